@@ -1,0 +1,51 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+import { luaAsText } from './tooling/lua.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const report = process.env.CI ? { json: `${root}/test/.report/vitest.json` } : {}
+
+const shared = {
+  plugins: [luaAsText()],
+  // Packages are tested from their sources; only the consumer and example tests use what was built.
+  resolve: { conditions: ['source'] },
+  ssr: { resolve: { conditions: ['source', 'node', 'import', 'module', 'default'] } },
+}
+
+export default defineConfig({
+  test: {
+    root,
+    reporters: process.env.CI ? ['default', 'json'] : ['default'],
+    outputFile: report,
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: 'tests',
+          root,
+          include: ['{packages,examples}/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**', '**/*.chaos.test.ts'],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // Tests that hold a deadline against a wall clock: one file at a time, after the others.
+        ...shared,
+        test: {
+          name: 'chaos',
+          root,
+          include: ['{packages,examples}/*/test/**/*.chaos.test.ts', 'test/**/*.chaos.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+})
