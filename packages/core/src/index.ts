@@ -1,1 +1,28 @@
-export {}
+export type { Argument, MessageHandler, Reply } from './clients/port.js'
+export { type Clock, ManualClock, systemClock } from './clock.js'
+export { type ConnectOptions, connect } from './connect.js'
+export type { Connection, ConnectionEvents, ConnectionState } from './connection.js'
+export { type Duration, type DurationBounds, durationMs } from './duration.js'
+export { Emitter } from './emitter.js'
+export {
+  CommandTimeoutError,
+  type ErrorCode,
+  EvenkeelError,
+  InvalidInputError,
+  InvalidOptionError,
+  ReplyError,
+  UnavailableError,
+} from './errors.js'
+export type { CommandOptions } from './executor.js'
+export {
+  type Answer,
+  type Failover,
+  type FailoverOptions,
+  type FailoverState,
+  failover,
+  type RecoverContext,
+  type Source,
+} from './failover.js'
+export { checkSubject, createKeyspace, escapeGlob, type Keyspace } from './keys.js'
+export { createLog } from './log.js'
+export { defineScript, type Script, type ScriptDefinition } from './scripts.js'

@@ -1,0 +1,95 @@
+/** What a command is made of. Numbers are written as text by the caller; clients differ in what they make of them. */
+export type Argument = string | Buffer
+
+/** A reply in the shapes of RESP2, whichever protocol carried it: doubles as text, maps as flat arrays, booleans as 0 or 1. */
+export type Reply = null | string | number | Buffer | Reply[]
+
+export interface SendOptions {
+  /** The key that routes the command in a Cluster; without it any node may answer. */
+  readonly key?: Argument | undefined
+  /** The command changes nothing, so a replica may answer it. @default false */
+  readonly readOnly?: boolean | undefined
+  /** Bulk strings of the reply as Buffers. @default false */
+  readonly buffers?: boolean | undefined
+}
+
+export interface ClientEvents {
+  /** The client can take commands (again). */
+  ready(): void
+  /** The connection ended; commands that were in flight are rejected by the client. */
+  end(error: Error | undefined): void
+  /** Something went wrong that does not end the connection by itself. */
+  error(error: Error): void
+}
+
+export type MessageHandler = (message: string, channel: string) => void
+
+/**
+ * One client of one library, as core sees it. An adapter knows the library and nothing of evenkeel:
+ * no deadline, no breaker, no retries.
+ */
+export interface ClientPort {
+  readonly library: 'node-redis' | 'ioredis'
+  readonly topology: 'standalone' | 'cluster'
+  readonly isReady: boolean
+  /** One round trip. Rejects with the library's own error; never throws synchronously. */
+  send(args: readonly Argument[], options: SendOptions): Promise<Reply>
+  /** Follows the client's state from now on; the returned function stops it. */
+  watch(events: ClientEvents): () => void
+  /** A client of the same target for subscriptions alone (a RESP2 subscriber can send nothing else). */
+  subscriber(): Promise<SubscriberPort>
+  /** Lets what is in flight finish, then ends the connection. */
+  close(): Promise<void>
+  /** Ends the connection now: no socket is left, every command in flight rejects. Synchronous, may be repeated. */
+  kill(): void
+}
+
+export interface SubscriberPort {
+  /** Resolves when the server has confirmed. Sharded channels are used in a Cluster. */
+  subscribe(channel: string, handler: MessageHandler): Promise<void>
+  unsubscribe(channel: string): Promise<void>
+  watch(events: ClientEvents): () => void
+  close(): Promise<void>
+  kill(): void
+}
+
+/** Where and how to connect: one endpoint of a topology, resolved. */
+export interface Target {
+  readonly host: string
+  readonly port: number
+  /** A unix socket, instead of host and port. */
+  readonly path?: string | undefined
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly database: number
+  readonly tls: TlsOptions | false
+  /** Shown by CLIENT LIST. */
+  readonly clientName?: string | undefined
+  readonly connectTimeoutMs: number
+}
+
+export interface TlsOptions {
+  readonly ca?: string | Buffer | undefined
+  readonly cert?: string | Buffer | undefined
+  readonly key?: string | Buffer | undefined
+  readonly servername?: string | undefined
+  /** @default true */
+  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/** The nodes of a Cluster to begin with; `target` holds what all nodes share. */
+export interface ClusterTarget {
+  readonly nodes: readonly { readonly host: string; readonly port: number }[]
+  readonly target: Omit<Target, 'host' | 'port' | 'path'>
+  readonly readFrom: 'primary' | 'replica' | 'nearest'
+}
+
+/** A client library that core can make clients with. */
+export interface ClientLibrary {
+  readonly name: 'node-redis' | 'ioredis'
+  /** The npm version where the library tells it, else its major version. */
+  readonly version: string
+  /** A client that connects once and never again by itself. Rejects when `signal` aborts, leaving no socket. */
+  open(target: Target, signal: AbortSignal): Promise<ClientPort>
+  openCluster(target: ClusterTarget, signal: AbortSignal): Promise<ClientPort>
+}

@@ -1,0 +1,262 @@
+import type { Argument, ClientPort, Reply } from './clients/port.js'
+import { Emitter } from './emitter.js'
+import { EvenkeelError, UnavailableError } from './errors.js'
+import { type CommandOptions, Executor } from './executor.js'
+import { Breaker, type BreakerOptions } from './guard/breaker.js'
+import { meaningOf } from './guard/unavailability.js'
+import { createLog } from './log.js'
+import { runScript, type Script } from './scripts.js'
+import type { ClientSource } from './sources/source.js'
+
+const log = createLog('core')
+
+export type ConnectionState = 'connecting' | 'up' | 'down' | 'closed'
+
+// A type, not an interface, so that it fits the emitter's index signature.
+export type ConnectionEvents = {
+  up(event: { readonly downForMs: number }): void
+  down(event: { readonly reason: string }): void
+  /** Recovery was asked for by hand. */
+  resync(): void
+  close(): void
+}
+
+export interface ConnectionSettings {
+  readonly source: ClientSource
+  /** Ends with a colon. */
+  readonly namespace: string
+  readonly commandTimeoutMs: number
+  readonly maxInFlight: number
+  readonly breaker: BreakerOptions
+  /** Whether recovery starts by itself when Redis is back. */
+  readonly autoResync: boolean
+}
+
+const noOptions: CommandOptions = {}
+
+/**
+ * One Redis, as all packages of a process share it. Joins the source of clients, the deadline and the
+ * breaker; each of them knows nothing of the others.
+ */
+export class Connection {
+  /** Prefix of every key, `evenkeel:` by default. */
+  readonly namespace: string
+  /** Whether recovery starts by itself when Redis is back; otherwise {@link resync} starts it. */
+  readonly autoResync: boolean
+  readonly #events = new Emitter<ConnectionEvents>()
+  readonly #source: ClientSource
+  readonly #executor: Executor
+  readonly #breaker: Breaker
+  readonly #commandTimeoutMs: number
+  readonly #firstVerdict = withResolver()
+  #client: ClientPort | undefined
+  #state: ConnectionState = 'connecting'
+  #downSince = performance.now()
+  /** The client whose PING is unanswered. */
+  #asked: ClientPort | undefined
+  #stuckTimer: NodeJS.Timeout | undefined
+  #credentialsError: Error | undefined
+
+  constructor(settings: ConnectionSettings) {
+    this.namespace = settings.namespace
+    this.autoResync = settings.autoResync
+    this.#source = settings.source
+    this.#commandTimeoutMs = settings.commandTimeoutMs
+    this.#breaker = new Breaker(
+      settings.breaker,
+      () => this.#tryNow(),
+      (closed, reason) => (closed ? this.#wentUp() : this.#wentDown(reason)),
+    )
+    this.#executor = new Executor(
+      { timeoutMs: settings.commandTimeoutMs, maxInFlight: settings.maxInFlight },
+      {
+        succeeded: (generation) => this.#breaker.succeeded(generation),
+        failed: (generation) => this.#breaker.failed(generation),
+        silent: (sentAt) => this.#silent(sentAt),
+        demoted: () => this.#source.drop('the server became a replica'),
+        credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
+      },
+    )
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
+  get topology(): ClientPort['topology'] | undefined {
+    return this.#client?.topology
+  }
+
+  get inFlight(): number {
+    return this.#executor.inFlight
+  }
+
+  /** Resolves when the first attempt has ended. @throws CREDENTIALS_REFUSED, nothing else */
+  async start(): Promise<void> {
+    await this.#source.start({
+      ready: (client) => {
+        this.#client = client
+        this.#tryNow()
+      },
+      lost: (error) => {
+        this.#client = undefined
+        if (error !== undefined && meaningOf(error) === 'credentials') this.#credentialsError = error
+        this.#breaker.trip(error?.message ?? 'the connection ended')
+        if (this.#state === 'connecting') this.#wentDown(error?.message ?? 'no connection')
+      },
+    })
+    await this.#firstVerdict.promise
+    if (this.#credentialsError !== undefined) {
+      throw new EvenkeelError(
+        'CREDENTIALS_REFUSED',
+        `Redis refused the credentials: ${this.#credentialsError.message}`,
+        {
+          cause: this.#credentialsError,
+        },
+      )
+    }
+  }
+
+  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
+    return this.#events.on(event, listener)
+  }
+
+  off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void {
+    this.#events.off(event, listener)
+  }
+
+  /**
+   * Sends one command; one round trip, or none while Redis is down.
+   * @throws UnavailableError when Redis can't answer now, CommandTimeoutError past the deadline,
+   * ReplyError when the server answered with an error.
+   */
+  command(args: readonly Argument[], options: CommandOptions = noOptions): Promise<Reply> {
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed) return Promise.reject(this.#unavailable())
+    return this.#executor.send(client, this.#breaker.generation, args, options)
+  }
+
+  /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
+  run(
+    script: Script,
+    keys: readonly Argument[],
+    args: readonly Argument[],
+    options: CommandOptions = noOptions,
+  ): Promise<Reply> {
+    return runScript(
+      (command, sendOptions) => this.command(command, sendOptions),
+      script,
+      keys,
+      args,
+      options,
+    )
+  }
+
+  /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
+  resync(): void {
+    this.#events.emit('resync')
+  }
+
+  /** Ends what is ours; a borrowed client stays open. May be called again. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#firstVerdict.resolve()
+    this.#client = undefined
+    clearTimeout(this.#stuckTimer)
+    this.#breaker.shutdown()
+    await this.#source.close()
+    this.#executor.close()
+    this.#events.emit('close')
+    this.#events.clear()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /**
+   * Asks for a sign of life, past the breaker. One question at a time: a frozen server that answers it at
+   * last has shown that it is back, and unanswered ones must not pile up in the client.
+   */
+  #tryNow(): void {
+    const client = this.#client
+    if (client === undefined || this.#state === 'closed') return this.#verdict(false, 'no connection')
+    if (this.#asked === client) return this.#verdict(false, 'PING is still unanswered')
+    this.#asked = client
+    const overdue = setTimeout(
+      () => this.#verdict(false, `PING was not answered within ${this.#commandTimeoutMs} ms`),
+      this.#commandTimeoutMs,
+    )
+    overdue.unref()
+    const answered = (alive: boolean, reason?: string) => {
+      clearTimeout(overdue)
+      if (this.#asked !== client) return
+      this.#asked = undefined
+      if (this.#client === client) this.#verdict(alive, reason)
+    }
+    client.send(['PING'], noOptions).then(
+      () => answered(true),
+      (error: Error) => {
+        if (meaningOf(error) === 'credentials') this.#credentialsError = error
+        answered(false, error.message)
+      },
+    )
+  }
+
+  #verdict(alive: boolean, reason?: string): void {
+    this.#breaker.settle(alive, reason)
+    if (!alive && this.#state === 'connecting') this.#wentDown(reason ?? 'no sign of life')
+  }
+
+  /** Nothing was heard for a deadline. If that goes on for another, the socket is given up. */
+  #silent(sentAt: number): void {
+    if (!this.#breaker.closed) return
+    this.#breaker.trip(`Redis was silent for ${this.#commandTimeoutMs} ms`)
+    clearTimeout(this.#stuckTimer)
+    this.#stuckTimer = setTimeout(() => {
+      if (!this.#breaker.closed && this.#executor.lastHeardAt <= sentAt)
+        this.#source.drop('no reply for two deadlines')
+    }, this.#commandTimeoutMs)
+    this.#stuckTimer.unref()
+  }
+
+  #wentUp(): void {
+    if (this.#state === 'closed') return
+    const downForMs = Math.round(performance.now() - this.#downSince)
+    this.#state = 'up'
+    this.#firstVerdict.resolve()
+    this.#credentialsError = undefined
+    log('up after %d ms', downForMs)
+    this.#events.emit('up', { downForMs })
+  }
+
+  #wentDown(reason: string): void {
+    if (this.#state === 'closed' || this.#state === 'down') return
+    if (this.#state === 'up') this.#downSince = performance.now()
+    this.#state = 'down'
+    this.#firstVerdict.resolve()
+    log('down: %s', reason)
+    this.#events.emit('down', { reason })
+  }
+
+  #unavailable(): UnavailableError {
+    if (this.#state === 'closed') {
+      return new UnavailableError('CONNECTION_CLOSED', 'The connection was closed', 'not-sent')
+    }
+    return new UnavailableError(
+      'CONNECTION_DOWN',
+      `Redis is ${this.#state}: ${this.#breaker.reason}`,
+      'not-sent',
+    )
+  }
+}
+
+function withResolver(): { readonly promise: Promise<void>; resolve(): void } {
+  let resolve = () => {}
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

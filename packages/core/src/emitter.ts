@@ -1,0 +1,47 @@
+import { createLog } from './log.js'
+
+const log = createLog('core')
+
+type Events = Record<string, (...values: never[]) => void>
+
+/**
+ * Typed events. Unlike node's EventEmitter, a listener that throws is reported as a warning and neither
+ * stops the others nor reaches the code that emitted: that code is a socket's handler or a timer.
+ */
+export class Emitter<E extends Events> {
+  readonly #listeners = new Map<keyof E, Set<E[keyof E]>>()
+
+  /** Returns a function that removes the listener again. */
+  on<K extends keyof E>(event: K, listener: E[K]): () => void {
+    const listeners = this.#listeners.get(event) ?? new Set()
+    this.#listeners.set(event, listeners)
+    listeners.add(listener)
+    return () => this.off(event, listener)
+  }
+
+  off<K extends keyof E>(event: K, listener: E[K]): void {
+    this.#listeners.get(event)?.delete(listener)
+  }
+
+  has(event: keyof E): boolean {
+    return (this.#listeners.get(event)?.size ?? 0) > 0
+  }
+
+  emit<K extends keyof E>(event: K, ...values: Parameters<E[K]>): void {
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        listener(...values)
+      } catch (error) {
+        log('a listener of %s threw: %O', String(event), error)
+        process.emitWarning(error instanceof Error ? error : String(error), {
+          code: 'EVENKEEL_LISTENER',
+          detail: `thrown by a listener of '${String(event)}'`,
+        })
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners.clear()
+  }
+}

@@ -1,0 +1,137 @@
+/** Every code that an error of ours can carry; `docs/errors.md` explains each, and a test compares both ways. */
+export const errorCodes = [
+  'INVALID_OPTION',
+  'INVALID_INPUT',
+  'UNKNOWN_CLIENT',
+  'CLIENT_MISSING',
+  'CONNECTION_CLOSED',
+  'CONNECTION_DOWN',
+  'COMMAND_TIMEOUT',
+  'COMMAND_UNKNOWN',
+  'COMMAND_ABORTED',
+  'OVERLOADED',
+  'REDIS_REFUSED',
+  'CREDENTIALS_REFUSED',
+  'REDIS_REPLY',
+  'LOCK_UNAVAILABLE',
+  'LOCK_TIMEOUT',
+  'LOCK_LOST',
+  'RECOVERY_FAILED',
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
+
+const brand = Symbol.for('evenkeel.error')
+
+/**
+ * The base of all errors of the evenkeel packages. `code` is stable across versions; messages are not.
+ * Feature packages extend it with codes of their own.
+ */
+export class EvenkeelError<Code extends string = string> extends Error {
+  override readonly name: string = 'EvenkeelError'
+  readonly code: Code
+  readonly [brand] = true
+
+  constructor(code: Code, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+
+  /** Recognises errors of another copy of the package too (ESM beside CommonJS), where `instanceof` fails. */
+  static isInstance(value: unknown): value is EvenkeelError {
+    return typeof value === 'object' && value !== null && brand in value
+  }
+}
+
+/** An option of a `createX()` or `connect()` call is wrong. Thrown before any I/O. */
+export class InvalidOptionError extends EvenkeelError<'INVALID_OPTION'> {
+  override readonly name = 'InvalidOptionError'
+  readonly field: string
+
+  constructor(field: string, expected: string, got: unknown) {
+    super('INVALID_OPTION', `${field}: expected ${expected}, got ${describe(got)}`)
+    this.field = field
+  }
+}
+
+/** An argument of a call is wrong. Rejected before any I/O, with nothing changed. */
+export class InvalidInputError extends EvenkeelError<'INVALID_INPUT'> {
+  override readonly name = 'InvalidInputError'
+  readonly field: string
+
+  constructor(field: string, expected: string, got: unknown) {
+    super('INVALID_INPUT', `${field}: expected ${expected}, got ${describe(got)}`)
+    this.field = field
+  }
+}
+
+export type UnavailableCode =
+  | 'CONNECTION_CLOSED'
+  | 'CONNECTION_DOWN'
+  | 'COMMAND_TIMEOUT'
+  | 'COMMAND_UNKNOWN'
+  | 'OVERLOADED'
+  | 'REDIS_REFUSED'
+
+/**
+ * Redis could not answer: failover answers such a call from memory.
+ * `outcome` says whether the command may have run: `'not-sent'` is safe to retry, `'unknown'` only when
+ * the command is idempotent, `'refused'` means that the server itself declined.
+ */
+export class UnavailableError extends EvenkeelError<UnavailableCode> {
+  override readonly name: string = 'UnavailableError'
+  readonly outcome: 'not-sent' | 'unknown' | 'refused'
+
+  constructor(
+    code: UnavailableCode,
+    message: string,
+    outcome: 'not-sent' | 'unknown' | 'refused',
+    options?: ErrorOptions,
+  ) {
+    super(code, message, options)
+    this.outcome = outcome
+  }
+
+  static override isInstance(value: unknown): value is UnavailableError {
+    return EvenkeelError.isInstance(value) && 'outcome' in value
+  }
+}
+
+/** A command was not answered within its deadline. It may have run. Names the command, never its values. */
+export class CommandTimeoutError extends UnavailableError {
+  override readonly name = 'CommandTimeoutError'
+
+  constructor(command: string, deadlineMs: number) {
+    super(
+      'COMMAND_TIMEOUT',
+      `${command} was not answered within ${deadlineMs} ms; it may have run`,
+      'unknown',
+    )
+  }
+}
+
+/** Redis answered with an error that is the caller's to see (WRONGTYPE, a script's error, NOPERM …). */
+export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
+  override readonly name = 'ReplyError'
+  /** The first word of the server's message: `WRONGTYPE`, `NOPERM`, `ERR` … */
+  readonly prefix: string
+  readonly command: string
+
+  constructor(command: string, prefix: string, options?: ErrorOptions) {
+    const cause = options?.cause
+    super('REDIS_REPLY', `${command} failed: ${cause instanceof Error ? cause.message : prefix}`, options)
+    this.prefix = prefix
+    this.command = command
+  }
+}
+
+/** Shows a value in a message: short, and of objects only the kind, since they may hold secrets. */
+function describe(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}…'` : `'${value}'`
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value === 'object' && value !== null)
+    return `an object (${value.constructor?.name ?? 'null prototype'})`
+  return String(value)
+}

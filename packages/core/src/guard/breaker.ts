@@ -1,0 +1,182 @@
+import { EventEmitter } from 'node:events'
+import CircuitBreaker from 'opossum'
+
+export interface BreakerOptions {
+  /** Share of failed commands within the window that opens the breaker, in percent. @default 50 */
+  readonly errorThresholdPercentage?: number
+  /** Fewer outcomes than this in the window decide nothing. @default 20 */
+  readonly volumeThreshold?: number
+  /** @default 10_000 */
+  readonly windowMs?: number
+  /** How long the breaker stays open before the first trial. @default 250 */
+  readonly resetMs?: number
+  /** The longest pause between two trials. @default 750, so that a recovered Redis is used within a second */
+  readonly maxResetMs?: number
+}
+
+export interface BreakerCounts {
+  readonly opened: number
+  readonly failures: number
+  readonly trials: number
+}
+
+type Outcome = 'ok' | 'failed'
+
+const buckets = 10
+
+/**
+ * Decides whether commands are sent at all.
+ *
+ * opossum keeps the window and the states. It costs a microsecond or two a call and remembers a latency
+ * for each, so it watches only while there is something to decide: from a failure on until a whole window
+ * went by without another. A healthy connection pays one comparison a command. Outcomes of commands that
+ * were sent before the last opening are kept from it, because a late success would close a half-open
+ * breaker, and a late failure open it again.
+ */
+export class Breaker {
+  /** Whether commands may be sent. Read on the hot path. */
+  closed = false
+  /** Rises with every change; a command remembers the one in which it was sent. */
+  generation = 0
+
+  readonly #circuit: CircuitBreaker<[Outcome], void>
+  readonly #settings: CircuitBreaker.Options
+  readonly #rotation = new EventEmitter()
+  readonly #windowMs: number
+  readonly #resetMs: number
+  readonly #maxResetMs: number
+  readonly #onChange: (closed: boolean, reason: string) => void
+  readonly #counts = { opened: 0, failures: 0, trials: 0 }
+  #watchUntil = 0
+  #rotatedAt = 0
+  #attempt = 0
+  #reason = 'connecting'
+
+  /** `trial` asks Redis for a sign of life; it is called after each pause while the breaker is open. */
+  constructor(
+    options: BreakerOptions,
+    trial: () => void,
+    onChange: (closed: boolean, reason: string) => void,
+  ) {
+    this.#windowMs = options.windowMs ?? 10_000
+    this.#resetMs = options.resetMs ?? 250
+    this.#maxResetMs = options.maxResetMs ?? 750
+    this.#onChange = onChange
+    // opossum keeps this very object, so changing `resetTimeout` changes its next pause.
+    this.#settings = {
+      timeout: false,
+      errorThresholdPercentage: options.errorThresholdPercentage ?? 50,
+      volumeThreshold: options.volumeThreshold ?? 20,
+      rollingCountTimeout: this.#windowMs,
+      rollingCountBuckets: buckets,
+      rollingPercentilesEnabled: false,
+      enableSnapshots: false,
+      // Rotated when an outcome is recorded, so that an idle connection has no timer.
+      rotateBucketController: this.#rotation,
+      resetTimeout: this.#resetMs,
+    }
+    this.#circuit = new CircuitBreaker<[Outcome], void>(async (outcome) => {
+      if (outcome === 'failed') throw evidence
+    }, this.#settings)
+    this.#circuit.on('open', () => this.#opened())
+    this.#circuit.on('close', () => this.#set(true, 'recovered'))
+    this.#circuit.on('halfOpen', () => {
+      this.#counts.trials++
+      trial()
+    })
+    // Open until the first connection is there; that is no outage yet, so it does not count.
+    this.#circuit.open()
+    this.#counts.opened = 0
+  }
+
+  get reason(): string {
+    return this.#reason
+  }
+
+  get counts(): BreakerCounts {
+    return { ...this.#counts }
+  }
+
+  /** A command that was sent in `generation` succeeded. */
+  succeeded(generation: number): void {
+    if (this.#watchUntil !== 0) this.#record('ok', generation)
+  }
+
+  /** A command that was sent in `generation` found Redis unavailable. */
+  failed(generation: number): void {
+    this.#counts.failures++
+    if (generation !== this.generation || !this.closed) return
+    this.#watchUntil = performance.now() + this.#windowMs
+    this.#record('failed', generation)
+  }
+
+  /** Evidence that needs no statistics: the socket ended, or nothing at all was heard for a deadline. */
+  trip(reason: string): void {
+    this.#reason = reason
+    this.#settings.resetTimeout = this.#pause()
+    this.#circuit.open()
+  }
+
+  /** The trial's result. A failed one keeps the breaker open for a longer pause. */
+  settle(alive: boolean, reason = 'no sign of life'): void {
+    if (alive) {
+      this.#circuit.close()
+      return
+    }
+    if (this.closed) return
+    this.trip(reason)
+  }
+
+  shutdown(): void {
+    this.closed = false
+    this.generation++
+    this.#circuit.shutdown()
+  }
+
+  #record(outcome: Outcome, generation: number): void {
+    if (generation !== this.generation || !this.closed) return
+    const now = performance.now()
+    if (now > this.#watchUntil) {
+      this.#watchUntil = 0
+      this.#attempt = 0
+      return
+    }
+    this.#rotate(now)
+    this.#circuit.fire(outcome).catch(() => {})
+  }
+
+  #rotate(now: number): void {
+    const bucketMs = this.#windowMs / buckets
+    let steps = Math.min(buckets, Math.floor((now - this.#rotatedAt) / bucketMs))
+    if (steps > 0) this.#rotatedAt = now
+    for (; steps > 0; steps--) this.#rotation.emit('rotate')
+  }
+
+  #opened(): void {
+    this.#counts.opened++
+    if (this.closed) this.#reason = this.#reason === 'recovered' ? 'too many failures' : this.#reason
+    this.#set(false, this.#reason)
+  }
+
+  #set(closed: boolean, reason: string): void {
+    if (this.closed === closed) return
+    this.closed = closed
+    this.generation++
+    if (closed) {
+      this.#reason = reason
+      this.#watchUntil = performance.now() + this.#windowMs
+      this.#rotate(Number.POSITIVE_INFINITY)
+      this.#rotatedAt = performance.now()
+    }
+    this.#onChange(closed, reason)
+  }
+
+  /** Doubles with every opening that follows another closely, with jitter, so that instances spread. */
+  #pause(): number {
+    const base = Math.min(this.#maxResetMs, this.#resetMs * 2 ** this.#attempt)
+    this.#attempt = Math.min(this.#attempt + 1, 16)
+    return Math.round(base * (0.75 + Math.random() * 0.25))
+  }
+}
+
+const evidence = new Error('Redis is unavailable')

@@ -1,0 +1,121 @@
+import type { ClientPort } from '../clients/port.js'
+import { createLog } from '../log.js'
+import type { ClientSource, SourceEvents } from './source.js'
+
+const log = createLog('core')
+
+export interface OwnedSourceOptions {
+  /** One attempt: resolves the topology, connects, authenticates. Leaves nothing behind when it rejects. */
+  readonly open: (signal: AbortSignal) => Promise<ClientPort>
+  /** An attempt that takes longer is given up; it bounds TCP, TLS and the handshake together. */
+  readonly attemptTimeoutMs: number
+  /** @default 50 */
+  readonly minBackoffMs?: number
+  /** The longest pause between attempts; short, since a refused connection costs next to nothing. @default 500 */
+  readonly maxBackoffMs?: number
+}
+
+/**
+ * One client a connection, none of which ever reconnects by itself: after each end a new client is made,
+ * with backoff and jitter. So all client libraries behave alike, nothing is sent twice, and no library's
+ * reconnecting bugs are ours.
+ */
+export class OwnedSource implements ClientSource {
+  readonly owned = true
+  readonly #options: OwnedSourceOptions
+  #events: SourceEvents | undefined
+  #client: ClientPort | undefined
+  #unwatch: (() => void) | undefined
+  #attempt: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+  #closed = false
+
+  constructor(options: OwnedSourceOptions) {
+    this.#options = options
+  }
+
+  async start(events: SourceEvents): Promise<void> {
+    this.#events = events
+    await this.#connect()
+  }
+
+  drop(reason: string): void {
+    const client = this.#client
+    if (client === undefined) return
+    log('dropping the connection: %s', reason)
+    this.#forget()
+    client.kill()
+    this.#lost(new Error(reason))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#attempt?.abort(new Error('The connection was closed'))
+    const client = this.#client
+    this.#forget()
+    await client?.close()
+  }
+
+  async #connect(): Promise<void> {
+    const attempt = new AbortController()
+    this.#attempt = attempt
+    const timer = setTimeout(
+      () =>
+        attempt.abort(
+          new Error(`Redis did not finish the handshake in ${this.#options.attemptTimeoutMs} ms`),
+        ),
+      this.#options.attemptTimeoutMs,
+    )
+    timer.unref()
+    try {
+      const client = await this.#options.open(attempt.signal)
+      if (this.#closed) client.kill()
+      else this.#adopt(client)
+    } catch (error) {
+      this.#lost(error instanceof Error ? error : new Error(String(error)))
+    } finally {
+      clearTimeout(timer)
+      this.#attempt = undefined
+    }
+  }
+
+  #adopt(client: ClientPort): void {
+    this.#client = client
+    this.#failures = 0
+    this.#unwatch = client.watch({
+      ready: () => {},
+      error: (error) => log('client error: %s', error.message),
+      end: (error) => {
+        if (this.#client !== client) return
+        this.#forget()
+        // Ends timers and half-open sockets of a client that will not be used again.
+        client.kill()
+        this.#lost(error)
+      },
+    })
+    this.#events?.ready(client)
+  }
+
+  #lost(error: Error | undefined): void {
+    if (this.#closed) return
+    this.#events?.lost(error)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#connect(), this.#pause())
+    this.#timer.unref()
+  }
+
+  #forget(): void {
+    this.#unwatch?.()
+    this.#unwatch = undefined
+    this.#client = undefined
+  }
+
+  #pause(): number {
+    const { minBackoffMs = 50, maxBackoffMs = 500 } = this.#options
+    const base = Math.min(maxBackoffMs, minBackoffMs * 2 ** this.#failures)
+    this.#failures = Math.min(this.#failures + 1, 16)
+    return base * (0.5 + Math.random() * 0.5)
+  }
+}

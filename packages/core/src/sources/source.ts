@@ -1,0 +1,22 @@
+import type { ClientPort } from '../clients/port.js'
+
+export interface SourceEvents {
+  /** A client is there and takes commands. */
+  ready(client: ClientPort): void
+  /** The client is gone, or an attempt to get one failed. */
+  lost(error: Error | undefined): void
+}
+
+/**
+ * Keeps a client at hand. Ours makes a new client whenever one ends; a borrowed client has its own ways
+ * of reconnecting, and its source only watches.
+ */
+export interface ClientSource {
+  readonly owned: boolean
+  /** Resolves when the first attempt has ended, either way; rejects never. */
+  start(events: SourceEvents): Promise<void>
+  /** The client hangs or points at the wrong server: end it, so that the next one is made. */
+  drop(reason: string): void
+  /** Ends what is ours; a borrowed client stays open. */
+  close(): Promise<void>
+}
