@@ -1,10 +1,11 @@
-import type { Argument, ClientPort, Reply } from './clients/port.js'
+import type { Argument, ClientPort, MessageHandler, Reply } from './clients/port.js'
 import { Emitter } from './emitter.js'
 import { EvenkeelError, UnavailableError } from './errors.js'
 import { type CommandOptions, Executor } from './executor.js'
 import { Breaker, type BreakerOptions } from './guard/breaker.js'
 import { meaningOf } from './guard/unavailability.js'
 import { createLog } from './log.js'
+import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
 import { runScript, type Script } from './scripts.js'
 import type { ClientSource } from './sources/source.js'
 
@@ -47,6 +48,7 @@ export class Connection {
   readonly #source: ClientSource
   readonly #executor: Executor
   readonly #breaker: Breaker
+  readonly #pubSub: PubSub
   readonly #commandTimeoutMs: number
   readonly #firstVerdict = withResolver()
   #client: ClientPort | undefined
@@ -67,6 +69,7 @@ export class Connection {
       () => this.#tryNow(),
       (closed, reason) => (closed ? this.#wentUp() : this.#wentDown(reason)),
     )
+    this.#pubSub = new PubSub(this.#pubSubHost())
     this.#executor = new Executor(
       { timeoutMs: settings.commandTimeoutMs, maxInFlight: settings.maxInFlight },
       {
@@ -153,6 +156,19 @@ export class Connection {
     )
   }
 
+  /**
+   * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
+   * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
+   */
+  subscribe(channel: string, handler: MessageHandler, options: SubscribeOptions = {}): Promise<Subscription> {
+    return this.#pubSub.subscribe(channel, handler, options)
+  }
+
+  /** One round trip; while Redis is away the message reaches the subscribers in this process only. */
+  publish(channel: string, message: string): Promise<void> {
+    return this.#pubSub.publish(channel, message)
+  }
+
   /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
   resync(): void {
     this.#events.emit('resync')
@@ -166,6 +182,7 @@ export class Connection {
     this.#client = undefined
     clearTimeout(this.#stuckTimer)
     this.#breaker.shutdown()
+    await this.#pubSub.close()
     await this.#source.close()
     this.#executor.close()
     this.#events.emit('close')
@@ -182,8 +199,10 @@ export class Connection {
    */
   #tryNow(): void {
     const client = this.#client
-    if (client === undefined || this.#state === 'closed') return this.#verdict(false, 'no connection')
-    if (this.#asked === client) return this.#verdict(false, 'PING is still unanswered')
+    if (client === undefined || this.#asked === client) {
+      this.#verdict(false, client === undefined ? 'no connection' : 'PING is still unanswered')
+      return
+    }
     this.#asked = client
     const overdue = setTimeout(
       () => this.#verdict(false, `PING was not answered within ${this.#commandTimeoutMs} ms`),
@@ -222,6 +241,20 @@ export class Connection {
     this.#stuckTimer.unref()
   }
 
+  #pubSubHost(): PubSubHost {
+    const connection = this
+    return {
+      namespace: this.namespace,
+      get client() {
+        return connection.#client
+      },
+      get isUp() {
+        return connection.#state === 'up'
+      },
+      command: (args, options) => this.command(args, options),
+    }
+  }
+
   #wentUp(): void {
     if (this.#state === 'closed') return
     const downForMs = Math.round(performance.now() - this.#downSince)
@@ -229,6 +262,7 @@ export class Connection {
     this.#firstVerdict.resolve()
     this.#credentialsError = undefined
     log('up after %d ms', downForMs)
+    this.#pubSub.resume()
     this.#events.emit('up', { downForMs })
   }
 
@@ -238,6 +272,7 @@ export class Connection {
     this.#state = 'down'
     this.#firstVerdict.resolve()
     log('down: %s', reason)
+    this.#pubSub.suspend()
     this.#events.emit('down', { reason })
   }
 

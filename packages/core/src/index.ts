@@ -25,4 +25,5 @@ export {
 } from './failover.js'
 export { checkSubject, createKeyspace, escapeGlob, type Keyspace } from './keys.js'
 export { createLog } from './log.js'
+export type { SubscribeOptions, Subscription } from './pub-sub.js'
 export { defineScript, type Script, type ScriptDefinition } from './scripts.js'
