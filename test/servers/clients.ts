@@ -1,0 +1,94 @@
+/** What the tests of this package need of a client; every library's own client has it. */
+export interface RawClient {
+  get(key: string): Promise<string | null>
+  set(key: string, value: string): Promise<unknown>
+  incr(key: string): Promise<number>
+  ping(): Promise<string>
+  on(event: string, listener: (...values: unknown[]) => void): unknown
+}
+
+interface NodeRedisClient extends RawClient {
+  readonly isOpen: boolean
+  sendCommand(args: string[]): Promise<unknown>
+  disconnect(): unknown
+  destroy?(): void
+}
+
+interface IoredisClient extends RawClient {
+  call(name: string, ...args: string[]): Promise<unknown>
+  disconnect(): void
+  readonly stream?: { destroy(): void }
+}
+
+export type ClientLibraryName = 'node-redis 4' | 'node-redis 5' | 'node-redis 6' | 'ioredis 5'
+
+/** A client library as a dimension of a test: `describe.each(clientLibraries)('$name', …)`. */
+export interface ClientLibrary {
+  readonly name: ClientLibraryName
+  readonly kind: 'node-redis' | 'ioredis'
+  /** The library's module. */
+  load(): Promise<unknown>
+  /** The library's own client with its default options, connected, its errors listened to. */
+  createClient(url: string): Promise<RawClient>
+  /** Sends any command. */
+  send(client: RawClient, ...args: string[]): Promise<unknown>
+  /** Gives up the connection at once, also that to a server which does not answer. */
+  closeClient(client: RawClient): Promise<void>
+}
+
+interface NodeRedisModule {
+  createClient(options: { url: string }): unknown
+}
+
+function nodeRedis<M extends NodeRedisModule>(
+  name: ClientLibraryName,
+  load: () => Promise<M>,
+): ClientLibrary {
+  return {
+    name,
+    kind: 'node-redis',
+    load,
+    async createClient(url) {
+      const library = await load()
+      const client = library.createClient({ url }) as NodeRedisClient & { connect(): Promise<unknown> }
+      client.on('error', () => {})
+      await client.connect()
+      return client
+    },
+    send: (client, ...args) => (client as NodeRedisClient).sendCommand(args),
+    async closeClient(client) {
+      const open = client as NodeRedisClient
+      if (!open.isOpen) return
+      // From 5 on disconnect() is a deprecated name of destroy().
+      if (open.destroy) open.destroy()
+      else await open.disconnect()
+    },
+  }
+}
+
+const ioredis: ClientLibrary = {
+  name: 'ioredis 5',
+  kind: 'ioredis',
+  load: () => import('ioredis'),
+  async createClient(url) {
+    const { Redis } = await import('ioredis')
+    const client = new Redis(url, { lazyConnect: true })
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  },
+  send: (client, name = '', ...args) => (client as IoredisClient).call(name, ...args),
+  async closeClient(client) {
+    const open = client as IoredisClient
+    open.disconnect()
+    // Otherwise it waits 2 s for a peer that does not answer.
+    open.stream?.destroy()
+  },
+}
+
+export const clientLibraries: readonly ClientLibrary[] = [
+  nodeRedis('node-redis 4', () => import('redis')),
+  nodeRedis('node-redis 5', () => import('redis5')),
+  nodeRedis('node-redis 6', () => import('redis6')),
+  ioredis,
+]

@@ -1,0 +1,21 @@
+export {
+  type ClientLibrary,
+  type ClientLibraryName,
+  clientLibraries,
+  type RawClient,
+} from './clients.js'
+export { type Flavour, type FlavourName, flavours } from './flavours.js'
+export { claimPort, releasePort } from './ports.js'
+export {
+  type CommandMatch,
+  type Direction,
+  type DroppedReplies,
+  type Endpoint,
+  type FaultProxy,
+  startProxy,
+} from './proxy.js'
+export { type Argument, type Reply, ReplyError } from './resp.js'
+export type { RedisServer } from './server.js'
+export { type RedisArguments, type RedisOptions, startRedis } from './standalone.js'
+export type { TlsFiles } from './tls.js'
+export { until } from './until.js'

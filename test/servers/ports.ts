@@ -1,0 +1,64 @@
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+// Below Linux's ephemeral range, so that no outgoing connection takes a port while its server is restarting,
+// and low enough that a cluster node's bus port (10,000 above) is below it too.
+const lowest = 10_000
+const count = 10_000
+
+/**
+ * A free port that no other test process takes until it is given back: a file per port, made exclusively,
+ * holds it also while its server is down.
+ */
+export async function claimPort(): Promise<number> {
+  for (let attempt = 0; attempt < 1_000; attempt++) {
+    const port = lowest + Math.floor(Math.random() * count)
+    if (!claim(port)) continue
+    if ((await canListen(port)) && (await canListen(port + count))) return port
+    releasePort(port)
+  }
+  throw new Error(`no free port between ${lowest} and ${lowest + count}`)
+}
+
+export function releasePort(port: number): void {
+  rmSync(claimFile(port), { force: true })
+}
+
+function claim(port: number): boolean {
+  const file = claimFile(port)
+  mkdirSync(claimFolder(), { recursive: true, mode: 0o777 })
+  try {
+    const handle = openSync(file, 'wx')
+    writeSync(handle, String(process.pid))
+    closeSync(handle)
+    return true
+  } catch {
+    // Someone's. A process that was killed could not give it back: then the next attempt may have it.
+    if (!holderIsAlive(file)) releasePort(port)
+    return false
+  }
+}
+
+function holderIsAlive(file: string): boolean {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'))
+    if (pid === 0) return true // Made this instant, its pid not yet written.
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+  })
+}
+
+const claimFolder = () => join(tmpdir(), 'evenkeel-ports')
+const claimFile = (port: number) => join(claimFolder(), String(port))
