@@ -1,45 +1,45 @@
-import { findLibrary } from './clients/libraries.js'
-import { type NodeRedisClient, nodeRedisClient } from './clients/node-redis.js'
 import { Connection } from './connection.js'
-import { type Duration, durationMs } from './duration.js'
-import { BorrowedSource } from './sources/borrowed.js'
-import { OwnedSource } from './sources/owned.js'
+import { type Environment, readEnvironment } from './environment.js'
+import { UnavailableError } from './errors.js'
+import { type ConnectOptions, resolveOptions } from './options.js'
+import { createSource } from './topology/source.js'
 
-export interface ConnectOptions {
-  url?: string
-  client?: object
-  library?: object | 'redis' | 'ioredis'
-  commandTimeout?: Duration
-  namespace?: string
-}
-
-export async function connect(options: ConnectOptions = {}): Promise<Connection> {
-  const source = options.client
-    ? new BorrowedSource(nodeRedisClient(options.client as NodeRedisClient))
-    : await ownedSource(options)
+/**
+ * Connects to Redis, or gets ready to: resolves also while Redis is away (unless `required`), and goes on
+ * trying. Without a location in the options, the environment says where Redis is (`REDIS_URL`,
+ * `REDIS_HOST` …).
+ *
+ * @throws InvalidOptionError before any I/O; EvenkeelError `CREDENTIALS_REFUSED`; with `required`,
+ * UnavailableError when the first attempt fails.
+ * @example
+ * const redis = await connect({ url: 'redis://localhost:6379' })
+ */
+export async function connect(
+  options: ConnectOptions = {},
+  env: Environment = process.env,
+): Promise<Connection> {
+  const resolved = resolveOptions(readEnvironment(env, options))
   const connection = new Connection({
-    source,
-    namespace: options.namespace ?? 'evenkeel:',
-    commandTimeoutMs: durationMs('commandTimeout', options.commandTimeout ?? 500),
-    maxInFlight: 10_000,
-    breaker: {},
-    autoResync: true,
+    source: await createSource(resolved),
+    namespace: resolved.namespace,
+    commandTimeoutMs: resolved.commandTimeoutMs,
+    maxInFlight: resolved.maxInFlight,
+    enableOfflineQueue: resolved.enableOfflineQueue,
+    autoResync: resolved.autoResync,
+    breaker: resolved.breaker,
   })
-  await connection.start()
-  return connection
-}
-
-async function ownedSource(options: ConnectOptions): Promise<OwnedSource> {
-  const library = await findLibrary(options.library)
-  const url = new URL(options.url ?? process.env.REDIS_URL ?? 'redis://127.0.0.1:6379')
-  const target = {
-    host: url.hostname,
-    port: Number(url.port || 6379),
-    database: 0,
-    tls: false as const,
-    connectTimeoutMs: 5_000,
-    username: url.username || undefined,
-    password: url.password || undefined,
+  try {
+    await connection.start()
+    if (resolved.required && connection.state !== 'up') {
+      throw new UnavailableError(
+        'CONNECTION_DOWN',
+        `Redis is required and ${connection.downReason}`,
+        'not-sent',
+      )
+    }
+    return connection
+  } catch (error) {
+    await connection.close()
+    throw error
   }
-  return new OwnedSource({ open: (signal) => library.open(target, signal), attemptTimeoutMs: 5_000 })
 }

@@ -29,6 +29,8 @@ export interface ConnectionSettings {
   readonly commandTimeoutMs: number
   readonly maxInFlight: number
   readonly breaker: BreakerOptions
+  /** Commands wait, within their deadline, for a connection that is not up. */
+  readonly enableOfflineQueue: boolean
   /** Whether recovery starts by itself when Redis is back. */
   readonly autoResync: boolean
 }
@@ -51,6 +53,9 @@ export class Connection {
   readonly #pubSub: PubSub
   readonly #commandTimeoutMs: number
   readonly #firstVerdict = withResolver()
+  readonly #maxInFlight: number
+  readonly #enableOfflineQueue: boolean
+  #waiting = 0
   #client: ClientPort | undefined
   #state: ConnectionState = 'connecting'
   #downSince = performance.now()
@@ -63,6 +68,8 @@ export class Connection {
     this.namespace = settings.namespace
     this.autoResync = settings.autoResync
     this.#source = settings.source
+    this.#maxInFlight = settings.maxInFlight
+    this.#enableOfflineQueue = settings.enableOfflineQueue
     this.#commandTimeoutMs = settings.commandTimeoutMs
     this.#breaker = new Breaker(
       settings.breaker,
@@ -89,6 +96,11 @@ export class Connection {
   /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
   get topology(): ClientPort['topology'] | undefined {
     return this.#client?.topology
+  }
+
+  /** Why Redis is not used at the moment, without any secret. */
+  get downReason(): string {
+    return this.#breaker.reason
   }
 
   get inFlight(): number {
@@ -136,7 +148,9 @@ export class Connection {
    */
   command(args: readonly Argument[], options: CommandOptions = noOptions): Promise<Reply> {
     const client = this.#client
-    if (client === undefined || !this.#breaker.closed) return Promise.reject(this.#unavailable())
+    if (client === undefined || !this.#breaker.closed) {
+      return this.#enableOfflineQueue ? this.#whenUp(args, options) : Promise.reject(this.#unavailable())
+    }
     return this.#executor.send(client, this.#breaker.generation, args, options)
   }
 
@@ -191,6 +205,28 @@ export class Connection {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** The offline queue: as bounded as what is in flight, and never past the command's own deadline. */
+  async #whenUp(args: readonly Argument[], options: CommandOptions): Promise<Reply> {
+    if (this.#state === 'closed' || this.#waiting >= this.#maxInFlight) throw this.#unavailable()
+    const deadlineMs = options.timeoutMs ?? this.#commandTimeoutMs
+    const startedAt = performance.now()
+    const waited = withResolver()
+    const stops = [this.#events.on('up', waited.resolve), this.#events.on('close', waited.resolve)]
+    const timer = setTimeout(waited.resolve, deadlineMs)
+    timer.unref()
+    options.signal?.addEventListener('abort', waited.resolve, { once: true })
+    this.#waiting++
+    await waited.promise
+    this.#waiting--
+    clearTimeout(timer)
+    options.signal?.removeEventListener('abort', waited.resolve)
+    for (const stop of stops) stop()
+    const client = this.#client
+    const leftMs = Math.ceil(deadlineMs - (performance.now() - startedAt))
+    if (client === undefined || !this.#breaker.closed || leftMs <= 0) throw this.#unavailable()
+    return this.#executor.send(client, this.#breaker.generation, args, { ...options, timeoutMs: leftMs })
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Argument, ClientPort, Reply, SendOptions } from './clients/port.js'
+import { type Argument, type ClientPort, NotSentError, type Reply, type SendOptions } from './clients/port.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
@@ -124,14 +124,7 @@ export class Executor {
     const options = { cause: error }
     const message = error instanceof Error ? error.message : String(error)
     if (meaning === 'unavailable' || meaning === 'demoted') {
-      const unavailable = fromServer
-        ? new UnavailableError('REDIS_REFUSED', `${call.command} was refused: ${message}`, 'refused', options)
-        : new UnavailableError(
-            'COMMAND_UNKNOWN',
-            `${call.command} lost its connection (${message}); it may have run`,
-            'unknown',
-            options,
-          )
+      const unavailable = unavailableError(call.command, error, message, fromServer)
       this.#evidence.failed(call.generation, unavailable)
       if (meaning === 'demoted') this.#evidence.demoted()
       return unavailable
@@ -176,6 +169,23 @@ export class Executor {
     }
     signal.addEventListener('abort', call.onAbort, { once: true })
   }
+}
+
+function unavailableError(
+  command: string,
+  cause: unknown,
+  message: string,
+  fromServer: boolean,
+): UnavailableError {
+  const options = { cause }
+  if (fromServer) {
+    return new UnavailableError('REDIS_REFUSED', `${command} was refused: ${message}`, 'refused', options)
+  }
+  if (cause instanceof NotSentError) {
+    return new UnavailableError('CONNECTION_DOWN', `${command} was not sent: ${message}`, 'not-sent', options)
+  }
+  const lost = `${command} lost its connection (${message}); it may have run`
+  return new UnavailableError('COMMAND_UNKNOWN', lost, 'unknown', options)
 }
 
 function aborted(command: string, state: string, cause?: unknown): EvenkeelError {

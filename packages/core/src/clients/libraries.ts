@@ -1,4 +1,5 @@
 import { EvenkeelError, InvalidOptionError } from '../errors.js'
+import { type IoredisModule, ioredisLibrary } from './ioredis.js'
 import { type NodeRedisModule, nodeRedisLibrary } from './node-redis.js'
 import type { ClientLibrary } from './port.js'
 
@@ -23,11 +24,24 @@ export async function findLibrary(wish: LibraryOption | undefined): Promise<Clie
 
 function recogniseLibrary(module: object): ClientLibrary {
   if (isNodeRedis(module)) return nodeRedisLibrary(module, 'createSentinel' in module ? '5' : '4')
+  const ioredis = findIoredis(module)
+  if (ioredis !== undefined) return ioredisLibrary(ioredis, '5')
   throw new InvalidOptionError('library', `'redis', 'ioredis' or one of these modules`, module)
 }
 
 function isNodeRedis(module: object): module is NodeRedisModule {
   return 'createClient' in module && 'createCluster' in module
+}
+
+/** CommonJS seen through `import` has its names on `default` too. */
+function findIoredis(module: object): IoredisModule | undefined {
+  const candidates = [module, 'default' in module ? module.default : undefined]
+  return candidates.find(isIoredis)
+}
+
+function isIoredis(module: unknown): module is IoredisModule {
+  const isObject = (typeof module === 'object' && module !== null) || typeof module === 'function'
+  return isObject && 'Redis' in module && 'Cluster' in module
 }
 
 async function importOptional(name: 'redis' | 'ioredis'): Promise<object | undefined> {

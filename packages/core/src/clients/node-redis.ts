@@ -1,3 +1,4 @@
+import { handshake } from './handshake.js'
 import type {
   Argument,
   ClientEvents,
@@ -9,6 +10,7 @@ import type {
   SubscriberPort,
   Target,
 } from './port.js'
+import { NotSentError } from './port.js'
 import { normaliseReply } from './replies.js'
 
 type Listener = (message: string, channel: string) => void
@@ -47,6 +49,20 @@ export interface NodeRedisCluster {
   off(event: string, listener: (...values: never[]) => void): unknown
 }
 
+/** What core uses of node-redis' own Sentinel client (5 and 6). */
+export interface NodeRedisSentinel {
+  readonly isOpen: boolean
+  readonly isReady: boolean
+  sendCommand(readOnly: boolean | undefined, args: readonly Argument[], options?: object): Promise<unknown>
+  duplicate(overrides?: object): NodeRedisSentinel
+  connect(): Promise<unknown>
+  subscribe(channel: string, listener: Listener): Promise<unknown>
+  unsubscribe(channel: string, listener?: Listener): Promise<unknown>
+  destroy(): void
+  on(event: string, listener: (...values: never[]) => void): unknown
+  off(event: string, listener: (...values: never[]) => void): unknown
+}
+
 export interface NodeRedisModule {
   createClient(options: object): unknown
   createCluster(options: object): unknown
@@ -78,6 +94,9 @@ export function nodeRedisClient(client: NodeRedisClient, own?: OwnParts): Client
       return client.isReady
     },
     send: (args, options) => {
+      // The host may have left the offline queue on: what waits there is sent long after its caller gave up.
+      if (own === undefined && !client.isReady)
+        return Promise.reject(new NotSentError('The client is not connected'))
       const sent = client.sendCommand(args, options.buffers ? bufferOptions : plainOptions)
       return plainOptions === undefined
         ? (sent as Promise<Reply>)
@@ -87,6 +106,39 @@ export function nodeRedisClient(client: NodeRedisClient, own?: OwnParts): Client
     subscriber: own?.subscriber ?? (() => duplicateOf(client)),
     close: () => endNodeRedis(client, own?.dispose),
     kill: () => void endNodeRedis(client, own?.dispose),
+  }
+}
+
+/** A borrowed Sentinel client. It follows failovers, and retries commands, in its own way. */
+export function nodeRedisSentinel(sentinel: NodeRedisSentinel): ClientPort {
+  return {
+    library: 'node-redis',
+    topology: 'standalone',
+    get isReady() {
+      return sentinel.isReady
+    },
+    send: (args, options) =>
+      sentinel.isReady
+        ? sentinel
+            .sendCommand(options.readOnly, args, options.buffers ? bufferOptions : flatOptions)
+            .then((reply) => normaliseReply(args, reply))
+        : Promise.reject(new NotSentError('The client is not connected')),
+    watch: (events) => watch(sentinel, () => sentinel.isReady, events),
+    subscriber: async () => {
+      const duplicate = sentinel.duplicate()
+      duplicate.on('error', ignore)
+      await duplicate.connect()
+      const end = () => duplicate.destroy()
+      return {
+        subscribe: async (channel, handler) => void (await duplicate.subscribe(channel, handler)),
+        unsubscribe: async (channel) => void (await duplicate.unsubscribe(channel)),
+        watch: (events) => watch(duplicate, () => duplicate.isReady, events),
+        close: async () => end(),
+        kill: end,
+      }
+    },
+    close: async () => sentinel.destroy(),
+    kill: () => sentinel.destroy(),
   }
 }
 
@@ -160,23 +212,12 @@ async function connectOnce(
   dispose: AbortController | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const connected = client.connect()
-  connected.catch(ignore)
-  let onAbort = ignore
-  const abandoned = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    await Promise.race([connected, abandoned])
-    // Versions 4 and 5 resolve connect() although the client was ended meanwhile.
-    if ('isReady' in client && client.isReady === false) throw new Error('The client ended while connecting')
-  } catch (error) {
-    await endNodeRedis(client, dispose)
-    throw error
-  } finally {
-    signal.removeEventListener('abort', onAbort)
+  const abandon = () => void endNodeRedis(client, dispose)
+  await handshake(client.connect(), signal, abandon)
+  // Versions 4 and 5 resolve connect() although the client was ended meanwhile.
+  if ('isReady' in client && client.isReady === false) {
+    abandon()
+    throw new Error('The client ended while connecting')
   }
 }
 

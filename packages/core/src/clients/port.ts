@@ -22,6 +22,11 @@ export interface ClientEvents {
   error(error: Error): void
 }
 
+/** The client could not take the command: it was certainly not sent. */
+export class NotSentError extends Error {
+  override readonly name = 'NotSentError'
+}
+
 export type MessageHandler = (message: string, channel: string) => void
 
 /**

@@ -9,6 +9,8 @@ export interface OwnedSourceOptions {
   readonly open: (signal: AbortSignal) => Promise<ClientPort>
   /** An attempt that takes longer is given up; it bounds TCP, TLS and the handshake together. */
   readonly attemptTimeoutMs: number
+  /** Frees what `open` keeps between attempts. */
+  readonly onClose?: (() => void) | undefined
   /** @default 50 */
   readonly minBackoffMs?: number
   /** The longest pause between attempts; short, since a refused connection costs next to nothing. @default 500 */
@@ -41,6 +43,8 @@ export class OwnedSource implements ClientSource {
   }
 
   drop(reason: string): void {
+    // An attempt under way may be waiting for the very server that was found to be gone.
+    this.#attempt?.abort(new Error(reason))
     const client = this.#client
     if (client === undefined) return
     log('dropping the connection: %s', reason)
@@ -52,6 +56,7 @@ export class OwnedSource implements ClientSource {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
+    this.#options.onClose?.()
     this.#attempt?.abort(new Error('The connection was closed'))
     const client = this.#client
     this.#forget()

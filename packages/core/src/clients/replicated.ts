@@ -1,0 +1,86 @@
+import { replyPrefix } from '../guard/unavailability.js'
+import type { ClientSource } from '../sources/source.js'
+import type { Argument, ClientPort, Reply, SendOptions } from './port.js'
+
+/** How fast the smoothed latency of a node follows its last answer. */
+const smoothing = 0.2
+
+interface Node {
+  client: ClientPort | undefined
+  latencyMs: number
+}
+
+/**
+ * A primary with read replicas: commands that only read go to a replica, everything else to the primary.
+ * A replica that is away, or can't answer, is stepped over: the read then goes to the primary.
+ * Each replica reconnects by a source of its own; it never decides whether the whole is up.
+ */
+export function replicatedClient(
+  primary: ClientPort,
+  replicas: readonly ClientSource[],
+  readFrom: 'replica' | 'nearest',
+): ClientPort {
+  const main: Node = { client: primary, latencyMs: 0 }
+  const others: Node[] = replicas.map(() => ({ client: undefined, latencyMs: 0 }))
+  let turn = 0
+
+  replicas.forEach((source, index) => {
+    const node = others[index]
+    if (node === undefined) return
+    void source.start({
+      ready: (client) => {
+        node.client = client
+      },
+      lost: () => {
+        node.client = undefined
+      },
+    })
+  })
+
+  const pick = (): Node => {
+    const ready = others.filter((node) => node.client !== undefined)
+    if (readFrom === 'nearest') {
+      return [main, ...ready].reduce((best, node) => (node.latencyMs < best.latencyMs ? node : best))
+    }
+    turn++
+    return ready[turn % ready.length] ?? main
+  }
+
+  const read = async (args: readonly Argument[], options: SendOptions): Promise<Reply> => {
+    const node = pick()
+    const client = node.client ?? primary
+    const sentAt = performance.now()
+    try {
+      const reply = await client.send(args, options)
+      node.latencyMs += (performance.now() - sentAt - node.latencyMs) * smoothing
+      return reply
+    } catch (error) {
+      if (client === primary || isAnswer(error)) throw error
+      return primary.send(args, options)
+    }
+  }
+
+  return {
+    library: primary.library,
+    topology: primary.topology,
+    get isReady() {
+      return primary.isReady
+    },
+    send: (args, options) => (options.readOnly ? read(args, options) : primary.send(args, options)),
+    watch: (events) => primary.watch(events),
+    subscriber: () => primary.subscriber(),
+    close: async () => {
+      await Promise.allSettled([primary.close(), ...replicas.map((source) => source.close())])
+    },
+    kill() {
+      primary.kill()
+      for (const source of replicas) void source.close()
+    },
+  }
+}
+
+/** The primary would answer the same to a wrong command, but not to what ails a replica alone. */
+function isAnswer(error: unknown): boolean {
+  const prefix = error instanceof Error ? replyPrefix(error) : undefined
+  return prefix !== undefined && !['MASTERDOWN', 'LOADING', 'NOSCRIPT', 'BUSY'].includes(prefix)
+}
