@@ -4,6 +4,8 @@ export {
   clientLibraries,
   type RawClient,
 } from './clients.js'
+export { type ClusterOptions, type RedisCluster, type SlotMove, startCluster } from './cluster.js'
+export { breakDisk, fillMemory, type ServerFault } from './faults.js'
 export { type Flavour, type FlavourName, flavours } from './flavours.js'
 export { claimPort, releasePort } from './ports.js'
 export {
@@ -15,7 +17,9 @@ export {
   startProxy,
 } from './proxy.js'
 export { type Argument, type Reply, ReplyError } from './resp.js'
+export { type SentinelDeployment, type SentinelOptions, startSentinel } from './sentinel.js'
 export type { RedisServer } from './server.js'
+export { slotOf } from './slots.js'
 export { type RedisArguments, type RedisOptions, startRedis } from './standalone.js'
 export type { TlsFiles } from './tls.js'
 export { until } from './until.js'

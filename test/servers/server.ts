@@ -23,6 +23,7 @@ export interface RedisServer extends AsyncDisposable {
   readonly tls: TlsFiles | undefined
   /** Whether the process runs; frozen counts as running. */
   readonly running: boolean
+  readonly frozen: boolean
   /** SIGSTOP: sockets stay open and the kernel accepts, but nothing answers. In effect when it returns. */
   freeze(): void
   resume(): void
@@ -90,6 +91,7 @@ export class Server implements RedisServer {
   #admin: AdminConnection
   #child: ChildServer | undefined
   #pid = 0
+  #frozen = false
 
   constructor(
     readonly port: number,
@@ -115,6 +117,10 @@ export class Server implements RedisServer {
     return this.#child !== undefined && !this.#child.exited
   }
 
+  get frozen(): boolean {
+    return this.running && this.#frozen
+  }
+
   get log(): string {
     return readFileSync(this.#logFile, 'utf8')
   }
@@ -125,6 +131,7 @@ export class Server implements RedisServer {
     const child = spawnServer(flavour.command, line, this.dir, this.#logFile)
     this.#child = child
     this.#pid = child.pid
+    this.#frozen = false
     const ready = async () => {
       if (child.exited) return true
       // Another server may have the port, and would answer a PING: ours names the file that it was started with.
@@ -144,11 +151,14 @@ export class Server implements RedisServer {
   }
 
   freeze(): void {
+    if (!this.running) throw new Error(`the server at port ${this.port} does not run`)
     signal(this.#pid, 'SIGSTOP')
+    this.#frozen = true
   }
 
   resume(): void {
     if (this.running) signal(this.#pid, 'SIGCONT')
+    this.#frozen = false
   }
 
   async kill(): Promise<void> {
