@@ -1,0 +1,55 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { expect } from 'vitest'
+import type { Connection } from '../../src/index.js'
+
+export interface Outcome {
+  readonly reply?: unknown
+  readonly code?: string
+  readonly ms: number
+}
+
+/** Makes a call and tells how it ended, and after how long; it never rejects. */
+export async function timed(call: Promise<unknown>): Promise<Outcome> {
+  const startedAt = performance.now()
+  return call.then(
+    (reply) => ({ reply, ms: performance.now() - startedAt }),
+    (error) => ({ code: String(error?.code ?? error), ms: performance.now() - startedAt }),
+  )
+}
+
+/**
+ * Promise 1, measured: every call ends within its deadline and 50 ms. How long this process itself was
+ * kept from running meanwhile is measured beside it and granted, since no library can answer then.
+ */
+export async function allInTime(deadlineMs: number, calls: () => Promise<Outcome>[]): Promise<Outcome[]> {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  const outcomes = await Promise.all(calls())
+  delay.disable()
+  const slowest = Math.max(...outcomes.map(({ ms }) => ms))
+  expect(slowest).toBeLessThanOrEqual(deadlineMs + 50 + delay.max / 1e6)
+  return outcomes
+}
+
+/** Resolves with how long it took, in milliseconds, until Redis answered a command again. */
+export async function answersAgain(redis: Connection, withinMs: number): Promise<number> {
+  const startedAt = performance.now()
+  for (;;) {
+    const answered = await redis.command(['SET', 'probe', '1']).then(
+      () => true,
+      () => false,
+    )
+    const ms = performance.now() - startedAt
+    if (answered) return ms
+    if (ms > withinMs) throw new Error(`Redis was not used again within ${withinMs} ms: ${redis.downReason}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** Unhandled rejections since the last look; each test wants none. */
+export function watchRejections(): { seen: unknown[]; stop(): void } {
+  const seen: unknown[] = []
+  const listener = (reason: unknown) => seen.push(reason)
+  process.on('unhandledRejection', listener)
+  return { seen, stop: () => process.off('unhandledRejection', listener) }
+}
