@@ -81,7 +81,10 @@ export class Connection {
       { timeoutMs: settings.commandTimeoutMs, maxInFlight: settings.maxInFlight },
       {
         succeeded: (generation) => this.#breaker.succeeded(generation),
-        failed: (generation) => this.#breaker.failed(generation),
+        failed: (generation, error) => {
+          this.#breaker.failed(generation)
+          if (this.#client?.topology === 'cluster') this.#source.refresh(error.message)
+        },
         silent: (sentAt) => this.#silent(sentAt),
         demoted: () => this.#source.drop('the server became a replica'),
         credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
@@ -111,7 +114,10 @@ export class Connection {
   async start(): Promise<void> {
     await this.#source.start({
       ready: (client) => {
+        const changedOver = this.#client !== undefined
         this.#client = client
+        if (changedOver) this.#pubSub.suspend()
+        if (this.#breaker.closed) this.#pubSub.resume()
         this.#tryNow()
       },
       lost: (error) => {
@@ -235,10 +241,9 @@ export class Connection {
    */
   #tryNow(): void {
     const client = this.#client
-    if (client === undefined || this.#asked === client) {
-      this.#verdict(false, client === undefined ? 'no connection' : 'PING is still unanswered')
-      return
-    }
+    // Without a client there is nothing to ask; the source says when there is one.
+    if (client === undefined) return void this.#breaker.settle(false)
+    if (this.#asked === client) return void this.#breaker.settle(false)
     this.#asked = client
     const overdue = setTimeout(
       () => this.#verdict(false, `PING was not answered within ${this.#commandTimeoutMs} ms`),
@@ -251,7 +256,7 @@ export class Connection {
       this.#asked = undefined
       if (this.#client === client) this.#verdict(alive, reason)
     }
-    client.send(['PING'], noOptions).then(
+    signOfLife(client).then(
       () => answered(true),
       (error: Error) => {
         if (meaningOf(error) === 'credentials') this.#credentialsError = error
@@ -260,9 +265,9 @@ export class Connection {
     )
   }
 
-  #verdict(alive: boolean, reason?: string): void {
+  #verdict(alive: boolean, reason = 'no sign of life'): void {
     this.#breaker.settle(alive, reason)
-    if (!alive && this.#state === 'connecting') this.#wentDown(reason ?? 'no sign of life')
+    if (!alive && this.#state === 'connecting') this.#wentDown(reason)
   }
 
   /** Nothing was heard for a deadline. If that goes on for another, the socket is given up. */
@@ -322,6 +327,15 @@ export class Connection {
       'not-sent',
     )
   }
+}
+
+/** In a Cluster one dead node is no outage, and a PING goes to any: the first of a few answers counts. */
+function signOfLife(client: ClientPort): Promise<unknown> {
+  const ping = () => client.send(['PING'], noOptions)
+  if (client.topology === 'standalone') return ping()
+  return Promise.any([ping(), ping(), ping()]).catch((error) => {
+    throw error instanceof AggregateError ? error.errors[0] : error
+  })
 }
 
 function withResolver(): { readonly promise: Promise<void>; resolve(): void } {

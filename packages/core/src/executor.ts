@@ -1,4 +1,4 @@
-import { type Argument, type ClientPort, NotSentError, type Reply, type SendOptions } from './clients/port.js'
+import type { Argument, ClientPort, Reply, SendOptions } from './clients/port.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
@@ -7,7 +7,7 @@ import {
   UnavailableError,
 } from './errors.js'
 import { DeadlineQueue, type List, type Timed } from './guard/deadline.js'
-import { meaningOf, replyPrefix } from './guard/unavailability.js'
+import { meaningOf, replyPrefix, wasNotSent } from './guard/unavailability.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
@@ -181,7 +181,7 @@ function unavailableError(
   if (fromServer) {
     return new UnavailableError('REDIS_REFUSED', `${command} was refused: ${message}`, 'refused', options)
   }
-  if (cause instanceof NotSentError) {
+  if (wasNotSent(cause)) {
     return new UnavailableError('CONNECTION_DOWN', `${command} was not sent: ${message}`, 'not-sent', options)
   }
   const lost = `${command} lost its connection (${message}); it may have run`

@@ -1,4 +1,4 @@
-import { handshake } from './handshake.js'
+import { bounded } from './bounded.js'
 import type {
   Argument,
   ClientEvents,
@@ -125,9 +125,22 @@ function isReady(client: IoredisClient): boolean {
 }
 
 async function connectOnce(client: IoredisClient, signal: AbortSignal): Promise<IoredisClient> {
-  client.on('error', ignore)
-  await handshake(client.connect?.() ?? Promise.resolve(), signal, () => end(client))
-  return client
+  // A refused password ends the connection; connect() then tells only of the end.
+  let refusal: Error | undefined
+  client.on('error', (error: Error) => {
+    refusal ??= error
+  })
+  const ready = async () => {
+    await client.connect?.()
+    // ioredis is "ready" before the server has judged the password.
+    await send(client, ['PING'], false)
+  }
+  try {
+    await bounded(ready(), signal, () => end(client))
+    return client
+  } catch (error) {
+    throw signal.aborted ? error : (refusal ?? error)
+  }
 }
 
 /** disconnect() alone waits two seconds for a peer that does not answer; without its stream it can't. */

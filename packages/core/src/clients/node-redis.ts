@@ -1,4 +1,4 @@
-import { handshake } from './handshake.js'
+import { bounded } from './bounded.js'
 import type {
   Argument,
   ClientEvents,
@@ -213,7 +213,7 @@ async function connectOnce(
   signal: AbortSignal,
 ): Promise<void> {
   const abandon = () => void endNodeRedis(client, dispose)
-  await handshake(client.connect(), signal, abandon)
+  await bounded(client.connect(), signal, abandon)
   // Versions 4 and 5 resolve connect() although the client was ended meanwhile.
   if ('isReady' in client && client.isReady === false) {
     abandon()
@@ -249,11 +249,9 @@ function clientOptions(target: Target, dispose: AbortSignal): object {
 function clusterOptions({ nodes, target, readFrom }: ClusterTarget): object {
   return {
     rootNodes: nodes.map((node) => ({ socket: { ...socketOptions(target), ...node } })),
-    // Root nodes pass nothing on: what every node needs stands in the defaults.
-    defaults: {
-      ...sharedOptions(target),
-      socket: { ...socketOptions(target), reconnectStrategy: clusterBackoff },
-    },
+    // Root nodes pass nothing on: what every node needs stands in the defaults. A node that is gone must
+    // fail at once; the whole client is made anew from the nodes that live.
+    defaults: { ...sharedOptions(target), socket: socketOptions(target) },
     useReplicas: readFrom !== 'primary',
     // Else one unreachable node blocks the discovery of all others.
     minimizeConnections: true,
@@ -280,10 +278,6 @@ function socketOptions(target: Omit<Target, 'host' | 'port' | 'path'>): object {
     reconnectStrategy: false,
     ...(target.tls === false ? {} : { tls: true, ...target.tls }),
   }
-}
-
-function clusterBackoff(retries: number): number {
-  return Math.min(500, 50 * 2 ** retries)
 }
 
 function watch(

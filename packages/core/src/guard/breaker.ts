@@ -118,7 +118,7 @@ export class Breaker {
   }
 
   /** The trial's result. A failed one keeps the breaker open for a longer pause. */
-  settle(alive: boolean, reason = 'no sign of life'): void {
+  settle(alive: boolean, reason = this.#reason): void {
     if (alive) {
       this.#circuit.close()
       return

@@ -75,6 +75,12 @@ export function meaningOf(error: unknown): Meaning {
   return row?.meaning ?? 'caller'
 }
 
+/** Whether a client library refused a command before sending it, so that repeating it is safe. */
+export function wasNotSent(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return error.name === 'NotSentError' || /^The client is (closed|offline)$/.test(error.message)
+}
+
 /** A script may end with text of its own that has no prefix. */
 function isReplyOfTheServer(error: Error): boolean {
   return error.name === 'ReplyError' || /^(ErrorReply|SimpleError|BlobError)$/.test(error.constructor.name)

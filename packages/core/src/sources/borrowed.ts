@@ -27,6 +27,9 @@ export class BorrowedSource implements ClientSource {
   /** Ending it is the host's to do; the breaker keeps commands from it until it answers again. */
   drop(): void {}
 
+  /** The host's cluster client follows its Cluster in its own way. */
+  refresh(): void {}
+
   async close(): Promise<void> {
     this.#unwatch?.()
   }

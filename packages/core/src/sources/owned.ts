@@ -4,6 +4,9 @@ import type { ClientSource, SourceEvents } from './source.js'
 
 const log = createLog('core')
 
+const refreshEveryMs = 1_000
+const drainMs = 1_000
+
 export interface OwnedSourceOptions {
   /** One attempt: resolves the topology, connects, authenticates. Leaves nothing behind when it rejects. */
   readonly open: (signal: AbortSignal) => Promise<ClientPort>
@@ -31,6 +34,8 @@ export class OwnedSource implements ClientSource {
   #attempt: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  #refreshing = false
+  #refreshedAt = 0
   #closed = false
 
   constructor(options: OwnedSourceOptions) {
@@ -51,6 +56,17 @@ export class OwnedSource implements ClientSource {
     this.#forget()
     client.kill()
     this.#lost(new Error(reason))
+  }
+
+  refresh(reason: string): void {
+    if (this.#client === undefined || this.#refreshing || this.#closed) return
+    if (performance.now() - this.#refreshedAt < refreshEveryMs) return
+    log('looking at the topology anew: %s', reason)
+    this.#refreshing = true
+    void this.#changeOver().finally(() => {
+      this.#refreshing = false
+      this.#refreshedAt = performance.now()
+    })
   }
 
   async close(): Promise<void> {
@@ -83,6 +99,20 @@ export class OwnedSource implements ClientSource {
     } finally {
       clearTimeout(timer)
       this.#attempt = undefined
+    }
+  }
+
+  async #changeOver(): Promise<void> {
+    const old = this.#client
+    try {
+      const client = await this.#options.open(AbortSignal.timeout(this.#options.attemptTimeoutMs))
+      if (this.#closed || old === undefined || this.#client !== old) return client.kill()
+      this.#forget()
+      this.#adopt(client)
+      // What the old one still has in flight may be answered yet.
+      setTimeout(() => old.kill(), drainMs).unref()
+    } catch (error) {
+      log('the topology could not be read: %s', error)
     }
   }
 

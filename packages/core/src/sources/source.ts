@@ -17,6 +17,11 @@ export interface ClientSource {
   start(events: SourceEvents): Promise<void>
   /** The client hangs or points at the wrong server: end it, so that the next one is made. */
   drop(reason: string): void
+  /**
+   * The client is there, but its view of the Cluster may be stale: make a new one and change over, while
+   * the old one goes on. Called for every failure; does so at most once a second.
+   */
+  refresh(reason: string): void
   /** Ends what is ours; a borrowed client stays open. */
   close(): Promise<void>
 }

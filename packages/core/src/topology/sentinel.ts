@@ -1,8 +1,12 @@
+import { bounded } from '../clients/bounded.js'
 import type { ClientLibrary, ClientPort, SubscriberPort, Target } from '../clients/port.js'
 import { createLog } from '../log.js'
 import type { HostAndPort } from '../options.js'
 
 const log = createLog('core')
+
+/** How long the slower sentinels are waited for, once one has answered. */
+const patienceMs = 200
 
 export interface SentinelOptions {
   readonly library: ClientLibrary
@@ -26,12 +30,23 @@ export class SentinelResolver {
     this.#options = options
   }
 
+  /** The address that most sentinels name; one that lags behind a failover still names the old one. */
   async primary(signal: AbortSignal): Promise<HostAndPort> {
-    return this.#ask(signal, async (sentinel) => {
-      const reply = await sentinel.send(['SENTINEL', 'get-master-addr-by-name', this.#options.name], {})
-      if (!Array.isArray(reply)) throw new Error(`No sentinel knows a primary named '${this.#options.name}'`)
-      return { host: String(reply[0]), port: Number(reply[1]) }
+    const votes: HostAndPort[] = []
+    const enough = new AbortController()
+    const stop = AbortSignal.any([signal, enough.signal])
+    const targets = await this.#options.sentinels()
+    const asked = targets.map(async (target) => {
+      votes.push(await this.#askOne(target, stop, (sentinel) => this.#addressFrom(sentinel)))
+      if (leading(votes).count > targets.length / 2) enough.abort(new Error('enough sentinels agree'))
+      // A frozen sentinel must not hold up what the others say.
+      else setTimeout(() => enough.abort(new Error('enough time to answer')), patienceMs).unref()
     })
+    const results = await Promise.allSettled(asked)
+    const { address } = leading(votes)
+    if (address !== undefined) return address
+    signal.throwIfAborted()
+    throw results.find((result) => result.status === 'rejected')?.reason
   }
 
   async replicas(signal: AbortSignal): Promise<readonly HostAndPort[]> {
@@ -77,26 +92,44 @@ export class SentinelResolver {
   /** All sentinels at once, since one that is frozen would otherwise cost a whole attempt. */
   async #ask<T>(signal: AbortSignal, question: (sentinel: ClientPort) => Promise<T>): Promise<T> {
     const rest = new AbortController()
+    const stop = AbortSignal.any([signal, rest.signal])
     const targets = await this.#options.sentinels()
     try {
-      return await Promise.any(
-        targets.map(async (target) => {
-          const sentinel = await this.#options.library.open(target, AbortSignal.any([signal, rest.signal]))
-          try {
-            return await untilAborted(question(sentinel), AbortSignal.any([signal, rest.signal]))
-          } finally {
-            sentinel.kill()
-          }
-        }),
-      )
+      return await Promise.any(targets.map((target) => this.#askOne(target, stop, question)))
     } catch (error) {
-      throw error instanceof AggregateError
-        ? (error.errors.find((one) => one instanceof Error) ?? error)
-        : error
+      throw error instanceof AggregateError ? error.errors[0] : error
     } finally {
-      rest.abort(new Error('Another sentinel answered first'))
+      rest.abort(new Error('another sentinel answered first'))
     }
   }
+
+  async #askOne<T>(
+    target: Target,
+    signal: AbortSignal,
+    question: (sentinel: ClientPort) => Promise<T>,
+  ): Promise<T> {
+    const sentinel = await this.#options.library.open(target, signal)
+    const answer = await bounded(question(sentinel), signal, () => sentinel.kill())
+    sentinel.kill()
+    return answer
+  }
+
+  async #addressFrom(sentinel: ClientPort): Promise<HostAndPort> {
+    const { name } = this.#options
+    const reply = await sentinel.send(['SENTINEL', 'get-master-addr-by-name', name], {})
+    if (!Array.isArray(reply)) throw new Error(`The sentinels know no primary named '${name}'`)
+    return { host: String(reply[0]), port: Number(reply[1]) }
+  }
+}
+
+function leading(votes: readonly HostAndPort[]): { address: HostAndPort | undefined; count: number } {
+  const counts = new Map<string, { address: HostAndPort; count: number }>()
+  for (const address of votes) {
+    const id = `${address.host}:${address.port}`
+    counts.set(id, { address, count: (counts.get(id)?.count ?? 0) + 1 })
+  }
+  const sorted = [...counts.values()].sort((one, other) => other.count - one.count)
+  return sorted[0] ?? { address: undefined, count: 0 }
 }
 
 /** Refuses a server that a stale sentinel still calls the primary. */
@@ -104,20 +137,6 @@ export async function assertPrimary(client: ClientPort): Promise<void> {
   const reply = await client.send(['ROLE'], {})
   const role = Array.isArray(reply) ? String(reply[0]) : 'unknown'
   if (role !== 'master') throw new Error(`The server that Sentinel named is a ${role}, not the primary`)
-}
-
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  promise.catch(() => {})
-  let stop = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }
 
 function fieldsOf(reply: unknown): Record<string, string | undefined> {
