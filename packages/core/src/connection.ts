@@ -260,6 +260,7 @@ export class Connection {
       () => answered(true),
       (error: Error) => {
         if (meaningOf(error) === 'credentials') this.#credentialsError = error
+        if (client.topology === 'cluster') this.#source.refresh(error.message)
         answered(false, error.message)
       },
     )
