@@ -1,6 +1,13 @@
-import type { Connection } from './connection.js'
+import type { ConnectionEvents, ConnectionState } from './connection.js'
 import { UnavailableError } from './errors.js'
 import { createLog } from './log.js'
+
+/** What a pair of stores needs to know of the connection. */
+export interface FailoverHost {
+  readonly state: ConnectionState
+  readonly autoResync: boolean
+  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
+}
 
 export type Source = 'redis' | 'memory'
 
@@ -50,7 +57,7 @@ export interface Failover<S> {
   close(): void
 }
 
-export function failover<S>(redis: Connection | undefined, options: FailoverOptions<S>): Failover<S> {
+export function failover<S>(redis: FailoverHost | undefined, options: FailoverOptions<S>): Failover<S> {
   if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
   return new StorePair(redis, options.primary, options)
 }
@@ -71,7 +78,7 @@ const retryMs = { first: 100, most: 1_000 }
 
 class StorePair<S> implements Failover<S> {
   state: FailoverState
-  readonly #redis: Connection
+  readonly #redis: FailoverHost
   readonly #primary: S
   readonly #options: FailoverOptions<S>
   readonly #log: ReturnType<typeof createLog>
@@ -81,7 +88,7 @@ class StorePair<S> implements Failover<S> {
   #failures = 0
   #closed = false
 
-  constructor(redis: Connection, primary: S, options: FailoverOptions<S>) {
+  constructor(redis: FailoverHost, primary: S, options: FailoverOptions<S>) {
     this.#redis = redis
     this.#primary = primary
     this.#options = options

@@ -17,6 +17,7 @@ export type { CommandOptions } from './executor.js'
 export {
   type Answer,
   type Failover,
+  type FailoverHost,
   type FailoverOptions,
   type FailoverState,
   failover,

@@ -61,6 +61,11 @@ export class DeadlineQueue<T extends Timed> {
     item.list = item.previous = item.next = undefined
   }
 
+  /** How many durations are kept apart. */
+  get durations(): number {
+    return this.#lists.size
+  }
+
   close(): void {
     clearTimeout(this.#timer)
     this.#armedFor = Number.POSITIVE_INFINITY

@@ -1,0 +1,154 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { ConnectionEvents, ConnectionState } from '../src/index.js'
+import { Emitter, failover, UnavailableError } from '../src/index.js'
+
+/** A connection whose state the test decides. */
+class Weather {
+  state: ConnectionState = 'up'
+  autoResync = true
+  readonly #events = new Emitter<ConnectionEvents>()
+
+  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]) {
+    return this.#events.on(event, listener)
+  }
+
+  fall(): void {
+    this.state = 'down'
+    this.#events.emit('down', { reason: 'the test said so' })
+  }
+
+  rise(): void {
+    this.state = 'up'
+    this.#events.emit('up', { downForMs: 1 })
+  }
+
+  resync(): void {
+    this.#events.emit('resync')
+  }
+}
+
+interface Notes {
+  add(note: string): Promise<number>
+}
+
+class Paper implements Notes {
+  readonly notes: string[] = []
+  refuse: Error | undefined
+
+  async add(note: string): Promise<number> {
+    if (this.refuse) throw this.refuse
+    return this.notes.push(note)
+  }
+}
+
+const gone = () => new UnavailableError('COMMAND_UNKNOWN', 'lost', 'unknown')
+
+function setUp(options: { recover?: () => Promise<void>; onOutage?: 'fallback' | 'throw' } = {}) {
+  const redis = new Weather()
+  const primary = new Paper()
+  const fallback = new Paper()
+  const pair = failover<Notes>(redis, { name: 'notes', primary, fallback, recoverJitterMs: 0, ...options })
+  const add = (note: string) => pair.run((store) => store.add(note))
+  return { redis, primary, fallback, pair, add }
+}
+
+describe('failover', () => {
+  it('answers from Redis while it is up, and says so', async () => {
+    const { add, primary } = setUp()
+    expect(await add('a')).toEqual({ value: 1, source: 'redis' })
+    expect(primary.notes).toEqual(['a'])
+  })
+
+  it('answers a call that finds Redis unavailable from memory at once', async () => {
+    const { add, primary, fallback } = setUp()
+    primary.refuse = gone()
+    expect(await add('a')).toEqual({ value: 1, source: 'memory' })
+    expect(fallback.notes).toEqual(['a'])
+  })
+
+  it("gives every other error to the caller, since memory can't know better", async () => {
+    const { add, primary, fallback } = setUp()
+    primary.refuse = new TypeError('a bug')
+    await expect(add('a')).rejects.toThrow('a bug')
+    expect(fallback.notes).toEqual([])
+  })
+
+  it('does not ask Redis again before recovery has run, once', async () => {
+    const recover = vi.fn(async () => {})
+    const { add, redis, pair } = setUp({ recover })
+    redis.fall()
+    expect((await add('a')).source).toBe('memory')
+    redis.rise()
+    expect((await add('b')).source).toBe('memory')
+    await vi.waitFor(() => expect(pair.state).toBe('primary'))
+    expect(recover).toHaveBeenCalledTimes(1)
+    expect((await add('c')).source).toBe('redis')
+  })
+
+  it('recovers too when a single call was answered from memory while the connection stayed up', async () => {
+    const recover = vi.fn(async () => {})
+    const { add, primary, pair } = setUp({ recover })
+    primary.refuse = gone()
+    await add('a')
+    expect(pair.state).toBe('fallback')
+    primary.refuse = undefined
+    await vi.waitFor(() => expect(pair.state).toBe('primary'))
+    expect(recover).toHaveBeenCalledTimes(1)
+  })
+
+  it('starts recovery again when Redis goes away in the middle of it', async () => {
+    let calls = 0
+    let release = () => {}
+    const recover = async () => {
+      calls++
+      if (calls === 1) await new Promise<void>((resolve) => (release = resolve))
+    }
+    const { add, redis, pair } = setUp({ recover })
+    redis.fall()
+    redis.rise()
+    await vi.waitFor(() => expect(pair.state).toBe('recovering'))
+    redis.fall()
+    release()
+    await vi.waitFor(() => expect(pair.state).toBe('fallback'))
+    expect((await add('a')).source).toBe('memory')
+    redis.rise()
+    await vi.waitFor(() => expect(pair.state).toBe('primary'))
+    expect(calls).toBe(2)
+  })
+
+  it('tries again, with pauses, when recovery fails', async () => {
+    const recover = vi.fn(async () => {})
+    recover.mockRejectedValueOnce(new Error('not yet'))
+    const { redis, pair } = setUp({ recover })
+    redis.fall()
+    redis.rise()
+    await vi.waitFor(() => expect(pair.state).toBe('primary'))
+    expect(recover).toHaveBeenCalledTimes(2)
+  })
+
+  it('waits for resync() where automatic recovery is off', async () => {
+    const recover = vi.fn(async () => {})
+    const { redis, pair } = setUp({ recover })
+    redis.autoResync = false
+    redis.fall()
+    redis.rise()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(pair.state).toBe('fallback')
+    redis.resync()
+    await vi.waitFor(() => expect(pair.state).toBe('primary'))
+    expect(recover).toHaveBeenCalledTimes(1)
+  })
+
+  it('gives callers the error instead, when they asked for that', async () => {
+    const { add, redis, fallback } = setUp({ onOutage: 'throw' })
+    redis.fall()
+    await expect(add('a')).rejects.toMatchObject({ code: 'CONNECTION_DOWN', outcome: 'not-sent' })
+    expect(fallback.notes).toEqual([])
+  })
+
+  it('lives in memory alone where there is no Redis', async () => {
+    const fallback = new Paper()
+    const pair = failover<Notes>(undefined, { name: 'notes', fallback })
+    expect(await pair.run((store) => store.add('a'))).toEqual({ value: 1, source: 'memory' })
+  })
+})
