@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { type NodeView, owns, viewOf } from './cluster-view.js'
 import { type Flavour, type FlavourName, pickFlavour } from './flavours.js'
 import type { Endpoint } from './proxy.js'
@@ -45,7 +46,7 @@ export interface RedisCluster extends AsyncDisposable {
   moveSlot(slot: number, to: RedisServer): Promise<void>
   /** Moves half of it, and leaves it so. */
   beginMove(slot: number, to: RedisServer): Promise<SlotMove>
-  /** Promotes this replica, or a replica of this primary; resolves with it when every node knows. */
+  /** Promotes this replica, or a replica of this primary; resolves with it when every node knows. Again: after 4 s. */
   failover(node: RedisServer): Promise<RedisServer>
   /** SIGKILL for the key's primary, which it resolves with; its replica takes over by itself. */
   killPrimaryOf(key: string): Promise<RedisServer>
@@ -57,11 +58,11 @@ export interface RedisCluster extends AsyncDisposable {
 const slotCount = 16_384
 
 export async function startCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
-  const { primaries = 3, replicasPerPrimary = 1, password } = options
+  const { primaries = 3, replicasPerPrimary = 1, password, nodeTimeoutMs = 1_000 } = options
   const count = primaries * (1 + replicasPerPrimary)
   const started = await Promise.allSettled(Array.from({ length: count }, () => startNode(options)))
   const nodes = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-  const cluster = new Cluster(nodes, password)
+  const cluster = new Cluster(nodes, password, nodeTimeoutMs)
   try {
     for (const result of started) if (result.status === 'rejected') throw result.reason
     await cluster.form(primaries)
@@ -95,10 +96,12 @@ function startNode({
 
 class Cluster implements RedisCluster {
   readonly rootNodes: readonly Endpoint[]
+  #electedAt = Number.NEGATIVE_INFINITY
 
   constructor(
     readonly nodes: readonly RedisServer[],
     private readonly password: string | undefined,
+    private readonly nodeTimeoutMs: number,
   ) {
     this.rootNodes = nodes.map(({ host, port }) => ({ host, port }))
   }
@@ -178,6 +181,7 @@ class Cluster implements RedisCluster {
 
   async failover(node: RedisServer): Promise<RedisServer> {
     const replica = await this.#replicaFor(node)
+    await this.#forgetElections()
     const isPrimary = async () => (await replica.info('role')) === 'master'
     const takeOver = async () => {
       // Agreed with the primary if it is there. The agreement can fail, without a word, so it is tried again.
@@ -187,6 +191,7 @@ class Cluster implements RedisCluster {
       return until(isPrimary, 2_000)
     }
     await until(takeOver, 10_000, { what: `the replica at port ${replica.port} is primary` })
+    this.#electedAt = performance.now()
     await this.waitUntilOk()
     return replica
   }
@@ -230,8 +235,9 @@ class Cluster implements RedisCluster {
     const nodes = this.#answering()
     const running = new Set(nodes.map(({ port }) => port))
     const views = await this.#views()
-    const maps = views.map((view) => slotMap(view, running))
-    if (maps.some((map) => map === undefined || map !== maps[0])) return false
+    // Of roles too: nodes that take a replica for a primary do not let it take over when its own is killed.
+    const layouts = views.map((view) => layout(view, running))
+    if (layouts.some((each) => each === undefined || each !== layouts[0])) return false
     if (views.some((view) => view.length !== this.nodes.length)) return false
     const ready = async (node: RedisServer) => {
       const state = String(await node.command('CLUSTER', 'INFO'))
@@ -257,6 +263,15 @@ class Cluster implements RedisCluster {
     return replica
   }
 
+  /**
+   * A node that is demoted soon after it was elected still counts those votes (Redis 7.0): when its primary dies
+   * it "wins" at once with the old epoch, which nobody accepts. The votes are void after two election timeouts.
+   */
+  async #forgetElections(): Promise<void> {
+    const validMs = 4 * Math.max(this.nodeTimeoutMs, 1_000)
+    await pause(Math.max(0, this.#electedAt + validMs - performance.now()))
+  }
+
   async #idOf(node: RedisServer): Promise<string> {
     return String(await node.command('CLUSTER', 'MYID'))
   }
@@ -273,16 +288,14 @@ class Cluster implements RedisCluster {
   }
 }
 
-/** Who has which slots, as text to compare; undefined unless running primaries have them all. */
-function slotMap(view: readonly NodeView[], running: ReadonlySet<number>): string | undefined {
-  const primaries = view.filter(({ isPrimary, slots }) => isPrimary && slots.length > 0)
-  const covered = primaries
-    .flatMap(({ slots }) => slots)
-    .reduce((sum, [first, last]) => sum + last - first + 1, 0)
-  if (covered !== slotCount || primaries.some(({ port, isFailing }) => isFailing || !running.has(port)))
-    return undefined
-  return primaries
-    .map(({ id, slots }) => `${id} ${slots.join(' ')}`)
+/** Roles and slots of the running nodes, as text to compare; undefined unless their primaries have every slot. */
+function layout(view: readonly NodeView[], running: ReadonlySet<number>): string | undefined {
+  const nodes = view.filter(({ port }) => running.has(port))
+  const ranges = nodes.filter(({ isPrimary }) => isPrimary).flatMap(({ slots }) => slots)
+  const covered = ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0)
+  if (covered !== slotCount || nodes.some(({ isFailing }) => isFailing)) return undefined
+  return nodes
+    .map(({ id, primaryId, slots }) => `${id} ${primaryId ?? 'primary'} ${slots.join(' ')}`)
     .sort()
     .join('\n')
 }

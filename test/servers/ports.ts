@@ -2,11 +2,13 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { cleanAtExit } from './process.js'
 
 // Below Linux's ephemeral range, so that no outgoing connection takes a port while its server is restarting,
 // and low enough that a cluster node's bus port (10,000 above) is below it too.
 const lowest = 10_000
 const count = 10_000
+const claims = new Map<number, () => void>()
 
 /**
  * A free port that no other test process takes until it is given back: a file per port, made exclusively,
@@ -23,6 +25,8 @@ export async function claimPort(): Promise<number> {
 }
 
 export function releasePort(port: number): void {
+  claims.get(port)?.()
+  claims.delete(port)
   rmSync(claimFile(port), { force: true })
 }
 
@@ -33,6 +37,10 @@ function claim(port: number): boolean {
     const handle = openSync(file, 'wx')
     writeSync(handle, String(process.pid))
     closeSync(handle)
+    claims.set(
+      port,
+      cleanAtExit(() => rmSync(file, { force: true })),
+    )
     return true
   } catch {
     // Someone's. A process that was killed could not give it back: then the next attempt may have it.

@@ -11,6 +11,7 @@ export interface ChildServer {
 }
 
 const pids = new Set<number>()
+const cleanings = new Set<() => void>()
 let watching = false
 
 /** Starts a process that does not outlive this one; what it prints goes to `logFile`. */
@@ -61,15 +62,27 @@ export function spawnServer(
 /** Has `pid` killed when this process ends. */
 export function killAtExit(pid: number): void {
   pids.add(pid)
-  if (watching) return
-  watching = true
-  process.once('exit', () => {
-    for (const each of pids) signal(each, 'SIGKILL')
-  })
+  watch()
 }
 
 export function forget(pid: number): void {
   pids.delete(pid)
+}
+
+/** Has `clean` called when this process ends, after the servers were killed, unless it is taken back before. */
+export function cleanAtExit(clean: () => void): () => void {
+  cleanings.add(clean)
+  watch()
+  return () => cleanings.delete(clean)
+}
+
+function watch(): void {
+  if (watching) return
+  watching = true
+  process.once('exit', () => {
+    for (const pid of pids) signal(pid, 'SIGKILL')
+    for (const clean of cleanings) clean()
+  })
 }
 
 /** Sends a signal; to a process that is gone already, nothing. */

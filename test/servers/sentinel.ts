@@ -86,11 +86,11 @@ async function startWatcher(
     ...(password === undefined ? [] : [`sentinel auth-pass ${name} ${password}`]),
   ]
   const watcher = await launch({ flavour: pickFlavour(flavour), config: () => lines, sentinel: true })
-  // By default sentinels greet every 2 s and look at replicas every 10 s, which is what tests would wait for.
-  // They ping every `downAfterMs` when that is under a second, so that a pong a little late would be a failure.
-  // Not oftener than this, though: five pings is also how old the news of a replica to promote may be, which
-  // comes every second.
-  const periods = { 'PUBLISH-PERIOD': 200, 'INFO-PERIOD': 1_000, 'ASK-PERIOD': 200, 'PING-PERIOD': 250 }
+  // Sentinels greet every 2 s and look at replicas every 10 s, which is what tests would wait for. How low each
+  // period can be rests on INFO's second during a failover: a replica must not be older news than five pings to
+  // be promoted, nor be promoted unbeknownst for four greetings, or other sentinels demote it. And they ping
+  // only every `downAfterMs` when that is under a second, so that a pong a little late would be a failure.
+  const periods = { 'PUBLISH-PERIOD': 500, 'INFO-PERIOD': 500, 'ASK-PERIOD': 200, 'PING-PERIOD': 250 }
   await watcher.command('SENTINEL', 'DEBUG', ...Object.entries(periods).flat())
   return watcher
 }
@@ -110,8 +110,17 @@ async function knows(watcher: RedisServer, others: number, replicas: number): Pr
   if (state.get('flags') !== 'master') return false
   if (Number(state.get('num-other-sentinels')) !== others || Number(state.get('num-slaves')) !== replicas)
     return false
+  return (await replicasInSync(watcher)).length === replicas
+}
+
+/** The ports of the replicas that are in sync as far as this sentinel has heard. */
+async function replicasInSync(watcher: RedisServer): Promise<number[]> {
   const list = await watcher.command('SENTINEL', 'REPLICAS', name)
-  return Array.isArray(list) && list.map(fields).every((each) => each.get('master-link-status') === 'ok')
+  const replicas = Array.isArray(list) ? list.map(fields) : []
+  const inSync = replicas.filter(
+    (each) => each.get('role-reported') === 'slave' && each.get('master-link-status') === 'ok',
+  )
+  return inSync.map((each) => Number(each.get('port')))
 }
 
 function fields(reply: unknown): Map<string, string> {
@@ -154,14 +163,16 @@ class Deployment implements SentinelDeployment {
     const old = await this.primary()
     const [sentinel] = this.#answering()
     if (!sentinel) throw new Error('no sentinel runs')
-    // NOGOODSLAVE right after another failover, until the replica was seen in sync again.
-    await until(() => sentinel.command('SENTINEL', 'FAILOVER', name), 10_000)
     const settled = async () => {
-      const ports = await this.#votes()
-      const primary = this.nodes.find(({ port }) => port === ports[0])
-      if (!primary || primary === old || ports.some((port) => port !== primary.port)) return undefined
-      if ((await primary.info('role')) !== 'master') return undefined
-      return (await this.#follow(primary)) ? primary : undefined
+      const state = fields(await sentinel.command('SENTINEL', 'MASTER', name))
+      if (state.get('port') === String(old.port)) {
+        // Refused while another failover is fresh, and given up without a word: then it is asked for again.
+        const started = state.get('flags')?.includes('failover_in_progress')
+        if (!started) await sentinel.command('SENTINEL', 'FAILOVER', name)
+        return undefined
+      }
+      const primary = await this.primary()
+      return (await this.#isSettled(primary)) ? primary : undefined
     }
     return until(settled, 20_000, { what: 'the sentinels agree on a new primary, and all nodes follow it' })
   }
@@ -193,9 +204,14 @@ class Deployment implements SentinelDeployment {
     return Promise.all(this.#answering().map(ask))
   }
 
-  async #follow(primary: RedisServer): Promise<boolean> {
+  /** Whether all that answer take `primary` for the primary, sentinels and nodes alike. */
+  async #isSettled(primary: RedisServer): Promise<boolean> {
+    if ((await this.#votes()).some((port) => port !== primary.port)) return false
+    if ((await primary.info('role')) !== 'master') return false
     const others = this.nodes.filter((node) => node !== primary && node.running && !node.frozen)
     const online = await onlineReplicas(primary)
-    return others.every(({ port }) => online.includes(port))
+    if (!others.every(({ port }) => online.includes(port))) return false
+    const views = this.#answering().map((sentinel) => replicasInSync(sentinel))
+    return (await Promise.all(views)).every((ports) => others.every(({ port }) => ports.includes(port)))
   }
 }

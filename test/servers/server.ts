@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { AdminConnection, asText } from './admin.js'
 import type { Flavour } from './flavours.js'
 import { claimPort, releasePort } from './ports.js'
-import { type ChildServer, forget, killAtExit, signal, spawnServer } from './process.js'
+import { type ChildServer, cleanAtExit, forget, killAtExit, signal, spawnServer } from './process.js'
 import type { Argument, Reply } from './resp.js'
 import { makeCertificate, type TlsFiles } from './tls.js'
 import { until } from './until.js'
@@ -88,6 +88,7 @@ export class Server implements RedisServer {
   readonly #configFile: string
   readonly #logFile: string
   readonly #ownsDir: boolean
+  readonly #forgetDir: () => void
   #admin: AdminConnection
   #child: ChildServer | undefined
   #pid = 0
@@ -100,6 +101,7 @@ export class Server implements RedisServer {
     this.flavour = options.flavour
     this.#ownsDir = options.dir === undefined
     this.dir = options.dir ?? mkdtempSync(join(tmpdir(), 'evenkeel-'))
+    this.#forgetDir = this.#ownsDir ? cleanAtExit(() => this.#removeDir()) : () => {}
     this.#configFile = join(this.dir, 'redis.conf')
     this.#logFile = join(this.dir, 'server.log')
     this.tls = options.tls ? makeCertificate(this.dir) : undefined
@@ -198,7 +200,8 @@ export class Server implements RedisServer {
 
   async close(): Promise<void> {
     await this.kill()
-    if (this.#ownsDir) rmSync(this.dir, { recursive: true, force: true })
+    this.#forgetDir()
+    if (this.#ownsDir) this.#removeDir()
     if (this.options.port === undefined) releasePort(this.port)
   }
 
@@ -245,6 +248,11 @@ export class Server implements RedisServer {
       ...config(this.port, this.dir),
     ]
     return `${lines.join('\n')}\n`
+  }
+
+  #removeDir(): void {
+    // A server that was killed this instant may still be writing, and leave something in it.
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 3, retryDelay: 20 })
   }
 
   #removeData(): void {
