@@ -1,6 +1,7 @@
 import { Connection } from './connection.js'
 import { type Environment, readEnvironment } from './environment.js'
 import { UnavailableError } from './errors.js'
+import { Breaker } from './guard/breaker.js'
 import { type ConnectOptions, resolveOptions } from './options.js'
 import { createSource } from './topology/source.js'
 
@@ -26,6 +27,7 @@ export async function connect(
     maxInFlight: resolved.maxInFlight,
     enableOfflineQueue: resolved.enableOfflineQueue,
     autoResync: resolved.autoResync,
+    circuit: await Breaker.load(),
     breaker: resolved.breaker,
   })
   try {

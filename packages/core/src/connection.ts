@@ -28,6 +28,7 @@ export interface ConnectionSettings {
   readonly namespace: string
   readonly commandTimeoutMs: number
   readonly maxInFlight: number
+  readonly circuit: Awaited<ReturnType<typeof Breaker.load>>
   readonly breaker: BreakerOptions
   /** Commands wait, within their deadline, for a connection that is not up. */
   readonly enableOfflineQueue: boolean
@@ -72,6 +73,7 @@ export class Connection {
     this.#enableOfflineQueue = settings.enableOfflineQueue
     this.#commandTimeoutMs = settings.commandTimeoutMs
     this.#breaker = new Breaker(
+      settings.circuit,
       settings.breaker,
       () => this.#tryNow(),
       (closed, reason) => (closed ? this.#wentUp() : this.#wentDown(reason)),

@@ -62,13 +62,21 @@ export function failover<S>(redis: FailoverHost | undefined, options: FailoverOp
   return new StorePair(redis, options.primary, options)
 }
 
+function answeredByRedis<T>(value: T): Answer<T> {
+  return { value, source: 'redis' }
+}
+
+function answeredByMemory<T>(value: T): Answer<T> {
+  return { value, source: 'memory' }
+}
+
 class MemoryOnly<S> implements Failover<S> {
   readonly state = 'fallback'
 
   constructor(private readonly store: S) {}
 
-  async run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
-    return { value: await operation(this.store), source: 'memory' }
+  run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
+    return operation(this.store).then(answeredByMemory)
   }
 
   close(): void {}
@@ -104,18 +112,20 @@ class StorePair<S> implements Failover<S> {
     ]
   }
 
-  async run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
+  // Not async: this is on the path of every call, and a chain of one `then` is the cheapest there is.
+  run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
     if (this.state === 'primary') {
-      try {
-        return { value: await operation(this.#primary), source: 'redis' }
-      } catch (error) {
+      return operation(this.#primary).then(answeredByRedis, (error: unknown) => {
         if (this.#options.onOutage === 'throw' || !UnavailableError.isInstance(error)) throw error
         this.#missed(error)
-      }
-    } else if (this.#options.onOutage === 'throw') {
-      throw new UnavailableError('CONNECTION_DOWN', `Redis is ${this.#redis.state}`, 'not-sent')
+        return operation(this.#options.fallback).then(answeredByMemory)
+      })
     }
-    return { value: await operation(this.#options.fallback), source: 'memory' }
+    if (this.#options.onOutage === 'throw') {
+      const message = `Redis is ${this.#redis.state}`
+      return Promise.reject(new UnavailableError('CONNECTION_DOWN', message, 'not-sent'))
+    }
+    return operation(this.#options.fallback).then(answeredByMemory)
   }
 
   close(): void {

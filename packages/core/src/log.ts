@@ -1,6 +1,19 @@
-import debug from 'debug'
+type Write = (format: string, ...values: unknown[]) => void
 
-/** One line per change of state, never per call: `DEBUG=evenkeel:*` shows them. */
-export function createLog(room: string): (format: string, ...values: unknown[]) => void {
-  return debug(`evenkeel:${room}`)
+let loading: Promise<(namespace: string) => Write> | undefined
+
+/**
+ * One line per change of state, never per call: `DEBUG=evenkeel:*` shows them. `debug` reads the
+ * environment when it is imported, so that happens with the first line and not with the package.
+ */
+export function createLog(room: string): Write {
+  let write: Write | undefined
+  return (format, ...values) => {
+    if (write !== undefined) return write(format, ...values)
+    loading ??= import('debug').then(({ default: debug }) => debug)
+    void loading.then((debug) => {
+      write ??= debug(`evenkeel:${room}`)
+      write(format, ...values)
+    })
+  }
 }

@@ -90,11 +90,13 @@ describe('the breaker', () => {
   let changes: string[]
   let breaker: Breaker
 
-  beforeEach(() => {
+  beforeEach(async () => {
+    const circuit = await Breaker.load()
     vi.useFakeTimers()
     trials = 0
     changes = []
     breaker = new Breaker(
+      circuit,
       {},
       () => trials++,
       (closed, reason) => changes.push(`${closed ? 'closed' : 'open'}: ${reason}`),

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import CircuitBreaker from 'opossum'
+import type CircuitBreaker from 'opossum'
 
 export interface BreakerOptions {
   /** Share of failed commands within the window that opens the breaker, in percent. @default 50 */
@@ -49,11 +49,18 @@ export class Breaker {
   readonly #counts = { opened: 0, failures: 0, trials: 0 }
   #watchUntil = 0
   #rotatedAt = 0
+  #closedAt = 0
   #attempt = 0
   #reason = 'connecting'
 
+  /** Imports opossum, which takes some milliseconds, with the first connection and not with the package. */
+  static async load(): Promise<typeof CircuitBreaker> {
+    return (await import('opossum')).default
+  }
+
   /** `trial` asks Redis for a sign of life; it is called after each pause while the breaker is open. */
   constructor(
+    Circuit: typeof CircuitBreaker,
     options: BreakerOptions,
     trial: () => void,
     onChange: (closed: boolean, reason: string) => void,
@@ -75,7 +82,7 @@ export class Breaker {
       rotateBucketController: this.#rotation,
       resetTimeout: this.#resetMs,
     }
-    this.#circuit = new CircuitBreaker<[Outcome], void>(async (outcome) => {
+    this.#circuit = new Circuit<[Outcome], void>(async (outcome) => {
       if (outcome === 'failed') throw evidence
     }, this.#settings)
     this.#circuit.on('open', () => this.#opened())
@@ -138,7 +145,6 @@ export class Breaker {
     const now = performance.now()
     if (now > this.#watchUntil) {
       this.#watchUntil = 0
-      this.#attempt = 0
       return
     }
     this.#rotate(now)
@@ -164,15 +170,17 @@ export class Breaker {
     this.generation++
     if (closed) {
       this.#reason = reason
-      this.#watchUntil = performance.now() + this.#windowMs
+      this.#watchUntil = 0
+      this.#closedAt = performance.now()
       this.#rotate(Number.POSITIVE_INFINITY)
-      this.#rotatedAt = performance.now()
+      this.#rotatedAt = this.#closedAt
     }
     this.#onChange(closed, reason)
   }
 
   /** Doubles with every opening that follows another closely, with jitter, so that instances spread. */
   #pause(): number {
+    if (this.closed && performance.now() - this.#closedAt > this.#windowMs) this.#attempt = 0
     const base = Math.min(this.#maxResetMs, this.#resetMs * 2 ** this.#attempt)
     this.#attempt = Math.min(this.#attempt + 1, 16)
     return Math.round(base * (0.75 + Math.random() * 0.25))
