@@ -16,7 +16,6 @@ export const errorCodes = [
   'LOCK_UNAVAILABLE',
   'LOCK_TIMEOUT',
   'LOCK_LOST',
-  'RECOVERY_FAILED',
 ] as const
 
 export type ErrorCode = (typeof errorCodes)[number]

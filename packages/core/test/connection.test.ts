@@ -7,7 +7,8 @@ import { timed } from './support/calls.js'
 let server: RedisServer
 
 beforeAll(async () => {
-  server = await startRedis()
+  // A replica need not wait for others to join its first sync.
+  server = await startRedis({ args: { 'repl-diskless-sync-delay': '0' } })
 })
 afterAll(() => server.close())
 
