@@ -1,1 +1,1 @@
-export {}
+export { type LimitStoreHarness, testLimitStore } from './limit-store.js'

@@ -1,0 +1,149 @@
+import { connect, ManualClock } from '@evenkeel/core'
+import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRateLimiter, type RateLimiterOptions, slidingWindow, tokenBucket } from '../src/index.js'
+
+const limits = {
+  requests: slidingWindow(3, '1m'),
+  tokens: tokenBucket({ capacity: 1_000, refill: 1_000, every: '1m' }),
+}
+
+describe('a rate limiter in one process', () => {
+  it('answers with the limit that is nearest to its end', async () => {
+    const limiter = createRateLimiter({ limits, clock: new ManualClock() })
+    expect(await limiter.check('u', { requests: 1, tokens: 900 })).toMatchObject({
+      allowed: true,
+      source: 'memory',
+      limit: 1_000,
+      remaining: 100,
+      limitedBy: undefined,
+      limits: { requests: { remaining: 2, limit: 3 }, tokens: { remaining: 100, limit: 1_000 } },
+    })
+    expect(await limiter.check('u', { requests: 1, tokens: 200 })).toMatchObject({
+      allowed: false,
+      limitedBy: 'tokens',
+      retryAfterMs: 6_000,
+    })
+  })
+
+  it('charges one unit of each limit when no costs are given', async () => {
+    const limiter = createRateLimiter({ limits })
+    for (let count = 0; count < 3; count++) expect((await limiter.check('u')).allowed).toBe(true)
+    expect((await limiter.check('u')).limitedBy).toBe('requests')
+    await limiter.reset('u')
+    expect((await limiter.peek('u')).limits.requests?.remaining).toBe(2)
+  })
+
+  it.each([
+    ['an unknown limit', { requestz: 1 }],
+    ['a negative cost', { requests: -1 }],
+    ['a fraction', { requests: 0.5 }],
+    ['NaN', { requests: Number.NaN }],
+    ['a cost above its limit', { requests: 4 }],
+    ['no limit at all', {}],
+    ['text', { requests: '1' }],
+  ])('refuses %s, and charges nothing', async (_, costs) => {
+    const limiter = createRateLimiter({ limits })
+    await expect(limiter.check('u', costs as { requests: number })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+    expect((await limiter.peek('u', { requests: 0 })).remaining).toBe(3)
+  })
+
+  it.each(['', 'x'.repeat(5_000), 42, undefined])('refuses %j as a subject', async (subject) => {
+    const limiter = createRateLimiter({ limits })
+    await expect(limiter.check(subject as string)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+
+  it.each([
+    { limits: {} },
+    { limits: { a: { kind: 'leaky' } } },
+    { limits, onOutage: 'shrug' },
+    { limits, expectedInstances: 0 },
+    { limits, name: 'a b' },
+  ])('refuses wrong options: %j', (options) => {
+    expect(() => createRateLimiter(options as unknown as RateLimiterOptions<'a'>)).toThrow(/expected/)
+  })
+
+  it.each([
+    () => slidingWindow(0, '1m'),
+    () => slidingWindow(1.5, '1m'),
+    () => slidingWindow(1, 0),
+    () => slidingWindow(1, 'soon' as '1s'),
+    () => tokenBucket({ capacity: 1e15, refill: 1, every: '1d' }),
+    () => tokenBucket({ capacity: 1, refill: -1, every: '1d' }),
+  ])('refuses wrong limits: %s', (make) => {
+    expect(make).toThrow(/expected/)
+  })
+})
+
+describe('rate limiters that share a Redis', () => {
+  let server: RedisServer
+
+  beforeAll(async () => {
+    server = await startRedis()
+  })
+  afterAll(() => server.close())
+
+  it('promise 4: a limit holds over many instances that race for it', async () => {
+    const instances = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const redis = await connect({ url: server.url })
+        return {
+          redis,
+          limiter: createRateLimiter({ redis, name: 'race', limits: { r: slidingWindow(500, '1m') } }),
+        }
+      }),
+    )
+    const decisions = await Promise.all(
+      instances.flatMap(({ limiter }) => Array.from({ length: 200 }, () => limiter.check('hot'))),
+    )
+    expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(500)
+    expect(decisions.every(({ source }) => source === 'redis')).toBe(true)
+    for (const { redis } of instances) await redis.close()
+  })
+
+  it('promise 8: takes one round trip a decision, however many limits', async () => {
+    await using redis = await connect({ url: server.url })
+    const limiter = createRateLimiter({ redis, name: 'trips', limits })
+    await limiter.check('warm')
+    const calls = async () => {
+      const stats = String(await server.command('INFO', 'commandstats'))
+      return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+    }
+    const before = await calls()
+    for (let count = 0; count < 20; count++) await limiter.check(`u${count}`, { requests: 1, tokens: 10 })
+    expect((await calls()) - before).toBe(20)
+  })
+
+  it('promise 4: in an outage each instance enforces its share, counting what it had admitted before', async () => {
+    const own = await startRedis()
+    const redis = await connect({ url: own.url, commandTimeout: 200 })
+    const limiter = createRateLimiter({ redis, limits: { r: slidingWindow(10, '1m') }, expectedInstances: 2 })
+    for (let count = 0; count < 3; count++) expect((await limiter.check('u')).source).toBe('redis')
+    await own.kill()
+    await until(() => redis.state === 'down', 1_000)
+    const during = []
+    for (let count = 0; count < 6; count++) during.push(await limiter.check('u'))
+    expect(during.map(({ allowed }) => allowed)).toEqual([true, true, false, false, false, false])
+    expect(during.every(({ source }) => source === 'memory')).toBe(true)
+    await own.restart()
+    await until(() => limiter.state === 'primary', 2_000)
+    expect(await limiter.check('u')).toMatchObject({ allowed: true, source: 'redis' })
+    await redis.close()
+    await own.close()
+  })
+
+  it.each([
+    ['allow', { allowed: true }],
+    ['deny', { allowed: false, retryAfterMs: 1_000 }],
+  ] as const)('lets the host say that an outage shall %s', async (onOutage, expected) => {
+    const gone = await startRedis()
+    await gone.close()
+    await using redis = await connect({ url: gone.url })
+    const limiter = createRateLimiter({ redis, limits, onOutage })
+    expect(await limiter.check('u')).toMatchObject({ ...expected, source: 'memory' })
+    const strict = createRateLimiter({ redis, limits, onOutage: 'throw' })
+    await expect(strict.check('u')).rejects.toMatchObject({ code: 'CONNECTION_DOWN' })
+  })
+})
