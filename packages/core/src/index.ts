@@ -1,3 +1,4 @@
+export { ByteBoundedLru, type ByteBoundedLruOptions } from './bounded/byte-bounded-lru.js'
 export type { Argument, MessageHandler, Reply } from './clients/port.js'
 export { type Clock, ManualClock, systemClock } from './clock.js'
 export { connect } from './connect.js'
