@@ -22,9 +22,10 @@ interface Held<V> {
 const overheadBytes = 100
 
 /**
- * A map that forgets the least recently used entry at its bound of entries or bytes, and entries past their
+ * A map that forgets the least recently used entries at its bound of entries or bytes, and entries past their
  * time when they are met. quick-lru counts entries only, and holds up to twice its maximum: it gets half of
- * `maxEntries`, and the bytes are counted around it. All operations are O(1) amortised.
+ * `maxEntries`, and the bytes are counted around it. It keeps recency by two generations, so what was read
+ * survives the next turn of generations, not every single eviction. Operations are O(1) amortised.
  */
 export class ByteBoundedLru<V> {
   readonly #entries: QuickLRU<string, Held<V>>
@@ -72,8 +73,14 @@ export class ByteBoundedLru<V> {
     if (bytes > this.#maxBytes) return false
     this.#bytes += bytes
     this.#entries.set(key, { value, bytes, expiresAt: this.#clock.monotonic() + ttlMs })
-    while (this.#bytes > this.#maxBytes && this.#entries.size > 1) this.#entries.evict(1)
+    while (this.#bytes > this.#maxBytes) this.#forgetOldest()
     return true
+  }
+
+  /** quick-lru's own evict() copies all entries. */
+  #forgetOldest(): void {
+    const [oldest] = this.#entries.entriesAscending()
+    if (oldest !== undefined) this.delete(oldest[0])
   }
 
   delete(key: string): boolean {
