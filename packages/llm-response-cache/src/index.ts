@@ -1,1 +1,9 @@
-export {}
+export type { Fetch, FetchOptions } from './fetch.js'
+export { canonicalHash, UnkeyableError } from './key/canonical.js'
+export type { ResponseCacheOptions } from './options.js'
+export { createResponseCache, type ResponseCache } from './response-cache.js'
+export type { CacheStats } from './stats.js'
+export type { EntryStore, Reading } from './store.js'
+export { MemoryEntryStore, type MemoryEntryStoreOptions } from './stores/memory.js'
+export { RedisEntryStore } from './stores/redis.js'
+export type { Detailed, WrapOptions, Wrapped } from './wrap.js'

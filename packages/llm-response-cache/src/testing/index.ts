@@ -1,1 +1,1 @@
-export {}
+export { type EntryStoreHarness, testEntryStore } from './entry-store.js'

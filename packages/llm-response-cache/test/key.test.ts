@@ -1,0 +1,126 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { canonicalHash, UnkeyableError } from '../src/index.js'
+import { requestKey } from '../src/key/request-key.js'
+
+const chat = (body: object, path = '/v1/chat/completions') =>
+  requestKey(new URL(`https://api.example.com${path}`), 'POST', new Headers(), JSON.stringify(body))
+const keyOf = (body: object) => {
+  const found = chat(body)
+  return found.cacheable ? found.key : found.reason
+}
+
+describe('canonical keys', () => {
+  it('do not depend on the order of members', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+        const turned = Object.fromEntries(Object.entries(value).reverse())
+        expect(canonicalHash(turned)).toBe(canonicalHash(value))
+      }),
+    )
+  })
+
+  it('differ when values differ', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 3 }), fc.jsonValue({ maxDepth: 3 }), (one, other) => {
+        fc.pre(JSON.stringify(one) !== JSON.stringify(other))
+        const same = canonicalHash(one) === canonicalHash(other)
+        if (same) expect(sorted(one)).toEqual(sorted(other))
+      }),
+    )
+  })
+
+  it.each([
+    [1, '1'],
+    [null, undefined],
+    [['a', 'b'], ['ab']],
+    [
+      [['a'], 'b'],
+      ['a', ['b']],
+    ],
+    [{ a: 'b:1' }, { 'a:1': 'b' }],
+    ['é', 'e\u0301'],
+    ['A', 'a'],
+    ['\ud800', '\ud801'],
+    [[], {}],
+    [false, 0],
+    [new Date(0), '1970-01-01T00:00:00.000Z'],
+    [Buffer.from('a'), 'a'],
+  ])('tell %j from %j', (one, other) => {
+    expect(canonicalHash(one)).not.toBe(canonicalHash(other))
+  })
+
+  it.each([
+    [1, 1.0],
+    [-0, 0],
+    [{ a: 1, b: undefined }, { a: 1 }],
+    [new Uint8Array([1, 2]), Buffer.from([1, 2])],
+  ])('take %j and %j for the same', (one, other) => {
+    expect(canonicalHash(one)).toBe(canonicalHash(other))
+  })
+
+  it('refuse what has no place in a key', () => {
+    const cycle: { self?: object } = {}
+    cycle.self = cycle
+    for (const wrong of [() => {}, Symbol('s'), Number.NaN, Number.POSITIVE_INFINITY, new Map(), cycle]) {
+      expect(() => canonicalHash(wrong)).toThrow(UnkeyableError)
+    }
+  })
+})
+
+describe('the key of a request', () => {
+  const request = { model: 'm', messages: [{ role: 'user', content: 'hi' }], temperature: 0 }
+
+  it('leaves out what does not change the answer', () => {
+    const noise = {
+      user: 'u',
+      metadata: { a: 1 },
+      service_tier: 'flex',
+      store: true,
+      stream_options: { include_usage: true },
+    }
+    expect(keyOf({ ...request, ...noise })).toBe(keyOf(request))
+  })
+
+  it.each([{ temperature: 1 }, { model: 'n' }, { seed: 1 }, { tools: [] }, { something_new: 1 }])(
+    'counts %j',
+    (change) => {
+      expect(keyOf({ ...request, ...change })).not.toBe(keyOf(request))
+    },
+  )
+
+  it.each([
+    [{ ...request, previous_response_id: 'r' }, 'stateful'],
+    [{ ...request, background: true }, 'stateful'],
+    [{ ...request, tools: [{ type: 'web_search_preview' }] }, 'side-effects'],
+  ])('is not made for %j', (body, reason) => {
+    expect(chat(body)).toEqual({ cacheable: false, reason })
+  })
+
+  it('is not made for other endpoints, methods and bodies', () => {
+    const url = new URL('https://api.example.com/v1/chat/completions')
+    expect(chat(request, '/v1/files')).toEqual({ cacheable: false, reason: 'endpoint' })
+    expect(requestKey(url, 'GET', new Headers(), '{}')).toEqual({ cacheable: false, reason: 'method' })
+    for (const body of [undefined, new FormData(), 'not json', '[1]']) {
+      expect(requestKey(url, 'POST', new Headers(), body)).toEqual({ cacheable: false, reason: 'body' })
+    }
+  })
+
+  it('promise 10: has no credentials in it', () => {
+    const url = new URL('https://api.example.com/v1/chat/completions')
+    const keys = ['one', 'two'].map((token) =>
+      requestKey(url, 'POST', new Headers({ authorization: `Bearer ${token}` }), JSON.stringify(request)),
+    )
+    expect(keys[0]).toEqual(keys[1])
+  })
+})
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return Object.is(value, -0) ? 0 : value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort()
+      .map(([name, member]) => [name, sorted(member)]),
+  )
+}
