@@ -1,1 +1,1 @@
-export {}
+export { type RegistryStoreHarness, testRegistryStore } from './registry-store.js'

@@ -1,0 +1,109 @@
+import {
+  type Clock,
+  type Connection,
+  type Duration,
+  durationMs,
+  InvalidOptionError,
+  systemClock,
+} from '@evenkeel/core'
+
+export interface ProbeOptions {
+  /** Pause between two probes of a node, with a tenth of jitter. @default '5s' */
+  readonly interval?: Duration | undefined
+  /** @default '2s' */
+  readonly timeout?: Duration | undefined
+  /** Failed probes in a row that take a node out. @default 2 */
+  readonly unhealthyAfter?: number | undefined
+  /** Good probes in a row that bring it back. @default 1 */
+  readonly healthyAfter?: number | undefined
+}
+
+export interface DecoderPoolOptions {
+  /** Where the registry lives; left out, it lives in this process and its file. */
+  readonly redis?: Connection | undefined
+  /** Names the pool; coordinators of one name share it. @default 'default' */
+  readonly name?: string | undefined
+  /** A JSON mirror of the pool, loaded where Redis is away at the start. */
+  readonly file?: string | undefined
+  /** This coordinator's region: its nodes are preferred. */
+  readonly region?: string | undefined
+  /** `GET /health` of every node; `false` for none. */
+  readonly probe?: ProbeOptions | false | undefined
+  /** A node that neither renews nor answers for so long is a suspect. @default '30s' */
+  readonly lease?: Duration | undefined
+  /** A suspect that answers no probe for so long is removed. @default '10m' */
+  readonly removeAfter?: Duration | undefined
+  /** Looks at the registry's version, in case a message was lost. @default '2s' */
+  readonly pollInterval?: Duration | undefined
+  /** Failed requests in a row that take a node out for a while. @default 3 */
+  readonly ejectAfter?: number | undefined
+  /** Callers that wait for a slot in `acquire`. @default 10_000 */
+  readonly maxWaiting?: number | undefined
+  readonly clock?: Clock | undefined
+  /** A number from 0 to 1. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+export interface ResolvedProbe {
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly unhealthyAfter: number
+  readonly healthyAfter: number
+}
+
+export interface ResolvedOptions {
+  readonly redis: Connection | undefined
+  readonly name: string
+  readonly file: string | undefined
+  readonly region: string | undefined
+  readonly probe: ResolvedProbe | undefined
+  readonly leaseMs: number
+  readonly removeAfterMs: number
+  readonly pollIntervalMs: number
+  readonly ejectAfter: number
+  readonly maxWaiting: number
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
+  const { name = 'default', probe = {} } = options
+  if (typeof name !== 'string' || name === '' || name.length > 256) {
+    throw new InvalidOptionError('name', 'text of 1 to 256 characters', name)
+  }
+  return {
+    redis: options.redis,
+    name,
+    file: optionalText('file', options.file),
+    region: optionalText('region', options.region),
+    probe: probe === false ? undefined : resolveProbe(probe),
+    leaseMs: durationMs('lease', options.lease ?? '30s', { minMs: 100 }),
+    removeAfterMs: durationMs('removeAfter', options.removeAfter ?? '10m', { minMs: 100 }),
+    pollIntervalMs: durationMs('pollInterval', options.pollInterval ?? '2s', { minMs: 10 }),
+    ejectAfter: whole('ejectAfter', options.ejectAfter ?? 3),
+    maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
+    clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random,
+  }
+}
+
+function resolveProbe(probe: ProbeOptions): ResolvedProbe {
+  return {
+    intervalMs: durationMs('probe.interval', probe.interval ?? '5s', { minMs: 10 }),
+    timeoutMs: durationMs('probe.timeout', probe.timeout ?? '2s', { minMs: 10 }),
+    unhealthyAfter: whole('probe.unhealthyAfter', probe.unhealthyAfter ?? 2),
+    healthyAfter: whole('probe.healthyAfter', probe.healthyAfter ?? 1),
+  }
+}
+
+function whole(field: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidOptionError(field, 'a whole number from 1', value)
+  return value
+}
+
+function optionalText(field: string, value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'string' || value === '') throw new InvalidOptionError(field, 'text', value)
+  return value
+}
