@@ -1,1 +1,14 @@
-export {}
+export {
+  type AgentMemory,
+  createAgentMemory,
+  type Receipt,
+  type Thread,
+  type Window,
+  type WindowOptions,
+} from './agent-memory.js'
+export { JournalFullError, MessageConflictError, MessageTooLargeError, ThreadUnknownError } from './errors.js'
+export type { Message, PreparedMessage, StoredMessage } from './message.js'
+export type { AgentMemoryOptions } from './options.js'
+export type { AppendResult, Record, Tail, TailRequest, ThreadId, ThreadStore } from './store.js'
+export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
+export { RedisThreadStore } from './stores/redis.js'

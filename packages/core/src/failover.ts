@@ -42,6 +42,12 @@ export interface FailoverOptions<S> {
 export interface RecoverContext<S> {
   readonly primary: S
   readonly fallback: S
+  /**
+   * Switches to Redis in this very turn. Whoever hands over a journal calls it in the turn in which it
+   * finds the journal empty, so that no call slips in between; without it the switch comes with the
+   * promise's end.
+   */
+  handOver(): void
   /** Aborts when Redis is gone again, the time is up, or the pair is closed. */
   readonly signal: AbortSignal
 }
@@ -172,6 +178,9 @@ class StorePair<S> implements Failover<S> {
         this.#options.recover?.({
           primary: this.#primary,
           fallback: this.#options.fallback,
+          handOver: () => {
+            if (!recovery.signal.aborted) this.state = 'primary'
+          },
           signal: recovery.signal,
         }),
         rejectOnAbort(recovery.signal),

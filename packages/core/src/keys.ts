@@ -30,10 +30,12 @@ export function createKeyspace(namespace: string, room: string): Keyspace {
   }
 }
 
-/** Checks a name that a caller chose: text, not empty, at most 4,096 characters. */
-export function checkSubject(field: string, value: unknown): string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > maxSubjectLength) {
-    throw new InvalidInputError(field, `text of 1 to ${maxSubjectLength} characters`, value)
+/** Checks a name that a caller chose: well-formed text, not empty, at most 4,096 characters unless said otherwise. */
+export function checkSubject(field: string, value: unknown, maxLength = maxSubjectLength): string {
+  const isText = typeof value === 'string' && value.length > 0 && value.length <= maxLength
+  // Half of a surrogate pair is no text: it can't be written as UTF-8, and two of them would share a key.
+  if (!isText || /\p{Surrogate}/u.test(value)) {
+    throw new InvalidInputError(field, `well-formed text of 1 to ${maxLength} characters`, value)
   }
   return value
 }

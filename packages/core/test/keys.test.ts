@@ -28,8 +28,8 @@ describe('keys', () => {
   })
 
   it('refuse subjects that are no names', () => {
-    for (const wrong of ['', 'x'.repeat(5_000), 7, null, undefined, {}]) {
-      expect(() => checkSubject('subject', wrong)).toThrow(/^subject: expected text/)
+    for (const wrong of ['', 'x'.repeat(5_000), 7, null, undefined, {}, '\ud800']) {
+      expect(() => checkSubject('subject', wrong)).toThrow(/^subject: expected well-formed text/)
     }
   })
 })

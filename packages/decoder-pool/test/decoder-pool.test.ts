@@ -9,6 +9,7 @@ import {
   type DecoderPool,
   type DecoderPoolOptions,
   type MirrorDamagedError,
+  type NodeLease,
 } from '../src/index.js'
 import { startNode } from './nodes.js'
 

@@ -1,1 +1,1 @@
-export {}
+export { type ThreadStoreHarness, testThreadStore } from './thread-store.js'

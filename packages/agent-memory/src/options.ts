@@ -1,0 +1,68 @@
+import {
+  type Clock,
+  type Connection,
+  type Duration,
+  durationMs,
+  InvalidOptionError,
+  systemClock,
+} from '@evenkeel/core'
+import type { Message } from './message.js'
+
+export interface AgentMemoryOptions {
+  /** Where threads live; left out, they live in this process alone. */
+  readonly redis?: Connection | undefined
+  /** How long a thread lives after its last append. @default '30d' */
+  readonly ttl?: Duration | undefined
+  /** Tokens of a message. @default a quarter of its characters, rounded up */
+  readonly countTokens?: ((message: Message) => number) | undefined
+  /** A message that is larger, as JSON, is refused. @default 256 KiB */
+  readonly maxMessageBytes?: number | undefined
+  /** What an outage may journal in this process; beyond it appends are refused, never dropped. */
+  readonly journal?: {
+    /** @default 10_000 */
+    readonly maxMessages?: number | undefined
+    /** @default 16 MiB */
+    readonly maxBytes?: number | undefined
+  }
+  /** Threads that this process keeps for outages; beyond it the least recently used are forgotten. @default 1_000 */
+  readonly maxThreads?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+export interface ResolvedOptions {
+  readonly redis: Connection | undefined
+  readonly ttlMs: number
+  readonly countTokens: (message: Message) => number
+  readonly maxMessageBytes: number
+  readonly maxJournalMessages: number
+  readonly maxJournalBytes: number
+  readonly maxThreads: number
+  readonly clock: Clock
+}
+
+export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
+  const { journal = {}, countTokens = estimateTokens } = options
+  if (typeof countTokens !== 'function')
+    throw new InvalidOptionError('countTokens', 'a function', countTokens)
+  return {
+    redis: options.redis,
+    ttlMs: durationMs('ttl', options.ttl ?? '30d', { minMs: 1_000 }),
+    countTokens,
+    maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
+    maxJournalMessages: whole('journal.maxMessages', journal.maxMessages ?? 10_000),
+    maxJournalBytes: whole('journal.maxBytes', journal.maxBytes ?? 16 << 20),
+    maxThreads: whole('maxThreads', options.maxThreads ?? 1_000),
+    clock: options.clock ?? systemClock,
+  }
+}
+
+function estimateTokens(message: Message): number {
+  const { content } = message
+  return Math.ceil((typeof content === 'string' ? content : JSON.stringify(content ?? '')).length / 4)
+}
+
+function whole(field: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidOptionError(field, 'a whole number from 1', value)
+  return value
+}
