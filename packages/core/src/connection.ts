@@ -179,6 +179,25 @@ export class Connection {
   }
 
   /**
+   * Pages of keys that match a pattern, over all primaries of a Cluster. One round trip a page of about
+   * `count` keys; a key may come twice. @throws as {@link command}
+   */
+  async *scan(pattern: string, count = 500): AsyncIterable<readonly string[]> {
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed) throw this.#unavailable()
+    for (const send of await client.primaries()) {
+      let cursor = '0'
+      do {
+        const args = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)]
+        const reply = await this.#executor.send({ send }, this.#breaker.generation, args, noOptions)
+        const [next, keys] = Array.isArray(reply) ? reply : []
+        cursor = String(next ?? '0')
+        yield Array.isArray(keys) ? keys.map(String) : []
+      } while (cursor !== '0')
+    }
+  }
+
+  /**
    * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
    * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
    */

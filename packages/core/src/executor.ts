@@ -69,7 +69,7 @@ export class Executor {
   }
 
   send(
-    client: ClientPort,
+    client: Pick<ClientPort, 'send'>,
     generation: number,
     args: readonly Argument[],
     options: CommandOptions,

@@ -25,7 +25,19 @@ export {
   type RecoverContext,
   type Source,
 } from './failover.js'
+export {
+  type Codec,
+  createKeyValueStore,
+  type KeyValueStats,
+  type KeyValueStore,
+  type KeyValueStoreOptions,
+} from './key-value/key-value-store.js'
+export { MemoryKeyValueStore, type MemoryKeyValueStoreOptions } from './key-value/memory-store.js'
+export { RedisKeyValueStore } from './key-value/redis-store.js'
+export type { KeyValuePort, SetOptions, Versioned } from './key-value/store.js'
 export { checkSubject, createKeyspace, escapeGlob, type Keyspace } from './keys.js'
+export { type Lock, lock } from './lock/lock.js'
+export type { LockOptions } from './lock/options.js'
 export { createLog } from './log.js'
 export type { ConnectOptions, NodeAddress, Password } from './options.js'
 export type { SubscribeOptions, Subscription } from './pub-sub.js'
