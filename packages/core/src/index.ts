@@ -25,6 +25,10 @@ export {
   type RecoverContext,
   type Source,
 } from './failover.js'
+export type { Alert, AlertName, AlertThresholds } from './health/alerts.js'
+export { createHealthHandler, type HealthHandlerOptions } from './health/handler.js'
+export { toNodeHandler } from './health/node-http.js'
+export type { HealthReport, PairHealth, ServerHealth } from './health/report.js'
 export {
   type Codec,
   createKeyValueStore,
@@ -42,3 +46,4 @@ export { createLog } from './log.js'
 export type { ConnectOptions, NodeAddress, Password } from './options.js'
 export type { SubscribeOptions, Subscription } from './pub-sub.js'
 export { defineScript, type Script, type ScriptDefinition } from './scripts.js'
+export type { TelemetryOptions } from './telemetry/telemetry.js'

@@ -109,7 +109,13 @@ export function checksOf(findings: Findings): readonly Check[] {
   const hits = answered.filter(({ cache }) => cache === 'hit')
   if (hits.length > 0) {
     const [hit, call] = [quantile(hits, 0.5), quantile(baseline, 0.5)]
-    checks.push(check('an answer from the cache comes sooner than a call', hit < call, `${ms(hit)} against ${ms(call)}, medians`))
+    checks.push(
+      check(
+        'an answer from the cache comes sooner than a call',
+        hit < call,
+        `${ms(hit)} against ${ms(call)}, medians`,
+      ),
+    )
   }
   if (gateways > 1) {
     const shared = results.filter(({ decidedBy }) => decidedBy === 'redis').length

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Message } from '@evenkeel/agent-memory'
-import { EvenkeelError } from '@evenkeel/core'
+import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
 import { type Context, Hono } from 'hono'
 import type { Gateway } from './gateway.js'
 
@@ -20,6 +20,11 @@ export function createApp(gateway: Gateway): Hono {
   app.get('/health', (context) =>
     context.json(health(gateway), health(gateway).status === 'unhealthy' ? 503 : 200),
   )
+  const { redis } = gateway
+  if (redis !== undefined) {
+    const redisHealth = createHealthHandler(redis)
+    app.get('/health/*', (context) => redisHealth(context.req.raw))
+  }
   app.get('/metrics', async (context) => context.text(await gateway.metrics.text()))
   // Whoever runs decoders registers them here; a real gateway asks who they are first.
   app.post('/nodes', async (context) => context.json(await gateway.pool.register(await context.req.json())))
