@@ -71,10 +71,11 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
 
   constructor(options: ResolvedOptions) {
     const { redis, name, onOutage, limits, maxSubjects, clock } = options
+    const share = { instances: redis === undefined ? 1 : options.expectedInstances }
     this.#options = options
     this.#memory = new MemoryLimitStore({
       maxEntries: maxSubjects * limits.length,
-      sharedBy: redis === undefined ? 1 : options.expectedInstances,
+      share: () => share,
       clock,
     })
     this.#stores = failover<LimitStore>(redis, {

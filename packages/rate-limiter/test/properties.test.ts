@@ -1,6 +1,7 @@
 import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { shareOf } from '../src/algorithms/share.js'
 import { MemoryLimitStore, slidingWindow, tokenBucket } from '../src/index.js'
 
 const calls = fc.array(fc.record({ waitMs: fc.nat(60), cost: fc.nat(30) }), { minLength: 20, maxLength: 200 })
@@ -40,6 +41,89 @@ describe('promise 4: a limit holds', () => {
         }
       }),
     )
+  })
+})
+
+describe('promise 4: the shares of an outage together hold the limit', () => {
+  const instances = 3
+  const calls = fc.array(
+    fc.record({ waitMs: fc.nat(40), cost: fc.nat(12), instance: fc.nat(instances - 1) }),
+    { minLength: 50, maxLength: 300 },
+  )
+  const cluster = (clock: ManualClock, ranked: boolean) =>
+    Array.from({ length: instances }, (_, index) => {
+      const share = { instances, rank: ranked ? index : undefined }
+      return new MemoryLimitStore({ clock, share: () => share })
+    })
+
+  it.each([true, false])('of a window (ranks known: %s)', async (ranked) => {
+    const limit = slidingWindow(41, 300)
+    await fc.assert(
+      fc.asyncProperty(calls, async (steps) => {
+        const clock = new ManualClock()
+        const stores = cluster(clock, ranked)
+        const admitted: { at: number; cost: number }[] = []
+        for (const { waitMs, cost, instance } of steps) {
+          clock.advance(waitMs)
+          const decision = await stores[instance]?.decide('u', [{ name: 'l', limit, cost }], false)
+          if (decision?.allowed) admitted.push({ at: clock.now(), cost })
+          const window = admitted.filter(({ at }) => at > clock.now() - limit.windowMs)
+          expect(window.reduce((sum, one) => sum + one.cost, 0)).toBeLessThanOrEqual(limit.limit)
+        }
+      }),
+    )
+  })
+
+  it.each([true, false])('of a bucket, its refill too (ranks known: %s)', async (ranked) => {
+    const limit = tokenBucket({ capacity: 41, refill: 7, every: 100 })
+    await fc.assert(
+      fc.asyncProperty(calls, async (steps) => {
+        const clock = new ManualClock()
+        const stores = cluster(clock, ranked)
+        const start = clock.now()
+        let admitted = 0
+        for (const { waitMs, cost, instance } of steps) {
+          clock.advance(waitMs)
+          const decision = await stores[instance]?.decide('u', [{ name: 'l', limit, cost }], false)
+          if (decision?.allowed) admitted += cost
+          // A hair for the thirds of a refill, which no binary fraction holds.
+          expect(admitted).toBeLessThanOrEqual(41 + ((clock.now() - start) * 7) / 100 + 1e-6)
+        }
+      }),
+    )
+  })
+
+  it('adds up to the limit when ranks are known, and leaves everyone a unit when they are not', () => {
+    const part = (limit: number, rank: number | undefined) =>
+      shareOf(slidingWindow(limit, '1s'), { instances, rank }).limit
+    expect([0, 1, 2].map((rank) => part(41, rank))).toEqual([14, 14, 13])
+    expect([0, 1, 2].map((rank) => part(2, rank))).toEqual([1, 1, 0])
+    expect(part(2, undefined)).toBe(1)
+  })
+
+  it('counts what this instance admitted before, and forgets it in time', async () => {
+    const clock = new ManualClock()
+    const store = new MemoryLimitStore({ clock, share: () => ({ instances: 2 }) })
+    const demand = { name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
+    const cost = (units: number) => ({ ...demand, cost: units })
+    // An outage counts in the slots of the share, the time after it in those of the whole limit.
+    await store.decide('u', [demand], false)
+    for (let second = 0; second < 100; second++) {
+      clock.advance(100)
+      store.note('u', [cost(5)])
+    }
+    const { verdicts } = await store.decide('u', [cost(0)], true)
+    expect(verdicts[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
+    expect(verdicts[0]?.remaining).toBeLessThanOrEqual(100 - 10 * 5)
+  })
+
+  it('shows no debt as remaining units', async () => {
+    const store = new MemoryLimitStore({ clock: new ManualClock(), share: () => ({ instances: 2 }) })
+    const demand = { name: 'l', limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }), cost: 8 }
+    store.note('u', [demand])
+    expect((await store.decide('u', [demand], false)).verdicts).toMatchObject([
+      { allowed: false, remaining: 0 },
+    ])
   })
 })
 
