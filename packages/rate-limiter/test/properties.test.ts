@@ -2,6 +2,7 @@ import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { shareOf } from '../src/algorithms/share.js'
+import { chargeWindow, emptyWindow, judgeWindow, windowAt } from '../src/algorithms/sliding-window.js'
 import { MemoryLimitStore, slidingWindow, tokenBucket } from '../src/index.js'
 
 const calls = fc.array(fc.record({ waitMs: fc.nat(60), cost: fc.nat(30) }), { minLength: 20, maxLength: 200 })
@@ -38,6 +39,32 @@ describe('promise 4: a limit holds', () => {
           clock.advance(waitMs)
           if ((await store.decide('u', [{ name: 'l', limit, cost }], false)).allowed) admitted += cost
           expect(admitted).toBeLessThanOrEqual(30 + ((clock.now() - start) * 7) / 100)
+        }
+      }),
+    )
+  })
+})
+
+describe('a denial', () => {
+  it.each([
+    slidingWindow(40, 500),
+    slidingWindow(150, 500),
+    tokenBucket({ capacity: 30, refill: 7, every: 100 }),
+  ])('says exactly when the same cost will be admitted: %j', async (limit) => {
+    await fc.assert(
+      fc.asyncProperty(calls, async (steps) => {
+        const clock = new ManualClock()
+        const store = new MemoryLimitStore({ clock })
+        const decide = async (cost: number, peek: boolean) =>
+          (await store.decide('u', [{ name: 'l', limit, cost }], peek)).verdicts[0]
+        for (const { waitMs, cost } of steps) {
+          clock.advance(waitMs)
+          const verdict = await decide(cost, false)
+          if (verdict === undefined || verdict.allowed) continue
+          clock.advance(verdict.retryAfterMs - 1)
+          expect(await decide(cost, true)).toMatchObject({ allowed: false, retryAfterMs: 1 })
+          clock.advance(1)
+          expect(await decide(cost, true)).toMatchObject({ allowed: true })
         }
       }),
     )
@@ -136,5 +163,18 @@ describe('promise 5: the memory store is bounded', () => {
       await store.decide('regular', [{ name: 'l', limit, cost: 0 }], false)
     }
     expect(store.size).toBeLessThanOrEqual(100)
+  })
+  it.each([
+    [slidingWindow(128, '1m'), 128],
+    [slidingWindow(1_000_000, '1m'), 61],
+    [slidingWindow(1_000_000, 7), 7],
+  ])('keeps a slot for a time, not for a charge: %j', (limit, slots) => {
+    let state = emptyWindow
+    for (let now = 0; now < 3 * limit.windowMs; now += Math.max(1, Math.floor(limit.windowMs / 5_000))) {
+      state = windowAt(state, limit, now)
+      if (judgeWindow(state, limit, now, 1).allowed) state = chargeWindow(state, limit, now, 1)
+      expect(state.slots.length).toBeLessThanOrEqual(slots)
+    }
+    expect(state.slots.length).toBeGreaterThan(0)
   })
 })
