@@ -3,6 +3,8 @@ import type { TlsOptions } from './clients/port.js'
 import { type Duration, durationMs } from './duration.js'
 import { InvalidOptionError } from './errors.js'
 import type { BreakerOptions } from './guard/breaker.js'
+import type { AlertThresholds } from './health/alerts.js'
+import type { TelemetryOptions } from './telemetry/telemetry.js'
 
 /** `'host:port'`, `'[::1]:port'`, or its parts. */
 export type NodeAddress = string | { readonly host: string; readonly port: number }
@@ -73,6 +75,9 @@ export interface ConnectOptions {
   readonly breaker?: BreakerOptions | undefined
   /** Pause between two checks of the monitor. @default '30s' */
   readonly healthCheckInterval?: Duration | undefined
+  readonly alerts?: AlertThresholds | undefined
+  /** OpenTelemetry; by default to the SDK that is registered when `connect()` is called, if any. @default true */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
 }
 
 export interface HostAndPort {
@@ -118,6 +123,8 @@ export interface ResolvedOptions {
   readonly autoResync: boolean
   readonly breaker: BreakerOptions
   readonly healthCheckIntervalMs: number
+  readonly alerts: AlertThresholds
+  readonly telemetry: boolean | TelemetryOptions
 }
 
 /** Checks every option and fills in the defaults. Throws {@link InvalidOptionError} before any I/O. */
@@ -143,6 +150,8 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     healthCheckIntervalMs: durationMs('healthCheckInterval', options.healthCheckInterval ?? 30_000, {
       minMs: 100,
     }),
+    alerts: options.alerts ?? {},
+    telemetry: options.telemetry ?? true,
   }
 }
 

@@ -74,27 +74,31 @@ export function cachedFetch(
         if (isStream) judge.push(chunk)
       },
       onEnd: ({ chunks, error }) => {
-        flights.delete(key)
-        if (chunks === undefined || error !== undefined || response.status !== 200) return
-        const body = Buffer.concat(chunks)
-        const tokens = isStream ? judge.tokens : tokensOfJson(body)
-        stats.add('tokensSaved', tokens * joined.count)
-        if (isStream ? !judge.whole : !isWholeJson(contentType, body)) return
-        const now = clock.now()
-        const times = { createdAtMs: now, expiresAtMs: now + ttlMs }
-        const entry: Entry = {
-          kind: 'response',
-          ...times,
-          epoch,
-          model,
-          tokens,
-          status: 200,
-          contentType,
-          body,
-        }
-        void vault.keep(key, entry).then((kept) => kept && stats.add('stored'))
+        const kept =
+          chunks === undefined || error !== undefined ? Promise.resolve() : keep(Buffer.concat(chunks))
+        // Until the entry is there, who asks joins what has just ended.
+        void kept.finally(() => flights.delete(key))
       },
     })
+    const keep = async (body: Buffer): Promise<void> => {
+      if (response.status !== 200) return
+      const tokens = isStream ? judge.tokens : tokensOfJson(body)
+      stats.add('tokensSaved', tokens * joined.count)
+      if (isStream ? !judge.whole : !isWholeJson(contentType, body)) return
+      const now = clock.now()
+      const times = { createdAtMs: now, expiresAtMs: now + ttlMs }
+      const entry: Entry = {
+        kind: 'response',
+        ...times,
+        epoch,
+        model,
+        tokens,
+        status: 200,
+        contentType,
+        body,
+      }
+      if (await vault.keep(key, entry)) stats.add('stored')
+    }
     const { status, statusText } = response
     return { kind: 'live', status, statusText, headers: response.headers, recording, judge, joined }
   }

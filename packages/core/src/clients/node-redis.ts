@@ -41,6 +41,8 @@ export interface NodeRedisCluster {
     args: readonly Argument[],
     options?: object,
   ): Promise<unknown>
+  readonly masters: readonly object[]
+  nodeClient(node: object): Promise<NodeRedisClient> | NodeRedisClient
   sSubscribe(channel: string, listener: Listener): Promise<unknown>
   sUnsubscribe(channel: string, listener?: Listener): Promise<unknown>
   disconnect(): Promise<unknown>
@@ -102,6 +104,7 @@ export function nodeRedisClient(client: NodeRedisClient, own?: OwnParts): Client
         ? (sent as Promise<Reply>)
         : sent.then((reply) => normaliseReply(args, reply))
     },
+    primaries: async () => [(args, options) => plainSend(client, args, options)],
     watch: (events) => watch(client, () => client.isReady, events),
     subscriber: own?.subscriber ?? (() => duplicateOf(client)),
     close: () => endNodeRedis(client, own?.dispose),
@@ -123,6 +126,12 @@ export function nodeRedisSentinel(sentinel: NodeRedisSentinel): ClientPort {
             .sendCommand(options.readOnly, args, options.buffers ? bufferOptions : flatOptions)
             .then((reply) => normaliseReply(args, reply))
         : Promise.reject(new NotSentError('The client is not connected')),
+    primaries: async () => [
+      (args, options) =>
+        sentinel
+          .sendCommand(options.readOnly, args, flatOptions)
+          .then((reply) => normaliseReply(args, reply)),
+    ],
     watch: (events) => watch(sentinel, () => sentinel.isReady, events),
     subscriber: async () => {
       const duplicate = sentinel.duplicate()
@@ -154,6 +163,10 @@ export function nodeRedisCluster(cluster: NodeRedisCluster): ClientPort {
       cluster
         .sendCommand(options.key, options.readOnly, args, options.buffers ? bufferOptions : flatOptions)
         .then((reply) => normaliseReply(args, reply)),
+    primaries: async () => {
+      const clients = await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)))
+      return clients.map((client) => (args, options) => plainSend(client, args, options))
+    },
     watch: (events) => watch(cluster, () => !ended, events),
     subscriber: async () => shardedSubscriber(cluster),
     close: async () => {
@@ -194,6 +207,16 @@ async function openOnce(module: NodeRedisModule, target: Target, signal: AbortSi
   client.on('error', ignore)
   await connectOnce(client, dispose, signal)
   return { client, dispose }
+}
+
+function plainSend(
+  client: NodeRedisClient,
+  args: readonly Argument[],
+  options: { readonly buffers?: boolean | undefined },
+): Promise<Reply> {
+  return client
+    .sendCommand(args, options.buffers ? bufferOptions : flatOptions)
+    .then((reply) => normaliseReply(args, reply))
 }
 
 async function duplicateOf(client: NodeRedisClient): Promise<SubscriberPort> {

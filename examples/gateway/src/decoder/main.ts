@@ -1,0 +1,98 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { type HttpBindings, serve } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import { Slots } from './slots.js'
+import { answerTo, countTokens } from './text.js'
+
+/** A stand-in decoder: OpenAI-compatible, token by token, as slow as it is told, and mortal if it is told so. */
+const { values } = parseArgs({
+  options: {
+    slots: { type: 'string', default: '8' },
+    /** Milliseconds a token. */
+    pace: { type: 'string', default: '3' },
+    /** Dies in the middle of this answer. */
+    'dies-at': { type: 'string' },
+  },
+})
+const paceMs = Number(values.pace)
+const diesAt = Number(values['dies-at'] ?? Number.POSITIVE_INFINITY)
+const slots = new Slots(Number(values.slots))
+
+interface ChatRequest {
+  readonly model: string
+  readonly messages: readonly { role: string; content: unknown }[]
+  readonly stream?: boolean
+  readonly max_tokens?: number
+}
+
+let answers = 0
+const app = new Hono<{ Bindings: HttpBindings }>()
+app.get('/health', (context) => context.json({ status: 'ok' }))
+app.post('/v1/chat/completions', async (context) => answer(context, await context.req.json<ChatRequest>()))
+app.post('/v1/embeddings', async (context) => {
+  const { input, model } = await context.req.json<{ input: string | string[]; model: string }>()
+  const data = [input].flat().map((text, index) => ({ object: 'embedding', index, embedding: embed(text) }))
+  const tokens = countTokens([input].flat().join(' '))
+  return context.json({ object: 'list', model, data, usage: { prompt_tokens: tokens, total_tokens: tokens } })
+})
+
+function answer(context: Context, request: ChatRequest): Response | Promise<Response> {
+  const dying = ++answers === diesAt
+  const prompt = request.messages.map(({ role, content }) => `${role}: ${content}`).join('\n')
+  const promptTokens = countTokens(prompt)
+  const tokens = Math.max(1, request.max_tokens ?? 24)
+  const usage = {
+    prompt_tokens: promptTokens,
+    completion_tokens: tokens,
+    total_tokens: promptTokens + tokens,
+  }
+  const shared = { id: `chatcmpl-${answers}`, created: Math.floor(Date.now() / 1_000), model: request.model }
+  // Reading the prompt is far quicker than writing the answer.
+  const prefillMs = paceMs * (1 + promptTokens / 200)
+
+  const write = async (onToken: (text: string) => Promise<void>) => {
+    await pause(prefillMs)
+    let index = 0
+    let owedMs = 0
+    for (const text of answerTo(prompt, tokens)) {
+      if (dying && index++ === Math.floor(tokens / 2)) process.exit(1)
+      owedMs += paceMs
+      // A timer is no finer than a millisecond or so.
+      if (owedMs >= 2) {
+        await pause(owedMs)
+        owedMs = 0
+      }
+      await onToken(text)
+    }
+  }
+
+  if (!request.stream) {
+    return slots.use(async () => {
+      let content = ''
+      await write(async (text) => {
+        content += text
+      })
+      const choice = { index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }
+      return context.json({ ...shared, object: 'chat.completion', choices: [choice], usage })
+    })
+  }
+  return streamSSE(context, (stream) =>
+    slots.use(async () => {
+      const send = (value: object) =>
+        stream.writeSSE({ data: JSON.stringify({ ...shared, object: 'chat.completion.chunk', ...value }) })
+      await write((content) => send({ choices: [{ index: 0, delta: { content }, finish_reason: null }] }))
+      await send({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })
+      await send({ choices: [], usage })
+      await stream.writeSSE({ data: '[DONE]' })
+    }),
+  )
+}
+
+function embed(text: string): number[] {
+  return Array.from({ length: 8 }, (_, index) => Math.sin(text.length + index))
+}
+
+serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => process.send?.({ port }))
+process.on('disconnect', () => process.exit(0))

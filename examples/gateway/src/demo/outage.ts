@@ -1,0 +1,42 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Result } from './driver.js'
+import type { Outage } from './findings.js'
+import type { OwnRedis } from './redis.js'
+
+interface Health {
+  readonly redis: string
+  readonly stores: Readonly<Record<string, string>>
+}
+
+/** Takes Redis away after a third of the time, for a third of it, and watches the gateways come back to it. */
+export async function outageDuring(
+  redis: OwnRedis,
+  gateways: readonly string[],
+  durationMs: number,
+  startedAt: number,
+): Promise<Outage> {
+  await pause(durationMs / 3)
+  const awayAt = performance.now()
+  await redis.takeAway()
+  console.log('Redis is gone')
+  await pause(durationMs / 3)
+  await redis.begin()
+  const backAt = performance.now()
+  console.log('Redis is back, and empty')
+  const returned = await Promise.all(gateways.map(usesRedisAgain))
+  const returnMs = returned.includes(false) ? undefined : performance.now() - backAt
+  const during = ({ job }: Result) => {
+    const sentAt = startedAt + job.atMs
+    return sentAt >= awayAt && sentAt < backAt
+  }
+  return { awayMs: backAt - awayAt, returnMs, during }
+}
+
+async function usesRedisAgain(url: string): Promise<boolean> {
+  for (const until = performance.now() + 10_000; performance.now() < until; ) {
+    const { redis, stores } = (await (await fetch(`${url}/health`)).json()) as Health
+    if (redis === 'up' && Object.values(stores).every((state) => state === 'primary')) return true
+    await pause(20)
+  }
+  return false
+}

@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, connect as connectTo, createServer } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** A Redis of the demo's own, to be taken away and brought back. */
+export class OwnRedis {
+  readonly url: string
+  readonly #port: number
+  #child: ChildProcess | undefined
+
+  private constructor(port: number) {
+    this.#port = port
+    this.url = `redis://127.0.0.1:${port}`
+  }
+
+  static async start(): Promise<OwnRedis> {
+    const redis = new OwnRedis(await freePort())
+    await redis.begin()
+    return redis
+  }
+
+  async begin(): Promise<void> {
+    const args = ['--port', String(this.#port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+    const child = spawn('redis-server', args, { stdio: 'ignore' })
+    this.#child = child
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', () =>
+        reject(
+          new Error(
+            "--chaos needs 'redis-server' on the PATH (apt-get install redis-server, brew install redis)",
+          ),
+        ),
+      )
+    })
+    await Promise.race([failed, this.#listening()])
+  }
+
+  /** SIGKILL: no farewell, nothing saved. */
+  async takeAway(): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child === undefined || child.exitCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+
+  async #listening(): Promise<void> {
+    for (let tries = 0; tries < 200; tries++) {
+      if (await accepts(this.#port)) return
+      await pause(25)
+    }
+    throw new Error('redis-server did not start')
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTo(port, '127.0.0.1')
+    const settle = (ok: boolean) => {
+      socket.destroy()
+      resolve(ok)
+    }
+    socket.once('connect', () => settle(true))
+    socket.once('error', () => settle(false))
+  })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { type Job, job, type Workload, withGreedy } from './workload.js'
+
+/** Tokens of a block of Mooncake's trace. */
+const blockTokens = 512
+/** Answers are cut to this, so that a demo of minutes can replay an hour. */
+const maxAnswerTokens = 64
+/** A replay sends this many requests a second at most, which is what the stand-in decoders can serve. */
+const maxPerSecond = 60
+
+export interface TraceRow {
+  readonly atMs: number
+  readonly promptTokens: number
+  readonly answerTokens: number
+  /** Ids of the prompt's blocks; equal ids at equal places are equal text. */
+  readonly blocks: readonly number[] | undefined
+}
+
+/** Reads a trace by its ending: `.csv` is Azure's, `.jsonl` is Mooncake's. */
+export async function readTrace(path: string, limit: number): Promise<readonly TraceRow[]> {
+  const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.trim() !== '')
+  if (path.endsWith('.csv')) return parseAzure(lines.slice(0, limit + 1))
+  if (path.endsWith('.jsonl')) return parseMooncake(lines.slice(0, limit))
+  throw new Error(`${basename(path)}: expected a name ending in .csv (Azure) or .jsonl (Mooncake)`)
+}
+
+/** `TIMESTAMP,ContextTokens,GeneratedTokens`, times in UTC with a ten-millionth of a second. */
+export function parseAzure([header = '', ...lines]: readonly string[]): readonly TraceRow[] {
+  if (!header.startsWith('TIMESTAMP,ContextTokens,GeneratedTokens'))
+    throw new Error(`Not Azure's columns: ${header}`)
+  const times = lines.map((line) => Date.parse(`${line.split(',')[0]?.replace(' ', 'T').slice(0, 23)}Z`))
+  return lines.map((line, index) => {
+    const [, promptTokens, answerTokens] = line.split(',').map(Number)
+    const atMs = (times[index] ?? 0) - (times[0] ?? 0)
+    return checked(
+      {
+        atMs,
+        promptTokens: promptTokens ?? Number.NaN,
+        answerTokens: answerTokens ?? Number.NaN,
+        blocks: undefined,
+      },
+      index,
+    )
+  })
+}
+
+/** One JSON object a line: `timestamp` in ms, `input_length`, `output_length`, `hash_ids`. */
+export function parseMooncake(lines: readonly string[]): readonly TraceRow[] {
+  return lines.map((line, index) => {
+    const row = JSON.parse(line) as {
+      timestamp: number
+      input_length: number
+      output_length: number
+      hash_ids: number[]
+    }
+    return checked(
+      {
+        atMs: row.timestamp,
+        promptTokens: row.input_length,
+        answerTokens: row.output_length,
+        blocks: row.hash_ids,
+      },
+      index,
+    )
+  })
+}
+
+function checked(row: TraceRow, index: number): TraceRow {
+  if (
+    ![row.atMs, row.promptTokens, row.answerTokens].every((value) => Number.isFinite(value) && value >= 0)
+  ) {
+    throw new Error(`Line ${index + 1} of the trace has no time or no lengths`)
+  }
+  return row
+}
+
+/** The text of a prompt: a block is the same text wherever its id is. */
+export function promptOf({ blocks, promptTokens }: TraceRow, index: number): string {
+  if (blocks === undefined) return textOf(`request ${index}`, promptTokens)
+  return blocks
+    .map((id, place) => textOf(`block ${id}`, Math.min(blockTokens, promptTokens - place * blockTokens)))
+    .join('')
+}
+
+/** Four characters a token. */
+function textOf(seed: string, tokens: number): string {
+  const length = Math.max(1, tokens) * 4
+  return `${seed}: `.repeat(Math.ceil(length / (seed.length + 2))).slice(0, length)
+}
+
+export async function traceWorkload(
+  path: string,
+  speed: number,
+  requests: number,
+  greedyRequests: number,
+): Promise<Workload> {
+  const rows = await readTrace(path, requests)
+  const asked = (rows.at(-1)?.atMs ?? 0) / speed
+  // Faster than the decoders can serve it would only show a queue.
+  const slowest = (rows.length / maxPerSecond) * 1_000
+  const stretch = asked > 0 ? Math.max(1, slowest / asked) / speed : 0
+  const jobs = rows.map((row, index): Job => {
+    const maxTokens = Math.max(1, Math.min(maxAnswerTokens, row.answerTokens))
+    return job(row.atMs * stretch, index, promptOf(row, index), maxTokens, index % 2 === 0)
+  })
+  const name = `${rows.length} requests of ${basename(path)}, ${Math.round(1 / (stretch || 1))} times as fast`
+  return { name, ...withGreedy(jobs, greedyRequests, Math.max(asked, slowest)) }
+}

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto'
+import type { Message } from '@evenkeel/agent-memory'
+import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
+import { type Context, Hono } from 'hono'
+import type { Gateway } from './gateway.js'
+
+interface ChatRequest {
+  readonly messages: readonly Message[]
+  readonly stream?: boolean
+  readonly max_tokens?: number
+}
+
+const defaultMaxTokens = 24
+
+/** The routes of the gateway, OpenAI-compatible. */
+export function createApp(gateway: Gateway): Hono {
+  const app = new Hono()
+  app.post('/v1/chat/completions', (context) => counted(gateway, 'chat', () => chat(gateway, context)))
+  app.post('/v1/embeddings', (context) => counted(gateway, 'embeddings', () => embeddings(gateway, context)))
+  app.get('/health', (context) =>
+    context.json(health(gateway), health(gateway).status === 'unhealthy' ? 503 : 200),
+  )
+  const { redis } = gateway
+  if (redis !== undefined) {
+    const redisHealth = createHealthHandler(redis)
+    app.get('/health/*', (context) => redisHealth(context.req.raw))
+  }
+  app.get('/metrics', async (context) => context.text(await gateway.metrics.text()))
+  // Whoever runs decoders registers them here; a real gateway asks who they are first.
+  app.post('/nodes', async (context) => context.json(await gateway.pool.register(await context.req.json())))
+  app.onError((error, context) => {
+    const refused = EvenkeelError.isInstance(error) && error.code === 'INVALID_INPUT'
+    return problem(
+      context,
+      refused ? 400 : 502,
+      refused ? 'invalid_request_error' : 'upstream_error',
+      error.message,
+    )
+  })
+  return app
+}
+
+async function chat(gateway: Gateway, context: Context): Promise<Response> {
+  const body = await readJson<ChatRequest>(context)
+  if (body === undefined || !Array.isArray(body.messages))
+    return problem(context, 400, 'invalid_request_error', "'messages' is no list")
+  const refusal = await limit(
+    gateway,
+    context,
+    tokensOf(body.messages) + (body.max_tokens ?? defaultMaxTokens),
+  )
+  if (refusal !== undefined) return refusal
+
+  const conversation = context.req.header('x-conversation-id')
+  if (conversation === undefined) return forward(gateway, context, body)
+  const thread = gateway.memory
+    .owner(gateway.subjectOf(context.req.header('authorization')))
+    .thread(conversation)
+  // The caller's id makes its retry the same message.
+  const id = context.req.header('idempotency-key') ?? randomUUID()
+  await thread.append(body.messages.map((message, index) => ({ ...message, id: `${id}:${index}` })))
+  const { messages } = await thread.window({ maxTokens: 8_000 })
+  const response = await forward(gateway, context, {
+    ...body,
+    stream: false,
+    messages: messages.map(({ id: _, ...rest }) => rest),
+  })
+  if (response.ok) {
+    const { choices } = (await response.clone().json()) as { choices: { message: Message }[] }
+    const [choice] = choices
+    if (choice) await thread.append({ ...choice.message, id: `${id}:answer` })
+  }
+  return response
+}
+
+async function embeddings(gateway: Gateway, context: Context): Promise<Response> {
+  const body = await readJson<{ input: string | string[] }>(context)
+  if (body?.input === undefined) return problem(context, 400, 'invalid_request_error', "'input' is missing")
+  const refusal = await limit(gateway, context, Math.ceil([body.input].flat().join(' ').length / 4))
+  return refusal ?? forward(gateway, context, body)
+}
+
+async function limit(gateway: Gateway, context: Context, tokens: number): Promise<Response | undefined> {
+  const subject = gateway.subjectOf(context.req.header('authorization'))
+  const decision = await gateway.limiter.check(subject, { requests: 1, tokens })
+  context.header('x-evenkeel-limit-source', decision.source)
+  context.header('x-ratelimit-remaining', String(decision.remaining))
+  if (decision.allowed) return undefined
+  context.header('retry-after', String(Math.ceil(decision.retryAfterMs / 1_000)))
+  return problem(
+    context,
+    429,
+    'rate_limit_exceeded',
+    `Limited by ${decision.limitedBy}; retry in ${decision.retryAfterMs} ms`,
+  )
+}
+
+async function forward(gateway: Gateway, context: Context, body: object): Promise<Response> {
+  // The host is the pool's to choose; the name stands for all of them in the cache's keys.
+  const url = `http://decoders.invalid${context.req.path}`
+  const response = await gateway.call(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'cache-control': context.req.header('cache-control') ?? '',
+    },
+    body: JSON.stringify(body),
+    signal: context.req.raw.signal,
+  })
+  const headers = new Headers(response.headers)
+  for (const [name, value] of context.res.headers) headers.set(name, value)
+  headers.set('content-type', response.headers.get('content-type') ?? 'application/json')
+  return new Response(response.body, { status: response.status, headers })
+}
+
+async function counted(gateway: Gateway, route: string, handle: () => Promise<Response>): Promise<Response> {
+  const startedAt = performance.now()
+  let outcome = 'failed'
+  try {
+    const response = await handle()
+    outcome =
+      response.status === 429
+        ? 'refused'
+        : (response.headers.get('x-evenkeel-cache') ?? `status-${response.status}`)
+    return response
+  } finally {
+    gateway.metrics.requests.add(1, { route, outcome })
+    gateway.metrics.duration.record((performance.now() - startedAt) / 1_000, { route })
+  }
+}
+
+function health({ redis, pool, limiter, cache, memory }: Gateway) {
+  const { nodes } = pool.status()
+  const serving = nodes.filter((node) => node.healthy && !node.ejected).length
+  const onRedis =
+    redis === undefined || (redis.state === 'up' && limiter.state === 'primary' && cache.state === 'primary')
+  return {
+    status: serving === 0 ? 'unhealthy' : onRedis ? 'healthy' : 'degraded',
+    redis: redis?.state ?? 'none',
+    stores: {
+      limiter: limiter.state,
+      cache: cache.state,
+      memory: memory.status().state,
+      pool: pool.status().state,
+    },
+    journaled: memory.status().journaled,
+    nodes: nodes.map(({ node, healthy, inFlight }) => ({ id: node.id, healthy, inFlight })),
+  }
+}
+
+function problem(context: Context, status: 400 | 429 | 502, type: string, message: string): Response {
+  return context.json({ error: { message, type, code: type } }, status)
+}
+
+async function readJson<T>(context: Context): Promise<T | undefined> {
+  try {
+    return await context.req.json<T>()
+  } catch {
+    return undefined
+  }
+}
+
+function tokensOf(messages: readonly Message[]): number {
+  const characters = messages.reduce(
+    (sum, { content }) =>
+      sum + (typeof content === 'string' ? content : JSON.stringify(content ?? '')).length,
+    0,
+  )
+  return Math.ceil(characters / 4)
+}

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import { createAgentMemory } from '@evenkeel/agent-memory'
+import { connect } from '@evenkeel/core'
+import { createDecoderPool } from '@evenkeel/decoder-pool'
+import { createResponseCache } from '@evenkeel/llm-response-cache'
+import { createRateLimiter, slidingWindow, tokenBucket } from '@evenkeel/rate-limiter'
+import { createMetrics } from './metrics.js'
+import { poolFetch } from './upstream.js'
+
+export interface GatewayOptions {
+  /** Without it everything lives in this process. */
+  readonly redisUrl: string | undefined
+  /** Keeps apart what several demos on one Redis do. */
+  readonly namespace: string
+  readonly instances: number
+  readonly requestsPerMinute: number
+  readonly tokensPerMinute: number
+}
+
+/** How the five packages make a gateway: each is given the connection, none knows another. */
+export async function createGateway(options: GatewayOptions) {
+  const { redisUrl, namespace, instances, requestsPerMinute, tokensPerMinute } = options
+  const metrics = createMetrics()
+  const redis =
+    redisUrl === undefined
+      ? undefined
+      : await connect({
+          url: redisUrl,
+          namespace,
+          commandTimeout: '250ms',
+          telemetry: { meterProvider: metrics.provider },
+        })
+  const pool = await createDecoderPool({ redis, probe: { interval: '250ms', timeout: '1s' } })
+  const limiter = createRateLimiter({
+    redis,
+    expectedInstances: instances,
+    limits: {
+      requests: slidingWindow(requestsPerMinute, '1m'),
+      tokens: tokenBucket({ capacity: tokensPerMinute, refill: tokensPerMinute, every: '1m' }),
+    },
+  })
+  const cache = createResponseCache({ redis, ttl: '10m' })
+  const memory = createAgentMemory({ redis, ttl: '1h' })
+
+  metrics.gauge('gateway_redis_up', '1 while Redis is used', () => (redis?.state === 'up' ? 1 : 0))
+  metrics.gauge('gateway_cache_hit_ratio', 'Answers that cost no call', () => cache.stats().hitRate)
+  metrics.gauge(
+    'gateway_tokens_saved',
+    'Tokens of answers that cost no call',
+    () => cache.stats().tokensSaved,
+  )
+  metrics.gauge(
+    'gateway_nodes',
+    'Decoders in service',
+    () => pool.status().nodes.filter((node) => node.healthy).length,
+  )
+
+  return {
+    redis,
+    pool,
+    limiter,
+    memory,
+    metrics,
+    cache,
+    /** Calls a decoder of the pool, behind the cache. */
+    call: cache.fetch({ fetch: poolFetch(pool, metrics) }),
+    /** Who is limited: an API key, of which only a digest goes anywhere. */
+    subjectOf: (authorization: string | undefined) =>
+      `key:${createHash('sha256')
+        .update(authorization ?? 'anonymous')
+        .digest('hex')
+        .slice(0, 16)}`,
+    async close() {
+      memory.close()
+      cache.close()
+      limiter.close()
+      await pool.close()
+      await redis?.close()
+    },
+  }
+}
+
+export type Gateway = Awaited<ReturnType<typeof createGateway>>

@@ -1,0 +1,26 @@
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
+import { MeterProvider } from '@opentelemetry/sdk-metrics'
+
+/** What the gateway counts, through OpenTelemetry, and its text for Prometheus. */
+export function createMetrics() {
+  const exporter = new PrometheusExporter({ preventServerStart: true })
+  const provider = new MeterProvider({ readers: [exporter] })
+  const meter = provider.getMeter('evenkeel-gateway')
+  const serializer = new PrometheusSerializer()
+  return {
+    provider,
+    requests: meter.createCounter('gateway_requests', { description: 'Requests by route and outcome' }),
+    upstreamCalls: meter.createCounter('gateway_upstream_calls', {
+      description: 'Calls of decoders, by node and outcome',
+    }),
+    duration: meter.createHistogram('gateway_request_duration', {
+      unit: 's',
+      description: 'Time to the first byte',
+    }),
+    gauge: (name: string, description: string, read: () => number) =>
+      meter.createObservableGauge(name, { description }).addCallback((result) => result.observe(read())),
+    text: async () => serializer.serialize((await exporter.collect()).resourceMetrics),
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>
