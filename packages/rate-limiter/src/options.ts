@@ -50,7 +50,7 @@ export function tokenBucket(options: { capacity: number; refill: number; every: 
 export interface RateLimiterOptions<Name extends string> {
   /** Where the counts live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** Limits by name. A call that gives no costs charges one unit of each. */
+  /** Limits by name (letters, digits, dots, dashes, underscores). A call without costs charges one unit of each. */
   readonly limits: { readonly [N in Name]: Limit }
   /** Keeps apart limiters that share a Redis. @default 'default' */
   readonly name?: string | undefined
@@ -59,7 +59,7 @@ export interface RateLimiterOptions<Name extends string> {
    * (`'allow'`), nobody (`'deny'`), or an error (`'throw'`). @default 'fallback'
    */
   readonly onOutage?: 'fallback' | 'allow' | 'deny' | 'throw' | undefined
-  /** How many instances share the limits in an outage. @default 1 */
+  /** How many instances share the limits in an outage; only with `onOutage: 'fallback'`. @default 1 */
   readonly expectedInstances?: number | undefined
   /** Subjects that this process remembers; beyond it the least recently used are forgotten. @default 10_000 */
   readonly maxSubjects?: number | undefined
@@ -77,6 +77,9 @@ export interface ResolvedOptions {
   readonly clock: Clock
 }
 
+const nameShape = /^[\w.-]+$/
+const nameRule = 'letters, digits, dots, dashes and underscores'
+
 const policies = ['fallback', 'allow', 'deny', 'throw'] as const
 
 export function resolveOptions<Name extends string>(options: RateLimiterOptions<Name>): ResolvedOptions {
@@ -85,15 +88,17 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     throw new InvalidOptionError('limits', 'at least one limit by name', limits)
   }
   for (const [limitName, limit] of Object.entries<Limit>(limits)) {
+    if (!nameShape.test(limitName)) throw new InvalidOptionError('limits', `names of ${nameRule}`, limitName)
     if (limit?.kind !== 'sliding-window' && limit?.kind !== 'token-bucket') {
       throw new InvalidOptionError(`limits.${limitName}`, 'slidingWindow(…) or tokenBucket(…)', limit)
     }
   }
-  if (typeof name !== 'string' || !/^[\w.-]+$/.test(name)) {
-    throw new InvalidOptionError('name', 'letters, digits, dots, dashes and underscores', name)
-  }
+  if (typeof name !== 'string' || !nameShape.test(name)) throw new InvalidOptionError('name', nameRule, name)
   if (!policies.includes(onOutage)) {
     throw new InvalidOptionError('onOutage', `one of ${policies.join(', ')}`, onOutage)
+  }
+  if (options.expectedInstances !== undefined && onOutage !== 'fallback') {
+    throw new InvalidOptionError('onOutage', "'fallback' where expectedInstances says who shares", onOutage)
   }
   return {
     redis: options.redis,
