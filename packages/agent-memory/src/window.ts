@@ -14,7 +14,8 @@ export interface Budget {
 /**
  * The newest units of a thread that fit into a budget, behind what is pinned. Results stand right behind
  * their calls, late ones too. Left out are results whose call is not there, and calls that were never
- * fully answered; unless they are the newest thing in the thread: then results are still to come.
+ * fully answered; unless the thread ends with them: then results are still to come, and the window ends
+ * with them too.
  *
  * Records come in order and are the thread's newest; a unit whose call lies before them is not complete.
  */
@@ -24,18 +25,22 @@ export function chooseWindow(
   { maxMessages, maxTokens }: Budget,
 ): { readonly records: readonly Record[]; readonly tokens: number } {
   const chosen: Unit[] = []
+  let waiting: Unit | undefined
   let count = pinned.length
   let tokens = pinned.reduce((sum, record) => sum + record.tokens, 0)
   const kept = new Set(pinned.map(({ seq }) => seq))
   const newest = records.at(-1)?.seq
   for (const unit of unitsNewestFirst(records.filter(({ seq }) => !kept.has(seq)))) {
-    if (!isValid(unit, newest)) continue
+    const state = stateOf(unit)
+    if (state === 'stray' || (state === 'waiting' && unit.records.at(-1)?.seq !== newest)) continue
     if (count + unit.records.length > maxMessages || tokens + unit.tokens > maxTokens) break
-    chosen.push(unit)
+    if (state === 'waiting') waiting = unit
+    else chosen.push(unit)
     count += unit.records.length
     tokens += unit.tokens
   }
-  return { records: [...pinned, ...chosen.reverse().flatMap((unit) => unit.records)], tokens }
+  const units = waiting === undefined ? chosen.reverse() : [...chosen.reverse(), waiting]
+  return { records: [...pinned, ...units.flatMap((unit) => unit.records)], tokens }
 }
 
 /**
@@ -82,9 +87,9 @@ function* unitsNewestFirst(records: readonly Record[]): Generator<Unit> {
   }
 }
 
-function isValid({ records }: Unit, newest: number | undefined): boolean {
+function stateOf({ records }: Unit): 'whole' | 'waiting' | 'stray' {
   const sum = (field: 'calls' | 'results' | 'strays') =>
     records.reduce((total, record) => total + record[field], 0)
-  if (sum('strays') > 0) return false
-  return sum('calls') === sum('results') || records.at(-1)?.seq === newest
+  if (sum('strays') > 0) return 'stray'
+  return sum('calls') === sum('results') ? 'whole' : 'waiting'
 }
