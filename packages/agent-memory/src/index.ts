@@ -2,6 +2,7 @@ export {
   type AgentMemory,
   createAgentMemory,
   type Receipt,
+  type StoredReceipt,
   type Thread,
   type Window,
   type WindowOptions,
@@ -9,6 +10,17 @@ export {
 export { JournalFullError, MessageConflictError, MessageTooLargeError, ThreadUnknownError } from './errors.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
 export type { AgentMemoryOptions } from './options.js'
-export type { AppendResult, Record, Tail, TailRequest, ThreadId, ThreadStore } from './store.js'
+export type {
+  AppendOptions,
+  AppendResult,
+  DeleteOptions,
+  DeleteResult,
+  Record,
+  Standing,
+  Tail,
+  TailRequest,
+  ThreadId,
+  ThreadStore,
+} from './store.js'
 export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
 export { RedisThreadStore } from './stores/redis.js'

@@ -26,6 +26,8 @@ export interface AgentMemoryOptions {
   }
   /** Threads that this process keeps for outages; beyond it the least recently used are forgotten. @default 1_000 */
   readonly maxThreads?: number | undefined
+  /** Of the threads that this process keeps. @default 64 MiB */
+  readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -37,6 +39,7 @@ export interface ResolvedOptions {
   readonly maxJournalMessages: number
   readonly maxJournalBytes: number
   readonly maxThreads: number
+  readonly maxBytes: number
   readonly clock: Clock
 }
 
@@ -52,6 +55,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     maxJournalMessages: whole('journal.maxMessages', journal.maxMessages ?? 10_000),
     maxJournalBytes: whole('journal.maxBytes', journal.maxBytes ?? 16 << 20),
     maxThreads: whole('maxThreads', options.maxThreads ?? 1_000),
+    maxBytes: whole('maxBytes', options.maxBytes ?? 64 << 20),
     clock: options.clock ?? systemClock,
   }
 }
