@@ -5,6 +5,7 @@ import {
   durationMs,
   InvalidOptionError,
   systemClock,
+  wholeNumber,
 } from '@evenkeel/core'
 import type { Message } from './message.js'
 
@@ -51,11 +52,11 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     redis: options.redis,
     ttlMs: durationMs('ttl', options.ttl ?? '30d', { minMs: 1_000 }),
     countTokens,
-    maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
-    maxJournalMessages: whole('journal.maxMessages', journal.maxMessages ?? 10_000),
-    maxJournalBytes: whole('journal.maxBytes', journal.maxBytes ?? 16 << 20),
-    maxThreads: whole('maxThreads', options.maxThreads ?? 1_000),
-    maxBytes: whole('maxBytes', options.maxBytes ?? 64 << 20),
+    maxMessageBytes: wholeNumber('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
+    maxJournalMessages: wholeNumber('journal.maxMessages', journal.maxMessages ?? 10_000),
+    maxJournalBytes: wholeNumber('journal.maxBytes', journal.maxBytes ?? 16 << 20),
+    maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
+    maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     clock: options.clock ?? systemClock,
   }
 }
@@ -63,10 +64,4 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
 function estimateTokens(message: Message): number {
   const { content } = message
   return Math.ceil((typeof content === 'string' ? content : JSON.stringify(content ?? '')).length / 4)
-}
-
-function whole(field: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidOptionError(field, 'a whole number from 1', value)
-  return value
 }

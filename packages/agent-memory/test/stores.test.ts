@@ -1,11 +1,11 @@
 import { type Connection, connect, ManualClock } from '@evenkeel/core'
 import {
   flavours,
+  passTime,
   type RedisCluster,
   type RedisServer,
   startCluster,
   startRedis,
-  until,
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -16,11 +16,6 @@ import { testThreadStore } from '../src/testing/index.js'
 
 const clock = new ManualClock()
 testThreadStore('memory', { create: () => new MemoryThreadStore({ clock }), pass: (ms) => clock.advance(ms) })
-
-const realTime = (ms: number) => {
-  const at = performance.now() + ms
-  return until(() => performance.now() >= at, ms + 1_000).then(() => {})
-}
 
 describe.each(flavours())('on $name', (flavour) => {
   let server: RedisServer
@@ -40,7 +35,7 @@ describe.each(flavours())('on $name', (flavour) => {
     return new RedisThreadStore(redis)
   }
 
-  testThreadStore('Redis', { create, pass: realTime })
+  testThreadStore('Redis', { create, pass: passTime })
 
   it('answers as memory does to the same random conversations', async () => {
     const options = resolveOptions({})
@@ -144,6 +139,6 @@ describe('on a Cluster', () => {
       for (const node of cluster.nodes) await node.command('FLUSHALL').catch(() => {})
       return new RedisThreadStore(redis)
     },
-    pass: realTime,
+    pass: passTime,
   })
 })

@@ -1,3 +1,4 @@
+import { wholeNumber } from './checks.js'
 import type { LibraryOption } from './clients/libraries.js'
 import type { TlsOptions } from './clients/port.js'
 import { type Duration, durationMs } from './duration.js'
@@ -277,13 +278,6 @@ export function parseAddress(field: string, node: NodeAddress): HostAndPort {
   if (host === undefined)
     throw new InvalidOptionError(field, "an address like 'host:6379' or '[::1]:6379'", node)
   return { host, port: wholeNumber(field, Number(match?.[3] ?? 6_379), 1, 65_535) }
-}
-
-export function wholeNumber(field: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
-    throw new InvalidOptionError(field, `a whole number from ${least} to ${most}`, value)
-  }
-  return value
 }
 
 export function oneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {

@@ -1,6 +1,7 @@
 import {
   clientLibraries,
   flavours,
+  passTime,
   type RedisCluster,
   type RedisServer,
   startCluster,
@@ -25,11 +26,6 @@ testKeyValueStore('memory', {
   pass: (ms) => clock.advance(ms),
 })
 
-const realTime = (ms: number) => {
-  const at = performance.now() + ms
-  return until(() => performance.now() >= at, ms + 1_000).then(() => {})
-}
-
 describe.each(flavours())('on $name', (flavour) => {
   let server: RedisServer
   let redis: Connection
@@ -47,7 +43,7 @@ describe.each(flavours())('on $name', (flavour) => {
     await server.command('FLUSHALL')
     return new RedisKeyValueStore(redis)
   }
-  testKeyValueStore('Redis', { create, pass: realTime })
+  testKeyValueStore('Redis', { create, pass: passTime })
 
   it('answers as memory does to the same random operations', async () => {
     const step = fc.record({

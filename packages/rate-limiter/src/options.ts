@@ -5,6 +5,7 @@ import {
   durationMs,
   InvalidOptionError,
   systemClock,
+  wholeNumber,
 } from '@evenkeel/core'
 
 /** At most `limit` units in any rolling window of `windowMs`. */
@@ -33,14 +34,14 @@ const exact = Number.MAX_SAFE_INTEGER
  */
 export function slidingWindow(limit: number, per: Duration): SlidingWindow {
   const windowMs = durationMs('per', per, { minMs: 1 })
-  return { kind: 'sliding-window', limit: units('limit', limit), windowMs: whole('per', windowMs) }
+  return { kind: 'sliding-window', limit: wholeNumber('limit', limit), windowMs: whole('per', windowMs) }
 }
 
 /** Bursts up to `capacity`, then `refill` units every `every`, evenly. */
 export function tokenBucket(options: { capacity: number; refill: number; every: Duration }): TokenBucket {
   const everyMs = whole('every', durationMs('every', options.every, { minMs: 1 }))
-  const limit = units('capacity', options.capacity)
-  const refill = units('refill', options.refill)
+  const limit = wholeNumber('capacity', options.capacity)
+  const refill = wholeNumber('refill', options.refill)
   if (2 * limit * everyMs > exact || refill * everyMs > exact) {
     throw new InvalidOptionError('capacity', `capacity times every (in ms) under ${exact / 2}`, limit)
   }
@@ -106,16 +107,10 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     limits: Object.values(limits),
     name,
     onOutage,
-    expectedInstances: units('expectedInstances', options.expectedInstances ?? 1),
-    maxSubjects: units('maxSubjects', options.maxSubjects ?? 10_000),
+    expectedInstances: wholeNumber('expectedInstances', options.expectedInstances ?? 1),
+    maxSubjects: wholeNumber('maxSubjects', options.maxSubjects ?? 10_000),
     clock: options.clock ?? systemClock,
   }
-}
-
-function units(field: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidOptionError(field, 'a whole number from 1', value)
-  return value
 }
 
 function whole(field: string, ms: number): number {

@@ -1,4 +1,4 @@
-import { bounded } from './bounded.js'
+import { untilAborted } from '../until-aborted.js'
 import type {
   Argument,
   ClientEvents,
@@ -142,7 +142,7 @@ async function connectOnce(client: IoredisClient, signal: AbortSignal): Promise<
     await send(client, ['PING'], false)
   }
   try {
-    await bounded(ready(), signal, () => end(client))
+    await untilAborted(ready(), signal, () => end(client))
     return client
   } catch (error) {
     throw signal.aborted ? error : (refusal ?? error)

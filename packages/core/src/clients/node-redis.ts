@@ -1,4 +1,4 @@
-import { bounded } from './bounded.js'
+import { untilAborted } from '../until-aborted.js'
 import type {
   Argument,
   ClientEvents,
@@ -236,7 +236,7 @@ async function connectOnce(
   signal: AbortSignal,
 ): Promise<void> {
   const abandon = () => void endNodeRedis(client, dispose)
-  await bounded(client.connect(), signal, abandon)
+  await untilAborted(client.connect(), signal, abandon)
   // Versions 4 and 5 resolve connect() although the client was ended meanwhile.
   if ('isReady' in client && client.isReady === false) {
     abandon()
