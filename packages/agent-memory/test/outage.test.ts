@@ -168,8 +168,13 @@ describe('an outage', () => {
   it('tells whoever waits for a journaled message that the memory was closed', async () => {
     await cutOff()
     const receipt = await threadOf(memory).append(user('a'))
+    const flushed = memory.flushed()
     memory.close()
-    await expect(receipt.stored).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' })
+    const closed = { code: 'CONNECTION_CLOSED' }
+    await expect(receipt.stored).rejects.toMatchObject(closed)
+    await expect(flushed).rejects.toMatchObject(closed)
+    await expect(memory.flushed()).rejects.toMatchObject(closed)
+    await expect(threadOf(memory).append(user('b'))).rejects.toMatchObject(closed)
   })
 
   it('goes on with the other threads when a key of one is something else', async () => {
