@@ -6,18 +6,20 @@ import {
   failover,
   InvalidInputError,
   type Source,
+  UnavailableError,
 } from '@evenkeel/core'
 import { type Appended, type Conversations, type Settled, StoredConversations } from './conversations.js'
 import { MessageConflictError } from './errors.js'
 import { Journal } from './journal.js'
 import { KnownThreads } from './known-threads.js'
 import { Lines } from './lines.js'
-import { type Message, type PreparedMessage, prepare, restore, type StoredMessage } from './message.js'
+import { type Message, type PreparedMessage, prepare, restore } from './message.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { OutageConversations } from './outage.js'
 import { type ThreadId, textOf } from './store.js'
 import { MemoryThreadStore } from './stores/memory.js'
 import { RedisThreadStore } from './stores/redis.js'
+import type { Receipt, StoredReceipt, Thread, Window, WindowOptions } from './thread.js'
 import { chooseWindow } from './window.js'
 
 /** One read returns no more, whatever is asked. */
@@ -26,68 +28,6 @@ const mostMessages = 1_000
 /** One append takes no more. */
 const mostAtOnce = 1_000
 
-export interface StoredReceipt {
-  /**
-   * `duplicate`: all was there already; so it is too when an append was journaled because its answer was
-   * lost. `deleted`: the thread was deleted after the append was journaled, and stays so.
-   */
-  readonly status: 'stored' | 'duplicate' | 'deleted'
-  readonly ids: readonly string[]
-  readonly seqs: readonly number[]
-  readonly version: number
-}
-
-export interface Receipt {
-  /** `stored`: in the store. `journaled`: taken here in an outage, stored on return. `duplicate`: all was there. */
-  readonly status: 'stored' | 'journaled' | 'duplicate'
-  readonly ids: readonly string[]
-  /** Places in the thread, from 1, without gaps; none while journaled. */
-  readonly seqs: readonly number[]
-  /** Of the thread; rises with each change. While journaled the last one that is known, or 0. */
-  readonly version: number
-  readonly source: Source
-  /**
-   * Resolves when the messages are in the store. Rejects with MessageConflictError when another writer took
-   * one of the ids during an outage (the other messages are stored), with UnavailableError when the memory
-   * was closed before. It need not be looked at.
-   */
-  readonly stored: Promise<StoredReceipt>
-}
-
-export interface WindowOptions {
-  /** @default 100, at most 1,000 */
-  readonly maxMessages?: number | undefined
-  /** The system message included. @default no bound */
-  readonly maxTokens?: number | undefined
-}
-
-export interface Window {
-  /** The system message, if there is one, and the newest messages that fit, in order. */
-  readonly messages: readonly StoredMessage[]
-  readonly tokens: number
-  /** Messages in the whole thread. */
-  readonly count: number
-  readonly version: number
-  readonly source: Source
-  /** Read in an outage: what others appended may be missing. */
-  readonly stale: boolean
-  /** `false` when this process knows only a part of the thread, in an outage. */
-  readonly complete: boolean
-}
-
-export interface Thread {
-  /**
-   * Appends messages at the thread's end, in one step: all, or none. One id has one place, however often it
-   * is appended. One round trip.
-   * @throws MessageConflictError, MessageTooLargeError, JournalFullError, InvalidInputError; nothing is stored then
-   */
-  append(messages: Message | readonly Message[]): Promise<Receipt>
-  /** The newest messages as a valid prompt. One round trip; its cost does not grow with the thread. @throws ThreadUnknownError in an outage */
-  window(options?: WindowOptions): Promise<Window>
-  /** Removes the thread, all of it; says whether there was one, as far as is known. In an outage it is journaled. One round trip. */
-  delete(): Promise<boolean>
-}
-
 export interface AgentMemory {
   /** Conversations of a user, a workspace, or whoever they belong to. Owners can't reach each other's. */
   owner(owner: string): { thread(thread: string): Thread }
@@ -95,7 +35,10 @@ export interface AgentMemory {
   status(): { readonly state: FailoverState; readonly journaled: number; readonly journaledBytes: number }
   /** Waits until the journal is in Redis, or the signal aborts. */
   flushed(options?: { signal?: AbortSignal }): Promise<void>
-  /** Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by a warning. */
+  /**
+   * Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by
+   * a warning, and to whoever waits for it; nothing more is journaled.
+   */
   close(): void
 }
 
@@ -115,7 +58,6 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
 class Memory implements AgentMemory {
   readonly #options: ResolvedOptions
   readonly #journal: Journal
-  readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new Lines()
@@ -129,7 +71,6 @@ class Memory implements AgentMemory {
     })
     const known = new KnownThreads({ maxThreads, maxBytes, ttlMs, clock })
     const outage = new OutageConversations(this.#journal, known, ttlMs)
-    this.#outage = outage
     const store = redis && new RedisThreadStore(redis)
     this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
@@ -169,7 +110,7 @@ class Memory implements AgentMemory {
 
   close(): void {
     this.#stores.close()
-    this.#outage.close()
+    this.#journal.close(new UnavailableError('CONNECTION_CLOSED', 'The memory was closed', 'unknown'))
     const { messages } = this.#journal
     if (messages > 0) {
       process.emitWarning(`${messages} journaled messages were not stored before the memory was closed`, {

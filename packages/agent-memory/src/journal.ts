@@ -36,7 +36,8 @@ export class Journal {
   readonly #maxBytes: number
   #messages = 0
   #bytes = 0
-  #whenEmpty: (() => void)[] = []
+  #waiters: Outcome<void>[] = []
+  #closed: Error | undefined
 
   constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
     this.#maxMessages = maxMessages
@@ -66,6 +67,7 @@ export class Journal {
 
   /** @throws JournalFullError, having taken nothing */
   add(thread: ThreadJournal, entry: JournalEntry): void {
+    if (this.#closed !== undefined) throw this.#closed
     const { messages, bytes } = entry
     if (this.#messages + messages > this.#maxMessages || this.#bytes + bytes > this.#maxBytes) {
       throw new JournalFullError(this.#messages)
@@ -84,25 +86,33 @@ export class Journal {
     this.#messages -= entry.messages
     this.#bytes -= entry.bytes
     if (thread.entries.length === 0) this.#threads.delete(textOf(thread.id))
-    if (this.isEmpty) for (const resolve of this.#whenEmpty.splice(0)) resolve()
+    if (this.isEmpty) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
   }
 
   /** Resolves when nothing waits. */
-  whenEmpty(signal: AbortSignal | undefined): Promise<void> {
-    if (this.isEmpty) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#whenEmpty = this.#whenEmpty.filter((waiting) => waiting !== done)
-        reject(signal?.reason)
-      }
-      const done = () => {
-        signal?.removeEventListener('abort', abort)
-        resolve()
-      }
-      if (signal?.aborted) return abort()
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#whenEmpty.push(done)
-    })
+  async whenEmpty(signal: AbortSignal | undefined): Promise<void> {
+    if (this.isEmpty) return
+    if (this.#closed !== undefined) throw this.#closed
+    signal?.throwIfAborted()
+    const waiter = new Outcome<void>()
+    const abort = () => waiter.reject(signal?.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#waiters.push(waiter)
+    try {
+      await waiter.promise
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#waiters = this.#waiters.filter((other) => other !== waiter)
+    }
+  }
+
+  /** What waits is given up, whoever waits for it is told, and nothing more is taken. */
+  close(error: Error): void {
+    this.#closed = error
+    for (const { entries } of this.#threads.values()) {
+      for (const { outcome } of entries) outcome.reject(error)
+    }
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
   }
 }
 

@@ -19,13 +19,18 @@ export interface AgentMemoryOptions {
   /** A message that is larger, as JSON, is refused. @default 256 KiB */
   readonly maxMessageBytes?: number | undefined
   /** What an outage may journal in this process; beyond it appends are refused, never dropped. */
-  readonly journal?: {
-    /** @default 10_000 */
-    readonly maxMessages?: number | undefined
-    /** @default 16 MiB */
-    readonly maxBytes?: number | undefined
-  }
-  /** Threads that this process keeps for outages; beyond it the least recently used are forgotten. @default 1_000 */
+  readonly journal?:
+    | {
+        /** @default 10_000 */
+        readonly maxMessages?: number | undefined
+        /** @default 16 MiB */
+        readonly maxBytes?: number | undefined
+      }
+    | undefined
+  /**
+   * Threads that this process keeps: for outages, and without `redis` all there are. Beyond it the least
+   * recently used are forgotten. @default 1_000
+   */
   readonly maxThreads?: number | undefined
   /** Of the threads that this process keeps. @default 64 MiB */
   readonly maxBytes?: number | undefined

@@ -1,4 +1,4 @@
-import { createLog, ReplyError, UnavailableError } from '@evenkeel/core'
+import { createLog, ReplyError } from '@evenkeel/core'
 import type { Appended, Conversations, Reading } from './conversations.js'
 import { MessageConflictError, ThreadUnknownError } from './errors.js'
 import { type Journal, type JournalEntry, Outcome, sizeOf, type ThreadJournal } from './journal.js'
@@ -70,14 +70,6 @@ export class OutageConversations implements Conversations {
       if (failed?.status === 'rejected') throw failed.reason
     }
     handOver()
-  }
-
-  /** What waits is given up: whoever looks at an outcome is told. */
-  close(): void {
-    const error = new UnavailableError('CONNECTION_CLOSED', 'The memory was closed', 'unknown')
-    for (const { entries } of this.#journal.threads()) {
-      for (const { outcome } of entries) outcome.reject(error)
-    }
   }
 
   #threadOf(id: ThreadId): ThreadJournal {

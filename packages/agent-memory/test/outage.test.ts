@@ -154,11 +154,18 @@ describe('an outage', () => {
 
   it('keeps the order of writes that were not awaited', async () => {
     const thread = threadOf(memory)
-    const writes = []
+    const writes: Promise<unknown>[] = []
+    const write = (count: number) => {
+      for (let index = 0; index < count; index++) writes.push(thread.append(user(`${writes.length}`)))
+    }
     await server.freeze()
-    for (let index = 0; index < 50; index++) writes.push(thread.append(user(`${index}`)))
+    const frozenAt = performance.now()
+    write(30)
+    await until(() => performance.now() > frozenAt + 100, 1_000)
+    // These are still under way when the first ones have opened the breaker, and others are journaled at once.
+    write(30)
     await until(() => memory.status().state === 'fallback', 2_000)
-    for (let index = 50; index < 100; index++) writes.push(thread.append(user(`${index}`)))
+    write(40)
     await server.resume()
     await Promise.all(writes)
     await memory.flushed(soon())
@@ -168,8 +175,13 @@ describe('an outage', () => {
   it('tells whoever waits for a journaled message that the memory was closed', async () => {
     await cutOff()
     const receipt = await threadOf(memory).append(user('a'))
+    const flushed = memory.flushed()
     memory.close()
-    await expect(receipt.stored).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' })
+    const closed = { code: 'CONNECTION_CLOSED' }
+    await expect(receipt.stored).rejects.toMatchObject(closed)
+    await expect(flushed).rejects.toMatchObject(closed)
+    await expect(memory.flushed()).rejects.toMatchObject(closed)
+    await expect(threadOf(memory).append(user('b'))).rejects.toMatchObject(closed)
   })
 
   it('goes on with the other threads when a key of one is something else', async () => {
