@@ -105,12 +105,17 @@ export function checksOf(findings: Findings): readonly Check[] {
       calls <= callBound,
       `${calls} calls for ${distinct} different requests`,
     ),
-    check(
-      'answers come no later than without evenkeel, at the median',
-      quantile(answered, 0.5) <= quantile(baseline, 0.5),
-      `${ms(quantile(answered, 0.5))} against ${ms(quantile(baseline, 0.5))}`,
-    ),
   ]
+  // Over an outage the time is that of calls which only a cache that is there could have saved.
+  if (outage === undefined) {
+    checks.push(
+      check(
+        'answers come no later than without evenkeel, at the median',
+        quantile(answered, 0.5) <= quantile(baseline, 0.5),
+        `${ms(quantile(answered, 0.5))} against ${ms(quantile(baseline, 0.5))}`,
+      ),
+    )
+  }
   if (gateways > 1) {
     const shared = results.filter(({ decidedBy }) => decidedBy === 'redis').length
     checks.push(
