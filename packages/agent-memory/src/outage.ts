@@ -12,6 +12,9 @@ const log = createLog('agent-memory')
 /** Threads that are replayed at once; each of them in its order. */
 const replayedAtOnce = 16
 
+/** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
+const mostTogether = { messages: 200, bytes: 512 << 10 }
+
 /**
  * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
  * thread. On return the journal is replayed, each thread in its order.
@@ -34,7 +37,7 @@ export class OutageConversations implements Conversations {
     const thread = this.#threadOf(id)
     const conflict = thread.view.conflictOf(batch)
     if (conflict !== undefined) return { status: 'conflict', id: conflict }
-    const outcome: Extract<JournalEntry, { kind: 'append' }>['outcome'] = new Outcome()
+    const outcome: AppendEntry['outcome'] = new Outcome()
     const { version } = thread.view
     const generation = generationOf(thread)
     this.#journal.add(thread, { kind: 'append', batch, generation, outcome, ...sizeOf(batch) })
@@ -85,49 +88,82 @@ export class OutageConversations implements Conversations {
   }
 
   async #replayThread(store: ThreadStore, thread: ThreadJournal, signal: AbortSignal): Promise<void> {
-    for (let entry = thread.entries[0]; entry !== undefined; entry = thread.entries[0]) {
+    while (thread.entries.length > 0) {
       signal.throwIfAborted()
+      const entries = nextOf(thread)
       try {
-        if (entry.kind === 'delete') await this.#replayDelete(store, thread.id, entry)
-        else await this.#replayAppend(store, thread.id, entry)
+        await this.#send(store, thread.id, entries)
       } catch (error) {
         // Only what is wrong with this very thread lets go of it: all else may be mended, and is tried again.
         if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
-        refuse(entry, error)
+        for (const entry of entries) refuse(entry, error)
       }
-      this.#journal.acknowledge(thread, entry)
+      for (const entry of entries) this.#journal.acknowledge(thread, entry)
     }
   }
 
-  async #replayDelete(
-    store: ThreadStore,
-    id: ThreadId,
-    { token, generation, outcome }: Extract<JournalEntry, { kind: 'delete' }>,
-  ): Promise<void> {
-    const result = await store.delete(id, { token, generation })
-    this.#known.deleted(id, result.generation)
-    outcome.resolve(result)
+  async #send(store: ThreadStore, id: ThreadId, entries: readonly JournalEntry[]): Promise<void> {
+    const [first] = entries
+    if (first?.kind === 'delete') {
+      const result = await store.delete(id, first)
+      this.#known.deleted(id, result.generation)
+      first.outcome.resolve(result)
+    } else await this.#sendAppends(store, id, entries.filter(isAppend))
   }
 
   /** A message whose id another writer took meanwhile is refused, alone: its neighbours are stored. */
-  async #replayAppend(
-    store: ThreadStore,
-    id: ThreadId,
-    entry: Extract<JournalEntry, { kind: 'append' }>,
-  ): Promise<void> {
-    let batch = entry.batch
+  async #sendAppends(store: ThreadStore, id: ThreadId, entries: readonly AppendEntry[]): Promise<void> {
+    const generation = entries[0]?.generation
+    let batch = entries.flatMap((entry) => entry.batch)
     while (batch.length > 0) {
-      const result = await store.append(id, batch, { ttlMs: this.#ttlMs, generation: entry.generation })
+      const result = await store.append(id, batch, { ttlMs: this.#ttlMs, generation })
       if (result.status === 'conflict') {
-        refuse(entry, new MessageConflictError(result.id))
-        batch = batch.filter((message) => message.id !== result.id)
+        const taken = (message: PreparedMessage) => message.id === result.id
+        for (const entry of entries) {
+          if (entry.batch.some(taken)) refuse(entry, new MessageConflictError(result.id))
+        }
+        batch = batch.filter((message) => !taken(message))
         continue
       }
-      if (result.status === 'deleted') log('a journaled append was for a thread that was deleted since')
-      else this.#known.appended(id, batch, result)
-      return entry.outcome.resolve(result)
+      if (result.status === 'deleted') {
+        log('journaled appends were for a thread that was deleted since')
+        for (const { outcome } of entries) outcome.resolve(result)
+        return
+      }
+      this.#known.appended(id, batch, result)
+      const seqs = new Map(batch.map((message, index) => [message.id, result.seqs[index] ?? 0]))
+      for (const { batch: own, outcome } of entries) {
+        outcome.resolve({ ...result, seqs: own.map((message) => seqs.get(message.id) ?? 0) })
+      }
+      return
     }
   }
+}
+
+type AppendEntry = Extract<JournalEntry, { kind: 'append' }>
+
+function isAppend(entry: JournalEntry): entry is AppendEntry {
+  return entry.kind === 'append'
+}
+
+/** A deletion, or the appends that can go together: of one generation, each id once. */
+function nextOf({ entries }: ThreadJournal): readonly JournalEntry[] {
+  const together: JournalEntry[] = []
+  const ids = new Set<string>()
+  let [messages, bytes] = [0, 0]
+  for (const entry of entries) {
+    messages += entry.messages
+    bytes += entry.bytes
+    const isFirst = together.length === 0
+    const fits = messages <= mostTogether.messages && bytes <= mostTogether.bytes
+    const joins = isAppend(entry) && fits && entry.generation === together[0]?.generation
+    const isRepeated = isAppend(entry) && entry.batch.some(({ id }) => ids.has(id))
+    if (!isFirst && (!joins || isRepeated)) break
+    together.push(entry)
+    if (!isAppend(entry)) break
+    for (const { id } of entry.batch) ids.add(id)
+  }
+  return together
 }
 
 /** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */
