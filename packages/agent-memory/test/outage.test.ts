@@ -190,8 +190,6 @@ describe('an outage', () => {
     await cutOff()
     const thread = threadOf(memory)
     for (let index = 0; index < 2_000; index++) await thread.append(user(`${index}`))
-    // Each reply takes longer than the pause between two messages.
-    proxy.delay(20)
     let isWriting = true
     const writing = (async () => {
       for (let index = 2_000; isWriting; index++) {
@@ -199,7 +197,10 @@ describe('an outage', () => {
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
     })()
-    await back()
+    await proxy.restore()
+    // Each reply takes longer than the pause between two messages.
+    proxy.delay(20)
+    await until(() => memory.status().state === 'primary', 5_000)
     isWriting = false
     await writing
     const { count } = await threadOf(other).window()
