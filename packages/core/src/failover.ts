@@ -1,5 +1,5 @@
 import type { ConnectionEvents, ConnectionState } from './connection.js'
-import { UnavailableError } from './errors.js'
+import { InvalidOptionError, UnavailableError } from './errors.js'
 import { createLog } from './log.js'
 
 /** What a pair of stores needs to know of the connection. */
@@ -79,6 +79,9 @@ export interface Failover<S> {
 }
 
 export function failover<S>(redis: FailoverHost | undefined, options: FailoverOptions<S>): Failover<S> {
+  if (redis !== undefined && !('autoResync' in redis)) {
+    throw new InvalidOptionError('redis', "a connection, made by connect() of '@evenkeel/core'", redis)
+  }
   if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
   return new StorePair(redis, options.primary, options)
 }

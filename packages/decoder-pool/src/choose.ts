@@ -29,7 +29,7 @@ export function inService(states: readonly NodeState[], now: number): readonly N
   return usable.length * 2 >= states.length ? usable : states
 }
 
-/** The first group of preference that has a free slot: adapter loaded, then region, then any. */
+/** Those with a free slot: of the wanted region if there are any, and of these with the adapter loaded if there are any. */
 export function preferred(states: readonly NodeState[], { adapter, region }: Wanted): readonly NodeState[] {
   const free = states.filter((state) => state.inFlight < state.node.capacity)
   const near =
@@ -53,11 +53,12 @@ export function preferred(states: readonly NodeState[], { adapter, region }: Wan
  */
 export function leastLoadedOfTwo(states: readonly NodeState[], random: () => number): NodeState | undefined {
   const count = states.length
-  const first = states[Math.floor(random() * count)]
+  const index = Math.floor(random() * count)
+  const first = states[index]
   if (first === undefined || count === 1) return first
   // Drawn from the others, so that it is never the same one.
   const offset = 1 + Math.floor(random() * (count - 1))
-  const second = states[(states.indexOf(first) + offset) % count]
+  const second = states[(index + offset) % count]
   if (second === undefined) return first
   return second.load < first.load ? second : first
 }

@@ -1,22 +1,16 @@
-import { Emitter, type FailoverState } from '@evenkeel/core'
+import { Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
 import { inService, leastLoadedOfTwo, matching, preferred, type Wanted } from './choose.js'
 import { MirrorDamagedError, NoNodeError } from './errors.js'
 import { FileMirror } from './file-mirror.js'
+import { LeaseKeeper } from './lease-keeper.js'
+import { Members, type PoolChange } from './members.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
-import { NodeState } from './node-state.js'
+import type { NodeState } from './node-state.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Prober } from './prober.js'
 import { Registry } from './registry.js'
-import type { Snapshot } from './store.js'
+import { maxNodes } from './store.js'
 import { WaitingLine } from './waiting-line.js'
-
-export interface PoolChange {
-  readonly added: readonly string[]
-  readonly removed: readonly string[]
-  readonly updated: readonly string[]
-  /** The registry's version. */
-  readonly version: number
-}
 
 export type PoolEvents = {
   change(change: PoolChange): void
@@ -62,9 +56,12 @@ export interface PoolStatus {
 }
 
 export interface DecoderPool {
-  /** Registers or changes a node, and renews its lease. The same endpoint twice is one node. One round trip, and one to look. */
+  /**
+   * Registers or changes a node, and renews its lease from then on, until it is removed or this pool closed.
+   * The same endpoint twice is one node. Two round trips. @throws InvalidInputError
+   */
   register(node: NodeInput): Promise<DecoderNode>
-  /** Renews a node's lease; `false` where it is not registered. One round trip. */
+  /** Renews a node's lease once, for a node that another process registered; `false` where there is none. One round trip. */
   renew(id: string): Promise<boolean>
   /** Removes a node; the removal is remembered. */
   deregister(id: string): Promise<boolean>
@@ -99,49 +96,56 @@ class Pool implements DecoderPool {
   readonly #registry: Registry
   readonly #mirror: FileMirror | undefined
   readonly #prober: Prober | undefined
+  readonly #keeper: LeaseKeeper
   readonly #events = new Emitter<PoolEvents>()
-  readonly #states = new Map<string, NodeState>()
+  readonly #members = new Members()
+  /** Ids that were registered here: this coordinator renews their leases. */
+  readonly #own = new Set<string>()
   readonly #line: WaitingLine<NodeLease>
-  #list: readonly NodeState[] = []
-  #snapshot: Snapshot | undefined
-  #damage: MirrorDamagedError | undefined
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #closed = false
 
   constructor(options: ResolvedOptions) {
-    const { file, name, probe, random } = options
+    const { file, leaseMs, name, probe, random } = options
     this.#options = options
     this.#mirror = file === undefined ? undefined : new FileMirror(file, name)
-    this.#registry = new Registry(options, (snapshot) => this.#follow(snapshot))
+    this.#registry = new Registry(options, () => this.#follow())
     this.#line = new WaitingLine<NodeLease>(options.maxWaiting)
+    this.#keeper = new LeaseKeeper(
+      leaseMs,
+      () => this.#toRenew(),
+      (ids) => this.#registry.renew(ids),
+      random,
+    )
     this.#prober =
       probe &&
       new Prober(
         probe,
-        () => this.#list.map(({ node }) => node),
+        () => this.#members.list.map(({ node }) => node),
         (id, ok) => this.#probed(id, ok),
         random,
       )
   }
 
   async start(): Promise<void> {
-    await this.#registry.start(async () => {
-      const loaded = await this.#mirror?.load()
-      this.#damage = loaded?.damage
-      return loaded?.nodes ?? []
-    })
+    const { content, damage } = (await this.#mirror?.load()) ?? {}
+    await this.#registry.start(content ?? { registrations: [], removed: new Map() })
+    this.#keeper.start()
     this.#prober?.start()
-    const damage = this.#damage
     // Whoever created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
   }
 
   async register(input: NodeInput): Promise<DecoderNode> {
     const node = checkNode(input)
-    const { id } = await this.#registry.put(node)
-    return this.#states.get(id)?.node ?? { ...node, id }
+    const { id, outcome } = await this.#registry.put(node)
+    if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
+    this.#own.add(id)
+    return this.#members.get(id)?.node ?? { ...node, id }
   }
 
-  renew(id: string): Promise<boolean> {
-    return this.#registry.renew(id)
+  async renew(id: string): Promise<boolean> {
+    return (await this.#registry.renew([id])).length === 0
   }
 
   deregister(id: string): Promise<boolean> {
@@ -149,7 +153,7 @@ class Pool implements DecoderPool {
   }
 
   async drain(id: string): Promise<boolean> {
-    const state = this.#states.get(id)
+    const state = this.#members.get(id)
     if (state === undefined) return false
     await this.#registry.put({ ...state.node, draining: true })
     return true
@@ -161,10 +165,15 @@ class Pool implements DecoderPool {
 
   async acquire(options: AcquireOptions = {}): Promise<NodeLease> {
     const { timeoutMs = 0, signal } = options
-    const lease = this.#line.isEmpty ? this.#take(options) : undefined
+    signal?.throwIfAborted()
+    if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
+    const wish = wishOf(options)
+    // Those who wait come first; after this none of another wish could take what this caller can.
+    if (this.#line.length > 0) this.#line.serve()
+    const lease = this.#line.has(wish) ? undefined : this.#take(options)
     if (lease !== undefined) return lease
     if (timeoutMs <= 0) throw this.#noNode(options)
-    const given = await this.#line.wait(() => this.#take(options), { timeoutMs, signal })
+    const given = await this.#line.wait(wish, () => this.#take(options), { timeoutMs, signal })
     if (given === 'full')
       throw new NoNodeError('too-many-waiting', `${this.#options.maxWaiting} callers wait already`)
     if (given === undefined) throw this.#noNode(options)
@@ -175,13 +184,13 @@ class Pool implements DecoderPool {
     const now = this.#options.clock.monotonic()
     return {
       state: this.#registry.state,
-      version: this.#snapshot?.version ?? 0,
+      version: this.#members.version,
       waiting: this.#line.length,
-      nodes: this.#list.map((state) => ({
+      nodes: this.#members.list.map((state) => ({
         node: state.node,
         healthy: state.healthy,
         ejected: state.isEjected(now),
-        suspect: this.#snapshot?.expired.has(state.node.id) ?? false,
+        suspect: this.#members.expiredForMs(state.node.id) !== undefined,
         inFlight: state.inFlight,
         requests: state.requests,
       })),
@@ -193,17 +202,20 @@ class Pool implements DecoderPool {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#prober?.close()
+    this.#keeper.close()
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
     this.#line.close()
     await this.#registry.close()
-    // An empty pool is only ever written because its last node was removed.
-    if (this.#list.length > 0) await this.#mirror?.write(this.#nodes()).catch(() => {})
+    await this.#save()
     this.#events.clear()
   }
 
   #choose(wanted: Wanted): NodeState | undefined {
     const { clock, random, region } = this.#options
-    const usable = inService(matching(this.#list, wanted), clock.monotonic())
+    const usable = inService(matching(this.#members.list, wanted), clock.monotonic())
     return leastLoadedOfTwo(preferred(usable, { ...wanted, region: wanted.region ?? region }), random)
   }
 
@@ -222,81 +234,75 @@ class Pool implements DecoderPool {
       release: ({ ok }) => {
         if (released) return
         released = true
-        state.inFlight--
-        const now = this.#options.clock.monotonic()
+        this.#members.released(state)
         if (ok) state.succeeded()
-        else state.failed(now, this.#thresholds())
+        else this.#failed(state)
         this.#line.serve()
       },
     }
   }
 
+  #failed(state: NodeState): void {
+    const ejectedMs = state.failed(this.#options.clock.monotonic(), this.#thresholds())
+    if (ejectedMs === 0 || this.#closed) return
+    // Nothing else may happen when it is back, and somebody may wait for it.
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#line.serve()
+    }, ejectedMs)
+    timer.unref()
+    this.#timers.add(timer)
+  }
+
   #noNode(wanted: Wanted): NoNodeError {
-    const matches = matching(this.#list, wanted)
+    if (this.#closed) return new NoNodeError('closed', 'The pool was closed')
+    const { list } = this.#members
+    const matches = matching(list, wanted)
     if (matches.length === 0)
-      return new NoNodeError('no-match', `None of ${this.#list.length} nodes fits the request`)
+      return new NoNodeError('no-match', `None of ${list.length} nodes fits the request`)
     const serving = inService(matches, this.#options.clock.monotonic())
     const full = serving.filter((state) => state.inFlight >= state.node.capacity).length
     return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
   }
 
   #probed(id: string, ok: boolean): void {
-    const state = this.#states.get(id)
+    const state = this.#members.get(id)
     if (state === undefined) return
-    state.probed(ok, this.#options.clock.monotonic(), this.#thresholds())
-    const expiredMs = this.#snapshot?.expired.get(id)
-    // A node that answers lives, whoever should have renewed its lease.
-    if (ok) void this.#registry.renew(id).catch(() => {})
-    // Only Redis's word counts for a removal, and only when no probe speaks for the node.
-    else if (
-      expiredMs !== undefined &&
-      expiredMs > this.#options.removeAfterMs &&
-      !state.healthy &&
-      this.#registry.state === 'primary'
-    ) {
-      void this.#registry.remove(id).catch(() => {})
-    }
-    if (ok) this.#line.serve()
+    const now = this.#options.clock.monotonic()
+    state.probed(ok, now, this.#thresholds())
+    if (ok) return this.#line.serve()
+    // In an outage nobody can renew a lease, so the time to be heard of starts anew after it.
+    if (!this.#registry.isAuthoritative) return state.failsOnlySince(now)
+    const { removeAfterMs } = this.#options
+    const silentMs = Math.min(this.#members.expiredForMs(id) ?? 0, state.failingForMs(now))
+    if (!state.healthy && silentMs >= removeAfterMs) void this.#registry.remove(id).catch(() => {})
   }
 
-  #follow(snapshot: Snapshot): void {
-    const change = this.#apply(snapshot)
-    this.#snapshot = snapshot
-    const changes = change.added.length + change.removed.length + change.updated.length
-    if (changes === 0) return
-    this.#list = [...this.#states.values()]
+  /** Its own nodes, unless probes say that they are gone; and suspects of others that answer, whoever should renew them. */
+  #toRenew(): readonly string[] {
+    return this.#members.list
+      .filter((state) => {
+        const { id } = state.node
+        const isSuspect = this.#members.expiredForMs(id) !== undefined
+        return this.#own.has(id) ? state.healthy : isSuspect && state.answers
+      })
+      .map(({ node }) => node.id)
+  }
+
+  #follow(): void {
+    const change = this.#members.follow(this.#registry.known())
+    if (change === undefined) return
+    for (const id of change.removed) this.#own.delete(id)
     this.#events.emit('change', change)
     this.#line.serve()
-    this.#mirror?.write(this.#nodes()).catch((error: unknown) => {
-      this.#warn(
-        new MirrorDamagedError(this.#options.file ?? '', `could not be written: ${error}`, { cause: error }),
-      )
+    void this.#save()
+  }
+
+  async #save(): Promise<void> {
+    await this.#mirror?.write(this.#registry.known()).catch((error: unknown) => {
+      const { file = '' } = this.#options
+      this.#warn(new MirrorDamagedError(file, `could not be written: ${error}`, { cause: error }))
     })
-  }
-
-  #apply({ registrations, version }: Snapshot): PoolChange {
-    const added: string[] = []
-    const updated: string[] = []
-    const gone = new Set(this.#states.keys())
-    for (const { node } of registrations) {
-      gone.delete(node.id)
-      const state = this.#states.get(node.id)
-      if (state === undefined) {
-        this.#states.set(node.id, new NodeState(node))
-        added.push(node.id)
-      } else if (JSON.stringify(state.node) !== JSON.stringify(node)) {
-        state.node = node
-        updated.push(node.id)
-      }
-    }
-    for (const id of gone) this.#states.delete(id)
-    return { added, updated, removed: [...gone], version }
-  }
-
-  #nodes(): readonly DecoderNode[] {
-    return [...this.#states.values()]
-      .map(({ node }) => node)
-      .sort((one, other) => (one.id < other.id ? -1 : 1))
   }
 
   #thresholds() {
@@ -308,4 +314,9 @@ class Pool implements DecoderPool {
     if (this.#events.has('warning')) this.#events.emit('warning', error)
     else process.emitWarning(error)
   }
+}
+
+/** The same for callers of whom all or none can be served. */
+function wishOf({ model, tags, adapter, region }: Wanted): string {
+  return JSON.stringify([model, tags, adapter, region])
 }

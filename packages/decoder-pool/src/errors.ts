@@ -3,7 +3,7 @@ import { EvenkeelError } from '@evenkeel/core'
 /** No node could be given. `reason` says what they lack, with counts. */
 export class NoNodeError extends EvenkeelError<'NO_NODE'> {
   override readonly name = 'NoNodeError'
-  readonly reason: 'no-match' | 'unavailable' | 'no-capacity' | 'too-many-waiting'
+  readonly reason: 'no-match' | 'no-capacity' | 'too-many-waiting' | 'closed'
 
   constructor(reason: NoNodeError['reason'], message: string) {
     super('NO_NODE', message)

@@ -1,24 +1,20 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { copyFile, mkdir, open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { MirrorDamagedError } from './errors.js'
-import { checkNode, type DecoderNode } from './node.js'
-
-interface Mirror {
-  readonly format: 1
-  readonly pool: string
-  readonly writtenAt: string
-  readonly nodes: readonly DecoderNode[]
-  /** SHA-256 of the nodes as written; absent in a file that was made by hand. */
-  readonly sha256?: string
-}
+import { digestOf, encodeMirror, readMirror } from './mirror-format.js'
+import type { Changes } from './store.js'
 
 export interface Loaded {
-  readonly nodes: readonly DecoderNode[]
+  readonly content: Changes
   /** What was wrong with the file, when its last good copy was used instead, or none was to be had. */
   readonly damage: MirrorDamagedError | undefined
 }
+
+const nothing: Changes = { registrations: [], removed: new Map() }
+
+/** Tells the temporary files of one process apart. */
+let files = 0
 
 /**
  * The pool as a JSON file. Written whole: a temporary file, fsync, the good one kept as `.1`, rename; so
@@ -27,33 +23,40 @@ export interface Loaded {
 export class FileMirror {
   readonly #file: string
   readonly #pool: string
+  readonly #temporary: string
   #writing: Promise<void> | undefined
-  #next: readonly DecoderNode[] | undefined
+  #next: Changes | undefined
   #written: string | undefined
 
   constructor(file: string, pool: string) {
     this.#file = file
     this.#pool = pool
+    this.#temporary = `${file}.${process.pid}-${files++}.tmp`
   }
 
   /** A file that is not there is an empty pool; a damaged one is told of, and its last good copy used. */
   async load(): Promise<Loaded> {
     try {
-      return { nodes: await this.#read(this.#file), damage: undefined }
+      const content = await readMirror(this.#file, this.#pool)
+      this.#written = digestOf(content)
+      return { content, damage: undefined }
     } catch (error) {
-      if (isMissing(error)) return { nodes: [], damage: undefined }
+      if (isMissing(error)) return { content: nothing, damage: undefined }
       const damage =
         error instanceof MirrorDamagedError
           ? error
           : new MirrorDamagedError(this.#file, String(error), { cause: error })
-      const nodes = await this.#read(`${this.#file}.1`).catch(() => [])
-      return { nodes, damage }
+      return { content: await readMirror(`${this.#file}.1`, this.#pool).catch(() => nothing), damage }
     }
   }
 
-  /** Resolves when these nodes, or newer ones, are in the file. */
-  async write(nodes: readonly DecoderNode[]): Promise<void> {
-    this.#next = nodes
+  /**
+   * Resolves when this, or something newer, is in the file. A pool that is empty, and not because its nodes
+   * were removed, is not written: it rather means that nothing could be read.
+   */
+  async write(content: Changes): Promise<void> {
+    if (content.registrations.length === 0 && content.removed.size === 0) return
+    this.#next = content
     while (this.#next !== undefined || this.#writing !== undefined) {
       this.#writing ??= this.#writeNext().finally(() => {
         this.#writing = undefined
@@ -63,77 +66,45 @@ export class FileMirror {
   }
 
   async #writeNext(): Promise<void> {
-    const nodes = this.#next ?? []
+    const content = this.#next ?? nothing
     this.#next = undefined
-    const sha256 = digest(nodes)
-    if (sha256 === this.#written) return
-    const mirror: Mirror = { format: 1, pool: this.#pool, writtenAt: new Date().toISOString(), nodes, sha256 }
+    const digest = digestOf(content)
+    if (digest === this.#written) return
     await mkdir(dirname(this.#file), { recursive: true })
-    const temporary = `${this.#file}.${process.pid}.tmp`
-    const handle = await open(temporary, 'w', 0o600)
-    try {
-      await handle.writeFile(`${JSON.stringify(mirror, null, 2)}\n`)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    // Only a file that reads well is worth keeping.
-    const isGood = await this.#read(this.#file).then(
-      () => true,
-      () => false,
-    )
-    if (isGood) await copyFile(this.#file, `${this.#file}.1`, constants.COPYFILE_FICLONE)
-    await rename(temporary, this.#file)
-    this.#written = sha256
+    await writeDurably(this.#temporary, encodeMirror(this.#pool, content))
+    await this.#keepFormer()
+    await rename(this.#temporary, this.#file)
+    await syncFolder(dirname(this.#file))
+    this.#written = digest
   }
 
-  async #read(file: string): Promise<readonly DecoderNode[]> {
-    const text = await readFile(file, 'utf8')
-    let content: unknown
+  /** A file that reads well becomes the last good one; a damaged one is put aside, for whoever can mend it. */
+  async #keepFormer(): Promise<void> {
     try {
-      content = JSON.parse(text)
+      await readMirror(this.#file, this.#pool)
     } catch (error) {
-      throw new MirrorDamagedError(file, `no JSON: ${error instanceof Error ? error.message : error}`, {
-        cause: error,
-      })
+      if (!isMissing(error)) await rename(this.#file, `${this.#file}.damaged`)
+      return
     }
-    const { nodes, sha256 } = (content ?? {}) as Partial<Mirror>
-    if (!Array.isArray(nodes)) throw new MirrorDamagedError(file, "there is no list 'nodes'")
-    if (sha256 !== undefined && sha256 !== digest(nodes)) {
-      throw new MirrorDamagedError(
-        file,
-        'the checksum is not that of the nodes; remove "sha256" after an edit by hand',
-      )
-    }
-    return nodes.map((node, index) => {
-      try {
-        return checkNode(fromSeedNames(node))
-      } catch (error) {
-        throw new MirrorDamagedError(
-          file,
-          `nodes[${index}]: ${error instanceof Error ? error.message : error}`,
-          { cause: error },
-        )
-      }
-    })
+    await copyFile(this.#file, `${this.#file}.1`, constants.COPYFILE_FICLONE)
   }
 }
 
-/** Files also come with names in snake case. */
-function fromSeedNames(node: unknown): DecoderNode {
-  const { node_id, gpu_type, hot_adapters, ...rest } = (node ?? {}) as Record<string, unknown>
-  return {
-    ...definedOnly({ id: node_id, gpuType: gpu_type, adapters: hot_adapters }),
-    ...rest,
-  } as unknown as DecoderNode
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'w', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
-function definedOnly(values: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
-}
-
-function digest(nodes: readonly DecoderNode[]): string {
-  return createHash('sha256').update(JSON.stringify(nodes)).digest('hex')
+/** So that the rename is on the disk too. Some systems can't open a folder; there it comes a little later. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined)
+  await handle?.sync().catch(() => {})
+  await handle?.close()
 }
 
 function isMissing(error: unknown): boolean {

@@ -6,13 +6,21 @@ export {
   type NodeLease,
   type NodeStatus,
   type Outcome,
-  type PoolChange,
   type PoolEvents,
   type PoolStatus,
 } from './decoder-pool.js'
 export { MirrorDamagedError, NoNodeError } from './errors.js'
+export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
 export type { DecoderPoolOptions, ProbeOptions } from './options.js'
-export type { PutResult, Registration, RegistryStore, Snapshot } from './store.js'
+export type {
+  Changes,
+  News,
+  Position,
+  PutResult,
+  Registration,
+  RegistryStore,
+  RemoveResult,
+} from './store.js'
 export { MemoryRegistryStore, type MemoryRegistryStoreOptions } from './stores/memory.js'
-export { RedisRegistryStore } from './stores/redis.js'
+export { RedisRegistryStore, type RedisRegistryStoreOptions } from './stores/redis.js'

@@ -1,158 +1,247 @@
-import { createLog, type Failover, failover, type Source } from '@evenkeel/core'
+import {
+  createLog,
+  type Failover,
+  type FailoverState,
+  failover,
+  type Source,
+  type Subscription,
+} from '@evenkeel/core'
 import type { DecoderNode } from './node.js'
 import type { ResolvedOptions } from './options.js'
-import type { PutResult, RegistryStore, Snapshot } from './store.js'
+import type { Changes, News, Position, PutResult, RegistryStore } from './store.js'
 import { MemoryRegistryStore } from './stores/memory.js'
 import { RedisRegistryStore } from './stores/redis.js'
 
 const log = createLog('decoder-pool')
 
-/** After a message this long passes before the snapshot is read, so that a burst of changes is read once. */
+/** After a message this long passes before the registry is read, so that a burst of changes is read once. */
 const settleMs = 5
 
+/** Of so many polls one compares everything, and so finds what a failover of Redis lost behind our back. */
+const pollsBetweenFull = 15
+
+/** Commands under way at once while what was known is handed over. */
+const batch = 64
+
+const mergeTimeoutMs = 10_000
+
 /**
- * The shared registry as one coordinator follows it: changes go to Redis, news come by a message that says
- * only the version, and a poll heals what messages missed. What was known is never given up because Redis
- * came back older or empty: it is merged, node by node, by revision.
+ * The shared registry as one coordinator follows it. What it knows is in memory, node by node the newest
+ * revision; changes go to Redis, and what changed there is merged in. A message says only that there is a
+ * new version, a poll heals what messages missed. A node is gone only when its removal is known, so a
+ * registry that comes back older or empty is given back what it lost.
  */
 export class Registry {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryRegistryStore
+  readonly #redis: RedisRegistryStore | undefined
   readonly #stores: Failover<RegistryStore>
-  readonly #onSnapshot: (snapshot: Snapshot) => void
+  readonly #onNews: () => void
   readonly #channel: string
-  #seen: { epoch: string; version: number } | undefined
+  #position: Position | undefined
+  #expired: ReadonlyMap<string, number> = new Map()
   #reading: Promise<void> | undefined
+  #subscription: Subscription | undefined
   #timer: NodeJS.Timeout | undefined
-  #stop: (() => unknown)[] = []
+  /** A read that follows a message is due; further messages need no other one. */
+  #isSoon = false
+  #polls = 0
   #closed = false
 
-  constructor(options: ResolvedOptions, onSnapshot: (snapshot: Snapshot) => void) {
+  constructor(options: ResolvedOptions, onNews: () => void) {
     const { redis, name, clock } = options
     this.#options = options
-    this.#onSnapshot = onSnapshot
+    this.#onNews = onNews
     this.#channel = `decoder-pool:${name}`
     this.#memory = new MemoryRegistryStore({ clock })
+    this.#redis = redis && new RedisRegistryStore(redis, name)
     this.#stores = failover<RegistryStore>(redis, {
       name: 'decoder-pool',
-      primary: redis && new RedisRegistryStore(redis, name),
+      primary: this.#redis,
       fallback: this.#memory,
-      recover: ({ primary, signal }) => this.#merge(primary, signal),
+      recoverTimeoutMs: mergeTimeoutMs,
+      recover: ({ signal }) => this.#recover(signal),
     })
   }
 
-  get state(): Failover<RegistryStore>['state'] {
+  get state(): FailoverState {
     return this.#stores.state
   }
 
-  /** Reads the registry for the first time; where Redis is away, begins with these nodes. */
-  async start(fromFile: () => Promise<readonly DecoderNode[]>): Promise<void> {
-    const { redis } = this.#options
-    if (this.#stores.state !== 'primary') {
-      for (const node of await fromFile()) await this.#memory.put(node, this.#options.leaseMs)
-    }
-    const subscription = await redis?.subscribe(this.#channel, (message) => this.#heard(Number(message)), {
+  /** Whether what it says of leases can be relied on: not while the registry that others renew in is away. */
+  get isAuthoritative(): boolean {
+    return this.#redis === undefined || this.state === 'primary'
+  }
+
+  /** What is known here, with the registry's version and the ended leases that it last told of. */
+  known(): News {
+    const known = this.#memory.known()
+    if (this.#redis === undefined) return known
+    return { ...known, ...this.#position, expired: this.#expired }
+  }
+
+  /** Begins with what an earlier process knew, then reads the registry for the first time. */
+  async start(earlier: Changes): Promise<void> {
+    const { redis, leaseMs } = this.#options
+    for (const { node, revision } of earlier.registrations) await this.#memory.put(node, leaseMs, revision)
+    for (const [id, revision] of earlier.removed) await this.#memory.remove(id, revision)
+    this.#subscription = await redis?.subscribe(this.#channel, (message) => this.#heard(Number(message)), {
       onGap: () => this.#soon(),
     })
-    if (subscription) this.#stop.push(() => subscription.close())
-    await this.refresh()
+    await this.#refresh()
     this.#poll()
   }
 
-  async put(node: DecoderNode): Promise<PutResult & { source: Source }> {
-    const { value, source } = await this.#stores.run((store) => store.put(node, this.#options.leaseMs))
-    await this.#changed(value.version)
-    return { ...value, source }
-  }
-
-  async renew(id: string): Promise<boolean> {
-    const { value } = await this.#stores.run((store) => store.renew(id, this.#options.leaseMs))
+  /** Two round trips: to register, and to tell the others. */
+  async put(node: DecoderNode): Promise<PutResult> {
+    const { leaseMs } = this.#options
+    const { value, source } = await this.#stores.run((store) => store.put(node, leaseMs))
+    if (value.outcome === 'full') return value
+    const { id, revision, version } = value
+    const registrations = [{ node: { ...node, id }, revision }]
+    if (source === 'redis')
+      this.#memory.merge({ complete: false, registrations, removed: new Map() }, leaseMs)
+    if (value.outcome !== 'renewed') await this.#changed(version, source)
     return value
   }
 
   async remove(id: string): Promise<boolean> {
-    const { value } = await this.#stores.run((store) => store.remove(id))
-    if (value.removed) await this.#changed(value.version)
-    return value.removed
+    const { value, source } = await this.#stores.run((store) => store.remove(id))
+    if (!value.removed) return false
+    const removed = new Map([[id, value.revision]])
+    if (source === 'redis')
+      this.#memory.merge({ complete: false, registrations: [], removed }, this.#options.leaseMs)
+    await this.#changed(value.version, source)
+    return true
   }
 
-  /** One read at a time; who asks meanwhile gets the next one. */
-  async refresh(): Promise<void> {
-    if (this.#reading !== undefined) await this.#reading
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined
-    })
-    await this.#reading
+  /** Renews leases, all in one round trip; gives the ids that are not registered. */
+  async renew(ids: readonly string[]): Promise<readonly string[]> {
+    const { value } = await this.#stores.run((store) => store.renew(ids, this.#options.leaseMs))
+    return value
   }
 
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
     this.#stores.close()
-    await Promise.all(this.#stop.map((stop) => stop()))
+    await this.#subscription?.close()
   }
 
-  async #changed(version: number): Promise<void> {
-    await this.refresh()
+  async #changed(version: number, source: Source): Promise<void> {
+    this.#onNews()
+    if (source === 'redis') await this.#publish(version)
+  }
+
+  async #publish(version: number): Promise<void> {
+    // Whoever misses it polls.
     await this.#options.redis
       ?.publish(this.#channel, String(version))
       .catch((error) => log('not published: %s', error))
   }
 
   #heard(version: number): void {
-    if (version !== this.#seen?.version) this.#soon()
+    if (version !== this.#position?.version) this.#soon()
   }
 
+  /** Never put off by the next message: a pool that changes all the time is followed too. */
   #soon(): void {
-    if (this.#closed) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#refreshAndPoll(), settleMs)
-    this.#timer.unref()
+    if (this.#isSoon || this.#closed) return
+    this.#isSoon = true
+    this.#schedule(settleMs)
   }
 
   #poll(): void {
-    if (this.#closed) return
     const { pollIntervalMs, random } = this.#options
+    if (!this.#isSoon) this.#schedule(pollIntervalMs * (0.9 + random() * 0.2))
+  }
+
+  #schedule(delayMs: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#refreshAndPoll(), pollIntervalMs * (0.9 + random() * 0.2))
+    if (this.#closed) return
+    this.#timer = setTimeout(() => void this.#pollNow(), delayMs)
     this.#timer.unref()
   }
 
-  async #refreshAndPoll(): Promise<void> {
-    await this.refresh().catch((error) => log('the registry could not be read: %s', error))
+  async #pollNow(): Promise<void> {
+    if (this.#isSoon) this.#isSoon = false
+    else if (++this.#polls % pollsBetweenFull === 0) this.#position = undefined
+    await this.#refresh().catch((error) => log('the registry could not be read: %s', error))
     this.#poll()
   }
 
-  async #read(): Promise<void> {
-    const { value, source } = await this.#stores.run((store) => store.snapshot())
-    if (source === 'redis') {
-      const lost =
-        this.#seen !== undefined && (value.epoch !== this.#seen.epoch || value.version < this.#seen.version)
-      this.#seen = { epoch: value.epoch, version: value.version }
-      if (lost) {
-        log('the registry came back older or empty: merging what is known')
-        const primary = this.#options.redis && new RedisRegistryStore(this.#options.redis, this.#options.name)
-        if (primary) await this.#merge(primary, AbortSignal.timeout(10_000))
-        return
-      }
-      this.#memory.adopt(value, this.#options.leaseMs)
-    }
-    this.#onSnapshot(value)
+  /** One read at a time. Whoever comes during one waits for the next, which sees what was there when he came. */
+  async #refresh(): Promise<void> {
+    while (this.#reading !== undefined) await this.#reading.catch(() => {})
+    this.#reading = this.#read().finally(() => {
+      this.#reading = undefined
+    })
+    await this.#reading
   }
 
-  /** Every node and removal that is known here goes to Redis, where the newer revision wins. */
-  async #merge(primary: RegistryStore, signal: AbortSignal): Promise<void> {
-    const known = await this.#memory.snapshot()
+  async #read(): Promise<void> {
+    const { value: news, source } = await this.#stores.run((store) => store.read(this.#position))
+    if (source === 'memory') return this.#onNews()
+    await this.#take(news, AbortSignal.timeout(mergeTimeoutMs)).catch((error) => {
+      log('the registry could not be told of what it lacks: %s', error)
+      // The next read compares everything again.
+      this.#position = undefined
+      this.#onNews()
+    })
+  }
+
+  /** What memory gathered in the outage goes to Redis, and what Redis has comes here. */
+  async #recover(signal: AbortSignal): Promise<void> {
+    if (this.#redis === undefined) return
+    await this.#take(await this.#redis.read(), signal)
+    // Between the last look at memory and its end a change may have been made here; a full read finds it.
+    this.#position = undefined
+    this.#soon()
+  }
+
+  async #take(news: News, signal: AbortSignal): Promise<void> {
     const { leaseMs } = this.#options
-    await Promise.all([
-      ...known.registrations.map(({ node, revision }) => primary.put(node, leaseMs, revision)),
-      ...[...known.removed].map(([id, revision]) => primary.remove(id, revision)),
-    ])
-    signal.throwIfAborted()
-    const merged = await primary.snapshot()
-    this.#seen = { epoch: merged.epoch, version: merged.version }
-    this.#memory.adopt(merged, leaseMs)
-    this.#onSnapshot(merged)
-    await this.#options.redis?.publish(this.#channel, String(merged.version)).catch(() => {})
+    const ahead = this.#memory.merge(news, leaseMs)
+    if (this.#redis === undefined || (ahead.registrations.length === 0 && ahead.removed.size === 0)) {
+      return this.#arrivedAt(news)
+    }
+    log('telling the registry of %d nodes and %d removals', ahead.registrations.length, ahead.removed.size)
+    await this.#handOver(this.#redis, ahead, signal)
+    this.#memory.told(ahead)
+    // As it is now: an endpoint may be known under another id, and another coordinator may have been newer.
+    const merged = await this.#redis.read()
+    this.#memory.merge(merged, leaseMs)
+    this.#arrivedAt(merged)
+    await this.#publish(merged.version)
+  }
+
+  #arrivedAt({ epoch, version, expired }: News): void {
+    this.#position = { epoch, version }
+    this.#expired = expired
+    this.#onNews()
+  }
+
+  async #handOver(
+    redis: RedisRegistryStore,
+    { registrations, removed }: Changes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { leaseMs } = this.#options
+    const changes = [
+      ...registrations.map(
+        ({ node, revision }) =>
+          () =>
+            redis.put(node, leaseMs, revision),
+      ),
+      ...[...removed].map(
+        ([id, revision]) =>
+          () =>
+            redis.remove(id, revision),
+      ),
+    ]
+    for (let from = 0; from < changes.length; from += batch) {
+      await Promise.all(changes.slice(from, from + batch).map((change) => change()))
+      signal.throwIfAborted()
+    }
   }
 }

@@ -3,47 +3,80 @@ import type { DecoderNode } from './node.js'
 /** A node as the registry holds it. */
 export interface Registration {
   readonly node: DecoderNode
-  /** Rises with each change of this node, removals included; of two versions of it the higher one is newer. */
+  /**
+   * Which change of this node it is, removals included: milliseconds of the clock of whoever made the
+   * change, and always more than the one before. Of two versions of a node the higher one is the newer.
+   */
   readonly revision: number
 }
 
-export interface Snapshot {
+/** Up to where somebody has followed the registry. */
+export interface Position {
   /** Made once for the data; another one means that the data was lost. */
   readonly epoch: string
-  /** Rises with each change of any node. */
+  /** Rises by one with each change of any node. */
   readonly version: number
+}
+
+export interface Changes {
   readonly registrations: readonly Registration[]
-  /** Ids whose lease has ended, with how long ago, in milliseconds. */
-  readonly expired: ReadonlyMap<string, number>
   /** Removed ids, with the revision of the removal. */
   readonly removed: ReadonlyMap<string, number>
+}
+
+/** What the registry holds, as of one moment. */
+export interface News extends Position, Changes {
+  /** Whether this is everything; otherwise it is what changed since the position that was asked for. */
+  readonly complete: boolean
+  /** All ids whose lease has ended, with how long ago, in milliseconds. */
+  readonly expired: ReadonlyMap<string, number>
 }
 
 export interface PutResult {
   /** The id under which the endpoint is known; another one than given if it was registered before. */
   readonly id: string
+  /** The node's after it, `0` where there is none. */
   readonly revision: number
-  /** The registry's version after it. */
+  /** The registry's after it. */
   readonly version: number
-  readonly outcome: 'created' | 'updated' | 'renewed' | 'stale'
+  /** `'stale'`: something newer is known. `'full'`: there are {@link maxNodes}. Neither changes anything. */
+  readonly outcome: 'created' | 'updated' | 'renewed' | 'stale' | 'full'
 }
 
+export interface RemoveResult {
+  /** Whether there was a node, and now is none. */
+  readonly removed: boolean
+  /** The removal's, `0` where nothing was removed or remembered. */
+  readonly revision: number
+  /** The registry's after it. */
+  readonly version: number
+}
+
+/** A pool holds this many nodes at most. */
+export const maxNodes = 10_000
+
+/** So many removals are remembered, the newest. */
+export const maxRemoved = 1_000
+
 /**
- * Where the registry lives. Each operation is one atomic step, so that coordinators that change it at once
- * never lose each other's nodes; each may be repeated. `testRegistryStore` of
+ * Where the registry lives. Each operation is one atomic step and one round trip, so that coordinators
+ * that change it at once never lose each other's nodes; each may be repeated. `testRegistryStore` of
  * `@evenkeel/decoder-pool/testing` proves an implementation.
  */
 export interface RegistryStore {
   /**
    * Registers or changes a node and renews its lease. The same endpoint twice is one node; an unchanged
    * one is only renewed. With `revision` (a change that was made elsewhere) it is applied only if it is
-   * newer than what is known of the node, its removal included. One round trip.
+   * newer than what is known of the node, its removal included.
    */
   put(node: DecoderNode, leaseMs: number, revision?: number): Promise<PutResult>
-  /** Renews the lease of a registered node; never creates one. One round trip. */
-  renew(id: string, leaseMs: number): Promise<boolean>
-  /** Removes a node and remembers that; with `revision` only if that is newer. Gives the version after it. */
-  remove(id: string, revision?: number): Promise<{ readonly removed: boolean; readonly version: number }>
-  /** Everything, as of one moment. One round trip. */
-  snapshot(): Promise<Snapshot>
+  /** Renews the leases of registered nodes; never creates one. Gives the ids that are not registered. */
+  renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]>
+  /**
+   * Removes a node and remembers that. With `revision` (a removal that was made elsewhere) only if that is
+   * newer than what is known; it is then remembered even where there is no such node.
+   */
+  remove(id: string, revision?: number): Promise<RemoveResult>
+  /** What changed since a position, or everything where that can't be told or is not asked for. */
+  read(since?: Position): Promise<News>
 }

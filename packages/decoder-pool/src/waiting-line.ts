@@ -1,36 +1,52 @@
 interface Waiter<T> {
   readonly take: () => T | undefined
   readonly settle: (taken: T | undefined) => void
+  /** Rises with each who comes. */
+  readonly number: number
 }
 
-/** Callers that wait for something to take: first come, first served, bounded. */
+export interface WaitOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Callers that wait for something to take: first come, first served among those of one wish, bounded. Where
+ * the first of a wish gets nothing, nobody behind him would, so a long line costs no more than a short one.
+ */
 export class WaitingLine<T> {
-  readonly #waiters = new Set<Waiter<T>>()
+  readonly #wishes = new Map<string, Set<Waiter<T>>>()
   readonly #max: number
+  #length = 0
+  #next = 0
+  #closed = false
 
   constructor(max: number) {
     this.#max = max
   }
 
-  get isEmpty(): boolean {
-    return this.#waiters.size === 0
+  get length(): number {
+    return this.#length
   }
 
-  get length(): number {
-    return this.#waiters.size
+  /** Whether somebody with this wish waits. */
+  has(wish: string): boolean {
+    return this.#wishes.has(wish)
   }
 
   /** Resolves with what was taken, with nothing when time is up, or at once with `'full'`. */
   wait(
+    wish: string,
     take: () => T | undefined,
-    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
+    { timeoutMs, signal }: WaitOptions,
   ): Promise<T | undefined | 'full'> {
-    if (this.#waiters.size >= this.#max) return Promise.resolve('full')
+    if (this.#closed) return Promise.resolve(undefined)
+    if (this.#length >= this.#max) return Promise.resolve('full')
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
-        this.#waiters.delete(waiter)
+        this.#leave(wish, waiter)
       }
       const settle = (taken: T | undefined) => {
         leave()
@@ -40,23 +56,48 @@ export class WaitingLine<T> {
         leave()
         reject(signal?.reason)
       }
-      const waiter: Waiter<T> = { take, settle }
+      const waiter: Waiter<T> = { take, settle, number: this.#next++ }
       const timer = setTimeout(() => settle(undefined), timeoutMs)
-      if (signal?.aborted) return onAbort()
+      timer.unref()
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#waiters.add(waiter)
+      this.#length++
+      this.#wishes.set(wish, (this.#wishes.get(wish) ?? new Set()).add(waiter))
     })
   }
 
-  /** Something may be there: whoever can take it does, in order. One whose wish can't be met holds up nobody. */
+  /** Something may be there: whoever can take it does, in the order in which they came. */
   serve(): void {
-    for (const waiter of this.#waiters) {
+    const hopeful = new Set(this.#wishes.keys())
+    for (;;) {
+      const first = this.#firstOf(hopeful)
+      if (first === undefined) return
+      const [wish, waiter] = first
       const taken = waiter.take()
-      if (taken !== undefined) waiter.settle(taken)
+      if (taken === undefined) hopeful.delete(wish)
+      else waiter.settle(taken)
     }
   }
 
   close(): void {
-    for (const waiter of [...this.#waiters]) waiter.settle(undefined)
+    this.#closed = true
+    for (const waiters of [...this.#wishes.values()])
+      for (const waiter of [...waiters]) waiter.settle(undefined)
+  }
+
+  #firstOf(wishes: ReadonlySet<string>): [string, Waiter<T>] | undefined {
+    let first: [string, Waiter<T>] | undefined
+    for (const wish of wishes) {
+      const [waiter] = this.#wishes.get(wish) ?? []
+      if (waiter !== undefined && (first === undefined || waiter.number < first[1].number))
+        first = [wish, waiter]
+    }
+    return first
+  }
+
+  #leave(wish: string, waiter: Waiter<T>): void {
+    const waiters = this.#wishes.get(wish)
+    if (!waiters?.delete(waiter)) return
+    this.#length--
+    if (waiters.size === 0) this.#wishes.delete(wish)
   }
 }

@@ -1,4 +1,4 @@
-import { type Connection, connect, ManualClock } from '@evenkeel/core'
+import { type Connection, connect, createKeyspace, ManualClock } from '@evenkeel/core'
 import {
   flavours,
   type RedisCluster,
@@ -9,13 +9,13 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemoryRegistryStore, RedisRegistryStore } from '../src/index.js'
+import { MemoryRegistryStore, type News, RedisRegistryStore, type RegistryStore } from '../src/index.js'
 import { checkNode } from '../src/node.js'
 import { testRegistryStore } from '../src/testing/index.js'
 
 const clock = new ManualClock()
 testRegistryStore('memory', {
-  create: () => new MemoryRegistryStore({ clock }),
+  create: (limits) => new MemoryRegistryStore({ ...limits, clock }),
   pass: (ms) => clock.advance(ms),
 })
 
@@ -38,46 +38,82 @@ describe.each(flavours())('on $name', (flavour) => {
     await server.close()
   })
 
-  testRegistryStore('Redis', { create: () => new RedisRegistryStore(redis, `p${pools++}`), pass: realTime })
+  testRegistryStore('Redis', {
+    create: (limits) => new RedisRegistryStore(redis, `p${pools++}`, limits),
+    pass: realTime,
+  })
 
   it('answers as memory does to the same random changes', async () => {
     const step = fc.record({
       id: fc.constantFrom('a', 'b', 'c'),
       host: fc.constantFrom('x', 'y', 'z'),
       capacity: fc.integer({ min: 1, max: 3 }),
-      action: fc.constantFrom('put', 'put', 'put-at', 'remove', 'remove-at', 'renew'),
-      revision: fc.integer({ min: 1, max: 6 }),
+      action: fc.constantFrom('put', 'put', 'put-at', 'remove', 'remove-at', 'renew', 'pass'),
+      // Around the clock's, so that changes from elsewhere are now older, now newer.
+      ahead: fc.integer({ min: -6, max: 6 }),
     })
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-        const stores = [new MemoryRegistryStore(), new RedisRegistryStore(redis, `random-${pools++}`)]
-        for (const { id, host, capacity, action, revision } of steps) {
+        const shared = new ManualClock()
+        const limits = { maxNodes: 2, maxRemoved: 2 }
+        const inMemory = new MemoryRegistryStore({ ...limits, clock: shared })
+        const options = { ...limits, now: () => shared.now() }
+        const inRedis = new RedisRegistryStore(redis, `random-${pools++}`, options)
+        // Follows Redis by its changes only.
+        const follower = new MemoryRegistryStore({ clock: shared })
+        let position = await inRedis.read()
+        for (const { id, host, capacity, action, ahead } of steps) {
           const node = checkNode({ id, endpoint: `http://${host}:1`, capacity })
-          const [inMemory, inRedis] = await Promise.all(
-            stores.map(async (store) => {
-              const result =
-                action === 'renew'
-                  ? await store.renew(id, 1_000)
-                  : action.startsWith('put')
-                    ? await store.put(node, 60_000, action === 'put-at' ? revision : undefined)
-                    : await store.remove(id, action === 'remove-at' ? revision : undefined)
-              const { version, registrations, removed } = await store.snapshot()
-              const sorted = [...registrations].sort((one, other) => (one.node.id < other.node.id ? -1 : 1))
-              return JSON.stringify([
-                result,
-                version,
-                sorted.map(({ node: { id: nodeId, ...rest }, revision: r }) => [nodeId, rest, r]),
-                [...removed].sort(),
-              ])
-            }),
-          )
-          expect(JSON.parse(inRedis ?? '')).toEqual(JSON.parse(inMemory ?? ''))
+          const revision = action.endsWith('-at') ? shared.now() + ahead : undefined
+          const step = (store: RegistryStore) => {
+            if (action === 'renew') return store.renew([id, 'unknown'], 3)
+            return action.startsWith('put') ? store.put(node, 5, revision) : store.remove(id, revision)
+          }
+          if (action === 'pass') shared.advance(4)
+          else expect(await step(inRedis)).toEqual(await step(inMemory))
+          expect(contentOf(await inRedis.read())).toEqual(contentOf(await inMemory.read()))
+          position = await inRedis.read(position)
+          follower.merge(position, 60_000)
         }
+        const { nodes } = contentOf(await inRedis.read())
+        expect(contentOf(await follower.read()).nodes).toEqual(nodes)
       }),
       { numRuns: 60 },
     )
   })
+
+  it('tells everything when the log does not reach back, or was evicted', async () => {
+    const pool = `long-${pools++}`
+    const store = new RedisRegistryStore(redis, pool)
+    const start = await store.read()
+    for (let index = 0; index < 201; index++) {
+      await store.put(checkNode({ endpoint: 'http://a:1', capacity: index + 1 }), 60_000)
+    }
+    expect(await store.read(start)).toMatchObject({ complete: true, version: 201 })
+    expect(await store.read({ ...start, version: 200 })).toMatchObject({ complete: false })
+    await redis.command(['DEL', createKeyspace(redis.namespace, 'decoder-pool').key(pool, 'log')])
+    expect(await store.read({ ...start, version: 200 })).toMatchObject({ complete: true })
+  })
+
+  it('leaves out an entry that another hand has spoilt, and reads the others', async () => {
+    const pool = `spoilt-${pools++}`
+    const store = new RedisRegistryStore(redis, pool)
+    await store.put(checkNode({ id: 'good', endpoint: 'http://a:1' }), 60_000)
+    const key = createKeyspace(redis.namespace, 'decoder-pool').key(pool, 'nodes')
+    await redis.command(['HSET', key, 'spoilt', '3 {"endpoint":'])
+    expect((await store.read()).registrations.map(({ node }) => node.id)).toEqual(['good'])
+  })
 })
+
+/** What two stores must agree on, in one order. */
+function contentOf({ version, registrations, removed, expired }: News) {
+  const nodes = registrations.map(({ node: { id, ...rest }, revision }) => [
+    id,
+    JSON.stringify(rest),
+    revision,
+  ])
+  return { version, nodes: nodes.sort(), removed: [...removed].sort(), expired: [...expired].sort() }
+}
 
 describe('on a Cluster', () => {
   let cluster: RedisCluster
@@ -93,7 +129,7 @@ describe('on a Cluster', () => {
   })
 
   testRegistryStore('Redis Cluster (promise 9)', {
-    create: () => new RedisRegistryStore(redis, `c${pools++}`),
+    create: (limits) => new RedisRegistryStore(redis, `c${pools++}`, limits),
     pass: realTime,
   })
 })

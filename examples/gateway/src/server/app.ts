@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Message } from '@evenkeel/agent-memory'
 import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
 import { type Context, Hono } from 'hono'
+import { tellOfCut } from './cut-short.js'
 import type { Gateway } from './gateway.js'
 
 interface ChatRequest {
@@ -110,7 +111,7 @@ async function forward(gateway: Gateway, context: Context, body: object): Promis
   const headers = new Headers(response.headers)
   for (const [name, value] of context.res.headers) headers.set(name, value)
   headers.set('content-type', response.headers.get('content-type') ?? 'application/json')
-  return new Response(response.body, { status: response.status, headers })
+  return new Response(tellOfCut(response), { status: response.status, headers })
 }
 
 async function counted(gateway: Gateway, route: string, handle: () => Promise<Response>): Promise<Response> {

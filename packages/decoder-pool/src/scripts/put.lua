@@ -2,10 +2,12 @@
 --
 -- KEYS  1 hash meta: epoch, version      2 hash nodes: id to 'revision json'
 --       3 hash endpoints: endpoint to id 4 sorted set leases: id, expiry in ms
---       5 hash removed: id to revision
+--       5 sorted set removed: id, revision of its removal
+--       6 stream log: version, id, revision of each change, the newest thousand or so
 -- ARGV  1 id  2 endpoint  3 node as JSON, without its id  4 lease in ms  5 revision of a change made elsewhere, or ''
+--       6 most nodes  7 the time in ms for tests, or '' for the server's
 -- Reply {id, revision, version, outcome}
-local id, endpoint, json = ARGV[1], ARGV[2], ARGV[3]
+local id, endpoint, json, given = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[3], endpoint)
 -- The same endpoint twice is one node, under the id that it had first.
 if known then id = known end
@@ -17,21 +19,28 @@ if stored then
   revision, body = tonumber(string.sub(stored, 1, space - 1)), string.sub(stored, space + 1)
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
-local newest = math.max(revision, tonumber(redis.call('HGET', KEYS[5], id) or 0))
-local given = tonumber(ARGV[5])
+local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
 if given and given <= newest then return { id, revision, version, 'stale' } end
+if not stored and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) then return { id, 0, version, 'full' } end
 
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[4], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4], id)
+local now = tonumber(ARGV[7])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+redis.call('ZADD', KEYS[4], now + ARGV[4], id)
 if not given and body == json then return { id, revision, version, 'renewed' } end
 
 if body then
   local former = cjson.decode(body).endpoint
   if former ~= endpoint then redis.call('HDEL', KEYS[3], former) end
 end
-revision = given or newest + 1
+-- Milliseconds, so that what is registered after a loss of the data is newer than all before it.
+revision = given or math.max(newest + 1, now)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[2], id, string.format('%.0f ', revision) .. json)
 redis.call('HSET', KEYS[3], endpoint, id)
-redis.call('HDEL', KEYS[5], id)
+redis.call('ZREM', KEYS[5], id)
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',
+  'version', version, 'id', id, 'revision', string.format('%.0f', revision))
 return { id, revision, version, body and 'updated' or 'created' }

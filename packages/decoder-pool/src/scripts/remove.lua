@@ -1,18 +1,36 @@
 -- Removes a node and remembers its removal, so that no older registration brings it back.
 --
 -- KEYS  as put.lua
--- ARGV  1 id  2 revision of a removal made elsewhere, or ''
--- Reply {removed, version}
-local id = ARGV[1]
+-- ARGV  1 id  2 revision of a removal made elsewhere, or ''  3 most removals to remember
+--       4 the time in ms for tests, or '' for the server's
+-- Reply {removed, revision of the removal, version}
+local id, given = ARGV[1], tonumber(ARGV[2])
 local stored = redis.call('HGET', KEYS[2], id)
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
-if not stored then return { 0, version } end
-local space = string.find(stored, ' ', 1, true)
-local revision = tonumber(string.sub(stored, 1, space - 1))
-local given = tonumber(ARGV[2])
-if given and given <= revision then return { 0, version } end
+if not stored and not given then return { 0, 0, version } end
+
+local revision, space = 0, nil
+if stored then
+  space = string.find(stored, ' ', 1, true)
+  revision = tonumber(string.sub(stored, 1, space - 1))
+end
+local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
+if given and given <= newest then return { 0, 0, version } end
+
+local now = tonumber(ARGV[4])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+revision = given or math.max(newest + 1, now)
+redis.call('ZADD', KEYS[5], string.format('%.0f', revision), id)
+redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[3])
+if not stored then return { 0, revision, version } end
+
 redis.call('HDEL', KEYS[2], id)
 redis.call('HDEL', KEYS[3], cjson.decode(string.sub(stored, space + 1)).endpoint)
 redis.call('ZREM', KEYS[4], id)
-redis.call('HSET', KEYS[5], id, string.format('%.0f', given or revision + 1))
-return { 1, redis.call('HINCRBY', KEYS[1], 'version', 1) }
+version = redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',
+  'version', version, 'id', id, 'revision', string.format('%.0f', revision))
+return { 1, revision, version }

@@ -1,100 +1,190 @@
 import { randomUUID } from 'node:crypto'
-import { type Clock, InvalidInputError, systemClock } from '@evenkeel/core'
+import { type Clock, systemClock } from '@evenkeel/core'
 import type { DecoderNode } from '../node.js'
-import type { PutResult, Registration, RegistryStore, Snapshot } from '../store.js'
+import {
+  type Changes,
+  maxNodes,
+  maxRemoved,
+  type News,
+  type PutResult,
+  type Registration,
+  type RegistryStore,
+  type RemoveResult,
+} from '../store.js'
 
 export interface MemoryRegistryStoreOptions {
-  /** Nodes, and removals that are remembered. One node more is an error; the oldest removal is forgotten. @default 10_000 */
-  readonly maxNodes?: number
-  readonly clock?: Clock
+  /** One more is not taken. @default 10_000 */
+  readonly maxNodes?: number | undefined
+  /** So many removals are remembered, the newest. @default 1_000 */
+  readonly maxRemoved?: number | undefined
+  readonly clock?: Clock | undefined
 }
 
-/** The registry in this process: alone, or as it was known when Redis went away. */
+/** The registry in this process: alone, or as this coordinator knows the one on Redis. */
 export class MemoryRegistryStore implements RegistryStore {
   readonly #nodes = new Map<string, Registration>()
   readonly #endpoints = new Map<string, string>()
   readonly #leases = new Map<string, number>()
   readonly #removed = new Map<string, number>()
+  /** Removals that no other store is known to have. */
+  readonly #untold = new Set<string>()
   readonly #maxNodes: number
+  readonly #maxRemoved: number
   readonly #clock: Clock
-  #epoch: string = randomUUID()
+  readonly #epoch = randomUUID()
   #version = 0
 
-  constructor({ maxNodes = 10_000, clock = systemClock }: MemoryRegistryStoreOptions = {}) {
-    this.#maxNodes = maxNodes
-    this.#clock = clock
+  constructor(options: MemoryRegistryStoreOptions = {}) {
+    this.#maxNodes = options.maxNodes ?? maxNodes
+    this.#maxRemoved = options.maxRemoved ?? maxRemoved
+    this.#clock = options.clock ?? systemClock
   }
 
   async put(input: DecoderNode, leaseMs: number, given?: number): Promise<PutResult> {
     const id = this.#endpoints.get(input.endpoint) ?? input.id
     const node = { ...input, id }
     const stored = this.#nodes.get(id)
-    const newest = Math.max(stored?.revision ?? 0, this.#removed.get(id) ?? 0)
+    const newest = this.#newest(id)
     if (given !== undefined && given <= newest) return this.#result(id, 'stale')
-    if (stored === undefined && this.#nodes.size >= this.#maxNodes) {
-      throw new InvalidInputError('node', `at most ${this.#maxNodes} nodes`, id)
-    }
+    if (stored === undefined && this.#nodes.size >= this.#maxNodes) return this.#result(id, 'full')
     this.#leases.set(id, this.#clock.monotonic() + leaseMs)
     if (given === undefined && stored !== undefined && JSON.stringify(stored.node) === JSON.stringify(node)) {
       return this.#result(id, 'renewed')
     }
-    if (stored !== undefined) this.#endpoints.delete(stored.node.endpoint)
-    this.#nodes.set(id, { node, revision: given ?? newest + 1 })
-    this.#endpoints.set(node.endpoint, id)
-    this.#removed.delete(id)
+    this.#store({ node, revision: given ?? Math.max(newest + 1, this.#now()) })
     this.#version++
     return this.#result(id, stored === undefined ? 'created' : 'updated')
   }
 
-  async renew(id: string, leaseMs: number): Promise<boolean> {
-    if (!this.#nodes.has(id)) return false
-    this.#leases.set(id, Math.max(this.#leases.get(id) ?? 0, this.#clock.monotonic() + leaseMs))
-    return true
+  async renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]> {
+    const expiresAt = this.#clock.monotonic() + leaseMs
+    const known = ids.filter((id) => this.#nodes.has(id))
+    for (const id of known) this.#leases.set(id, Math.max(this.#leases.get(id) ?? 0, expiresAt))
+    return ids.filter((id) => !this.#nodes.has(id))
   }
 
-  async remove(id: string, given?: number): Promise<{ removed: boolean; version: number }> {
-    const stored = this.#nodes.get(id)
-    if (stored === undefined || (given !== undefined && given <= stored.revision)) {
-      return { removed: false, version: this.#version }
+  async remove(id: string, given?: number): Promise<RemoveResult> {
+    const isStored = this.#nodes.has(id)
+    const newest = this.#newest(id)
+    if (given === undefined ? !isStored : given <= newest) {
+      return { removed: false, revision: 0, version: this.#version }
     }
-    this.#nodes.delete(id)
-    this.#endpoints.delete(stored.node.endpoint)
-    this.#leases.delete(id)
-    this.#remember(id, given ?? stored.revision + 1)
-    return { removed: true, version: ++this.#version }
+    const revision = given ?? Math.max(newest + 1, this.#now())
+    this.#remove(id, revision)
+    if (this.#removed.has(id)) this.#untold.add(id)
+    if (isStored) this.#version++
+    return { removed: isStored, revision, version: this.#version }
   }
 
-  async snapshot(): Promise<Snapshot> {
+  /** Always everything: nothing is sent anywhere. */
+  async read(): Promise<News> {
+    return this.known()
+  }
+
+  /** What {@link read} resolves with, at once. */
+  known(): News {
     const now = this.#clock.monotonic()
     const ended = [...this.#leases].filter(([, expiresAt]) => expiresAt <= now)
     return {
       epoch: this.#epoch,
       version: this.#version,
+      complete: true,
       registrations: [...this.#nodes.values()],
-      expired: new Map(ended.map(([id, expiresAt]) => [id, Math.floor(now - expiresAt)])),
       removed: new Map(this.#removed),
+      expired: new Map(ended.map(([id, expiresAt]) => [id, Math.floor(now - expiresAt)])),
     }
   }
 
-  /** Takes over what Redis holds, so that an outage begins with it. Leases count from now. */
-  adopt(snapshot: Snapshot, leaseMs: number): void {
+  /**
+   * Takes over what another store has, node by node the newer; what that one lacks stays, since a node is
+   * gone only when it was removed. Gives what is newer here, as far as the news are complete.
+   */
+  merge(
+    { complete, registrations, removed }: Changes & { readonly complete: boolean },
+    leaseMs: number,
+  ): Changes {
     const expiresAt = this.#clock.monotonic() + leaseMs
-    this.#epoch = snapshot.epoch
-    this.#version = snapshot.version
-    for (const map of [this.#nodes, this.#endpoints, this.#leases, this.#removed]) map.clear()
-    for (const registration of snapshot.registrations) {
-      const { id, endpoint } = registration.node
-      this.#nodes.set(id, registration)
-      this.#endpoints.set(endpoint, id)
+    const theirs = new Map(removed)
+    for (const [id, revision] of removed) {
+      if (revision >= this.#newest(id)) this.#remove(id, revision)
+    }
+    for (const registration of registrations) {
+      const { id } = registration.node
+      theirs.set(id, registration.revision)
+      if (registration.revision < this.#newest(id) || !this.#takesEndpoint(registration)) continue
+      this.#store(registration)
       this.#leases.set(id, expiresAt)
     }
-    for (const [id, revision] of snapshot.removed) this.#remember(id, revision)
+    if (!complete) return { registrations: [], removed: new Map() }
+    const isNewer = (id: string, revision: number) => revision > (theirs.get(id) ?? 0)
+    for (const id of this.#untold) if (!isNewer(id, this.#removed.get(id) ?? 0)) this.#untold.delete(id)
+    return {
+      registrations: [...this.#nodes.values()].filter(({ node, revision }) => isNewer(node.id, revision)),
+      // One that the other has forgotten by now is told only where it contradicts a node.
+      removed: new Map(
+        [...this.#removed].filter(
+          ([id, revision]) => isNewer(id, revision) && (theirs.has(id) || this.#untold.has(id)),
+        ),
+      ),
+    }
   }
 
-  #remember(id: string, revision: number): void {
+  /** These removals have been told to the other store, which need not remember them for ever. */
+  told({ removed }: Changes): void {
+    for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)
+  }
+
+  /** Two that registered one endpoint while they could not see each other made one node; the newer one's. */
+  #takesEndpoint({ node, revision }: Registration): boolean {
+    const other = this.#endpoints.get(node.endpoint)
+    if (other === undefined || other === node.id) return true
+    if (this.#newest(other) > revision) return false
+    this.#nodes.delete(other)
+    this.#leases.delete(other)
+    return true
+  }
+
+  #newest(id: string): number {
+    return Math.max(this.#nodes.get(id)?.revision ?? 0, this.#removed.get(id) ?? 0)
+  }
+
+  #store(registration: Registration): void {
+    const { id, endpoint } = registration.node
+    const former = this.#nodes.get(id)
+    if (former !== undefined) this.#endpoints.delete(former.node.endpoint)
+    this.#nodes.set(id, registration)
+    this.#endpoints.set(endpoint, id)
+    this.#forget(id)
+  }
+
+  #remove(id: string, revision: number): void {
+    const stored = this.#nodes.get(id)
+    if (stored !== undefined) this.#endpoints.delete(stored.node.endpoint)
+    this.#nodes.delete(id)
+    this.#leases.delete(id)
     this.#removed.set(id, revision)
-    const [oldest] = this.#removed.keys()
-    if (this.#removed.size > this.#maxNodes && oldest !== undefined) this.#removed.delete(oldest)
+    if (this.#removed.size > this.#maxRemoved) this.#forget(this.#oldestRemoval())
+  }
+
+  #forget(id: string): void {
+    this.#removed.delete(id)
+    this.#untold.delete(id)
+  }
+
+  /** Of equally old ones the first by name, as in a sorted set. */
+  #oldestRemoval(): string {
+    let oldest: readonly [string, number] | undefined
+    for (const removal of this.#removed) {
+      const [id, revision] = removal
+      const [oldestId, least] = oldest ?? ['', Number.POSITIVE_INFINITY]
+      if (revision < least || (revision === least && id < oldestId)) oldest = removal
+    }
+    return oldest?.[0] ?? ''
+  }
+
+  /** Revisions of all coordinators are compared, so this is the clock on the wall. */
+  #now(): number {
+    return Math.floor(this.#clock.now())
   }
 
   #result(id: string, outcome: PutResult['outcome']): PutResult {

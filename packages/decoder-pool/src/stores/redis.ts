@@ -1,67 +1,117 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, defineScript, type Reply } from '@evenkeel/core'
-import type { DecoderNode } from '../node.js'
+import {
+  type Connection,
+  createKeyspace,
+  createLog,
+  defineScript,
+  type Reply,
+  type Script,
+} from '@evenkeel/core'
+import { checkNode, type DecoderNode } from '../node.js'
 import putLua from '../scripts/put.lua'
+import readLua from '../scripts/read.lua'
 import removeLua from '../scripts/remove.lua'
 import renewLua from '../scripts/renew.lua'
-import snapshotLua from '../scripts/snapshot.lua'
-import type { PutResult, RegistryStore, Snapshot } from '../store.js'
+import {
+  maxNodes,
+  maxRemoved,
+  type News,
+  type Position,
+  type PutResult,
+  type Registration,
+  type RegistryStore,
+  type RemoveResult,
+} from '../store.js'
+
+const log = createLog('decoder-pool')
 
 const putScript = defineScript({ name: 'decoder-pool.put', lua: putLua })
 const removeScript = defineScript({ name: 'decoder-pool.remove', lua: removeLua })
 const renewScript = defineScript({ name: 'decoder-pool.renew', lua: renewLua })
-const snapshotScript = defineScript({ name: 'decoder-pool.snapshot', lua: snapshotLua })
+const readScript = defineScript({ name: 'decoder-pool.read', lua: readLua })
+
+export interface RedisRegistryStoreOptions {
+  /** One more is not taken. @default 10_000 */
+  readonly maxNodes?: number | undefined
+  /** So many removals are remembered, the newest. @default 1_000 */
+  readonly maxRemoved?: number | undefined
+  /** The time in milliseconds, for tests. @default the server's, the only one that coordinators share */
+  readonly now?: (() => number) | undefined
+}
 
 /** The registry of all coordinators. One round trip an operation; all keys share the pool's hash tag. */
 export class RedisRegistryStore implements RegistryStore {
   readonly #redis: Connection
   readonly #keys: { all: readonly string[]; nodes: string; leases: string }
+  readonly #options: RedisRegistryStoreOptions
 
-  constructor(redis: Connection, pool: string) {
+  constructor(redis: Connection, pool: string, options: RedisRegistryStoreOptions = {}) {
     const { key } = createKeyspace(redis.namespace, 'decoder-pool')
     const nodes = key(pool, 'nodes')
     const leases = key(pool, 'leases')
-    const all = [key(pool, 'meta'), nodes, key(pool, 'endpoints'), leases, key(pool, 'removed')]
+    const all = [
+      key(pool, 'meta'),
+      nodes,
+      key(pool, 'endpoints'),
+      leases,
+      key(pool, 'removed'),
+      key(pool, 'log'),
+    ]
     this.#redis = redis
     this.#keys = { all, nodes, leases }
+    this.#options = options
   }
 
-  async put(node: DecoderNode, leaseMs: number, revision?: number): Promise<PutResult> {
-    const args = [node.id, node.endpoint, withoutId(node), String(leaseMs), String(revision ?? '')]
-    const reply = asList(await this.#redis.run(putScript, this.#keys.all, args))
-    const [id, newRevision, version, outcome] = reply
+  async put(node: DecoderNode, leaseMs: number, given?: number): Promise<PutResult> {
+    const most = this.#options.maxNodes ?? maxNodes
+    const args = [node.id, node.endpoint, withoutId(node), leaseMs, given ?? '', most, this.#now()]
+    const [id, revision, version, outcome] = await this.#run(putScript, this.#keys.all, args)
     return {
       id: String(id),
-      revision: Number(newRevision),
+      revision: Number(revision),
       version: Number(version),
       outcome: outcome as PutResult['outcome'],
     }
   }
 
-  async renew(id: string, leaseMs: number): Promise<boolean> {
-    const keys = [this.#keys.nodes, this.#keys.leases]
-    return (await this.#redis.run(renewScript, keys, [id, String(leaseMs)])) === 1
+  async renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]> {
+    const unknown = await this.#run(
+      renewScript,
+      [this.#keys.nodes, this.#keys.leases],
+      [leaseMs, this.#now(), ...ids],
+    )
+    return unknown.map(String)
   }
 
-  async remove(id: string, revision?: number): Promise<{ removed: boolean; version: number }> {
-    const reply = asList(await this.#redis.run(removeScript, this.#keys.all, [id, String(revision ?? '')]))
-    return { removed: reply[0] === 1, version: Number(reply[1]) }
+  async remove(id: string, given?: number): Promise<RemoveResult> {
+    const args = [id, given ?? '', this.#options.maxRemoved ?? maxRemoved, this.#now()]
+    const [removed, revision, version] = await this.#run(removeScript, this.#keys.all, args)
+    return { removed: removed === 1, revision: Number(revision), version: Number(version) }
   }
 
-  async snapshot(): Promise<Snapshot> {
-    const reply = asList(await this.#redis.run(snapshotScript, this.#keys.all, [randomUUID()]))
-    const [epoch, version, nodes, expired, removed] = reply
+  async read(since?: Position): Promise<News> {
+    const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#now()]
+    const [epoch, version, complete, nodes, removed, expired] = await this.#run(
+      readScript,
+      this.#keys.all,
+      args,
+    )
     return {
       epoch: String(epoch),
       version: Number(version),
-      registrations: pairs(nodes).map(([id, stored]) => {
-        const space = stored.indexOf(' ')
-        const node = { ...(JSON.parse(stored.slice(space + 1)) as DecoderNode), id }
-        return { revision: Number(stored.slice(0, space)), node }
-      }),
-      expired: new Map(pairs(expired).map(([id, ms]) => [id, Number(ms)])),
-      removed: new Map(pairs(removed).map(([id, revision]) => [id, Number(revision)])),
+      complete: complete === 1,
+      registrations: pairs(nodes).flatMap(([id, stored]) => parse(id, stored)),
+      removed: numbers(removed),
+      expired: numbers(expired),
     }
+  }
+
+  async #run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply[]> {
+    return asList(await this.#redis.run(script, keys, args.map(String)))
+  }
+
+  #now(): number | '' {
+    return this.#options.now?.() ?? ''
   }
 }
 
@@ -69,6 +119,22 @@ export class RedisRegistryStore implements RegistryStore {
 function withoutId(node: DecoderNode): string {
   const { id: _, ...rest } = node
   return JSON.stringify(rest)
+}
+
+/** One entry that another release or another hand has spoilt is left out, so that it stops nobody from reading the rest. */
+function parse(id: string, stored: string): Registration[] {
+  const space = stored.indexOf(' ')
+  try {
+    const node = checkNode({ ...JSON.parse(stored.slice(space + 1)), id })
+    return [{ node, revision: Number(stored.slice(0, space)) }]
+  } catch (error) {
+    log('node %s in Redis is left out: %s', id, error)
+    return []
+  }
+}
+
+function numbers(reply: Reply | undefined): ReadonlyMap<string, number> {
+  return new Map(pairs(reply).map(([id, number]) => [id, Number(number)]))
 }
 
 function asList(reply: Reply | undefined): Reply[] {

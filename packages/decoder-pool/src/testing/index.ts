@@ -1,1 +1,1 @@
-export { type RegistryStoreHarness, testRegistryStore } from './registry-store.js'
+export { type RegistryStoreHarness, type RegistryStoreLimits, testRegistryStore } from './registry-store.js'

@@ -1,0 +1,52 @@
+-- What changed since a version, as of one moment; everything where the log does not reach back that far.
+--
+-- KEYS  as put.lua
+-- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of whoever asks, or ''
+--       4 the time in ms for tests, or '' for the server's
+-- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
+--        {id, ms since its lease ended, …}}
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+-- Only where there is none: a read must also do where the server takes no writes.
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+end
+local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
+
+local now = tonumber(ARGV[4])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local expired = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'WITHSCORES')
+for index = 2, #expired, 2 do expired[index] = now - tonumber(expired[index]) end
+
+local since = ARGV[2] == epoch and tonumber(ARGV[3]) or version + 1
+local count = version - since
+if count == 0 then return { epoch, version, 0, {}, {}, expired } end
+if count > 0 and count <= 200 then
+  -- Each change has one entry, {stream id, {'version', …, 'id', …, 'revision', …}}, newest first.
+  local entries = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', count)
+  if #entries == count and tonumber(entries[count][2][2]) == since + 1 then
+    local nodes, removed, seen = {}, {}, {}
+    for _, entry in ipairs(entries) do
+      local id = entry[2][4]
+      if not seen[id] then
+        seen[id] = true
+        local stored = redis.call('HGET', KEYS[2], id)
+        local list = stored and nodes or removed
+        list[#list + 1] = id
+        list[#list + 1] = stored or entry[2][6]
+      end
+    end
+    return { epoch, version, 0, nodes, removed, expired }
+  end
+end
+return {
+  epoch,
+  version,
+  1,
+  redis.call('HGETALL', KEYS[2]),
+  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'),
+  expired,
+}
