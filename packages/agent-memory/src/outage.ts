@@ -15,6 +15,9 @@ const replayedAtOnce = 16
 /** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
 const mostTogether = { messages: 200, bytes: 512 << 10 }
 
+/** How long a write may be held up for a replay to end; then it is journaled like those before it. */
+const longestHoldMs = 250
+
 /**
  * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
  * thread. On return the journal is replayed, each thread in its order.
@@ -26,11 +29,17 @@ export class OutageConversations implements Conversations {
   readonly #journal: Journal
   readonly #known: KnownThreads
   readonly #ttlMs: number
+  #hold: Hold | undefined
 
   constructor(journal: Journal, known: KnownThreads, ttlMs: number) {
     this.#journal = journal
     this.#known = known
     this.#ttlMs = ttlMs
+  }
+
+  /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
+  get held(): Promise<void> | undefined {
+    return this.#hold?.promise
   }
 
   async append(id: ThreadId, batch: readonly PreparedMessage[]): Promise<Appended> {
@@ -62,17 +71,32 @@ export class OutageConversations implements Conversations {
   /**
    * Sends what is journaled to the store, and calls `handOver` in the turn in which nothing is left. What
    * fails because Redis is away again stays in the journal; every entry may be sent again.
+   *
+   * Writers go on meanwhile, and one who never pauses for a round trip would keep the journal from ever being
+   * empty: so when what had waited is sent, writes are held up until the little that came since is too.
    */
   async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
-    while (!this.#journal.isEmpty) {
-      const waiting = this.#journal.threads()
-      const lanes = Array.from({ length: replayedAtOnce }, async () => {
-        for (const thread of waiting) await this.#replayThread(store, thread, signal)
-      })
-      const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
-      if (failed?.status === 'rejected') throw failed.reason
+    await this.#sendWaiting(store, signal)
+    const hold = new Hold()
+    this.#hold = hold
+    try {
+      while (!this.#journal.isEmpty) await this.#sendWaiting(store, signal)
+      handOver()
+    } finally {
+      hold.end()
+      if (this.#hold === hold) this.#hold = undefined
     }
-    handOver()
+  }
+
+  /** Everything that is in the journal now; what comes meanwhile is not waited for. */
+  async #sendWaiting(store: ThreadStore, signal: AbortSignal): Promise<void> {
+    const waiting = [...this.#journal.threads()].map((thread) => ({ thread, last: thread.entries.at(-1) }))
+    const next = waiting.values()
+    const lanes = Array.from({ length: replayedAtOnce }, async () => {
+      for (const { thread, last } of next) await this.#replayThread(store, thread, last, signal)
+    })
+    const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
   }
 
   #threadOf(id: ThreadId): ThreadJournal {
@@ -87,8 +111,13 @@ export class OutageConversations implements Conversations {
     )
   }
 
-  async #replayThread(store: ThreadStore, thread: ThreadJournal, signal: AbortSignal): Promise<void> {
-    while (thread.entries.length > 0) {
+  async #replayThread(
+    store: ThreadStore,
+    thread: ThreadJournal,
+    last: JournalEntry | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (last !== undefined && thread.entries.includes(last)) {
       signal.throwIfAborted()
       const entries = nextOf(thread)
       try {
@@ -137,6 +166,26 @@ export class OutageConversations implements Conversations {
       }
       return
     }
+  }
+}
+
+/** Ends by itself when it takes too long. */
+class Hold {
+  readonly #ended = new Outcome<void>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor() {
+    this.#timer = setTimeout(() => this.end(), longestHoldMs)
+    this.#timer.unref()
+  }
+
+  get promise(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#ended.resolve()
   }
 }
 
