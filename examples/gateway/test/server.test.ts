@@ -84,7 +84,10 @@ describe('the gateway', () => {
   })
 
   it("gives embeddings as OpenAI's client asks for them", async () => {
-    const { data } = await openai('indexer').embeddings.create({ model: 'demo-embed', input: ['a', 'b', 'a'] })
+    const { data } = await openai('indexer').embeddings.create({
+      model: 'demo-embed',
+      input: ['a', 'b', 'a'],
+    })
     expect(data).toHaveLength(3)
     expect(data[0]?.embedding).toHaveLength(8)
     expect(data[2]?.embedding).toEqual(data[0]?.embedding)
@@ -101,22 +104,30 @@ describe('the gateway', () => {
     expect((await post(body, { authorization: 'Bearer other' })).status).toBe(200)
   })
 
-  it.each([['{'], [{}], [{ messages: 'hello' }], [{ messages: [null] }], [{ messages: [], max_tokens: 'many' }]])(
-    'refuses %j with 400',
-    async (body) => {
-      const response = await post(body, { authorization: `Bearer bad ${JSON.stringify(body)}` })
-      expect(response.status).toBe(400)
-      expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
-    },
-  )
+  it.each([
+    ['{'],
+    [{}],
+    [{ messages: 'hello' }],
+    [{ messages: [null] }],
+    [{ messages: [], max_tokens: 'many' }],
+  ])('refuses %j with 400', async (body) => {
+    const response = await post(body, { authorization: `Bearer bad ${JSON.stringify(body)}` })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
+  })
 
   it('tells its health, and its counts to Prometheus', async () => {
     const health = await app.request('/health')
-    expect(await health.json()).toMatchObject({ status: 'healthy', redis: 'none', nodes: [{ id: 'decoder' }] })
+    expect(await health.json()).toMatchObject({
+      status: 'healthy',
+      redis: 'none',
+      nodes: [{ id: 'decoder' }],
+    })
     const metrics = await app.request('/metrics')
     expect(metrics.headers.get('content-type')).toContain('text/plain; version=0.0.4')
     const text = await metrics.text()
-    expect(text).toMatch(/gateway_requests_total\{route="chat",outcome="hit"\} \d+/)
+    expect(text).toMatch(/^gateway_requests_total\{route="chat",outcome="hit".*\} [1-9]/m)
+    expect(text).toMatch(/^gateway_request_duration_bucket\{route="chat".*le="0\.5"\} [1-9]/m)
     expect(text).not.toContain('Bearer')
     expect(text).not.toContain('cached?')
   })
