@@ -245,11 +245,11 @@ class Pool implements DecoderPool {
   #failed(state: NodeState): void {
     const ejectedMs = state.failed(this.#options.clock.monotonic(), this.#thresholds())
     if (ejectedMs === 0 || this.#closed) return
-    // Nothing else may happen when it is back, and somebody may wait for it.
+    // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       this.#line.serve()
-    }, ejectedMs)
+    }, ejectedMs + 1)
     timer.unref()
     this.#timers.add(timer)
   }
