@@ -25,3 +25,9 @@ export async function until<T>(
     await pause(everyMs)
   }
 }
+
+/** Lets real time go by, for what only a server's own clock can show, such as a TTL. */
+export async function passTime(ms: number): Promise<void> {
+  const at = performance.now() + ms
+  while (performance.now() < at) await pause(Math.max(1, at - performance.now()))
+}

@@ -1,70 +1,32 @@
+import { randomUUID } from 'node:crypto'
 import {
   checkSubject,
-  createLog,
   type Failover,
   type FailoverState,
   failover,
   InvalidInputError,
   type Source,
+  UnavailableError,
 } from '@evenkeel/core'
+import { type Appended, type Conversations, type Settled, StoredConversations } from './conversations.js'
 import { MessageConflictError } from './errors.js'
 import { Journal } from './journal.js'
-import { type Message, type PreparedMessage, prepare, restore, type StoredMessage } from './message.js'
+import { KnownThreads } from './known-threads.js'
+import { Lines } from './lines.js'
+import { type Message, type PreparedMessage, prepare, restore } from './message.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import type { ThreadId, ThreadStore } from './store.js'
+import { OutageConversations } from './outage.js'
+import { type ThreadId, textOf } from './store.js'
 import { MemoryThreadStore } from './stores/memory.js'
-import { OutageThreadStore } from './stores/outage.js'
 import { RedisThreadStore } from './stores/redis.js'
-import { validWindow } from './window.js'
-
-const log = createLog('agent-memory')
+import type { Receipt, StoredReceipt, Thread, Window, WindowOptions } from './thread.js'
+import { chooseWindow } from './window.js'
 
 /** One read returns no more, whatever is asked. */
 const mostMessages = 1_000
 
-export interface Receipt {
-  /** `stored`: in the store. `journaled`: taken here in an outage, stored on return. `duplicate`: all was there. */
-  readonly status: 'stored' | 'journaled' | 'duplicate'
-  readonly ids: readonly string[]
-  /** Places in the thread, from 1, without gaps; provisional while journaled. */
-  readonly seqs: readonly number[]
-  readonly version: number
-  readonly source: Source
-}
-
-export interface WindowOptions {
-  /** @default 100, at most 1,000 */
-  readonly maxMessages?: number | undefined
-  /** The system message included. @default no bound */
-  readonly maxTokens?: number | undefined
-}
-
-export interface Window {
-  /** The system message, if there is one, and the newest messages that fit, in order. */
-  readonly messages: readonly StoredMessage[]
-  readonly tokens: number
-  /** Messages in the whole thread. */
-  readonly count: number
-  readonly version: number
-  readonly source: Source
-  /** Read in an outage: what others appended may be missing. */
-  readonly stale: boolean
-  /** `false` when this process knows only a part of the thread, in an outage. */
-  readonly complete: boolean
-}
-
-export interface Thread {
-  /**
-   * Appends messages at the thread's end, in one step: all, or none. One id has one place, however often it
-   * is appended. One round trip.
-   * @throws MessageConflictError, MessageTooLargeError, JournalFullError, InvalidInputError; nothing is stored then
-   */
-  append(messages: Message | readonly Message[]): Promise<Receipt>
-  /** The newest messages as a valid prompt. One round trip; its cost does not grow with the thread. @throws ThreadUnknownError in an outage */
-  window(options?: WindowOptions): Promise<Window>
-  /** Removes the thread, all of it. One round trip. */
-  delete(): Promise<boolean>
-}
+/** One append takes no more. */
+const mostAtOnce = 1_000
 
 export interface AgentMemory {
   /** Conversations of a user, a workspace, or whoever they belong to. Owners can't reach each other's. */
@@ -73,7 +35,10 @@ export interface AgentMemory {
   status(): { readonly state: FailoverState; readonly journaled: number; readonly journaledBytes: number }
   /** Waits until the journal is in Redis, or the signal aborts. */
   flushed(options?: { signal?: AbortSignal }): Promise<void>
-  /** Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by a warning. */
+  /**
+   * Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by
+   * a warning, and to whoever waits for it; nothing more is journaled.
+   */
   close(): void
 }
 
@@ -92,23 +57,28 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
 
 class Memory implements AgentMemory {
   readonly #options: ResolvedOptions
-  readonly #memory: MemoryThreadStore
   readonly #journal: Journal
-  readonly #stores: Failover<ThreadStore>
-  /** The last append of each thread under way, so that a writer's messages keep their order. */
-  readonly #lines = new Map<string, Promise<unknown>>()
+  readonly #stores: Failover<Conversations>
+  /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
+  readonly #lines = new Lines()
 
   constructor(options: ResolvedOptions) {
-    const { redis, ttlMs, maxThreads, clock, maxJournalMessages, maxJournalBytes } = options
+    const { redis, ttlMs, maxThreads, maxBytes, clock } = options
     this.#options = options
-    this.#memory = new MemoryThreadStore({ maxThreads, clock })
-    this.#journal = new Journal({ maxMessages: maxJournalMessages, maxBytes: maxJournalBytes })
-    const outage = new OutageThreadStore(this.#memory, this.#journal, ttlMs)
-    this.#stores = failover<ThreadStore>(redis, {
+    this.#journal = new Journal({
+      maxMessages: options.maxJournalMessages,
+      maxBytes: options.maxJournalBytes,
+    })
+    const known = new KnownThreads({ maxThreads, maxBytes, ttlMs, clock })
+    const outage = new OutageConversations(this.#journal, known, ttlMs)
+    const store = redis && new RedisThreadStore(redis)
+    this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
-      primary: redis && new RedisThreadStore(redis),
-      fallback: redis === undefined ? this.#memory : outage,
-      recover: (context) => outage.replay(context),
+      primary: store && new StoredConversations(store, ttlMs, known),
+      fallback: store
+        ? outage
+        : new StoredConversations(new MemoryThreadStore({ maxThreads, maxBytes, clock }), ttlMs),
+      recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),
     })
   }
 
@@ -120,7 +90,7 @@ class Memory implements AgentMemory {
         return {
           append: (messages) => this.#append(id, messages),
           window: (options = {}) => this.#window(id, options),
-          delete: () => this.#inLine(id, () => this.#delete(id)),
+          delete: () => this.#delete(id),
         }
       },
     }
@@ -134,15 +104,13 @@ class Memory implements AgentMemory {
     }
   }
 
-  async flushed({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    while (this.#journal.messages > 0) {
-      signal?.throwIfAborted()
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+  flushed({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.#journal.whenEmpty(signal)
   }
 
   close(): void {
     this.#stores.close()
+    this.#journal.close(new UnavailableError('CONNECTION_CLOSED', 'The memory was closed', 'unknown'))
     const { messages } = this.#journal
     if (messages > 0) {
       process.emitWarning(`${messages} journaled messages were not stored before the memory was closed`, {
@@ -153,14 +121,14 @@ class Memory implements AgentMemory {
 
   async #append(id: ThreadId, input: Message | readonly Message[]): Promise<Receipt> {
     const messages = this.#prepare(input)
-    const { value, source } = await this.#inLine(id, () =>
-      this.#stores.run((store) => store.append(id, messages, this.#options.ttlMs)),
+    const { value, source } = await this.#lines.in(textOf(id), () =>
+      this.#stores.run((store) => store.append(id, messages)),
     )
-    if (value.status === 'conflict') throw new MessageConflictError(value.id)
-    // An outage begins with what was appended here before it.
-    if (source === 'redis') this.#note(id, messages, value.seqs)
-    const { status, seqs, version } = value
-    return { status, seqs, version, source, ids: messages.map((message) => message.id) }
+    return receiptOf(
+      messages.map((message) => message.id),
+      value,
+      source,
+    )
   }
 
   async #window(id: ThreadId, options: WindowOptions): Promise<Window> {
@@ -169,81 +137,58 @@ class Memory implements AgentMemory {
       throw new InvalidInputError('maxMessages', `a whole number from 1 to ${mostMessages}`, maxMessages)
     }
     if (!(maxTokens >= 1)) throw new InvalidInputError('maxTokens', 'a number from 1', maxTokens)
-    const { value: tail, source } = await this.#stores.run((store) =>
-      store.tail(id, { maxMessages, maxTokens }),
-    )
-    if (source === 'redis' && tail.count > 0) this.#memory.adopt(id, tail, this.#options.ttlMs)
-    const { system, count, version, stale, complete } = tail
-    const { records, tokens } = fitInto(tail.records, system, maxMessages, maxTokens)
-    return {
-      messages: records.map(({ id: messageId, body }) => restore(messageId, body)),
-      tokens,
-      count,
-      version,
-      source,
-      stale,
-      complete,
-    }
+    const budget = { maxMessages, maxTokens }
+    const { value, source } = await this.#stores.run((store) => store.read(id, budget))
+    const { count, version, stale, complete } = value
+    const { records, tokens } = chooseWindow(value.records, value.pinned, budget)
+    const messages = records.map((record) => restore(record.id, record.body))
+    return { messages, tokens, count, version, source, stale, complete }
   }
 
   async #delete(id: ThreadId): Promise<boolean> {
-    const { value, source } = await this.#stores.run((store) => store.delete(id))
-    if (source === 'redis') await this.#memory.delete(id)
-    return value
+    const token = randomUUID()
+    const { value } = await this.#lines.in(textOf(id), () =>
+      this.#stores.run((store) => store.delete(id, token)),
+    )
+    return value.existed
   }
 
   #prepare(input: Message | readonly Message[]): readonly PreparedMessage[] {
     const list = Array.isArray(input) ? (input as readonly Message[]) : [input as Message]
-    if (list.length === 0) throw new InvalidInputError('messages', 'at least one message', list)
+    if (list.length === 0 || list.length > mostAtOnce) {
+      throw new InvalidInputError('messages', `1 to ${mostAtOnce} messages`, list)
+    }
     const messages = list.map((message, index) => prepare(message, index, this.#options))
-    if (new Set(messages.map(({ id }) => id)).size < messages.length) {
-      throw new InvalidInputError('messages', 'each id once', messages.map(({ id }) => id).join())
+    const ids = new Set<string>()
+    for (const { id } of messages) {
+      if (ids.has(id)) throw new InvalidInputError('messages', 'each id once', id)
+      ids.add(id)
     }
     return messages
   }
+}
 
-  /** Appends where they follow on what is known here; else what is known is no longer the thread's end. */
-  #note(id: ThreadId, messages: readonly PreparedMessage[], seqs: readonly number[]): void {
-    const result = this.#memory.appendNow(id, messages, this.#options.ttlMs)
-    const agrees = result.status !== 'conflict' && result.seqs.every((seq, index) => seq === seqs[index])
-    if (agrees) return
-    log('a thread has other writers: what is known of it here is forgotten')
-    void this.#memory.delete(id)
-  }
-
-  async #inLine<T>(id: ThreadId, work: () => Promise<T>): Promise<T> {
-    const key = `${id.owner.length}:${id.owner}${id.thread}`
-    const before = this.#lines.get(key)
-    const mine = before === undefined ? work() : before.then(work, work)
-    this.#lines.set(key, mine)
-    try {
-      return await mine
-    } finally {
-      if (this.#lines.get(key) === mine) this.#lines.delete(key)
+function receiptOf(ids: readonly string[], appended: Appended, source: Source): Receipt {
+  switch (appended.status) {
+    case 'conflict':
+      throw new MessageConflictError(appended.id)
+    case 'journaled': {
+      const stored = appended.stored.then((settled) => storedReceipt(ids, settled))
+      // Looking at it is the host's choice.
+      stored.catch(() => {})
+      return { status: 'journaled', ids, seqs: [], version: appended.version, source, stored }
+    }
+    case 'deleted':
+      throw new TypeError('A write of now can not come before a deletion')
+    default: {
+      const { status, seqs, version } = appended
+      return { status, ids, seqs, version, source, stored: Promise.resolve({ status, ids, seqs, version }) }
     }
   }
 }
 
-/** The system message comes first and counts; the rest is what fits beside it. */
-function fitInto(
-  records: Parameters<typeof validWindow>[0],
-  system: Parameters<typeof validWindow>[0][number] | undefined,
-  maxMessages: number,
-  maxTokens: number,
-) {
-  const rest = records.filter(({ seq }) => seq !== system?.seq)
-  let from = rest.length
-  let tokens = system?.tokens ?? 0
-  for (
-    let cost = rest[from - 1]?.tokens;
-    cost !== undefined && tokens + cost <= maxTokens;
-    cost = rest[from - 1]?.tokens
-  ) {
-    tokens += cost
-    from--
-  }
-  const room = Math.min(rest.length - from, maxMessages - (system === undefined ? 0 : 1))
-  const window = room <= 0 ? [] : validWindow(rest, room)
-  const kept = system === undefined ? window : [system, ...window]
-  return { records: kept, tokens: kept.reduce((sum, record) => sum + record.tokens, 0) }
+function storedReceipt(ids: readonly string[], settled: Settled): StoredReceipt {
+  if (settled.status === 'deleted') return { status: 'deleted', ids, seqs: [], version: 0 }
+  const { status, seqs, version } = settled
+  return { status, ids, seqs, version }
 }

@@ -2,10 +2,12 @@ import { createHash, randomUUID } from 'node:crypto'
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 import { MessageTooLargeError } from './errors.js'
 import type { ResolvedOptions } from './options.js'
+import { type ToolCalls, toolCallsOf } from './tool-calls.js'
 
 /**
- * A message in a provider's own shape: OpenAI's (`tool_calls`, `tool_call_id`) or Anthropic's (`tool_use`
- * and `tool_result` blocks). Everything that JSON can carry is kept as it is.
+ * A message in a provider's own shape: OpenAI's (`tool_calls`, `tool_call_id`), Anthropic's (`tool_use` and
+ * `tool_result` blocks) or the Vercel AI SDK's (`tool-call` and `tool-result` parts). Everything that JSON
+ * can carry is kept as it is.
  */
 export interface Message {
   /** One id, one place, whatever is retried. @default a random one */
@@ -21,7 +23,7 @@ export interface StoredMessage extends Message {
 }
 
 /** A message as stores hold it. */
-export interface PreparedMessage {
+export interface PreparedMessage extends ToolCalls {
   readonly id: string
   readonly role: string
   readonly tokens: number
@@ -29,10 +31,6 @@ export interface PreparedMessage {
   readonly body: string
   /** Tells two bodies under one id apart. */
   readonly digest: string
-  /** Ids of the tool calls that it makes. */
-  readonly opens: readonly string[]
-  /** Ids of the tool calls that it answers. */
-  readonly answers: readonly string[]
 }
 
 const maxIdLength = 512
@@ -57,7 +55,7 @@ export function prepare(message: Message, index: number, options: ResolvedOption
   if (!Number.isFinite(tokens) || tokens < 0)
     throw new InvalidInputError('countTokens', 'a number from 0', tokens)
   const digest = createHash('sha256').update(body).digest('base64url').slice(0, 16)
-  return { id, role: rest.role, tokens: Math.ceil(tokens), body, digest, ...toolCalls(rest) }
+  return { id, role: rest.role, tokens: Math.ceil(tokens), body, digest, ...toolCallsOf(rest) }
 }
 
 export function restore(id: string, body: string): StoredMessage {
@@ -74,25 +72,4 @@ function toJson(field: string, value: object): string {
       value,
     )
   }
-}
-
-interface Block {
-  readonly type?: unknown
-  readonly id?: unknown
-  readonly tool_use_id?: unknown
-}
-
-function toolCalls(message: Omit<Message, 'id'>): Pick<PreparedMessage, 'opens' | 'answers'> {
-  const calls = Array.isArray(message.tool_calls) ? (message.tool_calls as Block[]) : []
-  const blocks = Array.isArray(message.content) ? (message.content as Block[]) : []
-  const uses = blocks.filter((block) => block?.type === 'tool_use')
-  const results = blocks.filter((block) => block?.type === 'tool_result')
-  return {
-    opens: texts([...calls, ...uses].map((call) => call?.id)),
-    answers: texts([message.tool_call_id, ...results.map((block) => block.tool_use_id)]),
-  }
-}
-
-function texts(values: readonly unknown[]): string[] {
-  return values.filter((value): value is string => typeof value === 'string' && value !== '')
 }

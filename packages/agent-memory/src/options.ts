@@ -5,6 +5,7 @@ import {
   durationMs,
   InvalidOptionError,
   systemClock,
+  wholeNumber,
 } from '@evenkeel/core'
 import type { Message } from './message.js'
 
@@ -18,14 +19,21 @@ export interface AgentMemoryOptions {
   /** A message that is larger, as JSON, is refused. @default 256 KiB */
   readonly maxMessageBytes?: number | undefined
   /** What an outage may journal in this process; beyond it appends are refused, never dropped. */
-  readonly journal?: {
-    /** @default 10_000 */
-    readonly maxMessages?: number | undefined
-    /** @default 16 MiB */
-    readonly maxBytes?: number | undefined
-  }
-  /** Threads that this process keeps for outages; beyond it the least recently used are forgotten. @default 1_000 */
+  readonly journal?:
+    | {
+        /** @default 10_000 */
+        readonly maxMessages?: number | undefined
+        /** @default 16 MiB */
+        readonly maxBytes?: number | undefined
+      }
+    | undefined
+  /**
+   * Threads that this process keeps: for outages, and without `redis` all there are. Beyond it the least
+   * recently used are forgotten. @default 1_000
+   */
   readonly maxThreads?: number | undefined
+  /** Of the threads that this process keeps. @default 64 MiB */
+  readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -37,6 +45,7 @@ export interface ResolvedOptions {
   readonly maxJournalMessages: number
   readonly maxJournalBytes: number
   readonly maxThreads: number
+  readonly maxBytes: number
   readonly clock: Clock
 }
 
@@ -48,10 +57,11 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     redis: options.redis,
     ttlMs: durationMs('ttl', options.ttl ?? '30d', { minMs: 1_000 }),
     countTokens,
-    maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
-    maxJournalMessages: whole('journal.maxMessages', journal.maxMessages ?? 10_000),
-    maxJournalBytes: whole('journal.maxBytes', journal.maxBytes ?? 16 << 20),
-    maxThreads: whole('maxThreads', options.maxThreads ?? 1_000),
+    maxMessageBytes: wholeNumber('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
+    maxJournalMessages: wholeNumber('journal.maxMessages', journal.maxMessages ?? 10_000),
+    maxJournalBytes: wholeNumber('journal.maxBytes', journal.maxBytes ?? 16 << 20),
+    maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
+    maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     clock: options.clock ?? systemClock,
   }
 }
@@ -59,10 +69,4 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
 function estimateTokens(message: Message): number {
   const { content } = message
   return Math.ceil((typeof content === 'string' ? content : JSON.stringify(content ?? '')).length / 4)
-}
-
-function whole(field: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidOptionError(field, 'a whole number from 1', value)
-  return value
 }

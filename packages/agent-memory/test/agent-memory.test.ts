@@ -7,7 +7,10 @@ import {
   createAgentMemory,
   MemoryThreadStore,
   type Message,
+  type PreparedMessage,
 } from '../src/index.js'
+import { prepare } from '../src/message.js'
+import { resolveOptions } from '../src/options.js'
 
 const user = (id: string) => ({ id, role: 'user', content: `message ${id}` })
 
@@ -84,13 +87,10 @@ describe('with Redis', () => {
 
   it('says where a message is, and refuses another body under its id', async () => {
     const thread = memory.owner('o').thread('t')
-    expect(await thread.append(user('a'))).toEqual({
-      status: 'stored',
-      ids: ['a'],
-      seqs: [1],
-      version: 1,
-      source: 'redis',
-    })
+    const receipt = { status: 'stored', ids: ['a'], seqs: [1], version: 1 }
+    const { stored, ...now } = await thread.append(user('a'))
+    expect(now).toEqual({ ...receipt, source: 'redis' })
+    expect(await stored).toEqual(receipt)
     expect(await thread.append(user('a'))).toMatchObject({ status: 'duplicate', seqs: [1] })
     await expect(thread.append({ id: 'a', role: 'user', content: 'other' })).rejects.toMatchObject({
       code: 'MESSAGE_CONFLICT',
@@ -202,30 +202,33 @@ describe('with Redis', () => {
   })
 })
 
-describe('promise 5: the memory store is bounded', () => {
-  it('in threads, and in messages of a thread', async () => {
-    const store = new MemoryThreadStore({ maxThreads: 10, maxMessages: 5 })
-    const memory = createAgentMemory({ maxThreads: 10 })
-    for (let index = 0; index < 100; index++) await memory.owner('o').thread(`${index}`).append(user('a'))
-    const { prepare } = await import('../src/message.js')
-    const { resolveOptions } = await import('../src/options.js')
-    for (let index = 0; index < 100; index++) {
-      await store.append(
-        { owner: 'o', thread: `${index % 20}` },
-        [prepare(user(`${index}`), 0, resolveOptions({}))],
-        1_000,
-      )
-    }
+describe('promise 5: threads in this process are bounded', () => {
+  const bare = resolveOptions({})
+  const message = (id: string, content = '') => prepare({ id, role: 'user', content }, 0, bare)
+  const append = (store: MemoryThreadStore, thread: string, ...messages: PreparedMessage[]) =>
+    store.append({ owner: 'o', thread }, messages, { ttlMs: 1_000 })
+
+  it('in number: the least recently used are forgotten, each as a whole', async () => {
+    const store = new MemoryThreadStore({ maxThreads: 10 })
+    for (let index = 0; index < 100; index++) await append(store, `${index}`, message('a'), message('b'))
     expect(store.size).toBeLessThanOrEqual(10)
-    for (let index = 0; index < 20; index++) {
-      await store.append(
-        { owner: 'o', thread: 'long' },
-        [prepare(user(`${index}`), 0, resolveOptions({}))],
-        1_000,
-      )
+    const counts = []
+    for (let index = 0; index < 100; index++) {
+      const { count } = await store.tail({ owner: 'o', thread: `${index}` }, { maxMessages: 9, maxTokens: 9 })
+      counts.push(count)
     }
-    const tail = await store.tail({ owner: 'o', thread: 'long' }, { maxMessages: 100, maxTokens: 1e9 })
-    expect(tail).toMatchObject({ complete: false, count: 20 })
-    expect(tail.records).toHaveLength(5)
+    expect(new Set(counts)).toEqual(new Set([0, 2]))
+    expect(counts.at(-1)).toBe(2)
+  })
+
+  it('in bytes: a thread that is too large is refused, and stays as it was', async () => {
+    const store = new MemoryThreadStore({ maxBytes: 50_000 })
+    for (let index = 0; index < 100; index++) await append(store, `${index}`, message('a', 'x'.repeat(1_000)))
+    expect(store.bytes).toBeLessThanOrEqual(50_000 + 16_384)
+    const large = message('large', 'x'.repeat(30_000))
+    await expect(append(store, '99', large)).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' })
+    const tail = await store.tail({ owner: 'o', thread: '99' }, { maxMessages: 9, maxTokens: 1e9 })
+    expect(tail.records.map(({ id }) => id)).toEqual(['a'])
+    expect(await append(store, '99', message('a', 'x'.repeat(1_000)))).toMatchObject({ status: 'duplicate' })
   })
 })

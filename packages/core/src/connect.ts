@@ -2,7 +2,8 @@ import { Connection } from './connection.js'
 import { type Environment, readEnvironment } from './environment.js'
 import { UnavailableError } from './errors.js'
 import { Breaker } from './guard/breaker.js'
-import { type ConnectOptions, resolveOptions } from './options.js'
+import { type ConnectOptions, type ResolvedOptions, resolveOptions } from './options.js'
+import { createTelemetry, type TelemetrySubject } from './telemetry/telemetry.js'
 import { createSource } from './topology/source.js'
 
 /**
@@ -29,7 +30,11 @@ export async function connect(
     autoResync: resolved.autoResync,
     circuit: await Breaker.load(),
     breaker: resolved.breaker,
+    healthCheckIntervalMs: resolved.healthCheckIntervalMs,
+    alerts: resolved.alerts,
   })
+  const telemetry = await createTelemetry(resolved.telemetry, telemetrySubject(connection, resolved))
+  if (telemetry !== undefined) connection.useTelemetry(telemetry)
   try {
     await connection.start()
     if (resolved.required && connection.state !== 'up') {
@@ -43,5 +48,21 @@ export async function connect(
   } catch (error) {
     await connection.close()
     throw error
+  }
+}
+
+function telemetrySubject(connection: Connection, { topology }: ResolvedOptions): TelemetrySubject {
+  return {
+    address:
+      topology.kind === 'standalone' && topology.address.path === undefined ? topology.address : undefined,
+    get inFlight() {
+      return connection.inFlight
+    },
+    get state() {
+      return connection.state
+    },
+    get pairs() {
+      return connection.vitals().pairs.map(({ name, state }) => ({ name, active: state !== 'primary' }))
+    },
   }
 }

@@ -2,12 +2,19 @@ import type { Argument, ClientPort, MessageHandler, Reply } from './clients/port
 import { Emitter } from './emitter.js'
 import { EvenkeelError, UnavailableError } from './errors.js'
 import { type CommandOptions, Executor } from './executor.js'
+import type { PairStatus } from './failover.js'
 import { Breaker, type BreakerOptions } from './guard/breaker.js'
 import { meaningOf } from './guard/unavailability.js'
+import type { Alert, AlertName, AlertThresholds } from './health/alerts.js'
+import { checkHealth } from './health/check.js'
+import type { LatencyHistogram } from './health/latency.js'
+import { HealthMonitor } from './health/monitor.js'
+import type { HealthReport, PairHealth } from './health/report.js'
 import { createLog } from './log.js'
 import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
 import { runScript, type Script } from './scripts.js'
 import type { ClientSource } from './sources/source.js'
+import type { Telemetry } from './telemetry/telemetry.js'
 
 const log = createLog('core')
 
@@ -17,6 +24,11 @@ export type ConnectionState = 'connecting' | 'up' | 'down' | 'closed'
 export type ConnectionEvents = {
   up(event: { readonly downForMs: number }): void
   down(event: { readonly reason: string }): void
+  /** Something is amiss: told once, until it clears. Listening starts the monitor. */
+  alert(alert: Alert): void
+  alertCleared(name: AlertName): void
+  /** Each report of the monitor. */
+  health(report: HealthReport): void
   /** Recovery was asked for by hand. */
   resync(): void
   close(): void
@@ -30,6 +42,8 @@ export interface ConnectionSettings {
   readonly maxInFlight: number
   readonly circuit: Awaited<ReturnType<typeof Breaker.load>>
   readonly breaker: BreakerOptions
+  readonly healthCheckIntervalMs: number
+  readonly alerts: AlertThresholds
   /** Commands wait, within their deadline, for a connection that is not up. */
   readonly enableOfflineQueue: boolean
   /** Whether recovery starts by itself when Redis is back. */
@@ -52,6 +66,9 @@ export class Connection {
   readonly #executor: Executor
   readonly #breaker: Breaker
   readonly #pubSub: PubSub
+  readonly #monitor: HealthMonitor
+  readonly #pairs = new Set<PairStatus>()
+  #telemetry: Telemetry | undefined
   readonly #commandTimeoutMs: number
   readonly #firstVerdict = withResolver()
   readonly #maxInFlight: number
@@ -76,9 +93,18 @@ export class Connection {
       settings.circuit,
       settings.breaker,
       () => this.#tryNow(),
-      (closed, reason) => (closed ? this.#wentUp() : this.#wentDown(reason)),
+      (closed, reason) => {
+        this.#telemetry?.transition(closed)
+        if (closed) this.#wentUp()
+        else this.#wentDown(reason)
+      },
     )
     this.#pubSub = new PubSub(this.#pubSubHost())
+    this.#monitor = new HealthMonitor(() => this.health(), settings.healthCheckIntervalMs, settings.alerts, {
+      report: (report) => this.#events.emit('health', report),
+      alert: (alert) => this.#events.emit('alert', alert),
+      cleared: (name) => this.#events.emit('alertCleared', name),
+    })
     this.#executor = new Executor(
       { timeoutMs: settings.commandTimeoutMs, maxInFlight: settings.maxInFlight },
       {
@@ -142,6 +168,8 @@ export class Connection {
   }
 
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
+    // Whoever wants to hear of alerts wants them looked for.
+    if (event === 'alert' || event === 'health') this.#monitor.start()
     return this.#events.on(event, listener)
   }
 
@@ -179,6 +207,25 @@ export class Connection {
   }
 
   /**
+   * Pages of keys that match a pattern, over all primaries of a Cluster. One round trip a page of about
+   * `count` keys; a key may come twice. @throws as {@link command}
+   */
+  async *scan(pattern: string, count = 500): AsyncIterable<readonly string[]> {
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed) throw this.#unavailable()
+    for (const send of await client.primaries()) {
+      let cursor = '0'
+      do {
+        const args = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)]
+        const reply = await this.#executor.send({ send }, this.#breaker.generation, args, noOptions)
+        const [next, keys] = Array.isArray(reply) ? reply : []
+        cursor = String(next ?? '0')
+        yield Array.isArray(keys) ? keys.map(String) : []
+      } while (cursor !== '0')
+    }
+  }
+
+  /**
    * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
    * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
    */
@@ -189,6 +236,49 @@ export class Connection {
   /** One round trip; while Redis is away the message reaches the subscribers in this process only. */
   publish(channel: string, message: string): Promise<void> {
     return this.#pubSub.publish(channel, message)
+  }
+
+  /** Asks Redis how it is; all at once, within a second or two whatever happens. Never rejects. */
+  health(): Promise<HealthReport> {
+    return checkHealth(this)
+  }
+
+  /** Checks health every `healthCheckInterval`, until the connection is closed. */
+  startMonitor(): void {
+    this.#monitor.start()
+  }
+
+  stopMonitor(): void {
+    this.#monitor.stop()
+  }
+
+  /** What is known without asking Redis. */
+  vitals(): Vitals {
+    const { closed, reason, counts } = this.#breaker
+    return {
+      state: this.#state,
+      topology: this.topology,
+      client: this.#client?.library,
+      latency: this.#executor.latency,
+      inFlight: this.inFlight,
+      breaker: { closed, reason, ...counts },
+      pairs: [...this.#pairs].map(pairHealth),
+    }
+  }
+
+  track(pair: PairStatus): () => void {
+    this.#pairs.add(pair)
+    return () => this.#pairs.delete(pair)
+  }
+
+  fellBack(pair: string, reason: string): void {
+    this.#telemetry?.fellBack(pair, reason)
+  }
+
+  /** Tells of commands, openings and fallbacks from now on. */
+  useTelemetry(telemetry: Telemetry): void {
+    this.#telemetry = telemetry
+    this.#executor.observe = telemetry.command
   }
 
   /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
@@ -203,6 +293,7 @@ export class Connection {
     this.#firstVerdict.resolve()
     this.#client = undefined
     clearTimeout(this.#stuckTimer)
+    this.#monitor.stop()
     this.#breaker.shutdown()
     await this.#pubSub.close()
     await this.#source.close()
@@ -329,6 +420,27 @@ export class Connection {
       `Redis is ${this.#state}: ${this.#breaker.reason}`,
       'not-sent',
     )
+  }
+}
+
+export interface Vitals {
+  readonly state: ConnectionState
+  readonly topology: ClientPort['topology'] | undefined
+  readonly client: ClientPort['library'] | undefined
+  readonly latency: LatencyHistogram
+  readonly inFlight: number
+  readonly breaker: HealthReport['breaker']
+  readonly pairs: readonly PairHealth[]
+}
+
+function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
+  const size = held?.()
+  return {
+    name,
+    state,
+    fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
+    entries: size?.entries,
+    bytes: size?.bytes,
   }
 }
 

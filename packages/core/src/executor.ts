@@ -8,6 +8,7 @@ import {
 } from './errors.js'
 import { DeadlineQueue, type List, type Timed } from './guard/deadline.js'
 import { meaningOf, replyPrefix, wasNotSent } from './guard/unavailability.js'
+import { LatencyHistogram } from './health/latency.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
@@ -55,6 +56,7 @@ export class Executor {
   /** Sent and not yet settled by the client; those past their deadline still count, since the client holds them. */
   inFlight = 0
   lastHeardAt = 0
+  readonly latency = new LatencyHistogram()
   observe: Observer | undefined
 
   readonly #deadlines = new DeadlineQueue<Call>((call) => this.#overdue(call))
@@ -69,7 +71,7 @@ export class Executor {
   }
 
   send(
-    client: ClientPort,
+    client: Pick<ClientPort, 'send'>,
     generation: number,
     args: readonly Argument[],
     options: CommandOptions,
@@ -105,6 +107,7 @@ export class Executor {
     this.lastHeardAt = now
     if (call.settled) return
     this.#settle(call)
+    this.latency.record(now - call.sentAt, now)
     this.#evidence.succeeded(call.generation)
     if (this.observe !== undefined) this.observe(call.command, now - call.sentAt, undefined)
     call.resolve(reply)

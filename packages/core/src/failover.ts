@@ -1,5 +1,5 @@
 import type { ConnectionEvents, ConnectionState } from './connection.js'
-import { UnavailableError } from './errors.js'
+import { InvalidOptionError, UnavailableError } from './errors.js'
 import { createLog } from './log.js'
 
 /** What a pair of stores needs to know of the connection. */
@@ -7,6 +7,19 @@ export interface FailoverHost {
   readonly state: ConnectionState
   readonly autoResync: boolean
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
+  /** Lists the pair in health reports and metrics, until the returned function is called. */
+  track?(pair: PairStatus): () => void
+  /** A call was answered from memory. */
+  fellBack?(pair: string, reason: string): void
+}
+
+export interface PairStatus {
+  readonly name: string
+  readonly state: FailoverState
+  /** When memory began to answer, on the monotonic clock. */
+  readonly fallbackSince: number | undefined
+  /** What memory holds. */
+  readonly held: (() => { readonly entries: number; readonly bytes: number }) | undefined
 }
 
 export type Source = 'redis' | 'memory'
@@ -31,6 +44,8 @@ export interface FailoverOptions<S> {
    * memory until it resolves.
    */
   readonly recover?: ((stores: RecoverContext<S>) => Promise<void>) | undefined
+  /** What the fallback holds, for health reports. */
+  readonly held?: (() => { readonly entries: number; readonly bytes: number }) | undefined
   /** `'throw'` gives callers the UnavailableError instead of an answer from memory. @default 'fallback' */
   readonly onOutage?: 'fallback' | 'throw' | undefined
   /** How long one try of `recover` may take. @default 10_000 */
@@ -64,6 +79,9 @@ export interface Failover<S> {
 }
 
 export function failover<S>(redis: FailoverHost | undefined, options: FailoverOptions<S>): Failover<S> {
+  if (redis !== undefined && !('autoResync' in redis)) {
+    throw new InvalidOptionError('redis', "a connection, made by connect() of '@evenkeel/core'", redis)
+  }
   if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
   return new StorePair(redis, options.primary, options)
 }
@@ -90,8 +108,9 @@ class MemoryOnly<S> implements Failover<S> {
 
 const retryMs = { first: 100, most: 1_000 }
 
-class StorePair<S> implements Failover<S> {
+class StorePair<S> implements Failover<S>, PairStatus {
   state: FailoverState
+  fallbackSince: number | undefined
   readonly #redis: FailoverHost
   readonly #primary: S
   readonly #options: FailoverOptions<S>
@@ -108,6 +127,7 @@ class StorePair<S> implements Failover<S> {
     this.#options = options
     this.#log = createLog(options.name)
     this.state = redis.state === 'up' ? 'primary' : 'fallback'
+    this.fallbackSince = this.state === 'primary' ? undefined : performance.now()
     this.#stop = [
       redis.on('down', () => this.#leave('Redis is down')),
       redis.on('up', () => {
@@ -115,6 +135,7 @@ class StorePair<S> implements Failover<S> {
       }),
       redis.on('resync', () => void this.#recover()),
       redis.on('close', () => this.#leave('the connection was closed')),
+      redis.track?.(this) ?? (() => {}),
     ]
   }
 
@@ -124,6 +145,7 @@ class StorePair<S> implements Failover<S> {
       return operation(this.#primary).then(answeredByRedis, (error: unknown) => {
         if (this.#options.onOutage === 'throw' || !UnavailableError.isInstance(error)) throw error
         this.#missed(error)
+        this.#redis.fellBack?.(this.#options.name, error.code)
         return operation(this.#options.fallback).then(answeredByMemory)
       })
     }
@@ -131,7 +153,16 @@ class StorePair<S> implements Failover<S> {
       const message = `Redis is ${this.#redis.state}`
       return Promise.reject(new UnavailableError('CONNECTION_DOWN', message, 'not-sent'))
     }
+    this.#redis.fellBack?.(this.#options.name, this.state)
     return operation(this.#options.fallback).then(answeredByMemory)
+  }
+
+  get name(): string {
+    return this.#options.name
+  }
+
+  get held(): PairStatus['held'] {
+    return this.#options.held
   }
 
   close(): void {
@@ -152,6 +183,7 @@ class StorePair<S> implements Failover<S> {
     clearTimeout(this.#timer)
     this.#recovery?.abort(new Error(reason))
     if (this.state === 'fallback') return
+    this.fallbackSince ??= performance.now()
     this.state = 'fallback'
     this.#log('answering from memory: %s', reason)
   }
@@ -188,6 +220,7 @@ class StorePair<S> implements Failover<S> {
       recovery.signal.throwIfAborted()
       this.#failures = 0
       this.state = 'primary'
+      this.fallbackSince = undefined
       this.#log('answering from Redis again')
     } catch (error) {
       this.#log('recovery failed: %s', error)

@@ -46,10 +46,6 @@ export function escapeTag(subject: string): string {
     : subject
 }
 
-export function unescapeTag(tag: string): string {
-  return tag.replaceAll('%7D', '}').replaceAll('%7B', '{').replaceAll('%25', '%')
-}
-
 export function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&')
 }

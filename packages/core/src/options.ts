@@ -1,8 +1,11 @@
+import { wholeNumber } from './checks.js'
 import type { LibraryOption } from './clients/libraries.js'
 import type { TlsOptions } from './clients/port.js'
 import { type Duration, durationMs } from './duration.js'
 import { InvalidOptionError } from './errors.js'
 import type { BreakerOptions } from './guard/breaker.js'
+import type { AlertThresholds } from './health/alerts.js'
+import type { TelemetryOptions } from './telemetry/telemetry.js'
 
 /** `'host:port'`, `'[::1]:port'`, or its parts. */
 export type NodeAddress = string | { readonly host: string; readonly port: number }
@@ -73,6 +76,9 @@ export interface ConnectOptions {
   readonly breaker?: BreakerOptions | undefined
   /** Pause between two checks of the monitor. @default '30s' */
   readonly healthCheckInterval?: Duration | undefined
+  readonly alerts?: AlertThresholds | undefined
+  /** OpenTelemetry; by default to the SDK that is registered when `connect()` is called, if any. @default true */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
 }
 
 export interface HostAndPort {
@@ -118,6 +124,8 @@ export interface ResolvedOptions {
   readonly autoResync: boolean
   readonly breaker: BreakerOptions
   readonly healthCheckIntervalMs: number
+  readonly alerts: AlertThresholds
+  readonly telemetry: boolean | TelemetryOptions
 }
 
 /** Checks every option and fills in the defaults. Throws {@link InvalidOptionError} before any I/O. */
@@ -143,6 +151,8 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     healthCheckIntervalMs: durationMs('healthCheckInterval', options.healthCheckInterval ?? 30_000, {
       minMs: 100,
     }),
+    alerts: options.alerts ?? {},
+    telemetry: options.telemetry ?? true,
   }
 }
 
@@ -268,13 +278,6 @@ export function parseAddress(field: string, node: NodeAddress): HostAndPort {
   if (host === undefined)
     throw new InvalidOptionError(field, "an address like 'host:6379' or '[::1]:6379'", node)
   return { host, port: wholeNumber(field, Number(match?.[3] ?? 6_379), 1, 65_535) }
-}
-
-export function wholeNumber(field: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
-    throw new InvalidOptionError(field, `a whole number from ${least} to ${most}`, value)
-  }
-  return value
 }
 
 export function oneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {

@@ -146,6 +146,13 @@ describe('failover', () => {
     expect(fallback.notes).toEqual([])
   })
 
+  it('refuses a raw client, which is not a connection', () => {
+    const client = { on() {}, sendCommand() {} } as unknown as Weather
+    expect(() => failover<Notes>(client, { name: 'notes', fallback: new Paper() })).toThrow(
+      /^redis: expected a connection/,
+    )
+  })
+
   it('lives in memory alone where there is no Redis', async () => {
     const fallback = new Paper()
     const pair = failover<Notes>(undefined, { name: 'notes', fallback })

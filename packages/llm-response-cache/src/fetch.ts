@@ -1,4 +1,4 @@
-import { type Duration, durationMs } from '@evenkeel/core'
+import { type Duration, durationMs, untilAborted } from '@evenkeel/core'
 import type { Entry } from './entry.js'
 import { parseObject, requestKey } from './key/request-key.js'
 import type { ResolvedOptions } from './options.js'
@@ -191,19 +191,7 @@ function describe(input: string | URL | Request, init: RequestInit): Described {
 }
 
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
-  if (!signal) return promise
-  promise.catch(() => {})
-  let onAbort = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  return signal ? untilAborted(promise, signal) : promise
 }
 
 function replay({ body, status, contentType, createdAtMs }: Entry, now: number): Response {

@@ -5,6 +5,7 @@ import {
   durationMs,
   InvalidOptionError,
   systemClock,
+  wholeNumber,
 } from '@evenkeel/core'
 
 export interface ResponseCacheOptions {
@@ -42,15 +43,9 @@ export function resolveOptions(options: ResponseCacheOptions): ResolvedOptions {
     redis: options.redis,
     ttlMs: durationMs('ttl', options.ttl ?? '1h', { minMs: 1 }),
     namespace,
-    maxEntries: whole('maxEntries', options.maxEntries ?? 10_000),
-    maxBytes: whole('maxBytes', options.maxBytes ?? 64 << 20),
-    maxEntryBytes: whole('maxEntryBytes', options.maxEntryBytes ?? 1 << 20),
+    maxEntries: wholeNumber('maxEntries', options.maxEntries ?? 10_000),
+    maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
+    maxEntryBytes: wholeNumber('maxEntryBytes', options.maxEntryBytes ?? 1 << 20),
     clock: options.clock ?? systemClock,
   }
-}
-
-function whole(field: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidOptionError(field, 'a whole number from 1', value)
-  return value
 }

@@ -1,11 +1,11 @@
 import { type Connection, connect, ManualClock } from '@evenkeel/core'
 import {
   flavours,
+  passTime,
   type RedisCluster,
   type RedisServer,
   startCluster,
   startRedis,
-  until,
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -17,11 +17,6 @@ testEntryStore('memory', {
   create: () => new MemoryEntryStore({ clock }),
   pass: (ms) => clock.advance(ms),
 })
-
-const realTime = (ms: number) => {
-  const at = performance.now() + ms
-  return until(() => performance.now() >= at, ms + 1_000).then(() => {})
-}
 
 describe.each(flavours())('on $name', (flavour) => {
   let server: RedisServer
@@ -41,7 +36,7 @@ describe.each(flavours())('on $name', (flavour) => {
       await server.command('FLUSHALL')
       return new RedisEntryStore(redis)
     },
-    pass: realTime,
+    pass: passTime,
   })
 
   it('answers as memory does to the same random calls', async () => {
@@ -91,6 +86,6 @@ describe('on a Cluster', () => {
       for (const node of cluster.nodes) await node.command('FLUSHALL').catch(() => {})
       return new RedisEntryStore(redis)
     },
-    pass: realTime,
+    pass: passTime,
   })
 })

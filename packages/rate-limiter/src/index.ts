@@ -1,3 +1,4 @@
+export type { Share } from './algorithms/share.js'
 export type { Verdict } from './algorithms/verdict.js'
 export {
   type Limit,

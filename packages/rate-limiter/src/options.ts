@@ -5,6 +5,7 @@ import {
   durationMs,
   InvalidOptionError,
   systemClock,
+  wholeNumber,
 } from '@evenkeel/core'
 
 /** At most `limit` units in any rolling window of `windowMs`. */
@@ -33,14 +34,14 @@ const exact = Number.MAX_SAFE_INTEGER
  */
 export function slidingWindow(limit: number, per: Duration): SlidingWindow {
   const windowMs = durationMs('per', per, { minMs: 1 })
-  return { kind: 'sliding-window', limit: units('limit', limit), windowMs: whole('per', windowMs) }
+  return { kind: 'sliding-window', limit: wholeNumber('limit', limit), windowMs: whole('per', windowMs) }
 }
 
 /** Bursts up to `capacity`, then `refill` units every `every`, evenly. */
 export function tokenBucket(options: { capacity: number; refill: number; every: Duration }): TokenBucket {
   const everyMs = whole('every', durationMs('every', options.every, { minMs: 1 }))
-  const limit = units('capacity', options.capacity)
-  const refill = units('refill', options.refill)
+  const limit = wholeNumber('capacity', options.capacity)
+  const refill = wholeNumber('refill', options.refill)
   if (2 * limit * everyMs > exact || refill * everyMs > exact) {
     throw new InvalidOptionError('capacity', `capacity times every (in ms) under ${exact / 2}`, limit)
   }
@@ -50,7 +51,7 @@ export function tokenBucket(options: { capacity: number; refill: number; every: 
 export interface RateLimiterOptions<Name extends string> {
   /** Where the counts live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** Limits by name. A call that gives no costs charges one unit of each. */
+  /** Limits by name (letters, digits, dots, dashes, underscores). A call without costs charges one unit of each. */
   readonly limits: { readonly [N in Name]: Limit }
   /** Keeps apart limiters that share a Redis. @default 'default' */
   readonly name?: string | undefined
@@ -59,7 +60,7 @@ export interface RateLimiterOptions<Name extends string> {
    * (`'allow'`), nobody (`'deny'`), or an error (`'throw'`). @default 'fallback'
    */
   readonly onOutage?: 'fallback' | 'allow' | 'deny' | 'throw' | undefined
-  /** How many instances share the limits in an outage. @default 1 */
+  /** How many instances share the limits in an outage; only with `onOutage: 'fallback'`. @default 1 */
   readonly expectedInstances?: number | undefined
   /** Subjects that this process remembers; beyond it the least recently used are forgotten. @default 10_000 */
   readonly maxSubjects?: number | undefined
@@ -77,6 +78,9 @@ export interface ResolvedOptions {
   readonly clock: Clock
 }
 
+const nameShape = /^[\w.-]+$/
+const nameRule = 'letters, digits, dots, dashes and underscores'
+
 const policies = ['fallback', 'allow', 'deny', 'throw'] as const
 
 export function resolveOptions<Name extends string>(options: RateLimiterOptions<Name>): ResolvedOptions {
@@ -85,15 +89,17 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     throw new InvalidOptionError('limits', 'at least one limit by name', limits)
   }
   for (const [limitName, limit] of Object.entries<Limit>(limits)) {
+    if (!nameShape.test(limitName)) throw new InvalidOptionError('limits', `names of ${nameRule}`, limitName)
     if (limit?.kind !== 'sliding-window' && limit?.kind !== 'token-bucket') {
       throw new InvalidOptionError(`limits.${limitName}`, 'slidingWindow(…) or tokenBucket(…)', limit)
     }
   }
-  if (typeof name !== 'string' || !/^[\w.-]+$/.test(name)) {
-    throw new InvalidOptionError('name', 'letters, digits, dots, dashes and underscores', name)
-  }
+  if (typeof name !== 'string' || !nameShape.test(name)) throw new InvalidOptionError('name', nameRule, name)
   if (!policies.includes(onOutage)) {
     throw new InvalidOptionError('onOutage', `one of ${policies.join(', ')}`, onOutage)
+  }
+  if (options.expectedInstances !== undefined && onOutage !== 'fallback') {
+    throw new InvalidOptionError('onOutage', "'fallback' where expectedInstances says who shares", onOutage)
   }
   return {
     redis: options.redis,
@@ -101,16 +107,10 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     limits: Object.values(limits),
     name,
     onOutage,
-    expectedInstances: units('expectedInstances', options.expectedInstances ?? 1),
-    maxSubjects: units('maxSubjects', options.maxSubjects ?? 10_000),
+    expectedInstances: wholeNumber('expectedInstances', options.expectedInstances ?? 1),
+    maxSubjects: wholeNumber('maxSubjects', options.maxSubjects ?? 10_000),
     clock: options.clock ?? systemClock,
   }
-}
-
-function units(field: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidOptionError(field, 'a whole number from 1', value)
-  return value
 }
 
 function whole(field: string, ms: number): number {

@@ -71,10 +71,11 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
 
   constructor(options: ResolvedOptions) {
     const { redis, name, onOutage, limits, maxSubjects, clock } = options
+    const share = { instances: redis === undefined ? 1 : options.expectedInstances }
     this.#options = options
     this.#memory = new MemoryLimitStore({
       maxEntries: maxSubjects * limits.length,
-      sharedBy: redis === undefined ? 1 : options.expectedInstances,
+      share: () => share,
       clock,
     })
     this.#stores = failover<LimitStore>(redis, {
@@ -137,19 +138,21 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
       if (!names.includes(name))
         throw new InvalidInputError('costs', `limits among ${names.join(', ')}`, name)
     }
-    const all = limits.map((limit, index) => {
+    const demands: Demand[] = []
+    for (const [index, limit] of limits.entries()) {
       const name = names[index] ?? ''
-      return { name, limit, cost: checkCost(name, costs === undefined ? 1 : (given[name] ?? 0), limit.limit) }
-    })
-    // A limit that the call does not name is not looked at.
-    const named = costs === undefined ? all : all.filter(({ name }) => given[name] !== undefined)
-    if (named.length === 0) throw new InvalidInputError('costs', 'a cost for at least one limit', costs)
-    return named
+      if (costs === undefined) demands.push({ name, limit, cost: 1 })
+      // A limit that the call does not name is not looked at; one that it names with `undefined` is a mistake.
+      else if (Object.hasOwn(given, name))
+        demands.push({ name, limit, cost: checkCost(name, given[name], limit.limit) })
+    }
+    if (demands.length === 0) throw new InvalidInputError('costs', 'a cost for at least one limit', costs)
+    return demands
   }
 }
 
-function checkCost(name: string, cost: number, limit: number): number {
-  if (!Number.isInteger(cost) || cost < 0)
+function checkCost(name: string, cost: number | undefined, limit: number): number {
+  if (cost === undefined || !Number.isInteger(cost) || cost < 0)
     throw new InvalidInputError(`costs.${name}`, 'a whole number from 0', cost)
   if (cost > limit) {
     throw new InvalidInputError(

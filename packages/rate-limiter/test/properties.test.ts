@@ -1,6 +1,8 @@
 import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { shareOf } from '../src/algorithms/share.js'
+import { chargeWindow, emptyWindow, judgeWindow, windowAt } from '../src/algorithms/sliding-window.js'
 import { MemoryLimitStore, slidingWindow, tokenBucket } from '../src/index.js'
 
 const calls = fc.array(fc.record({ waitMs: fc.nat(60), cost: fc.nat(30) }), { minLength: 20, maxLength: 200 })
@@ -43,6 +45,115 @@ describe('promise 4: a limit holds', () => {
   })
 })
 
+describe('a denial', () => {
+  it.each([
+    slidingWindow(40, 500),
+    slidingWindow(150, 500),
+    tokenBucket({ capacity: 30, refill: 7, every: 100 }),
+  ])('says exactly when the same cost will be admitted: %j', async (limit) => {
+    await fc.assert(
+      fc.asyncProperty(calls, async (steps) => {
+        const clock = new ManualClock()
+        const store = new MemoryLimitStore({ clock })
+        const decide = async (cost: number, peek: boolean) =>
+          (await store.decide('u', [{ name: 'l', limit, cost }], peek)).verdicts[0]
+        for (const { waitMs, cost } of steps) {
+          clock.advance(waitMs)
+          const verdict = await decide(cost, false)
+          if (verdict === undefined || verdict.allowed) continue
+          clock.advance(verdict.retryAfterMs - 1)
+          expect(await decide(cost, true)).toMatchObject({ allowed: false, retryAfterMs: 1 })
+          clock.advance(1)
+          expect(await decide(cost, true)).toMatchObject({ allowed: true })
+        }
+      }),
+    )
+  })
+})
+
+describe('promise 4: the shares of an outage together hold the limit', () => {
+  const instances = 3
+  const calls = fc.array(
+    fc.record({ waitMs: fc.nat(40), cost: fc.nat(12), instance: fc.nat(instances - 1) }),
+    { minLength: 50, maxLength: 300 },
+  )
+  const cluster = (clock: ManualClock, ranked: boolean) =>
+    Array.from({ length: instances }, (_, index) => {
+      const share = { instances, rank: ranked ? index : undefined }
+      return new MemoryLimitStore({ clock, share: () => share })
+    })
+
+  it.each([true, false])('of a window (ranks known: %s)', async (ranked) => {
+    const limit = slidingWindow(41, 300)
+    await fc.assert(
+      fc.asyncProperty(calls, async (steps) => {
+        const clock = new ManualClock()
+        const stores = cluster(clock, ranked)
+        const admitted: { at: number; cost: number }[] = []
+        for (const { waitMs, cost, instance } of steps) {
+          clock.advance(waitMs)
+          const decision = await stores[instance]?.decide('u', [{ name: 'l', limit, cost }], false)
+          if (decision?.allowed) admitted.push({ at: clock.now(), cost })
+          const window = admitted.filter(({ at }) => at > clock.now() - limit.windowMs)
+          expect(window.reduce((sum, one) => sum + one.cost, 0)).toBeLessThanOrEqual(limit.limit)
+        }
+      }),
+    )
+  })
+
+  it.each([true, false])('of a bucket, its refill too (ranks known: %s)', async (ranked) => {
+    const limit = tokenBucket({ capacity: 41, refill: 7, every: 100 })
+    await fc.assert(
+      fc.asyncProperty(calls, async (steps) => {
+        const clock = new ManualClock()
+        const stores = cluster(clock, ranked)
+        const start = clock.now()
+        let admitted = 0
+        for (const { waitMs, cost, instance } of steps) {
+          clock.advance(waitMs)
+          const decision = await stores[instance]?.decide('u', [{ name: 'l', limit, cost }], false)
+          if (decision?.allowed) admitted += cost
+          // A hair for the thirds of a refill, which no binary fraction holds.
+          expect(admitted).toBeLessThanOrEqual(41 + ((clock.now() - start) * 7) / 100 + 1e-6)
+        }
+      }),
+    )
+  })
+
+  it('adds up to the limit when ranks are known, and leaves everyone a unit when they are not', () => {
+    const part = (limit: number, rank: number | undefined) =>
+      shareOf(slidingWindow(limit, '1s'), { instances, rank }).limit
+    expect([0, 1, 2].map((rank) => part(41, rank))).toEqual([14, 14, 13])
+    expect([0, 1, 2].map((rank) => part(2, rank))).toEqual([1, 1, 0])
+    expect(part(2, undefined)).toBe(1)
+  })
+
+  it('counts what this instance admitted before, and forgets it in time', async () => {
+    const clock = new ManualClock()
+    const store = new MemoryLimitStore({ clock, share: () => ({ instances: 2 }) })
+    const demand = { name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
+    const cost = (units: number) => ({ ...demand, cost: units })
+    // An outage counts in the slots of the share, the time after it in those of the whole limit.
+    await store.decide('u', [demand], false)
+    for (let second = 0; second < 100; second++) {
+      clock.advance(100)
+      store.note('u', [cost(5)])
+    }
+    const { verdicts } = await store.decide('u', [cost(0)], true)
+    expect(verdicts[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
+    expect(verdicts[0]?.remaining).toBeLessThanOrEqual(100 - 10 * 5)
+  })
+
+  it('shows no debt as remaining units', async () => {
+    const store = new MemoryLimitStore({ clock: new ManualClock(), share: () => ({ instances: 2 }) })
+    const demand = { name: 'l', limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }), cost: 8 }
+    store.note('u', [demand])
+    expect((await store.decide('u', [demand], false)).verdicts).toMatchObject([
+      { allowed: false, remaining: 0 },
+    ])
+  })
+})
+
 describe('promise 5: the memory store is bounded', () => {
   it('forgets the least recently used subjects', async () => {
     const store = new MemoryLimitStore({ maxEntries: 100 })
@@ -52,5 +163,18 @@ describe('promise 5: the memory store is bounded', () => {
       await store.decide('regular', [{ name: 'l', limit, cost: 0 }], false)
     }
     expect(store.size).toBeLessThanOrEqual(100)
+  })
+  it.each([
+    [slidingWindow(128, '1m'), 128],
+    [slidingWindow(1_000_000, '1m'), 61],
+    [slidingWindow(1_000_000, 7), 7],
+  ])('keeps a slot for a time, not for a charge: %j', (limit, slots) => {
+    let state = emptyWindow
+    for (let now = 0; now < 3 * limit.windowMs; now += Math.max(1, Math.floor(limit.windowMs / 5_000))) {
+      state = windowAt(state, limit, now)
+      if (judgeWindow(state, limit, now, 1).allowed) state = chargeWindow(state, limit, now, 1)
+      expect(state.slots.length).toBeLessThanOrEqual(slots)
+    }
+    expect(state.slots.length).toBeGreaterThan(0)
   })
 })

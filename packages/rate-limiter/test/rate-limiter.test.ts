@@ -1,7 +1,13 @@
 import { connect, ManualClock } from '@evenkeel/core'
 import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createRateLimiter, type RateLimiterOptions, slidingWindow, tokenBucket } from '../src/index.js'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import {
+  createRateLimiter,
+  type Limit,
+  type RateLimiterOptions,
+  slidingWindow,
+  tokenBucket,
+} from '../src/index.js'
 
 const limits = {
   requests: slidingWindow(3, '1m'),
@@ -42,12 +48,25 @@ describe('a rate limiter in one process', () => {
     ['a cost above its limit', { requests: 4 }],
     ['no limit at all', {}],
     ['text', { requests: '1' }],
+    ['a cost that came out undefined', { requests: 1, tokens: undefined }],
+    ['a bare number', 1],
   ])('refuses %s, and charges nothing', async (_, costs) => {
     const limiter = createRateLimiter({ limits })
     await expect(limiter.check('u', costs as { requests: number })).rejects.toMatchObject({
       code: 'INVALID_INPUT',
     })
     expect((await limiter.peek('u', { requests: 0 })).remaining).toBe(3)
+  })
+
+  it('takes any name for a limit that JavaScript has a meaning for', async () => {
+    const named: Record<string, Limit> = {
+      constructor: limits.requests,
+      ['__proto__']: limits.requests,
+      requests: limits.requests,
+    }
+    const limiter = createRateLimiter({ limits: named })
+    expect(await limiter.check('u', { requests: 1 })).toMatchObject({ allowed: true, remaining: 2 })
+    expect(Object.keys((await limiter.check('u')).limits)).toEqual(Object.keys(named))
   })
 
   it.each(['', 'x'.repeat(5_000), 42, undefined])('refuses %j as a subject', async (subject) => {
@@ -61,6 +80,9 @@ describe('a rate limiter in one process', () => {
     { limits, onOutage: 'shrug' },
     { limits, expectedInstances: 0 },
     { limits, name: 'a b' },
+    { limits: { 'a b': limits.requests } },
+    { limits: { '': limits.requests } },
+    { limits, expectedInstances: 3, onOutage: 'deny' },
   ])('refuses wrong options: %j', (options) => {
     expect(() => createRateLimiter(options as unknown as RateLimiterOptions<'a'>)).toThrow(/expected/)
   })
@@ -107,13 +129,32 @@ describe('rate limiters that share a Redis', () => {
     await using redis = await connect({ url: server.url })
     const limiter = createRateLimiter({ redis, name: 'trips', limits })
     await limiter.check('warm')
+    const sent = vi.spyOn(redis, 'command')
     const calls = async () => {
       const stats = String(await server.command('INFO', 'commandstats'))
-      return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+      const of = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0)
+      return { evalsha: of('evalsha'), eval: of('eval') }
     }
     const before = await calls()
     for (let count = 0; count < 20; count++) await limiter.check(`u${count}`, { requests: 1, tokens: 10 })
-    expect((await calls()) - before).toBe(20)
+    for (let count = 0; count < 5; count++) await limiter.check('hot', { requests: 3, tokens: 0 })
+    await limiter.peek('hot')
+    expect(sent.mock.calls.map(([[name]]) => name)).toEqual(Array(26).fill('EVALSHA'))
+    expect(await calls()).toEqual({ evalsha: before.evalsha + 26, eval: before.eval })
+  })
+
+  it('writes nothing for a denial or a peek', async () => {
+    await using redis = await connect({ url: server.url })
+    const limiter = createRateLimiter({ redis, name: 'writes', limits })
+    await limiter.check('u', { requests: 3, tokens: 1_000 })
+    const writes = async () => {
+      const stats = String(await server.command('INFO', 'persistence'))
+      return /rdb_changes_since_last_save:(\d+)/.exec(stats)?.[1]
+    }
+    const before = await writes()
+    for (let count = 0; count < 10; count++) expect((await limiter.check('u')).allowed).toBe(false)
+    await limiter.peek('u')
+    expect(await writes()).toBe(before)
   })
 
   it('promise 4: in an outage each instance enforces its share, counting what it had admitted before', async () => {
@@ -121,12 +162,14 @@ describe('rate limiters that share a Redis', () => {
     const redis = await connect({ url: own.url, commandTimeout: 200 })
     const limiter = createRateLimiter({ redis, limits: { r: slidingWindow(10, '1m') }, expectedInstances: 2 })
     for (let count = 0; count < 3; count++) expect((await limiter.check('u')).source).toBe('redis')
+    expect((await limiter.check('greedy', { r: 8 })).source).toBe('redis')
     await own.kill()
     await until(() => redis.state === 'down', 1_000)
     const during = []
     for (let count = 0; count < 6; count++) during.push(await limiter.check('u'))
     expect(during.map(({ allowed }) => allowed)).toEqual([true, true, false, false, false, false])
     expect(during.every(({ source }) => source === 'memory')).toBe(true)
+    expect(await limiter.check('greedy')).toMatchObject({ allowed: false, remaining: 0, source: 'memory' })
     await own.restart()
     await until(() => limiter.state === 'primary', 2_000)
     expect(await limiter.check('u')).toMatchObject({ allowed: true, source: 'redis' })

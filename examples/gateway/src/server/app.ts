@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Message } from '@evenkeel/agent-memory'
-import { EvenkeelError } from '@evenkeel/core'
+import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
 import { type Context, Hono } from 'hono'
+import { tellOfCut } from './cut-short.js'
 import type { Gateway } from './gateway.js'
 
 interface ChatRequest {
@@ -20,6 +21,11 @@ export function createApp(gateway: Gateway): Hono {
   app.get('/health', (context) =>
     context.json(health(gateway), health(gateway).status === 'unhealthy' ? 503 : 200),
   )
+  const { redis } = gateway
+  if (redis !== undefined) {
+    const redisHealth = createHealthHandler(redis)
+    app.get('/health/*', (context) => redisHealth(context.req.raw))
+  }
   app.get('/metrics', async (context) => context.text(await gateway.metrics.text()))
   // Whoever runs decoders registers them here; a real gateway asks who they are first.
   app.post('/nodes', async (context) => context.json(await gateway.pool.register(await context.req.json())))
@@ -105,7 +111,7 @@ async function forward(gateway: Gateway, context: Context, body: object): Promis
   const headers = new Headers(response.headers)
   for (const [name, value] of context.res.headers) headers.set(name, value)
   headers.set('content-type', response.headers.get('content-type') ?? 'application/json')
-  return new Response(response.body, { status: response.status, headers })
+  return new Response(tellOfCut(response), { status: response.status, headers })
 }
 
 async function counted(gateway: Gateway, route: string, handle: () => Promise<Response>): Promise<Response> {

@@ -20,9 +20,16 @@ export interface GatewayOptions {
 /** How the five packages make a gateway: each is given the connection, none knows another. */
 export async function createGateway(options: GatewayOptions) {
   const { redisUrl, namespace, instances, requestsPerMinute, tokensPerMinute } = options
-  const redis =
-    redisUrl === undefined ? undefined : await connect({ url: redisUrl, namespace, commandTimeout: '250ms' })
   const metrics = createMetrics()
+  const redis =
+    redisUrl === undefined
+      ? undefined
+      : await connect({
+          url: redisUrl,
+          namespace,
+          commandTimeout: '250ms',
+          telemetry: { meterProvider: metrics.provider },
+        })
   const pool = await createDecoderPool({ redis, probe: { interval: '250ms', timeout: '1s' } })
   const limiter = createRateLimiter({
     redis,

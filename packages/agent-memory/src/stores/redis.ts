@@ -1,11 +1,25 @@
+import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, defineScript, type Keyspace, type Reply } from '@evenkeel/core'
 import type { PreparedMessage } from '../message.js'
 import appendLua from '../scripts/append.lua'
+import deleteLua from '../scripts/delete.lua'
 import tailLua from '../scripts/tail.lua'
-import type { AppendResult, Record, Tail, TailRequest, ThreadId, ThreadStore } from '../store.js'
+import {
+  type AppendOptions,
+  type AppendResult,
+  type DeleteOptions,
+  type DeleteResult,
+  type Record,
+  type Tail,
+  type TailRequest,
+  type ThreadId,
+  type ThreadStore,
+  tombstoneMs,
+} from '../store.js'
 
 const appendScript = defineScript({ name: 'agent-memory.append', lua: appendLua })
 const tailScript = defineScript({ name: 'agent-memory.tail', lua: tailLua, readOnly: true })
+const deleteScript = defineScript({ name: 'agent-memory.delete', lua: deleteLua })
 
 /** Threads of all instances: one hash each, on the node of its owner. One round trip an operation. */
 export class RedisThreadStore implements ThreadStore {
@@ -17,40 +31,39 @@ export class RedisThreadStore implements ThreadStore {
     this.#keys = createKeyspace(redis.namespace, 'agent-memory')
   }
 
-  async append(id: ThreadId, messages: readonly PreparedMessage[], ttlMs: number): Promise<AppendResult> {
-    const args = [String(Math.ceil(ttlMs)), ...messages.flatMap(argumentsOf)]
-    const reply = asList(await this.#redis.run(appendScript, [this.#key(id)], args))
-    const [status, second, ...seqs] = reply
+  async append(
+    id: ThreadId,
+    messages: readonly PreparedMessage[],
+    { ttlMs, generation }: AppendOptions,
+  ): Promise<AppendResult> {
+    const options = ['', String(Math.ceil(ttlMs)), randomUUID(), String(generation ?? '')]
+    const args = [...options, ...messages.flatMap(argumentsOf)]
+    const [status, second, ...rest] = asList(await this.#redis.run(appendScript, [this.#key(id)], args))
     if (status === 'conflict') return { status, id: decodeURIComponent(String(second)) }
-    return {
-      status: status === 'stored' ? status : 'duplicate',
-      version: Number(second),
-      seqs: seqs.map(Number),
-    }
+    if (status === 'deleted') return { status, generation: Number(second) }
+    const [known = 0, version = 0, ...seqs] = rest.map(Number)
+    const stored = status === 'stored' ? 'stored' : 'duplicate'
+    return { status: stored, epoch: String(second), generation: known, version, seqs }
   }
 
   async tail(id: ThreadId, { maxMessages, maxTokens }: TailRequest): Promise<Tail> {
     const args = [String(maxMessages), String(Math.min(maxTokens, Number.MAX_SAFE_INTEGER))]
     const reply = asList(await this.#redis.run(tailScript, [this.#key(id)], args))
-    const [count, version, systemSeq, system, flat] = reply
-    const stored = asList(flat)
-    const records: Record[] = []
-    for (let index = stored.length - 2; index >= 0; index -= 2) {
-      records.push(readRecord(Number(stored[index]), String(stored[index + 1])))
-    }
+    const [epoch, generation, version, count, pinned, records] = reply
     return {
-      records,
-      system: system === '' ? undefined : readRecord(Number(systemSeq), String(system)),
-      count: Number(count),
+      epoch: String(epoch),
+      generation: Number(generation),
       version: Number(version),
-      stale: false,
-      complete: true,
+      count: Number(count),
+      pinned: readRecords(pinned),
+      records: readRecords(records).reverse(),
     }
   }
 
-  async delete(id: ThreadId): Promise<boolean> {
-    const key = this.#key(id)
-    return (await this.#redis.command(['UNLINK', key], { key })) === 1
+  async delete(id: ThreadId, { token, generation }: DeleteOptions): Promise<DeleteResult> {
+    const args = [token, String(generation ?? ''), String(tombstoneMs)]
+    const reply = asList(await this.#redis.run(deleteScript, [this.#key(id)], args))
+    return { existed: reply[0] === 1, generation: Number(reply[1]) }
   }
 
   #key({ owner, thread }: ThreadId): string {
@@ -63,11 +76,30 @@ function argumentsOf({ id, role, tokens, digest, body, opens, answers }: Prepare
   return [encodeURIComponent(id), role, String(tokens), digest, body, ...counts, ...opens, ...answers]
 }
 
+function readRecords(reply: Reply | undefined): Record[] {
+  const flat = asList(reply)
+  const records: Record[] = []
+  for (let index = 0; index < flat.length; index += 2) {
+    records.push(readRecord(Number(flat[index]), String(flat[index + 1])))
+  }
+  return records
+}
+
 function readRecord(seq: number, stored: string): Record {
   const lineEnd = stored.indexOf('\n')
-  const [id = '', role = '', tokens, group] = stored.slice(0, lineEnd).split(' ')
-  const body = stored.slice(lineEnd + 1)
-  return { seq, id: decodeURIComponent(id), role, tokens: Number(tokens), group: Number(group), body }
+  const [, id = '', role = '', tokens, ties = '', , , , counts = ''] = stored.slice(0, lineEnd).split('|')
+  const [calls = 0, results = 0, strays = 0] = counts.split(',').map(Number)
+  return {
+    seq,
+    id: decodeURIComponent(id),
+    role,
+    tokens: Number(tokens),
+    ties: ties === '' ? [] : ties.split(',').map(Number),
+    calls,
+    results,
+    strays,
+    body: stored.slice(lineEnd + 1),
+  }
 }
 
 function asList(reply: Reply | undefined): Reply[] {

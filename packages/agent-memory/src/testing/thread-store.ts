@@ -13,6 +13,7 @@ export interface ThreadStoreHarness {
 const options = resolveOptions({ countTokens: () => 10 })
 const all = { maxMessages: 1_000, maxTokens: Number.MAX_SAFE_INTEGER }
 const ttlMs = 60_000
+let tokens = 0
 
 /** What every {@link ThreadStore} must do, as vitest tests. */
 export function testThreadStore(name: string, harness: ThreadStoreHarness): void {
@@ -28,10 +29,11 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       store.append(
         to,
         messages.map((message, index) => prepare(message, index, options)),
-        ttlMs,
+        { ttlMs },
       )
     const say = (...texts: string[]) =>
       append(texts.map((text) => ({ id: text, role: 'user', content: text })))
+    const remove = (from = id) => store.delete(from, { token: `deletion-${tokens++}` })
     const ids = async (from = id) => (await store.tail(from, all)).records.map((record) => record.id)
 
     it('has nothing of a thread that was never written', async () => {
@@ -39,15 +41,15 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
         records: [],
         count: 0,
         version: 0,
-        system: undefined,
-        stale: false,
+        generation: 0,
+        pinned: [],
       })
-      expect(await store.delete(id)).toBe(false)
+      expect(await remove()).toMatchObject({ existed: false })
     })
 
     it('keeps messages in their order, at gapless places', async () => {
-      expect(await say('a', 'b')).toEqual({ status: 'stored', seqs: [1, 2], version: 1 })
-      expect(await say('c')).toEqual({ status: 'stored', seqs: [3], version: 2 })
+      expect(await say('a', 'b')).toMatchObject({ status: 'stored', seqs: [1, 2], version: 1 })
+      expect(await say('c')).toMatchObject({ status: 'stored', seqs: [3], version: 2 })
       const { records, count, version } = await store.tail(id, all)
       expect(records.map((record) => [record.seq, record.id])).toEqual([
         [1, 'a'],
@@ -59,8 +61,8 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
 
     it('gives one id one place, however often it is appended', async () => {
       await say('a', 'b')
-      expect(await say('a', 'b')).toEqual({ status: 'duplicate', seqs: [1, 2], version: 1 })
-      expect(await say('b', 'c')).toEqual({ status: 'stored', seqs: [2, 3], version: 2 })
+      expect(await say('a', 'b')).toMatchObject({ status: 'duplicate', seqs: [1, 2], version: 1 })
+      expect(await say('b', 'c')).toMatchObject({ status: 'stored', seqs: [2, 3], version: 2 })
       expect(await ids()).toEqual(['a', 'b', 'c'])
     })
 
@@ -97,24 +99,41 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
         { id: 't', role: 'system' },
       ])
       await say('a', 'b', 'c')
-      const { system, records } = await store.tail(id, { maxMessages: 1, maxTokens: 1_000 })
-      expect(system).toMatchObject({ id: 's', seq: 1, role: 'system' })
+      const { pinned, records } = await store.tail(id, { maxMessages: 1, maxTokens: 1_000 })
+      expect(pinned).toMatchObject([{ id: 's', seq: 1, role: 'system' }])
       expect(records.map((record) => record.id)).toEqual(['c'])
     })
 
-    it('groups the results of tool calls with the message that made them', async () => {
+    it('ties the results of tool calls to the messages that made them', async () => {
       await append([
         { id: 'q', role: 'user', content: 'weather?' },
         { id: 'c', role: 'assistant', tool_calls: [{ id: 'x' }, { id: 'y' }] },
         { id: 'rx', role: 'tool', tool_call_id: 'x' },
         { id: 'note', role: 'user', content: 'hurry' },
         { id: 'ry', role: 'tool', tool_call_id: 'y' },
-        { id: 'stray', role: 'tool', tool_call_id: 'z' },
+        { id: 'again', role: 'tool', tool_call_id: 'y' },
       ])
       await append([{ id: 'c2', role: 'assistant', content: [{ type: 'tool_use', id: 'x' }] }])
-      await append([{ id: 'r2', role: 'user', content: [{ type: 'tool_result', tool_use_id: 'x' }] }])
+      await append([{ id: 'c3', role: 'assistant', content: [{ type: 'tool-call', toolCallId: 'ü |,' }] }])
+      const results = [
+        { type: 'tool_result', tool_use_id: 'x' },
+        { type: 'tool-result', toolCallId: 'ü |,' },
+        { type: 'tool_result', tool_use_id: 'unknown' },
+      ]
+      await append([{ id: 'both', role: 'user', content: results }])
       const { records } = await store.tail(id, all)
-      expect(records.map(({ group }) => group)).toEqual([1, 2, 2, 4, 2, 6, 7, 7])
+      expect(records.map(({ ties }) => ties)).toEqual([[], [], [2], [], [2], [], [], [], [7, 8]])
+      expect(records.map(({ calls, results: answered, strays }) => [calls, answered, strays])).toEqual([
+        [0, 0, 0],
+        [2, 0, 0],
+        [0, 1, 0],
+        [0, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+        [1, 0, 0],
+        [1, 0, 0],
+        [0, 2, 1],
+      ])
     })
 
     it('keeps bodies as they are', async () => {
@@ -140,13 +159,56 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
 
     it('removes a thread, all of it', async () => {
       await say('a')
-      expect(await store.delete(id)).toBe(true)
+      const { version } = await store.tail(id, all)
+      expect(await remove()).toEqual({ existed: true, generation: 1 })
+      expect(await store.tail(id, all)).toMatchObject({ records: [], count: 0, pinned: [], generation: 1 })
+      const again = await say('a')
+      expect(again).toMatchObject({ status: 'stored', seqs: [1], generation: 1 })
+      expect('version' in again && again.version > version).toBe(true)
+    })
+
+    it('deletes once under one token, and nothing that came after it', async () => {
+      await say('a')
+      const deletion = { token: 'once' }
+      expect(await store.delete(id, deletion)).toEqual({ existed: true, generation: 1 })
+      await say('b')
+      expect(await store.delete(id, deletion)).toEqual({ existed: true, generation: 1 })
+      expect(await ids()).toEqual(['b'])
+    })
+
+    it('brings no deleted thread back by a write, or deletes its successor by a deletion, from before', async () => {
+      await say('a')
+      await remove()
+      const late = [prepare({ id: 'late', role: 'user' }, 0, options)]
+      expect(await store.append(id, late, { ttlMs, generation: 0 })).toEqual({
+        status: 'deleted',
+        generation: 1,
+      })
       expect(await ids()).toEqual([])
-      expect(await say('a')).toMatchObject({ status: 'stored', seqs: [1] })
+      expect(await store.append(id, late, { ttlMs, generation: 1 })).toMatchObject({ status: 'stored' })
+      expect(await store.delete(id, { token: 'late', generation: 0 })).toEqual({
+        existed: false,
+        generation: 1,
+      })
+      expect(await ids()).toEqual(['late'])
+    })
+
+    it('names each life of a thread by its own epoch', async () => {
+      const epoch = async () => (await store.tail(id, all)).epoch
+      expect(await epoch()).toBe('')
+      await say('a')
+      const first = await epoch()
+      await say('b')
+      expect(await epoch()).toBe(first)
+      await remove()
+      expect(await epoch()).toBe('')
+      await say('a')
+      expect([first, '']).not.toContain(await epoch())
     })
 
     it('forgets a thread when its time is over, and counts that from the last append', async () => {
-      const short = (text: string) => store.append(id, [prepare({ id: text, role: 'user' }, 0, options)], 250)
+      const short = (text: string) =>
+        store.append(id, [prepare({ id: text, role: 'user' }, 0, options)], { ttlMs: 250 })
       await short('a')
       await harness.pass(150)
       await short('b')

@@ -1,4 +1,4 @@
-import { bounded } from './bounded.js'
+import { untilAborted } from '../until-aborted.js'
 import type {
   Argument,
   ClientEvents,
@@ -24,6 +24,8 @@ export interface IoredisClient {
   callBuffer?(...args: readonly Argument[]): Promise<unknown>
   connect?(): Promise<unknown>
   duplicate(...args: readonly object[]): IoredisClient
+  /** Of a Cluster. */
+  nodes?(role: 'master'): IoredisClient[]
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   ssubscribe?(channel: string): Promise<unknown>
@@ -66,6 +68,10 @@ export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber
       isReady(client)
         ? send(client, args, options.buffers === true)
         : Promise.reject(new NotSentError('The client is not connected')),
+    primaries: async () =>
+      (client.nodes?.('master') ?? [client]).map(
+        (node) => (args, options) => send(node, args, options.buffers === true),
+      ),
     watch: (events) => watch(client, events),
     subscriber: subscriber ?? (() => duplicateOf(client)),
     close: async () => end(client),
@@ -136,7 +142,7 @@ async function connectOnce(client: IoredisClient, signal: AbortSignal): Promise<
     await send(client, ['PING'], false)
   }
   try {
-    await bounded(ready(), signal, () => end(client))
+    await untilAborted(ready(), signal, () => end(client))
     return client
   } catch (error) {
     throw signal.aborted ? error : (refusal ?? error)

@@ -1,4 +1,4 @@
-import { bounded } from './bounded.js'
+import { untilAborted } from '../until-aborted.js'
 import type {
   Argument,
   ClientEvents,
@@ -41,6 +41,8 @@ export interface NodeRedisCluster {
     args: readonly Argument[],
     options?: object,
   ): Promise<unknown>
+  readonly masters: readonly object[]
+  nodeClient(node: object): Promise<NodeRedisClient> | NodeRedisClient
   sSubscribe(channel: string, listener: Listener): Promise<unknown>
   sUnsubscribe(channel: string, listener?: Listener): Promise<unknown>
   disconnect(): Promise<unknown>
@@ -102,6 +104,7 @@ export function nodeRedisClient(client: NodeRedisClient, own?: OwnParts): Client
         ? (sent as Promise<Reply>)
         : sent.then((reply) => normaliseReply(args, reply))
     },
+    primaries: async () => [(args, options) => plainSend(client, args, options)],
     watch: (events) => watch(client, () => client.isReady, events),
     subscriber: own?.subscriber ?? (() => duplicateOf(client)),
     close: () => endNodeRedis(client, own?.dispose),
@@ -123,6 +126,12 @@ export function nodeRedisSentinel(sentinel: NodeRedisSentinel): ClientPort {
             .sendCommand(options.readOnly, args, options.buffers ? bufferOptions : flatOptions)
             .then((reply) => normaliseReply(args, reply))
         : Promise.reject(new NotSentError('The client is not connected')),
+    primaries: async () => [
+      (args, options) =>
+        sentinel
+          .sendCommand(options.readOnly, args, flatOptions)
+          .then((reply) => normaliseReply(args, reply)),
+    ],
     watch: (events) => watch(sentinel, () => sentinel.isReady, events),
     subscriber: async () => {
       const duplicate = sentinel.duplicate()
@@ -154,6 +163,10 @@ export function nodeRedisCluster(cluster: NodeRedisCluster): ClientPort {
       cluster
         .sendCommand(options.key, options.readOnly, args, options.buffers ? bufferOptions : flatOptions)
         .then((reply) => normaliseReply(args, reply)),
+    primaries: async () => {
+      const clients = await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node)))
+      return clients.map((client) => (args, options) => plainSend(client, args, options))
+    },
     watch: (events) => watch(cluster, () => !ended, events),
     subscriber: async () => shardedSubscriber(cluster),
     close: async () => {
@@ -196,6 +209,16 @@ async function openOnce(module: NodeRedisModule, target: Target, signal: AbortSi
   return { client, dispose }
 }
 
+function plainSend(
+  client: NodeRedisClient,
+  args: readonly Argument[],
+  options: { readonly buffers?: boolean | undefined },
+): Promise<Reply> {
+  return client
+    .sendCommand(args, options.buffers ? bufferOptions : flatOptions)
+    .then((reply) => normaliseReply(args, reply))
+}
+
 async function duplicateOf(client: NodeRedisClient): Promise<SubscriberPort> {
   const duplicate = client.duplicate()
   duplicate.on('error', ignore)
@@ -213,7 +236,7 @@ async function connectOnce(
   signal: AbortSignal,
 ): Promise<void> {
   const abandon = () => void endNodeRedis(client, dispose)
-  await bounded(client.connect(), signal, abandon)
+  await untilAborted(client.connect(), signal, abandon)
   // Versions 4 and 5 resolve connect() although the client was ended meanwhile.
   if ('isReady' in client && client.isReady === false) {
     abandon()

@@ -21,6 +21,7 @@ export function pooledClient(clients: readonly ClientPort[]): ClientPort {
       return clients.every((client) => client.isReady)
     },
     send: (args, options) => next().send(args, options),
+    primaries: () => first.primaries(),
     watch(events) {
       const stops = clients.map((client) => client.watch(events))
       return () => {

@@ -39,6 +39,8 @@ export interface ClientPort {
   readonly isReady: boolean
   /** One round trip. Rejects with the library's own error; never throws synchronously. */
   send(args: readonly Argument[], options: SendOptions): Promise<Reply>
+  /** The same, on every primary of a Cluster; on the one server elsewhere. For what has no key, such as SCAN. */
+  primaries(): Promise<readonly Send[]>
   /** Follows the client's state from now on; the returned function stops it. */
   watch(events: ClientEvents): () => void
   /** A client of the same target for subscriptions alone (a RESP2 subscriber can send nothing else). */
@@ -48,6 +50,8 @@ export interface ClientPort {
   /** Ends the connection now: no socket is left, every command in flight rejects. Synchronous, may be repeated. */
   kill(): void
 }
+
+export type Send = (args: readonly Argument[], options: SendOptions) => Promise<Reply>
 
 export interface SubscriberPort {
   /** Resolves when the server has confirmed. Sharded channels are used in a Cluster. */

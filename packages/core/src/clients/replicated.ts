@@ -67,6 +67,7 @@ export function replicatedClient(
       return primary.isReady
     },
     send: (args, options) => (options.readOnly ? read(args, options) : primary.send(args, options)),
+    primaries: () => primary.primaries(),
     watch: (events) => primary.watch(events),
     subscriber: () => primary.subscriber(),
     close: async () => {

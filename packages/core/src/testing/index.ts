@@ -1,1 +1,1 @@
-export {}
+export { type KeyValueHarness, testKeyValueStore } from './key-value-store.js'

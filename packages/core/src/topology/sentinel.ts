@@ -1,7 +1,7 @@
-import { bounded } from '../clients/bounded.js'
 import type { ClientLibrary, ClientPort, SubscriberPort, Target } from '../clients/port.js'
 import { createLog } from '../log.js'
 import type { HostAndPort } from '../options.js'
+import { untilAborted } from '../until-aborted.js'
 
 const log = createLog('core')
 
@@ -109,7 +109,7 @@ export class SentinelResolver {
     question: (sentinel: ClientPort) => Promise<T>,
   ): Promise<T> {
     const sentinel = await this.#options.library.open(target, signal)
-    const answer = await bounded(question(sentinel), signal, () => sentinel.kill())
+    const answer = await untilAborted(question(sentinel), signal, () => sentinel.kill())
     sentinel.kill()
     return answer
   }

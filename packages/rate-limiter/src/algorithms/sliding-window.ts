@@ -13,7 +13,8 @@ export interface SlidingWindowState {
 }
 
 interface Slot {
-  readonly slot: number
+  /** In milliseconds, not counted: slots of two lengths stay in order when a limit or its share changes. */
+  readonly startMs: number
   readonly lastChargeMs: number
   readonly cost: number
 }
@@ -70,12 +71,12 @@ export function chargeWindow(
   now: number,
   cost: number,
 ): SlidingWindowState {
-  const slot = Math.floor(now / slotMs(limit))
+  const startMs = now - (now % slotMs(limit))
   const last = state.slots.at(-1)
   const total = state.total + cost
   // A clock that stepped back charges the newest slot, which only holds it longer.
-  if (last === undefined || last.slot < slot) {
-    return { slots: [...state.slots, { slot, lastChargeMs: now, cost }], total }
+  if (last === undefined || (last.startMs < startMs && last.lastChargeMs <= now)) {
+    return { slots: [...state.slots, { startMs, lastChargeMs: now, cost }], total }
   }
   const lastChargeMs = Math.max(last.lastChargeMs, now)
   return { slots: [...state.slots.slice(0, -1), { ...last, lastChargeMs, cost: last.cost + cost }], total }

@@ -38,7 +38,8 @@ export function judgeBucket(
   const after = allowed ? wanted : level
   return {
     allowed,
-    remaining: Math.floor((capacity - after) / everyMs),
+    // Negative where the capacity became smaller than what was taken.
+    remaining: Math.max(0, Math.floor((capacity - after) / everyMs)),
     retryAfterMs: allowed ? 0 : Math.ceil((wanted - capacity) / refill),
     resetAtMs: now + Math.ceil(after / refill),
   }

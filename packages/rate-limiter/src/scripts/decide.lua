@@ -1,6 +1,6 @@
 -- Decides all limits of one subject in one step: every one admits its cost and is charged, or none is.
 --
--- KEYS  of each limit in order: sliding window: 1 sorted set of slots (score: last charge, ms),
+-- KEYS  of each limit in order: sliding window: 1 sorted set of slots (member: start, score: last charge, ms),
 --       2 hash of costs by slot, with their total in field 't'; token bucket: 1 string 'level at'
 -- ARGV  1 '1' to charge, '0' to peek
 --       2 now in ms for tests, '' for the server's own clock
@@ -19,22 +19,18 @@ local function window(arg, key)
   local self = { cost = tonumber(ARGV[arg + 1]), keys = 2, args = 5 }
   local limit, span, slotMs = tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4])
   local slots, costs = KEYS[key], KEYS[key + 1]
+  -- Nothing is written here: a peek and a denial leave all as it was. What is left over by the bound of
+  -- the batch goes on counting, which is safe.
   local total = tonumber(redis.call('HGET', costs, 't') or 0)
-
   local expired = redis.call('ZRANGEBYSCORE', slots, '-inf', now - span, 'LIMIT', 0, 1000)
   if #expired > 0 then
     for _, cost in ipairs(redis.call('HMGET', costs, unpack(expired))) do total = total - (cost or 0) end
-    redis.call('HDEL', costs, unpack(expired))
-    redis.call('ZREM', slots, unpack(expired))
-    redis.call('HSET', costs, 't', total)
   end
   local newest = redis.call('ZRANGE', slots, -1, -1, 'WITHSCORES')
-  -- An empty window holds nothing, whatever became of its total.
-  if not newest[1] and total ~= 0 then
-    redis.call('DEL', costs)
-    total = 0
-  end
   local lastCharge = newest[2] and tonumber(newest[2]) or now - span
+  local empty = lastCharge <= now - span
+  -- An empty window holds nothing, whatever became of its total (Redis may have evicted one of the keys).
+  if empty then total, lastCharge = 0, now - span end
   self.allowed = total + self.cost <= limit
 
   function self.verdict(charged)
@@ -43,7 +39,7 @@ local function window(arg, key)
       return 1, limit - total - self.cost, 0, reset
     end
     if self.allowed then return 1, limit - total, 0, lastCharge + span end
-    local toFree, freedAt, from = total + self.cost - limit, now, 0
+    local toFree, freedAt, from = total + self.cost - limit, now, #expired
     while toFree > 0 do
       local batch = redis.call('ZRANGE', slots, from, from + 99, 'WITHSCORES')
       if #batch == 0 then break end
@@ -58,12 +54,19 @@ local function window(arg, key)
   end
 
   function self.charge()
-    local slot = math.floor(now / slotMs)
+    if empty then
+      redis.call('DEL', slots, costs)
+    elseif #expired > 0 then
+      redis.call('HDEL', costs, unpack(expired))
+      redis.call('ZREM', slots, unpack(expired))
+    end
+    -- By its start, not counted: slots of two lengths stay in order when the limit changes.
+    local slot = now - now % slotMs
     -- A clock that stepped back charges the newest slot, which only holds it longer.
-    if newest[1] and tonumber(newest[1]) > slot then slot = tonumber(newest[1]) end
+    if not empty and (tonumber(newest[1]) > slot or lastCharge > now) then slot = tonumber(newest[1]) end
     local member = string.format('%.0f', slot)
     redis.call('HINCRBY', costs, member, self.cost)
-    redis.call('HINCRBY', costs, 't', self.cost)
+    redis.call('HSET', costs, 't', total + self.cost)
     redis.call('ZADD', slots, 'GT', now, member)
     redis.call('PEXPIRE', slots, span + slotMs)
     redis.call('PEXPIRE', costs, span + slotMs)
@@ -92,7 +95,8 @@ local function bucket(arg, key)
     local after = charged and wanted or level
     local retryAfter = 0
     if not self.allowed then retryAfter = math.ceil((wanted - capacity) / refill) end
-    return self.allowed and 1 or 0, math.floor((capacity - after) / every), retryAfter, now + math.ceil(after / refill)
+    local remaining = math.max(0, math.floor((capacity - after) / every))
+    return self.allowed and 1 or 0, remaining, retryAfter, now + math.ceil(after / refill)
   end
 
   function self.charge()

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '@evenkeel/core'
 import QuickLRU from 'quick-lru'
+import { type Share, shareOf } from '../algorithms/share.js'
 import {
   chargeWindow,
   emptyWindow,
@@ -20,24 +21,30 @@ import type { Decision, Demand, LimitStore } from '../store.js'
 
 type State = SlidingWindowState | TokenBucketState
 
+const alone: Share = { instances: 1 }
+
 export interface MemoryLimitStoreOptions {
   /** Limits of subjects that are kept; beyond it the least recently used are forgotten. @default 10_000 */
   readonly maxEntries?: number
-  /** Instances that share each limit: this one enforces that part of it, at least one unit. @default 1 */
-  readonly sharedBy?: number
+  /** Asked at each decision, since instances come and go. @default the whole of every limit */
+  readonly share?: () => Share
   readonly clock?: Clock
 }
 
 /** The limits in this process: exact for one instance, a share of them for several. */
 export class MemoryLimitStore implements LimitStore {
   readonly #states: QuickLRU<string, State>
-  readonly #sharedBy: number
+  readonly #share: () => Share
   readonly #clock: Clock
 
-  constructor({ maxEntries = 10_000, sharedBy = 1, clock = systemClock }: MemoryLimitStoreOptions = {}) {
+  constructor({
+    maxEntries = 10_000,
+    share = () => alone,
+    clock = systemClock,
+  }: MemoryLimitStoreOptions = {}) {
     // quick-lru holds up to twice its maximum.
     this.#states = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxEntries / 2)) })
-    this.#sharedBy = sharedBy
+    this.#share = share
     this.#clock = clock
   }
 
@@ -48,9 +55,10 @@ export class MemoryLimitStore implements LimitStore {
 
   async decide(subject: string, demands: readonly Demand[], peek: boolean): Promise<Decision> {
     const now = Math.floor(this.#clock.now())
+    const part = this.#share()
     const judged = demands.map(({ name, limit, cost }) => {
       const key = keyOf(subject, name)
-      const share = shareOf(limit, this.#sharedBy)
+      const share = shareOf(limit, part)
       return { key, share, cost, ...judge(this.#states.get(key), share, now, cost) }
     })
     const allowed = judged.every(({ verdict }) => verdict.allowed)
@@ -81,10 +89,6 @@ export class MemoryLimitStore implements LimitStore {
 
 function keyOf(subject: string, name: string): string {
   return `${name}\0${subject}`
-}
-
-function shareOf(limit: Limit, sharedBy: number): Limit {
-  return sharedBy === 1 ? limit : { ...limit, limit: Math.max(1, Math.floor(limit.limit / sharedBy)) }
 }
 
 function judge(

@@ -4,7 +4,7 @@ import { type Limit, slidingWindow, tokenBucket } from '../options.js'
 import type { LimitStore } from '../store.js'
 
 export interface LimitStoreHarness {
-  /** An empty store whose time is the clock's. */
+  /** An empty store whose time is the clock's. Keys may expire by real time: the suite's windows are minutes. */
   create(clock: ManualClock): Promise<LimitStore> | LimitStore
 }
 
@@ -25,7 +25,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     const single = async (limit: Limit, cost = 1) => (await decide(limit, cost)).verdicts[0]
 
     describe('a sliding window', () => {
-      const limit = slidingWindow(3, '1s')
+      const limit = slidingWindow(3, '1m')
 
       it('admits up to its limit, and says what remains', async () => {
         const start = clock.now()
@@ -34,7 +34,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
             allowed: true,
             remaining,
             retryAfterMs: 0,
-            resetAtMs: start + 1_000,
+            resetAtMs: start + 60_000,
           })
         }
         expect(await single(limit)).toMatchObject({ allowed: false, remaining: 0 })
@@ -42,11 +42,11 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
       it('says when to come back, and is right', async () => {
         await decide(limit, 2)
-        clock.advance(400)
+        clock.advance(24_000)
         await decide(limit, 1)
         const denied = await single(limit, 2)
-        expect(denied).toMatchObject({ allowed: false, retryAfterMs: 600 })
-        clock.advance(599)
+        expect(denied).toMatchObject({ allowed: false, retryAfterMs: 36_000 })
+        clock.advance(35_999)
         expect((await decide(limit, 2)).allowed).toBe(false)
         clock.advance(1)
         expect((await decide(limit, 2)).allowed).toBe(true)
@@ -69,17 +69,17 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     describe('a token bucket', () => {
-      const limit = tokenBucket({ capacity: 10, refill: 5, every: '1s' })
+      const limit = tokenBucket({ capacity: 10, refill: 5, every: '1m' })
 
       it('lets a burst through, then refills evenly', async () => {
         expect(await single(limit, 10)).toEqual({
           allowed: true,
           remaining: 0,
           retryAfterMs: 0,
-          resetAtMs: clock.now() + 2_000,
+          resetAtMs: clock.now() + 120_000,
         })
-        expect(await single(limit, 1)).toMatchObject({ allowed: false, retryAfterMs: 200 })
-        clock.advance(199)
+        expect(await single(limit, 1)).toMatchObject({ allowed: false, retryAfterMs: 12_000 })
+        clock.advance(11_999)
         expect((await decide(limit)).allowed).toBe(false)
         clock.advance(1)
         expect((await decide(limit)).allowed).toBe(true)
@@ -103,7 +103,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     it('decides several limits at once: all are charged, or none', async () => {
-      const requests = slidingWindow(2, '1s')
+      const requests = slidingWindow(2, '1m')
       const tokens = tokenBucket({ capacity: 100, refill: 100, every: '1m' })
       const both = (cost: number) => [demand(requests, 1, 'requests'), demand(tokens, cost, 'tokens')]
       expect((await store.decide('u', both(90), false)).allowed).toBe(true)
@@ -120,7 +120,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     it('peeks without charging', async () => {
-      const limit = slidingWindow(1, '1s')
+      const limit = slidingWindow(1, '1m')
       for (let count = 0; count < 3; count++) {
         expect((await store.decide('u', [demand(limit)], true)).allowed).toBe(true)
       }
@@ -129,7 +129,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     it('keeps subjects apart, whatever is in their names', async () => {
-      const limit = slidingWindow(1, '1s')
+      const limit = slidingWindow(1, '1m')
       const subjects = ['a', 'a:requests', '{a}', '}{', 'ü\u0000\n', '*', '%7Ba%7D']
       for (const subject of subjects) expect((await decide(limit, 1, subject)).allowed).toBe(true)
       for (const subject of subjects) expect((await decide(limit, 1, subject)).allowed).toBe(false)
@@ -137,7 +137,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
     it('forgets a subject when told to', async () => {
       const limits = [
-        demand(slidingWindow(1, '1s')),
+        demand(slidingWindow(1, '1m')),
         demand(tokenBucket({ capacity: 1, refill: 1, every: '1h' }), 1, 'b'),
       ]
       await store.decide('u', limits, false)
@@ -147,23 +147,46 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     it('applies a changed limit to what was charged before', async () => {
-      await decide(slidingWindow(5, '1s'), 4)
-      expect(await single(slidingWindow(3, '1s'), 0)).toMatchObject({ allowed: false, remaining: 0 })
-      expect((await decide(slidingWindow(6, '1s'), 2)).allowed).toBe(true)
+      await decide(slidingWindow(5, '1m'), 4)
+      expect(await single(slidingWindow(3, '1m'), 0)).toMatchObject({ allowed: false, remaining: 0 })
+      expect((await decide(slidingWindow(6, '1m'), 2)).allowed).toBe(true)
     })
 
+    it('shows no debt as remaining units after a capacity was lowered', async () => {
+      await decide(tokenBucket({ capacity: 10, refill: 1, every: '1m' }), 8)
+      const lowered = tokenBucket({ capacity: 5, refill: 1, every: '1m' })
+      expect(await single(lowered)).toMatchObject({ allowed: false, remaining: 0, retryAfterMs: 240_000 })
+    })
+
+    it.each([
+      [128, 129],
+      [129, 128],
+    ])(
+      'lets charges leave a busy window in time after its limit went from %i to %i',
+      async (before, after) => {
+        await decide(slidingWindow(before, '1m'))
+        for (let count = 0; count < 40; count++) {
+          clock.advance(6_000)
+          await decide(slidingWindow(after, '1m'), 5)
+        }
+        const { remaining = 0 } = (await single(slidingWindow(after, '1m'), 0)) ?? {}
+        expect(remaining).toBeGreaterThanOrEqual(after - 11 * 5)
+        expect(remaining).toBeLessThanOrEqual(after - 10 * 5)
+      },
+    )
+
     it('admits exactly the limit when many race for it', async () => {
-      const limit = slidingWindow(10, '1s')
+      const limit = slidingWindow(10, '1m')
       const decisions = await Promise.all(Array.from({ length: 50 }, () => decide(limit)))
       expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(10)
     })
 
     it('survives a clock that steps back', async () => {
-      const limit = slidingWindow(2, '1s')
-      const bucket = tokenBucket({ capacity: 2, refill: 1, every: '1s' })
+      const limit = slidingWindow(2, '1m')
+      const bucket = tokenBucket({ capacity: 2, refill: 1, every: '1m' })
       const demands = [demand(limit), demand(bucket, 1, 'b')]
       await store.decide('u', demands, false)
-      clock.advance(-500)
+      clock.advance(-30_000)
       expect((await store.decide('u', demands, false)).allowed).toBe(true)
       expect((await store.decide('u', demands, false)).allowed).toBe(false)
     })

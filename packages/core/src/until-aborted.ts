@@ -1,8 +1,12 @@
 /**
- * Waits for a promise that nothing bounds, such as a client's handshake. When `signal` aborts first, or
- * the promise rejects, `abandon` must free whatever is half open.
+ * Waits for a promise that nothing bounds, such as a client's handshake. Rejects with the signal's reason
+ * when that aborts first; then, and when the promise rejects, `abandon` frees whatever is half open.
  */
-export async function bounded<T>(pending: Promise<T>, signal: AbortSignal, abandon: () => void): Promise<T> {
+export async function untilAborted<T>(
+  pending: Promise<T>,
+  signal: AbortSignal,
+  abandon: () => void = () => {},
+): Promise<T> {
   pending.catch(() => {})
   let onAbort = () => {}
   const aborted = new Promise<never>((_, reject) => {

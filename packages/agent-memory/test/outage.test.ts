@@ -1,0 +1,255 @@
+import { type Connection, connect } from '@evenkeel/core'
+import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type AgentMemory, createAgentMemory, type Message, RedisThreadStore } from '../src/index.js'
+import { Journal } from '../src/journal.js'
+import { KnownThreads } from '../src/known-threads.js'
+import { prepare } from '../src/message.js'
+import { resolveOptions } from '../src/options.js'
+import { OutageConversations } from '../src/outage.js'
+import { MemoryThreadStore } from '../src/stores/memory.js'
+
+const user = (id: string, content = `message ${id}`): Message => ({ id, role: 'user', content })
+const soon = () => ({ signal: AbortSignal.timeout(5_000) })
+
+describe('an outage', () => {
+  let server: RedisServer
+  let proxy: FaultProxy
+  let redis: Connection
+  let memory: AgentMemory
+  /** Another instance, which reaches Redis while the first one does not. */
+  let elsewhere: Connection
+  let other: AgentMemory
+
+  beforeEach(async () => {
+    server = await startRedis()
+    proxy = await startProxy({ host: server.host, port: server.port })
+    redis = await connect({ url: proxy.url, commandTimeout: 200 })
+    elsewhere = await connect({ url: server.url })
+    memory = createAgentMemory({ redis })
+    other = createAgentMemory({ redis: elsewhere })
+  })
+  afterEach(async () => {
+    memory.close()
+    other.close()
+    await redis.close()
+    await elsewhere.close()
+    await proxy.close()
+    await server.close()
+  })
+
+  const threadOf = (from: AgentMemory) => from.owner('o').thread('t')
+  const idsOf = async (from: AgentMemory) =>
+    (await threadOf(from).window({ maxMessages: 1_000 })).messages.map(({ id }) => id)
+  const cutOff = async () => {
+    await proxy.refuse()
+    await until(() => memory.status().state === 'fallback', 2_000)
+  }
+  const back = async () => {
+    await proxy.restore()
+    await until(() => memory.status().state === 'primary', 5_000)
+  }
+
+  it('tells with the receipt when a journaled message is in Redis, and where', async () => {
+    await threadOf(memory).append(user('a'))
+    await cutOff()
+    const receipt = await threadOf(memory).append([user('b'), user('c')])
+    expect(receipt).toMatchObject({ status: 'journaled', ids: ['b', 'c'], seqs: [] })
+    await threadOf(other).append(user('of other'))
+    await back()
+    expect(await receipt.stored).toEqual({ status: 'stored', ids: ['b', 'c'], seqs: [3, 4], version: 3 })
+  })
+
+  it('journals nothing of an append that it refuses', async () => {
+    const thread = threadOf(memory)
+    await thread.append(user('a'))
+    await cutOff()
+    await thread.append(user('b'))
+    for (const id of ['a', 'b']) {
+      await expect(thread.append([user('new'), user(id, 'other')])).rejects.toMatchObject({
+        code: 'MESSAGE_CONFLICT',
+      })
+    }
+    expect(memory.status().journaled).toBe(1)
+    await back()
+    expect(await idsOf(memory)).toEqual(['a', 'b'])
+  })
+
+  it('refuses only the message whose id another writer took meanwhile, and says so', async () => {
+    await threadOf(memory).append(user('a'))
+    await cutOff()
+    const receipt = await threadOf(memory).append([user('b'), user('taken'), user('c')])
+    const next = await threadOf(memory).append(user('d'))
+    await threadOf(other).append(user('taken', 'by the other'))
+    await back()
+    await expect(receipt.stored).rejects.toMatchObject({ code: 'MESSAGE_CONFLICT', id: 'taken' })
+    expect((await next.stored).seqs).toEqual([5])
+    expect(await idsOf(other)).toEqual(['a', 'taken', 'b', 'c', 'd'])
+  })
+
+  it('promise 6: a deletion whose reply was lost deletes nothing that came after it', async () => {
+    await threadOf(memory).append(user('a'))
+    const dropped = proxy.dropReplies(1, ([name]) => name?.startsWith('EVAL') === true)
+    const deleting = threadOf(memory).delete()
+    await dropped.done
+    await threadOf(other).append(user('after'))
+    expect(await deleting).toBe(true)
+    await memory.flushed(soon())
+    expect(await idsOf(other)).toEqual(['after'])
+  })
+
+  it('brings no thread back that was deleted elsewhere', async () => {
+    await threadOf(memory).append(user('a'))
+    await cutOff()
+    const receipt = await threadOf(memory).append(user('b'))
+    await threadOf(other).delete()
+    await back()
+    expect(await receipt.stored).toMatchObject({ status: 'deleted' })
+    expect(await threadOf(other).window()).toMatchObject({ messages: [], count: 0 })
+    expect(await threadOf(memory).append(user('c'))).toMatchObject({ status: 'stored', seqs: [1] })
+  })
+
+  it('says of a thread whose beginning it has not seen that it is not complete', async () => {
+    await threadOf(other).append([user('a'), user('b')])
+    await cutOff()
+    await threadOf(memory).append(user('c'))
+    expect(await threadOf(memory).window()).toMatchObject({
+      messages: [{ id: 'c' }],
+      stale: true,
+      complete: false,
+    })
+    await back()
+    expect(await threadOf(memory).window()).toMatchObject({ count: 3, stale: false, complete: true })
+  })
+
+  it('knows of a thread what it appended last, behind other writers', async () => {
+    await threadOf(other).append([user('a'), user('b')])
+    await threadOf(memory).append(user('c'))
+    await cutOff()
+    expect(await threadOf(memory).window()).toMatchObject({ messages: [{ id: 'c' }], complete: false })
+  })
+
+  it('shows a result that is journaled with its call that was read before', async () => {
+    await threadOf(other).append([user('q'), { id: 'c', role: 'assistant', tool_calls: [{ id: 'x' }] }])
+    await threadOf(memory).window()
+    await cutOff()
+    await threadOf(memory).append([{ id: 'r', role: 'tool', tool_call_id: 'x' }, user('thanks')])
+    expect(await idsOf(memory)).toEqual(['q', 'c', 'r', 'thanks'])
+    await back()
+    expect(await idsOf(other)).toEqual(['q', 'c', 'r', 'thanks'])
+  })
+
+  it('forgets nothing that is journaled, however many threads are used', async () => {
+    memory.close()
+    memory = createAgentMemory({ redis, maxThreads: 10 })
+    await cutOff()
+    const thread = (index: number) => memory.owner('o').thread(`t${index}`)
+    for (let index = 0; index < 100; index++) await thread(index).append([user('a'), user('b')])
+    for (let index = 0; index < 100; index++) expect((await thread(index).window()).count).toBe(2)
+    await back()
+    for (let index = 0; index < 100; index++) {
+      expect((await other.owner('o').thread(`t${index}`).window()).count).toBe(2)
+    }
+  })
+
+  it('keeps the order of writes that were not awaited', async () => {
+    const thread = threadOf(memory)
+    const writes: Promise<unknown>[] = []
+    const write = (count: number) => {
+      for (let index = 0; index < count; index++) writes.push(thread.append(user(`${writes.length}`)))
+    }
+    await server.freeze()
+    const frozenAt = performance.now()
+    write(30)
+    await until(() => performance.now() > frozenAt + 100, 1_000)
+    // These are still under way when the first ones have opened the breaker, and others are journaled at once.
+    write(30)
+    await until(() => memory.status().state === 'fallback', 2_000)
+    write(40)
+    await server.resume()
+    await Promise.all(writes)
+    await memory.flushed(soon())
+    expect(await idsOf(other)).toEqual(Array.from({ length: 100 }, (_, index) => `${index}`))
+  })
+
+  it('tells whoever waits for a journaled message that the memory was closed', async () => {
+    await cutOff()
+    const receipt = await threadOf(memory).append(user('a'))
+    const flushed = memory.flushed()
+    memory.close()
+    const closed = { code: 'CONNECTION_CLOSED' }
+    await expect(receipt.stored).rejects.toMatchObject(closed)
+    await expect(flushed).rejects.toMatchObject(closed)
+    await expect(memory.flushed()).rejects.toMatchObject(closed)
+    await expect(threadOf(memory).append(user('b'))).rejects.toMatchObject(closed)
+  })
+
+  it('goes on with the other threads when a key of one is something else', async () => {
+    await server.command('SET', 'evenkeel:agent-memory:{o}:t:spoilt', 'text')
+    await expect(memory.owner('o').thread('spoilt').append(user('a'))).rejects.toMatchObject({
+      code: 'REDIS_REPLY',
+    })
+    await cutOff()
+    const spoilt = await memory.owner('o').thread('spoilt').append(user('a'))
+    const good = await threadOf(memory).append(user('b'))
+    await back()
+    await expect(spoilt.stored).rejects.toMatchObject({ prefix: 'WRONGTYPE' })
+    expect(await good.stored).toMatchObject({ status: 'stored' })
+  })
+})
+
+describe('two replays that overlap', () => {
+  it('promise 3: lose nothing', async () => {
+    const options = resolveOptions({})
+    const journal = new Journal({ maxMessages: 100, maxBytes: 1e6 })
+    const known = new KnownThreads({ ...options, ttlMs: 1_000 })
+    const outage = new OutageConversations(journal, known, 1_000)
+    const id = { owner: 'o', thread: 't' }
+    for (const name of ['a', 'b', 'c', 'd']) await outage.append(id, [prepare(user(name), 0, options)])
+    // A store whose first answer comes when a second replay is under way.
+    const store = new MemoryThreadStore()
+    const append = store.append.bind(store)
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let calls = 0
+    store.append = async (...args) => {
+      const result = await append(...args)
+      if (calls++ === 0) await held
+      return result
+    }
+    const first = outage.replay(store, AbortSignal.timeout(1_000), () => {})
+    const second = outage.replay(store, AbortSignal.timeout(1_000), () => {})
+    release()
+    await Promise.all([first, second])
+    expect(journal.messages).toBe(0)
+    const { records } = await store.tail(id, { maxMessages: 10, maxTokens: 1_000 })
+    expect(records.map((record) => record.id)).toEqual(['a', 'b', 'c', 'd'])
+  })
+})
+
+describe('what Redis holds', () => {
+  it('is in the layout that scripts/append.lua describes', async () => {
+    await using server = await startRedis()
+    await using redis = await connect({ url: server.url })
+    const store = new RedisThreadStore(redis)
+    const options = resolveOptions({})
+    const id = { owner: 'user:42', thread: 'chat/7' }
+    await store.append(id, [prepare({ id: 'ä|b', role: 'user', content: 'hi' }, 0, options)], {
+      ttlMs: 60_000,
+    })
+    const key = 'evenkeel:agent-memory:{user:42}:t:chat%2F7'
+    const hash = (await redis.command(['HGETALL', key])) as string[]
+    const fields = new Map(hash.flatMap((name, at) => (at % 2 === 0 ? [[name, hash[at + 1]]] : [])) as [])
+    expect(fields.get('1')).toMatch(
+      /^1\|%C3%A4%7Cb\|user\|1\|\|1\|\d{13}\|0\|0,0,0\n\{"role":"user","content":"hi"\}$/,
+    )
+    expect(fields.get('#%C3%A4%7Cb')).toMatch(/^1\.[\w-]{16}$/)
+    const meta = { _v: '1', _g: '0', _ver: '1', _t: '1', _h: '1', _n: '1', _tok: '1', _b: '30', _r: '1' }
+    expect(Object.fromEntries(fields)).toMatchObject(meta)
+    const ttl = Number(await redis.command(['PTTL', key]))
+    expect(ttl).toBeGreaterThan(59_000)
+    expect(ttl).toBeLessThanOrEqual(61_200)
+  })
+})

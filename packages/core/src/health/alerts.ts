@@ -1,0 +1,77 @@
+import type { HealthReport } from './report.js'
+
+export type AlertName =
+  | 'down'
+  | 'memory'
+  | 'slow'
+  | 'replication-lag'
+  | 'eviction-policy'
+  | 'aof-off'
+  | 'clock-jump'
+
+export interface Alert {
+  readonly name: AlertName
+  readonly message: string
+}
+
+export interface AlertThresholds {
+  /** Share of `maxmemory`. @default 0.8 */
+  readonly memory?: number | undefined
+  /** Milliseconds, of the PING and of the 99th percentile of commands. @default 100 */
+  readonly slowMs?: number | undefined
+  /** @default 10 */
+  readonly replicationLagSeconds?: number | undefined
+}
+
+/** An alert ends only well below its threshold, so that a value which sways does not tell of itself for ever. */
+const clearAt = 0.9
+
+/** Stores that must not be evicted, by the names of their pairs. */
+const durable = ['agent-memory', 'decoder-pool', 'rate-limiter']
+
+/** Which alerts hold in a report, given those that held before. Pure. */
+export function alertsOf(
+  report: HealthReport,
+  thresholds: AlertThresholds,
+  held: ReadonlySet<AlertName>,
+  clockJumped: boolean,
+): readonly Alert[] {
+  const { memory = 0.8, slowMs = 100, replicationLagSeconds = 10 } = thresholds
+  const { server, latency, fallback } = report
+  const over = (name: AlertName, value: number | undefined, threshold: number) =>
+    value !== undefined && value > threshold * (held.has(name) ? clearAt : 1)
+  const used = server?.memory.limitBytes
+    ? (server.memory.usedBytes ?? 0) / server.memory.limitBytes
+    : undefined
+  const slowest = Math.max(latency.pingMs ?? 0, latency.p99Ms ?? 0)
+  const names = fallback.pairs.map(({ name }) => name)
+  const evicted = names.filter((name) => durable.includes(name))
+  const alerts: (Alert | false)[] = [
+    report.state !== 'up' && { name: 'down', message: `Redis is ${report.state}: ${report.breaker.reason}` },
+    over('memory', used, memory) && {
+      name: 'memory',
+      message: `Redis uses ${percent(used)} of its memory limit`,
+    },
+    over('slow', slowest, slowMs) && { name: 'slow', message: `Redis takes ${Math.round(slowest)} ms` },
+    over('replication-lag', server?.replicationLagSeconds, replicationLagSeconds) && {
+      name: 'replication-lag',
+      message: `A replica is ${server?.replicationLagSeconds} s behind`,
+    },
+    evicted.length > 0 &&
+      server?.evictionPolicy?.startsWith('allkeys-') === true && {
+        name: 'eviction-policy',
+        message: `maxmemory-policy ${server.evictionPolicy} may evict what ${evicted.join(', ')} keeps; use noeviction or volatile-lru`,
+      },
+    names.includes('agent-memory') &&
+      server?.persistence.aof === false && {
+        name: 'aof-off',
+        message: 'appendonly is off: a restart of Redis loses conversations',
+      },
+    clockJumped && { name: 'clock-jump', message: "This machine's clock jumped" },
+  ]
+  return alerts.filter((alert) => alert !== false)
+}
+
+function percent(share: number | undefined): string {
+  return `${Math.round((share ?? 0) * 100)} %`
+}

@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto'
+import type { Connection } from '../connection.js'
+import { createKeyspace } from '../keys.js'
+import { parseInfo } from './info.js'
+import { type HealthReport, serverHealth } from './report.js'
+
+/** No part of a check waits longer, whatever the connection's own deadline. */
+const partTimeoutMs = 1_000
+
+/** Asks Redis how it is: all questions at once, none past its deadline. Never rejects. */
+export async function checkHealth(redis: Connection): Promise<HealthReport> {
+  const options = { timeoutMs: partTimeoutMs }
+  const ask = async (...args: string[]) => redis.command(args, options).catch(() => undefined)
+  const startedAt = performance.now()
+  const [ping, info, policy, operations] = await Promise.all([
+    ask('PING').then((reply) => (reply === undefined ? undefined : performance.now() - startedAt)),
+    ask('INFO'),
+    // A user of an ACL may not ask for it; then the policy that INFO knows counts.
+    ask('CONFIG', 'GET', 'maxmemory-policy'),
+    tryOperations(redis, options),
+  ])
+  const server =
+    typeof info === 'string'
+      ? serverHealth(parseInfo(info), Array.isArray(policy) ? String(policy[1]) : undefined)
+      : undefined
+  const { state, topology, client, latency, inFlight, breaker, pairs } = redis.vitals()
+  const fallback = { active: pairs.some((pair) => pair.state !== 'primary'), pairs }
+  const report = {
+    ...{ state, topology, client, inFlight, breaker, fallback, operations, server },
+    latency: { pingMs: ping, p50Ms: latency.quantile(0.5), p99Ms: latency.quantile(0.99) },
+  }
+  const reasons = reasonsOf(report)
+  const status = state !== 'up' ? 'unhealthy' : reasons.length > 0 ? 'degraded' : 'healthy'
+  return { status, reasons, ...report }
+}
+
+async function tryOperations(redis: Connection, options: { timeoutMs: number }) {
+  const key = createKeyspace(redis.namespace, 'health').key(randomUUID())
+  const attempt = async (args: string[], expected: unknown) =>
+    redis.command(args, { ...options, key }).then(
+      (reply) => reply === expected,
+      () => false,
+    )
+  const set = await attempt(['SET', key, 'ok', 'PX', '10000'], 'OK')
+  const get = set && (await attempt(['GET', key], 'ok'))
+  return { set, get, delete: set && (await attempt(['DEL', key], 1)) }
+}
+
+function reasonsOf({
+  state,
+  breaker,
+  fallback,
+  operations,
+  server,
+}: Omit<HealthReport, 'status' | 'reasons'>): string[] {
+  if (state !== 'up') return [`Redis is ${state}: ${breaker.reason}`]
+  const reasons = fallback.pairs
+    .filter((pair) => pair.state !== 'primary')
+    .map((pair) => `${pair.name} answers from memory`)
+  if (!operations.set || !operations.get || !operations.delete)
+    reasons.push('a key of the check could not be set, read and deleted')
+  if (server?.persistence.lastSaveOk === false) reasons.push('the last snapshot failed')
+  if (server?.persistence.lastAppendOk === false) reasons.push('the last append to the AOF failed')
+  return reasons
+}

@@ -1,0 +1,112 @@
+import { EvenkeelError, UnavailableError } from '../errors.js'
+import type { Lock } from './lock.js'
+
+/** What keeps a lock: the server, or this process. */
+export interface Lease {
+  readonly source: 'redis' | 'memory'
+  /** `false` when it is not ours any more. */
+  extend(ttlMs: number): Promise<boolean>
+  release(): Promise<boolean>
+}
+
+interface HeldLockOptions {
+  readonly resource: string
+  readonly token: string
+  readonly fence: number
+  readonly ttlMs: number
+  /** When the request was sent that took it: the server's ttl began no earlier. */
+  readonly sentAt: number
+  readonly lease: Lease
+}
+
+/** The two clocks may differ by this much before the machine is taken to have slept. */
+const clockJumpMs = 250
+
+/**
+ * A lock in this process's hands. Its time is judged here: by the monotonic clock from before the request
+ * was sent, less a margin, so that it is over here before it is over at the server. A renewal whose answer
+ * was lost changes nothing. The monotonic clock stands still while a machine sleeps, so a wall clock that
+ * ran ahead of it ends the lock too.
+ */
+export class HeldLock implements Lock {
+  readonly token: string
+  readonly fence: number
+  readonly source: 'redis' | 'memory'
+  readonly #options: HeldLockOptions
+  readonly #lost = new AbortController()
+  readonly #clocksApart = Date.now() - performance.now()
+  #validUntil: number
+  #timer: NodeJS.Timeout | undefined
+  #released: Promise<boolean> | undefined
+
+  constructor(options: HeldLockOptions) {
+    const { token, fence, lease, sentAt, ttlMs } = options
+    this.#options = options
+    this.token = token
+    this.fence = fence
+    this.source = lease.source
+    this.#validUntil = validUntil(sentAt, ttlMs)
+    this.#schedule()
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  async extend(ttlMs = this.#options.ttlMs): Promise<void> {
+    if (this.#lost.signal.aborted || this.#released !== undefined)
+      throw this.#lost.signal.reason ?? this.#lostError('it was released')
+    const sentAt = performance.now()
+    if (!(await this.#options.lease.extend(ttlMs))) {
+      this.#lose('another may hold it')
+      throw this.#lost.signal.reason
+    }
+    this.#validUntil = validUntil(sentAt, ttlMs)
+  }
+
+  release(): Promise<boolean> {
+    clearTimeout(this.#timer)
+    this.#released ??= this.#options.lease.release().catch((error: unknown) => {
+      // Its ttl releases it then.
+      if (UnavailableError.isInstance(error)) return false
+      throw error
+    })
+    return this.#released
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release()
+  }
+
+  #schedule(): void {
+    const leftMs = this.#validUntil - performance.now()
+    // A third of the ttl, and as the end comes nearer more often; then the moment of the end itself.
+    const delayMs = Math.max(1, Math.min(this.#options.ttlMs / 3, leftMs > 40 ? leftMs / 2 : leftMs))
+    this.#timer = setTimeout(() => void this.#tick(), delayMs)
+    this.#timer.unref()
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#released !== undefined || this.#lost.signal.aborted) return
+    if (performance.now() >= this.#validUntil) return this.#lose('it was not renewed in time')
+    if (Math.abs(Date.now() - performance.now() - this.#clocksApart) > clockJumpMs)
+      return this.#lose('the clock jumped')
+    // Not awaited before the next look: a renewal that hangs must not hide the end.
+    this.extend().catch(() => {})
+    this.#schedule()
+  }
+
+  #lose(why: string): void {
+    clearTimeout(this.#timer)
+    if (!this.#lost.signal.aborted) this.#lost.abort(this.#lostError(why))
+  }
+
+  #lostError(why: string): EvenkeelError {
+    return new EvenkeelError('LOCK_LOST', `The lock on '${this.#options.resource}' is lost: ${why}`)
+  }
+}
+
+/** One per cent for clocks that run at different rates, and time to stop. */
+function validUntil(sentAt: number, ttlMs: number): number {
+  return sentAt + ttlMs - Math.max(ttlMs * 0.01, Math.min(50, ttlMs * 0.1))
+}

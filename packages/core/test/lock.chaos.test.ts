@@ -1,0 +1,114 @@
+import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Connection, connect, lock } from '../src/index.js'
+
+describe('a lock', () => {
+  let server: RedisServer
+  let proxy: FaultProxy
+  let redis: Connection
+
+  beforeEach(async () => {
+    server = await startRedis()
+    proxy = await startProxy({ host: server.host, port: server.port })
+    redis = await connect({ url: proxy.url, commandTimeout: 150 })
+  })
+  afterEach(async () => {
+    await redis.close()
+    await proxy.close()
+    await server.close()
+  })
+
+  it('has one holder at a time, and fences that only grow', async () => {
+    await using second = await connect({ url: server.url })
+    const first = await lock(redis, 'r')
+    await expect(lock(second, 'r')).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })
+    const waiting = lock(second, 'r', { wait: '2s' })
+    expect(await first.release()).toBe(true)
+    expect(await first.release()).toBe(true)
+    const next = await waiting
+    expect(next.fence).toBeGreaterThan(first.fence)
+    await next.release()
+    await server.command('FLUSHALL')
+    expect((await lock(redis, 'r')).fence).toBeGreaterThan(next.fence)
+  })
+
+  it('excludes, among many that race for it', async () => {
+    let inside = 0
+    let most = 0
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        await using _held = await lock(redis, 'race', { wait: '10s' })
+        most = Math.max(most, ++inside)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        inside--
+      }),
+    )
+    expect(most).toBe(1)
+  })
+
+  it('is renewed by itself while it is held', async () => {
+    const held = await lock(redis, 'r', { ttl: 200 })
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    expect(held.signal.aborted).toBe(false)
+    await expect(lock(redis, 'r')).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })
+    await held.release()
+  })
+
+  it('tells its holder of the loss before the server lets another have it', async () => {
+    const held = await lock(redis, 'r', { ttl: 600 })
+    const lostAt = new Promise<number>((resolve) =>
+      held.signal.addEventListener('abort', () => resolve(performance.now())),
+    )
+    proxy.blackHole()
+    const other = await connect({ url: server.url })
+    const taken = await lock(other, 'r', { wait: '3s' })
+    expect(await lostAt).toBeLessThan(performance.now())
+    expect(held.signal.reason).toMatchObject({ code: 'LOCK_LOST' })
+    await proxy.restore()
+    // What comes late never touches the successor's.
+    await until(() => redis.state === 'up', 3_000)
+    await expect(held.extend()).rejects.toMatchObject({ code: 'LOCK_LOST' })
+    expect(await held.release()).toBe(false)
+    await taken.extend()
+    await taken.release()
+    await other.close()
+  })
+
+  it('does not block itself when the answer to its taking was lost', async () => {
+    const dropped = proxy.dropReplies(1, ([name]) => name?.startsWith('EVAL') === true)
+    await expect(lock(redis, 'r', { ttl: 5_000 })).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+    await dropped.done
+    await until(() => redis.state === 'up', 2_000)
+    // The same token, tried again, finds its own lock; another waits for the ttl at the most.
+    const again = await lock(redis, 'r', { ttl: 5_000, wait: 6_000 })
+    await again.release()
+  })
+
+  it('is refused within a millisecond while Redis is away, and never silently local', async () => {
+    await server.kill()
+    await until(() => redis.state === 'down', 1_000)
+    await lock(redis, 'r').catch(() => {})
+    const startedAt = performance.now()
+    await expect(lock(redis, 'r')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+    expect(performance.now() - startedAt).toBeLessThan(5)
+    const local = await lock(redis, 'r', { onOutage: 'local' })
+    expect(local.source).toBe('memory')
+    await expect(lock(redis, 'r', { onOutage: 'local' })).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })
+    await local.release()
+  })
+
+  it('lets a waiter give up', async () => {
+    await using _held = await lock(redis, 'r')
+    const abort = new AbortController()
+    const waiting = lock(redis, 'r', { wait: '10s', signal: abort.signal })
+    abort.abort(new Error('gave up'))
+    await expect(waiting).rejects.toThrow()
+  })
+
+  it.each([{ ttl: 1 }, { ttl: 'x' as '1s' }, { wait: -1 }, { onOutage: 'shrug' as 'throw' }])(
+    'refuses %j',
+    async (options) => {
+      await expect(lock(redis, 'r', options)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    },
+  )
+})
