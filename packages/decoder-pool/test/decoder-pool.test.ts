@@ -165,7 +165,7 @@ describe('choosing', () => {
     expect(pool.pick()).toBeDefined()
   })
 
-  it('gives a draining node nothing new', async () => {
+  it('gives a draining node nothing new, though it registers again', async () => {
     const pool = await create()
     await pool.register(node('a'))
     const lease = await pool.acquire()
@@ -173,6 +173,10 @@ describe('choosing', () => {
     expect(pool.pick()).toBeUndefined()
     lease.release({ ok: true })
     expect(await pool.drain('unknown')).toBe(false)
+    await pool.register(node('a'))
+    expect(pool.pick()).toBeUndefined()
+    await pool.register(node('a', { draining: false }))
+    expect(pool.pick()?.id).toBe('a')
   })
 })
 
@@ -229,6 +233,7 @@ describe('bad input', () => {
     { endpoint: 'http://h', tags: [''] },
     { endpoint: 'http://h', metadata: { x: 'y'.repeat(10_000) } },
     { endpoint: 'http://h', id: '' },
+    { endpoint: 'http://h', draining: 'no' },
   ])('refuses %j', async (input) => {
     const pool = await create()
     const error = await pool.register(input as { endpoint: string }).catch((caught) => caught)
