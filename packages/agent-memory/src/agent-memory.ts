@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import {
+  type Answer,
   checkSubject,
   type Failover,
   type FailoverState,
@@ -58,6 +59,7 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
 class Memory implements AgentMemory {
   readonly #options: ResolvedOptions
   readonly #journal: Journal
+  readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new Lines()
@@ -71,6 +73,7 @@ class Memory implements AgentMemory {
     })
     const known = new KnownThreads({ maxThreads, maxBytes, ttlMs, clock })
     const outage = new OutageConversations(this.#journal, known, ttlMs)
+    this.#outage = outage
     const store = redis && new RedisThreadStore(redis)
     this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
@@ -121,9 +124,7 @@ class Memory implements AgentMemory {
 
   async #append(id: ThreadId, input: Message | readonly Message[]): Promise<Receipt> {
     const messages = this.#prepare(input)
-    const { value, source } = await this.#lines.in(textOf(id), () =>
-      this.#stores.run((store) => store.append(id, messages)),
-    )
+    const { value, source } = await this.#write(id, (store) => store.append(id, messages))
     return receiptOf(
       messages.map((message) => message.id),
       value,
@@ -147,10 +148,16 @@ class Memory implements AgentMemory {
 
   async #delete(id: ThreadId): Promise<boolean> {
     const token = randomUUID()
-    const { value } = await this.#lines.in(textOf(id), () =>
-      this.#stores.run((store) => store.delete(id, token)),
-    )
+    const { value } = await this.#write(id, (store) => store.delete(id, token))
     return value.existed
+  }
+
+  #write<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+    return this.#lines.in(textOf(id), async () => {
+      const held = this.#outage.held
+      if (held !== undefined) await held
+      return this.#stores.run(write)
+    })
   }
 
   #prepare(input: Message | readonly Message[]): readonly PreparedMessage[] {

@@ -12,6 +12,12 @@ const log = createLog('agent-memory')
 /** Threads that are replayed at once; each of them in its order. */
 const replayedAtOnce = 16
 
+/** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
+const mostTogether = { messages: 200, bytes: 512 << 10 }
+
+/** How long a write may be held up for a replay to end; then it is journaled like those before it. */
+const longestHoldMs = 250
+
 /**
  * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
  * thread. On return the journal is replayed, each thread in its order.
@@ -23,6 +29,7 @@ export class OutageConversations implements Conversations {
   readonly #journal: Journal
   readonly #known: KnownThreads
   readonly #ttlMs: number
+  #hold: Hold | undefined
 
   constructor(journal: Journal, known: KnownThreads, ttlMs: number) {
     this.#journal = journal
@@ -30,11 +37,16 @@ export class OutageConversations implements Conversations {
     this.#ttlMs = ttlMs
   }
 
+  /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
+  get held(): Promise<void> | undefined {
+    return this.#hold?.promise
+  }
+
   async append(id: ThreadId, batch: readonly PreparedMessage[]): Promise<Appended> {
     const thread = this.#threadOf(id)
     const conflict = thread.view.conflictOf(batch)
     if (conflict !== undefined) return { status: 'conflict', id: conflict }
-    const outcome: Extract<JournalEntry, { kind: 'append' }>['outcome'] = new Outcome()
+    const outcome: AppendEntry['outcome'] = new Outcome()
     const { version } = thread.view
     const generation = generationOf(thread)
     this.#journal.add(thread, { kind: 'append', batch, generation, outcome, ...sizeOf(batch) })
@@ -59,17 +71,32 @@ export class OutageConversations implements Conversations {
   /**
    * Sends what is journaled to the store, and calls `handOver` in the turn in which nothing is left. What
    * fails because Redis is away again stays in the journal; every entry may be sent again.
+   *
+   * Writers go on meanwhile, and one who never pauses for a round trip would keep the journal from ever being
+   * empty: so when what had waited is sent, writes are held up until the little that came since is too.
    */
   async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
-    while (!this.#journal.isEmpty) {
-      const waiting = this.#journal.threads()
-      const lanes = Array.from({ length: replayedAtOnce }, async () => {
-        for (const thread of waiting) await this.#replayThread(store, thread, signal)
-      })
-      const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
-      if (failed?.status === 'rejected') throw failed.reason
+    await this.#sendWaiting(store, signal)
+    const hold = new Hold()
+    this.#hold = hold
+    try {
+      while (!this.#journal.isEmpty) await this.#sendWaiting(store, signal)
+      handOver()
+    } finally {
+      hold.end()
+      if (this.#hold === hold) this.#hold = undefined
     }
-    handOver()
+  }
+
+  /** Everything that is in the journal now; what comes meanwhile is not waited for. */
+  async #sendWaiting(store: ThreadStore, signal: AbortSignal): Promise<void> {
+    const waiting = [...this.#journal.threads()].map((thread) => ({ thread, last: thread.entries.at(-1) }))
+    const next = waiting.values()
+    const lanes = Array.from({ length: replayedAtOnce }, async () => {
+      for (const { thread, last } of next) await this.#replayThread(store, thread, last, signal)
+    })
+    const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
   }
 
   #threadOf(id: ThreadId): ThreadJournal {
@@ -84,50 +111,108 @@ export class OutageConversations implements Conversations {
     )
   }
 
-  async #replayThread(store: ThreadStore, thread: ThreadJournal, signal: AbortSignal): Promise<void> {
-    for (let entry = thread.entries[0]; entry !== undefined; entry = thread.entries[0]) {
+  async #replayThread(
+    store: ThreadStore,
+    thread: ThreadJournal,
+    last: JournalEntry | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (last !== undefined && thread.entries.includes(last)) {
       signal.throwIfAborted()
+      const entries = nextOf(thread)
       try {
-        if (entry.kind === 'delete') await this.#replayDelete(store, thread.id, entry)
-        else await this.#replayAppend(store, thread.id, entry)
+        await this.#send(store, thread.id, entries)
       } catch (error) {
         // Only what is wrong with this very thread lets go of it: all else may be mended, and is tried again.
         if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
-        refuse(entry, error)
+        for (const entry of entries) refuse(entry, error)
       }
-      this.#journal.acknowledge(thread, entry)
+      for (const entry of entries) this.#journal.acknowledge(thread, entry)
     }
   }
 
-  async #replayDelete(
-    store: ThreadStore,
-    id: ThreadId,
-    { token, generation, outcome }: Extract<JournalEntry, { kind: 'delete' }>,
-  ): Promise<void> {
-    const result = await store.delete(id, { token, generation })
-    this.#known.deleted(id, result.generation)
-    outcome.resolve(result)
+  async #send(store: ThreadStore, id: ThreadId, entries: readonly JournalEntry[]): Promise<void> {
+    const [first] = entries
+    if (first?.kind === 'delete') {
+      const result = await store.delete(id, first)
+      this.#known.deleted(id, result.generation)
+      first.outcome.resolve(result)
+    } else await this.#sendAppends(store, id, entries.filter(isAppend))
   }
 
   /** A message whose id another writer took meanwhile is refused, alone: its neighbours are stored. */
-  async #replayAppend(
-    store: ThreadStore,
-    id: ThreadId,
-    entry: Extract<JournalEntry, { kind: 'append' }>,
-  ): Promise<void> {
-    let batch = entry.batch
+  async #sendAppends(store: ThreadStore, id: ThreadId, entries: readonly AppendEntry[]): Promise<void> {
+    const generation = entries[0]?.generation
+    let batch = entries.flatMap((entry) => entry.batch)
     while (batch.length > 0) {
-      const result = await store.append(id, batch, { ttlMs: this.#ttlMs, generation: entry.generation })
+      const result = await store.append(id, batch, { ttlMs: this.#ttlMs, generation })
       if (result.status === 'conflict') {
-        refuse(entry, new MessageConflictError(result.id))
-        batch = batch.filter((message) => message.id !== result.id)
+        const taken = (message: PreparedMessage) => message.id === result.id
+        for (const entry of entries) {
+          if (entry.batch.some(taken)) refuse(entry, new MessageConflictError(result.id))
+        }
+        batch = batch.filter((message) => !taken(message))
         continue
       }
-      if (result.status === 'deleted') log('a journaled append was for a thread that was deleted since')
-      else this.#known.appended(id, batch, result)
-      return entry.outcome.resolve(result)
+      if (result.status === 'deleted') {
+        log('journaled appends were for a thread that was deleted since')
+        for (const { outcome } of entries) outcome.resolve(result)
+        return
+      }
+      this.#known.appended(id, batch, result)
+      const seqs = new Map(batch.map((message, index) => [message.id, result.seqs[index] ?? 0]))
+      for (const { batch: own, outcome } of entries) {
+        outcome.resolve({ ...result, seqs: own.map((message) => seqs.get(message.id) ?? 0) })
+      }
+      return
     }
   }
+}
+
+/** Ends by itself when it takes too long. */
+class Hold {
+  readonly #ended = new Outcome<void>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor() {
+    this.#timer = setTimeout(() => this.end(), longestHoldMs)
+    this.#timer.unref()
+  }
+
+  get promise(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#ended.resolve()
+  }
+}
+
+type AppendEntry = Extract<JournalEntry, { kind: 'append' }>
+
+function isAppend(entry: JournalEntry): entry is AppendEntry {
+  return entry.kind === 'append'
+}
+
+/** A deletion, or the appends that can go together: of one generation, each id once. */
+function nextOf({ entries }: ThreadJournal): readonly JournalEntry[] {
+  const together: JournalEntry[] = []
+  const ids = new Set<string>()
+  let [messages, bytes] = [0, 0]
+  for (const entry of entries) {
+    messages += entry.messages
+    bytes += entry.bytes
+    const isFirst = together.length === 0
+    const fits = messages <= mostTogether.messages && bytes <= mostTogether.bytes
+    const joins = isAppend(entry) && fits && entry.generation === together[0]?.generation
+    const isRepeated = isAppend(entry) && entry.batch.some(({ id }) => ids.has(id))
+    if (!isFirst && (!joins || isRepeated)) break
+    together.push(entry)
+    if (!isAppend(entry)) break
+    for (const { id } of entry.batch) ids.add(id)
+  }
+  return together
 }
 
 /** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */

@@ -172,6 +172,41 @@ describe('an outage', () => {
     expect(await idsOf(other)).toEqual(Array.from({ length: 100 }, (_, index) => `${index}`))
   })
 
+  it('gives each of many journaled appends its own places, a repeated one the same', async () => {
+    await cutOff()
+    const receipts = []
+    for (let index = 0; index < 300; index++) {
+      receipts.push(await threadOf(memory).append([user(`a${index}`), user(`b${index}`)]))
+    }
+    const again = await threadOf(memory).append(user('b7'))
+    await back()
+    const places = (await Promise.all(receipts.map(({ stored }) => stored))).map(({ seqs }) => seqs)
+    expect(places).toEqual(receipts.map((_, index) => [2 * index + 1, 2 * index + 2]))
+    expect(await again.stored).toMatchObject({ status: 'duplicate', seqs: [16] })
+    expect((await threadOf(other).window()).count).toBe(600)
+  })
+
+  it('replays faster than a writer that goes on writing', async () => {
+    await cutOff()
+    const thread = threadOf(memory)
+    for (let index = 0; index < 2_000; index++) await thread.append(user(`${index}`))
+    let isWriting = true
+    const writing = (async () => {
+      for (let index = 2_000; isWriting; index++) {
+        await thread.append(user(`${index}`))
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    })()
+    await proxy.restore()
+    // Each reply takes longer than the pause between two messages.
+    proxy.delay(20)
+    await until(() => memory.status().state === 'primary', 5_000)
+    isWriting = false
+    await writing
+    const { count } = await threadOf(other).window()
+    expect(count).toBeGreaterThanOrEqual(2_000)
+  })
+
   it('tells whoever waits for a journaled message that the memory was closed', async () => {
     await cutOff()
     const receipt = await threadOf(memory).append(user('a'))

@@ -146,7 +146,7 @@ export class Executor {
 
   #overdue(call: Call): void {
     this.#settle(call)
-    const error = new CommandTimeoutError(call.command, call.timeoutMs)
+    const error = withoutStack(() => new CommandTimeoutError(call.command, call.timeoutMs))
     const quietFor = performance.now() - Math.max(this.lastHeardAt, call.sentAt)
     // Half a deadline: what was sent just before the last reply is silence too.
     if (quietFor >= call.timeoutMs / 2) this.#evidence.silent(call.sentAt)
@@ -171,6 +171,17 @@ export class Executor {
       call.reject(aborted(call.command, 'it may have run', signal.reason))
     }
     signal.addEventListener('abort', call.onAbort, { once: true })
+  }
+}
+
+/** A timer's stack says nothing, and to write ten thousand of them takes longer than to expire their calls. */
+function withoutStack<T>(make: () => T): T {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 

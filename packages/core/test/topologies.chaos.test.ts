@@ -37,7 +37,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
         sentinel: { nodes: deployment.sentinels, name: deployment.name },
         library: await library(),
         commandTimeout: deadlineMs,
-        connectionTimeout: 1_000,
+        connectionTimeout: 3_000,
         readFrom,
       })
 
@@ -72,7 +72,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
         await using redis = await open('replica')
         await redis.command(['SET', 'replicated', 'yes'])
         const role = () => redis.command(['ROLE'], { readOnly: true })
-        await until(async () => String(((await role()) as unknown[])[0]) === 'slave', 5_000)
+        await until(async () => String(((await role()) as unknown[])[0]) === 'slave', 15_000)
         await until(
           async () => (await redis.command(['GET', 'replicated'], { readOnly: true })) === 'yes',
           5_000,
@@ -93,7 +93,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
         cluster: { nodes: cluster.rootNodes },
         library: await library(),
         commandTimeout: deadlineMs,
-        connectionTimeout: 2_000,
+        connectionTimeout: 3_000,
       })
 
     it('reaches every slot, and every script on every node', () =>
