@@ -65,7 +65,7 @@ export interface DecoderPool {
   renew(id: string): Promise<boolean>
   /** Removes a node; the removal is remembered. */
   deregister(id: string): Promise<boolean>
-  /** Takes a node out for new requests, and leaves it those it has. */
+  /** Takes a node out for new requests, and leaves it those it has, until it is registered with `draining: false`. */
   drain(id: string): Promise<boolean>
   /** A node with a free place, from the local view: synchronous, no round trip. Nothing is counted. */
   pick(wanted?: Wanted): DecoderNode | undefined
@@ -137,7 +137,11 @@ class Pool implements DecoderPool {
   }
 
   async register(input: NodeInput): Promise<DecoderNode> {
-    const node = checkNode(input)
+    const checked = checkNode(input)
+    // A node that registers itself again, as they do, must not undo that somebody drains it.
+    const isSaid = input.draining !== undefined && input.draining !== null
+    const wasDraining = this.#members.get(checked.id)?.node.draining ?? false
+    const node = { ...checked, draining: isSaid ? checked.draining : wasDraining }
     const { id, outcome } = await this.#registry.put(node)
     if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
     this.#own.add(id)
@@ -245,11 +249,11 @@ class Pool implements DecoderPool {
   #failed(state: NodeState): void {
     const ejectedMs = state.failed(this.#options.clock.monotonic(), this.#thresholds())
     if (ejectedMs === 0 || this.#closed) return
-    // Nothing else may happen when it is back, and somebody may wait for it.
+    // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       this.#line.serve()
-    }, ejectedMs)
+    }, ejectedMs + 1)
     timer.unref()
     this.#timers.add(timer)
   }
@@ -290,6 +294,8 @@ class Pool implements DecoderPool {
   }
 
   #follow(): void {
+    // A read that was under way when the pool was closed.
+    if (this.#closed) return
     const change = this.#members.follow(this.#registry.known())
     if (change === undefined) return
     for (const id of change.removed) this.#own.delete(id)

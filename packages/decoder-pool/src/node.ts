@@ -35,6 +35,7 @@ export interface NodeInput {
   readonly version?: string | undefined
   /** @default 1 */
   readonly weight?: number | undefined
+  /** @default as it was, at first `false` */
   readonly draining?: boolean | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
 }
@@ -64,7 +65,7 @@ export function checkNode(input: NodeInput): DecoderNode {
     model: optionalText('model', input.model),
     version: optionalText('version', input.version),
     weight: wholeFrom1('weight', input.weight ?? 1),
-    draining: input.draining === true,
+    draining: flag('draining', input.draining),
     metadata,
   }
 }
@@ -98,6 +99,12 @@ function texts(field: string, values: unknown): readonly string[] {
   if (!Array.isArray(values) || values.length > 256)
     throw new InvalidInputError(field, 'up to 256 texts', values)
   return [...new Set(values.map((value, index) => optionalText(`${field}[${index}]`, value) ?? ''))].sort()
+}
+
+function flag(field: string, value: unknown): boolean {
+  if (value === undefined || value === null) return false
+  if (typeof value !== 'boolean') throw new InvalidInputError(field, 'true or false', value)
+  return value
 }
 
 function wholeFrom1(field: string, value: unknown): number {

@@ -39,6 +39,8 @@ export class Registry {
   readonly #onNews: () => void
   readonly #channel: string
   #position: Position | undefined
+  /** The newest that was heard of; ahead of the position after a change of one's own. */
+  #version = 0
   #expired: ReadonlyMap<string, number> = new Map()
   #reading: Promise<void> | undefined
   #subscription: Subscription | undefined
@@ -77,7 +79,7 @@ export class Registry {
   known(): News {
     const known = this.#memory.known()
     if (this.#redis === undefined) return known
-    return { ...known, ...this.#position, expired: this.#expired }
+    return { ...known, version: this.#version, expired: this.#expired }
   }
 
   /** Begins with what an earlier process knew, then reads the registry for the first time. */
@@ -85,7 +87,7 @@ export class Registry {
     const { redis, leaseMs } = this.#options
     for (const { node, revision } of earlier.registrations) await this.#memory.put(node, leaseMs, revision)
     for (const [id, revision] of earlier.removed) await this.#memory.remove(id, revision)
-    this.#subscription = await redis?.subscribe(this.#channel, (message) => this.#heard(Number(message)), {
+    this.#subscription = await redis?.subscribe(this.#channel, () => this.#soon(), {
       onGap: () => this.#soon(),
     })
     await this.#refresh()
@@ -129,6 +131,7 @@ export class Registry {
   }
 
   async #changed(version: number, source: Source): Promise<void> {
+    if (source === 'redis') this.#version = version
     this.#onNews()
     if (source === 'redis') await this.#publish(version)
   }
@@ -138,10 +141,6 @@ export class Registry {
     await this.#options.redis
       ?.publish(this.#channel, String(version))
       .catch((error) => log('not published: %s', error))
-  }
-
-  #heard(version: number): void {
-    if (version !== this.#position?.version) this.#soon()
   }
 
   /** Never put off by the next message: a pool that changes all the time is followed too. */
@@ -217,6 +216,7 @@ export class Registry {
 
   #arrivedAt({ epoch, version, expired }: News): void {
     this.#position = { epoch, version }
+    this.#version = version
     this.#expired = expired
     this.#onNews()
   }

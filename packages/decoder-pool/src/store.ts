@@ -4,8 +4,8 @@ import type { DecoderNode } from './node.js'
 export interface Registration {
   readonly node: DecoderNode
   /**
-   * Which change of this node it is, removals included: milliseconds of the clock of whoever made the
-   * change, and always more than the one before. Of two versions of a node the higher one is the newer.
+   * Which change of this node it is, removals included: microseconds since 1970 by the clock of whoever
+   * made the change, and always more than the one before. Of two versions of a node the higher one is the newer.
    */
   readonly revision: number
 }

@@ -3,9 +3,9 @@
 -- KEYS  1 hash meta: epoch, version      2 hash nodes: id to 'revision json'
 --       3 hash endpoints: endpoint to id 4 sorted set leases: id, expiry in ms
 --       5 sorted set removed: id, revision of its removal
---       6 stream log: version, id, revision of each change, the newest thousand or so
+--       6 stream log: version and id of each change, revision of a removal; the newest thousand or so
 -- ARGV  1 id  2 endpoint  3 node as JSON, without its id  4 lease in ms  5 revision of a change made elsewhere, or ''
---       6 most nodes  7 the time in ms for tests, or '' for the server's
+--       6 most nodes  7 the time in µs for tests, or '' for the server's
 -- Reply {id, revision, version, outcome}
 local id, endpoint, json, given = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[3], endpoint)
@@ -23,24 +23,24 @@ local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 
 if given and given <= newest then return { id, revision, version, 'stale' } end
 if not stored and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) then return { id, 0, version, 'full' } end
 
-local now = tonumber(ARGV[7])
-if not now then
+local micros = tonumber(ARGV[7])
+if not micros then
   local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  micros = time[1] * 1000000 + time[2]
 end
-redis.call('ZADD', KEYS[4], now + ARGV[4], id)
+redis.call('ZADD', KEYS[4], math.floor(micros / 1000) + ARGV[4], id)
 if not given and body == json then return { id, revision, version, 'renewed' } end
 
 if body then
   local former = cjson.decode(body).endpoint
   if former ~= endpoint then redis.call('HDEL', KEYS[3], former) end
 end
--- Milliseconds, so that what is registered after a loss of the data is newer than all before it.
-revision = given or math.max(newest + 1, now)
+-- The time, so that what is registered after a loss of the data is newer than all before it.
+revision = given or math.max(newest + 1, micros)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[2], id, string.format('%.0f ', revision) .. json)
 redis.call('HSET', KEYS[3], endpoint, id)
 redis.call('ZREM', KEYS[5], id)
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',
-  'version', version, 'id', id, 'revision', string.format('%.0f', revision))
+  'version', version, 'id', id, 'removal', '')
 return { id, revision, version, body and 'updated' or 'created' }

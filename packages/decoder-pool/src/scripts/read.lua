@@ -2,7 +2,7 @@
 --
 -- KEYS  as put.lua
 -- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of whoever asks, or ''
---       4 the time in ms for tests, or '' for the server's
+--       4 the time in µs for tests, or '' for the server's
 -- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
 --        {id, ms since its lease ended, …}}
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -13,11 +13,12 @@ if not epoch then
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
 
-local now = tonumber(ARGV[4])
-if not now then
+local micros = tonumber(ARGV[4])
+if not micros then
   local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  micros = time[1] * 1000000 + time[2]
 end
+local now = math.floor(micros / 1000)
 local expired = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'WITHSCORES')
 for index = 2, #expired, 2 do expired[index] = now - tonumber(expired[index]) end
 
@@ -25,22 +26,23 @@ local since = ARGV[2] == epoch and tonumber(ARGV[3]) or version + 1
 local count = version - since
 if count == 0 then return { epoch, version, 0, {}, {}, expired } end
 if count > 0 and count <= 200 then
-  -- Each change has one entry, {stream id, {'version', …, 'id', …, 'revision', …}}, newest first.
+  -- Each change has one entry, {stream id, {'version', …, 'id', …, 'removal', …}}, newest first.
   local entries = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', count)
-  if #entries == count and tonumber(entries[count][2][2]) == since + 1 then
-    local nodes, removed, seen = {}, {}, {}
-    for _, entry in ipairs(entries) do
-      local id = entry[2][4]
-      if not seen[id] then
-        seen[id] = true
-        local stored = redis.call('HGET', KEYS[2], id)
-        local list = stored and nodes or removed
-        list[#list + 1] = id
-        list[#list + 1] = stored or entry[2][6]
-      end
+  local isWhole = #entries == count and tonumber(entries[count][2][2]) == since + 1
+  local nodes, removed, seen = {}, {}, {}
+  for index = 1, isWhole and count or 0 do
+    local id, removal = entries[index][2][4], entries[index][2][6]
+    if not seen[id] then
+      seen[id] = true
+      local stored = redis.call('HGET', KEYS[2], id)
+      local list = stored and nodes or removed
+      list[#list + 1] = id
+      list[#list + 1] = stored or removal
+      -- Registered, and not there: it was lost, not removed, and whoever asks may still know it.
+      if not stored and removal == '' then isWhole = false end
     end
-    return { epoch, version, 0, nodes, removed, expired }
   end
+  if isWhole then return { epoch, version, 0, nodes, removed, expired } end
 end
 return {
   epoch,

@@ -2,7 +2,7 @@
 --
 -- KEYS  as put.lua
 -- ARGV  1 id  2 revision of a removal made elsewhere, or ''  3 most removals to remember
---       4 the time in ms for tests, or '' for the server's
+--       4 the time in µs for tests, or '' for the server's
 -- Reply {removed, revision of the removal, version}
 local id, given = ARGV[1], tonumber(ARGV[2])
 local stored = redis.call('HGET', KEYS[2], id)
@@ -17,12 +17,12 @@ end
 local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
 if given and given <= newest then return { 0, 0, version } end
 
-local now = tonumber(ARGV[4])
-if not now then
+local micros = tonumber(ARGV[4])
+if not micros then
   local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  micros = time[1] * 1000000 + time[2]
 end
-revision = given or math.max(newest + 1, now)
+revision = given or math.max(newest + 1, micros)
 redis.call('ZADD', KEYS[5], string.format('%.0f', revision), id)
 redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[3])
 if not stored then return { 0, revision, version } end
@@ -32,5 +32,5 @@ redis.call('HDEL', KEYS[3], cjson.decode(string.sub(stored, space + 1)).endpoint
 redis.call('ZREM', KEYS[4], id)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',
-  'version', version, 'id', id, 'revision', string.format('%.0f', revision))
+  'version', version, 'id', id, 'removal', string.format('%.0f', revision))
 return { 1, revision, version }

@@ -51,7 +51,7 @@ export class MemoryRegistryStore implements RegistryStore {
     if (given === undefined && stored !== undefined && JSON.stringify(stored.node) === JSON.stringify(node)) {
       return this.#result(id, 'renewed')
     }
-    this.#store({ node, revision: given ?? Math.max(newest + 1, this.#now()) })
+    this.#store({ node, revision: given ?? Math.max(newest + 1, this.#micros()) })
     this.#version++
     return this.#result(id, stored === undefined ? 'created' : 'updated')
   }
@@ -69,7 +69,7 @@ export class MemoryRegistryStore implements RegistryStore {
     if (given === undefined ? !isStored : given <= newest) {
       return { removed: false, revision: 0, version: this.#version }
     }
-    const revision = given ?? Math.max(newest + 1, this.#now())
+    const revision = given ?? Math.max(newest + 1, this.#micros())
     this.#remove(id, revision)
     if (this.#removed.has(id)) this.#untold.add(id)
     if (isStored) this.#version++
@@ -97,7 +97,7 @@ export class MemoryRegistryStore implements RegistryStore {
 
   /**
    * Takes over what another store has, node by node the newer; what that one lacks stays, since a node is
-   * gone only when it was removed. Gives what is newer here, as far as the news are complete.
+   * gone only when it was removed. Gives what is newer here: where the news are not complete, than these.
    */
   merge(
     { complete, registrations, removed }: Changes & { readonly complete: boolean },
@@ -115,23 +115,28 @@ export class MemoryRegistryStore implements RegistryStore {
       this.#store(registration)
       this.#leases.set(id, expiresAt)
     }
-    if (!complete) return { registrations: [], removed: new Map() }
-    const isNewer = (id: string, revision: number) => revision > (theirs.get(id) ?? 0)
-    for (const id of this.#untold) if (!isNewer(id, this.#removed.get(id) ?? 0)) this.#untold.delete(id)
+    return this.#ahead(theirs, complete)
+  }
+
+  /** These removals have been told to the other store, which need not remember them for ever. */
+  told({ removed }: Changes): void {
+    for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)
+  }
+
+  #ahead(theirs: ReadonlyMap<string, number>, isComplete: boolean): Changes {
+    const isNewer = (id: string, revision: number) => {
+      const told = theirs.get(id)
+      return told === undefined ? isComplete : revision > told
+    }
     return {
       registrations: [...this.#nodes.values()].filter(({ node, revision }) => isNewer(node.id, revision)),
-      // One that the other has forgotten by now is told only where it contradicts a node.
+      // A removal that the other has forgotten by now is told again only where it contradicts a node.
       removed: new Map(
         [...this.#removed].filter(
           ([id, revision]) => isNewer(id, revision) && (theirs.has(id) || this.#untold.has(id)),
         ),
       ),
     }
-  }
-
-  /** These removals have been told to the other store, which need not remember them for ever. */
-  told({ removed }: Changes): void {
-    for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)
   }
 
   /** Two that registered one endpoint while they could not see each other made one node; the newer one's. */
@@ -182,9 +187,9 @@ export class MemoryRegistryStore implements RegistryStore {
     return oldest?.[0] ?? ''
   }
 
-  /** Revisions of all coordinators are compared, so this is the clock on the wall. */
-  #now(): number {
-    return Math.floor(this.#clock.now())
+  /** Revisions of all coordinators are compared, so this is the clock on the wall, in microseconds. */
+  #micros(): number {
+    return Math.floor(this.#clock.now() * 1_000)
   }
 
   #result(id: string, outcome: PutResult['outcome']): PutResult {

@@ -64,7 +64,7 @@ export class RedisRegistryStore implements RegistryStore {
 
   async put(node: DecoderNode, leaseMs: number, given?: number): Promise<PutResult> {
     const most = this.#options.maxNodes ?? maxNodes
-    const args = [node.id, node.endpoint, withoutId(node), leaseMs, given ?? '', most, this.#now()]
+    const args = [node.id, node.endpoint, withoutId(node), leaseMs, given ?? '', most, this.#micros()]
     const [id, revision, version, outcome] = await this.#run(putScript, this.#keys.all, args)
     return {
       id: String(id),
@@ -78,19 +78,19 @@ export class RedisRegistryStore implements RegistryStore {
     const unknown = await this.#run(
       renewScript,
       [this.#keys.nodes, this.#keys.leases],
-      [leaseMs, this.#now(), ...ids],
+      [leaseMs, this.#micros(), ...ids],
     )
     return unknown.map(String)
   }
 
   async remove(id: string, given?: number): Promise<RemoveResult> {
-    const args = [id, given ?? '', this.#options.maxRemoved ?? maxRemoved, this.#now()]
+    const args = [id, given ?? '', this.#options.maxRemoved ?? maxRemoved, this.#micros()]
     const [removed, revision, version] = await this.#run(removeScript, this.#keys.all, args)
     return { removed: removed === 1, revision: Number(revision), version: Number(version) }
   }
 
   async read(since?: Position): Promise<News> {
-    const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#now()]
+    const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#micros()]
     const [epoch, version, complete, nodes, removed, expired] = await this.#run(
       readScript,
       this.#keys.all,
@@ -110,8 +110,9 @@ export class RedisRegistryStore implements RegistryStore {
     return asList(await this.#redis.run(script, keys, args.map(String)))
   }
 
-  #now(): number | '' {
-    return this.#options.now?.() ?? ''
+  #micros(): number | '' {
+    const { now } = this.#options
+    return now === undefined ? '' : now() * 1_000
   }
 }
 

@@ -59,7 +59,7 @@ export function testRegistryStore(name: string, harness: RegistryStoreHarness): 
     })
 
     it('promise 6: takes a change that is made again, with its revision, for the same one', async () => {
-      const future = Date.now() + 1e9
+      const future = (Date.now() + 1e9) * 1_000
       for (const outcome of ['created', 'stale', 'stale']) {
         expect(await store.put(node('a'), leaseMs, future)).toMatchObject({ outcome, version: 1 })
       }

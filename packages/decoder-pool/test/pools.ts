@@ -1,0 +1,48 @@
+import { type Connection, type ConnectOptions, connect } from '@evenkeel/core'
+import { afterEach } from 'vitest'
+import { createDecoderPool, type DecoderPool, type DecoderPoolOptions } from '../src/index.js'
+
+export const node = (name: string, more: object = {}) => ({
+  id: name,
+  endpoint: `http://${name}.internal:8000`,
+  capacity: 2,
+  ...more,
+})
+
+export const idsOf = (pool: DecoderPool): readonly string[] =>
+  pool
+    .status()
+    .nodes.map((one) => one.node.id)
+    .sort()
+
+export interface Coordinator {
+  readonly redis: Connection
+  readonly pool: DecoderPool
+}
+
+/** Makes pools and connections that are closed after the test, whatever it comes to. */
+export function useCoordinators() {
+  const pools: DecoderPool[] = []
+  const connections: Connection[] = []
+  afterEach(async () => {
+    for (const pool of pools.splice(0)) await pool.close()
+    for (const redis of connections.splice(0)) await redis.close()
+  })
+
+  const create = async (options: DecoderPoolOptions = {}): Promise<DecoderPool> => {
+    const pool = await createDecoderPool({ probe: false, ...options })
+    pools.push(pool)
+    return pool
+  }
+  /** A coordinator with a connection of its own. */
+  const join = async (
+    url: string,
+    options: DecoderPoolOptions = {},
+    connecting: ConnectOptions = {},
+  ): Promise<Coordinator> => {
+    const redis = await connect({ url, commandTimeout: 200, ...connecting })
+    connections.push(redis)
+    return { redis, pool: await create({ redis, pollInterval: 200, ...options }) }
+  }
+  return { create, join }
+}
