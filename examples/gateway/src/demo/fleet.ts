@@ -60,7 +60,8 @@ async function knowsNodes(name: string, url: string, count: number): Promise<voi
     if (nodes.length === count) return
     await pause(25)
   }
-  throw new Error(`${name} does not know the decoders`)
+  const { redis } = await healthOf(url)
+  throw new Error(`${name} does not know the decoders; its Redis is ${redis}`)
 }
 
 /** What became of the decoder that dies, once the gateways' probes have had time to see it. */

@@ -71,6 +71,7 @@ export class OwnRedis {
 export async function forget(url: string, namespace: string): Promise<void> {
   const redis = await connect({ url, namespace })
   try {
+    if (redis.state !== 'up') return
     for await (const keys of redis.scan(`${redis.namespace}*`))
       await Promise.all(keys.map((key) => redis.command(['UNLINK', key], { key })))
   } finally {
