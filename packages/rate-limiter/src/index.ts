@@ -1,20 +1,32 @@
 export type { Share } from './algorithms/share.js'
 export type { Verdict } from './algorithms/verdict.js'
 export {
+  type Concurrency,
+  type ConcurrencyOptions,
+  concurrency,
+  type FixedWindow,
+  type FixedWindowOptions,
+  fixedWindow,
+  type LeaseOptions,
   type Limit,
-  type RateLimiterOptions,
+  type QuotaLease,
   type SlidingWindow,
   slidingWindow,
   type TokenBucket,
+  type TokenBucketOptions,
   tokenBucket,
-} from './options.js'
-export {
-  type Costs,
-  createRateLimiter,
-  type LimitStatus,
-  type RateLimitDecision,
-  type RateLimiter,
-} from './rate-limiter.js'
-export type { Decision, Demand, LimitStore } from './store.js'
+  type UnitOptions,
+} from './limits.js'
+export type {
+  Cell,
+  Change,
+  Decision,
+  Demand,
+  Held,
+  LimitStore,
+  Reading,
+  Settlement,
+  Terms,
+} from './store.js'
 export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
 export { RedisLimitStore, type RedisLimitStoreOptions } from './stores/redis.js'
