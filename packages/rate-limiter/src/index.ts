@@ -1,5 +1,9 @@
+export type { Charge } from './algorithms/meter.js'
 export type { Share } from './algorithms/share.js'
 export type { Verdict } from './algorithms/verdict.js'
+export type { LimitStatus, RateLimitDecision } from './decision.js'
+export type { Costs, Part, Subject } from './demands.js'
+export { QueueFullError, RateLimitedError, SlotLostError } from './errors.js'
 export {
   type Concurrency,
   type ConcurrencyOptions,
@@ -17,12 +21,27 @@ export {
   tokenBucket,
   type UnitOptions,
 } from './limits.js'
+export type { OutagePolicy, RateLimiterOptions } from './options.js'
+export type { ProviderCount, ProviderHeaders, ProviderLimits } from './provider/headers.js'
+export {
+  type CheckOptions,
+  createRateLimiter,
+  type LearnOptions,
+  type Policy,
+  type RateLimiter,
+  type RunOptions,
+  type SubjectStats,
+  type Usage,
+  type WaitOptions,
+} from './rate-limiter.js'
+export type { Reservation } from './reservation.js'
 export type {
   Cell,
   Change,
   Decision,
   Demand,
   Held,
+  LeaseWish,
   LimitStore,
   Reading,
   Settlement,
@@ -30,3 +49,4 @@ export type {
 } from './store.js'
 export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
 export { RedisLimitStore, type RedisLimitStoreOptions } from './stores/redis.js'
+export type { SubjectUsage, Totals } from './usage/usage-book.js'

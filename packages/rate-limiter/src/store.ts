@@ -31,6 +31,17 @@ export interface Terms {
   readonly openMs?: number
   /** The part of each limit that this call may use, per mille. @default 1000 */
   readonly perMille?: number
+  /** Units wanted in advance, by demand; a store may give fewer, or none. */
+  readonly wishes?: readonly (LeaseWish | undefined)[] | undefined
+}
+
+/** Units of a limit that a call would like to have in advance. */
+export interface LeaseWish {
+  readonly units: number
+  /** At most what remains divided by this is granted. */
+  readonly divisor: number
+  /** They are charged as of this much later, and may be spent until then. */
+  readonly forMs: number
 }
 
 export interface Decision {
@@ -90,6 +101,8 @@ export interface LimitStore {
    * is paid by waiting.
    */
   settle(settlement: Settlement): Promise<boolean>
+  /** Gives back leased units that nobody spent. Sent once: what gets lost lapses by itself. */
+  giveBack(changes: readonly Change[]): Promise<void>
   /**
    * Holds slots for another lease; `false` for each that is lost. With `adopt` lost ones are held again,
    * even beyond the limit: their holder is at work.

@@ -47,6 +47,27 @@ export class Ledger {
     if (account.waiting.length > mostCharges) account.waiting = joined(account.waiting)
   }
 
+  /** What this cell is charged instead of all that was to be sent: Redis has lost what it knew. */
+  replace(cell: Cell, charges: readonly Charge[]): void {
+    this.#accounts.delete(keyOf(cell))
+    this.add(cell, ...charges)
+  }
+
+  /** Takes back what was charged last, as far as it was not sent yet. */
+  refund(cell: Cell, cost: number): void {
+    const waiting = this.#accounts.get(keyOf(cell))?.waiting
+    while (cost > 0 && waiting !== undefined) {
+      const last = waiting.pop()
+      if (last === undefined) return
+      if (last.cost > cost) waiting.push({ atMs: last.atMs, cost: last.cost - cost })
+      cost -= last.cost
+    }
+  }
+
+  forget(cells: readonly Cell[]): void {
+    for (const cell of cells) this.#accounts.delete(keyOf(cell))
+  }
+
   /** What to send with a call; nothing while an earlier part is under way. */
   take(cell: Cell): Entry | undefined {
     if (this.#accounts.size === 0) return undefined
@@ -85,9 +106,7 @@ function joined(charges: readonly Charge[]): Charge[] {
     const [one, other] = [charges[index], charges[index + 1]]
     if (one === undefined) break
     result.push(
-      other === undefined
-        ? one
-        : { atMs: Math.max(one.atMs, other.atMs), cost: one.cost + other.cost },
+      other === undefined ? one : { atMs: Math.max(one.atMs, other.atMs), cost: one.cost + other.cost },
     )
   }
   return result

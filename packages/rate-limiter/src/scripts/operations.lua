@@ -14,6 +14,7 @@
 --         s  settle: index of open reservations, id, count, then each: cell, change, when it was charged
 --         k  keep slots: cell, id, slots, '1' to hold them even if they were lost
 --         m  merge: cell, index of the marker, sequence, count, then each: age ms, cost
+--         g  give back: cell, units, when they were charged
 --         n  learn: cell, remaining, ms to reset
 -- Reply an array for each operation but o and l
 --         c, p  code (0 denied, 1 allowed, 2 booked, 3 in line), blocked for ms, delay ms, charged as of ms,
@@ -21,7 +22,7 @@
 --               units leased
 --         s  1 or, where it was settled before, 0; then the waiters whose turn it is
 --         k  1 or, where they were lost, 0
---         m, n  1 or, where nothing changed, 0
+--         g, m, n  1 or, where nothing changed, 0
 local definitions = {}
 for index = 1, number() do
   definitions[index] = { kind = kinds[word()], limit = number(), a = number(), b = number() }
@@ -192,6 +193,12 @@ local function merge()
   return { isNew and 1 or 0 }
 end
 
+local function giveBack()
+  local cell, units, chargedAt = cellAt(number()), number(), number()
+  cell.kind.refund(cell, chargedAt, units, '')
+  return { cell.dirty and 1 or 0 }
+end
+
 local function learn()
   local cell, remaining, resetMs = cellAt(number()), number(), number()
   cell.kind.lower(cell, remaining, resetMs)
@@ -209,6 +216,7 @@ while position < #ARGV do
   elseif operation == 's' then answer(settle())
   elseif operation == 'k' then answer(keep())
   elseif operation == 'm' then answer(merge())
+  elseif operation == 'g' then answer(giveBack())
   elseif operation == 'n' then answer(learn())
   end
 end

@@ -6,7 +6,17 @@ import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
 import { type Share, shareOf } from '../algorithms/share.js'
 import type { Verdict } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
-import type { Cell, Decision, Demand, Held, LimitStore, Reading, Settlement, Terms } from '../store.js'
+import type {
+  Cell,
+  Change,
+  Decision,
+  Demand,
+  Held,
+  LimitStore,
+  Reading,
+  Settlement,
+  Terms,
+} from '../store.js'
 
 const alone: Share = { instances: 1 }
 const noTerms: Terms = {}
@@ -124,6 +134,12 @@ export class MemoryLimitStore implements LimitStore {
     return isOpen
   }
 
+  async giveBack(changes: readonly Change[]): Promise<void> {
+    const now = Math.floor(this.#clock.now())
+    for (const change of changes)
+      this.#meterOf(change, now).meter.refund(change.chargedAtMs, -change.change, '')
+  }
+
   async renew(slots: readonly Held[], adopt = false): Promise<boolean[]> {
     const now = Math.floor(this.#clock.now())
     return slots.map((slot) => {
@@ -136,7 +152,8 @@ export class MemoryLimitStore implements LimitStore {
 
   async learn(readings: readonly Reading[]): Promise<void> {
     const now = Math.floor(this.#clock.now())
-    for (const reading of readings) this.#meterOf(reading, now).meter.lower(reading.remaining, reading.resetMs)
+    for (const reading of readings)
+      this.#meterOf(reading, now).meter.lower(reading.remaining, reading.resetMs)
   }
 
   async block(subject: string, forMs: number): Promise<void> {
@@ -155,14 +172,29 @@ export class MemoryLimitStore implements LimitStore {
     return this.#turns.on('turn', turn)
   }
 
-  /** Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. */
-  note(demands: readonly Demand[], atMs: number | undefined, id = ''): void {
+  /**
+   * Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. Gives the
+   * time as of which it is charged here.
+   */
+  note(demands: readonly Demand[], delayMs = 0, id = ''): number {
     const now = Math.floor(this.#clock.now())
+    const atMs = delayMs === 0 ? now : now + delayMs + slackMs
     for (const demand of demands) {
       if (demand.cost === 0) continue
       const { meter } = this.#meterOf(demand, now)
       if (meter instanceof SlotMeter) meter.adopt(id, demand.cost)
-      else meter.charge(atMs ?? now, demand.cost, id)
+      else meter.charge(atMs, demand.cost, id)
+    }
+    return atMs
+  }
+
+  /** Takes note of what became of it. */
+  adjust(changes: readonly Change[], id: string): void {
+    const now = Math.floor(this.#clock.now())
+    for (const change of changes) {
+      const { meter } = this.#meterOf(change, now)
+      if (change.change > 0) meter.charge(now, change.change, id)
+      else meter.refund(change.chargedAtMs, -change.change, id)
     }
   }
 
@@ -187,7 +219,10 @@ export class MemoryLimitStore implements LimitStore {
     const key = keyOf(cell)
     let entry = this.#entries.get(key)
     if (entry === undefined || entry.cell.limit.kind !== cell.limit.kind) {
-      entry = { cell: { subject: cell.subject, name: cell.name, limit: cell.limit }, meter: meterOf(cell.limit) }
+      entry = {
+        cell: { subject: cell.subject, name: cell.name, limit: cell.limit },
+        meter: meterOf(cell.limit),
+      }
       this.#entries.set(key, entry)
     }
     const limit = this.#shareOf(cell.limit)

@@ -16,7 +16,17 @@ import operationsLua from '../scripts/operations.lua'
 import preludeLua from '../scripts/prelude.lua'
 import slidingWindowLua from '../scripts/sliding-window.lua'
 import tokenBucketLua from '../scripts/token-bucket.lua'
-import type { Cell, Decision, Demand, Held, LimitStore, Reading, Settlement, Terms } from '../store.js'
+import type {
+  Cell,
+  Change,
+  Decision,
+  Demand,
+  Held,
+  LimitStore,
+  Reading,
+  Settlement,
+  Terms,
+} from '../store.js'
 import { keySuffixes, type Operation, ScriptCall } from './script-call.js'
 
 const kinds = [slidingWindowLua, tokenBucketLua, fixedWindowLua, concurrencyLua]
@@ -31,14 +41,6 @@ const decisionLength = 5
 const verdictLength = 5
 const outcomes = ['denied', 'allowed', 'booked', 'in-line'] as const
 const defaultOpenMs = 600_000
-
-/** Units that a call would like to have in advance. */
-export interface LeaseWish {
-  readonly units: number
-  /** At most what remains divided by this is granted. */
-  readonly divisor: number
-  readonly forMs: number
-}
 
 export interface RedisLimitStoreOptions {
   /** Keeps apart limiters that share a Redis. */
@@ -76,7 +78,8 @@ export class RedisLimitStore implements LimitStore {
     this.#instance = instance
   }
 
-  decide(demands: readonly Demand[], terms?: Terms, wishes?: readonly (LeaseWish | undefined)[]): Promise<Decision> {
+  decide(demands: readonly Demand[], terms?: Terms): Promise<Decision> {
+    const wishes = terms?.wishes
     const subject = demands[0]?.subject ?? ''
     if (this.#redis.topology === 'cluster' && demands.some((demand) => demand.subject !== subject)) {
       return this.#decideAcross(demands, terms ?? {})
@@ -91,7 +94,8 @@ export class RedisLimitStore implements LimitStore {
           call.prefix(['l', cell, String(wish.units), String(wish.divisor), String(wish.forMs)])
       }
       if (terms !== undefined && terms.mode !== 'peek') call.prefix(encodeTerms(call, subject, terms))
-      else if (terms?.perMille !== undefined) call.prefix(encodeTerms(call, subject, { perMille: terms.perMille }))
+      else if (terms?.perMille !== undefined)
+        call.prefix(encodeTerms(call, subject, { perMille: terms.perMille }))
       return words
     }).then((reply) => readDecision(reply, demands.length, wishes !== undefined))
   }
@@ -105,16 +109,36 @@ export class RedisLimitStore implements LimitStore {
         for (const one of own) words.push(call.cell(one), String(one.change), String(one.chargedAtMs))
         return words
       })
-      for (const waiter of reply.slice(1)) void this.#redis.publish(this.#channel, String(waiter)).catch(() => {})
+      for (const waiter of reply.slice(1))
+        void this.#redis.publish(this.#channel, String(waiter)).catch(() => {})
       return Number(reply[0]) === 1
     })
     return (await Promise.all(parts)).every(Boolean)
   }
 
+  async giveBack(changes: readonly Change[]): Promise<void> {
+    await Promise.all(
+      changes.map((change) =>
+        this.#ask(change.subject, [change], (call) => [
+          'g',
+          call.cell(change),
+          String(-change.change),
+          String(change.chargedAtMs),
+        ]),
+      ),
+    )
+  }
+
   renew(slots: readonly Held[], adopt = false): Promise<boolean[]> {
     return Promise.all(
       slots.map(async (slot) => {
-        const words = (call: ScriptCall) => ['k', call.cell(slot), slot.id, String(slot.cost), adopt ? '1' : '0']
+        const words = (call: ScriptCall) => [
+          'k',
+          call.cell(slot),
+          slot.id,
+          String(slot.cost),
+          adopt ? '1' : '0',
+        ]
         const reply = await this.#ask(slot.subject, [slot], words)
         return Number(reply[0]) === 1
       }),
@@ -163,7 +187,12 @@ export class RedisLimitStore implements LimitStore {
   /** Where the nodes of a Cluster hold the subjects: one after the other, and given back if one denies. */
   async #decideAcross(demands: readonly Demand[], terms: Terms): Promise<Decision> {
     const id = terms.id ?? randomUUID()
-    const own: Terms = { openMs: defaultOpenMs, ...terms, id, mode: terms.mode === 'peek' ? 'peek' : 'charge' }
+    const own: Terms = {
+      openMs: defaultOpenMs,
+      ...terms,
+      id,
+      mode: terms.mode === 'peek' ? 'peek' : 'charge',
+    }
     const done: [readonly Demand[], Decision][] = []
     for (const [, group] of bySubject(demands)) {
       const decision = await this.decide(group, own)
@@ -299,7 +328,9 @@ function combine(
   parts: readonly (readonly [readonly Demand[], Decision])[],
 ): Decision {
   const verdicts = new Map(
-    parts.flatMap(([group, decision]) => group.map((demand, index) => [demand, decision.verdicts[index]] as const)),
+    parts.flatMap(([group, decision]) =>
+      group.map((demand, index) => [demand, decision.verdicts[index]] as const),
+    ),
   )
   const denied = parts.find(([, { outcome }]) => outcome !== 'allowed')?.[1]
   return {
