@@ -72,7 +72,7 @@ export async function createGateway(options: GatewayOptions) {
     async close() {
       memory.close()
       cache.close()
-      limiter.close()
+      await limiter.close()
       await pool.close()
       await redis?.close()
     },
