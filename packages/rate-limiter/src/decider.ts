@@ -7,9 +7,21 @@ import { leaseOf, QuotaLeases } from './local/quota-leases.js'
 import type { ResolvedOptions } from './options.js'
 import { Instances } from './outage/instances.js'
 import { Ledger } from './outage/ledger.js'
-import type { Cell, Change, Decision, Demand, Held, LimitStore, Reading, Settlement, Terms } from './store.js'
+import type {
+  Cell,
+  Change,
+  Decision,
+  DecisionRequest,
+  Demand,
+  Held,
+  LimitStore,
+  Reading,
+  Settlement,
+  Terms,
+} from './store.js'
 import { MemoryLimitStore } from './stores/memory.js'
 import { RedisLimitStore } from './stores/redis.js'
+import { Turn } from './turn.js'
 
 const plain: Terms = {}
 const mostUnsettled = 10_000
@@ -29,6 +41,8 @@ export class Decider {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryLimitStore
   readonly #stores: Failover<LimitStore>
+  readonly #turn = new Turn((requests) => this.#ask(requests))
+  readonly #turns = new Map<string, Turn>()
   readonly #denials: DenialMemory
   readonly #leases: QuotaLeases | undefined
   readonly #ledger: Ledger | undefined
@@ -113,7 +127,10 @@ export class Decider {
       const denied = this.#denials.recall(demands, clock.monotonic())
       if (denied !== undefined) return { value: denied, source: 'redis', notedAtMs: 0 }
     }
-    const { value, source } = await this.#ask(demands, terms)
+    const { value, source } = await this.#turnOf(demands).add({
+      demands,
+      terms: terms === plain ? undefined : terms,
+    })
     let notedAtMs = value.verdicts[0]?.chargedAtMs ?? 0
     if (source === 'redis' && terms.mode !== 'peek') {
       const { outcome } = value
@@ -160,13 +177,29 @@ export class Decider {
     return decided
   }
 
-  async #ask(demands: readonly Demand[], terms: Terms): Promise<Answer<Decision>> {
+  /** In a Cluster only what shares a node can travel together. */
+  #turnOf(demands: readonly Demand[]): Turn {
+    if (this.#options.redis?.topology !== 'cluster') return this.#turn
+    const subject = demands[0]?.subject ?? ''
+    let turn = this.#turns.get(subject)
+    if (turn === undefined) {
+      turn = new Turn((requests) => {
+        this.#turns.delete(subject)
+        return this.#ask(requests)
+      })
+      this.#turns.set(subject, turn)
+    }
+    return turn
+  }
+
+  async #ask(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
     const { onOutage, clock } = this.#options
     try {
-      return await this.#stores.run((store) => store.decide(demands, terms))
+      return await this.#stores.run((store) => store.decide(requests))
     } catch (error) {
       if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
-      return { value: blanket(demands, onOutage === 'allow', clock.now()), source: 'memory' }
+      const value = requests.map(({ demands }) => blanket(demands, onOutage === 'allow', clock.now()))
+      return { value, source: 'memory' }
     }
   }
 
@@ -177,6 +210,7 @@ export class Decider {
     notedAtMs: number,
   ): Promise<boolean> {
     const { id, changes } = settlement
+    this.#flush()
     this.#denials.forget(changes)
     if (source === 'memory') {
       for (const change of changes) {
@@ -219,15 +253,17 @@ export class Decider {
     await this.#stores.run((store) => store.learn(readings))
   }
 
-  async block(cells: readonly Cell[], subject: string, forMs: number): Promise<void> {
+  async block(cells: readonly Cell[], forMs: number): Promise<void> {
+    this.#flush()
     this.#denials.forget(cells)
     await this.#giveBack(this.#leases?.collect(this.#options.clock.monotonic(), true) ?? [])
     // In both: a block must hold when Redis goes.
-    if (this.#options.redis !== undefined) await this.#memory.block(subject, forMs)
-    await this.#stores.run((store) => store.block(subject, forMs))
+    if (this.#options.redis !== undefined) await this.#memory.block(cells, forMs)
+    await this.#stores.run((store) => store.block(cells, forMs))
   }
 
   async reset(cells: readonly Cell[]): Promise<void> {
+    this.#flush()
     this.#denials.forget(cells)
     this.#ledger?.forget(cells)
     if (this.#options.redis !== undefined) await this.#memory.reset(cells)
@@ -252,6 +288,12 @@ export class Decider {
     const left = this.#leases?.collect(this.#options.clock.monotonic(), true) ?? []
     await Promise.all([this.#giveBack(left), this.#instances?.close()])
     this.#stores.close()
+  }
+
+  /** Nothing may overtake what was asked before it. */
+  #flush(): void {
+    this.#turn.flush()
+    for (const turn of this.#turns.values()) turn.flush()
   }
 
   async #giveBack(changes: readonly Change[]): Promise<void> {

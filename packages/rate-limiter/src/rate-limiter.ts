@@ -251,16 +251,14 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const blocks = status === undefined || statusesThatBlock.includes(status)
     await Promise.all([
       readings.length > 0 ? this.#decider.learn(readings) : undefined,
-      blocks && learned.retryAfterMs > 0
-        ? this.#decider.block(cells, subject, learned.retryAfterMs)
-        : undefined,
+      blocks && learned.retryAfterMs > 0 ? this.#decider.block(cells, learned.retryAfterMs) : undefined,
     ])
     return learned
   }
 
   async block(subject: string, duration: Duration): Promise<void> {
     const cells = this.#demands.cells(subject)
-    await this.#decider.block(cells, subject, durationMs('duration', duration))
+    await this.#decider.block(cells, durationMs('duration', duration))
   }
 
   async reset(subject: string): Promise<void> {

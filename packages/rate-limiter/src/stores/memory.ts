@@ -10,6 +10,7 @@ import type {
   Cell,
   Change,
   Decision,
+  DecisionRequest,
   Demand,
   Held,
   LimitStore,
@@ -68,8 +69,8 @@ export class MemoryLimitStore implements LimitStore {
     return this.#entries.size
   }
 
-  async decide(demands: readonly Demand[], terms?: Terms): Promise<Decision> {
-    return this.decideNow(demands, terms)
+  async decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+    return requests.map(({ demands, terms }) => this.decideNow(demands, terms))
   }
 
   /** {@link decide} without a promise, for those who have no other store to ask. */
@@ -156,15 +157,17 @@ export class MemoryLimitStore implements LimitStore {
       this.#meterOf(reading, now).meter.lower(reading.remaining, reading.resetMs)
   }
 
-  async block(subject: string, forMs: number): Promise<void> {
-    if (forMs === 0) this.#blocks.delete(subject)
-    else this.#blocks.set(subject, Math.floor(this.#clock.now()) + forMs)
+  async block(cells: readonly Cell[], forMs: number): Promise<void> {
+    for (const cell of cells) {
+      if (forMs === 0) this.#blocks.delete(keyOf(cell))
+      else this.#blocks.set(keyOf(cell), Math.floor(this.#clock.now()) + forMs)
+    }
   }
 
   async reset(cells: readonly Cell[]): Promise<void> {
     for (const cell of cells) {
       this.#entries.delete(keyOf(cell))
-      this.#blocks.delete(cell.subject)
+      this.#blocks.delete(keyOf(cell))
     }
   }
 
@@ -242,7 +245,7 @@ export class MemoryLimitStore implements LimitStore {
 
   #blockedFor(demands: readonly Demand[], now: number): number {
     if (this.#blocks.size === 0) return 0
-    return Math.max(0, ...demands.map(({ subject }) => (this.#blocks.get(subject) ?? 0) - now))
+    return Math.max(0, ...demands.map((demand) => (this.#blocks.get(keyOf(demand)) ?? 0) - now))
   }
 
   #openReservation(key: string, now: number, openMs: number | undefined): number {

@@ -1,0 +1,27 @@
+-- What a sliding window needs for more than plain decisions.
+function window.book(cell, when) cell.booked = math.max(cell.booked, when) end
+
+function window.refund(cell, when, cost)
+  if when <= now - cell.span then return end
+  local slot = when - when % cell.b
+  local score = redis.call('ZSCORE', cell.key, slot)
+  local added, stored = cell.added[slot], 0
+  if score and tonumber(score) > now - cell.span then
+    stored = tonumber(redis.call('HGET', cell.key2, slot) or 0)
+  end
+  local given = math.min(cost, stored + (added and added.cost or 0))
+  if given <= 0 then return end
+  cell.added[slot] = {
+    cost = (added and added.cost or 0) - given,
+    score = math.max(added and added.score or 0, tonumber(score or when)),
+  }
+  cell.total, cell.dirty = cell.total - given, true
+end
+
+function window.spare(cell) return cell.limit - cell.total end
+
+-- A charge that lapses when the provider says that its own count does.
+function window.lower(cell, remaining, resetMs)
+  local excess = cell.limit - cell.total - remaining
+  if excess > 0 then window.charge(cell, now + resetMs - cell.span, excess) end
+end
