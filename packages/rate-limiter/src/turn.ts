@@ -1,11 +1,16 @@
-import type { Answer } from '@evenkeel/core'
+import type { Source } from '@evenkeel/core'
 import type { Decision, DecisionRequest } from './store.js'
 
-type Send = (requests: readonly DecisionRequest[]) => Promise<Answer<readonly Decision[]>>
+/** A request, and who waits for its answer. */
+export interface Asked extends DecisionRequest {
+  done(decision: Decision, source: Source, notedAtMs: number): void
+  failed(error: unknown): void
+}
 
-interface Waiting {
-  resolve(answer: Answer<Decision>): void
-  reject(error: unknown): void
+export interface TurnHost {
+  /** Decides all, one after the other. */
+  send(asked: readonly Asked[]): Promise<{ readonly value: readonly Decision[]; readonly source: Source }>
+  answered(asked: readonly Asked[], decisions: readonly Decision[], source: Source): void
 }
 
 /** What one call carries: about half a millisecond of the server's time. */
@@ -14,54 +19,44 @@ const mostRequests = 128
 /**
  * Requests that are made in one turn of the event loop travel together: a call of its own costs each of them
  * several times what deciding it costs. They are decided in their order, as if they had come one by one.
+ * Callbacks, not promises: they are on the path of every decision.
  */
 export class Turn {
-  readonly #send: Send
-  #requests: DecisionRequest[] = []
-  #waiting: Waiting[] = []
+  readonly #host: TurnHost
+  #asked: Asked[] = []
+  readonly #flush = () => this.flush()
 
-  constructor(send: Send) {
-    this.#send = send
+  constructor(host: TurnHost) {
+    this.#host = host
   }
 
-  add(request: DecisionRequest): Promise<Answer<Decision>> {
-    return new Promise((resolve, reject) => {
-      // After all microtasks: what the answers of the last call set off leaves in one call again.
-      if (this.#requests.length === 0) process.nextTick(() => this.flush())
-      this.#requests.push(request)
-      this.#waiting.push({ resolve, reject })
-      if (this.#requests.length >= mostRequests) this.flush()
-    })
+  add(asked: Asked): void {
+    // After all microtasks: what the answers of the last call set off leaves in one call again.
+    if (this.#asked.length === 0) process.nextTick(this.#flush)
+    if (this.#asked.push(asked) >= mostRequests) this.flush()
   }
 
   flush(): void {
-    const requests = this.#requests
-    const waiting = this.#waiting
-    if (requests.length === 0) return
-    this.#requests = []
-    this.#waiting = []
-    this.#send(requests).then(
-      ({ value, source }) => {
-        for (let index = 0; index < waiting.length; index++) {
-          const decision = value[index]
-          if (decision !== undefined) waiting[index]?.resolve({ value: decision, source })
-        }
-      },
-      (error: unknown) => this.#failed(requests, waiting, error),
+    const asked = this.#asked
+    if (asked.length === 0) return
+    this.#asked = []
+    this.#host.send(asked).then(
+      ({ value, source }) => this.#host.answered(asked, value, source),
+      (error: unknown) => this.#failed(asked, error),
     )
   }
 
   /** A key of the wrong type, say, ended the call before it had written: the others are not to blame. */
-  #failed(requests: readonly DecisionRequest[], waiting: readonly Waiting[], error: unknown): void {
-    if (requests.length === 1) waiting[0]?.reject(error)
-    else
-      for (const [index, request] of requests.entries()) {
-        this.#send([request]).then(
-          ({ value: [decision], source }) => {
-            if (decision !== undefined) waiting[index]?.resolve({ value: decision, source })
-          },
-          (own: unknown) => waiting[index]?.reject(own),
-        )
-      }
+  #failed(asked: readonly Asked[], error: unknown): void {
+    if (asked.length === 1) {
+      asked[0]?.failed(error)
+      return
+    }
+    for (const one of asked) {
+      this.#host.send([one]).then(
+        ({ value, source }) => this.#host.answered([one], value, source),
+        (own: unknown) => one.failed(own),
+      )
+    }
   }
 }

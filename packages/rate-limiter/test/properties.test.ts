@@ -154,7 +154,7 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
     store.decideNow([demand])
     for (let second = 0; second < 100; second++) {
       clock.advance(100)
-      store.note([cost(5)])
+      store.note([cost(5)], clock.now())
     }
     const { verdicts } = store.decideNow([cost(0)], { mode: 'peek' })
     expect(verdicts[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
@@ -169,14 +169,14 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
       limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }),
       cost: 8,
     }
-    store.note([demand])
+    store.note([demand], 1_700_000_000_000)
     expect(store.decideNow([demand]).verdicts).toMatchObject([{ allowed: false, remaining: 0 }])
   })
 })
 
 describe('promise 5: the memory store is bounded', () => {
   it('forgets the least recently used subjects', async () => {
-    const store = new MemoryLimitStore({ maxEntries: 100 })
+    const store = new MemoryLimitStore({ maxSubjects: 100 })
     const limit = slidingWindow(5, '1m')
     for (let index = 0; index < 1_000; index++) {
       store.decideNow([{ subject: `user:${index}`, name: 'l', limit, cost: 1 }])

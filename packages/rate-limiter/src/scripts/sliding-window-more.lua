@@ -4,17 +4,12 @@ function window.book(cell, when) cell.booked = math.max(cell.booked, when) end
 function window.refund(cell, when, cost)
   if when <= now - cell.span then return end
   local slot = when - when % cell.b
+  if cell.dirty then window.save(cell) end
   local score = redis.call('ZSCORE', cell.key, slot)
-  local added, stored = cell.added[slot], 0
-  if score and tonumber(score) > now - cell.span then
-    stored = tonumber(redis.call('HGET', cell.key2, slot) or 0)
-  end
-  local given = math.min(cost, stored + (added and added.cost or 0))
+  if not score or cell.stale or tonumber(score) <= now - cell.span then return end
+  local given = math.min(cost, tonumber(redis.call('HGET', cell.key2, slot) or 0))
   if given <= 0 then return end
-  cell.added[slot] = {
-    cost = (added and added.cost or 0) - given,
-    score = math.max(added and added.score or 0, tonumber(score or when)),
-  }
+  if slot == cell.slot then cell.added = -given else window.chargeElsewhere(cell, slot, -given, tonumber(score)) end
   cell.total, cell.dirty = cell.total - given, true
 end
 

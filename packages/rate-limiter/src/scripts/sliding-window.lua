@@ -8,9 +8,10 @@ kinds.w = window
 function window.load(cell)
   local slot = now - now % cell.b
   local known = redis.call('HMGET', cell.key2, 't', 'l', 'o', 'b', 'x', slot)
-  cell.span, cell.slot, cell.added, cell.expired = cell.a, slot, {}, nil
+  cell.span, cell.slot = cell.a, slot
   cell.last, cell.booked = tonumber(known[2] or 0), tonumber(known[4] or 0)
   cell.blocked = tonumber(known[5] or 0)
+  cell.wasBlocked = cell.blocked > now
   if not known[1] or cell.last <= now - cell.span then
     -- An empty window holds nothing, whatever is left of it.
     cell.total, cell.last, cell.here, cell.stale = 0, now - cell.span, 0, true
@@ -44,7 +45,7 @@ function window.admits(cell, cost, most) return cell.total + cost <= most end
 function window.earliest(cell, cost, most, from)
   local toFree = cell.total + cost - most
   if toFree <= 0 then return from end
-  if next(cell.added) then window.save(cell) end
+  if cell.dirty then window.save(cell) end
   local freedAt, index = now, cell.expired and #cell.expired or 0
   while toFree > 0 and not cell.stale do
     local batch = redis.call('ZRANGE', cell.key, index, index + 99, 'WITHSCORES')
@@ -62,17 +63,23 @@ end
 
 -- A slot counts until its last charge has left the window, so no unit counts for less than the window.
 function window.charge(cell, when, cost)
-  if when <= now - cell.span then return end
-  local slot = when == now and cell.slot or when - when % cell.b
-  local added = cell.added[slot]
-  if added then
-    added.cost, added.score = added.cost + cost, math.max(added.score, when)
+  if when == now then
+    cell.added = (cell.added or 0) + cost
+  elseif when > now - cell.span then
+    window.chargeElsewhere(cell, when - when % cell.b, cost, when)
   else
-    cell.added[slot] = { cost = cost, score = when }
+    return
   end
   cell.total, cell.dirty = cell.total + cost, true
   if when > cell.last then cell.last = when end
   if not cell.oldest or when < cell.oldest then cell.oldest = when end
+end
+
+-- In another slot than that of now.
+function window.chargeElsewhere(cell, slot, cost, score)
+  cell.elsewhere = cell.elsewhere or {}
+  local known = cell.elsewhere[slot]
+  cell.elsewhere[slot] = { cost = (known and known.cost or 0) + cost, score = math.max(known and known.score or 0, score) }
 end
 
 function window.remaining(cell, extra, most) return math.max(0, most - cell.total - extra) end
@@ -82,34 +89,35 @@ function window.resetAt(cell, extra)
 end
 
 function window.save(cell)
+  local slots, costs = cell.key, cell.key2
   if cell.stale then
-    redis.call('DEL', cell.key, cell.key2)
-    cell.stale = false
+    redis.call('DEL', slots, costs)
   elseif cell.expired and #cell.expired > 0 then
-    redis.call('HDEL', cell.key2, unpack(cell.expired))
-    redis.call('ZREM', cell.key, unpack(cell.expired))
-    cell.expired = nil
+    redis.call('HDEL', costs, unpack(cell.expired))
+    redis.call('ZREM', slots, unpack(cell.expired))
   end
   local isNew = false
-  for slot, added in pairs(cell.added) do
-    if redis.call('ZADD', cell.key, 'GT', added.score, slot) == 1 then isNew = true end
-    if slot ~= cell.slot then redis.call('HINCRBY', cell.key2, slot, added.cost) end
+  for slot, charged in pairs(cell.elsewhere or {}) do
+    redis.call('HINCRBY', costs, slot, charged.cost)
+    if redis.call('ZADD', slots, 'GT', charged.score, slot) == 1 then isNew = true end
   end
-  local here = cell.added[cell.slot]
-  if here then cell.here = cell.here + here.cost end
-  cell.added = {}
   local oldest = cell.oldest or now
-  if cell.booked > now or cell.blocked > now then
-    redis.call('HSET', cell.key2, 't', cell.total, 'l', cell.last, 'o', oldest, 'b', cell.booked, 'x', cell.blocked)
-    isNew = true
-  elseif not here then
-    redis.call('HSET', cell.key2, 't', cell.total, 'l', cell.last, 'o', oldest, 'x', 0)
+  if cell.added then
+    cell.here = cell.here + cell.added
+    redis.call('HSET', costs, 't', cell.total, 'l', cell.last, 'o', oldest, cell.slot, cell.here)
+    if redis.call('ZADD', slots, 'GT', now, cell.slot) == 1 then isNew = true end
+  else
+    redis.call('HSET', costs, 't', cell.total, 'l', cell.last, 'o', oldest)
   end
-  if here then redis.call('HSET', cell.key2, 't', cell.total, 'l', cell.last, 'o', oldest, cell.slot, cell.here) end
+  if cell.booked > now or cell.blocked > now or cell.wasBlocked then
+    redis.call('HSET', costs, 'b', cell.booked, 'x', cell.blocked)
+    isNew = true
+  end
   -- A later charge of a slot can't outlive what its first one asked for.
   if isNew then
     local ttl = math.max(math.max(cell.last, cell.booked) + cell.span + cell.b, cell.blocked) - now
-    redis.call('PEXPIRE', cell.key, ttl)
-    redis.call('PEXPIRE', cell.key2, ttl)
+    redis.call('PEXPIRE', slots, ttl)
+    redis.call('PEXPIRE', costs, ttl)
   end
+  cell.added, cell.elsewhere, cell.expired, cell.stale, cell.dirty = nil, nil, nil, false, false
 end
