@@ -12,7 +12,9 @@ function fixed.load(cell)
   local start, count, blocked = string.match(stored, '^(%d+) (%d+) ?(%d*)$')
   start, count, cell.blocked = tonumber(start), tonumber(count), tonumber(blocked) or 0
   -- A window without charges is none: the next one starts when it is first used.
-  if count > 0 and start + cell.span > now then cell.start, cell.count = start, count end
+  if count > 0 then
+    if start + cell.span > now then cell.start, cell.count = start, count else cell.ended = start + cell.span end
+  end
 end
 
 function fixed.admits(cell, cost, most)
@@ -28,6 +30,10 @@ function fixed.earliest(cell, cost, most, from)
 end
 
 function fixed.charge(cell, when, cost)
+  -- A charge of an outage that was the first of its window: that starts with it.
+  if cell.b == 0 and cell.count == 0 and when < cell.start and when > now - cell.span and when >= (cell.ended or 0) then
+    cell.start = when
+  end
   if when < cell.start then return end
   if when >= cell.start + cell.span then
     cell.start, cell.count = when - (when - cell.start) % cell.span, 0

@@ -9,7 +9,7 @@ function window.refund(cell, when, cost)
   if not score or cell.stale or tonumber(score) <= now - cell.span then return end
   local given = math.min(cost, tonumber(redis.call('HGET', cell.key2, slot) or 0))
   if given <= 0 then return end
-  if slot == cell.slot then cell.added = -given else window.chargeElsewhere(cell, slot, -given, tonumber(score)) end
+  if slot == cell.slot then cell.added, cell.score = -given, tonumber(score) else window.chargeElsewhere(cell, slot, -given, tonumber(score)) end
   cell.total, cell.dirty = cell.total - given, true
 end
 

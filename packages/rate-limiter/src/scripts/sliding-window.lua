@@ -63,12 +63,12 @@ end
 
 -- A slot counts until its last charge has left the window, so no unit counts for less than the window.
 function window.charge(cell, when, cost)
-  if when == now then
-    cell.added = (cell.added or 0) + cost
-  elseif when > now - cell.span then
-    window.chargeElsewhere(cell, when - when % cell.b, cost, when)
+  if when <= now - cell.span then return end
+  local slot = when == now and cell.slot or when - when % cell.b
+  if slot == cell.slot then
+    cell.added, cell.score = (cell.added or 0) + cost, math.max(cell.score or 0, when)
   else
-    return
+    window.chargeElsewhere(cell, slot, cost, when)
   end
   cell.total, cell.dirty = cell.total + cost, true
   if when > cell.last then cell.last = when end
@@ -105,7 +105,7 @@ function window.save(cell)
   if cell.added then
     cell.here = cell.here + cell.added
     redis.call('HSET', costs, 't', cell.total, 'l', cell.last, 'o', oldest, cell.slot, cell.here)
-    if redis.call('ZADD', slots, 'GT', now, cell.slot) == 1 then isNew = true end
+    if redis.call('ZADD', slots, 'GT', cell.score, cell.slot) == 1 then isNew = true end
   else
     redis.call('HSET', costs, 't', cell.total, 'l', cell.last, 'o', oldest)
   end
@@ -119,5 +119,5 @@ function window.save(cell)
     redis.call('PEXPIRE', slots, ttl)
     redis.call('PEXPIRE', costs, ttl)
   end
-  cell.added, cell.elsewhere, cell.expired, cell.stale, cell.dirty = nil, nil, nil, false, false
+  cell.added, cell.score, cell.elsewhere, cell.expired, cell.stale, cell.dirty = nil, nil, nil, nil, false, false
 end
