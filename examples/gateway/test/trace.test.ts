@@ -1,7 +1,14 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseMetrics, sum } from '../src/demo/metrics.js'
-import { parseAzure, parseMooncake, promptOf } from '../src/demo/trace.js'
-import { ownWorkload } from '../src/demo/workload.js'
+import { parseAzure, parseMooncake, promptOf, traceWorkload } from '../src/demo/trace.js'
+
+async function temporaryFolder() {
+  const path = await mkdtemp(join(tmpdir(), 'evenkeel-trace-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
+}
 
 describe('traces', () => {
   it("reads Azure's columns", () => {
@@ -29,11 +36,34 @@ describe('traces', () => {
     expect(promptOf(first, 0)).toHaveLength(700 * 4)
   })
 
-  it('makes the same workload each time, with a user who asks too much', () => {
-    expect(ownWorkload(100)).toEqual(ownWorkload(100))
-    const { jobs, greedyRequests } = ownWorkload(100)
-    expect(jobs).toHaveLength(100 + greedyRequests)
-    expect(jobs.filter(({ user }) => user === 'greedy')).toHaveLength(greedyRequests)
+  it('names the line that it cannot read', () => {
+    expect(() => parseMooncake(['{"timestamp":0,"input_length":1,"output_length":1}', '{"timest'])).toThrow(
+      /Line 2 .* no JSON/,
+    )
+    expect(() => parseMooncake(['{"timestamp":0,"input_length":1}'])).toThrow(/Line 1/)
+  })
+
+  it('replays a file no faster than its speed, and says when it was slower', async () => {
+    await using folder = await temporaryFolder()
+    const line = (timestamp: number) =>
+      JSON.stringify({ timestamp, input_length: 600, output_length: 900, hash_ids: [timestamp, 7] })
+    const path = join(folder.path, 'small.jsonl')
+    await writeFile(path, `${[0, 10_000, 20_000].map(line).join('\n')}\n`)
+    const { jobs, name } = await traceWorkload(path, 5, 2, 0)
+    expect(name).toContain('2 requests of small.jsonl, 5 times as fast')
+    const replayed = jobs.filter(({ user }) => user.startsWith('user-'))
+    expect(replayed.map(({ atMs }) => atMs)).toEqual([0, 2_000])
+    expect(replayed.map(({ maxTokens }) => maxTokens)).toEqual([64, 64])
+  })
+
+  it('refuses a file of another kind, or an empty one', async () => {
+    await using folder = await temporaryFolder()
+    const empty = join(folder.path, 'empty.jsonl')
+    await writeFile(empty, '')
+    await expect(traceWorkload(empty, 1, 10, 0)).rejects.toThrow(/holds no requests/)
+    const other = join(folder.path, 'trace.txt')
+    await writeFile(other, 'x')
+    await expect(traceWorkload(other, 1, 10, 0)).rejects.toThrow(/\.csv .*\.jsonl/)
   })
 
   it('reads metrics as a scraper does', () => {

@@ -7,46 +7,9 @@ import {
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
+import { isLimit, type Limit } from './limits.js'
 
-/** At most `limit` units in any rolling window of `windowMs`. */
-export interface SlidingWindow {
-  readonly kind: 'sliding-window'
-  readonly limit: number
-  readonly windowMs: number
-}
-
-/** A bucket of `capacity` units that refills by `refill` every `everyMs`. */
-export interface TokenBucket {
-  readonly kind: 'token-bucket'
-  readonly limit: number
-  readonly refill: number
-  readonly everyMs: number
-}
-
-export type Limit = SlidingWindow | TokenBucket
-
-/** Products of a limit's numbers must stay exact, in JavaScript as in Lua. */
-const exact = Number.MAX_SAFE_INTEGER
-
-/**
- * At most `limit` units in any rolling window: the exact log up to 128 units, slots of a sixtieth of the
- * window above (a unit is then held up to a slot longer, never shorter).
- */
-export function slidingWindow(limit: number, per: Duration): SlidingWindow {
-  const windowMs = durationMs('per', per, { minMs: 1 })
-  return { kind: 'sliding-window', limit: wholeNumber('limit', limit), windowMs: whole('per', windowMs) }
-}
-
-/** Bursts up to `capacity`, then `refill` units every `every`, evenly. */
-export function tokenBucket(options: { capacity: number; refill: number; every: Duration }): TokenBucket {
-  const everyMs = whole('every', durationMs('every', options.every, { minMs: 1 }))
-  const limit = wholeNumber('capacity', options.capacity)
-  const refill = wholeNumber('refill', options.refill)
-  if (2 * limit * everyMs > exact || refill * everyMs > exact) {
-    throw new InvalidOptionError('capacity', `capacity times every (in ms) under ${exact / 2}`, limit)
-  }
-  return { kind: 'token-bucket', limit, refill, everyMs }
-}
+export type OutagePolicy = 'fallback' | 'allow' | 'deny' | 'throw'
 
 export interface RateLimiterOptions<Name extends string> {
   /** Where the counts live; left out, they live in this process alone. */
@@ -59,11 +22,27 @@ export interface RateLimiterOptions<Name extends string> {
    * What decides while Redis is away: this instance's share of each limit (`'fallback'`), everybody
    * (`'allow'`), nobody (`'deny'`), or an error (`'throw'`). @default 'fallback'
    */
-  readonly onOutage?: 'fallback' | 'allow' | 'deny' | 'throw' | undefined
-  /** How many instances share the limits in an outage; only with `onOutage: 'fallback'`. @default 1 */
+  readonly onOutage?: OutagePolicy | undefined
+  /**
+   * How many instances share the limits in an outage, as long as they have not been seen in Redis; only
+   * with `onOutage: 'fallback'`. @default 1
+   */
   readonly expectedInstances?: number | undefined
   /** Subjects that this process remembers; beyond it the least recently used are forgotten. @default 10_000 */
   readonly maxSubjects?: number | undefined
+  /**
+   * For how long a denied cost is denied without asking Redis, at most until it could be admitted. A block,
+   * reset or refund by another instance shows that much later. 0 asks every time. @default '1s'
+   */
+  readonly denialMemory?: Duration | undefined
+  /** How long a reservation may stay open; a slot or charge given back later is not accepted. @default '10m' */
+  readonly reservationTtl?: Duration | undefined
+  /** Calls that may wait at once in this process, in `wait` and `run`. @default 1_000 */
+  readonly maxQueue?: number | undefined
+  /** The part of each limit that calls of `priority: 'low'` may use. @default 0.8 */
+  readonly lowPriorityPart?: number | undefined
+  /** Counts per subject, kept for the busiest 1,000 and sent once a second: no round trip a call. @default true */
+  readonly stats?: boolean | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -72,26 +51,37 @@ export interface ResolvedOptions {
   readonly names: readonly string[]
   readonly limits: readonly Limit[]
   readonly name: string
-  readonly onOutage: 'fallback' | 'allow' | 'deny' | 'throw'
+  readonly onOutage: OutagePolicy
   readonly expectedInstances: number
   readonly maxSubjects: number
+  readonly denialMemoryMs: number
+  readonly reservationMs: number
+  readonly maxQueue: number
+  readonly lowPriorityPerMille: number
+  readonly stats: boolean
   readonly clock: Clock
 }
 
 const nameShape = /^[\w.-]+$/
 const nameRule = 'letters, digits, dots, dashes and underscores'
-
+/** The first names the subject where one call has several; the second is no key of an object. */
+const taken = ['subject', '__proto__']
 const policies = ['fallback', 'allow', 'deny', 'throw'] as const
 
 export function resolveOptions<Name extends string>(options: RateLimiterOptions<Name>): ResolvedOptions {
-  const { limits, name = 'default', onOutage = 'fallback' } = options
+  const { limits, name = 'default', onOutage = 'fallback', lowPriorityPart = 0.8, stats = true } = options
   if (typeof limits !== 'object' || limits === null || Object.keys(limits).length === 0) {
     throw new InvalidOptionError('limits', 'at least one limit by name', limits)
   }
   for (const [limitName, limit] of Object.entries<Limit>(limits)) {
-    if (!nameShape.test(limitName)) throw new InvalidOptionError('limits', `names of ${nameRule}`, limitName)
-    if (limit?.kind !== 'sliding-window' && limit?.kind !== 'token-bucket') {
-      throw new InvalidOptionError(`limits.${limitName}`, 'slidingWindow(…) or tokenBucket(…)', limit)
+    if (!nameShape.test(limitName) || taken.includes(limitName))
+      throw new InvalidOptionError('limits', `names of ${nameRule}, and not ${taken.join(' or ')}`, limitName)
+    if (!isLimit(limit)) {
+      throw new InvalidOptionError(
+        `limits.${limitName}`,
+        'slidingWindow(…), tokenBucket(…), fixedWindow(…) or concurrency(…)',
+        limit,
+      )
     }
   }
   if (typeof name !== 'string' || !nameShape.test(name)) throw new InvalidOptionError('name', nameRule, name)
@@ -101,6 +91,10 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
   if (options.expectedInstances !== undefined && onOutage !== 'fallback') {
     throw new InvalidOptionError('onOutage', "'fallback' where expectedInstances says who shares", onOutage)
   }
+  if (!(lowPriorityPart > 0 && lowPriorityPart <= 1)) {
+    throw new InvalidOptionError('lowPriorityPart', 'a number above 0, at most 1', lowPriorityPart)
+  }
+  if (typeof stats !== 'boolean') throw new InvalidOptionError('stats', 'true or false', stats)
   return {
     redis: options.redis,
     names: Object.keys(limits),
@@ -109,11 +103,11 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     onOutage,
     expectedInstances: wholeNumber('expectedInstances', options.expectedInstances ?? 1),
     maxSubjects: wholeNumber('maxSubjects', options.maxSubjects ?? 10_000),
+    denialMemoryMs: durationMs('denialMemory', options.denialMemory ?? '1s', { maxMs: 60_000 }),
+    reservationMs: durationMs('reservationTtl', options.reservationTtl ?? '10m', { minMs: 1_000 }),
+    maxQueue: wholeNumber('maxQueue', options.maxQueue ?? 1_000),
+    lowPriorityPerMille: Math.round(lowPriorityPart * 1_000),
+    stats,
     clock: options.clock ?? systemClock,
   }
-}
-
-function whole(field: string, ms: number): number {
-  if (!Number.isInteger(ms)) throw new InvalidOptionError(field, 'whole milliseconds', ms)
-  return ms
 }

@@ -1,56 +1,127 @@
 import {
-  type Answer,
-  checkSubject,
+  type Duration,
+  durationMs,
   type Failover,
-  failover,
   InvalidInputError,
   type Source,
-  UnavailableError,
+  wholeNumber,
 } from '@evenkeel/core'
+import { type Decided, Decider } from './decider.js'
+import { type LimitStatus, type RateLimitDecision, shape } from './decision.js'
+import { type Costs, Demands, type Subject } from './demands.js'
+import type { Limit } from './limits.js'
 import { type RateLimiterOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import type { Decision, Demand, LimitStore } from './store.js'
-import { MemoryLimitStore } from './stores/memory.js'
-import { RedisLimitStore } from './stores/redis.js'
+import { type ProviderHeaders, type ProviderLimits, readProviderHeaders } from './provider/headers.js'
+import { asReservation, newReservationId, type Reservation, Reserved } from './reservation.js'
+import { SlotKeeper } from './slots.js'
+import type { Demand, LimitStore } from './store.js'
+import { type SubjectUsage, type Totals, UsageBook } from './usage/usage-book.js'
+import { Waiting } from './waiting.js'
 
-/** What one limit said. */
-export interface LimitStatus {
-  readonly allowed: boolean
-  readonly limit: number
-  /** Units left. */
-  readonly remaining: number
-  /** When the same cost can be admitted; 0 when it is allowed. */
-  readonly retryAfterMs: number
-  /** When the limit is whole again; milliseconds since 1970. */
-  readonly resetAtMs: number
+export interface CheckOptions {
+  /** `'low'` leaves a part of each limit to the others (`lowPriorityPart`). @default 'normal' */
+  readonly priority?: 'normal' | 'low' | undefined
 }
 
-export interface RateLimitDecision<Name extends string> extends LimitStatus {
-  /** Who decided: Redis for all instances, or memory for this one. */
+export interface WaitOptions extends CheckOptions {
+  /** How long to wait at the most; what can't be admitted by then is an error at once. @default '30s' */
+  readonly timeout?: Duration | undefined
+  /** Gives up waiting, and gives back what was booked. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RunOptions<Name extends string, Result> extends WaitOptions {
+  /** What the call cost in the end. @default what was reserved */
+  readonly actual?: ((result: Result) => Costs<Name>) | undefined
+}
+
+export interface LearnOptions {
+  /** The status of the answer: a `retry-after` blocks the subject when it is 429, 503 or 529, or not given. */
+  readonly status?: number | undefined
+}
+
+/** What one subject has used. */
+export interface SubjectStats<Name extends string> extends SubjectUsage {
+  readonly limits: { readonly [N in Name]: LimitStatus & { readonly used: number } }
+  readonly blocked: boolean
   readonly source: Source
-  /** The limit that denied; of several, the one with the longest wait. */
-  readonly limitedBy: Name | undefined
-  /** All limits of the call. `limit`, `remaining` … above are those of the one that is nearest to its end. */
-  readonly limits: { readonly [N in Name]?: LimitStatus }
 }
 
-export type Costs<Name extends string> = { readonly [N in Name]?: number }
+export interface Usage extends Totals {
+  /** Calls of this process that wait at the moment. */
+  readonly waiting: number
+  /** Instances that share the limits, as last seen. */
+  readonly instances: number
+  /** Of the 1,000 subjects that were seen last, those with the most calls. */
+  readonly top: readonly SubjectUsage[]
+}
 
-export interface RateLimiter<Name extends string> {
+/** A limit as middleware tells of it. */
+export interface Policy {
+  readonly kind: Limit['kind']
+  readonly limit: number
+  readonly unit: string
+  /** The time in which `limit` units may pass; none for a concurrency. */
+  readonly windowMs: number | undefined
+}
+
+export interface RateLimiter<Name extends string> extends AsyncDisposable {
   /**
    * Charges the costs to the subject's limits, all or none, and says whether they were admitted. Without
-   * costs: one unit of each limit. A denied call charges nothing. One round trip.
+   * costs: one unit of each limit (of a `concurrency` it only looks whether a slot is free). A denied call
+   * charges nothing. Several subjects, `[{ subject, requests: 1 }, …]`, are one decision too. One round trip,
+   * shared by all calls of one turn of the event loop; none for a cost that was denied a moment ago, and
+   * none while leased quota lasts. In a Cluster one for each subject, one after the other, with those given
+   * back that came before a denial.
    * @throws InvalidInputError before anything is sent: an unknown limit, a cost that is no whole number,
    * or above its limit, since it could never be admitted.
    */
-  check(subject: string, costs?: Costs<Name>): Promise<RateLimitDecision<Name>>
+  check(subject: Subject<Name>, costs?: Costs<Name>, options?: CheckOptions): Promise<RateLimitDecision<Name>>
   /** What {@link check} would say, without charging. One round trip. */
-  peek(subject: string, costs?: Costs<Name>): Promise<RateLimitDecision<Name>>
-  /** Forgets what was charged to the subject. One round trip. */
+  peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>>
+  /**
+   * As {@link check}, for a call whose cost is known only afterwards, or that holds a slot of a
+   * `concurrency`. Settle or cancel it; what is neither stays charged. One round trip.
+   */
+  reserve(subject: Subject<Name>, costs?: Costs<Name>, options?: CheckOptions): Promise<Reservation<Name>>
+  /**
+   * Resolves when the call is admitted: first come, first served, across all instances. One round trip and
+   * one timer, no polling: a time is booked, and a direct check can't overtake it. The timer keeps the
+   * process alive.
+   * @throws RateLimitedError, at once, when it would take longer than `timeout`; QueueFullError; the signal's
+   * reason. Nothing is charged then.
+   */
+  wait(subject: Subject<Name>, costs?: Costs<Name>, options?: WaitOptions): Promise<RateLimitDecision<Name>>
+  /**
+   * Waits, reserves, calls, settles, and gives slots back; a call that throws is not charged. `call` gets a
+   * signal that aborts with the caller's, and when a slot is lost.
+   * @throws as {@link wait}, and what `call` throws
+   */
+  run<Result>(
+    subject: Subject<Name>,
+    costs: Costs<Name> | undefined,
+    call: (signal: AbortSignal) => Promise<Result> | Result,
+    options?: RunOptions<Name, Result>,
+  ): Promise<Result>
+  /**
+   * Takes in what a provider's answer says of its own limits, for all instances: limits of that unit have
+   * no more left than the provider says until its reset, and `retry-after` blocks the subject. One round trip
+   * at the most.
+   */
+  learn(subject: string, headers: ProviderHeaders, options?: LearnOptions): Promise<ProviderLimits>
+  /** Denies everything to the subject for a time; 0 ends it. One round trip. */
+  block(subject: string, duration: Duration): Promise<void>
+  /** Forgets what was charged to the subject, and its block. One round trip. */
   reset(subject: string): Promise<void>
+  /** What the subject has used, and how often it was admitted and denied. Three round trips at the most. */
+  stats(subject: string): Promise<SubjectStats<Name>>
+  /** Counts of all instances together. Two round trips. */
+  usage(options?: { readonly top?: number }): Promise<Usage>
+  readonly policies: { readonly [N in Name]: Policy }
   /** Whether decisions come from Redis at the moment. */
   readonly state: Failover<LimitStore>['state']
-  /** Ends what the limiter began; the connection stays open. */
-  close(): void
+  /** Gives back leased quota and ends what the limiter began; the connection stays open. */
+  close(): Promise<void>
 }
 
 /**
@@ -64,140 +135,211 @@ export function createRateLimiter<Name extends string>(options: RateLimiterOptio
   return new Limiter<Name>(resolveOptions(options))
 }
 
+const defaultTimeout = '30s'
+const statusesThatBlock = [429, 503, 529]
+
 class Limiter<Name extends string> implements RateLimiter<Name> {
+  readonly policies: { readonly [N in Name]: Policy }
   readonly #options: ResolvedOptions
-  readonly #memory: MemoryLimitStore
-  readonly #stores: Failover<LimitStore>
+  readonly #demands: Demands
+  readonly #keeper: SlotKeeper
+  readonly #decider: Decider
+  readonly #waiting: Waiting
+  readonly #usage: UsageBook | undefined
 
   constructor(options: ResolvedOptions) {
-    const { redis, name, onOutage, limits, maxSubjects, clock } = options
-    const share = { instances: redis === undefined ? 1 : options.expectedInstances }
+    const { names, limits, clock, maxQueue } = options
     this.#options = options
-    this.#memory = new MemoryLimitStore({
-      maxEntries: maxSubjects * limits.length,
-      share: () => share,
-      clock,
-    })
-    this.#stores = failover<LimitStore>(redis, {
-      name: 'rate-limiter',
-      primary: redis && new RedisLimitStore(redis, { name }),
-      fallback: this.#memory,
-      onOutage: onOutage === 'fallback' ? 'fallback' : 'throw',
-    })
+    this.#demands = new Demands(names, limits)
+    this.#keeper = new SlotKeeper((slots) => this.#decider.renew(slots))
+    this.#decider = new Decider(options, () => this.#keeper.held)
+    this.#waiting = new Waiting(this.#decider, clock, maxQueue)
+    this.#usage = options.stats ? new UsageBook(options) : undefined
+    this.policies = Object.fromEntries(
+      limits.map((limit, index) => [names[index], policyOf(limit, names[index] ?? '')]),
+    ) as { readonly [N in Name]: Policy }
   }
 
   get state(): Failover<LimitStore>['state'] {
-    return this.#stores.state
+    return this.#decider.state
   }
 
-  check(subject: string, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
-    return this.#decide(subject, costs, false)
-  }
-
-  peek(subject: string, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
-    return this.#decide(subject, costs, true)
-  }
-
-  async reset(subject: string): Promise<void> {
-    const demands = this.#demands(undefined)
-    checkSubject('subject', subject)
-    await this.#memory.reset(subject, demands)
-    await this.#stores.run((store) => store.reset(subject, demands))
-  }
-
-  close(): void {
-    this.#stores.close()
-  }
-
-  async #decide(
-    subject: string,
-    costs: Costs<Name> | undefined,
-    peek: boolean,
+  async check(
+    subject: Subject<Name>,
+    costs?: Costs<Name>,
+    options?: CheckOptions,
   ): Promise<RateLimitDecision<Name>> {
-    checkSubject('subject', subject)
-    const demands = this.#demands(costs)
-    const { value, source } = await this.#ask(subject, demands, peek)
-    if (source === 'redis' && value.allowed && !peek) this.#memory.note(subject, demands)
+    const perMille = this.#perMille(options)
+    const demands = this.#demands.read(subject, costs, 'judge', perMille)
+    const decided = await this.#decider.decide(demands, perMille === 1_000 ? undefined : { perMille })
+    return this.#answer(demands, decided)
+  }
+
+  async peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
+    const demands = this.#demands.read(subject, costs, 'take')
+    const { value, source } = await this.#decider.decide(demands, { mode: 'peek' })
     return shape(demands, value, source)
   }
 
-  async #ask(subject: string, demands: readonly Demand[], peek: boolean): Promise<Answer<Decision>> {
-    const { onOutage, clock } = this.#options
+  async reserve(
+    subject: Subject<Name>,
+    costs?: Costs<Name>,
+    options?: CheckOptions,
+  ): Promise<Reservation<Name>> {
+    const perMille = this.#perMille(options)
+    const demands = this.#demands.read(subject, costs, 'take', perMille)
+    const id = newReservationId()
+    const decided = await this.#decider.decide(demands, { id, openMs: this.#options.reservationMs, perMille })
+    const decision = this.#answer(demands, decided)
+    const reserved = decision.allowed
+      ? new Reserved(this.#decider, this.#keeper, { id, demands, decided })
+      : undefined
+    return asReservation(decision, reserved)
+  }
+
+  async wait(
+    subject: Subject<Name>,
+    costs?: Costs<Name>,
+    options: WaitOptions = {},
+  ): Promise<RateLimitDecision<Name>> {
+    const perMille = this.#perMille(options)
+    const demands = this.#demands.read(subject, costs, 'leave', perMille)
+    const decided = await this.#admit(demands, newReservationId(), perMille, options)
+    return this.#answer(demands, decided)
+  }
+
+  async run<Result>(
+    subject: Subject<Name>,
+    costs: Costs<Name> | undefined,
+    call: (signal: AbortSignal) => Promise<Result> | Result,
+    options: RunOptions<Name, Result> = {},
+  ): Promise<Result> {
+    const perMille = this.#perMille(options)
+    const demands = this.#demands.read(subject, costs, 'take', perMille)
+    const id = newReservationId()
+    const decided = await this.#admit(demands, id, perMille, options)
+    this.#answer(demands, decided)
+    const reserved = new Reserved(this.#decider, this.#keeper, { id, demands, decided })
+    const { signal, actual } = options
     try {
-      return await this.#stores.run((store) => store.decide(subject, demands, peek))
+      const result = await call(
+        signal === undefined ? reserved.signal : AbortSignal.any([signal, reserved.signal]),
+      )
+      await reserved.settle((actual?.(result) ?? {}) as Costs<string>)
+      return result
     } catch (error) {
-      if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
-      return { value: blanket(demands, onOutage === 'allow', clock.now()), source: 'memory' }
+      await reserved.cancel()
+      throw error
     }
   }
 
-  #demands(costs: Costs<Name> | undefined): readonly Demand[] {
-    const { names, limits } = this.#options
-    const given: Readonly<Record<string, number | undefined>> = costs ?? {}
-    for (const name of Object.keys(given)) {
-      if (!names.includes(name))
-        throw new InvalidInputError('costs', `limits among ${names.join(', ')}`, name)
-    }
-    const demands: Demand[] = []
-    for (const [index, limit] of limits.entries()) {
-      const name = names[index] ?? ''
-      if (costs === undefined) demands.push({ name, limit, cost: 1 })
-      // A limit that the call does not name is not looked at; one that it names with `undefined` is a mistake.
-      else if (Object.hasOwn(given, name))
-        demands.push({ name, limit, cost: checkCost(name, given[name], limit.limit) })
-    }
-    if (demands.length === 0) throw new InvalidInputError('costs', 'a cost for at least one limit', costs)
-    return demands
-  }
-}
-
-function checkCost(name: string, cost: number | undefined, limit: number): number {
-  if (cost === undefined || !Number.isInteger(cost) || cost < 0)
-    throw new InvalidInputError(`costs.${name}`, 'a whole number from 0', cost)
-  if (cost > limit) {
-    throw new InvalidInputError(
-      `costs.${name}`,
-      `at most the limit of ${limit}, or it could never be admitted`,
-      cost,
+  async learn(
+    subject: string,
+    headers: ProviderHeaders,
+    options: LearnOptions = {},
+  ): Promise<ProviderLimits> {
+    const cells = this.#demands.cells(subject)
+    if (typeof headers !== 'object' || headers === null)
+      throw new InvalidInputError('headers', 'Headers or an object of them', headers)
+    const learned = readProviderHeaders(headers, this.#options.clock.now())
+    const readings = learned.counts.flatMap(({ unit, remaining, resetMs }) =>
+      cells
+        .filter(({ limit, name }) => (limit.unit ?? name) === unit && remaining < limit.limit)
+        .map((cell) => ({ ...cell, remaining, resetMs })),
     )
+    const { status } = options
+    const blocks = status === undefined || statusesThatBlock.includes(status)
+    await Promise.all([
+      readings.length > 0 ? this.#decider.learn(readings) : undefined,
+      blocks && learned.retryAfterMs > 0
+        ? this.#decider.block(cells, subject, learned.retryAfterMs)
+        : undefined,
+    ])
+    return learned
   }
-  return cost
-}
 
-/** `onOutage: 'allow' | 'deny'`: an answer that counts nothing. */
-function blanket(demands: readonly Demand[], allowed: boolean, now: number): Decision {
-  const verdicts = demands.map(({ limit }) => ({
-    allowed,
-    remaining: allowed ? limit.limit : 0,
-    retryAfterMs: allowed ? 0 : 1_000,
-    resetAtMs: Math.floor(now) + 1_000,
-  }))
-  return { allowed, verdicts }
-}
+  async block(subject: string, duration: Duration): Promise<void> {
+    const cells = this.#demands.cells(subject)
+    await this.#decider.block(cells, subject, durationMs('duration', duration))
+  }
 
-function shape<Name extends string>(
-  demands: readonly Demand[],
-  { allowed, verdicts }: Decision,
-  source: Source,
-): RateLimitDecision<Name> {
-  const statuses = demands.map(({ name, limit }, index) => {
-    const verdict = verdicts[index] ?? { allowed, remaining: 0, retryAfterMs: 0, resetAtMs: 0 }
-    return { name: name as Name, status: { ...verdict, limit: limit.limit } }
-  })
-  const nearest = statuses.reduce((worst, one) => (isNearer(one.status, worst.status) ? one : worst))
-  return {
-    ...nearest.status,
-    allowed,
-    source,
-    limitedBy: allowed ? undefined : nearest.name,
-    limits: Object.fromEntries(statuses.map(({ name, status }) => [name, status])) as {
-      readonly [N in Name]?: LimitStatus
-    },
+  async reset(subject: string): Promise<void> {
+    await this.#decider.reset(this.#demands.cells(subject))
+  }
+
+  async stats(subject: string): Promise<SubjectStats<Name>> {
+    const demands = this.#demands.cells(subject).map((cell) => ({ ...cell, cost: 0 }))
+    const { value, source } = await this.#decider.decide(demands, { mode: 'peek' })
+    const { limits, blocked } = shape<Name>(demands, value, source)
+    const used = Object.fromEntries(
+      Object.entries<LimitStatus | undefined>(limits).map(([name, status]) => [
+        name,
+        { ...status, used: (status?.limit ?? 0) - (status?.remaining ?? 0) },
+      ]),
+    ) as SubjectStats<Name>['limits']
+    const counted = await this.#usage?.subject(subject)
+    return {
+      ...(counted ?? { subject, allowed: 0, denied: 0, lastSeenAtMs: 0 }),
+      limits: used,
+      blocked,
+      source,
+    }
+  }
+
+  async usage({ top = 20 }: { readonly top?: number } = {}): Promise<Usage> {
+    wholeNumber('top', top, 0, 1_000)
+    const { totals, top: subjects } = (await this.#usage?.overview(top)) ?? nothingCounted
+    return { ...totals, waiting: this.#waiting.count, instances: this.#decider.instances, top: subjects }
+  }
+
+  async close(): Promise<void> {
+    this.#keeper.close()
+    this.#waiting.close()
+    await Promise.all([this.#usage?.close(), this.#decider.close()])
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #admit(demands: readonly Demand[], id: string, perMille: number, options: WaitOptions): Promise<Decided> {
+    const timeoutMs = durationMs('timeout', options.timeout ?? defaultTimeout)
+    const openMs = this.#options.reservationMs + timeoutMs
+    return this.#waiting.admit(demands, { id, timeoutMs, openMs, perMille, signal: options.signal })
+  }
+
+  #answer(demands: readonly Demand[], { value, source }: Decided): RateLimitDecision<Name> {
+    const decision = shape<Name>(demands, value, source)
+    if (this.#usage !== undefined) {
+      const { allowed, limitedBy } = decision
+      for (let index = 0; index < demands.length; index++) {
+        const subject = demands[index]?.subject
+        if (subject === undefined || subject === demands[index - 1]?.subject) continue
+        this.#usage.record(subject, allowed, limitedBy, source)
+      }
+      this.#usage.abandoned(value.abandoned)
+    }
+    return decision
+  }
+
+  #perMille({ priority = 'normal' }: CheckOptions = {}): number {
+    if (priority !== 'normal' && priority !== 'low')
+      throw new InvalidInputError('priority', "'normal' or 'low'", priority)
+    return priority === 'low' ? this.#options.lowPriorityPerMille : 1_000
   }
 }
 
-function isNearer(one: LimitStatus, other: LimitStatus): boolean {
-  if (one.allowed !== other.allowed) return !one.allowed
-  if (!one.allowed) return one.retryAfterMs > other.retryAfterMs
-  return one.remaining / one.limit < other.remaining / other.limit
+const nothingCounted: { totals: Totals; top: readonly SubjectUsage[] } = {
+  totals: { allowed: 0, denied: 0, deniedBy: {}, fallback: 0, abandoned: 0 },
+  top: [],
+}
+
+function policyOf(limit: Limit, name: string): Policy {
+  const windowMs =
+    limit.kind === 'token-bucket'
+      ? Math.ceil((limit.limit * limit.everyMs) / limit.refill)
+      : limit.kind === 'concurrency'
+        ? undefined
+        : limit.windowMs
+  return { kind: limit.kind, limit: limit.limit, unit: limit.unit ?? name, windowMs }
 }

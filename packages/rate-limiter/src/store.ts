@@ -1,20 +1,87 @@
 import type { Verdict } from './algorithms/verdict.js'
-import type { Limit } from './options.js'
+import type { Limit } from './limits.js'
 
-/** One limit of a decision. */
-export interface Demand {
+/** One limit of one subject. */
+export interface Cell {
+  readonly subject: string
   /** Names the limit within its limiter; part of its keys. */
   readonly name: string
   readonly limit: Limit
+}
+
+/** What a call wants of one limit. */
+export interface Demand extends Cell {
   /** Units; a whole number from 0 to the limit. */
   readonly cost: number
 }
 
+/** What a call may ask for besides a plain decision. */
+export interface Terms {
+  /**
+   * `'book'`: where the call can't be admitted now, it is promised the earliest time at which it can, and
+   * charged as of then; where a slot of a `concurrency` is missing, it joins the line.
+   * @default 'charge'
+   */
+  readonly mode?: 'charge' | 'peek' | 'book'
+  /** Bookings later than this are denied, and nothing is charged. */
+  readonly maxDelayMs?: number
+  /** Names the reservation: what it was charged can be settled once, and slots are held under this name. */
+  readonly id?: string
+  /** How long the reservation stays open to be settled. */
+  readonly openMs?: number
+  /** The part of each limit that this call may use, per mille. @default 1000 */
+  readonly perMille?: number
+  /** Units wanted in advance, by demand; a store may give fewer, or none. */
+  readonly wishes?: readonly (LeaseWish | undefined)[] | undefined
+}
+
+/** Units of a limit that a call would like to have in advance. */
+export interface LeaseWish {
+  readonly units: number
+  /** At most what remains divided by this is granted. */
+  readonly divisor: number
+  /** They are charged as of this much later, and may be spent until then. */
+  readonly forMs: number
+}
+
 export interface Decision {
-  /** Whether every limit admits its cost. Then all were charged (unless it was a peek), else none. */
-  readonly allowed: boolean
+  /** `'in-line'`: it waits for a slot; {@link LimitStore.watch} tells when to ask again, under the same id. */
+  readonly outcome: 'allowed' | 'denied' | 'booked' | 'in-line'
+  /** How long a subject of the call is blocked still; 0 when none is. */
+  readonly blockedForMs: number
+  /** How long a booked call must wait. It may start up to 50 ms late; then the booking is void. */
+  readonly delayMs: number
+  /** Reservations that were found neither settled nor cancelled within their time. */
+  readonly abandoned: number
   /** In the order of the demands. */
   readonly verdicts: readonly Verdict[]
+  /** Units of each demand's limit that were leased beyond its cost; left out where no lease was asked for. */
+  readonly leased?: readonly number[] | undefined
+}
+
+export interface Change extends Cell {
+  /** Units more (or, negative, fewer) than were charged; for a `concurrency`, minus the slots to give back. */
+  readonly change: number
+  /** Of the verdict that it is about. */
+  readonly chargedAtMs: number
+}
+
+/** Slots that a reservation holds. */
+export interface Held extends Cell {
+  readonly id: string
+  readonly cost: number
+}
+
+export interface Settlement {
+  readonly id: string
+  /** All of the subjects of one call. */
+  readonly changes: readonly Change[]
+}
+
+/** What a provider said of its own count. */
+export interface Reading extends Cell {
+  readonly remaining: number
+  readonly resetMs: number
 }
 
 /**
@@ -23,11 +90,30 @@ export interface Decision {
  */
 export interface LimitStore {
   /**
-   * Decides all demands of one subject in one atomic step and charges them, all or none. Two deciders
-   * that race for the last unit see one `allowed: true`. With `peek` nothing is charged.
-   * A denied decision charges nothing. One clock reading holds for all demands.
+   * Decides all demands in one atomic step and charges them, all or none. Two deciders that race for the
+   * last unit see one of them allowed. A denied decision and a peek charge nothing. One clock reading holds
+   * for all demands. Slots of a `concurrency` are judged, but held only under an id.
    */
-  decide(subject: string, demands: readonly Demand[], peek: boolean): Promise<Decision>
-  /** Forgets what was charged to the subject under these limits. */
-  reset(subject: string, demands: readonly Pick<Demand, 'name' | 'limit'>[]): Promise<void>
+  decide(demands: readonly Demand[], terms?: Terms): Promise<Decision>
+  /**
+   * Changes what a reservation was charged, once: `false` when it was settled before, or its time is over.
+   * Slots are given back in any case. What is more than the limit allows is charged all the same: the debt
+   * is paid by waiting.
+   */
+  settle(settlement: Settlement): Promise<boolean>
+  /** Gives back leased units that nobody spent. Sent once: what gets lost lapses by itself. */
+  giveBack(changes: readonly Change[]): Promise<void>
+  /**
+   * Holds slots for another lease; `false` for each that is lost. With `adopt` lost ones are held again,
+   * even beyond the limit: their holder is at work.
+   */
+  renew(slots: readonly Held[], adopt?: boolean): Promise<readonly boolean[]>
+  /** Lowers what remains, never raises it. */
+  learn(readings: readonly Reading[]): Promise<void>
+  /** Denies everything to the subject for this long; 0 ends it. */
+  block(subject: string, forMs: number): Promise<void>
+  /** Forgets what was charged to these cells, and the block of their subjects. */
+  reset(cells: readonly Cell[]): Promise<void>
+  /** Calls back with the id of a waiter whose turn it may be. */
+  watch(turn: (id: string) => void): () => void
 }

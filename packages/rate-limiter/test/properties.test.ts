@@ -2,8 +2,21 @@ import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { shareOf } from '../src/algorithms/share.js'
-import { chargeWindow, emptyWindow, judgeWindow, windowAt } from '../src/algorithms/sliding-window.js'
-import { MemoryLimitStore, slidingWindow, tokenBucket } from '../src/index.js'
+import { WindowMeter } from '../src/algorithms/sliding-window.js'
+import {
+  fixedWindow,
+  type Limit,
+  type LimitStore,
+  MemoryLimitStore,
+  slidingWindow,
+  tokenBucket,
+} from '../src/index.js'
+
+/** One limit, asked for one subject. */
+async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {
+  const { outcome, verdicts } = await store.decide([{ subject: 'u', name: 'l', limit, cost }], { mode })
+  return { allowed: outcome === 'allowed', verdict: verdicts[0] }
+}
 
 const calls = fc.array(fc.record({ waitMs: fc.nat(60), cost: fc.nat(30) }), { minLength: 20, maxLength: 200 })
 
@@ -16,7 +29,7 @@ describe('promise 4: a limit holds', () => {
         const admitted: { at: number; cost: number }[] = []
         for (const { waitMs, cost } of steps) {
           clock.advance(waitMs)
-          const { allowed } = await store.decide('u', [{ name: 'l', limit, cost }], false)
+          const { allowed } = await ask(store, limit, cost)
           if (allowed) admitted.push({ at: clock.now(), cost })
         }
         for (const { at } of admitted) {
@@ -37,7 +50,7 @@ describe('promise 4: a limit holds', () => {
         let admitted = 0
         for (const { waitMs, cost } of steps) {
           clock.advance(waitMs)
-          if ((await store.decide('u', [{ name: 'l', limit, cost }], false)).allowed) admitted += cost
+          if ((await ask(store, limit, cost)).allowed) admitted += cost
           expect(admitted).toBeLessThanOrEqual(30 + ((clock.now() - start) * 7) / 100)
         }
       }),
@@ -49,6 +62,7 @@ describe('a denial', () => {
   it.each([
     slidingWindow(40, 500),
     slidingWindow(150, 500),
+    fixedWindow(40, 500),
     tokenBucket({ capacity: 30, refill: 7, every: 100 }),
   ])('says exactly when the same cost will be admitted: %j', async (limit) => {
     await fc.assert(
@@ -56,7 +70,7 @@ describe('a denial', () => {
         const clock = new ManualClock()
         const store = new MemoryLimitStore({ clock })
         const decide = async (cost: number, peek: boolean) =>
-          (await store.decide('u', [{ name: 'l', limit, cost }], peek)).verdicts[0]
+          (await ask(store, limit, cost, peek ? 'peek' : 'charge')).verdict
         for (const { waitMs, cost } of steps) {
           clock.advance(waitMs)
           const verdict = await decide(cost, false)
@@ -92,7 +106,8 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
         const admitted: { at: number; cost: number }[] = []
         for (const { waitMs, cost, instance } of steps) {
           clock.advance(waitMs)
-          const decision = await stores[instance]?.decide('u', [{ name: 'l', limit, cost }], false)
+          const store = stores[instance]
+          const decision = store && (await ask(store, limit, cost))
           if (decision?.allowed) admitted.push({ at: clock.now(), cost })
           const window = admitted.filter(({ at }) => at > clock.now() - limit.windowMs)
           expect(window.reduce((sum, one) => sum + one.cost, 0)).toBeLessThanOrEqual(limit.limit)
@@ -111,7 +126,8 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
         let admitted = 0
         for (const { waitMs, cost, instance } of steps) {
           clock.advance(waitMs)
-          const decision = await stores[instance]?.decide('u', [{ name: 'l', limit, cost }], false)
+          const store = stores[instance]
+          const decision = store && (await ask(store, limit, cost))
           if (decision?.allowed) admitted += cost
           // A hair for the thirds of a refill, which no binary fraction holds.
           expect(admitted).toBeLessThanOrEqual(41 + ((clock.now() - start) * 7) / 100 + 1e-6)
@@ -131,26 +147,29 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
   it('counts what this instance admitted before, and forgets it in time', async () => {
     const clock = new ManualClock()
     const store = new MemoryLimitStore({ clock, share: () => ({ instances: 2 }) })
-    const demand = { name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
+    const demand = { subject: 'u', name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
     const cost = (units: number) => ({ ...demand, cost: units })
     // An outage counts in the slots of the share, the time after it in those of the whole limit.
-    await store.decide('u', [demand], false)
+    await store.decide([demand])
     for (let second = 0; second < 100; second++) {
       clock.advance(100)
-      store.note('u', [cost(5)])
+      store.note([cost(5)])
     }
-    const { verdicts } = await store.decide('u', [cost(0)], true)
+    const { verdicts } = await store.decide([cost(0)], { mode: 'peek' })
     expect(verdicts[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
     expect(verdicts[0]?.remaining).toBeLessThanOrEqual(100 - 10 * 5)
   })
 
   it('shows no debt as remaining units', async () => {
     const store = new MemoryLimitStore({ clock: new ManualClock(), share: () => ({ instances: 2 }) })
-    const demand = { name: 'l', limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }), cost: 8 }
-    store.note('u', [demand])
-    expect((await store.decide('u', [demand], false)).verdicts).toMatchObject([
-      { allowed: false, remaining: 0 },
-    ])
+    const demand = {
+      subject: 'u',
+      name: 'l',
+      limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }),
+      cost: 8,
+    }
+    store.note([demand])
+    expect((await store.decide([demand])).verdicts).toMatchObject([{ allowed: false, remaining: 0 }])
   })
 })
 
@@ -159,8 +178,8 @@ describe('promise 5: the memory store is bounded', () => {
     const store = new MemoryLimitStore({ maxEntries: 100 })
     const limit = slidingWindow(5, '1m')
     for (let index = 0; index < 1_000; index++) {
-      await store.decide(`user:${index}`, [{ name: 'l', limit, cost: 1 }], false)
-      await store.decide('regular', [{ name: 'l', limit, cost: 0 }], false)
+      await store.decide([{ subject: `user:${index}`, name: 'l', limit, cost: 1 }])
+      await store.decide([{ subject: 'regular', name: 'l', limit, cost: 0 }])
     }
     expect(store.size).toBeLessThanOrEqual(100)
   })
@@ -169,12 +188,12 @@ describe('promise 5: the memory store is bounded', () => {
     [slidingWindow(1_000_000, '1m'), 61],
     [slidingWindow(1_000_000, 7), 7],
   ])('keeps a slot for a time, not for a charge: %j', (limit, slots) => {
-    let state = emptyWindow
+    const meter = new WindowMeter()
     for (let now = 0; now < 3 * limit.windowMs; now += Math.max(1, Math.floor(limit.windowMs / 5_000))) {
-      state = windowAt(state, limit, now)
-      if (judgeWindow(state, limit, now, 1).allowed) state = chargeWindow(state, limit, now, 1)
-      expect(state.slots.length).toBeLessThanOrEqual(slots)
+      meter.advance(limit, now)
+      if (meter.admits(1, limit.limit)) meter.charge(now, 1)
+      expect(meter.size).toBeLessThanOrEqual(slots)
     }
-    expect(state.slots.length).toBeGreaterThan(0)
+    expect(meter.size).toBeGreaterThan(0)
   })
 })

@@ -61,7 +61,7 @@ describe('a rate limiter in one process', () => {
   it('takes any name for a limit that JavaScript has a meaning for', async () => {
     const named: Record<string, Limit> = {
       constructor: limits.requests,
-      ['__proto__']: limits.requests,
+      toString: limits.requests,
       requests: limits.requests,
     }
     const limiter = createRateLimiter({ limits: named })
@@ -82,6 +82,10 @@ describe('a rate limiter in one process', () => {
     { limits, name: 'a b' },
     { limits: { 'a b': limits.requests } },
     { limits: { '': limits.requests } },
+    { limits: { subject: limits.requests } },
+    { limits, denialMemory: -1 },
+    { limits, maxQueue: 0 },
+    { limits, lowPriorityPart: 2 },
     { limits, expectedInstances: 3, onOutage: 'deny' },
   ])('refuses wrong options: %j', (options) => {
     expect(() => createRateLimiter(options as unknown as RateLimiterOptions<'a'>)).toThrow(/expected/)
@@ -127,7 +131,7 @@ describe('rate limiters that share a Redis', () => {
 
   it('promise 8: takes one round trip a decision, however many limits', async () => {
     await using redis = await connect({ url: server.url })
-    const limiter = createRateLimiter({ redis, name: 'trips', limits })
+    const limiter = createRateLimiter({ redis, name: 'trips', limits, stats: false, denialMemory: 0 })
     await limiter.check('warm')
     const sent = vi.spyOn(redis, 'command')
     const calls = async () => {
@@ -145,7 +149,7 @@ describe('rate limiters that share a Redis', () => {
 
   it('writes nothing for a denial or a peek', async () => {
     await using redis = await connect({ url: server.url })
-    const limiter = createRateLimiter({ redis, name: 'writes', limits })
+    const limiter = createRateLimiter({ redis, name: 'writes', limits, stats: false, denialMemory: 0 })
     await limiter.check('u', { requests: 3, tokens: 1_000 })
     const writes = async () => {
       const stats = String(await server.command('INFO', 'persistence'))
@@ -160,7 +164,13 @@ describe('rate limiters that share a Redis', () => {
   it('promise 4: in an outage each instance enforces its share, counting what it had admitted before', async () => {
     const own = await startRedis()
     const redis = await connect({ url: own.url, commandTimeout: 200 })
-    const limiter = createRateLimiter({ redis, limits: { r: slidingWindow(10, '1m') }, expectedInstances: 2 })
+    const options = { redis, limits: { r: slidingWindow(10, '1m') } }
+    const [limiter, other] = [createRateLimiter(options), createRateLimiter(options)]
+    await other.peek('u')
+    await vi.waitFor(async () => {
+      await limiter.peek('u')
+      expect((await limiter.usage()).instances).toBe(2)
+    })
     for (let count = 0; count < 3; count++) expect((await limiter.check('u')).source).toBe('redis')
     expect((await limiter.check('greedy', { r: 8 })).source).toBe('redis')
     await own.kill()
@@ -171,8 +181,11 @@ describe('rate limiters that share a Redis', () => {
     expect(during.every(({ source }) => source === 'memory')).toBe(true)
     expect(await limiter.check('greedy')).toMatchObject({ allowed: false, remaining: 0, source: 'memory' })
     await own.restart()
-    await until(() => limiter.state === 'primary', 2_000)
-    expect(await limiter.check('u')).toMatchObject({ allowed: true, source: 'redis' })
+    await until(() => limiter.state === 'primary' && other.state === 'primary', 2_000)
+    // Redis was emptied by its restart: what this instance admitted, before and meanwhile, counts again.
+    expect(await limiter.check('u')).toMatchObject({ allowed: true, remaining: 4, source: 'redis' })
+    expect(await other.check('greedy', { r: 3 })).toMatchObject({ allowed: true })
+    expect(await limiter.check('greedy', { r: 0 })).toMatchObject({ allowed: false, remaining: 0 })
     await redis.close()
     await own.close()
   })

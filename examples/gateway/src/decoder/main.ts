@@ -4,7 +4,7 @@ import { type HttpBindings, serve } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { Slots } from './slots.js'
-import { answerTo, countTokens } from './text.js'
+import { answerTo, countTokens, embeddingOf, promptOf, type Said } from './text.js'
 
 /** A stand-in decoder: OpenAI-compatible, token by token, as slow as it is told, and mortal if it is told so. */
 const { values } = parseArgs({
@@ -22,9 +22,16 @@ const slots = new Slots(Number(values.slots))
 
 interface ChatRequest {
   readonly model: string
-  readonly messages: readonly { role: string; content: unknown }[]
+  readonly messages: readonly Said[]
   readonly stream?: boolean
   readonly max_tokens?: number
+}
+
+interface EmbeddingsRequest {
+  readonly model: string
+  readonly input: string | string[]
+  /** What OpenAI's clients ask for unless they are told otherwise is base64. */
+  readonly encoding_format?: 'float' | 'base64'
 }
 
 let answers = 0
@@ -32,15 +39,21 @@ const app = new Hono<{ Bindings: HttpBindings }>()
 app.get('/health', (context) => context.json({ status: 'ok' }))
 app.post('/v1/chat/completions', async (context) => answer(context, await context.req.json<ChatRequest>()))
 app.post('/v1/embeddings', async (context) => {
-  const { input, model } = await context.req.json<{ input: string | string[]; model: string }>()
-  const data = [input].flat().map((text, index) => ({ object: 'embedding', index, embedding: embed(text) }))
-  const tokens = countTokens([input].flat().join(' '))
+  const { input, model, encoding_format } = await context.req.json<EmbeddingsRequest>()
+  const texts = [input].flat()
+  const tokens = countTokens(texts.join(' '))
+  await slots.use(() => pause(paceMs))
+  const data = texts.map((text, index) => {
+    const vector = embeddingOf(text)
+    const base64 = () => Buffer.from(vector.buffer).toString('base64')
+    return { object: 'embedding', index, embedding: encoding_format === 'base64' ? base64() : [...vector] }
+  })
   return context.json({ object: 'list', model, data, usage: { prompt_tokens: tokens, total_tokens: tokens } })
 })
 
 function answer(context: Context, request: ChatRequest): Response | Promise<Response> {
   const dying = ++answers === diesAt
-  const prompt = request.messages.map(({ role, content }) => `${role}: ${content}`).join('\n')
+  const prompt = promptOf(request.messages)
   const promptTokens = countTokens(prompt)
   const tokens = Math.max(1, request.max_tokens ?? 24)
   const usage = {
@@ -82,16 +95,13 @@ function answer(context: Context, request: ChatRequest): Response | Promise<Resp
     slots.use(async () => {
       const send = (value: object) =>
         stream.writeSSE({ data: JSON.stringify({ ...shared, object: 'chat.completion.chunk', ...value }) })
+      await send({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] })
       await write((content) => send({ choices: [{ index: 0, delta: { content }, finish_reason: null }] }))
       await send({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })
       await send({ choices: [], usage })
       await stream.writeSSE({ data: '[DONE]' })
     }),
   )
-}
-
-function embed(text: string): number[] {
-  return Array.from({ length: 8 }, (_, index) => Math.sin(text.length + index))
 }
 
 serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => process.send?.({ port }))

@@ -5,6 +5,16 @@ const words =
     ' ',
   )
 
+export interface Said {
+  readonly role: string
+  readonly content: unknown
+}
+
+/** All that was said, as the text that a decoder reads. */
+export function promptOf(messages: readonly Said[]): string {
+  return messages.map(({ role, content }) => `${role}: ${content}`).join('\n')
+}
+
 /** The same prompt always gives the same answer: word after word from a digest of it. */
 export function* answerTo(prompt: string, tokens: number): Generator<string> {
   let digest = createHash('sha256').update(prompt).digest()
@@ -18,4 +28,10 @@ export function* answerTo(prompt: string, tokens: number): Generator<string> {
 /** Four characters a token, as the rule of thumb goes. */
 export function countTokens(text: string): number {
   return Math.ceil(text.length / 4)
+}
+
+/** The same text always has the same vector: eight numbers from a digest of it. */
+export function embeddingOf(text: string): Float32Array {
+  const digest = createHash('sha256').update(text).digest()
+  return Float32Array.from({ length: 8 }, (_, index) => (digest[index] ?? 0) / 255)
 }

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 
 export interface DemoArguments {
   readonly trace: string | undefined
-  /** Times faster than the trace was; the decoders are as much faster. */
+  /** Times faster than the trace was, as far as the stand-in decoders can serve it. */
   readonly speed: number
   readonly requests: number
   readonly chaos: boolean

@@ -1,34 +1,82 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import OpenAI from 'openai'
+import type { Said } from '../decoder/text.js'
+import { ask, type Reply } from './ask.js'
 import type { Job } from './workload.js'
 
-export interface Result {
+export interface Result extends Reply {
   readonly job: Job
-  /** Milliseconds from sending to the end of the answer. */
-  readonly ms: number
-  readonly status: 'answered' | 'refused' | 'failed'
-  /** hit, miss, coalesced or bypass, as the gateway says. */
-  readonly cache: string | undefined
-  /** Who decided on the limit: redis or memory. */
-  readonly decidedBy: string | undefined
-  readonly tokens: number
-  readonly text: string
-  readonly error: string | undefined
+  /** Which of the servers was asked. */
+  readonly server: number
+  /** What was said before in the conversation, and answered; nothing, if it is none. */
+  readonly before: readonly Said[]
 }
 
-export type Progress = (done: number, total: number) => void
+export interface DriveOptions {
+  readonly urls: readonly string[]
+  /** Who keeps a conversation: the gateway, or the client that sends all of it each time. */
+  readonly memory: 'gateway' | 'client'
+  /** Whether a conversation stays at one server. */
+  readonly sticky: boolean
+  readonly onProgress: (done: number, total: number) => void
+}
 
 /**
  * Sends every job at its time, whether or not those before it have been answered: a slow server does not
- * make the load lighter. Each user has an OpenAI client of its own, which retries as it does for anybody.
+ * make the load lighter. Servers take turns. No client retries, so that nothing is hidden.
  */
-export async function drive(
-  jobs: readonly Job[],
-  urls: readonly string[],
-  onProgress: Progress,
-): Promise<readonly Result[]> {
+export async function drive(jobs: readonly Job[], options: DriveOptions): Promise<readonly Result[]> {
+  const { urls, memory, sticky, onProgress } = options
+  const clientOf = openaiClients()
+  const talks = new Map<number, Promise<readonly Said[]>>()
+  let done = 0
+  const startedAt = performance.now()
+
+  async function send(job: Job, index: number, earlier: Promise<readonly Said[]> | undefined) {
+    await pause(Math.max(0, job.atMs - (performance.now() - startedAt)))
+    const before = (await earlier) ?? []
+    const server = serverOf(job, index, urls.length, sticky)
+    const client = clientOf(job.user, urls[server] ?? '')
+    const messages = memory === 'client' ? [...before, asked(job)] : [asked(job)]
+    const reply = await ask(client, job, messages, conversationHeaders(job, memory))
+    onProgress(++done, jobs.length)
+    return { ...reply, job, server, before }
+  }
+
+  return Promise.all(
+    jobs.map((job, index) => {
+      const { turn } = job
+      const result = send(job, index, turn && talks.get(turn.conversation))
+      if (turn) talks.set(turn.conversation, result.then(saidAfter))
+      return result
+    }),
+  )
+}
+
+export function asked({ prompt }: Job): Said {
+  return { role: 'user', content: prompt }
+}
+
+/** A refused turn is not kept; a failed one is, without an answer. */
+function saidAfter({ before, job, status, text }: Result): readonly Said[] {
+  if (status === 'refused') return before
+  const answer = status === 'answered' ? [{ role: 'assistant', content: text }] : []
+  return [...before, asked(job), ...answer]
+}
+
+function serverOf({ turn }: Job, index: number, count: number, sticky: boolean): number {
+  if (turn === undefined) return index % count
+  return (turn.conversation + (sticky ? 0 : turn.number)) % count
+}
+
+function conversationHeaders({ turn }: Job, memory: DriveOptions['memory']): Record<string, string> {
+  return turn === undefined || memory === 'client' ? {} : { 'x-conversation-id': `talk-${turn.conversation}` }
+}
+
+/** Each user has a client of its own for each server. */
+function openaiClients(): (user: string, url: string) => OpenAI {
   const clients = new Map<string, OpenAI>()
-  const clientOf = (user: string, url: string) => {
+  return (user, url) => {
     const key = `${user} ${url}`
     const known = clients.get(key)
     if (known !== undefined) return known
@@ -40,61 +88,5 @@ export async function drive(
     })
     clients.set(key, client)
     return client
-  }
-  let done = 0
-  const startedAt = performance.now()
-  return Promise.all(
-    jobs.map(async (job, index) => {
-      await pause(Math.max(0, job.atMs - (performance.now() - startedAt)))
-      const url = urls[index % urls.length] ?? ''
-      const result = await ask(clientOf(job.user, url), job)
-      onProgress(++done, jobs.length)
-      return result
-    }),
-  )
-}
-
-async function ask(client: OpenAI, job: Job): Promise<Result> {
-  const request = {
-    model: 'demo',
-    messages: [{ role: 'user' as const, content: job.prompt }],
-    max_tokens: job.maxTokens,
-    temperature: 0,
-  }
-  const startedAt = performance.now()
-  let text = ''
-  let tokens = 0
-  let headers: Headers | undefined
-  const result = (status: Result['status'], error?: string): Result => ({
-    ...{ job, status, error, text, tokens, ms: performance.now() - startedAt },
-    cache: headers?.get('x-evenkeel-cache') ?? undefined,
-    decidedBy: headers?.get('x-evenkeel-limit-source') ?? undefined,
-  })
-  try {
-    if (job.stream) {
-      const { data, response } = await client.chat.completions
-        .create({ ...request, stream: true })
-        .withResponse()
-      headers = response.headers
-      let ended = false
-      for await (const chunk of data) {
-        text += chunk.choices[0]?.delta.content ?? ''
-        tokens = chunk.usage?.total_tokens ?? tokens
-        if (chunk.choices[0]?.finish_reason) ended = true
-      }
-      // The client takes a stream that was cut for one that ended.
-      return ended ? result('answered') : result('failed', 'the stream was cut short')
-    }
-    const { data, response } = await client.chat.completions.create(request).withResponse()
-    headers = response.headers
-    text = data.choices[0]?.message.content ?? ''
-    tokens = data.usage?.total_tokens ?? 0
-    return result('answered')
-  } catch (error) {
-    if (error instanceof OpenAI.APIError && error.status === 429) {
-      headers = error.headers
-      return result('refused')
-    }
-    return result('failed', error instanceof Error ? error.message : String(error))
   }
 }

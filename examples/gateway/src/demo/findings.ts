@@ -1,18 +1,29 @@
-import type { Result } from './driver.js'
-import { type Samples, sum } from './metrics.js'
-import { requestsPerMinute, type Workload } from './workload.js'
+import { answerTo, embeddingOf, promptOf } from '../decoder/text.js'
+import { asked, type Result } from './driver.js'
+import type { Samples } from './metrics.js'
 
 /** Everything that was measured, from which the table and the checks are made. */
 export interface Findings {
-  readonly workload: Workload
+  /** The same requests straight to the decoders, in turn. */
   readonly baseline: readonly Result[]
+  /** The requests to the gateways. */
   readonly results: readonly Result[]
+  /** The gateways' own counts. */
   readonly metrics: Samples
   readonly nodes: readonly string[]
   readonly gateways: number
-  /** Requests that a decoder had under way when it died. */
-  readonly dyingSlots: number
+  /** Requests that one gateway gives a decoder at once. */
+  readonly slots: number
+  readonly mortal: Mortal
   readonly outage: Outage | undefined
+}
+
+/** The decoder that dies half-way. */
+export interface Mortal {
+  readonly name: string
+  readonly died: boolean
+  /** Gateways that give it requests still. */
+  readonly servingIn: number
 }
 
 export interface Outage {
@@ -23,148 +34,69 @@ export interface Outage {
   readonly during: (result: Result) => boolean
 }
 
-export type Row = readonly [string, string]
-
-export interface Check {
-  readonly promise: string
-  readonly held: boolean
-  readonly measured: string
+export function withStatus(results: readonly Result[], status: Result['status']): readonly Result[] {
+  return results.filter((result) => result.status === status)
 }
 
-export function tableOf(findings: Findings): readonly Row[] {
-  const { results, baseline, metrics, nodes, outage } = findings
-  const answered = results.filter(({ status }) => status === 'answered')
-  const failedBefore = baseline.filter(({ status }) => status === 'failed').length
-  const calls = sum(metrics, 'gateway_upstream_calls_total')
-  const count = (cache: string) =>
-    results.filter((result) => result.cache === cache && result.status === 'answered').length
-  const rows: Row[] = [
-    ['requests', `${results.length}`],
-    ['  admitted', `${results.filter(({ status }) => status !== 'refused').length}`],
-    ['  refused by the limit (429)', `${results.filter(({ status }) => status === 'refused').length}`],
-    [
-      '  cut short by a dying decoder',
-      `${results.length - answered.length - results.filter(({ status }) => status === 'refused').length} (${failedBefore} without evenkeel)`,
-    ],
-    ['answered from the cache', `${count('hit')}`],
-    ['joined a call under way', `${count('coalesced')}`],
-    ['calls of decoders', `${calls} (${baseline.length} without evenkeel)`],
-    ['tokens saved', `${sum(metrics, 'gateway_tokens_saved').toLocaleString('en')}`],
-    ['latency p50', `${ms(quantile(answered, 0.5))} (${ms(quantile(baseline, 0.5))} without evenkeel)`],
-    ['latency p99', `${ms(quantile(answered, 0.99))} (${ms(quantile(baseline, 0.99))} without evenkeel)`],
-  ]
-  for (const node of nodes)
-    rows.push([`calls of ${node}`, `${sum(metrics, 'gateway_upstream_calls_total', { node })}`])
-  const decided = (by: string) => results.filter((result) => result.decidedBy === by).length
-  rows.push(['limits decided by Redis / memory', `${decided('redis')} / ${decided('memory')}`])
-  if (outage !== undefined) {
-    const during = results.filter(outage.during)
-    rows.push(
-      ['Redis was away for', ms(outage.awayMs)],
-      ['  requests meanwhile', `${during.length}`],
-      ['  of them failed', `${during.filter(isLost).length}`],
-      ['  used again after', outage.returnMs === undefined ? 'never' : ms(outage.returnMs)],
-    )
-  }
-  return rows
+/** Answers that came as a hit, or by joining a call, or by a call. */
+export function answeredBy(results: readonly Result[], cache: string): readonly Result[] {
+  return withStatus(results, 'answered').filter((result) => result.cache === cache)
 }
 
-export function checksOf(findings: Findings): readonly Check[] {
-  const { workload, baseline, results, metrics, gateways, dyingSlots, outage } = findings
-  const failed = results.filter(({ status }) => status === 'failed')
-  const admitted = results.filter(
-    ({ job, status }) => job.user === workload.greedyUser && status !== 'refused',
-  ).length
-  // Across the edges of an outage an instance adds its share at the most, once when it begins and once when it ends.
-  const greedyBound = requestsPerMinute * (outage === undefined ? 1 : 2)
-  const distinct = new Set(results.map(({ job }) => `${job.stream} ${job.maxTokens} ${job.prompt}`)).size
-  const retries = sum(metrics, 'gateway_upstream_calls_total', { outcome: 'failed' }) + failed.length
-  const callBound = distinct * (outage === undefined ? gateways : gateways + 1) + retries
-  const calls = sum(metrics, 'gateway_upstream_calls_total')
-  const answered = results.filter(({ status }) => status === 'answered')
-  const expected = new Map(
-    baseline.filter(({ status }) => status === 'answered').map((result) => [keyOf(result), result.text]),
-  )
-  const wrong = answered.filter(
-    (result) => (expected.get(keyOf(result)) ?? result.text) !== result.text,
-  ).length
-  const checks: Check[] = [
-    check(
-      'every request is answered, but for those a dying decoder held',
-      failed.length <= dyingSlots,
-      `${failed.length} cut short, at most ${dyingSlots} were held`,
-    ),
-    check('every answer is the one that the decoders give', wrong === 0, `${wrong} differ`),
-    check(
-      `the greedy user gets no more than the limit`,
-      admitted <= greedyBound,
-      `${admitted} of ${workload.greedyRequests}, limit ${greedyBound}`,
-    ),
-    check(
-      'equal requests share one call',
-      calls <= callBound,
-      `${calls} calls for ${distinct} different requests`,
-    ),
-  ]
-  const hits = answered.filter(({ cache }) => cache === 'hit')
-  if (hits.length > 0) {
-    const [hit, call] = [quantile(hits, 0.5), quantile(baseline, 0.5)]
-    checks.push(
-      check(
-        'an answer from the cache comes sooner than a call',
-        hit < call,
-        `${ms(hit)} against ${ms(call)}, medians`,
-      ),
-    )
-  }
-  if (gateways > 1) {
-    const shared = results.filter(({ decidedBy }) => decidedBy === 'redis').length
-    checks.push(
-      check('the gateways share their limits through Redis', shared > 0, `${shared} decisions by Redis`),
-    )
-  }
-  if (outage !== undefined) {
-    const during = results.filter(outage.during)
-    const memory = during.filter(({ decidedBy }) => decidedBy === 'memory').length
-    const lost = during.filter(isLost).length
-    checks.push(
-      check(
-        'no request failed for the outage',
-        lost === 0 && during.length > 0,
-        `${lost} of ${during.length}`,
-      ),
-      check('memory decided while Redis was away', memory > 0, `${memory} decisions`),
-      check(
-        'Redis is used again within a second of its return',
-        (outage.returnMs ?? Number.POSITIVE_INFINITY) < 1_000,
-        outage.returnMs === undefined ? 'never' : ms(outage.returnMs),
-      ),
-    )
-  }
-  return checks
-}
-
-function check(promise: string, held: boolean, measured: string): Check {
-  return { promise, held, measured }
-}
-
-/** A stream that its decoder cut is not lost for Redis. */
-function isLost({ status, error }: Result): boolean {
-  return status === 'failed' && !/cut short|terminated|Premature|other side closed/i.test(error ?? '')
-}
-
-function keyOf({ job }: Result): string {
-  return `${job.maxTokens} ${job.prompt}`
-}
-
+/** Milliseconds; not a number where nothing was answered. */
 export function quantile(results: readonly Result[], q: number): number {
-  const sorted = results
-    .filter(({ status }) => status === 'answered')
-    .map((result) => result.ms)
+  const sorted = withStatus(results, 'answered')
+    .map(({ ms }) => ms)
     .sort((one, other) => one - other)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
 }
 
-function ms(value: number): string {
-  return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en')} ms`
+/** Equal requests have equal keys. */
+export function keyOf({ job, before }: Result): string {
+  return `${job.kind} ${job.stream} ${job.maxTokens} ${promptOf([...before, asked(job)])}`
+}
+
+/** Whether the answer is the one that a decoder gives to all that was said. */
+export function isRight({ job, before, text }: Result): boolean {
+  if (job.kind === 'embedding') return text === JSON.stringify([...embeddingOf(job.prompt)])
+  return text === [...answerTo(promptOf([...before, asked(job)]), job.maxTokens)].join('')
+}
+
+/** Hits at a gateway that never called a decoder for this request: another one made the entry. */
+export function borrowedHits(results: readonly Result[]): readonly Result[] {
+  const atServer = (result: Result) => `${result.server} ${keyOf(result)}`
+  const called = new Set(results.filter(({ cache }) => cache === 'miss').map(atServer))
+  return answeredBy(results, 'hit').filter((result) => !called.has(atServer(result)))
+}
+
+export function answeredTurns(results: readonly Result[]): readonly Result[] {
+  return withStatus(results, 'answered').filter(({ job }) => job.turn !== undefined)
+}
+
+/**
+ * Turns whose answers must build on all that was said. While Redis is away a gateway knows of a conversation
+ * what went through itself: enough where conversations stay at one gateway, as in an outage of the demo.
+ * Elsewhere a conversation counts up to the first turn that a gateway itself calls stale or partial.
+ */
+export function judgedTurns({ results, outage }: Findings): readonly Result[] {
+  const turns = answeredTurns(results)
+  if (outage !== undefined) return turns
+  const firstDoubt = new Map<number, number>()
+  for (const { job, history } of turns) {
+    const { conversation, number } = job.turn ?? { conversation: -1, number: 0 }
+    if (history !== 'whole')
+      firstDoubt.set(conversation, Math.min(number, firstDoubt.get(conversation) ?? number))
+  }
+  return turns.filter(
+    ({ job: { turn } }) => turn && turn.number < (firstDoubt.get(turn.conversation) ?? Infinity),
+  )
+}
+
+/** A stream that its decoder cut is not lost for Redis. */
+export function isLostForRedis({ status, error }: Result): boolean {
+  return status === 'failed' && !/cut short/i.test(error ?? '')
+}
+
+export function decidedBy(results: readonly Result[], by: 'redis' | 'memory'): number {
+  return results.filter((result) => result.decidedBy === by).length
 }

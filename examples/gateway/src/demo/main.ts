@@ -1,121 +1,87 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { readArguments } from './arguments.js'
+import { checksOf } from './checks.js'
 import { drive } from './driver.js'
-import { checksOf, type Findings, tableOf } from './findings.js'
+import type { Findings } from './findings.js'
+import { decoderSlots, fateOfMortal, startDecoders, startGateways } from './fleet.js'
 import { scrape } from './metrics.js'
 import { outageDuring } from './outage.js'
 import { printChecks, printTable, progressOf } from './print.js'
-import { type Running, start } from './processes.js'
-import { OwnRedis } from './redis.js'
+import type { Running } from './processes.js'
+import { forget, OwnRedis } from './redis.js'
+import { tableOf } from './table.js'
 import { traceWorkload } from './trace.js'
 import { ownWorkload, requestsPerMinute, type Workload } from './workload.js'
 
-const decoderSlots = 8
-
 const args = readArguments(process.argv.slice(2), process.env)
+const namespace = `evenkeel-demo-${process.pid}`
 const running: Running[] = []
 let ownRedis: OwnRedis | undefined
 
 async function main(): Promise<boolean> {
   const workload = await workloadOf()
   console.log(`evenkeel gateway demo: ${workload.name}`)
-  console.log('without evenkeel: the same requests straight to the decoders, in turn')
-  const plain = await startDecoders(undefined)
-  const baseline = await drive(
-    workload.jobs,
-    plain.map(({ url }) => url),
-    progressOf('  answered'),
-  )
-  for (const decoder of plain) await decoder.stop()
-
-  if (args.chaos) ownRedis = await OwnRedis.start()
-  const redisUrl = ownRedis?.url ?? args.redisUrl
-  // Dies when a good part of its share is done.
-  const decoders = await startDecoders(
-    Math.max(3, Math.floor(new Set(workload.jobs.map(({ prompt }) => prompt)).size / 10)),
-  )
-  const gateways = await startGateways(redisUrl, decoders)
-  const urls = gateways.map(({ url }) => url)
-  console.log(
-    `with evenkeel: ${gateways.length} gateway${gateways.length > 1 ? 's' : ''}, ${redisUrl ? 'on Redis' : 'in process'}, one slow decoder and one that dies`,
-  )
-
-  const durationMs = workload.jobs.at(-1)?.atMs ?? 0
-  const startedAt = performance.now()
-  const [results, outage] = await Promise.all([
-    drive(workload.jobs, urls, progressOf('  answered')),
-    ownRedis && outageDuring(ownRedis, urls, durationMs, startedAt),
-  ])
-  const nodes = decoders.map(({ name }) => name)
-  const metrics = await scrape(urls)
-  const findings: Findings = {
-    workload,
-    baseline,
-    results,
-    metrics,
-    nodes,
-    gateways: gateways.length,
-    dyingSlots: decoderSlots,
-    outage,
-  }
+  const baseline = await withoutEvenkeel(workload)
+  const findings = { ...(await withEvenkeel(workload)), baseline }
   printTable(tableOf(findings))
   const checks = checksOf(findings)
   printChecks(checks)
   return checks.every(({ held }) => held)
 }
 
-async function workloadOf(): Promise<Workload> {
-  if (args.trace === undefined) return ownWorkload(args.requests)
-  return traceWorkload(args.trace, args.speed, args.requests, requestsPerMinute + 20)
+function workloadOf(): Workload | Promise<Workload> {
+  // More than the limit, and in an outage more than the limit and the shares of it.
+  const greedyRequests = requestsPerMinute * (args.chaos ? 2 : 1) + 30
+  if (args.trace === undefined) return ownWorkload(args.requests, greedyRequests)
+  return traceWorkload(args.trace, args.speed, args.requests, greedyRequests)
 }
 
-/** Two good ones, a slow one, and one that may die. */
-async function startDecoders(diesAt: number | undefined): Promise<Running[]> {
-  const decoder = (name: string, pace: number, ...more: string[]) =>
-    start('decoder', name, ['--slots', String(decoderSlots), '--pace', String(pace), ...more])
-  const decoders = await Promise.all([
-    decoder('decoder-1', 2),
-    decoder('decoder-2', 2),
-    decoder('decoder-slow', 8),
-    decoder('decoder-mortal', 2, ...(diesAt === undefined ? [] : ['--dies-at', String(diesAt)])),
-  ])
-  running.push(...decoders)
-  return decoders
+async function withoutEvenkeel({ jobs }: Workload): Promise<Findings['baseline']> {
+  console.log('without evenkeel: straight to the decoders, in turn; one is slow, one dies half-way')
+  // Half of the quarter that comes to it.
+  const decoders = kept(await startDecoders(Math.ceil(jobs.length / 8)))
+  const onProgress = progressOf('  done')
+  const urls = decoders.map(({ url }) => url)
+  const baseline = await drive(jobs, { urls, memory: 'client', sticky: false, onProgress })
+  await Promise.all(decoders.map((decoder) => decoder.stop()))
+  return baseline
 }
 
-async function startGateways(redisUrl: string | undefined, decoders: readonly Running[]): Promise<Running[]> {
-  const count = redisUrl === undefined ? 1 : 2
-  const env = {
-    REDIS_URL: redisUrl ?? '',
-    GATEWAY_NAMESPACE: `evenkeel-demo-${process.pid}`,
-    GATEWAY_INSTANCES: String(count),
-    GATEWAY_REQUESTS_PER_MINUTE: String(requestsPerMinute),
-  }
-  const gateways = await Promise.all(
-    Array.from({ length: count }, (_, index) => start('gateway', `gateway-${index + 1}`, [], env)),
+async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baseline'>> {
+  if (args.chaos) ownRedis = await OwnRedis.start()
+  const redisUrl = ownRedis?.url ?? args.redisUrl
+  // The cache leaves it fewer answers to give.
+  const decoders = kept(await startDecoders(Math.ceil(new Set(jobs.map(({ prompt }) => prompt)).size / 10)))
+  const gateways = kept(await startGateways(redisUrl, namespace, decoders))
+  console.log(
+    `with evenkeel: ${gateways.length > 1 ? '2 gateways, on Redis' : '1 gateway, in process'}, before the same decoders`,
   )
-  running.push(...gateways)
-  const [first] = gateways
-  for (const { name, url } of decoders) {
-    const node = { id: name, endpoint: url, capacity: decoderSlots }
-    await fetch(`${first?.url}/nodes`, { method: 'POST', body: JSON.stringify(node) })
+  const urls = gateways.map(({ url }) => url)
+  const onProgress = progressOf('  done')
+  const startedAt = performance.now()
+  const [results, outage] = await Promise.all([
+    drive(jobs, { urls, memory: 'gateway', sticky: args.chaos, onProgress }),
+    ownRedis && outageDuring(ownRedis, urls, jobs.at(-1)?.atMs ?? 0, startedAt),
+  ])
+  const mortal = await fateOfMortal(decoders, gateways)
+  return {
+    ...{ results, outage, mortal },
+    metrics: await scrape(urls),
+    nodes: decoders.map(({ name }) => name),
+    gateways: gateways.length,
+    slots: decoderSlots,
   }
-  await Promise.all(gateways.map((gateway) => knowsNodes(gateway.url, decoders.length)))
-  return gateways
 }
 
-async function knowsNodes(url: string, count: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const { nodes } = (await (await fetch(`${url}/health`)).json()) as { nodes: unknown[] }
-    if (nodes.length === count) return
-    await pause(25)
-  }
-  throw new Error(`The gateway at ${url} does not know the decoders`)
+/** So that they end with the demo, however it ends. */
+function kept(started: readonly Running[]): readonly Running[] {
+  running.push(...started)
+  return started
 }
 
 async function stopAll(): Promise<void> {
   await Promise.all(running.map((one) => one.stop()))
-  await ownRedis?.takeAway()
+  if (ownRedis !== undefined) await ownRedis.close()
+  else if (args.redisUrl !== undefined) await forget(args.redisUrl, namespace)
 }
 
 process.once('SIGINT', () => void stopAll().then(() => process.exit(130)))

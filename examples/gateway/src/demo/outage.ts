@@ -1,12 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Result } from './driver.js'
 import type { Outage } from './findings.js'
+import { healthOf } from './fleet.js'
 import type { OwnRedis } from './redis.js'
-
-interface Health {
-  readonly redis: string
-  readonly stores: Readonly<Record<string, string>>
-}
 
 /** Takes Redis away after a third of the time, for a third of it, and watches the gateways come back to it. */
 export async function outageDuring(
@@ -22,7 +18,7 @@ export async function outageDuring(
   await pause(durationMs / 3)
   await redis.begin()
   const backAt = performance.now()
-  console.log('Redis is back, and empty')
+  console.log('Redis is back')
   const returned = await Promise.all(gateways.map(usesRedisAgain))
   const returnMs = returned.includes(false) ? undefined : performance.now() - backAt
   const during = ({ job }: Result) => {
@@ -34,7 +30,7 @@ export async function outageDuring(
 
 async function usesRedisAgain(url: string): Promise<boolean> {
   for (const until = performance.now() + 10_000; performance.now() < until; ) {
-    const { redis, stores } = (await (await fetch(`${url}/health`)).json()) as Health
+    const { redis, stores } = await healthOf(url)
     if (redis === 'up' && Object.values(stores).every((state) => state === 'primary')) return true
     await pause(20)
   }

@@ -1,16 +1,33 @@
-import type { Check, Row } from './findings.js'
+import type { Check } from './checks.js'
+import type { Row } from './table.js'
 
-const width = 36
+const widths = { name: 36, value: 18, line: 76 }
 
 export function printTable(rows: readonly Row[]): void {
-  console.log(`\n${'─'.repeat(width + 34)}`)
-  for (const [name, value] of rows) console.log(`${name.padEnd(width)}${value}`)
-  console.log('─'.repeat(width + 34))
+  const line = '─'.repeat(widths.line)
+  const print = ([name, value, without = '']: Row) =>
+    console.log(`${name.padEnd(widths.name)}${value.padEnd(widths.value)}${without}`.trimEnd())
+  console.log(`\n${line}`)
+  print(['', 'with evenkeel', 'without'])
+  console.log(line)
+  rows.forEach(print)
+  console.log(line)
 }
 
 export function printChecks(checks: readonly Check[]): void {
   for (const { held, promise, measured } of checks)
     console.log(`${held ? '✓' : '✗'} ${promise} (${measured})`)
+  const broken = checks.filter(({ held }) => !held)
+  console.log(
+    broken.length === 0
+      ? `\nAll ${checks.length} promises held.`
+      : `\nNot held: ${broken.map(({ promise }) => promise).join('; ')}.`,
+  )
+}
+
+export function formatMs(value: number): string {
+  if (Number.isNaN(value)) return '-'
+  return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en')} ms`
 }
 
 /** At a terminal one line that moves; elsewhere a line a quarter. */

@@ -9,21 +9,24 @@ export interface Running {
   stop(): Promise<void>
 }
 
-/** Starts one of the built scripts as a process of its own, and waits until it tells its port. */
+/** Starts one of the built scripts as a process of its own, and waits until it tells its port. They are beside the demo. */
 export async function start(
   script: 'decoder' | 'gateway',
   name: string,
   args: string[],
   env: NodeJS.ProcessEnv = {},
+  folder = new URL('.', import.meta.url),
 ): Promise<Running> {
-  const file = fileURLToPath(new URL(`./${script}.js`, import.meta.url))
+  const file = fileURLToPath(new URL(`${script}.js`, folder))
   const child = fork(file, args, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   const port = await new Promise<number>((resolve, reject) => {
     child.once('message', (message) => resolve((message as { port: number }).port))
-    child.once('exit', (code) => reject(new Error(`${name} ended with ${code} before it listened`)))
+    child.once('exit', (code, signal) =>
+      reject(new Error(`${name} ended with ${code ?? signal} before it listened`)),
+    )
   })
   return {
     name,

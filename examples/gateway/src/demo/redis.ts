@@ -1,27 +1,34 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect as connectTo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { connect } from '@evenkeel/core'
 
-/** A Redis of the demo's own, to be taken away and brought back. */
+/** A Redis of the demo's own, to be taken away and brought back, with an append-only file as production has it. */
 export class OwnRedis {
   readonly url: string
   readonly #port: number
+  readonly #folder: string
   #child: ChildProcess | undefined
 
-  private constructor(port: number) {
+  private constructor(port: number, folder: string) {
     this.#port = port
+    this.#folder = folder
     this.url = `redis://127.0.0.1:${port}`
   }
 
   static async start(): Promise<OwnRedis> {
-    const redis = new OwnRedis(await freePort())
+    const redis = new OwnRedis(await freePort(), await mkdtemp(join(tmpdir(), 'evenkeel-demo-')))
     await redis.begin()
     return redis
   }
 
   async begin(): Promise<void> {
-    const args = ['--port', String(this.#port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+    const args = ['--port', `${this.#port}`, '--bind', '127.0.0.1', '--dir', this.#folder]
+    args.push('--save', '', '--appendonly', 'yes')
     const child = spawn('redis-server', args, { stdio: 'ignore' })
     this.#child = child
     const failed = new Promise<never>((_, reject) => {
@@ -36,7 +43,7 @@ export class OwnRedis {
     await Promise.race([failed, this.#listening()])
   }
 
-  /** SIGKILL: no farewell, nothing saved. */
+  /** SIGKILL: no farewell. */
   async takeAway(): Promise<void> {
     const child = this.#child
     this.#child = undefined
@@ -46,12 +53,29 @@ export class OwnRedis {
     await exited
   }
 
+  async close(): Promise<void> {
+    await this.takeAway()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
   async #listening(): Promise<void> {
     for (let tries = 0; tries < 200; tries++) {
       if (await accepts(this.#port)) return
       await pause(25)
     }
     throw new Error('redis-server did not start')
+  }
+}
+
+/** Takes the demo's keys out of somebody's Redis. */
+export async function forget(url: string, namespace: string): Promise<void> {
+  const redis = await connect({ url, namespace })
+  try {
+    if (redis.state !== 'up') return
+    for await (const keys of redis.scan(`${redis.namespace}*`))
+      await Promise.all(keys.map((key) => redis.command(['UNLINK', key], { key })))
+  } finally {
+    await redis.close()
   }
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type Job, job, type Workload, withGreedy } from './workload.js'
+import { chatJob, userOf, type Workload, withCompany } from './workload.js'
 
 /** Tokens of a block of Mooncake's trace. */
 const blockTokens = 512
@@ -48,22 +48,25 @@ export function parseAzure([header = '', ...lines]: readonly string[]): readonly
 /** One JSON object a line: `timestamp` in ms, `input_length`, `output_length`, `hash_ids`. */
 export function parseMooncake(lines: readonly string[]): readonly TraceRow[] {
   return lines.map((line, index) => {
-    const row = JSON.parse(line) as {
-      timestamp: number
-      input_length: number
-      output_length: number
-      hash_ids: number[]
-    }
+    const row = fieldsOf(line, index)
     return checked(
       {
-        atMs: row.timestamp,
-        promptTokens: row.input_length,
-        answerTokens: row.output_length,
-        blocks: row.hash_ids,
+        atMs: Number(row.timestamp),
+        promptTokens: Number(row.input_length),
+        answerTokens: Number(row.output_length),
+        blocks: Array.isArray(row.hash_ids) ? row.hash_ids : [],
       },
       index,
     )
   })
+}
+
+function fieldsOf(line: string, index: number): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(line) ?? {}
+  } catch (cause) {
+    throw new Error(`Line ${index + 1} of the trace is no JSON`, { cause })
+  }
 }
 
 function checked(row: TraceRow, index: number): TraceRow {
@@ -96,14 +99,16 @@ export async function traceWorkload(
   greedyRequests: number,
 ): Promise<Workload> {
   const rows = await readTrace(path, requests)
-  const asked = (rows.at(-1)?.atMs ?? 0) / speed
-  // Faster than the decoders can serve it would only show a queue.
-  const slowest = (rows.length / maxPerSecond) * 1_000
-  const stretch = asked > 0 ? Math.max(1, slowest / asked) / speed : 0
-  const jobs = rows.map((row, index): Job => {
+  if (rows.length === 0) throw new Error(`${basename(path)} holds no requests`)
+  const traceMs = rows.at(-1)?.atMs ?? 0
+  const durationMs = Math.max(traceMs / speed, (rows.length / maxPerSecond) * 1_000)
+  const stretch = traceMs > 0 ? durationMs / traceMs : 0
+  const jobs = rows.map((row, index) => {
     const maxTokens = Math.max(1, Math.min(maxAnswerTokens, row.answerTokens))
-    return job(row.atMs * stretch, index, promptOf(row, index), maxTokens, index % 2 === 0)
+    const user = userOf(index, rows.length)
+    return chatJob(row.atMs * stretch, user, promptOf(row, index), maxTokens, index % 2 === 0)
   })
-  const name = `${rows.length} requests of ${basename(path)}, ${Math.round(1 / (stretch || 1))} times as fast`
-  return { name, ...withGreedy(jobs, greedyRequests, Math.max(asked, slowest)) }
+  const sooner = Math.round(traceMs / durationMs)
+  const name = `${rows.length} requests of ${basename(path)}, ${sooner} times as fast`
+  return withCompany(name, jobs, greedyRequests, durationMs)
 }

@@ -1,26 +1,38 @@
 /** One request of a workload. */
 export interface Job {
+  readonly kind: 'chat' | 'embedding'
   /** Milliseconds after the start at which it is sent, whatever became of those before it. */
   readonly atMs: number
   readonly user: string
   readonly prompt: string
   readonly maxTokens: number
   readonly stream: boolean
+  /** Of a conversation: sent when the turn before it has ended. */
+  readonly turn: Turn | undefined
+}
+
+export interface Turn {
+  readonly conversation: number
+  readonly number: number
 }
 
 export interface Workload {
   readonly name: string
   readonly jobs: readonly Job[]
-  /** Who asks for more than a limit allows. */
-  readonly greedyUser: string
-  readonly greedyRequests: number
 }
 
+/** Who asks for more than a limit allows. */
 export const greedyUser = 'greedy'
 /** Requests a minute that the gateway grants each API key. */
 export const requestsPerMinute = 60
-
-const users = 20
+/** Tokens of an answer, where no trace says otherwise. */
+const answerTokens = 24
+/** What one of the other users asks at most: less than its share of the limit in an outage. */
+const requestsPerUser = 20
+/** The greedy user's requests all come within a minute, or the limit would not stop them. */
+const maxGreedyMs = 40_000
+const conversations = { count: 6, turns: 6 }
+const embeddings = 20
 
 /** A generator that gives the same numbers for the same seed (Park and Miller's minimal standard). */
 export function seeded(seed: number): () => number {
@@ -33,12 +45,11 @@ export function seeded(seed: number): () => number {
 
 /**
  * Requests as a chat product has them: a few questions are asked again and again, most only once; now and
- * then many ask the same thing at the same moment; one user asks far too much.
+ * then many ask the same thing at the same moment.
  */
-export function ownWorkload(requests: number): Workload {
+export function ownWorkload(requests: number, greedyRequests: number): Workload {
   const random = seeded(42)
-  const greedyRequests = requestsPerMinute + Math.max(10, Math.floor(requests / 20))
-  const durationMs = Math.max(3_000, requests * 15)
+  const durationMs = Math.max(4_000, requests * 15)
   const jobs: Job[] = []
   while (jobs.length < requests) {
     const atMs = random() * durationMs
@@ -46,30 +57,58 @@ export function ownWorkload(requests: number): Workload {
     const rank = Math.floor(Math.exp(random() * Math.log(requests)))
     const burst = random() < 0.05 ? 8 : 1
     for (let count = 0; count < burst && jobs.length < requests; count++) {
-      jobs.push(job(atMs, jobs.length, question(rank), 24, random() < 0.5))
+      jobs.push(chatJob(atMs, userOf(jobs.length, requests), question(rank), answerTokens, random() < 0.5))
     }
   }
+  return withCompany(`${requests} requests of its own`, jobs, greedyRequests, durationMs)
+}
+
+/** Adds what every demo shows, spread over its time: a user who asks too much, conversations, embeddings. */
+export function withCompany(
+  name: string,
+  jobs: readonly Job[],
+  greedyRequests: number,
+  durationMs: number,
+): Workload {
+  const company = [...greedy(greedyRequests, durationMs), ...talks(durationMs), ...embeds(durationMs)]
   return {
-    name: `${requests} requests of its own, and one user who asks too much`,
-    ...withGreedy(jobs, greedyRequests, durationMs),
+    name: `${name}, ${conversations.count} conversations, ${embeddings} embeddings, a user who asks too much`,
+    jobs: [...jobs, ...company].sort((one, other) => one.atMs - other.atMs),
   }
 }
 
-/** Adds the user who asks for more than the limit allows, spread over the time. */
-export function withGreedy(jobs: readonly Job[], greedyRequests: number, durationMs: number) {
-  const greedy = Array.from({ length: greedyRequests }, (_, index): Job => {
-    const atMs = (index / greedyRequests) * durationMs * 0.9
-    return { atMs, user: greedyUser, prompt: question(1 + (index % 3)), maxTokens: 24, stream: false }
+export function chatJob(atMs: number, user: string, prompt: string, maxTokens: number, stream: boolean): Job {
+  return { kind: 'chat', atMs, user, prompt, maxTokens, stream, turn: undefined }
+}
+
+export function userOf(index: number, requests: number): string {
+  return `user-${index % Math.ceil(requests / requestsPerUser)}`
+}
+
+function greedy(count: number, durationMs: number): Job[] {
+  const spread = Math.min(durationMs * 0.9, maxGreedyMs)
+  return Array.from({ length: count }, (_, index) =>
+    chatJob((index / count) * spread, greedyUser, question(1 + (index % 10)), answerTokens, false),
+  )
+}
+
+function talks(durationMs: number): Job[] {
+  const { count, turns } = conversations
+  return Array.from({ length: count * turns }, (_, index): Job => {
+    const conversation = index % count
+    const number = Math.floor(index / count)
+    const atMs = ((number + conversation / count) / turns) * durationMs
+    const prompt = `Turn ${number} of talk ${conversation}: and what did you say before that?`
+    const job = chatJob(atMs, `talker-${conversation}`, prompt, answerTokens, number % 2 === 1)
+    return { ...job, turn: { conversation, number } }
   })
-  return {
-    jobs: [...jobs, ...greedy].sort((one, other) => one.atMs - other.atMs),
-    greedyUser,
-    greedyRequests,
-  }
 }
 
-export function job(atMs: number, index: number, prompt: string, maxTokens: number, stream: boolean): Job {
-  return { atMs, user: `user-${index % users}`, prompt, maxTokens, stream }
+function embeds(durationMs: number): Job[] {
+  return Array.from({ length: embeddings }, (_, index) => ({
+    ...chatJob((index / embeddings) * durationMs, 'indexer', `Text ${index % 10} to embed`, 0, false),
+    kind: 'embedding' as const,
+  }))
 }
 
 function question(rank: number): string {

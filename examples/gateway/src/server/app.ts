@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { Message } from '@evenkeel/agent-memory'
 import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
 import { type Context, Hono } from 'hono'
-import { tellOfCut } from './cut-short.js'
+import { bodyLimit } from 'hono/body-limit'
+import { converse } from './conversation.js'
+import { tellOfCut } from './event-stream.js'
 import type { Gateway } from './gateway.js'
 
 interface ChatRequest {
@@ -12,10 +14,14 @@ interface ChatRequest {
 }
 
 const defaultMaxTokens = 24
+const maxBodyBytes = 16 * 1024 * 1024
+/** Of a body that `fetch` has decoded and this server frames anew. */
+const framing = ['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding']
 
 /** The routes of the gateway, OpenAI-compatible. */
 export function createApp(gateway: Gateway): Hono {
   const app = new Hono()
+  app.use(bodyLimit({ maxSize: maxBodyBytes }))
   app.post('/v1/chat/completions', (context) => counted(gateway, 'chat', () => chat(gateway, context)))
   app.post('/v1/embeddings', (context) => counted(gateway, 'embeddings', () => embeddings(gateway, context)))
   app.get('/health', (context) =>
@@ -26,7 +32,9 @@ export function createApp(gateway: Gateway): Hono {
     const redisHealth = createHealthHandler(redis)
     app.get('/health/*', (context) => redisHealth(context.req.raw))
   }
-  app.get('/metrics', async (context) => context.text(await gateway.metrics.text()))
+  app.get('/metrics', async (context) =>
+    context.text(await gateway.metrics.text(), 200, { 'content-type': 'text/plain; version=0.0.4' }),
+  )
   // Whoever runs decoders registers them here; a real gateway asks who they are first.
   app.post('/nodes', async (context) => context.json(await gateway.pool.register(await context.req.json())))
   app.onError((error, context) => {
@@ -43,8 +51,8 @@ export function createApp(gateway: Gateway): Hono {
 
 async function chat(gateway: Gateway, context: Context): Promise<Response> {
   const body = await readJson<ChatRequest>(context)
-  if (body === undefined || !Array.isArray(body.messages))
-    return problem(context, 400, 'invalid_request_error', "'messages' is no list")
+  if (!isChat(body))
+    return problem(context, 400, 'invalid_request_error', "'messages' is no list of messages")
   const refusal = await limit(
     gateway,
     context,
@@ -52,26 +60,17 @@ async function chat(gateway: Gateway, context: Context): Promise<Response> {
   )
   if (refusal !== undefined) return refusal
 
+  const ask = (messages: readonly Message[]) => forward(gateway, context, { ...body, messages })
   const conversation = context.req.header('x-conversation-id')
-  if (conversation === undefined) return forward(gateway, context, body)
-  const thread = gateway.memory
-    .owner(gateway.subjectOf(context.req.header('authorization')))
-    .thread(conversation)
-  // The caller's id makes its retry the same message.
+  if (conversation === undefined) return told(await ask(body.messages))
+  const owner = gateway.memory.owner(gateway.subjectOf(context.req.header('authorization')))
+  // The caller's id makes its retry the same turn.
   const id = context.req.header('idempotency-key') ?? randomUUID()
-  await thread.append(body.messages.map((message, index) => ({ ...message, id: `${id}:${index}` })))
-  const { messages } = await thread.window({ maxTokens: 8_000 })
-  const response = await forward(gateway, context, {
-    ...body,
-    stream: false,
-    messages: messages.map(({ id: _, ...rest }) => rest),
-  })
-  if (response.ok) {
-    const { choices } = (await response.clone().json()) as { choices: { message: Message }[] }
-    const [choice] = choices
-    if (choice) await thread.append({ ...choice.message, id: `${id}:answer` })
-  }
-  return response
+  return told(await converse(owner.thread(conversation), id, body.messages, ask))
+}
+
+function told(response: Response): Response {
+  return new Response(tellOfCut(response), response)
 }
 
 async function embeddings(gateway: Gateway, context: Context): Promise<Response> {
@@ -109,9 +108,9 @@ async function forward(gateway: Gateway, context: Context, body: object): Promis
     signal: context.req.raw.signal,
   })
   const headers = new Headers(response.headers)
-  for (const [name, value] of context.res.headers) headers.set(name, value)
-  headers.set('content-type', response.headers.get('content-type') ?? 'application/json')
-  return new Response(tellOfCut(response), { status: response.status, headers })
+  for (const name of framing) headers.delete(name)
+  for (const [name, value] of context.res.headers) if (name !== 'content-type') headers.set(name, value)
+  return new Response(response.body, { status: response.status, headers })
 }
 
 async function counted(gateway: Gateway, route: string, handle: () => Promise<Response>): Promise<Response> {
@@ -159,6 +158,13 @@ async function readJson<T>(context: Context): Promise<T | undefined> {
   } catch {
     return undefined
   }
+}
+
+function isChat(body: ChatRequest | undefined): body is ChatRequest {
+  return (
+    Array.isArray(body?.messages) &&
+    body.messages.every((message) => typeof message === 'object' && message !== null)
+  )
 }
 
 function tokensOf(messages: readonly Message[]): number {

@@ -27,7 +27,6 @@ export async function createGateway(options: GatewayOptions) {
       : await connect({
           url: redisUrl,
           namespace,
-          commandTimeout: '250ms',
           telemetry: { meterProvider: metrics.provider },
         })
   const pool = await createDecoderPool({ redis, probe: { interval: '250ms', timeout: '1s' } })
@@ -73,7 +72,7 @@ export async function createGateway(options: GatewayOptions) {
     async close() {
       memory.close()
       cache.close()
-      limiter.close()
+      await limiter.close()
       await pool.close()
       await redis?.close()
     },

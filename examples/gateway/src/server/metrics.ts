@@ -16,6 +16,8 @@ export function createMetrics() {
     duration: meter.createHistogram('gateway_request_duration', {
       unit: 's',
       description: 'Time to the first byte',
+      // The default boundaries are made for milliseconds.
+      advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
     }),
     gauge: (name: string, description: string, read: () => number) =>
       meter.createObservableGauge(name, { description }).addCallback((result) => result.observe(read())),

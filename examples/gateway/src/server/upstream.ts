@@ -2,8 +2,8 @@ import type { DecoderPool, NodeLease } from '@evenkeel/decoder-pool'
 import type { Fetch } from '@evenkeel/llm-response-cache'
 import type { Metrics } from './metrics.js'
 
-/** Other nodes that are tried when one can't be reached or is overloaded. */
-const maxRetries = 2
+/** Tries after the first. The pool ejects a node after three failures in a row: the fourth try goes elsewhere. */
+const maxRetries = 3
 const waitForNodeMs = 30_000
 
 /**

@@ -1,4 +1,4 @@
-import type { Limit } from '../options.js'
+import type { Limit } from '../limits.js'
 
 /** Which part of every limit this instance enforces while nobody can count for all. */
 export interface Share {
@@ -17,7 +17,7 @@ export function shareOf(limit: Limit, { instances, rank }: Share): Limit {
   const quotient = Math.floor(limit.limit / instances)
   const part =
     rank === undefined ? Math.max(1, quotient) : quotient + (rank < limit.limit % instances ? 1 : 0)
-  if (limit.kind === 'sliding-window') return { ...limit, limit: part }
   // `everyMs` is the unit in which a bucket's level is counted, so it is the refill that is divided.
-  return { ...limit, limit: part, refill: limit.refill / instances }
+  if (limit.kind === 'token-bucket') return { ...limit, limit: part, refill: limit.refill / instances }
+  return { ...limit, limit: part }
 }

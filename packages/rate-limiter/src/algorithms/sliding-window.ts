@@ -1,22 +1,11 @@
-import type { SlidingWindow } from '../options.js'
-import type { Verdict } from './verdict.js'
-
-/**
- * A slotted log. Each slot counts until its *last* charge has left the window, so every unit counts at
- * least as long as the window: at any admission the total covers all that was admitted within it, which is
- * the proof that no rolling window ever holds more than the limit. Memory is bounded by the slots.
- */
-export interface SlidingWindowState {
-  /** In order of time. */
-  readonly slots: readonly Slot[]
-  readonly total: number
-}
+import type { SlidingWindow } from '../limits.js'
+import type { Charge, Meter } from './meter.js'
 
 interface Slot {
-  /** In milliseconds, not counted: slots of two lengths stay in order when a limit or its share changes. */
+  /** In milliseconds, not counted: slots of two lengths stay apart when a limit or its share changes. */
   readonly startMs: number
-  readonly lastChargeMs: number
-  readonly cost: number
+  lastChargeMs: number
+  cost: number
 }
 
 /** Up to this limit every millisecond is a slot of its own: an exact log. */
@@ -24,60 +13,130 @@ const exactUpTo = 128
 /** Slots of a window above that; with it Redis keeps the sorted set in its compact form. */
 const slotsPerWindow = 60
 
-export const emptyWindow: SlidingWindowState = { slots: [], total: 0 }
-
 export function slotMs({ limit, windowMs }: SlidingWindow): number {
   return limit <= exactUpTo ? 1 : Math.ceil(windowMs / slotsPerWindow)
 }
 
-/** Drops what has left the window. */
-export function windowAt(
-  state: SlidingWindowState,
-  { windowMs }: SlidingWindow,
-  now: number,
-): SlidingWindowState {
-  const live = state.slots.findIndex(({ lastChargeMs }) => lastChargeMs > now - windowMs)
-  if (live === 0) return state
-  if (live < 0) return emptyWindow
-  const slots = state.slots.slice(live)
-  return { slots, total: slots.reduce((sum, { cost }) => sum + cost, 0) }
-}
+/**
+ * A slotted log. Each slot counts until its *last* charge has left the window, so every unit counts at
+ * least as long as the window: at any admission the total covers all that was admitted within it, which is
+ * the proof that no rolling window ever holds more than the limit. Memory is bounded by the slots.
+ */
+export class WindowMeter implements Meter {
+  /** In order of their last charge, from `#first` on; what is before it has left the window. */
+  #slots: Slot[] = []
+  #first = 0
+  #total = 0
+  #booked = 0
+  #now = 0
+  #windowMs = 0
+  #slotMs = 1
+  #limit: SlidingWindow | undefined
 
-/** Expects a state that {@link windowAt} has brought to `now`. */
-export function judgeWindow(
-  { slots, total }: SlidingWindowState,
-  { limit, windowMs }: SlidingWindow,
-  now: number,
-  cost: number,
-): Verdict {
-  const allowed = total + cost <= limit
-  const newestMs = slots.at(-1)?.lastChargeMs ?? now - windowMs
-  const lastChargeMs = allowed && cost > 0 ? Math.max(newestMs, now) : newestMs
-  const remaining = limit - total - (allowed ? cost : 0)
-  const resetAtMs = lastChargeMs + windowMs
-  if (allowed) return { allowed, remaining, retryAfterMs: 0, resetAtMs }
-  let toFree = total + cost - limit
-  const frees = slots.find((slot) => {
-    toFree -= slot.cost
-    return toFree <= 0
-  })
-  const freedAtMs = (frees?.lastChargeMs ?? now) + windowMs
-  return { allowed, remaining: Math.max(0, remaining), retryAfterMs: freedAtMs - now, resetAtMs }
-}
-
-export function chargeWindow(
-  state: SlidingWindowState,
-  limit: SlidingWindow,
-  now: number,
-  cost: number,
-): SlidingWindowState {
-  const startMs = now - (now % slotMs(limit))
-  const last = state.slots.at(-1)
-  const total = state.total + cost
-  // A clock that stepped back charges the newest slot, which only holds it longer.
-  if (last === undefined || (last.startMs < startMs && last.lastChargeMs <= now)) {
-    return { slots: [...state.slots, { startMs, lastChargeMs: now, cost }], total }
+  advance(limit: SlidingWindow, now: number): void {
+    if (limit !== this.#limit) {
+      this.#limit = limit
+      this.#windowMs = limit.windowMs
+      this.#slotMs = slotMs(limit)
+    }
+    this.#now = now
+    const slots = this.#slots
+    let slot = slots[this.#first]
+    while (slot !== undefined && slot.lastChargeMs <= now - this.#windowMs) {
+      this.#total -= slot.cost
+      slot = slots[++this.#first]
+    }
+    if (this.#first > 64 && this.#first * 2 > slots.length) {
+      slots.splice(0, this.#first)
+      this.#first = 0
+    }
   }
-  const lastChargeMs = Math.max(last.lastChargeMs, now)
-  return { slots: [...state.slots.slice(0, -1), { ...last, lastChargeMs, cost: last.cost + cost }], total }
+
+  /** Slots that count. */
+  get size(): number {
+    return this.#slots.length - this.#first
+  }
+
+  admits(cost: number, most: number): boolean {
+    return this.#total + cost <= most
+  }
+
+  earliest(cost: number, most: number, from: number): number {
+    let toFree = this.#total + cost - most
+    if (toFree <= 0) return from
+    let freedAt = this.#now
+    for (let index = this.#first; toFree > 0; index++) {
+      const slot = this.#slots[index]
+      if (slot === undefined) break
+      toFree -= slot.cost
+      freedAt = slot.lastChargeMs
+    }
+    return Math.max(from, freedAt + this.#windowMs, this.#booked)
+  }
+
+  charge(when: number, cost: number): void {
+    if (when <= this.#now - this.#windowMs) return
+    this.#total += cost
+    const startMs = when - (when % this.#slotMs)
+    const slots = this.#slots
+    const newest = slots.length > this.#first ? slots[slots.length - 1] : undefined
+    if (newest === undefined || (newest.startMs < startMs && newest.lastChargeMs <= when)) {
+      slots.push({ startMs, lastChargeMs: when, cost })
+      return
+    }
+    let index = this.#indexOf(startMs)
+    const slot = slots[index] ?? { startMs, lastChargeMs: when, cost: 0 }
+    if (index < 0) index = slots.push(slot) - 1
+    slot.cost += cost
+    slot.lastChargeMs = Math.max(slot.lastChargeMs, when)
+    this.#sift(index)
+  }
+
+  book(when: number): void {
+    this.#booked = Math.max(this.#booked, when)
+  }
+
+  refund(when: number, cost: number): void {
+    const slot = this.#slots[this.#indexOf(when - (when % this.#slotMs))]
+    if (slot === undefined || when <= this.#now - this.#windowMs) return
+    const given = Math.max(0, Math.min(cost, slot.cost))
+    slot.cost -= given
+    this.#total -= given
+  }
+
+  remaining(extra: number, most: number): number {
+    return Math.max(0, most - this.#total - extra)
+  }
+
+  resetAt(extra: number): number {
+    const newest = this.size === 0 ? this.#now - this.#windowMs : (this.#slots.at(-1)?.lastChargeMs ?? 0)
+    return (extra > 0 ? Math.max(newest, this.#now) : newest) + this.#windowMs
+  }
+
+  lower(remaining: number, resetMs: number): void {
+    const excess = (this.#limit?.limit ?? 0) - this.#total - remaining
+    if (excess > 0) this.charge(this.#now + resetMs - this.#windowMs, excess)
+  }
+
+  charges(): readonly Charge[] {
+    return this.#slots.slice(this.#first).map(({ lastChargeMs, cost }) => ({ atMs: lastChargeMs, cost }))
+  }
+
+  #indexOf(startMs: number): number {
+    for (let index = this.#slots.length - 1; index >= this.#first; index--) {
+      if (this.#slots[index]?.startMs === startMs) return index
+    }
+    return -1
+  }
+
+  /** Puts one slot where its last charge belongs. */
+  #sift(index: number): void {
+    const slots = this.#slots
+    const slot = slots[index]
+    if (slot === undefined) return
+    slots.splice(index, 1)
+    let place = slots.length
+    while (place > this.#first && (slots[place - 1]?.lastChargeMs ?? 0) > slot.lastChargeMs) place--
+    slots.splice(place, 0, slot)
+  }
 }

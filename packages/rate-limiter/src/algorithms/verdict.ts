@@ -1,4 +1,4 @@
-/** What one limit says of one call, without having charged it. */
+/** What one limit says of one call. */
 export interface Verdict {
   readonly allowed: boolean
   /** Units left; after the charge when it is allowed, as things are when it is not. */
@@ -7,4 +7,6 @@ export interface Verdict {
   readonly retryAfterMs: number
   /** When the limit is whole again, if nothing else is charged until then; milliseconds of the deciding clock. */
   readonly resetAtMs: number
+  /** As of when it was charged, if it was; settling needs it. */
+  readonly chargedAtMs: number
 }

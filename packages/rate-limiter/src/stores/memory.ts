@@ -1,27 +1,25 @@
-import { type Clock, systemClock } from '@evenkeel/core'
+import { type Clock, Emitter, systemClock } from '@evenkeel/core'
 import QuickLRU from 'quick-lru'
+import { SlotMeter } from '../algorithms/concurrency.js'
+import { meterOf } from '../algorithms/index.js'
+import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
 import { type Share, shareOf } from '../algorithms/share.js'
-import {
-  chargeWindow,
-  emptyWindow,
-  judgeWindow,
-  type SlidingWindowState,
-  windowAt,
-} from '../algorithms/sliding-window.js'
-import {
-  bucketAt,
-  chargeBucket,
-  fullBucket,
-  judgeBucket,
-  type TokenBucketState,
-} from '../algorithms/token-bucket.js'
 import type { Verdict } from '../algorithms/verdict.js'
-import type { Limit } from '../options.js'
-import type { Decision, Demand, LimitStore } from '../store.js'
-
-type State = SlidingWindowState | TokenBucketState
+import type { Limit } from '../limits.js'
+import type {
+  Cell,
+  Change,
+  Decision,
+  Demand,
+  Held,
+  LimitStore,
+  Reading,
+  Settlement,
+  Terms,
+} from '../store.js'
 
 const alone: Share = { instances: 1 }
+const noTerms: Terms = {}
 
 export interface MemoryLimitStoreOptions {
   /** Limits of subjects that are kept; beyond it the least recently used are forgotten. @default 10_000 */
@@ -29,93 +27,276 @@ export interface MemoryLimitStoreOptions {
   /** Asked at each decision, since instances come and go. @default the whole of every limit */
   readonly share?: () => Share
   readonly clock?: Clock
+  /** Told of each charge, which the other instances don't know of. */
+  readonly onCharge?: ((cell: Cell, charge: Charge) => void) | undefined
 }
 
-/** The limits in this process: exact for one instance, a share of them for several. */
+interface Entry {
+  readonly cell: Cell
+  readonly meter: Meter
+}
+
+/** The limits in this process: exact for one instance, a share of them for several. No operation waits. */
 export class MemoryLimitStore implements LimitStore {
-  readonly #states: QuickLRU<string, State>
+  readonly #entries: QuickLRU<string, Entry>
+  readonly #blocks: QuickLRU<string, number>
+  readonly #open: QuickLRU<string, number>
+  readonly #turns = new Emitter<{ turn(id: string): void }>()
   readonly #share: () => Share
+  readonly #shares = new WeakMap<Limit, { of: Share; limit: Limit }>()
   readonly #clock: Clock
+  readonly #onCharge: MemoryLimitStoreOptions['onCharge']
 
   constructor({
     maxEntries = 10_000,
     share = () => alone,
     clock = systemClock,
+    onCharge,
   }: MemoryLimitStoreOptions = {}) {
     // quick-lru holds up to twice its maximum.
-    this.#states = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxEntries / 2)) })
+    const maxSize = Math.max(1, Math.floor(maxEntries / 2))
+    this.#entries = new QuickLRU({ maxSize })
+    this.#blocks = new QuickLRU({ maxSize })
+    this.#open = new QuickLRU({ maxSize })
     this.#share = share
     this.#clock = clock
+    this.#onCharge = onCharge
   }
 
   /** Limits of subjects that are remembered. */
   get size(): number {
-    return this.#states.size
+    return this.#entries.size
   }
 
-  async decide(subject: string, demands: readonly Demand[], peek: boolean): Promise<Decision> {
+  async decide(demands: readonly Demand[], terms?: Terms): Promise<Decision> {
+    return this.decideNow(demands, terms)
+  }
+
+  /** {@link decide} without a promise, for those who have no other store to ask. */
+  decideNow(demands: readonly Demand[], terms: Terms = noTerms): Decision {
+    const { mode = 'charge', id = '', perMille = 1_000 } = terms
     const now = Math.floor(this.#clock.now())
-    const part = this.#share()
-    const judged = demands.map(({ name, limit, cost }) => {
-      const key = keyOf(subject, name)
-      const share = shareOf(limit, part)
-      return { key, share, cost, ...judge(this.#states.get(key), share, now, cost) }
-    })
-    const allowed = judged.every(({ verdict }) => verdict.allowed)
-    const verdicts = allowed ? judged.map(({ verdict }) => verdict) : judged.map((one) => uncharged(one, now))
-    if (allowed && !peek) {
-      for (const { key, share, cost, state } of judged) {
-        if (cost > 0) this.#states.set(key, charge(state, share, now, cost))
+    const blockedForMs = this.#blockedFor(demands, now)
+    const judged = demands.map((demand) => this.#judge(demand, now, id, perMille))
+    const allowed = blockedForMs === 0 && judged.every(({ admitted }) => admitted)
+
+    let outcome: Decision['outcome'] = allowed ? 'allowed' : 'denied'
+    let at = now
+    if (!allowed && mode === 'book' && blockedForMs === 0) {
+      const missing = judged.filter(({ admitted, meter }) => !admitted && meter instanceof SlotMeter)
+      if (missing.length > 0) {
+        outcome = 'in-line'
+        for (const { meter, cost } of judged) if (meter instanceof SlotMeter && cost > 0) meter.join(id)
+      } else {
+        at = earliest(judged, now)
+        if (at - now <= (terms.maxDelayMs ?? 0)) outcome = 'booked'
       }
     }
-    return { allowed, verdicts }
-  }
-
-  /** Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. */
-  note(subject: string, demands: readonly Demand[]): void {
-    const now = Math.floor(this.#clock.now())
-    for (const { name, limit, cost } of demands) {
-      if (cost === 0) continue
-      const key = keyOf(subject, name)
-      const { state } = judge(this.#states.get(key), limit, now, 0)
-      this.#states.set(key, charge(state, limit, now, cost))
+    const admitted = outcome === 'allowed' || outcome === 'booked'
+    const chargedAtMs = outcome === 'booked' ? at + slackMs : now
+    let abandoned = 0
+    if (admitted && mode !== 'peek') {
+      for (const one of judged) {
+        if (one.cost === 0) continue
+        one.meter.charge(chargedAtMs, one.cost, id)
+        if (outcome === 'booked') one.meter.book(at)
+        this.#onCharge?.(one.demand, { atMs: chargedAtMs, cost: one.cost })
+      }
+      abandoned = this.#openReservation(openKey(demands, id), now, terms.openMs)
+    }
+    // What is not charged but will be admitted is told as if it were charged.
+    const asIf = mode === 'peek' && outcome === 'allowed'
+    return {
+      outcome,
+      blockedForMs,
+      delayMs: outcome === 'booked' ? at - now : 0,
+      abandoned,
+      verdicts: judged.map((one) => verdictOf(one, now, chargedAtMs, admitted, asIf ? one.cost : 0)),
     }
   }
 
-  async reset(subject: string, demands: readonly Pick<Demand, 'name'>[]): Promise<void> {
-    for (const { name } of demands) this.#states.delete(keyOf(subject, name))
+  async settle({ id, changes }: Settlement): Promise<boolean> {
+    const now = Math.floor(this.#clock.now())
+    const key = openKey(changes, id)
+    const until = this.#open.get(key)
+    const isOpen = until !== undefined && until > now
+    this.#open.delete(key)
+    for (const change of changes) {
+      const { meter } = this.#meterOf(change, now)
+      if (meter instanceof SlotMeter) {
+        meter.refund(now, -change.change, id)
+        for (const waiter of meter.next()) this.#turns.emit('turn', waiter)
+      } else if (isOpen && change.change > 0) {
+        meter.charge(now, change.change, id)
+        this.#onCharge?.(change, { atMs: now, cost: change.change })
+      } else if (isOpen && change.change < 0) meter.refund(change.chargedAtMs, -change.change, id)
+    }
+    return isOpen
+  }
+
+  async giveBack(changes: readonly Change[]): Promise<void> {
+    const now = Math.floor(this.#clock.now())
+    for (const change of changes)
+      this.#meterOf(change, now).meter.refund(change.chargedAtMs, -change.change, '')
+  }
+
+  async renew(slots: readonly Held[], adopt = false): Promise<boolean[]> {
+    const now = Math.floor(this.#clock.now())
+    return slots.map((slot) => {
+      const { meter } = this.#meterOf(slot, now)
+      if (!(meter instanceof SlotMeter)) return false
+      if (adopt) meter.adopt(slot.id, slot.cost)
+      return meter.renew(slot.id)
+    })
+  }
+
+  async learn(readings: readonly Reading[]): Promise<void> {
+    const now = Math.floor(this.#clock.now())
+    for (const reading of readings)
+      this.#meterOf(reading, now).meter.lower(reading.remaining, reading.resetMs)
+  }
+
+  async block(subject: string, forMs: number): Promise<void> {
+    if (forMs === 0) this.#blocks.delete(subject)
+    else this.#blocks.set(subject, Math.floor(this.#clock.now()) + forMs)
+  }
+
+  async reset(cells: readonly Cell[]): Promise<void> {
+    for (const cell of cells) {
+      this.#entries.delete(keyOf(cell))
+      this.#blocks.delete(cell.subject)
+    }
+  }
+
+  watch(turn: (id: string) => void): () => void {
+    return this.#turns.on('turn', turn)
+  }
+
+  /**
+   * Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. Gives the
+   * time as of which it is charged here.
+   */
+  note(demands: readonly Demand[], delayMs = 0, id = ''): number {
+    const now = Math.floor(this.#clock.now())
+    const atMs = delayMs === 0 ? now : now + delayMs + slackMs
+    for (const demand of demands) {
+      if (demand.cost === 0) continue
+      const { meter } = this.#meterOf(demand, now)
+      if (meter instanceof SlotMeter) meter.adopt(id, demand.cost)
+      else meter.charge(atMs, demand.cost, id)
+    }
+    return atMs
+  }
+
+  /** Takes note of what became of it. */
+  adjust(changes: readonly Change[], id: string): void {
+    const now = Math.floor(this.#clock.now())
+    for (const change of changes) {
+      const { meter } = this.#meterOf(change, now)
+      if (change.change > 0) meter.charge(now, change.change, id)
+      else meter.refund(change.chargedAtMs, -change.change, id)
+    }
+  }
+
+  /** All that counts at the moment, for a Redis that has lost it. */
+  *charges(): Iterable<readonly [Cell, readonly Charge[]]> {
+    const now = Math.floor(this.#clock.now())
+    for (const [, { cell, meter }] of this.#entries) {
+      meter.advance(cell.limit, now)
+      const charges = meter.charges()
+      if (charges.length > 0) yield [cell, charges]
+    }
+  }
+
+  #judge(demand: Demand, now: number, id: string, perMille: number): Judged {
+    const { meter, limit } = this.#meterOf(demand, now)
+    const most = perMille === 1_000 ? limit.limit : Math.floor((limit.limit * perMille) / 1_000)
+    const { cost } = demand
+    return { demand, meter, cost, most, admitted: meter.admits(cost, most, id) }
+  }
+
+  #meterOf(cell: Cell, now: number): { meter: Meter; limit: Limit } {
+    const key = keyOf(cell)
+    let entry = this.#entries.get(key)
+    if (entry === undefined || entry.cell.limit.kind !== cell.limit.kind) {
+      entry = {
+        cell: { subject: cell.subject, name: cell.name, limit: cell.limit },
+        meter: meterOf(cell.limit),
+      }
+      this.#entries.set(key, entry)
+    }
+    const limit = this.#shareOf(cell.limit)
+    entry.meter.advance(limit, now)
+    return { meter: entry.meter, limit }
+  }
+
+  #shareOf(limit: Limit): Limit {
+    const of = this.#share()
+    if (of.instances === 1) return limit
+    const known = this.#shares.get(limit)
+    if (known?.of === of) return known.limit
+    const part = shareOf(limit, of)
+    this.#shares.set(limit, { of, limit: part })
+    return part
+  }
+
+  #blockedFor(demands: readonly Demand[], now: number): number {
+    if (this.#blocks.size === 0) return 0
+    return Math.max(0, ...demands.map(({ subject }) => (this.#blocks.get(subject) ?? 0) - now))
+  }
+
+  #openReservation(key: string, now: number, openMs: number | undefined): number {
+    if (openMs === undefined) return 0
+    let abandoned = 0
+    for (const [known, until] of this.#open.entriesAscending()) {
+      if (until > now) break
+      this.#open.delete(known)
+      abandoned++
+    }
+    this.#open.set(key, now + openMs)
+    return abandoned
   }
 }
 
-function keyOf(subject: string, name: string): string {
+interface Judged {
+  readonly demand: Demand
+  readonly meter: Meter
+  readonly cost: number
+  readonly most: number
+  readonly admitted: boolean
+}
+
+/** The time at which all admit: a later time for one may be too late for another. */
+function earliest(judged: readonly Judged[], now: number): number {
+  let at = now
+  for (let round = 0; round < 3; round++) {
+    for (const { meter, cost, most } of judged) at = meter.earliest(cost, most, at)
+  }
+  return at
+}
+
+function verdictOf(
+  { meter, cost, most, admitted }: Judged,
+  now: number,
+  chargedAtMs: number,
+  all: boolean,
+  extra: number,
+): Verdict {
+  const allowed = all || admitted
+  return {
+    allowed,
+    remaining: meter.remaining(extra, most),
+    retryAfterMs: allowed ? 0 : meter.earliest(cost, most, now) - now,
+    resetAtMs: meter.resetAt(extra),
+    chargedAtMs,
+  }
+}
+
+function keyOf({ subject, name }: Cell): string {
   return `${name}\0${subject}`
 }
 
-function judge(
-  known: State | undefined,
-  limit: Limit,
-  now: number,
-  cost: number,
-): { state: State; verdict: Verdict } {
-  if (limit.kind === 'sliding-window') {
-    const state = windowAt(known !== undefined && 'slots' in known ? known : emptyWindow, limit, now)
-    return { state, verdict: judgeWindow(state, limit, now, cost) }
-  }
-  const state = bucketAt(known !== undefined && 'level' in known ? known : fullBucket, limit, now)
-  return { state, verdict: judgeBucket(state, limit, now, cost) }
-}
-
-function charge(state: State, limit: Limit, now: number, cost: number): State {
-  if (limit.kind === 'sliding-window') {
-    return 'slots' in state ? chargeWindow(state, limit, now, cost) : state
-  }
-  return 'level' in state ? chargeBucket(state, limit, cost) : state
-}
-
-/** When another limit denies the call, this one was not charged: what remains is what there is without it. */
-function uncharged(
-  { state, share, verdict }: { state: State; share: Limit; verdict: Verdict },
-  now: number,
-): Verdict {
-  return verdict.allowed ? judge(state, share, now, 0).verdict : verdict
+/** A reservation belongs to the first subject of its call. */
+function openKey(cells: readonly Cell[], id: string): string {
+  return `${id}\0${cells[0]?.subject ?? ''}`
 }

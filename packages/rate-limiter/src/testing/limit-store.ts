@@ -1,7 +1,7 @@
 import { ManualClock } from '@evenkeel/core'
-import { beforeEach, describe, expect, it } from 'vitest'
-import { type Limit, slidingWindow, tokenBucket } from '../options.js'
-import type { LimitStore } from '../store.js'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { concurrency, fixedWindow, type Limit, slidingWindow, tokenBucket } from '../limits.js'
+import type { LimitStore, Terms } from '../store.js'
 
 export interface LimitStoreHarness {
   /** An empty store whose time is the clock's. Keys may expire by real time: the suite's windows are minutes. */
@@ -20,8 +20,16 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     const demand = (limit: Limit, cost = 1, limitName = 'requests') => ({ name: limitName, limit, cost })
-    const decide = (limit: Limit, cost = 1, subject = 'user:1') =>
-      store.decide(subject, [demand(limit, cost)], false)
+    const ask = async (subject: string, demands: readonly ReturnType<typeof demand>[], terms?: Terms) => {
+      const decision = await store.decide(
+        demands.map((one) => ({ ...one, subject })),
+        terms,
+      )
+      return { ...decision, allowed: decision.outcome === 'allowed' }
+    }
+    const peek = (subject: string, demands: readonly ReturnType<typeof demand>[]) =>
+      ask(subject, demands, { mode: 'peek' })
+    const decide = (limit: Limit, cost = 1, subject = 'user:1') => ask(subject, [demand(limit, cost)])
     const single = async (limit: Limit, cost = 1) => (await decide(limit, cost)).verdicts[0]
 
     describe('a sliding window', () => {
@@ -30,7 +38,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       it('admits up to its limit, and says what remains', async () => {
         const start = clock.now()
         for (const remaining of [2, 1, 0]) {
-          expect(await single(limit)).toEqual({
+          expect(await single(limit)).toMatchObject({
             allowed: true,
             remaining,
             retryAfterMs: 0,
@@ -72,7 +80,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       const limit = tokenBucket({ capacity: 10, refill: 5, every: '1m' })
 
       it('lets a burst through, then refills evenly', async () => {
-        expect(await single(limit, 10)).toEqual({
+        expect(await single(limit, 10)).toMatchObject({
           allowed: true,
           remaining: 0,
           retryAfterMs: 0,
@@ -106,14 +114,14 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       const requests = slidingWindow(2, '1m')
       const tokens = tokenBucket({ capacity: 100, refill: 100, every: '1m' })
       const both = (cost: number) => [demand(requests, 1, 'requests'), demand(tokens, cost, 'tokens')]
-      expect((await store.decide('u', both(90), false)).allowed).toBe(true)
-      const denied = await store.decide('u', both(20), false)
+      expect((await ask('u', both(90))).allowed).toBe(true)
+      const denied = await ask('u', both(20))
       expect(denied.allowed).toBe(false)
       expect(denied.verdicts).toMatchObject([
         { allowed: true, remaining: 1 },
         { allowed: false, remaining: 10 },
       ])
-      expect((await store.decide('u', both(10), false)).verdicts).toMatchObject([
+      expect((await ask('u', both(10))).verdicts).toMatchObject([
         { allowed: true, remaining: 0 },
         { allowed: true, remaining: 0 },
       ])
@@ -122,10 +130,10 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     it('peeks without charging', async () => {
       const limit = slidingWindow(1, '1m')
       for (let count = 0; count < 3; count++) {
-        expect((await store.decide('u', [demand(limit)], true)).allowed).toBe(true)
+        expect((await peek('u', [demand(limit)])).allowed).toBe(true)
       }
       expect((await decide(limit, 1, 'u')).allowed).toBe(true)
-      expect((await store.decide('u', [demand(limit)], true)).allowed).toBe(false)
+      expect((await peek('u', [demand(limit)])).allowed).toBe(false)
     })
 
     it('keeps subjects apart, whatever is in their names', async () => {
@@ -140,10 +148,10 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
         demand(slidingWindow(1, '1m')),
         demand(tokenBucket({ capacity: 1, refill: 1, every: '1h' }), 1, 'b'),
       ]
-      await store.decide('u', limits, false)
-      expect((await store.decide('u', limits, false)).allowed).toBe(false)
-      await store.reset('u', limits)
-      expect((await store.decide('u', limits, false)).allowed).toBe(true)
+      await ask('u', limits)
+      expect((await ask('u', limits)).allowed).toBe(false)
+      await store.reset(limits.map((one) => ({ ...one, subject: 'u' })))
+      expect((await ask('u', limits)).allowed).toBe(true)
     })
 
     it('applies a changed limit to what was charged before', async () => {
@@ -185,10 +193,277 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       const limit = slidingWindow(2, '1m')
       const bucket = tokenBucket({ capacity: 2, refill: 1, every: '1m' })
       const demands = [demand(limit), demand(bucket, 1, 'b')]
-      await store.decide('u', demands, false)
+      await ask('u', demands)
       clock.advance(-30_000)
-      expect((await store.decide('u', demands, false)).allowed).toBe(true)
-      expect((await store.decide('u', demands, false)).allowed).toBe(false)
+      expect((await ask('u', demands)).allowed).toBe(true)
+      expect((await ask('u', demands)).allowed).toBe(false)
+    })
+
+    describe('a fixed window', () => {
+      const limit = fixedWindow(3, '1m')
+
+      it('admits its limit in each window of the clock', async () => {
+        clock.advance(60_000 - (clock.now() % 60_000) + 59_000)
+        expect(await single(limit, 3)).toMatchObject({
+          allowed: true,
+          remaining: 0,
+          resetAtMs: clock.now() + 1_000,
+        })
+        expect(await single(limit)).toMatchObject({ allowed: false, retryAfterMs: 1_000 })
+        clock.advance(1_000)
+        expect(await single(limit, 3)).toMatchObject({ allowed: true, remaining: 0 })
+        expect(await single(limit)).toMatchObject({ allowed: false, retryAfterMs: 60_000 })
+      })
+
+      it('starts with the first use where it is told to', async () => {
+        const first = fixedWindow(2, '1m', { align: 'first-use' })
+        clock.advance(12_345)
+        expect(await single(first, 2)).toMatchObject({ allowed: true, resetAtMs: clock.now() + 60_000 })
+        clock.advance(59_999)
+        expect(await single(first)).toMatchObject({ allowed: false, retryAfterMs: 1 })
+        clock.advance(1)
+        expect(await single(first)).toMatchObject({ allowed: true, remaining: 1 })
+      })
+    })
+
+    describe('a concurrency', () => {
+      const limit = concurrency(2, { lease: '1m' })
+      const slot = demand(limit, 1, 'parallel')
+      const held = (id: string) => ({ subject: 'u', name: 'parallel', limit, id, cost: 1 })
+      const take = (id: string, mode: Terms['mode'] = 'charge') =>
+        ask('u', [slot], { mode, id, openMs: 600_000 })
+      const give = (id: string) =>
+        store.settle({
+          id,
+          changes: [{ subject: 'u', name: 'parallel', limit, change: -1, chargedAtMs: clock.now() }],
+        })
+
+      it('lets as many hold a slot as there are, and the next when one is given back', async () => {
+        expect((await take('a')).verdicts[0]).toMatchObject({ allowed: true, remaining: 1 })
+        expect((await take('b')).verdicts[0]).toMatchObject({ allowed: true, remaining: 0 })
+        expect(await take('c')).toMatchObject({ outcome: 'denied', verdicts: [{ retryAfterMs: 60_000 }] })
+        expect(await give('a')).toBe(true)
+        expect((await take('c')).allowed).toBe(true)
+        expect((await take('d')).allowed).toBe(false)
+      })
+
+      it('judges, and holds nothing, where there is no holder', async () => {
+        for (let count = 0; count < 5; count++) expect((await ask('u', [slot])).allowed).toBe(true)
+        await take('a')
+        await take('b')
+        expect((await ask('u', [slot])).allowed).toBe(false)
+      })
+
+      it('gives back what nobody renews, and never brings it back to life', async () => {
+        await take('a')
+        await take('b')
+        clock.advance(40_000)
+        expect(await store.renew([held('a')])).toEqual([true])
+        clock.advance(20_000)
+        expect((await take('c')).allowed).toBe(true)
+        expect((await take('d')).allowed).toBe(false)
+        expect(await store.renew([held('a'), held('b')])).toEqual([true, false])
+        expect((await take('d')).allowed).toBe(false)
+      })
+
+      it('is held again by a holder that worked through an outage, even beyond the limit', async () => {
+        await take('a')
+        await take('b')
+        expect(await store.renew([held('c')], true)).toEqual([true])
+        expect((await ask('u', [slot])).verdicts[0]).toMatchObject({ allowed: false, remaining: 0 })
+        await give('a')
+        expect((await take('d')).allowed).toBe(false)
+      })
+
+      it('has a line: who came first is first, and nobody overtakes', async () => {
+        await take('a')
+        await take('b')
+        expect((await take('first', 'book')).outcome).toBe('in-line')
+        expect((await take('second', 'book')).outcome).toBe('in-line')
+        await give('a')
+        expect((await take('stranger')).allowed).toBe(false)
+        expect((await take('second', 'book')).outcome).toBe('in-line')
+        expect((await take('first', 'book')).outcome).toBe('allowed')
+        await give('b')
+        expect((await take('second', 'book')).outcome).toBe('allowed')
+      })
+
+      it('leaves out waiters that do not ask again', async () => {
+        await take('a')
+        await take('b')
+        await take('dead', 'book')
+        await give('a')
+        clock.advance(2_999)
+        expect((await take('c')).allowed).toBe(false)
+        clock.advance(1)
+        expect((await take('c')).allowed).toBe(true)
+      })
+
+      it('tells the waiter whose turn it is', async () => {
+        const turns: string[] = []
+        const stop = store.watch((id) => turns.push(id))
+        await take('a')
+        await take('b')
+        await take('first', 'book')
+        await take('second', 'book')
+        await vi.waitFor(async () => {
+          await give('a')
+          await take('a')
+          expect(turns).toContain('first')
+        })
+        expect(turns).not.toContain('second')
+        stop()
+      })
+    })
+
+    describe('a reservation', () => {
+      const openMs = 600_000
+      const limits = [
+        slidingWindow(1_000, '1m'),
+        tokenBucket({ capacity: 1_000, refill: 1_000, every: '1h' }),
+        fixedWindow(1_000, '1h', { align: 'first-use' }),
+      ]
+
+      it.each(limits)('is settled once, up or down: %j', async (limit) => {
+        const settle = (id: string, change: number, chargedAtMs: number) =>
+          store.settle({ id, changes: [{ subject: 'u', name: 'requests', limit, change, chargedAtMs }] })
+        const remaining = async () => (await peek('u', [demand(limit, 0)])).verdicts[0]?.remaining
+        const less = await ask('u', [demand(limit, 600)], { id: 'less', openMs })
+        expect(await remaining()).toBe(400)
+        expect(await settle('less', -500, less.verdicts[0]?.chargedAtMs ?? 0)).toBe(true)
+        expect(await remaining()).toBe(900)
+        expect(await settle('less', -500, less.verdicts[0]?.chargedAtMs ?? 0)).toBe(false)
+        expect(await remaining()).toBe(900)
+        const more = await ask('u', [demand(limit, 900)], { id: 'more', openMs })
+        expect(await settle('more', 300, more.verdicts[0]?.chargedAtMs ?? 0)).toBe(true)
+        expect(await remaining()).toBe(0)
+        expect((await ask('u', [demand(limit, 1)])).allowed).toBe(false)
+      })
+
+      it('that nobody settles stays charged, and is found', async () => {
+        const limit = slidingWindow(10, '1h')
+        await ask('u', [demand(limit, 4)], { id: 'lost', openMs: 1_000 })
+        clock.advance(1_001)
+        const changes = [{ subject: 'u', name: 'requests', limit, change: -4, chargedAtMs: 0 }]
+        const next = await ask('u', [demand(limit, 1)], { id: 'next', openMs })
+        expect(next).toMatchObject({ abandoned: 1, verdicts: [{ remaining: 5 }] })
+        expect(await store.settle({ id: 'lost', changes })).toBe(false)
+      })
+    })
+
+    describe('a booking', () => {
+      it('promises times in order, which nobody overtakes', async () => {
+        const limit = slidingWindow(2, '1m')
+        const book = (cost = 1) => ask('u', [demand(limit, cost)], { mode: 'book', maxDelayMs: 300_000 })
+        expect(await book(2)).toMatchObject({ outcome: 'allowed', delayMs: 0 })
+        expect(await book()).toMatchObject({ outcome: 'booked', delayMs: 60_000 })
+        expect(await book()).toMatchObject({ outcome: 'booked', delayMs: 60_000 })
+        expect(await book(2)).toMatchObject({ outcome: 'booked', delayMs: 120_050 })
+        expect(await book()).toMatchObject({ outcome: 'booked', delayMs: 180_100 })
+        clock.advance(60_000)
+        expect((await decide(limit, 1, 'u')).allowed).toBe(false)
+      })
+
+      it.each([
+        tokenBucket({ capacity: 60, refill: 60, every: '1m' }),
+        fixedWindow(60, '1m', { align: 'first-use' }),
+      ])('waits for what comes back: %j', async (limit) => {
+        const book = (cost: number) => ask('u', [demand(limit, cost)], { mode: 'book', maxDelayMs: 300_000 })
+        await book(60)
+        const first = await book(30)
+        const second = await book(60)
+        expect(first.outcome).toBe('booked')
+        expect(first.delayMs).toBeGreaterThan(0)
+        expect(second.delayMs).toBeGreaterThan(first.delayMs)
+        clock.advance(second.delayMs - 1)
+        expect((await decide(limit, 1, 'u')).allowed).toBe(false)
+      })
+
+      it('is denied, and charges nothing, when it would be too late', async () => {
+        const limit = slidingWindow(2, '1m')
+        await ask('u', [demand(limit, 2)])
+        expect((await ask('u', [demand(limit)], { mode: 'book', maxDelayMs: 59_999 })).outcome).toBe('denied')
+        clock.advance(60_000)
+        expect((await decide(limit, 2, 'u')).allowed).toBe(true)
+      })
+
+      it('can be given back', async () => {
+        const limit = slidingWindow(2, '1m')
+        await ask('u', [demand(limit, 2)])
+        const booked = await ask('u', [demand(limit, 2)], {
+          mode: 'book',
+          maxDelayMs: 90_000,
+          id: 'x',
+          openMs: 300_000,
+        })
+        expect(booked.outcome).toBe('booked')
+        const chargedAtMs = booked.verdicts[0]?.chargedAtMs ?? 0
+        await store.settle({
+          id: 'x',
+          changes: [{ subject: 'u', name: 'requests', limit, change: -2, chargedAtMs }],
+        })
+        clock.advance(60_000)
+        expect((await decide(limit, 2, 'u')).allowed).toBe(true)
+      })
+    })
+
+    it('leaves a part of each limit to those who matter more', async () => {
+      const limit = slidingWindow(10, '1m')
+      const low = () => ask('u', [demand(limit, 4)], { perMille: 800 })
+      expect((await low()).verdicts[0]).toMatchObject({ allowed: true, remaining: 4 })
+      expect((await low()).allowed).toBe(true)
+      expect((await low()).allowed).toBe(false)
+      expect((await ask('u', [demand(limit, 2)])).allowed).toBe(true)
+    })
+
+    it('denies everything to a blocked subject', async () => {
+      const limit = slidingWindow(10, '1m')
+      await store.block('u', 60_000)
+      const { outcome, blockedForMs } = await ask('u', [demand(limit)])
+      expect(outcome).toBe('denied')
+      expect(blockedForMs).toBeGreaterThan(50_000)
+      expect((await decide(limit, 1, 'other')).allowed).toBe(true)
+      await store.block('u', 0)
+      expect((await ask('u', [demand(limit, 10)])).allowed).toBe(true)
+    })
+
+    it('learns that less remains than it thought, and never more', async () => {
+      const limits = [
+        slidingWindow(100, '1m'),
+        fixedWindow(100, '1h', { align: 'first-use' }),
+        tokenBucket({ capacity: 100, refill: 100, every: '1h' }),
+      ]
+      for (const [index, limit] of limits.entries()) {
+        const cell = { subject: 'u', name: `l${index}`, limit }
+        const remaining = async () =>
+          (await peek('u', [demand(limit, 0, `l${index}`)])).verdicts[0]?.remaining
+        await store.learn([{ ...cell, remaining: 30, resetMs: 20_000 }])
+        expect(await remaining()).toBe(30)
+        await store.learn([{ ...cell, remaining: 90, resetMs: 20_000 }])
+        expect(await remaining()).toBe(30)
+      }
+      clock.advance(20_000)
+      const window = demand(limits[0] ?? slidingWindow(1, 1), 0, 'l0')
+      expect((await peek('u', [window])).verdicts[0]?.remaining).toBe(100)
+    })
+
+    it('decides for several subjects at once: all are charged, or none', async () => {
+      const limit = slidingWindow(2, '1m')
+      const both = (mode?: Terms['mode']) =>
+        store.decide(
+          [
+            { subject: 'user', name: 'requests', limit, cost: 1 },
+            { subject: 'org', name: 'requests', limit, cost: 1 },
+          ],
+          mode && { mode },
+        )
+      await decide(limit, 1, 'org')
+      expect((await both('peek')).outcome).toBe('allowed')
+      expect((await both()).outcome).toBe('allowed')
+      const denied = await both()
+      expect(denied.outcome).toBe('denied')
+      expect(denied.verdicts[1]).toMatchObject({ allowed: false, remaining: 0 })
+      expect((await decide(limit, 1, 'user')).verdicts[0]?.remaining).toBe(0)
     })
   })
 }

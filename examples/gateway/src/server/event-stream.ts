@@ -1,11 +1,14 @@
+export function isEventStream({ headers }: Response): boolean {
+  return headers.get('content-type')?.includes('text/event-stream') === true
+}
+
 /**
- * A stream of events whose decoder died ends with an error event, which OpenAI's clients raise as an error.
+ * A stream of events that breaks off ends with an error event, which OpenAI's clients raise as an error.
  * Without it a cut stream looks like one that ended.
  */
 export function tellOfCut(response: Response): ReadableStream<Uint8Array> | null {
-  const { body, headers } = response
-  if (body === null || !headers.get('content-type')?.includes('text/event-stream')) return body
-  const reader = body.getReader()
+  if (response.body === null || !isEventStream(response)) return response.body
+  const reader = response.body.getReader()
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {

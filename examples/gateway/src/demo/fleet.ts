@@ -1,0 +1,83 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Mortal } from './findings.js'
+import { type Running, start } from './processes.js'
+import { requestsPerMinute } from './workload.js'
+
+/** Requests that a decoder serves at once. */
+export const decoderSlots = 8
+const mortalName = 'decoder-mortal'
+
+interface Health {
+  readonly redis: string
+  readonly stores: Readonly<Record<string, string>>
+  readonly nodes: readonly { readonly id: string; readonly healthy: boolean }[]
+}
+
+export async function healthOf(url: string): Promise<Health> {
+  return (await (await fetch(`${url}/health`)).json()) as Health
+}
+
+/** Two good ones, a slow one, and one that dies in the middle of the given answer. */
+export function startDecoders(diesAt: number): Promise<Running[]> {
+  const decoder = (name: string, paceMs: number, ...more: string[]) =>
+    start('decoder', name, ['--slots', `${decoderSlots}`, '--pace', `${paceMs}`, ...more])
+  return Promise.all([
+    decoder('decoder-1', 2),
+    decoder('decoder-2', 2),
+    decoder('decoder-slow', 8),
+    decoder(mortalName, 2, '--dies-at', `${diesAt}`),
+  ])
+}
+
+/** Two on Redis, one without; they know the decoders when this resolves. */
+export async function startGateways(
+  redisUrl: string | undefined,
+  namespace: string,
+  decoders: readonly Running[],
+): Promise<Running[]> {
+  const count = redisUrl === undefined ? 1 : 2
+  const env = {
+    REDIS_URL: redisUrl ?? '',
+    GATEWAY_NAMESPACE: namespace,
+    GATEWAY_INSTANCES: `${count}`,
+    GATEWAY_REQUESTS_PER_MINUTE: `${requestsPerMinute}`,
+  }
+  const gateways = await Promise.all(
+    Array.from({ length: count }, (_, index) => start('gateway', `gateway-${index + 1}`, [], env)),
+  )
+  const [first] = gateways
+  for (const { name, url } of decoders) {
+    const node = { id: name, endpoint: url, capacity: decoderSlots }
+    await fetch(`${first?.url}/nodes`, { method: 'POST', body: JSON.stringify(node) })
+  }
+  await Promise.all(gateways.map(({ name, url }) => knowsNodes(name, url, decoders.length)))
+  return gateways
+}
+
+async function knowsNodes(name: string, url: string, count: number): Promise<void> {
+  for (const until = performance.now() + 10_000; performance.now() < until; ) {
+    const { nodes } = await healthOf(url)
+    if (nodes.length === count) return
+    await pause(25)
+  }
+  const { redis } = await healthOf(url)
+  throw new Error(`${name} does not know the decoders; its Redis is ${redis}`)
+}
+
+/** What became of the decoder that dies, once the gateways' probes have had time to see it. */
+export async function fateOfMortal(
+  decoders: readonly Running[],
+  gateways: readonly Running[],
+): Promise<Mortal> {
+  const decoder = decoders.find(({ name }) => name === mortalName)
+  const died = decoder?.child.exitCode !== null
+  let servingIn = gateways.length
+  for (const until = performance.now() + 3_000; died && servingIn > 0 && performance.now() < until; ) {
+    const healths = await Promise.all(gateways.map(({ url }) => healthOf(url)))
+    servingIn = healths.filter(({ nodes }) =>
+      nodes.some(({ id, healthy }) => id === mortalName && healthy),
+    ).length
+    if (servingIn > 0) await pause(50)
+  }
+  return { name: mortalName, died, servingIn }
+}

@@ -1,0 +1,58 @@
+import type { Message, Thread, Window } from '@evenkeel/agent-memory'
+import { Stream } from 'openai/core/streaming'
+import { ChatCompletionStream } from 'openai/lib/ChatCompletionStream'
+import { isEventStream } from './event-stream.js'
+
+const maxHistoryTokens = 8_000
+
+/**
+ * One turn of a conversation. What is new is appended, the decoders get all that was said, and their answer is
+ * appended before the caller's ends, so that the next turn finds it, at whichever gateway it comes in.
+ * `id` names the turn: one that is sent again under the same id is the same messages.
+ */
+export async function converse(
+  thread: Thread,
+  id: string,
+  said: readonly Message[],
+  ask: (messages: readonly Message[]) => Promise<Response>,
+): Promise<Response> {
+  await thread.append(said.map((message, index) => ({ ...message, id: `${id}:${index}` })))
+  const window = await thread.window({ maxTokens: maxHistoryTokens })
+  const response = await ask(window.messages.map(({ id: _, ...message }) => message))
+  response.headers.set('x-evenkeel-history', extentOf(window))
+  if (!response.ok || response.body === null) return response
+
+  const [forCaller, forMemory] = response.body.tee()
+  const kept = answerOf(new Response(forMemory, response)).then((answer) =>
+    thread.append({ ...answer, id: `${id}:answer` }),
+  )
+  if (!isEventStream(response)) {
+    await kept
+    return new Response(forCaller, response)
+  }
+  // The caller's stream tells of it; were the caller gone, nobody would.
+  kept.catch(() => {})
+  const untilKept = new TransformStream<Uint8Array, Uint8Array>({
+    async flush() {
+      await kept
+    },
+  })
+  return new Response(forCaller.pipeThrough(untilKept), response)
+}
+
+/** `stale`: all that this process knows, read while Redis was away; `partial`: not all of it. */
+function extentOf({ complete, stale }: Window): 'whole' | 'stale' | 'partial' {
+  if (!complete) return 'partial'
+  return stale ? 'stale' : 'whole'
+}
+
+async function answerOf(response: Response): Promise<Message> {
+  if (isEventStream(response)) {
+    const chunks = Stream.fromSSEResponse(response, new AbortController())
+    return { ...(await ChatCompletionStream.fromReadableStream(chunks.toReadableStream()).finalMessage()) }
+  }
+  const { choices } = (await response.json()) as { choices?: readonly { message: Message }[] }
+  const [choice] = choices ?? []
+  if (choice === undefined) throw new Error('The decoder answered without a choice')
+  return choice.message
+}

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto'
+import { InvalidInputError } from '@evenkeel/core'
+import type { Decided, Decider } from './decider.js'
+import type { RateLimitDecision } from './decision.js'
+import type { Costs } from './demands.js'
+import type { SlotKeeper } from './slots.js'
+import type { Change, Demand } from './store.js'
+
+/**
+ * What was charged for a call whose cost is known only afterwards, and the slots that it holds. Disposing of
+ * it (`await using`) gives the slots back and leaves the charge as it is.
+ */
+export interface Reservation<Name extends string> extends RateLimitDecision<Name>, AsyncDisposable {
+  /** Aborts when a slot could not be renewed in time: another holder may have it by now. */
+  readonly signal: AbortSignal
+  /**
+   * Charges or refunds what the call cost more or less than was reserved, and gives the slots back. Once:
+   * later calls change nothing. `false` where it came too late (`reservationTtl`). One round trip; while Redis is
+   * away none, it is then settled on return.
+   */
+  settle(actual: Costs<Name>): Promise<boolean>
+  /** Gives everything back: the call was not made, or cost nothing. */
+  cancel(): Promise<boolean>
+}
+
+export interface Grant {
+  readonly id: string
+  readonly demands: readonly Demand[]
+  readonly decided: Decided
+}
+
+/** Makes what a decision charged into something that can be settled. */
+export class Reserved {
+  readonly #decider: Decider
+  readonly #keeper: SlotKeeper
+  readonly #grant: Grant
+  readonly #slots: readonly Demand[]
+  readonly signal: AbortSignal
+  #done: Promise<boolean> | undefined
+
+  constructor(decider: Decider, keeper: SlotKeeper, grant: Grant) {
+    const { id, demands } = grant
+    this.#decider = decider
+    this.#keeper = keeper
+    this.#grant = grant
+    this.#slots = demands.filter(({ limit, cost }) => limit.kind === 'concurrency' && cost > 0)
+    this.signal =
+      this.#slots.length > 0
+        ? keeper.keep(
+            id,
+            this.#slots.map((slot) => ({ ...slot, id })),
+          )
+        : new AbortController().signal
+  }
+
+  settle(actual: Costs<string>): Promise<boolean> {
+    const { demands } = this.#grant
+    for (const [name, cost] of Object.entries(actual)) {
+      const isKnown = demands.some((demand) => demand.name === name && demand.limit.kind !== 'concurrency')
+      if (!isKnown) return Promise.reject(new InvalidInputError('actual', 'limits that were reserved', name))
+      if (typeof cost !== 'number' || !Number.isSafeInteger(cost) || cost < 0)
+        return Promise.reject(new InvalidInputError(`actual.${name}`, 'a whole number from 0', cost))
+    }
+    return this.#finish((demand) => (actual[demand.name] ?? demand.cost) - demand.cost)
+  }
+
+  cancel(): Promise<boolean> {
+    return this.#finish((demand) => -demand.cost)
+  }
+
+  #finish(changeOf: (demand: Demand) => number): Promise<boolean> {
+    this.#done ??= this.#settleOnce(changeOf)
+    return this.#done
+  }
+
+  #settleOnce(changeOf: (demand: Demand) => number): Promise<boolean> {
+    const { id, demands, decided } = this.#grant
+    if (this.#slots.length > 0) this.#keeper.drop(id)
+    const { verdicts } = decided.value
+    const changes = demands.map((demand, index): Change => {
+      const { subject, name, limit, cost } = demand
+      const change = limit.kind === 'concurrency' ? -cost : changeOf(demand)
+      return { subject, name, limit, change, chargedAtMs: verdicts[index]?.chargedAtMs ?? 0 }
+    })
+    return this.#decider.settle({ id, changes }, decided.source, decided.notedAtMs)
+  }
+}
+
+/** A reservation that was denied: there is nothing to give back. */
+const nothing = {
+  signal: new AbortController().signal,
+  settle: () => Promise.resolve(true),
+  cancel: () => Promise.resolve(true),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+}
+
+export function asReservation<Name extends string>(
+  decision: RateLimitDecision<Name>,
+  reserved: Reserved | undefined,
+): Reservation<Name> {
+  if (reserved === undefined) return { ...decision, ...nothing }
+  return {
+    ...decision,
+    signal: reserved.signal,
+    settle: (actual) => reserved.settle(actual as Costs<string>),
+    cancel: () => reserved.cancel(),
+    async [Symbol.asyncDispose]() {
+      await reserved.settle({})
+    },
+  }
+}
+
+export function newReservationId(): string {
+  return randomUUID()
+}
