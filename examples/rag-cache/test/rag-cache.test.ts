@@ -1,10 +1,10 @@
 import { type Connection, connect } from '@evenkeel/core'
 import { flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterEach, describe, expect, it } from 'vitest'
+import { drive } from '../src/demo/traffic.js'
 import { facts } from '../src/knowledge.js'
 import { createRag } from '../src/rag.js'
 import { startStandIn } from '../src/stand-in.js'
-import { drive } from '../src/traffic.js'
 
 const settings = [
   { name: 'memory', flavour: undefined },

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type Fact, facts, wordingOf } from './knowledge.js'
-import type { Rag } from './rag.js'
+import { type Fact, facts, wordingOf } from '../knowledge.js'
+import type { Rag } from '../rag.js'
 
 export interface Tally {
   asked: number

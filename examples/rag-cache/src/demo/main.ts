@@ -1,7 +1,7 @@
 import { connect } from '@evenkeel/core'
-import { facts } from './knowledge.js'
-import { createRag } from './rag.js'
-import { startStandIn } from './stand-in.js'
+import { facts } from '../knowledge.js'
+import { createRag } from '../rag.js'
+import { startStandIn } from '../stand-in.js'
 import { drive } from './traffic.js'
 
 /**
