@@ -29,7 +29,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           maxWorkers: 2,
           // A dependency of `ai` has an export condition `source` too; Vite can read what it leads to, Node can't.
-          server: { deps: { inline: [/node_modules\/(?:ai|ai-7|@ai-sdk|eventsource-parser)\//] } },
+          server: { deps: { inline: [/node_modules\/(?:ai|ai-5|ai-7|@ai-sdk|eventsource-parser)\//] } },
           sequence: { groupOrder: 0 },
         },
       },

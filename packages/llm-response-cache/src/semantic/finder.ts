@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createLog, InvalidInputError } from '@evenkeel/core'
+import { createLog, InvalidInputError, untilAborted } from '@evenkeel/core'
 import { compareSheets } from './guard/compare.js'
 import { textDigest } from './guard/digest.js'
 import { type Digest, type Sheet, sheetOf } from './guard/sheet.js'
@@ -104,7 +104,8 @@ export class Finder {
     const scope = this.#scopeOf(context, sheet)
     if (scope === undefined) return this.#miss('not-comparable')
     try {
-      return await this.#look(text, sheet, scope, key, read)
+      const looking = this.#look(text, sheet, scope, key, read)
+      return await untilAborted(looking, AbortSignal.timeout(this.#options.timeoutMs))
     } catch (error) {
       log('a look-up failed: %s', error)
       return this.#miss('failed')
@@ -231,7 +232,7 @@ export class Finder {
       return { outcome: 'miss', reason: 'refused' }
     }
     const dimensions = place.space.slice(place.space.lastIndexOf('/') + 1)
-    const hitId = [place.scope, id, dimensions, similarity].join('~')
+    const hitId = [place.scope, id, dimensions, String(similarity)].map(encodeURIComponent).join('/')
     return { outcome: 'hit', answer, id, similarity, confidence: score, hitId }
   }
 
@@ -304,8 +305,16 @@ function distinct(candidates: readonly (Candidate | undefined)[]): readonly Cand
   return [...found.values()]
 }
 
+function partsOf(hitId: unknown): readonly string[] {
+  try {
+    return String(hitId).split('/').map(decodeURIComponent)
+  } catch {
+    return []
+  }
+}
+
 function readHitId(hitId: string): readonly [string, string, string, number] {
-  const [scope = '', id = '', dimensions = '', similarity = '', ...more] = String(hitId).split('~')
+  const [scope = '', id = '', dimensions = '', similarity = '', ...more] = partsOf(hitId)
   if (
     scope === '' ||
     id === '' ||

@@ -52,6 +52,8 @@ export interface SemanticOptions {
   readonly search?: 'auto' | 'vector-set' | 'exact' | undefined
   /** Keys the digests of words in the index, so that nobody can try words against them. @default the namespace */
   readonly secret?: string | Buffer | undefined
+  /** A look-up that takes longer is a miss, so that a stuck embedder holds up nobody for ever. @default '2s' */
+  readonly timeout?: Duration | undefined
   /** How old the learned policy may be. @default '5s' */
   readonly refresh?: Duration | undefined
   readonly clock?: Clock | undefined
@@ -67,7 +69,7 @@ export interface Verification {
   readonly confidence: number
 }
 
-type Defaulted = Omit<SemanticOptions, 'redis' | 'verify' | 'scope' | 'ttl' | 'refresh'>
+type Defaulted = Omit<SemanticOptions, 'redis' | 'verify' | 'scope' | 'ttl' | 'refresh' | 'timeout'>
 
 export type ResolvedSemanticOptions = { readonly [K in keyof Defaulted]-?: NonNullable<Defaulted[K]> } & {
   readonly redis: Connection | undefined
@@ -75,6 +77,7 @@ export type ResolvedSemanticOptions = { readonly [K in keyof Defaulted]-?: NonNu
   readonly scope: string | undefined
   readonly ttlMs: number
   readonly refreshMs: number
+  readonly timeoutMs: number
 }
 
 export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemanticOptions {
@@ -111,6 +114,7 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
     maxTextLength: wholeNumber('maxTextLength', options.maxTextLength ?? 4_000, 1, 100_000),
     search,
     secret: options.secret ?? namespace,
+    timeoutMs: durationMs('timeout', options.timeout ?? '2s', { minMs: 1 }),
     refreshMs: durationMs('refresh', options.refresh ?? '5s', { minMs: 1 }),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,

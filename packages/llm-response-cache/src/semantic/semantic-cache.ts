@@ -141,12 +141,13 @@ function wrapWithMeaning<Args extends readonly unknown[], T>(
   const flights = new Map<string, Promise<SemanticAnswer<T>>>()
 
   const read = async (key: string): Promise<Kept<T> | undefined> => {
-    const kept: unknown = await answers.get(key).catch(() => undefined)
+    const kept: unknown = await answers.get(key)
     return typeof kept === 'object' && kept !== null && 'value' in kept ? (kept as Kept<T>) : undefined
   }
 
   const produce = async (question: Question, key: string, args: Args): Promise<SemanticAnswer<T>> => {
-    const exact = await read(key)
+    // A store that errs is a miss; only what is really gone is taken out of the index.
+    const exact = await read(key).catch(() => undefined)
     if (exact !== undefined) return { value: exact.value, cached: true, outcome: 'hit' }
     const named = { text: question.text, context: [name, question.context] }
     const finding = await finder.find(named, key, read)
@@ -178,7 +179,7 @@ function wrapWithMeaning<Args extends readonly unknown[], T>(
     const under = flights.get(key)
     if (under !== undefined) {
       const answer = await under
-      return { ...answer, value: structuredClone(answer.value), cached: true, outcome: 'coalesced' }
+      return { ...answer, value: copyOf(answer.value), cached: true, outcome: 'coalesced' }
     }
     const flight = produce(question, key, args).finally(() => flights.delete(key))
     flights.set(key, flight)
@@ -186,6 +187,15 @@ function wrapWithMeaning<Args extends readonly unknown[], T>(
   }
 
   return Object.assign(async (...args: Args) => (await detailed(...args)).value, { detailed })
+}
+
+/** Whoever shares an answer gets a copy of its own, as JSON carries it where nothing else does. */
+function copyOf<T>(value: T): T {
+  try {
+    return structuredClone(value)
+  } catch {
+    return JSON.parse(JSON.stringify(value)) as T
+  }
 }
 
 function semanticAnswer<T>({

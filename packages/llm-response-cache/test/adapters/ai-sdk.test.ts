@@ -1,7 +1,9 @@
 import { createOpenAI as createOpenAI6 } from '@ai-sdk/openai'
+import { createOpenAI as createOpenAI5 } from '@ai-sdk/openai-2'
 import { createOpenAI as createOpenAI7 } from '@ai-sdk/openai-4'
 import { until } from '@evenkeel/test-servers'
 import * as ai6 from 'ai'
+import * as ai5 from 'ai-5'
 import * as ai7 from 'ai-7'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -25,16 +27,17 @@ interface Answered {
   readonly metadata: unknown
 }
 
-/** Both SDKs behind one face, each with its own provider and its own types. */
-const sdks = {
-  'ai 6': (cache: ResponseCache, url: string, maxAnswerBytes?: number) => {
-    const openai = createOpenAI6({ apiKey: 'k', baseURL: `${url}/v1` })
-    const model = ai6.wrapLanguageModel({
-      model: openai.chat('m'),
+type Ai = typeof ai6
+
+/** One face for all versions. Their calls are the same, their types are not: the oldest one's stand for all. */
+function faceOf(ai: Ai, chat: (url: string) => Parameters<Ai['wrapLanguageModel']>[0]['model']) {
+  return (cache: ResponseCache, url: string, maxAnswerBytes?: number) => {
+    const model = ai.wrapLanguageModel({
+      model: chat(url),
       middleware: aiSdkMiddleware(cache, { maxAnswerBytes }),
     })
     const tools = {
-      weather: ai6.tool({ inputSchema: z.object({ place: z.string() }) }),
+      weather: ai.tool({ inputSchema: z.object({ place: z.string() }) }),
     } as unknown as ai6.ToolSet
     const settings = ({ prompt = 'hi', tools: withTools, useCache, ...more }: Asked) => ({
       ...{ model, prompt, maxRetries: 0, ...more },
@@ -43,14 +46,14 @@ const sdks = {
     })
     return {
       generate: async (asked: Asked = {}): Promise<Answered> => {
-        const { text, toolCalls, finishReason, usage, providerMetadata } = await ai6.generateText(
+        const { text, toolCalls, finishReason, usage, providerMetadata } = await ai.generateText(
           settings(asked),
         )
         return { text, toolCalls, finishReason, usage, metadata: providerMetadata?.evenkeel }
       },
       stream: async (asked: Asked = {}, onText: (text: string) => void = () => {}): Promise<Answered> => {
         const errors: unknown[] = []
-        const result = ai6.streamText({ ...settings(asked), onError: ({ error }) => void errors.push(error) })
+        const result = ai.streamText({ ...settings(asked), onError: ({ error }) => void errors.push(error) })
         let text = ''
         for await (const delta of result.textStream) {
           text += delta
@@ -63,47 +66,25 @@ const sdks = {
         return { text, toolCalls, finishReason, usage, metadata: metadata?.evenkeel }
       },
     }
-  },
-  'ai 7': (cache: ResponseCache, url: string, maxAnswerBytes?: number) => {
-    const openai = createOpenAI7({ apiKey: 'k', baseURL: `${url}/v1` })
-    const model = ai7.wrapLanguageModel({
-      model: openai.chat('m'),
-      middleware: aiSdkMiddleware(cache, { maxAnswerBytes }),
-    })
-    const tools = {
-      weather: ai7.tool({ inputSchema: z.object({ place: z.string() }) }),
-    } as unknown as ai7.ToolSet
-    const settings = ({ prompt = 'hi', tools: withTools, useCache, ...more }: Asked) => ({
-      ...{ model, prompt, maxRetries: 0, ...more },
-      ...(withTools ? { tools } : {}),
-      ...(useCache === false ? { providerOptions: { evenkeel: { useCache: false } } } : {}),
-    })
-    return {
-      generate: async (asked: Asked = {}): Promise<Answered> => {
-        const { text, toolCalls, finishReason, usage, providerMetadata } = await ai7.generateText(
-          settings(asked),
-        )
-        return { text, toolCalls, finishReason, usage, metadata: providerMetadata?.evenkeel }
-      },
-      stream: async (asked: Asked = {}, onText: (text: string) => void = () => {}): Promise<Answered> => {
-        const errors: unknown[] = []
-        const result = ai7.streamText({ ...settings(asked), onError: ({ error }) => void errors.push(error) })
-        let text = ''
-        for await (const delta of result.textStream) {
-          text += delta
-          onText(delta)
-        }
-        if (errors.length > 0) throw errors[0]
-        const [toolCalls, finishReason, usage, metadata] = await Promise.all([
-          ...([result.toolCalls, result.finishReason, result.usage, result.providerMetadata] as const),
-        ])
-        return { text, toolCalls, finishReason, usage, metadata: metadata?.evenkeel }
-      },
-    }
-  },
+  }
 }
 
-describe.each(['ai 6', 'ai 7'] as const)('the middleware for the AI SDK (%s)', (name) => {
+const settingsOf = (url: string) => ({ apiKey: 'k', baseURL: `${url}/v1` })
+const sdks = {
+  'ai 5': faceOf(ai5 as unknown as Ai, (url) => createOpenAI5(settingsOf(url)).chat('m') as never),
+  'ai 6': faceOf(ai6, (url) => createOpenAI6(settingsOf(url)).chat('m')),
+  'ai 7': faceOf(ai7 as unknown as Ai, (url) => createOpenAI7(settingsOf(url)).chat('m') as never),
+}
+
+it('has the type that each version wants', () => {
+  const middleware = aiSdkMiddleware(createResponseCache())
+  const five: ai5.LanguageModelMiddleware = middleware
+  const six: ai6.LanguageModelMiddleware = middleware
+  const seven: ai7.LanguageModelMiddleware = middleware
+  expect([five, six, seven]).toEqual([middleware, middleware, middleware])
+})
+
+describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('the middleware for the AI SDK (%s)', (name) => {
   let provider: StandIn
   let cache: ResponseCache
   let sdk: ReturnType<(typeof sdks)['ai 6']>

@@ -12,7 +12,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MemorySemanticIndex } from '../../src/semantic/index/memory.js'
 import { MirroredIndex } from '../../src/semantic/index/mirrored.js'
 import { hasVectorSets, VectorSetIndex } from '../../src/semantic/index/redis.js'
+import { unitVector } from '../../src/semantic/vector.js'
 import { testSemanticIndex } from '../../src/testing/index.js'
+import { seededRandom } from './labelled-set.js'
 
 const clock = new ManualClock()
 testSemanticIndex('memory', {
@@ -48,6 +50,29 @@ describe.each(flavours())('on $name', (flavour) => {
         return create()
       },
       pass: passTime,
+    })
+
+    it('finds the nearest of 2,000 nearly always', async () => {
+      await server.command('FLUSHALL')
+      const [index, exact] = [create(), new MemorySemanticIndex()]
+      const place = { namespace: 'n', space: 's', scope: 'many' }
+      const random = seededRandom(1)
+      const vector = () => unitVector(Array.from({ length: 32 }, () => random() - 0.5))
+      const rows = Array.from({ length: 2_000 }, (_, at) => ({ id: `r${at}`, vector: vector(), sheet: 's' }))
+      const options = { ttlMs: 60_000, maxRows: 5_000 }
+      await Promise.all(
+        rows.map(async (row) => {
+          await index.add(place, row, options)
+          await exact.add(place, row, options)
+        }),
+      )
+      let agreed = 0
+      for (let at = 0; at < 100; at++) {
+        const asked = vector()
+        const [found, expected] = await Promise.all([index, exact].map((one) => one.nearest(place, asked, 1)))
+        if (found?.[0]?.id === expected?.[0]?.id) agreed++
+      }
+      expect(agreed).toBeGreaterThanOrEqual(kind === 'mirrored' ? 100 : 90)
     })
 
     it('leaves no key that never ends', async () => {

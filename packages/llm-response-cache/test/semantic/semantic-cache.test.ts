@@ -235,6 +235,41 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     expect(judging.stats()).toMatchObject({ judgeFailures: 1, audits: 0 })
   })
 
+  it('waits for no embedder for ever, and takes no row out because a store of answers fails', async () => {
+    const model = oracle()
+    const stuck = create({ embed: () => new Promise(() => {}), timeout: 30 })
+    expect(
+      (await stuck.wrap(model.ask, { name: 'ask' }).detailed(request('Is anybody there?'))).outcome,
+    ).toBe('miss')
+    expect(stuck.stats().misses).toEqual({ failed: 1 })
+
+    const answers = new Map<string, unknown>()
+    let broken = false
+    const cache = create({
+      namespace: 'failing answers',
+      auditRate: 0.001,
+      answers: {
+        get: async (key) => {
+          if (broken) throw new Error('no answers today')
+          return answers.get(key)
+        },
+        set: async (key, answer) => {
+          answers.set(key, answer)
+        },
+      },
+    })
+    const ask = await teach(cache, model)
+    await ask(request('How do I cancel the newsletter for good?'))
+    await cache.settled()
+    const reworded = request('Please tell me how I do cancel the newsletter for good')
+    broken = true
+    expect((await ask.detailed(reworded)).outcome).toBe('miss')
+    await cache.settled()
+    broken = false
+    answers.delete([...answers.keys()].at(-1) ?? '')
+    expect((await ask.detailed(reworded)).outcome).toBe('semantic')
+  })
+
   it('serves a withheld hit where the provider fails in an audit', async () => {
     const model = oracle()
     const cache = create({ auditRate: 1 })
