@@ -28,6 +28,8 @@ export default defineConfig({
           testTimeout: 20_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
+          // A dependency of `ai` has an export condition `source` too; Vite can read what it leads to, Node can't.
+          server: { deps: { inline: [/node_modules\/(?:ai|ai-5|ai-7|@ai-sdk|eventsource-parser)\//] } },
           sequence: { groupOrder: 0 },
         },
       },

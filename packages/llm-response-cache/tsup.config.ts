@@ -1,3 +1,10 @@
 import { definePackage } from '../../test/tooling/tsup.js'
 
-export default definePackage({ index: 'src/index.ts', testing: 'src/testing/index.ts' })
+export default definePackage({
+  index: 'src/index.ts',
+  semantic: 'src/semantic/index.ts',
+  'ai-sdk': 'src/ai-sdk.ts',
+  anthropic: 'src/anthropic.ts',
+  langchain: 'src/langchain.ts',
+  testing: 'src/testing/index.ts',
+})

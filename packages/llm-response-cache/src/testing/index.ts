@@ -1,1 +1,2 @@
 export { type EntryStoreHarness, testEntryStore } from './entry-store.js'
+export { type SemanticIndexHarness, testSemanticIndex } from './semantic-index.js'

@@ -1,0 +1,45 @@
+import { type Connection, connect } from '@evenkeel/core'
+import { flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
+import { afterEach, describe, expect, it } from 'vitest'
+import { drive } from '../src/demo/traffic.js'
+import { facts } from '../src/knowledge.js'
+import { createRag } from '../src/rag.js'
+import { startStandIn } from '../src/stand-in.js'
+
+const settings = [
+  { name: 'memory', flavour: undefined },
+  ...flavours()
+    .filter(({ name }) => name !== 'valkey-8')
+    .map((flavour) => ({ name: flavour.name, flavour })),
+]
+
+describe.each(settings)('the example in $name', ({ flavour }) => {
+  let server: RedisServer | undefined
+  let redis: Connection | undefined
+
+  afterEach(async () => {
+    await redis?.close()
+    await server?.close()
+  })
+
+  it('answers questions in other words, and keeps its promise about how many are wrong', async () => {
+    server = flavour && (await startRedis({ flavour }))
+    redis = server && (await connect({ url: server.url }))
+    await using standIn = await startStandIn(0)
+    const rag = await createRag({
+      redis,
+      documents: facts.map(({ passage }) => passage),
+      apiKey: 'none',
+      baseURL: standIn.baseURL,
+      chatModel: 'stand-in',
+      embeddingModel: 'hashed-words',
+      maxErrorRate: 0.05,
+    })
+    const tally = await drive(rag, 700)
+    expect(tally.semantic).toBeGreaterThan(100)
+    expect(tally.wrongSemantic).toBeLessThanOrEqual(tally.semantic * 0.05)
+    expect(rag.semantic.stats().certificate?.errorBound).toBeLessThanOrEqual(0.05)
+    expect(standIn.calls.chat).toBe(tally.provider)
+    rag.close()
+  })
+})

@@ -1,0 +1,29 @@
+-- What changed in a place since a reader last looked, for its copy of the rows.
+--
+-- KEYS  as semantic-add.lua
+-- ARGV  1 generation that the reader knows  2 last change that it has seen  3 most rows
+-- Reply {generation, change reached, 1 if there is more, server's time in ms, most rows of the place,
+--        {id, end in ms, sheet or '', vector or '', observations, …}}
+-- What the bound of rows drove out is not told: the reader keeps the same bound by the same rule.
+-- A generation other than the reader's means that it begins anew; an empty sheet that the row is gone.
+local meta = redis.call('HMGET', KEYS[6], 'generation', 'change', 'most')
+local generation, last = meta[1] or '', tonumber(meta[2] or 0)
+local bound = tonumber(meta[3] or 0)
+local since = generation == ARGV[1] and tonumber(ARGV[2]) or 0
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if since == last then return { generation, last, 0, now, bound, {} } end
+
+local most = tonumber(ARGV[3])
+local found = redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. since, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+local rows = {}
+for index = 1, #found, 2 do
+  local id, at = found[index], #rows
+  rows[at + 1] = id
+  rows[at + 2] = redis.call('ZSCORE', KEYS[4], id) or '0'
+  rows[at + 3] = redis.call('HGET', KEYS[1], id) or ''
+  rows[at + 4] = redis.call('HGET', KEYS[3], id) or ''
+  rows[at + 5] = redis.call('HGET', KEYS[2], id) or ''
+end
+if #found < most * 2 then return { generation, last, 0, now, bound, rows } end
+return { generation, tonumber(found[#found]), 1, now, bound, rows }

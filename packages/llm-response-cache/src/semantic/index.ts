@@ -1,0 +1,29 @@
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  evaluatePairs,
+  type LabelledPair,
+  type Rate,
+} from './evaluate.js'
+export type { Finding, SemanticHit, SemanticMiss } from './finder.js'
+export type { Objection } from './guard/compare.js'
+export { MemorySemanticIndex } from './index/memory.js'
+export { MirroredIndex } from './index/mirrored.js'
+export type { Neighbour, Observation, Place, Row, SemanticIndex } from './index/port.js'
+export { VectorSetIndex } from './index/redis.js'
+export { defaultJudge, type Embed, type Judge } from './judge.js'
+export { lexicalEmbedder } from './lexical-embedder.js'
+export type { SemanticOptions, Verification } from './options.js'
+export type { Certificate } from './policy/certificate.js'
+export { upperBound } from './policy/clopper-pearson.js'
+export { type Question, questionOf } from './question.js'
+export {
+  type AnswerStore,
+  createSemanticCache,
+  type SemanticAnswer,
+  type SemanticCache,
+  type SemanticCacheOptions,
+  type SemanticWrapOptions,
+  type SemanticWrapped,
+} from './semantic-cache.js'
+export type { MissReason, SemanticStats } from './stats.js'

@@ -1,0 +1,88 @@
+import { type Failover, type FailoverState, failover } from '@evenkeel/core'
+import type { ResolvedSemanticOptions } from '../options.js'
+import type { SemanticStats } from '../stats.js'
+import { DetectingIndex } from './detecting.js'
+import { MemorySemanticIndex } from './memory.js'
+import { MirroredIndex } from './mirrored.js'
+import type { Neighbour, Observation, Place, Row, SemanticIndex } from './port.js'
+import { VectorSetIndex } from './redis.js'
+
+/** Observations of an outage that are made up for; further ones are lost to Redis. */
+const maxPending = 1_000
+
+interface Pending {
+  readonly place: Place
+  readonly id: string
+  readonly observation: Observation
+}
+
+/** The index of all instances; while Redis is away, what this process put in itself. */
+export class SharedIndex {
+  readonly #options: ResolvedSemanticOptions
+  readonly #memory: MemorySemanticIndex
+  readonly #detecting: DetectingIndex | undefined
+  readonly #stores: Failover<SemanticIndex>
+  /** What an outage kept from Redis: an answer found wrong meanwhile must not be served again after it. */
+  #pending: Pending[] = []
+
+  constructor(options: ResolvedSemanticOptions) {
+    const { redis, maxBytes, clock, search } = options
+    this.#options = options
+    this.#memory = new MemorySemanticIndex({ maxBytes, clock })
+    const exact = redis && new MirroredIndex(redis, { maxBytes, clock })
+    this.#detecting = search === 'auto' && redis && exact ? new DetectingIndex(redis, exact) : undefined
+    this.#stores = failover<SemanticIndex>(redis, {
+      name: 'llm-semantic',
+      primary: redis && (this.#detecting ?? (search === 'exact' ? exact : new VectorSetIndex(redis))),
+      fallback: this.#memory,
+      held: () => ({ entries: this.#memory.places, bytes: this.#memory.bytes }),
+      recover: async ({ primary }) => {
+        while (this.#pending.length > 0) {
+          const { place, id, observation } = this.#pending[0] as Pending
+          await primary.observe(place, id, observation)
+          this.#pending = this.#pending.filter((other) => other.observation !== observation)
+        }
+      },
+    })
+  }
+
+  get state(): FailoverState {
+    return this.#stores.state
+  }
+
+  get search(): SemanticStats['search'] {
+    const { redis, search } = this.#options
+    if (redis === undefined) return 'memory'
+    return search === 'auto' ? (this.#detecting?.kind ?? 'unknown') : search
+  }
+
+  async nearest(place: Place, vector: Float32Array, count: number): Promise<readonly Neighbour[]> {
+    return (await this.#stores.run((store) => store.nearest(place, vector, count))).value
+  }
+
+  /** Into Redis and, for outages, into memory. */
+  async add(place: Place, row: Row, ttlMs: number): Promise<void> {
+    const options = { ttlMs, maxRows: this.#options.maxRows }
+    await this.#both((store) => store.add(place, row, options))
+  }
+
+  async remove(place: Place, id: string): Promise<void> {
+    await this.#both((store) => store.remove(place, id))
+  }
+
+  async observe(place: Place, id: string, observation: Observation): Promise<void> {
+    const source = await this.#both((store) => store.observe(place, id, observation))
+    if (source === 'redis' || this.#options.redis === undefined || observation.right) return
+    this.#pending = [...this.#pending, { place, id, observation }].slice(-maxPending)
+  }
+
+  close(): void {
+    this.#stores.close()
+    this.#detecting?.close()
+  }
+
+  async #both(write: (store: SemanticIndex) => Promise<void>): Promise<'redis' | 'memory'> {
+    if (this.#options.redis !== undefined) await write(this.#memory)
+    return (await this.#stores.run(write)).source
+  }
+}

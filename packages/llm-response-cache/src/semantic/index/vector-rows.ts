@@ -1,0 +1,88 @@
+import { appendObservation, decodeObservations } from './observations.js'
+import type { Neighbour, Observation } from './port.js'
+
+export interface HeldRow {
+  readonly id: string
+  readonly vector: Float32Array
+  readonly sheet: string
+  /** Lines, as the store keeps them. */
+  readonly seen: string
+  readonly expiresAtMs: number
+}
+
+/** Bytes of a row's objects beside its vector and texts, roughly. */
+const rowOverhead = 200
+
+/** The rows of one place in this process, searched exactly: one multiplication a dimension and row. */
+export class VectorRows {
+  readonly #rows = new Map<string, HeldRow>()
+  #bytes = 0
+
+  get size(): number {
+    return this.#rows.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get(id: string): HeldRow | undefined {
+    return this.#rows.get(id)
+  }
+
+  set(row: HeldRow): void {
+    this.delete(row.id)
+    this.#rows.set(row.id, row)
+    this.#bytes += sizeOf(row)
+  }
+
+  delete(id: string): void {
+    const row = this.#rows.get(id)
+    if (row === undefined) return
+    this.#bytes -= sizeOf(row)
+    this.#rows.delete(id)
+  }
+
+  observe(id: string, observation: Observation): void {
+    const row = this.#rows.get(id)
+    if (row !== undefined) this.set({ ...row, seen: appendObservation(row.seen, observation) })
+  }
+
+  /** Drops rows past their time, then those that end soonest, down to the bound. */
+  trim(maxRows: number, nowMs: number): void {
+    for (const { id, expiresAtMs } of this.#rows.values()) if (expiresAtMs <= nowMs) this.delete(id)
+    if (this.#rows.size <= maxRows) return
+    const soonest = [...this.#rows.values()].sort((one, other) => one.expiresAtMs - other.expiresAtMs)
+    for (const { id } of soonest.slice(0, this.#rows.size - maxRows)) this.delete(id)
+  }
+
+  nearest(vector: Float32Array, count: number, nowMs: number): readonly Neighbour[] {
+    const best: { row: HeldRow; similarity: number }[] = []
+    for (const row of this.#rows.values()) {
+      if (row.expiresAtMs <= nowMs || row.vector.length !== vector.length) continue
+      const similarity = dot(row.vector, vector)
+      const last = best.at(-1)
+      if (best.length === count && last !== undefined && similarity <= last.similarity) continue
+      let at = best.length
+      while (at > 0 && (best[at - 1]?.similarity ?? 0) < similarity) at--
+      best.splice(at, 0, { row, similarity })
+      if (best.length > count) best.pop()
+    }
+    return best.map(({ row: { id, sheet, seen }, similarity }) => ({
+      id,
+      similarity,
+      sheet,
+      observations: decodeObservations(seen),
+    }))
+  }
+}
+
+function dot(one: Float32Array, other: Float32Array): number {
+  let sum = 0
+  for (let index = 0; index < one.length; index++) sum += (one[index] ?? 0) * (other[index] ?? 0)
+  return sum
+}
+
+function sizeOf({ id, vector, sheet, seen }: HeldRow): number {
+  return vector.byteLength + 2 * (id.length + sheet.length + seen.length) + rowOverhead
+}

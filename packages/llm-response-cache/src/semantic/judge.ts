@@ -1,0 +1,82 @@
+import { isDeepStrictEqual } from 'node:util'
+import { compareSheets } from './guard/compare.js'
+import { sheetOf } from './guard/sheet.js'
+import { unitVector } from './vector.js'
+
+export type Embed = (texts: readonly string[]) => Promise<readonly ArrayLike<number>[]>
+
+/** Says whether the kept answer would have been right where the fresh one was given. */
+export type Judge = (kept: unknown, fresh: unknown) => boolean | Promise<boolean>
+
+/**
+ * The judge where the host has none. Structures are the same when they are equal but for what differs
+ * between any two answers (ids, times, token counts). Texts are the same when they are equal but for
+ * spaces and case, or when they are near by the embedder and agree in numbers, names, code and negation.
+ * It errs towards "different": that costs hits. It does not understand answers; for long free text give a
+ * judge that does.
+ */
+export function defaultJudge(embed: Embed, minSimilarity = 0.9): Judge {
+  return async (kept, fresh) => {
+    const [one, other] = [essenceOf(kept), essenceOf(fresh)]
+    if (isDeepStrictEqual(one, other)) return true
+    const [text, otherText] = [textOf(one), textOf(other)]
+    if (text === undefined || otherText === undefined) return false
+    if (plain(text) === plain(otherText)) return true
+    const structures = [parseStructure(text), parseStructure(otherText)]
+    if (structures.some((structure) => structure !== undefined)) {
+      return isDeepStrictEqual(structures[0], structures[1])
+    }
+    const digest = (part: string) => part
+    const { objection } = compareSheets(sheetOf(text, digest), sheetOf(otherText, digest), {
+      minOverlap: 0.5,
+    })
+    if (objection !== undefined && objection !== 'order' && objection !== 'substitution') return false
+    const [near, far] = (await embed([text, otherText])).map(unitVector)
+    return near !== undefined && far !== undefined && cosine(near, far) >= minSimilarity
+  }
+}
+
+/** What of an answer is never the same twice, in the providers' shapes. */
+const incidental =
+  /^(?:id|created|created_at|timestamp|system_fingerprint|service_tier|usage|logprobs|request|response|headers|tool_call_id|toolCallId)$/
+
+function essenceOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(essenceOf)
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value).filter(([name]) => !incidental.test(name))
+  return Object.fromEntries(members.map(([name, member]) => [name, essenceOf(member)]))
+}
+
+/** The one text that an answer is made of; nothing where it has several parts or calls tools. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  if (!isObject(value)) return undefined
+  const { choices, content, output, message, text } = value
+  if (typeof text === 'string') return text
+  for (const list of [choices, content, output]) {
+    if (Array.isArray(list)) return list.length === 1 ? textOf(list[0]) : undefined
+  }
+  if (typeof content === 'string') return Array.isArray(value.tool_calls) ? undefined : content
+  return message === undefined ? undefined : textOf(message)
+}
+
+function plain(text: string): string {
+  return text.normalize('NFKC').replace(/\s+/g, ' ').trim().toLowerCase()
+}
+
+function parseStructure(text: string): unknown {
+  if (!/^\s*[{[]/.test(text)) return undefined
+  try {
+    return essenceOf(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+function cosine(one: Float32Array, other: Float32Array): number {
+  return one.reduce((sum, value, index) => sum + value * (other[index] ?? 0), 0)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,135 @@
+import {
+  type Clock,
+  type Connection,
+  type Duration,
+  durationMs,
+  InvalidOptionError,
+  systemClock,
+  wholeNumber,
+} from '@evenkeel/core'
+import { defaultJudge, type Embed, type Judge } from './judge.js'
+
+export interface SemanticOptions {
+  /** Where the index and what is learned live; left out, in this process alone. */
+  readonly redis?: Connection | undefined
+  /** Turns texts into vectors of one length: the provider's embeddings call, or a local model. */
+  readonly embed: Embed
+  /** Names the embedder, with its version: vectors of another one are never compared with its own. */
+  readonly model: string
+  /** The share of wrong answers among those served. Above 0, below 1/3. @default 0.02 */
+  readonly maxErrorRate?: number | undefined
+  /** How sure it is that the share stays within. @default 0.95 */
+  readonly confidence?: number | undefined
+  /** Whether a kept answer would have been right, by the fresh one. @default compares texts, see `defaultJudge` */
+  readonly same?: Judge | undefined
+  /** The share of wrong answers that `same` takes for right, as you measured it; tightens the bound. @default 0 */
+  readonly judgeMissRate?: number | undefined
+  /** A last look before an answer is served: `false` refuses it. One that fails refuses too. */
+  readonly verify?: ((look: Verification) => boolean | Promise<boolean>) | undefined
+  /** Tenants. @default 'default' */
+  readonly namespace?: string | undefined
+  /** Users or anything else within a namespace who must not share answers: part of what must be equal. */
+  readonly scope?: string | undefined
+  /** Of what could be served, the share that is audited instead: the provider is called and compared. @default 0.05 */
+  readonly auditRate?: number | undefined
+  /** Learn and count, and serve nothing. @default false */
+  readonly shadow?: boolean | undefined
+  /** The lexical guard; turning it off makes changed numbers and names a matter of similarity. @default true */
+  readonly guard?: boolean | undefined
+  /** Less cosine is no candidate. @default 0.6 */
+  readonly minSimilarity?: number | undefined
+  /** Less words in common (Jaccard, 0 to 1) is refused by the guard. @default 0.3 */
+  readonly minOverlap?: number | undefined
+  /** How long an answer can be found. @default '1h' */
+  readonly ttl?: Duration | undefined
+  /** Questions kept for one context. @default 4_096 */
+  readonly maxRows?: number | undefined
+  /** Of the index in this process: its own rows, and copies of Redis's. @default 64 MiB */
+  readonly maxBytes?: number | undefined
+  /** Longer texts are not looked up by meaning; characters. @default 4_000 */
+  readonly maxTextLength?: number | undefined
+  /** `'auto'` takes vector sets where the server has them, else exact search on copies. @default 'auto' */
+  readonly search?: 'auto' | 'vector-set' | 'exact' | undefined
+  /** Keys the digests of words in the index, so that nobody can try words against them. @default the namespace */
+  readonly secret?: string | Buffer | undefined
+  /** A look-up that takes longer is a miss, so that a stuck embedder holds up nobody for ever. @default '2s' */
+  readonly timeout?: Duration | undefined
+  /** How old the learned policy may be. @default '5s' */
+  readonly refresh?: Duration | undefined
+  readonly clock?: Clock | undefined
+  /** From 0 to 1; for tests. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+/** What `verify` sees of a hit that is about to be served. */
+export interface Verification {
+  readonly question: string
+  readonly answer: unknown
+  readonly similarity: number
+  readonly confidence: number
+}
+
+type Defaulted = Omit<SemanticOptions, 'redis' | 'verify' | 'scope' | 'ttl' | 'refresh' | 'timeout'>
+
+export type ResolvedSemanticOptions = { readonly [K in keyof Defaulted]-?: NonNullable<Defaulted[K]> } & {
+  readonly redis: Connection | undefined
+  readonly verify: SemanticOptions['verify']
+  readonly scope: string | undefined
+  readonly ttlMs: number
+  readonly refreshMs: number
+  readonly timeoutMs: number
+}
+
+export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemanticOptions {
+  const { embed, model, namespace = 'default', scope, search = 'auto' } = options
+  if (typeof embed !== 'function') throw new InvalidOptionError('embed', 'a function', embed)
+  text('model', model)
+  text('namespace', namespace)
+  if (scope !== undefined) text('scope', scope)
+  if (!['auto', 'vector-set', 'exact'].includes(search)) {
+    throw new InvalidOptionError('search', "'auto', 'vector-set' or 'exact'", search)
+  }
+  if (options.same !== undefined && typeof options.same !== 'function') {
+    throw new InvalidOptionError('same', 'a function', options.same)
+  }
+  return {
+    redis: options.redis,
+    embed,
+    model,
+    maxErrorRate: share('maxErrorRate', options.maxErrorRate ?? 0.02, 0.0001, 0.33),
+    confidence: share('confidence', options.confidence ?? 0.95, 0.5, 0.9999),
+    same: options.same ?? defaultJudge(embed),
+    judgeMissRate: share('judgeMissRate', options.judgeMissRate ?? 0, 0, 0.9),
+    verify: options.verify,
+    namespace,
+    scope,
+    auditRate: share('auditRate', options.auditRate ?? 0.05, 0.001, 1),
+    shadow: options.shadow ?? false,
+    guard: options.guard ?? true,
+    minSimilarity: share('minSimilarity', options.minSimilarity ?? 0.6, -1, 1),
+    minOverlap: share('minOverlap', options.minOverlap ?? 0.3, 0, 1),
+    ttlMs: durationMs('ttl', options.ttl ?? '1h', { minMs: 1 }),
+    maxRows: wholeNumber('maxRows', options.maxRows ?? 4_096),
+    maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
+    maxTextLength: wholeNumber('maxTextLength', options.maxTextLength ?? 4_000, 1, 100_000),
+    search,
+    secret: options.secret ?? namespace,
+    timeoutMs: durationMs('timeout', options.timeout ?? '2s', { minMs: 1 }),
+    refreshMs: durationMs('refresh', options.refresh ?? '5s', { minMs: 1 }),
+    clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random,
+  }
+}
+
+function text(field: string, value: unknown): void {
+  if (typeof value !== 'string' || value === '' || value.length > 256) {
+    throw new InvalidOptionError(field, 'text of 1 to 256 characters', value)
+  }
+}
+
+function share(field: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number' || !(value >= least && value <= most)) {
+    throw new InvalidOptionError(field, `a number from ${least} to ${most}`, value)
+  }
+  return value
+}

@@ -1,0 +1,73 @@
+import { canonicalHash, UnkeyableError } from '../key/canonical.js'
+
+/** What is compared by meaning, and what must be equal. */
+export interface Question {
+  /** The words of the last user message. */
+  readonly text: string
+  /** Everything else that the answer depends on: model, system prompt, tools, parameters, earlier turns. */
+  readonly context: unknown
+}
+
+/** Stands where the text was. No text can be it. */
+const place = { evenkeel: 'the text that is compared' }
+
+/**
+ * Takes a provider's request apart: the text of its last user message, and all the rest as the context that
+ * must match exactly. Knows chat messages (OpenAI, Anthropic, AI SDK), `input` (OpenAI's Responses) and
+ * `prompt`. Nothing where the last word is not a user's, or is more than one text: such a request is not
+ * looked up by meaning.
+ */
+export function questionOf(request: unknown): Question | undefined {
+  if (typeof request === 'string') return { text: request, context: null }
+  if (!isObject(request)) return undefined
+  for (const field of ['messages', 'input', 'prompt'] as const) {
+    if (request[field] === undefined) continue
+    const taken = takeText(request[field])
+    return taken && { text: taken.text, context: { ...request, [field]: taken.rest } }
+  }
+  return undefined
+}
+
+/** The name of a context: equal for equal ones. Nothing for one that has no name (functions, cycles). */
+export function scopeOf(context: unknown, ...more: readonly unknown[]): string | undefined {
+  try {
+    return canonicalHash('semantic', context, ...more)
+  } catch (error) {
+    if (error instanceof UnkeyableError) return undefined
+    throw error
+  }
+}
+
+interface Taken {
+  readonly text: string
+  readonly rest: unknown
+}
+
+function takeText(value: unknown): Taken | undefined {
+  if (typeof value === 'string') return { text: value, rest: place }
+  if (!Array.isArray(value)) return undefined
+  const last: unknown = value.at(-1)
+  if (!isObject(last) || last.role !== 'user') return undefined
+  const taken = takeFromContent(last.content)
+  return taken && { text: taken.text, rest: [...value.slice(0, -1), { ...last, content: taken.rest }] }
+}
+
+/** The one text among the parts; images and files stay with the context, where they must be equal. */
+function takeFromContent(content: unknown): Taken | undefined {
+  if (typeof content === 'string') return { text: content, rest: place }
+  if (!Array.isArray(content)) return undefined
+  const texts = content.filter((part) => isObject(part) && typeof part.text === 'string')
+  const [only] = texts
+  if (texts.length !== 1 || !isObject(only)) return undefined
+  const rest = content.map((part: unknown) => (part === only ? { ...only, text: place } : part))
+  // A message of one text says the same as a text.
+  return { text: String(only.text), rest: content.length === 1 && isPlainText(only) ? place : rest }
+}
+
+function isPlainText(part: Record<string, unknown>): boolean {
+  return Object.keys(part).every((name) => name === 'type' || name === 'text')
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

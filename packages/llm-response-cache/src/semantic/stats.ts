@@ -1,0 +1,116 @@
+import type { FailoverState } from '@evenkeel/core'
+import type { Objection } from './guard/compare.js'
+import type { Certificate } from './policy/certificate.js'
+import { upperBound } from './policy/clopper-pearson.js'
+
+/** Why a question was not answered by a kept answer. */
+export type MissReason =
+  | 'no-neighbour'
+  | 'distance'
+  | Objection
+  | 'learning'
+  | 'unsure'
+  | 'known-wrong'
+  | 'refused'
+  | 'audit'
+  | 'shadow'
+  | 'gone'
+  | 'not-comparable'
+  | 'failed'
+
+export interface SemanticStats {
+  /** Questions that were looked up by meaning. */
+  readonly lookups: number
+  readonly hits: number
+  readonly hitRate: number
+  /** Look-ups that were not answered, by reason. */
+  readonly misses: Readonly<Partial<Record<MissReason, number>>>
+  /** Hits of what was audited instead of served: what `shadow` would have served, and the audited share. */
+  readonly withheld: number
+  /** Fresh answers that were compared with a kept one. */
+  readonly audits: number
+  readonly judgeFailures: number
+  /** What is known of wrong hits, from the audits of what would have been served. */
+  readonly falseHits: {
+    readonly audited: number
+    readonly wrong: number
+    /** Share of hits that are wrong, as the audits of this process tell; 0 before the first. */
+    readonly rate: number
+    /** The rate is at or below this with 95 % confidence; 1 before the first audit. */
+    readonly rateBound: number
+    /** About so many of this process's hits were wrong. */
+    readonly estimated: number
+    /** Reported by `reportWrong`. */
+    readonly reported: number
+  }
+  /** What hits are served by; nothing while it is still being learned. */
+  readonly certificate: Certificate | undefined
+  readonly epoch: number
+  readonly progress: { readonly audits: number; readonly of: number }
+  /** How often this process saw errors become more frequent, and stopped to serve. */
+  readonly drifts: number
+  readonly search: 'vector-set' | 'exact' | 'memory' | 'unknown'
+  readonly state: FailoverState
+}
+
+type Known = Pick<SemanticStats, 'certificate' | 'epoch' | 'progress' | 'drifts' | 'search' | 'state'>
+
+/** Counts of this process. */
+export class SemanticCounter {
+  readonly #misses = new Map<MissReason, number>()
+  #lookups = 0
+  #hits = 0
+  #withheld = 0
+  #audits = 0
+  #judgeFailures = 0
+  #served = { audited: 0, wrong: 0, reported: 0 }
+
+  hit(): void {
+    this.#lookups++
+    this.#hits++
+  }
+
+  miss(reason: MissReason): void {
+    this.#lookups++
+    this.#misses.set(reason, (this.#misses.get(reason) ?? 0) + 1)
+    if (reason === 'audit' || reason === 'shadow') this.#withheld++
+  }
+
+  audited(right: boolean, wouldServe: boolean): void {
+    this.#audits++
+    if (!wouldServe) return
+    this.#served.audited++
+    if (!right) this.#served.wrong++
+  }
+
+  judgeFailed(): void {
+    this.#judgeFailures++
+  }
+
+  reported(): void {
+    this.#served.reported++
+  }
+
+  read(known: Known): SemanticStats {
+    const { audited, wrong, reported } = this.#served
+    const rate = audited === 0 ? 0 : wrong / audited
+    return {
+      lookups: this.#lookups,
+      hits: this.#hits,
+      hitRate: this.#lookups === 0 ? 0 : this.#hits / this.#lookups,
+      misses: Object.fromEntries(this.#misses),
+      withheld: this.#withheld,
+      audits: this.#audits,
+      judgeFailures: this.#judgeFailures,
+      falseHits: {
+        audited,
+        wrong,
+        rate,
+        rateBound: upperBound(wrong, audited, 0.95),
+        estimated: rate * this.#hits,
+        reported,
+      },
+      ...known,
+    }
+  }
+}
