@@ -30,6 +30,9 @@ import { RedisLimitStore } from './stores/redis.js'
 import { type Asked, Turn, type TurnHost } from './turn.js'
 
 const mostUnsettled = 10_000
+/** Within this time of Redis' return all instances use it again, and have told it what they charged alone. */
+const returnMs = 1_500
+const cellsAtOnce = 100
 
 /** A decision, who made it, and what settling it needs. */
 export interface Decided extends Answer<Decision> {
@@ -56,6 +59,9 @@ export class Decider {
   readonly #leases: QuotaLeases | undefined
   readonly #ledger: Ledger | undefined
   readonly #instances: Instances | undefined
+  /** Monotonic. */
+  #returningUntil = 0
+  readonly #stop: () => void
   /** Settlements that could not reach Redis. */
   readonly #unsettled: Settlement[] = []
   #sweep: NodeJS.Timeout | undefined
@@ -79,6 +85,11 @@ export class Decider {
         expected: options.expectedInstances,
         onLoss: () => this.#chargeAgain(),
       })
+    this.#stop =
+      redis?.on('up', () => {
+        this.#returningUntil = clock.monotonic() + returnMs
+        this.#instances?.returned()
+      }) ?? (() => {})
     this.#memory = new MemoryLimitStore({
       maxSubjects,
       share: () => this.#instances?.share ?? alone,
@@ -124,11 +135,12 @@ export class Decider {
     this.#instances?.start()
     if (asked.terms === undefined) {
       if (this.#spend(asked) || this.#deny(asked)) return
-      if (this.#leases?.covers(asked.demands) && this.#stores.state === 'primary') {
+      if (this.#leases?.covers(asked.demands) && this.#stores.state === 'primary' && !this.#isReturning()) {
         this.#askForBlock(this.#leases, asked)
         return
       }
     }
+    if (this.#isReturning() && !this.#chargeShare(asked)) return
     this.#turnOf(asked.demands).add(asked)
   }
 
@@ -138,7 +150,7 @@ export class Decider {
     if (leases === undefined) return false
     const decision = leases.spend(demands, this.#options.clock.monotonic())
     if (decision === undefined) return false
-    if (leases.isLow(demands) && this.#stores.state === 'primary') {
+    if (leases.isLow(demands) && this.#stores.state === 'primary' && !this.#isReturning()) {
       // A cost of nothing: only the wish matters.
       this.#request(leases, {
         demands: demands.map((demand) => ({ ...demand, cost: 0 })),
@@ -147,6 +159,27 @@ export class Decider {
       })
     }
     done(decision, 'redis', 0)
+    return true
+  }
+
+  #isReturning(): boolean {
+    return this.#returningUntil > 0 && this.#options.clock.monotonic() < this.#returningUntil
+  }
+
+  /**
+   * Just after an outage some instances still decide alone, and Redis does not know of what they charge: who is
+   * back already keeps to its share too. `false` where the share denies.
+   */
+  #chargeShare(asked: Asked): boolean {
+    const { demands, terms, done } = asked
+    if (this.#options.onOutage !== 'fallback' || this.#stores.state !== 'primary') return true
+    if (terms?.mode === 'peek' || terms?.mode === 'book') return true
+    const decision = this.#memory.decideNow(demands, { ...terms, mode: 'peek' })
+    if (decision.outcome !== 'allowed') {
+      done(decision, 'memory', 0)
+      return false
+    }
+    asked.notedAtMs = this.#memory.note(demands, this.#options.clock.now(), 0, terms?.id)
     return true
   }
 
@@ -209,14 +242,21 @@ export class Decider {
       const decision = decisions[index]
       if (one === undefined || decision === undefined) continue
       const { demands, terms } = one
-      let notedAtMs = decision.verdicts[0]?.chargedAtMs ?? 0
+      let notedAtMs = one.notedAtMs ?? decision.verdicts[0]?.chargedAtMs ?? 0
+      if (one.notedAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
+        this.#unnote(demands, one.notedAtMs, terms?.id)
       if (source === 'redis' && terms?.mode !== 'peek') {
         if (decision.outcome === 'denied') this.#denials.remember(demands, decision, monotonic)
-        else if (decision.outcome !== 'in-line')
+        else if (decision.outcome !== 'in-line' && one.notedAtMs === undefined)
           notedAtMs = this.#memory.note(demands, now, decision.delayMs, terms?.id)
       }
       one.done(decision, source, notedAtMs)
     }
+  }
+
+  #unnote(demands: readonly Demand[], notedAtMs: number, id = ''): void {
+    const changes = demands.map((demand) => ({ ...demand, change: -demand.cost, chargedAtMs: notedAtMs }))
+    this.#memory.adjust(changes, id)
   }
 
   /** In a Cluster only what shares a node can travel together. */
@@ -329,6 +369,7 @@ export class Decider {
   }
 
   async close(): Promise<void> {
+    this.#stop()
     clearInterval(this.#sweep)
     const left = this.#leases?.collect(this.#options.clock.monotonic(), true) ?? []
     await Promise.all([this.#giveBack(left), this.#instances?.close()])
@@ -376,7 +417,7 @@ export class Decider {
     this.#unsettled.push(settlement)
   }
 
-  /** Redis is back: it hears of slots and settlements now, and of charges with the next call of each subject. */
+  /** Redis is back: it hears of slots, charges and settlements first. */
   async #recover({ primary, handOver }: RecoverContext<LimitStore>): Promise<void> {
     await this.#instances?.beat()
     const held = this.#heldSlots()
@@ -386,7 +427,17 @@ export class Decider {
       await Promise.all(some.map((settlement) => primary.settle(settlement)))
       this.#unsettled.splice(0, some.length)
     }
+    await this.#tellCharges(primary)
     handOver()
+  }
+
+  /** Each call takes the charges of its cells along; what it costs nothing to ask is not asked. */
+  async #tellCharges(primary: LimitStore): Promise<void> {
+    const cells = this.#ledger?.cells() ?? []
+    for (let from = 0; from < cells.length; from += cellsAtOnce) {
+      const some = cells.slice(from, from + cellsAtOnce)
+      await primary.decide(some.map((cell) => ({ demands: [{ ...cell, cost: 0 }], terms: { mode: 'peek' } })))
+    }
   }
 
   /** Redis forgot: all that this instance charged and that still counts is charged again. */

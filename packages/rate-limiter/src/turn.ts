@@ -3,6 +3,8 @@ import type { Decision, DecisionRequest } from './store.js'
 
 /** A request, and who waits for its answer. */
 export interface Asked extends DecisionRequest {
+  /** As of when memory has charged it already, where both must admit it. */
+  notedAtMs?: number
   done(decision: Decision, source: Source, notedAtMs: number): void
   failed(error: unknown): void
 }

@@ -241,7 +241,7 @@ describe.each(flavours())('on $name', (flavour) => {
     const ttls = []
     for (const key of (await redis.command(['KEYS', '*short*'])) as string[])
       ttls.push(await redis.command(['PTTL', key]))
-    expect(ttls.length).toBe(6)
+    expect(ttls.length).toBe(5)
     for (const ttl of ttls) {
       expect(Number(ttl)).toBeGreaterThan(0)
       expect(Number(ttl)).toBeLessThanOrEqual(20_001)

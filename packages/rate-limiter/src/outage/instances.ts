@@ -6,6 +6,7 @@ import membersLua from '../scripts/members.lua'
 const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.members', lua: membersLua })
 const beatMs = 2_000
+const firstBeatMs = 125
 /** An instance that missed two beats is gone. */
 const countsMs = 3 * beatMs
 
@@ -25,6 +26,7 @@ export class Instances {
   readonly #keys: readonly string[]
   #share: Share
   #seen: { readonly epoch: string; readonly beats: number } | undefined
+  #heldUntilMs = 0
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
 
@@ -44,11 +46,26 @@ export class Instances {
   /** Announces this instance from now on; may be called again. */
   start(): void {
     if (this.#timer !== undefined) return
-    this.#timer = setInterval(() => {
+    this.#next(0)
+  }
+
+  /**
+   * Redis is back, perhaps empty: until all have announced themselves again, nobody who was there counts as gone.
+   */
+  returned(): void {
+    if (this.#timer === undefined) return
+    this.#heldUntilMs = performance.now() + countsMs
+    clearTimeout(this.#timer)
+    this.#next(0)
+  }
+
+  /** Quickly at first: instances that start together must know of each other before an outage. */
+  #next(afterMs: number): void {
+    this.#timer = setTimeout(() => {
       if (this.#redis.state === 'up') this.beat().catch((error: unknown) => log('no beat: %s', error))
-    }, beatMs)
+      this.#next(Math.min(beatMs, Math.max(firstBeatMs, afterMs * 2)))
+    }, afterMs)
     this.#timer.unref()
-    this.beat().catch((error: unknown) => log('no beat: %s', error))
   }
 
   /** Announces this instance now. One round trip. */
@@ -66,7 +83,9 @@ export class Instances {
     const [instances, rank, epoch, beats] = Array.isArray(reply) ? reply : []
     const share = { instances: Number(instances), rank: Number(rank) }
     // The same object while nothing changes: shares of limits are worked out once for each.
-    if (share.instances !== this.#share.instances || share.rank !== this.#share.rank) this.#share = share
+    const isFewer = share.instances < this.#share.instances
+    const isSame = share.instances === this.#share.instances && share.rank === this.#share.rank
+    if (!isSame && !(isFewer && performance.now() < this.#heldUntilMs)) this.#share = share
     const before = this.#seen
     this.#seen = { epoch: String(epoch), beats: Number(beats) }
     if (before === undefined) return
@@ -78,7 +97,7 @@ export class Instances {
 
   async close(): Promise<void> {
     if (this.#timer === undefined) return
-    clearInterval(this.#timer)
+    clearTimeout(this.#timer)
     const key = this.#keys[0] ?? ''
     if (this.#redis.state === 'up')
       await this.#redis.command(['ZREM', key, this.#options.id], { key }).catch(() => {})

@@ -10,6 +10,7 @@ export interface Entry {
 }
 
 interface Account {
+  readonly cell: Cell
   waiting: Charge[]
   /** Sent once at least, and not confirmed. */
   sent: Entry | undefined
@@ -39,7 +40,7 @@ export class Ledger {
   add(cell: Cell, ...charges: readonly Charge[]): void {
     let account = this.#accounts.get(cell)
     if (account === undefined) {
-      account = { waiting: [], sent: undefined, underWay: false }
+      account = { cell, waiting: [], sent: undefined, underWay: false }
       this.#accounts.set(cell, account)
     }
     account.waiting.push(...charges)
@@ -65,6 +66,11 @@ export class Ledger {
 
   forget(cells: readonly Cell[]): void {
     for (const cell of cells) this.#accounts.delete(cell)
+  }
+
+  /** Cells that Redis has to hear of. */
+  cells(): readonly Cell[] {
+    return [...this.#accounts.values()].map(({ cell }) => cell)
   }
 
   /** What to send with a call; nothing while an earlier part is under way. */

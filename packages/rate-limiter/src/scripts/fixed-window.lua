@@ -1,5 +1,5 @@
--- Fixed window: one string 'start count' or, of a blocked subject, 'start count blocked'. A start in the future means that
--- all windows before it are booked up.
+-- Fixed window: one string, packed: start, count, and, of a blocked subject, until when. A start in the future means
+-- that all windows before it are booked up.
 -- a: window ms, b: 1 when windows start at multiples of their length, 0 at their first charge.
 local fixed = { keys = 1 }
 kinds.f = fixed
@@ -9,8 +9,8 @@ function fixed.load(cell)
   cell.start = cell.b == 1 and now - now % cell.a or now
   local stored = redis.call('GET', cell.key)
   if not stored then return end
-  local start, count, blocked = string.match(stored, '^(%d+) (%d+) ?(%d*)$')
-  start, count, cell.blocked = tonumber(start), tonumber(count), tonumber(blocked) or 0
+  local start, count, blocked = cmsgpack.unpack(stored)
+  cell.blocked = blocked or 0
   -- A window without charges is none: the next one starts when it is first used.
   if count > 0 then
     if start + cell.span > now then cell.start, cell.count = start, count else cell.ended = start + cell.span end
@@ -49,6 +49,7 @@ function fixed.resetAt(cell, extra) return cell.count + extra == 0 and now or ce
 
 function fixed.save(cell)
   local ttl = math.max(1, cell.start + cell.span - now, cell.blocked - now)
-  local value = string.format(cell.blocked > now and '%.0f %.0f %.0f' or '%.0f %.0f', cell.start, cell.count, cell.blocked)
+  local value = cell.blocked > now and cmsgpack.pack(cell.start, cell.count, cell.blocked)
+    or cmsgpack.pack(cell.start, cell.count)
   redis.call('SET', cell.key, value, 'PX', ttl)
 end

@@ -3,14 +3,18 @@ function window.book(cell, when) cell.booked = math.max(cell.booked, when) end
 
 function window.refund(cell, when, cost)
   if when <= now - cell.span then return end
-  local slot = when - when % cell.b
-  if cell.dirty then window.save(cell) end
-  local score = redis.call('ZSCORE', cell.key, slot)
-  if not score or cell.stale or tonumber(score) <= now - cell.span then return end
-  local given = math.min(cost, tonumber(redis.call('HGET', cell.key2, slot) or 0))
-  if given <= 0 then return end
-  if slot == cell.slot then cell.added, cell.score = -given, tonumber(score) else window.chargeElsewhere(cell, slot, -given, tonumber(score)) end
-  cell.total, cell.dirty = cell.total - given, true
+  local slot, given = when - when % cell.b, 0
+  if slot == cell.slot then
+    given = math.min(cost, cell.here)
+    cell.here = cell.here - given
+  else
+    if cell.elsewhere then window.save(cell) end
+    local score = redis.call('ZSCORE', cell.key, slot)
+    if not score or cell.stale or tonumber(score) <= now - cell.span then return end
+    given = math.min(cost, tonumber(redis.call('HGET', cell.key2, slot) or 0))
+    if given > 0 then window.chargeElsewhere(cell, slot, -given, tonumber(score)) end
+  end
+  if given > 0 then cell.total, cell.dirty = cell.total - given, true end
 end
 
 function window.spare(cell) return cell.limit - cell.total end

@@ -1,5 +1,5 @@
--- Token bucket, kept as a leaky meter: one string 'level at' or, of a blocked subject, 'level at blocked'; the level in
--- units of 1/every tokens. a: refill, b: every ms.
+-- Token bucket, kept as a leaky meter: one string, packed: the level in units of 1/every tokens, its time, and, of a
+-- blocked subject, until when. a: refill, b: every ms.
 local bucket = { keys = 1 }
 kinds.b = bucket
 
@@ -15,8 +15,8 @@ function bucket.load(cell)
   cell.level, cell.at, cell.blocked = 0, 0, 0
   local stored = redis.call('GET', cell.key)
   if not stored then return end
-  local level, at, blocked = string.match(stored, '^(%d+) (%d+) ?(%d*)$')
-  cell.level, cell.at, cell.blocked = tonumber(level), tonumber(at), tonumber(blocked) or 0
+  local level, at, blocked = cmsgpack.unpack(stored)
+  cell.level, cell.at, cell.blocked = level, at, blocked or 0
 end
 
 function bucket.admits(cell, cost, most)
@@ -46,6 +46,7 @@ function bucket.resetAt(cell, extra) return now + math.ceil((cell.level + extra 
 function bucket.save(cell)
   refill(cell, now)
   local ttl = math.max(1, math.ceil(cell.level / cell.a) + cell.at - now, cell.blocked - now)
-  local value = string.format(cell.blocked > now and '%.0f %.0f %.0f' or '%.0f %.0f', cell.level, cell.at, cell.blocked)
+  local value = cell.blocked > now and cmsgpack.pack(cell.level, cell.at, cell.blocked)
+    or cmsgpack.pack(cell.level, cell.at)
   redis.call('SET', cell.key, value, 'PX', ttl)
 end

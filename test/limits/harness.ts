@@ -1,0 +1,123 @@
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { startRedis } from '@evenkeel/test-servers'
+import { judge, type Span, type Verdict } from './oracle.js'
+import {
+  type Contender,
+  type Kind,
+  monotonicMs,
+  type Outcome,
+  parameters,
+  type Task,
+  windowOf,
+} from './plan.js'
+
+export interface Run extends Verdict {
+  readonly contender: Contender
+  readonly kind: Kind
+  readonly processes: number
+  readonly admitted: number
+  readonly byMemory: number
+  readonly denied: number
+  readonly failed: number
+}
+
+export interface RunOptions {
+  readonly contender: Contender
+  readonly kind: Kind
+  readonly processes: number
+  readonly ms: number
+  /** Without them Redis stays up. */
+  readonly faults: boolean
+}
+
+const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
+/** For what a caller may wait at the most after Redis is back, and for what it takes to be seen. */
+const settleMs = 1_500
+
+/**
+ * Real processes that ask for one subject at random, while Redis is killed twice, comes back empty, and is frozen
+ * in between. What they were told is judged afterwards, from what was certainly admitted when.
+ */
+export async function runHarness({ contender, kind, processes, ms, faults }: RunOptions): Promise<Run> {
+  const server = await startRedis()
+  const children = Array.from({ length: processes }, () =>
+    fork(worker, {
+      cwd: import.meta.dirname,
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    }),
+  )
+  try {
+    await Promise.all(children.map((child) => new Promise((resolve) => child.once('spawn', resolve))))
+    // What a process takes to start is no part of the run.
+    const startMs = monotonicMs() + 1_500
+    const untilMs = startMs + ms
+    const task: Task = { contender, kind, url: server.url, processes, untilMs, clients: 6 }
+    const outcomes = children.map(
+      (child) =>
+        new Promise<Outcome>((resolve, reject) => {
+          child.once('message', (outcome) => resolve(outcome as Outcome))
+          child.once('exit', (code) => reject(new Error(`A process ended with ${code}`)))
+        }),
+    )
+    for (const child of children) child.send(task)
+    const outages: Span[] = []
+    const at = (part: number) => sleepUntil(startMs + part * ms)
+    if (faults) {
+      await at(0.2)
+      outages.push(
+        await during(
+          () => server.kill(),
+          () => at(0.3),
+          () => server.restart({ empty: true }),
+        ),
+      )
+      await at(0.5)
+      outages.push(
+        await during(
+          () => server.freeze(),
+          () => at(0.6),
+          () => server.resume(),
+        ),
+      )
+      await at(0.75)
+      outages.push(
+        await during(
+          () => server.kill(),
+          () => at(0.85),
+          () => server.restart({ empty: true }),
+        ),
+      )
+    }
+    const all = await Promise.all(outcomes)
+    const admissions = all.flatMap((outcome) => outcome.admissions)
+    const windowMs = windowOf(contender, kind)
+    const { limit } = parameters[kind]
+    return {
+      contender,
+      kind,
+      processes,
+      admitted: admissions.length,
+      byMemory: admissions.filter(({ source }) => source === 'memory').length,
+      denied: all.reduce((sum, { denied }) => sum + denied, 0),
+      failed: all.reduce((sum, { failed }) => sum + failed, 0),
+      ...judge(admissions, kind, limit, windowMs, outages, { fromMs: startMs, toMs: untilMs }),
+    }
+  } finally {
+    for (const child of children) child.kill('SIGKILL')
+    await server.close()
+  }
+}
+
+async function during(begin: () => unknown, wait: () => Promise<void>, end: () => unknown): Promise<Span> {
+  const fromMs = monotonicMs()
+  await begin()
+  await wait()
+  await end()
+  return { fromMs, toMs: monotonicMs() + settleMs }
+}
+
+function sleepUntil(atMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, atMs - monotonicMs())))
+}

@@ -1,0 +1,32 @@
+import { parseArgs } from 'node:util'
+import { type Run, runHarness } from './harness.js'
+import { contenders, isPossible, kinds } from './plan.js'
+
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '60' }, processes: { type: 'string', default: '8' } },
+})
+
+const percent = (part: number) => (Number.isNaN(part) ? '' : `${(part * 100).toFixed(1)} %`)
+const runs: Run[] = []
+console.log(
+  '| limiter | kind | steady, by the limit | anywhere | utilisation | admitted | by memory | denied | failed |',
+)
+console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
+for (const kind of kinds) {
+  for (const contender of contenders) {
+    if (!isPossible(contender, kind)) continue
+    const run = await runHarness({
+      contender,
+      kind,
+      processes: Number(values.processes),
+      ms: Number(values.seconds) * 1_000,
+      faults: true,
+    })
+    runs.push(run)
+    const { steady, anywhere, utilisation, admitted, byMemory, denied, failed } = run
+    const cells = [contender, kind, percent(steady), percent(anywhere), percent(utilisation)]
+    console.log(`| ${[...cells, admitted, byMemory, denied, failed].join(' | ')} |`)
+  }
+}
+const broken = runs.filter(({ contender, steady }) => contender.startsWith('evenkeel') && steady > 1)
+process.exit(broken.length === 0 ? 0 : 1)

@@ -1,0 +1,94 @@
+import type { Admission, Kind } from './plan.js'
+
+export interface Span {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+export interface Verdict {
+  /** The most that was certainly admitted in any window away from outages, by the limit. */
+  readonly steady: number
+  /** The same over all windows, those that an outage touches too. */
+  readonly anywhere: number
+  /** What was admitted, by the most that an exact log could have admitted in the time. */
+  readonly utilisation: number
+}
+
+/** The server's clock counts whole milliseconds, so a window may be one shorter on a finer one. */
+const grainMs = 1
+
+export function judge(
+  admissions: readonly Admission[],
+  kind: Kind,
+  limit: number,
+  windowMs: number,
+  outages: readonly Span[],
+  run: Span,
+): Verdict {
+  const most = kind === 'concurrency' ? mostHeld : kind === 'fixed-window' ? mostInFixed : mostInRolling
+  // A bucket gives its capacity and what refills in the span.
+  const allowed = kind === 'token-bucket' ? limit + (limit * (windowMs + grainMs)) / windowMs : limit
+  const isSteady = (fromMs: number, toMs: number) =>
+    outages.every((outage) => toMs <= outage.fromMs || fromMs >= outage.toMs + windowMs)
+  const units = admissions.reduce((sum, { cost }) => sum + cost, 0)
+  const best = limit * (1 + (run.toMs - run.fromMs) / windowMs)
+  return {
+    steady: most(admissions, windowMs, isSteady) / allowed,
+    anywhere: most(admissions, windowMs, () => true) / allowed,
+    utilisation: kind === 'concurrency' ? Number.NaN : units / best,
+  }
+}
+
+type Within = (fromMs: number, toMs: number) => boolean
+
+/** Counts what was admitted inside a window for certain: sent after it began, and answered before it ended. */
+function mostInRolling(admissions: readonly Admission[], windowMs: number, counts: Within): number {
+  const bySent = [...admissions].sort((one, other) => one.sentMs - other.sentMs)
+  let most = 0
+  for (let first = 0; first < bySent.length; first++) {
+    const fromMs = bySent[first]?.sentMs ?? 0
+    const toMs = fromMs + windowMs - grainMs
+    if (!counts(fromMs, toMs)) continue
+    let units = 0
+    for (let index = first; index < bySent.length; index++) {
+      const admission = bySent[index]
+      if (admission === undefined || admission.sentMs > toMs) break
+      if (admission.answeredMs <= toMs) units += admission.cost
+    }
+    most = Math.max(most, units)
+  }
+  return most
+}
+
+/** Windows of the server's clock; only what was certainly in one counts. */
+function mostInFixed(admissions: readonly Admission[], windowMs: number, counts: Within): number {
+  const windows = new Map<number, number>()
+  for (const { wallSentMs, wallAnsweredMs, sentMs, cost } of admissions) {
+    const start = wallSentMs - (wallSentMs % windowMs)
+    if (wallAnsweredMs >= start + windowMs) continue
+    const fromMs = sentMs - (wallSentMs - start)
+    if (counts(fromMs, fromMs + windowMs)) windows.set(start, (windows.get(start) ?? 0) + cost)
+  }
+  return Math.max(0, ...windows.values())
+}
+
+/** Slots that were certainly held at once: from the answer until before the release was sent. */
+function mostHeld(admissions: readonly Admission[], _windowMs: number, counts: Within): number {
+  const edges = admissions.flatMap(({ answeredMs, releasedMs = answeredMs, cost }) =>
+    counts(answeredMs, releasedMs)
+      ? [
+          { atMs: answeredMs, change: cost },
+          { atMs: releasedMs, change: -cost },
+        ]
+      : [],
+  )
+  // Of two at the same moment the release comes first.
+  edges.sort((one, other) => one.atMs - other.atMs || one.change - other.change)
+  let held = 0
+  let most = 0
+  for (const { change } of edges) {
+    held += change
+    most = Math.max(most, held)
+  }
+  return most
+}

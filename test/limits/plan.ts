@@ -1,0 +1,70 @@
+/** What is limited, by name, so that it can be told to a child process. */
+export type Kind = 'window-exact' | 'window-slotted' | 'token-bucket' | 'fixed-window' | 'concurrency'
+
+export const kinds: readonly Kind[] = [
+  'window-exact',
+  'window-slotted',
+  'token-bucket',
+  'fixed-window',
+  'concurrency',
+]
+
+export const contenders = ['evenkeel', 'evenkeel leased', 'rate-limiter-flexible'] as const
+export type Contender = (typeof contenders)[number]
+
+/** Numbers of each kind: small windows, so that a run sees many of them. */
+export const parameters: Readonly<Record<Kind, { readonly limit: number; readonly windowMs: number }>> = {
+  'window-exact': { limit: 120, windowMs: 500 },
+  'window-slotted': { limit: 400, windowMs: 500 },
+  'token-bucket': { limit: 200, windowMs: 500 },
+  'fixed-window': { limit: 300, windowMs: 500 },
+  concurrency: { limit: 6, windowMs: 1_000 },
+}
+
+/** What rate-limiter-flexible has: fixed windows of whole seconds. */
+export const peerWindowMs = 1_000
+
+export function isPossible(contender: Contender, kind: Kind): boolean {
+  if (contender === 'rate-limiter-flexible') return kind === 'fixed-window' || kind === 'window-slotted'
+  return contender === 'evenkeel' || kind !== 'concurrency'
+}
+
+export function windowOf(contender: Contender, kind: Kind): number {
+  return contender === 'rate-limiter-flexible' ? peerWindowMs : parameters[kind].windowMs
+}
+
+/** One child's part of a run. */
+export interface Task {
+  readonly contender: Contender
+  readonly kind: Kind
+  readonly url: string
+  readonly processes: number
+  readonly untilMs: number
+  readonly clients: number
+}
+
+/**
+ * An admitted call: it was admitted at some moment between the two, on the machine's monotonic clock, which
+ * all processes share. `wall` are the same moments on the clock that servers read.
+ */
+export interface Admission {
+  readonly sentMs: number
+  readonly answeredMs: number
+  readonly wallSentMs: number
+  readonly wallAnsweredMs: number
+  readonly cost: number
+  readonly source: 'redis' | 'memory'
+  /** When a slot was given back, for `concurrency`. */
+  readonly releasedMs?: number
+}
+
+export interface Outcome {
+  readonly admissions: readonly Admission[]
+  readonly denied: number
+  readonly failed: number
+}
+
+/** Of all processes of a machine: CLOCK_MONOTONIC. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
