@@ -237,6 +237,7 @@ export class Decider {
     const { clock } = this.#options
     const now = clock.now()
     const monotonic = clock.monotonic()
+    const isReturning = this.#isReturning()
     for (let index = 0; index < asked.length; index++) {
       const one = asked[index]
       const decision = decisions[index]
@@ -249,6 +250,8 @@ export class Decider {
         if (decision.outcome === 'denied') this.#denials.remember(demands, decision, monotonic)
         else if (decision.outcome !== 'in-line' && one.notedAtMs === undefined)
           notedAtMs = this.#memory.note(demands, now, decision.delayMs, terms?.id)
+        // Just after an outage Redis has not heard of all yet.
+        if (!isReturning) this.#memory.see(demands, decision.verdicts, now)
       }
       one.done(decision, source, notedAtMs)
     }

@@ -8,7 +8,7 @@ function window.refund(cell, when, cost)
     given = math.min(cost, cell.here)
     cell.here = cell.here - given
   else
-    if cell.elsewhere then window.save(cell) end
+    if cell.elsewhere or cell.taken then window.save(cell) end
     local score = redis.call('ZSCORE', cell.key, slot)
     if not score or cell.stale or tonumber(score) <= now - cell.span then return end
     given = math.min(cost, tonumber(redis.call('HGET', cell.key2, slot) or 0))

@@ -48,7 +48,7 @@ function window.admits(cell, cost, most) return cell.total + cost <= most end
 function window.earliest(cell, cost, most, from)
   local toFree = cell.total + cost - most
   if toFree <= 0 then return from end
-  if cell.elsewhere then window.save(cell) end
+  if cell.elsewhere or cell.taken then window.save(cell) end
   local freedAt, index, here = now, cell.expired and #cell.expired or 0, cell.here
   local function free(charged, score)
     if toFree > 0 then toFree, freedAt = toFree - charged, score end
@@ -78,7 +78,7 @@ end
 function window.charge(cell, when, cost)
   if when <= now - cell.span then return end
   local slot = when - when % cell.b
-  if slot ~= cell.slot and when == now then window.begin(cell, slot) end
+  if slot ~= cell.slot and slot == now - now % cell.b then window.begin(cell, slot) end
   if slot == cell.slot then
     cell.here, cell.score = cell.here + cost, math.max(cell.score, when)
   else
@@ -99,6 +99,11 @@ end
 function window.begin(cell, slot)
   if cell.here > 0 then window.chargeElsewhere(cell, cell.slot, cell.here, cell.score) end
   cell.slot, cell.here, cell.score, cell.begun = slot, 0, 0, true
+  -- Something may have been booked or leased in it when it was still to come.
+  if cell.last < slot or cell.stale then return end
+  local score = redis.call('ZSCORE', cell.key, slot)
+  if not score then return end
+  cell.here, cell.score, cell.taken = tonumber(redis.call('HGET', cell.key2, slot) or 0), tonumber(score), slot
 end
 
 function window.remaining(cell, extra, most) return math.max(0, most - cell.total - extra) end
@@ -115,6 +120,10 @@ function window.save(cell)
     redis.call('HDEL', costs, unpack(cell.expired))
     redis.call('ZREM', slots, unpack(cell.expired))
   end
+  if cell.taken then
+    redis.call('HDEL', costs, cell.taken)
+    redis.call('ZREM', slots, cell.taken)
+  end
   for slot, charged in pairs(cell.elsewhere or {}) do
     redis.call('HINCRBY', costs, slot, charged.cost)
     redis.call('ZADD', slots, 'GT', charged.score, slot)
@@ -128,5 +137,5 @@ function window.save(cell)
     redis.call('PEXPIRE', costs, ttl)
     if cell.oldest > 0 then redis.call('PEXPIRE', slots, ttl) end
   end
-  cell.elsewhere, cell.expired, cell.stale, cell.begun, cell.dirty = nil, nil, false, false, false
+  cell.elsewhere, cell.expired, cell.taken, cell.stale, cell.begun, cell.dirty = nil, nil, nil, false, false, false
 end

@@ -3,7 +3,7 @@ import QuickLRU from 'quick-lru'
 import { SlotMeter } from '../algorithms/concurrency.js'
 import { meterOf } from '../algorithms/index.js'
 import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
-import { type Share, shareOf } from '../algorithms/share.js'
+import { partOf, type Seen, type Share, shareOf } from '../algorithms/share.js'
 import type { Verdict } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
 import { CellMap } from '../local/cell-map.js'
@@ -36,6 +36,8 @@ export interface MemoryLimitStoreOptions {
 interface Entry {
   readonly cell: Cell
   readonly meter: Meter
+  /** What Redis said last. */
+  seen: Seen | undefined
 }
 
 /** The limits in this process: exact for one instance, a share of them for several. No operation waits. */
@@ -193,6 +195,19 @@ export class MemoryLimitStore implements LimitStore {
     return atMs
   }
 
+  /** Takes note of what Redis says is left, for the share of an outage. */
+  see(demands: readonly Demand[], verdicts: readonly Verdict[], nowMs: number): void {
+    const now = Math.floor(nowMs)
+    for (let index = 0; index < demands.length; index++) {
+      const demand = demands[index]
+      const verdict = verdicts[index]
+      if (demand === undefined || verdict === undefined) continue
+      const { meter, entry, limit } = this.#meterOf(demand, now)
+      const used = limit.limit - meter.remaining(0, limit.limit)
+      entry.seen = { used, remaining: verdict.remaining, atMs: now }
+    }
+  }
+
   /** Takes note of what became of it. */
   adjust(changes: readonly Change[], id: string): void {
     const now = Math.floor(this.#clock.now())
@@ -217,7 +232,7 @@ export class MemoryLimitStore implements LimitStore {
   #decideOne(demand: Demand): Decision {
     const now = Math.floor(this.#clock.now())
     const { cost } = demand
-    const { meter, limit } = this.#meterOf(demand, now)
+    const { meter, limit } = this.#meterOf(demand, now, true)
     const most = limit.limit
     const allowed = meter.admits(cost, most, '')
     if (allowed && cost > 0) {
@@ -241,29 +256,31 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   #judge(demand: Demand, now: number, id: string, perMille: number): Judged {
-    const { meter, limit } = this.#meterOf(demand, now)
+    const { meter, limit } = this.#meterOf(demand, now, true)
     const most = perMille === 1_000 ? limit.limit : Math.floor((limit.limit * perMille) / 1_000)
     const { cost } = demand
     return { demand, meter, cost, most, admitted: meter.admits(cost, most, id) }
   }
 
-  #meterOf(cell: Cell, now: number): { meter: Meter; limit: Limit } {
+  #meterOf(cell: Cell, now: number, sharing = false): { meter: Meter; limit: Limit; entry: Entry } {
     let entry = this.#entries.get(cell)
     if (entry === undefined || entry.cell.limit.kind !== cell.limit.kind) {
       entry = {
         cell: { subject: cell.subject, name: cell.name, limit: cell.limit },
         meter: meterOf(cell.limit),
+        seen: undefined,
       }
       this.#entries.set(cell, entry)
     }
-    const limit = this.#shareOf(cell.limit)
+    const limit = sharing ? this.#shareOf(cell.limit, entry.seen, now) : cell.limit
     entry.meter.advance(limit, now)
-    return { meter: entry.meter, limit }
+    return { meter: entry.meter, limit, entry }
   }
 
-  #shareOf(limit: Limit): Limit {
+  #shareOf(limit: Limit, seen: Seen | undefined, now: number): Limit {
     const of = this.#share()
     if (of.instances === 1) return limit
+    if (seen !== undefined) return partOf(limit, of, seen, now)
     const known = this.#shares.get(limit)
     if (known?.of === of) return known.limit
     const part = shareOf(limit, of)
