@@ -11,7 +11,14 @@ export { MemorySemanticIndex } from './index/memory.js'
 export { MirroredIndex } from './index/mirrored.js'
 export type { Neighbour, Observation, Place, Row, SemanticIndex } from './index/port.js'
 export { VectorSetIndex } from './index/redis.js'
-export { defaultJudge, type Embed, type Judge } from './judge.js'
+export {
+  defaultJudge,
+  type Embed,
+  type Judge,
+  type JudgeReport,
+  type LabelledAnswers,
+  measureJudge,
+} from './judge.js'
 export { lexicalEmbedder } from './lexical-embedder.js'
 export type { SemanticOptions, Verification } from './options.js'
 export type { Certificate } from './policy/certificate.js'

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   createSemanticCache,
   lexicalEmbedder,
+  MemorySemanticIndex,
   type SemanticCache,
   type SemanticCacheOptions,
 } from '../../src/semantic/index.js'
@@ -297,6 +298,17 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     expect(model.calls).toHaveLength(1)
     expect(new Set(answers).size).toBe(20)
   })
+})
+
+it('finds in an index of the host', async () => {
+  const own = new MemorySemanticIndex()
+  const model = oracle()
+  const cache = createSemanticCache({ ...lenient, index: own })
+  await cache.wrap(model.ask, { name: 'ask' })(request('Is it kept there?'))
+  await cache.settled()
+  expect(own.places).toBe(1)
+  expect(cache.stats().search).toBe('own')
+  cache.close()
 })
 
 it('rejects bad options by name, before any call', () => {
