@@ -34,7 +34,7 @@ export function createKeyspace(namespace: string, room: string): Keyspace {
 export function checkSubject(field: string, value: unknown, maxLength = maxSubjectLength): string {
   const isText = typeof value === 'string' && value.length > 0 && value.length <= maxLength
   // Half of a surrogate pair is no text: it can't be written as UTF-8, and two of them would share a key.
-  if (!isText || /\p{Surrogate}/u.test(value)) {
+  if (!isText || !value.isWellFormed()) {
     throw new InvalidInputError(field, `well-formed text of 1 to ${maxLength} characters`, value)
   }
   return value

@@ -1,17 +1,34 @@
 import { randomUUID } from 'node:crypto'
-import { type Answer, type Failover, failover, type RecoverContext, UnavailableError } from '@evenkeel/core'
+import {
+  type Answer,
+  type Failover,
+  failover,
+  type RecoverContext,
+  type Source,
+  UnavailableError,
+} from '@evenkeel/core'
 import type { Share } from './algorithms/share.js'
 import { blanket } from './decision.js'
 import { DenialMemory } from './local/denials.js'
-import { leaseOf, QuotaLeases } from './local/quota-leases.js'
+import { leaseOf, QuotaLeases, type Returned } from './local/quota-leases.js'
 import type { ResolvedOptions } from './options.js'
 import { Instances } from './outage/instances.js'
 import { Ledger } from './outage/ledger.js'
-import type { Cell, Change, Decision, Demand, Held, LimitStore, Reading, Settlement, Terms } from './store.js'
+import type {
+  Cell,
+  Decision,
+  DecisionRequest,
+  Demand,
+  Held,
+  LimitStore,
+  Reading,
+  Settlement,
+  Terms,
+} from './store.js'
 import { MemoryLimitStore } from './stores/memory.js'
 import { RedisLimitStore } from './stores/redis.js'
+import { type Asked, Turn, type TurnHost } from './turn.js'
 
-const plain: Terms = {}
 const mostUnsettled = 10_000
 
 /** A decision, who made it, and what settling it needs. */
@@ -29,6 +46,12 @@ export class Decider {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryLimitStore
   readonly #stores: Failover<LimitStore>
+  readonly #host: TurnHost = {
+    send: (asked) => this.#send(asked),
+    answered: (asked, decisions, source) => this.#answered(asked, decisions, source),
+  }
+  readonly #turn = new Turn(this.#host)
+  readonly #turns = new Map<string, Turn>()
   readonly #denials: DenialMemory
   readonly #leases: QuotaLeases | undefined
   readonly #ledger: Ledger | undefined
@@ -40,15 +63,14 @@ export class Decider {
 
   constructor(options: ResolvedOptions, heldSlots: () => readonly Held[]) {
     const { redis, name, onOutage, limits, maxSubjects, clock, denialMemoryMs } = options
-    const maxEntries = maxSubjects * limits.length
     const id = randomUUID()
     const alone: Share = { instances: 1 }
     const hasLeases = redis !== undefined && limits.some((limit) => leaseOf(limit) !== undefined)
     this.#options = options
     this.#heldSlots = heldSlots
-    this.#denials = new DenialMemory(redis === undefined ? 0 : denialMemoryMs, maxEntries)
-    this.#leases = hasLeases ? new QuotaLeases(maxEntries) : undefined
-    this.#ledger = redis && new Ledger(maxEntries)
+    this.#denials = new DenialMemory(redis === undefined ? 0 : denialMemoryMs, maxSubjects)
+    this.#leases = hasLeases ? new QuotaLeases(maxSubjects) : undefined
+    this.#ledger = redis && new Ledger(maxSubjects)
     this.#instances =
       redis &&
       new Instances(redis, {
@@ -58,7 +80,7 @@ export class Decider {
         onLoss: () => this.#chargeAgain(),
       })
     this.#memory = new MemoryLimitStore({
-      maxEntries,
+      maxSubjects,
       share: () => this.#instances?.share ?? alone,
       clock,
       // Slots are no charges: those that are held are told on return.
@@ -85,88 +107,144 @@ export class Decider {
     return this.#options.redis === undefined ? 1 : (this.#instances?.share.instances ?? 1)
   }
 
-  async decide(demands: readonly Demand[], terms: Terms = plain): Promise<Decided> {
-    if (this.#options.redis === undefined) return this.#decideAlone(demands, terms)
+  decide(demands: readonly Demand[], terms?: Terms): Promise<Decided> {
+    return new Promise((resolve, reject) => {
+      const done: Asked['done'] = (value, source, notedAtMs) => resolve({ value, source, notedAtMs })
+      this.ask({ demands, terms, done, failed: reject })
+    })
+  }
+
+  /** {@link decide} without a promise, for those who are called a million times a second. */
+  ask(asked: Asked): void {
+    if (this.#options.redis === undefined) {
+      const value = this.#memory.decideNow(asked.demands, asked.terms)
+      asked.done(value, 'memory', value.verdicts[0]?.chargedAtMs ?? 0)
+      return
+    }
     this.#instances?.start()
-    const { clock } = this.#options
-    const isPlain = terms === plain
-    if (isPlain && this.#leases !== undefined && demands.every(({ limit }) => leaseOf(limit) !== undefined)) {
-      const leased = this.#leases.spend(demands, clock.monotonic())
-      if (leased !== undefined) {
-        if (this.#leases.isLow(demands)) this.#askForMore(demands)
-        return { value: leased, source: 'redis', notedAtMs: this.#memory.note(demands) }
+    if (asked.terms === undefined) {
+      if (this.#spend(asked) || this.#deny(asked)) return
+      if (this.#leases?.covers(asked.demands) && this.#stores.state === 'primary') {
+        this.#askForBlock(this.#leases, asked)
+        return
       }
-      return this.#decideLeased(this.#leases, demands)
     }
-    return this.#decideStrictly(demands, terms)
+    this.#turnOf(asked.demands).add(asked)
   }
 
-  /** Without Redis nothing needs to be noted or asked. */
-  #decideAlone(demands: readonly Demand[], terms: Terms): Decided {
-    const value = this.#memory.decideNow(demands, terms)
-    return { value, source: 'memory', notedAtMs: value.verdicts[0]?.chargedAtMs ?? 0 }
+  /** From quota that was taken in advance. */
+  #spend({ demands, done }: Asked): boolean {
+    const leases = this.#leases
+    if (leases === undefined) return false
+    const decision = leases.spend(demands, this.#options.clock.monotonic())
+    if (decision === undefined) return false
+    if (leases.isLow(demands) && this.#stores.state === 'primary') {
+      // A cost of nothing: only the wish matters.
+      this.#request(leases, {
+        demands: demands.map((demand) => ({ ...demand, cost: 0 })),
+        done: () => {},
+        failed: () => {},
+      })
+    }
+    done(decision, 'redis', 0)
+    return true
   }
 
-  async #decideStrictly(demands: readonly Demand[], terms: Terms): Promise<Decided> {
-    const { clock } = this.#options
-    if (terms.mode === undefined && this.#stores.state === 'primary') {
-      const denied = this.#denials.recall(demands, clock.monotonic())
-      if (denied !== undefined) return { value: denied, source: 'redis', notedAtMs: 0 }
-    }
-    const { value, source } = await this.#ask(demands, terms)
-    let notedAtMs = value.verdicts[0]?.chargedAtMs ?? 0
-    if (source === 'redis' && terms.mode !== 'peek') {
-      const { outcome } = value
-      if (outcome === 'denied') this.#denials.remember(demands, value, clock.monotonic())
-      else if (outcome !== 'in-line') notedAtMs = this.#memory.note(demands, value.delayMs, terms.id)
-    }
-    return { value, source, notedAtMs }
+  /** What Redis denied a moment ago. */
+  #deny({ demands, done }: Asked): boolean {
+    if (this.#denials.size === 0 || this.#stores.state !== 'primary') return false
+    const decision = this.#denials.recall(demands, this.#options.clock.monotonic())
+    if (decision === undefined) return false
+    done(decision, 'redis', 0)
+    return true
   }
 
   /** Asks for a block together with the decision; who comes meanwhile waits for it. */
-  async #decideLeased(leases: QuotaLeases, demands: readonly Demand[]): Promise<Decided> {
-    const { clock } = this.#options
-    await leases.asking(demands)
-    const again = leases.spend(demands, clock.monotonic())
-    if (again !== undefined) return { value: again, source: 'redis', notedAtMs: this.#memory.note(demands) }
-    if (leases.asking(demands) !== undefined || this.#stores.state !== 'primary')
-      return this.#decideStrictly(demands, plain)
-    const denied = this.#denials.recall(demands, clock.monotonic())
-    if (denied !== undefined) return { value: denied, source: 'redis', notedAtMs: 0 }
-    return this.#request(leases, demands)
+  #askForBlock(leases: QuotaLeases, asked: Asked): void {
+    const asking = leases.asking(asked.demands)
+    if (asking === undefined) {
+      this.#request(leases, asked)
+      return
+    }
+    void asking.then(() => {
+      if (this.#spend(asked) || this.#deny(asked)) return
+      this.#turnOf(asked.demands).add(asked)
+    })
   }
 
-  #askForMore(demands: readonly Demand[]): void {
-    if (this.#leases === undefined || this.#stores.state !== 'primary') return
-    // A cost of nothing: only the wish matters.
-    const wishes = demands.map((demand) => ({ ...demand, cost: 0 }))
-    this.#request(this.#leases, wishes).catch(() => {})
-  }
-
-  #request(leases: QuotaLeases, demands: readonly Demand[]): Promise<Decided> {
+  #request(leases: QuotaLeases, { demands, done, failed }: Asked): void {
     const sentAtMs = this.#options.clock.monotonic()
     const wishes = leases.wishes(demands, this.instances, sentAtMs)
-    const decided = this.#decideStrictly(demands, { wishes })
-    const asking = decided.then(
-      ({ value, source }) => leases.granted(demands, source === 'redis' ? value : undefined, sentAtMs),
-      () => leases.granted(demands, undefined, sentAtMs),
-    )
-    leases.asked(
-      demands,
-      asking.then((replaced) => this.#giveBack(replaced)),
-      sentAtMs,
-    )
+    const asking = new Promise<void>((resolve) => {
+      const granted = (decision: Decision | undefined) => {
+        const note = (block: Demand, delayMs: number) =>
+          this.#memory.note([block], this.#options.clock.now(), delayMs)
+        void this.#giveBack(leases.granted(demands, decision, sentAtMs, note))
+        resolve()
+      }
+      this.#turnOf(demands).add({
+        demands,
+        terms: { wishes },
+        done: (decision, source, notedAtMs) => {
+          granted(source === 'redis' ? decision : undefined)
+          done(decision, source, notedAtMs)
+        },
+        failed: (error) => {
+          granted(undefined)
+          failed(error)
+        },
+      })
+    })
+    leases.asked(demands, asking, sentAtMs)
     this.#sweepLater()
-    return decided
   }
 
-  async #ask(demands: readonly Demand[], terms: Terms): Promise<Answer<Decision>> {
+  /** Takes note of what Redis said, and passes it on. */
+  #answered(asked: readonly Asked[], decisions: readonly Decision[], source: Source): void {
+    const { clock } = this.#options
+    const now = clock.now()
+    const monotonic = clock.monotonic()
+    for (let index = 0; index < asked.length; index++) {
+      const one = asked[index]
+      const decision = decisions[index]
+      if (one === undefined || decision === undefined) continue
+      const { demands, terms } = one
+      let notedAtMs = decision.verdicts[0]?.chargedAtMs ?? 0
+      if (source === 'redis' && terms?.mode !== 'peek') {
+        if (decision.outcome === 'denied') this.#denials.remember(demands, decision, monotonic)
+        else if (decision.outcome !== 'in-line')
+          notedAtMs = this.#memory.note(demands, now, decision.delayMs, terms?.id)
+      }
+      one.done(decision, source, notedAtMs)
+    }
+  }
+
+  /** In a Cluster only what shares a node can travel together. */
+  #turnOf(demands: readonly Demand[]): Turn {
+    if (this.#options.redis?.topology !== 'cluster') return this.#turn
+    const subject = demands[0]?.subject ?? ''
+    let turn = this.#turns.get(subject)
+    if (turn === undefined) {
+      turn = new Turn({
+        ...this.#host,
+        send: (asked) => {
+          this.#turns.delete(subject)
+          return this.#send(asked)
+        },
+      })
+      this.#turns.set(subject, turn)
+    }
+    return turn
+  }
+
+  async #send(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
     const { onOutage, clock } = this.#options
     try {
-      return await this.#stores.run((store) => store.decide(demands, terms))
+      return await this.#stores.run((store) => store.decide(requests))
     } catch (error) {
       if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
-      return { value: blanket(demands, onOutage === 'allow', clock.now()), source: 'memory' }
+      const value = requests.map(({ demands }) => blanket(demands, onOutage === 'allow', clock.now()))
+      return { value, source: 'memory' }
     }
   }
 
@@ -177,6 +255,7 @@ export class Decider {
     notedAtMs: number,
   ): Promise<boolean> {
     const { id, changes } = settlement
+    this.#flush()
     this.#denials.forget(changes)
     if (source === 'memory') {
       for (const change of changes) {
@@ -219,15 +298,17 @@ export class Decider {
     await this.#stores.run((store) => store.learn(readings))
   }
 
-  async block(cells: readonly Cell[], subject: string, forMs: number): Promise<void> {
+  async block(cells: readonly Cell[], forMs: number): Promise<void> {
+    this.#flush()
     this.#denials.forget(cells)
     await this.#giveBack(this.#leases?.collect(this.#options.clock.monotonic(), true) ?? [])
     // In both: a block must hold when Redis goes.
-    if (this.#options.redis !== undefined) await this.#memory.block(subject, forMs)
-    await this.#stores.run((store) => store.block(subject, forMs))
+    if (this.#options.redis !== undefined) await this.#memory.block(cells, forMs)
+    await this.#stores.run((store) => store.block(cells, forMs))
   }
 
   async reset(cells: readonly Cell[]): Promise<void> {
+    this.#flush()
     this.#denials.forget(cells)
     this.#ledger?.forget(cells)
     if (this.#options.redis !== undefined) await this.#memory.reset(cells)
@@ -254,8 +335,20 @@ export class Decider {
     this.#stores.close()
   }
 
-  async #giveBack(changes: readonly Change[]): Promise<void> {
-    if (changes.length === 0 || this.#stores.state !== 'primary') return
+  /** Nothing may overtake what was asked before it. */
+  #flush(): void {
+    this.#turn.flush()
+    for (const turn of this.#turns.values()) turn.flush()
+  }
+
+  async #giveBack(returned: readonly Returned[]): Promise<void> {
+    if (returned.length === 0) return
+    this.#memory.adjust(
+      returned.map(({ change, notedAtMs }) => ({ ...change, chargedAtMs: notedAtMs })),
+      '',
+    )
+    if (this.#stores.state !== 'primary') return
+    const changes = returned.map(({ change }) => change)
     await this.#stores
       .run((store) => (store === this.#memory ? Promise.resolve() : store.giveBack(changes)))
       .catch(() => {})

@@ -36,6 +36,32 @@ export function shape<Name extends string>(
 ): RateLimitDecision<Name> {
   const { verdicts, outcome, blockedForMs } = decision
   const allowed = outcome === 'allowed' || outcome === 'booked'
+  const only = demands[0]
+  const verdict = verdicts[0]
+  // What most calls are.
+  if (demands.length === 1 && only !== undefined && verdict !== undefined && blockedForMs === 0) {
+    const status = statusOf(verdict, only.limit.limit)
+    return {
+      allowed,
+      limit: status.limit,
+      remaining: status.remaining,
+      retryAfterMs: status.retryAfterMs,
+      resetAtMs: status.resetAtMs,
+      source,
+      limitedBy: allowed ? undefined : (only.name as Name),
+      blocked: false,
+      limits: { [only.name]: status } as { readonly [N in Name]?: LimitStatus },
+    }
+  }
+  return shapeAll(demands, decision, allowed, source)
+}
+
+function shapeAll<Name extends string>(
+  demands: readonly Demand[],
+  { verdicts, blockedForMs }: Decision,
+  allowed: boolean,
+  source: Source,
+): RateLimitDecision<Name> {
   const limits: Record<string, LimitStatus> = {}
   let nearest: LimitStatus | undefined
   let name = ''

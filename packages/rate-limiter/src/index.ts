@@ -39,6 +39,7 @@ export type {
   Cell,
   Change,
   Decision,
+  DecisionRequest,
   Demand,
   Held,
   LeaseWish,

@@ -14,7 +14,7 @@ import { type RateLimiterOptions, type ResolvedOptions, resolveOptions } from '.
 import { type ProviderHeaders, type ProviderLimits, readProviderHeaders } from './provider/headers.js'
 import { asReservation, newReservationId, type Reservation, Reserved } from './reservation.js'
 import { SlotKeeper } from './slots.js'
-import type { Demand, LimitStore } from './store.js'
+import type { Decision, Demand, LimitStore } from './store.js'
 import { type SubjectUsage, type Totals, UsageBook } from './usage/usage-book.js'
 import { Waiting } from './waiting.js'
 
@@ -164,15 +164,22 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     return this.#decider.state
   }
 
-  async check(
+  check(
     subject: Subject<Name>,
     costs?: Costs<Name>,
     options?: CheckOptions,
   ): Promise<RateLimitDecision<Name>> {
-    const perMille = this.#perMille(options)
-    const demands = this.#demands.read(subject, costs, 'judge', perMille)
-    const decided = await this.#decider.decide(demands, perMille === 1_000 ? undefined : { perMille })
-    return this.#answer(demands, decided)
+    // One promise, and no more: this is called for every request that a service gets.
+    return new Promise((resolve, failed) => {
+      const perMille = this.#perMille(options)
+      const demands = this.#demands.read(subject, costs, 'judge', perMille)
+      this.#decider.ask({
+        demands,
+        terms: perMille === 1_000 ? undefined : { perMille },
+        done: (decision, source) => resolve(this.#answer(demands, decision, source)),
+        failed,
+      })
+    })
   }
 
   async peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
@@ -190,7 +197,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const demands = this.#demands.read(subject, costs, 'take', perMille)
     const id = newReservationId()
     const decided = await this.#decider.decide(demands, { id, openMs: this.#options.reservationMs, perMille })
-    const decision = this.#answer(demands, decided)
+    const decision = this.#answer(demands, decided.value, decided.source)
     const reserved = decision.allowed
       ? new Reserved(this.#decider, this.#keeper, { id, demands, decided })
       : undefined
@@ -205,7 +212,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const perMille = this.#perMille(options)
     const demands = this.#demands.read(subject, costs, 'leave', perMille)
     const decided = await this.#admit(demands, newReservationId(), perMille, options)
-    return this.#answer(demands, decided)
+    return this.#answer(demands, decided.value, decided.source)
   }
 
   async run<Result>(
@@ -218,7 +225,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const demands = this.#demands.read(subject, costs, 'take', perMille)
     const id = newReservationId()
     const decided = await this.#admit(demands, id, perMille, options)
-    this.#answer(demands, decided)
+    this.#answer(demands, decided.value, decided.source)
     const reserved = new Reserved(this.#decider, this.#keeper, { id, demands, decided })
     const { signal, actual } = options
     try {
@@ -251,16 +258,14 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const blocks = status === undefined || statusesThatBlock.includes(status)
     await Promise.all([
       readings.length > 0 ? this.#decider.learn(readings) : undefined,
-      blocks && learned.retryAfterMs > 0
-        ? this.#decider.block(cells, subject, learned.retryAfterMs)
-        : undefined,
+      blocks && learned.retryAfterMs > 0 ? this.#decider.block(cells, learned.retryAfterMs) : undefined,
     ])
     return learned
   }
 
   async block(subject: string, duration: Duration): Promise<void> {
     const cells = this.#demands.cells(subject)
-    await this.#decider.block(cells, subject, durationMs('duration', duration))
+    await this.#decider.block(cells, durationMs('duration', duration))
   }
 
   async reset(subject: string): Promise<void> {
@@ -308,24 +313,25 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     return this.#waiting.admit(demands, { id, timeoutMs, openMs, perMille, signal: options.signal })
   }
 
-  #answer(demands: readonly Demand[], { value, source }: Decided): RateLimitDecision<Name> {
+  #answer(demands: readonly Demand[], value: Decision, source: Source): RateLimitDecision<Name> {
     const decision = shape<Name>(demands, value, source)
     if (this.#usage !== undefined) {
       const { allowed, limitedBy } = decision
       for (let index = 0; index < demands.length; index++) {
         const subject = demands[index]?.subject
         if (subject === undefined || subject === demands[index - 1]?.subject) continue
-        this.#usage.record(subject, allowed, limitedBy, source)
+        this.#usage.record(subject, value.verdicts[index]?.chargedAtMs ?? 0, allowed, limitedBy, source)
       }
       this.#usage.abandoned(value.abandoned)
     }
     return decision
   }
 
-  #perMille({ priority = 'normal' }: CheckOptions = {}): number {
-    if (priority !== 'normal' && priority !== 'low')
-      throw new InvalidInputError('priority', "'normal' or 'low'", priority)
-    return priority === 'low' ? this.#options.lowPriorityPerMille : 1_000
+  #perMille(options: CheckOptions | undefined): number {
+    const priority = options?.priority ?? 'normal'
+    if (priority === 'normal') return 1_000
+    if (priority !== 'low') throw new InvalidInputError('priority', "'normal' or 'low'", priority)
+    return this.#options.lowPriorityPerMille
   }
 }
 

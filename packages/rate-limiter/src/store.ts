@@ -35,6 +35,12 @@ export interface Terms {
   readonly wishes?: readonly (LeaseWish | undefined)[] | undefined
 }
 
+/** What is decided in one step. */
+export interface DecisionRequest {
+  readonly demands: readonly Demand[]
+  readonly terms?: Terms | undefined
+}
+
 /** Units of a limit that a call would like to have in advance. */
 export interface LeaseWish {
   readonly units: number
@@ -90,11 +96,12 @@ export interface Reading extends Cell {
  */
 export interface LimitStore {
   /**
-   * Decides all demands in one atomic step and charges them, all or none. Two deciders that race for the
-   * last unit see one of them allowed. A denied decision and a peek charge nothing. One clock reading holds
-   * for all demands. Slots of a `concurrency` are judged, but held only under an id.
+   * Decides each request in one atomic step and charges its demands, all or none; one request after the
+   * other. Two deciders that race for the last unit see one of them allowed. A denied decision and a peek
+   * charge nothing. One clock reading holds for all demands of a request. Slots of a `concurrency` are
+   * judged, but held only under an id.
    */
-  decide(demands: readonly Demand[], terms?: Terms): Promise<Decision>
+  decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]>
   /**
    * Changes what a reservation was charged, once: `false` when it was settled before, or its time is over.
    * Slots are given back in any case. What is more than the limit allows is charged all the same: the debt
@@ -110,9 +117,9 @@ export interface LimitStore {
   renew(slots: readonly Held[], adopt?: boolean): Promise<readonly boolean[]>
   /** Lowers what remains, never raises it. */
   learn(readings: readonly Reading[]): Promise<void>
-  /** Denies everything to the subject for this long; 0 ends it. */
-  block(subject: string, forMs: number): Promise<void>
-  /** Forgets what was charged to these cells, and the block of their subjects. */
+  /** Denies every call that touches one of these cells for this long; 0 ends it. */
+  block(cells: readonly Cell[], forMs: number): Promise<void>
+  /** Forgets what was charged to these cells, and that they are blocked. */
   reset(cells: readonly Cell[]): Promise<void>
   /** Calls back with the id of a waiter whose turn it may be. */
   watch(turn: (id: string) => void): () => void

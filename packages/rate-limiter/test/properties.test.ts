@@ -14,8 +14,9 @@ import {
 
 /** One limit, asked for one subject. */
 async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {
-  const { outcome, verdicts } = await store.decide([{ subject: 'u', name: 'l', limit, cost }], { mode })
-  return { allowed: outcome === 'allowed', verdict: verdicts[0] }
+  const demands = [{ subject: 'u', name: 'l', limit, cost }]
+  const [decision] = await store.decide([{ demands, terms: { mode } }])
+  return { allowed: decision?.outcome === 'allowed', verdict: decision?.verdicts[0] }
 }
 
 const calls = fc.array(fc.record({ waitMs: fc.nat(60), cost: fc.nat(30) }), { minLength: 20, maxLength: 200 })
@@ -150,12 +151,12 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
     const demand = { subject: 'u', name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
     const cost = (units: number) => ({ ...demand, cost: units })
     // An outage counts in the slots of the share, the time after it in those of the whole limit.
-    await store.decide([demand])
+    store.decideNow([demand])
     for (let second = 0; second < 100; second++) {
       clock.advance(100)
-      store.note([cost(5)])
+      store.note([cost(5)], clock.now())
     }
-    const { verdicts } = await store.decide([cost(0)], { mode: 'peek' })
+    const { verdicts } = store.decideNow([cost(0)], { mode: 'peek' })
     expect(verdicts[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
     expect(verdicts[0]?.remaining).toBeLessThanOrEqual(100 - 10 * 5)
   })
@@ -168,18 +169,18 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
       limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }),
       cost: 8,
     }
-    store.note([demand])
-    expect((await store.decide([demand])).verdicts).toMatchObject([{ allowed: false, remaining: 0 }])
+    store.note([demand], 1_700_000_000_000)
+    expect(store.decideNow([demand]).verdicts).toMatchObject([{ allowed: false, remaining: 0 }])
   })
 })
 
 describe('promise 5: the memory store is bounded', () => {
   it('forgets the least recently used subjects', async () => {
-    const store = new MemoryLimitStore({ maxEntries: 100 })
+    const store = new MemoryLimitStore({ maxSubjects: 100 })
     const limit = slidingWindow(5, '1m')
     for (let index = 0; index < 1_000; index++) {
-      await store.decide([{ subject: `user:${index}`, name: 'l', limit, cost: 1 }])
-      await store.decide([{ subject: 'regular', name: 'l', limit, cost: 0 }])
+      store.decideNow([{ subject: `user:${index}`, name: 'l', limit, cost: 1 }])
+      store.decideNow([{ subject: 'regular', name: 'l', limit, cost: 0 }])
     }
     expect(store.size).toBeLessThanOrEqual(100)
   })

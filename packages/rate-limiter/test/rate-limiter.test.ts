@@ -129,6 +129,20 @@ describe('rate limiters that share a Redis', () => {
     for (const { redis } of instances) await redis.close()
   })
 
+  it('makes others pay nothing for a subject whose key is broken', async () => {
+    await using redis = await connect({ url: server.url })
+    const limiter = createRateLimiter({ redis, name: 'broken', limits: { l: slidingWindow(5, '1m') } })
+    await limiter.check('bad')
+    for (const key of (await redis.command(['KEYS', '*broken*bad*'])) as string[])
+      await redis.command(['SET', key, 'text'])
+    const calls = ['good', 'bad', 'other'].map((subject) => limiter.check(subject))
+    const [good, bad, other] = await Promise.allSettled(calls)
+    expect(good).toMatchObject({ value: { allowed: true, remaining: 4, source: 'redis' } })
+    expect(bad).toMatchObject({ reason: { code: 'REDIS_REPLY' } })
+    expect(other).toMatchObject({ value: { allowed: true, source: 'redis' } })
+    await limiter.close()
+  })
+
   it('promise 8: takes one round trip a decision, however many limits', async () => {
     await using redis = await connect({ url: server.url })
     const limiter = createRateLimiter({ redis, name: 'trips', limits, stats: false, denialMemory: 0 })

@@ -84,6 +84,11 @@ export class WindowMeter implements Meter {
       slots.push({ startMs, lastChargeMs: when, cost })
       return
     }
+    if (newest.startMs === startMs) {
+      newest.cost += cost
+      newest.lastChargeMs = Math.max(newest.lastChargeMs, when)
+      return
+    }
     let index = this.#indexOf(startMs)
     const slot = slots[index] ?? { startMs, lastChargeMs: when, cost: 0 }
     if (index < 0) index = slots.push(slot) - 1

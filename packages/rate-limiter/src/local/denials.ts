@@ -1,5 +1,5 @@
-import QuickLRU from 'quick-lru'
-import type { Decision, Demand } from '../store.js'
+import type { Cell, Decision, Demand } from '../store.js'
+import { CellMap } from './cell-map.js'
 
 interface Denial {
   readonly cost: number
@@ -15,12 +15,16 @@ interface Denial {
  * All times are monotonic.
  */
 export class DenialMemory {
-  readonly #denials: QuickLRU<string, Denial>
+  readonly #denials: CellMap<Denial>
   readonly #mostMs: number
 
-  constructor(mostMs: number, maxSize: number) {
+  constructor(mostMs: number, maxSubjects: number) {
     this.#mostMs = mostMs
-    this.#denials = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSize / 2)) })
+    this.#denials = new CellMap(maxSubjects)
+  }
+
+  get size(): number {
+    return this.#denials.size
   }
 
   remember(demands: readonly Demand[], decision: Decision, nowMs: number): void {
@@ -31,7 +35,7 @@ export class DenialMemory {
       if (allowed && blockedForMs === 0) continue
       const forMs = Math.min(this.#mostMs, Math.max(retryAfterMs, blockedForMs))
       const cost = blockedForMs > 0 ? 0 : demand.cost
-      this.#denials.set(keyOf(demand), { cost, untilMs: nowMs + forMs, atMs: nowMs, demands, decision })
+      this.#denials.set(demand, { cost, untilMs: nowMs + forMs, atMs: nowMs, demands, decision })
     }
   }
 
@@ -39,16 +43,16 @@ export class DenialMemory {
   recall(demands: readonly Demand[], nowMs: number): Decision | undefined {
     if (this.#denials.size === 0) return undefined
     for (const demand of demands) {
-      const denial = this.#denials.get(keyOf(demand))
+      const denial = this.#denials.get(demand)
       if (denial === undefined || demand.cost < denial.cost) continue
       if (denial.untilMs > nowMs) return again(denial, demands, nowMs)
-      this.#denials.delete(keyOf(demand))
+      this.#denials.delete(demand)
     }
     return undefined
   }
 
-  forget(cells: readonly { readonly subject: string; readonly name: string }[]): void {
-    for (const cell of cells) this.#denials.delete(keyOf(cell))
+  forget(cells: readonly Cell[]): void {
+    for (const cell of cells) this.#denials.delete(cell)
   }
 
   clear(): void {
@@ -73,8 +77,4 @@ function again({ decision, demands, atMs }: Denial, wanted: readonly Demand[], n
       return { allowed: true, remaining: limit, retryAfterMs: 0, resetAtMs: 0, chargedAtMs: 0 }
     }),
   }
-}
-
-function keyOf({ subject, name }: { readonly subject: string; readonly name: string }): string {
-  return `${name}\0${subject}`
 }

@@ -1,5 +1,6 @@
 import type { Limit, QuotaLease } from '../limits.js'
 import type { Cell, Change, Decision, Demand, LeaseWish } from '../store.js'
+import { CellMap } from './cell-map.js'
 
 /** Units of one cell that Redis has charged and this process may spend. All local times are monotonic. */
 interface Block {
@@ -14,10 +15,18 @@ interface Block {
   /** What remained in Redis at the last grant. */
   remaining: number
   resetAtMs: number
+  /** As of when this process took note of it. */
+  notedAtMs: number
   asking: Promise<void> | undefined
   spent: number
   askedAtMs: number
   usedAtMs: number
+}
+
+/** Units that go back, and where they were noted. */
+export interface Returned {
+  readonly change: Change
+  readonly notedAtMs: number
 }
 
 /** What a machine's clock may drift from the server's within a lease. */
@@ -30,15 +39,20 @@ const leastUnits = 8
  * the request was sent, so that no clocks need to agree.
  */
 export class QuotaLeases {
-  readonly #blocks = new Map<string, Block>()
-  readonly #maxBlocks: number
+  readonly #blocks: CellMap<Block>
 
-  constructor(maxBlocks: number) {
-    this.#maxBlocks = maxBlocks
+  /** @param maxSubjects beyond it the blocks of the least recently used lapse */
+  constructor(maxSubjects: number) {
+    this.#blocks = new CellMap(maxSubjects)
   }
 
   get size(): number {
     return this.#blocks.size
+  }
+
+  /** Whether all limits of the call are leased. */
+  covers(demands: readonly Demand[]): boolean {
+    return demands.every(({ limit }) => leaseOf(limit) !== undefined)
   }
 
   /** Spends from the blocks, all demands or none. */
@@ -46,11 +60,11 @@ export class QuotaLeases {
     if (this.#blocks.size === 0) return undefined
     const only = demands[0]
     if (demands.length === 1 && only !== undefined) {
-      const block = this.#blocks.get(keyOf(only))
+      const block = this.#blocks.get(only)
       if (block === undefined || block.units < only.cost || block.untilMs <= nowMs) return undefined
       return allowed([take(block, only.cost, nowMs)])
     }
-    const blocks = demands.map((demand) => this.#blocks.get(keyOf(demand)))
+    const blocks = demands.map((demand) => this.#blocks.get(demand))
     for (let index = 0; index < blocks.length; index++) {
       const block = blocks[index]
       const cost = demands[index]?.cost ?? 0
@@ -64,7 +78,7 @@ export class QuotaLeases {
   /** A request for these cells that is under way: whoever waits for it need not ask. */
   asking(demands: readonly Demand[]): Promise<void> | undefined {
     for (const demand of demands) {
-      const asking = this.#blocks.get(keyOf(demand))?.asking
+      const asking = this.#blocks.get(demand)?.asking
       if (asking !== undefined) return asking
     }
     return undefined
@@ -73,7 +87,7 @@ export class QuotaLeases {
   /** Whether more should be asked for before the block is empty. */
   isLow(demands: readonly Demand[]): boolean {
     return demands.some((demand) => {
-      const block = this.#blocks.get(keyOf(demand))
+      const block = this.#blocks.get(demand)
       return block !== undefined && block.asking === undefined && block.units * 4 < block.granted
     })
   }
@@ -84,11 +98,10 @@ export class QuotaLeases {
       const lease = leaseOf(limit)
       if (lease === undefined) return undefined
       const cell = { subject, name, limit }
-      let block = this.#blocks.get(keyOf(cell))
+      let block = this.#blocks.get(cell)
       if (block === undefined) {
-        if (this.#blocks.size >= this.#maxBlocks) return undefined
         block = emptyBlock(cell, lease, nowMs)
-        this.#blocks.set(keyOf(cell), block)
+        this.#blocks.set(cell, block)
       }
       const units = lease.size ?? wanted(block, nowMs)
       return { units, divisor: 2 * instances, forMs: lease.forMs }
@@ -98,7 +111,7 @@ export class QuotaLeases {
   /** The request for these cells is on its way. */
   asked(demands: readonly Demand[], request: Promise<void>, nowMs: number): void {
     for (const demand of demands) {
-      const block = this.#blocks.get(keyOf(demand))
+      const block = this.#blocks.get(demand)
       if (block === undefined) continue
       block.askedAtMs = nowMs
       block.spent = 0
@@ -106,40 +119,49 @@ export class QuotaLeases {
     }
   }
 
-  /** Takes in what was granted. @param sentAtMs before the request was sent */
-  granted(demands: readonly Demand[], decision: Decision | undefined, sentAtMs: number): readonly Change[] {
-    const replaced: Change[] = []
+  /**
+   * Takes in what was granted. @param sentAtMs before the request was sent @param note takes note of a block, as if
+   * it were spent
+   */
+  granted(
+    demands: readonly Demand[],
+    decision: Decision | undefined,
+    sentAtMs: number,
+    note: (block: Demand, delayMs: number) => number,
+  ): readonly Returned[] {
+    const replaced: Returned[] = []
     for (const [index, demand] of demands.entries()) {
-      const block = this.#blocks.get(keyOf(demand))
+      const block = this.#blocks.get(demand)
       if (block === undefined) continue
       block.asking = undefined
       const units = decision?.leased?.[index] ?? 0
       const verdict = decision?.verdicts[index]
       if (units === 0 || verdict === undefined) continue
       // The old block is charged as of another time: what is left of it goes back.
-      if (block.units > 0) replaced.push(changeOf(block))
+      if (block.units > 0) replaced.push(rest(block))
       block.units = units
       block.granted = units
       block.untilMs = sentAtMs + block.lease.forMs * drift
       block.chargedAtMs = verdict.chargedAtMs + block.lease.forMs
       block.remaining = Math.max(0, verdict.remaining - units)
       block.resetAtMs = verdict.resetAtMs
+      block.notedAtMs = note({ ...demand, cost: units }, block.lease.forMs)
     }
     return replaced
   }
 
   /** What lies idle, or is about to lapse, goes back; with `all` everything. */
-  collect(nowMs: number, all = false): readonly Change[] {
-    const changes: Change[] = []
-    for (const [key, block] of this.#blocks) {
+  collect(nowMs: number, all = false): readonly Returned[] {
+    const returned: Returned[] = []
+    for (const block of this.#blocks.values()) {
       const { forMs } = block.lease
       const isIdle = nowMs - block.usedAtMs > forMs / 2
       if (!all && !isIdle && block.untilMs > nowMs) continue
-      if (block.units > 0) changes.push(changeOf(block))
+      if (block.units > 0) returned.push(rest(block))
       block.units = 0
-      if (block.asking === undefined && nowMs - block.usedAtMs > 2 * forMs) this.#blocks.delete(key)
+      if (block.asking === undefined && nowMs - block.usedAtMs > 2 * forMs) this.#blocks.delete(block.cell)
     }
-    return changes
+    return returned
   }
 }
 
@@ -157,6 +179,7 @@ function emptyBlock(cell: Cell, lease: QuotaLease, nowMs: number): Block {
     chargedAtMs: 0,
     remaining: 0,
     resetAtMs: 0,
+    notedAtMs: 0,
     asking: undefined,
     spent: 0,
     askedAtMs: nowMs,
@@ -179,18 +202,15 @@ function take(block: Block, cost: number, nowMs: number): Decision['verdicts'][n
     remaining: block.remaining + block.units,
     retryAfterMs: 0,
     resetAtMs: block.resetAtMs,
-    chargedAtMs: block.chargedAtMs,
+    // When the block was granted: what is spent from it can't be settled.
+    chargedAtMs: block.chargedAtMs - block.lease.forMs,
   }
 }
 
-function changeOf({ cell, units, chargedAtMs }: Block): Change {
-  return { ...cell, change: -units, chargedAtMs }
+function rest({ cell, units, chargedAtMs, notedAtMs }: Block): Returned {
+  return { change: { ...cell, change: -units, chargedAtMs }, notedAtMs }
 }
 
 function allowed(verdicts: Decision['verdicts']): Decision {
   return { outcome: 'allowed', blockedForMs: 0, delayMs: 0, abandoned: 0, verdicts }
-}
-
-function keyOf({ subject, name }: Cell): string {
-  return `${name}\0${subject}`
 }

@@ -1,5 +1,5 @@
-import QuickLRU from 'quick-lru'
 import type { Charge } from '../algorithms/meter.js'
+import { CellMap } from '../local/cell-map.js'
 import type { Cell } from '../store.js'
 
 /** Charges of one cell that Redis has not heard of, and under which number it hears of them. */
@@ -24,12 +24,12 @@ const mostCharges = 120
  * same subject, and is charged there once. What was sent and not confirmed goes again under its number.
  */
 export class Ledger {
-  readonly #accounts: QuickLRU<string, Account>
+  readonly #accounts: CellMap<Account>
   #sequence = Date.now()
 
-  /** @param maxCells beyond it the least recently charged are forgotten */
-  constructor(maxCells: number) {
-    this.#accounts = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxCells / 2)) })
+  /** @param maxSubjects beyond it the least recently charged are forgotten */
+  constructor(maxSubjects: number) {
+    this.#accounts = new CellMap(maxSubjects)
   }
 
   get size(): number {
@@ -37,11 +37,10 @@ export class Ledger {
   }
 
   add(cell: Cell, ...charges: readonly Charge[]): void {
-    const key = keyOf(cell)
-    let account = this.#accounts.get(key)
+    let account = this.#accounts.get(cell)
     if (account === undefined) {
       account = { waiting: [], sent: undefined, underWay: false }
-      this.#accounts.set(key, account)
+      this.#accounts.set(cell, account)
     }
     account.waiting.push(...charges)
     if (account.waiting.length > mostCharges) account.waiting = joined(account.waiting)
@@ -49,13 +48,13 @@ export class Ledger {
 
   /** What this cell is charged instead of all that was to be sent: Redis has lost what it knew. */
   replace(cell: Cell, charges: readonly Charge[]): void {
-    this.#accounts.delete(keyOf(cell))
+    this.#accounts.delete(cell)
     this.add(cell, ...charges)
   }
 
   /** Takes back what was charged last, as far as it was not sent yet. */
   refund(cell: Cell, cost: number): void {
-    const waiting = this.#accounts.get(keyOf(cell))?.waiting
+    const waiting = this.#accounts.get(cell)?.waiting
     while (cost > 0 && waiting !== undefined) {
       const last = waiting.pop()
       if (last === undefined) return
@@ -65,13 +64,13 @@ export class Ledger {
   }
 
   forget(cells: readonly Cell[]): void {
-    for (const cell of cells) this.#accounts.delete(keyOf(cell))
+    for (const cell of cells) this.#accounts.delete(cell)
   }
 
   /** What to send with a call; nothing while an earlier part is under way. */
   take(cell: Cell): Entry | undefined {
     if (this.#accounts.size === 0) return undefined
-    const account = this.#accounts.get(keyOf(cell))
+    const account = this.#accounts.get(cell)
     if (account === undefined || account.underWay) return undefined
     if (account.sent === undefined) {
       if (account.waiting.length === 0) return undefined
@@ -84,17 +83,16 @@ export class Ledger {
 
   /** Redis has charged it. */
   confirm(entry: Entry): void {
-    const key = keyOf(entry.cell)
-    const account = this.#accounts.get(key)
+    const account = this.#accounts.get(entry.cell)
     if (account?.sent !== entry) return
     account.sent = undefined
     account.underWay = false
-    if (account.waiting.length === 0) this.#accounts.delete(key)
+    if (account.waiting.length === 0) this.#accounts.delete(entry.cell)
   }
 
   /** Nobody knows whether Redis has charged it: it goes again under the same number. */
   giveBack(entry: Entry): void {
-    const account = this.#accounts.get(keyOf(entry.cell))
+    const account = this.#accounts.get(entry.cell)
     if (account?.sent === entry) account.underWay = false
   }
 }
@@ -110,8 +108,4 @@ function joined(charges: readonly Charge[]): Charge[] {
     )
   }
   return result
-}
-
-function keyOf({ subject, name }: Cell): string {
-  return `${name}\0${subject}`
 }

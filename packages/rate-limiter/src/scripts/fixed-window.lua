@@ -1,17 +1,20 @@
--- Fixed window: one string 'start count'. A start in the future means that all windows before it are booked up.
+-- Fixed window: one string 'start count' or, of a blocked subject, 'start count blocked'. A start in the future means that
+-- all windows before it are booked up.
 -- a: window ms, b: 1 when windows start at multiples of their length, 0 at their first charge.
-local fixed = {}
+local fixed = { keys = 1 }
 kinds.f = fixed
 
 function fixed.load(cell)
-  cell.span, cell.count = cell.a, 0
+  cell.span, cell.count, cell.blocked = cell.a, 0, 0
   cell.start = cell.b == 1 and now - now % cell.a or now
-  local stored = redis.call('GET', KEYS[cell.key])
+  local stored = redis.call('GET', cell.key)
   if not stored then return end
-  local space = string.find(stored, ' ', 1, true)
-  local start, count = tonumber(string.sub(stored, 1, space - 1)), tonumber(string.sub(stored, space + 1))
+  local start, count, blocked = string.match(stored, '^(%d+) (%d+) ?(%d*)$')
+  start, count, cell.blocked = tonumber(start), tonumber(count), tonumber(blocked) or 0
   -- A window without charges is none: the next one starts when it is first used.
-  if count > 0 and start + cell.span > now then cell.start, cell.count = start, count end
+  if count > 0 then
+    if start + cell.span > now then cell.start, cell.count = start, count else cell.ended = start + cell.span end
+  end
 end
 
 function fixed.admits(cell, cost, most)
@@ -27,18 +30,15 @@ function fixed.earliest(cell, cost, most, from)
 end
 
 function fixed.charge(cell, when, cost)
+  -- A charge of an outage that was the first of its window: that starts with it.
+  if cell.b == 0 and cell.count == 0 and when < cell.start and when > now - cell.span and when >= (cell.ended or 0) then
+    cell.start = when
+  end
   if when < cell.start then return end
   if when >= cell.start + cell.span then
     cell.start, cell.count = when - (when - cell.start) % cell.span, 0
   end
   cell.count, cell.dirty = cell.count + cost, true
-end
-
-function fixed.book() end
-
-function fixed.refund(cell, when, cost)
-  if when < cell.start or when >= cell.start + cell.span then return end
-  cell.count, cell.dirty = math.max(0, cell.count - cost), true
 end
 
 function fixed.remaining(cell, extra, most)
@@ -47,19 +47,8 @@ end
 
 function fixed.resetAt(cell, extra) return cell.count + extra == 0 and now or cell.start + cell.span end
 
-function fixed.spare(cell, leaseMs)
-  if cell.start > now or now + leaseMs >= cell.start + cell.span then return 0 end
-  return cell.limit - cell.count
-end
-
-function fixed.lower(cell, remaining)
-  local excess = cell.limit - cell.count - remaining
-  if excess > 0 then fixed.charge(cell, math.max(now, cell.start), excess) end
-end
-
 function fixed.save(cell)
-  if not cell.dirty then return end
-  local ttl = math.max(1, cell.start + cell.span - now)
-  redis.call('SET', KEYS[cell.key], whole(cell.start) .. ' ' .. whole(cell.count), 'PX', whole(ttl))
-  cell.dirty = false
+  local ttl = math.max(1, cell.start + cell.span - now, cell.blocked - now)
+  local value = string.format(cell.blocked > now and '%.0f %.0f %.0f' or '%.0f %.0f', cell.start, cell.count, cell.blocked)
+  redis.call('SET', cell.key, value, 'PX', ttl)
 end

@@ -6,10 +6,12 @@ import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
 import { type Share, shareOf } from '../algorithms/share.js'
 import type { Verdict } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
+import { CellMap } from '../local/cell-map.js'
 import type {
   Cell,
   Change,
   Decision,
+  DecisionRequest,
   Demand,
   Held,
   LimitStore,
@@ -22,8 +24,8 @@ const alone: Share = { instances: 1 }
 const noTerms: Terms = {}
 
 export interface MemoryLimitStoreOptions {
-  /** Limits of subjects that are kept; beyond it the least recently used are forgotten. @default 10_000 */
-  readonly maxEntries?: number
+  /** Subjects that are kept; beyond it the least recently used are forgotten. @default 10_000 */
+  readonly maxSubjects?: number
   /** Asked at each decision, since instances come and go. @default the whole of every limit */
   readonly share?: () => Share
   readonly clock?: Clock
@@ -38,8 +40,8 @@ interface Entry {
 
 /** The limits in this process: exact for one instance, a share of them for several. No operation waits. */
 export class MemoryLimitStore implements LimitStore {
-  readonly #entries: QuickLRU<string, Entry>
-  readonly #blocks: QuickLRU<string, number>
+  readonly #entries: CellMap<Entry>
+  readonly #blocks: CellMap<number>
   readonly #open: QuickLRU<string, number>
   readonly #turns = new Emitter<{ turn(id: string): void }>()
   readonly #share: () => Share
@@ -48,32 +50,33 @@ export class MemoryLimitStore implements LimitStore {
   readonly #onCharge: MemoryLimitStoreOptions['onCharge']
 
   constructor({
-    maxEntries = 10_000,
+    maxSubjects = 10_000,
     share = () => alone,
     clock = systemClock,
     onCharge,
   }: MemoryLimitStoreOptions = {}) {
-    // quick-lru holds up to twice its maximum.
-    const maxSize = Math.max(1, Math.floor(maxEntries / 2))
-    this.#entries = new QuickLRU({ maxSize })
-    this.#blocks = new QuickLRU({ maxSize })
-    this.#open = new QuickLRU({ maxSize })
+    this.#entries = new CellMap(maxSubjects)
+    this.#blocks = new CellMap(maxSubjects)
+    this.#open = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
     this.#share = share
     this.#clock = clock
     this.#onCharge = onCharge
   }
 
-  /** Limits of subjects that are remembered. */
+  /** Subjects that are remembered. */
   get size(): number {
     return this.#entries.size
   }
 
-  async decide(demands: readonly Demand[], terms?: Terms): Promise<Decision> {
-    return this.decideNow(demands, terms)
+  async decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+    return requests.map(({ demands, terms }) => this.decideNow(demands, terms))
   }
 
   /** {@link decide} without a promise, for those who have no other store to ask. */
   decideNow(demands: readonly Demand[], terms: Terms = noTerms): Decision {
+    const only = demands[0]
+    if (terms === noTerms && only !== undefined && demands.length === 1 && this.#blocks.size === 0)
+      return this.#decideOne(only)
     const { mode = 'charge', id = '', perMille = 1_000 } = terms
     const now = Math.floor(this.#clock.now())
     const blockedForMs = this.#blockedFor(demands, now)
@@ -156,15 +159,17 @@ export class MemoryLimitStore implements LimitStore {
       this.#meterOf(reading, now).meter.lower(reading.remaining, reading.resetMs)
   }
 
-  async block(subject: string, forMs: number): Promise<void> {
-    if (forMs === 0) this.#blocks.delete(subject)
-    else this.#blocks.set(subject, Math.floor(this.#clock.now()) + forMs)
+  async block(cells: readonly Cell[], forMs: number): Promise<void> {
+    for (const cell of cells) {
+      if (forMs === 0) this.#blocks.delete(cell)
+      else this.#blocks.set(cell, Math.floor(this.#clock.now()) + forMs)
+    }
   }
 
   async reset(cells: readonly Cell[]): Promise<void> {
     for (const cell of cells) {
-      this.#entries.delete(keyOf(cell))
-      this.#blocks.delete(cell.subject)
+      this.#entries.delete(cell)
+      this.#blocks.delete(cell)
     }
   }
 
@@ -176,8 +181,8 @@ export class MemoryLimitStore implements LimitStore {
    * Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. Gives the
    * time as of which it is charged here.
    */
-  note(demands: readonly Demand[], delayMs = 0, id = ''): number {
-    const now = Math.floor(this.#clock.now())
+  note(demands: readonly Demand[], nowMs: number, delayMs = 0, id = ''): number {
+    const now = Math.floor(nowMs)
     const atMs = delayMs === 0 ? now : now + delayMs + slackMs
     for (const demand of demands) {
       if (demand.cost === 0) continue
@@ -201,10 +206,37 @@ export class MemoryLimitStore implements LimitStore {
   /** All that counts at the moment, for a Redis that has lost it. */
   *charges(): Iterable<readonly [Cell, readonly Charge[]]> {
     const now = Math.floor(this.#clock.now())
-    for (const [, { cell, meter }] of this.#entries) {
+    for (const { cell, meter } of this.#entries.values()) {
       meter.advance(cell.limit, now)
       const charges = meter.charges()
       if (charges.length > 0) yield [cell, charges]
+    }
+  }
+
+  /** What most calls are: one limit of one subject. */
+  #decideOne(demand: Demand): Decision {
+    const now = Math.floor(this.#clock.now())
+    const { cost } = demand
+    const { meter, limit } = this.#meterOf(demand, now)
+    const most = limit.limit
+    const allowed = meter.admits(cost, most, '')
+    if (allowed && cost > 0) {
+      meter.charge(now, cost, '')
+      this.#onCharge?.(demand, { atMs: now, cost })
+    }
+    const verdict: Verdict = {
+      allowed,
+      remaining: meter.remaining(0, most),
+      retryAfterMs: allowed ? 0 : meter.earliest(cost, most, now) - now,
+      resetAtMs: meter.resetAt(0),
+      chargedAtMs: now,
+    }
+    return {
+      outcome: allowed ? 'allowed' : 'denied',
+      blockedForMs: 0,
+      delayMs: 0,
+      abandoned: 0,
+      verdicts: [verdict],
     }
   }
 
@@ -216,14 +248,13 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   #meterOf(cell: Cell, now: number): { meter: Meter; limit: Limit } {
-    const key = keyOf(cell)
-    let entry = this.#entries.get(key)
+    let entry = this.#entries.get(cell)
     if (entry === undefined || entry.cell.limit.kind !== cell.limit.kind) {
       entry = {
         cell: { subject: cell.subject, name: cell.name, limit: cell.limit },
         meter: meterOf(cell.limit),
       }
-      this.#entries.set(key, entry)
+      this.#entries.set(cell, entry)
     }
     const limit = this.#shareOf(cell.limit)
     entry.meter.advance(limit, now)
@@ -242,7 +273,7 @@ export class MemoryLimitStore implements LimitStore {
 
   #blockedFor(demands: readonly Demand[], now: number): number {
     if (this.#blocks.size === 0) return 0
-    return Math.max(0, ...demands.map(({ subject }) => (this.#blocks.get(subject) ?? 0) - now))
+    return Math.max(0, ...demands.map((demand) => (this.#blocks.get(demand) ?? 0) - now))
   }
 
   #openReservation(key: string, now: number, openMs: number | undefined): number {
@@ -290,10 +321,6 @@ function verdictOf(
     resetAtMs: meter.resetAt(extra),
     chargedAtMs,
   }
-}
-
-function keyOf({ subject, name }: Cell): string {
-  return `${name}\0${subject}`
 }
 
 /** A reservation belongs to the first subject of its call. */

@@ -1,25 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type Connection,
-  createKeyspace,
-  defineScript,
-  Emitter,
-  type Keyspace,
-  type Reply,
-  UnavailableError,
-} from '@evenkeel/core'
+import { type Connection, createKeyspace, Emitter, type Keyspace, UnavailableError } from '@evenkeel/core'
+import { slackMs } from '../algorithms/meter.js'
 import type { Verdict } from '../algorithms/verdict.js'
 import type { Entry, Ledger } from '../outage/ledger.js'
-import concurrencyLua from '../scripts/concurrency.lua'
-import fixedWindowLua from '../scripts/fixed-window.lua'
-import operationsLua from '../scripts/operations.lua'
-import preludeLua from '../scripts/prelude.lua'
-import slidingWindowLua from '../scripts/sliding-window.lua'
-import tokenBucketLua from '../scripts/token-bucket.lua'
 import type {
   Cell,
   Change,
   Decision,
+  DecisionRequest,
   Demand,
   Held,
   LimitStore,
@@ -27,18 +15,8 @@ import type {
   Settlement,
   Terms,
 } from '../store.js'
-import { keySuffixes, type Operation, ScriptCall } from './script-call.js'
+import { keySuffixes, ScriptCall, ScriptReply } from './script-call.js'
 
-const kinds = [slidingWindowLua, tokenBucketLua, fixedWindowLua, concurrencyLua]
-const script = defineScript({
-  name: 'rate-limiter',
-  lua: [preludeLua, ...kinds, operationsLua].join('\n'),
-})
-
-/** What one call of the script runs at the most: about half a millisecond of the server's time. */
-const mostOperations = 128
-const decisionLength = 5
-const verdictLength = 5
 const outcomes = ['denied', 'allowed', 'booked', 'in-line'] as const
 const defaultOpenMs = 600_000
 
@@ -54,125 +32,80 @@ export interface RedisLimitStoreOptions {
 }
 
 /**
- * The limits of all instances together. One round trip a decision, on the node that holds the subject;
- * what is asked in one turn of the event loop travels together.
+ * The limits of all instances together. One round trip however many requests, on the node that holds their
+ * subject; in a Cluster one a subject.
  */
 export class RedisLimitStore implements LimitStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
   readonly #channel: string
-  readonly #now: (() => number) | undefined
+  readonly #now: () => number
   readonly #ledger: Ledger | undefined
   readonly #instance: string
   readonly #turns = new Emitter<{ turn(id: string): void }>()
   #subscription: Promise<unknown> | undefined
-  /** By node or, in a Cluster, by subject, since only what shares a hash tag may travel together. */
-  #calls = new Map<string, ScriptCall>()
 
   constructor(redis: Connection, { name, now, ledger, instance = randomUUID() }: RedisLimitStoreOptions) {
     this.#redis = redis
     this.#keys = createKeyspace(redis.namespace, `rate-limiter:${name}`)
     this.#channel = `rate-limiter:${name}:turn`
-    this.#now = now
+    this.#now = now ?? (() => 0)
     this.#ledger = ledger
     this.#instance = instance
   }
 
-  decide(demands: readonly Demand[], terms?: Terms): Promise<Decision> {
-    const wishes = terms?.wishes
-    const subject = demands[0]?.subject ?? ''
-    if (this.#redis.topology === 'cluster' && demands.some((demand) => demand.subject !== subject)) {
-      return this.#decideAcross(demands, terms ?? {})
-    }
-    return this.#ask(subject, demands, (call) => {
-      const words = [terms?.mode === 'peek' ? 'p' : 'c', String(demands.length)]
-      for (const [index, demand] of demands.entries()) {
-        const cell = call.cell(demand)
-        words.push(cell, String(demand.cost))
-        const wish = wishes?.[index]
-        if (wish !== undefined)
-          call.prefix(['l', cell, String(wish.units), String(wish.divisor), String(wish.forMs)])
-      }
-      if (terms !== undefined && terms.mode !== 'peek') call.prefix(encodeTerms(call, subject, terms))
-      else if (terms?.perMille !== undefined)
-        call.prefix(encodeTerms(call, subject, { perMille: terms.perMille }))
-      return words
-    }).then((reply) => readDecision(reply, demands.length, wishes !== undefined))
+  decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+    return this.#redis.topology === 'cluster' ? this.#decideByNode(requests) : this.#decideHere(requests)
   }
 
   async settle({ id, changes }: Settlement): Promise<boolean> {
-    const subject = changes[0]?.subject ?? ''
-    const groups = this.#redis.topology === 'cluster' ? bySubject(changes) : new Map([[subject, changes]])
-    const parts = [...groups].map(async ([first, own]) => {
-      const reply = await this.#ask(first, own, (call) => {
-        const words = ['s', call.key(first, 'open'), id, String(own.length)]
-        for (const one of own) words.push(call.cell(one), String(one.change), String(one.chargedAtMs))
-        return words
-      })
-      for (const waiter of reply.slice(1))
-        void this.#redis.publish(this.#channel, String(waiter)).catch(() => {})
-      return Number(reply[0]) === 1
-    })
-    return (await Promise.all(parts)).every(Boolean)
+    const settled = await Promise.all(
+      this.#byNode(changes).map(async (own) => {
+        const call = this.#newCall()
+        const open = call.otherKey(own[0]?.subject ?? '', 'open')
+        call.addMore('s', open, id, own.length)
+        for (const one of own) call.addMore(call.cell(one), one.change, one.chargedAtMs)
+        const reply = await this.#send(call)
+        const isOpen = reply.number() === 1
+        for (let waiters = reply.number(); waiters > 0; waiters--) this.#callUp(reply.text())
+        return isOpen
+      }),
+    )
+    return settled.every(Boolean)
   }
 
   async giveBack(changes: readonly Change[]): Promise<void> {
-    await Promise.all(
-      changes.map((change) =>
-        this.#ask(change.subject, [change], (call) => [
-          'g',
-          call.cell(change),
-          String(-change.change),
-          String(change.chargedAtMs),
-        ]),
-      ),
+    await this.#forEachNode(changes, (call, { change, chargedAtMs }, cell) =>
+      call.addMore('g', cell, -change, chargedAtMs),
     )
   }
 
-  renew(slots: readonly Held[], adopt = false): Promise<boolean[]> {
+  renew(slots: readonly Held[], adopt = false): Promise<readonly boolean[]> {
     return Promise.all(
       slots.map(async (slot) => {
-        const words = (call: ScriptCall) => [
-          'k',
-          call.cell(slot),
-          slot.id,
-          String(slot.cost),
-          adopt ? '1' : '0',
-        ]
-        const reply = await this.#ask(slot.subject, [slot], words)
-        return Number(reply[0]) === 1
+        const call = this.#newCall()
+        call.addMore('k', call.cell(slot), slot.id, slot.cost, adopt ? 1 : 0)
+        return (await this.#send(call)).number() === 1
       }),
     )
   }
 
   async learn(readings: readonly Reading[]): Promise<void> {
-    await Promise.all(
-      readings.map((reading) =>
-        this.#ask(reading.subject, [reading], (call) => [
-          'n',
-          call.cell(reading),
-          String(reading.remaining),
-          String(reading.resetMs),
-        ]),
-      ),
+    await this.#forEachNode(readings, (call, { remaining, resetMs }, cell) =>
+      call.addMore('n', cell, remaining, resetMs),
     )
   }
 
-  async block(subject: string, forMs: number): Promise<void> {
-    this.#sendAll()
-    const key = this.#keys.key(subject, 'blocked')
-    const command = forMs === 0 ? ['DEL', key] : ['SET', key, '1', 'PX', String(Math.ceil(forMs))]
-    await this.#redis.command(command, { key })
+  async block(cells: readonly Cell[], forMs: number): Promise<void> {
+    await this.#forEachNode(cells, (call, _, cell) => call.addMore('x', cell, Math.ceil(forMs)))
   }
 
   async reset(cells: readonly Cell[]): Promise<void> {
-    this.#sendAll()
-    for (const [subject, own] of bySubject(cells)) {
-      const keys = own.flatMap(({ name, limit }) =>
+    for (const own of this.#byNode(cells)) {
+      const keys = own.flatMap(({ subject, name, limit }) =>
         keySuffixes(limit).map((suffix) => this.#keys.key(subject, name, suffix)),
       )
-      const all = [this.#keys.key(subject, 'blocked'), ...keys]
-      await this.#redis.command(['UNLINK', ...all], { key: all[0] })
+      await this.#redis.command(['UNLINK', ...keys], { key: keys[0] })
     }
   }
 
@@ -184,132 +117,171 @@ export class RedisLimitStore implements LimitStore {
     return this.#turns.on('turn', turn)
   }
 
-  /** Where the nodes of a Cluster hold the subjects: one after the other, and given back if one denies. */
-  async #decideAcross(demands: readonly Demand[], terms: Terms): Promise<Decision> {
+  async #decideHere(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+    const call = this.#newCall()
+    const merging = this.#merge(call, requests)
+    for (const { demands, terms } of requests) writeDecision(call, demands, terms)
+    try {
+      const reply = await this.#send(call)
+      for (const entry of merging) this.#ledger?.confirm(entry)
+      return requests.map(({ demands, terms }) => readDecision(reply, demands, terms))
+    } catch (error) {
+      for (const entry of merging) this.#ledger?.giveBack(entry)
+      throw error
+    }
+  }
+
+  /** Those of one subject travel together; those of several subjects are decided node by node. */
+  async #decideByNode(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+    const decisions = new Map<DecisionRequest, Decision>()
+    const groups = new Map<string, DecisionRequest[]>()
+    const spread: DecisionRequest[] = []
+    for (const request of requests) {
+      const subject = request.demands[0]?.subject ?? ''
+      const isSpread = request.demands.some((demand) => demand.subject !== subject)
+      const group = isSpread ? spread : (groups.get(subject) ?? [])
+      group.push(request)
+      if (!isSpread) groups.set(subject, group)
+    }
+    await Promise.all([
+      ...[...groups.values()].map(async (group) => {
+        for (const [index, decision] of (await this.#decideHere(group)).entries()) {
+          const request = group[index]
+          if (request !== undefined) decisions.set(request, decision)
+        }
+      }),
+      ...spread.map(async (request) => decisions.set(request, await this.#decideAcross(request))),
+    ])
+    return requests.flatMap((request) => decisions.get(request) ?? [])
+  }
+
+  /** Where several nodes hold the subjects: one after the other, and given back if one denies. */
+  async #decideAcross({ demands, terms = {} }: DecisionRequest): Promise<Decision> {
     const id = terms.id ?? randomUUID()
-    const own: Terms = {
-      openMs: defaultOpenMs,
-      ...terms,
-      id,
-      mode: terms.mode === 'peek' ? 'peek' : 'charge',
+    const isPeek = terms.mode === 'peek'
+    const own: Terms = { openMs: defaultOpenMs, ...terms, id, mode: isPeek ? 'peek' : 'charge' }
+    const done: (readonly [readonly Demand[], Decision])[] = []
+    try {
+      for (const group of this.#byNode(demands)) {
+        const [decision] = await this.#decideHere([{ demands: group, terms: own }])
+        if (decision === undefined) continue
+        done.push([group, decision])
+        if (decision.outcome !== 'allowed' && !isPeek) break
+      }
+    } catch (error) {
+      if (UnavailableError.isInstance(error)) await this.#undo(id, done).catch(() => {})
+      throw error
     }
-    const done: [readonly Demand[], Decision][] = []
-    for (const [, group] of bySubject(demands)) {
-      const decision = await this.decide(group, own)
-      done.push([group, decision])
-      if (decision.outcome !== 'allowed' && own.mode !== 'peek') break
-    }
-    const denied = done.find(([, { outcome }]) => outcome !== 'allowed')
-    if (denied !== undefined && own.mode !== 'peek') {
-      const changes = done.slice(0, -1).flatMap(([group, { verdicts }]) =>
-        group.map((demand, index) => ({
-          ...demand,
-          change: -demand.cost,
-          chargedAtMs: verdicts[index]?.chargedAtMs ?? 0,
-        })),
+    if (!isPeek && done.some(([, { outcome }]) => outcome !== 'allowed')) {
+      await this.#undo(
+        id,
+        done.filter(([, { outcome }]) => outcome === 'allowed'),
       )
-      if (changes.length > 0) await this.settle({ id, changes })
     }
     return combine(demands, done)
   }
 
-  /** Adds an operation to the call that leaves at the end of this turn. */
-  #ask(
-    subject: string,
-    cells: readonly Cell[],
-    encode: (call: ScriptCall) => readonly string[],
-  ): Promise<readonly Reply[]> {
+  async #undo(id: string, done: readonly (readonly [readonly Demand[], Decision])[]): Promise<void> {
+    const changes = done.flatMap(([group, { verdicts }]) =>
+      group.map((demand, index) => ({
+        ...demand,
+        change: -demand.cost,
+        chargedAtMs: verdicts[index]?.chargedAtMs ?? 0,
+      })),
+    )
+    if (changes.length > 0) await this.settle({ id, changes })
+  }
+
+  /** What Redis has not heard of these cells goes before what is asked of them. */
+  #merge(call: ScriptCall, requests: readonly DecisionRequest[]): readonly Entry[] {
     const ledger = this.#ledger
-    return new Promise<readonly Reply[]>((resolve, reject) => {
-      const group = this.#redis.topology === 'cluster' ? subject : ''
-      let call = this.#calls.get(group)
-      if (call === undefined || call.size >= mostOperations || !call.accepts(cells)) {
-        if (this.#calls.size === 0) process.nextTick(() => this.#sendAll())
-        else if (call !== undefined) this.#send(call)
-        call = new ScriptCall((one) => this.#keys.key(one))
-        this.#calls.set(group, call)
+    if (ledger === undefined || ledger.size === 0) return []
+    const now = this.#now() || Date.now()
+    const taken: Entry[] = []
+    for (const { demands } of requests) {
+      for (const demand of demands) {
+        const entry = ledger.take(demand)
+        if (entry === undefined) continue
+        taken.push(entry)
+        const marker = call.otherKey(demand.subject, `${demand.name}:m:${this.#instance}`)
+        call.addMore('m', call.cell(demand), marker, entry.sequence, entry.charges.length)
+        for (const { atMs, cost } of entry.charges) call.addMore(Math.floor(now - atMs), cost)
       }
-      if (ledger !== undefined && ledger.size > 0) {
-        for (const cell of cells) {
-          const entry = ledger.take(cell)
-          if (entry !== undefined) this.#merge(call, ledger, entry)
-        }
-      }
-      call.add({ encode, answered: resolve, failed: reject })
-    })
+    }
+    return taken
   }
 
-  #merge(call: ScriptCall, ledger: Ledger, entry: Entry): void {
-    const { cell, sequence, charges } = entry
-    call.add({
-      encode: (into) => {
-        const now = this.#now?.() ?? Date.now()
-        const marker = into.key(cell.subject, `${cell.name}:m:${this.#instance}`)
-        const words = ['m', into.cell(cell), marker, String(sequence), String(charges.length)]
-        for (const { atMs, cost } of charges) words.push(String(Math.floor(now - atMs)), String(cost))
-        return words
-      },
-      answered: () => ledger.confirm(entry),
-      failed: () => ledger.giveBack(entry),
-    })
+  #callUp(waiter: string): void {
+    this.#redis.publish(this.#channel, waiter).catch(() => {})
   }
 
-  /** Also before a command of its own, which must not overtake what was asked before it. */
-  #sendAll(): void {
-    const calls = this.#calls
-    this.#calls = new Map()
-    for (const call of calls.values()) this.#send(call)
+  /** All cells of one node; where there is one node alone, all. */
+  #byNode<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
+    return this.#redis.topology === 'cluster' ? [...bySubject(cells).values()] : [cells]
   }
 
-  #send(call: ScriptCall): void {
-    const now = this.#now === undefined ? '' : String(Math.floor(this.#now()))
-    this.#redis.run(script, call.keys, call.args(now)).then(
-      (reply) => call.answer(reply),
-      (error: unknown) => {
-        if (call.size === 1 || UnavailableError.isInstance(error)) call.fail(error)
-        // A key of the wrong type, say, ended the script before it had written: the others are not to blame.
-        else for (const operation of call.operations) this.#sendAlone(operation)
-      },
+  async #forEachNode<C extends Cell>(
+    cells: readonly C[],
+    write: (call: ScriptCall, one: C, cell: number) => void,
+  ): Promise<void> {
+    await Promise.all(
+      this.#byNode(cells).map((own) => {
+        const call = this.#newCall()
+        for (const one of own) write(call, one, call.cell(one))
+        return this.#send(call)
+      }),
     )
   }
 
-  #sendAlone(operation: Operation): void {
-    const call = new ScriptCall((subject) => this.#keys.key(subject))
-    call.add(operation)
-    this.#send(call)
+  #newCall(): ScriptCall {
+    return new ScriptCall((subject) => this.#keys.key(subject))
+  }
+
+  #send(call: ScriptCall): Promise<ScriptReply> {
+    return this.#redis
+      .run(call.script, call.keys, call.args(Math.floor(this.#now())))
+      .then((reply) => new ScriptReply(reply))
   }
 }
 
-function encodeTerms(call: ScriptCall, subject: string, terms: Terms): string[] {
-  const { mode, perMille = 1_000, maxDelayMs = 0, id = '', openMs } = terms
-  const open = openMs === undefined ? '0' : call.key(subject, 'open')
-  const book = mode === 'book' ? 'b' : 'c'
-  return ['o', book, String(perMille), String(Math.floor(maxDelayMs)), id, open, String(openMs ?? 0)]
+function writeDecision(call: ScriptCall, demands: readonly Demand[], terms: Terms | undefined): void {
+  const only = demands[0]
+  if (terms === undefined && only !== undefined && demands.length === 1) {
+    call.decideOne(call.cell(only), only.cost)
+    return
+  }
+  const { mode = 'charge', perMille = 1_000, maxDelayMs = 0, id = '', openMs, wishes } = terms ?? {}
+  if (terms !== undefined && (mode === 'book' || perMille !== 1_000 || id !== '')) {
+    const open = openMs === undefined ? 0 : call.otherKey(only?.subject ?? '', 'open')
+    call.addMore('o', mode === 'book' ? 'b' : '', perMille, Math.floor(maxDelayMs), id, open, openMs ?? 0)
+  }
+  for (const [index, wish] of (wishes ?? []).entries()) {
+    const demand = demands[index]
+    if (wish !== undefined && demand !== undefined)
+      call.addMore('l', call.cell(demand), wish.units, wish.divisor, wish.forMs)
+  }
+  call.add(mode === 'peek' ? 'p' : 'c', demands.length)
+  for (const demand of demands) call.add(call.cell(demand), demand.cost)
 }
 
-function readDecision(reply: readonly Reply[], count: number, leasing: boolean): Decision {
-  const number = (index: number) => Number(reply[index] ?? 0)
-  const chargedAtMs = number(3)
+function readDecision(reply: ScriptReply, demands: readonly Demand[], terms: Terms | undefined): Decision {
+  const { now } = reply
+  const outcome = outcomes[reply.number()] ?? 'denied'
+  const isPlain = outcome === 'allowed'
+  const blockedForMs = isPlain ? 0 : reply.number()
+  const delayMs = isPlain ? 0 : reply.number()
+  const chargedAtMs = outcome === 'booked' ? now + delayMs + slackMs : now
   const verdicts: Verdict[] = []
-  const leased: number[] | undefined = leasing ? [] : undefined
-  for (let index = 0, at = decisionLength; index < count; index++, at += verdictLength) {
-    verdicts.push({
-      allowed: number(at) === 1,
-      remaining: number(at + 1),
-      retryAfterMs: number(at + 2),
-      resetAtMs: number(at + 3),
-      chargedAtMs,
-    })
-    leased?.push(number(at + 4))
+  for (let index = 0; index < demands.length; index++) {
+    const allowed = isPlain || reply.number() === 1
+    const remaining = reply.number()
+    const retryAfterMs = isPlain ? 0 : reply.number()
+    verdicts.push({ allowed, remaining, retryAfterMs, resetAtMs: now + reply.number(), chargedAtMs })
   }
-  return {
-    outcome: outcomes[number(0)] ?? 'denied',
-    blockedForMs: number(1),
-    delayMs: number(2),
-    abandoned: number(4),
-    verdicts,
-    leased,
-  }
+  const isOpen = terms?.openMs !== undefined && terms.id !== undefined && terms.id !== ''
+  const abandoned = isOpen ? reply.number() : 0
+  const leased = terms?.wishes?.some(Boolean) ? demands.map(() => reply.number()) : undefined
+  return { outcome, blockedForMs, delayMs, abandoned, verdicts, leased }
 }
 
 function bySubject<C extends Cell>(cells: readonly C[]): Map<string, C[]> {

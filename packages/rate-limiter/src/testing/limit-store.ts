@@ -1,7 +1,7 @@
 import { ManualClock } from '@evenkeel/core'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { concurrency, fixedWindow, type Limit, slidingWindow, tokenBucket } from '../limits.js'
-import type { LimitStore, Terms } from '../store.js'
+import type { DecisionRequest, LimitStore, Terms } from '../store.js'
 
 export interface LimitStoreHarness {
   /** An empty store whose time is the clock's. Keys may expire by real time: the suite's windows are minutes. */
@@ -20,12 +20,14 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     })
 
     const demand = (limit: Limit, cost = 1, limitName = 'requests') => ({ name: limitName, limit, cost })
-    const ask = async (subject: string, demands: readonly ReturnType<typeof demand>[], terms?: Terms) => {
-      const decision = await store.decide(
-        demands.map((one) => ({ ...one, subject })),
-        terms,
-      )
+    const decideOne = async (request: DecisionRequest) => {
+      const [decision] = await store.decide([request])
+      if (decision === undefined) throw new Error('A request was not answered')
       return { ...decision, allowed: decision.outcome === 'allowed' }
+    }
+    const ask = async (subject: string, demands: readonly ReturnType<typeof demand>[], terms?: Terms) => {
+      const own = demands.map((one) => ({ ...one, subject }))
+      return decideOne({ demands: own, terms })
     }
     const peek = (subject: string, demands: readonly ReturnType<typeof demand>[]) =>
       ask(subject, demands, { mode: 'peek' })
@@ -418,12 +420,12 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
     it('denies everything to a blocked subject', async () => {
       const limit = slidingWindow(10, '1m')
-      await store.block('u', 60_000)
+      await store.block([{ subject: 'u', name: 'requests', limit }], 60_000)
       const { outcome, blockedForMs } = await ask('u', [demand(limit)])
       expect(outcome).toBe('denied')
       expect(blockedForMs).toBeGreaterThan(50_000)
       expect((await decide(limit, 1, 'other')).allowed).toBe(true)
-      await store.block('u', 0)
+      await store.block([{ subject: 'u', name: 'requests', limit }], 0)
       expect((await ask('u', [demand(limit, 10)])).allowed).toBe(true)
     })
 
@@ -450,13 +452,13 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     it('decides for several subjects at once: all are charged, or none', async () => {
       const limit = slidingWindow(2, '1m')
       const both = (mode?: Terms['mode']) =>
-        store.decide(
-          [
+        decideOne({
+          demands: [
             { subject: 'user', name: 'requests', limit, cost: 1 },
             { subject: 'org', name: 'requests', limit, cost: 1 },
           ],
-          mode && { mode },
-        )
+          terms: mode && { mode },
+        })
       await decide(limit, 1, 'org')
       expect((await both('peek')).outcome).toBe('allowed')
       expect((await both()).outcome).toBe('allowed')

@@ -1,11 +1,4 @@
-import {
-  type Clock,
-  type Connection,
-  createKeyspace,
-  createLog,
-  defineScript,
-  type Source,
-} from '@evenkeel/core'
+import { type Connection, createKeyspace, createLog, defineScript, type Source } from '@evenkeel/core'
 import QuickLRU from 'quick-lru'
 import usageLua from '../scripts/usage.lua'
 
@@ -43,7 +36,6 @@ export interface UsageBookOptions {
   readonly redis: Connection | undefined
   readonly name: string
   readonly maxSubjects: number
-  readonly clock: Clock
 }
 
 /**
@@ -54,7 +46,9 @@ export class UsageBook {
   readonly #options: UsageBookOptions
   readonly #keys: readonly string[]
   readonly #subjects: QuickLRU<string, Count>
+  /** All but the most frequent one, which has no need of a look-up. */
   readonly #totals = new Map<string, number>()
+  #allowed = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: UsageBookOptions) {
@@ -65,21 +59,25 @@ export class UsageBook {
     this.#keys = ['totals', 'allowed', 'denied', 'seen'].map((part) => keys.key('usage', part))
   }
 
-  record(subject: string, allowed: boolean, deniedBy: string | undefined, source: Source): void {
+  record(
+    subject: string,
+    atMs: number,
+    allowed: boolean,
+    deniedBy: string | undefined,
+    source: Source,
+  ): void {
     let count = this.#subjects.get(subject)
     if (count === undefined) {
       count = { allowed: 0, denied: 0, lastSeenAtMs: 0 }
       this.#subjects.set(subject, count)
     }
-    count.lastSeenAtMs = this.#options.clock.now()
-    if (allowed) {
-      count.allowed++
-      this.#add('allowed', 1)
-    } else {
+    count.lastSeenAtMs = atMs
+    if (allowed) count.allowed++
+    else {
       count.denied++
-      this.#add('denied', 1)
       this.#add(`denied:${deniedBy ?? 'blocked'}`, 1)
     }
+    if (allowed) this.#allowed++
     if (this.#options.redis === undefined) return
     if (source === 'memory') this.#add('fallback', 1)
     this.#tellLater()
@@ -92,7 +90,7 @@ export class UsageBook {
   async subject(subject: string): Promise<SubjectUsage> {
     const { redis } = this.#options
     const { allowed = 0, denied = 0, lastSeenAtMs = 0 } = this.#subjects.get(subject) ?? {}
-    const own = { subject, allowed, denied, lastSeenAtMs: Math.floor(lastSeenAtMs) }
+    const own = { subject, allowed, denied, lastSeenAtMs: lastSeenAtMs }
     if (redis?.state !== 'up' || !(await this.#tell())) return own
     const scores = await Promise.all(
       this.#keys.slice(1).map((key) => redis.command(['ZSCORE', key, subject], { key, readOnly: true })),
@@ -134,9 +132,12 @@ export class UsageBook {
     const subjects = [...this.#subjects].map(([subject, count]) => ({
       subject,
       ...count,
-      lastSeenAtMs: Math.floor(count.lastSeenAtMs),
     }))
-    return { totals: totalsOf(this.#totals), top: busiest(subjects, top) }
+    return { totals: totalsOf(this.#ownTotals()), top: busiest(subjects, top) }
+  }
+
+  #ownTotals(): ReadonlyMap<string, number> {
+    return new Map([...this.#totals, ['allowed', this.#allowed]])
   }
 
   #add(field: string, count: number): void {
@@ -153,15 +154,16 @@ export class UsageBook {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const { redis } = this.#options
-    if (this.#totals.size === 0) return true
+    if (this.#totals.size === 0 && this.#allowed === 0) return true
     if (redis?.state !== 'up') return false
-    const totals = [...this.#totals]
+    const totals = [...this.#ownTotals()]
+    this.#allowed = 0
     const subjects = [...this.#subjects]
     this.#totals.clear()
     this.#subjects.clear()
     const args = [String(subjectsKept), String(totals.length), ...totals.flat().map(String)]
     for (const [subject, { allowed, denied, lastSeenAtMs }] of subjects)
-      args.push(subject, String(allowed), String(denied), String(Math.floor(lastSeenAtMs)))
+      args.push(subject, String(allowed), String(denied), String(lastSeenAtMs))
     try {
       await redis.run(script, this.#keys, args)
       return true
@@ -187,7 +189,7 @@ function totalsOf(fields: ReadonlyMap<string, number>): Totals {
   const of = (field: string) => fields.get(field) ?? 0
   return {
     allowed: of('allowed'),
-    denied: of('denied'),
+    denied: Object.values(deniedBy).reduce((sum, count) => sum + count, 0),
     deniedBy,
     fallback: of('fallback'),
     abandoned: of('abandoned'),

@@ -1,0 +1,121 @@
+-- Runs the operations of one call in order, in one atomic step. None is seen half done, and none sees another half done.
+--
+-- KEYS  of each cell in order, as many as its kind has (see their files); then others, named by their index
+-- ARGV  1 a JSON array of whole numbers and words:
+--       now in ms for tests, 0 for the server's own clock
+--       definitions: count, then each: kind, limit, a, b
+--       cells: count, then each: its definition
+--       operations, each a letter and its arguments:
+--         d     decide and charge: cell, cost
+--         c, p  decide and charge, decide only, for several: count, then each: cell, cost
+--       and those of more.lua
+-- Reply a flat array: now, then for each operation
+--         d, c, p  1 (allowed), then for each cell: remaining, reset in ms; or 0 (denied), 2 (booked), 3 (in line), then
+--                  blocked for ms, delay ms, and for each cell: allowed, remaining, retry after ms, reset in ms
+--                  after 'o' with open reservations: how many were found abandoned; after 'l': units leased of each cell
+local definitions, cells, reply = {}, {}, { now }
+for index = 1, word() do
+  definitions[index] = { kinds[word()], word(), word(), word() }
+end
+do
+  local key = 1
+  for index = 1, word() do
+    local definition = definitions[word()]
+    local kind = definition[1]
+    local cell = { kind = kind, limit = definition[2], a = definition[3], b = definition[4], key = KEYS[key] }
+    if kind.keys > 1 then cell.key2 = KEYS[key + 1] end
+    if kind.keys > 2 then cell.key3 = KEYS[key + 2] end
+    key = key + kind.keys
+    cells[index] = cell
+  end
+end
+
+local function answer(value) reply[#reply + 1] = value end
+
+local function cellAt(index)
+  local cell = cells[index]
+  if not cell.loaded then
+    cell.kind.load(cell)
+    cell.loaded = true
+  end
+  return cell
+end
+
+local function answerDenied(cell, cost, most, admitted)
+  answer(admitted and 1 or 0)
+  answer(cell.kind.remaining(cell, 0, most))
+  answer(admitted and 0 or cell.kind.earliest(cell, cost, most, now) - now)
+  answer(cell.kind.resetAt(cell, 0) - now)
+end
+
+local operations = {}
+
+-- What most calls are: one limit of one subject.
+function operations.d()
+  local cell, cost = cellAt(word()), word()
+  local kind, limit = cell.kind, cell.limit
+  local admitted = kind.admits(cell, cost, limit, '')
+  if admitted and cell.blocked <= now then
+    if cost > 0 then kind.charge(cell, now, cost, '') end
+    local at = #reply
+    reply[at + 1], reply[at + 2], reply[at + 3] = 1, kind.remaining(cell, 0, limit), kind.resetAt(cell, 0) - now
+  else
+    answer(0)
+    answer(math.max(0, cell.blocked - now))
+    answer(0)
+    answerDenied(cell, cost, limit, admitted)
+  end
+end
+
+-- Of more.lua: how the decision that follows differs from a plain one.
+local plain = { part = 1000, id = '' }
+local options, leases = plain, nil
+local book, finish
+
+local function decide(charging)
+  local count = word()
+  local demands, allowed, blocked = {}, true, 0
+  for place = 1, count do
+    local index, cost = word(), word()
+    local cell = cellAt(index)
+    local most = options.part == 1000 and cell.limit or math.floor(cell.limit * options.part / 1000)
+    local admitted = cell.kind.admits(cell, cost, most, options.id)
+    demands[place] = { index = index, cell = cell, cost = cost, most = most, admitted = admitted }
+    allowed = allowed and admitted
+    blocked = math.max(blocked, cell.blocked - now)
+  end
+  allowed = allowed and blocked <= 0
+
+  local code, delay = allowed and 1 or 0, 0
+  if not allowed and blocked <= 0 and options.longest then code, delay = book(demands) end
+  local admitted = code == 1 or code == 2
+  if charging and admitted then
+    local chargedAt = code == 2 and now + delay + slackMs or now
+    for _, demand in ipairs(demands) do
+      if demand.cost > 0 then
+        demand.cell.kind.charge(demand.cell, chargedAt, demand.cost, options.id)
+        if code == 2 then demand.cell.kind.book(demand.cell, now + delay) end
+      end
+    end
+  end
+
+  answer(code)
+  if code == 1 then
+    for _, demand in ipairs(demands) do
+      -- What is not charged but will be admitted is told as if it were charged.
+      local extra = charging and 0 or demand.cost
+      answer(demand.cell.kind.remaining(demand.cell, extra, demand.most))
+      answer(demand.cell.kind.resetAt(demand.cell, extra) - now)
+    end
+  else
+    answer(math.max(0, blocked))
+    answer(delay)
+    for _, demand in ipairs(demands) do
+      answerDenied(demand.cell, demand.cost, demand.most, admitted or demand.admitted)
+    end
+  end
+  if options ~= plain or leases then finish(demands, charging and admitted) end
+end
+
+function operations.c() decide(true) end
+function operations.p() decide(false) end

@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest'
+import { slidingWindow, tokenBucket } from '../src/index.js'
+import { readProviderHeaders } from '../src/provider/headers.js'
+import { useRedis } from './support.js'
+
+const redis = useRedis()
+const now = Date.parse('2026-01-01T00:00:00Z')
+
+describe('headers of providers', () => {
+  it('are read as OpenAI sends them', () => {
+    const headers = {
+      'x-ratelimit-limit-requests': '60',
+      'x-ratelimit-remaining-requests': '59',
+      'x-ratelimit-reset-requests': '1s',
+      'X-RateLimit-Remaining-Tokens': '149984',
+      'X-RateLimit-Reset-Tokens': '6m0s',
+    }
+    expect(readProviderHeaders(headers, now)).toEqual({
+      counts: [
+        { unit: 'requests', remaining: 59, resetMs: 1_000 },
+        { unit: 'tokens', remaining: 149_984, resetMs: 360_000 },
+      ],
+      retryAfterMs: 0,
+    })
+  })
+
+  it('are read as Anthropic sends them', () => {
+    const headers = new Headers({
+      'anthropic-ratelimit-input-tokens-limit': '50000',
+      'anthropic-ratelimit-input-tokens-remaining': '12000',
+      'anthropic-ratelimit-input-tokens-reset': '2026-01-01T00:00:30Z',
+      'retry-after': '17',
+    })
+    expect(readProviderHeaders(headers, now)).toEqual({
+      counts: [{ unit: 'input-tokens', remaining: 12_000, resetMs: 30_000 }],
+      retryAfterMs: 17_000,
+    })
+  })
+
+  it.each([
+    ['120ms', 120],
+    ['1m26.4s', 86_400],
+    ['1h2m3s', 3_723_000],
+    ['8.64s', 8_640],
+    ['2', 2_000],
+  ])('read the duration %s', (text, resetMs) => {
+    const headers = { 'x-ratelimit-remaining-tokens': '1', 'x-ratelimit-reset-tokens': text }
+    expect(readProviderHeaders(headers, now).counts).toEqual([{ unit: 'tokens', remaining: 1, resetMs }])
+  })
+
+  it.each([
+    [{ 'retry-after': '1.5' }, 1_500],
+    [{ 'retry-after-ms': '250', 'retry-after': '9' }, 250],
+    [{ 'retry-after': 'Thu, 01 Jan 2026 00:00:05 GMT' }, 5_000],
+    [{ 'retry-after': 'Wed, 31 Dec 2025 00:00:05 GMT' }, 0],
+    [{ 'retry-after': 'soon' }, 0],
+    [{ 'retry-after': '' }, 0],
+    [{ 'retry-after': '-3' }, 0],
+    [{ 'retry-after': ['2', '3'] }, 2_000],
+    [{}, 0],
+  ])('say when to come back: %j', (headers, retryAfterMs) => {
+    expect(readProviderHeaders(headers, now).retryAfterMs).toBe(retryAfterMs)
+  })
+
+  it.each([
+    { 'x-ratelimit-remaining-tokens': 'many', 'x-ratelimit-reset-tokens': '1s' },
+    { 'x-ratelimit-remaining-tokens': '', 'x-ratelimit-reset-tokens': '1s' },
+    { 'x-ratelimit-remaining-tokens': '-1', 'x-ratelimit-reset-tokens': '1s' },
+    { 'x-ratelimit-remaining-tokens': '5' },
+    { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': 'soon' },
+    { 'anthropic-ratelimit-tokens-remaining': '5', 'anthropic-ratelimit-tokens-reset': 'soon' },
+  ])('that make no sense are left out: %j', (headers) => {
+    expect(readProviderHeaders(headers, now).counts).toEqual([])
+  })
+})
+
+describe.each(['memory', 'redis'])('what a provider said, in %s', (where) => {
+  const make = () =>
+    redis.limiter(where, {
+      limits: {
+        rpm: slidingWindow(60, '1m', { unit: 'requests' }),
+        tokens: tokenBucket({ capacity: 90_000, refill: 90_000, every: '1m' }),
+      },
+      denialMemory: 0,
+    })
+
+  it('lowers what is left of the limits of that unit', async () => {
+    const limiter = await make()
+    await limiter.learn('openai', {
+      'x-ratelimit-remaining-requests': '3',
+      'x-ratelimit-reset-requests': '20s',
+      'x-ratelimit-remaining-tokens': '1000',
+      'x-ratelimit-reset-tokens': '40s',
+    })
+    const { limits } = await limiter.peek('openai', { rpm: 0, tokens: 0 })
+    expect(limits.rpm?.remaining).toBe(3)
+    expect(limits.tokens?.remaining).toBeGreaterThanOrEqual(1_000)
+    expect(limits.tokens?.remaining).toBeLessThan(5_000)
+    expect((await limiter.peek('other', { rpm: 0 })).remaining).toBe(60)
+  })
+
+  it('blocks the subject for as long as the provider asks to be left alone', async () => {
+    const limiter = await make()
+    await limiter.learn('openai', { 'retry-after': '20' }, { status: 200 })
+    expect((await limiter.check('openai')).allowed).toBe(true)
+    await limiter.learn('openai', { 'retry-after': '20' }, { status: 429 })
+    const denied = await limiter.check('openai')
+    expect(denied).toMatchObject({ allowed: false, blocked: true, limitedBy: undefined })
+    expect(denied.retryAfterMs).toBeGreaterThan(19_000)
+    await limiter.block('openai', 0)
+    expect((await limiter.check('openai')).allowed).toBe(true)
+  })
+
+  it('is waited out by those who wait', async () => {
+    const limiter = await make()
+    await limiter.block('openai', 150)
+    const startedAt = performance.now()
+    await limiter.wait('openai', { rpm: 1 }, { timeout: '5s' })
+    expect(performance.now() - startedAt).toBeGreaterThan(145)
+  })
+})
