@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createLog, InvalidInputError, untilAborted } from '@evenkeel/core'
+import { createLog, untilAborted } from '@evenkeel/core'
 import { compareSheets } from './guard/compare.js'
 import { textDigest } from './guard/digest.js'
 import { type Digest, type Sheet, sheetOf } from './guard/sheet.js'
 import { decodeSheet } from './guard/sheet-codec.js'
+import { readHitId, writeHitId } from './hit-id.js'
 import type { Place } from './index/port.js'
 import { SharedIndex } from './index/shared.js'
 import { Learner } from './learning/learner.js'
@@ -161,10 +162,8 @@ export class Finder {
 
   /** Notes that a hit was wrong: its row is not served for questions as far, from now on. @throws InvalidInputError */
   async reportWrong(hitId: string): Promise<void> {
-    const { model, namespace } = this.#options
-    const [scope, id, dimensions, similarity] = readHitId(hitId)
+    const { place, id, similarity } = readHitId(hitId, this.#options)
     this.#counter.reported()
-    const place: Place = { namespace, space: `${model}/${dimensions}`, scope }
     const observation = { id: randomUUID(), epoch: 0, features: [], similarity, right: false }
     await this.#index.observe(place, id, observation)
   }
@@ -231,8 +230,7 @@ export class Finder {
     if (verify && !(await verify({ question, answer, similarity, confidence: score }))) {
       return { outcome: 'miss', reason: 'refused' }
     }
-    const dimensions = place.space.slice(place.space.lastIndexOf('/') + 1)
-    const hitId = [place.scope, id, dimensions, String(similarity)].map(encodeURIComponent).join('/')
+    const hitId = writeHitId({ place, id, similarity })
     return { outcome: 'hit', answer, id, similarity, confidence: score, hitId }
   }
 
@@ -303,26 +301,4 @@ function distinct(candidates: readonly (Candidate | undefined)[]): readonly Cand
   const found = new Map<string, Candidate>()
   for (const candidate of candidates) if (candidate !== undefined) found.set(candidate.id, candidate)
   return [...found.values()]
-}
-
-function partsOf(hitId: unknown): readonly string[] {
-  try {
-    return String(hitId).split('/').map(decodeURIComponent)
-  } catch {
-    return []
-  }
-}
-
-function readHitId(hitId: string): readonly [string, string, string, number] {
-  const [scope = '', id = '', dimensions = '', similarity = '', ...more] = partsOf(hitId)
-  if (
-    scope === '' ||
-    id === '' ||
-    dimensions === '' ||
-    more.length > 0 ||
-    !Number.isFinite(Number(similarity))
-  ) {
-    throw new InvalidInputError('hitId', 'the hitId of a semantic hit', hitId)
-  }
-  return [scope, id, dimensions, Number(similarity)]
 }

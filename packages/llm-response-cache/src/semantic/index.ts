@@ -24,13 +24,6 @@ export type { SemanticOptions, Verification } from './options.js'
 export type { Certificate } from './policy/certificate.js'
 export { upperBound } from './policy/clopper-pearson.js'
 export { type Question, questionOf } from './question.js'
-export {
-  type AnswerStore,
-  createSemanticCache,
-  type SemanticAnswer,
-  type SemanticCache,
-  type SemanticCacheOptions,
-  type SemanticWrapOptions,
-  type SemanticWrapped,
-} from './semantic-cache.js'
+export { createSemanticCache, type SemanticCache, type SemanticCacheOptions } from './semantic-cache.js'
 export type { MissReason, SemanticStats } from './stats.js'
+export type { AnswerStore, SemanticAnswer, SemanticWrapOptions, SemanticWrapped } from './wrap.js'
