@@ -98,15 +98,25 @@ export class Finder {
     key: string,
     read: (id: string) => Promise<A | undefined>,
   ): Promise<Finding<A>> {
-    const { text, context } = question
-    const { maxTextLength } = this.#options
+    const finding = await this.#find(question, key, read)
+    // Counted here, once, also where a look-up that was given up goes on.
+    if (finding.outcome === 'hit') this.#counter.hit()
+    else this.#counter.miss(finding.reason)
+    return finding
+  }
+
+  async #find<A>(
+    { text, context }: Question,
+    key: string,
+    read: (id: string) => Promise<A | undefined>,
+  ): Promise<Finding<A>> {
+    const { maxTextLength, timeoutMs } = this.#options
     if (text.trim() === '' || text.length > maxTextLength) return this.#miss('not-comparable')
     const sheet = sheetOf(text, this.#digest)
     const scope = this.#scopeOf(context, sheet)
     if (scope === undefined) return this.#miss('not-comparable')
     try {
-      const looking = this.#look(text, sheet, scope, key, read)
-      return await untilAborted(looking, AbortSignal.timeout(this.#options.timeoutMs))
+      return await untilAborted(this.#look(text, sheet, scope, key, read), AbortSignal.timeout(timeoutMs))
     } catch (error) {
       log('a look-up failed: %s', error)
       return this.#miss('failed')
@@ -135,7 +145,6 @@ export class Finder {
     if (served.candidate !== undefined && !isAudit) {
       const hit = await this.#open(place, text, served.candidate, read)
       if (hit.outcome === 'miss') return this.#miss(hit.reason, { ...look, audits: [] })
-      this.#counter.hit()
       return hit
     }
     if (!isAudit) return this.#miss(served.reason ?? 'gone', { ...look, audits: [] })
@@ -235,7 +244,6 @@ export class Finder {
   }
 
   #miss<A>(reason: MissReason, look?: Look<A>, withheld?: SemanticHit<A>): SemanticMiss<A> {
-    this.#counter.miss(reason)
     return {
       outcome: 'miss',
       reason,

@@ -238,11 +238,18 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
 
   it('waits for no embedder for ever, and takes no row out because a store of answers fails', async () => {
     const model = oracle()
-    const stuck = create({ embed: () => new Promise(() => {}), timeout: 30 })
+    let release: () => void = () => {}
+    const slow = (texts: readonly string[]) =>
+      new Promise<Awaited<ReturnType<typeof embed>>>((resolve) => {
+        release = () => void embed(texts).then(resolve)
+      })
+    const stuck = create({ embed: slow, timeout: 30 })
     expect(
       (await stuck.wrap(model.ask, { name: 'ask' }).detailed(request('Is anybody there?'))).outcome,
     ).toBe('miss')
-    expect(stuck.stats().misses).toEqual({ failed: 1 })
+    release()
+    await new Promise(setImmediate)
+    expect(stuck.stats()).toMatchObject({ lookups: 1, misses: { failed: 1 } })
 
     const answers = new Map<string, unknown>()
     let broken = false
