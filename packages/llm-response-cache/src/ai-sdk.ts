@@ -1,4 +1,4 @@
-import { type Duration, InvalidOptionError, untilAborted } from '@evenkeel/core'
+import { type Duration, durationMs, InvalidOptionError, untilAborted } from '@evenkeel/core'
 import { isWhole, type Part, partsOf, resultOf, trimmed } from './adapters/ai-sdk-answer.js'
 import { type Call, keyOf, type Model, questionIn } from './adapters/ai-sdk-key.js'
 import {
@@ -26,6 +26,8 @@ export interface AiSdkOptions {
    * the exact key has missed. Give it the same `ttl`.
    */
   readonly semantic?: Pick<SemanticCache, 'find'> | undefined
+  /** A call whose first caller has left goes on for others so long, and is ended then. @default '2m' */
+  readonly abandonedAfter?: Duration | undefined
   /** A longer stream is passed on at its reader's pace, and not kept. @default 1 MiB */
   readonly maxAnswerBytes?: number | undefined
 }
@@ -56,6 +58,7 @@ export function aiSdkMiddleware(
 ): AiSdkMiddleware {
   if (typeof cache?.wrap !== 'function') throw new InvalidOptionError('cache', 'a response cache', cache)
   const { maxAnswerBytes = 1 << 20 } = options
+  const abandonedMs = durationMs('abandonedAfter', options.abandonedAfter ?? '2m', { minMs: 1 })
   const kept = cache.wrap((_key: string, produce: () => Promise<string | undefined>) => produce(), {
     name: 'ai-sdk',
     key: (key: string) => key,
@@ -65,6 +68,8 @@ export function aiSdkMiddleware(
   const streams = new Map<string, Promise<SharedParts<Part> | undefined>>()
   /** Of calls whose parameters go on without their signal. */
   const signals = new WeakMap<object, AbortSignal>()
+  /** Ends the watch over a call's signal. */
+  const endings = new WeakMap<object, () => void>()
 
   const look = async (call: Call, key: string): Promise<Finding<Result> | undefined> => {
     const question = options.semantic && questionIn(call)
@@ -174,19 +179,24 @@ export function aiSdkMiddleware(
           began.resolve(undefined)
           reject(error)
         })
-        .finally(forget)
+        .finally(() => {
+          forget()
+          endings.get(call.params)?.()
+        })
     })
   }
 
   return {
     specificationVersion: 'v3',
 
-    // Others may have joined a call by the time its first caller leaves: it goes on without a signal.
+    // Others may have joined a call by the time its first caller leaves: it goes on for a while.
     transformParams: async ({ params, model }) => {
       const { abortSignal } = params as { readonly abortSignal?: AbortSignal | undefined }
       if (abortSignal === undefined || keyOf(params, model) === undefined) return params
-      const onward = { ...params, abortSignal: undefined }
+      const { signal, end } = lingering(abortSignal, abandonedMs)
+      const onward = { ...params, abortSignal: signal }
       signals.set(onward, abortSignal)
+      endings.set(onward, end)
       return onward
     },
 
@@ -194,7 +204,7 @@ export function aiSdkMiddleware(
       const key = keyOf(params, model)
       if (key === undefined) return doGenerate()
       const signal = signals.get(params)
-      const answer = generate({ params, model }, key, doGenerate)
+      const answer = generate({ params, model }, key, doGenerate).finally(endings.get(params))
       return signal === undefined ? answer : untilAborted(answer, signal)
     },
 
@@ -217,6 +227,20 @@ export function aiSdkMiddleware(
       return signal === undefined ? answer : untilAborted(answer, signal)
     },
   }
+}
+
+/** A signal that follows another one after a while, unless that was ended before. */
+function lingering(
+  signal: AbortSignal,
+  afterMs: number,
+): { readonly signal: AbortSignal; readonly end: () => void } {
+  const controller = new AbortController()
+  const follow = () => {
+    setTimeout(() => controller.abort(signal.reason), afterMs).unref()
+  }
+  if (signal.aborted) controller.abort(signal.reason)
+  else signal.addEventListener('abort', follow, { once: true })
+  return { signal: controller.signal, end: () => signal.removeEventListener('abort', follow) }
 }
 
 function withResolver<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {

@@ -227,6 +227,23 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('the middleware for the AI SDK 
     expect(provider.calls).toHaveLength(2)
   })
 
+  it('ends a call that hangs after its caller has left, so that nobody joins it for ever', async () => {
+    sdk = sdks[name](cache, provider.url, { abandonedAfter: 20 })
+    provider.delayMs = 60_000
+    for (const ask of [sdk.generate, sdk.stream]) {
+      const controller = new AbortController()
+      const asked = provider.calls.length
+      const left = ask({ abortSignal: controller.signal }).catch(() => {})
+      await until(() => provider.calls.length === asked + 1, 2_000)
+      controller.abort()
+      await left
+      await until(() => cache.stats().errors === asked + 1, 2_000)
+    }
+    provider.delayMs = 0
+    expect((await sdk.generate()).text).toBe(answerText)
+    expect(provider.calls).toHaveLength(3)
+  })
+
   it('passes a stream on that is too large to keep', async () => {
     sdk = sdks[name](cache, provider.url, { maxAnswerBytes: 200 })
     expect((await sdk.stream()).text).toBe(answerText)
