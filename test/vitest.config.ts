@@ -9,7 +9,8 @@ const shared = {
   plugins: [luaAsText()],
   // Packages are tested from their sources; only the consumer and example tests use what was built.
   resolve: { conditions: ['source'] },
-  ssr: { resolve: { conditions: ['source', 'node', 'import', 'module', 'default'] } },
+  // Vitest passes these on to Node: with 'import' among them, a CommonJS dependency would require ES modules.
+  ssr: { resolve: { conditions: ['source', 'node'] } },
 }
 
 export default defineConfig({

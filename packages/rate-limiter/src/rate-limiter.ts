@@ -92,6 +92,8 @@ export interface RateLimiter<Name extends string> extends AsyncDisposable {
    * reason. Nothing is charged then.
    */
   wait(subject: Subject<Name>, costs?: Costs<Name>, options?: WaitOptions): Promise<RateLimitDecision<Name>>
+  /** {@link wait} and {@link reserve} in one: resolves with the reservation when it is admitted. */
+  acquire(subject: Subject<Name>, costs?: Costs<Name>, options?: WaitOptions): Promise<Reservation<Name>>
   /**
    * Waits, reserves, calls, settles, and gives slots back; a call that throws is not charged. `call` gets a
    * signal that aborts with the caller's, and when a slot is lost.
@@ -215,29 +217,42 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     return this.#answer(demands, decided.value, decided.source)
   }
 
+  async acquire(
+    subject: Subject<Name>,
+    costs?: Costs<Name>,
+    options: WaitOptions = {},
+  ): Promise<Reservation<Name>> {
+    const perMille = this.#perMille(options)
+    const demands = this.#demands.read(subject, costs, 'take', perMille)
+    const id = newReservationId()
+    const decided = await this.#admit(demands, id, perMille, options)
+    const decision = this.#answer(demands, decided.value, decided.source)
+    return asReservation(decision, new Reserved(this.#decider, this.#keeper, { id, demands, decided }))
+  }
+
   async run<Result>(
     subject: Subject<Name>,
     costs: Costs<Name> | undefined,
     call: (signal: AbortSignal) => Promise<Result> | Result,
     options: RunOptions<Name, Result> = {},
   ): Promise<Result> {
-    const perMille = this.#perMille(options)
-    const demands = this.#demands.read(subject, costs, 'take', perMille)
-    const id = newReservationId()
-    const decided = await this.#admit(demands, id, perMille, options)
-    this.#answer(demands, decided.value, decided.source)
-    const reserved = new Reserved(this.#decider, this.#keeper, { id, demands, decided })
+    const reservation = await this.acquire(subject, costs, options)
     const { signal, actual } = options
+    const signals = signal === undefined ? reservation.signal : AbortSignal.any([signal, reservation.signal])
+    let result: Result
     try {
-      const result = await call(
-        signal === undefined ? reserved.signal : AbortSignal.any([signal, reserved.signal]),
-      )
-      await reserved.settle((actual?.(result) ?? {}) as Costs<string>)
-      return result
+      result = await call(signals)
     } catch (error) {
-      await reserved.cancel()
+      await reservation.cancel()
       throw error
     }
+    try {
+      await reservation.settle(actual?.(result) ?? ({} as Costs<Name>))
+    } finally {
+      // Where the costs can't be read: the slot goes back, and the charge stays.
+      await reservation[Symbol.asyncDispose]()
+    }
+    return result
   }
 
   async learn(

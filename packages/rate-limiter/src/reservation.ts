@@ -10,7 +10,7 @@ import type { Change, Demand } from './store.js'
  * What was charged for a call whose cost is known only afterwards, and the slots that it holds. Disposing of
  * it (`await using`) gives the slots back and leaves the charge as it is.
  */
-export interface Reservation<Name extends string> extends RateLimitDecision<Name>, AsyncDisposable {
+export interface Reservation<Name extends string> extends RateLimitDecision<Name> {
   /** Aborts when a slot could not be renewed in time: another holder may have it by now. */
   readonly signal: AbortSignal
   /**
@@ -21,6 +21,7 @@ export interface Reservation<Name extends string> extends RateLimitDecision<Name
   settle(actual: Costs<Name>): Promise<boolean>
   /** Gives everything back: the call was not made, or cost nothing. */
   cancel(): Promise<boolean>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 export interface Grant {

@@ -163,7 +163,7 @@ describe.each(flavours())('on $name', (flavour) => {
           expect(given).toEqual(expected)
         }
       }),
-      { numRuns: 100 * Number(process.env['EVENKEEL_RUNS'] ?? 1) },
+      { numRuns: 100 * Number(process.env.EVENKEEL_RUNS ?? 1) },
     )
   })
 

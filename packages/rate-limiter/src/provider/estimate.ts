@@ -1,0 +1,38 @@
+/** Tokens of a request before it is made. */
+export interface TokenEstimate {
+  readonly input: number
+  readonly output: number
+}
+
+/** English has about four characters a token; other scripts have fewer, and images and files are not seen. */
+const charactersPerToken = 4
+
+/**
+ * What a call may use: a quarter of its text, and the most that it lets the model write (`max_tokens`,
+ * `max_completion_tokens`, `max_output_tokens`).
+ */
+export function estimateTokens(body: unknown, defaultOutput: number): TokenEstimate {
+  if (typeof body !== 'string') return { input: 0, output: defaultOutput }
+  const input = Math.ceil(body.length / charactersPerToken)
+  return { input, output: outputOf(body) ?? defaultOutput }
+}
+
+function outputOf(body: string): number | undefined {
+  try {
+    const request: unknown = JSON.parse(body)
+    if (typeof request !== 'object' || request === null) return undefined
+    const asked = request as Record<string, unknown>
+    for (const name of ['max_completion_tokens', 'max_output_tokens', 'max_tokens']) {
+      const most = asked[name]
+      if (typeof most === 'number' && most >= 0) return Math.ceil(most)
+    }
+    // Embeddings write nothing.
+    return 'input' in asked && isEmbedding(asked) ? 0 : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isEmbedding({ model }: Record<string, unknown>): boolean {
+  return typeof model === 'string' && model.includes('embed')
+}
