@@ -1,34 +1,35 @@
-import { type Duration, InvalidOptionError, untilAborted } from '@evenkeel/core'
+import { type Duration, durationMs, InvalidOptionError, untilAborted } from '@evenkeel/core'
+import { isWhole, type Part, partsOf, resultOf, trimmed } from './adapters/ai-sdk-answer.js'
+import { type Call, keyOf, type Model, questionIn } from './adapters/ai-sdk-key.js'
 import {
-  type Answer,
-  isObject,
-  isWhole,
-  type Part,
-  partsOf,
-  resultOf,
-  trimmed,
-} from './adapters/ai-sdk-answer.js'
-import { pack, unpack } from './adapters/packed.js'
+  type Marker,
+  marked,
+  markerOf,
+  meaningOf,
+  type Result,
+  readAnswer,
+  streamOf,
+  withMarker,
+} from './adapters/ai-sdk-replay.js'
+import { pack } from './adapters/packed.js'
 import { SharedParts } from './adapters/shared-parts.js'
-import { canonicalHash, UnkeyableError } from './key/canonical.js'
 import type { ResponseCache } from './response-cache.js'
+import type { Finding, SemanticHit } from './semantic/finder.js'
+import type { SemanticCache } from './semantic/semantic-cache.js'
 import type { Detailed } from './wrap.js'
 
 export interface AiSdkOptions {
   /** @default the cache's */
   readonly ttl?: Duration | undefined
+  /**
+   * Answers in other words, see `createSemanticCache` of `@evenkeel/llm-response-cache/semantic`: asked where
+   * the exact key has missed. Give it the same `ttl`.
+   */
+  readonly semantic?: Pick<SemanticCache, 'find'> | undefined
+  /** A call whose first caller has left goes on for others so long, and is ended then. @default '2m' */
+  readonly abandonedAfter?: Duration | undefined
   /** A longer stream is passed on at its reader's pace, and not kept. @default 1 MiB */
   readonly maxAnswerBytes?: number | undefined
-}
-
-interface Model {
-  readonly provider: string
-  readonly modelId: string
-}
-
-interface Call {
-  readonly params: object
-  readonly model: Model
 }
 
 /** What the middleware needs of the SDK's shapes; those of the specifications v2, v3 and v4 fit. */
@@ -41,15 +42,11 @@ export interface AiSdkMiddleware {
   ): Promise<R>
 }
 
-/** Of a call, and of no answer. */
-const withoutEffect = new Set(['abortSignal', 'headers', 'includeRawChunks'])
-
-type Marker = { readonly cache: 'hit' | 'coalesced'; readonly ageMs: number }
-
 /**
  * A language model middleware for the Vercel AI SDK (5, 6, 7). `generateText`, `streamText` and their kin
  * ask the provider once for equal calls; a stream's entry answers a call that wants none, and the other way
- * round. Answers say `providerMetadata.evenkeel: { cache: 'hit' | 'coalesced', ageMs }`. One call passes by
+ * round. Answers say `providerMetadata.evenkeel: { cache: 'hit' | 'coalesced', ageMs }`, those in other words
+ * `{ cache: 'semantic', similarity, confidence, hitId }`. One call passes by
  * with `providerOptions: { evenkeel: { useCache: false } }`. Calls with tools that the provider runs itself
  * pass by. Only answers that ended by themselves (`stop`, `tool-calls`) are kept.
  * @example
@@ -61,6 +58,7 @@ export function aiSdkMiddleware(
 ): AiSdkMiddleware {
   if (typeof cache?.wrap !== 'function') throw new InvalidOptionError('cache', 'a response cache', cache)
   const { maxAnswerBytes = 1 << 20 } = options
+  const abandonedMs = durationMs('abandonedAfter', options.abandonedAfter ?? '2m', { minMs: 1 })
   const kept = cache.wrap((_key: string, produce: () => Promise<string | undefined>) => produce(), {
     name: 'ai-sdk',
     key: (key: string) => key,
@@ -70,22 +68,54 @@ export function aiSdkMiddleware(
   const streams = new Map<string, Promise<SharedParts<Part> | undefined>>()
   /** Of calls whose parameters go on without their signal. */
   const signals = new WeakMap<object, AbortSignal>()
+  /** Ends the watch over a call's signal. */
+  const endings = new WeakMap<object, () => void>()
 
-  const generate = async <R extends object>(key: string, doGenerate: () => PromiseLike<R>): Promise<R> => {
-    const fresh: { result?: R } = {}
-    const found = await kept.detailed(key, async () => {
-      fresh.result = await doGenerate()
-      const answer: Answer = { kind: 'result', result: Object.fromEntries(Object.entries(fresh.result)) }
-      return isWhole(answer) ? pack(trimmed(answer)) : undefined
+  const look = async (call: Call, key: string): Promise<Finding<Result> | undefined> => {
+    const question = options.semantic && questionIn(call)
+    if (options.semantic === undefined || question === undefined) return undefined
+    return options.semantic.find(question, key, async (id) => {
+      const answer = readAnswer(await kept(id, async () => undefined))
+      return answer && resultOf(answer)
     })
-    if (fresh.result !== undefined) return fresh.result
+  }
+
+  const generate = async <R extends object>(
+    call: Call,
+    key: string,
+    doGenerate: () => PromiseLike<R>,
+    mayJoin = true,
+  ): Promise<R> => {
+    const mine: { result?: R; hit?: SemanticHit<Result> | undefined; learn?: () => void } = {}
+    const found = await kept.detailed(key, async () => {
+      const finding = await look(call, key)
+      if (finding?.outcome === 'hit') {
+        mine.hit = finding
+        return undefined
+      }
+      try {
+        mine.result = await doGenerate()
+      } catch (error) {
+        mine.hit = finding?.fallback()
+        if (mine.hit === undefined) throw error
+        return undefined
+      }
+      const answer = trimmed({ kind: 'result', result: Object.fromEntries(Object.entries(mine.result)) })
+      if (!isWhole(answer)) return undefined
+      mine.learn = () => finding?.learn(resultOf(answer))
+      return pack(answer)
+    })
+    mine.learn?.()
+    if (mine.hit !== undefined) return marked(mine.hit.answer, meaningOf(mine.hit)) as R
+    if (mine.result !== undefined) return mine.result
     const answer = readAnswer(found.value)
+    if (answer !== undefined) return marked(resultOf(answer), markerOf(found)) as R
     // Who joined a call whose answer can't be shared makes a call of its own.
-    if (answer === undefined) return doGenerate()
-    return marked(resultOf(answer), markerOf(found)) as R
+    return mayJoin ? generate(call, key, doGenerate, false) : doGenerate()
   }
 
   const stream = <P, R extends { stream: ReadableStream<P> }>(
+    call: Call,
     key: string,
     doStream: () => PromiseLike<R>,
     signal: AbortSignal | undefined,
@@ -96,51 +126,77 @@ export function aiSdkMiddleware(
       if (streams.get(key) === began.promise) streams.delete(key)
     }
     return new Promise<R>((resolve, reject) => {
-      let isLive = false
+      const serve = (parts: readonly Part[], marker: Marker) => {
+        began.resolve(undefined)
+        resolve({ stream: streamOf(parts, marker) } as unknown as R)
+      }
+      const mine: { isLive?: boolean; hit?: SemanticHit<Result> | undefined; learn?: () => void } = {}
       const record = async () => {
-        const { stream: source, ...rest } = await doStream()
-        isLive = true
+        const finding = await look(call, key)
+        if (finding?.outcome === 'hit') {
+          mine.hit = finding
+          return undefined
+        }
+        const started = await Promise.resolve(doStream()).catch((error: unknown) => {
+          mine.hit = finding?.fallback()
+          if (mine.hit === undefined) throw error
+          return undefined
+        })
+        if (started === undefined) return undefined
+        const { stream: source, ...rest } = started
+        mine.isLive = true
         return new Promise<string | undefined>((keep) => {
           const shared = new SharedParts<Part>(source as unknown as ReadableStream<Part>, {
             maxBytes: maxAnswerBytes,
             sizeOf: (part) => pack(part).length,
             onEnd: (parts) => {
               const answer = parts && trimmed({ kind: 'parts', parts })
-              keep(answer !== undefined && isWhole(answer) ? pack(answer) : undefined)
+              if (answer === undefined || !isWhole(answer)) return keep(undefined)
+              mine.learn = () => finding?.learn(resultOf(answer))
+              keep(pack(answer))
             },
           })
           began.resolve(shared)
           resolve({ ...rest, stream: shared.read(signal) } as unknown as R)
         })
       }
-      const serve = (found: Detailed<string | undefined>) => {
-        if (isLive) return
-        began.resolve(undefined)
+      const answered = (found: Detailed<string | undefined>) => {
+        mine.learn?.()
+        if (mine.isLive) return
+        if (mine.hit !== undefined) {
+          return serve(partsOf({ kind: 'result', result: mine.hit.answer }), meaningOf(mine.hit))
+        }
         const answer = readAnswer(found.value)
-        if (answer === undefined) return doStream().then(resolve, reject)
-        resolve({ stream: streamOf(partsOf(answer), markerOf(found)) } as unknown as R)
+        if (answer !== undefined) return serve(partsOf(answer), markerOf(found))
+        began.resolve(undefined)
+        return doStream().then(resolve, reject)
       }
       // Until the entry is there, who asks joins what has just ended.
       kept
         .detailed(key, record)
-        .then(serve)
+        .then(answered)
         .catch((error: unknown) => {
           began.resolve(undefined)
           reject(error)
         })
-        .finally(forget)
+        .finally(() => {
+          forget()
+          endings.get(call.params)?.()
+        })
     })
   }
 
   return {
     specificationVersion: 'v3',
 
-    // Others may have joined a call by the time its first caller leaves: it goes on without a signal.
+    // Others may have joined a call by the time its first caller leaves: it goes on for a while.
     transformParams: async ({ params, model }) => {
       const { abortSignal } = params as { readonly abortSignal?: AbortSignal | undefined }
       if (abortSignal === undefined || keyOf(params, model) === undefined) return params
-      const onward = { ...params, abortSignal: undefined }
+      const { signal, end } = lingering(abortSignal, abandonedMs)
+      const onward = { ...params, abortSignal: signal }
       signals.set(onward, abortSignal)
+      endings.set(onward, end)
       return onward
     },
 
@@ -148,7 +204,7 @@ export function aiSdkMiddleware(
       const key = keyOf(params, model)
       if (key === undefined) return doGenerate()
       const signal = signals.get(params)
-      const answer = generate(key, doGenerate)
+      const answer = generate({ params, model }, key, doGenerate).finally(endings.get(params))
       return signal === undefined ? answer : untilAborted(answer, signal)
     },
 
@@ -160,19 +216,31 @@ export function aiSdkMiddleware(
       const key = keyOf(params, model)
       if (key === undefined) return doStream()
       const signal = signals.get(params)
-      const under = await streams.get(key)
-      if (under?.joinable) {
-        const joined = withMarker(under.read(signal), { cache: 'coalesced', ageMs: 0 })
+      const under = streams.get(key)
+      // Nothing is waited for where there is nothing to join, so that the next caller finds this one.
+      const shared = under && (await under)
+      if (shared?.joinable) {
+        const joined = withMarker(shared.read(signal), { cache: 'coalesced', ageMs: 0 })
         return { stream: joined } as unknown as R
       }
-      const answer = stream(key, doStream, signal)
+      const answer = stream({ params, model }, key, doStream, signal)
       return signal === undefined ? answer : untilAborted(answer, signal)
     },
   }
 }
 
-function markerOf({ outcome, ageMs }: Detailed<unknown>): Marker {
-  return { cache: outcome === 'coalesced' ? 'coalesced' : 'hit', ageMs }
+/** A signal that follows another one after a while, unless that was ended before. */
+function lingering(
+  signal: AbortSignal,
+  afterMs: number,
+): { readonly signal: AbortSignal; readonly end: () => void } {
+  const controller = new AbortController()
+  const follow = () => {
+    setTimeout(() => controller.abort(signal.reason), afterMs).unref()
+  }
+  if (signal.aborted) controller.abort(signal.reason)
+  else signal.addEventListener('abort', follow, { once: true })
+  return { signal: controller.signal, end: () => signal.removeEventListener('abort', follow) }
 }
 
 function withResolver<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
@@ -181,61 +249,4 @@ function withResolver<T>(): { readonly promise: Promise<T>; readonly resolve: (v
     resolve = settle
   })
   return { promise, resolve }
-}
-
-/** Nothing for a call that is not to be cached. */
-function keyOf(params: object, { provider, modelId }: Model): string | undefined {
-  const { providerOptions, ...rest } = params as Record<string, unknown>
-  const { evenkeel, ...others } = isObject(providerOptions) ? providerOptions : {}
-  if (isObject(evenkeel) && evenkeel.useCache === false) return undefined
-  if (runsProviderTools(rest.tools)) return undefined
-  const counted = Object.entries(rest).filter(([name]) => !withoutEffect.has(name))
-  try {
-    return canonicalHash('ai-sdk', provider, modelId, Object.fromEntries(counted), others)
-  } catch (error) {
-    if (error instanceof UnkeyableError) return undefined
-    throw error
-  }
-}
-
-/** Named `provider-defined` in v2, `provider` since v3. */
-function runsProviderTools(tools: unknown): boolean {
-  return (
-    Array.isArray(tools) && tools.some((tool) => isObject(tool) && String(tool.type).startsWith('provider'))
-  )
-}
-
-function readAnswer(text: string | undefined): Answer | undefined {
-  if (text === undefined) return undefined
-  const answer = unpack(text)
-  if (!isObject(answer)) return undefined
-  if (answer.kind === 'parts' && Array.isArray(answer.parts)) return { kind: 'parts', parts: answer.parts }
-  return answer.kind === 'result' && isObject(answer.result)
-    ? { kind: 'result', result: answer.result }
-    : undefined
-}
-
-function marked<T extends Readonly<Record<string, unknown>>>(holder: T, marker: Marker): T {
-  const metadata = isObject(holder.providerMetadata) ? holder.providerMetadata : {}
-  return { ...holder, providerMetadata: { ...metadata, evenkeel: marker } }
-}
-
-function streamOf(parts: readonly Part[], marker: Marker): ReadableStream<Part> {
-  let at = 0
-  return new ReadableStream<Part>({
-    pull: (controller) => {
-      const part = parts[at++]
-      if (part === undefined) controller.close()
-      else controller.enqueue(part.type === 'finish' ? marked(part, marker) : part)
-    },
-  })
-}
-
-function withMarker(stream: ReadableStream<Part>, marker: Marker): ReadableStream<Part> {
-  return stream.pipeThrough(
-    new TransformStream<Part, Part>({
-      transform: (part, controller) =>
-        controller.enqueue(part.type === 'finish' ? marked(part, marker) : part),
-    }),
-  )
 }

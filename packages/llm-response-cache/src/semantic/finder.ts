@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createLog, InvalidInputError, untilAborted } from '@evenkeel/core'
+import { createLog, untilAborted } from '@evenkeel/core'
 import { compareSheets } from './guard/compare.js'
 import { textDigest } from './guard/digest.js'
 import { type Digest, type Sheet, sheetOf } from './guard/sheet.js'
 import { decodeSheet } from './guard/sheet-codec.js'
+import { readHitId, writeHitId } from './hit-id.js'
 import type { Place } from './index/port.js'
 import { SharedIndex } from './index/shared.js'
 import { Learner } from './learning/learner.js'
@@ -97,15 +98,25 @@ export class Finder {
     key: string,
     read: (id: string) => Promise<A | undefined>,
   ): Promise<Finding<A>> {
-    const { text, context } = question
-    const { maxTextLength } = this.#options
+    const finding = await this.#find(question, key, read)
+    // Counted here, once, also where a look-up that was given up goes on.
+    if (finding.outcome === 'hit') this.#counter.hit()
+    else this.#counter.miss(finding.reason)
+    return finding
+  }
+
+  async #find<A>(
+    { text, context }: Question,
+    key: string,
+    read: (id: string) => Promise<A | undefined>,
+  ): Promise<Finding<A>> {
+    const { maxTextLength, timeoutMs } = this.#options
     if (text.trim() === '' || text.length > maxTextLength) return this.#miss('not-comparable')
     const sheet = sheetOf(text, this.#digest)
     const scope = this.#scopeOf(context, sheet)
     if (scope === undefined) return this.#miss('not-comparable')
     try {
-      const looking = this.#look(text, sheet, scope, key, read)
-      return await untilAborted(looking, AbortSignal.timeout(this.#options.timeoutMs))
+      return await untilAborted(this.#look(text, sheet, scope, key, read), AbortSignal.timeout(timeoutMs))
     } catch (error) {
       log('a look-up failed: %s', error)
       return this.#miss('failed')
@@ -134,7 +145,6 @@ export class Finder {
     if (served.candidate !== undefined && !isAudit) {
       const hit = await this.#open(place, text, served.candidate, read)
       if (hit.outcome === 'miss') return this.#miss(hit.reason, { ...look, audits: [] })
-      this.#counter.hit()
       return hit
     }
     if (!isAudit) return this.#miss(served.reason ?? 'gone', { ...look, audits: [] })
@@ -161,10 +171,8 @@ export class Finder {
 
   /** Notes that a hit was wrong: its row is not served for questions as far, from now on. @throws InvalidInputError */
   async reportWrong(hitId: string): Promise<void> {
-    const { model, namespace } = this.#options
-    const [scope, id, dimensions, similarity] = readHitId(hitId)
+    const { place, id, similarity } = readHitId(hitId, this.#options)
     this.#counter.reported()
-    const place: Place = { namespace, space: `${model}/${dimensions}`, scope }
     const observation = { id: randomUUID(), epoch: 0, features: [], similarity, right: false }
     await this.#index.observe(place, id, observation)
   }
@@ -231,13 +239,11 @@ export class Finder {
     if (verify && !(await verify({ question, answer, similarity, confidence: score }))) {
       return { outcome: 'miss', reason: 'refused' }
     }
-    const dimensions = place.space.slice(place.space.lastIndexOf('/') + 1)
-    const hitId = [place.scope, id, dimensions, String(similarity)].map(encodeURIComponent).join('/')
+    const hitId = writeHitId({ place, id, similarity })
     return { outcome: 'hit', answer, id, similarity, confidence: score, hitId }
   }
 
   #miss<A>(reason: MissReason, look?: Look<A>, withheld?: SemanticHit<A>): SemanticMiss<A> {
-    this.#counter.miss(reason)
     return {
       outcome: 'miss',
       reason,
@@ -303,26 +309,4 @@ function distinct(candidates: readonly (Candidate | undefined)[]): readonly Cand
   const found = new Map<string, Candidate>()
   for (const candidate of candidates) if (candidate !== undefined) found.set(candidate.id, candidate)
   return [...found.values()]
-}
-
-function partsOf(hitId: unknown): readonly string[] {
-  try {
-    return String(hitId).split('/').map(decodeURIComponent)
-  } catch {
-    return []
-  }
-}
-
-function readHitId(hitId: string): readonly [string, string, string, number] {
-  const [scope = '', id = '', dimensions = '', similarity = '', ...more] = partsOf(hitId)
-  if (
-    scope === '' ||
-    id === '' ||
-    dimensions === '' ||
-    more.length > 0 ||
-    !Number.isFinite(Number(similarity))
-  ) {
-    throw new InvalidInputError('hitId', 'the hitId of a semantic hit', hitId)
-  }
-  return [scope, id, dimensions, Number(similarity)]
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { compareSheets } from './guard/compare.js'
 import { sheetOf } from './guard/sheet.js'
+import { upperBound } from './policy/clopper-pearson.js'
 import { unitVector } from './vector.js'
 
 export type Embed = (texts: readonly string[]) => Promise<readonly ArrayLike<number>[]>
@@ -33,6 +34,37 @@ export function defaultJudge(embed: Embed, minSimilarity = 0.9): Judge {
     if (objection !== undefined && objection !== 'order' && objection !== 'substitution') return false
     const [near, far] = (await embed([text, otherText])).map(unitVector)
     return near !== undefined && far !== undefined && cosine(near, far) >= minSimilarity
+  }
+}
+
+/** Two answers to one question, and whether the first is right where the second was given. */
+export interface LabelledAnswers {
+  readonly kept: unknown
+  readonly fresh: unknown
+  readonly same: boolean
+}
+
+export interface JudgeReport {
+  /** The share of wrong answers that it takes for right, and what that is at most with 95 % confidence. */
+  readonly missRate: number
+  readonly missRateBound: number
+  /** The share of right answers that it takes for wrong: hits that are lost. */
+  readonly falseAlarmRate: number
+}
+
+/** How good a judge is, on answers that you know: give `missRateBound` as `judgeMissRate`. */
+export async function measureJudge(judge: Judge, answers: readonly LabelledAnswers[]): Promise<JudgeReport> {
+  const counts = { wrong: 0, missed: 0, right: 0, alarms: 0 }
+  for (const { kept, fresh, same } of answers) {
+    const says = (await judge(kept, fresh)) === true
+    counts[same ? 'right' : 'wrong']++
+    if (says && !same) counts.missed++
+    if (!says && same) counts.alarms++
+  }
+  return {
+    missRate: counts.missed / Math.max(1, counts.wrong),
+    missRateBound: upperBound(counts.missed, counts.wrong, 0.95),
+    falseAlarmRate: counts.alarms / Math.max(1, counts.right),
   }
 }
 

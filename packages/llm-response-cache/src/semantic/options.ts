@@ -7,6 +7,7 @@ import {
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
+import type { SemanticIndex } from './index/port.js'
 import { defaultJudge, type Embed, type Judge } from './judge.js'
 
 export interface SemanticOptions {
@@ -48,6 +49,8 @@ export interface SemanticOptions {
   readonly maxBytes?: number | undefined
   /** Longer texts are not looked up by meaning; characters. @default 4_000 */
   readonly maxTextLength?: number | undefined
+  /** An index of your own, proved by `testSemanticIndex`; its failures are misses. @default on `redis`, else in memory */
+  readonly index?: SemanticIndex | undefined
   /** `'auto'` takes vector sets where the server has them, else exact search on copies. @default 'auto' */
   readonly search?: 'auto' | 'vector-set' | 'exact' | undefined
   /** Keys the digests of words in the index, so that nobody can try words against them. @default the namespace */
@@ -69,10 +72,11 @@ export interface Verification {
   readonly confidence: number
 }
 
-type Defaulted = Omit<SemanticOptions, 'redis' | 'verify' | 'scope' | 'ttl' | 'refresh' | 'timeout'>
+type Defaulted = Omit<SemanticOptions, 'redis' | 'index' | 'verify' | 'scope' | 'ttl' | 'refresh' | 'timeout'>
 
 export type ResolvedSemanticOptions = { readonly [K in keyof Defaulted]-?: NonNullable<Defaulted[K]> } & {
   readonly redis: Connection | undefined
+  readonly index: SemanticIndex | undefined
   readonly verify: SemanticOptions['verify']
   readonly scope: string | undefined
   readonly ttlMs: number
@@ -94,6 +98,7 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
   }
   return {
     redis: options.redis,
+    index: options.index,
     embed,
     model,
     maxErrorRate: share('maxErrorRate', options.maxErrorRate ?? 0.02, 0.0001, 0.33),

@@ -49,7 +49,7 @@ export interface SemanticStats {
   readonly progress: { readonly audits: number; readonly of: number }
   /** How often this process saw errors become more frequent, and stopped to serve. */
   readonly drifts: number
-  readonly search: 'vector-set' | 'exact' | 'memory' | 'unknown'
+  readonly search: 'vector-set' | 'exact' | 'memory' | 'own' | 'unknown'
   readonly state: FailoverState
 }
 

@@ -7,8 +7,10 @@ import * as ai5 from 'ai-5'
 import * as ai7 from 'ai-7'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { aiSdkMiddleware } from '../../src/ai-sdk.js'
+import { type AiSdkOptions, aiSdkMiddleware } from '../../src/ai-sdk.js'
 import { createResponseCache, type ResponseCache } from '../../src/index.js'
+import { createSemanticCache, lexicalEmbedder } from '../../src/semantic/index.js'
+import { seededRandom } from '../semantic/labelled-set.js'
 import { answerText, type StandIn, startStandIn } from './stand-in.js'
 
 interface Asked {
@@ -31,10 +33,10 @@ type Ai = typeof ai6
 
 /** One face for all versions. Their calls are the same, their types are not: the oldest one's stand for all. */
 function faceOf(ai: Ai, chat: (url: string) => Parameters<Ai['wrapLanguageModel']>[0]['model']) {
-  return (cache: ResponseCache, url: string, maxAnswerBytes?: number) => {
+  return (cache: ResponseCache, url: string, options: AiSdkOptions = {}) => {
     const model = ai.wrapLanguageModel({
       model: chat(url),
-      middleware: aiSdkMiddleware(cache, { maxAnswerBytes }),
+      middleware: aiSdkMiddleware(cache, options),
     })
     const tools = {
       weather: ai.tool({ inputSchema: z.object({ place: z.string() }) }),
@@ -225,12 +227,70 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('the middleware for the AI SDK 
     expect(provider.calls).toHaveLength(2)
   })
 
+  it('ends a call that hangs after its caller has left, so that nobody joins it for ever', async () => {
+    sdk = sdks[name](cache, provider.url, { abandonedAfter: 20 })
+    provider.delayMs = 60_000
+    for (const ask of [sdk.generate, sdk.stream]) {
+      const controller = new AbortController()
+      const asked = provider.calls.length
+      const left = ask({ abortSignal: controller.signal }).catch(() => {})
+      await until(() => provider.calls.length === asked + 1, 2_000)
+      controller.abort()
+      await left
+      await until(() => cache.stats().errors === asked + 1, 2_000)
+    }
+    provider.delayMs = 0
+    expect((await sdk.generate()).text).toBe(answerText)
+    expect(provider.calls).toHaveLength(3)
+  })
+
   it('passes a stream on that is too large to keep', async () => {
-    sdk = sdks[name](cache, provider.url, 200)
+    sdk = sdks[name](cache, provider.url, { maxAnswerBytes: 200 })
     expect((await sdk.stream()).text).toBe(answerText)
     expect((await sdk.stream()).text).toBe(answerText)
     expect(provider.calls).toHaveLength(2)
     expect(cache.stats().stored).toBe(0)
+  })
+})
+
+describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('answers in other words (%s)', (name) => {
+  it('are served to generate and to stream once they are proved, and say so', async () => {
+    await using provider = await startStandIn()
+    const cache = createResponseCache()
+    const semantic = createSemanticCache({
+      ...{ embed: lexicalEmbedder(), model: 'lexical', maxErrorRate: 0.2, confidence: 0.9, auditRate: 0.001 },
+      random: seededRandom(1),
+    })
+    const sdk = sdks[name](cache, provider.url, { semantic })
+    for (let at = 0; semantic.stats().certificate === undefined && at < 60; at++) {
+      // Every other time as a stream, so that both ways learn.
+      const ask = at % 2 === 0 ? sdk.generate : sdk.stream
+      for (const prompt of [
+        `How to reset account ${at}?`,
+        `Please tell me in short words how to reset account ${at}`,
+      ]) {
+        await ask({ prompt })
+        await until(() => cache.stats().stored === provider.calls.length, 2_000)
+        // What follows the storing in the same turn is done.
+        await new Promise(setImmediate)
+        await semantic.settled()
+      }
+    }
+    expect(semantic.stats().certificate).toBeDefined()
+    await sdk.generate({ prompt: 'How to order a new card for the office?' })
+    await semantic.settled()
+    const asked = provider.calls.length
+    const prompt = 'Please tell me in short words how to order a new card for the office'
+    for (const answer of [await sdk.generate({ prompt }), await sdk.stream({ prompt })]) {
+      expect(answer.text).toBe(answerText)
+      expect(answer.finishReason).toBe('stop')
+      expect(answer.metadata).toMatchObject({ cache: 'semantic', hitId: expect.any(String) })
+    }
+    expect(provider.calls).toHaveLength(asked)
+    await sdk.generate({ prompt, temperature: 0.1 })
+    expect(provider.calls).toHaveLength(asked + 1)
+    semantic.close()
+    cache.close()
   })
 })
 

@@ -45,6 +45,13 @@ describe('the guard refuses', () => {
     ['order', 'flights from oslo to rome', 'flights from rome to oslo'],
     ['order', 'dog bites man', 'man bites dog'],
     ['order', 'Did young Alice beat young Bob?', 'Did young Bob beat young Alice?'],
+    ['order', 'email from John about the merger', 'email to John about the merger'],
+    ['qualifiers', 'Who was president in 1990?', 'Who was vice president in 1990?'],
+    ['opposites', 'best phone under $500', 'best phone over $500'],
+    ['names', 'rename getUserName in the module', 'rename getUserMail in the module'],
+    ['opposites', 'list employees hired before 2020', 'list employees hired after 2020'],
+    ['numbers', 'what is 15% of 80', 'what is 80% of 15'],
+    ['substitution', 'can dogs eat grapes', 'can cats eat grapes'],
     ['substitution', 'what is the capital of peru', 'what is the capital of chile'],
     ['script', 'привет', 'privet'],
     ['overlap', 'how to bake bread quickly at home', 'which trains leave for the northern coast tonight'],
@@ -53,6 +60,54 @@ describe('the guard refuses', () => {
     // Some are refused for an earlier reason too; what counts is that each is refused.
     expect(found).toBeDefined()
     if (!['names', 'script', 'overlap', 'opposites'].includes(reason)) expect(found).toBe(reason)
+  })
+})
+
+describe('the guard refuses questions that were collected to defeat it:', () => {
+  it.each([
+    ['Is ibuprofen safe for a 5-year-old child?', 'Is ibuprofen safe for a 5-month-old child?'],
+    [
+      'Translate this into French: good morning my friend',
+      'Translate this into French: good evening my friend',
+    ],
+    [
+      'Who was the president of the United States in 1990?',
+      'Who was the vice president of the United States in 1990?',
+    ],
+    ['How do I undo the last commit in git?', 'How do I redo the last commit in git?'],
+    ['What is the boiling point of water in Celsius?', 'What is the boiling point of water in Fahrenheit?'],
+    ['list employees hired before 2020', 'list employees hired after 2020'],
+    ['show all orders above 100 dollars', 'show all orders below 100 dollars'],
+    [
+      'Write a function that returns the first element of a list',
+      'Write a function that returns the last element of a list',
+    ],
+    ['Can dogs eat grapes?', 'Can cats eat grapes?'],
+    ['My dog ate chocolate', 'My dog did not eat chocolate'],
+    ['How tall is Mount Everest in meters', 'How tall is Mount Everest in feet'],
+    ['What is 15% of 80', 'What is 80% of 15'],
+    ['difference between TCP and UDP', 'difference between TCP and HTTP'],
+    ['is it legal to record a call in California', 'is it illegal to record a call in California'],
+    ['transfer 100 euros from savings to checking', 'transfer 100 euros from checking to savings'],
+    ['does Alice report to Bob', 'does Bob report to Alice'],
+    ['what causes high blood pressure', 'what causes low blood pressure'],
+    ['How do I become a US citizen?', 'How do I renounce US citizenship?'],
+    ['SELECT * FROM users WHERE id = 1', 'DELETE FROM users WHERE id = 1'],
+    ['best phone under $500', 'best phone over $500'],
+    ['capital of North Korea', 'capital of South Korea'],
+    ['Ist die Praxis am Montag offen?', 'Ist die Praxis am Dienstag offen?'],
+    ['¿Cuánto cuesta el plan anual?', '¿Cuánto cuesta el plan mensual?'],
+    ['日本の首都はどこですか', '中国の首都はどこですか'],
+    ['How do I turn my camera on', 'How do I turn my camera off'],
+    ['when is the deadline for registration', 'when is the deadline for cancellation'],
+    ['How many calories in an apple', 'How many calories in an orange'],
+    ['explain recursion to a beginner', 'explain recursion to an expert'],
+    ['should I invest in stocks now', 'should I sell my stocks now'],
+    ['Plan a trip for two people', 'Plan a trip for three people'],
+    ['what are symptoms of flu', 'what are symptoms of covid'],
+    ['email from John about the merger', 'email to John about the merger'],
+  ])('%s / %s', (one, other) => {
+    expect(objection(one, other)).toBeDefined()
   })
 })
 
@@ -69,6 +124,9 @@ describe('the guard lets pass', () => {
     ['flights from Oslo to Rome', 'flights to Rome from Oslo'],
     ['Why is the sky blue', 'Please tell me why the sky is blue!'],
     ['meet at 5 p.m.', 'meet at 5pm'],
+    ['Is Node.js single threaded?', 'is node.js single-threaded'],
+    ['Does the iPhone 15 have USB-C?', 'does the iphone 15 have usb-c'],
+    ['I forgot my password, how do I reset it?', 'How can I reset my password?'],
     ["Don't show ads", 'Do not show ads'],
     ['wie ist das Wetter in Berlin', 'Wie ist das Wetter in Berlin?'],
     ['東京の天気は？', '東京の天気は'],

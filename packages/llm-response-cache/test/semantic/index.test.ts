@@ -148,12 +148,12 @@ describe.each(flavours())('on $name', (flavour) => {
   })
 })
 
-describe('on a Cluster', () => {
+describe.each(flavours())('on a Cluster of $name', (flavour) => {
   let cluster: RedisCluster
   let redis: Connection
 
   beforeAll(async () => {
-    cluster = await startCluster()
+    cluster = await startCluster({ flavour })
     redis = await connect({ cluster: { nodes: cluster.rootNodes } })
   })
   afterAll(async () => {
@@ -161,10 +161,10 @@ describe('on a Cluster', () => {
     await cluster.close()
   })
 
-  testSemanticIndex('mirrored, Redis Cluster (promise 9)', {
+  testSemanticIndex('Redis Cluster (promise 9)', {
     create: async () => {
       for (const node of cluster.nodes) await node.command('FLUSHALL').catch(() => {})
-      return new MirroredIndex(redis)
+      return flavour.vectorSets ? new VectorSetIndex(redis) : new MirroredIndex(redis)
     },
     pass: passTime,
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { defaultJudge } from '../../src/semantic/judge.js'
+import { defaultJudge, measureJudge } from '../../src/semantic/judge.js'
 import { lexicalEmbedder } from '../../src/semantic/lexical-embedder.js'
 import { questionOf, scopeOf } from '../../src/semantic/question.js'
 
@@ -62,6 +62,15 @@ describe('the default judge calls the same', () => {
   ])('not %s', async (_, kept, fresh) => {
     expect(await judge(kept, fresh)).toBe(false)
   })
+})
+
+it('measures a judge on answers that are known', async () => {
+  const answers = Array.from({ length: 200 }, (_, at) => ({ kept: at, fresh: at, same: at < 100 }))
+  const lenient = (kept: unknown) => Number(kept) < 90 || Number(kept) >= 195
+  const report = await measureJudge(lenient, answers)
+  expect(report).toMatchObject({ missRate: 0.05, falseAlarmRate: 0.1 })
+  expect(report.missRateBound).toBeGreaterThan(0.09)
+  expect((await measureJudge(lenient, [])).missRateBound).toBe(1)
 })
 
 describe('a question', () => {

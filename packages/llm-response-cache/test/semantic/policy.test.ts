@@ -241,6 +241,44 @@ describe('the epochs', () => {
   })
 })
 
+describe('the whole of learning', () => {
+  it('serves above the bound in no epoch, save in as many runs as its confidence allows', () => {
+    const random = seededRandom(21)
+    const strict: Bound = { maxErrorRate: 0.1, confidence: 0.9, judgeMissRate: 0 }
+    const runs = 300
+    let broken = 0
+    let served = 0
+    for (let run = 0; run < runs; run++) {
+      // Each run has a world of its own: how likely a candidate is right, by its similarity.
+      const [middle, steepness] = [0.7 + 0.2 * random(), 10 + 50 * random()]
+      const chanceAt = (similarity: number) => 1 / (1 + Math.exp(-steepness * (similarity - middle)))
+      let policy = firstPolicy
+      for (let epoch = 1; epoch <= 4; epoch++) {
+        const audits = Array.from({ length: lengthOf(epoch, strict) }, () => {
+          const similarity = 0.6 + 0.4 * random()
+          const features = featuresOf(similarity, 0.5)
+          const score = confidenceOf(policy.candidate, features, [])
+          return { features, score, right: random() < chanceAt(similarity) }
+        })
+        policy = nextPolicy(policy, audits, strict)
+        const { serving } = policy
+        if (serving === undefined) continue
+        served++
+        const rates = Array.from({ length: 400 }, (_, at) => 0.6 + at / 1_000)
+          .filter((s) => confidenceOf(serving.model, featuresOf(s, 0.5), []) >= serving.certificate.threshold)
+          .map((similarity) => 1 - chanceAt(similarity))
+        const rate = rates.reduce((sum, value) => sum + value, 0) / Math.max(1, rates.length)
+        if (rate > strict.maxErrorRate) {
+          broken++
+          break
+        }
+      }
+    }
+    expect(served).toBeGreaterThan(runs)
+    expect(broken / runs).toBeLessThan(0.1 + 3 * Math.sqrt((0.1 * 0.9) / runs))
+  })
+})
+
 describe('the watch for drift', () => {
   const run = (rate: number, audits: number, seed: number) => {
     const random = seededRandom(seed)

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   createSemanticCache,
   lexicalEmbedder,
+  MemorySemanticIndex,
   type SemanticCache,
   type SemanticCacheOptions,
 } from '../../src/semantic/index.js'
@@ -237,11 +238,18 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
 
   it('waits for no embedder for ever, and takes no row out because a store of answers fails', async () => {
     const model = oracle()
-    const stuck = create({ embed: () => new Promise(() => {}), timeout: 30 })
+    let release: () => void = () => {}
+    const slow = (texts: readonly string[]) =>
+      new Promise<Awaited<ReturnType<typeof embed>>>((resolve) => {
+        release = () => void embed(texts).then(resolve)
+      })
+    const stuck = create({ embed: slow, timeout: 30 })
     expect(
       (await stuck.wrap(model.ask, { name: 'ask' }).detailed(request('Is anybody there?'))).outcome,
     ).toBe('miss')
-    expect(stuck.stats().misses).toEqual({ failed: 1 })
+    release()
+    await new Promise(setImmediate)
+    expect(stuck.stats()).toMatchObject({ lookups: 1, misses: { failed: 1 } })
 
     const answers = new Map<string, unknown>()
     let broken = false
@@ -297,6 +305,17 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     expect(model.calls).toHaveLength(1)
     expect(new Set(answers).size).toBe(20)
   })
+})
+
+it('finds in an index of the host', async () => {
+  const own = new MemorySemanticIndex()
+  const model = oracle()
+  const cache = createSemanticCache({ ...lenient, index: own })
+  await cache.wrap(model.ask, { name: 'ask' })(request('Is it kept there?'))
+  await cache.settled()
+  expect(own.places).toBe(1)
+  expect(cache.stats().search).toBe('own')
+  cache.close()
 })
 
 it('rejects bad options by name, before any call', () => {

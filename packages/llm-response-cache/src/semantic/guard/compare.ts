@@ -4,6 +4,7 @@ export const objections = [
   'numbers',
   'names',
   'literals',
+  'qualifiers',
   'code',
   'negation',
   'opposites',
@@ -42,6 +43,7 @@ function objects(one: Sheet, other: Sheet): Objection | undefined {
   if (!sameList(one.numbers, other.numbers)) return 'numbers'
   if (!allIn(one.names, other) || !allIn(other.names, one)) return 'names'
   if (!sameList(one.literals, other.literals)) return 'literals'
+  if (!sameList(one.qualifiers, other.qualifiers)) return 'qualifiers'
   if (!sameList(one.code, other.code)) return 'code'
   if (negatesOtherwise(one, other)) return 'negation'
   if (rulesOut(one, other) || reverses(one, other) || reverses(other, one)) return 'opposites'
@@ -89,9 +91,20 @@ function isReordered(one: Sheet, other: Sheet): boolean {
     const won = others.some((word) => isShared(word) && !words.includes(word))
     if (lost && won) return true
   }
+  if (changesRole(one, other)) return true
   const explained = new Set([...one.roles, ...other.roles].map(([, word]) => word))
   const isBare = (word: string) => one.names.includes(word) && isShared(word) && !explained.has(word)
   return !sameList([...new Set(one.words.filter(isBare))], [...new Set(other.words.filter(isBare))])
+}
+
+/** A word that has roles in both texts, and none of them in common: mail `from` her is no mail `to` her. */
+function changesRole(one: Sheet, other: Sheet): boolean {
+  return one.roles.some(([, word]) => {
+    const [left, right] = [one, other].map(({ roles }) =>
+      roles.filter(([, who]) => who === word).map(([role]) => role),
+    )
+    return right !== undefined && right.length > 0 && left?.every((role) => !right.includes(role))
+  })
 }
 
 function rolesOf({ roles }: Sheet): Map<string, string[]> {

@@ -13,7 +13,7 @@ export function decodeSheet(text: string): Sheet | undefined {
 function isSheet(value: unknown): value is Sheet {
   if (typeof value !== 'object' || value === null) return false
   const sheet = value as Record<string, unknown>
-  const lists = [sheet.numbers, sheet.names, sheet.literals, sheet.code, sheet.words]
+  const lists = [sheet.numbers, sheet.names, sheet.qualifiers, sheet.literals, sheet.code, sheet.words]
   return (
     lists.every(isTexts) &&
     isPairs(sheet.reversed) &&

@@ -4,6 +4,7 @@ import {
   groupsOf,
   negations,
   numberWords,
+  qualifiers,
   reversing,
   stemOf,
   stopWords,
@@ -19,6 +20,8 @@ export interface Sheet {
   readonly numbers: readonly string[]
   /** What is written as a name, away from the beginning of a sentence. */
   readonly names: readonly string[]
+  /** Words that make another thing of what they stand beside (`vice`, `former`); sorted. */
+  readonly qualifiers: readonly string[]
   /** Addresses, paths, versions, identifiers, quotations; sorted. */
   readonly literals: readonly string[]
   /** Code blocks and spans; sorted. */
@@ -42,7 +45,7 @@ const fenced = /```[^\n]*\n?([\s\S]*?)(?:```|$)/g
 const span = /`([^`\n]+)`/g
 const quoted =
   /"([^"\n]{1,200})"|“([^”\n]{1,200})”|«([^»\n]{1,200})»|„([^“”\n]{1,200})[“”]|(?<![\p{L}\p{N}])'([^'\n]{1,200})'(?![\p{L}\p{N}])/gu
-/** Addresses, e-mail, paths, flags, snake_case, camelCase, dotted.names, version and serial numbers, hashes. */
+/** Addresses, e-mail, paths, flags, snake_case, dotted.names, version and serial numbers, hashes. */
 const literal = new RegExp(
   [
     String.raw`\b[a-z][a-z0-9+.-]{0,20}://[^\s<>"')]+`,
@@ -53,7 +56,6 @@ const literal = new RegExp(
     String.raw`\bv\d+(?:\.\d+)*\b`,
     String.raw`\b\d+(?:\.\d+){2,}\b`,
     String.raw`\b\w+_\w+\b`,
-    String.raw`\b[a-z]+[A-Z]\w*\b`,
     String.raw`\b[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)+(?:\(\))?`,
     String.raw`\b\w+\(\)`,
     String.raw`\b(?=[A-Za-z-]{0,60}\d)(?=[\d-]{0,60}[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)+\b`,
@@ -67,7 +69,7 @@ const number =
   /(?<![\p{L}\p{N}_])([$€£¥₹]\s?)?([-−]?(?:\p{Nd}{1,3}(?:[,' \u00a0\u202f]\p{Nd}{3})+(?!\p{Nd})|\p{Nd}+)(?:[.,]\p{Nd}+)?(?:[eE][+-]?\p{Nd}+)?)((?::\p{Nd}{2}){1,2}|(?:[-/.]\p{Nd}{1,4}){1,2}(?!\p{Nd}))?(?:\s?(thousand|million|billion|trillion|mn|bn|k)(?!\p{L}))?(?:\s?(%|[$€£¥₹]|°[CF]?|km\/h|\p{L}+))?/gu
 /** With dots, they would look like names of code. */
 const abbreviations = /\b(?:[aApP]\.[mM]|[eE]\.[gG]|[iI]\.[eE]|[uU]\.[sSkK]|[eE]\.[uU])\.?(?!\w)/g
-const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’-]*/gu
+const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’]*/gu
 const sentenceEnd = /[.!?:;\n•-]\s*["'“(]*$/
 
 /** What the guard looks at in a text, taken down as digests. Linear in the text's length. */
@@ -116,6 +118,7 @@ export function sheetOf(text: string, digest: Digest): Sheet {
 
 function readWords(rest: string, digest: Digest, numbers: string[]): Omit<Sheet, 'code' | 'literals'> {
   const names = new Set<string>()
+  const qualified = new Set<string>()
   const words: string[] = []
   const reversed: [string, string][] = []
   const exclusive: Record<string, string[]> = {}
@@ -138,7 +141,9 @@ function readWords(rest: string, digest: Digest, numbers: string[]): Omit<Sheet,
     for (const group of groupsOf.get(stem) ?? []) note(exclusive, digest(`group ${group}`), digest(stem))
     const isAcronym = !isShouted && /^\p{Lu}{2,}\p{N}*$/u.test(text)
     if (stopWords.has(lower) && !isAcronym) continue
-    if (isAcronym || (!isShouted && !startsSentence && /^\p{Lu}/u.test(text))) names.add(digest(stem))
+    if (qualifiers.has(lower)) qualified.add(digest(stem))
+    if (isAcronym || /\p{Ll}\p{Lu}/u.test(text) || (!isShouted && !startsSentence && /^\p{Lu}/u.test(text)))
+      names.add(digest(stem))
     words.push(digest(stem))
     if (role !== undefined) roles.push([digest(role), digest(stem)])
     role = undefined
@@ -148,6 +153,7 @@ function readWords(rest: string, digest: Digest, numbers: string[]): Omit<Sheet,
   return {
     numbers: digested(numbers, digest),
     names: [...names].sort(),
+    qualifiers: [...qualified].sort(),
     negations: negated,
     exclusive,
     words,

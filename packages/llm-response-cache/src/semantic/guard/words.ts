@@ -142,6 +142,9 @@ mount unmount
 subscribe unsubscribe
 follow unfollow
 above below
+under over
+under above
+over below
 inside outside
 front back
 top bottom
@@ -220,6 +223,13 @@ export const directional: ReadonlyMap<string, string> = new Map(
       const words = line.trim().split(' ')
       return words.map((word): [string, string] => [word, words[0] ?? word])
     }),
+)
+
+/** Words that make another thing of what they stand beside: a vice president is no president. */
+export const qualifiers = new Set(
+  'vice former ex deputy acting interim pro mini lite ultra premium beta alpha maiden fake artificial virtual'.split(
+    ' ',
+  ),
 )
 
 /** Words that may stand between such a word and the one that it gives a role. */

@@ -26,15 +26,17 @@ export class SharedIndex {
   #pending: Pending[] = []
 
   constructor(options: ResolvedSemanticOptions) {
-    const { redis, maxBytes, clock, search } = options
-    this.#options = options
+    const { index, maxBytes, clock, search } = options
+    // A host's own index stands alone: it has its own ways with outages.
+    const redis = index === undefined ? options.redis : undefined
+    this.#options = { ...options, redis }
     this.#memory = new MemorySemanticIndex({ maxBytes, clock })
     const exact = redis && new MirroredIndex(redis, { maxBytes, clock })
     this.#detecting = search === 'auto' && redis && exact ? new DetectingIndex(redis, exact) : undefined
     this.#stores = failover<SemanticIndex>(redis, {
       name: 'llm-semantic',
       primary: redis && (this.#detecting ?? (search === 'exact' ? exact : new VectorSetIndex(redis))),
-      fallback: this.#memory,
+      fallback: index ?? this.#memory,
       held: () => ({ entries: this.#memory.places, bytes: this.#memory.bytes }),
       recover: async ({ primary }) => {
         while (this.#pending.length > 0) {
@@ -52,6 +54,7 @@ export class SharedIndex {
 
   get search(): SemanticStats['search'] {
     const { redis, search } = this.#options
+    if (this.#options.index !== undefined) return 'own'
     if (redis === undefined) return 'memory'
     return search === 'auto' ? (this.#detecting?.kind ?? 'unknown') : search
   }

@@ -1,0 +1,137 @@
+import { type Duration, durationMs, InvalidOptionError } from '@evenkeel/core'
+import type { Finder } from './finder.js'
+import { type Question, questionOf, scopeOf } from './question.js'
+
+/** Where answers are kept by their exact key. */
+export interface AnswerStore {
+  get(key: string): Promise<unknown>
+  set(key: string, answer: unknown, ttlMs: number): Promise<void>
+}
+
+export interface SemanticWrapOptions<Args extends readonly unknown[]> {
+  /** Names the function in keys. @default its own name */
+  readonly name?: string | undefined
+  /**
+   * What is asked: the text that is compared by meaning, and everything else that the answer depends on.
+   * Nothing for a call that is not to be cached. @default takes apart the first argument, see `questionOf`
+   */
+  readonly question?: ((...args: Args) => Question | undefined) | undefined
+  /** @default the cache's */
+  readonly ttl?: Duration | undefined
+}
+
+export interface SemanticAnswer<T> {
+  readonly value: T
+  /** Whether the function was not called for this answer. */
+  readonly cached: boolean
+  readonly outcome: 'hit' | 'semantic' | 'coalesced' | 'miss' | 'bypass'
+  /** Of a semantic hit. */
+  readonly semantic?:
+    | { readonly similarity: number; readonly confidence: number; readonly hitId: string }
+    | undefined
+}
+
+export interface SemanticWrapped<Args extends readonly unknown[], T> {
+  (...args: Args): Promise<T>
+  detailed(...args: Args): Promise<SemanticAnswer<T>>
+}
+
+interface Parts {
+  readonly finder: Finder
+  readonly answers: AnswerStore
+  readonly ttlMs: number
+}
+
+/** An answer as it is kept, so that one that is `null` is told from none. */
+interface Kept<T> {
+  readonly value: T
+}
+
+/** A function behind the exact and the semantic cache. */
+export function wrapWithMeaning<Args extends readonly unknown[], T>(
+  { finder, answers, ttlMs: defaultTtlMs }: Parts,
+  call: (...args: Args) => Promise<T>,
+  options: SemanticWrapOptions<Args>,
+): SemanticWrapped<Args, T> {
+  const name = options.name ?? call.name
+  if (name === '') throw new InvalidOptionError('name', 'a name, since the function has none', name)
+  const ttlMs = options.ttl === undefined ? defaultTtlMs : durationMs('ttl', options.ttl, { minMs: 1 })
+  const ask = options.question ?? ((...args: Args) => questionOf(args[0]))
+  const flights = new Map<string, Promise<SemanticAnswer<T>>>()
+
+  const read = async (key: string): Promise<Kept<T> | undefined> => {
+    const kept: unknown = await answers.get(key)
+    return typeof kept === 'object' && kept !== null && 'value' in kept ? (kept as Kept<T>) : undefined
+  }
+
+  const produce = async (question: Question, key: string, args: Args): Promise<SemanticAnswer<T>> => {
+    // A store that errs is a miss; only what is really gone is taken out of the index.
+    const exact = await read(key).catch(() => undefined)
+    if (exact !== undefined) return { value: exact.value, cached: true, outcome: 'hit' }
+    const named = { text: question.text, context: [name, question.context] }
+    const finding = await finder.find(named, key, read)
+    if (finding.outcome === 'hit') return semanticAnswer(finding)
+    try {
+      const value = await call(...args)
+      if (value !== undefined) {
+        // An answer must not fail because it can't be kept; then it can't be found either.
+        const isKept = await answers.set(key, { value }, ttlMs).then(
+          () => true,
+          () => false,
+        )
+        if (isKept) finding.learn({ value }, ttlMs)
+      }
+      return { value, cached: false, outcome: 'miss' }
+    } catch (error) {
+      const withheld = finding.fallback()
+      if (withheld === undefined) throw error
+      return semanticAnswer(withheld)
+    }
+  }
+
+  const detailed = async (...args: Args): Promise<SemanticAnswer<T>> => {
+    const question = ask(...args)
+    const key = question && scopeOf([question.text, question.context], name)
+    if (question === undefined || key === undefined) {
+      return { value: await call(...args), cached: false, outcome: 'bypass' }
+    }
+    const under = flights.get(key)
+    if (under !== undefined) {
+      const answer = await under
+      return { ...answer, value: copyOf(answer.value), cached: true, outcome: 'coalesced' }
+    }
+    const flight = produce(question, key, args).finally(() => flights.delete(key))
+    flights.set(key, flight)
+    return flight
+  }
+
+  return Object.assign(async (...args: Args) => (await detailed(...args)).value, { detailed })
+}
+
+/** Whoever shares an answer gets a copy of its own, as JSON carries it where nothing else does. */
+function copyOf<T>(value: T): T {
+  try {
+    return structuredClone(value)
+  } catch {
+    return JSON.parse(JSON.stringify(value)) as T
+  }
+}
+
+function semanticAnswer<T>({
+  answer,
+  similarity,
+  confidence,
+  hitId,
+}: {
+  readonly answer: Kept<T>
+  readonly similarity: number
+  readonly confidence: number
+  readonly hitId: string
+}): SemanticAnswer<T> {
+  return {
+    value: answer.value,
+    cached: true,
+    outcome: 'semantic',
+    semantic: { similarity, confidence, hitId },
+  }
+}
