@@ -4,6 +4,7 @@ import {
   type Duration,
   durationMs,
   InvalidOptionError,
+  type MeterOptions,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
@@ -43,6 +44,8 @@ export interface RateLimiterOptions<Name extends string> {
   readonly lowPriorityPart?: number | undefined
   /** Counts per subject, kept for the busiest 1,000 and sent once a second: no round trip a call. @default true */
   readonly stats?: boolean | undefined
+  /** Metrics through OpenTelemetry, where the host has registered it or gives a provider. @default true */
+  readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -59,6 +62,7 @@ export interface ResolvedOptions {
   readonly maxQueue: number
   readonly lowPriorityPerMille: number
   readonly stats: boolean
+  readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
 }
 
@@ -108,6 +112,7 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     maxQueue: wholeNumber('maxQueue', options.maxQueue ?? 1_000),
     lowPriorityPerMille: Math.round(lowPriorityPart * 1_000),
     stats,
+    telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
   }
 }

@@ -15,6 +15,7 @@ import { type ProviderHeaders, type ProviderLimits, readProviderHeaders } from '
 import { asReservation, newReservationId, type Reservation, Reserved } from './reservation.js'
 import { SlotKeeper } from './slots.js'
 import type { Decision, Demand, LimitStore } from './store.js'
+import { Metrics } from './usage/metrics.js'
 import { type SubjectUsage, type Totals, UsageBook } from './usage/usage-book.js'
 import { Waiting } from './waiting.js'
 
@@ -148,6 +149,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   readonly #decider: Decider
   readonly #waiting: Waiting
   readonly #usage: UsageBook | undefined
+  readonly #metrics: Metrics | undefined
 
   constructor(options: ResolvedOptions) {
     const { names, limits, clock, maxQueue } = options
@@ -157,6 +159,13 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     this.#decider = new Decider(options, () => this.#keeper.held)
     this.#waiting = new Waiting(this.#decider, clock, maxQueue)
     this.#usage = options.stats ? new UsageBook(options) : undefined
+    this.#metrics =
+      options.telemetry === false
+        ? undefined
+        : new Metrics(options.name, options.telemetry, {
+            waiting: () => this.#waiting.count,
+            instances: () => this.#decider.instances,
+          })
     this.policies = Object.fromEntries(
       limits.map((limit, index) => [names[index], policyOf(limit, names[index] ?? '')]),
     ) as { readonly [N in Name]: Policy }
@@ -315,6 +324,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   async close(): Promise<void> {
     this.#keeper.close()
     this.#waiting.close()
+    this.#metrics?.close()
     await Promise.all([this.#usage?.close(), this.#decider.close()])
   }
 
@@ -330,8 +340,9 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
 
   #answer(demands: readonly Demand[], value: Decision, source: Source): RateLimitDecision<Name> {
     const decision = shape<Name>(demands, value, source)
+    const { allowed, limitedBy } = decision
+    this.#metrics?.count(allowed, source, limitedBy)
     if (this.#usage !== undefined) {
-      const { allowed, limitedBy } = decision
       for (let index = 0; index < demands.length; index++) {
         const subject = demands[index]?.subject
         if (subject === undefined || subject === demands[index - 1]?.subject) continue

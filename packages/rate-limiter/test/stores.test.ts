@@ -1,6 +1,8 @@
 import { type Connection, connect, ManualClock } from '@evenkeel/core'
 import {
+  clientLibraries,
   flavours,
+  type RawClient,
   type RedisCluster,
   type RedisServer,
   startCluster,
@@ -249,18 +251,44 @@ describe.each(flavours())('on $name', (flavour) => {
   })
 })
 
-describe('on a Cluster', () => {
-  let cluster: RedisCluster
+describe.each(clientLibraries)('with a client of $name', (library) => {
+  let server: RedisServer
+  let client: RawClient
   let redis: Connection
 
   beforeAll(async () => {
-    cluster = await startCluster()
-    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
+    server = await startRedis()
+    client = await library.createClient(server.url)
+    redis = await connect({ client })
   })
   afterAll(async () => {
     await redis.close()
-    await cluster.close()
+    await library.closeClient(client)
+    await server.close()
   })
 
-  testLimitStore('Redis Cluster (promise 9)', { create: (clock) => fresh(redis, clock) })
+  testLimitStore(`Redis, ${library.name}`, { create: (clock) => fresh(redis, clock) })
+})
+
+describe('on a Cluster', () => {
+  let cluster: RedisCluster
+
+  beforeAll(async () => {
+    cluster = await startCluster()
+  })
+  afterAll(() => cluster.close())
+
+  describe.each(clientLibraries)('with $name', (library) => {
+    let redis: Connection
+
+    beforeAll(async () => {
+      redis = await connect({
+        cluster: { nodes: cluster.rootNodes },
+        library: (await library.load()) as object,
+      })
+    })
+    afterAll(() => redis.close())
+
+    testLimitStore(`Redis Cluster (promise 9), ${library.name}`, { create: (clock) => fresh(redis, clock) })
+  })
 })
