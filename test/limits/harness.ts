@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { startRedis } from '@evenkeel/test-servers'
-import { judge, type Span, type Verdict } from './oracle.js'
+import { judge, type Span, settleMs, type Verdict } from './oracle.js'
 import {
   type Contender,
   type Kind,
@@ -32,8 +32,6 @@ export interface RunOptions {
 }
 
 const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
-/** For what a caller may wait at the most after Redis is back, and for what it takes to be seen. */
-const settleMs = 1_500
 
 /**
  * Real processes that ask for one subject at random, while Redis is killed twice, comes back empty, and is frozen

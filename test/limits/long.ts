@@ -3,7 +3,11 @@ import { type Run, runHarness } from './harness.js'
 import { contenders, isPossible, kinds } from './plan.js'
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '60' }, processes: { type: 'string', default: '8' } },
+  options: {
+    kind: { type: 'string', multiple: true },
+    seconds: { type: 'string', default: '60' },
+    processes: { type: 'string', default: '8' },
+  },
 })
 
 const percent = (part: number) => (Number.isNaN(part) ? '' : `${(part * 100).toFixed(1)} %`)
@@ -11,8 +15,9 @@ const runs: Run[] = []
 console.log(
   '| limiter | kind | steady, by the limit | anywhere | utilisation | admitted | by memory | denied | failed |',
 )
-console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
+console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
 for (const kind of kinds) {
+  if (values.kind && !values.kind.includes(kind)) continue
   for (const contender of contenders) {
     if (!isPossible(contender, kind)) continue
     const run = await runHarness({
@@ -23,9 +28,9 @@ for (const kind of kinds) {
       faults: true,
     })
     runs.push(run)
-    const { steady, anywhere, utilisation, admitted, byMemory, denied, failed } = run
+    const { steady, anywhere, utilisation, admitted, byMemory, strays, denied, failed } = run
     const cells = [contender, kind, percent(steady), percent(anywhere), percent(utilisation)]
-    console.log(`| ${[...cells, admitted, byMemory, denied, failed].join(' | ')} |`)
+    console.log(`| ${[...cells, admitted, byMemory, strays, denied, failed].join(' | ')} |`)
   }
 }
 const broken = runs.filter(({ contender, steady }) => contender.startsWith('evenkeel') && steady > 1)

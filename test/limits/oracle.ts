@@ -6,13 +6,18 @@ export interface Span {
 }
 
 export interface Verdict {
-  /** The most that was certainly admitted in any window away from outages, by the limit. */
+  /** The most that was certainly admitted in any window away from outages and memory's decisions, by the limit. */
   readonly steady: number
   /** The same over all windows, those that an outage touches too. */
   readonly anywhere: number
   /** What was admitted, by the most that an exact log could have admitted in the time. */
   readonly utilisation: number
+  /** Admissions by memory while Redis was up for the others: a process was cut off. */
+  readonly strays: number
 }
+
+/** For what a caller may wait at the most after Redis is back, and for what it takes to be seen. */
+export const settleMs = 2_500
 
 /** The server's clock counts whole milliseconds, so a window may be one shorter on a finer one. */
 const grainMs = 1
@@ -28,12 +33,19 @@ export function judge(
   const most = kind === 'concurrency' ? mostHeld : kind === 'fixed-window' ? mostInFixed : mostInRolling
   // A bucket gives its capacity and what refills in the span.
   const allowed = kind === 'token-bucket' ? limit + (limit * (windowMs + grainMs)) / windowMs : limit
+  // A process that the machine kept from running for long is cut off as well: a partition, not a steady window.
+  const byMemory = admissions.filter(({ source }) => source === 'memory')
+  const strays = byMemory.filter(
+    ({ sentMs }) => !outages.some((outage) => sentMs >= outage.fromMs && sentMs < outage.toMs),
+  )
+  const apart = [...outages, ...strays.map(({ sentMs }) => ({ fromMs: sentMs, toMs: sentMs + settleMs }))]
   const isSteady = (fromMs: number, toMs: number) =>
-    outages.every((outage) => toMs <= outage.fromMs || fromMs >= outage.toMs + windowMs)
+    apart.every((outage) => toMs <= outage.fromMs || fromMs >= outage.toMs + windowMs)
   const units = admissions.reduce((sum, { cost }) => sum + cost, 0)
   const best = limit * (1 + (run.toMs - run.fromMs) / windowMs)
   return {
     steady: most(admissions, windowMs, isSteady) / allowed,
+    strays: strays.length,
     anywhere: most(admissions, windowMs, () => true) / allowed,
     utilisation: kind === 'concurrency' ? Number.NaN : units / best,
   }

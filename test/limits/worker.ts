@@ -41,7 +41,7 @@ function limitOf(kind: Kind, leased: boolean): Limit {
 }
 
 async function ours({ kind, contender, url }: Task): Promise<{ call: Call; close: () => Promise<void> }> {
-  const redis = await connect({ url, commandTimeout: 100 })
+  const redis = await connect({ url, commandTimeout: 250 })
   const limiter = createRateLimiter({
     redis,
     name: 'harness',
