@@ -13,7 +13,7 @@ const { values } = parseArgs({
 const percent = (part: number) => (Number.isNaN(part) ? '' : `${(part * 100).toFixed(1)} %`)
 const runs: Run[] = []
 console.log(
-  '| limiter | kind | steady, by the limit | anywhere | utilisation | admitted | by memory | denied | failed |',
+  '| limiter | kind | steady, by the limit | anywhere | utilisation | admitted | by memory | cut off | denied | failed |',
 )
 console.log('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
 for (const kind of kinds) {
