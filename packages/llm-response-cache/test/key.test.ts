@@ -1,10 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalHash, UnkeyableError } from '../src/index.js'
+import { canonicalHash, type KeyRules, UnkeyableError } from '../src/index.js'
 import { requestKey } from '../src/key/request-key.js'
 
-const chat = (body: object, path = '/v1/chat/completions') =>
-  requestKey(new URL(`https://api.example.com${path}`), 'POST', new Headers(), JSON.stringify(body))
+const chat = (body: object, path = '/v1/chat/completions') => ask(JSON.stringify(body), { path })
+const ask = (
+  body: unknown,
+  { path = '/v1/chat/completions', method = 'POST', headers = {}, rules = {} as KeyRules } = {},
+) =>
+  requestKey(
+    { url: new URL(`https://api.example.com${path}`), method, headers: new Headers(headers), body },
+    rules,
+  )
 const keyOf = (body: object) => {
   const found = chat(body)
   return found.cacheable ? found.key : found.reason
@@ -98,18 +105,16 @@ describe('the key of a request', () => {
   })
 
   it('is not made for other endpoints, methods and bodies', () => {
-    const url = new URL('https://api.example.com/v1/chat/completions')
     expect(chat(request, '/v1/files')).toEqual({ cacheable: false, reason: 'endpoint' })
-    expect(requestKey(url, 'GET', new Headers(), '{}')).toEqual({ cacheable: false, reason: 'method' })
+    expect(ask('{}', { method: 'GET' })).toEqual({ cacheable: false, reason: 'method' })
     for (const body of [undefined, new FormData(), 'not json', '[1]']) {
-      expect(requestKey(url, 'POST', new Headers(), body)).toEqual({ cacheable: false, reason: 'body' })
+      expect(ask(body)).toEqual({ cacheable: false, reason: 'body' })
     }
   })
 
   it('promise 10: has no credentials in it', () => {
-    const url = new URL('https://api.example.com/v1/chat/completions')
     const keys = ['one', 'two'].map((token) =>
-      requestKey(url, 'POST', new Headers({ authorization: `Bearer ${token}` }), JSON.stringify(request)),
+      ask(JSON.stringify(request), { headers: { authorization: `Bearer ${token}` } }),
     )
     expect(keys[0]).toEqual(keys[1])
   })

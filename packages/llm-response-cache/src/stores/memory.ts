@@ -1,23 +1,40 @@
 import { randomUUID } from 'node:crypto'
-import { ByteBoundedLru, type Clock } from '@evenkeel/core'
-import type { EntryStore, Reading } from '../store.js'
+import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
+import { type Entry, sizeOf } from '../entry/entry.js'
+import type { EntryStore, Place, Reading, WriteOptions } from '../store.js'
+import { globToRegExp } from './glob.js'
 
 export interface MemoryEntryStoreOptions {
+  /** @default 10_000 */
   readonly maxEntries?: number | undefined
+  /** @default 64 MiB */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
 
-const maxNamespaces = 10_000
+/** An entry in this process, with what its holder notes about it. */
+export interface Held {
+  readonly entry: Entry
+  /** When Redis last confirmed it, and in which generation of trust; see the vault. */
+  checkedAt: number
+  trust: number
+  /** The value, parsed once, for callers who share it. */
+  frozen: unknown
+}
+
+const maxStamps = 50_000
 
 /** Answers in this process, bounded in entries and bytes. */
 export class MemoryEntryStore implements EntryStore {
-  readonly #entries: ByteBoundedLru<Buffer>
-  readonly #epochs: ByteBoundedLru<string>
+  readonly #entries: ByteBoundedLru<Held>
+  readonly #stamps: ByteBoundedLru<string>
+  /** Asked for once. */
+  readonly #seen: ByteBoundedLru<true>
 
-  constructor({ maxEntries, maxBytes, clock }: MemoryEntryStoreOptions = {}) {
-    this.#entries = new ByteBoundedLru({ maxEntries, maxBytes, clock, sizeOf: (entry) => entry.byteLength })
-    this.#epochs = new ByteBoundedLru({ maxEntries: maxNamespaces, clock, sizeOf: (epoch) => epoch.length })
+  constructor({ maxEntries, maxBytes, clock = systemClock }: MemoryEntryStoreOptions = {}) {
+    this.#entries = new ByteBoundedLru({ maxEntries, maxBytes, clock, sizeOf: ({ entry }) => sizeOf(entry) })
+    this.#stamps = new ByteBoundedLru({ maxEntries: maxStamps, clock, sizeOf: (stamp) => stamp.length })
+    this.#seen = new ByteBoundedLru({ maxEntries: maxStamps, clock, sizeOf: () => 1 })
   }
 
   get entries(): number {
@@ -28,23 +45,86 @@ export class MemoryEntryStore implements EntryStore {
     return this.#entries.bytes
   }
 
-  async read(namespace: string, key: string): Promise<Reading> {
-    return { entry: this.#entries.get(`${namespace}\0${key}`), epoch: this.#epoch(namespace) }
+  /** What is held, without a promise. */
+  held(place: Place): Held | undefined {
+    return this.#entries.get(idOf(place))
   }
 
-  async write(namespace: string, key: string, entry: Buffer, ttlMs: number): Promise<void> {
-    this.#entries.set(`${namespace}\0${key}`, entry, ttlMs)
+  hold(place: Place, entry: Entry, ttlMs: number, checkedAt = 0, trust = 0): Held {
+    const held: Held = { entry, checkedAt, trust, frozen: undefined }
+    this.#entries.set(idOf(place), held, ttlMs)
+    return held
   }
 
-  async clear(namespace: string, epoch: string): Promise<void> {
-    this.#epochs.set(namespace, epoch)
+  drop(place: Place): boolean {
+    return this.#entries.delete(idOf(place))
   }
 
-  #epoch(namespace: string): string {
-    const known = this.#epochs.get(namespace)
-    if (known !== undefined) return known
-    const epoch = randomUUID()
-    this.#epochs.set(namespace, epoch)
-    return epoch
+  /** A stamp that is known, without making one. */
+  stamp(namespace: string, name: string): string | undefined {
+    return this.#stamps.get(idOf({ namespace, name }))
   }
+
+  setStamp(namespace: string, name: string, value: string): void {
+    this.#stamps.set(idOf({ namespace, name }), value)
+  }
+
+  async read(place: Place, stamps: readonly string[]): Promise<Reading> {
+    const entry = this.held(place)?.entry
+    return { entry, id: entry?.id ?? '', stamps: this.#present(place.namespace, stamps) }
+  }
+
+  async write(
+    place: Place,
+    entry: Entry,
+    { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 }: WriteOptions,
+  ): Promise<boolean> {
+    if (onlyIfAbsent && this.held(place) !== undefined) return false
+    if (!this.admits(place, admitWithinMs)) return false
+    this.hold(place, entry, ttlMs)
+    return true
+  }
+
+  /** Whether this is the second time within the span; notes the first. */
+  admits(place: Place, withinMs: number): boolean {
+    if (withinMs === 0 || this.#seen.get(idOf(place)) === true || this.held(place) !== undefined) return true
+    this.#seen.set(idOf(place), true, withinMs)
+    return false
+  }
+
+  async delete(places: readonly Place[]): Promise<number> {
+    return places.filter((place) => this.held(place) !== undefined && this.drop(place)).length
+  }
+
+  async stamps(namespace: string, names: readonly string[]): Promise<readonly string[]> {
+    return this.#present(namespace, names)
+  }
+
+  async restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void> {
+    for (const [name, value] of stamps) this.setStamp(namespace, name, value)
+  }
+
+  async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
+    const matches = globToRegExp(pattern)
+    const begin = idOf({ namespace, name: '' })
+    const names = [...this.#entries.entries()]
+      .filter(([id]) => id.startsWith(begin))
+      .map(([id]) => id.slice(begin.length))
+    yield names.filter((name) => matches.test(name))
+  }
+
+  #present(namespace: string, names: readonly string[]): readonly string[] {
+    return names.map((name) => {
+      const known = this.stamp(namespace, name)
+      if (known !== undefined) return known
+      const made = randomUUID()
+      this.setStamp(namespace, name, made)
+      return made
+    })
+  }
+}
+
+/** The length keeps apart what would be one text otherwise. */
+function idOf({ namespace, name }: Place): string {
+  return `${namespace.length}:${namespace}${name}`
 }

@@ -1,0 +1,67 @@
+import { type Connection, createLog } from '@evenkeel/core'
+
+const log = createLog('llm-response-cache')
+
+/** What one instance tells the others to forget. */
+export interface Invalidation {
+  readonly namespace: string
+  readonly stamps: ReadonlyMap<string, string>
+  readonly names: readonly string[]
+}
+
+const channel = 'llm-cache:invalidations'
+
+/**
+ * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: stamps
+ * heal with the next look-up of their namespace that reaches Redis, everything by the time that memory is
+ * trusted at most.
+ */
+export class Invalidations {
+  readonly #redis: Connection
+  /** Whether they are heard at the moment, as far as is known. */
+  listening = false
+  #stop: (() => Promise<void>) | undefined
+  #closed = false
+
+  constructor(redis: Connection, onHeard: (invalidation: Invalidation) => void, onGap: () => void) {
+    this.#redis = redis
+    const heard = (message: string) => {
+      const invalidation = parse(message)
+      if (invalidation === undefined) onGap()
+      else onHeard(invalidation)
+    }
+    const missed = () => {
+      this.listening = true
+      onGap()
+    }
+    redis.subscribe(channel, heard, { onGap: missed }).then(
+      (subscription) => {
+        this.#stop = () => subscription.close()
+        if (this.#closed) this.close()
+        this.listening = redis.state === 'up'
+      },
+      (error: unknown) => log('invalidations are not heard: %s', error),
+    )
+  }
+
+  /** One round trip, which nobody waits for. */
+  tell({ namespace, stamps, names }: Invalidation): void {
+    const message = JSON.stringify([namespace, [...stamps], names])
+    this.#redis.publish(channel, message).catch((error: unknown) => log('not told: %s', error))
+  }
+
+  close(): void {
+    this.#closed = true
+    this.listening = false
+    this.#stop?.().catch((error: unknown) => log('%s', error))
+  }
+}
+
+function parse(message: string): Invalidation | undefined {
+  try {
+    const [namespace, stamps, names] = JSON.parse(message) as [string, [string, string][], string[]]
+    return { namespace, stamps: new Map(stamps), names }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,72 @@
+import { createKeyspace, escapeGlob, escapeTag } from '@evenkeel/core'
+import type { Sealer } from '../entry/seal.js'
+import type { Place } from '../store.js'
+
+/**
+ * Names of this package's keys. An entry, its lease and its logs share a hash tag of their own, so that a
+ * Cluster spreads entries; the stamps of a namespace share one, so that they are set and read together.
+ */
+export class RedisKeys {
+  readonly #entries: ReturnType<typeof createKeyspace>
+  readonly #stamps: ReturnType<typeof createKeyspace>
+  readonly #sealer: Sealer | undefined
+
+  constructor(prefix: string, sealer: Sealer | undefined) {
+    this.#entries = createKeyspace(prefix, 'llm-cache')
+    this.#stamps = createKeyspace(prefix, 'llm-cache-stamp')
+    this.#sealer = sealer
+  }
+
+  entry({ namespace, name }: Place): string {
+    return this.#entries.key(subjectOf(namespace, name))
+  }
+
+  lease({ namespace, name }: Place): string {
+    return this.#entries.key(subjectOf(namespace, name), 'lease')
+  }
+
+  log({ namespace, name }: Place, generation: string): string {
+    return this.#entries.key(subjectOf(namespace, name), 'log', generation)
+  }
+
+  /** Marks what was asked for once. */
+  seen({ namespace, name }: Place): string {
+    return this.#entries.key(subjectOf(namespace, name), 'seen')
+  }
+
+  /** Where a log's followers hear of it; beside the log in a Cluster. */
+  channel({ namespace, name }: Place): string {
+    return `llm-cache:{${escapeTag(subjectOf(namespace, name))}}`
+  }
+
+  /** Tags are a host's words. */
+  stamp(namespace: string, name: string): string {
+    const shown = name === '' ? '' : (this.#sealer?.hideName(namespace, name) ?? name)
+    return this.#stamps.key(namespace, shown)
+  }
+
+  /** Of the names of a namespace; matches entries alone, whose keys end with their tag. */
+  pattern(namespace: string, glob: string): string {
+    const begin = `${this.#entries.prefix}{${escapeTag(escapeNamespace(namespace))}/`
+    return `${escapeGlob(begin)}${escapeTag(glob)}}`
+  }
+
+  /** The name in an entry's key. */
+  nameOf(namespace: string, key: string): string {
+    const begin = `${this.#entries.prefix}{${escapeTag(escapeNamespace(namespace))}/`
+    return unescapeTag(key.slice(begin.length, -1))
+  }
+}
+
+function subjectOf(namespace: string, name: string): string {
+  return `${escapeNamespace(namespace)}/${name}`
+}
+
+/** So that no namespace can end early, and reach into another one's names. */
+function escapeNamespace(namespace: string): string {
+  return namespace.replaceAll('%', '%25').replaceAll('/', '%2F')
+}
+
+function unescapeTag(text: string): string {
+  return text.replaceAll('%7B', '{').replaceAll('%7D', '}').replaceAll('%25', '%')
+}
