@@ -30,15 +30,15 @@ export async function clearing(
   checkSubject('namespace', namespace, 256)
   if (model !== undefined) checkSubject('model', model)
   if (pattern !== undefined) checkSubject('pattern', pattern)
-  const [checkedTag] = tag === undefined ? [] : checkTags([tag])
+  const [stampName] = tag === undefined ? [] : vault.stampNames(namespace, checkTags([tag]))
   if (model === undefined && tag === undefined && pattern === undefined) {
     await vault.restamp(namespace, [''])
     return undefined
   }
-  const stamps = checkedTag === undefined ? undefined : await vault.restamp(namespace, [checkedTag])
+  const stamps = stampName === undefined ? undefined : await vault.restamp(namespace, [stampName])
   const old = (entry: { readonly stamps: readonly { readonly name: string; readonly value: string }[] }) =>
     stamps === undefined ||
-    entry.stamps.some(({ name, value }) => name === checkedTag && value !== stamps.get(name))
+    entry.stamps.some(({ name, value }) => name === stampName && value !== stamps.get(name))
   const isOfModel = (own: string) => model === undefined || own === model
   const isByName = model === undefined && stamps === undefined
   return vault.sweep(

@@ -98,7 +98,7 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
     },
     invalidate: async (what) => {
       const { namespace, tags } = policyOf(resolved.policy, what)
-      if (tags.length > 0) await parts.vault.restamp(namespace, tags)
+      if (tags.length > 0) await parts.vault.restamp(namespace, parts.vault.stampNames(namespace, tags))
     },
     clear: async (what = {}) => clearing(parts, what, ''),
     explain: (a, b) => explain(a, b, resolved.keys),

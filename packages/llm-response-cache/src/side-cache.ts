@@ -108,7 +108,8 @@ class Side<V> implements SideCache<V> {
 
   async invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void> {
     const { namespace, tags } = this.#policy(what)
-    await this.#engine.vault.restamp(namespace, tags)
+    const { vault } = this.#engine
+    if (tags.length > 0) await vault.restamp(namespace, vault.stampNames(namespace, tags))
   }
 
   with<T>(options: CallOptions, within: () => T): T {

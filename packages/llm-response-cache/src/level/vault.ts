@@ -34,6 +34,7 @@ const pageSize = 500
 export class Vault {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryEntryStore
+  readonly #sealer: Sealer | undefined
   readonly #stores: Failover<Stores>
   readonly #invalidations: Invalidations | undefined
   readonly #outage = new OutageLog()
@@ -46,6 +47,7 @@ export class Vault {
   constructor(options: ResolvedOptions, sealer: Sealer | undefined, compression: Compression) {
     const { redis, maxEntries, maxBytes, clock } = options
     this.#options = options
+    this.#sealer = sealer
     this.#memory = new MemoryEntryStore({ maxEntries, maxBytes, clock })
     this.#invalidations =
       redis &&
@@ -93,7 +95,7 @@ export class Vault {
   /** One round trip; two for an entry with tags that the reader did not name. */
   async find(place: Place, tags: readonly string[]): Promise<Found> {
     const { namespace } = place
-    const names = tags.length === 0 ? onlyNamespace : ['', ...tags]
+    const names = tags.length === 0 ? onlyNamespace : ['', ...this.stampNames(namespace, tags)]
     const heard = this.#heard
     const { value, source } = await this.#stores.run(({ entries }) => entries.read(place, names))
     const stamps = names.map((name, index) => ({ name, value: value.stamps[index] ?? '' }))
@@ -139,7 +141,13 @@ export class Vault {
     this.#invalidations?.tell({ namespace, stamps: new Map(), names: [name] })
   }
 
-  /** New stamps for a namespace (the empty name) or tags of it; what was begun under the old ones is over. */
+  /** How tags are named in stamps: they are a host's words, which may be a customer's. */
+  stampNames(namespace: string, tags: readonly string[]): readonly string[] {
+    const sealer = this.#sealer
+    return sealer === undefined ? tags : tags.map((tag) => sealer.hideName(namespace, tag))
+  }
+
+  /** New stamps for a namespace (the empty name) or tags of it, by their stamps' names; what was begun under the old ones is over. */
   async restamp(namespace: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const stamps = new Map(names.map((name) => [name, randomUUID()]))
     this.#forget(namespace, stamps, [])
@@ -155,7 +163,6 @@ export class Vault {
   /** How many there were. */
   async delete(namespace: string, names: readonly string[]): Promise<number> {
     const places = names.map((name) => ({ namespace, name }))
-    this.#forget(namespace, noStamps, names)
     const { value, source } = await this.#stores.run(({ entries }) => entries.delete(places))
     this.#forget(namespace, noStamps, names)
     if (

@@ -1,5 +1,4 @@
 import { createKeyspace, escapeGlob, escapeTag } from '@evenkeel/core'
-import type { Sealer } from '../entry/seal.js'
 import type { Place } from '../store.js'
 
 /**
@@ -9,12 +8,10 @@ import type { Place } from '../store.js'
 export class RedisKeys {
   readonly #entries: ReturnType<typeof createKeyspace>
   readonly #stamps: ReturnType<typeof createKeyspace>
-  readonly #sealer: Sealer | undefined
 
-  constructor(prefix: string, sealer: Sealer | undefined) {
+  constructor(prefix: string) {
     this.#entries = createKeyspace(prefix, 'llm-cache')
     this.#stamps = createKeyspace(prefix, 'llm-cache-stamp')
-    this.#sealer = sealer
   }
 
   entry({ namespace, name }: Place): string {
@@ -39,10 +36,8 @@ export class RedisKeys {
     return `llm-cache:{${escapeTag(subjectOf(namespace, name))}}`
   }
 
-  /** Tags are a host's words. */
   stamp(namespace: string, name: string): string {
-    const shown = name === '' ? '' : (this.#sealer?.hideName(namespace, name) ?? name)
-    return this.#stamps.key(namespace, shown)
+    return this.#stamps.key(namespace, name)
   }
 
   /** Of the names of a namespace; matches entries alone, whose keys end with their tag. */

@@ -20,7 +20,7 @@ export function createRedisStores(
     compression = new Compression(),
   }: { readonly sealer?: Sealer | undefined; readonly compression?: Compression | undefined } = {},
 ): Stores {
-  const keys = new RedisKeys(redis.namespace, sealer)
+  const keys = new RedisKeys(redis.namespace)
   const codec = new EntryCodec(compression, sealer)
   return {
     entries: new RedisEntryStore(redis, keys, codec),
