@@ -25,7 +25,6 @@ export type ClearResult = number | undefined
 export async function clearing(
   { vault, options }: EngineParts,
   { namespace = options.policy.namespace, model, tag, pattern }: Clear,
-  ownPrefix: string,
 ): Promise<ClearResult> {
   checkSubject('namespace', namespace, 256)
   if (model !== undefined) checkSubject('model', model)
@@ -43,7 +42,7 @@ export async function clearing(
   const isByName = model === undefined && stamps === undefined
   return vault.sweep(
     namespace,
-    pattern ?? `${ownPrefix}*`,
+    pattern ?? '*',
     isByName ? undefined : (entry) => old(entry) && isOfModel(entry.model),
   )
 }

@@ -36,7 +36,7 @@ export class Embeddings {
     const { stats, vault } = this.#engine
     const places = texts.map((text) => ({
       namespace,
-      name: this.#engine.shownName(namespace, `embedding:${model}`, canonicalHash(model, text)),
+      name: `embedding:${model}:${this.#engine.shown(namespace, canonicalHash(model, text))}`,
     }))
     const vectors = new Map<string, Float32Array | Promise<Float32Array>>()
     const missing = new Map<

@@ -78,14 +78,15 @@ export interface ResponseCache {
  */
 export function createResponseCache(options: ResponseCacheOptions = {}): ResponseCache {
   const resolved = resolveResponseOptions(options)
-  const parts = createEngine(resolved, kind, resolved.prices, new CallScope())
+  const parts = createEngine(resolved, { kind, room: 'llm-cache' }, resolved.prices, new CallScope())
   const semantic = options.semantic && semanticCacheOf(options.semantic, options)
   const engine: ResponseEngine = {
     ...parts,
     options: resolved,
     semantic: semantic && new SemanticSearch(semantic.cache),
+    flights: new Map(),
     nameOf: (namespace, provider, model, key) =>
-      parts.shownName(namespace, `${kind}:${provider}:${model}`, key),
+      `${kind}:${provider}:${model}:${parts.shown(namespace, key)}`,
   }
   const embeddings = new Embeddings(parts)
   return {
@@ -100,7 +101,7 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
       const { namespace, tags } = policyOf(resolved.policy, what)
       if (tags.length > 0) await parts.vault.restamp(namespace, parts.vault.stampNames(namespace, tags))
     },
-    clear: async (what = {}) => clearing(parts, what, ''),
+    clear: async (what = {}) => clearing(parts, what),
     explain: (a, b) => explain(a, b, resolved.keys),
     stats: () => parts.stats.read(),
     sharedStats: () => parts.sharedStats.read(),

@@ -56,19 +56,17 @@ export function createCache<V>(options: SideCacheOptions<V>): SideCache<V> {
   if (share !== 'copy' && share !== 'frozen')
     throw new InvalidOptionError('share', "'copy' or 'frozen'", share)
   const resolved = resolveOptions(options, kind)
-  const engine = createEngine(resolved, kind, {}, new CallScope())
-  return new Side(engine, kind, codec, share === 'frozen')
+  const engine = createEngine(resolved, { kind, room: `llm-cache-${kind}` }, {}, new CallScope())
+  return new Side(engine, codec, share === 'frozen')
 }
 
 class Side<V> implements SideCache<V> {
   readonly #engine: EngineParts
-  readonly #kind: string
   readonly #values: Values<V>
   readonly #isShared: boolean
 
-  constructor(engine: EngineParts, kind: string, codec: SideCacheOptions<V>['codec'], isShared: boolean) {
+  constructor(engine: EngineParts, codec: SideCacheOptions<V>['codec'], isShared: boolean) {
     this.#engine = engine
-    this.#kind = kind
     this.#isShared = isShared
     this.#values = new Values<V>(engine, codec === undefined ? (jsonValues as ValueKind<V>) : kindOf(codec))
   }
@@ -103,7 +101,7 @@ class Side<V> implements SideCache<V> {
   }
 
   async clear(what: Clear = {}): Promise<ClearResult> {
-    return clearing(this.#engine, what, `${this.#kind}:`)
+    return clearing(this.#engine, what)
   }
 
   async invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void> {
@@ -137,7 +135,7 @@ class Side<V> implements SideCache<V> {
   }
 
   #place(key: string, { namespace }: Policy): Place {
-    return { namespace, name: this.#engine.shownName(namespace, this.#kind, checkSubject('key', key)) }
+    return { namespace, name: this.#engine.shown(namespace, checkSubject('key', key)) }
   }
 }
 

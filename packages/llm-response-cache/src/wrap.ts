@@ -45,7 +45,7 @@ export function wrapFunction<Args extends readonly unknown[], T>(
   }
   const placeOf = (args: Args, { namespace }: Policy): Place => {
     const key = canonicalHash('wrap', name, keyOf(...args))
-    return { namespace, name: engine.shownName(namespace, `wrap:${name}`, key) }
+    return { namespace, name: `wrap:${name}:${engine.shown(namespace, key)}` }
   }
   const wrapped = async (...args: Args): Promise<T> => {
     const policy = policyFor(args)

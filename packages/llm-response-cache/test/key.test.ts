@@ -104,6 +104,67 @@ describe('the key of a request', () => {
     expect(chat(body)).toEqual({ cacheable: false, reason })
   })
 
+  it.each([
+    [
+      'a file by its id',
+      { ...request, messages: [{ role: 'user', content: [{ file: { file_id: 'f' } }] }] },
+      'files',
+    ],
+    ['a container', { ...request, container: 'c' }, 'stateful'],
+  ])('is not made for %s', (_, body, reason) => {
+    expect(chat(body)).toEqual({ cacheable: false, reason })
+  })
+
+  it('is one for a stream and an object, whose answers can be turned into each other', () => {
+    expect(keyOf({ ...request, stream: true })).toBe(keyOf(request))
+    const legacy = (stream: boolean) =>
+      ask(JSON.stringify({ ...request, stream }), { path: '/v1/completions' })
+    expect(legacy(true)).not.toEqual(legacy(false))
+  })
+
+  it('follows the rules of a host', () => {
+    const keyWith = (body: object, rules: KeyRules, headers = {}) => {
+      const found = ask(JSON.stringify(body), { rules, headers })
+      return found.cacheable ? found.key : found.reason
+    }
+    expect(keyWith({ ...request, trace: 1 }, { exclude: ['trace'] })).toBe(keyWith(request, {}))
+    expect(keyWith({ ...request, user: 'a' }, { include: ['user'] })).not.toBe(keyWith(request, {}))
+    expect(keyWith(request, { salt: 'v2' })).not.toBe(keyWith(request, {}))
+    const seen = { headers: ['x-variant'] }
+    expect(keyWith(request, seen, { 'x-variant': 'a' })).not.toBe(
+      keyWith(request, seen, { 'x-variant': 'b' }),
+    )
+    const search = { ...request, tools: [{ type: 'web_search' }] }
+    expect(keyWith(search, { allowTools: ['web_search'] })).not.toBe('side-effects')
+    expect(ask('{}', { path: '/v1/images/generations' })).toEqual({ cacheable: false, reason: 'endpoint' })
+    expect(ask('{"prompt":"x"}', { path: '/v1/images/generations', rules: { images: true } })).toMatchObject({
+      cacheable: true,
+    })
+  })
+
+  it('counts made-up ids by their order, and a host’s own as they are', () => {
+    const talk = (call: string, result: string) => ({
+      ...request,
+      messages: [
+        {
+          role: 'assistant',
+          tool_calls: [{ id: call, type: 'function', function: { name: 'f', arguments: '{}' } }],
+        },
+        { role: 'tool', tool_call_id: result, content: 'x' },
+      ],
+    })
+    expect(keyOf(talk('call_a', 'call_a'))).toBe(keyOf(talk('call_b', 'call_b')))
+    expect(keyOf(talk('call_a', 'call_b'))).not.toBe(keyOf(talk('call_a', 'call_a')))
+    expect(keyOf({ ...request, prompt: { id: 'own-1' } })).not.toBe(
+      keyOf({ ...request, prompt: { id: 'own-2' } }),
+    )
+  })
+
+  it('tells half of a surrogate pair from its replacement', () => {
+    expect(canonicalHash('\ud800')).not.toBe(canonicalHash('\ufffd'))
+    expect(canonicalHash('\ud800')).not.toBe(canonicalHash('\ud801'))
+  })
+
   it('is not made for other endpoints, methods and bodies', () => {
     expect(chat(request, '/v1/files')).toEqual({ cacheable: false, reason: 'endpoint' })
     expect(ask('{}', { method: 'GET' })).toEqual({ cacheable: false, reason: 'method' })

@@ -12,27 +12,28 @@ import type { Engine } from './engine.js'
 
 export interface EngineParts extends Engine {
   readonly sharedStats: SharedStats
-  /** `kind:text`, the text hidden where names are. */
-  shownName(namespace: string, kind: string, text: string): string
+  /** A host's text as a part of a name: hidden where names are. */
+  shown(namespace: string, text: string): string
   close(): void
 }
 
+/** `kind` names the cache in metrics, `room` its keys. */
 export function createEngine(
   options: ResolvedOptions,
-  kind: string,
+  { kind, room }: { readonly kind: string; readonly room: string },
   prices: Prices,
   scope: CallScope,
 ): EngineParts {
   const { encrypt, compress, telemetry, redis } = options
   const sealer = encrypt && new Sealer(encrypt)
-  const vault = new Vault(options, sealer, new Compression(compress))
+  const vault = new Vault(options, room, sealer, new Compression(compress))
   const coordinator = new Coordinator(vault, options)
   const stats = new StatsBook(prices)
   const metrics = new Metrics(kind, telemetry, stats, () => vault.held)
   const sharedStats = new SharedStats(redis, kind, stats)
   return {
     ...{ options, vault, coordinator, stats, metrics, scope, sharedStats },
-    shownName: (namespace, name, text) => `${name}:${sealer?.hideName(namespace, text) ?? text}`,
+    shown: (namespace, text) => sealer?.hideName(namespace, text) ?? text,
     close: () => {
       coordinator.close()
       sharedStats.close()

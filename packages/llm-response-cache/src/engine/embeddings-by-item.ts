@@ -184,9 +184,15 @@ function tokensOf({ usage }: Json): number {
   return Number.isFinite(told) ? told : 0
 }
 
-/** The provider tells one sum for all inputs; each has its share of it by length. */
+/** The provider tells one sum for all inputs; each has its share of it by length, and the shares are the sum. */
 function spread(tokens: number, inputs: readonly unknown[]): number[] {
   const lengths = inputs.map((input) => Math.max(1, (input as string | unknown[]).length))
   const sum = lengths.reduce((total, length) => total + length, 0)
-  return lengths.map((length) => Math.round((tokens * length) / sum))
+  let [seen, given] = [0, 0]
+  return lengths.map((length) => {
+    seen += length
+    const share = Math.round((tokens * seen) / sum) - given
+    given += share
+    return share
+  })
 }

@@ -36,6 +36,8 @@ export interface FetchOptions extends Omit<CallOptions, 'onlyIfCached'> {
 export interface ResponseEngine extends Engine {
   readonly options: ResolvedResponseOptions
   readonly semantic: SemanticSearch | undefined
+  /** Calls that are under way: whichever of the cache's fetches they came through. */
+  readonly flights: Map<string, Promise<Landed>>
   /** The name of an entry for a key. */
   nameOf(namespace: string, provider: string, model: string, key: string): string
 }
@@ -53,7 +55,7 @@ export interface Wanted {
 }
 
 /** What a flight gives to all who wait for it. */
-type Landed =
+export type Landed =
   | {
       readonly kind: 'entry'
       readonly entry: Entry
@@ -75,7 +77,6 @@ class Responses {
   readonly #replay: Replay
   readonly #byItem: boolean
   readonly #policy: Policy
-  readonly #flights = new Map<string, Promise<Landed>>()
 
   constructor(engine: ResponseEngine, options: FetchOptions) {
     this.#engine = engine
@@ -127,7 +128,7 @@ class Responses {
   async #fly(asked: Asked, request: CacheableRequest, place: Place, policy: Policy): Promise<Response> {
     const { form, model } = request
     const id = flightId(place)
-    const under = policy.refresh ? undefined : this.#flights.get(id)
+    const under = policy.refresh ? undefined : this.#engine.flights.get(id)
     if (under !== undefined) {
       const landed = await orAborted(
         under.catch(() => undefined),
@@ -150,10 +151,10 @@ class Responses {
 
   #begin(asked: Asked, request: CacheableRequest, place: Place, policy: Policy, id: string): Promise<Landed> {
     const land = () => {
-      if (this.#flights.get(id) === flight) this.#flights.delete(id)
+      if (this.#engine.flights.get(id) === flight) this.#engine.flights.delete(id)
     }
     const flight = this.#find(asked, request, place, policy, land)
-    this.#flights.set(id, flight)
+    this.#engine.flights.set(id, flight)
     // A live one stays until its answer is kept, so that latecomers can join it.
     flight.then(({ kind }) => kind === 'entry' && land(), land)
     return flight
@@ -319,18 +320,25 @@ class Responses {
   /** Behind an answer that was served already. */
   #renew(asked: Asked, request: CacheableRequest, place: Place, policy: Policy, entryId: string): void {
     const id = `renew ${flightId(place)}`
-    if (this.#flights.has(id)) return
+    if (this.#engine.flights.has(id)) return
     const { coordinator, vault, scope } = this.#engine
     const renewal = async (): Promise<Landed> => {
       const part = await coordinator.begin(place, entryId)
       if (part.role !== 'lead') throw new TypeError('Another instance renews it')
       const { stamps } = await vault.find(place, policy.tags)
-      const wanted = this.#wanted(request, place, policy, entryId, () => this.#flights.delete(id), undefined)
+      const wanted = this.#wanted(
+        request,
+        place,
+        policy,
+        entryId,
+        () => this.#engine.flights.delete(id),
+        undefined,
+      )
       return { kind: 'live', live: await this.#lead(asked, wanted, part.lead, stamps), outcome: 'miss' }
     }
     const flight = scope.leave(renewal)
-    this.#flights.set(id, flight)
-    flight.catch(() => this.#flights.delete(id))
+    this.#engine.flights.set(id, flight)
+    flight.catch(() => this.#engine.flights.delete(id))
   }
 
   async #onlyCached({ form, model }: CacheableRequest, place: Place, policy: Policy): Promise<Response> {

@@ -19,12 +19,6 @@ export interface SemanticLook {
   fallback(): { readonly entry: Entry; readonly told: string } | undefined
 }
 
-/** An answer with the entry that it came from: the judge reads the one, callers are served the other. */
-interface Answer {
-  readonly answer: unknown
-  readonly entry: Entry
-}
-
 /** Looks for answers to questions in other words, where the exact key has missed. Its failures are misses. */
 export class SemanticSearch {
   readonly #cache: Promise<Pick<SemanticCache, 'find'>>
@@ -44,9 +38,9 @@ export class SemanticSearch {
     if (question === undefined) return undefined
     const context = [place.namespace, request.provider, String(request.endpoint.path), question.context]
     const { wire } = request.form
-    const read = async (name: string): Promise<Answer | undefined> => {
+    const read = async (name: string): Promise<unknown> => {
       const { entry } = await lookUp(engine, { ...place, name }, policy, ({ kind }) => kind === 'response')
-      return entry && { answer: answerOf(entry, wire), entry: withoutBody(entry) }
+      return entry && answerOf(entry, wire)
     }
     const cache = await this.#cache.catch(() => undefined)
     if (cache === undefined) return undefined
@@ -55,8 +49,7 @@ export class SemanticSearch {
     return {
       entry: hit,
       told: finding.outcome === 'hit' ? toldOf(finding) : undefined,
-      learn: (entry) =>
-        learn(finding, { answer: answerOf(entry, wire), entry: withoutBody(entry) }, policy.ttlMs),
+      learn: (entry) => learn(finding, answerOf(entry, wire), policy.ttlMs),
       fallback: () => {
         const withheld = finding.outcome === 'miss' ? finding.fallback() : undefined
         const entry = withheld && engine.vault.local({ ...place, name: withheld.id })?.entry
@@ -66,14 +59,14 @@ export class SemanticSearch {
   }
 }
 
-function learn(finding: Finding<Answer>, fresh: Answer, ttlMs: number): void {
+function learn(finding: Finding<unknown>, fresh: unknown, ttlMs: number): void {
   if (finding.outcome === 'miss') finding.learn(fresh, ttlMs)
 }
 
 /** It was read a moment ago, so memory has it. */
 async function entryOf(
   engine: Engine,
-  { id }: SemanticHit<Answer>,
+  { id }: SemanticHit<unknown>,
   place: Place,
   policy: Policy,
 ): Promise<Entry | undefined> {
@@ -84,11 +77,6 @@ function answerOf(entry: Entry, wire: Wire | undefined): unknown {
   return answerIn({ contentType: entry.contentType, body: bytesOf(entry) }, wire)
 }
 
-/** What learns from it later must not hold on to it. */
-function withoutBody(entry: Entry): Entry {
-  return { ...entry, body: '' }
-}
-
-function toldOf({ similarity, confidence, hitId }: SemanticHit<Answer>): string {
+function toldOf({ similarity, confidence, hitId }: SemanticHit<unknown>): string {
   return `similarity=${similarity.toFixed(4)}, confidence=${confidence.toFixed(4)}, id="${hitId}"`
 }

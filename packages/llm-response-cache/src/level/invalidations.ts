@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { type Connection, createLog } from '@evenkeel/core'
 
 const log = createLog('llm-response-cache')
@@ -9,8 +10,6 @@ export interface Invalidation {
   readonly names: readonly string[]
 }
 
-const channel = 'llm-cache:invalidations'
-
 /**
  * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: stamps
  * heal with the next look-up of their namespace that reaches Redis, everything by the time that memory is
@@ -18,23 +17,32 @@ const channel = 'llm-cache:invalidations'
  */
 export class Invalidations {
   readonly #redis: Connection
+  readonly #channel: string
+  /** Tells an instance's own messages from those of others: what it forgot it forgot before it told. */
+  readonly #origin = randomUUID()
   /** Whether they are heard at the moment, as far as is known. */
   listening = false
   #stop: (() => Promise<void>) | undefined
   #closed = false
 
-  constructor(redis: Connection, onHeard: (invalidation: Invalidation) => void, onGap: () => void) {
+  constructor(
+    redis: Connection,
+    room: string,
+    onHeard: (invalidation: Invalidation) => void,
+    onGap: () => void,
+  ) {
     this.#redis = redis
+    this.#channel = `${room}:invalidations`
     const heard = (message: string) => {
       const invalidation = parse(message)
       if (invalidation === undefined) onGap()
-      else onHeard(invalidation)
+      else if (invalidation.origin !== this.#origin) onHeard(invalidation)
     }
     const missed = () => {
       this.listening = true
       onGap()
     }
-    redis.subscribe(channel, heard, { onGap: missed }).then(
+    redis.subscribe(this.#channel, heard, { onGap: missed }).then(
       (subscription) => {
         this.#stop = () => subscription.close()
         if (this.#closed) this.close()
@@ -46,8 +54,8 @@ export class Invalidations {
 
   /** One round trip, which nobody waits for. */
   tell({ namespace, stamps, names }: Invalidation): void {
-    const message = JSON.stringify([namespace, [...stamps], names])
-    this.#redis.publish(channel, message).catch((error: unknown) => log('not told: %s', error))
+    const message = JSON.stringify([this.#origin, namespace, [...stamps], names])
+    this.#redis.publish(this.#channel, message).catch((error: unknown) => log('not told: %s', error))
   }
 
   close(): void {
@@ -57,10 +65,15 @@ export class Invalidations {
   }
 }
 
-function parse(message: string): Invalidation | undefined {
+function parse(message: string): (Invalidation & { readonly origin: string }) | undefined {
   try {
-    const [namespace, stamps, names] = JSON.parse(message) as [string, [string, string][], string[]]
-    return { namespace, stamps: new Map(stamps), names }
+    const [origin, namespace, stamps, names] = JSON.parse(message) as [
+      string,
+      string,
+      [string, string][],
+      string[],
+    ]
+    return { origin, namespace, stamps: new Map(stamps), names }
   } catch {
     return undefined
   }

@@ -44,7 +44,7 @@ export class Vault {
   #heard = 0
   #closed = false
 
-  constructor(options: ResolvedOptions, sealer: Sealer | undefined, compression: Compression) {
+  constructor(options: ResolvedOptions, room: string, sealer: Sealer | undefined, compression: Compression) {
     const { redis, maxEntries, maxBytes, clock } = options
     this.#options = options
     this.#sealer = sealer
@@ -53,12 +53,13 @@ export class Vault {
       redis &&
       new Invalidations(
         redis,
+        room,
         ({ namespace, stamps, names }) => this.#forget(namespace, stamps, names),
         () => this.#distrust(),
       )
     this.#stores = failover<Stores>(redis, {
       name: 'llm-response-cache',
-      primary: redis && createRedisStores(redis, { sealer, compression }),
+      primary: redis && createRedisStores(redis, { sealer, compression, room }),
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
       recover: async ({ primary, signal }) => {

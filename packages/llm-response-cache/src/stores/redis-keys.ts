@@ -6,12 +6,14 @@ import type { Place } from '../store.js'
  * Cluster spreads entries; the stamps of a namespace share one, so that they are set and read together.
  */
 export class RedisKeys {
+  readonly #room: string
   readonly #entries: ReturnType<typeof createKeyspace>
   readonly #stamps: ReturnType<typeof createKeyspace>
 
-  constructor(prefix: string) {
-    this.#entries = createKeyspace(prefix, 'llm-cache')
-    this.#stamps = createKeyspace(prefix, 'llm-cache-stamp')
+  constructor(prefix: string, room: string) {
+    this.#room = room
+    this.#entries = createKeyspace(prefix, room)
+    this.#stamps = createKeyspace(prefix, `${room}-stamp`)
   }
 
   entry({ namespace, name }: Place): string {
@@ -33,7 +35,7 @@ export class RedisKeys {
 
   /** Where a log's followers hear of it; beside the log in a Cluster. */
   channel({ namespace, name }: Place): string {
-    return `llm-cache:{${escapeTag(subjectOf(namespace, name))}}`
+    return `${this.#room}:{${escapeTag(subjectOf(namespace, name))}}`
   }
 
   stamp(namespace: string, name: string): string {

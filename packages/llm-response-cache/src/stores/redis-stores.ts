@@ -18,9 +18,15 @@ export function createRedisStores(
   {
     sealer,
     compression = new Compression(),
-  }: { readonly sealer?: Sealer | undefined; readonly compression?: Compression | undefined } = {},
+    room = 'llm-cache',
+  }: {
+    readonly sealer?: Sealer | undefined
+    readonly compression?: Compression | undefined
+    /** Caches of other rooms share nothing. @default 'llm-cache' */
+    readonly room?: string | undefined
+  } = {},
 ): Stores {
-  const keys = new RedisKeys(redis.namespace)
+  const keys = new RedisKeys(redis.namespace, room)
   const codec = new EntryCodec(compression, sealer)
   return {
     entries: new RedisEntryStore(redis, keys, codec),
