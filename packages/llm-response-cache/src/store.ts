@@ -36,8 +36,9 @@ export interface EntryStore {
   /**
    * The entry, and the stamps of those names (the namespace's is the empty name), made where there are none.
    * One round trip, two where a stamp is missing; reads of one turn of the event loop may share theirs.
+   * `known` is what the reader has of it, and is given back where that is still what is there.
    */
-  read(place: Place, stamps: readonly string[]): Promise<Reading>
+  read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading>
   /** Says whether it was kept. Idempotent. One round trip. */
   write(place: Place, entry: Entry, options: WriteOptions): Promise<boolean>
   /** How many there were. One round trip. */

@@ -64,6 +64,8 @@ export class Values<T> {
   readonly #engine: Engine
   readonly #kind: ValueKind<T>
   readonly #flights = new Map<string, Flight>()
+  /** Look-ups on their way to Redis. */
+  readonly #looks = new Map<string, { readonly policy: Policy; readonly looked: Promise<Looked> }>()
 
   constructor(engine: Engine, kind: ValueKind<T>) {
     this.#engine = engine
@@ -117,13 +119,68 @@ export class Values<T> {
     const id = flightId(place)
     // Who asks for a new answer does not want the one that is under way.
     const under = policy.refresh ? undefined : this.#flights.get(id)
-    const { answer } = under ?? this.#fly(id, place, policy, produce)
+    if (under === undefined && !policy.refresh) {
+      // A hit needs nobody to share it with: what costs is what comes after a miss.
+      const looked = await this.#look(id, place, policy)
+      if (looked.entry !== undefined) {
+        if (looked.verdict === 'renew') this.#renew(place, policy, produce, looked.entry.id)
+        return this.#found(looked.entry, place, looked.source)
+      }
+      const since = this.#flights.get(id)
+      return this.#landed(
+        since ?? this.#fly(id, place, policy, produce, looked),
+        since !== undefined,
+        place,
+        policy,
+        produce,
+      )
+    }
+    return this.#landed(
+      under ?? this.#fly(id, place, policy, produce),
+      under !== undefined,
+      place,
+      policy,
+      produce,
+    )
+  }
+
+  /** Who asks for the same at the same time asks once. */
+  #look(id: string, place: Place, policy: Policy): Promise<Looked> {
+    const under = this.#looks.get(id)
+    if (under !== undefined && under.policy === policy) return under.looked
+    const looked = lookUp(this.#engine, place, policy, this.#suits)
+    this.#looks.set(id, { policy, looked })
+    const end = () => void this.#looks.delete(id)
+    looked.then(end, end)
+    return looked
+  }
+
+  #found(entry: Entry, place: Place, source: Source): Detailed<T> {
+    const outcome = isPast(this.#engine, entry) ? 'stale' : 'hit'
+    this.#count(outcome, place, entry.model, entry.usage)
+    return this.#reused(
+      outcome,
+      this.#kind.decode(entry.body),
+      source,
+      ageOf(this.#engine, entry),
+      entry.usage,
+    )
+  }
+
+  /** What a flight gives to one of those who wait for it. */
+  async #landed(
+    { answer }: Flight,
+    isJoined: boolean,
+    place: Place,
+    policy: Policy,
+    produce: () => Promise<T>,
+  ): Promise<Detailed<T>> {
     const { outcome, body, value, entry, source, model, usage } = await answer
-    if (under !== undefined && body === undefined) {
+    if (isJoined && body === undefined) {
       // It can't be shared, so nobody was spared anything.
       return this.#beyond(place, { ...policy, useCache: false }, produce)
     }
-    const joined = under !== undefined && outcome === 'miss' ? 'coalesced' : outcome
+    const joined = isJoined && outcome === 'miss' ? 'coalesced' : outcome
     this.#count(joined, place, model, joined === 'miss' ? undefined : usage)
     if (joined === 'miss') {
       return { value: value as T, cached: false, outcome: 'miss', source, ageMs: 0, savedTokens: 0 }
@@ -155,12 +212,12 @@ export class Values<T> {
 
   #suits = (entry: Entry): boolean => entry.kind === this.#kind.kind
 
-  #fly(id: string, place: Place, policy: Policy, produce: () => Promise<T>): Flight {
+  #fly(id: string, place: Place, policy: Policy, produce: () => Promise<T>, looked?: Looked): Flight {
     let landed = () => {}
     const kept = new Promise<void>((resolve) => {
       landed = resolve
     })
-    const flight: Flight = { answer: this.#produce(place, policy, produce, landed) }
+    const flight: Flight = { answer: this.#produce(place, policy, produce, landed, looked) }
     this.#flights.set(id, flight)
     // Until the entry is there, who asks joins what has just ended.
     const end = () => {
@@ -175,14 +232,9 @@ export class Values<T> {
     policy: Policy,
     produce: () => Promise<T>,
     landed: () => void,
+    known: Looked | undefined,
   ): Promise<Produced> {
-    const looked = await lookUp(this.#engine, place, policy, this.#suits)
-    if (looked.entry !== undefined && !policy.refresh) {
-      landed()
-      const { entry, verdict } = looked
-      if (verdict === 'renew') this.#renew(place, policy, produce, entry.id)
-      return this.#produced(isPast(this.#engine, entry) ? 'stale' : 'hit', entry, looked.source)
-    }
+    const looked = known ?? (await lookUp(this.#engine, place, policy, this.#suits))
     try {
       return await this.#lead(place, policy, produce, looked, landed)
     } catch (error) {

@@ -85,12 +85,14 @@ export class Vault {
 
   /** What memory may answer by itself, now. No round trip, no promise. */
   local(place: Place): Held | undefined {
-    const held = this.#memory.held(place)
-    if (held === undefined || !this.#stampsHold(place.namespace, held.entry)) return undefined
-    if (this.#stores.state !== 'primary') return held
-    if (held.trust !== this.#trust || this.#invalidations?.listening !== true) return undefined
     const { clock, l1TtlMs } = this.#options
-    return clock.monotonic() - held.checkedAt < l1TtlMs ? held : undefined
+    const isShared = this.#stores.state === 'primary'
+    if (isShared && (l1TtlMs === 0 || this.#invalidations?.listening !== true)) return undefined
+    const held = this.#memory.held(place)
+    if (held === undefined || !this.#stampsHold(place.namespace, held)) return undefined
+    if (!isShared) return held
+    const isTrusted = held.trust === this.#trust && clock.monotonic() - held.checkedAt < l1TtlMs
+    return isTrusted ? held : undefined
   }
 
   /** One round trip; two for an entry with tags that the reader did not name. */
@@ -98,12 +100,13 @@ export class Vault {
     const { namespace } = place
     const names = tags.length === 0 ? onlyNamespace : ['', ...this.stampNames(namespace, tags)]
     const heard = this.#heard
-    const { value, source } = await this.#stores.run(({ entries }) => entries.read(place, names))
+    const held = this.#memory.held(place)
+    const { value, source } = await this.#stores.run(({ entries }) => entries.read(place, names, held?.entry))
     const stamps = names.map((name, index) => ({ name, value: value.stamps[index] ?? '' }))
     const { id } = value
     const entry = value.entry ?? this.#notHandedOver(place)
     const holds = entry !== undefined && (await this.#holds(namespace, entry, stamps))
-    if (source === 'redis') this.#learn(place, holds ? entry : undefined, stamps, heard)
+    if (source === 'redis') this.#learn(place, holds ? entry : undefined, held, stamps, heard)
     return { entry: holds ? entry : undefined, id, stamps, source }
   }
 
@@ -218,10 +221,13 @@ export class Vault {
     return this.#outage.hasWritten(place) ? this.#memory.held(place)?.entry : undefined
   }
 
-  #stampsHold(namespace: string, { stamps }: Entry): boolean {
-    for (const { name, value } of stamps) {
+  #stampsHold(namespace: string, held: Held): boolean {
+    const { stampsVersion } = this.#memory
+    if (held.stampsVersion === stampsVersion) return true
+    for (const { name, value } of held.entry.stamps) {
       if (this.#memory.stamp(namespace, name) !== value) return false
     }
+    held.stampsVersion = stampsVersion
     return true
   }
 
@@ -248,13 +254,22 @@ export class Vault {
   }
 
   /** Memory takes part in what Redis said, unless something was invalidated since it was asked. */
-  #learn(place: Place, entry: Entry | undefined, stamps: readonly Stamp[], heard: number): void {
+  #learn(
+    place: Place,
+    entry: Entry | undefined,
+    held: Held | undefined,
+    stamps: readonly Stamp[],
+    heard: number,
+  ): void {
     if (heard !== this.#heard) return this.#learnUnknown(place.namespace, stamps)
     for (const { name, value } of stamps) this.#memory.setStamp(place.namespace, name, value)
     const { clock } = this.#options
     const ttlMs = entry === undefined ? 0 : entry.deadAtMs - clock.now()
     if (entry === undefined || ttlMs <= 0) this.#memory.drop(place)
-    else this.#memory.hold(place, entry, ttlMs, clock.monotonic(), this.#trust)
+    else if (held?.entry === entry) {
+      held.checkedAt = clock.monotonic()
+      held.trust = this.#trust
+    } else this.#memory.hold(place, entry, ttlMs, clock.monotonic(), this.#trust)
   }
 
   /** An outage may begin before a look-up that nothing disturbed: then this is the best that is known. */

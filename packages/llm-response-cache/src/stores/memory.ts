@@ -18,6 +18,8 @@ export interface Held {
   /** When Redis last confirmed it, and in which generation of trust; see the vault. */
   checkedAt: number
   trust: number
+  /** When its stamps were last compared with the present ones; see `stampsVersion`. */
+  stampsVersion: number
   /** The value, parsed once, for callers who share it. */
   frozen: unknown
 }
@@ -28,6 +30,12 @@ const maxStamps = 50_000
 export class MemoryEntryStore implements EntryStore {
   readonly #entries: ByteBoundedLru<Held>
   readonly #stamps: ByteBoundedLru<string>
+  /** Raised when a stamp changes: while it stays, what held then holds now. */
+  stampsVersion = 0
+  /** What was set last is most often what is set next: the stamp of a namespace that nobody clears. */
+  #lastStamp: { readonly namespace: string; readonly name: string; readonly value: string } | undefined
+  #lastNamespace = ''
+  #lastPrefix = prefixOf('')
   /** Asked for once. */
   readonly #seen: ByteBoundedLru<true>
 
@@ -47,17 +55,17 @@ export class MemoryEntryStore implements EntryStore {
 
   /** What is held, without a promise. */
   held(place: Place): Held | undefined {
-    return this.#entries.get(idOf(place))
+    return this.#entries.get(this.#id(place))
   }
 
   hold(place: Place, entry: Entry, ttlMs: number, checkedAt = 0, trust = 0): Held {
-    const held: Held = { entry, checkedAt, trust, frozen: undefined }
-    this.#entries.set(idOf(place), held, ttlMs)
+    const held: Held = { entry, checkedAt, trust, stampsVersion: -1, frozen: undefined }
+    this.#entries.set(this.#id(place), held, ttlMs)
     return held
   }
 
   drop(place: Place): boolean {
-    return this.#entries.delete(idOf(place))
+    return this.#entries.delete(this.#id(place))
   }
 
   /** A stamp that is known, without making one. */
@@ -66,7 +74,13 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   setStamp(namespace: string, name: string, value: string): void {
-    this.#stamps.set(idOf({ namespace, name }), value)
+    const last = this.#lastStamp
+    if (last?.value === value && last.namespace === namespace && last.name === name) return
+    this.#lastStamp = { namespace, name, value }
+    const id = idOf({ namespace, name })
+    if (this.#stamps.get(id) === value) return
+    this.#stamps.set(id, value)
+    this.stampsVersion++
   }
 
   async read(place: Place, stamps: readonly string[]): Promise<Reading> {
@@ -113,6 +127,15 @@ export class MemoryEntryStore implements EntryStore {
     yield names.filter((name) => matches.test(name))
   }
 
+  /** Most look-ups are of the namespace of the one before. */
+  #id({ namespace, name }: Place): string {
+    if (namespace !== this.#lastNamespace) {
+      this.#lastNamespace = namespace
+      this.#lastPrefix = prefixOf(namespace)
+    }
+    return this.#lastPrefix + name
+  }
+
   #present(namespace: string, names: readonly string[]): readonly string[] {
     return names.map((name) => {
       const known = this.stamp(namespace, name)
@@ -126,5 +149,9 @@ export class MemoryEntryStore implements EntryStore {
 
 /** The length keeps apart what would be one text otherwise. */
 function idOf({ namespace, name }: Place): string {
-  return `${namespace.length}:${namespace}${name}`
+  return prefixOf(namespace) + name
+}
+
+function prefixOf(namespace: string): string {
+  return `${namespace.length}:${namespace}`
 }

@@ -7,6 +7,9 @@ import type { Place } from '../store.js'
  */
 export class RedisKeys {
   readonly #room: string
+  /** Most look-ups are of the namespace of the one before. */
+  #lastBegin: { readonly namespace: string; readonly begin: string } | undefined
+  #lastStamp: { readonly namespace: string; readonly key: string } | undefined
   readonly #entries: ReturnType<typeof createKeyspace>
   readonly #stamps: ReturnType<typeof createKeyspace>
 
@@ -17,7 +20,7 @@ export class RedisKeys {
   }
 
   entry({ namespace, name }: Place): string {
-    return this.#entries.key(subjectOf(namespace, name))
+    return `${this.#beginOf(namespace)}${escapeTag(name)}}`
   }
 
   lease({ namespace, name }: Place): string {
@@ -39,19 +42,29 @@ export class RedisKeys {
   }
 
   stamp(namespace: string, name: string): string {
-    return this.#stamps.key(namespace, name)
+    if (name !== '') return this.#stamps.key(namespace, name)
+    if (this.#lastStamp?.namespace !== namespace) {
+      this.#lastStamp = { namespace, key: this.#stamps.key(namespace, '') }
+    }
+    return this.#lastStamp.key
   }
 
   /** Of the names of a namespace; matches entries alone, whose keys end with their tag. */
   pattern(namespace: string, glob: string): string {
-    const begin = `${this.#entries.prefix}{${escapeTag(escapeNamespace(namespace))}/`
-    return `${escapeGlob(begin)}${escapeTag(glob)}}`
+    return `${escapeGlob(this.#beginOf(namespace))}${escapeTag(glob)}}`
   }
 
   /** The name in an entry's key. */
   nameOf(namespace: string, key: string): string {
-    const begin = `${this.#entries.prefix}{${escapeTag(escapeNamespace(namespace))}/`
-    return unescapeTag(key.slice(begin.length, -1))
+    return unescapeTag(key.slice(this.#beginOf(namespace).length, -1))
+  }
+
+  #beginOf(namespace: string): string {
+    if (this.#lastBegin?.namespace !== namespace) {
+      const begin = `${this.#entries.prefix}{${escapeTag(escapeNamespace(namespace))}/`
+      this.#lastBegin = { namespace, begin }
+    }
+    return this.#lastBegin.begin
   }
 }
 

@@ -25,7 +25,7 @@ export class RedisEntryStore implements EntryStore {
     this.#reads = new TurnReads(redis)
   }
 
-  async read(place: Place, stamps: readonly string[]): Promise<Reading> {
+  async read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading> {
     const key = this.#keys.entry(place)
     const { namespace } = place
     const { value, others } = await this.#reads.read(
@@ -34,10 +34,13 @@ export class RedisEntryStore implements EntryStore {
     )
     const present = others.map((stamp) => stamp?.toString('latin1'))
     const complete = present.every((stamp) => stamp !== undefined)
-    const found = value === undefined ? undefined : this.#codec.decode(namespace, key, value)
+    const id = value === undefined ? '' : idOf(value)
+    // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
+    const isKnown = known !== undefined && known.id === id
+    const found = isKnown || value === undefined ? known : this.#codec.decode(namespace, key, value)
     return {
-      entry: found instanceof Promise ? await found : found,
-      id: value === undefined ? '' : idOf(value),
+      entry: value === undefined ? undefined : found instanceof Promise ? await found : found,
+      id,
       stamps: complete ? (present as readonly string[]) : await this.stamps(namespace, stamps),
     }
   }

@@ -13,7 +13,7 @@ export interface Read {
 }
 
 /** A command with more of them keeps the server from others for too long. */
-const mostReads = 128
+const mostReads = 32
 
 /**
  * Reads of one turn of the event loop travel in one MGET: a command of its own costs each of them several

@@ -61,12 +61,14 @@ const mostNames = 200
 export class StatsBook {
   readonly #prices: Prices
   readonly #cells = new Map<string, Map<string, MutableCounts>>()
+  readonly #isPriced: boolean
   #lastNamespace = ''
   #lastModel = ''
   #lastCell: MutableCounts | undefined
 
   constructor(prices: Prices) {
     this.#prices = prices
+    this.#isPriced = Object.keys(prices).length > 0
   }
 
   answered(outcome: Outcome, namespace: string, model: string, saved: Usage | undefined): void {
@@ -102,7 +104,7 @@ export class StatsBook {
 
   #save(cell: MutableCounts, model: string, usage: Usage): void {
     cell.tokensSaved += usage.input + usage.output
-    cell.moneySaved += moneyOf(this.#prices, model, usage)
+    if (this.#isPriced) cell.moneySaved += moneyOf(this.#prices, model, usage)
   }
 
   /** Most calls are of the same kind as the one before. */
