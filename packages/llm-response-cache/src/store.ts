@@ -1,10 +1,7 @@
 import type { Entry } from './entry/entry.js'
+import type { Place } from './place.js'
 
-/** Where an entry lives: a tenant's namespace, and a name within it. */
-export interface Place {
-  readonly namespace: string
-  readonly name: string
-}
+export type { Place }
 
 export interface Reading {
   /** What can be read there, live or not. */

@@ -3,6 +3,7 @@ import { createLog, type Source } from '@evenkeel/core'
 import type { Entry } from '../entry/entry.js'
 import type { Vault } from '../level/vault.js'
 import type { ResolvedOptions } from '../options.js'
+import { placeId } from '../place.js'
 import type { LogRecord, Place } from '../store.js'
 
 const log = createLog('llm-response-cache')
@@ -46,7 +47,7 @@ export class Coordinator {
         await this.#vault.run(async ({ flights }) => flights.summon(role.owner, place))
         return { role: 'follow', generation: role.generation }
       case 'lead': {
-        const id = idOf(place)
+        const id = placeId(place)
         const lead: Lead = new Lead(this.#vault, this.#options, place, { generation, source }, () => {
           if (this.#leads.get(id) === lead) this.#leads.delete(id)
         })
@@ -100,7 +101,7 @@ export class Coordinator {
 
   async #listen(): Promise<() => void> {
     const { value } = await this.#vault.run(({ flights }) =>
-      flights.onSummons(this.#owner, (place) => this.#leads.get(idOf(place))?.summoned()),
+      flights.onSummons(this.#owner, (place) => this.#leads.get(placeId(place))?.summoned()),
     )
     return value
   }
@@ -234,10 +235,6 @@ export class Lead {
     this.#lease = undefined
     this.#onDone()
   }
-}
-
-function idOf({ namespace, name }: Place): string {
-  return `${namespace.length}:${namespace}${name}`
 }
 
 function ignore(): void {}

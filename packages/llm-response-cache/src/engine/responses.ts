@@ -5,6 +5,7 @@ import type { Entry } from '../entry/entry.js'
 import { ProviderStalledError } from '../errors.js'
 import { type CacheableRequest, requestKey, type WantedForm } from '../key/request-key.js'
 import type { ResolvedResponseOptions } from '../options.js'
+import { placeId } from '../place.js'
 import type { Place } from '../store.js'
 import { readWhole } from '../stream/read-whole.js'
 import { withoutUsage } from '../stream/without-usage.js'
@@ -12,7 +13,7 @@ import type { Outcome } from '../usage/stats.js'
 import type { Lead } from './coordinator.js'
 import { embeddingsByItem } from './embeddings-by-item.js'
 import { ageOf, type Engine, type Looked, lookHere, lookUp } from './engine.js'
-import { openFollowed, type Successor } from './follow.js'
+import { type Opened, openFollowed, type Successor } from './follow.js'
 import { type Live, makeLive } from './live.js'
 import { type Asked, describe } from './request.js'
 import type { SemanticLook, SemanticSearch } from './semantic.js'
@@ -127,7 +128,7 @@ class Responses {
   /** Joins the call that is under way, or begins one. */
   async #fly(asked: Asked, request: CacheableRequest, place: Place, policy: Policy): Promise<Response> {
     const { form, model } = request
-    const id = flightId(place)
+    const id = placeId(place)
     const under = policy.refresh ? undefined : this.#engine.flights.get(id)
     if (under !== undefined) {
       const landed = await orAborted(
@@ -218,13 +219,8 @@ class Responses {
         return { kind: 'live', live, outcome: 'miss' }
       }
       if (part.role === 'follow') {
-        const stopping = new AbortController()
-        const records = coordinator.follow(place, part.generation, stopping.signal)
-        const opened = await openFollowed(records, () => this.#succeed(asked, wanted, looked), {
-          maxBytes: this.#engine.options.maxEntryBytes,
-          stop: () => stopping.abort(),
-          landed: () => void this.#followed(wanted, opened).finally(land),
-        })
+        const landed = (live: Live) => void this.#followed(wanted, live).finally(land)
+        const opened = await this.#follow(part.generation, asked, wanted, looked, landed)
         if (opened.kind === 'live') return { kind: 'live', live: opened.live, outcome: 'coalesced' }
         if (opened.kind === 'lost') continue
         if (opened.kind === 'failed') break
@@ -278,6 +274,27 @@ class Responses {
     }
   }
 
+  /** The answer that another instance gets. It goes on here if that one dies. */
+  async #follow(
+    generation: string,
+    asked: Asked,
+    wanted: Wanted,
+    looked: Looked,
+    landed: (live: Live) => void,
+  ): Promise<Opened> {
+    const { coordinator, options } = this.#engine
+    const stopping = new AbortController()
+    const records = coordinator.follow(wanted.place, generation, stopping.signal)
+    const opened: Opened = await openFollowed(records, () => this.#succeed(asked, wanted, looked), {
+      maxBytes: options.maxEntryBytes,
+      stop: () => stopping.abort(),
+      landed: () => {
+        if (opened.kind === 'live') landed(opened.live)
+      },
+    })
+    return opened
+  }
+
   /** A leader died over an answer that was passed on in part: another one leads, here or elsewhere. */
   async #succeed(asked: Asked, wanted: Wanted, looked: Looked): Promise<Successor> {
     const { coordinator } = this.#engine
@@ -291,13 +308,7 @@ class Responses {
         }
       }
       if (part.role === 'follow') {
-        const stopping = new AbortController()
-        const records = coordinator.follow(place, part.generation, stopping.signal)
-        const opened = await openFollowed(records, () => this.#succeed(asked, wanted, looked), {
-          maxBytes: this.#engine.options.maxEntryBytes,
-          stop: () => stopping.abort(),
-          landed: () => {},
-        })
+        const opened = await this.#follow(part.generation, asked, wanted, looked, () => {})
         if (opened.kind === 'live') return { kind: 'live', live: opened.live }
         if (opened.kind === 'lost') continue
       }
@@ -308,18 +319,14 @@ class Responses {
   }
 
   /** A followed answer has ended: what its callers were spared is told by the entry. */
-  async #followed(
-    { place, policy, model }: Wanted,
-    opened: { kind: string; live?: Live } | undefined,
-  ): Promise<void> {
+  async #followed({ place, policy, model }: Wanted, { joined }: Live): Promise<void> {
     const { entry } = await lookUp(this.#engine, place, policy, ({ kind }) => kind === 'response')
-    const callers = opened?.live?.joined.count ?? 0
-    if (entry !== undefined) this.#engine.stats.saved(policy.namespace, model, entry.usage, callers)
+    if (entry !== undefined) this.#engine.stats.saved(policy.namespace, model, entry.usage, joined.count)
   }
 
   /** Behind an answer that was served already. */
   #renew(asked: Asked, request: CacheableRequest, place: Place, policy: Policy, entryId: string): void {
-    const id = `renew ${flightId(place)}`
+    const id = `renew ${placeId(place)}`
     if (this.#engine.flights.has(id)) return
     const { coordinator, vault, scope } = this.#engine
     const renewal = async (): Promise<Landed> => {
@@ -434,8 +441,4 @@ function checkReplay(replay: Replay): Replay {
 
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   return signal ? untilAborted(promise, signal) : promise
-}
-
-function flightId({ namespace, name }: Place): string {
-  return `${namespace.length}:${namespace}${name}`
 }

@@ -1,6 +1,7 @@
 import type { Source } from '@evenkeel/core'
 import type { Policy } from '../call-options.js'
 import type { Entry, EntryKind } from '../entry/entry.js'
+import { placeId } from '../place.js'
 import type { Place } from '../store.js'
 import type { Held } from '../stores/memory.js'
 import type { Outcome } from '../usage/stats.js'
@@ -116,7 +117,7 @@ export class Values<T> {
       const outcome = cached ? 'hit' : 'miss'
       return { value, cached, outcome, source: 'memory', ageMs: 0, savedTokens: 0 }
     }
-    const id = flightId(place)
+    const id = placeId(place)
     // Who asks for a new answer does not want the one that is under way.
     const under = policy.refresh ? undefined : this.#flights.get(id)
     if (under === undefined && !policy.refresh) {
@@ -313,7 +314,7 @@ export class Values<T> {
 
   /** Behind an answer that was served already: one instance renews, the others go on serving. */
   #renew(place: Place, policy: Policy, produce: () => Promise<T>, entryId: string): void {
-    const id = `renew ${flightId(place)}`
+    const id = `renew ${placeId(place)}`
     if (this.#flights.has(id)) return
     const renewal = async (): Promise<Produced> => {
       const { coordinator, vault, stats } = this.#engine
@@ -404,10 +405,6 @@ const nothing = { body: undefined, value: undefined, entry: undefined, model: 'u
 
 function isPast({ options }: Engine, { freshUntilMs }: Entry): boolean {
   return options.clock.now() >= freshUntilMs
-}
-
-function flightId({ namespace, name }: Place): string {
-  return `${namespace.length}:${namespace}${name}`
 }
 
 function modelOf(value: unknown): string {

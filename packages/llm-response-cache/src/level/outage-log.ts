@@ -1,3 +1,4 @@
+import { placeId } from '../place.js'
 import type { Place } from '../store.js'
 
 /** Beyond it a whole namespace is invalidated instead, which is always right and only costs hits. */
@@ -19,14 +20,14 @@ export class OutageLog {
 
   /** Says whether it could be noted. */
   noteDeleted(place: Place): boolean {
-    this.written.delete(idOf(place))
+    this.written.delete(placeId(place))
     if (this.deleted.size >= mostDeletions) return false
-    this.deleted.set(idOf(place), place)
+    this.deleted.set(placeId(place), place)
     return true
   }
 
   noteWritten(place: Place): void {
-    const id = idOf(place)
+    const id = placeId(place)
     this.written.delete(id)
     const [oldest] = this.written.keys()
     if (this.written.size >= mostWrites && oldest !== undefined) this.written.delete(oldest)
@@ -34,7 +35,7 @@ export class OutageLog {
   }
 
   hasWritten(place: Place): boolean {
-    return this.written.size > 0 && this.written.has(idOf(place))
+    return this.written.size > 0 && this.written.has(placeId(place))
   }
 
   /** Forgets stamps that Redis has by now, unless they were changed meanwhile. */
@@ -44,8 +45,4 @@ export class OutageLog {
     for (const [name, value] of stamps) if (known.get(name) === value) known.delete(name)
     if (known.size === 0) this.stamps.delete(namespace)
   }
-}
-
-function idOf({ namespace, name }: Place): string {
-  return `${namespace.length}:${namespace}${name}`
 }

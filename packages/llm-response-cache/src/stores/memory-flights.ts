@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '@evenkeel/core'
 import type { Entry } from '../entry/entry.js'
+import { placeId } from '../place.js'
 import type {
   BeginOptions,
   CommitOutcome,
@@ -46,7 +47,7 @@ export class MemoryFlightStore implements FlightStore {
       lease.followers++
       return { role: 'follow', generation: lease.generation, owner: lease.owner }
     }
-    this.#leases.set(idOf(place), {
+    this.#leases.set(placeId(place), {
       generation,
       owner,
       expiresAt: this.#clock.monotonic() + leaseMs,
@@ -92,7 +93,7 @@ export class MemoryFlightStore implements FlightStore {
     if (followed) {
       this.#log(place, generation).push({ type: 'end', data: Buffer.from(published ? '1' : '0') })
     }
-    this.#leases.delete(idOf(place))
+    this.#leases.delete(placeId(place))
     this.#tell(place)
     return admitted ? 'kept' : 'released'
   }
@@ -101,19 +102,19 @@ export class MemoryFlightStore implements FlightStore {
     const lease = this.#lease(place)
     if (lease?.generation !== generation) return
     if (lease.followers > 0) this.#log(place, generation).push({ type: 'failed', data: reason })
-    this.#leases.delete(idOf(place))
+    this.#leases.delete(placeId(place))
     this.#tell(place)
   }
 
   async look(place: Place, generation: string, cursor: string): Promise<LogView> {
     const state = this.#lease(place)?.generation === generation ? 'live' : 'gone'
-    const all = this.#logs.get(`${generation} ${idOf(place)}`) ?? []
+    const all = this.#logs.get(`${generation} ${placeId(place)}`) ?? []
     const records = all.slice(Number(cursor))
     return { state, records, cursor: String(Number(cursor) + records.length) }
   }
 
   async watch(place: Place, onNews: () => void): Promise<() => void> {
-    return join(this.#watchers, idOf(place), onNews)
+    return join(this.#watchers, placeId(place), onNews)
   }
 
   summon(owner: string, place: Place): void {
@@ -125,14 +126,14 @@ export class MemoryFlightStore implements FlightStore {
   }
 
   #lease(place: Place): Lease | undefined {
-    const lease = this.#leases.get(idOf(place))
+    const lease = this.#leases.get(placeId(place))
     if (lease === undefined || lease.expiresAt > this.#clock.monotonic()) return lease
-    this.#leases.delete(idOf(place))
+    this.#leases.delete(placeId(place))
     return undefined
   }
 
   #log(place: Place, generation: string): LogRecord[] {
-    const id = `${generation} ${idOf(place)}`
+    const id = `${generation} ${placeId(place)}`
     const known = this.#logs.get(id)
     if (known !== undefined) return known
     const [oldest] = this.#logs.keys()
@@ -143,12 +144,8 @@ export class MemoryFlightStore implements FlightStore {
   }
 
   #tell(place: Place): void {
-    for (const onNews of this.#watchers.get(idOf(place)) ?? []) queueMicrotask(onNews)
+    for (const onNews of this.#watchers.get(placeId(place)) ?? []) queueMicrotask(onNews)
   }
-}
-
-function idOf({ namespace, name }: Place): string {
-  return `${namespace.length}:${namespace}${name}`
 }
 
 function join<T>(groups: Map<string, Set<T>>, name: string, member: T): () => void {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
 import { type Entry, sizeOf } from '../entry/entry.js'
+import { placeId, placePrefix } from '../place.js'
 import type { EntryStore, Place, Reading, WriteOptions } from '../store.js'
 import { globToRegExp } from './glob.js'
 
@@ -35,7 +36,7 @@ export class MemoryEntryStore implements EntryStore {
   /** What was set last is most often what is set next: the stamp of a namespace that nobody clears. */
   #lastStamp: { readonly namespace: string; readonly name: string; readonly value: string } | undefined
   #lastNamespace = ''
-  #lastPrefix = prefixOf('')
+  #lastPrefix = placePrefix('')
   /** Asked for once. */
   readonly #seen: ByteBoundedLru<true>
 
@@ -70,14 +71,14 @@ export class MemoryEntryStore implements EntryStore {
 
   /** A stamp that is known, without making one. */
   stamp(namespace: string, name: string): string | undefined {
-    return this.#stamps.get(idOf({ namespace, name }))
+    return this.#stamps.get(placeId({ namespace, name }))
   }
 
   setStamp(namespace: string, name: string, value: string): void {
     const last = this.#lastStamp
     if (last?.value === value && last.namespace === namespace && last.name === name) return
     this.#lastStamp = { namespace, name, value }
-    const id = idOf({ namespace, name })
+    const id = placeId({ namespace, name })
     if (this.#stamps.get(id) === value) return
     this.#stamps.set(id, value)
     this.stampsVersion++
@@ -101,8 +102,9 @@ export class MemoryEntryStore implements EntryStore {
 
   /** Whether this is the second time within the span; notes the first. */
   admits(place: Place, withinMs: number): boolean {
-    if (withinMs === 0 || this.#seen.get(idOf(place)) === true || this.held(place) !== undefined) return true
-    this.#seen.set(idOf(place), true, withinMs)
+    if (withinMs === 0 || this.#seen.get(placeId(place)) === true || this.held(place) !== undefined)
+      return true
+    this.#seen.set(placeId(place), true, withinMs)
     return false
   }
 
@@ -120,7 +122,7 @@ export class MemoryEntryStore implements EntryStore {
 
   async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
     const matches = globToRegExp(pattern)
-    const begin = idOf({ namespace, name: '' })
+    const begin = placeId({ namespace, name: '' })
     const names = [...this.#entries.entries()]
       .filter(([id]) => id.startsWith(begin))
       .map(([id]) => id.slice(begin.length))
@@ -131,7 +133,7 @@ export class MemoryEntryStore implements EntryStore {
   #id({ namespace, name }: Place): string {
     if (namespace !== this.#lastNamespace) {
       this.#lastNamespace = namespace
-      this.#lastPrefix = prefixOf(namespace)
+      this.#lastPrefix = placePrefix(namespace)
     }
     return this.#lastPrefix + name
   }
@@ -145,13 +147,4 @@ export class MemoryEntryStore implements EntryStore {
       return made
     })
   }
-}
-
-/** The length keeps apart what would be one text otherwise. */
-function idOf({ namespace, name }: Place): string {
-  return prefixOf(namespace) + name
-}
-
-function prefixOf(namespace: string): string {
-  return `${namespace.length}:${namespace}`
 }
