@@ -13,6 +13,7 @@ import { checkNode, type DecoderNode, type NodeInput } from './node.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Prober } from './prober.js'
 import { Registry } from './registry.js'
+import { checkReport, type NodeReport } from './report.js'
 import { RetryBudget, type RunOptions, runOnPool } from './run.js'
 import { maxNodes } from './store.js'
 
@@ -58,6 +59,12 @@ export interface DecoderPool {
   deregister(id: string): Promise<boolean>
   /** Takes a node out for new requests, and leaves it those it has, until it is registered with `draining: false`. */
   drain(id: string): Promise<boolean>
+  /**
+   * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
+   * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
+   * load alone. @throws InvalidInputError
+   */
+  report(id: string, report: NodeReport): Promise<boolean>
   /** A node with a free place, from the local view: synchronous, no round trip. Nothing is counted. */
   pick(wanted?: Wanted): DecoderNode | undefined
   /** A place on the node for a request, counted against its capacity; waits first come, first served. @throws NoNodeError */
@@ -173,6 +180,27 @@ class Pool implements DecoderPool {
     const state = this.#members.get(id)
     if (state === undefined) return false
     await this.#registry.put({ ...state.node, draining: true })
+    return true
+  }
+
+  async report(id: string, report: NodeReport): Promise<boolean> {
+    checkReport(report)
+    const state = this.#members.get(id)
+    if (state === undefined) return false
+    const { running, waiting, adapters, draining } = report
+    if (running !== undefined) state.reported(this.#options.clock.monotonic(), running + (waiting ?? 0))
+    const { node } = state
+    const isOther =
+      (adapters !== undefined && [...adapters].sort().join('\n') !== node.adapters.join('\n')) ||
+      (draining !== undefined && draining !== node.draining)
+    if (isOther) {
+      const told = checkNode({
+        ...node,
+        adapters: adapters ?? node.adapters,
+        draining: draining ?? node.draining,
+      })
+      await this.#registry.put(told)
+    }
     return true
   }
 

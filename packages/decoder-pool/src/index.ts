@@ -13,6 +13,7 @@ export { MirrorDamagedError, NoNodeError } from './errors.js'
 export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
 export type { DecoderPoolOptions, ProbeOptions } from './options.js'
+export type { NodeReport } from './report.js'
 export { PushBackError, type RunOptions } from './run.js'
 export type {
   Changes,

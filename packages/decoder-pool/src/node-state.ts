@@ -6,6 +6,8 @@ const minEjectionMs = 1_000
 const maxEjectionMs = 60_000
 /** A slow answer is forgotten with this half of a time: the decay of the peak EWMA. */
 const latencyDecayMs = 10_000
+/** What a node told of others' requests counts less and less, by this. */
+const reportDecayMs = 10_000
 /** A node that was never heard of is taken for as quick as this. */
 const unknownLatencyMs = 100
 /** What a node that has just come back takes of its full share. */
@@ -37,6 +39,9 @@ export class NodeState {
   #ejectedUntil = 0
   #warmFrom = 0
   #warmUntil = 0
+  /** Requests of others, as the node last told. */
+  #others = 0
+  #reportedAt = 0
   #latencyMs = 0
   #latencyAt = 0
 
@@ -56,7 +61,7 @@ export class NodeState {
 
   /** Requests under way, with `more`, by what the node takes at the moment. */
   loadAt(now: number, more = 0): number {
-    const load = (this.inFlight + more) / this.#registration.node.capacity
+    const load = (this.inFlight + this.#othersAt(now) + more) / this.#registration.node.capacity
     if (now >= this.#warmUntil) return load
     const share = Math.max(leastShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
     return load / share
@@ -83,6 +88,18 @@ export class NodeState {
 
   isEjected(now: number): boolean {
     return now < this.#ejectedUntil
+  }
+
+  /** What the node says it has under way; what of it is not this coordinator's own is others'. */
+  reported(now: number, underWay: number): void {
+    this.#others = Math.max(0, underWay - this.inFlight)
+    this.#reportedAt = now
+  }
+
+  /** An old report fades, rather than steer for ever. */
+  #othersAt(now: number): number {
+    if (this.#others === 0) return 0
+    return this.#others * Math.exp(-Math.max(0, now - this.#reportedAt) / reportDecayMs)
   }
 
   /** It has just come, or come back: its caches are cold. */
