@@ -1,19 +1,62 @@
-export { type AgentMemory, createAgentMemory } from './agent-memory.js'
-export { JournalFullError, MessageConflictError, MessageTooLargeError, ThreadUnknownError } from './errors.js'
+export { type AgentMemory, createAgentMemory, type MemoryStatus } from './agent-memory.js'
+export type { Change, Changed, ChangeOutcome, Limit } from './change.js'
+export {
+  FencedError,
+  JournalFailedError,
+  JournalFullError,
+  LimitReachedError,
+  MessageConflictError,
+  MessageMissingError,
+  MessageTooLargeError,
+  OperationConflictError,
+  ThreadExistsError,
+  ThreadMissingError,
+  ThreadUnknownError,
+  VersionConflictError,
+} from './errors.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
-export type { AgentMemoryOptions } from './options.js'
+export type { AgentMemoryOptions, JournalOptions } from './options.js'
+export type { ListedThread, ListOptions, Owner } from './owner.js'
+export type { Answered, Record, Summary } from './record.js'
 export type {
   AppendOptions,
   AppendResult,
   DeleteOptions,
   DeleteResult,
-  Record,
+  ForkResult,
+  LeaseRequest,
+  LeaseResult,
+  Limits,
+  Listed,
+  Page as RecordPage,
+  PageRequest,
+  Since,
   Standing,
+  StateValue,
   Tail,
+  TailAnswer,
   TailRequest,
   ThreadId,
   ThreadStore,
+  WriteOptions,
 } from './store.js'
 export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
 export { RedisThreadStore } from './stores/redis.js'
-export type { Receipt, StoredReceipt, Thread, Window, WindowOptions } from './thread.js'
+export type {
+  AppendConditions,
+  ChangeReceipt,
+  Entry,
+  Lease,
+  Page,
+  PageOptions,
+  Receipt,
+  SpliceOptions,
+  StateEntry,
+  StateReceipt,
+  StoredReceipt,
+  Thread,
+  ThreadState,
+  ThreadSummary,
+  Window,
+  WindowOptions,
+} from './thread.js'

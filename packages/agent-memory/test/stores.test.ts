@@ -9,7 +9,14 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemoryThreadStore, RedisThreadStore } from '../src/index.js'
+import {
+  type Change,
+  MemoryThreadStore,
+  type PreparedMessage,
+  RedisThreadStore,
+  type ThreadId,
+  type ThreadStore,
+} from '../src/index.js'
 import { type Message, prepare } from '../src/message.js'
 import { resolveOptions } from '../src/options.js'
 import { testThreadStore } from '../src/testing/index.js'
@@ -64,36 +71,135 @@ describe.each(flavours())('on $name', (flavour) => {
         ),
       }),
     )
+    const name = fc.constantFrom('1', '2', '3', '4', '5', '6')
+    const token = fc.constantFrom('first', 'second', 'third')
+    const prepared = fc
+      .uniqueArray(message, { selector: ({ id }) => id, minLength: 1, maxLength: 4 })
+      .map((messages) => messages.map((one, index) => prepare(one, index, options)))
+    const maybe = (arbitrary: fc.Arbitrary<number>) => fc.option(arbitrary, { nil: undefined })
+    const small = fc.integer({ min: 0, max: 6 })
+    const key = fc.constantFrom('k', 'l %')
+    const change: fc.Arbitrary<Change> = fc.oneof(
+      fc.record({
+        kind: fc.constant('edit'),
+        message: prepared.map(([one]) => one as PreparedMessage),
+        revision: maybe(small),
+      }),
+      fc.record({ kind: fc.constant('remove'), id: name }),
+      fc.record({ kind: fc.constant('pin'), id: name, pinned: fc.boolean() }),
+      fc.record({
+        kind: fc.constant('splice'),
+        token,
+        expected: fc.uniqueArray(name, { maxLength: 2 }).map((ids) => ids.map((id) => ({ id }))),
+        messages: prepared,
+      }),
+      fc.record({ kind: fc.constant('set'), token, key, value: fc.json(), version: maybe(small) }),
+      fc.record({ kind: fc.constant('add'), token, key, by: fc.integer({ min: -9, max: 9 }) }),
+      fc.record({ kind: fc.constant('unset'), token, key, version: maybe(small) }),
+      fc.record({
+        kind: fc.constant('summarise'),
+        plan: token,
+        to: small,
+        before: fc.integer({ min: 0, max: 2 }),
+        edited: small,
+        tokens: small,
+        body: fc.json(),
+      }),
+    )
+    type Step = (store: ThreadStore, id: ThreadId) => Promise<unknown>
+    const append: fc.Arbitrary<Step> = fc
+      .record({
+        messages: prepared,
+        generation: fc.constantFrom(undefined, undefined, 0, 1, 2),
+        version: fc.constantFrom(undefined, undefined, 1, 2, 3),
+        fence: fc.constantFrom(undefined, undefined, 1, 2),
+        token: fc.option(token, { nil: undefined }),
+        limits: fc.constantFrom(undefined, { messages: 9, bytes: 300, threads: 2 }),
+      })
+      .map(
+        ({ messages, ...terms }) =>
+          (store, id) =>
+            store.append(id, messages, { ttlMs: 60_000, digest: messages[0]?.id, ...terms }),
+      )
+    const other: fc.Arbitrary<Step> = fc.oneof(
+      {
+        weight: 6,
+        arbitrary: change.map(
+          (one): Step =>
+            (store, id) =>
+              store.change(id, one, { ttlMs: 60_000 }),
+        ),
+      },
+      fc.record({ token, generation: fc.constantFrom(undefined, 0, 1) }).map(
+        (deletion): Step =>
+          (store, id) =>
+            store.delete(id, deletion),
+      ),
+      fc
+        .record({ token: token.map((one) => `fork ${one}`), upTo: maybe(fc.integer({ min: 1, max: 9 })) })
+        .map(
+          (fork): Step =>
+            (store, id) =>
+              store.fork(id, 'c', { ttlMs: 60_000, ...fork }),
+        ),
+      fc
+        .record({
+          action: fc.constantFrom('take', 'renew', 'release'),
+          token,
+          ms: fc.integer({ min: 1, max: 3 }),
+        })
+        .map(
+          (one): Step =>
+            (store, id) =>
+              store.lease(id, { name: 'turn', ...one }, { ttlMs: 60_000 }),
+        ),
+    )
     const step = fc.record({
-      thread: fc.constantFrom('a', 'b'),
-      messages: fc.uniqueArray(message, { selector: ({ id }) => id, minLength: 1, maxLength: 4 }),
-      action: fc.constantFrom('append', 'append', 'append', 'delete'),
+      thread: fc.constantFrom('a', 'b', 'c'),
+      act: fc.oneof(append, other),
       maxMessages: fc.integer({ min: 1, max: 8 }),
       maxTokens: fc.integer({ min: 1, max: 30 }),
-      token: fc.constantFrom('first', 'second', 'third'),
-      generation: fc.constantFrom(undefined, undefined, 0, 1, 2),
+      maxTurns: maybe(fc.integer({ min: 1, max: 4 })),
+      page: fc.oneof(
+        fc.record({ after: small, limit: fc.integer({ min: 1, max: 4 }) }),
+        fc.record({ before: small, limit: fc.integer({ min: 1, max: 4 }) }),
+        fc.record({ ids: fc.array(name, { maxLength: 3 }) }),
+      ),
     })
     const comparable = (answers: unknown) =>
-      JSON.parse(JSON.stringify(answers, (name, value) => (name === 'epoch' ? value !== '' : value)))
+      JSON.parse(
+        JSON.stringify(answers, (field, value) =>
+          field === 'epoch'
+            ? value !== ''
+            : value instanceof Map
+              ? [...value].sort()
+              : field === 'plan'
+                ? undefined
+                : value,
+        ),
+      )
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
-        const stores = [new MemoryThreadStore(), await create()]
-        for (const { thread, messages, action, token, generation, ...bounds } of steps) {
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        const time = new ManualClock()
+        await server.command('FLUSHALL')
+        const stores = [new MemoryThreadStore({ clock: time }), new RedisThreadStore(redis, () => time.now())]
+        for (const { thread, act, page, ...bounds } of steps) {
           const id = { owner: 'o', thread }
-          const prepared = messages.map((one, index) => prepare(one, index, options))
           const [inMemory, inRedis] = await Promise.all(
             stores.map(async (store) => [
-              action === 'append'
-                ? await store.append(id, prepared, { ttlMs: 60_000, generation })
-                : await store.delete(id, { token, generation }),
+              await act(store, id),
               await store.tail(id, bounds),
+              await store.page(id, page),
+              await store.state(id),
+              await store.threads('o', 9),
             ]),
           )
           // Epochs are random.
           expect(comparable(inRedis)).toEqual(comparable(inMemory))
+          time.advance(1)
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 150 },
     )
   })
 

@@ -1,0 +1,75 @@
+import type { Clock } from '@evenkeel/core'
+import type { Change } from '../change.js'
+import type { Remember } from '../conversations.js'
+import type { PreparedMessage } from '../message.js'
+import type { ThreadId } from '../store.js'
+import { type Addressed, sizeOf, type Write } from './entry.js'
+
+/**
+ * The writes that Redis acknowledged last. A server that comes back may have lost them (AOF everysec, a
+ * failover, no persistence at all): they are sent again, and every one that is there is a duplicate.
+ */
+export class RecentWrites implements Remember {
+  readonly #windowMs: number
+  readonly #maxBytes: number
+  readonly #clock: Clock
+  readonly #writes: (Addressed & { readonly at: number; readonly bytes: number })[] = []
+  #bytes = 0
+
+  constructor(options: { windowMs: number; maxBytes: number; clock: Clock }) {
+    this.#windowMs = options.windowMs
+    this.#maxBytes = options.maxBytes
+    this.#clock = options.clock
+  }
+
+  appended(id: ThreadId, batch: readonly PreparedMessage[], generation: number): void {
+    this.#add(id, { kind: 'append', batch, generation })
+  }
+
+  changed(id: ThreadId, change: Change, generation: number): void {
+    this.#add(id, { kind: 'change', change, generation })
+  }
+
+  deleted(id: ThreadId, token: string, generation: number): void {
+    this.#add(id, { kind: 'delete', token, generation })
+  }
+
+  /** Redis went away: what is older than the window by now is left to it. */
+  prune(): void {
+    const since = this.#clock.monotonic() - this.#windowMs
+    let old = this.#writes.findIndex(({ at }) => at >= since)
+    if (old < 0) old = this.#writes.length
+    this.#forget(old)
+  }
+
+  /** All of them, oldest first. */
+  list(): readonly Addressed[] {
+    return [...this.#writes]
+  }
+
+  /** They have been sent again. */
+  clear(): void {
+    this.#forget(this.#writes.length)
+  }
+
+  #add(id: ThreadId, write: Write): void {
+    if (this.#windowMs === 0) return
+    const { bytes } = sizeOf(write)
+    const at = this.#clock.monotonic()
+    this.#writes.push({ id, write, at, bytes })
+    this.#bytes += bytes
+    let old = 0
+    let held = this.#bytes
+    for (const one of this.#writes) {
+      if (one.at >= at - this.#windowMs && held <= this.#maxBytes) break
+      held -= one.bytes
+      old++
+    }
+    // Some at a time, since an array is slow to shorten at its front.
+    if (old > 256 || held < this.#bytes / 2 || this.#bytes > this.#maxBytes) this.#forget(old)
+  }
+
+  #forget(count: number): void {
+    for (const { bytes } of this.#writes.splice(0, count)) this.#bytes -= bytes
+  }
+}

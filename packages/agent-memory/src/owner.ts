@@ -1,0 +1,85 @@
+import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import type { ThreadServices } from './services.js'
+import type { Listed } from './store.js'
+import type { Thread } from './thread.js'
+import { wholeInput } from './thread-handle.js'
+
+/** A thread in a list. */
+export interface ListedThread {
+  readonly id: string
+  /** When it last changed, ms since 1970. */
+  readonly changedAt: number
+  readonly thread: Thread
+}
+
+export interface ListOptions {
+  /** @default 50, at most 500 */
+  readonly limit?: number | undefined
+  /** Of the page before. */
+  readonly cursor?: string | undefined
+}
+
+/** Whoever threads belong to. Nothing of one owner can be reached through another. */
+export interface Owner {
+  readonly id: string
+  /** @throws InvalidInputError for an empty id, or one that is no well-formed text */
+  thread(thread: string): Thread
+  /** All threads, the last changed first; one round trip a page of 50. Not possible in an outage. */
+  threads(): AsyncIterableIterator<ListedThread>
+  /** A page of them. One round trip. */
+  listThreads(
+    options?: ListOptions,
+  ): Promise<{ readonly threads: readonly ListedThread[]; readonly cursor: string | undefined }>
+}
+
+const mostListed = 500
+
+export class OwnerHandle implements Owner {
+  readonly id: string
+  readonly #services: ThreadServices
+
+  constructor(id: string, services: ThreadServices) {
+    this.id = id
+    this.#services = services
+  }
+
+  thread(thread: string): Thread {
+    return this.#services.thread({ owner: this.id, thread: checkSubject('thread', thread) })
+  }
+
+  async *threads(): AsyncIterableIterator<ListedThread> {
+    let cursor: string | undefined
+    do {
+      const page = await this.listThreads({ cursor })
+      yield* page.threads
+      cursor = page.cursor
+    } while (cursor !== undefined)
+  }
+
+  async listThreads({ limit = 50, cursor }: ListOptions = {}) {
+    if (limit > mostListed) {
+      throw new InvalidInputError('limit', `a whole number from 1 to ${mostListed}`, limit)
+    }
+    wholeInput('limit', limit, 1)
+    const behind = cursor === undefined ? undefined : readCursor(cursor)
+    const { value } = await this.#services.read((store) => store.threads(this.id, limit, behind))
+    const threads = value.map(({ thread, at }) => ({
+      id: thread,
+      changedAt: at,
+      thread: this.thread(thread),
+    }))
+    const last = value.at(-1)
+    const isEnd = last === undefined || value.length < limit
+    return { threads, cursor: isEnd ? undefined : `${last.at}.${last.thread}` }
+  }
+}
+
+function readCursor(cursor: string): Listed {
+  const dot = cursor.indexOf('.')
+  const at = Number(cursor.slice(0, dot))
+  const thread = cursor.slice(dot + 1)
+  if (dot < 1 || !Number.isSafeInteger(at) || thread === '') {
+    throw new InvalidInputError('cursor', 'a cursor of an earlier page', cursor)
+  }
+  return { thread, at }
+}

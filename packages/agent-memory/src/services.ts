@@ -1,0 +1,17 @@
+import type { Answer } from '@evenkeel/core'
+import type { Appended, Conversations, Written } from './conversations.js'
+import type { PreparedMessage } from './message.js'
+import type { ResolvedOptions } from './options.js'
+import type { ThreadId } from './store.js'
+import type { Thread } from './thread.js'
+
+/** What a memory gives to the parts of which it consists. */
+export interface ThreadServices {
+  readonly options: ResolvedOptions
+  /** An answer from Redis, or from this process in an outage. */
+  read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>>
+  /** The same, behind the thread's writes that came before. */
+  write<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>>
+  append(id: ThreadId, messages: readonly PreparedMessage[], options: Written): Promise<Answer<Appended>>
+  thread(id: ThreadId): Thread
+}

@@ -1,0 +1,53 @@
+import { InvalidInputError } from '@evenkeel/core'
+import { messageOf } from './decoded.js'
+import type { Summary } from './record.js'
+import type { ThreadServices } from './services.js'
+import type { ThreadId } from './store.js'
+import type { ThreadSummary, Window, WindowOptions } from './thread.js'
+import { anchor, chooseWindow, fromTurn } from './window.js'
+
+/** One read returns no more, whatever is asked. */
+const mostMessages = 1_000
+
+/** Reads a window, and chooses what of it makes a valid prompt within the budget. */
+export async function readWindow(
+  services: ThreadServices,
+  id: ThreadId,
+  options: WindowOptions,
+): Promise<Window> {
+  const { maxMessages = 100, maxTokens = Number.MAX_SAFE_INTEGER, maxTurns } = options
+  if (!Number.isSafeInteger(maxMessages) || maxMessages < 1 || maxMessages > mostMessages) {
+    throw new InvalidInputError('maxMessages', `a whole number from 1 to ${mostMessages}`, maxMessages)
+  }
+  if (!(maxTokens >= 1)) throw new InvalidInputError('maxTokens', 'a number from 1', maxTokens)
+  if (maxTurns !== undefined && !(Number.isSafeInteger(maxTurns) && maxTurns >= 1)) {
+    throw new InvalidInputError('maxTurns', 'a whole number from 1', maxTurns)
+  }
+  const budget = { maxMessages, maxTokens }
+  const { value, source } = await services.read((store) => store.read(id, { ...budget, maxTurns }))
+  const { pinned, count, version, stale, complete } = value
+  const summary = readSummary(value.summary, maxTokens)
+  const own = { maxMessages, maxTokens: maxTokens - (summary?.tokens ?? 0) }
+  const held = options.anchored === true ? anchor(value, own) : value.records
+  const records = options.startAt === 'turn' ? fromTurn(held, pinned) : held
+  const chosen = chooseWindow({ records, pinned }, own)
+  const isPinned = new Set(pinned.map(({ seq }) => seq))
+  return {
+    messages: chosen.records.map(messageOf),
+    summary,
+    tokens: chosen.tokens + (summary?.tokens ?? 0),
+    count,
+    from: chosen.records.find(({ seq }) => !isPinned.has(seq))?.seq ?? 0,
+    version,
+    source,
+    stale,
+    complete,
+  }
+}
+
+/** A summary that leaves no room for anything is left out itself. */
+function readSummary(summary: Summary | undefined, maxTokens: number): ThreadSummary | undefined {
+  if (summary === undefined || summary.tokens >= maxTokens) return undefined
+  const { to, tokens, at, body } = summary
+  return { text: String(JSON.parse(body)), upTo: to, tokens, at }
+}
