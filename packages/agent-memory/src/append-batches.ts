@@ -1,4 +1,4 @@
-import type { Answer, Source } from '@evenkeel/core'
+import { type Answer, UnavailableError } from '@evenkeel/core'
 import type { Appended, Conversations, Settled, Written } from './conversations.js'
 import type { PreparedMessage } from './message.js'
 import { type ThreadId, textOf } from './store.js'
@@ -10,12 +10,15 @@ export type InLine = <T>(id: ThreadId, write: (store: Conversations) => Promise<
 const mostTogether = { messages: 200, bytes: 256 << 10 }
 
 interface Batch {
-  readonly messages: PreparedMessage[]
+  readonly parts: (readonly PreparedMessage[])[]
   readonly ids: Set<string>
+  messages: number
   bytes: number
-  appends: number
-  result: Promise<Answer<Appended>> | undefined
+  result: Promise<Answer<readonly Settlement[]>> | undefined
 }
+
+/** What one append of a batch came to. */
+type Settlement = { readonly appended: Appended } | { readonly error: unknown }
 
 /**
  * Group commit: while one append of a thread is under way those that come meanwhile gather, and go together.
@@ -44,67 +47,93 @@ export class AppendBatches {
       this.close(id)
       return this.#inLine(id, (store) => store.append(id, messages, options))
     }
-    const joined = this.#join(id, messages)
-    if (joined === undefined) return this.#inLine(id, (store) => store.append(id, messages))
-    const { batch, from } = joined
-    const answer = await (batch.result ?? Promise.reject(new TypeError('A batch was not sent')))
-    if (batch.appends === 1) return answer
-    const part = partOf(answer.value, messages, from)
-    // What is wrong with one is not the others' fault: each is sent alone, in the same order.
-    return part === undefined
-      ? this.#inLine(id, (store) => store.append(id, messages))
-      : { value: part, source: answer.source as Source }
+    const batch = this.#batchFor(id, messages)
+    const index = batch.parts.push(messages) - 1
+    for (const message of messages) batch.ids.add(message.id)
+    batch.messages += messages.length
+    batch.bytes += bytesOf(messages)
+    batch.result ??= this.#send(id, batch)
+    const { value, source } = await batch.result
+    const settlement = value[index]
+    if (settlement === undefined) throw new TypeError('A batch forgot one of its appends')
+    if ('error' in settlement) throw settlement.error
+    return { value: settlement.appended, source }
   }
 
-  #join(id: ThreadId, messages: readonly PreparedMessage[]): { batch: Batch; from: number } | undefined {
+  #batchFor(id: ThreadId, messages: readonly PreparedMessage[]): Batch {
     const key = textOf(id)
-    const bytes = messages.reduce((sum, { body }) => sum + body.length, 0)
-    let batch = this.#gathering.get(key)
+    const batch = this.#gathering.get(key)
     const fits =
       batch !== undefined &&
-      batch.messages.length + messages.length <= mostTogether.messages &&
-      batch.bytes + bytes <= mostTogether.bytes &&
-      !messages.some((message) => batch?.ids.has(message.id))
-    if (batch === undefined || !fits) {
-      batch = { messages: [], ids: new Set(), bytes: 0, appends: 0, result: undefined }
-      this.#gathering.set(key, batch)
-    }
-    const from = batch.messages.length
-    batch.messages.push(...messages)
-    for (const message of messages) batch.ids.add(message.id)
-    batch.bytes += bytes
-    batch.appends++
-    if (batch.result === undefined) {
-      const own = batch
-      let isSent = false
-      const result = this.#inLine(id, (store) => {
-        // From here on nothing may join; the second time is the same append, in an outage.
-        if (!isSent && this.#gathering.get(key) === own) this.#gathering.delete(key)
-        isSent = true
-        return store.append(id, own.messages)
-      })
-      batch.result = result
-      result.catch(() => {})
-    }
-    return { batch, from }
+      batch.messages + messages.length <= mostTogether.messages &&
+      batch.bytes + bytesOf(messages) <= mostTogether.bytes &&
+      !messages.some((message) => batch.ids.has(message.id))
+    if (fits) return batch
+    const fresh: Batch = { parts: [], ids: new Set(), messages: 0, bytes: 0, result: undefined }
+    this.#gathering.set(key, fresh)
+    return fresh
   }
+
+  #send(id: ThreadId, batch: Batch): Promise<Answer<readonly Settlement[]>> {
+    return this.#inLine(id, (store) => {
+      // From here on nothing may join. This runs again, with the same appends, when Redis goes away.
+      if (this.#gathering.get(textOf(id)) === batch) this.#gathering.delete(textOf(id))
+      return sendTogether(id, batch.parts, store)
+    })
+  }
+}
+
+async function sendTogether(
+  id: ThreadId,
+  parts: readonly (readonly PreparedMessage[])[],
+  store: Conversations,
+): Promise<readonly Settlement[]> {
+  const [only] = parts
+  if (only !== undefined && parts.length === 1) return [{ appended: await store.append(id, only) }]
+  const whole = await store.append(id, parts.flat()).catch((error: unknown) => {
+    if (UnavailableError.isInstance(error)) throw error
+    return undefined
+  })
+  let from = 0
+  const shares = parts.map((messages) => {
+    const share = whole && shareOf(whole, from, messages.length)
+    from += messages.length
+    return share === undefined ? undefined : { appended: share }
+  })
+  if (shares.every((share) => share !== undefined)) return shares
+  // What is wrong with one is not the others' fault: each goes alone, in the same order.
+  const settlements: Settlement[] = []
+  for (const messages of parts) {
+    settlements.push(
+      await store.append(id, messages).then(
+        (appended) => ({ appended }),
+        (error: unknown) => {
+          if (UnavailableError.isInstance(error)) throw error
+          return { error }
+        },
+      ),
+    )
+  }
+  return settlements
 }
 
 /** One append's share of what its batch came to; `undefined` when the batch was refused as a whole. */
-function partOf(whole: Appended, messages: readonly PreparedMessage[], from: number): Appended | undefined {
+function shareOf(whole: Appended, from: number, length: number): Appended | undefined {
   if (whole.status === 'journaled') {
-    const stored = whole.stored.then((settled) => shareOf(settled, messages, from))
+    const stored = whole.stored.then((settled) => settledShareOf(settled, from, length))
     stored.catch(() => {})
     return { ...whole, stored }
   }
-  if (whole.status === 'stored' || whole.status === 'duplicate' || whole.status === 'deleted') {
-    return shareOf(whole, messages, from)
-  }
-  return undefined
+  const isSettled = whole.status === 'stored' || whole.status === 'duplicate' || whole.status === 'deleted'
+  return isSettled ? settledShareOf(whole, from, length) : undefined
 }
 
-function shareOf(whole: Settled, messages: readonly PreparedMessage[], from: number): Settled {
+function settledShareOf(whole: Settled, from: number, length: number): Settled {
   if (whole.status === 'deleted') return whole
-  const seqs = whole.seqs.slice(from, from + messages.length)
+  const seqs = whole.seqs.slice(from, from + length)
   return { ...whole, seqs, status: seqs.some((seq) => seq > whole.before) ? 'stored' : 'duplicate' }
+}
+
+function bytesOf(messages: readonly PreparedMessage[]): number {
+  return messages.reduce((sum, { body }) => sum + body.length, 0)
 }

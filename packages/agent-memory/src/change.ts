@@ -4,7 +4,13 @@ import type { Standing } from './store.js'
 /** A change of a thread that is no append. Each may be repeated. */
 export type Change =
   /** Another body for a message; its tool calls and results must stay the same. */
-  | { readonly kind: 'edit'; readonly message: PreparedMessage; readonly revision?: number | undefined }
+  | {
+      readonly kind: 'edit'
+      /** Names the change, so that repeating it is none; so it does wherever there is one. */
+      readonly token: string
+      readonly message: PreparedMessage
+      readonly revision?: number | undefined
+    }
   /** A message goes; its id stays known, so that no late write brings it back. */
   | { readonly kind: 'remove'; readonly id: string }
   /** Puts a message among those that every window holds, or takes it from them. */

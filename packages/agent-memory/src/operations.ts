@@ -35,6 +35,8 @@ export class Operations {
 /** What an operation does, told shortly: another under the same token is refused. */
 export function digestOf(change: Change): string {
   switch (change.kind) {
+    case 'edit':
+      return digestText(`${change.message.id}=${change.message.digest}`)
     case 'splice': {
       const ids = [...change.expected, ...change.messages].map(({ id, digest = '' }) => `${id}=${digest}`)
       return digestText(`${change.expected.length}:${ids.join(' ')}`)

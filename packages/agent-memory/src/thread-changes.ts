@@ -30,10 +30,10 @@ function edit(log: ThreadLog, message: PreparedMessage, revision: number | undef
   const known = log.find(message.id)
   if (known === undefined) return { status: 'missing' }
   const { seq } = known
-  if (known.digest === message.digest) return { status: 'done', kind: 'edit', seq, revision: known.revision }
   if (revision !== undefined && revision !== known.revision) {
     return { status: 'conflict', current: known.revision }
   }
+  if (known.digest === message.digest) return { status: 'done', kind: 'edit', seq, revision: known.revision }
   const before = [known.opens, known.answers.map(({ call }) => call)]
   if (JSON.stringify(before) !== JSON.stringify([message.opens, message.answers])) return { status: 'calls' }
   const { role, tokens, digest, body } = message

@@ -192,7 +192,7 @@ export class ThreadHandle implements Thread {
   async #edit(id: string, change: Omit<Message, 'id'>, revision: number | undefined) {
     const [message] = prepareAll({ ...change, id } as Message, this.#services.options)
     if (message === undefined) throw new MessageMissingError(id)
-    const { value } = await this.#change({ kind: 'edit', message, revision })
+    const { value } = await this.#change({ kind: 'edit', token: newId(), message, revision })
     if (value.status === 'missing') throw new MessageMissingError(id)
     if (value.status === 'calls') {
       throw new InvalidInputError('message', 'the same tool calls and results as before', change)

@@ -176,7 +176,8 @@ export class ThreadLog implements Standing {
       records.push(record)
       from = record.seq
     }
-    if (!isCut) from = 1
+    // With all of what is not summarised, nothing is missing before it either.
+    if (!isCut && records.length < maxMessages) from = 1
     const pinned = this.pinned.flatMap((seq) => this.#records.get(seq) ?? [])
     const { count, newest } = this
     return {

@@ -82,6 +82,7 @@ describe.each(flavours())('on $name', (flavour) => {
     const change: fc.Arbitrary<Change> = fc.oneof(
       fc.record({
         kind: fc.constant('edit'),
+        token,
         message: prepared.map(([one]) => one as PreparedMessage),
         revision: maybe(small),
       }),

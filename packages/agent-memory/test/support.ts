@@ -28,7 +28,6 @@ export function useRedis(options: Parameters<typeof startRedis>[0] = {}) {
   afterEach(async () => {
     for (const close of end.reverse()) await close()
     end = []
-    await server.restart().catch(() => {})
     await server.command('FLUSHALL')
   })
   afterAll(async () => {

@@ -8,8 +8,8 @@ local at = message.at
 local seq, first, record = find(ARGV[at])
 if not record then return reply('missing') end
 local head, start = headOf(record)
-if head[8] == ARGV[at + 3] then return reply('done', seq, tonumber(head[7])) end
 if ARGV[8] ~= '' and ARGV[8] ~= head[7] then return reply('conflict', seq, tonumber(head[7])) end
+if head[8] == ARGV[at + 3] then return reply('done', seq, tonumber(head[7])) end
 
 local opens, answers = {}, {}
 for index = at + 7, at + 6 + message.opens do opens[#opens + 1] = ARGV[index] end
@@ -26,5 +26,6 @@ local revision = tonumber(head[7]) + 1
 head[2], head[3], head[7], head[8] = ARGV[at + 1], ARGV[at + 2], whole(revision), ARGV[at + 3]
 redis.call('HSET', thread, whole(seq), table.concat(head, '|') .. '\n' .. body,
   '#' .. head[1], whole(seq) .. '.' .. first)
+remember(whole(seq) .. ' ' .. whole(revision))
 save(true)
 return reply('done', seq, revision)

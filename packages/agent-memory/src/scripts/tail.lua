@@ -44,16 +44,17 @@ while seq >= floor and found < most and not full do
       found = found + 1
       records[#records + 1] = tonumber(names[index])
       records[#records + 1] = record
+      from = tonumber(names[index])
     end
-    from = tonumber(names[index])
   end
   seq = last - 1
 end
-if since and not full and seq < floor then
+local isAll = not full and found < most
+if since and isAll then
   return { 'newer', generation, epoch, version, edited, newest, tonumber(meta[7] or 0), floor, records }
 end
 -- With all of what is not summarised, nothing is missing before it either.
-if not full and seq < floor then from = 1 end
+if isAll then from = 1 end
 
 local pinned = {}
 for one in string.gmatch(meta[8] or '', '%d+') do

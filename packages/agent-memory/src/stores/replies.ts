@@ -92,8 +92,9 @@ export function outcomeOf(change: Change, reply: readonly Reply[]): ChangeOutcom
   }
 }
 
-/** A splice remembers its seqs, behind the place before them; a state's write its value. */
+/** A splice remembers its seqs, behind the place before them; an edit its seq and revision; a state's write its value. */
 function textsOf({ kind }: Change, remembered: string): Reply[] {
+  if (kind === 'edit') return remembered.split(' ')
   return kind === 'splice' ? ['0', ...remembered.split(' ').filter(Boolean)] : [remembered]
 }
 

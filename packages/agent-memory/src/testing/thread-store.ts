@@ -223,6 +223,7 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
     const edited = (text: string, revision?: number) =>
       ({
         kind: 'edit',
+        token: `${text} ${revision}`,
         message: prepare({ id: 'a', role: 'user', content: text }, 0, options),
         revision,
       }) as const
@@ -237,6 +238,8 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
         version: 2,
       })
       expect(await change(edited('other', 0))).toMatchObject({ status: 'conflict', current: 1 })
+      // Two who come to the same words from the same ones have both changed them: the second must know.
+      expect(await change({ ...edited('new', 0), token: 'another' })).toMatchObject({ status: 'conflict' })
       expect(await change(edited('newer', 1))).toMatchObject({ status: 'done', revision: 2 })
       const [record] = (await store.tail(id, all)).records
       expect(record).toMatchObject({ seq: 1, revision: 2, body: '{"role":"user","content":"newer"}' })
@@ -257,7 +260,7 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
         0,
         options,
       )
-      expect(await change({ kind: 'edit', message })).toMatchObject({ status: 'done' })
+      expect(await change({ kind: 'edit', token: 'e', message })).toMatchObject({ status: 'done' })
     })
 
     it('takes a message away for good', async () => {
