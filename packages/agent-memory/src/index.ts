@@ -1,5 +1,6 @@
 export { type AgentMemory, createAgentMemory, type MemoryStatus } from './agent-memory.js'
 export type { Change, Changed, ChangeOutcome, Limit } from './change.js'
+export type { Compaction, CompactOptions, SummarizeRequest } from './compaction.js'
 export {
   FencedError,
   JournalFailedError,

@@ -1,5 +1,6 @@
 import { type Answer, checkSubject, InvalidInputError, type Source } from '@evenkeel/core'
 import type { Change } from './change.js'
+import { type Compaction, type CompactOptions, compact } from './compaction.js'
 import type { Appended, Done, Settled, Written } from './conversations.js'
 import { messageOf } from './decoded.js'
 import {
@@ -165,6 +166,10 @@ export class ThreadHandle implements Thread {
     if (value.status === 'missing') throw new ThreadMissingError()
     if (value.status !== 'done') throw new ThreadExistsError()
     return this.#services.thread({ owner: this.owner, thread: to })
+  }
+
+  compact(options: CompactOptions): Promise<Compaction> {
+    return compact(this.#services, this.#id, options)
   }
 
   async lease({ ttlMs = 30_000 }: { ttlMs?: number | undefined } = {}): Promise<Lease | undefined> {

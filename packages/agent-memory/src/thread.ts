@@ -1,4 +1,5 @@
 import type { Source } from '@evenkeel/core'
+import type { Compaction, CompactOptions } from './compaction.js'
 import type { Message, StoredMessage } from './message.js'
 
 export interface StoredReceipt {
@@ -226,6 +227,11 @@ export interface Thread {
    * @throws ThreadExistsError, ThreadMissingError
    */
   fork(options?: { readonly id?: string | undefined; readonly upTo?: number | undefined }): Promise<Thread>
+  /**
+   * Has a summary stand for the beginning of the thread, from the next window on; appends go on meanwhile.
+   * The messages stay where they are. Not possible in an outage.
+   */
+  compact(options: CompactOptions): Promise<Compaction>
   /** The right to answer, for hosts that want one run of an agent at a time; `undefined` while another has it. */
   lease(options?: { readonly ttlMs?: number | undefined }): Promise<Lease | undefined>
   /** Removes the thread, all of it; says whether there was one, as far as is known. In an outage it is journaled. One round trip. */

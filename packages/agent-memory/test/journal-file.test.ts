@@ -94,9 +94,8 @@ describe('a journal in a file', () => {
     expect(await idsOf(memory)).toEqual(['a'])
   })
 
-  it('takes nothing when the disk is full, and goes on when it is not', async () => {
+  it('takes nothing that is beyond its bounds', async () => {
     const dir = await redis.folder()
-    // A folder of the very size that a line needs can't be had here: a device that is always full can.
     const { memory, cutOff } = await redis.instance({ journal: { kind: 'file', dir, maxBytes: 1_000 } })
     await cutOff()
     await threadOf(memory).append(user('a'))
