@@ -19,6 +19,15 @@ export type { Message, PreparedMessage, StoredMessage } from './message.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
 export type { ListedThread, ListOptions, Owner } from './owner.js'
 export type { Answered, Record, Summary } from './record.js'
+export {
+  createSessions,
+  type ListedSession,
+  type Session,
+  type SessionData,
+  type Sessions,
+  type SessionsOptions,
+  type SessionWriteOptions,
+} from './sessions/sessions.js'
 export type {
   AppendOptions,
   AppendResult,
