@@ -19,6 +19,8 @@ export type Change =
   | {
       readonly kind: 'splice'
       readonly token: string
+      /** Tells one operation from another under the same token; made of ids and bodies when absent. */
+      readonly digest?: string | undefined
       readonly expected: readonly { readonly id: string; readonly digest?: string | undefined }[]
       readonly messages: readonly PreparedMessage[]
     }

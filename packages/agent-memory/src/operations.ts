@@ -38,6 +38,7 @@ export function digestOf(change: Change): string {
     case 'edit':
       return digestText(`${change.message.id}=${change.message.digest}`)
     case 'splice': {
+      if (change.digest !== undefined) return change.digest
       const ids = [...change.expected, ...change.messages].map(({ id, digest = '' }) => `${id}=${digest}`)
       return digestText(`${change.expected.length}:${ids.join(' ')}`)
     }

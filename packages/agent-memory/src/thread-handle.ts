@@ -37,6 +37,9 @@ import { readWindow } from './window-of.js'
 /** One page holds no more, whatever is asked. */
 const mostOfPage = 500
 
+/** Messages that one splice replaces. */
+const mostSpliced = 5_000
+
 /** An edit by a function is tried again so often, when others edit the same message. */
 const mostEdits = 10
 
@@ -138,14 +141,20 @@ export class ThreadHandle implements Thread {
     return this.#pin(id, false)
   }
 
-  async splice({ replace, messages: input, operation }: SpliceOptions) {
+  async splice({ replace, messages: input, operation, fingerprint }: SpliceOptions) {
     const token = operation === undefined ? newId() : checkSubject('operation', operation, 512)
-    if (!Array.isArray(replace) || replace.length > mostOfPage) {
-      throw new InvalidInputError('replace', `ids of at most ${mostOfPage} messages`, replace)
+    if (!Array.isArray(replace) || replace.length > mostSpliced) {
+      throw new InvalidInputError('replace', `ids of at most ${mostSpliced} messages`, replace)
     }
     const expected = replace.map((id) => ({ id: checkSubject('replace', id, 512) }))
     const messages = input.length === 0 ? [] : prepareAll(input, this.#services.options, token)
-    const { value } = await this.#change({ kind: 'splice', token, expected, messages })
+    const { value } = await this.#change({
+      kind: 'splice',
+      token,
+      digest: fingerprint === undefined ? undefined : digestText(fingerprint),
+      expected,
+      messages,
+    })
     if (value.status === 'conflict' && value.id !== undefined) throw new MessageConflictError(value.id)
     if (value.status !== 'done' || value.kind !== 'splice') throw errorOf(value, 'The end of the thread')
     return { ids: messages.map(({ id }) => id), seqs: value.seqs, version: value.version }

@@ -137,6 +137,8 @@ export interface SpliceOptions {
   readonly messages: readonly Message[]
   /** Names this operation, so that its retry is none. @default a random one */
   readonly operation?: string | undefined
+  /** Tells two operations of one name apart, where the ids to replace do not. @default made of all ids and contents */
+  readonly fingerprint?: string | undefined
 }
 
 export interface StateEntry<T = unknown> {
