@@ -8,6 +8,16 @@ import {
   UnavailableError,
 } from '@evenkeel/core'
 import { AppendBatches } from './append-batches.js'
+import {
+  type BackupOptions,
+  backup,
+  type RestoreOptions,
+  type RestoreReport,
+  restore,
+  type VerifyReport,
+  verify,
+} from './backup/backup.js'
+import { mergeInto } from './backup/merge.js'
 import { type Conversations, StoredConversations } from './conversations.js'
 import type { Addressed } from './journal/entry.js'
 import { JournalFile } from './journal/file.js'
@@ -35,6 +45,15 @@ export interface MemoryStatus {
 export interface AgentMemory {
   /** Conversations of a user, a workspace, or whoever they belong to. Owners can't reach each other's. */
   owner(owner: string): Owner
+  /** A backup of owners' threads, line by line (NDJSON). Not possible in an outage. */
+  backup(owners: Iterable<string> | AsyncIterable<string>, options?: BackupOptions): AsyncIterable<string>
+  /**
+   * Puts threads of a backup back: where they were, with their places, ids and remaining time. It may be
+   * repeated. @throws BackupDamagedError; of an array of lines nothing is restored then
+   */
+  restore(lines: Iterable<string> | AsyncIterable<string>, options?: RestoreOptions): Promise<RestoreReport>
+  /** Compares a backup with what there is. */
+  verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport>
   /** Messages that wait in the journal, and whether threads come from Redis at the moment. */
   status(): MemoryStatus
   /** Waits until the journal is in Redis, or the signal aborts. */
@@ -104,6 +123,25 @@ class Memory implements AgentMemory, ThreadServices {
     return new ThreadHandle(id, this)
   }
 
+  async *backup(
+    owners: Iterable<string> | AsyncIterable<string>,
+    options?: BackupOptions,
+  ): AsyncIterableIterator<string> {
+    yield* backup(await this.#whole(), owners, options)
+  }
+
+  async restore(
+    lines: Iterable<string> | AsyncIterable<string>,
+    options?: RestoreOptions,
+  ): Promise<RestoreReport> {
+    const store = await this.#whole()
+    return restore(store, lines, (id, dump) => mergeInto(store, id, dump, this.options), options)
+  }
+
+  async verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport> {
+    return verify(await this.#whole(), lines)
+  }
+
   status(): MemoryStatus {
     return {
       state: this.#stores.state,
@@ -149,6 +187,10 @@ class Memory implements AgentMemory, ThreadServices {
       if (held !== undefined) await held
       return this.#stores.run(write)
     })
+  }
+
+  async #whole(): Promise<ThreadStore> {
+    return (await this.#stores.run((store) => store.whole())).value
   }
 
   /** What a process that is gone had journaled goes to Redis before anything else, or with the next recovery. */

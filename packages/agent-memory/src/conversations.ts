@@ -5,6 +5,7 @@ import type {
   AppendOptions,
   AppendResult,
   DeleteResult,
+  Erased,
   ForkResult,
   LeaseRequest,
   LeaseResult,
@@ -55,6 +56,9 @@ export interface Conversations {
   fork(id: ThreadId, to: string, options: { token: string; upTo?: number | undefined }): Promise<ForkResult>
   delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>>
   threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]>
+  erase(owner: string): Promise<Erased>
+  /** The store itself, for what is done by operators; not in an outage. */
+  whole(): Promise<ThreadStore>
 }
 
 const fresh: Freshness = { stale: false, complete: true }
@@ -124,6 +128,17 @@ export class StoredConversations implements Conversations {
 
   threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]> {
     return this.store.threads(owner, limit, behind)
+  }
+
+  async erase(owner: string): Promise<Erased> {
+    this.known?.forgetAll(owner)
+    const erased = await this.store.erase(owner)
+    this.known?.forgetAll(owner)
+    return erased
+  }
+
+  async whole(): Promise<ThreadStore> {
+    return this.store
   }
 
   async #readAnew(id: ThreadId, request: TailRequest): Promise<Reading> {

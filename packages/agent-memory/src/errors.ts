@@ -130,3 +130,12 @@ export class ThreadUnknownError extends EvenkeelError<'THREAD_UNKNOWN'> {
     )
   }
 }
+
+/** A backup is cut, altered, or none of ours. */
+export class BackupDamagedError extends EvenkeelError<'BACKUP_DAMAGED'> {
+  override readonly name = 'BackupDamagedError'
+
+  constructor(what: string) {
+    super('BACKUP_DAMAGED', `The backup can not be used: ${what}`)
+  }
+}

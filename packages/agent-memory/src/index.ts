@@ -1,7 +1,15 @@
 export { type AgentMemory, createAgentMemory, type MemoryStatus } from './agent-memory.js'
+export type {
+  BackupOptions,
+  BackupReport,
+  RestoreOptions,
+  RestoreReport,
+  VerifyReport,
+} from './backup/backup.js'
 export type { Change, Changed, ChangeOutcome, Limit } from './change.js'
 export type { Compaction, CompactOptions, SummarizeRequest } from './compaction.js'
 export {
+  BackupDamagedError,
   FencedError,
   JournalFailedError,
   JournalFullError,
@@ -17,7 +25,7 @@ export {
 } from './errors.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
-export type { ListedThread, ListOptions, Owner } from './owner.js'
+export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'
 export type { Answered, Record, Summary } from './record.js'
 export {
   createSessions,
@@ -33,6 +41,7 @@ export type {
   AppendResult,
   DeleteOptions,
   DeleteResult,
+  Erased,
   ForkResult,
   LeaseRequest,
   LeaseResult,
@@ -46,6 +55,7 @@ export type {
   Tail,
   TailAnswer,
   TailRequest,
+  ThreadDump,
   ThreadId,
   ThreadStore,
   WriteOptions,

@@ -1,6 +1,6 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 import type { ThreadServices } from './services.js'
-import type { Listed } from './store.js'
+import type { Erased, Listed } from './store.js'
 import type { Thread } from './thread.js'
 import { wholeInput } from './thread-handle.js'
 
@@ -30,6 +30,20 @@ export interface Owner {
   listThreads(
     options?: ListOptions,
   ): Promise<{ readonly threads: readonly ListedThread[]; readonly cursor: string | undefined }>
+  /**
+   * Removes all threads of the owner with everything in them, and says what went. Writes from before, late
+   * or journaled, bring nothing back. Not possible in an outage.
+   */
+  erase(): Promise<EraseReceipt>
+}
+
+/** What an erasure removed. */
+export interface EraseReceipt extends Erased {
+  readonly owner: string
+  /** When it was done, ISO 8601. */
+  readonly at: string
+  /** Afterwards nothing of the owner was found. What stays for a week is a note that it was erased. */
+  readonly verified: boolean
 }
 
 const mostListed = 500
@@ -71,6 +85,12 @@ export class OwnerHandle implements Owner {
     const last = value.at(-1)
     const isEnd = last === undefined || value.length < limit
     return { threads, cursor: isEnd ? undefined : `${last.at}.${last.thread}` }
+  }
+
+  async erase(): Promise<EraseReceipt> {
+    const { value: erased } = await this.#services.read((store) => store.erase(this.id))
+    const { value: left } = await this.#services.read((store) => store.threads(this.id, 1))
+    return { owner: this.id, ...erased, at: new Date().toISOString(), verified: left.length === 0 }
   }
 }
 

@@ -158,6 +158,31 @@ export type LeaseResult =
   /** Another holds it, for this long. */
   | { readonly status: 'taken'; readonly ms: number }
 
+export interface Erased {
+  readonly threads: number
+  readonly messages: number
+  /** Of the messages, as JSON. */
+  readonly bytes: number
+}
+
+/** A thread with all that a backup keeps of it. */
+export interface ThreadDump {
+  /** Until its end. */
+  readonly ttlMs: number
+  readonly createdAt: number
+  readonly changedAt: number
+  readonly version: number
+  readonly newest: number
+  /** Tokens of all that was ever appended, and turns of it. */
+  readonly tokensEver: number
+  readonly turns: number
+  readonly pinned: readonly number[]
+  /** The current summary, and the one before. */
+  readonly summaries: readonly Summary[]
+  readonly state: ReadonlyMap<string, StateValue>
+  readonly records: readonly Record[]
+}
+
 /**
  * Where threads live. Every operation may be repeated, and takes one round trip. `testThreadStore` of
  * `@evenkeel/agent-memory/testing` proves an implementation.
@@ -189,6 +214,12 @@ export interface ThreadStore {
   delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult>
   /** An owner's threads, the last changed first, behind one of them. */
   threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]>
+  /** Removes all threads of an owner; some round trips. No write from before brings one back. */
+  erase(owner: string): Promise<Erased>
+  /** All of a thread, as it is at one moment; a round trip for 500 messages. */
+  dump(id: ThreadId): Promise<ThreadDump | undefined>
+  /** Puts a thread of a dump where there is none; false where there is one. Some round trips, the last one all or nothing. */
+  restore(id: ThreadId, dump: ThreadDump): Promise<boolean>
 }
 
 /** A text that no two threads share. */

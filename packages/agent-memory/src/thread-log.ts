@@ -16,6 +16,7 @@ import {
   type StateValue,
   type Tail,
   type TailRequest,
+  type ThreadDump,
 } from './store.js'
 import { applyChange } from './thread-changes.js'
 
@@ -267,6 +268,44 @@ export class ThreadLog implements Standing {
   /** Whether this thread was made by the fork of this token. */
   isForkOf(token: string): boolean {
     return this.#operations.get(token) !== undefined
+  }
+
+  /** All of it, for a backup. */
+  dump(changedAt: number, ttlMs: number): ThreadDump {
+    const { version, newest, pinned, summaries, state } = this
+    const records = [...this.downFrom(newest)].reverse()
+    const createdAt = records[0]?.at ?? changedAt
+    const counted = { tokensEver: this.#passed, turns: this.#turn }
+    return {
+      ttlMs,
+      createdAt,
+      changedAt,
+      version,
+      newest,
+      ...counted,
+      pinned,
+      summaries,
+      state: new Map(state),
+      records,
+    }
+  }
+
+  /** A thread of a dump; `over` is what stands under its name now. */
+  static from(dump: ThreadDump, over: ThreadLog): ThreadLog {
+    const log = new ThreadLog()
+    log.begin()
+    for (const record of dump.records) log.put(record)
+    for (const [key, value] of dump.state) log.state.set(key, value)
+    log.count = dump.records.length
+    log.newest = dump.newest
+    log.pinned = dump.pinned
+    log.summaries = dump.summaries.map((summary) => ({ ...summary, plan: '' }))
+    log.generation = over.generation
+    log.version = dump.version + over.version
+    log.edited = log.version
+    log.#passed = dump.tokensEver
+    log.#turn = dump.turns
+    return log
   }
 
   standing(): Standing {

@@ -6,6 +6,7 @@ import type { KnownThreads } from '../known-threads.js'
 import type { PreparedMessage } from '../message.js'
 import {
   type DeleteResult,
+  type Erased,
   type ForkResult,
   type LeaseResult,
   type Listed,
@@ -127,6 +128,14 @@ export class OutageConversations implements Conversations {
 
   async threads(): Promise<readonly Listed[]> {
     throw cannot('a list of threads')
+  }
+
+  async erase(): Promise<Erased> {
+    throw cannot('an erasure')
+  }
+
+  async whole(): Promise<ThreadStore> {
+    throw cannot('a backup')
   }
 
   async delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>> {

@@ -29,5 +29,7 @@ redis.call('HSET', thread, '_v', '1', '_g', whole(own + 1),
   '_ver', whole(tonumber(meta[4] or 0) + 1), '_x', ARGV[2] .. ' ' .. existed)
 redis.call('PEXPIRE', thread, ARGV[4])
 redis.call('ZREM', KEYS[2], ARGV[5])
-redis.call('ZREM', KEYS[3], ARGV[5])
+-- An erasure of the owner finds it there.
+redis.call('ZADD', KEYS[3], whole(now + tonumber(ARGV[4])), ARGV[5])
+if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[3], ARGV[4]) end
 return { existed, generation + 1 }

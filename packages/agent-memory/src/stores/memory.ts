@@ -7,6 +7,7 @@ import {
   type AppendResult,
   type DeleteOptions,
   type DeleteResult,
+  type Erased,
   type ForkResult,
   type LeaseRequest,
   type LeaseResult,
@@ -16,6 +17,7 @@ import {
   type StateValue,
   type Tail,
   type TailRequest,
+  type ThreadDump,
   type ThreadId,
   type ThreadStore,
   textOf,
@@ -163,6 +165,26 @@ export class MemoryThreadStore implements ThreadStore {
     const all = this.#ofOwner(owner).map(({ id, at }) => ({ thread: id.thread, at }))
     all.sort(newestFirst)
     return all.filter((one) => behind === undefined || newestFirst(behind, one) < 0).slice(0, limit)
+  }
+
+  async erase(owner: string): Promise<Erased> {
+    const held = this.#ofOwner(owner)
+    for (const { id } of held) this.#threads.delete(textOf(id))
+    const sum = (of: (log: ThreadLog) => number) => held.reduce((total, { log }) => total + of(log), 0)
+    return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
+  }
+
+  async dump(id: ThreadId): Promise<ThreadDump | undefined> {
+    const { log, at } = this.#of(id)
+    return log.exists ? log.dump(at, tombstoneMs) : undefined
+  }
+
+  async restore(id: ThreadId, dump: ThreadDump): Promise<boolean> {
+    const over = this.#of(id).log
+    if (over.exists) return false
+    const held = { id, log: ThreadLog.from(dump, over), leases: new Leases(), at: dump.changedAt }
+    this.#threads.set(textOf(id), held, dump.ttlMs)
+    return true
   }
 
   #ofOwner(owner: string): Held[] {

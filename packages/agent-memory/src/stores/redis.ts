@@ -6,13 +6,16 @@ import type { PreparedMessage } from '../message.js'
 import { digestOf } from '../operations.js'
 import appendLua from '../scripts/append.lua'
 import deleteLua from '../scripts/delete.lua'
+import dumpLua from '../scripts/dump.lua'
 import editLua from '../scripts/edit.lua'
+import eraseLua from '../scripts/erase.lua'
 import forkLua from '../scripts/fork.lua'
 import leaseLua from '../scripts/lease.lua'
 import pageLua from '../scripts/page.lua'
 import pinLua from '../scripts/pin.lua'
 import recordsLua from '../scripts/records.lua'
 import removeLua from '../scripts/remove.lua'
+import restoreLua from '../scripts/restore.lua'
 import spliceLua from '../scripts/splice.lua'
 import stateLua from '../scripts/state.lua'
 import stateReadLua from '../scripts/state-read.lua'
@@ -25,6 +28,7 @@ import {
   type AppendResult,
   type DeleteOptions,
   type DeleteResult,
+  type Erased,
   type ForkResult,
   type LeaseRequest,
   type LeaseResult,
@@ -37,11 +41,13 @@ import {
   type Tail,
   type TailAnswer,
   type TailRequest,
+  type ThreadDump,
   type ThreadId,
   type ThreadStore,
   tombstoneMs,
   type WriteOptions,
 } from '../store.js'
+import { dumpThread, fieldsOf, readDump } from './dumps.js'
 import { asList, outcomeOf, readRecords, readSummary, standingOf } from './replies.js'
 
 const ofThread = (name: string, lua: string) =>
@@ -65,6 +71,9 @@ const scripts = {
   stateRead: reading('state-read', stateReadLua),
   delete: defineScript({ name: 'agent-memory.delete', lua: deleteLua }),
   threads: defineScript({ name: 'agent-memory.threads', lua: threadsLua }),
+  erase: defineScript({ name: 'agent-memory.erase', lua: eraseLua }),
+  dump: reading('dump', dumpLua),
+  restore: defineScript({ name: 'agent-memory.restore', lua: restoreLua }),
 }
 
 interface Writing extends WriteOptions {
@@ -233,6 +242,47 @@ export class RedisThreadStore implements ThreadStore {
       pinned: readRecords(pinned),
       summary: readSummary(Number(number ?? 0), String(summary ?? '')),
     }
+  }
+
+  async erase(owner: string): Promise<Erased> {
+    const [index, ends, own] = ['i', 'x', 'o'].map((part) => this.#keys.key(owner, part))
+    const keys = [index, ends, own].map(String)
+    let erased: Erased = { threads: 0, messages: 0, bytes: 0 }
+    for (let isFirst = true; ; isFirst = false) {
+      const some = await Promise.all(
+        keys.slice(0, 2).map((key) => this.#redis.command(['ZRANGE', key, '0', '99'], { key })),
+      )
+      const names = [...new Set(some.flatMap((reply) => asList(reply).map(String)))]
+      if (names.length === 0 && !isFirst) return erased
+      const threads = names.map((name) => this.#keys.key(owner, 't', name))
+      const args = [isFirst ? '1' : '0', String(tombstoneMs), ...names]
+      const reply = asList(await this.#redis.run(scripts.erase, [...keys, ...threads], args)).map(Number)
+      const [count = 0, messages = 0, bytes = 0] = reply
+      erased = {
+        threads: erased.threads + count,
+        messages: erased.messages + messages,
+        bytes: erased.bytes + bytes,
+      }
+    }
+  }
+
+  async dump(id: ThreadId): Promise<ThreadDump | undefined> {
+    return dumpThread(this, id, async () => {
+      const reply = asList(await this.#redis.run(scripts.dump, this.#read(id).slice(0, 1), []))
+      return reply.length === 0 ? undefined : readDump(reply)
+    })
+  }
+
+  async restore(id: ThreadId, dump: ThreadDump): Promise<boolean> {
+    const waiting = this.#keys.key(id.owner, 'r', `${nameOf(id)}:${randomUUID()}`)
+    for (const fields of fieldsOf(dump)) {
+      await this.#redis.command(['HSET', waiting, ...fields], { key: waiting })
+      // A restore that is given up leaves nothing.
+      await this.#redis.command(['PEXPIRE', waiting, '600000'], { key: waiting })
+    }
+    const keys = [...this.#written(id), waiting]
+    const args = [String(Math.max(1, Math.ceil(dump.ttlMs))), nameOf(id), String(dump.changedAt)]
+    return (await this.#redis.run(scripts.restore, keys, args)) === 1
   }
 
   #key(id: ThreadId): string {
