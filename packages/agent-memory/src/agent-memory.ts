@@ -19,6 +19,10 @@ import {
 } from './backup/backup.js'
 import { mergeInto } from './backup/merge.js'
 import { type Conversations, StoredConversations } from './conversations.js'
+import { MemoryDrafts } from './drafts/memory-drafts.js'
+import { RedisDrafts } from './drafts/redis-drafts.js'
+import type { DraftStore } from './drafts/store.js'
+import { Doorbell } from './feed/doorbell.js'
 import type { Addressed } from './journal/entry.js'
 import { JournalFile } from './journal/file.js'
 import { Journal } from './journal/journal.js'
@@ -80,6 +84,8 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
 
 class Memory implements AgentMemory, ThreadServices {
   readonly options: ResolvedOptions
+  readonly drafts: DraftStore
+  readonly bell: Doorbell
   readonly #journal: Journal
   readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
@@ -102,12 +108,13 @@ class Memory implements AgentMemory, ThreadServices {
     const store = redis && new RedisThreadStore(redis)
     this.#store = store
     if (redis !== undefined) this.#stop.push(redis.on('down', () => recent.prune()))
+    const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
+    this.bell = new Doorbell(redis)
+    this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
     this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
       primary: store && new StoredConversations(store, options, known, recent),
-      fallback: store
-        ? outage
-        : new StoredConversations(new MemoryThreadStore({ maxThreads, maxBytes, clock }), options),
+      fallback: store ? outage : new StoredConversations(own, options),
       recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),
       held: () => ({ entries: known.size, bytes: known.bytes + this.#journal.bytes }),
     })
@@ -185,7 +192,9 @@ class Memory implements AgentMemory, ThreadServices {
     return this.#lines.in(textOf(id), async () => {
       const held = this.#outage.held
       if (held !== undefined) await held
-      return this.#stores.run(write)
+      const answer = await this.#stores.run(write)
+      if (this.options.feed) this.bell.ring(id)
+      return answer
     })
   }
 

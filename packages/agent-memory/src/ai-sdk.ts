@@ -25,6 +25,19 @@ export interface Chats<M extends UIMessage = UIMessage> {
   /** Appends what is new, edits what changed, and writes nothing else. */
   save(options: SaveOptions<M>): Promise<void>
   thread(chatId: string): Thread
+  /**
+   * Keeps the stream of an answer while it is made, so that any process can give it again from the beginning:
+   * for `consumeSseStream` of `toUIMessageStreamResponse`. Resolves when the stream has ended.
+   */
+  record(options: { readonly chatId: string; readonly stream: ReadableStream<string> }): Promise<void>
+  /**
+   * The answer that is being made, from its beginning, for a client that lost it; `undefined` when none is.
+   * To be sent with `UI_MESSAGE_STREAM_HEADERS` of the AI SDK.
+   */
+  resume(
+    chatId: string,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<ReadableStream<string> | undefined>
 }
 
 /**
@@ -44,6 +57,8 @@ export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chat
       (await thread(chatId).window(options)).messages.map(
         (message) => structuredClone(message) as unknown as M,
       ),
+    record: ({ chatId, stream }) => record(thread(chatId), stream),
+    resume: (chatId, { signal } = {}) => resume(thread(chatId), signal),
     save: (options) => save(thread(options.chatId), options),
   }
 }
@@ -69,4 +84,34 @@ async function save<M extends UIMessage>(
   if (!removeMissing) return
   const kept = new Set(messages.map(({ id }) => id))
   for (const id of stored.keys()) if (!kept.has(id)) await thread.remove(id)
+}
+
+async function record(thread: Thread, stream: ReadableStream<string>): Promise<void> {
+  const draft = thread.draft()
+  // A stream is a draft from its first moment on, whenever its first words come.
+  draft.write(': recorded\n\n')
+  await draft.flush().catch(() => {})
+  const reader = stream.getReader()
+  for (let next = await reader.read(); !next.done; next = await reader.read()) draft.write(next.value)
+  await draft.end().catch(() => {})
+}
+
+async function resume(
+  thread: Thread,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<string> | undefined> {
+  const draft = (await thread.drafts()).at(-1)
+  if (draft === undefined) return undefined
+  const stop = new AbortController()
+  const pieces = thread.follow(draft, {
+    signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+  })
+  return new ReadableStream<string>({
+    async pull(controller) {
+      const next = await pieces.next()
+      if (next.done) controller.close()
+      else controller.enqueue(next.value.text)
+    },
+    cancel: () => stop.abort(),
+  })
 }

@@ -8,6 +8,8 @@ export type {
 } from './backup/backup.js'
 export type { Change, Changed, ChangeOutcome, Limit } from './change.js'
 export type { Compaction, CompactOptions, SummarizeRequest } from './compaction.js'
+export type { Draft, FollowOptions, RecoverOptions } from './drafts/draft.js'
+export type { Piece } from './drafts/store.js'
 export {
   BackupDamagedError,
   FencedError,
@@ -23,6 +25,7 @@ export {
   ThreadUnknownError,
   VersionConflictError,
 } from './errors.js'
+export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
 export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'

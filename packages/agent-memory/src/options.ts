@@ -61,6 +61,11 @@ export interface AgentMemoryOptions {
   readonly maxThreads?: number | undefined
   /** Of the threads that this process keeps. @default 64 MiB */
   readonly maxBytes?: number | undefined
+  /**
+   * Tells those who follow a thread of each write at once, by a PUBLISH beside it; otherwise they look about
+   * once a second. @default false
+   */
+  readonly feed?: boolean | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -78,6 +83,7 @@ export interface ResolvedOptions {
   readonly limits: Limits
   readonly maxThreads: number
   readonly maxBytes: number
+  readonly feed: boolean
   readonly clock: Clock
 }
 
@@ -103,6 +109,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     },
     maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
+    feed: options.feed === true,
     clock: options.clock ?? systemClock,
   }
 }

@@ -1,5 +1,7 @@
 import type { Answer } from '@evenkeel/core'
 import type { Appended, Conversations, Written } from './conversations.js'
+import type { DraftStore } from './drafts/store.js'
+import type { Doorbell } from './feed/doorbell.js'
 import type { PreparedMessage } from './message.js'
 import type { ResolvedOptions } from './options.js'
 import type { ThreadId } from './store.js'
@@ -8,6 +10,8 @@ import type { Thread } from './thread.js'
 /** What a memory gives to the parts of which it consists. */
 export interface ThreadServices {
   readonly options: ResolvedOptions
+  readonly drafts: DraftStore
+  readonly bell: Doorbell
   /** An answer from Redis, or from this process in an outage. */
   read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>>
   /** The same, behind the thread's writes that came before. */

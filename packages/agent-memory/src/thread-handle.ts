@@ -4,6 +4,15 @@ import { type Compaction, type CompactOptions, compact } from './compaction.js'
 import type { Appended, Done, Settled, Written } from './conversations.js'
 import { messageOf } from './decoded.js'
 import {
+  type Draft,
+  DraftHandle,
+  type FollowOptions,
+  follow,
+  type RecoverOptions,
+  recover,
+} from './drafts/draft.js'
+import type { DraftId, Piece } from './drafts/store.js'
+import {
   FencedError,
   LimitReachedError,
   MessageConflictError,
@@ -13,6 +22,7 @@ import {
   ThreadMissingError,
   VersionConflictError,
 } from './errors.js'
+import { type SubscribeOptions, subscribe, type ThreadEvent } from './feed/subscribe.js'
 import { digestText, type Message, newId, prepareAll, type StoredMessage } from './message.js'
 import type { Record } from './record.js'
 import type { ThreadServices } from './services.js'
@@ -179,6 +189,30 @@ export class ThreadHandle implements Thread {
 
   compact(options: CompactOptions): Promise<Compaction> {
     return compact(this.#services, this.#id, options)
+  }
+
+  draft({ id = newId() }: { id?: string | undefined } = {}): Draft {
+    return new DraftHandle(this.#services, this.#id, checkSubject('id', id, 256))
+  }
+
+  drafts(): Promise<readonly string[]> {
+    return this.#services.drafts.list(this.#id)
+  }
+
+  follow(draft: string, options: FollowOptions = {}): AsyncIterableIterator<Piece> {
+    return follow(this.#services, this.#draftId(draft), options)
+  }
+
+  recover(draft: string, options: RecoverOptions = {}): Promise<Message | undefined> {
+    return recover(this.#services, this.#draftId(draft), options)
+  }
+
+  subscribe(options: SubscribeOptions = {}): AsyncIterableIterator<ThreadEvent> {
+    return subscribe(this.#services, this.#id, options)
+  }
+
+  #draftId(draft: string): DraftId {
+    return { ...this.#id, draft: checkSubject('draft', draft, 256) }
   }
 
   async lease({ ttlMs = 30_000 }: { ttlMs?: number | undefined } = {}): Promise<Lease | undefined> {

@@ -1,5 +1,8 @@
 import type { Source } from '@evenkeel/core'
 import type { Compaction, CompactOptions } from './compaction.js'
+import type { Draft, FollowOptions, RecoverOptions } from './drafts/draft.js'
+import type { Piece } from './drafts/store.js'
+import type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 import type { Message, StoredMessage } from './message.js'
 
 export interface StoredReceipt {
@@ -234,6 +237,25 @@ export interface Thread {
    * The messages stay where they are. Not possible in an outage.
    */
   compact(options: CompactOptions): Promise<Compaction>
+  /**
+   * Begins an answer that readers can follow while it is made, in any process, and take up again after a break.
+   * @param options.id names it for its readers; a random one by default
+   */
+  draft(options?: { readonly id?: string | undefined }): Draft
+  /** Drafts that have not ended. */
+  drafts(): Promise<readonly string[]>
+  /** Pieces of a draft from the beginning, or behind one that was seen, as they come, until it ends. */
+  follow(draft: string, options?: FollowOptions): AsyncIterableIterator<Piece>
+  /**
+   * Appends what there is of a draft whose writer is gone, once, whoever does it first; `undefined` while the
+   * writer lives, or when there is no such draft.
+   */
+  recover(draft: string, options?: RecoverOptions): Promise<Message | undefined>
+  /**
+   * What happens to the thread from now on, or behind a seq. It comes within about a second; at once where
+   * writers have `feed: true`.
+   */
+  subscribe(options?: SubscribeOptions): AsyncIterableIterator<ThreadEvent>
   /** The right to answer, for hosts that want one run of an agent at a time; `undefined` while another has it. */
   lease(options?: { readonly ttlMs?: number | undefined }): Promise<Lease | undefined>
   /** Removes the thread, all of it; says whether there was one, as far as is known. In an outage it is journaled. One round trip. */

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
 import type { Change, Changed, Limit } from '../change.js'
-import { most } from '../change.js'
 import type { PreparedMessage } from '../message.js'
 import { digestOf } from '../operations.js'
 import appendLua from '../scripts/append.lua'
@@ -47,6 +46,7 @@ import {
   tombstoneMs,
   type WriteOptions,
 } from '../store.js'
+import { argumentsOf, changeArguments } from './arguments.js'
 import { dumpThread, fieldsOf, readDump } from './dumps.js'
 import { asList, outcomeOf, readRecords, readSummary, standingOf } from './replies.js'
 
@@ -253,7 +253,10 @@ export class RedisThreadStore implements ThreadStore {
         keys.slice(0, 2).map((key) => this.#redis.command(['ZRANGE', key, '0', '99'], { key })),
       )
       const names = [...new Set(some.flatMap((reply) => asList(reply).map(String)))]
-      if (names.length === 0 && !isFirst) return erased
+      if (names.length === 0 && !isFirst) {
+        await this.#eraseDrafts(owner)
+        return erased
+      }
       const threads = names.map((name) => this.#keys.key(owner, 't', name))
       const args = [isFirst ? '1' : '0', String(tombstoneMs), ...names]
       const reply = asList(await this.#redis.run(scripts.erase, [...keys, ...threads], args)).map(Number)
@@ -285,6 +288,13 @@ export class RedisThreadStore implements ThreadStore {
     return (await this.#redis.run(scripts.restore, keys, args)) === 1
   }
 
+  async #eraseDrafts(owner: string): Promise<void> {
+    const hash = this.#keys.key(owner, 'd')
+    const names = asList(await this.#redis.command(['HKEYS', hash], { key: hash })).map(String)
+    const streams = names.map((name) => this.#keys.key(owner, 'd', ...name.split('|')))
+    await this.#redis.command(['UNLINK', hash, ...streams], { key: hash })
+  }
+
   #key(id: ThreadId): string {
     return this.#keys.key(id.owner, 't', nameOf(id))
   }
@@ -307,37 +317,4 @@ export class RedisThreadStore implements ThreadStore {
 
 function nameOf({ thread }: ThreadId): string {
   return encodeURIComponent(thread)
-}
-
-function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
-  const counts = [String(opens.length), String(answers.length)]
-  const calls = [...opens, ...answers].map(encodeURIComponent)
-  return [encodeURIComponent(id), role, String(tokens), digest, body, ...counts, ...calls]
-}
-
-/** What a change's own script takes behind the arguments of all. */
-function changeArguments(change: Change): string[] {
-  switch (change.kind) {
-    case 'edit':
-      return [String(change.revision ?? ''), ...argumentsOf(change.message)]
-    case 'remove':
-      return [encodeURIComponent(change.id)]
-    case 'pin':
-      return [encodeURIComponent(change.id), change.pinned ? '1' : '0', String(most.pinned)]
-    case 'splice': {
-      const expected = change.expected.flatMap(({ id, digest = '' }) => [encodeURIComponent(id), digest])
-      return [String(change.expected.length), ...expected, ...change.messages.flatMap(argumentsOf)]
-    }
-    case 'summarise': {
-      const { plan, to, before, edited, tokens, body } = change
-      return [plan, ...[to, before, edited, tokens].map(String), body]
-    }
-    case 'add':
-      return ['add', encodeURIComponent(change.key), String(change.by), '', String(most.stateKeys)]
-    default: {
-      const value = change.kind === 'set' ? change.value : ''
-      const version = String(change.version ?? '')
-      return [change.kind, encodeURIComponent(change.key), value, version, String(most.stateKeys)]
-    }
-  }
 }
