@@ -23,6 +23,7 @@ import { MemoryDrafts } from './drafts/memory-drafts.js'
 import { RedisDrafts } from './drafts/redis-drafts.js'
 import type { DraftStore } from './drafts/store.js'
 import { Doorbell } from './feed/doorbell.js'
+import { checkMemory, type MemoryHealth } from './health.js'
 import type { Addressed } from './journal/entry.js'
 import { JournalFile } from './journal/file.js'
 import { Journal } from './journal/journal.js'
@@ -33,6 +34,7 @@ import { Lines } from './lines.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { type Owner, OwnerHandle } from './owner.js'
 import type { ThreadServices } from './services.js'
+import { Counters, type MemoryStats, observe } from './stats.js'
 import { type ThreadId, type ThreadStore, textOf } from './store.js'
 import { MemoryThreadStore } from './stores/memory.js'
 import { RedisThreadStore } from './stores/redis.js'
@@ -60,6 +62,10 @@ export interface AgentMemory {
   verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport>
   /** Messages that wait in the journal, and whether threads come from Redis at the moment. */
   status(): MemoryStatus
+  /** What was done in this process since the memory was made. */
+  stats(): MemoryStats
+  /** What endangers conversations: eviction, no persistence, a journal that waits. One round trip; never rejects. */
+  health(): Promise<MemoryHealth>
   /** Waits until the journal is in Redis, or the signal aborts. */
   flushed(options?: { signal?: AbortSignal }): Promise<void>
   /**
@@ -86,6 +92,7 @@ class Memory implements AgentMemory, ThreadServices {
   readonly options: ResolvedOptions
   readonly drafts: DraftStore
   readonly bell: Doorbell
+  readonly counters = new Counters()
   readonly #journal: Journal
   readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
@@ -103,7 +110,12 @@ class Memory implements AgentMemory, ThreadServices {
     this.#journal = new Journal(options.journal, file)
     const known = new KnownThreads(options)
     const recent = new RecentWrites({ windowMs: options.healWindowMs, maxBytes: 8 << 20, clock })
-    const outage = new OutageConversations(this.#journal, known, options, recent)
+    const outage = new OutageConversations(
+      this.#journal,
+      known,
+      { ...options, counters: this.counters },
+      recent,
+    )
     this.#outage = outage
     const store = redis && new RedisThreadStore(redis)
     this.#store = store
@@ -113,12 +125,19 @@ class Memory implements AgentMemory, ThreadServices {
     this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
     this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
-      primary: store && new StoredConversations(store, options, known, recent),
-      fallback: store ? outage : new StoredConversations(own, options),
+      primary: store && new StoredConversations(store, options, known, recent, this.counters),
+      fallback: store ? outage : new StoredConversations(own, options, undefined, undefined, this.counters),
       recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),
       held: () => ({ entries: known.size, bytes: known.bytes + this.#journal.bytes }),
     })
     this.#batches = new AppendBatches((id, write) => this.#inLine(id, write))
+    const { telemetry } = options
+    const gauges = {
+      journaled: () => this.#journal.messages,
+      journaledBytes: () => this.#journal.bytes,
+      threads: () => known.size,
+    }
+    this.#stop.push(observe(this.counters, gauges, telemetry))
     if (store !== undefined) file?.start((left, spoilt) => this.#adopt(left, spoilt))
   }
 
@@ -155,6 +174,14 @@ class Memory implements AgentMemory, ThreadServices {
       journaled: this.#journal.messages,
       journaledBytes: this.#journal.bytes,
     }
+  }
+
+  stats(): MemoryStats {
+    return this.counters.read()
+  }
+
+  health(): Promise<MemoryHealth> {
+    return checkMemory(this.options.redis, this.#journal.messages)
   }
 
   flushed({ signal }: { signal?: AbortSignal } = {}): Promise<void> {

@@ -87,6 +87,7 @@ export async function compact(
     } as const
     const { value } = await services.write(id, (store) => store.change(id, change))
     if (value.status !== 'done') return { status: 'stale' }
+    services.counters.compactions++
     return { status: 'compacted', upTo, messages: records.length, version: value.version }
   } finally {
     await lease.release()

@@ -1,6 +1,7 @@
 import type { Change, Changed } from './change.js'
 import type { KnownThreads } from './known-threads.js'
 import type { PreparedMessage } from './message.js'
+import { Counters } from './stats.js'
 import type {
   AppendOptions,
   AppendResult,
@@ -70,9 +71,11 @@ export class StoredConversations implements Conversations {
     private readonly terms: { readonly ttlMs: number; readonly limits: Limits },
     private readonly known?: KnownThreads,
     private readonly remember?: Remember,
+    private readonly counters = new Counters(),
   ) {}
 
   async append(id: ThreadId, messages: readonly PreparedMessage[], options: Written = {}): Promise<Appended> {
+    this.counters.appendTrips++
     const result = await this.store.append(id, messages, { ...this.terms, ...options })
     if ('seqs' in result) {
       this.known?.appended(id, messages, result)
@@ -92,6 +95,7 @@ export class StoredConversations implements Conversations {
       return this.#readAnew(id, request)
     }
     if (answer.kind === 'newer') this.known.read(id, answer)
+    this.counters.reads[answer.kind === 'newer' ? 'newer' : 'unchanged']++
     if (!seen.covers(request)) return this.#readAnew(id, request)
     return { ...seen.log.tail(request), ...fresh }
   }
@@ -146,6 +150,7 @@ export class StoredConversations implements Conversations {
   }
 
   #note(id: ThreadId, tail: Tail): Reading {
+    this.counters.reads.whole++
     this.known?.read(id, tail)
     return { ...tail, ...fresh }
   }

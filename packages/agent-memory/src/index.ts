@@ -26,6 +26,7 @@ export {
   VersionConflictError,
 } from './errors.js'
 export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
+export type { MemoryHealth, MemoryWarning } from './health.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
 export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'
@@ -39,6 +40,7 @@ export {
   type SessionsOptions,
   type SessionWriteOptions,
 } from './sessions/sessions.js'
+export type { MemoryStats } from './stats.js'
 export type {
   AppendOptions,
   AppendResult,

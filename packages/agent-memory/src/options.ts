@@ -4,6 +4,7 @@ import {
   type Duration,
   durationMs,
   InvalidOptionError,
+  type MeterOptions,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
@@ -66,6 +67,8 @@ export interface AgentMemoryOptions {
    * once a second. @default false
    */
   readonly feed?: boolean | undefined
+  /** Metrics for OpenTelemetry, to the host's meter provider or one given here. @default true */
+  readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -84,6 +87,7 @@ export interface ResolvedOptions {
   readonly maxThreads: number
   readonly maxBytes: number
   readonly feed: boolean
+  readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
 }
 
@@ -110,6 +114,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     feed: options.feed === true,
+    telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
   }
 }

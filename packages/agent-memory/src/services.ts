@@ -4,6 +4,7 @@ import type { DraftStore } from './drafts/store.js'
 import type { Doorbell } from './feed/doorbell.js'
 import type { PreparedMessage } from './message.js'
 import type { ResolvedOptions } from './options.js'
+import type { Counters } from './stats.js'
 import type { ThreadId } from './store.js'
 import type { Thread } from './thread.js'
 
@@ -12,6 +13,7 @@ export interface ThreadServices {
   readonly options: ResolvedOptions
   readonly drafts: DraftStore
   readonly bell: Doorbell
+  readonly counters: Counters
   /** An answer from Redis, or from this process in an outage. */
   read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>>
   /** The same, behind the thread's writes that came before. */

@@ -86,6 +86,9 @@ export class ThreadHandle implements Thread {
       digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
     }
     const { value, source } = await this.#services.append(this.#id, messages, options)
+    const { status } = value
+    const isTaken = status === 'stored' || status === 'duplicate' || status === 'journaled'
+    this.#services.counters.appended[isTaken ? status : 'refused'] += messages.length
     return receiptOf(
       messages.map((message) => message.id),
       value,

@@ -26,6 +26,7 @@ export async function readWindow(
   const budget = { maxMessages, maxTokens }
   const { value, source } = await services.read((store) => store.read(id, { ...budget, maxTurns }))
   const { pinned, count, version, stale, complete } = value
+  if (stale) services.counters.reads.stale++
   const summary = readSummary(value.summary, maxTokens)
   const own = { maxMessages, maxTokens: maxTokens - (summary?.tokens ?? 0) }
   const held = options.anchored === true ? anchor(value, own) : value.records

@@ -63,18 +63,19 @@ describe.each(['memory', 'redis'])('threads, in %s', (where) => {
 
   it('forks, and lists what there is', async () => {
     const memory = await make()
-    const thread = threadOf(memory, 'first')
+    // Of one millisecond the names decide, downwards.
+    const thread = threadOf(memory, 'a first')
     await thread.append([user('a'), user('b')])
-    const copy = await thread.fork({ id: 'copy', upTo: 1 })
+    const copy = await thread.fork({ id: 'z copy', upTo: 1 })
     await copy.append(user('c'))
-    expect(await idsOf(memory, 'copy')).toEqual(['a', 'c'])
-    await expect(thread.fork({ id: 'copy' })).rejects.toMatchObject({ code: 'THREAD_EXISTS' })
+    expect(await idsOf(memory, 'z copy')).toEqual(['a', 'c'])
+    await expect(thread.fork({ id: 'z copy' })).rejects.toMatchObject({ code: 'THREAD_EXISTS' })
     await expect(threadOf(memory, 'none').fork()).rejects.toMatchObject({ code: 'THREAD_MISSING' })
     const listed = []
     for await (const { id } of memory.owner('o').threads()) listed.push(id)
-    expect(listed).toEqual(['copy', 'first'])
+    expect(listed).toEqual(['z copy', 'a first'])
     const page = await memory.owner('o').listThreads({ limit: 1 })
-    expect((await memory.owner('o').listThreads({ cursor: page.cursor })).threads[0]?.id).toBe('first')
+    expect((await memory.owner('o').listThreads({ cursor: page.cursor })).threads[0]?.id).toBe('a first')
     await expect(memory.owner('o').listThreads({ cursor: 'x' })).rejects.toMatchObject({
       code: 'INVALID_INPUT',
     })

@@ -163,8 +163,8 @@ export class OutageConversations implements Conversations {
    * empty: so when what had waited is sent, writes are held up until the little that came since is too.
    */
   async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
-    const replay = new Replay(store, this.#known, this.#terms)
-    await this.#heal(replay, signal)
+    await this.#heal(new Replay(store, this.#known, this.#terms), signal)
+    const replay = new Replay(store, this.#known, this.#terms, this.#recent)
     await this.#sendWaiting(replay, signal)
     const hold = new Hold()
     this.#hold = hold
@@ -193,7 +193,7 @@ export class OutageConversations implements Conversations {
         entries.splice(0, together.length)
       }
     })
-    this.#recent?.clear()
+    this.#recent?.renew()
   }
 
   /** Everything that is in the journal now; what comes meanwhile is not waited for. */

@@ -13,7 +13,7 @@ export class RecentWrites implements Remember {
   readonly #windowMs: number
   readonly #maxBytes: number
   readonly #clock: Clock
-  readonly #writes: (Addressed & { readonly at: number; readonly bytes: number })[] = []
+  readonly #writes: (Addressed & { at: number; readonly bytes: number })[] = []
   #bytes = 0
 
   constructor(options: { windowMs: number; maxBytes: number; clock: Clock }) {
@@ -47,9 +47,10 @@ export class RecentWrites implements Remember {
     return [...this.#writes]
   }
 
-  /** They have been sent again. */
-  clear(): void {
-    this.#forget(this.#writes.length)
+  /** They have been sent again: a server that fails once more may lose them once more. */
+  renew(): void {
+    const at = this.#clock.monotonic()
+    for (const write of this.#writes) write.at = at
   }
 
   #add(id: ThreadId, write: Write): void {

@@ -1,8 +1,9 @@
 import { createLog, ReplyError } from '@evenkeel/core'
-import type { Settled } from '../conversations.js'
+import type { Remember, Settled } from '../conversations.js'
 import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
 import type { KnownThreads } from '../known-threads.js'
 import type { PreparedMessage } from '../message.js'
+import type { Counters } from '../stats.js'
 import type { AppendResult, Limits, ThreadId, ThreadStore } from '../store.js'
 import type { AppendEntry, JournalEntry } from './entry.js'
 
@@ -12,6 +13,7 @@ const log = createLog('agent-memory')
 const mostTogether = { messages: 200, bytes: 512 << 10 }
 
 export interface ReplayTerms {
+  readonly counters?: Counters | undefined
   readonly ttlMs: number
   readonly limits: Limits
 }
@@ -22,6 +24,8 @@ export class Replay {
     private readonly store: ThreadStore,
     private readonly known: KnownThreads,
     private readonly terms: ReplayTerms,
+    /** Left out for writes that Redis had acknowledged before, and may have lost: they are there already. */
+    private readonly remember?: Remember,
   ) {}
 
   /** Sends the entries, which belong together; see {@link nextOf}. @throws UnavailableError when Redis is away again */
@@ -33,6 +37,7 @@ export class Replay {
       else if (first.kind === 'delete') {
         const result = await this.store.delete(id, first)
         this.known.deleted(id, result.generation)
+        this.remember?.deleted(id, first.token, result.generation - 1)
         first.outcome.resolve(result)
       } else {
         const changed = await this.store.change(id, first.change, {
@@ -40,13 +45,21 @@ export class Replay {
           generation: first.generation,
         })
         this.known.forget(id)
+        this.remember?.changed(id, first.change, changed.generation)
         first.outcome.resolve(changed)
       }
     } catch (error) {
       // Only what is wrong with this very thread lets go of it: all else may be mended, and is tried again.
       if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
-      for (const entry of entries) refuse(entry, error)
+      for (const entry of entries) this.#refuse(entry, error)
     }
+  }
+
+  #refuse(entry: JournalEntry, error: Error): void {
+    // What is sent again to heal has been told of before.
+    if (this.remember === undefined) return
+    if (this.terms.counters !== undefined) this.terms.counters.journal.refused += entry.messages
+    tellRefusal(entry, error)
   }
 
   /** A message whose id another writer took meanwhile is refused, alone: its neighbours are stored. */
@@ -58,7 +71,7 @@ export class Replay {
       if (result.status === 'conflict') {
         const taken = (message: PreparedMessage) => message.id === result.id
         for (const entry of entries) {
-          if (entry.batch.some(taken)) refuse(entry, new MessageConflictError(result.id))
+          if (entry.batch.some(taken)) this.#refuse(entry, new MessageConflictError(result.id))
         }
         batch = batch.filter((message) => !taken(message))
         continue
@@ -67,7 +80,7 @@ export class Replay {
         if (entries.length > 1) {
           // One alone may fit.
           for (const entry of entries) await this.#sendAppends(id, [entry])
-        } else for (const entry of entries) refuse(entry, errorOf(result))
+        } else for (const entry of entries) this.#refuse(entry, errorOf(result))
         return
       }
       if (result.status === 'deleted') {
@@ -76,6 +89,12 @@ export class Replay {
         return
       }
       this.known.appended(id, batch, result)
+      this.remember?.appended(id, batch, result.generation)
+      const { counters } = this.terms
+      const isHealing = this.remember === undefined
+      const fresh = result.seqs.filter((seq) => seq > result.before).length
+      if (counters !== undefined)
+        counters.journal[isHealing ? 'healed' : 'replayed'] += isHealing ? fresh : batch.length
       const seqs = new Map(batch.map((message, index) => [message.id, result.seqs[index] ?? 0]))
       for (const { batch: own, outcome } of entries) {
         const places = own.map((message) => seqs.get(message.id) ?? 0)
@@ -121,7 +140,7 @@ export function nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[
   return together
 }
 
-function refuse(entry: JournalEntry, error: Error): void {
+function tellRefusal(entry: JournalEntry, error: Error): void {
   entry.outcome.reject(error)
   process.emitWarning(`A journaled ${entry.kind} was refused by Redis: ${error.message}`, {
     code: 'EVENKEEL_JOURNAL',
