@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
 
 const suites: Record<string, () => Promise<Suite>> = {
   core: async () => (await import('./suites/core.js')).core,
+  'agent-memory': async () => (await import('./suites/agent-memory.js')).agentMemory,
   'rate-limiter': async () => (await import('./suites/rate-limiter.js')).rateLimiter,
 }
 

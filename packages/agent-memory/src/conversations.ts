@@ -97,7 +97,7 @@ export class StoredConversations implements Conversations {
     if (answer.kind === 'newer') this.known.read(id, answer)
     this.counters.reads[answer.kind === 'newer' ? 'newer' : 'unchanged']++
     if (!seen.covers(request)) return this.#readAnew(id, request)
-    return { ...seen.log.tail(request), ...fresh }
+    return { ...seen.tail(request), ...fresh }
   }
 
   async page(id: ThreadId, request: PageRequest): Promise<Page & Freshness> {

@@ -17,6 +17,7 @@ export class SeenThread {
   #from = 1
   #upTo = 0
   #synced = unknown
+  #last: { readonly key: string; readonly tail: Tail } | undefined
 
   /** Every message from this seq on is known. */
   get from(): number {
@@ -28,12 +29,22 @@ export class SeenThread {
     return { epoch: this.log.epoch, version: this.#synced, newest: this.#upTo }
   }
 
+  /** The end of the thread as it is known here; the very same object as long as nothing changed. */
+  tail(request: TailRequest): Tail {
+    const { maxMessages, maxTokens, maxTurns = 0 } = request
+    const { version, generation } = this.log
+    const key = `${maxMessages} ${maxTokens} ${maxTurns} ${version} ${generation} ${this.#upTo}`
+    if (this.#last?.key !== key) this.#last = { key, tail: this.log.tail(request) }
+    return this.#last.tail
+  }
+
   /** Whether all that a window of this size can hold is here, but for what is newer. */
   covers(request: TailRequest): boolean {
-    return this.since !== undefined && this.log.tail(request).from >= this.#from
+    return this.since !== undefined && this.tail(request).from >= this.#from
   }
 
   appended(messages: readonly PreparedMessage[], stored: Stored, now: number): void {
+    this.#last = undefined
     const { log } = this
     const isNew = stored.epoch !== log.epoch
     if (isNew) {
@@ -65,6 +76,7 @@ export class SeenThread {
 
   /** Takes note of a read, unless something newer was noted since it began. */
   read(tail: Tail): void {
+    this.#last = undefined
     const { log } = this
     if (tail.epoch !== log.epoch) this.#forget()
     else if (tail.version < this.#synced) return
@@ -88,6 +100,7 @@ export class SeenThread {
 
   /** Takes note of a change; false when it can't be told what the thread is now. */
   changed(change: Change, changed: Changed, now: number): boolean {
+    this.#last = undefined
     if (changed.epoch !== this.log.epoch || changed.version === this.#synced) return true
     if (changed.version !== this.#synced + 1 || changed.status !== 'done') return false
     this.log.change(change, undefined, now)
@@ -101,6 +114,7 @@ export class SeenThread {
   trim(maxMessages: number): void {
     const { log } = this
     if (log.size <= maxMessages * 1.25) return
+    this.#last = undefined
     const [...records] = log.downFrom(log.newest)
     for (const record of records.slice(maxMessages)) if (!log.pinned.includes(record.seq)) log.unsee(record)
     this.#from = Math.max(this.#from, records[maxMessages - 1]?.seq ?? 1)

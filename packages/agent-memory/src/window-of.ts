@@ -1,10 +1,10 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { messageOf } from './decoded.js'
-import type { Summary } from './record.js'
+import type { Record, Summary } from './record.js'
 import type { ThreadServices } from './services.js'
-import type { ThreadId } from './store.js'
+import type { Tail, ThreadId } from './store.js'
 import type { ThreadSummary, Window, WindowOptions } from './thread.js'
-import { anchor, chooseWindow, fromTurn } from './window.js'
+import { anchor, type Budget, chooseWindow, fromTurn } from './window.js'
 
 /** One read returns no more, whatever is asked. */
 const mostMessages = 1_000
@@ -25,25 +25,42 @@ export async function readWindow(
   }
   const budget = { maxMessages, maxTokens }
   const { value, source } = await services.read((store) => store.read(id, { ...budget, maxTurns }))
-  const { pinned, count, version, stale, complete } = value
+  const { count, version, stale, complete } = value
   if (stale) services.counters.reads.stale++
   const summary = readSummary(value.summary, maxTokens)
+  const { messages, tokens, from } = chosenOf(value, summary, options, budget)
+  return { messages, summary, tokens, count, from, version, source, stale, complete }
+}
+
+interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'> {
+  readonly key: string
+}
+
+/** What was chosen of records that were read before: a window that is read again is not worked out again. */
+const chosenBefore = new WeakMap<readonly Record[], Chosen>()
+
+function chosenOf(
+  { records: all, pinned }: Tail,
+  summary: ThreadSummary | undefined,
+  { anchored = false, startAt }: WindowOptions,
+  { maxMessages, maxTokens }: Budget,
+): Chosen {
   const own = { maxMessages, maxTokens: maxTokens - (summary?.tokens ?? 0) }
-  const held = options.anchored === true ? anchor(value, own) : value.records
-  const records = options.startAt === 'turn' ? fromTurn(held, pinned) : held
+  const key = `${own.maxMessages} ${own.maxTokens} ${anchored} ${startAt}`
+  const before = chosenBefore.get(all)
+  if (before?.key === key) return before
+  const held = anchored ? anchor({ records: all, pinned }, own) : all
+  const records = startAt === 'turn' ? fromTurn(held, pinned) : held
   const chosen = chooseWindow({ records, pinned }, own)
   const isPinned = new Set(pinned.map(({ seq }) => seq))
-  return {
-    messages: chosen.records.map(messageOf),
-    summary,
+  const made = {
+    key,
+    messages: Object.freeze(chosen.records.map(messageOf)),
     tokens: chosen.tokens + (summary?.tokens ?? 0),
-    count,
     from: chosen.records.find(({ seq }) => !isPinned.has(seq))?.seq ?? 0,
-    version,
-    source,
-    stale,
-    complete,
   }
+  chosenBefore.set(all, made)
+  return made
 }
 
 /** A summary that leaves no room for anything is left out itself. */

@@ -14,6 +14,8 @@ export class RecentWrites implements Remember {
   readonly #maxBytes: number
   readonly #clock: Clock
   readonly #writes: (Addressed & { at: number; readonly bytes: number })[] = []
+  /** Those before it are forgotten. */
+  #first = 0
   #bytes = 0
 
   constructor(options: { windowMs: number; maxBytes: number; clock: Clock }) {
@@ -37,14 +39,13 @@ export class RecentWrites implements Remember {
   /** Redis went away: what is older than the window by now is left to it. */
   prune(): void {
     const since = this.#clock.monotonic() - this.#windowMs
-    let old = this.#writes.findIndex(({ at }) => at >= since)
-    if (old < 0) old = this.#writes.length
-    this.#forget(old)
+    const young = this.#writes.findIndex(({ at }, index) => index >= this.#first && at >= since)
+    this.#forget(young < 0 ? this.#writes.length : young)
   }
 
   /** All of them, oldest first. */
   list(): readonly Addressed[] {
-    return [...this.#writes]
+    return this.#writes.slice(this.#first)
   }
 
   /** They have been sent again: a server that fails once more may lose them once more. */
@@ -59,18 +60,20 @@ export class RecentWrites implements Remember {
     const at = this.#clock.monotonic()
     this.#writes.push({ id, write, at, bytes })
     this.#bytes += bytes
-    let old = 0
-    let held = this.#bytes
-    for (const one of this.#writes) {
-      if (one.at >= at - this.#windowMs && held <= this.#maxBytes) break
-      held -= one.bytes
-      old++
+    const since = at - this.#windowMs
+    let oldest = this.#writes[this.#first]
+    while (oldest !== undefined && (oldest.at < since || this.#bytes > this.#maxBytes)) {
+      this.#bytes -= oldest.bytes
+      oldest = this.#writes[++this.#first]
     }
-    // Some at a time, since an array is slow to shorten at its front.
-    if (old > 256 || held < this.#bytes / 2 || this.#bytes > this.#maxBytes) this.#forget(old)
+    // An array is slow to shorten at its front: not for each write.
+    if (this.#first > 1_024 && this.#first * 2 > this.#writes.length) this.#forget(this.#first)
   }
 
+  /** Lets go of the first of the array, forgotten ones included. */
   #forget(count: number): void {
-    for (const { bytes } of this.#writes.splice(0, count)) this.#bytes -= bytes
+    for (const { bytes } of this.#writes.slice(this.#first, count)) this.#bytes -= bytes
+    this.#writes.splice(0, count)
+    this.#first = Math.max(0, this.#first - count)
   }
 }
