@@ -5,6 +5,7 @@ import {
   type Failover,
   type FailoverState,
   failover,
+  InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
 import { AppendBatches } from './append-batches.js'
@@ -31,8 +32,13 @@ import { OutageConversations } from './journal/outage.js'
 import { RecentWrites } from './journal/recent-writes.js'
 import { KnownThreads } from './known-threads.js'
 import { Lines } from './lines.js'
+import type { PreparedMessage } from './message.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { type Owner, OwnerHandle } from './owner.js'
+import { MemoryRecall } from './recall/memory-recall.js'
+import { Recall } from './recall/recall.js'
+import { RedisRecall } from './recall/redis-recall.js'
+import type { RecallStore } from './recall/store.js'
 import type { ThreadServices } from './services.js'
 import { Counters, type MemoryStats, observe } from './stats.js'
 import { type ThreadId, type ThreadStore, textOf } from './store.js'
@@ -93,6 +99,8 @@ class Memory implements AgentMemory, ThreadServices {
   readonly drafts: DraftStore
   readonly bell: Doorbell
   readonly counters = new Counters()
+  readonly #recall: Recall | undefined
+  readonly #recallStore: RecallStore
   readonly #journal: Journal
   readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
@@ -123,6 +131,8 @@ class Memory implements AgentMemory, ThreadServices {
     const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
     this.bell = new Doorbell(redis)
     this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
+    this.#recallStore = redis === undefined ? new MemoryRecall() : new RedisRecall(redis, options.ttlMs)
+    this.#recall = options.embed && new Recall(options.embed, this.#recallStore)
     this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
       primary: store && new StoredConversations(store, options, known, recent, this.counters),
@@ -166,6 +176,15 @@ class Memory implements AgentMemory, ThreadServices {
 
   async verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport> {
     return verify(await this.#whole(), lines)
+  }
+
+  recall = (): Recall => {
+    if (this.#recall !== undefined) return this.#recall
+    throw new InvalidOptionError('embed', 'a model and a function, for recall', undefined)
+  }
+
+  noted(id: ThreadId, messages: readonly PreparedMessage[]): void {
+    this.#recall?.note(id, messages, Date.now())
   }
 
   status(): MemoryStatus {

@@ -30,6 +30,7 @@ export type { MemoryHealth, MemoryWarning } from './health.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
 export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'
+export type { Embedder, Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'
 export type { Answered, Record, Summary } from './record.js'
 export {
   createSessions,

@@ -9,6 +9,7 @@ import {
   wholeNumber,
 } from '@evenkeel/core'
 import type { Message } from './message.js'
+import type { Embedder } from './recall/recall.js'
 import type { Limits } from './store.js'
 
 /** Where an outage's writes wait; beyond a bound more are refused, never dropped. */
@@ -67,6 +68,8 @@ export interface AgentMemoryOptions {
    * once a second. @default false
    */
   readonly feed?: boolean | undefined
+  /** Makes vectors of texts, for recall: the host's, and never waited for by an append. */
+  readonly embed?: Embedder | undefined
   /** Metrics for OpenTelemetry, to the host's meter provider or one given here. @default true */
   readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
@@ -87,6 +90,7 @@ export interface ResolvedOptions {
   readonly maxThreads: number
   readonly maxBytes: number
   readonly feed: boolean
+  readonly embed: Embedder | undefined
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
 }
@@ -114,6 +118,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     feed: options.feed === true,
+    embed: options.embed,
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
   }

@@ -1,4 +1,5 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import type { Facts, Recalled, RecallOptions } from './recall/recall.js'
 import type { ThreadServices } from './services.js'
 import type { Erased, Listed } from './store.js'
 import type { Thread } from './thread.js'
@@ -30,6 +31,16 @@ export interface Owner {
   listThreads(
     options?: ListOptions,
   ): Promise<{ readonly threads: readonly ListedThread[]; readonly cursor: string | undefined }>
+  /** What is known of the owner beside conversations; found by {@link recall}. Not possible in an outage. */
+  readonly facts: Facts
+  /**
+   * What was said in any thread, and the facts, nearest in meaning to a question; what was deleted is not
+   * recalled. Messages can be recalled soon after they were appended. Not possible in an outage.
+   * @throws InvalidOptionError when the memory was made without `embed`
+   */
+  recall(query: string, options?: RecallOptions): Promise<readonly Recalled[]>
+  /** Resolves when the messages that were appended in this process can be recalled. */
+  recallable(): Promise<void>
   /**
    * Removes all threads of the owner with everything in them, and says what went. Writes from before, late
    * or journaled, bring nothing back. Not possible in an outage.
@@ -85,6 +96,18 @@ export class OwnerHandle implements Owner {
     const last = value.at(-1)
     const isEnd = last === undefined || value.length < limit
     return { threads, cursor: isEnd ? undefined : `${last.at}.${last.thread}` }
+  }
+
+  get facts(): Facts {
+    return this.#services.recall().facts(this.id)
+  }
+
+  async recall(query: string, options: RecallOptions = {}): Promise<readonly Recalled[]> {
+    return this.#services.recall().search(this.#services, this.id, query, options)
+  }
+
+  recallable(): Promise<void> {
+    return this.#services.recall().settled()
   }
 
   async erase(): Promise<EraseReceipt> {

@@ -4,6 +4,7 @@ import type { DraftStore } from './drafts/store.js'
 import type { Doorbell } from './feed/doorbell.js'
 import type { PreparedMessage } from './message.js'
 import type { ResolvedOptions } from './options.js'
+import type { Recall } from './recall/recall.js'
 import type { Counters } from './stats.js'
 import type { ThreadId } from './store.js'
 import type { Thread } from './thread.js'
@@ -14,6 +15,10 @@ export interface ThreadServices {
   readonly drafts: DraftStore
   readonly bell: Doorbell
   readonly counters: Counters
+  /** @throws InvalidOptionError when the host gave no embedder */
+  readonly recall: () => Recall
+  /** Takes note of messages that were appended. */
+  noted(id: ThreadId, messages: readonly PreparedMessage[]): void
   /** An answer from Redis, or from this process in an outage. */
   read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>>
   /** The same, behind the thread's writes that came before. */

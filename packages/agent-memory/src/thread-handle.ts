@@ -89,6 +89,7 @@ export class ThreadHandle implements Thread {
     const { status } = value
     const isTaken = status === 'stored' || status === 'duplicate' || status === 'journaled'
     this.#services.counters.appended[isTaken ? status : 'refused'] += messages.length
+    if (status === 'stored' || status === 'journaled') this.#services.noted(this.#id, messages)
     return receiptOf(
       messages.map((message) => message.id),
       value,

@@ -254,7 +254,7 @@ export class RedisThreadStore implements ThreadStore {
       )
       const names = [...new Set(some.flatMap((reply) => asList(reply).map(String)))]
       if (names.length === 0 && !isFirst) {
-        await this.#eraseDrafts(owner)
+        await this.#eraseOthers(owner)
         return erased
       }
       const threads = names.map((name) => this.#keys.key(owner, 't', name))
@@ -288,11 +288,12 @@ export class RedisThreadStore implements ThreadStore {
     return (await this.#redis.run(scripts.restore, keys, args)) === 1
   }
 
-  async #eraseDrafts(owner: string): Promise<void> {
+  async #eraseOthers(owner: string): Promise<void> {
     const hash = this.#keys.key(owner, 'd')
     const names = asList(await this.#redis.command(['HKEYS', hash], { key: hash })).map(String)
     const streams = names.map((name) => this.#keys.key(owner, 'd', ...name.split('|')))
-    await this.#redis.command(['UNLINK', hash, ...streams], { key: hash })
+    const recall = ['v', 'w'].map((part) => this.#keys.key(owner, part))
+    await this.#redis.command(['UNLINK', hash, ...streams, ...recall], { key: hash })
   }
 
   #key(id: ThreadId): string {
