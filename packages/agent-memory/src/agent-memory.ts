@@ -109,7 +109,9 @@ class Memory implements AgentMemory, ThreadServices {
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new Lines()
   readonly #stop: (() => void)[] = []
-  #closed = new AbortController()
+  readonly #closed = new AbortController()
+  /** While writes of a process that is gone go to Redis. */
+  #adopting: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
     const { redis, maxThreads, maxBytes, clock } = options
@@ -238,6 +240,14 @@ class Memory implements AgentMemory, ThreadServices {
     return this.#lines.in(textOf(id), async () => {
       const held = this.#outage.held
       if (held !== undefined) await held
+      // What was left behind of this thread comes first: it may be this very writer's, from before a crash.
+      while (
+        this.#adopting !== undefined &&
+        this.#stores.state === 'primary' &&
+        this.#journal.of(id) !== undefined
+      ) {
+        await Promise.race([this.#adopting, pause(20)])
+      }
       const answer = await this.#stores.run(write)
       if (this.options.feed) this.bell.ring(id)
       return answer
@@ -256,7 +266,11 @@ class Memory implements AgentMemory, ThreadServices {
       })
     }
     for (const one of left) this.#outage.adopt(one)
-    if (left.length > 0) void this.#replayAdopted()
+    if (left.length === 0) return
+    const replayed = this.#replayAdopted().finally(() => {
+      if (this.#adopting === replayed) this.#adopting = undefined
+    })
+    this.#adopting = replayed
   }
 
   async #replayAdopted(): Promise<void> {

@@ -209,7 +209,9 @@ describe.each(['memory', 'redis'])('a store of LangGraph, in %s', (where) => {
         .map(
           ([path, filter]): Act =>
             async (store) =>
-              (await store.search(path, { filter, limit: 50 })).map(({ key, value }) => [key, value]).sort(),
+              (await store.search(path, { filter, limit: 50 }))
+                .map(({ key, value }) => JSON.stringify([key, value]))
+                .sort(),
         ),
       // Theirs lists a namespace whose last item was deleted; so only what has items is compared.
       fc.constant<Act>(async (store) => (await store.search([])).length),
