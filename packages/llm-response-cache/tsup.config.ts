@@ -2,6 +2,7 @@ import { definePackage } from '../../test/tooling/tsup.js'
 
 export default definePackage({
   index: 'src/index.ts',
+  http: 'src/http.ts',
   semantic: 'src/semantic/index.ts',
   'ai-sdk': 'src/ai-sdk.ts',
   anthropic: 'src/anthropic.ts',

@@ -54,7 +54,13 @@ export function createChatApp(options: {
     const { id, content } = request.body
     const { status } = await thread.append({ id, role: 'user', content })
     const { messages, stale } = await thread.window({ maxTokens: 4_000, anchored: true })
-    const draft = thread.draft({ id: `answer to ${id}` })
+    const answerId = `answer to ${id}`
+    const known = status === 'duplicate' ? await thread.get(answerId) : undefined
+    if (known !== undefined) {
+      response.json({ status, answered: 'duplicate', stale, text: known.message.content })
+      return
+    }
+    const draft = thread.draft({ id: answerId })
     let text = ''
     for await (const word of model(messages)) {
       text += word

@@ -17,7 +17,7 @@ describe('the gateway', () => {
     decoder = await start('decoder', 'decoder', ['--pace', '1'], {}, built)
     gateway = await createGateway({
       ...{ redisUrl: undefined, namespace: 'test', instances: 1 },
-      ...{ requestsPerMinute: 10, tokensPerMinute: 100_000 },
+      ...{ requestsPerMinute: 10, tokensPerMinute: 100_000, operatorToken: 'operator' },
     })
     app = createApp(gateway)
     await gateway.pool.register({ id: 'decoder', endpoint: decoder.url, capacity: 8 })
@@ -130,5 +130,16 @@ describe('the gateway', () => {
     expect(text).toMatch(/^gateway_request_duration_bucket\{route="chat".*le="0\.5"\} [1-9]/m)
     expect(text).not.toContain('Bearer')
     expect(text).not.toContain('cached?')
+  })
+
+  it('shows its cache to the operator, and clears it for nobody else', async () => {
+    const ask = (method: string, path: string, token = 'operator') =>
+      app.request(path, { method, headers: { authorization: `Bearer ${token}` } })
+    expect((await ask('GET', '/cache/stats', 'other')).status).toBe(403)
+    expect((await ask('DELETE', '/cache', '')).status).toBe(403)
+    expect(await (await ask('GET', '/cache/stats')).json()).toMatchObject({
+      llm_response: { stored: expect.any(Number), moneySaved: expect.any(Number) },
+    })
+    expect(await (await ask('DELETE', '/cache')).json()).toEqual({ cleared: { llm_response: 'all' } })
   })
 })

@@ -40,7 +40,7 @@ export {
 export { MemoryKeyValueStore, type MemoryKeyValueStoreOptions } from './key-value/memory-store.js'
 export { RedisKeyValueStore } from './key-value/redis-store.js'
 export type { KeyValuePort, SetOptions, Versioned } from './key-value/store.js'
-export { checkSubject, createKeyspace, escapeGlob, type Keyspace } from './keys.js'
+export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './keys.js'
 export { type Lock, lock } from './lock/lock.js'
 export type { LockOptions } from './lock/options.js'
 export { createLog } from './log.js'

@@ -13,10 +13,10 @@ import {
 } from './adapters/ai-sdk-replay.js'
 import { pack } from './adapters/packed.js'
 import { SharedParts } from './adapters/shared-parts.js'
+import type { Detailed } from './engine/values.js'
 import type { ResponseCache } from './response-cache.js'
 import type { Finding, SemanticHit } from './semantic/finder.js'
 import type { SemanticCache } from './semantic/semantic-cache.js'
-import type { Detailed } from './wrap.js'
 
 export interface AiSdkOptions {
   /** @default the cache's */
@@ -75,7 +75,7 @@ export function aiSdkMiddleware(
     const question = options.semantic && questionIn(call)
     if (options.semantic === undefined || question === undefined) return undefined
     return options.semantic.find(question, key, async (id) => {
-      const answer = readAnswer(await kept(id, async () => undefined))
+      const answer = readAnswer(await kept.peek(id, nothing))
       return answer && resultOf(answer)
     })
   }
@@ -242,6 +242,8 @@ function lingering(
   else signal.addEventListener('abort', follow, { once: true })
   return { signal: controller.signal, end: () => signal.removeEventListener('abort', follow) }
 }
+
+async function nothing(): Promise<undefined> {}
 
 function withResolver<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => {}

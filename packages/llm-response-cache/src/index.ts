@@ -1,9 +1,34 @@
-export type { Fetch, FetchOptions } from './fetch.js'
+export type { CallOptions } from './call-options.js'
+export type { Clear, ClearResult } from './clearing.js'
+export type { EmbeddingsOptions } from './embeddings.js'
+export type { Fetch, FetchOptions, Replay } from './engine/responses.js'
+export type { Detailed } from './engine/values.js'
+export type { CompressionOptions } from './entry/compression.js'
+export type { Entry, EntryKind, Stamp } from './entry/entry.js'
+export type { EncryptOptions } from './entry/seal.js'
+export { LeaderLostError, ProviderStalledError } from './errors.js'
 export { canonicalHash, UnkeyableError } from './key/canonical.js'
-export type { ResponseCacheOptions } from './options.js'
-export { createResponseCache, type ResponseCache } from './response-cache.js'
-export type { CacheStats } from './stats.js'
-export type { EntryStore, Reading } from './store.js'
+export type { Difference, Explanation } from './key/explain.js'
+export type { KeyRules } from './key/rules.js'
+export type { CacheOptions } from './options.js'
+export { createResponseCache, type ResponseCache, type ResponseCacheOptions } from './response-cache.js'
+export { type CacheKind, createCache, type SideCache, type SideCacheOptions } from './side-cache.js'
+export type {
+  BeginOptions,
+  CommitOutcome,
+  EntryStore,
+  FlightStore,
+  LogRecord,
+  LogView,
+  Place,
+  Reading,
+  Role,
+  WriteOptions,
+} from './store.js'
 export { MemoryEntryStore, type MemoryEntryStoreOptions } from './stores/memory.js'
-export { RedisEntryStore } from './stores/redis.js'
-export type { Detailed, WrapOptions, Wrapped } from './wrap.js'
+export { MemoryFlightStore } from './stores/memory-flights.js'
+export { createRedisStores } from './stores/redis-stores.js'
+export type { Price, Prices } from './usage/prices.js'
+export type { CacheStats, Counts } from './usage/stats.js'
+export type { Usage } from './usage/tokens.js'
+export type { WrapOptions, Wrapped } from './wrap.js'

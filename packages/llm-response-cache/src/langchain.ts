@@ -3,6 +3,7 @@ import { BaseCache, deserializeStoredGeneration, serializeGeneration } from '@la
 import type { Generation } from '@langchain/core/outputs'
 import { canonicalHash } from './key/canonical.js'
 import type { ResponseCache } from './response-cache.js'
+import type { Wrapped } from './wrap.js'
 
 export interface LangchainOptions {
   /** @default the cache's */
@@ -17,7 +18,7 @@ export interface LangchainOptions {
  * since LangChain shows a cache `[image]` in place of every one of them.
  */
 export function langchainCache(
-  cache: Pick<ResponseCache, 'wrap'>,
+  cache: Pick<ResponseCache, 'wrap' | 'with'>,
   options: LangchainOptions = {},
 ): BaseCache {
   if (typeof cache?.wrap !== 'function') throw new InvalidOptionError('cache', 'a response cache', cache)
@@ -33,27 +34,21 @@ const cutShort = /^(?:length|max_tokens|max_output_tokens|content_filter|safety|
 type Stored = ReturnType<typeof serializeGeneration>
 
 class LangchainCache extends BaseCache {
-  readonly #kept: (
-    key: string,
-    produce: () => Promise<readonly Stored[] | undefined>,
-  ) => Promise<readonly Stored[] | undefined>
+  readonly #cache: Pick<ResponseCache, 'wrap' | 'with'>
+  readonly #kept: Wrapped<[key: string], readonly Stored[] | undefined>
 
-  constructor(cache: Pick<ResponseCache, 'wrap'>, { ttl }: LangchainOptions) {
+  constructor(cache: Pick<ResponseCache, 'wrap' | 'with'>, { ttl }: LangchainOptions) {
     super()
-    this.#kept = cache.wrap(
-      (_key: string, produce: () => Promise<readonly Stored[] | undefined>) => produce(),
-      {
-        name: 'langchain',
-        key: (key: string) => key,
-        ttl,
-      },
-    )
+    this.#cache = cache
+    this.#kept = cache.wrap(async (_key: string) => undefined, { name: 'langchain', key: (key) => key, ttl })
   }
 
   override async lookup(prompt: string, llmKey: string): Promise<Generation[] | null> {
     if (placeholder.test(prompt)) return null
     try {
-      const stored = await this.#kept(keyOf(prompt, llmKey), async () => undefined)
+      // LangChain itself calls the model for a miss.
+      const look = () => this.#kept(keyOf(prompt, llmKey))
+      const stored = await this.#cache.with({ onlyIfCached: true }, look)
       // Made anew for each caller: LangChain writes into what it gets.
       return stored?.map(deserializeStoredGeneration).map(withText) ?? null
     } catch {
@@ -64,7 +59,7 @@ class LangchainCache extends BaseCache {
   override async update(prompt: string, llmKey: string, value: Generation[]): Promise<void> {
     if (placeholder.test(prompt) || value.length === 0 || value.some(isCutShort)) return
     try {
-      await this.#kept(keyOf(prompt, llmKey), async () => value.map(serializeGeneration))
+      await this.#kept.keep(value.map(serializeGeneration), keyOf(prompt, llmKey))
     } catch {
       // An answer that can't be kept is an answer all the same.
     }

@@ -1,51 +1,211 @@
 import {
   type Clock,
   type Connection,
+  checkSubject,
   type Duration,
   durationMs,
   InvalidOptionError,
+  type MeterOptions,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
+import type { Policy } from './call-options.js'
+import { Compression, type CompressionOptions } from './entry/compression.js'
+import { type EncryptOptions, Sealer } from './entry/seal.js'
+import type { KeyRules } from './key/rules.js'
+import { checkPrices, type Prices } from './usage/prices.js'
 
-export interface ResponseCacheOptions {
+/** What every cache of this package has. */
+export interface CacheOptions {
   /** Where entries live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** How long an answer is served. @default '1h' */
+  /** How long an answer is a hit. @default CACHE_TTL_* of the environment in seconds, else '1h' */
   readonly ttl?: Duration | undefined
-  /** Tenants, or anything else whose entries must not meet. @default 'default' */
+  /** Tenants, or anything else whose entries must not meet; 1 to 256 characters. @default 'default' */
   readonly namespace?: string | undefined
-  /** Entries that this process keeps for outages. @default 10_000 */
+  /** What is stored together does not end together: times differ by this share of them. @default 0.1 */
+  readonly jitter?: number | undefined
+  /** How long after its time an answer is still served at once, while it is renewed behind that. @default 0 */
+  readonly staleWhileRevalidate?: Duration | undefined
+  /** How long after its time an answer is served where the provider fails. @default 0 */
+  readonly grace?: Duration | undefined
+  /**
+   * How eagerly a hot entry is renewed before its time (XFetch's beta): 0 never; with 1 about once, some
+   * times the provider's own delay before the end. @default 1
+   */
+  readonly earlyRefresh?: number | undefined
+  /** `second-sight` keeps only what is asked for twice within `admitWithin`. @default 'always' */
+  readonly admit?: 'always' | 'second-sight' | undefined
+  /** @default '1h' */
+  readonly admitWithin?: Duration | undefined
+  /** How long this process trusts its own copy of an entry; 0: it asks Redis each time. @default '30s' */
+  readonly l1Ttl?: Duration | undefined
+  /** Entries that this process holds. @default 10_000 */
   readonly maxEntries?: number | undefined
-  /** Bytes that this process keeps for outages. @default 64 MiB */
+  /** Bytes that this process holds. @default 64 MiB */
   readonly maxBytes?: number | undefined
   /** An answer that is larger is passed on and not kept. @default 1 MiB */
   readonly maxEntryBytes?: number | undefined
+  /** `false` keeps bodies as they are. @default from 8 KiB, where it saves a fifth */
+  readonly compress?: CompressionOptions | false | undefined
+  /** Seals bodies with AES-256-GCM and hides names. What was stored without is a miss with it. @default none */
+  readonly encrypt?: EncryptOptions | undefined
+  /** Whose equal calls at one time are one: all instances', this process's, nobody's. @default 'shared' */
+  readonly singleFlight?: 'shared' | 'process' | 'off' | undefined
+  /** After so long without a sign of life of the instance that calls, another one calls. @default '5s' */
+  readonly lease?: Duration | undefined
+  readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
+  /** From 0 to 1; for tests. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+export interface ResponseCacheOptions extends CacheOptions {
+  /**
+   * `deterministic` passes by requests that ask for randomness: a temperature above `maxTemperature`, or
+   * several choices without a seed. @default 'always'
+   */
+  readonly policy?: 'always' | 'deterministic' | undefined
+  /** Of `policy: 'deterministic'`; a request that names none counts as 1. @default 0 */
+  readonly maxTemperature?: number | undefined
+  /** Failures that are kept for a while, by HTTP status: `{ 404: '10s' }`. @default none */
+  readonly negativeTtl?: Readonly<Record<number, Duration>> | undefined
+  /** Which fields of a request change no answer, and more about keys. */
+  readonly keys?: KeyRules | undefined
+  /** What the models cost, to tell what was saved. Nothing is built in, since prices age. */
+  readonly prices?: Prices | undefined
+  /** A provider that sends nothing for so long is given up. @default '5m' */
+  readonly stallTimeout?: Duration | undefined
+  /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
+  readonly onAbandon?: 'finish' | 'cancel' | undefined
 }
 
 export interface ResolvedOptions {
   readonly redis: Connection | undefined
-  readonly ttlMs: number
-  readonly namespace: string
+  readonly policy: Policy
+  readonly jitter: number
+  readonly admitWithinMs: number
+  readonly l1TtlMs: number
   readonly maxEntries: number
   readonly maxBytes: number
   readonly maxEntryBytes: number
+  readonly compress: CompressionOptions | false | undefined
+  readonly encrypt: EncryptOptions | undefined
+  readonly singleFlight: 'shared' | 'process' | 'off'
+  readonly leaseMs: number
+  readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
+  readonly random: () => number
 }
 
-export function resolveOptions(options: ResponseCacheOptions): ResolvedOptions {
-  const { namespace = 'default' } = options
-  if (typeof namespace !== 'string' || namespace === '' || namespace.length > 256) {
-    throw new InvalidOptionError('namespace', 'text of 1 to 256 characters', namespace)
-  }
+export interface ResolvedResponseOptions extends ResolvedOptions {
+  readonly maxTemperature: number
+  readonly negativeTtlMs: ReadonlyMap<number, number>
+  readonly keys: KeyRules
+  readonly prices: Prices
+  readonly stallMs: number
+  readonly onAbandon: 'finish' | 'cancel'
+}
+
+const minuteMs = 60_000
+
+/** @throws INVALID_OPTION that names the field. `kind` chooses the variable that tells the default ttl. */
+export function resolveOptions(options: CacheOptions, kind: string): ResolvedOptions {
+  const { compress, encrypt } = options
+  // What they refuse is refused now, not with the first answer.
+  if (encrypt !== undefined) new Sealer(encrypt)
+  new Compression(compress)
   return {
     redis: options.redis,
-    ttlMs: durationMs('ttl', options.ttl ?? '1h', { minMs: 1 }),
-    namespace,
+    policy: {
+      useCache: true,
+      refresh: false,
+      onlyIfCached: false,
+      tags: [],
+      namespace: namespaceOf(options.namespace),
+      ttlMs: ttlOf(options.ttl, kind),
+      maxAgeMs: Number.POSITIVE_INFINITY,
+      staleWhileRevalidateMs: durationMs('staleWhileRevalidate', options.staleWhileRevalidate ?? 0),
+      graceMs: durationMs('grace', options.grace ?? 0),
+      earlyRefresh: within('earlyRefresh', options.earlyRefresh ?? 1, 0, 100),
+    },
+    jitter: within('jitter', options.jitter ?? 0.1, 0, 0.9),
+    admitWithinMs:
+      oneOf('admit', options.admit ?? 'always', ['always', 'second-sight']) === 'always'
+        ? 0
+        : durationMs('admitWithin', options.admitWithin ?? '1h', { minMs: 1 }),
+    l1TtlMs: durationMs('l1Ttl', options.l1Ttl ?? '30s', { maxMs: 60 * minuteMs }),
     maxEntries: wholeNumber('maxEntries', options.maxEntries ?? 10_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     maxEntryBytes: wholeNumber('maxEntryBytes', options.maxEntryBytes ?? 1 << 20),
+    compress,
+    encrypt,
+    singleFlight: oneOf('singleFlight', options.singleFlight ?? 'shared', ['shared', 'process', 'off']),
+    leaseMs: durationMs('lease', options.lease ?? '5s', { minMs: 100, maxMs: 10 * minuteMs }),
+    telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random,
   }
+}
+
+export function resolveResponseOptions(options: ResponseCacheOptions): ResolvedResponseOptions {
+  const { policy = 'always', maxTemperature = 0, negativeTtl = {} } = options
+  oneOf('policy', policy, ['always', 'deterministic'])
+  return {
+    ...resolveOptions(options, 'llm-responses'),
+    maxTemperature:
+      policy === 'always' ? Number.POSITIVE_INFINITY : within('maxTemperature', maxTemperature, 0, 100),
+    negativeTtlMs: new Map(Object.entries(negativeTtl).map(negative)),
+    keys: options.keys ?? {},
+    prices: checkPrices(options.prices ?? {}),
+    stallMs: durationMs('stallTimeout', options.stallTimeout ?? '5m', { minMs: 1 }),
+    onAbandon: oneOf('onAbandon', options.onAbandon ?? 'finish', ['finish', 'cancel']),
+  }
+}
+
+function namespaceOf(namespace: unknown = 'default'): string {
+  try {
+    return checkSubject('namespace', namespace, 256)
+  } catch (cause) {
+    const error = new InvalidOptionError('namespace', 'well-formed text of 1 to 256 characters', namespace)
+    error.cause = cause
+    throw error
+  }
+}
+
+/** Seconds, as operators know them: CACHE_TTL_SEARCH_RESULTS for the kind `search-results`. */
+function ttlOf(ttl: Duration | undefined, kind: string): number {
+  if (ttl !== undefined) return durationMs('ttl', ttl, { minMs: 1 })
+  const variable = `CACHE_TTL_${kind.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`
+  const told = process.env[variable]
+  if (told === undefined || told === '') return defaultTtlMs[kind] ?? 60 * minuteMs
+  const seconds = Number(told)
+  if (!Number.isFinite(seconds) || seconds <= 0) {
+    throw new InvalidOptionError(variable, 'a number of seconds above 0', told)
+  }
+  return seconds * 1_000
+}
+
+const defaultTtlMs: Readonly<Record<string, number>> = {
+  'model-metadata': 24 * 60 * minuteMs,
+  embeddings: 24 * 60 * minuteMs,
+}
+
+function negative([status, ttl]: [string, Duration]): [number, number] {
+  const code = wholeNumber('negativeTtl', Number(status), 400, 599)
+  return [code, durationMs(`negativeTtl.${status}`, ttl, { minMs: 1 })]
+}
+
+function within(field: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number' || !(value >= least && value <= most)) {
+    throw new InvalidOptionError(field, `a number from ${least} to ${most}`, value)
+  }
+  return value
+}
+
+function oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
+  if (!allowed.includes(value)) {
+    throw new InvalidOptionError(field, allowed.map((name) => `'${name}'`).join(', '), value)
+  }
+  return value
 }

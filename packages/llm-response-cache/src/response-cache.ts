@@ -1,14 +1,30 @@
 import type { FailoverState } from '@evenkeel/core'
-import { cachedFetch, type Fetch, type FetchOptions } from './fetch.js'
-import { type ResponseCacheOptions, resolveOptions } from './options.js'
-import { type CacheStats, StatsCounter } from './stats.js'
-import { Vault } from './vault.js'
+import { type CallOptions, CallScope, policyOf } from './call-options.js'
+import { type Clear, type ClearResult, clearing } from './clearing.js'
+import { Embeddings, type EmbeddingsOptions } from './embeddings.js'
+import { createEngine } from './engine/create-engine.js'
+import { cachedFetch, type Fetch, type FetchOptions, type ResponseEngine } from './engine/responses.js'
+import { SemanticSearch } from './engine/semantic.js'
+import { type Explanation, explain } from './key/explain.js'
+import { type ResponseCacheOptions as BaseOptions, resolveResponseOptions } from './options.js'
+import type { SemanticOptions } from './semantic/options.js'
+import type { SemanticCache } from './semantic/semantic-cache.js'
+import type { CacheStats } from './usage/stats.js'
 import { type WrapOptions, type Wrapped, wrapFunction } from './wrap.js'
+
+export interface ResponseCacheOptions extends BaseOptions {
+  /**
+   * Answers for questions in other words, where the exact key has missed, in `fetch()`: the options of
+   * `createSemanticCache`, or one that you made (to report wrong hits, and to read its statistics).
+   */
+  readonly semantic?: Omit<SemanticOptions, 'redis'> | Pick<SemanticCache, 'find'> | undefined
+}
 
 export interface ResponseCache {
   /**
    * The function, behind the cache: equal calls within the ttl get the first one's answer, and equal calls
-   * at the same time share one. Errors are not kept. One round trip a look-up.
+   * at the same time, in all instances, share one. Errors are not kept. One round trip a look-up, none where
+   * this process has the answer; a miss has two more.
    */
   wrap<Args extends readonly unknown[], T>(
     call: (...args: Args) => Promise<T>,
@@ -16,15 +32,37 @@ export interface ResponseCache {
   ): Wrapped<Args, T>
   /**
    * A `fetch` for a provider's SDK: answers of chat, responses, messages, completions and embeddings calls
-   * are kept, streams too, once they ended properly; everything else passes through. `cache-control:
-   * no-store` on a request passes it through, `no-cache` replaces the entry. Responses say
-   * `x-evenkeel-cache: hit | miss | coalesced | bypass`, hits their `age` in seconds.
+   * are kept, streams too, once they ended properly; everything else passes through. A request's
+   * `cache-control` (`no-store`, `no-cache`, `max-age`, `only-if-cached`, `stale-while-revalidate`) and
+   * `x-evenkeel-ttl`, `-tags`, `-namespace` count for that request. Responses say `x-evenkeel-cache: hit |
+   * miss | coalesced | stale | bypass`, hits their `age` in seconds.
    */
   fetch(options?: FetchOptions): Fetch
-  /** Forgets all answers of the namespace, in O(1); an answer begun before it is not served after it. */
-  clear(): Promise<void>
+  /**
+   * Vectors of texts, in their order: each is an entry of its own, so that of a batch of 100 with 97 known
+   * the provider is asked for 3. Vectors are of 32 bit, from the first call on. @throws what `embed` throws
+   */
+  embeddings(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]>
+  /** Options for every call within a function, however deep, where an SDK has no place for them. */
+  with<T>(options: CallOptions, within: () => T): T
+  /** Makes everything with one of these tags a miss, what is under way included. O(1), one round trip. */
+  invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void>
+  /**
+   * Forgets all answers of the namespace, in O(1); an answer begun before it is not served after it. With a
+   * model, a tag or a pattern it forgets those, and says how many: it walks the names of the database.
+   */
+  clear(what?: Clear): Promise<ClearResult>
+  /** By which JSON paths two requests differ ("why was that a miss?"); values are never shown. */
+  explain(
+    a: string | Readonly<Record<string, unknown>>,
+    b: string | Readonly<Record<string, unknown>>,
+  ): Explanation
   /** Counts of this process since it began. */
   stats(): CacheStats
+  /** Counts of all instances, within the last 30 days. Two round trips. */
+  sharedStats(): Promise<CacheStats>
+  /** What this process holds. */
+  readonly held: { readonly entries: number; readonly bytes: number }
   /** Whether entries come from Redis at the moment. */
   readonly state: FailoverState
   /** Ends what the cache began; the connection stays open. */
@@ -39,16 +77,58 @@ export interface ResponseCache {
  * const openai = new OpenAI({ fetch: cache.fetch() })
  */
 export function createResponseCache(options: ResponseCacheOptions = {}): ResponseCache {
-  const resolved = resolveOptions(options)
-  const parts = { options: resolved, vault: new Vault(resolved), stats: new StatsCounter() }
+  const resolved = resolveResponseOptions(options)
+  const parts = createEngine(resolved, { kind, room: 'llm-cache' }, resolved.prices, new CallScope())
+  const semantic = options.semantic && semanticCacheOf(options.semantic, options)
+  const engine: ResponseEngine = {
+    ...parts,
+    options: resolved,
+    semantic: semantic && new SemanticSearch(semantic.cache),
+    flights: new Map(),
+    nameOf: (namespace, provider, model, key) =>
+      `${kind}:${provider}:${model}:${parts.shown(namespace, key)}`,
+  }
+  const embeddings = new Embeddings(parts)
   return {
     wrap: (call, wrapOptions = {}) => wrapFunction(parts, call, wrapOptions),
-    fetch: (fetchOptions = {}) => cachedFetch(parts, fetchOptions),
-    clear: () => parts.vault.clear(),
+    fetch: (fetchOptions = {}) => cachedFetch(engine, fetchOptions),
+    embeddings: (texts, embeddingsOptions) => embeddings.get(texts, embeddingsOptions),
+    with: (callOptions, within) => {
+      policyOf(resolved.policy, callOptions)
+      return parts.scope.run(callOptions, within)
+    },
+    invalidate: async (what) => {
+      const { namespace, tags } = policyOf(resolved.policy, what)
+      if (tags.length > 0) await parts.vault.restamp(namespace, parts.vault.stampNames(namespace, tags))
+    },
+    clear: async (what = {}) => clearing(parts, what),
+    explain: (a, b) => explain(a, b, resolved.keys),
     stats: () => parts.stats.read(),
+    sharedStats: () => parts.sharedStats.read(),
+    get held() {
+      return parts.vault.held
+    },
     get state() {
       return parts.vault.state
     },
-    close: () => parts.vault.close(),
+    close: () => {
+      parts.close()
+      semantic?.close()
+    },
   }
+}
+
+const kind = 'llm_response'
+
+/** One that was made here is closed here. Its code is loaded with the first cache that wants it. */
+function semanticCacheOf(
+  semantic: NonNullable<ResponseCacheOptions['semantic']>,
+  { redis, ttl, namespace, clock }: ResponseCacheOptions,
+): { readonly cache: Promise<Pick<SemanticCache, 'find'>>; close(): void } {
+  if ('find' in semantic) return { cache: Promise.resolve(semantic), close: () => {} }
+  const cache = import('./semantic/index.js').then(({ createSemanticCache }) =>
+    createSemanticCache({ redis, ttl, namespace, clock, ...semantic }),
+  )
+  cache.catch(() => {})
+  return { cache, close: () => void cache.then((made) => made.close()).catch(() => {}) }
 }

@@ -1,10 +1,9 @@
-import { type Duration, durationMs, InvalidOptionError, type Source } from '@evenkeel/core'
-import type { Entry } from './entry.js'
+import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import { type CallOptions, type Policy, policyOf } from './call-options.js'
+import type { EngineParts } from './engine/create-engine.js'
+import { type Detailed, jsonValues, type ValueKind, Values } from './engine/values.js'
 import { canonicalHash } from './key/canonical.js'
-import type { ResolvedOptions } from './options.js'
-import type { StatsCounter } from './stats.js'
-import { tokensOf } from './usage.js'
-import type { Vault } from './vault.js'
+import type { Place } from './store.js'
 
 export interface WrapOptions<Args extends readonly unknown[]> {
   /** Names the function in keys. @default its own name */
@@ -13,103 +12,57 @@ export interface WrapOptions<Args extends readonly unknown[]> {
   readonly key?: ((...args: Args) => unknown) | undefined
   /** @default the cache's */
   readonly ttl?: Duration | undefined
-}
-
-export interface Detailed<T> {
-  readonly value: T
-  /** Whether the function was not called for this answer. */
-  readonly cached: boolean
-  readonly outcome: 'hit' | 'miss' | 'coalesced'
-  /** Which store was asked. */
-  readonly source: Source
-  /** Age of the answer in milliseconds; 0 for a new one. */
-  readonly ageMs: number
-  /** Tokens that the provider had counted for a reused answer; 0 where it told none. */
-  readonly savedTokens: number
+  /** Options of a call, by its arguments. @default none */
+  readonly options?: ((...args: Args) => CallOptions) | undefined
 }
 
 export interface Wrapped<Args extends readonly unknown[], T> {
   (...args: Args): Promise<T>
   detailed(...args: Args): Promise<Detailed<T>>
-}
-
-interface Produced<T> {
-  readonly value: T
-  readonly text: string | undefined
-  readonly entry: Entry | undefined
-  readonly source: Source
+  /** What is kept for these arguments, uncounted, without a call of the function. One round trip, or none. */
+  peek(...args: Args): Promise<T | undefined>
+  /** Keeps an answer that came another way. Says whether it was kept. Two round trips. */
+  keep(value: T, ...args: Args): Promise<boolean>
 }
 
 /** The cache in front of any function whose answer JSON can carry. */
 export function wrapFunction<Args extends readonly unknown[], T>(
-  parts: { readonly vault: Vault; readonly stats: StatsCounter; readonly options: ResolvedOptions },
+  engine: EngineParts,
   call: (...args: Args) => Promise<T>,
-  wrapOptions: WrapOptions<Args>,
+  options: WrapOptions<Args>,
 ): Wrapped<Args, T> {
-  const { vault, stats, options } = parts
-  const { clock } = options
-  const name = wrapOptions.name ?? call.name
+  const name = options.name ?? call.name
   if (name === '') throw new InvalidOptionError('name', 'a name, since the function has none', name)
-  const ttlMs =
-    wrapOptions.ttl === undefined ? options.ttlMs : durationMs('ttl', wrapOptions.ttl, { minMs: 1 })
-  const keyOf = wrapOptions.key ?? ((...args: Args) => args)
-  const flights = new Map<string, Promise<Produced<T>>>()
+  const { ttl } = options
+  const base = policyOf(engine.options.policy, { ttl })
+  const values = new Values<T>(engine, jsonValues as ValueKind<T>)
+  const keyOf = options.key ?? ((...args: Args) => args)
 
-  const produce = async (key: string, args: Args): Promise<Produced<T>> => {
-    const { entry, epoch, source } = await vault.find(key, 'value')
-    if (entry !== undefined) {
-      const text = entry.body.toString()
-      return { value: JSON.parse(text), text, entry, source }
-    }
-    const value = await call(...args).catch((error: unknown) => {
-      stats.add('errors')
-      throw error
-    })
-    const text = JSON.stringify(value) as string | undefined
-    if (text !== undefined) {
-      const now = clock.now()
-      const kept = await vault.keep(key, {
-        kind: 'value',
-        createdAtMs: now,
-        expiresAtMs: now + ttlMs,
-        epoch,
-        model: modelOf(value),
-        tokens: tokensOf(value),
-        status: 200,
-        contentType: 'application/json',
-        body: Buffer.from(text),
-      })
-      if (kept) stats.add('stored')
-    }
-    return { value, text, entry: undefined, source }
+  const policyFor = (args: Args): Policy => {
+    const { current } = engine.scope
+    const own = options.options?.(...args)
+    return current === undefined && own === undefined ? base : policyOf(base, { ...current, ...own })
   }
-
-  const detailed = async (...args: Args): Promise<Detailed<T>> => {
+  const placeOf = (args: Args, { namespace }: Policy): Place => {
     const key = canonicalHash('wrap', name, keyOf(...args))
-    const under = flights.get(key)
-    const flight = under ?? produce(key, args).finally(() => flights.delete(key))
-    if (under === undefined) flights.set(key, flight)
-    const { value, text, entry, source } = await flight
-    const outcome = entry !== undefined ? 'hit' : under === undefined ? 'miss' : 'coalesced'
-    stats.add(outcome === 'hit' ? 'hits' : outcome === 'miss' ? 'misses' : 'coalesced')
-    const savedTokens = outcome === 'miss' ? 0 : (entry?.tokens ?? tokensOf(value))
-    stats.add('tokensSaved', savedTokens)
-    return {
-      // Whoever shares an answer gets a copy of its own.
-      value: under !== undefined && text !== undefined ? JSON.parse(text) : value,
-      cached: outcome !== 'miss',
-      outcome,
-      source,
-      ageMs: entry === undefined ? 0 : Math.max(0, clock.now() - entry.createdAtMs),
-      savedTokens,
-    }
+    return { namespace, name: `wrap:${name}:${engine.shown(namespace, key)}` }
   }
-
-  const wrapped = async (...args: Args): Promise<T> => (await detailed(...args)).value
-  return Object.assign(wrapped, { detailed })
-}
-
-function modelOf(value: unknown): string {
-  const model = typeof value === 'object' && value !== null && 'model' in value ? value.model : undefined
-  return typeof model === 'string' ? model : 'unknown'
+  const wrapped = async (...args: Args): Promise<T> => {
+    const policy = policyFor(args)
+    return values.get(placeOf(args, policy), policy, () => call(...args))
+  }
+  return Object.assign(wrapped, {
+    detailed: async (...args: Args) => {
+      const policy = policyFor(args)
+      return values.detailed(placeOf(args, policy), policy, () => call(...args))
+    },
+    peek: async (...args: Args) => {
+      const policy = policyFor(args)
+      return values.peek(placeOf(args, policy), policy, false)
+    },
+    keep: async (value: T, ...args: Args) => {
+      const policy = policyFor(args)
+      return values.set(placeOf(args, policy), policy, value)
+    },
+  })
 }

@@ -1,10 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalHash, UnkeyableError } from '../src/index.js'
+import { canonicalHash, type KeyRules, UnkeyableError } from '../src/index.js'
 import { requestKey } from '../src/key/request-key.js'
 
-const chat = (body: object, path = '/v1/chat/completions') =>
-  requestKey(new URL(`https://api.example.com${path}`), 'POST', new Headers(), JSON.stringify(body))
+const chat = (body: object, path = '/v1/chat/completions') => ask(JSON.stringify(body), { path })
+const ask = (
+  body: unknown,
+  { path = '/v1/chat/completions', method = 'POST', headers = {}, rules = {} as KeyRules } = {},
+) =>
+  requestKey(
+    { url: new URL(`https://api.example.com${path}`), method, headers: new Headers(headers), body },
+    rules,
+  )
 const keyOf = (body: object) => {
   const found = chat(body)
   return found.cacheable ? found.key : found.reason
@@ -97,19 +104,78 @@ describe('the key of a request', () => {
     expect(chat(body)).toEqual({ cacheable: false, reason })
   })
 
+  it.each([
+    [
+      'a file by its id',
+      { ...request, messages: [{ role: 'user', content: [{ file: { file_id: 'f' } }] }] },
+      'files',
+    ],
+    ['a container', { ...request, container: 'c' }, 'stateful'],
+  ])('is not made for %s', (_, body, reason) => {
+    expect(chat(body)).toEqual({ cacheable: false, reason })
+  })
+
+  it('is one for a stream and an object, whose answers can be turned into each other', () => {
+    expect(keyOf({ ...request, stream: true })).toBe(keyOf(request))
+    const legacy = (stream: boolean) =>
+      ask(JSON.stringify({ ...request, stream }), { path: '/v1/completions' })
+    expect(legacy(true)).not.toEqual(legacy(false))
+  })
+
+  it('follows the rules of a host', () => {
+    const keyWith = (body: object, rules: KeyRules, headers = {}) => {
+      const found = ask(JSON.stringify(body), { rules, headers })
+      return found.cacheable ? found.key : found.reason
+    }
+    expect(keyWith({ ...request, trace: 1 }, { exclude: ['trace'] })).toBe(keyWith(request, {}))
+    expect(keyWith({ ...request, user: 'a' }, { include: ['user'] })).not.toBe(keyWith(request, {}))
+    expect(keyWith(request, { salt: 'v2' })).not.toBe(keyWith(request, {}))
+    const seen = { headers: ['x-variant'] }
+    expect(keyWith(request, seen, { 'x-variant': 'a' })).not.toBe(
+      keyWith(request, seen, { 'x-variant': 'b' }),
+    )
+    const search = { ...request, tools: [{ type: 'web_search' }] }
+    expect(keyWith(search, { allowTools: ['web_search'] })).not.toBe('side-effects')
+    expect(ask('{}', { path: '/v1/images/generations' })).toEqual({ cacheable: false, reason: 'endpoint' })
+    expect(ask('{"prompt":"x"}', { path: '/v1/images/generations', rules: { images: true } })).toMatchObject({
+      cacheable: true,
+    })
+  })
+
+  it('counts made-up ids by their order, and a host’s own as they are', () => {
+    const talk = (call: string, result: string) => ({
+      ...request,
+      messages: [
+        {
+          role: 'assistant',
+          tool_calls: [{ id: call, type: 'function', function: { name: 'f', arguments: '{}' } }],
+        },
+        { role: 'tool', tool_call_id: result, content: 'x' },
+      ],
+    })
+    expect(keyOf(talk('call_a', 'call_a'))).toBe(keyOf(talk('call_b', 'call_b')))
+    expect(keyOf(talk('call_a', 'call_b'))).not.toBe(keyOf(talk('call_a', 'call_a')))
+    expect(keyOf({ ...request, prompt: { id: 'own-1' } })).not.toBe(
+      keyOf({ ...request, prompt: { id: 'own-2' } }),
+    )
+  })
+
+  it('tells half of a surrogate pair from its replacement', () => {
+    expect(canonicalHash('\ud800')).not.toBe(canonicalHash('\ufffd'))
+    expect(canonicalHash('\ud800')).not.toBe(canonicalHash('\ud801'))
+  })
+
   it('is not made for other endpoints, methods and bodies', () => {
-    const url = new URL('https://api.example.com/v1/chat/completions')
     expect(chat(request, '/v1/files')).toEqual({ cacheable: false, reason: 'endpoint' })
-    expect(requestKey(url, 'GET', new Headers(), '{}')).toEqual({ cacheable: false, reason: 'method' })
+    expect(ask('{}', { method: 'GET' })).toEqual({ cacheable: false, reason: 'method' })
     for (const body of [undefined, new FormData(), 'not json', '[1]']) {
-      expect(requestKey(url, 'POST', new Headers(), body)).toEqual({ cacheable: false, reason: 'body' })
+      expect(ask(body)).toEqual({ cacheable: false, reason: 'body' })
     }
   })
 
   it('promise 10: has no credentials in it', () => {
-    const url = new URL('https://api.example.com/v1/chat/completions')
     const keys = ['one', 'two'].map((token) =>
-      requestKey(url, 'POST', new Headers({ authorization: `Bearer ${token}` }), JSON.stringify(request)),
+      ask(JSON.stringify(request), { headers: { authorization: `Bearer ${token}` } }),
     )
     expect(keys[0]).toEqual(keys[1])
   })

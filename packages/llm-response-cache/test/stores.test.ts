@@ -1,7 +1,9 @@
 import { type Connection, connect, ManualClock } from '@evenkeel/core'
 import {
+  clientLibraries,
   flavours,
   passTime,
+  type RawClient,
   type RedisCluster,
   type RedisServer,
   startCluster,
@@ -9,14 +11,111 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemoryEntryStore, RedisEntryStore } from '../src/index.js'
-import { testEntryStore } from '../src/testing/index.js'
+import { Sealer } from '../src/entry/seal.js'
+import {
+  createRedisStores,
+  type EntryStore,
+  type FlightStore,
+  MemoryEntryStore,
+  MemoryFlightStore,
+} from '../src/index.js'
+import { sampleEntry, testEntryStore, testFlightStore } from '../src/testing/index.js'
+
+interface Stores {
+  readonly entries: EntryStore
+  readonly flights: FlightStore
+}
+
+function memoryStores(clock?: ManualClock): Stores {
+  const entries = new MemoryEntryStore({ clock })
+  return { entries, flights: new MemoryFlightStore(entries, clock) }
+}
 
 const clock = new ManualClock()
-testEntryStore('memory', {
-  create: () => new MemoryEntryStore({ clock }),
-  pass: (ms) => clock.advance(ms),
-})
+const memory = { pass: (ms: number) => clock.advance(ms) }
+testEntryStore('memory', { ...memory, create: () => memoryStores(clock).entries })
+testFlightStore('memory', { ...memory, create: () => memoryStores(clock) })
+
+/** Both suites on one connection. */
+function testBoth(name: string, stores: () => Promise<Stores>): void {
+  testEntryStore(name, { pass: passTime, create: async () => (await stores()).entries })
+  testFlightStore(name, { pass: passTime, create: stores })
+}
+
+const steps = fc.array(
+  fc.record({
+    action: fc.constantFrom(
+      ...([
+        'write',
+        'writeOnce',
+        'sight',
+        'delete',
+        'restamp',
+        'begin',
+        'begin',
+        'append',
+        'commit',
+        'fail',
+      ] as const),
+    ),
+    namespace: fc.constantFrom('a', 'b/{c}'),
+    name: fc.constantFrom('x', 'y'),
+    text: fc.string({ maxLength: 20 }),
+    generation: fc.constantFrom('g1', 'g2', 'g3'),
+    id: fc.constantFrom('', '00000001', '00000002'),
+    published: fc.boolean(),
+  }),
+  { maxLength: 40 },
+)
+type Step = typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never
+
+/** What one store says to one call, and what can be seen after it. */
+async function take({ entries, flights }: Stores, step: Step): Promise<unknown> {
+  const { action, namespace, name, text, generation, published } = step
+  const place = { namespace, name }
+  const entry = sampleEntry(text, { id: step.id || '00000003' })
+  const options = { ttlMs: 60_000 }
+  const answer = async (): Promise<unknown> => {
+    switch (action) {
+      case 'write':
+        return entries.write(place, entry, options)
+      case 'writeOnce':
+        return entries.write(place, entry, { ...options, onlyIfAbsent: true })
+      case 'sight':
+        return entries.write(place, entry, { ...options, admitWithinMs: 60_000 })
+      case 'delete':
+        return entries.delete([place])
+      case 'restamp':
+        return entries.restamp(
+          namespace,
+          new Map([
+            [text, 'given'],
+            ['', 'given too'],
+          ]),
+        )
+      case 'begin':
+        return flights.begin(place, { generation, owner: 'o', leaseMs: 60_000, unlessId: step.id })
+      case 'append':
+        return flights.append(place, generation, 60_000, 0, [{ type: 'data', data: Buffer.from(text) }])
+      case 'commit': {
+        const own = text.length % 2 === 0 ? entry : undefined
+        return flights.commit(place, generation, own, {
+          ...options,
+          published,
+          admitWithinMs: text.length % 3,
+        })
+      }
+      case 'fail':
+        return flights.fail(place, generation, Buffer.from(text))
+    }
+  }
+  const said = await answer()
+  const reading = await entries.read(place, [''])
+  // A stamp that nobody chose is random.
+  const stamps = reading.stamps.map((stamp) => (stamp.startsWith('given') ? stamp : 'random'))
+  const { state, records } = await flights.look(place, generation, '0')
+  return [said, { ...reading, stamps }, state, records.map(({ type, data }) => `${type} ${data}`)]
+}
 
 describe.each(flavours())('on $name', (flavour) => {
   let server: RedisServer
@@ -31,61 +130,97 @@ describe.each(flavours())('on $name', (flavour) => {
     await server.close()
   })
 
-  testEntryStore('Redis', {
-    create: async () => {
-      await server.command('FLUSHALL')
-      return new RedisEntryStore(redis)
-    },
-    pass: passTime,
-  })
+  const fresh = async (sealer?: Sealer) => {
+    await server.command('FLUSHALL')
+    return createRedisStores(redis, { sealer })
+  }
+
+  testBoth('Redis', fresh)
+  testBoth('Redis, encrypted', () => fresh(new Sealer({ keys: [{ id: 'k1', secret: Buffer.alloc(32, 7) }] })))
 
   it('answers as memory does to the same random calls', async () => {
-    const step = fc.record({
-      namespace: fc.constantFrom('a', 'b'),
-      key: fc.constantFrom('x', 'y', 'z'),
-      action: fc.constantFrom('read', 'write', 'clear'),
-      text: fc.string(),
-    })
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-        await server.command('FLUSHALL')
-        const stores = [new MemoryEntryStore(), new RedisEntryStore(redis)]
-        for (const { namespace, key, action, text } of steps) {
-          const answers = await Promise.all(
-            stores.map(async (store) => {
-              if (action === 'write') await store.write(namespace, key, Buffer.from(text), 60_000)
-              if (action === 'clear') await store.clear(namespace, `epoch ${text}`)
-              const { entry, epoch } = await store.read(namespace, key)
-              // An epoch that nobody chose is random.
-              return [entry?.toString(), epoch.startsWith('epoch ') ? epoch : 'first']
-            }),
-          )
-          expect(answers[1]).toEqual(answers[0])
+      fc.asyncProperty(steps, async (all) => {
+        const stores = [memoryStores(), await fresh()]
+        for (const step of all) {
+          const [one, other] = await Promise.all(stores.map((own) => take(own, step)))
+          expect(other).toEqual(one)
         }
       }),
       { numRuns: 40 },
     )
   })
+
+  it('works on after SCRIPT FLUSH', async () => {
+    const { flights } = await fresh()
+    const place = { namespace: 'n', name: 'k' }
+    const begin = (generation: string) =>
+      flights.begin(place, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
+    expect(await begin('g1')).toEqual({ role: 'lead' })
+    await server.command('SCRIPT', 'FLUSH')
+    expect(await begin('g2')).toMatchObject({ role: 'follow' })
+  })
+
+  it('leaves nothing without an end behind, whatever becomes of a flight', async () => {
+    const { entries, flights } = await fresh()
+    const place = { namespace: 'n', name: 'k' }
+    const minute = { ttlMs: 60_000 }
+    await entries.write(place, sampleEntry('"1"'), { ...minute, admitWithinMs: 1_000 })
+    for (const generation of ['g1', 'g2']) {
+      await flights.begin(place, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
+    }
+    await flights.append(place, 'g1', 60_000, 0, [{ type: 'data', data: Buffer.from('x') }])
+    for (const key of (await redis.command(['KEYS', '*'])) as string[]) {
+      expect([key, await redis.command(['PTTL', key])]).toEqual([key, expect.any(Number)])
+      expect(Number(await redis.command(['PTTL', key]))).toBeGreaterThan(0)
+    }
+  })
+})
+
+describe.each(clientLibraries)('with a client of $name', (library) => {
+  let server: RedisServer
+  let client: RawClient
+  let redis: Connection
+
+  beforeAll(async () => {
+    server = await startRedis()
+    client = await library.createClient(server.url)
+    redis = await connect({ client })
+  })
+  afterAll(async () => {
+    await redis.close()
+    await library.closeClient(client)
+    await server.close()
+  })
+
+  testBoth('Redis', async () => {
+    await server.command('FLUSHALL')
+    return createRedisStores(redis)
+  })
 })
 
 describe('on a Cluster', () => {
   let cluster: RedisCluster
-  let redis: Connection
 
   beforeAll(async () => {
     cluster = await startCluster()
-    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
   })
-  afterAll(async () => {
-    await redis.close()
-    await cluster.close()
-  })
+  afterAll(() => cluster.close())
 
-  testEntryStore('Redis Cluster (promise 9)', {
-    create: async () => {
+  describe.each(clientLibraries)('with $name', (library) => {
+    let redis: Connection
+
+    beforeAll(async () => {
+      redis = await connect({
+        cluster: { nodes: cluster.rootNodes },
+        library: (await library.load()) as object,
+      })
+    })
+    afterAll(() => redis.close())
+
+    testBoth('Redis Cluster (promise 9)', async () => {
       for (const node of cluster.nodes) await node.command('FLUSHALL').catch(() => {})
-      return new RedisEntryStore(redis)
-    },
-    pass: passTime,
+      return createRedisStores(redis)
+    })
   })
 })

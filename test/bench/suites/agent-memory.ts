@@ -14,7 +14,7 @@ import { RedisChatMessageHistory } from '@langchain/redis'
 import { createClient } from 'redis'
 import { closedLoop, interleave, round2, type Standing } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
-import type { Effort, Figure, Suite } from '../report.js'
+import type { Figure, Suite } from '../report.js'
 
 const peerName = '@langchain/redis'
 const text = 'x'.repeat(400)

@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Message } from '@evenkeel/agent-memory'
 import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
+import { createCacheHandler } from '@evenkeel/llm-response-cache/http'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { converse } from './conversation.js'
@@ -35,6 +36,12 @@ export function createApp(gateway: Gateway): Hono {
   app.get('/metrics', async (context) =>
     context.text(await gateway.metrics.text(), 200, { 'content-type': 'text/plain; version=0.0.4' }),
   )
+  const cachePaths = createCacheHandler({
+    caches: { llm_response: gateway.cache },
+    authorize: (request) => isOperator(gateway, request),
+  })
+  app.all('/cache', (context) => cachePaths(context.req.raw))
+  app.all('/cache/*', (context) => cachePaths(context.req.raw))
   // Whoever runs decoders registers them here; a real gateway asks who they are first.
   app.post('/nodes', async (context) => context.json(await gateway.pool.register(await context.req.json())))
   app.onError((error, context) => {
@@ -111,6 +118,13 @@ async function forward(gateway: Gateway, context: Context, body: object): Promis
   for (const name of framing) headers.delete(name)
   for (const [name, value] of context.res.headers) if (name !== 'content-type') headers.set(name, value)
   return new Response(response.body, { status: response.status, headers })
+}
+
+function isOperator({ operatorToken }: Gateway, request: Request): boolean {
+  if (operatorToken === undefined) return false
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  const shown = request.headers.get('authorization') ?? ''
+  return timingSafeEqual(digest(shown), digest(`Bearer ${operatorToken}`))
 }
 
 async function counted(gateway: Gateway, route: string, handle: () => Promise<Response>): Promise<Response> {

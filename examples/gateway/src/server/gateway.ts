@@ -15,7 +15,12 @@ export interface GatewayOptions {
   readonly instances: number
   readonly requestsPerMinute: number
   readonly tokensPerMinute: number
+  /** Who shows it may look at the cache and clear it; left out, nobody may. */
+  readonly operatorToken?: string | undefined
 }
+
+/** What a token is worth to whoever runs the decoders; the money that the cache saves is told in it. */
+const prices = { '*': { input: 0.15, output: 0.6 } }
 
 /** How the five packages make a gateway: each is given the connection, none knows another. */
 export async function createGateway(options: GatewayOptions) {
@@ -38,7 +43,14 @@ export async function createGateway(options: GatewayOptions) {
       tokens: tokenBucket({ capacity: tokensPerMinute, refill: tokensPerMinute, every: '1m' }),
     },
   })
-  const cache = createResponseCache({ redis, ttl: '10m' })
+  const cache = createResponseCache({
+    redis,
+    ttl: '10m',
+    // When every decoder is down, an answer of the last hour is better than none.
+    grace: '1h',
+    prices,
+    telemetry: { meterProvider: metrics.provider },
+  })
   const memory = createAgentMemory({ redis, ttl: '1h' })
 
   metrics.gauge('gateway_redis_up', '1 while Redis is used', () => (redis?.state === 'up' ? 1 : 0))
@@ -61,6 +73,7 @@ export async function createGateway(options: GatewayOptions) {
     memory,
     metrics,
     cache,
+    operatorToken: options.operatorToken,
     /** Calls a decoder of the pool, behind the cache. */
     call: cache.fetch({ fetch: poolFetch(pool, metrics) }),
     /** Who is limited: an API key, of which only a digest goes anywhere. */

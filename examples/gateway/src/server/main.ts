@@ -10,6 +10,7 @@ const gateway = await createGateway({
   instances: Number(env.GATEWAY_INSTANCES ?? 1),
   requestsPerMinute: Number(env.GATEWAY_REQUESTS_PER_MINUTE ?? 60),
   tokensPerMinute: Number(env.GATEWAY_TOKENS_PER_MINUTE ?? 2_000_000),
+  operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
 })
 const app = createApp(gateway)
 const server = serve(

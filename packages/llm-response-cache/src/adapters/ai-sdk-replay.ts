@@ -1,5 +1,5 @@
+import type { Detailed } from '../engine/values.js'
 import type { SemanticHit } from '../semantic/finder.js'
-import type { Detailed } from '../wrap.js'
 import { type Answer, isObject, type Part } from './ai-sdk-answer.js'
 import { unpack } from './packed.js'
 

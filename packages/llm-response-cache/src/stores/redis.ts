@@ -1,50 +1,108 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, type Keyspace } from '@evenkeel/core'
-import type { EntryStore, Reading } from '../store.js'
+import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { type EntryCodec, idOf } from '../entry/codec.js'
+import type { Entry } from '../entry/entry.js'
+import stampsLua from '../scripts/stamps.lua'
+import writeLua from '../scripts/write.lua'
+import type { EntryStore, Place, Reading, WriteOptions } from '../store.js'
+import type { RedisKeys } from './redis-keys.js'
+import { TurnReads } from './turn-reads.js'
+
+const stampsScript = defineScript({ name: 'llm-cache.stamps', lua: stampsLua })
+const writeScript = defineScript({ name: 'llm-cache.write', lua: writeLua })
 
 /** Answers shared by all instances: one string an entry, spread over a Cluster by their own keys. */
 export class RedisEntryStore implements EntryStore {
   readonly #redis: Connection
-  readonly #entries: Keyspace
-  readonly #epochs: Keyspace
+  readonly #keys: RedisKeys
+  readonly #codec: EntryCodec
+  readonly #reads: TurnReads
 
-  constructor(redis: Connection) {
+  constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec) {
     this.#redis = redis
-    this.#entries = createKeyspace(redis.namespace, 'llm-cache')
-    this.#epochs = createKeyspace(redis.namespace, 'llm-cache-epoch')
+    this.#keys = keys
+    this.#codec = codec
+    this.#reads = new TurnReads(redis)
   }
 
-  async read(namespace: string, key: string): Promise<Reading> {
-    const epochKey = this.#epochs.key(namespace)
-    const entryKey = this.#entryKey(namespace, key)
-    // Sent together, so that they share a round trip; in a Cluster they may be on two nodes.
-    const [entry, epoch] = await Promise.all([
-      this.#redis.command(['GET', entryKey], { key: entryKey, buffers: true }),
-      this.#redis.command(['GET', epochKey], { key: epochKey }),
-    ])
+  async read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading> {
+    const key = this.#keys.entry(place)
+    const { namespace } = place
+    const { value, others } = await this.#reads.read(
+      key,
+      stamps.map((name) => this.#keys.stamp(namespace, name)),
+    )
+    const present = others.map((stamp) => stamp?.toString('latin1'))
+    const complete = present.every((stamp) => stamp !== undefined)
+    const id = value === undefined ? '' : idOf(value)
+    // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
+    const isKnown = known !== undefined && known.id === id
+    const found = isKnown || value === undefined ? known : this.#codec.decode(namespace, key, value)
     return {
-      entry: Buffer.isBuffer(entry) ? entry : undefined,
-      epoch: typeof epoch === 'string' ? epoch : await this.#beginEpoch(epochKey),
+      entry: value === undefined ? undefined : found instanceof Promise ? await found : found,
+      id,
+      stamps: complete ? (present as readonly string[]) : await this.stamps(namespace, stamps),
     }
   }
 
-  async write(namespace: string, key: string, entry: Buffer, ttlMs: number): Promise<void> {
-    const entryKey = this.#entryKey(namespace, key)
-    await this.#redis.command(['SET', entryKey, entry, 'PX', String(Math.ceil(ttlMs))], { key: entryKey })
+  async write(place: Place, entry: Entry, options: WriteOptions): Promise<boolean> {
+    const { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 } = options
+    const key = this.#keys.entry(place)
+    const bytes = await this.#codec.encode(place.namespace, key, entry)
+    const px = wholeMs(ttlMs)
+    if (admitWithinMs === 0) {
+      const only = onlyIfAbsent ? ['NX'] : []
+      return (await this.#redis.command(['SET', key, bytes, 'PX', px, ...only], { key })) !== null
+    }
+    const args = [bytes, px, onlyIfAbsent ? '1' : '0', wholeMs(admitWithinMs)]
+    return (await this.#redis.run(writeScript, [key, this.#keys.seen(place)], args)) === 1
   }
 
-  async clear(namespace: string, epoch: string): Promise<void> {
-    const key = this.#epochs.key(namespace)
-    await this.#redis.command(['SET', key, epoch], { key })
+  async delete(places: readonly Place[]): Promise<number> {
+    const counts = await Promise.all(
+      places.map((place) => {
+        const key = this.#keys.entry(place)
+        return this.#redis.command(['UNLINK', key], { key })
+      }),
+    )
+    return counts.reduce<number>((sum, count) => sum + Number(count), 0)
   }
 
-  async #beginEpoch(key: string): Promise<string> {
-    const epoch = randomUUID()
-    const other = await this.#redis.command(['SET', key, epoch, 'NX', 'GET'], { key })
-    return typeof other === 'string' ? other : epoch
+  async stamps(namespace: string, names: readonly string[]): Promise<readonly string[]> {
+    const keys = names.map((name) => this.#keys.stamp(namespace, name))
+    const reply = await this.#redis.run(
+      stampsScript,
+      keys,
+      names.flatMap((name) => ['0', randomUUID(), lifeOf(name)]),
+    )
+    return texts(reply)
   }
 
-  #entryKey(namespace: string, key: string): string {
-    return this.#entries.key(`${namespace}/${key}`)
+  async restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void> {
+    const keys = [...stamps.keys()].map((name) => this.#keys.stamp(namespace, name))
+    await this.#redis.run(
+      stampsScript,
+      keys,
+      [...stamps].flatMap(([name, value]) => ['1', value, lifeOf(name)]),
+    )
   }
+
+  async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
+    for await (const page of this.#redis.scan(this.#keys.pattern(namespace, pattern), 1_000)) {
+      if (page.length > 0) yield page.map((key) => this.#keys.nameOf(namespace, key))
+    }
+  }
+}
+
+export function wholeMs(ms: number): string {
+  return String(Math.max(1, Math.ceil(ms)))
+}
+
+/** Tags come and go, so their stamps end; one that ended makes misses. A namespace's stays. */
+function lifeOf(stamp: string): string {
+  return stamp === '' ? '0' : String(30 * 86_400_000)
+}
+
+function texts(reply: Reply): string[] {
+  return Array.isArray(reply) ? reply.map(String) : []
 }

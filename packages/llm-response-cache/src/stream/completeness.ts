@@ -1,5 +1,6 @@
 import { parseObject } from '../key/request-key.js'
-import { tokensOf } from '../usage.js'
+import { mostUsage, noUsage, type Usage, usageOf } from '../usage/tokens.js'
+import { readEvent, splitEvents } from './events.js'
 
 /** An event may not be larger: a provider's own are a few hundred bytes. */
 const maxEventLength = 4 << 20
@@ -16,7 +17,17 @@ const properReasons = new Set([
 /** Whether a buffered answer ended by itself, and was not cut off by a limit or a filter. */
 export function isProperEnd(answer: Record<string, unknown>): boolean {
   const choices = Array.isArray(answer.choices) ? (answer.choices as { finish_reason?: unknown }[]) : []
-  const reasons = [...choices.map((choice) => choice?.finish_reason), answer.stop_reason]
+  const candidates = Array.isArray(answer.candidates)
+    ? (answer.candidates as { finishReason?: unknown }[])
+    : []
+  const reasons = [
+    ...choices.map((choice) => choice?.finish_reason),
+    ...candidates.map((candidate) => String(candidate?.finishReason).toLowerCase()),
+    answer.stop_reason,
+    answer.done_reason,
+  ]
+  // One that was asked for as a stream, and came in another form, may be only its beginning.
+  if (answer.done === false) return false
   if (reasons.some((reason) => typeof reason === 'string' && !properReasons.has(reason))) return false
   return answer.status === undefined || answer.status === 'completed'
 }
@@ -32,8 +43,11 @@ export class StreamJudge {
   #rest = ''
   #ended = false
   #spoilt = false
+  /** Something said that the answer ended by itself. */
+  #proper = false
   #open = new Set<number>()
-  #tokens = 0
+  #usage = noUsage
+  #toldUsage = false
 
   push(chunk: Uint8Array): void {
     if (this.#spoilt) return
@@ -43,15 +57,29 @@ export class StreamJudge {
       this.#spoilt = true
       return
     }
-    const events = this.#rest.split(/\r\n\r\n|\n\n|\r\r/)
+    const events = splitEvents(this.#rest)
     this.#rest = events.pop() ?? ''
     for (const event of events) this.#event(event)
     if (this.#rest.length > maxEventLength) this.#spoilt = true
   }
 
-  /** Tokens that the stream itself told of. */
-  get tokens(): number {
-    return this.#tokens
+  /** The stream has ended; half a character at its end is damage. */
+  end(): void {
+    try {
+      this.#decoder.decode()
+    } catch {
+      this.#spoilt = true
+    }
+  }
+
+  /** What the stream itself told of. */
+  get usage(): Usage {
+    return this.#usage
+  }
+
+  /** Whether it told what it used, as streams of chat completions do only when asked to. */
+  get toldUsage(): boolean {
+    return this.#toldUsage
   }
 
   /** Whether it holds an error, or can't be read: nobody else should be given it. */
@@ -61,19 +89,15 @@ export class StreamJudge {
 
   /** Whether what was pushed is a whole, proper answer. */
   get whole(): boolean {
-    return this.#ended && !this.#spoilt && this.#open.size === 0 && this.#rest.trim() === ''
+    return this.#ended && this.#proper && !this.#spoilt && this.#open.size === 0 && this.#rest.trim() === ''
   }
 
   #event(event: string): void {
-    const data = event
-      .split(/\r\n|\n|\r/)
-      .filter((line) => line.startsWith('data:'))
-      .map((line) => line.slice(5).replace(/^ /, ''))
-      .join('\n')
-    // Comments, which keep connections alive, and events without data say nothing.
-    if (data === '') return
-    if (this.#ended) this.#spoilt = true
-    else if (data === '[DONE]') this.#ended = true
+    const data = readEvent(event)?.data
+    if (data === undefined || data === '') return
+    // Some servers send `[DONE]` after protocols that have an end of their own.
+    if (data === '[DONE]') this.#ended = true
+    else if (this.#ended) this.#spoilt = true
     else this.#message(data)
   }
 
@@ -83,12 +107,16 @@ export class StreamJudge {
       this.#spoilt = true
       return
     }
-    this.#tokens = Math.max(this.#tokens, tokensOf(message))
+    this.#usage = mostUsage(this.#usage, usageOf(message))
+    if (message.usage) this.#toldUsage = true
     this.#choices(message.choices)
     switch (message.type) {
       case 'message_stop':
+        this.#ended = true
+        break
       case 'response.completed':
         this.#ended = true
+        this.#proper = true
         break
       case 'message_delta':
         this.#reason((message.delta as { stop_reason?: unknown } | undefined)?.stop_reason)
@@ -113,6 +141,8 @@ export class StreamJudge {
 
   /** Cut off by a limit or a filter: right for its caller, wrong to give to others. */
   #reason(reason: unknown): void {
-    if (typeof reason === 'string' && !properReasons.has(reason)) this.#spoilt = true
+    if (typeof reason !== 'string') return
+    if (properReasons.has(reason)) this.#proper = true
+    else this.#spoilt = true
   }
 }

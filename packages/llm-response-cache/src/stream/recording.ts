@@ -1,7 +1,20 @@
+import { ProviderStalledError } from '../errors.js'
+
 /** What becomes of a stream when it has ended: all its bytes, or nothing where they were too many. */
 export interface Recorded {
   readonly chunks: readonly Uint8Array[] | undefined
   readonly error: unknown
+}
+
+export interface RecordingOptions {
+  /** More is passed on and not kept. */
+  readonly maxBytes: number
+  /** Upstream is given up when it is silent for so long. */
+  readonly stallMs: number
+  /** When nobody reads any more, read on to the end, or end at once. */
+  readonly onAbandon: 'finish' | 'cancel'
+  readonly onChunk: (chunk: Uint8Array) => void
+  readonly onEnd: (recorded: Recorded) => void
 }
 
 /** How long a stream that nobody reads any more may take to end, before it is given up. */
@@ -15,9 +28,7 @@ const abandonedMs = 120_000
  */
 export class Recording {
   readonly #upstream: ReadableStreamDefaultReader<Uint8Array>
-  readonly #maxBytes: number
-  readonly #onChunk: (chunk: Uint8Array) => void
-  readonly #onEnd: (recorded: Recorded) => void
+  readonly #options: RecordingOptions
   readonly #readers = new Set<Reader>()
   readonly #chunks: Uint8Array[] = []
   /** Chunks that were dropped from the front. */
@@ -28,23 +39,21 @@ export class Recording {
   #error: unknown
   #abandoned: NodeJS.Timeout | undefined
 
-  constructor(
-    upstream: ReadableStream<Uint8Array>,
-    options: {
-      maxBytes: number
-      onChunk: (chunk: Uint8Array) => void
-      onEnd: (recorded: Recorded) => void
-    },
-  ) {
+  constructor(upstream: ReadableStream<Uint8Array>, options: RecordingOptions) {
     this.#upstream = upstream.getReader()
-    this.#maxBytes = options.maxBytes
-    this.#onChunk = options.onChunk
-    this.#onEnd = options.onEnd
+    this.#options = options
   }
 
   /** Whether a newcomer can still get the stream from its beginning. */
   get joinable(): boolean {
-    return this.#dropped === 0 && this.#bytes <= this.#maxBytes && this.#error === undefined
+    return this.#dropped === 0 && this.#bytes <= this.#options.maxBytes && this.#error === undefined
+  }
+
+  /** Whoever called for it may have left before it began: then nobody would ever read it. */
+  attend(): void {
+    setImmediate(() => {
+      if (this.#readers.size === 0) this.#abandon()
+    })
   }
 
   /** `signal` ends this reader alone. */
@@ -99,13 +108,17 @@ export class Recording {
   async #pull(): Promise<void> {
     if (this.#pulling || this.#ended || !this.#mayPull()) return
     this.#pulling = true
+    const { stallMs } = this.#options
+    const stalled = setTimeout(() => this.#giveUp(new ProviderStalledError(stallMs)), stallMs)
+    stalled.unref()
     try {
       const { done, value } = await this.#upstream.read()
       if (done) this.#end(undefined)
-      else this.#append(value)
+      else if (!this.#ended) this.#append(value)
     } catch (error) {
       this.#end(error)
     }
+    clearTimeout(stalled)
     this.#pulling = false
     for (const reader of [...this.#readers]) this.#serve(reader)
     if (this.#readers.size === 0 && !this.#ended) void this.#pull()
@@ -113,10 +126,9 @@ export class Recording {
 
   /** Beyond its bound only when every reader has caught up. */
   #mayPull(): boolean {
-    if (this.#bytes <= this.#maxBytes) return true
+    if (this.#bytes <= this.#options.maxBytes) return true
     if (this.#readers.size === 0) {
-      void this.#upstream.cancel().catch(() => {})
-      this.#end(new Error('The stream is too large to keep, and nobody reads it'))
+      this.#giveUp(new Error('The stream is too large to keep, and nobody reads it'))
       return false
     }
     const head = this.#dropped + this.#chunks.length
@@ -124,14 +136,14 @@ export class Recording {
   }
 
   #append(chunk: Uint8Array): void {
-    this.#onChunk(chunk)
+    this.#options.onChunk(chunk)
     this.#chunks.push(chunk)
     this.#bytes += chunk.byteLength
     this.#dropPassed()
   }
 
   #dropPassed(): void {
-    if (this.#bytes <= this.#maxBytes) return
+    if (this.#bytes <= this.#options.maxBytes) return
     const slowest = Math.min(...[...this.#readers].map(({ next }) => next))
     const passed = Math.min(this.#chunks.length, slowest - this.#dropped)
     if (passed <= 0) return
@@ -143,12 +155,24 @@ export class Recording {
     reader.wanted?.resolve()
     reader.wanted = undefined
     if (!this.#readers.delete(reader) || this.#readers.size > 0 || this.#ended) return
-    this.#abandoned = setTimeout(() => {
-      void this.#upstream.cancel().catch(() => {})
-      this.#end(new Error('The stream was abandoned'))
-    }, abandonedMs)
+    this.#abandon()
+  }
+
+  #abandon(): void {
+    if (this.#ended) return
+    if (this.#options.onAbandon === 'cancel') {
+      this.#giveUp(new Error('Everybody left the stream'))
+      return
+    }
+    this.#abandoned = setTimeout(() => this.#giveUp(new Error('The stream was abandoned')), abandonedMs)
     this.#abandoned.unref()
     void this.#pull()
+  }
+
+  #giveUp(error: Error): void {
+    void this.#upstream.cancel(error).catch(() => {})
+    this.#end(error)
+    for (const reader of [...this.#readers]) this.#serve(reader)
   }
 
   #end(error: unknown): void {
@@ -156,8 +180,8 @@ export class Recording {
     this.#ended = true
     this.#error = error
     clearTimeout(this.#abandoned)
-    const whole = this.#dropped === 0 && this.#bytes <= this.#maxBytes
-    this.#onEnd({ chunks: whole ? this.#chunks : undefined, error })
+    const whole = this.#dropped === 0 && this.#bytes <= this.#options.maxBytes
+    this.#options.onEnd({ chunks: whole ? this.#chunks : undefined, error })
   }
 }
 

@@ -23,9 +23,17 @@ export async function startStandIn(): Promise<StandIn> {
       await pause(standIn.delayMs)
       if (standIn.mode === 'failing')
         return json(response, 500, { error: { message: 'overloaded', type: 'api_error' } })
-      const isMessages = request.url?.endsWith('/messages') ?? false
-      if (body.stream !== true) return json(response, 200, isMessages ? message(body) : completion(body))
-      await stream(response, isMessages ? messageEvents(body) : completionEvents(body))
+      const kind = request.url?.endsWith('/messages')
+        ? 'messages'
+        : request.url?.endsWith('/responses')
+          ? 'responses'
+          : 'chat'
+      const made = { messages: message, responses: responseObject, chat: completion }[kind]
+      if (body.stream !== true) return json(response, 200, made(body))
+      await stream(
+        response,
+        { messages: messageEvents, responses: responseEvents, chat: completionEvents }[kind](body),
+      )
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -113,6 +121,42 @@ export async function startStandIn(): Promise<StandIn> {
         usage: { output_tokens: 7 },
       },
       { type: 'message_stop' },
+    ]
+    return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+  }
+
+  const responseObject = (body: Json): Json => ({
+    ...{
+      id: 'resp_1',
+      object: 'response',
+      created_at: 1,
+      model: body.model,
+      status: 'completed',
+      error: null,
+    },
+    output: body.tools
+      ? [{ type: 'function_call', id: 'fc_1', call_id: 'call_1', status: 'completed', ...call }]
+      : [
+          {
+            ...{ type: 'message', id: 'msg_1', role: 'assistant', status: 'completed' },
+            content: [{ type: 'output_text', text: answerText, annotations: [] }],
+          },
+        ],
+    usage: { input_tokens: 10, output_tokens: 7, total_tokens: 17 },
+  })
+
+  const responseEvents = (body: Json): string[] => {
+    const whole = responseObject(body)
+    const place = { item_id: 'msg_1', output_index: 0, content_index: 0 }
+    const events: Json[] = [
+      { type: 'response.created', response: { ...whole, status: 'in_progress', output: [] } },
+      {
+        type: 'response.output_item.added',
+        output_index: 0,
+        item: { type: 'message', id: 'msg_1', content: [] },
+      },
+      ...pieces.map((delta) => ({ type: 'response.output_text.delta', ...place, delta })),
+      { type: 'response.completed', response: whole },
     ]
     return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
   }

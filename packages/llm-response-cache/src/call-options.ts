@@ -1,0 +1,142 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { checkSubject, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+
+/** What one call may have otherwise than the cache has it. */
+export interface CallOptions {
+  /** `false`: neither looked up nor kept, and not shared with equal calls. @default true */
+  readonly useCache?: boolean | undefined
+  /** How long the answer of this call is a hit. */
+  readonly ttl?: Duration | undefined
+  /** Calls the provider, and replaces what is there in one step. @default false */
+  readonly refresh?: boolean | undefined
+  /** By which the answer can be invalidated; at most 32 of 1 to 256 characters. @default none */
+  readonly tags?: readonly string[] | undefined
+  /** Whose entries it looks at. @default the cache's */
+  readonly namespace?: string | undefined
+  /** An older answer is no hit for this call. */
+  readonly maxAge?: Duration | undefined
+  readonly staleWhileRevalidate?: Duration | undefined
+  /** Never calls the provider: a miss is an error over HTTP (504), `undefined` elsewhere. @default false */
+  readonly onlyIfCached?: boolean | undefined
+}
+
+/** {@link CallOptions}, checked, over the cache's own. */
+export interface Policy {
+  readonly useCache: boolean
+  readonly ttlMs: number
+  readonly refresh: boolean
+  readonly tags: readonly string[]
+  readonly namespace: string
+  readonly maxAgeMs: number
+  readonly staleWhileRevalidateMs: number
+  /** How long after its time an answer may be served while the provider fails. */
+  readonly graceMs: number
+  readonly earlyRefresh: number
+  readonly onlyIfCached: boolean
+}
+
+const mostTags = 32
+const longestName = 256
+
+/** @throws INVALID_INPUT that names the field, before anything is asked */
+export function policyOf(base: Policy, options: CallOptions): Policy {
+  const { useCache, ttl, refresh, tags, namespace, maxAge, staleWhileRevalidate, onlyIfCached } = options
+  return {
+    ...base,
+    useCache: flag('useCache', useCache, base.useCache),
+    refresh: flag('refresh', refresh, base.refresh),
+    onlyIfCached: flag('onlyIfCached', onlyIfCached, base.onlyIfCached),
+    ttlMs: ttl === undefined ? base.ttlMs : durationMs('ttl', ttl, { minMs: 1 }),
+    maxAgeMs: maxAge === undefined ? base.maxAgeMs : durationMs('maxAge', maxAge),
+    staleWhileRevalidateMs:
+      staleWhileRevalidate === undefined
+        ? base.staleWhileRevalidateMs
+        : durationMs('staleWhileRevalidate', staleWhileRevalidate),
+    tags: tags === undefined ? base.tags : checkTags(tags),
+    namespace: namespace === undefined ? base.namespace : checkSubject('namespace', namespace, longestName),
+  }
+}
+
+export function checkTags(tags: unknown): readonly string[] {
+  if (!Array.isArray(tags) || tags.length > mostTags) {
+    throw new InvalidInputError('tags', `a list of at most ${mostTags}`, tags)
+  }
+  return [...new Set(tags.map((tag: unknown) => checkSubject('tags', tag, longestName)))].sort()
+}
+
+function flag(field: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise
+  if (typeof value !== 'boolean') throw new InvalidInputError(field, 'true or false', value)
+  return value
+}
+
+/** Options for whatever is called within a function, however deep: for SDKs that have no place for them. */
+export class CallScope {
+  readonly #storage = new AsyncLocalStorage<CallOptions>()
+  /** Nobody looks where nobody ever put anything: the look is on the path of every hit. */
+  #used = false
+
+  run<T>(options: CallOptions, within: () => T): T {
+    this.#used = true
+    return this.#storage.run({ ...this.#storage.getStore(), ...options }, within)
+  }
+
+  /** Outside of every scope: for work in the background that belongs to no call. */
+  leave<T>(within: () => T): T {
+    return this.#used ? this.#storage.exit(within) : within()
+  }
+
+  get current(): CallOptions | undefined {
+    return this.#used ? this.#storage.getStore() : undefined
+  }
+}
+
+/**
+ * The options in a request's headers: `cache-control` with `no-store`, `no-cache`, `max-age`,
+ * `only-if-cached` and `stale-while-revalidate` (RFC 9111, RFC 5861), `x-evenkeel-ttl`, `x-evenkeel-tags`
+ * (between commas), `x-evenkeel-namespace`. Times are seconds in the first, durations such as `10m` or
+ * milliseconds in the others.
+ */
+export function optionsInHeaders(headers: Headers): CallOptions {
+  const directives = directivesOf(headers.get('cache-control'))
+  const ttl = headers.get('x-evenkeel-ttl')
+  const tags = headers.get('x-evenkeel-tags')
+  const seconds = (name: string) => {
+    const value = Number(directives.get(name) || Number.NaN)
+    return Number.isFinite(value) && value >= 0 ? value * 1_000 : undefined
+  }
+  return {
+    ...(directives.has('no-store') ? { useCache: false } : {}),
+    ...(directives.has('no-cache') ? { refresh: true } : {}),
+    ...(directives.has('only-if-cached') ? { onlyIfCached: true } : {}),
+    ...defined('maxAge', seconds('max-age')),
+    ...defined('staleWhileRevalidate', seconds('stale-while-revalidate')),
+    ...defined('ttl', ttl === null ? undefined : durationIn(ttl)),
+    ...defined(
+      'tags',
+      tags === null
+        ? undefined
+        : tags
+            .split(',')
+            .map((tag) => tag.trim())
+            .filter(Boolean),
+    ),
+    ...defined('namespace', headers.get('x-evenkeel-namespace') ?? undefined),
+  }
+}
+
+function directivesOf(header: string | null): ReadonlyMap<string, string> {
+  const pairs = (header ?? '').split(',').map((directive): [string, string] => {
+    const [name = '', value = ''] = directive.split('=')
+    return [name.trim().toLowerCase(), value.trim().replace(/^"(.*)"$/, '$1')]
+  })
+  return new Map(pairs)
+}
+
+function durationIn(text: string): Duration {
+  return /^\d+$/.test(text) ? Number(text) : (text as Duration)
+}
+
+function defined<K extends string, V>(name: K, value: V | undefined): { [N in K]?: V } {
+  return value === undefined ? {} : ({ [name]: value } as { [N in K]?: V })
+}

@@ -1,0 +1,175 @@
+import { crc32 } from 'node:zlib'
+import { type Compression, isCompressionId } from './compression.js'
+import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
+import type { Sealer } from './seal.js'
+
+/**
+ * Entries as bytes. Layout, numbers in little endian:
+ *
+ * ```
+ * 0   'EKC2'
+ * 4   kind, compression, sealed (a byte each), one byte of nothing
+ * 8   status (u16), length of the names (u32) at 10, 14 unused u16
+ * 16  created, fresh until, dead at (f64 each), cost ms (f32) at 40, input and output tokens (f64) at 44
+ * 60  names: content type, model, stamps, timing; texts are UTF-8 behind their length (u16)
+ * …   body, compressed, then sealed
+ * -8  CRC-32 over all before it, begun with that of its key: an entry under another key is a damaged one
+ * -4  the entry's id
+ * ```
+ *
+ * What does not fit this, of a newer version or damaged, reads as nothing: a miss, never an error.
+ */
+export class EntryCodec {
+  readonly #compression: Compression
+  readonly #sealer: Sealer | undefined
+
+  constructor(compression: Compression, sealer: Sealer | undefined) {
+    this.#compression = compression
+    this.#sealer = sealer
+  }
+
+  async encode(namespace: string, key: string, entry: Entry): Promise<Buffer> {
+    const names = encodeNames(entry)
+    const head = Buffer.alloc(headLength)
+    head.write(magic, 'latin1')
+    head[4] = entryKinds.indexOf(entry.kind)
+    const packed = await this.#compression.compress(bytesOf(entry))
+    head[5] = packed.id
+    head[6] = this.#sealer === undefined ? 0 : 1
+    head.writeUInt16LE(entry.status, 8)
+    head.writeUInt32LE(names.byteLength, 10)
+    head.writeDoubleLE(entry.createdAtMs, 16)
+    head.writeDoubleLE(entry.freshUntilMs, 24)
+    head.writeDoubleLE(entry.deadAtMs, 32)
+    head.writeFloatLE(entry.costMs, 40)
+    head.writeDoubleLE(entry.usage.input, 44)
+    head.writeDoubleLE(entry.usage.output, 52)
+    const open = Buffer.concat([head, names])
+    const body = this.#sealer?.seal(namespace, [key, open], packed.bytes) ?? packed.bytes
+    const content = Buffer.concat([open, body, Buffer.alloc(tailLength)])
+    const end = content.byteLength - tailLength
+    content.writeUInt32LE(checkOf(key, content.subarray(0, end)), end)
+    content.write(entry.id, end + 4, 'hex')
+    return content
+  }
+
+  /** Not a promise where nothing has to be unpacked: it is on the path of every hit. */
+  decode(namespace: string, key: string, bytes: Buffer): Entry | undefined | Promise<Entry | undefined> {
+    const end = bytes.byteLength - tailLength
+    if (end < headLength || bytes.toString('latin1', 0, 4) !== magic) return undefined
+    if (bytes.readUInt32LE(end) !== checkOf(key, bytes.subarray(0, end))) return undefined
+    const kind = entryKinds[bytes[4] ?? -1]
+    const compressionId = bytes[5] ?? 0
+    const bodyAt = headLength + bytes.readUInt32LE(10)
+    if (kind === undefined || bodyAt > end || !isCompressionId(compressionId)) return undefined
+    const raw = this.#unsealed(namespace, key, bytes, bodyAt, end)
+    if (raw === undefined) return undefined
+    if (compressionId === 0) return this.#entry(kind, bytes, bodyAt, end, raw)
+    return this.#compression
+      .decompress(compressionId, raw)
+      .then((body) => body && this.#entry(kind, bytes, bodyAt, end, body))
+  }
+
+  /** Sealed with a key that is gone, or not sealed where everything is: nothing. */
+  #unsealed(namespace: string, key: string, bytes: Buffer, bodyAt: number, end: number): Buffer | undefined {
+    const raw = bytes.subarray(bodyAt, end)
+    if ((bytes[6] === 1) !== (this.#sealer !== undefined)) return undefined
+    return this.#sealer === undefined
+      ? raw
+      : this.#sealer.open(namespace, [key, bytes.subarray(0, bodyAt)], raw)
+  }
+
+  #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry {
+    const names = new NameReader(bytes, headLength, bodyAt)
+    const contentType = names.text()
+    const model = names.text()
+    const stamps = Array.from({ length: names.count() }, () => ({ name: names.text(), value: names.text() }))
+    const timing = Array.from({ length: names.count() }, () => names.whole())
+    return {
+      id: bytes.toString('hex', end + 4, end + 8),
+      kind,
+      createdAtMs: bytes.readDoubleLE(16),
+      freshUntilMs: bytes.readDoubleLE(24),
+      deadAtMs: bytes.readDoubleLE(32),
+      costMs: bytes.readFloatLE(40),
+      usage: { input: bytes.readDoubleLE(44), output: bytes.readDoubleLE(52) },
+      status: bytes.readUInt16LE(8),
+      stamps,
+      model,
+      contentType,
+      timing,
+      // A copy of bytes, since they are a part of what the socket read, which would stay with them.
+      body: kind === 'value' ? body.toString() : Buffer.from(body),
+    }
+  }
+}
+
+/** The id of whatever is there, readable or not. */
+export function idOf(bytes: Buffer): string {
+  return bytes.toString('hex', Math.max(0, bytes.byteLength - 4))
+}
+
+const magic = 'EKC2'
+const headLength = 60
+const tailLength = 8
+const mostCount = 0xffff
+
+function checkOf(key: string, content: Buffer): number {
+  return crc32(content, crc32(key))
+}
+
+function encodeNames({ contentType, model, stamps, timing }: Entry): Buffer {
+  const parts: Buffer[] = []
+  const whole = (value: number, bytes: 2 | 4) => {
+    const part = Buffer.alloc(bytes)
+    part.writeUIntLE(value, 0, bytes)
+    parts.push(part)
+  }
+  const text = (value: string) => {
+    const bytes = Buffer.from(value).subarray(0, mostCount)
+    whole(bytes.byteLength, 2)
+    parts.push(bytes)
+  }
+  text(contentType)
+  text(model)
+  whole(stamps.length, 2)
+  for (const { name, value } of stamps) {
+    text(name)
+    text(value)
+  }
+  const steps = timing.slice(0, mostCount)
+  whole(steps.length, 2)
+  for (const step of steps) whole(Math.min(0xffff_ffff, Math.max(0, Math.round(step))), 4)
+  return Buffer.concat(parts)
+}
+
+class NameReader {
+  readonly #bytes: Buffer
+  readonly #end: number
+  #at: number
+
+  constructor(bytes: Buffer, at: number, end: number) {
+    this.#bytes = bytes
+    this.#at = at
+    this.#end = end
+  }
+
+  count(): number {
+    const value = this.#bytes.readUInt16LE(this.#at)
+    this.#at += 2
+    return value
+  }
+
+  whole(): number {
+    const value = this.#bytes.readUInt32LE(this.#at)
+    this.#at += 4
+    return value
+  }
+
+  text(): string {
+    const length = this.count()
+    const from = this.#at
+    this.#at = Math.min(this.#end, from + length)
+    return this.#bytes.toString('utf8', from, this.#at)
+  }
+}

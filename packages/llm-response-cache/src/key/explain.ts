@@ -1,0 +1,92 @@
+import { InvalidInputError } from '@evenkeel/core'
+import { parseObject } from './request-key.js'
+import { endpoints, type KeyRules } from './rules.js'
+
+export interface Difference {
+  /** A JSON path: `$.messages[2].content`. */
+  readonly path: string
+  /** What is so, never the values themselves: they are prompts. */
+  readonly how: string
+}
+
+export interface Explanation {
+  /** Whether both have one key, as far as their bodies tell. */
+  readonly equal: boolean
+  readonly differences: readonly Difference[]
+  /** Where they differ without an effect on the key. */
+  readonly ignored: readonly string[]
+}
+
+type Body = string | Readonly<Record<string, unknown>>
+
+/** Enough to see why; a conversation that went another way differs everywhere. */
+const mostDifferences = 50
+
+/** By which paths two requests differ, and so miss each other's entries. */
+export function explain(a: Body, b: Body, rules: KeyRules): Explanation {
+  const [one, other] = [bodyOf('a', a), bodyOf('b', b)]
+  const ignoredNames = new Set(
+    [...endpoints.flatMap(({ withoutEffect }) => withoutEffect), ...(rules.exclude ?? [])].filter(
+      (name) => !rules.include?.includes(name),
+    ),
+  )
+  const ignored: string[] = []
+  const differences: Difference[] = []
+  for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
+    const found = differencesOf(`$.${name}`, one[name], other[name])
+    if (!ignoredNames.has(name)) differences.push(...found)
+    else if (found.length > 0) ignored.push(`$.${name}`)
+  }
+  return { equal: differences.length === 0, differences: differences.slice(0, mostDifferences), ignored }
+}
+
+function bodyOf(field: string, body: Body): Readonly<Record<string, unknown>> {
+  const read = typeof body === 'string' ? parseObject(body) : body
+  if (typeof read !== 'object' || read === null) {
+    throw new InvalidInputError(field, "a request's body, as an object or as JSON", body)
+  }
+  return read
+}
+
+function differencesOf(path: string, one: unknown, other: unknown): Difference[] {
+  if (Object.is(one, other) || (one === 0 && other === 0)) return []
+  if (one === undefined || other === undefined) {
+    return [{ path, how: one === undefined ? 'only in the second' : 'only in the first' }]
+  }
+  if (kindOf(one) !== kindOf(other)) return [{ path, how: `${kindOf(one)} and ${kindOf(other)}` }]
+  if (typeof one === 'string' && typeof other === 'string') return [{ path, how: textsDiffer(one, other) }]
+  if (typeof one !== 'object' || one === null || other === null) return [{ path, how: 'another value' }]
+  if (Array.isArray(one) && Array.isArray(other)) {
+    return Array.from({ length: Math.max(one.length, other.length) }, (_, index) =>
+      differencesOf(`${path}[${index}]`, one[index], other[index]),
+    ).flat()
+  }
+  const members = [one as Record<string, unknown>, other as Record<string, unknown>] as const
+  return [...new Set(members.flatMap(Object.keys))].flatMap((name) =>
+    differencesOf(`${path}.${name}`, members[0][name], members[1][name]),
+  )
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}
+
+/** What most often makes prompts differ that were meant to be equal. */
+const suspects: readonly (readonly [RegExp, string])[] = [
+  [/\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2})?/, 'a date or a time'],
+  [/[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/i, 'a UUID'],
+  [/\b\d{10,13}\b/, 'a timestamp'],
+]
+
+function textsDiffer(one: string, other: string): string {
+  let at = 0
+  while (at < one.length && one[at] === other[at]) at++
+  const near = (text: string) => text.slice(Math.max(0, at - 40), at + 40)
+  const suspect = suspects.find(([shape]) => {
+    const [left, right] = [shape.exec(near(one))?.[0], shape.exec(near(other))?.[0]]
+    return left !== undefined && right !== undefined && left !== right
+  })
+  const place = `texts of ${one.length} and ${other.length} characters differ from character ${at}`
+  return suspect === undefined ? place : `${place}: it looks like ${suspect[1]}`
+}

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto'
+import { type Connection, createLog } from '@evenkeel/core'
+
+const log = createLog('llm-response-cache')
+
+/** What one instance tells the others to forget. */
+export interface Invalidation {
+  readonly namespace: string
+  readonly stamps: ReadonlyMap<string, string>
+  readonly names: readonly string[]
+}
+
+/**
+ * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: stamps
+ * heal with the next look-up of their namespace that reaches Redis, everything by the time that memory is
+ * trusted at most.
+ */
+export class Invalidations {
+  readonly #redis: Connection
+  readonly #channel: string
+  /** Tells an instance's own messages from those of others: what it forgot it forgot before it told. */
+  readonly #origin = randomUUID()
+  /** Whether they are heard at the moment, as far as is known. */
+  listening = false
+  #stop: (() => Promise<void>) | undefined
+  #closed = false
+
+  constructor(
+    redis: Connection,
+    room: string,
+    onHeard: (invalidation: Invalidation) => void,
+    onGap: () => void,
+  ) {
+    this.#redis = redis
+    this.#channel = `${room}:invalidations`
+    const heard = (message: string) => {
+      const invalidation = parse(message)
+      if (invalidation === undefined) onGap()
+      else if (invalidation.origin !== this.#origin) onHeard(invalidation)
+    }
+    const missed = () => {
+      this.listening = true
+      onGap()
+    }
+    redis.subscribe(this.#channel, heard, { onGap: missed }).then(
+      (subscription) => {
+        this.#stop = () => subscription.close()
+        if (this.#closed) this.close()
+        this.listening = redis.state === 'up'
+      },
+      (error: unknown) => log('invalidations are not heard: %s', error),
+    )
+  }
+
+  /** One round trip, which nobody waits for. */
+  tell({ namespace, stamps, names }: Invalidation): void {
+    const message = JSON.stringify([this.#origin, namespace, [...stamps], names])
+    this.#redis.publish(this.#channel, message).catch((error: unknown) => log('not told: %s', error))
+  }
+
+  close(): void {
+    this.#closed = true
+    this.listening = false
+    this.#stop?.().catch((error: unknown) => log('%s', error))
+  }
+}
+
+function parse(message: string): (Invalidation & { readonly origin: string }) | undefined {
+  try {
+    const [origin, namespace, stamps, names] = JSON.parse(message) as [
+      string,
+      string,
+      [string, string][],
+      string[],
+    ]
+    return { origin, namespace, stamps: new Map(stamps), names }
+  } catch {
+    return undefined
+  }
+}

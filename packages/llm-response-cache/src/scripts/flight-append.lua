@@ -1,0 +1,13 @@
+-- A leader renews its lease, and adds to its log.
+-- KEYS  lease, log
+-- ARGV  generation, lease in ms, how long the log lives in ms, records before these, the records: type, data …
+-- Reply followers so far, or -1 when another one leads.
+-- Idempotent: what is there already, by number, is not added again.
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return -1 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if #ARGV > 4 then
+  local have = redis.call('XLEN', KEYS[2]) - tonumber(ARGV[4])
+  for index = 5 + 2 * have, #ARGV, 2 do redis.call('XADD', KEYS[2], '*', ARGV[index], ARGV[index + 1]) end
+  redis.call('PEXPIRE', KEYS[2], ARGV[3])
+end
+return tonumber(redis.call('HGET', KEYS[1], 'followers'))

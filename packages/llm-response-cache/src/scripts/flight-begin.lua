@@ -1,0 +1,20 @@
+-- One of many calls the provider: says who.
+-- KEYS  entry, lease
+-- ARGV  generation of this attempt, owner, lease in ms, id of an entry that is of no use (empty: none)
+-- Reply {'hit', entry} | {'lead'} | {'follow', generation, owner}
+-- Idempotent: whoever holds the lease is told again that it leads.
+local entry = redis.call('GET', KEYS[1])
+if entry then
+  local id = ''
+  for index = math.max(1, #entry - 3), #entry do id = id .. string.format('%02x', entry:byte(index)) end
+  if id ~= ARGV[4] then return { 'hit', entry } end
+end
+local lease = redis.call('HMGET', KEYS[2], 'generation', 'owner')
+if lease[1] == ARGV[1] then return { 'lead' } end
+if lease[1] then
+  redis.call('HINCRBY', KEYS[2], 'followers', 1)
+  return { 'follow', lease[1], lease[2] }
+end
+redis.call('HSET', KEYS[2], 'generation', ARGV[1], 'owner', ARGV[2], 'followers', 0)
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return { 'lead' }

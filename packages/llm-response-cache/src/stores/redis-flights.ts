@@ -1,0 +1,183 @@
+import { type Argument, type Connection, createLog, defineScript, type Reply } from '@evenkeel/core'
+import type { EntryCodec } from '../entry/codec.js'
+import type { Entry } from '../entry/entry.js'
+import type { Sealer } from '../entry/seal.js'
+import appendLua from '../scripts/flight-append.lua'
+import beginLua from '../scripts/flight-begin.lua'
+import commitLua from '../scripts/flight-commit.lua'
+import failLua from '../scripts/flight-fail.lua'
+import lookLua from '../scripts/flight-look.lua'
+import type {
+  BeginOptions,
+  CommitOutcome,
+  FlightStore,
+  LogRecord,
+  LogView,
+  Place,
+  Role,
+  WriteOptions,
+} from '../store.js'
+import { wholeMs } from './redis.js'
+import type { RedisKeys } from './redis-keys.js'
+
+const log = createLog('llm-response-cache')
+
+const beginScript = defineScript({ name: 'llm-cache.flight-begin', lua: beginLua })
+const appendScript = defineScript({ name: 'llm-cache.flight-append', lua: appendLua })
+const commitScript = defineScript({ name: 'llm-cache.flight-commit', lua: commitLua })
+const failScript = defineScript({ name: 'llm-cache.flight-fail', lua: failLua })
+const lookScript = defineScript({ name: 'llm-cache.flight-look', lua: lookLua })
+
+/** How long a log stays when nothing is added any more: followers read it within moments. */
+const logMs = '60000'
+const recordsAtOnce = '256'
+
+/** Leases, logs and calls between instances, beside the entries. */
+export class RedisFlightStore implements FlightStore {
+  readonly #redis: Connection
+  readonly #keys: RedisKeys
+  readonly #codec: EntryCodec
+  readonly #sealer: Sealer | undefined
+
+  constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec, sealer: Sealer | undefined) {
+    this.#redis = redis
+    this.#keys = keys
+    this.#codec = codec
+    this.#sealer = sealer
+  }
+
+  async begin(place: Place, options: BeginOptions): Promise<Role> {
+    const { generation, owner, leaseMs, unlessId } = options
+    const key = this.#keys.entry(place)
+    const reply = await this.#redis.run(
+      beginScript,
+      [key, this.#keys.lease(place)],
+      [generation, owner, wholeMs(leaseMs), unlessId],
+      { buffers: true },
+    )
+    const [role, first, second] = list(reply)
+    if (String(role) === 'follow') return { role: 'follow', generation: String(first), owner: String(second) }
+    if (String(role) === 'lead' || !Buffer.isBuffer(first)) return { role: 'lead' }
+    const entry = await this.#codec.decode(place.namespace, key, first)
+    if (entry !== undefined) return { role: 'hit', entry }
+    // It can't be read; what can't be read is in nobody's way.
+    return this.begin(place, { ...options, unlessId: first.toString('hex', Math.max(0, first.length - 4)) })
+  }
+
+  async renew(place: Place, generation: string, leaseMs: number): Promise<number> {
+    return this.append(place, generation, leaseMs, 0, [])
+  }
+
+  async append(
+    place: Place,
+    generation: string,
+    leaseMs: number,
+    from: number,
+    records: readonly LogRecord[],
+  ): Promise<number> {
+    const sealed = records.flatMap(({ type, data }): Argument[] => [
+      type,
+      this.#sealer?.seal(place.namespace, boundTo(place, generation), data) ?? data,
+    ])
+    const reply = await this.#redis.run(
+      appendScript,
+      [this.#keys.lease(place), this.#keys.log(place, generation)],
+      [generation, wholeMs(leaseMs), logMs, String(from), ...sealed],
+    )
+    if (records.length > 0) this.#tell(this.#keys.channel(place), 'more')
+    return Number(reply)
+  }
+
+  async commit(
+    place: Place,
+    generation: string,
+    entry: Entry | undefined,
+    options: WriteOptions & { readonly published: boolean },
+  ): Promise<CommitOutcome> {
+    const key = this.#keys.entry(place)
+    const bytes =
+      entry === undefined ? Buffer.alloc(0) : await this.#codec.encode(place.namespace, key, entry)
+    const reply = await this.#redis.run(
+      commitScript,
+      [key, this.#keys.lease(place), this.#keys.log(place, generation), this.#keys.seen(place)],
+      [
+        generation,
+        bytes,
+        wholeMs(options.ttlMs),
+        String(Math.ceil(options.admitWithinMs ?? 0)),
+        options.published ? '1' : '0',
+        logMs,
+      ],
+    )
+    this.#tell(this.#keys.channel(place), 'end')
+    return String(reply) as CommitOutcome
+  }
+
+  async fail(place: Place, generation: string, reason: Buffer): Promise<void> {
+    const sealed = this.#sealer?.seal(place.namespace, boundTo(place, generation), reason) ?? reason
+    await this.#redis.run(
+      failScript,
+      [this.#keys.lease(place), this.#keys.log(place, generation)],
+      [generation, sealed, logMs],
+    )
+    this.#tell(this.#keys.channel(place), 'end')
+  }
+
+  async look(place: Place, generation: string, cursor: string): Promise<LogView> {
+    const reply = await this.#redis.run(
+      lookScript,
+      [this.#keys.lease(place), this.#keys.log(place, generation)],
+      [generation, cursor, recordsAtOnce],
+      { buffers: true },
+    )
+    const [state, next, ...rest] = list(reply)
+    const records: LogRecord[] = []
+    for (let at = 0; at + 1 < rest.length; at += 2) {
+      const type = String(rest[at]) as LogRecord['type']
+      const raw = rest[at + 1]
+      const data = Buffer.isBuffer(raw) ? raw : Buffer.from(String(raw ?? ''))
+      // The end tells a digit of ours, which the script writes.
+      const isOpen = this.#sealer === undefined || type === 'end'
+      const opened = isOpen ? data : this.#sealer?.open(place.namespace, boundTo(place, generation), data)
+      if (opened === undefined) return { state: 'gone', records, cursor: String(next) }
+      records.push({ type, data: opened })
+    }
+    return { state: String(state) === 'live' ? 'live' : 'gone', records, cursor: String(next) }
+  }
+
+  async watch(place: Place, onNews: () => void): Promise<() => void> {
+    const subscription = await this.#redis.subscribe(this.#keys.channel(place), onNews, { onGap: onNews })
+    return () => void subscription.close().catch(ignore)
+  }
+
+  summon(owner: string, place: Place): void {
+    this.#tell(inboxOf(owner), JSON.stringify([place.namespace, place.name]))
+  }
+
+  async onSummons(owner: string, listener: (place: Place) => void): Promise<() => void> {
+    const subscription = await this.#redis.subscribe(inboxOf(owner), (message) => {
+      const [namespace, name] = JSON.parse(message) as [string, string]
+      listener({ namespace, name })
+    })
+    return () => void subscription.close().catch(ignore)
+  }
+
+  /** A hint: what it tells of is found without it, later. */
+  #tell(channel: string, message: string): void {
+    this.#redis.publish(channel, message).catch((error: unknown) => log('not told: %s', error))
+  }
+}
+
+function inboxOf(owner: string): string {
+  return `llm-cache:inbox:${owner}`
+}
+
+function boundTo({ name }: Place, generation: string): string[] {
+  return [name, generation]
+}
+
+function list(reply: Reply): Reply[] {
+  return Array.isArray(reply) ? reply : []
+}
+
+function ignore(): void {}

@@ -1,0 +1,34 @@
+/** One server-sent event: the name that it may have, and its data lines joined. */
+export interface SseEvent {
+  readonly event: string | undefined
+  readonly data: string
+}
+
+/** A blank line, in any mixture of the line ends that the standard allows. */
+const blankLine = /(?:\r\n|\n|\r(?!\n)){2}/
+
+/** Splits text at blank lines; the last piece is what has not ended yet. */
+export function splitEvents(text: string): string[] {
+  return text.split(blankLine)
+}
+
+/** Nothing for comments, which keep connections alive, and for events without data. */
+export function readEvent(block: string): SseEvent | undefined {
+  let event: string | undefined
+  const data: string[] = []
+  for (const line of block.split(/\r\n|\n|\r/)) {
+    if (line.startsWith('data:')) data.push(line.slice(5).replace(/^ /, ''))
+    else if (line.startsWith('event:')) event = line.slice(6).trim()
+  }
+  return data.length === 0 ? undefined : { event, data: data.join('\n') }
+}
+
+export function readEvents(text: string): SseEvent[] {
+  return splitEvents(text)
+    .map(readEvent)
+    .filter((event) => event !== undefined)
+}
+
+export function writeEvent({ event, data }: SseEvent): string {
+  return event === undefined ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`
+}

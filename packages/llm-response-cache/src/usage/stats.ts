@@ -1,0 +1,171 @@
+import { moneyOf, type Prices } from './prices.js'
+import type { Usage } from './tokens.js'
+
+/** How a call was answered. */
+export type Outcome = 'hit' | 'miss' | 'coalesced' | 'stale' | 'bypass'
+
+export interface Counts {
+  /** Answered from an entry. */
+  readonly hits: number
+  /** Answered by the provider. */
+  readonly misses: number
+  /** Joined a call that was under way, here or in another instance. */
+  readonly coalesced: number
+  /** Answered from an entry past its time: while it was renewed, or because the provider failed. */
+  readonly stale: number
+  /** Passed on without a look: not cacheable, or the caller asked for that. */
+  readonly bypassed: number
+  /** Calls of the provider that failed. */
+  readonly errors: number
+  /** Entries written. */
+  readonly stored: number
+  /** Tokens that the provider had counted for the answers that were reused. */
+  readonly tokensSaved: number
+  /** What those would have cost, by `prices`; 0 for models without one. */
+  readonly moneySaved: number
+}
+
+export interface CacheStats extends Counts {
+  /** Reused answers (hits, stale, coalesced) by all that could have been; 0 before the first. */
+  readonly hitRate: number
+  /** At most 200 of each; what is beyond counts as `other`. */
+  readonly byModel: Readonly<Record<string, Counts>>
+  readonly byNamespace: Readonly<Record<string, Counts>>
+}
+
+export const countNames = [
+  'hits',
+  'misses',
+  'coalesced',
+  'stale',
+  'bypassed',
+  'errors',
+  'stored',
+  'tokensSaved',
+  'moneySaved',
+] as const satisfies readonly (keyof Counts)[]
+
+export type MutableCounts = { -readonly [K in keyof Counts]: Counts[K] }
+
+const counterOf = {
+  hit: 'hits',
+  miss: 'misses',
+  coalesced: 'coalesced',
+  stale: 'stale',
+  bypass: 'bypassed',
+} as const satisfies Record<Outcome, keyof Counts>
+
+const mostNames = 200
+
+/** Counts in this process, so that a hit costs no second round trip. */
+export class StatsBook {
+  readonly #prices: Prices
+  readonly #cells = new Map<string, Map<string, MutableCounts>>()
+  readonly #isPriced: boolean
+  #lastNamespace = ''
+  #lastModel = ''
+  #lastCell: MutableCounts | undefined
+
+  constructor(prices: Prices) {
+    this.#prices = prices
+    this.#isPriced = Object.keys(prices).length > 0
+  }
+
+  answered(outcome: Outcome, namespace: string, model: string, saved: Usage | undefined): void {
+    const cell = this.#cell(namespace, model)
+    cell[counterOf[outcome]]++
+    if (saved !== undefined) this.#save(cell, model, saved)
+  }
+
+  failed(namespace: string, model: string): void {
+    this.#cell(namespace, model).errors++
+  }
+
+  stored(namespace: string, model: string): void {
+    this.#cell(namespace, model).stored++
+  }
+
+  /** What joined callers were spared is known when the answer has ended. */
+  saved(namespace: string, model: string, usage: Usage, times = 1): void {
+    this.#save(this.#cell(namespace, model), model, {
+      input: usage.input * times,
+      output: usage.output * times,
+    })
+  }
+
+  /** Every namespace's counts by model. */
+  cells(): ReadonlyMap<string, ReadonlyMap<string, Counts>> {
+    return this.#cells
+  }
+
+  read(): CacheStats {
+    return summed(this.#cells)
+  }
+
+  #save(cell: MutableCounts, model: string, usage: Usage): void {
+    cell.tokensSaved += usage.input + usage.output
+    if (this.#isPriced) cell.moneySaved += moneyOf(this.#prices, model, usage)
+  }
+
+  /** Most calls are of the same kind as the one before. */
+  #cell(namespace: string, model: string): MutableCounts {
+    if (this.#lastCell !== undefined && namespace === this.#lastNamespace && model === this.#lastModel) {
+      return this.#lastCell
+    }
+    const models = bounded(this.#cells, namespace, () => new Map<string, MutableCounts>())
+    const cell = bounded(models, model, noCounts)
+    this.#lastNamespace = namespace
+    this.#lastModel = model
+    this.#lastCell = cell
+    return cell
+  }
+}
+
+export function noCounts(): MutableCounts {
+  return {
+    hits: 0,
+    misses: 0,
+    coalesced: 0,
+    stale: 0,
+    bypassed: 0,
+    errors: 0,
+    stored: 0,
+    tokensSaved: 0,
+    moneySaved: 0,
+  }
+}
+
+export function summed(cells: ReadonlyMap<string, ReadonlyMap<string, Counts>>): CacheStats {
+  const total = noCounts()
+  const byModel = new Map<string, MutableCounts>()
+  const byNamespace = new Map<string, MutableCounts>()
+  for (const [namespace, models] of cells) {
+    for (const [model, counts] of models) {
+      add(total, counts)
+      add(bounded(byNamespace, namespace, noCounts), counts)
+      add(bounded(byModel, model, noCounts), counts)
+    }
+  }
+  const { hits, misses, coalesced, stale } = total
+  const reused = hits + coalesced + stale
+  const all = reused + misses
+  return {
+    ...total,
+    hitRate: all === 0 ? 0 : reused / all,
+    byModel: Object.fromEntries(byModel),
+    byNamespace: Object.fromEntries(byNamespace),
+  }
+}
+
+function add(sum: MutableCounts, counts: Counts): void {
+  for (const name of countNames) sum[name] += counts[name]
+}
+
+function bounded<T>(map: Map<string, T>, name: string, make: () => T): T {
+  const known = map.get(name)
+  if (known !== undefined) return known
+  const shown = map.size >= mostNames ? 'other' : name
+  const value = map.get(shown) ?? make()
+  map.set(shown, value)
+  return value
+}

@@ -1,0 +1,41 @@
+/** Tokens as the provider counted them. */
+export interface Usage {
+  readonly input: number
+  readonly output: number
+}
+
+export const noUsage: Usage = { input: 0, output: 0 }
+
+/** Tokens of an answer, as the providers' shapes tell them; zeros where they don't. */
+export function usageOf(answer: unknown): Usage {
+  const told = usageIn(answer)
+  if (told === undefined) return noUsage
+  const input = count(told.input_tokens) || count(told.prompt_tokens) || count(told.inputTokens)
+  const output = count(told.output_tokens) || count(told.completion_tokens) || count(told.outputTokens)
+  if (input + output > 0) return { input, output }
+  return { input: count(told.total_tokens) || count(told.totalTokens), output: 0 }
+}
+
+/** A stream tells its usage in pieces; each number is the largest that was told. */
+export function mostUsage(one: Usage, other: Usage): Usage {
+  return { input: Math.max(one.input, other.input), output: Math.max(one.output, other.output) }
+}
+
+/** At the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's stream). */
+function usageIn(answer: unknown): Record<string, unknown> | undefined {
+  if (!isObject(answer)) return undefined
+  for (const holder of [answer, answer.response, answer.message]) {
+    if (isObject(holder) && isObject(holder.usage)) return holder.usage
+  }
+  return undefined
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+/** The AI SDK's newer shape has an object with a total in place of each number. */
+function count(value: unknown): number {
+  const number = isObject(value) ? value.total : value
+  return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : 0
+}

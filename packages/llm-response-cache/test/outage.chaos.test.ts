@@ -1,0 +1,207 @@
+import { type Connection, connect } from '@evenkeel/core'
+import { type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createCache, createResponseCache, type SideCache } from '../src/index.js'
+import { chatCall, chatStream, chatUrl, completion, fakeProvider, sse } from './fake.js'
+
+describe('with Redis gone', () => {
+  let server: RedisServer
+  const open: { close(): unknown }[] = []
+
+  beforeEach(async () => {
+    server = await startRedis()
+  })
+  afterEach(async () => {
+    for (const one of open.splice(0).reverse()) await one.close()
+    await server.close()
+  })
+
+  async function instance(url = server.url): Promise<{ cache: SideCache<string>; redis: Connection }> {
+    const redis = await connect({ url, commandTimeout: 200 })
+    const cache = createCache<string>({ kind: 'k', redis })
+    open.push(redis, cache)
+    return { cache, redis }
+  }
+
+  const back = (cache: SideCache<string>) => until(() => cache.state === 'primary', 5_000)
+
+  it('hits come from memory, calls go on at the provider’s own speed, and nobody waits for the dead', async () => {
+    const { cache } = await instance()
+    await cache.getOrSet('seen', async () => 'before')
+    await until(() => cache.stats().stored === 1, 1_000)
+    await server.kill()
+    await until(() => cache.state === 'fallback', 2_000)
+    const began = performance.now()
+    for (let index = 0; index < 1_000; index++) {
+      expect(await cache.getOrSet('seen', async () => 'never')).toBe('before')
+      expect(await cache.getOrSet(`new ${index}`, async () => `value ${index}`)).toBe(`value ${index}`)
+    }
+    // Two thousand look-ups; one deadline of a dead Redis would be 200 ms already.
+    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(cache.stats()).toMatchObject({ hits: 1_000, misses: 1_001 })
+  })
+
+  it.each(['freeze', 'kill'] as const)(
+    'nothing that was invalidated meanwhile comes back (%s)',
+    async (how) => {
+      const { cache: one } = await instance()
+      const { cache: two } = await instance()
+      for (const key of ['tagged', 'deleted', 'kept']) {
+        await one.getOrSet(key, async () => 'old', key === 'tagged' ? { tags: ['t'] } : {})
+        await two.getOrSet(key, async () => 'never')
+      }
+      await until(() => one.stats().stored === 3, 1_000)
+      if (how === 'freeze') server.freeze()
+      else await server.kill()
+      await one.invalidate({ tags: ['t'] })
+      await one.delete('deleted')
+      expect(await one.get('tagged')).toBeUndefined()
+      expect(await one.get('deleted')).toBeUndefined()
+      // The other could not hear of it.
+      expect(await two.get('tagged')).toBe('old')
+      if (how === 'freeze') server.resume()
+      else await server.restart()
+      await Promise.all([back(one), back(two)])
+      for (const cache of [one, two]) {
+        expect(await cache.get('tagged')).toBeUndefined()
+        expect(await cache.get('deleted')).toBeUndefined()
+      }
+      // A server that came back empty lost its stamps: misses, never a resurrection.
+      if (how === 'freeze') expect(await two.get('kept')).toBe('old')
+    },
+  )
+
+  it('what was answered meanwhile is handed over, and leaves alone what others wrote', async () => {
+    const { cache: one } = await instance()
+    await one.set('first', 'x')
+    const proxy = await startProxy(server)
+    open.push(proxy)
+    const { cache: two } = await instance(proxy.url)
+    await two.get('first')
+    proxy.blackHole()
+    await until(async () => {
+      await two.get('first')
+      return two.state === 'fallback'
+    }, 3_000)
+    for (let index = 0; index < 120; index++) await two.set(`mine ${index}`, 'from two')
+    await two.set('shared', 'from two')
+    await one.set('shared', 'from one')
+    await proxy.restore()
+    await back(two)
+    await until(async () => (await one.get('mine 119')) === 'from two', 5_000)
+    expect(await one.get('mine 0')).toBe('from two')
+    expect(await one.get('shared')).toBe('from one')
+  })
+
+  it('a whole namespace cleared in the outage is cleared for all, with what was deleted beyond counting', async () => {
+    const { cache: one } = await instance()
+    const { cache: two } = await instance()
+    await one.set('k', 'old')
+    await two.get('k')
+    server.freeze()
+    await one.clear()
+    expect(await one.get('k')).toBeUndefined()
+    server.resume()
+    await Promise.all([back(one), back(two)])
+    expect(await two.get('k')).toBeUndefined()
+  })
+
+  it('a stream that is on its way goes on for its callers, and is kept when Redis is back', async () => {
+    const redis = await connect({ url: server.url, commandTimeout: 200 })
+    const cache = createResponseCache({ redis, lease: 500 })
+    open.push(redis, cache)
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const events = chatStream('one two three').split(/(?<=\n\n)/)
+    const provider = fakeProvider(() => {
+      const left = [...events]
+      const body = new ReadableStream<Uint8Array>({
+        pull: async (controller) => {
+          const next = left.shift()
+          if (next === undefined) return controller.close()
+          if (left.length === 2) await held
+          controller.enqueue(new Uint8Array(Buffer.from(next)))
+        },
+      })
+      return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+    })
+    const cached = cache.fetch({ fetch: provider.fetch })
+    const call = chatCall('hi', {}, { stream: true })
+    const answers = [cached(chatUrl, call), cached(chatUrl, call)].map(async (answer) =>
+      (await answer).text(),
+    )
+    await until(() => provider.calls.length === 1, 1_000)
+    server.freeze()
+    await until(() => cache.state === 'fallback', 2_000)
+    release()
+    expect(await Promise.all(answers)).toEqual([events.join(''), events.join('')])
+    await until(() => cache.stats().stored === 1, 1_000)
+    server.resume()
+    await until(() => cache.state === 'primary', 5_000)
+    expect(await (await cached(chatUrl, call)).text()).toBe(events.join(''))
+    expect(provider.calls).toHaveLength(1)
+  })
+
+  it('a full server, and one that was demoted, cost no answer', async () => {
+    const { cache } = await instance()
+    await server.command('CONFIG', 'SET', 'maxmemory', '1')
+    await server.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+    expect(await cache.getOrSet('full', async () => 'answer')).toBe('answer')
+    await until(() => cache.stats().misses === 1, 1_000)
+    expect(await cache.getOrSet('full', async () => 'again')).toBe('answer')
+    await server.command('CONFIG', 'SET', 'maxmemory', '0')
+    await back(cache)
+    const { cache: other } = await instance()
+    await server.command('REPLICAOF', '127.0.0.1', '1')
+    expect(await other.getOrSet('demoted', async () => 'answer')).toBe('answer')
+    await server.command('REPLICAOF', 'NO', 'ONE')
+    await back(other)
+    expect(await other.getOrSet('after', async () => 'answer')).toBe('answer')
+  })
+
+  it('a reply that is lost after the command ran costs a deadline, and no second call', async () => {
+    const proxy = await startProxy(server)
+    open.push(proxy)
+    const { cache } = await instance(proxy.url)
+    await cache.get('warm')
+    proxy.dropReplies()
+    let calls = 0
+    const load = async () => {
+      calls++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return 'answer'
+    }
+    const answers = await Promise.all(Array.from({ length: 50 }, () => cache.getOrSet('k', load)))
+    expect(new Set(answers)).toEqual(new Set(['answer']))
+    expect(calls).toBe(1)
+    await proxy.restore()
+    await back(cache)
+    expect(await cache.getOrSet('k', load)).toBe('answer')
+  })
+
+  it('ten thousand look-ups in flight at a freeze are answered within a deadline', async () => {
+    const redis = await connect({ url: server.url, commandTimeout: 200 })
+    const cache = createResponseCache({ redis })
+    open.push(redis, cache)
+    const provider = fakeProvider((_, call) =>
+      call % 2 ? Response.json(completion('x')) : sse(chatStream('x')),
+    )
+    const cached = cache.fetch({ fetch: provider.fetch })
+    server.freeze()
+    const began = performance.now()
+    const answers = await Promise.all(
+      Array.from({ length: 10_000 }, async (_, index) => {
+        const response = await cached(chatUrl, chatCall(`prompt ${index % 2_000}`))
+        await response.arrayBuffer()
+        return response.status
+      }),
+    )
+    expect(new Set(answers)).toEqual(new Set([200]))
+    // The deadline once, and the work of ten thousand calls.
+    expect(performance.now() - began).toBeLessThan(5_000)
+    expect(provider.calls.length).toBeLessThanOrEqual(4_000)
+    server.resume()
+  })
+})

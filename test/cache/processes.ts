@@ -1,0 +1,100 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { Outcome, Task } from './worker.js'
+
+export interface Provider extends AsyncDisposable {
+  readonly url: string
+  /** Who called, in order. */
+  readonly callers: string[]
+  /** What each call was answered, as far as it was asked for. */
+  readonly answers: string[]
+}
+
+export interface ProviderOptions {
+  /** Each call has an answer of its own, as real providers give. */
+  readonly isNewEachTime: boolean
+  readonly events: number
+  readonly everyMs: number
+  /** After so many events of the first call. */
+  readonly onHalfWay?: (caller: string) => void
+}
+
+/** A chat provider that streams, and notes who calls. */
+export async function startProvider(options: ProviderOptions): Promise<Provider> {
+  const provider = { callers: [] as string[], answers: [] as string[] }
+  const server = createServer(async (request, response) => {
+    for await (const _ of request);
+    const caller = String(request.headers['x-worker'])
+    const call = provider.callers.push(caller) - 1
+    const id = options.isNewEachTime ? `call-${call}` : 'call'
+    provider.answers[call] = ''
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const send = async (own: object | string) => {
+      const event = `data: ${typeof own === 'string' ? own : JSON.stringify(own)}\n\n`
+      provider.answers[call] += event
+      response.write(event)
+      await new Promise((resolve) => setTimeout(resolve, options.everyMs))
+    }
+    const chunk = (delta: object, finish_reason: string | null) => ({
+      ...{ id, object: 'chat.completion.chunk', created: 1, model: 'm' },
+      choices: [{ index: 0, delta, finish_reason }],
+    })
+    for (let event = 0; event < options.events && !response.destroyed; event++) {
+      await send(chunk({ content: `wörd ${event} ` }, null))
+      if (call === 0 && event === Math.floor(options.events / 2)) options.onHalfWay?.(caller)
+    }
+    if (response.destroyed) return
+    await send(chunk({}, 'stop'))
+    await send('[DONE]')
+    response.end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    ...provider,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+const workerFile = fileURLToPath(new URL('worker.ts', import.meta.url))
+
+export class Worker implements AsyncDisposable {
+  readonly name: string
+  readonly #child: ChildProcess
+
+  constructor(name: string) {
+    this.name = name
+    this.#child = fork(workerFile, {
+      cwd: import.meta.dirname,
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+  }
+
+  /** Nothing when the process died over it. */
+  run(task: Omit<Task, 'name'>): Promise<Outcome | undefined> {
+    return new Promise((resolve) => {
+      this.#child.once('message', (outcome) => resolve(outcome as Outcome))
+      this.#child.once('exit', () => resolve(undefined))
+      this.#child.send({ ...task, name: this.name })
+    })
+  }
+
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(name)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    this.#child.kill('SIGKILL')
+    await once(this.#child, 'exit')
+  }
+}
