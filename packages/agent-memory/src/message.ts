@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 import { MessageTooLargeError } from './errors.js'
 import type { ResolvedOptions } from './options.js'
@@ -93,7 +93,7 @@ export function prepare(
 
 /** Sixteen characters that two texts do not share. */
 export function digestText(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 16)
+  return hash('sha256', text, 'base64url').slice(0, 16)
 }
 
 /** A random id, shorter than a UUID's usual form: threads hold it twice. */

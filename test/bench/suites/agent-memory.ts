@@ -104,6 +104,7 @@ export const agentMemory: Suite = {
     await redis.close()
     await client.disconnect()
     await server.close()
+    const faults = await throughFaults(effort.smoke ? 100 : 300)
     const replay = await journaled(effort.smoke ? 500 : 10_000)
 
     return {
@@ -127,6 +128,16 @@ export const agentMemory: Suite = {
         figure('LangGraph put and getTuple on Redis by MemorySaver in process', one2(savers), 'x'),
         figure('bytes in Redis a message by the list', stored.ratio, 'x', { atMost: 1.6 }),
         figure('the same, in bytes', stored.bytes, 'bytes'),
+        figure(
+          'of 300 messages through faults, retried once: refused, the peer',
+          faults.peer.refused,
+          'messages',
+        ),
+        figure('the same: there twice, the peer', faults.peer.twice, 'messages'),
+        figure('the same: refused, evenkeel', faults.ours.refused, 'messages', { atMost: 0 }),
+        figure('the same: there twice or out of order, evenkeel', faults.ours.twice, 'messages', {
+          atMost: 0,
+        }),
         figure('journaled appends replayed in', replay.ms, 'ms'),
         figure('event-loop delay p99 meanwhile', replay.delayMs, 'ms', { atMost: 50 }),
       ],
@@ -223,4 +234,97 @@ async function journaled(count: number): Promise<{ ms: number; delayMs: number }
   await proxy.close()
   await server.close()
   return { ms, delayMs: delay.percentile(99) / 1e6 }
+}
+
+interface Outcome {
+  /** The host got an error, twice. */
+  refused: number
+  /** Stored more often than said, or behind a later one. */
+  twice: number
+}
+
+/**
+ * One writer, whose replies are dropped, and which is cut off for a while; a host that tries each message once
+ * more when it fails, as hosts do. What is there in the end is compared with what was said.
+ */
+async function throughFaults(count: number): Promise<{ peer: Outcome; ours: Outcome }> {
+  const run = async (open: (url: string) => Promise<Contender>): Promise<Outcome> => {
+    const server = await startRedis()
+    const proxy = await startProxy({ host: server.host, port: server.port })
+    const { say, read, close } = await open(proxy.url)
+    const outcome = { refused: 0, twice: 0 }
+    for (let index = 0; index < count; index++) {
+      if (index % 60 === 20) {
+        const names = ['EVALSHA', 'LPUSH']
+        proxy.dropReplies(1, ([name = '']) => names.includes(name.toUpperCase()))
+      }
+      if (index === 150 || index === 70) {
+        await proxy.refuse()
+        setTimeout(() => void proxy.restore(), 400)
+      }
+      const tell = () => say(`m${index}`)
+      await tell()
+        .catch(() => tell())
+        .catch(() => {
+          outcome.refused++
+        })
+      await new Promise((resolve) => setTimeout(resolve, 3))
+    }
+    await proxy.restore()
+    const found = await read(server.url)
+    const order = found.map((id) => Number(id.slice(1)))
+    outcome.twice = order.filter((number, index) => index > 0 && number <= (order[index - 1] ?? -1)).length
+    await close()
+    await proxy.close()
+    await server.close()
+    return outcome
+  }
+  interface Contender {
+    say(id: string): Promise<unknown>
+    read(url: string): Promise<string[]>
+    close(): Promise<unknown>
+  }
+  const peer = await run(async (url) => {
+    const client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: 50 } })
+    client.on('error', () => {})
+    await client.connect()
+    const history = new RedisChatMessageHistory({
+      sessionId: 's',
+      client: client as never,
+      sessionTTL: ttlSeconds,
+    })
+    const within = <T>(work: Promise<T>) =>
+      Promise.race([work, new Promise<never>((_, reject) => setTimeout(reject, 300, new Error('too late')))])
+    return {
+      say: (id) => within(history.addMessage(new HumanMessage({ id, content: id }))),
+      read: async (direct) => {
+        const reader = createClient({ url: direct })
+        await reader.connect()
+        const own = new RedisChatMessageHistory({ sessionId: 's', client: reader as never })
+        const messages = await own.getMessages()
+        await reader.disconnect()
+        return messages.map(({ content }) => String(content))
+      },
+      close: () => client.disconnect(),
+    }
+  })
+  const ours = await run(async (url) => {
+    const redis = await connect({ url, commandTimeout: 300 })
+    const memory = createAgentMemory({ redis })
+    const thread = memory.owner('o').thread('s')
+    return {
+      say: (id) => thread.append({ id, role: 'user', content: id }),
+      read: async () => {
+        await memory.flushed()
+        while (memory.status().state !== 'primary') await new Promise((resolve) => setTimeout(resolve, 10))
+        const window = await thread.window({ maxMessages: 1_000 })
+        return window.messages.map(({ id }) => id)
+      },
+      close: async () => {
+        memory.close()
+        await redis.close()
+      },
+    }
+  })
+  return { peer, ours }
 }
