@@ -14,6 +14,7 @@ import type {
   Listed,
   Page,
   PageRequest,
+  Standing,
   StateValue,
   Tail,
   TailRequest,
@@ -107,7 +108,7 @@ export class StoredConversations implements Conversations {
   async change(id: ThreadId, change: Change): Promise<Done> {
     const changed = await this.store.change(id, change, this.terms)
     this.known?.changed(id, change, changed)
-    if (changed.status === 'done') this.remember?.changed(id, change, changed.generation)
+    if (changed.status === 'done') this.remember?.changed(id, change, changed)
     return { ...changed, journaled: false }
   }
 
@@ -159,6 +160,6 @@ export class StoredConversations implements Conversations {
 /** Keeps the latest acknowledged writes for a while, in case Redis loses them. */
 export interface Remember {
   appended(id: ThreadId, batch: readonly PreparedMessage[], generation: number): void
-  changed(id: ThreadId, change: Change, generation: number): void
+  changed(id: ThreadId, change: Change, after: Standing): void
   deleted(id: ThreadId, token: string, generation: number): void
 }

@@ -161,6 +161,18 @@ describe('a Redis that comes back without what it acknowledged', () => {
     expect(await idsOf(memory)).toEqual(['a', 'c', 'd'])
   })
 
+  it('does no change of values twice that it has not lost, however many came since', async () => {
+    const { memory, cutOff, back } = await redis.instance()
+    const other = (await redis.instance()).memory
+    for (let count = 0; count < 10; count++) await threadOf(memory).state.increment('n')
+    // More than the thread remembers by name.
+    for (let count = 0; count < 100; count++) await threadOf(other).state.set('other', count)
+    await cutOff()
+    await back()
+    expect(await threadOf(memory).state.get('n')).toMatchObject({ value: 10 })
+    expect(await threadOf(memory).state.get('other')).toMatchObject({ value: 99 })
+  })
+
   it('gets nothing again where healing is off', async () => {
     const { memory } = await redis.instance({ healWindow: 0 })
     await threadOf(memory).append(user('a'))

@@ -22,7 +22,7 @@ import { ThreadLog } from '../thread-log.js'
 import { type Addressed, entryOf, type JournalEntry, type Write } from './entry.js'
 import type { Journal, ThreadJournal } from './journal.js'
 import { Outcome } from './outcome.js'
-import type { RecentWrites } from './recent-writes.js'
+import type { RecentWrite, RecentWrites } from './recent-writes.js'
 import { nextOf, Replay, type ReplayTerms } from './replay.js'
 
 /** Threads that are replayed at once; each of them in its order. */
@@ -163,7 +163,7 @@ export class OutageConversations implements Conversations {
    * empty: so when what had waited is sent, writes are held up until the little that came since is too.
    */
   async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
-    await this.#heal(new Replay(store, this.#known, this.#terms), signal)
+    await this.#heal(store, new Replay(store, this.#known, this.#terms), signal)
     const replay = new Replay(store, this.#known, this.#terms, this.#recent)
     await this.#sendWaiting(replay, signal)
     const hold = new Hold()
@@ -178,14 +178,15 @@ export class OutageConversations implements Conversations {
   }
 
   /** Before anything that is journaled: sends again what Redis acknowledged last, and may have lost. */
-  async #heal(replay: Replay, signal: AbortSignal): Promise<void> {
-    const byThread = new Map<string, { id: ThreadId; entries: JournalEntry[] }>()
-    for (const { id, write } of this.#recent?.list() ?? []) {
-      const thread = byThread.get(textOf(id)) ?? { id, entries: [] }
-      thread.entries.push(entryOf(write))
-      byThread.set(textOf(id), thread)
+  async #heal(store: ThreadStore, replay: Replay, signal: AbortSignal): Promise<void> {
+    const byThread = new Map<string, { id: ThreadId; writes: RecentWrite[] }>()
+    for (const write of this.#recent?.list() ?? []) {
+      const thread = byThread.get(textOf(write.id)) ?? { id: write.id, writes: [] }
+      thread.writes.push(write)
+      byThread.set(textOf(write.id), thread)
     }
-    await inLanes(byThread.values(), async ({ id, entries }) => {
+    await inLanes(byThread.values(), async ({ id, writes }) => {
+      const entries = (await lostOf(store, id, writes)).map(({ write }) => entryOf(write))
       while (entries.length > 0) {
         signal.throwIfAborted()
         const together = nextOf(entries)
@@ -230,6 +231,24 @@ export class OutageConversations implements Conversations {
     const from = seen?.from ?? Number.POSITIVE_INFINITY
     return { id, entries: [], view: new ThreadLog(seen?.log), isKnown: seen !== undefined, from }
   }
+}
+
+/**
+ * What must be sent again: all that its ids keep from being done twice, and a change of values only where the
+ * thread stands before it. A thread remembers the names of its latest operations, but no more than those.
+ */
+async function lostOf(
+  store: ThreadStore,
+  id: ThreadId,
+  writes: readonly RecentWrite[],
+): Promise<readonly RecentWrite[]> {
+  const isDelicate = ({ write }: RecentWrite) => write.kind === 'change' && 'token' in write.change
+  if (!writes.some(isDelicate)) return writes
+  const { epoch, version } = await store.page(id, { ids: [] })
+  return writes.filter(
+    (one) =>
+      !isDelicate(one) || one.after === undefined || one.after.epoch !== epoch || one.after.version > version,
+  )
 }
 
 /** A number that is not known here can't be added to; what is known is shown as it will be. */

@@ -2,8 +2,13 @@ import type { Clock } from '@evenkeel/core'
 import type { Change } from '../change.js'
 import type { Remember } from '../conversations.js'
 import type { PreparedMessage } from '../message.js'
-import type { ThreadId } from '../store.js'
+import type { Standing, ThreadId } from '../store.js'
 import { type Addressed, sizeOf, type Write } from './entry.js'
+
+export interface RecentWrite extends Addressed {
+  /** Where the thread stood behind it, of what may not be done again where it is not lost. */
+  readonly after: Pick<Standing, 'epoch' | 'version'> | undefined
+}
 
 /**
  * The writes that Redis acknowledged last. A server that comes back may have lost them (AOF everysec, a
@@ -13,7 +18,7 @@ export class RecentWrites implements Remember {
   readonly #windowMs: number
   readonly #maxBytes: number
   readonly #clock: Clock
-  readonly #writes: (Addressed & { at: number; readonly bytes: number })[] = []
+  readonly #writes: (RecentWrite & { at: number; readonly bytes: number })[] = []
   /** Those before it are forgotten. */
   #first = 0
   #bytes = 0
@@ -28,8 +33,8 @@ export class RecentWrites implements Remember {
     this.#add(id, { kind: 'append', batch, generation })
   }
 
-  changed(id: ThreadId, change: Change, generation: number): void {
-    this.#add(id, { kind: 'change', change, generation })
+  changed(id: ThreadId, change: Change, { generation, epoch, version }: Standing): void {
+    this.#add(id, { kind: 'change', change, generation }, { epoch, version })
   }
 
   deleted(id: ThreadId, token: string, generation: number): void {
@@ -44,7 +49,7 @@ export class RecentWrites implements Remember {
   }
 
   /** All of them, oldest first. */
-  list(): readonly Addressed[] {
+  list(): readonly RecentWrite[] {
     return this.#writes.slice(this.#first)
   }
 
@@ -54,11 +59,11 @@ export class RecentWrites implements Remember {
     for (const write of this.#writes) write.at = at
   }
 
-  #add(id: ThreadId, write: Write): void {
+  #add(id: ThreadId, write: Write, after?: RecentWrite['after']): void {
     if (this.#windowMs === 0) return
     const { bytes } = sizeOf(write)
     const at = this.#clock.monotonic()
-    this.#writes.push({ id, write, at, bytes })
+    this.#writes.push({ id, write, after, at, bytes })
     this.#bytes += bytes
     const since = at - this.#windowMs
     let oldest = this.#writes[this.#first]

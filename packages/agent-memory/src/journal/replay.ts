@@ -45,7 +45,7 @@ export class Replay {
           generation: first.generation,
         })
         this.known.forget(id)
-        this.remember?.changed(id, first.change, changed.generation)
+        if (changed.status === 'done') this.remember?.changed(id, first.change, changed)
         first.outcome.resolve(changed)
       }
     } catch (error) {
