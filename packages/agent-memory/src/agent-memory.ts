@@ -1,44 +1,82 @@
-import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   type Answer,
   checkSubject,
   type Failover,
   type FailoverState,
   failover,
-  InvalidInputError,
-  type Source,
+  InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
-import { type Appended, type Conversations, type Settled, StoredConversations } from './conversations.js'
-import { MessageConflictError } from './errors.js'
-import { Journal } from './journal.js'
+import { AppendBatches } from './append-batches.js'
+import {
+  type BackupOptions,
+  backup,
+  type RestoreOptions,
+  type RestoreReport,
+  restore,
+  type VerifyReport,
+  verify,
+} from './backup/backup.js'
+import { mergeInto } from './backup/merge.js'
+import { type Conversations, StoredConversations } from './conversations.js'
+import { MemoryDrafts } from './drafts/memory-drafts.js'
+import { RedisDrafts } from './drafts/redis-drafts.js'
+import type { DraftStore } from './drafts/store.js'
+import { Doorbell } from './feed/doorbell.js'
+import { checkMemory, type MemoryHealth } from './health.js'
+import type { Addressed } from './journal/entry.js'
+import { JournalFile } from './journal/file.js'
+import { Journal } from './journal/journal.js'
+import { OutageConversations } from './journal/outage.js'
+import { RecentWrites } from './journal/recent-writes.js'
 import { KnownThreads } from './known-threads.js'
 import { Lines } from './lines.js'
-import { type Message, type PreparedMessage, prepare, restore } from './message.js'
+import type { PreparedMessage } from './message.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { OutageConversations } from './outage.js'
-import { type ThreadId, textOf } from './store.js'
+import { type Owner, OwnerHandle } from './owner.js'
+import { MemoryRecall } from './recall/memory-recall.js'
+import { Recall } from './recall/recall.js'
+import { RedisRecall } from './recall/redis-recall.js'
+import type { RecallStore } from './recall/store.js'
+import type { ThreadServices } from './services.js'
+import { Counters, type MemoryStats, observe } from './stats.js'
+import { type ThreadId, type ThreadStore, textOf } from './store.js'
 import { MemoryThreadStore } from './stores/memory.js'
 import { RedisThreadStore } from './stores/redis.js'
-import type { Receipt, StoredReceipt, Thread, Window, WindowOptions } from './thread.js'
-import { chooseWindow } from './window.js'
+import type { Thread } from './thread.js'
+import { ThreadHandle } from './thread-handle.js'
 
-/** One read returns no more, whatever is asked. */
-const mostMessages = 1_000
-
-/** One append takes no more. */
-const mostAtOnce = 1_000
+export interface MemoryStatus {
+  readonly state: FailoverState
+  /** Messages that wait in the journal. */
+  readonly journaled: number
+  readonly journaledBytes: number
+}
 
 export interface AgentMemory {
   /** Conversations of a user, a workspace, or whoever they belong to. Owners can't reach each other's. */
-  owner(owner: string): { thread(thread: string): Thread }
+  owner(owner: string): Owner
+  /** A backup of owners' threads, line by line (NDJSON). Not possible in an outage. */
+  backup(owners: Iterable<string> | AsyncIterable<string>, options?: BackupOptions): AsyncIterable<string>
+  /**
+   * Puts threads of a backup back: where they were, with their places, ids and remaining time. It may be
+   * repeated. @throws BackupDamagedError; of an array of lines nothing is restored then
+   */
+  restore(lines: Iterable<string> | AsyncIterable<string>, options?: RestoreOptions): Promise<RestoreReport>
+  /** Compares a backup with what there is. */
+  verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport>
   /** Messages that wait in the journal, and whether threads come from Redis at the moment. */
-  status(): { readonly state: FailoverState; readonly journaled: number; readonly journaledBytes: number }
+  status(): MemoryStatus
+  /** What was done in this process since the memory was made. */
+  stats(): MemoryStats
+  /** What endangers conversations: eviction, no persistence, a journal that waits. One round trip; never rejects. */
+  health(): Promise<MemoryHealth>
   /** Waits until the journal is in Redis, or the signal aborts. */
   flushed(options?: { signal?: AbortSignal }): Promise<void>
   /**
    * Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by
-   * a warning, and to whoever waits for it; nothing more is journaled.
+   * a warning, and to whoever waits for it; nothing more is journaled. A journal's file stays for the next process.
    */
   close(): void
 }
@@ -56,50 +94,102 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
   return new Memory(resolveOptions(options))
 }
 
-class Memory implements AgentMemory {
-  readonly #options: ResolvedOptions
+class Memory implements AgentMemory, ThreadServices {
+  readonly options: ResolvedOptions
+  readonly drafts: DraftStore
+  readonly bell: Doorbell
+  readonly counters = new Counters()
+  readonly #recall: Recall | undefined
+  readonly #recallStore: RecallStore
   readonly #journal: Journal
   readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
+  readonly #store: ThreadStore | undefined
+  readonly #batches: AppendBatches
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new Lines()
+  readonly #stop: (() => void)[] = []
+  readonly #closed = new AbortController()
+  /** While writes of a process that is gone go to Redis. */
+  #adopting: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
-    const { redis, ttlMs, maxThreads, maxBytes, clock } = options
-    this.#options = options
-    this.#journal = new Journal({
-      maxMessages: options.maxJournalMessages,
-      maxBytes: options.maxJournalBytes,
-    })
-    const known = new KnownThreads({ maxThreads, maxBytes, ttlMs, clock })
-    const outage = new OutageConversations(this.#journal, known, ttlMs)
+    const { redis, maxThreads, maxBytes, clock } = options
+    this.options = options
+    const file = options.journal.dir === undefined ? undefined : new JournalFile(options.journal.dir)
+    this.#journal = new Journal(options.journal, file)
+    const known = new KnownThreads(options)
+    const recent = new RecentWrites({ windowMs: options.healWindowMs, maxBytes: 8 << 20, clock })
+    const outage = new OutageConversations(
+      this.#journal,
+      known,
+      { ...options, counters: this.counters },
+      recent,
+    )
     this.#outage = outage
     const store = redis && new RedisThreadStore(redis)
+    this.#store = store
+    if (redis !== undefined) this.#stop.push(redis.on('down', () => recent.prune()))
+    const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
+    this.bell = new Doorbell(redis)
+    this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
+    this.#recallStore = redis === undefined ? new MemoryRecall() : new RedisRecall(redis, options.ttlMs)
+    this.#recall = options.embed && new Recall(options.embed, this.#recallStore)
     this.#stores = failover<Conversations>(redis, {
       name: 'agent-memory',
-      primary: store && new StoredConversations(store, ttlMs, known),
-      fallback: store
-        ? outage
-        : new StoredConversations(new MemoryThreadStore({ maxThreads, maxBytes, clock }), ttlMs),
+      primary: store && new StoredConversations(store, options, known, recent, this.counters),
+      fallback: store ? outage : new StoredConversations(own, options, undefined, undefined, this.counters),
       recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),
+      held: () => ({ entries: known.size, bytes: known.bytes + this.#journal.bytes }),
     })
-  }
-
-  owner(owner: string): { thread(thread: string): Thread } {
-    checkSubject('owner', owner)
-    return {
-      thread: (thread) => {
-        const id: ThreadId = { owner, thread: checkSubject('thread', thread) }
-        return {
-          append: (messages) => this.#append(id, messages),
-          window: (options = {}) => this.#window(id, options),
-          delete: () => this.#delete(id),
-        }
-      },
+    this.#batches = new AppendBatches((id, write) => this.#inLine(id, write))
+    const { telemetry } = options
+    const gauges = {
+      journaled: () => this.#journal.messages,
+      journaledBytes: () => this.#journal.bytes,
+      threads: () => known.size,
     }
+    this.#stop.push(observe(this.counters, gauges, telemetry))
+    if (store !== undefined) file?.start((left, spoilt) => this.#adopt(left, spoilt))
   }
 
-  status() {
+  owner(owner: string): Owner {
+    return new OwnerHandle(checkSubject('owner', owner), this)
+  }
+
+  thread(id: ThreadId): Thread {
+    return new ThreadHandle(id, this)
+  }
+
+  async *backup(
+    owners: Iterable<string> | AsyncIterable<string>,
+    options?: BackupOptions,
+  ): AsyncIterableIterator<string> {
+    yield* backup(await this.#whole(), owners, options)
+  }
+
+  async restore(
+    lines: Iterable<string> | AsyncIterable<string>,
+    options?: RestoreOptions,
+  ): Promise<RestoreReport> {
+    const store = await this.#whole()
+    return restore(store, lines, (id, dump) => mergeInto(store, id, dump, this.options), options)
+  }
+
+  async verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport> {
+    return verify(await this.#whole(), lines)
+  }
+
+  recall = (): Recall => {
+    if (this.#recall !== undefined) return this.#recall
+    throw new InvalidOptionError('embed', 'a model and a function, for recall', undefined)
+  }
+
+  noted(id: ThreadId, messages: readonly PreparedMessage[]): void {
+    this.#recall?.note(id, messages, Date.now())
+  }
+
+  status(): MemoryStatus {
     return {
       state: this.#stores.state,
       journaled: this.#journal.messages,
@@ -107,95 +197,98 @@ class Memory implements AgentMemory {
     }
   }
 
+  stats(): MemoryStats {
+    return this.counters.read()
+  }
+
+  health(): Promise<MemoryHealth> {
+    return checkMemory(this.options.redis, this.#journal.messages)
+  }
+
   flushed({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
     return this.#journal.whenEmpty(signal)
   }
 
   close(): void {
+    if (this.#closed.signal.aborted) return
+    this.#closed.abort(new Error('closed'))
+    for (const stop of this.#stop) stop()
     this.#stores.close()
-    this.#journal.close(new UnavailableError('CONNECTION_CLOSED', 'The memory was closed', 'unknown'))
     const { messages } = this.#journal
+    this.#journal.close(new UnavailableError('CONNECTION_CLOSED', 'The memory was closed', 'unknown'))
     if (messages > 0) {
-      process.emitWarning(`${messages} journaled messages were not stored before the memory was closed`, {
-        code: 'EVENKEEL_JOURNAL',
-      })
+      const where = this.options.journal.dir === undefined ? '' : '; they wait in the journal’s folder'
+      process.emitWarning(
+        `${messages} journaled messages were not stored before the memory was closed${where}`,
+        { code: 'EVENKEEL_JOURNAL' },
+      )
     }
   }
 
-  async #append(id: ThreadId, input: Message | readonly Message[]): Promise<Receipt> {
-    const messages = this.#prepare(input)
-    const { value, source } = await this.#write(id, (store) => store.append(id, messages))
-    return receiptOf(
-      messages.map((message) => message.id),
-      value,
-      source,
-    )
+  read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+    return this.#stores.run(read)
   }
 
-  async #window(id: ThreadId, options: WindowOptions): Promise<Window> {
-    const { maxMessages = 100, maxTokens = Number.MAX_SAFE_INTEGER } = options
-    if (!Number.isSafeInteger(maxMessages) || maxMessages < 1 || maxMessages > mostMessages) {
-      throw new InvalidInputError('maxMessages', `a whole number from 1 to ${mostMessages}`, maxMessages)
-    }
-    if (!(maxTokens >= 1)) throw new InvalidInputError('maxTokens', 'a number from 1', maxTokens)
-    const budget = { maxMessages, maxTokens }
-    const { value, source } = await this.#stores.run((store) => store.read(id, budget))
-    const { count, version, stale, complete } = value
-    const { records, tokens } = chooseWindow(value.records, value.pinned, budget)
-    const messages = records.map((record) => restore(record.id, record.body))
-    return { messages, tokens, count, version, source, stale, complete }
+  write<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+    this.#batches.close(id)
+    return this.#inLine(id, write)
   }
 
-  async #delete(id: ThreadId): Promise<boolean> {
-    const token = randomUUID()
-    const { value } = await this.#write(id, (store) => store.delete(id, token))
-    return value.existed
-  }
+  append: ThreadServices['append'] = (id, messages, options) => this.#batches.append(id, messages, options)
 
-  #write<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+  #inLine<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
     return this.#lines.in(textOf(id), async () => {
       const held = this.#outage.held
       if (held !== undefined) await held
-      return this.#stores.run(write)
+      // What was left behind of this thread comes first: it may be this very writer's, from before a crash.
+      while (
+        this.#adopting !== undefined &&
+        this.#stores.state === 'primary' &&
+        this.#journal.of(id) !== undefined
+      ) {
+        await Promise.race([this.#adopting, pause(20)])
+      }
+      const answer = await this.#stores.run(write)
+      if (this.options.feed) this.bell.ring(id)
+      return answer
     })
   }
 
-  #prepare(input: Message | readonly Message[]): readonly PreparedMessage[] {
-    const list = Array.isArray(input) ? (input as readonly Message[]) : [input as Message]
-    if (list.length === 0 || list.length > mostAtOnce) {
-      throw new InvalidInputError('messages', `1 to ${mostAtOnce} messages`, list)
-    }
-    const messages = list.map((message, index) => prepare(message, index, this.#options))
-    const ids = new Set<string>()
-    for (const { id } of messages) {
-      if (ids.has(id)) throw new InvalidInputError('messages', 'each id once', id)
-      ids.add(id)
-    }
-    return messages
+  async #whole(): Promise<ThreadStore> {
+    return (await this.#stores.run((store) => store.whole())).value
   }
-}
 
-function receiptOf(ids: readonly string[], appended: Appended, source: Source): Receipt {
-  switch (appended.status) {
-    case 'conflict':
-      throw new MessageConflictError(appended.id)
-    case 'journaled': {
-      const stored = appended.stored.then((settled) => storedReceipt(ids, settled))
-      // Looking at it is the host's choice.
-      stored.catch(() => {})
-      return { status: 'journaled', ids, seqs: [], version: appended.version, source, stored }
+  /** What a process that is gone had journaled goes to Redis before anything else, or with the next recovery. */
+  #adopt(left: readonly Addressed[], spoilt: number): void {
+    if (spoilt > 0) {
+      process.emitWarning(`A journal's file had ${spoilt} lines that are not whole; they were passed over`, {
+        code: 'EVENKEEL_JOURNAL',
+      })
     }
-    case 'deleted':
-      throw new TypeError('A write of now can not come before a deletion')
-    default: {
-      const { status, seqs, version } = appended
-      return { status, ids, seqs, version, source, stored: Promise.resolve({ status, ids, seqs, version }) }
+    for (const one of left) this.#outage.adopt(one)
+    if (left.length === 0) return
+    const replayed = this.#replayAdopted().finally(() => {
+      if (this.#adopting === replayed) this.#adopting = undefined
+    })
+    this.#adopting = replayed
+  }
+
+  async #replayAdopted(): Promise<void> {
+    const { signal } = this.#closed
+    for (
+      let pauseMs = 100;
+      !signal.aborted && !this.#journal.isEmpty;
+      pauseMs = Math.min(2 * pauseMs, 2_000)
+    ) {
+      try {
+        if (this.#store !== undefined && this.#stores.state === 'primary') {
+          await this.#outage.replay(this.#store, signal, () => {})
+          return
+        }
+      } catch {
+        // Redis went away again: the recovery of the pair sends it, or the next try.
+      }
+      await pause(pauseMs, undefined, { signal, ref: false }).catch(() => {})
     }
   }
-}
-
-function storedReceipt(ids: readonly string[], settled: Settled): StoredReceipt {
-  if (settled.status === 'deleted') return { status: 'deleted', ids, seqs: [], version: 0 }
-  const { status, seqs, version } = settled
-  return { status, ids, seqs, version }
 }

@@ -1,4 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
+import type { Limit } from './change.js'
 
 /** A message's id is known with another body. Nothing was stored. */
 export class MessageConflictError extends EvenkeelError<'MESSAGE_CONFLICT'> {
@@ -20,6 +21,82 @@ export class MessageTooLargeError extends EvenkeelError<'MESSAGE_TOO_LARGE'> {
   }
 }
 
+/** The message is not in the thread: it never was, or it was removed. */
+export class MessageMissingError extends EvenkeelError<'MESSAGE_MISSING'> {
+  override readonly name = 'MessageMissingError'
+
+  constructor(id: string) {
+    super('MESSAGE_MISSING', `The thread has no message '${id.slice(0, 60)}'`)
+  }
+}
+
+/** What was to be changed has another version than expected. Nothing was changed. */
+export class VersionConflictError extends EvenkeelError<'VERSION_CONFLICT'> {
+  override readonly name = 'VersionConflictError'
+  /** The version that it has, where that is known. */
+  readonly version: number | undefined
+
+  constructor(what: string, version?: number) {
+    super('VERSION_CONFLICT', `${what} was changed since it was read; read it again, and decide again`)
+    this.version = version
+  }
+}
+
+/** A holder of a lease that came later has written: this one's turn is over. Nothing was stored. */
+export class FencedError extends EvenkeelError<'FENCED'> {
+  override readonly name = 'FencedError'
+
+  constructor() {
+    super('FENCED', 'The lease was lost to another holder since; nothing was stored')
+  }
+}
+
+/** An operation's id was used before, for something else. Nothing was changed. */
+export class OperationConflictError extends EvenkeelError<'OPERATION_CONFLICT'> {
+  override readonly name = 'OperationConflictError'
+
+  constructor() {
+    super('OPERATION_CONFLICT', 'The operation id was used before, for another operation')
+  }
+}
+
+/** A thread or an owner holds all that it may. Nothing was stored. */
+export class LimitReachedError extends EvenkeelError<'LIMIT_REACHED'> {
+  override readonly name = 'LimitReachedError'
+  readonly limit: Limit
+
+  constructor(limit: Limit) {
+    super('LIMIT_REACHED', `${holders[limit]}; nothing was stored`)
+    this.limit = limit
+  }
+}
+
+const holders: Record<Limit, string> = {
+  messages: 'The thread holds as many messages as it may',
+  bytes: 'The thread holds as many bytes as it may',
+  threads: 'The owner has as many threads as it may',
+  pinned: 'The thread has as many pinned messages as it may',
+  state: 'The state of the thread has as many keys as it may',
+}
+
+/** There is a thread of this name. */
+export class ThreadExistsError extends EvenkeelError<'THREAD_EXISTS'> {
+  override readonly name = 'ThreadExistsError'
+
+  constructor() {
+    super('THREAD_EXISTS', 'There is a thread of this name already; choose another name, or delete it first')
+  }
+}
+
+/** There is no such thread. */
+export class ThreadMissingError extends EvenkeelError<'THREAD_MISSING'> {
+  override readonly name = 'ThreadMissingError'
+
+  constructor() {
+    super('THREAD_MISSING', 'There is no such thread: it was never written, was deleted, or its time is over')
+  }
+}
+
 /** Redis is away, and the journal holds all that it may. Nothing was taken. */
 export class JournalFullError extends EvenkeelError<'JOURNAL_FULL'> {
   override readonly name = 'JournalFullError'
@@ -32,6 +109,16 @@ export class JournalFullError extends EvenkeelError<'JOURNAL_FULL'> {
   }
 }
 
+/** The journal's file could not be written. The write may be repeated. */
+export class JournalFailedError extends EvenkeelError<'JOURNAL_FAILED'> {
+  override readonly name = 'JournalFailedError'
+
+  constructor(file: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    super('JOURNAL_FAILED', `The journal ${file} can not be written: ${reason}`, { cause })
+  }
+}
+
 /** Redis is away, and this process has never seen the thread: what is in it is not known. */
 export class ThreadUnknownError extends EvenkeelError<'THREAD_UNKNOWN'> {
   override readonly name = 'ThreadUnknownError'
@@ -41,5 +128,14 @@ export class ThreadUnknownError extends EvenkeelError<'THREAD_UNKNOWN'> {
       'THREAD_UNKNOWN',
       'Redis is away, and this process has not seen the thread; try again when Redis is back',
     )
+  }
+}
+
+/** A backup is cut, altered, or none of ours. */
+export class BackupDamagedError extends EvenkeelError<'BACKUP_DAMAGED'> {
+  override readonly name = 'BackupDamagedError'
+
+  constructor(what: string) {
+    super('BACKUP_DAMAGED', `The backup can not be used: ${what}`)
   }
 }

@@ -4,36 +4,74 @@ import {
   type Duration,
   durationMs,
   InvalidOptionError,
+  type MeterOptions,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
 import type { Message } from './message.js'
+import type { Embedder } from './recall/recall.js'
+import type { Limits } from './store.js'
+
+/** Where an outage's writes wait; beyond a bound more are refused, never dropped. */
+export type JournalOptions = {
+  /** @default 10_000 */
+  readonly maxMessages?: number | undefined
+  /** @default 16 MiB */
+  readonly maxBytes?: number | undefined
+} & (
+  | {
+      /** In this process: what waits ends with it. @default 'memory' */
+      readonly kind?: 'memory' | undefined
+    }
+  | {
+      /** In a file too, synced before an append is acknowledged; a later process takes over what is left. */
+      readonly kind: 'file'
+      /** Made when it is missing. One folder may serve several processes. */
+      readonly dir: string
+    }
+)
 
 export interface AgentMemoryOptions {
   /** Where threads live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** How long a thread lives after its last append. @default '30d' */
+  /** How long a thread lives after its last change. @default '30d' */
   readonly ttl?: Duration | undefined
   /** Tokens of a message. @default a quarter of its characters, rounded up */
   readonly countTokens?: ((message: Message) => number) | undefined
   /** A message that is larger, as JSON, is refused. @default 256 KiB */
   readonly maxMessageBytes?: number | undefined
-  /** What an outage may journal in this process; beyond it appends are refused, never dropped. */
-  readonly journal?:
+  readonly journal?: JournalOptions | undefined
+  /**
+   * A Redis that comes back may have lost what it acknowledged last (AOF everysec, failover, no persistence):
+   * what this process wrote within this time before is sent again. 0 turns it off. @default '10s'
+   */
+  readonly healWindow?: Duration | undefined
+  readonly limits?:
     | {
-        /** @default 10_000 */
-        readonly maxMessages?: number | undefined
-        /** @default 16 MiB */
-        readonly maxBytes?: number | undefined
+        /** Of a thread. @default 20_000 */
+        readonly messages?: number | undefined
+        /** Of a thread's messages together, as JSON. @default 64 MiB */
+        readonly bytes?: number | undefined
+        /** Of an owner; 0 for no limit. @default 0 */
+        readonly threads?: number | undefined
       }
     | undefined
   /**
-   * Threads that this process keeps: for outages, and without `redis` all there are. Beyond it the least
-   * recently used are forgotten. @default 1_000
+   * Threads that this process keeps: for outages, to read only what is new, and without `redis` all there
+   * are. Beyond it the least recently used are forgotten. @default 1_000
    */
   readonly maxThreads?: number | undefined
   /** Of the threads that this process keeps. @default 64 MiB */
   readonly maxBytes?: number | undefined
+  /**
+   * Tells those who follow a thread of each write at once, by a PUBLISH beside it; otherwise they look about
+   * once a second. @default false
+   */
+  readonly feed?: boolean | undefined
+  /** Makes vectors of texts, for recall: the host's, and never waited for by an append. */
+  readonly embed?: Embedder | undefined
+  /** Metrics for OpenTelemetry, to the host's meter provider or one given here. @default true */
+  readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -42,15 +80,23 @@ export interface ResolvedOptions {
   readonly ttlMs: number
   readonly countTokens: (message: Message) => number
   readonly maxMessageBytes: number
-  readonly maxJournalMessages: number
-  readonly maxJournalBytes: number
+  readonly journal: {
+    readonly maxMessages: number
+    readonly maxBytes: number
+    readonly dir: string | undefined
+  }
+  readonly healWindowMs: number
+  readonly limits: Limits
   readonly maxThreads: number
   readonly maxBytes: number
+  readonly feed: boolean
+  readonly embed: Embedder | undefined
+  readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
 }
 
 export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
-  const { journal = {}, countTokens = estimateTokens } = options
+  const { journal = {}, countTokens = estimateTokens, limits = {} } = options
   if (typeof countTokens !== 'function')
     throw new InvalidOptionError('countTokens', 'a function', countTokens)
   return {
@@ -58,15 +104,37 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     ttlMs: durationMs('ttl', options.ttl ?? '30d', { minMs: 1_000 }),
     countTokens,
     maxMessageBytes: wholeNumber('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
-    maxJournalMessages: wholeNumber('journal.maxMessages', journal.maxMessages ?? 10_000),
-    maxJournalBytes: wholeNumber('journal.maxBytes', journal.maxBytes ?? 16 << 20),
+    journal: {
+      maxMessages: wholeNumber('journal.maxMessages', journal.maxMessages ?? 10_000),
+      maxBytes: wholeNumber('journal.maxBytes', journal.maxBytes ?? 16 << 20),
+      dir: folderOf(journal),
+    },
+    healWindowMs: options.healWindow === 0 ? 0 : durationMs('healWindow', options.healWindow ?? '10s'),
+    limits: {
+      messages: wholeNumber('limits.messages', limits.messages ?? 20_000),
+      bytes: wholeNumber('limits.bytes', limits.bytes ?? 64 << 20),
+      threads: wholeNumber('limits.threads', limits.threads ?? 0, 0),
+    },
     maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
+    feed: options.feed === true,
+    embed: options.embed,
+    telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
   }
 }
 
+function folderOf(journal: JournalOptions): string | undefined {
+  const { kind = 'memory' } = journal
+  if (journal.kind === 'file') {
+    if (typeof journal.dir === 'string' && journal.dir !== '') return journal.dir
+    throw new InvalidOptionError('journal.dir', 'a folder', journal.dir)
+  }
+  if (kind !== 'memory') throw new InvalidOptionError('journal.kind', "'memory' or 'file'", kind)
+  return undefined
+}
+
 function estimateTokens(message: Message): number {
-  const { content } = message
+  const { content = message.parts } = message
   return Math.ceil((typeof content === 'string' ? content : JSON.stringify(content ?? '')).length / 4)
 }

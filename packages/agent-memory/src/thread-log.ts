@@ -1,209 +1,412 @@
 import { randomUUID } from 'node:crypto'
+import type { Change, Changed, ChangeOutcome } from './change.js'
 import type { PreparedMessage } from './message.js'
-import type {
-  AppendResult,
-  DeleteOptions,
-  DeleteResult,
-  Record,
-  Standing,
-  Tail,
-  TailRequest,
+import { digestOf, Operations } from './operations.js'
+import type { Answered, Record, Summary } from './record.js'
+import { SeqMap } from './seq-map.js'
+import {
+  type AppendOptions,
+  type AppendResult,
+  type DeleteOptions,
+  type DeleteResult,
+  noLimits,
+  type Page,
+  type PageRequest,
+  type Standing,
+  type StateValue,
+  type Tail,
+  type TailRequest,
+  type ThreadDump,
 } from './store.js'
-import { toolCallsOf } from './tool-calls.js'
+import { applyChange } from './thread-changes.js'
 
 /** What a record costs beside its text, roughly. */
 const overheadBytes = 250
 
+/** Where an id is, and the digest of its first body, as far as it is known. */
+interface Place {
+  readonly seq: number
+  readonly digest: string | undefined
+}
+
+/** What an append must know beside the thread. */
+interface Around {
+  readonly isFenced: boolean
+  readonly ownerIsFull: boolean
+}
+
+const alone: Around = { isFenced: false, ownerIsFull: false }
+
 /**
- * One thread in this process: the whole of it, or what this process has seen of it. The same rules as
- * scripts/append.lua and delete.lua; a test compares both.
+ * One thread in this process: the whole of it, or what this process has seen of it. The same rules as the
+ * scripts; a test compares both.
  */
 export class ThreadLog implements Standing {
   epoch = ''
   generation = 0
   version = 0
-  /** Seq of the newest record. */
+  edited = 0
+  /** Messages in the thread. */
   count = 0
+  /** Seq of the newest message. */
+  newest = 0
   /** Text and records, roughly. */
   bytes = 0
-  #records = new Map<number, Record>()
-  #seqs = new Map<string, number>()
-  #openCalls = new Map<string, number>()
-  #pinned: number | undefined
+  /** Of the bodies, as the limit counts them. */
+  bodyBytes = 0
+  /** Seqs that every window holds. */
+  pinned: readonly number[] = []
+  /** The current summary, and the one before. */
+  summaries: readonly (Summary & { readonly plan: string })[] = []
+  readonly state: Map<string, StateValue>
+  readonly #records: SeqMap<Record>
+  readonly #places: Map<string, Place>
+  readonly #openCalls: Map<string, number>
+  readonly #operations: Operations
+  #passed = 0
+  #turn = 0
   #lastDeletion: { readonly token: string; readonly existed: boolean } | undefined
 
-  /** Whether every message from the first to the newest known one is here. */
-  get isWhole(): boolean {
-    return this.#records.size === this.count
+  constructor(other?: ThreadLog) {
+    this.state = new Map(other?.state)
+    this.#records = new SeqMap(other === undefined ? undefined : other.#records)
+    this.#places = new Map(other === undefined ? [] : other.#places)
+    this.#openCalls = new Map(other === undefined ? [] : other.#openCalls)
+    this.#operations = new Operations(other === undefined ? undefined : other.#operations)
+    if (other === undefined) return
+    const { epoch, generation, version, edited, count, newest, bytes, bodyBytes, pinned, summaries } = other
+    Object.assign(this, {
+      epoch,
+      generation,
+      version,
+      edited,
+      count,
+      newest,
+      bytes,
+      bodyBytes,
+      pinned,
+      summaries,
+    })
+    this.#passed = other.#passed
+    this.#turn = other.#turn
+    this.#lastDeletion = other.#lastDeletion
+  }
+
+  get exists(): boolean {
+    return this.epoch !== ''
+  }
+
+  /** Records that are held. */
+  get size(): number {
+    return this.#records.size
   }
 
   has(id: string): boolean {
-    return this.#seqs.has(id)
+    return this.#places.has(id)
+  }
+
+  seqOf(id: string): number | undefined {
+    return this.#places.get(id)?.seq
+  }
+
+  find(id: string): Record | undefined {
+    const seq = this.seqOf(id)
+    return seq === undefined ? undefined : this.#records.get(seq)
+  }
+
+  /** Records up to a seq, the newest first. */
+  downFrom(seq: number): Iterable<Record> {
+    return this.#records.downFrom(seq)
   }
 
   /** The first message whose id is known with another body. */
   conflictOf(messages: readonly PreparedMessage[]): string | undefined {
-    return messages.find(({ id, body }) => {
-      const known = this.#find(id)
-      return known !== undefined && known.body !== body
+    return messages.find(({ id, digest }) => {
+      const known = this.#places.get(id)?.digest
+      return known !== undefined && known !== digest
     })?.id
   }
 
-  append(messages: readonly PreparedMessage[], generation?: number): AppendResult {
-    if (generation !== undefined && this.generation > generation) {
-      return { status: 'deleted', generation: this.generation }
-    }
+  append(
+    messages: readonly PreparedMessage[],
+    { generation, version, token, digest = '', limits = noLimits }: Omit<AppendOptions, 'ttlMs'>,
+    now: number,
+    around: Around = alone,
+  ): AppendResult {
+    if (this.#isOvertaken(generation)) return { status: 'deleted', generation: this.generation }
+    const done = this.#operations.get(token)
+    if (done !== undefined && done.digest !== digest) return { status: 'reused' }
+    if (around.isFenced) return { status: 'fenced' }
     const conflict = this.conflictOf(messages)
     if (conflict !== undefined) return { status: 'conflict', id: conflict }
-    const before = this.count
-    if (this.epoch === '') this.epoch = randomUUID()
-    const seqs = messages.map((message) => this.#seqs.get(message.id) ?? this.#place(this.count + 1, message))
-    const fresh = this.count > before
-    if (fresh) this.version++
-    return { status: fresh ? 'stored' : 'duplicate', ...this.#standing(), seqs }
+    const before = this.newest
+    const fresh = messages.filter(({ id }) => !this.#places.has(id))
+    if (fresh.length > 0) {
+      if (version !== undefined && version !== this.version) {
+        return { status: 'changed', version: this.version, newest: this.newest }
+      }
+      if (limits.messages > 0 && this.count + fresh.length > limits.messages) {
+        return { status: 'full', limit: 'messages' }
+      }
+      const size = fresh.reduce((sum, { body }) => sum + Buffer.byteLength(body), this.bodyBytes)
+      if (limits.bytes > 0 && size > limits.bytes) return { status: 'full', limit: 'bytes' }
+      if (around.ownerIsFull && !this.exists) return { status: 'full', limit: 'threads' }
+      this.begin()
+      let pins = false
+      for (const message of fresh) pins = this.place(message, now) || pins
+      const outcome: ChangeOutcome = { status: 'done', kind: 'splice', seqs: [] }
+      if (token !== undefined) this.#operations.remember(token, { digest, outcome })
+      this.changed(pins)
+    }
+    const seqs = messages.map(({ id }) => this.seqOf(id) ?? 0)
+    return { status: fresh.length > 0 ? 'stored' : 'duplicate', ...this.standing(), seqs, before }
   }
 
-  tail({ maxMessages, maxTokens }: TailRequest): Tail {
+  tail({ maxMessages, maxTokens, maxTurns = Number.POSITIVE_INFINITY }: TailRequest): Tail {
+    const [summary] = this.summaries
+    const floor = (summary?.to ?? 0) + 1
     const records: Record[] = []
-    let tokens = 0
-    // What was never seen is passed over, but not for longer than a window may be.
-    for (let seq = this.count; seq > 0 && seq > this.count - maxMessages; seq--) {
-      const record = this.#records.get(seq)
-      if (record === undefined) continue
+    let [tokens, isCut, from] = [0, false, this.newest + 1]
+    let newestTurn: number | undefined
+    for (const record of this.downFrom(this.newest)) {
+      if (record.seq < floor) break
+      newestTurn ??= record.turn
       tokens += record.tokens
-      if (tokens > maxTokens) break
+      isCut = records.length >= maxMessages || tokens > maxTokens || record.turn <= newestTurn - maxTurns
+      if (isCut) break
       records.push(record)
+      from = record.seq
     }
-    const pinned = this.#pinned === undefined ? undefined : this.#records.get(this.#pinned)
-    const { count } = this
-    return { ...this.#standing(), count, records: records.reverse(), pinned: pinned ? [pinned] : [] }
+    // With all of what is not summarised, nothing is missing before it either.
+    if (!isCut && records.length < maxMessages) from = 1
+    const pinned = this.pinned.flatMap((seq) => this.#records.get(seq) ?? [])
+    const { count, newest } = this
+    return {
+      kind: 'tail',
+      ...this.standing(),
+      count,
+      newest,
+      records: records.reverse(),
+      from,
+      pinned,
+      summary,
+    }
+  }
+
+  page(request: PageRequest): Page {
+    const { count, newest } = this
+    const standing = { ...this.standing(), count, newest }
+    if ('ids' in request) {
+      return { ...standing, records: request.ids.flatMap((id) => this.find(id) ?? []), next: undefined }
+    }
+    const up = 'after' in request
+    const step = up ? 1 : -1
+    const records: Record[] = []
+    let seq = up ? Math.max(1, request.after + 1) : Math.min(newest, request.before - 1)
+    for (let looks = 4 * request.limit + 100; seq >= 1 && seq <= newest; seq += step, looks--) {
+      if (records.length >= request.limit || looks === 0) return { ...standing, records, next: seq - step }
+      const record = this.#records.get(seq)
+      if (record !== undefined) records.push(record)
+    }
+    return { ...standing, records, next: undefined }
+  }
+
+  change(change: Change, generation: number | undefined, now: number): Changed {
+    const answer = (outcome: ChangeOutcome): Changed => ({ ...outcome, ...this.standing() })
+    if (this.#isOvertaken(generation)) return answer({ status: 'deleted' })
+    if (!('token' in change)) return answer(applyChange(this, change, now))
+    const digest = digestOf(change)
+    const done = this.#operations.get(change.token)
+    if (done !== undefined) return answer(done.digest === digest ? done.outcome : { status: 'reused' })
+    const { version } = this
+    const outcome = applyChange(this, change, now)
+    if (this.version > version) this.#operations.remember(change.token, { digest, outcome })
+    return answer(outcome)
   }
 
   delete({ token, generation }: DeleteOptions): DeleteResult {
     if (this.#lastDeletion?.token === token) {
       return { existed: this.#lastDeletion.existed, generation: this.generation }
     }
-    if (generation !== undefined && this.generation > generation) {
-      return { existed: false, generation: this.generation }
-    }
-    const existed = this.count > 0
+    if (this.#isOvertaken(generation)) return { existed: false, generation: this.generation }
+    const existed = this.exists
+    this.clear()
     this.#lastDeletion = { token, existed }
-    this.#clear()
     this.generation++
     this.version++
     return { existed, generation: this.generation }
   }
 
-  /** Takes note of messages that Redis has stored. */
-  note(messages: readonly PreparedMessage[], stored: Standing & { readonly seqs: readonly number[] }): void {
-    this.#follow(stored)
-    for (const [index, message] of messages.entries()) {
-      const seq = stored.seqs[index]
-      if (seq !== undefined && !this.#records.has(seq)) this.#place(seq, message)
+  /** A copy up to a place, as a thread of its own; `over` is what stands under its name now. */
+  fork(over: ThreadLog, upTo = this.newest, token = ''): ThreadLog {
+    const copy = new ThreadLog(this)
+    copy.#operations.clear()
+    copy.#lastDeletion = undefined
+    copy.newest = Math.min(this.newest, upTo)
+    for (const record of this.downFrom(this.newest)) {
+      if (record.seq <= upTo) break
+      copy.drop(record)
+      copy.#places.delete(record.id)
     }
-    this.version = Math.max(this.version, stored.version)
-  }
-
-  /** Takes note of a read of Redis, unless something newer was noted since it began. */
-  adopt(tail: Tail): void {
-    if (tail.epoch === this.epoch && tail.version < this.version) return
-    this.#follow(tail)
-    for (const record of [...tail.pinned, ...tail.records]) this.#put(record)
-    this.#pinned = tail.pinned[0]?.seq
-    this.count = tail.count
-    this.version = tail.version
-  }
-
-  /** Keeps the newest records and what is pinned; now and then, since it costs by the records. */
-  trim(maxMessages: number): void {
-    if (this.#records.size <= maxMessages * 1.25) return
-    const seqs = [...this.#records.keys()].sort((one, other) => one - other)
-    for (const seq of seqs.slice(0, -maxMessages)) if (seq !== this.#pinned) this.#drop(seq)
-  }
-
-  clone(): ThreadLog {
-    const copy = new ThreadLog()
-    copy.epoch = this.epoch
-    copy.generation = this.generation
-    copy.version = this.version
-    copy.count = this.count
-    copy.bytes = this.bytes
-    copy.#records = new Map(this.#records)
-    copy.#seqs = new Map(this.#seqs)
-    copy.#openCalls = new Map(this.#openCalls)
-    copy.#pinned = this.#pinned
-    copy.#lastDeletion = this.#lastDeletion
+    const [end] = copy.downFrom(copy.newest)
+    if (end !== undefined) {
+      copy.#passed = end.tokensBefore + end.tokens
+      copy.#turn = end.turn
+    }
+    const first = copy.summaries[0]
+    if (first !== undefined && first.to > copy.newest) {
+      copy.summaries = copy.summaries.slice(1).filter(({ to }) => to <= copy.newest)
+    }
+    copy.epoch = randomUUID()
+    copy.generation = over.generation
+    copy.version = Math.max(this.version, over.version)
+    copy.changed(true)
+    copy.#operations.remember(token, { digest: '', outcome: { status: 'done', kind: 'splice', seqs: [] } })
     return copy
   }
 
-  #standing(): Standing {
-    return { epoch: this.epoch, generation: this.generation, version: this.version }
+  /** Whether this thread was made by the fork of this token. */
+  isForkOf(token: string): boolean {
+    return this.#operations.get(token) !== undefined
   }
 
-  /** Another epoch is another thread: what is known of the former one says nothing about it. */
-  #follow({ epoch, generation }: Standing): void {
-    if (epoch !== this.epoch) {
-      this.#clear()
-      this.epoch = epoch
-      this.version = 0
+  /** All of it, for a backup. */
+  dump(changedAt: number, ttlMs: number): ThreadDump {
+    const { version, newest, pinned, summaries, state } = this
+    const records = [...this.downFrom(newest)].reverse()
+    const createdAt = records[0]?.at ?? changedAt
+    const counted = { tokensEver: this.#passed, turns: this.#turn }
+    return {
+      ttlMs,
+      createdAt,
+      changedAt,
+      version,
+      newest,
+      ...counted,
+      pinned,
+      summaries,
+      state: new Map(state),
+      records,
     }
-    this.generation = generation
   }
 
-  #clear(): void {
+  /** A thread of a dump; `over` is what stands under its name now. */
+  static from(dump: ThreadDump, over: ThreadLog): ThreadLog {
+    const log = new ThreadLog()
+    log.begin()
+    for (const record of dump.records) log.put(record)
+    for (const [key, value] of dump.state) log.state.set(key, value)
+    log.count = dump.records.length
+    log.newest = dump.newest
+    log.pinned = dump.pinned
+    log.summaries = dump.summaries.map((summary) => ({ ...summary, plan: '' }))
+    log.generation = over.generation
+    log.version = dump.version + over.version
+    log.edited = log.version
+    log.#passed = dump.tokensEver
+    log.#turn = dump.turns
+    return log
+  }
+
+  standing(): Standing {
+    const { epoch, generation, version, edited } = this
+    return { epoch, generation, version, edited }
+  }
+
+  clear(): void {
     this.#records.clear()
-    this.#seqs.clear()
+    this.#places.clear()
     this.#openCalls.clear()
-    this.#pinned = undefined
+    this.#operations.clear()
+    this.state.clear()
+    this.pinned = []
+    this.summaries = []
     this.epoch = ''
-    this.count = 0
-    this.bytes = 0
+    this.count = this.newest = this.edited = this.bytes = this.bodyBytes = 0
+    this.#passed = this.#turn = 0
   }
 
-  #find(id: string): Record | undefined {
-    const seq = this.#seqs.get(id)
-    return seq === undefined ? undefined : this.#records.get(seq)
+  begin(): void {
+    if (this.epoch === '') this.epoch = randomUUID()
   }
 
-  #place(seq: number, { id, role, tokens, body, opens, answers }: PreparedMessage): number {
-    const ties = new Set<number>()
-    let results = 0
+  /** Ends a change: `rewrote` when it touched what was there before. */
+  changed(rewrote: boolean): void {
+    this.version++
+    if (rewrote) this.edited = this.version
+  }
+
+  /** Puts a message at the thread's end; true when it is the first system message, which every window holds. */
+  place({ id, role, tokens, body, digest, opens, answers }: PreparedMessage, at: number): boolean {
+    const seq = ++this.newest
+    const answered: Answered[] = []
     for (const call of answers) {
-      const made = this.#openCalls.get(call)
-      if (made === undefined) continue
+      answered.push({ call, madeAt: this.#openCalls.get(call) })
       this.#openCalls.delete(call)
-      ties.add(made)
-      results++
     }
     for (const call of opens) this.#openCalls.set(call, seq)
-    if (role === 'system' || role === 'developer') this.#pinned ??= seq
-    const counts = { calls: opens.length, results, strays: answers.length - results }
-    this.#add({ seq, id, role, tokens, ties: [...ties], ...counts, body })
-    return seq
+    if (role === 'user' && answers.length === 0) this.#turn++
+    const record = { seq, id, role, tokens, tokensBefore: this.#passed, turn: this.#turn, at, revision: 0 }
+    this.add({ ...record, digest, opens, answers: answered, body })
+    this.#places.set(id, { seq, digest })
+    this.count++
+    this.#passed += tokens
+    if (this.pinned.length > 0 || (role !== 'system' && role !== 'developer')) return false
+    this.pinned = [seq]
+    return true
   }
 
-  #put(record: Record): void {
-    if (this.#records.has(record.seq)) return
-    this.#add(record)
-    if (record.calls === 0 && record.results === 0) return
-    const { opens, answers } = toolCallsOf(JSON.parse(record.body))
-    for (const call of answers) this.#openCalls.delete(call)
-    for (const call of opens) this.#openCalls.set(call, record.seq)
+  /** Takes a record away; its id stays known. A call whose result is gone is open again. */
+  drop(record: Record): void {
+    for (const { call, madeAt } of record.answers) {
+      const isOpenAgain = madeAt !== undefined && this.#records.has(madeAt) && !this.#openCalls.has(call)
+      if (isOpenAgain) this.#openCalls.set(call, madeAt)
+    }
+    for (const call of record.opens) {
+      if (this.#openCalls.get(call) === record.seq) this.#openCalls.delete(call)
+    }
+    this.forget(record)
+    this.count--
+    this.pinned = this.pinned.filter((seq) => seq !== record.seq)
   }
 
-  #add(record: Record): void {
+  add(record: Record): void {
     this.#records.set(record.seq, record)
-    this.#seqs.set(record.id, record.seq)
-    this.count = Math.max(this.count, record.seq)
     this.bytes += bytesOf(record)
+    this.bodyBytes += Buffer.byteLength(record.body)
   }
 
-  #drop(seq: number): void {
-    const record = this.#records.get(seq)
-    if (record === undefined) return
-    this.#records.delete(seq)
-    this.#seqs.delete(record.id)
+  forget(record: Record): void {
+    this.#records.delete(record.seq)
     this.bytes -= bytesOf(record)
+    this.bodyBytes -= Buffer.byteLength(record.body)
+  }
+
+  /** Takes over a record of another store, or of this thread's store in its newer form. */
+  put(record: Record): void {
+    const { seq, id, revision, digest } = record
+    const known = this.#records.get(seq)
+    if (known !== undefined) this.forget(known)
+    this.add(record)
+    // What a message that was edited said at first is not known.
+    if (!this.#places.has(id)) this.#places.set(id, { seq, digest: revision === 0 ? digest : undefined })
+    for (const { call } of record.answers) this.#openCalls.delete(call)
+    for (const call of record.opens) this.#openCalls.set(call, seq)
+    if (seq >= this.newest) {
+      this.#passed = record.tokensBefore + record.tokens
+      this.#turn = record.turn
+    }
+    this.newest = Math.max(this.newest, seq)
+  }
+
+  /** Forgets a record as if it had never been seen. */
+  unsee(record: Record): void {
+    this.forget(record)
+    this.#places.delete(record.id)
+  }
+
+  #isOvertaken(generation: number | undefined): boolean {
+    return generation !== undefined && this.generation > generation
   }
 }
 

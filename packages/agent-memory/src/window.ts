@@ -1,4 +1,4 @@
-import type { Record } from './store.js'
+import type { Record } from './record.js'
 
 /** A message, or tool calls with their results: what a window holds as a whole or not at all. */
 interface Unit {
@@ -11,6 +11,17 @@ export interface Budget {
   readonly maxTokens: number
 }
 
+export interface Choice {
+  readonly records: readonly Record[]
+  readonly tokens: number
+}
+
+/** What a thread's store read, newest last. */
+export interface Material {
+  readonly records: readonly Record[]
+  readonly pinned: readonly Record[]
+}
+
 /**
  * The newest units of a thread that fit into a budget, behind what is pinned. Results stand right behind
  * their calls, late ones too. Left out are results whose call is not there, and calls that were never
@@ -19,18 +30,14 @@ export interface Budget {
  *
  * Records come in order and are the thread's newest; a unit whose call lies before them is not complete.
  */
-export function chooseWindow(
-  records: readonly Record[],
-  pinned: readonly Record[],
-  { maxMessages, maxTokens }: Budget,
-): { readonly records: readonly Record[]; readonly tokens: number } {
+export function chooseWindow({ records, pinned }: Material, { maxMessages, maxTokens }: Budget): Choice {
+  const kept = pinned.filter(isPlain)
   const chosen: Unit[] = []
   let waiting: Unit | undefined
-  let count = pinned.length
-  let tokens = pinned.reduce((sum, record) => sum + record.tokens, 0)
-  const kept = new Set(pinned.map(({ seq }) => seq))
+  let count = kept.length
+  let tokens = tokensOf(kept)
   const newest = records.at(-1)?.seq
-  for (const unit of unitsNewestFirst(records.filter(({ seq }) => !kept.has(seq)))) {
+  for (const unit of unitsNewestFirst(without(records, kept))) {
     const state = stateOf(unit)
     if (state === 'stray' || (state === 'waiting' && unit.records.at(-1)?.seq !== newest)) continue
     if (count + unit.records.length > maxMessages || tokens + unit.tokens > maxTokens) break
@@ -40,7 +47,61 @@ export function chooseWindow(
     tokens += unit.tokens
   }
   const units = waiting === undefined ? chosen.reverse() : [...chosen.reverse(), waiting]
-  return { records: [...pinned, ...units.flatMap((unit) => unit.records)], tokens }
+  return { records: [...kept, ...units.flatMap((unit) => unit.records)], tokens }
+}
+
+/** How much of a full window stays when an anchored one moves on. */
+const lowWater = 0.6
+
+/**
+ * The records that an anchored window may hold. A window that moves with every message changes the prompt's
+ * beginning every time, and a provider's prompt cache is of no use. So this one begins at fixed places: at
+ * multiples of a step, counted in tokens (or messages) from the thread's beginning. It grows from such a
+ * place until its budget is full, and then moves on to the next; every process finds the same place, without
+ * anything being stored.
+ */
+export function anchor({ records, pinned }: Material, { maxMessages, maxTokens }: Budget): readonly Record[] {
+  const newest = records.at(-1)
+  if (newest === undefined) return records
+  const kept = pinned.filter(isPlain)
+  const firstToken = placeOf(newest.tokensBefore + newest.tokens, maxTokens - tokensOf(kept))
+  const firstSeq = placeOf(newest.seq, maxMessages - kept.length)
+  const held = records.filter(({ seq, tokensBefore }) => seq > firstSeq && tokensBefore >= firstToken)
+  if (firstToken === 0 && firstSeq === 0) return held
+  const begins = held.findIndex((record, index) => beginsTurn(record, held[index - 1]))
+  return held.slice(Math.max(0, begins))
+}
+
+/** From the first turn that begins within a window; the window itself when none does. */
+export function fromTurn(records: readonly Record[], pinned: readonly Record[]): readonly Record[] {
+  const kept = new Set(pinned.map(({ seq }) => seq))
+  const own = records.filter(({ seq }) => !kept.has(seq))
+  const begins = own.findIndex((record, index) => beginsTurn(record, own[index - 1]))
+  return own.slice(Math.max(0, begins))
+}
+
+/** Where a window of a size begins whose thread has come to `end`, both counted alike. */
+function placeOf(end: number, size: number): number {
+  if (!Number.isFinite(size) || end <= size) return 0
+  const step = Math.max(1, Math.floor(size * (1 - lowWater)))
+  return Math.ceil((end - size) / step) * step
+}
+
+function beginsTurn(record: Record, before: Record | undefined): boolean {
+  return record.role === 'user' && record.answers.length === 0 && record.turn !== before?.turn
+}
+
+function isPlain({ opens, answers }: Record): boolean {
+  return opens.length + answers.length === 0
+}
+
+function without(records: readonly Record[], others: readonly Record[]): readonly Record[] {
+  const seqs = new Set(others.map(({ seq }) => seq))
+  return records.filter(({ seq }) => !seqs.has(seq))
+}
+
+function tokensOf(records: readonly Record[]): number {
+  return records.reduce((sum, { tokens }) => sum + tokens, 0)
 }
 
 /**
@@ -78,7 +139,7 @@ function* unitsNewestFirst(records: readonly Record[]): Generator<Unit> {
     const unit = unitAt(oldestOf(record.seq))
     unit.records.push(record)
     unit.tokens += record.tokens
-    for (const tie of record.ties) join(record.seq, tie)
+    for (const { madeAt } of record.answers) if (madeAt !== undefined) join(record.seq, madeAt)
     if (oldestOf(record.seq) !== record.seq) continue
     const complete = unitAt(record.seq)
     units.delete(record.seq)
@@ -88,8 +149,8 @@ function* unitsNewestFirst(records: readonly Record[]): Generator<Unit> {
 }
 
 function stateOf({ records }: Unit): 'whole' | 'waiting' | 'stray' {
-  const sum = (field: 'calls' | 'results' | 'strays') =>
-    records.reduce((total, record) => total + record[field], 0)
-  if (sum('strays') > 0) return 'stray'
-  return sum('calls') === sum('results') ? 'whole' : 'waiting'
+  const answers = records.flatMap((record) => record.answers)
+  if (answers.some(({ madeAt }) => madeAt === undefined)) return 'stray'
+  const calls = records.reduce((total, { opens }) => total + opens.length, 0)
+  return calls === answers.length ? 'whole' : 'waiting'
 }

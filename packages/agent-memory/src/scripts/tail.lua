@@ -1,42 +1,69 @@
--- The newest records of a thread, within bounds of messages and tokens.
+-- The newest records of a thread, within bounds; or what came since an earlier read.
 --
--- KEYS  1 hash of the thread, as append.lua keeps it
--- ARGV  1 most messages  2 most tokens
--- Reply {epoch, generation, version, newest seq, {pinned seq, record, …}, {seq, record, … newest first}}
+-- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
+-- ARGV  1 most messages   2 most tokens   3 most turns
+--       4 epoch, 5 version and 6 newest seq of what the reader has; '' for nothing
+-- Reply {'same', generation} when nothing changed, otherwise
+--       {'newer' or 'tail', generation, epoch, version, edited, newest, records in the thread,
+--        from: every record from this seq on is in the reply, {seq, record, … newest first},
+--        {pinned seq, record, …}, summary's number, summary}; the last three only with 'tail'
 local thread = KEYS[1]
-local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_t', '_h', '_p')
-local tail, oldest = tonumber(meta[4] or 0), tonumber(meta[5] or 1)
-local most, budget = tonumber(ARGV[1]), tonumber(ARGV[2])
+local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n', '_p', '_s')
+local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
+local epoch, version, edited = meta[1] or '', tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+local newest, floor = tonumber(meta[5] or 0), tonumber(meta[6] or 1)
+local known = ARGV[4] ~= '' and ARGV[4] == epoch and tonumber(ARGV[5])
+if known == version then return { 'same', generation } end
 
-local pinned = {}
-for seq in string.gmatch(meta[6] or '', '%d+') do
-  local record = redis.call('HGET', thread, seq)
-  if record then
-    pinned[#pinned + 1] = tonumber(seq)
-    pinned[#pinned + 1] = record
-  end
+local summary, number
+if meta[9] then
+  local blank = string.find(meta[9], ' ', 1, true)
+  number = string.sub(meta[9], 1, blank - 1)
+  floor = math.max(floor, tonumber(string.sub(meta[9], blank + 1)) + 1)
 end
+local since = known and known >= edited and tonumber(ARGV[6]) + 1
+if since and since > floor then floor = since else since = nil end
 
-local records, found, tokens, seq = {}, 0, 0, tail
-while seq >= oldest and found < most do
+local most, budget, turns = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 1, nil
+local full = false
+while seq >= floor and found < most and not full do
   -- In pieces, so that a small budget reads little.
-  local last = math.max(oldest, seq - math.min(49, most - found - 1))
+  local last = math.max(floor, seq - math.min(49, most - found - 1))
   local names = {}
   for index = seq, last, -1 do names[#names + 1] = string.format('%.0f', index) end
-  local full = false
   for index, record in ipairs(redis.call('HMGET', thread, unpack(names))) do
     if record then
-      tokens = tokens + tonumber(string.match(record, '^%d+|[^|]*|[^|]*|(%d+)|'))
-      if tokens > budget then
+      local size, turn = string.match(record, '^[^|]*|[^|]*|(%d+)|[^|]*|(%d+)|')
+      firstTurn = firstTurn or tonumber(turn)
+      tokens = tokens + tonumber(size)
+      if tokens > budget or tonumber(turn) <= firstTurn - turns then
         full = true
         break
       end
       found = found + 1
       records[#records + 1] = tonumber(names[index])
       records[#records + 1] = record
+      from = tonumber(names[index])
     end
   end
-  if full then break end
   seq = last - 1
 end
-return { meta[1] or '', tonumber(meta[2] or 0), tonumber(meta[3] or 0), tail, pinned, records }
+local isAll = not full and found < most
+if since and isAll then
+  return { 'newer', generation, epoch, version, edited, newest, tonumber(meta[7] or 0), floor, records }
+end
+-- With all of what is not summarised, nothing is missing before it either.
+if isAll then from = 1 end
+
+local pinned = {}
+for one in string.gmatch(meta[8] or '', '%d+') do
+  local record = redis.call('HGET', thread, one)
+  if record then
+    pinned[#pinned + 1] = tonumber(one)
+    pinned[#pinned + 1] = record
+  end
+end
+if number then summary = redis.call('HGET', thread, '^' .. number) end
+return { 'tail', generation, epoch, version, edited, newest, tonumber(meta[7] or 0), from, records, pinned,
+  tonumber(number or 0), summary or '' }

@@ -1,4 +1,5 @@
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
+import type { Change, Changed } from '../change.js'
 import { MessageTooLargeError } from '../errors.js'
 import type { PreparedMessage } from '../message.js'
 import {
@@ -6,14 +7,25 @@ import {
   type AppendResult,
   type DeleteOptions,
   type DeleteResult,
+  type Erased,
+  type ForkResult,
+  type LeaseRequest,
+  type LeaseResult,
+  type Listed,
+  type Page,
+  type PageRequest,
+  type StateValue,
   type Tail,
   type TailRequest,
+  type ThreadDump,
   type ThreadId,
   type ThreadStore,
   textOf,
   tombstoneMs,
+  type WriteOptions,
 } from '../store.js'
 import { bytesOf, ThreadLog } from '../thread-log.js'
+import { Leases } from './leases.js'
 
 export interface MemoryThreadStoreOptions {
   /** Beyond it the least recently used threads are forgotten, each as a whole. @default 1_000 */
@@ -23,22 +35,33 @@ export interface MemoryThreadStoreOptions {
   readonly clock?: Clock | undefined
 }
 
+interface Held {
+  readonly id: ThreadId
+  readonly log: ThreadLog
+  readonly leases: Leases
+  /** When it last changed, ms since 1970. */
+  at: number
+}
+
 const spareBytes = 16_384
 
 /** Threads in this process, bounded. A thread is here as a whole, or not at all. */
 export class MemoryThreadStore implements ThreadStore {
-  readonly #threads: ByteBoundedLru<ThreadLog>
+  readonly #threads: ByteBoundedLru<Held>
   readonly #maxBytes: number
+  readonly #clock: Clock
+  #lastAt = 0
 
   constructor(options: MemoryThreadStoreOptions = {}) {
     const { maxThreads = 1_000, maxBytes = 64 << 20, clock = systemClock } = options
     this.#threads = new ByteBoundedLru({
       maxEntries: maxThreads,
       maxBytes: maxBytes + spareBytes,
-      sizeOf: ({ bytes }) => bytes,
+      sizeOf: ({ log }) => log.bytes + stateBytes(log),
       clock,
     })
     this.#maxBytes = maxBytes
+    this.#clock = clock
   }
 
   /** Threads that are held. */
@@ -54,28 +77,140 @@ export class MemoryThreadStore implements ThreadStore {
   async append(
     id: ThreadId,
     messages: readonly PreparedMessage[],
-    { ttlMs, generation }: AppendOptions,
+    { ttlMs, ...options }: AppendOptions,
   ): Promise<AppendResult> {
-    const key = textOf(id)
-    const thread = this.#threads.get(key) ?? new ThreadLog()
+    const held = this.#of(id)
+    const { log, leases } = held
     // A thread that can't be kept must not be acknowledged.
-    const fresh = messages.filter((message) => !thread.has(message.id))
-    const bytes = fresh.reduce((sum, message) => sum + bytesOf(message), thread.bytes)
+    const fresh = messages.filter((message) => !log.has(message.id))
+    const bytes = fresh.reduce((sum, message) => sum + bytesOf(message), log.bytes)
     if (bytes > this.#maxBytes) throw new MessageTooLargeError('thread', bytes, this.#maxBytes)
-    const result = thread.append(messages, generation)
-    if (result.status === 'stored') this.#threads.set(key, thread, ttlMs)
+    const most = options.limits?.threads ?? 0
+    const result = log.append(messages, options, this.#clock.now(), {
+      isFenced: options.fence !== undefined && options.fence < leases.fence,
+      ownerIsFull: most > 0 && this.#ofOwner(id.owner).length >= most,
+    })
+    if (result.status === 'stored') this.#keep(held, ttlMs)
     return result
   }
 
   async tail(id: ThreadId, request: TailRequest): Promise<Tail> {
-    return (this.#threads.get(textOf(id)) ?? new ThreadLog()).tail(request)
+    return this.#of(id).log.tail(request)
+  }
+
+  /** Nothing is saved by telling only what is new. */
+  tailSince(id: ThreadId, request: TailRequest): Promise<Tail> {
+    return this.tail(id, request)
+  }
+
+  async page(id: ThreadId, request: PageRequest): Promise<Page> {
+    return this.#of(id).log.page(request)
+  }
+
+  async change(id: ThreadId, change: Change, { ttlMs, generation }: WriteOptions): Promise<Changed> {
+    const held = this.#of(id)
+    const { version } = held.log
+    const changed = held.log.change(change, generation, this.#clock.now())
+    if (held.log.version > version) this.#keep(held, ttlMs)
+    return changed
+  }
+
+  async state(id: ThreadId, keys?: readonly string[]): Promise<ReadonlyMap<string, StateValue>> {
+    const { state } = this.#of(id).log
+    if (keys === undefined) return new Map(state)
+    const found = new Map<string, StateValue>()
+    for (const key of keys) {
+      const value = state.get(key)
+      if (value !== undefined) found.set(key, value)
+    }
+    return found
+  }
+
+  async lease(id: ThreadId, request: LeaseRequest, { ttlMs }: WriteOptions): Promise<LeaseResult> {
+    const held = this.#of(id)
+    const { result, isNew } = held.leases.ask(request, this.#clock.now())
+    if (isNew) {
+      held.log.begin()
+      held.log.changed(false)
+      this.#keep(held, ttlMs)
+    }
+    return result
+  }
+
+  async fork(
+    id: ThreadId,
+    to: string,
+    { ttlMs, token, upTo }: WriteOptions & { readonly token: string; readonly upTo?: number | undefined },
+  ): Promise<ForkResult> {
+    const source = this.#of(id).log
+    const target = { owner: id.owner, thread: to }
+    const over = this.#of(target).log
+    if (over.isForkOf(token)) return { status: 'done', ...over.standing() }
+    if (over.exists) return { status: 'exists' }
+    if (!source.exists) return { status: 'missing' }
+    const log = source.fork(over, upTo, token)
+    this.#keep({ id: target, log, leases: new Leases(), at: 0 }, ttlMs)
+    return { status: 'done', ...log.standing() }
   }
 
   async delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult> {
-    const key = textOf(id)
-    const thread = this.#threads.get(key) ?? new ThreadLog()
-    const result = thread.delete(options)
-    if (thread.count === 0) this.#threads.set(key, thread, tombstoneMs)
+    const { log } = this.#of(id)
+    const result = log.delete(options)
+    // A thread's leases go with it.
+    if (!log.exists) this.#threads.set(textOf(id), { id, log, leases: new Leases(), at: 0 }, tombstoneMs)
     return result
   }
+
+  async threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]> {
+    const all = this.#ofOwner(owner).map(({ id, at }) => ({ thread: id.thread, at }))
+    all.sort(newestFirst)
+    return all.filter((one) => behind === undefined || newestFirst(behind, one) < 0).slice(0, limit)
+  }
+
+  async erase(owner: string): Promise<Erased> {
+    const held = this.#ofOwner(owner)
+    for (const { id } of held) this.#threads.delete(textOf(id))
+    const sum = (of: (log: ThreadLog) => number) => held.reduce((total, { log }) => total + of(log), 0)
+    return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
+  }
+
+  async dump(id: ThreadId): Promise<ThreadDump | undefined> {
+    const { log, at } = this.#of(id)
+    return log.exists ? log.dump(at, tombstoneMs) : undefined
+  }
+
+  async restore(id: ThreadId, dump: ThreadDump): Promise<boolean> {
+    const over = this.#of(id).log
+    if (over.exists) return false
+    const held = { id, log: ThreadLog.from(dump, over), leases: new Leases(), at: dump.changedAt }
+    this.#threads.set(textOf(id), held, dump.ttlMs)
+    return true
+  }
+
+  #ofOwner(owner: string): Held[] {
+    const held = [...this.#threads.entries()].map(([, one]) => one)
+    return held.filter(({ id, log }) => id.owner === owner && log.exists)
+  }
+
+  #of(id: ThreadId): Held {
+    return this.#threads.get(textOf(id)) ?? { id, log: new ThreadLog(), leases: new Leases(), at: 0 }
+  }
+
+  #keep(held: Held, ttlMs: number): void {
+    this.#lastAt = Math.max(this.#lastAt, this.#clock.now())
+    held.at = this.#lastAt
+    this.#threads.set(textOf(held.id), held, ttlMs)
+  }
+}
+
+/** As Redis orders names of one score: by their bytes, in the form in which they are kept there. */
+function newestFirst(one: Listed, other: Listed): number {
+  const [name, otherName] = [encodeURIComponent(one.thread), encodeURIComponent(other.thread)]
+  return other.at - one.at || (name === otherName ? 0 : name < otherName ? 1 : -1)
+}
+
+function stateBytes({ state }: ThreadLog): number {
+  let bytes = 0
+  for (const [key, { value }] of state) bytes += 2 * (key.length + value.length)
+  return bytes
 }

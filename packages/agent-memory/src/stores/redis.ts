@@ -1,107 +1,321 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, defineScript, type Keyspace, type Reply } from '@evenkeel/core'
+import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
+import type { Change, Changed, Limit } from '../change.js'
 import type { PreparedMessage } from '../message.js'
+import { digestOf } from '../operations.js'
 import appendLua from '../scripts/append.lua'
 import deleteLua from '../scripts/delete.lua'
+import dumpLua from '../scripts/dump.lua'
+import editLua from '../scripts/edit.lua'
+import eraseLua from '../scripts/erase.lua'
+import forkLua from '../scripts/fork.lua'
+import leaseLua from '../scripts/lease.lua'
+import pageLua from '../scripts/page.lua'
+import pinLua from '../scripts/pin.lua'
+import recordsLua from '../scripts/records.lua'
+import removeLua from '../scripts/remove.lua'
+import restoreLua from '../scripts/restore.lua'
+import spliceLua from '../scripts/splice.lua'
+import stateLua from '../scripts/state.lua'
+import stateReadLua from '../scripts/state-read.lua'
+import summariseLua from '../scripts/summarise.lua'
 import tailLua from '../scripts/tail.lua'
+import threadLua from '../scripts/thread.lua'
+import threadsLua from '../scripts/threads.lua'
 import {
   type AppendOptions,
   type AppendResult,
   type DeleteOptions,
   type DeleteResult,
-  type Record,
+  type Erased,
+  type ForkResult,
+  type LeaseRequest,
+  type LeaseResult,
+  type Listed,
+  noLimits,
+  type Page,
+  type PageRequest,
+  type Since,
+  type StateValue,
   type Tail,
+  type TailAnswer,
   type TailRequest,
+  type ThreadDump,
   type ThreadId,
   type ThreadStore,
   tombstoneMs,
+  type WriteOptions,
 } from '../store.js'
+import { argumentsOf, changeArguments } from './arguments.js'
+import { dumpThread, fieldsOf, readDump } from './dumps.js'
+import { asList, outcomeOf, readRecords, readSummary, standingOf } from './replies.js'
 
-const appendScript = defineScript({ name: 'agent-memory.append', lua: appendLua })
-const tailScript = defineScript({ name: 'agent-memory.tail', lua: tailLua, readOnly: true })
-const deleteScript = defineScript({ name: 'agent-memory.delete', lua: deleteLua })
+const ofThread = (name: string, lua: string) =>
+  defineScript({ name: `agent-memory.${name}`, lua: `${threadLua}\n${lua}` })
+const ofRecords = (name: string, lua: string) => ofThread(name, `${recordsLua}\n${lua}`)
+const reading = (name: string, lua: string) =>
+  defineScript({ name: `agent-memory.${name}`, lua, readOnly: true })
 
-/** Threads of all instances: one hash each, on the node of its owner. One round trip an operation. */
+const scripts = {
+  append: ofRecords('append', appendLua),
+  edit: ofRecords('edit', editLua),
+  remove: ofRecords('remove', removeLua),
+  pin: ofRecords('pin', pinLua),
+  splice: ofRecords('splice', spliceLua),
+  fork: ofRecords('fork', forkLua),
+  state: ofThread('state', stateLua),
+  summarise: ofThread('summarise', summariseLua),
+  lease: ofThread('lease', leaseLua),
+  tail: reading('tail', tailLua),
+  page: reading('page', pageLua),
+  stateRead: reading('state-read', stateReadLua),
+  delete: defineScript({ name: 'agent-memory.delete', lua: deleteLua }),
+  threads: defineScript({ name: 'agent-memory.threads', lua: threadsLua }),
+  erase: defineScript({ name: 'agent-memory.erase', lua: eraseLua }),
+  dump: reading('dump', dumpLua),
+  restore: defineScript({ name: 'agent-memory.restore', lua: restoreLua }),
+}
+
+interface Writing extends WriteOptions {
+  readonly token?: string | undefined
+  readonly digest?: string | undefined
+}
+
+/** Threads of all instances: one hash each, on the node of its owner. */
 export class RedisThreadStore implements ThreadStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
+  readonly #now: () => string
 
-  constructor(redis: Connection) {
+  /** @param now stands in for the server's clock, in tests that compare two stores */
+  constructor(redis: Connection, now?: () => number) {
     this.#redis = redis
     this.#keys = createKeyspace(redis.namespace, 'agent-memory')
+    this.#now = now === undefined ? () => '' : () => String(now())
   }
 
   async append(
     id: ThreadId,
     messages: readonly PreparedMessage[],
-    { ttlMs, generation }: AppendOptions,
+    options: AppendOptions,
   ): Promise<AppendResult> {
-    const options = ['', String(Math.ceil(ttlMs)), randomUUID(), String(generation ?? '')]
-    const args = [...options, ...messages.flatMap(argumentsOf)]
-    const [status, second, ...rest] = asList(await this.#redis.run(appendScript, [this.#key(id)], args))
-    if (status === 'conflict') return { status, id: decodeURIComponent(String(second)) }
-    if (status === 'deleted') return { status, generation: Number(second) }
-    const [known = 0, version = 0, ...seqs] = rest.map(Number)
-    const stored = status === 'stored' ? 'stored' : 'duplicate'
-    return { status: stored, epoch: String(second), generation: known, version, seqs }
-  }
-
-  async tail(id: ThreadId, { maxMessages, maxTokens }: TailRequest): Promise<Tail> {
-    const args = [String(maxMessages), String(Math.min(maxTokens, Number.MAX_SAFE_INTEGER))]
-    const reply = asList(await this.#redis.run(tailScript, [this.#key(id)], args))
-    const [epoch, generation, version, count, pinned, records] = reply
-    return {
-      epoch: String(epoch),
-      generation: Number(generation),
-      version: Number(version),
-      count: Number(count),
-      pinned: readRecords(pinned),
-      records: readRecords(records).reverse(),
+    const { version, fence, limits = noLimits } = options
+    const own = [version ?? '', fence ?? '', limits.messages, limits.bytes, limits.threads].map(String)
+    const args = [...this.#head(id, options), ...own, ...messages.flatMap(argumentsOf)]
+    const reply = asList(await this.#redis.run(scripts.append, this.#written(id), args))
+    const status = String(reply[0])
+    switch (status) {
+      case 'deleted':
+        return { status, generation: Number(reply[2]) }
+      case 'repeated':
+        // Every message is there, or was: without its token the append says where.
+        return this.append(id, messages, { ...options, token: undefined })
+      case 'reused':
+      case 'fenced':
+        return { status }
+      case 'conflict':
+        return { status, id: decodeURIComponent(String(reply[5])) }
+      case 'changed':
+        return { status, version: Number(reply[3]), newest: Number(reply[5]) }
+      case 'full':
+        return { status, limit: String(reply[5]) as Limit }
+      default: {
+        const [before = 0, ...seqs] = reply.slice(5).map(Number)
+        return { status: status === 'stored' ? 'stored' : 'duplicate', ...standingOf(reply), before, seqs }
+      }
     }
   }
 
+  async tail(id: ThreadId, request: TailRequest): Promise<Tail> {
+    const answer = await this.#tail(id, request, ['', '', ''])
+    if (answer.kind === 'same') throw new TypeError('A first read was answered by a comparison')
+    return answer
+  }
+
+  tailSince(id: ThreadId, request: TailRequest, { epoch, version, newest }: Since): Promise<TailAnswer> {
+    return this.#tail(id, request, [epoch, String(version), String(newest)])
+  }
+
+  async page(id: ThreadId, request: PageRequest): Promise<Page> {
+    const up = 'after' in request
+    const args =
+      'ids' in request
+        ? ['ids', ...request.ids.map(encodeURIComponent)]
+        : [up ? 'up' : 'down', String(up ? request.after : request.before), String(request.limit)]
+    const reply = asList(await this.#redis.run(scripts.page, this.#read(id), args))
+    const [epoch, generation, version, edited, newest, count, next, records] = reply
+    return {
+      ...standingOf(['', epoch ?? '', generation ?? 0, version ?? 0, edited ?? 0]),
+      newest: Number(newest),
+      count: Number(count),
+      next: Number(next) === 0 ? undefined : Number(next) + (up ? -1 : 1),
+      records: readRecords(records),
+    }
+  }
+
+  async change(id: ThreadId, change: Change, options: WriteOptions): Promise<Changed> {
+    const named = 'token' in change ? { token: change.token, digest: digestOf(change) } : {}
+    const args = [...this.#head(id, { ...options, ...named }), ...changeArguments(change)]
+    const script = 'key' in change ? scripts.state : scripts[change.kind]
+    const reply = asList(await this.#redis.run(script, this.#written(id), args))
+    return { ...outcomeOf(change, reply), ...standingOf(reply) }
+  }
+
+  async state(id: ThreadId, keys: readonly string[] = []): Promise<ReadonlyMap<string, StateValue>> {
+    const encoded = keys.map(encodeURIComponent)
+    const flat = asList(await this.#redis.run(scripts.stateRead, this.#read(id), encoded)).map(String)
+    const values = new Map<string, StateValue>()
+    for (let index = 0; index < flat.length; index += 2) {
+      const stored = flat[index + 1] ?? ''
+      const blank = stored.indexOf(' ')
+      values.set(decodeURIComponent(flat[index] ?? ''), {
+        version: Number(stored.slice(0, blank)),
+        value: stored.slice(blank + 1),
+      })
+    }
+    return values
+  }
+
+  async lease(
+    id: ThreadId,
+    { name, action, token, ms }: LeaseRequest,
+    options: WriteOptions,
+  ): Promise<LeaseResult> {
+    const args = [...this.#head(id, options), name, action, token, String(Math.ceil(ms))]
+    const reply = asList(await this.#redis.run(scripts.lease, this.#written(id), args))
+    return reply[0] === 'held'
+      ? { status: 'held', fence: Number(reply[5]) }
+      : { status: 'taken', ms: Number(reply[5]) }
+  }
+
+  async fork(
+    id: ThreadId,
+    to: string,
+    { upTo, ...options }: WriteOptions & { readonly token: string; readonly upTo?: number | undefined },
+  ): Promise<ForkResult> {
+    const target = { owner: id.owner, thread: to }
+    const keys = [...this.#written(target), this.#key(id)]
+    const args = [...this.#head(target, options), String(upTo ?? '')]
+    const reply = asList(await this.#redis.run(scripts.fork, keys, args))
+    const status = String(reply[0])
+    if (status === 'missing' || status === 'exists' || status === 'reused') return { status }
+    return { status: 'done', ...standingOf(reply) }
+  }
+
   async delete(id: ThreadId, { token, generation }: DeleteOptions): Promise<DeleteResult> {
-    const args = [token, String(generation ?? ''), String(tombstoneMs)]
-    const reply = asList(await this.#redis.run(deleteScript, [this.#key(id)], args))
+    const args = [this.#now(), token, String(generation ?? ''), String(tombstoneMs), nameOf(id)]
+    const reply = asList(await this.#redis.run(scripts.delete, this.#written(id), args))
     return { existed: reply[0] === 1, generation: Number(reply[1]) }
   }
 
-  #key({ owner, thread }: ThreadId): string {
-    return this.#keys.key(owner, 't', encodeURIComponent(thread))
+  async threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]> {
+    const cursor = behind === undefined ? ['', ''] : [String(behind.at), encodeURIComponent(behind.thread)]
+    const keys = [this.#keys.key(owner, 'i'), this.#keys.key(owner, 'x')]
+    const args = [this.#now(), ...cursor, String(limit)]
+    const flat = asList(await this.#redis.run(scripts.threads, keys, args)).map(String)
+    const listed: Listed[] = []
+    for (let index = 0; index < flat.length; index += 2) {
+      listed.push({ thread: decodeURIComponent(flat[index] ?? ''), at: Number(flat[index + 1]) })
+    }
+    return listed
+  }
+
+  async #tail(id: ThreadId, request: TailRequest, since: readonly string[]): Promise<TailAnswer> {
+    const { maxMessages, maxTokens, maxTurns = Number.MAX_SAFE_INTEGER } = request
+    const bounds = [maxMessages, maxTokens, maxTurns].map((bound) =>
+      String(Math.min(bound, Number.MAX_SAFE_INTEGER)),
+    )
+    const reply = asList(await this.#redis.run(scripts.tail, this.#read(id), [...bounds, ...since]))
+    const [kind, generation, epoch, version, edited, newest, count, from, records, pinned, number, summary] =
+      reply
+    if (kind === 'same') return { kind, generation: Number(generation) }
+    return {
+      kind: kind === 'newer' ? 'newer' : 'tail',
+      epoch: String(epoch),
+      generation: Number(generation),
+      version: Number(version),
+      edited: Number(edited),
+      newest: Number(newest),
+      count: Number(count),
+      from: Number(from),
+      records: readRecords(records).reverse(),
+      pinned: readRecords(pinned),
+      summary: readSummary(Number(number ?? 0), String(summary ?? '')),
+    }
+  }
+
+  async erase(owner: string): Promise<Erased> {
+    const [index, ends, own] = ['i', 'x', 'o'].map((part) => this.#keys.key(owner, part))
+    const keys = [index, ends, own].map(String)
+    let erased: Erased = { threads: 0, messages: 0, bytes: 0 }
+    for (let isFirst = true; ; isFirst = false) {
+      const some = await Promise.all(
+        keys.slice(0, 2).map((key) => this.#redis.command(['ZRANGE', key, '0', '99'], { key })),
+      )
+      const names = [...new Set(some.flatMap((reply) => asList(reply).map(String)))]
+      if (names.length === 0 && !isFirst) {
+        await this.#eraseOthers(owner)
+        return erased
+      }
+      const threads = names.map((name) => this.#keys.key(owner, 't', name))
+      const args = [isFirst ? '1' : '0', String(tombstoneMs), ...names]
+      const reply = asList(await this.#redis.run(scripts.erase, [...keys, ...threads], args)).map(Number)
+      const [count = 0, messages = 0, bytes = 0] = reply
+      erased = {
+        threads: erased.threads + count,
+        messages: erased.messages + messages,
+        bytes: erased.bytes + bytes,
+      }
+    }
+  }
+
+  async dump(id: ThreadId): Promise<ThreadDump | undefined> {
+    return dumpThread(this, id, async () => {
+      const reply = asList(await this.#redis.run(scripts.dump, this.#read(id).slice(0, 1), []))
+      return reply.length === 0 ? undefined : readDump(reply)
+    })
+  }
+
+  async restore(id: ThreadId, dump: ThreadDump): Promise<boolean> {
+    const waiting = this.#keys.key(id.owner, 'r', `${nameOf(id)}:${randomUUID()}`)
+    for (const fields of fieldsOf(dump)) {
+      await this.#redis.command(['HSET', waiting, ...fields], { key: waiting })
+      // A restore that is given up leaves nothing.
+      await this.#redis.command(['PEXPIRE', waiting, '600000'], { key: waiting })
+    }
+    const keys = [...this.#written(id), waiting]
+    const args = [String(Math.max(1, Math.ceil(dump.ttlMs))), nameOf(id), String(dump.changedAt)]
+    return (await this.#redis.run(scripts.restore, keys, args)) === 1
+  }
+
+  async #eraseOthers(owner: string): Promise<void> {
+    const hash = this.#keys.key(owner, 'd')
+    const names = asList(await this.#redis.command(['HKEYS', hash], { key: hash })).map(String)
+    const streams = names.map((name) => this.#keys.key(owner, 'd', ...name.split('|')))
+    const recall = ['v', 'w'].map((part) => this.#keys.key(owner, part))
+    await this.#redis.command(['UNLINK', hash, ...streams, ...recall], { key: hash })
+  }
+
+  #key(id: ThreadId): string {
+    return this.#keys.key(id.owner, 't', nameOf(id))
+  }
+
+  #read(id: ThreadId): string[] {
+    return [this.#key(id), this.#keys.key(id.owner, 'o')]
+  }
+
+  #written(id: ThreadId): string[] {
+    const { owner } = id
+    return [this.#key(id), ...['i', 'x', 'o'].map((part) => this.#keys.key(owner, part))]
+  }
+
+  #head(id: ThreadId, { ttlMs, generation, token = '', digest = '' }: Writing): string[] {
+    const known = String(generation ?? '')
+    const ttl = String(Math.ceil(ttlMs))
+    return [this.#now(), ttl, randomUUID(), known, encodeURIComponent(token), digest, nameOf(id)]
   }
 }
 
-function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
-  const counts = [String(opens.length), String(answers.length)]
-  return [encodeURIComponent(id), role, String(tokens), digest, body, ...counts, ...opens, ...answers]
-}
-
-function readRecords(reply: Reply | undefined): Record[] {
-  const flat = asList(reply)
-  const records: Record[] = []
-  for (let index = 0; index < flat.length; index += 2) {
-    records.push(readRecord(Number(flat[index]), String(flat[index + 1])))
-  }
-  return records
-}
-
-function readRecord(seq: number, stored: string): Record {
-  const lineEnd = stored.indexOf('\n')
-  const [, id = '', role = '', tokens, ties = '', , , , counts = ''] = stored.slice(0, lineEnd).split('|')
-  const [calls = 0, results = 0, strays = 0] = counts.split(',').map(Number)
-  return {
-    seq,
-    id: decodeURIComponent(id),
-    role,
-    tokens: Number(tokens),
-    ties: ties === '' ? [] : ties.split(',').map(Number),
-    calls,
-    results,
-    strays,
-    body: stored.slice(lineEnd + 1),
-  }
-}
-
-function asList(reply: Reply | undefined): Reply[] {
-  return Array.isArray(reply) ? reply : []
+function nameOf({ thread }: ThreadId): string {
+  return encodeURIComponent(thread)
 }

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Change } from '../change.js'
 import { type Message, prepare } from '../message.js'
 import { resolveOptions } from '../options.js'
-import type { ThreadStore } from '../store.js'
+import type { Limits, PageRequest, ThreadStore } from '../store.js'
 
 export interface ThreadStoreHarness {
   /** An empty store. */
@@ -122,18 +123,18 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       ]
       await append([{ id: 'both', role: 'user', content: results }])
       const { records } = await store.tail(id, all)
-      expect(records.map(({ ties }) => ties)).toEqual([[], [], [2], [], [2], [], [], [], [7, 8]])
-      expect(records.map(({ calls, results: answered, strays }) => [calls, answered, strays])).toEqual([
-        [0, 0, 0],
-        [2, 0, 0],
-        [0, 1, 0],
-        [0, 0, 0],
-        [0, 1, 0],
-        [0, 0, 1],
-        [1, 0, 0],
-        [1, 0, 0],
-        [0, 2, 1],
+      expect(records.map(({ answers }) => answers.map(({ madeAt }) => madeAt))).toEqual([
+        [],
+        [],
+        [2],
+        [],
+        [2],
+        [undefined],
+        [],
+        [],
+        [7, undefined, 8],
       ])
+      expect(records.map(({ opens }) => opens)).toEqual([[], ['x', 'y'], [], [], [], [], ['x'], ['ü |,'], []])
     })
 
     it('keeps bodies as they are', async () => {
@@ -216,6 +217,277 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       expect(await ids()).toEqual(['a', 'b'])
       await harness.pass(200)
       expect(await ids()).toEqual([])
+    })
+
+    const change = (one: Change, from = id) => store.change(from, one, { ttlMs })
+    const edited = (text: string, revision?: number) =>
+      ({
+        kind: 'edit',
+        token: `${text} ${revision}`,
+        message: prepare({ id: 'a', role: 'user', content: text }, 0, options),
+        revision,
+      }) as const
+
+    it('gives a message another body once, for whoever knows its revision', async () => {
+      await say('a', 'b')
+      expect(await change(edited('new', 0))).toMatchObject({ status: 'done', seq: 1, revision: 1, edited: 2 })
+      expect(await change(edited('new', 0))).toMatchObject({
+        status: 'done',
+        seq: 1,
+        revision: 1,
+        version: 2,
+      })
+      expect(await change(edited('other', 0))).toMatchObject({ status: 'conflict', current: 1 })
+      // Two who come to the same words from the same ones have both changed them: the second must know.
+      expect(await change({ ...edited('new', 0), token: 'another' })).toMatchObject({ status: 'conflict' })
+      expect(await change(edited('newer', 1))).toMatchObject({ status: 'done', revision: 2 })
+      const [record] = (await store.tail(id, all)).records
+      expect(record).toMatchObject({ seq: 1, revision: 2, body: '{"role":"user","content":"newer"}' })
+      // The first append, come late, is known; another body under the id is not.
+      expect(await say('a')).toMatchObject({ status: 'duplicate', seqs: [1] })
+      expect(await append([{ id: 'a', role: 'user', content: 'newer' }])).toMatchObject({
+        status: 'conflict',
+      })
+      const missing = { ...edited('x'), message: prepare({ id: 'none', role: 'user' }, 0, options) }
+      expect(await change(missing)).toMatchObject({ status: 'missing' })
+    })
+
+    it('refuses an edit that would tear tool calls and results apart', async () => {
+      await append([{ id: 'a', role: 'assistant', tool_calls: [{ id: 'x' }] }])
+      expect(await change(edited('no calls'))).toMatchObject({ status: 'calls' })
+      const message = prepare(
+        { id: 'a', role: 'assistant', tool_calls: [{ id: 'x' }], content: '!' },
+        0,
+        options,
+      )
+      expect(await change({ kind: 'edit', token: 'e', message })).toMatchObject({ status: 'done' })
+    })
+
+    it('takes a message away for good', async () => {
+      await say('a', 'b', 'c')
+      expect(await change({ kind: 'remove', id: 'b' })).toMatchObject({ status: 'done', seq: 2 })
+      expect(await change({ kind: 'remove', id: 'b' })).toMatchObject({ status: 'missing' })
+      expect(await ids()).toEqual(['a', 'c'])
+      expect(await say('b')).toMatchObject({ status: 'duplicate', seqs: [2] })
+      expect(await say('d')).toMatchObject({ seqs: [4] })
+      expect(await ids()).toEqual(['a', 'c', 'd'])
+      expect((await store.tail(id, all)).count).toBe(3)
+    })
+
+    it('opens a call again whose result is taken away', async () => {
+      const result = (name: string) => ({ id: name, role: 'tool', tool_call_id: 'x' })
+      await append([{ id: 'c', role: 'assistant', tool_calls: [{ id: 'x' }] }, result('r1')])
+      await change({ kind: 'remove', id: 'r1' })
+      await append([result('r2')])
+      const records = () => store.tail(id, all).then((tail) => tail.records)
+      expect((await records()).at(-1)?.answers).toEqual([{ call: 'x', madeAt: 1 }])
+      await change({ kind: 'remove', id: 'c' })
+      await append([result('r3')])
+      expect((await records()).at(-1)?.answers).toEqual([{ call: 'x', madeAt: undefined }])
+    })
+
+    it('pins what every window holds, and lets it go', async () => {
+      await say('a', 'b', 'c')
+      const pin = (name: string, pinned: boolean) => change({ kind: 'pin', id: name, pinned })
+      const pinned = async () =>
+        (await store.tail(id, { ...all, maxMessages: 1 })).pinned.map((one) => one.id)
+      await pin('b', true)
+      await pin('a', true)
+      expect(await pin('a', true)).toMatchObject({ status: 'done', version: 3 })
+      expect(await pinned()).toEqual(['a', 'b'])
+      await pin('a', false)
+      await change({ kind: 'remove', id: 'b' })
+      expect(await pinned()).toEqual([])
+      expect(await pin('b', true)).toMatchObject({ status: 'missing' })
+      await append([{ id: 'call', role: 'assistant', tool_calls: [{ id: 'x' }] }])
+      expect(await pin('call', true)).toMatchObject({ status: 'calls' })
+    })
+
+    it('replaces the end of a thread in one step, if it is the expected one, once', async () => {
+      await say('a', 'b', 'c')
+      const messages = ['b', 'new'].map((name) => prepare({ id: name, role: 'user' }, 0, options))
+      const splice = { kind: 'splice', token: 't', expected: [{ id: 'b' }, { id: 'c' }], messages } as const
+      expect(await change({ ...splice, expected: [{ id: 'a' }, { id: 'c' }] })).toMatchObject({
+        status: 'conflict',
+      })
+      expect(await change({ ...splice, expected: [{ id: 'c', digest: 'other' }] })).toMatchObject({
+        status: 'conflict',
+      })
+      expect(await change(splice)).toMatchObject({ status: 'done', seqs: [4, 5], version: 2 })
+      expect(await change(splice)).toMatchObject({ status: 'done', seqs: [4, 5], version: 2 })
+      expect(await change({ ...splice, expected: [] })).toMatchObject({ status: 'reused' })
+      expect(await ids()).toEqual(['a', 'b', 'new'])
+      expect(await say('c')).toMatchObject({ status: 'duplicate', seqs: [3] })
+      expect(await change({ ...splice, token: 'u', expected: [] })).toMatchObject({
+        status: 'conflict',
+        id: 'b',
+      })
+    })
+
+    it('appends only to the version that is expected, and knows its own append again', async () => {
+      await say('a')
+      const message = [prepare({ id: 'b', role: 'user' }, 0, options)]
+      const conditional = (version: number, token?: string) =>
+        store.append(id, message, { ttlMs, version, token, digest: 'd' })
+      expect(await conditional(0)).toEqual({ status: 'changed', version: 1, newest: 1 })
+      expect(await conditional(1, 'op')).toMatchObject({ status: 'stored', seqs: [2], before: 1 })
+      expect(await conditional(1, 'op')).toMatchObject({ status: 'duplicate', seqs: [2] })
+      const other = [prepare({ id: 'c', role: 'user' }, 0, options)]
+      expect(await store.append(id, other, { ttlMs, token: 'op', digest: 'e' })).toEqual({ status: 'reused' })
+    })
+
+    it('keeps to the limits of a thread and its owner', async () => {
+      const limited = (text: string, limits: Limits, to = id) =>
+        store.append(to, [prepare({ id: text, role: 'user' }, 0, options)], { ttlMs, limits })
+      await limited('a', { messages: 1, bytes: 0, threads: 0 })
+      expect(await limited('b', { messages: 1, bytes: 0, threads: 0 })).toEqual({
+        status: 'full',
+        limit: 'messages',
+      })
+      expect(await limited('a', { messages: 1, bytes: 0, threads: 0 })).toMatchObject({ status: 'duplicate' })
+      expect(await limited('b', { messages: 0, bytes: 20, threads: 0 })).toEqual({
+        status: 'full',
+        limit: 'bytes',
+      })
+      const another = { ...id, thread: 'another' }
+      expect(await limited('b', { messages: 0, bytes: 0, threads: 1 }, another)).toEqual({
+        status: 'full',
+        limit: 'threads',
+      })
+      expect(await limited('b', { messages: 0, bytes: 0, threads: 1 })).toMatchObject({ status: 'stored' })
+    })
+
+    it('gives a lease to one at a time, and shuts out who lost it', async () => {
+      const ask = (action: 'take' | 'renew' | 'release', token: string, ms = 60_000) =>
+        store.lease(id, { name: 'turn', action, token, ms }, { ttlMs })
+      expect(await ask('take', 'one')).toEqual({ status: 'held', fence: 1 })
+      expect(await ask('take', 'one')).toEqual({ status: 'held', fence: 1 })
+      expect(await ask('take', 'two')).toMatchObject({ status: 'taken' })
+      expect(await ask('renew', 'two')).toMatchObject({ status: 'taken' })
+      await ask('release', 'one')
+      expect(await ask('take', 'two')).toEqual({ status: 'held', fence: 2 })
+      const fenced = (fence: number) =>
+        store.append(id, [prepare({ id: `by ${fence}`, role: 'user' }, 0, options)], { ttlMs, fence })
+      expect(await fenced(1)).toEqual({ status: 'fenced' })
+      expect(await fenced(2)).toMatchObject({ status: 'stored' })
+    })
+
+    it('keeps values beside the messages, each with its version', async () => {
+      const set = (value: string, token: string, version?: number) =>
+        change({ kind: 'set', token, key: 'p {}|', value, version })
+      const values = async (...keys: string[]) =>
+        Object.fromEntries(await store.state(id, keys.length > 0 ? keys : undefined))
+      expect(await set('[1]', 'a', 0)).toMatchObject({ status: 'done', valueVersion: 1, value: '[1]' })
+      expect(await set('[2]', 'b', 0)).toMatchObject({ status: 'conflict', current: 1 })
+      expect(await set('[2]', 'c', 1)).toMatchObject({ status: 'done', valueVersion: 2 })
+      // A repeated write changes nothing that came after it.
+      expect(await set('[1]', 'a', 0)).toMatchObject({ status: 'done', valueVersion: 1 })
+      expect(await values()).toEqual({ 'p {}|': { version: 2, value: '[2]' } })
+      const add = (by: number, token: string) => change({ kind: 'add', token, key: 'n', by })
+      await add(2, 'd')
+      await add(2, 'd')
+      expect(await add(0.5, 'e')).toMatchObject({ value: '2.5' })
+      expect(await change({ kind: 'add', token: 'f', key: 'p {}|', by: 1 })).toMatchObject({
+        status: 'number',
+      })
+      expect(await values('n', 'none')).toEqual({ n: { version: 4, value: '2.5' } })
+      await change({ kind: 'unset', token: 'g', key: 'n' })
+      expect(Object.keys(await values())).toEqual(['p {}|'])
+      expect(await add(1, 'h')).toMatchObject({ valueVersion: 6, value: '1' })
+      await remove()
+      expect(await values()).toEqual({})
+    })
+
+    it('pages through a thread both ways, past what was removed', async () => {
+      await say('a', 'b', 'c', 'd', 'e')
+      await change({ kind: 'remove', id: 'c' })
+      const page = async (request: PageRequest) => {
+        const { records, next } = await store.page(id, request)
+        return [records.map((record) => record.id).join(''), next]
+      }
+      expect(await page({ after: 0, limit: 2 })).toEqual(['ab', 2])
+      expect(await page({ after: 2, limit: 2 })).toEqual(['de', undefined])
+      expect(await page({ before: 6, limit: 3 })).toEqual(['edb', 2])
+      expect(await page({ before: 2, limit: 3 })).toEqual(['a', undefined])
+      expect(await page({ after: 9, limit: 3 })).toEqual(['', undefined])
+      expect(await page({ ids: ['d', 'c', 'none', 'a'] })).toEqual(['da', undefined])
+    })
+
+    it('tells a reader only what is new, and all when something before it changed', async () => {
+      await say('a', 'b')
+      const { epoch, version, newest } = await store.tail(id, all)
+      await say('c')
+      const news = async () => {
+        const answer = await store.tailSince(id, all, { epoch, version, newest })
+        return answer.kind === 'same' ? 'same' : answer.records.map((record) => record.id).join('')
+      }
+      expect(['c', 'abc']).toContain(await news())
+      await change(edited('new'))
+      expect(await news()).toBe('abc')
+      const now = await store.tail(id, all)
+      const same = await store.tailSince(id, all, now)
+      expect(same.kind === 'same' || same.records.length === 3).toBe(true)
+    })
+
+    it('copies a thread up to a place, once, and both go their own ways', async () => {
+      await append([
+        { id: 'a', role: 'user' },
+        { id: 'c', role: 'assistant', tool_calls: [{ id: 'x' }] },
+        { id: 'r', role: 'tool', tool_call_id: 'x' },
+      ])
+      await change({ kind: 'set', token: 's', key: 'plan', value: '1' })
+      const copy = { ...id, thread: 'copy' }
+      const fork = (token: string, upTo?: number) => store.fork(id, 'copy', { ttlMs, token, upTo })
+      expect(await fork('once', 2)).toMatchObject({ status: 'done', generation: 0 })
+      expect(await fork('once', 2)).toMatchObject({ status: 'done' })
+      expect(await fork('twice')).toEqual({ status: 'exists' })
+      expect(await ids(copy)).toEqual(['a', 'c'])
+      expect((await store.state(copy)).get('plan')).toMatchObject({ value: '1' })
+      // The id is free in the copy, and the call open again.
+      expect(
+        await append([{ id: 'r', role: 'tool', tool_call_id: 'x', content: 'other' }], copy),
+      ).toMatchObject({
+        seqs: [3],
+      })
+      expect((await store.tail(copy, all)).records.at(-1)?.answers).toEqual([{ call: 'x', madeAt: 2 }])
+      expect((await store.tail(copy, all)).epoch).not.toBe((await store.tail(id, all)).epoch)
+      expect(await ids()).toEqual(['a', 'c', 'r'])
+      expect(await store.fork({ ...id, thread: 'none' }, 'other', { ttlMs, token: 'n' })).toEqual({
+        status: 'missing',
+      })
+    })
+
+    it('lists an owner’s threads, the last changed first, page by page', async () => {
+      for (const thread of ['one', 'two', 'three', 'four {}']) {
+        await append([{ id: 'a', role: 'user' }], { ...id, thread })
+        await harness.pass(3)
+      }
+      await append([{ id: 'a', role: 'user' }], { owner: 'other', thread: 'not mine' })
+      await append([{ id: 'b', role: 'user' }], { ...id, thread: 'one' })
+      await remove({ ...id, thread: 'two' })
+      const listed = await store.threads(id.owner, 10)
+      expect(listed.map(({ thread }) => thread)).toEqual(['one', 'four {}', 'three'])
+      const first = await store.threads(id.owner, 1)
+      expect((await store.threads(id.owner, 10, first[0])).map(({ thread }) => thread)).toEqual([
+        'four {}',
+        'three',
+      ])
+    })
+
+    it('lets a summary stand for a beginning that did not change since it was planned', async () => {
+      await say('a', 'b', 'c', 'd')
+      const plan = (name: string, to: number, before: number, since: number) =>
+        change({ kind: 'summarise', plan: name, to, before, edited: since, tokens: 5, body: `"${name}"` })
+      expect(await plan('one', 2, 0, 0)).toMatchObject({ status: 'done', number: 1, edited: 2 })
+      expect(await plan('one', 2, 0, 0)).toMatchObject({ status: 'done', number: 1, version: 2 })
+      expect(await plan('other', 3, 0, 0)).toMatchObject({ status: 'conflict' })
+      const tail = await store.tail(id, all)
+      expect(tail).toMatchObject({ summary: { number: 1, to: 2, tokens: 5, body: '"one"' }, count: 4 })
+      expect(tail.records.map((record) => record.id)).toEqual(['c', 'd'])
+      expect(await plan('two', 3, 1, tail.edited)).toMatchObject({ status: 'done', number: 2 })
+      await change(edited('new'))
+      expect(await plan('three', 4, 2, tail.edited + 1)).toMatchObject({ status: 'conflict' })
+      expect((await store.page(id, { after: 0, limit: 9 })).records).toHaveLength(4)
     })
   })
 }

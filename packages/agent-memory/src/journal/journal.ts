@@ -1,23 +1,8 @@
-import type { Settled } from './conversations.js'
-import { JournalFullError } from './errors.js'
-import type { PreparedMessage } from './message.js'
-import { type DeleteResult, type ThreadId, textOf } from './store.js'
-import { bytesOf, type ThreadLog } from './thread-log.js'
-
-export type JournalEntry = { readonly messages: number; readonly bytes: number } & (
-  | {
-      readonly kind: 'append'
-      readonly batch: readonly PreparedMessage[]
-      readonly generation: number | undefined
-      readonly outcome: Outcome<Settled>
-    }
-  | {
-      readonly kind: 'delete'
-      readonly token: string
-      readonly generation: number | undefined
-      readonly outcome: Outcome<DeleteResult>
-    }
-)
+import { JournalFullError } from '../errors.js'
+import { type ThreadId, textOf } from '../store.js'
+import type { ThreadLog } from '../thread-log.js'
+import type { JournalEntry } from './entry.js'
+import { Outcome } from './outcome.js'
 
 /** The writes of one thread that wait, in order, and the thread as it is with them. */
 export interface ThreadJournal {
@@ -27,6 +12,19 @@ export interface ThreadJournal {
   readonly view: ThreadLog
   /** Whether Redis's own part of the thread is known here; a thread may be new, or never seen. */
   readonly isKnown: boolean
+  /** Every message from this seq on is known. */
+  readonly from: number
+}
+
+/** Where a journal is kept beside memory. */
+export interface JournalKeeper {
+  /** Takes an entry, and numbers it. @throws when it can't be kept */
+  write(id: ThreadId, entry: JournalEntry): void
+  /** The entry is in Redis, or refused for good. */
+  acknowledge(entry: JournalEntry): void
+  /** Resolves when all that was written is on disk. */
+  synced(): Promise<void>
+  close(isEmpty: boolean): void
 }
 
 /** What Redis has yet to hear of, by thread. Bounded; a full one refuses, and never drops. */
@@ -34,14 +32,16 @@ export class Journal {
   readonly #threads = new Map<string, ThreadJournal>()
   readonly #maxMessages: number
   readonly #maxBytes: number
+  readonly #keeper: JournalKeeper | undefined
   #messages = 0
   #bytes = 0
   #waiters: Outcome<void>[] = []
   #closed: Error | undefined
 
-  constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
-    this.#maxMessages = maxMessages
-    this.#maxBytes = maxBytes
+  constructor(bounds: { maxMessages: number; maxBytes: number }, keeper?: JournalKeeper) {
+    this.#maxMessages = bounds.maxMessages
+    this.#maxBytes = bounds.maxBytes
+    this.#keeper = keeper
   }
 
   get messages(): number {
@@ -65,17 +65,26 @@ export class Journal {
     return this.#threads.get(textOf(id))
   }
 
-  /** @throws JournalFullError, having taken nothing */
-  add(thread: ThreadJournal, entry: JournalEntry): void {
+  /**
+   * Takes an entry in this very turn; `synced` says when it is kept.
+   * @param isOwed it was acknowledged already, by a process that is gone: bounds are not asked
+   * @throws JournalFullError, having taken nothing
+   */
+  add(thread: ThreadJournal, entry: JournalEntry, isOwed = false): void {
     if (this.#closed !== undefined) throw this.#closed
     const { messages, bytes } = entry
-    if (this.#messages + messages > this.#maxMessages || this.#bytes + bytes > this.#maxBytes) {
-      throw new JournalFullError(this.#messages)
-    }
+    const isFull = this.#messages + messages > this.#maxMessages || this.#bytes + bytes > this.#maxBytes
+    if (isFull && !isOwed) throw new JournalFullError(this.#messages)
+    this.#keeper?.write(thread.id, entry)
     this.#threads.set(textOf(thread.id), thread)
     thread.entries.push(entry)
     this.#messages += messages
     this.#bytes += bytes
+  }
+
+  /** Resolves when all that was added is kept as the journal promises. */
+  async synced(): Promise<void> {
+    await this.#keeper?.synced()
   }
 
   /** Takes out an entry that was the thread's first, and is done with. */
@@ -86,6 +95,7 @@ export class Journal {
     this.#messages -= entry.messages
     this.#bytes -= entry.bytes
     if (thread.entries.length === 0) this.#threads.delete(textOf(thread.id))
+    if (this.#closed === undefined) this.#keeper?.acknowledge(entry)
     if (this.isEmpty) for (const waiter of this.#waiters.splice(0)) waiter.resolve()
   }
 
@@ -106,33 +116,14 @@ export class Journal {
     }
   }
 
-  /** What waits is given up, whoever waits for it is told, and nothing more is taken. */
+  /** Whoever waits is told, and nothing more is taken. What waits stays in the file, if there is one. */
   close(error: Error): void {
+    if (this.#closed !== undefined) return
     this.#closed = error
     for (const { entries } of this.#threads.values()) {
       for (const { outcome } of entries) outcome.reject(error)
     }
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    this.#keeper?.close(this.isEmpty)
   }
-}
-
-/** A promise that may be looked at or not: nobody who doesn't is bothered by its rejection. */
-export class Outcome<T> {
-  readonly promise: Promise<T>
-  resolve: (value: T) => void = () => {}
-  reject: (error: unknown) => void = () => {}
-
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve
-      this.reject = reject
-    })
-    this.promise.catch(() => {})
-  }
-}
-
-export function sizeOf(batch: readonly PreparedMessage[]): { messages: number; bytes: number } {
-  const bytes = batch.reduce((sum, message) => sum + bytesOf(message), 0)
-  // A deletion takes room too.
-  return { messages: Math.max(1, batch.length), bytes }
 }

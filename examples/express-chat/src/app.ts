@@ -1,0 +1,93 @@
+import { createAgentMemory, createSessions } from '@evenkeel/agent-memory'
+import { createSessionStore } from '@evenkeel/agent-memory/express-session'
+import type { Connection } from '@evenkeel/core'
+import express, { type Express } from 'express'
+import session from 'express-session'
+
+declare module 'express-session' {
+  interface SessionData {
+    user: string
+  }
+}
+
+/** A model: words of an answer, as they come. */
+export type Model = (messages: readonly { role: string; content?: unknown }[]) => AsyncIterable<string>
+
+export interface ChatApp {
+  readonly app: Express
+  close(): void
+}
+
+/** Log in, chat, follow an answer from any instance, read what was said, log out. */
+export function createChatApp(options: {
+  redis?: Connection | undefined
+  model: Model
+  secret: string
+}): ChatApp {
+  const { redis, model, secret } = options
+  const memory = createAgentMemory({ redis })
+  const sessions = createSessions({ redis })
+  const app = express()
+  app.use(express.json())
+  app.use(session({ store: createSessionStore(sessions), secret, resave: false, saveUninitialized: false }))
+
+  app.post('/login', (request, response) => {
+    // A new id at login, so that one that was known before is worth nothing.
+    request.session.regenerate(() => {
+      request.session.user = String(request.body.user)
+      response.json({ user: request.session.user })
+    })
+  })
+  app.post('/logout', (request, response) => {
+    request.session.destroy(() => response.json({}))
+  })
+  app.use((request, response, next) => {
+    if (request.session.user === undefined) response.status(401).json({ error: 'log in first' })
+    else next()
+  })
+
+  const threadOf = (user: string | undefined, chat: string) => memory.owner(`user:${user}`).thread(chat)
+
+  app.post('/chats/:chat', async (request, response) => {
+    const thread = threadOf(request.session.user, request.params.chat)
+    // The client names its message: when it sends it again, after a timeout, it is there once.
+    const { id, content } = request.body
+    const { status } = await thread.append({ id, role: 'user', content })
+    const { messages, stale } = await thread.window({ maxTokens: 4_000, anchored: true })
+    const answerId = `answer to ${id}`
+    const known = status === 'duplicate' ? await thread.get(answerId) : undefined
+    if (known !== undefined) {
+      response.json({ status, answered: 'duplicate', stale, text: known.message.content })
+      return
+    }
+    const draft = thread.draft({ id: answerId })
+    let text = ''
+    for await (const word of model(messages)) {
+      text += word
+      draft.write(word)
+    }
+    const answer = await draft.finalize({ id: draft.id, role: 'assistant', content: text })
+    response.json({ status, answered: answer.status, stale, text })
+  })
+  app.get('/chats/:chat/answers/:id', async (request, response) => {
+    const thread = threadOf(request.session.user, request.params.chat)
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    for await (const { text } of thread.follow(request.params.id, { signal: gone.signal }))
+      response.write(text)
+    response.end()
+  })
+  app.get('/chats/:chat', async (request, response) => {
+    const { messages, stale } = await threadOf(request.session.user, request.params.chat).window({
+      maxMessages: 50,
+    })
+    response.json({ messages, stale })
+  })
+  return {
+    app,
+    close: () => {
+      memory.close()
+      sessions.close()
+    },
+  }
+}

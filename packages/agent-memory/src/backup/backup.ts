@@ -1,0 +1,215 @@
+import { createHash, type Hash } from 'node:crypto'
+import { InvalidInputError } from '@evenkeel/core'
+import { BackupDamagedError } from '../errors.js'
+import { newId } from '../message.js'
+import type { Record, Summary } from '../record.js'
+import type { StateValue, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+
+export interface BackupOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RestoreOptions {
+  /**
+   * What to do with a thread that is there: `skip` leaves it, `merge` appends the messages that it does not
+   * have, `replace` puts the backup's in its place. @default 'skip'
+   */
+  readonly mode?: 'skip' | 'merge' | 'replace' | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface BackupReport {
+  readonly threads: number
+  readonly messages: number
+}
+
+export interface RestoreReport extends BackupReport {
+  readonly skipped: number
+  readonly merged: number
+  /** Messages of merged threads whose id is another message's there: they were left out. */
+  readonly conflicts: number
+}
+
+export interface VerifyReport extends BackupReport {
+  /** Threads that are not, or not the same, in the store. */
+  readonly different: readonly ThreadId[]
+}
+
+const version = 1
+
+/** Lines of a backup: a header, threads one after the other, and a footer with counts and a checksum of all. */
+type Line =
+  | {
+      readonly kind: 'header'
+      readonly format: 'evenkeel.agent-memory'
+      readonly version: number
+      readonly at: string
+    }
+  | { readonly kind: 'thread'; readonly id: ThreadId; readonly head: DumpHead }
+  | { readonly kind: 'message'; readonly record: Record }
+  | { readonly kind: 'footer'; readonly threads: number; readonly messages: number; readonly sha256: string }
+
+interface DumpHead extends Omit<ThreadDump, 'records' | 'state'> {
+  readonly state: readonly (readonly [string, StateValue])[]
+  readonly summaries: readonly Summary[]
+  readonly messages: number
+}
+
+/** A backup of threads, line by line; one thread at a time is held. */
+export async function* backup(
+  store: ThreadStore,
+  owners: Iterable<string> | AsyncIterable<string>,
+  { signal }: BackupOptions = {},
+): AsyncGenerator<string> {
+  const hash = createHash('sha256')
+  let [threads, messages] = [0, 0]
+  const at = new Date().toISOString()
+  yield write({ kind: 'header', format: 'evenkeel.agent-memory', version, at }, hash)
+  for await (const owner of owners) {
+    for await (const thread of threadsOf(store, owner)) {
+      signal?.throwIfAborted()
+      const id = { owner, thread }
+      const dump = await store.dump(id)
+      if (dump === undefined) continue
+      const { records, state, ...rest } = dump
+      threads++
+      messages += records.length
+      const head = { ...rest, state: [...state], messages: records.length }
+      yield write({ kind: 'thread', id, head }, hash)
+      for (const record of records) yield write({ kind: 'message', record }, hash)
+    }
+  }
+  yield write({ kind: 'footer', threads, messages, sha256: hash.digest('hex') })
+}
+
+/**
+ * Restores a backup. All of it is read and checked before anything is written, when it is given as an array;
+ * from a stream each thread is written when it is whole, and a damage that is met later is told then.
+ */
+export async function restore(
+  store: ThreadStore,
+  lines: Iterable<string> | AsyncIterable<string>,
+  merge: (id: ThreadId, dump: ThreadDump) => Promise<number>,
+  { mode = 'skip', signal }: RestoreOptions = {},
+): Promise<RestoreReport> {
+  if (!['skip', 'merge', 'replace'].includes(mode)) {
+    throw new InvalidInputError('mode', "'skip', 'merge' or 'replace'", mode)
+  }
+  let [threads, messages, skipped, merged, conflicts] = [0, 0, 0, 0, 0]
+  for await (const { id, dump } of read(await checked(lines))) {
+    signal?.throwIfAborted()
+    if (mode === 'replace') await store.delete(id, { token: newId() })
+    if (await store.restore(id, dump)) {
+      threads++
+      messages += dump.records.length
+    } else if (mode === 'merge') {
+      merged++
+      conflicts += await merge(id, dump)
+    } else skipped++
+  }
+  return { threads, messages, skipped, merged, conflicts }
+}
+
+/** Compares a backup with what is in the store now. */
+export async function verify(
+  store: ThreadStore,
+  lines: Iterable<string> | AsyncIterable<string>,
+): Promise<VerifyReport> {
+  const different: ThreadId[] = []
+  let [threads, messages] = [0, 0]
+  for await (const { id, dump } of read(await checked(lines))) {
+    threads++
+    messages += dump.records.length
+    const now = await store.dump(id)
+    if (now === undefined || comparable(now) !== comparable(dump)) different.push(id)
+  }
+  return { threads, messages, different }
+}
+
+/** An array is checked as a whole first: nothing is restored of a backup that is cut or altered. */
+async function checked(lines: Iterable<string> | AsyncIterable<string>) {
+  if (Array.isArray(lines)) for await (const _ of read(lines)) void _
+  return lines
+}
+
+async function* read(
+  lines: Iterable<string> | AsyncIterable<string>,
+): AsyncGenerator<{ readonly id: ThreadId; readonly dump: ThreadDump }> {
+  const hash = createHash('sha256')
+  let open: { id: ThreadId; head: DumpHead; records: Record[] } | undefined
+  let [threads, messages, number, isWhole] = [0, 0, 0, false]
+  for await (const text of lines) {
+    if (text.trim() === '') continue
+    number++
+    const line = parse(text, number)
+    if (isWhole) throw new BackupDamagedError('something follows its end')
+    if ((number === 1) !== (line.kind === 'header'))
+      throw new BackupDamagedError('it does not begin with a header')
+    if (line.kind === 'header' && (line.format !== 'evenkeel.agent-memory' || line.version !== version)) {
+      throw new BackupDamagedError(`it is of another kind or version (${line.format} ${line.version})`)
+    }
+    if (line.kind !== 'message' && open !== undefined) {
+      yield finished(open)
+      open = undefined
+    }
+    if (line.kind === 'thread') {
+      threads++
+      open = { id: line.id, head: line.head, records: [] }
+    } else if (line.kind === 'message') {
+      messages++
+      if (open === undefined) throw new BackupDamagedError(`line ${number} belongs to no thread`)
+      open.records.push(line.record)
+    } else if (line.kind === 'footer') {
+      isWhole = line.threads === threads && line.messages === messages && line.sha256 === hash.digest('hex')
+      if (!isWhole) throw new BackupDamagedError('its counts or its checksum are not those of its end')
+      continue
+    }
+    hash.update(`${text.trimEnd()}\n`)
+  }
+  if (!isWhole) throw new BackupDamagedError('its end is missing')
+}
+
+function finished({ id, head, records }: { id: ThreadId; head: DumpHead; records: readonly Record[] }) {
+  const { messages, state, ...rest } = head
+  if (messages !== records.length)
+    throw new BackupDamagedError(`a thread of ${messages} messages has ${records.length}`)
+  return { id, dump: { ...rest, state: new Map(state), records } }
+}
+
+function write(line: Line, hash?: Hash): string {
+  const text = `${JSON.stringify(line)}\n`
+  hash?.update(text)
+  return text
+}
+
+function parse(text: string, number: number): Line {
+  try {
+    const line: unknown = JSON.parse(text)
+    if (typeof line === 'object' && line !== null && 'kind' in line) return line as Line
+  } catch {
+    // Told below.
+  }
+  throw new BackupDamagedError(`line ${number} can not be read`)
+}
+
+async function* threadsOf(store: ThreadStore, owner: string): AsyncGenerator<string> {
+  const page = 200
+  let listed = await store.threads(owner, page)
+  while (listed.length > 0) {
+    for (const { thread } of listed) yield thread
+    if (listed.length < page) return
+    listed = await store.threads(owner, page, listed.at(-1))
+  }
+}
+
+/** What a restored thread has in common with the one that was backed up. */
+function comparable({ records, state, pinned, summaries, newest, tokensEver, turns }: ThreadDump): string {
+  const values = [...state].map(([key, { value }]) => [key, value]).sort()
+  const covers = summaries.map(({ number, to, tokens, body }) => [number, to, tokens, body])
+  const messages = records.map((record) => {
+    const { seq, id, role, tokens, tokensBefore, turn, at, revision, digest, opens, answers, body } = record
+    const tied = answers.map(({ call, madeAt }) => [call, madeAt ?? 0])
+    return [seq, id, role, tokens, tokensBefore, turn, at, revision, digest, opens, tied, body]
+  })
+  return JSON.stringify([messages, values, covers, pinned, newest, tokensEver, turns])
+}

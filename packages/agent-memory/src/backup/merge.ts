@@ -1,0 +1,33 @@
+import type { PreparedMessage } from '../message.js'
+import type { Record } from '../record.js'
+import type { Limits, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+
+/** Messages that go together. */
+const atOnce = 200
+
+/**
+ * Appends the messages of a dump that a thread does not have, each once; says how many ids are taken by
+ * other messages there, which stay as they are.
+ */
+export async function mergeInto(
+  store: ThreadStore,
+  id: ThreadId,
+  { records }: ThreadDump,
+  terms: { readonly ttlMs: number; readonly limits: Limits },
+): Promise<number> {
+  let conflicts = 0
+  for (let from = 0; from < records.length; from += atOnce) {
+    let batch = records.slice(from, from + atOnce).map(messageOf)
+    while (batch.length > 0) {
+      const result = await store.append(id, batch, terms)
+      if (result.status !== 'conflict') break
+      conflicts++
+      batch = batch.filter((message) => message.id !== result.id)
+    }
+  }
+  return conflicts
+}
+
+function messageOf({ id, role, tokens, digest, body, opens, answers }: Record): PreparedMessage {
+  return { id, role, tokens, digest, body, opens, answers: answers.map(({ call }) => call) }
+}

@@ -1,0 +1,65 @@
+import { UnavailableError } from '@evenkeel/core'
+import { ThreadUnknownError } from '../errors.js'
+import type { ThreadServices } from '../services.js'
+import type { ThreadId } from '../store.js'
+import type { Entry } from '../thread.js'
+import { entryOf, wholeInput } from '../thread-handle.js'
+
+/** What happened to a thread. */
+export type ThreadEvent =
+  /** Messages came, in order; none is left out. */
+  | { readonly kind: 'appended'; readonly entries: readonly Entry[]; readonly version: number }
+  /** Something before them changed: a message was edited, removed or pinned, or a summary made. */
+  | { readonly kind: 'rewritten'; readonly version: number }
+  | { readonly kind: 'deleted' }
+
+export interface SubscribeOptions {
+  /** Begins behind this seq. @default behind the newest message */
+  readonly after?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+const pageSize = 200
+
+/**
+ * Follows a thread. A bell says that there may be something new, and a read says what: a bell that is missed
+ * costs time, and no message. In an outage nothing comes; afterwards everything does.
+ */
+export async function* subscribe(
+  services: ThreadServices,
+  id: ThreadId,
+  { after: from, signal }: SubscribeOptions,
+): AsyncGenerator<ThreadEvent> {
+  if (from !== undefined) wholeInput('after', from, 0)
+  const pageBehind = async (after: number) => {
+    try {
+      const { value } = await services.read((store) => store.page(id, { after, limit: pageSize }))
+      return value.stale ? undefined : value
+    } catch (error) {
+      if (UnavailableError.isInstance(error) || error instanceof ThreadUnknownError) return undefined
+      throw error
+    }
+  }
+  let after = from
+  let known: { readonly epoch: string; readonly edited: number } | undefined
+  for await (const _ of services.bell.rings(id, signal)) {
+    for (let isMore = true; isMore && signal?.aborted !== true; ) {
+      const page = await pageBehind(after ?? Number.MAX_SAFE_INTEGER - 1)
+      if (page === undefined) break
+      after ??= page.newest
+      const { epoch, edited, version, newest } = page
+      if (known !== undefined && known.epoch !== epoch && known.epoch !== '') {
+        yield { kind: 'deleted' }
+        after = 0
+        known = { epoch, edited }
+        continue
+      }
+      if (known !== undefined && edited > known.edited) yield { kind: 'rewritten', version }
+      known = { epoch, edited }
+      const entries = page.records.filter(({ seq }) => seq > (after ?? 0)).map(entryOf)
+      if (entries.length > 0) yield { kind: 'appended', entries, version }
+      after = page.next ?? Math.max(after, newest)
+      isMore = page.next !== undefined
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import type { Change, Changed } from '../change.js'
+import type { Settled } from '../conversations.js'
+import type { PreparedMessage } from '../message.js'
+import type { DeleteResult, ThreadId } from '../store.js'
+import { bytesOf } from '../thread-log.js'
+import { Outcome } from './outcome.js'
+
+/** What a write does; enough to do it again. */
+export type Write = {
+  /** The generation of the thread that was known; `undefined` when nothing was. */
+  readonly generation: number | undefined
+} & (
+  | {
+      readonly kind: 'append'
+      readonly batch: readonly PreparedMessage[]
+      readonly token?: string | undefined
+      readonly digest?: string | undefined
+    }
+  | { readonly kind: 'delete'; readonly token: string }
+  | { readonly kind: 'change'; readonly change: Change }
+)
+
+/** A write that waits for Redis. */
+export type JournalEntry = {
+  /** In the journal's file; 0 without one. */
+  number: number
+  readonly messages: number
+  readonly bytes: number
+} & (
+  | (Extract<Write, { kind: 'append' }> & { readonly outcome: Outcome<Settled> })
+  | (Extract<Write, { kind: 'delete' }> & { readonly outcome: Outcome<DeleteResult> })
+  | (Extract<Write, { kind: 'change' }> & { readonly outcome: Outcome<Changed> })
+)
+
+export type AppendEntry = Extract<JournalEntry, { kind: 'append' }>
+
+/** A write and the thread that it is for. */
+export interface Addressed {
+  readonly id: ThreadId
+  readonly write: Write
+}
+
+export function entryOf(write: Write): JournalEntry {
+  const size = sizeOf(write)
+  switch (write.kind) {
+    case 'append':
+      return { ...write, ...size, number: 0, outcome: new Outcome<Settled>() }
+    case 'delete':
+      return { ...write, ...size, number: 0, outcome: new Outcome<DeleteResult>() }
+    case 'change':
+      return { ...write, ...size, number: 0, outcome: new Outcome<Changed>() }
+  }
+}
+
+export function sizeOf(write: Write): { messages: number; bytes: number } {
+  // What is no message takes room too.
+  if (write.kind === 'delete') return { messages: 1, bytes: 250 }
+  if (write.kind === 'change') return { messages: 1, bytes: 250 + 2 * JSON.stringify(write.change).length }
+  return {
+    messages: write.batch.length,
+    bytes: write.batch.reduce((sum, message) => sum + bytesOf(message), 0),
+  }
+}

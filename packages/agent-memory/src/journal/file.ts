@@ -1,0 +1,264 @@
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  fdatasync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { InvalidOptionError } from '@evenkeel/core'
+import { JournalFailedError } from '../errors.js'
+import type { ThreadId } from '../store.js'
+import { decodeLines, encodeLine } from './codec.js'
+import type { Addressed, JournalEntry, Write } from './entry.js'
+import type { JournalKeeper } from './journal.js'
+import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.js'
+
+/** A file is touched so often, while its process lives. */
+const heartbeatMs = 10_000
+
+/** A file of another host, whose processes can't be asked, is left behind when it was not touched for so long. */
+const abandonedMs = 60_000
+
+/** A file that holds more than this, and mostly what is done with, is written anew. */
+const slackBytes = 4 << 20
+
+const fileName = /^([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f-]{36}\.journal$/
+
+/**
+ * The journal on disk: one file a process, of lines with a checksum, mode 0600. Entries are written in the
+ * turn in which they are taken, and synced together before they are acknowledged. When nothing waits the file
+ * is emptied.
+ */
+export class JournalFile implements JournalKeeper {
+  readonly #dir: string
+  readonly #identity: ProcessIdentity
+  readonly #open = new Map<number, { readonly id: ThreadId; readonly entry: JournalEntry }>()
+  readonly #heartbeat: NodeJS.Timeout
+  #found: ((left: readonly Addressed[], spoilt: number) => void) | undefined
+  #path: string
+  #fd: number
+  #size = 0
+  #openBytes = 0
+  #next = 1
+  #syncing: Promise<void> | undefined
+  #afterwards: Promise<void> | undefined
+  #isSynced = true
+
+  /** @throws InvalidOptionError when the folder can't be made, or written to */
+  constructor(dir: string) {
+    this.#dir = dir
+    this.#identity = ownIdentity()
+    this.#path = this.#newPath()
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 })
+      this.#fd = openSync(this.#path, 'ax', 0o600)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new InvalidOptionError('journal.dir', `a folder that can be written to (${reason})`, dir)
+    }
+    this.#heartbeat = setInterval(() => {
+      this.#touch()
+      this.#adopt()
+    }, heartbeatMs)
+    this.#heartbeat.unref()
+  }
+
+  /** Looks for what processes that are gone have left behind: now, and from time to time. */
+  start(found: (left: readonly Addressed[], spoilt: number) => void): void {
+    this.#found = found
+    this.#adopt()
+  }
+
+  /** Takes over the files of processes that are gone. Each is renamed first, so that only one takes it. */
+  #adopt(): void {
+    if (this.#found === undefined) return
+    for (const name of this.#leftBehind()) {
+      const taken = this.#newPath()
+      try {
+        renameSync(join(this.#dir, name), taken)
+      } catch {
+        continue // Another process was faster.
+      }
+      const { entries, spoilt } = decodeLines(readFileSync(taken, 'utf8'))
+      this.#found(entries, spoilt)
+      // What is found is in this process's own file by now; only when that is on disk may the other go.
+      void this.synced()
+        .then(() => unlinkSync(taken))
+        .catch(() => {})
+    }
+  }
+
+  write(id: ThreadId, entry: JournalEntry): void {
+    const number = this.#next++
+    const line = encodeLine({ number, entry: { id, write: writeOf(entry) } })
+    this.#append(line)
+    entry.number = number
+    this.#open.set(number, { id, entry })
+    this.#openBytes += line.length
+  }
+
+  acknowledge(entry: JournalEntry): void {
+    const known = this.#open.get(entry.number)
+    if (known === undefined) return
+    this.#open.delete(entry.number)
+    try {
+      if (this.#open.size === 0) this.#empty()
+      else {
+        this.#append(encodeLine({ done: entry.number }))
+        if (this.#size > slackBytes && this.#size > 4 * this.#openBytes) this.#rewrite()
+      }
+    } catch {
+      // It is in Redis; that the file doesn't know costs a replay that finds it there.
+    }
+  }
+
+  /** Entries that are taken while a sync is under way share the next one. */
+  synced(): Promise<void> {
+    if (this.#isSynced) return this.#syncing ?? Promise.resolve()
+    if (this.#syncing === undefined) {
+      this.#syncing = this.#sync()
+      return this.#syncing
+    }
+    this.#afterwards ??= this.#syncing
+      .catch(() => {})
+      .then(() => {
+        this.#afterwards = undefined
+        this.#syncing = this.#sync()
+        return this.#syncing
+      })
+    return this.#afterwards
+  }
+
+  /** A file with entries that wait is left to whoever comes next, at once. */
+  close(isEmpty: boolean): void {
+    clearInterval(this.#heartbeat)
+    try {
+      if (!isEmpty) fsyncSync(this.#fd)
+      closeSync(this.#fd)
+      if (isEmpty) unlinkSync(this.#path)
+      else renameSync(this.#path, join(this.#dir, this.#nameFor({ ...this.#identity, began: '1' })))
+    } catch {
+      // Nothing more can be done for it here; another process may find it.
+    }
+  }
+
+  #sync(): Promise<void> {
+    this.#isSynced = true
+    const path = this.#path
+    return new Promise<void>((resolve, reject) => {
+      fdatasync(this.#fd, (error) => (error ? reject(new JournalFailedError(path, error)) : resolve()))
+    }).finally(() => {
+      this.#syncing = undefined
+    })
+  }
+
+  #append(line: string): void {
+    try {
+      let rest = Buffer.from(line)
+      while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, rest))
+      this.#size += Buffer.byteLength(line)
+      this.#isSynced = false
+    } catch (error) {
+      this.#truncate(this.#size)
+      throw new JournalFailedError(this.#path, error)
+    }
+  }
+
+  #truncate(size: number): void {
+    try {
+      ftruncateSync(this.#fd, size)
+    } catch {
+      // Then a torn line stays, which readers pass over.
+    }
+  }
+
+  #empty(): void {
+    ftruncateSync(this.#fd, 0)
+    this.#size = this.#openBytes = 0
+  }
+
+  /** What waits, and nothing else, in a new file that takes the old one's place when it is on disk. */
+  #rewrite(): void {
+    const lines = [...this.#open].map(([number, { id, entry }]) =>
+      encodeLine({ number, entry: { id, write: writeOf(entry) } }),
+    )
+    const [before, fd] = [this.#path, this.#fd]
+    this.#path = this.#newPath()
+    this.#fd = openSync(this.#path, 'ax', 0o600)
+    this.#size = this.#openBytes = 0
+    for (const line of lines) this.#append(line)
+    this.#openBytes = this.#size
+    const end = () => {
+      closeSync(fd)
+      unlinkSync(before)
+    }
+    void this.synced()
+      .then(end)
+      .catch(() => {})
+  }
+
+  #leftBehind(): readonly string[] {
+    return this.#files().filter((name) => {
+      const [, host = '', pid, began = ''] = fileName.exec(name) ?? []
+      if (join(this.#dir, name) === this.#path) return false
+      const { host: ownHost } = this.#identity
+      if (host === ownHost) return !isAlive({ host, pid: Number(pid), began })
+      return Date.now() - this.#touchedAt(name) > abandonedMs
+    })
+  }
+
+  #files(): readonly string[] {
+    try {
+      return readdirSync(this.#dir).filter((name) => fileName.test(name))
+    } catch {
+      return []
+    }
+  }
+
+  #touchedAt(name: string): number {
+    try {
+      return statSync(join(this.#dir, name)).mtimeMs
+    } catch {
+      return Date.now()
+    }
+  }
+
+  #touch(): void {
+    const now = new Date()
+    try {
+      utimesSync(this.#path, now, now)
+    } catch {
+      // The folder is away for the moment; writing will tell.
+    }
+  }
+
+  #newPath(): string {
+    return join(this.#dir, this.#nameFor(this.#identity))
+  }
+
+  #nameFor({ host, pid, began }: ProcessIdentity): string {
+    return `${host}-${pid}-${began}-${randomUUID()}.journal`
+  }
+}
+
+function writeOf(entry: JournalEntry): Write {
+  const { generation } = entry
+  switch (entry.kind) {
+    case 'append':
+      return { kind: 'append', batch: entry.batch, token: entry.token, digest: entry.digest, generation }
+    case 'delete':
+      return { kind: 'delete', token: entry.token, generation }
+    case 'change':
+      return { kind: 'change', change: entry.change, generation }
+  }
+}

@@ -1,0 +1,148 @@
+import { createLog, ReplyError } from '@evenkeel/core'
+import type { Remember, Settled } from '../conversations.js'
+import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
+import type { KnownThreads } from '../known-threads.js'
+import type { PreparedMessage } from '../message.js'
+import type { Counters } from '../stats.js'
+import type { AppendResult, Limits, ThreadId, ThreadStore } from '../store.js'
+import type { AppendEntry, JournalEntry } from './entry.js'
+
+const log = createLog('agent-memory')
+
+/** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
+const mostTogether = { messages: 200, bytes: 512 << 10 }
+
+export interface ReplayTerms {
+  readonly counters?: Counters | undefined
+  readonly ttlMs: number
+  readonly limits: Limits
+}
+
+/** Sends writes of the past to the store; each may be sent again. */
+export class Replay {
+  constructor(
+    private readonly store: ThreadStore,
+    private readonly known: KnownThreads,
+    private readonly terms: ReplayTerms,
+    /** Left out for writes that Redis had acknowledged before, and may have lost: they are there already. */
+    private readonly remember?: Remember,
+  ) {}
+
+  /** Sends the entries, which belong together; see {@link nextOf}. @throws UnavailableError when Redis is away again */
+  async send(id: ThreadId, entries: readonly JournalEntry[]): Promise<void> {
+    try {
+      const [first] = entries
+      if (first === undefined) return
+      if (first.kind === 'append') await this.#sendAppends(id, entries.filter(isAppend))
+      else if (first.kind === 'delete') {
+        const result = await this.store.delete(id, first)
+        this.known.deleted(id, result.generation)
+        this.remember?.deleted(id, first.token, result.generation - 1)
+        first.outcome.resolve(result)
+      } else {
+        const changed = await this.store.change(id, first.change, {
+          ttlMs: this.terms.ttlMs,
+          generation: first.generation,
+        })
+        this.known.forget(id)
+        if (changed.status === 'done') this.remember?.changed(id, first.change, changed)
+        first.outcome.resolve(changed)
+      }
+    } catch (error) {
+      // Only what is wrong with this very thread lets go of it: all else may be mended, and is tried again.
+      if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
+      for (const entry of entries) this.#refuse(entry, error)
+    }
+  }
+
+  #refuse(entry: JournalEntry, error: Error): void {
+    // What is sent again to heal has been told of before.
+    if (this.remember === undefined) return
+    if (this.terms.counters !== undefined) this.terms.counters.journal.refused += entry.messages
+    tellRefusal(entry, error)
+  }
+
+  /** A message whose id another writer took meanwhile is refused, alone: its neighbours are stored. */
+  async #sendAppends(id: ThreadId, entries: readonly AppendEntry[]): Promise<void> {
+    const { generation, token, digest } = entries[0] ?? {}
+    let batch = entries.flatMap((entry) => entry.batch)
+    while (batch.length > 0) {
+      const result = await this.store.append(id, batch, { ...this.terms, generation, token, digest })
+      if (result.status === 'conflict') {
+        const taken = (message: PreparedMessage) => message.id === result.id
+        for (const entry of entries) {
+          if (entry.batch.some(taken)) this.#refuse(entry, new MessageConflictError(result.id))
+        }
+        batch = batch.filter((message) => !taken(message))
+        continue
+      }
+      if (!isSettled(result)) {
+        if (entries.length > 1) {
+          // One alone may fit.
+          for (const entry of entries) await this.#sendAppends(id, [entry])
+        } else for (const entry of entries) this.#refuse(entry, errorOf(result))
+        return
+      }
+      if (result.status === 'deleted') {
+        log('journaled appends were for a thread that was deleted since')
+        for (const { outcome } of entries) outcome.resolve(result)
+        return
+      }
+      this.known.appended(id, batch, result)
+      this.remember?.appended(id, batch, result.generation)
+      const { counters } = this.terms
+      const isHealing = this.remember === undefined
+      const fresh = result.seqs.filter((seq) => seq > result.before).length
+      if (counters !== undefined)
+        counters.journal[isHealing ? 'healed' : 'replayed'] += isHealing ? fresh : batch.length
+      const seqs = new Map(batch.map((message, index) => [message.id, result.seqs[index] ?? 0]))
+      for (const { batch: own, outcome } of entries) {
+        const places = own.map((message) => seqs.get(message.id) ?? 0)
+        const isNew = places.some((seq) => seq > result.before)
+        outcome.resolve({ ...result, status: isNew ? 'stored' : 'duplicate', seqs: places })
+      }
+      return
+    }
+  }
+}
+
+function isAppend(entry: JournalEntry): entry is AppendEntry {
+  return entry.kind === 'append'
+}
+
+function isSettled(result: AppendResult): result is Settled {
+  return result.status === 'stored' || result.status === 'duplicate' || result.status === 'deleted'
+}
+
+function errorOf(result: Exclude<AppendResult, Settled | { status: 'conflict' }>): Error {
+  if (result.status === 'full') return new LimitReachedError(result.limit)
+  return new OperationConflictError()
+}
+
+/** What can be sent together from the front: one write, or appends of one generation, each id once. */
+export function nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[] {
+  const together: JournalEntry[] = []
+  const ids = new Set<string>()
+  let [messages, bytes] = [0, 0]
+  const [first] = entries
+  for (const entry of entries) {
+    messages += entry.messages
+    bytes += entry.bytes
+    if (entry !== first) {
+      const fits = messages <= mostTogether.messages && bytes <= mostTogether.bytes
+      const isLike = isAppend(entry) && entry.generation === first?.generation && entry.token === undefined
+      if (!isLike || !fits || entry.batch.some(({ id }) => ids.has(id))) break
+    }
+    together.push(entry)
+    if (!isAppend(entry) || entry.token !== undefined) break
+    for (const { id } of entry.batch) ids.add(id)
+  }
+  return together
+}
+
+function tellRefusal(entry: JournalEntry, error: Error): void {
+  entry.outcome.reject(error)
+  process.emitWarning(`A journaled ${entry.kind} was refused by Redis: ${error.message}`, {
+    code: 'EVENKEEL_JOURNAL',
+  })
+}

@@ -1,0 +1,37 @@
+/** A checkpoint as it is stored: its values stand apart, each under the digest of what it is. */
+export interface StoredCheckpoint {
+  readonly namespace: string
+  readonly id: string
+  /** Everything but the values, as text. */
+  readonly text: string
+  /** Digests of the values that it refers to itself, each once; a value may be a run of others. */
+  readonly digests: readonly string[]
+}
+
+export interface StoredWrite {
+  readonly task: string
+  /** Below 0 for special writes, which replace what was there. */
+  readonly index: number
+  readonly text: string
+}
+
+export interface ReadCheckpoint extends Omit<StoredCheckpoint, 'digests'> {
+  readonly values: ReadonlyMap<string, string>
+  readonly writes: readonly StoredWrite[]
+}
+
+/** Where checkpoints live. Every operation may be repeated. */
+export interface CheckpointStore {
+  /**
+   * Stores a checkpoint with its values. A value is the same wherever its digest is the same, so branches of
+   * one thread share what they have in common, and can't overwrite each other's.
+   */
+  put(thread: string, checkpoint: StoredCheckpoint, values: ReadonlyMap<string, string>): Promise<void>
+  putWrites(thread: string, namespace: string, id: string, writes: readonly StoredWrite[]): Promise<void>
+  /** One checkpoint, or the latest. One round trip. */
+  read(thread: string, namespace: string, id: string | undefined): Promise<ReadCheckpoint | undefined>
+  /** Namespaces and ids of a thread's checkpoints, by namespace, the latest first. */
+  names(thread: string): Promise<readonly (readonly [namespace: string, id: string])[]>
+  threads(): AsyncIterable<string>
+  delete(thread: string): Promise<void>
+}

@@ -1,0 +1,231 @@
+import { checkSubject, createLog, InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { messageOf } from '../decoded.js'
+import { digestText, type PreparedMessage, type StoredMessage } from '../message.js'
+import type { ThreadServices } from '../services.js'
+import { type ThreadId, textOf } from '../store.js'
+import { wholeInput } from '../thread-handle.js'
+import type { RecallItem, RecallStore } from './store.js'
+
+const log = createLog('agent-memory')
+
+export interface Embedder {
+  /** Names the model: vectors of two models are never compared. */
+  readonly model: string
+  readonly embed: (texts: readonly string[], signal?: AbortSignal) => Promise<readonly ArrayLike<number>[]>
+  /** Roles whose messages can be recalled; an empty list for none. @default ['user', 'assistant'] */
+  readonly roles?: readonly string[] | undefined
+}
+
+export type Recalled = {
+  /** Cosine, from -1 to 1, halved by age where asked. */
+  readonly score: number
+  /** When it was said or learned, ms since 1970. */
+  readonly at: number
+  readonly text: string
+} & (
+  | { readonly kind: 'message'; readonly thread: string; readonly message: StoredMessage }
+  | { readonly kind: 'fact'; readonly id: string; readonly metadata: unknown }
+)
+
+export interface RecallOptions {
+  /** @default 5, at most 100 */
+  readonly k?: number | undefined
+  /** @default -1 */
+  readonly minScore?: number | undefined
+  /** What is as old as this counts half. @default age does not matter */
+  readonly halfLifeMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Fact {
+  readonly id: string
+  readonly text: string
+  readonly metadata: unknown
+  readonly at: number
+}
+
+export interface Facts {
+  /** Keeps a fact; the same words are the same fact. One that it supersedes goes in the same step. */
+  add(
+    text: string,
+    options?: { readonly metadata?: unknown; readonly supersedes?: string | undefined },
+  ): Promise<Fact>
+  list(): Promise<readonly Fact[]>
+  delete(id: string): Promise<void>
+}
+
+type Payload =
+  | { readonly f: string; readonly m: unknown; readonly at: number }
+  | { readonly t: string; readonly i: string; readonly at: number }
+
+/** Messages that wait to be embedded; what comes beyond is not found by meaning until it is indexed. */
+const mostWaiting = 1_000
+const embeddedAtOnce = 32
+
+/** Finds what was said and learned by its meaning. Messages are embedded behind their appends, never before. */
+export class Recall {
+  readonly #embedder: Embedder
+  readonly #store: RecallStore
+  readonly #roles: ReadonlySet<string>
+  #waiting: { readonly id: ThreadId; readonly message: PreparedMessage; readonly at: number }[] = []
+  #working: Promise<void> | undefined
+
+  constructor(embedder: Embedder, store: RecallStore) {
+    if (typeof embedder.embed !== 'function' || typeof embedder.model !== 'string' || embedder.model === '') {
+      throw new InvalidOptionError('embed', 'a model and a function', embedder)
+    }
+    this.#embedder = embedder
+    this.#store = store
+    this.#roles = new Set(embedder.roles ?? ['user', 'assistant'])
+  }
+
+  /** Takes messages that were appended; they can be recalled a little later. */
+  note(id: ThreadId, messages: readonly PreparedMessage[], at: number): void {
+    for (const message of messages) {
+      if (!this.#roles.has(message.role) || this.#waiting.length >= mostWaiting) continue
+      this.#waiting.push({ id, message, at })
+    }
+    if (this.#waiting.length > 0) this.#working ??= this.#work()
+  }
+
+  /** Resolves when nothing waits. */
+  async settled(): Promise<void> {
+    await this.#working
+  }
+
+  async search(
+    services: ThreadServices,
+    owner: string,
+    query: string,
+    { k = 5, minScore = -1, halfLifeMs, signal }: RecallOptions,
+  ): Promise<readonly Recalled[]> {
+    if (typeof query !== 'string' || query.trim() === '')
+      throw new InvalidInputError('query', 'a text', query)
+    if (wholeInput('k', k, 1) > 100) throw new InvalidInputError('k', 'a whole number from 1 to 100', k)
+    const [vector] = await this.#vectorsOf([query], signal)
+    if (vector === undefined) throw new TypeError('The embedder gave no vector')
+    // More than asked for: some may be gone, and age may change their order.
+    const hits = await this.#store.search(owner, vector, 3 * k + 10)
+    const now = Date.now()
+    const found: Recalled[] = []
+    const gone: string[] = []
+    for (const { id, payload, score } of hits) {
+      if (!id.startsWith(`${this.#embedder.model}|`)) continue
+      const recalled = await this.#readHit(services, owner, JSON.parse(payload) as Payload, id)
+      if (recalled === undefined) gone.push(id)
+      else {
+        const aged = halfLifeMs === undefined ? score : score * 0.5 ** ((now - recalled.at) / halfLifeMs)
+        if (aged >= minScore) found.push({ ...recalled, score: aged })
+      }
+    }
+    // What was deleted is not recalled, and its vector goes when it is met.
+    if (gone.length > 0) await this.#store.put(owner, [], gone)
+    return found.sort((one, other) => other.score - one.score).slice(0, k)
+  }
+
+  facts(owner: string): Facts {
+    return {
+      add: async (text, { metadata = null, supersedes } = {}) => {
+        checkSubject('text', text, 16_384)
+        const id = this.#factId(text)
+        const at = Date.now()
+        const [vector] = await this.#vectorsOf([text])
+        if (vector === undefined) throw new TypeError('The embedder gave no vector')
+        const item = { id, vector, payload: JSON.stringify({ f: text, m: metadata, at }) }
+        await this.#store.put(
+          owner,
+          [item],
+          supersedes === undefined || supersedes === id ? [] : [supersedes],
+        )
+        return { id, text, metadata, at }
+      },
+      list: async () => {
+        const all = await this.#store.all(owner)
+        const facts = [...all].map(([id, payload]) => ({ id, payload: JSON.parse(payload) as Payload }))
+        return facts
+          .flatMap(({ id, payload }) =>
+            'f' in payload ? [{ id, text: payload.f, metadata: payload.m, at: payload.at }] : [],
+          )
+          .sort((one, other) => one.at - other.at)
+      },
+      delete: (id) => this.#store.put(owner, [], [checkSubject('id', id, 512)]),
+    }
+  }
+
+  #factId(text: string): string {
+    const plain = text.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim()
+    return `${this.#embedder.model}|fact|${digestText(plain)}`
+  }
+
+  async #readHit(
+    services: ThreadServices,
+    owner: string,
+    payload: Payload,
+    id: string,
+  ): Promise<Recalled | undefined> {
+    const { at } = payload
+    if ('f' in payload) return { kind: 'fact', id, text: payload.f, metadata: payload.m, at, score: 0 }
+    const place = { owner, thread: payload.t }
+    const { value } = await services.read((store) => store.page(place, { ids: [payload.i] }))
+    const [record] = value.records
+    if (record === undefined) return undefined
+    const message = messageOf(record)
+    return { kind: 'message', thread: payload.t, message, text: plainText(message), at, score: 0 }
+  }
+
+  async #work(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const some = this.#waiting.slice(0, embeddedAtOnce)
+        await this.#index(some)
+        this.#waiting = this.#waiting.slice(some.length)
+      }
+    } catch (error) {
+      // Nobody waits for it; what is not embedded is found in its thread, not by its meaning.
+      log('%d messages were not embedded: %s', this.#waiting.length, error)
+      this.#waiting = []
+    } finally {
+      this.#working = undefined
+    }
+  }
+
+  async #index(
+    some: readonly { readonly id: ThreadId; readonly message: PreparedMessage; readonly at: number }[],
+  ) {
+    const texts = some.map(({ message }) => plainText(JSON.parse(message.body)))
+    const told = some
+      .map((one, index) => ({ ...one, text: texts[index] ?? '' }))
+      .filter(({ text }) => text !== '')
+    const vectors = await this.#vectorsOf(told.map(({ text }) => text))
+    const byOwner = new Map<string, RecallItem[]>()
+    for (const [index, { id, message, at }] of told.entries()) {
+      const vector = vectors[index]
+      if (vector === undefined) continue
+      const payload = JSON.stringify({ t: id.thread, i: message.id, at })
+      const name = digestText(`${textOf(id)} ${message.id}`)
+      const items = byOwner.get(id.owner) ?? []
+      items.push({ id: `${this.#embedder.model}|message|${name}`, vector, payload })
+      byOwner.set(id.owner, items)
+    }
+    for (const [owner, items] of byOwner) await this.#store.put(owner, items, [])
+  }
+
+  async #vectorsOf(texts: readonly string[], signal?: AbortSignal): Promise<readonly Float32Array[]> {
+    if (texts.length === 0) return []
+    const vectors = await this.#embedder.embed(texts, signal)
+    return vectors.map((vector) => Float32Array.from(vector))
+  }
+}
+
+/** The words of a message, whatever shape its provider gives them. */
+function plainText({ content, parts }: { readonly content?: unknown; readonly parts?: unknown }): string {
+  const blocks = content ?? parts
+  if (typeof blocks === 'string') return blocks
+  if (!Array.isArray(blocks)) return ''
+  const texts = blocks.map((block: unknown) =>
+    typeof block === 'object' && block !== null && 'text' in block && typeof block.text === 'string'
+      ? block.text
+      : '',
+  )
+  return texts.filter(Boolean).join('\n')
+}

@@ -1,0 +1,24 @@
+-- Writes documents of one namespace, or removes them.
+--
+-- KEYS  1 hash of the namespace's documents: key, created ms blank updated ms blank JSON
+--       2 sorted set of namespaces, all of score 0
+-- ARGV  1 name of the namespace   2 … keys and values: + and JSON, or - to remove
+-- Reply 1
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+for index = 2, #ARGV, 2 do
+  local key, value = ARGV[index], ARGV[index + 1]
+  if value == '-' then
+    redis.call('HDEL', KEYS[1], key)
+  else
+    local known = redis.call('HGET', KEYS[1], key)
+    local created = known and string.match(known, '^%d+') or now
+    redis.call('HSET', KEYS[1], key, created .. ' ' .. now .. ' ' .. string.sub(value, 2))
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('ZADD', KEYS[2], 0, ARGV[1])
+else
+  redis.call('ZREM', KEYS[2], ARGV[1])
+end
+return 1

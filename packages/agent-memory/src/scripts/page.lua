@@ -1,0 +1,43 @@
+-- Records of a thread by place, or by id.
+--
+-- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
+-- ARGV  1 up, down or ids   2 seq to begin behind   3 most records   or from 2 on: ids
+-- Reply {epoch, generation, version, edited, newest, records in the thread, next seq or 0 at the end,
+--        {seq, record, …}}
+local thread = KEYS[1]
+local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n')
+local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
+local newest, oldest = tonumber(meta[5] or 0), tonumber(meta[6] or 1)
+local records, next = {}, 0
+
+if ARGV[1] == 'ids' then
+  for index = 2, #ARGV do
+    local seq = string.match(redis.call('HGET', thread, '#' .. ARGV[index]) or '', '^%d+')
+    local record = seq and redis.call('HGET', thread, seq)
+    if record then
+      records[#records + 1] = tonumber(seq)
+      records[#records + 1] = record
+    end
+  end
+else
+  local step = ARGV[1] == 'up' and 1 or -1
+  local seq, most = tonumber(ARGV[2]) + step, tonumber(ARGV[3])
+  if step == 1 then seq = math.max(seq, oldest) else seq = math.min(seq, newest) end
+  -- Where much was removed a page is short rather than slow: it looks at no more than this.
+  local looks = 4 * most + 100
+  while seq >= oldest and seq <= newest do
+    if #records >= 2 * most or looks == 0 then
+      next = seq
+      break
+    end
+    looks = looks - 1
+    local record = redis.call('HGET', thread, string.format('%.0f', seq))
+    if record then
+      records[#records + 1] = seq
+      records[#records + 1] = record
+    end
+    seq = seq + step
+  end
+end
+return { meta[1] or '', generation, tonumber(meta[3] or 0), tonumber(meta[4] or 0), newest,
+  tonumber(meta[7] or 0), next, records }

@@ -1,0 +1,88 @@
+-- Records of a thread; put between thread.lua and a script that appends or takes away.
+--
+-- A message in ARGV: id, role, tokens, digest, body, number of calls that it opens, number that it answers,
+-- and their ids.
+
+-- The fields of a record's first line, and where its body begins.
+local function headOf(record)
+  local lineEnd, fields = string.find(record, '\n', 1, true), {}
+  for field in string.gmatch(string.sub(record, 1, lineEnd - 1) .. '|', '([^|]*)|') do
+    fields[#fields + 1] = field
+  end
+  return fields, lineEnd + 1
+end
+
+-- Where an id is, the digest of its first body, and its record if that is still there.
+local function find(id)
+  local known = redis.call('HGET', thread, '#' .. id)
+  if not known then return nil end
+  local dot = string.find(known, '.', 1, true)
+  if dot then
+    local seq = string.sub(known, 1, dot - 1)
+    return tonumber(seq), string.sub(known, dot + 1), redis.call('HGET', thread, seq)
+  end
+  local record = redis.call('HGET', thread, known)
+  return tonumber(known), headOf(record)[8], record
+end
+
+-- Messages in ARGV from the given place on.
+local function messagesFrom(arg)
+  local messages = {}
+  while ARGV[arg] do
+    local opens, answers = tonumber(ARGV[arg + 5]), tonumber(ARGV[arg + 6])
+    messages[#messages + 1] = { at = arg, opens = opens, answers = answers }
+    arg = arg + 7 + opens + answers
+  end
+  return messages
+end
+
+-- Puts a message at the thread's end; true when it is the first system message, which every window holds.
+local function place(message)
+  local at = message.at
+  local id, role, body = ARGV[at], ARGV[at + 1], ARGV[at + 4]
+  newest, count = newest + 1, count + 1
+  message.seq = newest
+  local seq, opens, answers = whole(newest), {}, {}
+  for index = at + 7 + message.opens, at + 6 + message.opens + message.answers do
+    local call = ARGV[index]
+    local made = redis.call('HGET', thread, '@' .. call)
+    if made then redis.call('HDEL', thread, '@' .. call) end
+    answers[#answers + 1] = call .. '@' .. (made or '')
+  end
+  for index = at + 7, at + 6 + message.opens do
+    redis.call('HSET', thread, '@' .. ARGV[index], seq)
+    opens[#opens + 1] = ARGV[index]
+  end
+  if role == 'user' and message.answers == 0 then turn = turn + 1 end
+  local head = { id, role, ARGV[at + 2], whole(passed), whole(turn), whole(now), '0', ARGV[at + 3],
+    table.concat(opens, ','), table.concat(answers, ',') }
+  redis.call('HSET', thread, seq, table.concat(head, '|') .. '\n' .. body, '#' .. id, seq)
+  tokens, passed, bytes = tokens + tonumber(ARGV[at + 2]), passed + tonumber(ARGV[at + 2]), bytes + #body
+  if pinned == '' and (role == 'system' or role == 'developer') then
+    pinned = seq
+    return true
+  end
+  return false
+end
+
+-- Takes a record away; its id stays known, so that no late write brings it back.
+local function drop(seq, record)
+  local head, body = headOf(record)
+  local own = whole(seq)
+  for call, made in string.gmatch(head[10], '([^@,]+)@(%d*)') do
+    -- A call whose result is gone is open again.
+    if made ~= '' and redis.call('HEXISTS', thread, made) == 1 then redis.call('HSETNX', thread, '@' .. call, made) end
+  end
+  for call in string.gmatch(head[9], '[^,]+') do
+    if redis.call('HGET', thread, '@' .. call) == own then redis.call('HDEL', thread, '@' .. call) end
+  end
+  redis.call('HDEL', thread, own)
+  local id = '#' .. head[1]
+  if redis.call('HGET', thread, id) == own then redis.call('HSET', thread, id, own .. '.' .. head[8]) end
+  count, tokens, bytes = count - 1, tokens - tonumber(head[3]), bytes - (#record - body + 1)
+  local kept = {}
+  for other in string.gmatch(pinned, '%d+') do
+    if other ~= own then kept[#kept + 1] = other end
+  end
+  pinned = table.concat(kept, ' ')
+end

@@ -1,0 +1,18 @@
+-- Values of a thread's state.
+--
+-- KEYS  1 hash of the thread, as thread.lua tells
+-- ARGV  keys; none for all
+-- Reply {key, 'version JSON', …}
+local keys = ARGV
+if #keys == 0 then
+  for key in string.gmatch(redis.call('HGET', KEYS[1], '_k') or '', '%S+') do keys[#keys + 1] = key end
+end
+local values = {}
+for _, key in ipairs(keys) do
+  local value = redis.call('HGET', KEYS[1], '$' .. key)
+  if value then
+    values[#values + 1] = key
+    values[#values + 1] = value
+  end
+end
+return values

@@ -1,0 +1,92 @@
+-- How each script that writes to a thread begins: it is put before the script's own text.
+--
+-- KEYS  1 hash of the thread, fields below     2 sorted set: the owner's threads by last change, ms
+--       3 sorted set: the same by end, ms      4 hash of the owner: g, raised when the owner is erased
+-- ARGV  1 now in ms for tests, '' for the server's clock     2 ttl in ms     3 epoch for a new thread
+--       4 generation known when the write was accepted, '' for a write of now
+--       5 token that names this operation, '' for none       6 digest of what it does
+--       7 name of the thread in the sorted sets; the script's own arguments follow
+-- Reply {status, epoch, generation, version, edited, …}; status is 'deleted' when the thread was deleted
+--       since, 'repeated' with what it came to when the operation was done before, 'reused' when its token
+--       named another one
+--
+-- Fields of a thread:
+--       _v  version of this format   _e  epoch, made with the thread   _c  created, ms   _u  last changed
+--       _g  times deleted before     _x  the last deletion: token, blank, 1 if there was a thread
+--       _ver version, rises with each change    _ev version of the last change to what was there before
+--       _t  seq of the newest record   _h  of the oldest   _n  records that are there
+--       _tok their tokens  _b  bytes of their bodies   _q  tokens of all that were ever appended
+--       _r  turns   _p  seqs that every window holds, by blanks   _k  keys of the state, by blanks
+--       _s  summaries: number, blank, seq up to which it covers     _o  latest operations' tokens, by blanks
+--       <seq>     id|role|tokens|tokens before|turn|ms|revision|digest|calls|answers LF body
+--       #<id>     seq; with .digest of the first body once it was edited, removed or spliced
+--       @<call>   seq of the message with this open tool call
+--       ^<number> a summary: to|tokens|ms|plan LF JSON       $<key>  version, blank, JSON
+--       !<token>  digest of an operation, blank, what it came to
+--       ids, calls and keys are percent-encoded; calls by commas, answers call@seq of the call, by commas
+local thread = KEYS[1]
+local now, ttl, token = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function whole(number) return string.format('%.0f', number) end
+
+local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n', '_tok', '_b', '_q',
+  '_r', '_p', '_c')
+local function number(index) return tonumber(meta[index] or 0) end
+local exists, epoch, pinned = meta[1], meta[1] or ARGV[3], meta[12] or ''
+local version, edited, newest, oldest = number(3), number(4), number(5), math.max(1, number(6))
+local count, tokens, bytes, passed, turn = number(7), number(8), number(9), number(10), number(11)
+local generation = number(2) + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
+
+local function reply(status, ...)
+  return { status, exists and epoch or '', generation, version, edited, ... }
+end
+
+if ARGV[4] ~= '' and generation > tonumber(ARGV[4]) then return reply('deleted') end
+if token ~= '' then
+  local done = redis.call('HGET', thread, '!' .. token)
+  if done then
+    local blank = string.find(done, ' ', 1, true)
+    if string.sub(done, 1, blank - 1) ~= ARGV[6] then return reply('reused') end
+    return reply('repeated', string.sub(done, blank + 1))
+  end
+end
+
+-- Remembers what this operation came to; the latest 64 of a thread.
+local function remember(outcome)
+  if token == '' then return end
+  local tokens = (redis.call('HGET', thread, '_o') or '') .. token .. ' '
+  local _, known = string.gsub(tokens, ' ', '')
+  if known > 64 then
+    local blank = string.find(tokens, ' ', 1, true)
+    redis.call('HDEL', thread, '!' .. string.sub(tokens, 1, blank - 1))
+    tokens = string.sub(tokens, blank + 1)
+  end
+  redis.call('HSET', thread, '_o', tokens, '!' .. token, ARGV[6] .. ' ' .. outcome)
+end
+
+-- Ends a change: `rewrote` when it touched what was there before, so that readers read it again.
+local function save(rewrote)
+  version = version + 1
+  if rewrote then edited = version end
+  redis.call('HSET', thread, '_e', epoch, '_ver', whole(version), '_ev', whole(edited), '_t', whole(newest),
+    '_n', whole(count), '_tok', whole(tokens), '_b', whole(bytes), '_q', whole(passed), '_r', whole(turn),
+    '_p', pinned, '_u', whole(now))
+  if not exists then
+    redis.call('HSET', thread, '_v', '1', '_h', '1', '_c', whole(now), '_g', meta[2] or '0')
+  end
+  redis.call('ZADD', KEYS[2], whole(now), ARGV[7])
+  -- A little more than the TTL at a time, so that most changes need not move it, and none ends too early.
+  -- A new thread takes its own, not what is left of a tombstone's.
+  if not exists or redis.call('PTTL', thread) < ttl then
+    local longer = ttl + math.floor(math.min(3600000, ttl / 50))
+    redis.call('PEXPIRE', thread, whole(longer))
+    redis.call('ZADD', KEYS[3], whole(now + longer), ARGV[7])
+    for index = 2, 3 do
+      if redis.call('PTTL', KEYS[index]) < longer then redis.call('PEXPIRE', KEYS[index], whole(longer)) end
+    end
+  end
+  exists = epoch
+end

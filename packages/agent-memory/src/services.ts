@@ -1,0 +1,28 @@
+import type { Answer } from '@evenkeel/core'
+import type { Appended, Conversations, Written } from './conversations.js'
+import type { DraftStore } from './drafts/store.js'
+import type { Doorbell } from './feed/doorbell.js'
+import type { PreparedMessage } from './message.js'
+import type { ResolvedOptions } from './options.js'
+import type { Recall } from './recall/recall.js'
+import type { Counters } from './stats.js'
+import type { ThreadId } from './store.js'
+import type { Thread } from './thread.js'
+
+/** What a memory gives to the parts of which it consists. */
+export interface ThreadServices {
+  readonly options: ResolvedOptions
+  readonly drafts: DraftStore
+  readonly bell: Doorbell
+  readonly counters: Counters
+  /** @throws InvalidOptionError when the host gave no embedder */
+  readonly recall: () => Recall
+  /** Takes note of messages that were appended. */
+  noted(id: ThreadId, messages: readonly PreparedMessage[]): void
+  /** An answer from Redis, or from this process in an outage. */
+  read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>>
+  /** The same, behind the thread's writes that came before. */
+  write<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>>
+  append(id: ThreadId, messages: readonly PreparedMessage[], options: Written): Promise<Answer<Appended>>
+  thread(id: ThreadId): Thread
+}

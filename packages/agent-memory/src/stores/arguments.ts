@@ -1,0 +1,36 @@
+import { type Change, most } from '../change.js'
+import type { PreparedMessage } from '../message.js'
+
+/** A message, as scripts/records.lua takes it. */
+export function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
+  const counts = [String(opens.length), String(answers.length)]
+  const calls = [...opens, ...answers].map(encodeURIComponent)
+  return [encodeURIComponent(id), role, String(tokens), digest, body, ...counts, ...calls]
+}
+
+/** What a change's own script takes behind the arguments of all. */
+export function changeArguments(change: Change): string[] {
+  switch (change.kind) {
+    case 'edit':
+      return [String(change.revision ?? ''), ...argumentsOf(change.message)]
+    case 'remove':
+      return [encodeURIComponent(change.id)]
+    case 'pin':
+      return [encodeURIComponent(change.id), change.pinned ? '1' : '0', String(most.pinned)]
+    case 'splice': {
+      const expected = change.expected.flatMap(({ id, digest = '' }) => [encodeURIComponent(id), digest])
+      return [String(change.expected.length), ...expected, ...change.messages.flatMap(argumentsOf)]
+    }
+    case 'summarise': {
+      const { plan, to, before, edited, tokens, body } = change
+      return [plan, ...[to, before, edited, tokens].map(String), body]
+    }
+    case 'add':
+      return ['add', encodeURIComponent(change.key), String(change.by), '', String(most.stateKeys)]
+    default: {
+      const value = change.kind === 'set' ? change.value : ''
+      const version = String(change.version ?? '')
+      return [change.kind, encodeURIComponent(change.key), value, version, String(most.stateKeys)]
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto'
+import type { Reply } from '@evenkeel/core'
+import type { Record, Summary } from '../record.js'
+import type { Page, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import { asList, readSummary } from './replies.js'
+
+/** What a dump has beside records, state and standing. */
+type DumpHead = Omit<ThreadDump, 'version' | 'newest' | 'state' | 'records'>
+
+const pageSize = 500
+
+/** Fields that one command writes. */
+const fieldsAtOnce = 400
+
+/** A thread that changes all the time is read again so often; then what is behind its first page is left out. */
+const mostTries = 5
+
+/** Reads a thread page by page, and again when something before the end of it changed meanwhile. */
+export async function dumpThread(
+  store: Pick<ThreadStore, 'page' | 'state'>,
+  id: ThreadId,
+  readHead: () => Promise<DumpHead | undefined>,
+): Promise<ThreadDump | undefined> {
+  for (let tries = 1; ; tries++) {
+    const head = await readHead()
+    if (head === undefined) return undefined
+    const state = await store.state(id)
+    const records: Record[] = []
+    let first: Page | undefined
+    let isWhole = true
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page: Page = await store.page(id, { after, limit: pageSize })
+      first ??= page
+      isWhole &&= page.epoch === first.epoch && page.edited === first.edited
+      records.push(...page.records)
+      after = page.next
+    }
+    if (first === undefined || (!isWhole && tries < mostTries)) continue
+    const { newest, version } = first
+    return { ...head, version, newest, state, records: records.filter(({ seq }) => seq <= newest) }
+  }
+}
+
+export function readDump(reply: readonly Reply[]): DumpHead {
+  const [ttl, created, changed, pinned, tokensEver, turns, , summaries] = reply
+  const flat = asList(summaries)
+  const read: Summary[] = []
+  for (let index = 0; index < flat.length; index += 2) {
+    const summary = readSummary(Number(flat[index]), String(flat[index + 1]))
+    if (summary !== undefined) read.push(summary)
+  }
+  return {
+    ttlMs: Number(ttl),
+    createdAt: Number(created),
+    changedAt: Number(changed),
+    tokensEver: Number(tokensEver),
+    turns: Number(turns),
+    pinned: String(pinned).split(' ').filter(Boolean).map(Number),
+    summaries: read,
+  }
+}
+
+/** The fields of a thread's hash, as scripts/thread.lua tells, some at a time: name, value, … */
+export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
+  const { records, state, summaries, pinned, version, newest } = dump
+  const [current] = summaries
+  const sum = (of: (record: Record) => number) => records.reduce((total, record) => total + of(record), 0)
+  const meta: [string, string | number][] = [
+    ['_v', 1],
+    ['_e', randomUUID()],
+    ['_g', 0],
+    ['_ver', version],
+    ['_ev', version],
+    ['_t', newest],
+    ['_h', 1],
+    ['_n', records.length],
+    ['_tok', sum(({ tokens }) => tokens)],
+    ['_b', sum(({ body }) => Buffer.byteLength(body))],
+    ['_q', dump.tokensEver],
+    ['_r', dump.turns],
+    ['_p', pinned.join(' ')],
+    ['_c', dump.createdAt],
+    ['_u', dump.changedAt],
+    ['_k', [...state.keys()].map(encodeURIComponent).join(' ')],
+    ...(current === undefined ? [] : [['_s', `${current.number} ${current.to}`] as [string, string]]),
+  ]
+  const fields: string[] = meta.flatMap(([name, value]) => [name, String(value)])
+  for (const { number, to, tokens, at, body } of summaries) {
+    fields.push(`^${number}`, `${to}|${tokens}|${at}|\n${body}`)
+  }
+  for (const [key, value] of state)
+    fields.push(`$${encodeURIComponent(key)}`, `${value.version} ${value.value}`)
+  const openCalls = new Map<string, number>()
+  for (const record of records) {
+    for (const { call } of record.answers) openCalls.delete(call)
+    for (const call of record.opens) openCalls.set(call, record.seq)
+    const id = encodeURIComponent(record.id)
+    fields.push(String(record.seq), textOf(record))
+    fields.push(`#${id}`, record.revision === 0 ? String(record.seq) : `${record.seq}.${record.digest}`)
+    if (fields.length >= fieldsAtOnce) yield fields.splice(0)
+  }
+  for (const [call, seq] of openCalls) fields.push(`@${encodeURIComponent(call)}`, String(seq))
+  yield fields
+}
+
+function textOf(record: Record): string {
+  const { id, role, tokens, tokensBefore, turn, at, revision, digest, opens, answers, body } = record
+  const calls = opens.map(encodeURIComponent).join(',')
+  const answered = answers.map(({ call, madeAt }) => `${encodeURIComponent(call)}@${madeAt ?? ''}`).join(',')
+  const numbers = [tokens, tokensBefore, turn, at, revision].join('|')
+  return `${encodeURIComponent(id)}|${role}|${numbers}|${digest}|${calls}|${answered}\n${body}`
+}

@@ -1,0 +1,129 @@
+import { connect } from '@evenkeel/core'
+import { flavours, startRedis } from '@evenkeel/test-servers'
+import { describe, expect, it } from 'vitest'
+import { type AgentMemory, createAgentMemory } from '../src/index.js'
+import { threadOf, useRedis, user } from './support.js'
+
+const redis = useRedis()
+
+async function fill(memory: AgentMemory): Promise<void> {
+  for (const owner of ['o', 'other {}:']) {
+    for (const name of ['t', 'u|*']) {
+      const thread = memory.owner(owner).thread(name)
+      await thread.append([{ id: 's', role: 'system', content: 'ä\n' }])
+      await thread.append(Array.from({ length: 30 }, (_, index) => user(`m${index}`)))
+      await thread.append([
+        { id: 'c', role: 'assistant', tool_calls: [{ id: 'x |,' }] },
+        { id: 'r', role: 'tool', tool_call_id: 'x |,' },
+        { id: 'open', role: 'assistant', tool_calls: [{ id: 'y' }] },
+      ])
+      await thread.remove('m3')
+      await thread.edit('m4', { role: 'user', content: 'edited' })
+      await thread.state.set('plan', { a: [1] })
+      await thread.compact({ summarize: async () => 'so far', keepMessages: 8 })
+    }
+  }
+}
+
+const owners = ['o', 'other {}:', 'nobody']
+const linesOf = async (memory: AgentMemory) => {
+  const lines: string[] = []
+  for await (const line of memory.backup(owners)) lines.push(line)
+  return lines
+}
+
+describe('a backup', () => {
+  it('of every server is restored on every other one and in memory, verified, twice', async () => {
+    const servers = await Promise.all(flavours().map((flavour) => startRedis({ flavour })))
+    const connections = await Promise.all(servers.map(({ url }) => connect({ url })))
+    const memories = [...connections.map((one) => createAgentMemory({ redis: one })), createAgentMemory()]
+    for (const from of memories) {
+      await fill(from)
+      const lines = await linesOf(from)
+      expect(await from.verify(lines)).toMatchObject({ threads: 4, different: [] })
+      for (const to of memories) {
+        for (const owner of owners) await to.owner(owner).erase()
+        expect((await to.verify(lines)).different).toHaveLength(4)
+        expect(await to.restore(lines)).toMatchObject({ threads: 4, messages: 132, skipped: 0 })
+        expect(await to.verify(lines)).toMatchObject({ threads: 4, messages: 132, different: [] })
+        expect(await to.restore(lines)).toMatchObject({ threads: 0, skipped: 4 })
+        const thread = threadOf(to)
+        const { summary, messages } = await thread.window()
+        expect([summary?.text, messages[0]?.id, messages.at(-1)?.id]).toEqual(['so far', 's', 'open'])
+        // It goes on as the original would: the call is open, the ids are taken, the places follow.
+        const receipt = await thread.append([{ id: 'late', role: 'tool', tool_call_id: 'y' }, user('m5')])
+        expect(receipt.seqs).toEqual([35, 7])
+        expect((await thread.window()).messages.at(-1)?.id).toBe('late')
+      }
+      for (const owner of owners) for (const one of memories) await one.owner(owner).erase()
+    }
+    for (const memory of memories) memory.close()
+    for (const connection of connections) await connection.close()
+    for (const server of servers) await server.close()
+  })
+
+  it('merges into what there is, or takes its place, as asked', async () => {
+    const { memory } = await redis.instance()
+    const thread = threadOf(memory)
+    await thread.append([user('a'), user('b')])
+    const lines = await linesOf(memory)
+    await thread.delete()
+    await thread.append([user('b', 'other'), user('c')])
+    expect(await memory.restore(lines, { mode: 'merge' })).toMatchObject({ merged: 1, conflicts: 1 })
+    const ids = async () => (await thread.window()).messages.map(({ id }) => id)
+    expect(await ids()).toEqual(['b', 'c', 'a'])
+    expect(await memory.restore(lines, { mode: 'replace' })).toMatchObject({ threads: 1 })
+    expect(await ids()).toEqual(['a', 'b'])
+    await expect(memory.restore(lines, { mode: 'other' as never })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+  })
+
+  it('that is cut or altered is refused, and nothing of it restored', async () => {
+    const { memory } = await redis.instance()
+    await threadOf(memory).append([user('a'), user('b'), user('c')])
+    const lines = await linesOf(memory)
+    await threadOf(memory).delete()
+    const damaged: string[][] = [
+      [],
+      lines.slice(0, -1),
+      lines.slice(1),
+      lines.filter((_, index) => index !== 3),
+      [...lines, lines[2] ?? ''],
+      lines.map((line, index) => (index === 3 ? line.slice(0, 40) : line)),
+      lines.map((line) => line.replace('message b', 'message x')),
+      ['{"kind":"header","format":"other","version":9}', ...lines.slice(1)],
+    ]
+    for (const one of damaged) {
+      await expect(memory.restore(one)).rejects.toMatchObject({ code: 'BACKUP_DAMAGED' })
+      await expect(memory.verify(one)).rejects.toMatchObject({ code: 'BACKUP_DAMAGED' })
+    }
+    expect((await threadOf(memory).window()).count).toBe(0)
+  })
+})
+
+describe('an erasure', () => {
+  it('leaves nothing of an owner but the note that it was, says what went, and holds against late writes', async () => {
+    const { memory } = await redis.instance()
+    const away = await redis.instance()
+    await fill(memory)
+    await memory.owner('o').thread('deleted').append(user('x'))
+    await memory.owner('o').thread('deleted').delete()
+    await away.memory.owner('o').thread('t').window()
+    await away.cutOff()
+    const late = await away.memory.owner('o').thread('t').append(user('late'))
+    const receipt = await memory.owner('o').erase()
+    expect(receipt).toMatchObject({ owner: 'o', threads: 2, messages: 66, verified: true })
+    await away.back()
+    expect(await late.stored).toMatchObject({ status: 'deleted' })
+    const keys = ((await redis.server.command('KEYS', '*')) as string[]).filter((key) => key.includes('{o}'))
+    expect(keys).toEqual(['evenkeel:agent-memory:{o}:o'])
+    expect(await redis.server.command('HGETALL', keys[0] ?? '')).toEqual(['g', '1000000'])
+    expect((await memory.owner('other {}:').listThreads()).threads).toHaveLength(2)
+    expect(await memory.owner('o').thread('t').append(user('new'))).toMatchObject({
+      status: 'stored',
+      seqs: [1],
+    })
+    expect(await memory.owner('o').erase()).toMatchObject({ threads: 1, messages: 1 })
+  })
+})

@@ -1,0 +1,183 @@
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it, vi } from 'vitest'
+import { createAgentMemory } from '../src/index.js'
+import { decodeLines, encodeLine } from '../src/journal/codec.js'
+import type { Addressed } from '../src/journal/entry.js'
+import { idsOf, soon, threadOf, useRedis, user } from './support.js'
+
+const redis = useRedis()
+
+/** As if the process that wrote it were gone: no process has the highest pid. */
+async function leaveBehind(dir: string): Promise<string[]> {
+  const names = (await readdir(dir)).filter((name) => name.endsWith('.journal'))
+  for (const name of names) await rename(join(dir, name), join(dir, name.replace(/-\d+-\d+-/, '-4194303-1-')))
+  return names
+}
+
+describe('a journal in a file', () => {
+  it('promise 1: brings what a process that died had journaled to Redis, once and in order', async () => {
+    const dir = await redis.folder()
+    const journal = { kind: 'file', dir } as const
+    const first = await redis.instance({ journal })
+    await threadOf(first.memory).append(user('a'))
+    await first.cutOff()
+    await threadOf(first.memory).append([user('b'), user('c')])
+    await threadOf(first.memory).state.increment('turns')
+    await threadOf(first.memory).remove('a')
+    await threadOf(first.memory, 'gone').append(user('x'))
+    await threadOf(first.memory, 'gone').delete()
+    await leaveBehind(dir)
+    const { memory } = await redis.instance({ journal })
+    await memory.flushed(soon())
+    expect(await idsOf(memory)).toEqual(['b', 'c'])
+    expect(await threadOf(memory).state.get('turns')).toMatchObject({ value: 1 })
+    expect((await threadOf(memory, 'gone').window()).count).toBe(0)
+    // The process was not dead after all: what it sends again changes nothing.
+    await first.back()
+    await first.memory.flushed(soon())
+    expect(await idsOf(memory)).toEqual(['b', 'c'])
+    expect(await threadOf(memory).state.get('turns')).toMatchObject({ value: 1 })
+    expect((await readdir(dir)).length).toBeLessThanOrEqual(3)
+  })
+
+  it('keeps what waits when the memory is closed, for the next one in the same process', async () => {
+    const dir = await redis.folder()
+    const journal = { kind: 'file', dir } as const
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const first = await redis.instance({ journal })
+    await first.cutOff()
+    await threadOf(first.memory).append(user('a'))
+    first.memory.close()
+    expect(warned.mock.calls.join()).toContain('journal’s folder')
+    warned.mockRestore()
+    const { memory } = await redis.instance({ journal })
+    await memory.flushed(soon())
+    expect(await idsOf(memory)).toEqual(['a'])
+  })
+
+  it('is empty when nothing waits, readable by its owner alone, and gone when the memory is closed', async () => {
+    const dir = await redis.folder()
+    const { memory, cutOff, back } = await redis.instance({ journal: { kind: 'file', dir } })
+    await cutOff()
+    for (let index = 0; index < 20; index++) await threadOf(memory).append(user(`${index}`))
+    const [name = ''] = await readdir(dir)
+    expect((await readFile(join(dir, name), 'utf8')).split('\n')).toHaveLength(21)
+    await back()
+    expect(await readFile(join(dir, name), 'utf8')).toBe('')
+    memory.close()
+    expect(await readdir(dir)).toEqual([])
+  })
+
+  it('refuses a folder that can’t be one, and says so before anything else', async () => {
+    const dir = await redis.folder()
+    const file = join(dir, 'file')
+    await writeFile(file, '')
+    const open = (own: string) => createAgentMemory({ journal: { kind: 'file', dir: own } })
+    expect(() => open(join(file, 'below'))).toThrow(/journal.dir: expected a folder that can be written to/)
+    expect(() => open('')).toThrow(/journal.dir/)
+    const below = join(dir, 'made', 'for', 'us')
+    open(below).close()
+    expect(await readdir(below)).toEqual([])
+  })
+
+  it('leaves the files of living processes alone', async () => {
+    const dir = await redis.folder()
+    const journal = { kind: 'file', dir } as const
+    const first = await redis.instance({ journal })
+    await first.cutOff()
+    await threadOf(first.memory).append(user('a'))
+    const { memory } = await redis.instance({ journal })
+    expect(memory.status().journaled).toBe(0)
+    await first.back()
+    expect(await idsOf(memory)).toEqual(['a'])
+  })
+
+  it('takes nothing that is beyond its bounds', async () => {
+    const dir = await redis.folder()
+    const { memory, cutOff } = await redis.instance({ journal: { kind: 'file', dir, maxBytes: 1_000 } })
+    await cutOff()
+    await threadOf(memory).append(user('a'))
+    await expect(threadOf(memory).append(user('b', 'x'.repeat(1_000)))).rejects.toMatchObject({
+      code: 'JOURNAL_FULL',
+    })
+    expect(await idsOf(memory)).toEqual(['a'])
+  })
+})
+
+describe('a journal’s lines', () => {
+  const entry = (id: string, text: string): Addressed => ({
+    id: { owner: 'o', thread: text },
+    write: { kind: 'delete', token: id, generation: undefined },
+  })
+
+  it('give back every whole line, and nothing of one that is cut or altered', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: 'binary' }), { minLength: 1, maxLength: 8 }),
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        fc.boolean(),
+        (texts, place, mask, cuts) => {
+          const whole = texts.map((text, number) => entry(String(number), text.toWellFormed()))
+          const bytes = Buffer.from(whole.map((one, number) => encodeLine({ number, entry: one })).join(''))
+          expect(decodeLines(bytes.toString())).toEqual({ entries: whole, spoilt: 0 })
+          const at = place % bytes.length
+          bytes[at] = (bytes[at] ?? 0) ^ mask
+          const read = decodeLines((cuts ? bytes.subarray(0, at) : bytes).toString())
+          for (const one of read.entries) expect(whole).toContainEqual(one)
+          const lineOf = bytes.subarray(0, at).toString('latin1').split('\n').length - 1
+          expect(read.entries.slice(0, lineOf)).toEqual(whole.slice(0, lineOf))
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  it('know what is done with', () => {
+    const lines = [1, 2, 3].map((number) => encodeLine({ number, entry: entry(`${number}`, 't') }))
+    const { entries } = decodeLines([...lines, encodeLine({ done: 2 })].join(''))
+    expect(entries.map(({ write }) => 'token' in write && write.token)).toEqual(['1', '3'])
+  })
+})
+
+describe('a Redis that comes back without what it acknowledged', () => {
+  it('promise 1: gets the latest writes again, in order, and each once', async () => {
+    const { memory } = await redis.instance()
+    const thread = threadOf(memory)
+    for (const id of ['a', 'b', 'c']) await thread.append(user(id))
+    await thread.remove('b')
+    await thread.state.set('plan', 1)
+    await threadOf(memory, 'gone').append(user('x'))
+    await threadOf(memory, 'gone').delete()
+    await redis.server.restart({ empty: true })
+    await vi.waitFor(() => expect(memory.status().state).toBe('primary'), 5_000)
+    const { memory: other } = await redis.instance()
+    await vi.waitFor(async () => expect(await idsOf(other)).toEqual(['a', 'c']), 5_000)
+    expect(await thread.state.get('plan')).toMatchObject({ value: 1 })
+    expect((await threadOf(other, 'gone').window()).count).toBe(0)
+    expect(await thread.append(user('d'))).toMatchObject({ status: 'stored' })
+    expect(await idsOf(memory)).toEqual(['a', 'c', 'd'])
+  })
+
+  it('does no change of values twice that it has not lost, however many came since', async () => {
+    const { memory, cutOff, back } = await redis.instance()
+    const other = (await redis.instance()).memory
+    for (let count = 0; count < 10; count++) await threadOf(memory).state.increment('n')
+    // More than the thread remembers by name.
+    for (let count = 0; count < 100; count++) await threadOf(other).state.set('other', count)
+    await cutOff()
+    await back()
+    expect(await threadOf(memory).state.get('n')).toMatchObject({ value: 10 })
+    expect(await threadOf(memory).state.get('other')).toMatchObject({ value: 99 })
+  })
+
+  it('gets nothing again where healing is off', async () => {
+    const { memory } = await redis.instance({ healWindow: 0 })
+    await threadOf(memory).append(user('a'))
+    await redis.server.restart({ empty: true })
+    await vi.waitFor(() => expect(memory.status().state).toBe('primary'), 5_000)
+    expect((await threadOf(memory).window()).count).toBe(0)
+  })
+})

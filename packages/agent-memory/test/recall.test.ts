@@ -1,0 +1,122 @@
+import { connect } from '@evenkeel/core'
+import { flavours, startRedis } from '@evenkeel/test-servers'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createAgentMemory, type Embedder } from '../src/index.js'
+import { MemoryRecall } from '../src/recall/memory-recall.js'
+import { RedisRecall } from '../src/recall/redis-recall.js'
+import { useRedis, user } from './support.js'
+
+const redis = useRedis()
+const words = ['billing', 'cat', 'dog', 'travel']
+const vectorOf = (text: string) => words.map((word) => text.split(word).length - 1 + 0.01)
+const embed: Embedder = { model: 'words', embed: async (texts) => texts.map(vectorOf) }
+
+describe.each(['memory', 'redis'])('recall, in %s', (where) => {
+  const make = async (own: Embedder = embed) =>
+    where === 'memory' ? createAgentMemory({ embed: own }) : (await redis.instance({ embed: own })).memory
+
+  it('finds what was said in any thread of the owner, and nothing that was deleted', async () => {
+    const memory = await make()
+    const owner = memory.owner('u')
+    await owner.thread('a').append([user('1', 'about my cat'), { role: 'system', content: 'cat cat' }])
+    await owner
+      .thread('b')
+      .append([
+        { id: '2', role: 'assistant', content: [{ type: 'text', text: 'we decided on billing by month' }] },
+        user('3', 'a dog and a cat'),
+      ])
+    await memory.owner('other').thread('x').append(user('4', 'cat'))
+    await owner.recallable()
+    const ids = async (query: string) =>
+      (await owner.recall(query, { k: 2 })).map((hit) => (hit.kind === 'message' ? hit.message.id : hit.text))
+    expect(await ids('cat')).toEqual(['1', '3'])
+    const [hit] = await owner.recall('what did we decide about billing?', { k: 1, minScore: 0.9 })
+    expect(hit).toMatchObject({ kind: 'message', thread: 'b', text: 'we decided on billing by month' })
+    await owner.thread('a').remove('1')
+    expect(await ids('cat')).toEqual(['3', '2'])
+    await owner.thread('b').delete()
+    expect(await ids('cat')).toEqual([])
+  })
+
+  it('keeps facts: each once, until another one supersedes it', async () => {
+    const { facts } = (await make()).owner('u')
+    const first = await facts.add('Has a cat', { metadata: { by: 'user' } })
+    expect((await facts.add(' has a  CAT')).id).toBe(first.id)
+    const second = await facts.add('Has a dog', { supersedes: first.id })
+    expect((await facts.list()).map(({ text }) => text)).toEqual(['Has a dog'])
+    await facts.delete(second.id)
+    expect(await facts.list()).toEqual([])
+  })
+
+  it('never delays an append, nor fails it, whatever the embedder does', async () => {
+    const slow = await make({ model: 'm', embed: () => new Promise(() => {}) })
+    expect(await slow.owner('u').thread('t').append(user('a'))).toMatchObject({ status: 'stored' })
+    const failing = await make({ model: 'm', embed: () => Promise.reject(new Error('no model')) })
+    await failing.owner('u').thread('t').append(user('b'))
+    await failing.owner('u').recallable()
+    await expect(failing.owner('u').recall('b')).rejects.toThrow('no model')
+  })
+
+  it('refuses bad input, and says what is missing', async () => {
+    const owner = (await make()).owner('u')
+    await expect(owner.recall('')).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    await expect(owner.recall('x', { k: 0 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+    await expect(createAgentMemory().owner('u').recall('x')).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+})
+
+it('an erasure takes what can be recalled with it', async () => {
+  const { memory } = await redis.instance({ embed })
+  const owner = memory.owner('u')
+  await owner.thread('t').append(user('a', 'cat'))
+  await owner.facts.add('Has a cat')
+  await owner.recallable()
+  await owner.erase()
+  const keys = (await redis.server.command('KEYS', '*')) as string[]
+  expect(keys).toEqual(['evenkeel:agent-memory:{u}:o'])
+})
+
+describe.each(flavours())('recall on $name', (flavour) => {
+  it('finds the same as an exact search in memory', async () => {
+    await using server = await startRedis({ flavour })
+    await using connection = await connect({ url: server.url })
+    const vector = fc
+      .array(fc.integer({ min: -9, max: 9 }), { minLength: 4, maxLength: 4 })
+      .filter((numbers) => numbers.some((one) => one !== 0))
+      .map((numbers) => Float32Array.from(numbers))
+    let round = 0
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(fc.record({ id: fc.string({ minLength: 1 }), vector, payload: fc.json() }), {
+          selector: ({ id }) => id,
+          minLength: 1,
+          maxLength: 20,
+        }),
+        vector,
+        async (items, query) => {
+          const stores = [
+            new MemoryRecall(),
+            new RedisRecall(connection, 60_000),
+            new RedisRecall(connection, 60_000, false),
+          ]
+          const removed = items.slice(0, 1).map(({ id }) => id)
+          const scores = []
+          for (const store of stores) {
+            const owner = `o${round++}`
+            await store.put(owner, items, [])
+            await store.put(owner, [], removed)
+            const hits = await store.search(owner, query, 5)
+            scores.push(hits.map(({ score }) => Math.round(score * 1e3) / 1e3 + 0))
+            expect((await store.all(owner)).size).toBe(items.length - 1)
+          }
+          for (const found of scores.slice(1)) {
+            for (const [index, score] of found.entries())
+              expect(score).toBeCloseTo(scores[0]?.[index] ?? 9, 2)
+          }
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+})
