@@ -6,9 +6,11 @@ import { makeStrategy } from './choosing/strategies/index.js'
 import { checkWanted, type Wanted } from './choosing/wanted.js'
 import { Dispatch, type NodeLease } from './dispatch.js'
 import { MirrorDamagedError, NoNodeError } from './errors.js'
+import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
 import { FileMirror } from './file-mirror.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
+import { Metrics } from './metrics.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Prober } from './prober.js'
@@ -26,6 +28,15 @@ export interface AcquireOptions extends Wanted {
   /** How long to wait for a free place. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
+  /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
+  readonly languagePair?: string | undefined
+  /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
+  readonly unit?: string | undefined
+}
+
+/** A place, and the part in an experiment that the request has. */
+export interface AssignedLease extends NodeLease {
+  readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
 }
 
 export interface NodeStatus {
@@ -68,12 +79,14 @@ export interface DecoderPool {
   /** A node with a free place, from the local view: synchronous, no round trip. Nothing is counted. */
   pick(wanted?: Wanted): DecoderNode | undefined
   /** A place on the node for a request, counted against its capacity; waits first come, first served. @throws NoNodeError */
-  acquire(options?: AcquireOptions): Promise<NodeLease>
+  acquire(options?: AcquireOptions): Promise<AssignedLease>
   /**
    * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
    * safe (or `idempotent`), within a budget of a fifth of all requests. @throws NoNodeError, or what `call` throws
    */
   run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
+  /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
+  readonly experiments: Experiments
   status(): PoolStatus
   on<K extends keyof PoolEvents>(event: K, listener: PoolEvents[K]): () => void
   /** Ends what the pool began; the connection stays open. */
@@ -108,6 +121,8 @@ class Pool implements DecoderPool {
   readonly #chooser: Chooser
   readonly #dispatch: Dispatch
   readonly #budget = new RetryBudget()
+  readonly #metrics: Metrics
+  readonly experiments: ExperimentBook
   #closed = false
 
   constructor(options: ResolvedOptions) {
@@ -131,6 +146,13 @@ class Pool implements DecoderPool {
       serviceChanged: () => this.#candidates.invalidate(),
       noNode: (wanted) => this.#noNode(wanted),
     })
+    this.experiments = new ExperimentBook(options)
+    this.#metrics = new Metrics(name, options.telemetry, {
+      status: () => this.status(),
+      exposures: () => this.experiments.exposures(),
+      ejections: () => this.#dispatch.ejections,
+      requests: () => this.#dispatch.requests,
+    })
     this.#keeper = new LeaseKeeper(
       leaseMs,
       () => this.#toRenew(),
@@ -150,6 +172,7 @@ class Pool implements DecoderPool {
   async start(): Promise<void> {
     const { content, damage } = (await this.#mirror?.load()) ?? {}
     await this.#registry.start(content ?? { registrations: [], removed: new Map() })
+    await this.experiments.start()
     this.#keeper.start()
     this.#prober?.start()
     // Whoever created the pool can listen only after this.
@@ -208,9 +231,22 @@ class Pool implements DecoderPool {
     return this.#chooser.choose(wanted, this.#options.clock.monotonic())?.node
   }
 
-  async acquire(options: AcquireOptions = {}): Promise<NodeLease> {
+  async acquire(options: AcquireOptions = {}): Promise<AssignedLease> {
     checkWanted(options)
-    return this.#dispatch.acquire(options, durationMs('timeout', options.timeout ?? 0), options.signal)
+    const { languagePair, unit, signal } = options
+    const timeoutMs = durationMs('timeout', options.timeout ?? 0)
+    const assigned =
+      languagePair === undefined || unit === undefined
+        ? undefined
+        : this.experiments.assign(languagePair, unit)
+    if (assigned === undefined || unit === undefined)
+      return this.#dispatch.acquire(options, timeoutMs, signal)
+    const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
+    // An arm without a node in service must not cost its units their answers.
+    const diverted = !this.#isServed(inArm)
+    const lease = await this.#dispatch.acquire(diverted ? options : inArm, timeoutMs, signal)
+    this.experiments.exposed(assigned, unit, diverted)
+    return { ...lease, experiment: { ...assigned, diverted } }
   }
 
   async run<T>(
@@ -247,9 +283,18 @@ class Pool implements DecoderPool {
     this.#prober?.close()
     this.#keeper.close()
     this.#dispatch.close()
+    this.#metrics.close()
     await this.#registry.close()
+    await this.experiments.close()
     await this.#save()
     this.#events.clear()
+  }
+
+  /** Whether a node for it is in service, free or not. */
+  #isServed(wanted: Wanted): boolean {
+    const fitting = matching(this.#members.list, wanted)
+    const now = this.#options.clock.monotonic()
+    return fitting.some((state) => state.healthy && !state.isEjected(now))
   }
 
   #noNode(wanted: Wanted): NoNodeError {

@@ -40,6 +40,9 @@ export class Dispatch {
   readonly #host: DispatchHost
   readonly #line: WaitingLine<NodeLease>
   readonly #timers = new Set<NodeJS.Timeout>()
+  requests = 0
+  /** Times that a node was taken out for its failures. */
+  ejections = 0
   #closed = false
 
   constructor(host: DispatchHost) {
@@ -95,6 +98,7 @@ export class Dispatch {
     if (state === undefined) return undefined
     state.inFlight++
     state.requests++
+    this.requests++
     chooser.given(state, wanted)
     let released = false
     return {
@@ -114,6 +118,7 @@ export class Dispatch {
   #failed(state: NodeState, now: number): void {
     const ejectedMs = state.failed(now, this.#host.thresholds)
     if (ejectedMs === 0 || this.#closed) return
+    this.ejections++
     this.#host.serviceChanged()
     // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
     const timer = setTimeout(() => {

@@ -2,6 +2,7 @@ export { type StrategyName, strategyNames } from './choosing/strategy.js'
 export type { Wanted } from './choosing/wanted.js'
 export {
   type AcquireOptions,
+  type AssignedLease,
   createDecoderPool,
   type DecoderPool,
   type NodeStatus,
@@ -10,6 +11,12 @@ export {
 } from './decoder-pool.js'
 export type { NodeLease, Outcome } from './dispatch.js'
 export { MirrorDamagedError, NoNodeError } from './errors.js'
+export type { Arm } from './experiments/assign.js'
+export type { Experiment, ExperimentInput, ExperimentRecord } from './experiments/experiment.js'
+export type { Assignment, Experiments, Exposure } from './experiments/experiments.js'
+export { MemoryExperimentStore } from './experiments/memory-store.js'
+export { RedisExperimentStore } from './experiments/redis-store.js'
+export type { ExperimentStore, PutOutcome } from './experiments/store.js'
 export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
 export type { DecoderPoolOptions, ProbeOptions } from './options.js'

@@ -4,6 +4,7 @@ import {
   type Duration,
   durationMs,
   InvalidOptionError,
+  type MeterOptions,
   systemClock,
 } from '@evenkeel/core'
 import { type StrategyName, strategyNames } from './choosing/strategy.js'
@@ -46,6 +47,8 @@ export interface DecoderPoolOptions {
   readonly slowStart?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
+  /** Metrics, where the host has registered OpenTelemetry. @default true */
+  readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
   /** A number from 0 to 1. @default Math.random */
   readonly random?: (() => number) | undefined
@@ -72,6 +75,7 @@ export interface ResolvedOptions {
   readonly adapterMargin: number
   readonly slowStartMs: number
   readonly maxWaiting: number
+  readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
   readonly random: () => number
 }
@@ -95,6 +99,7 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     adapterMargin: margin(options.adapterMargin ?? 0.3),
     slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
+    telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   }

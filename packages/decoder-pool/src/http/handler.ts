@@ -1,5 +1,6 @@
 import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
 import type { DecoderPool } from '../decoder-pool.js'
+import { experimentInputOf } from '../experiments/experiment.js'
 import { checkNode } from '../node.js'
 import { type AddressPolicy, checkAddress, checkPolicy } from './addresses.js'
 import { nodeInputOf } from './body.js'
@@ -22,6 +23,7 @@ const mostBytes = 64 << 10
  * - `POST /api/v1/register`: a node, in our names or as `node_id`, `gpu_type`, `hot_adapters`; 201 new, 200 known
  * - `DELETE /api/v1/unregister/:id`
  * - `GET /api/v1/node/:id`, `PUT /api/v1/node/:id/status` (`running`, `waiting`, `adapters`, `draining`)
+ * - `GET /api/v1/experiments`, `PUT /api/v1/experiments/:id`, `DELETE /api/v1/experiments/:id`
  * - `GET /api/status`
  *
  * Bad bodies get 400 with the `field`; 403, 404, 405, 413 as usual. Answers are JSON.
@@ -49,6 +51,20 @@ export function createCoordinatorHandler(
     await pool.report(id, reportOf(await bodyOf(request)))
     return Response.json(pool.status().nodes.find((one) => one.node.id === id))
   }
+  const experiments = async (request: Request, id: string | undefined): Promise<Response> => {
+    if (id === undefined) {
+      if (request.method !== 'GET') return notAllowed('GET')
+      return Response.json({ experiments: pool.experiments.list(), exposures: pool.experiments.exposures() })
+    }
+    if (request.method === 'DELETE') {
+      return (await pool.experiments.remove(id))
+        ? Response.json({ removed: id })
+        : problem(404, 'no such experiment')
+    }
+    if (request.method !== 'PUT' && request.method !== 'POST') return notAllowed('PUT, DELETE')
+    const input = { ...experimentInputOf(await bodyOf(request)), id }
+    return Response.json({ experiment: await pool.experiments.put(input) })
+  }
   const answer = async (request: Request): Promise<Response> => {
     const { pathname } = new URL(request.url)
     const [version, room, id, ...rest] = pathname
@@ -69,6 +85,8 @@ export function createCoordinatorHandler(
         return Response.json({ removed: id })
       case 'node':
         return id === undefined ? problem(404, 'not found') : node(request, id, rest)
+      case 'experiments':
+        return experiments(request, id)
       default:
         return problem(404, 'not found')
     }

@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto'
+import type { Experiment } from './experiment.js'
+
+export type Arm = 'experiment' | 'control'
+
+/**
+ * Which arm a unit is in: by its place between 0 and 1, which the hash of salt, experiment and unit gives. The same
+ * on every coordinator, always; a higher percentage moves the border and nobody else, so that nobody who takes
+ * part moves out, and shares are exact in the limit.
+ */
+export function armOf({ id, salt, trafficPercentage }: Experiment, unit: string): Arm {
+  return placeOf(salt, id, unit) < trafficPercentage / 100 ? 'experiment' : 'control'
+}
+
+/** 53 bits, as many as a number between 0 and 1 has. */
+function placeOf(salt: string, id: string, unit: string): number {
+  const hash = createHash('sha256').update(`${salt.length}:${salt}${id.length}:${id}${unit}`).digest()
+  return (hash.readUInt32LE(0) * 2 ** 21 + (hash.readUInt32LE(4) >>> 11)) / 2 ** 53
+}

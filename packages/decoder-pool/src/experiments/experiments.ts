@@ -1,0 +1,212 @@
+import {
+  ByteBoundedLru,
+  checkSubject,
+  createLog,
+  type Failover,
+  failover,
+  InvalidInputError,
+  type Subscription,
+} from '@evenkeel/core'
+import type { ResolvedOptions } from '../options.js'
+import { type Arm, armOf } from './assign.js'
+import {
+  checkExperiment,
+  type Experiment,
+  type ExperimentInput,
+  type ExperimentRecord,
+} from './experiment.js'
+import { MemoryExperimentStore } from './memory-store.js'
+import { RedisExperimentStore } from './redis-store.js'
+import type { ExperimentStore, PutOutcome } from './store.js'
+
+const log = createLog('decoder-pool')
+
+/** Which nodes a request of an experiment's language pair goes to. */
+export interface Assignment {
+  readonly experiment: string
+  readonly arm: Arm
+  readonly tags: readonly string[]
+}
+
+export interface Exposure {
+  readonly experiment: string
+  readonly arm: Arm
+  /** Units that were served, each counted once while this process remembers it. */
+  readonly units: number
+  readonly requests: number
+  /** Requests that the arm had no node for, and that others served. */
+  readonly diverted: number
+}
+
+export interface Experiments {
+  /** One round trip. @throws InvalidInputError, also where another active one is about the same language pair */
+  put(experiment: ExperimentInput): Promise<Experiment>
+  /** `false` where there is none. */
+  remove(id: string): Promise<boolean>
+  /** As this coordinator knows them. */
+  list(): readonly Experiment[]
+  /** Which arm a unit is in; nothing where no active experiment is about the pair. No round trip. */
+  assign(languagePair: string, unit: string): Assignment | undefined
+  /** What this coordinator served. */
+  exposures(): readonly Exposure[]
+}
+
+const mostUnits = 100_000
+
+/** Experiments as one coordinator follows them: what it knows is in memory, and the newest word of each counts. */
+export class ExperimentBook implements Experiments {
+  readonly #options: ResolvedOptions
+  readonly #memory: MemoryExperimentStore
+  readonly #redis: RedisExperimentStore | undefined
+  readonly #stores: Failover<ExperimentStore>
+  readonly #channel: string
+  readonly #exposures = new Map<string, { -readonly [K in keyof Exposure]: Exposure[K] }>()
+  readonly #seen = new ByteBoundedLru<true>({ maxEntries: mostUnits * 2, sizeOf: () => 1 })
+  #byPair: ReadonlyMap<string, Experiment> = new Map()
+  #subscription: Subscription | undefined
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(options: ResolvedOptions) {
+    const { redis, name, clock } = options
+    this.#options = options
+    this.#memory = new MemoryExperimentStore({ clock })
+    this.#redis = redis && new RedisExperimentStore(redis, name)
+    this.#channel = `decoder-pool:${name}:experiments`
+    this.#stores = failover<ExperimentStore>(redis, {
+      name: 'decoder-pool-experiments',
+      primary: this.#redis,
+      fallback: this.#memory,
+      recover: () => this.#merge(),
+    })
+  }
+
+  async start(): Promise<void> {
+    const { redis } = this.#options
+    if (redis === undefined) return
+    const soon = () => void this.#read()
+    this.#subscription = await redis.subscribe(this.#channel, soon, { onGap: soon })
+    await this.#read()
+    this.#poll()
+  }
+
+  async put(input: ExperimentInput): Promise<Experiment> {
+    const experiment = checkExperiment(input)
+    const { value, source } = await this.#stores.run((store) => store.put(experiment))
+    refuse(value.outcome, experiment)
+    const { revision } = value
+    if (source === 'redis') this.#memory.take({ id: experiment.id, revision, experiment })
+    await this.#changed(source === 'redis')
+    return experiment
+  }
+
+  async remove(id: string): Promise<boolean> {
+    checkSubject('id', id, 256)
+    const { value, source } = await this.#stores.run((store) => store.remove(id))
+    if (!value.removed) return false
+    if (source === 'redis') this.#memory.take({ id, revision: value.revision, experiment: undefined })
+    await this.#changed(source === 'redis')
+    return true
+  }
+
+  list(): readonly Experiment[] {
+    return this.#memory
+      .known()
+      .map(({ experiment }) => experiment)
+      .filter((experiment) => experiment !== undefined)
+  }
+
+  assign(languagePair: string, unit: string): Assignment | undefined {
+    const experiment = this.#byPair.get(languagePair)
+    if (experiment === undefined) return undefined
+    const arm = armOf(experiment, unit)
+    const tags = arm === 'experiment' ? experiment.experimentTags : experiment.controlTags
+    return { experiment: experiment.id, arm, tags }
+  }
+
+  exposures(): readonly Exposure[] {
+    return [...this.#exposures.values()].map((exposure) => ({ ...exposure }))
+  }
+
+  /** A request of the unit is served. */
+  exposed({ experiment, arm }: Assignment, unit: string, isDiverted: boolean): void {
+    const cell = `${arm} ${experiment}`
+    const counts = this.#exposures.get(cell) ?? { experiment, arm, units: 0, requests: 0, diverted: 0 }
+    this.#exposures.set(cell, counts)
+    counts.requests++
+    if (isDiverted) counts.diverted++
+    if (this.#seen.get(`${cell}\n${unit}`) === true) return
+    this.#seen.set(`${cell}\n${unit}`, true)
+    counts.units++
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#stores.close()
+    await this.#subscription?.close()
+  }
+
+  async #changed(isTold: boolean): Promise<void> {
+    this.#index()
+    if (!isTold) return
+    // Whoever misses it polls.
+    await this.#options.redis
+      ?.publish(this.#channel, 'changed')
+      .catch((error) => log('not published: %s', error))
+  }
+
+  #poll(): void {
+    if (this.#closed) return
+    this.#timer = setTimeout(() => {
+      void this.#read().finally(() => this.#poll())
+    }, this.#options.pollIntervalMs)
+    this.#timer.unref()
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const { value, source } = await this.#stores.run((store) => store.list())
+      if (source === 'redis') await this.#take(value)
+      this.#index()
+    } catch (error) {
+      log('the experiments could not be read: %s', error)
+    }
+  }
+
+  /** After an outage: what was changed meanwhile, here and there, newest first. */
+  async #merge(): Promise<void> {
+    if (this.#redis === undefined) return
+    await this.#take(await this.#redis.list())
+    this.#index()
+  }
+
+  /** What Redis knows is taken; what it does not know, or knows older, it is told. */
+  async #take(records: readonly ExperimentRecord[]): Promise<void> {
+    for (const record of records) this.#memory.take(record)
+    const there = new Map(records.map(({ id, revision }) => [id, revision]))
+    for (const { id, revision, experiment } of this.#memory.known()) {
+      if ((there.get(id) ?? 0) >= revision) continue
+      if (experiment === undefined) await this.#redis?.remove(id, revision)
+      else if ((await this.#redis?.put(experiment, revision))?.outcome === 'overlap') {
+        // Made by two coordinators in one outage: the one that Redis has stays, this one is put aside.
+        log('experiment %s overlaps with a newer one, and is off', id)
+        await this.#redis?.put({ ...experiment, active: false }, revision + 1)
+        this.#memory.take({ id, revision: revision + 1, experiment: { ...experiment, active: false } })
+      }
+    }
+  }
+
+  #index(): void {
+    const active = this.list().filter((experiment) => experiment.active)
+    this.#byPair = new Map(active.map((experiment) => [experiment.languagePair, experiment]))
+  }
+}
+
+function refuse(outcome: PutOutcome, { languagePair }: Experiment): void {
+  if (outcome === 'overlap') {
+    throw new InvalidInputError('languagePair', 'one that no other active experiment is about', languagePair)
+  }
+  if (outcome === 'full')
+    throw new InvalidInputError('experiment', 'at most 1,000 experiments, removed ones included', 'more')
+}

@@ -1,0 +1,32 @@
+-- Puts an experiment, or remembers that it was removed.
+-- KEYS  the experiments (a hash: id to "revision pair-of-the-active-one json")
+-- ARGV  id, revision ('0': now), language pair where it is active ('' otherwise), the experiment as JSON ('' for a
+--       removal), most experiments
+-- Reply {outcome: 'put' | 'stale' | 'overlap' | 'full' | 'none', revision that is known after it, 1 where one was there}
+-- Idempotent by the revision.
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+local before, there = 0, 0
+if known then
+  before = tonumber(known:match('^(%d+)'))
+  if known:match('\n{') then there = 1 end
+end
+local revision = tonumber(ARGV[2])
+if revision == 0 then
+  if ARGV[4] == '' and there == 0 then return { 'none', string.format('%d', before), 0 } end
+  local time = redis.call('TIME')
+  revision = math.max(before + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+end
+if known and revision <= before then return { 'stale', string.format('%d', before), there } end
+if ARGV[3] ~= '' then
+  local all = redis.call('HGETALL', KEYS[1])
+  for index = 1, #all, 2 do
+    if all[index] ~= ARGV[1] and all[index + 1]:match('^%d+\n(.-)\n') == ARGV[3] then
+      return { 'overlap', string.format('%d', before), there }
+    end
+  end
+end
+if not known and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then
+  return { 'full', string.format('%d', before), there }
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d\n%s\n%s', revision, ARGV[3], ARGV[4]))
+return { 'put', string.format('%d', revision), there }
