@@ -36,8 +36,8 @@ describe('with Redis gone', () => {
       expect(await cache.getOrSet('seen', async () => 'never')).toBe('before')
       expect(await cache.getOrSet(`new ${index}`, async () => `value ${index}`)).toBe(`value ${index}`)
     }
-    // Two thousand look-ups; one deadline of a dead Redis would be 200 ms already.
-    expect(performance.now() - began).toBeLessThan(1_000)
+    // Two thousand look-ups, one after the other; if a hundredth of them waited for the dead Redis, it would be this.
+    expect(performance.now() - began).toBeLessThan(20 * 200)
     expect(cache.stats()).toMatchObject({ hits: 1_000, misses: 1_001 })
   })
 
@@ -189,19 +189,23 @@ describe('with Redis gone', () => {
       call % 2 ? Response.json(completion('x')) : sse(chatStream('x')),
     )
     const cached = cache.fetch({ fetch: provider.fetch })
+    const askAll = async (kind: string) => {
+      const began = performance.now()
+      const answers = await Promise.all(
+        Array.from({ length: 10_000 }, async (_, index) => {
+          const response = await cached(chatUrl, chatCall(`${kind} ${index % 2_000}`))
+          await response.arrayBuffer()
+          return response.status
+        }),
+      )
+      expect(new Set(answers)).toEqual(new Set([200]))
+      return performance.now() - began
+    }
+    const withRedis = await askAll('up')
     server.freeze()
-    const began = performance.now()
-    const answers = await Promise.all(
-      Array.from({ length: 10_000 }, async (_, index) => {
-        const response = await cached(chatUrl, chatCall(`prompt ${index % 2_000}`))
-        await response.arrayBuffer()
-        return response.status
-      }),
-    )
-    expect(new Set(answers)).toEqual(new Set([200]))
-    // The deadline once, and the work of ten thousand calls.
-    expect(performance.now() - began).toBeLessThan(5_000)
-    expect(provider.calls.length).toBeLessThanOrEqual(4_000)
+    // The deadline of 200 ms once, and no more work than with Redis; the rest is for what else the machine does.
+    expect(await askAll('frozen')).toBeLessThan(200 + 2 * withRedis + 2_000)
+    expect(provider.calls.length).toBeLessThanOrEqual(8_000)
     server.resume()
   })
 })
