@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
 
 const suites: Record<string, () => Promise<Suite>> = {
   core: async () => (await import('./suites/core.js')).core,
+  'decoder-pool': async () => (await import('./suites/decoder-pool.js')).decoderPool,
   'agent-memory': async () => (await import('./suites/agent-memory.js')).agentMemory,
   'llm-response-cache': async () => (await import('./suites/response-cache.js')).responseCache,
   'rate-limiter': async () => (await import('./suites/rate-limiter.js')).rateLimiter,

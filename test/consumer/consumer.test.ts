@@ -37,7 +37,10 @@ beforeAll(() => {
 afterAll(() => rmSync(project, { recursive: true, force: true }))
 
 function nameIn(file: string): string {
-  const found = packages.find(({ name }) => file.includes(`/${name.replace('@', '').replace('/', '-')}-`))
+  // A version follows the name: one package's name is the beginning of all others'.
+  const found = packages.find(({ name }) =>
+    new RegExp(`/${name.replace('@', '').replace('/', '-')}-\\d`).test(file),
+  )
   if (found === undefined) throw new Error(`${file} belongs to no package`)
   return found.name
 }

@@ -1,38 +1,30 @@
-import { Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
-import { inService, leastLoadedOfTwo, matching, preferred, type Wanted } from './choose.js'
+import { type Duration, durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
+import { CandidateIndex, inService, matching } from './choosing/candidates.js'
+import { Chooser } from './choosing/chooser.js'
+import { nearestMiss } from './choosing/nearest-miss.js'
+import { makeStrategy } from './choosing/strategies/index.js'
+import { checkWanted, type Wanted } from './choosing/wanted.js'
+import { Dispatch, type NodeLease } from './dispatch.js'
 import { MirrorDamagedError, NoNodeError } from './errors.js'
 import { FileMirror } from './file-mirror.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
-import type { NodeState } from './node-state.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Prober } from './prober.js'
 import { Registry } from './registry.js'
+import { checkReport, type NodeReport } from './report.js'
+import { RetryBudget, type RunOptions, runOnPool } from './run.js'
 import { maxNodes } from './store.js'
-import { WaitingLine } from './waiting-line.js'
 
 export type PoolEvents = {
   change(change: PoolChange): void
   warning(error: MirrorDamagedError): void
 }
 
-export interface Outcome {
-  readonly ok: boolean
-  readonly latencyMs?: number | undefined
-  readonly error?: unknown
-}
-
-/** One request's place on a node. */
-export interface NodeLease {
-  readonly node: DecoderNode
-  /** Gives the place back, and says how it went; once, further calls do nothing. */
-  release(outcome: Outcome): void
-}
-
 export interface AcquireOptions extends Wanted {
   /** How long to wait for a free place. @default 0, not at all */
-  readonly timeoutMs?: number | undefined
+  readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -67,10 +59,21 @@ export interface DecoderPool {
   deregister(id: string): Promise<boolean>
   /** Takes a node out for new requests, and leaves it those it has, until it is registered with `draining: false`. */
   drain(id: string): Promise<boolean>
+  /**
+   * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
+   * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
+   * load alone. @throws InvalidInputError
+   */
+  report(id: string, report: NodeReport): Promise<boolean>
   /** A node with a free place, from the local view: synchronous, no round trip. Nothing is counted. */
   pick(wanted?: Wanted): DecoderNode | undefined
   /** A place on the node for a request, counted against its capacity; waits first come, first served. @throws NoNodeError */
   acquire(options?: AcquireOptions): Promise<NodeLease>
+  /**
+   * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
+   * safe (or `idempotent`), within a budget of a fifth of all requests. @throws NoNodeError, or what `call` throws
+   */
+  run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
   status(): PoolStatus
   on<K extends keyof PoolEvents>(event: K, listener: PoolEvents[K]): () => void
   /** Ends what the pool began; the connection stays open. */
@@ -83,7 +86,7 @@ export interface DecoderPool {
  * @example
  * const pool = await createDecoderPool({ redis, file: './decoder-pool.json' })
  * await pool.register({ endpoint: 'http://10.0.0.7:8000', capacity: 8 })
- * const lease = await pool.acquire({ timeoutMs: 5_000 })
+ * const lease = await pool.acquire({ timeout: '5s' })
  */
 export async function createDecoderPool(options: DecoderPoolOptions = {}): Promise<DecoderPool> {
   const pool = new Pool(resolveOptions(options))
@@ -101,8 +104,10 @@ class Pool implements DecoderPool {
   readonly #members = new Members()
   /** Ids that were registered here: this coordinator renews their leases. */
   readonly #own = new Set<string>()
-  readonly #line: WaitingLine<NodeLease>
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #candidates: CandidateIndex
+  readonly #chooser: Chooser
+  readonly #dispatch: Dispatch
+  readonly #budget = new RetryBudget()
   #closed = false
 
   constructor(options: ResolvedOptions) {
@@ -110,7 +115,22 @@ class Pool implements DecoderPool {
     this.#options = options
     this.#mirror = file === undefined ? undefined : new FileMirror(file, name)
     this.#registry = new Registry(options, () => this.#follow())
-    this.#line = new WaitingLine<NodeLease>(options.maxWaiting)
+    this.#candidates = new CandidateIndex(() => this.#members.list, options.region)
+    this.#chooser = new Chooser(
+      this.#candidates,
+      makeStrategy[options.strategy](),
+      options.adapterMargin,
+      random,
+    )
+    this.#dispatch = new Dispatch({
+      chooser: this.#chooser,
+      clock: options.clock,
+      thresholds: this.#thresholds(),
+      maxWaiting: options.maxWaiting,
+      released: (state) => this.#members.released(state),
+      serviceChanged: () => this.#candidates.invalidate(),
+      noNode: (wanted) => this.#noNode(wanted),
+    })
     this.#keeper = new LeaseKeeper(
       leaseMs,
       () => this.#toRenew(),
@@ -163,25 +183,42 @@ class Pool implements DecoderPool {
     return true
   }
 
+  async report(id: string, report: NodeReport): Promise<boolean> {
+    checkReport(report)
+    const state = this.#members.get(id)
+    if (state === undefined) return false
+    const { running, waiting, adapters, draining } = report
+    if (running !== undefined) state.reported(this.#options.clock.monotonic(), running + (waiting ?? 0))
+    const { node } = state
+    const isOther =
+      (adapters !== undefined && [...adapters].sort().join('\n') !== node.adapters.join('\n')) ||
+      (draining !== undefined && draining !== node.draining)
+    if (isOther) {
+      const told = checkNode({
+        ...node,
+        adapters: adapters ?? node.adapters,
+        draining: draining ?? node.draining,
+      })
+      await this.#registry.put(told)
+    }
+    return true
+  }
+
   pick(wanted: Wanted = {}): DecoderNode | undefined {
-    return this.#choose(wanted)?.node
+    return this.#chooser.choose(wanted, this.#options.clock.monotonic())?.node
   }
 
   async acquire(options: AcquireOptions = {}): Promise<NodeLease> {
-    const { timeoutMs = 0, signal } = options
-    signal?.throwIfAborted()
-    if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
-    const wish = wishOf(options)
-    // Those who wait come first; after this none of another wish could take what this caller can.
-    if (this.#line.length > 0) this.#line.serve()
-    const lease = this.#line.has(wish) ? undefined : this.#take(options)
-    if (lease !== undefined) return lease
-    if (timeoutMs <= 0) throw this.#noNode(options)
-    const given = await this.#line.wait(wish, () => this.#take(options), { timeoutMs, signal })
-    if (given === 'full')
-      throw new NoNodeError('too-many-waiting', `${this.#options.maxWaiting} callers wait already`)
-    if (given === undefined) throw this.#noNode(options)
-    return given
+    checkWanted(options)
+    return this.#dispatch.acquire(options, durationMs('timeout', options.timeout ?? 0), options.signal)
+  }
+
+  async run<T>(
+    call: (node: DecoderNode, signal: AbortSignal) => Promise<T>,
+    options: RunOptions = {},
+  ): Promise<T> {
+    checkWanted(options)
+    return runOnPool((...args) => this.#dispatch.acquire(...args), this.#budget, call, options)
   }
 
   status(): PoolStatus {
@@ -189,7 +226,7 @@ class Pool implements DecoderPool {
     return {
       state: this.#registry.state,
       version: this.#members.version,
-      waiting: this.#line.length,
+      waiting: this.#dispatch.waiting,
       nodes: this.#members.list.map((state) => ({
         node: state.node,
         healthy: state.healthy,
@@ -209,62 +246,18 @@ class Pool implements DecoderPool {
     this.#closed = true
     this.#prober?.close()
     this.#keeper.close()
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
-    this.#line.close()
+    this.#dispatch.close()
     await this.#registry.close()
     await this.#save()
     this.#events.clear()
-  }
-
-  #choose(wanted: Wanted): NodeState | undefined {
-    const { clock, random, region } = this.#options
-    const usable = inService(matching(this.#members.list, wanted), clock.monotonic())
-    return leastLoadedOfTwo(preferred(usable, { ...wanted, region: wanted.region ?? region }), random)
-  }
-
-  /** Chooses and counts in one go, so that nobody else is given the same place. */
-  #take(wanted: Wanted): NodeLease | undefined {
-    const state = this.#choose(wanted)
-    return state && this.#lease(state)
-  }
-
-  #lease(state: NodeState): NodeLease {
-    state.inFlight++
-    state.requests++
-    let released = false
-    return {
-      node: state.node,
-      release: ({ ok }) => {
-        if (released) return
-        released = true
-        this.#members.released(state)
-        if (ok) state.succeeded()
-        else this.#failed(state)
-        this.#line.serve()
-      },
-    }
-  }
-
-  #failed(state: NodeState): void {
-    const ejectedMs = state.failed(this.#options.clock.monotonic(), this.#thresholds())
-    if (ejectedMs === 0 || this.#closed) return
-    // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#line.serve()
-    }, ejectedMs + 1)
-    timer.unref()
-    this.#timers.add(timer)
   }
 
   #noNode(wanted: Wanted): NoNodeError {
     if (this.#closed) return new NoNodeError('closed', 'The pool was closed')
     const { list } = this.#members
     const matches = matching(list, wanted)
-    if (matches.length === 0)
-      return new NoNodeError('no-match', `None of ${list.length} nodes fits the request`)
-    const serving = inService(matches, this.#options.clock.monotonic())
+    if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))
+    const serving = inService(matches, this.#options.clock.monotonic()).usable
     const full = serving.filter((state) => state.inFlight >= state.node.capacity).length
     return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
   }
@@ -273,8 +266,8 @@ class Pool implements DecoderPool {
     const state = this.#members.get(id)
     if (state === undefined) return
     const now = this.#options.clock.monotonic()
-    state.probed(ok, now, this.#thresholds())
-    if (ok) return this.#line.serve()
+    if (state.probed(ok, now, this.#thresholds())) this.#candidates.invalidate()
+    if (ok) return this.#dispatch.serve()
     // In an outage nobody can renew a lease, so the time to be heard of starts anew after it.
     if (!this.#registry.isAuthoritative) return state.failsOnlySince(now)
     const { removeAfterMs } = this.#options
@@ -296,11 +289,13 @@ class Pool implements DecoderPool {
   #follow(): void {
     // A read that was under way when the pool was closed.
     if (this.#closed) return
-    const change = this.#members.follow(this.#registry.known())
+    const change = this.#members.follow(this.#registry.known(), this.#options.clock.monotonic())
     if (change === undefined) return
     for (const id of change.removed) this.#own.delete(id)
+    this.#candidates.invalidate()
+    this.#warmNewcomers(change)
     this.#events.emit('change', change)
-    this.#line.serve()
+    this.#dispatch.serve()
     void this.#save()
   }
 
@@ -312,17 +307,22 @@ class Pool implements DecoderPool {
   }
 
   #thresholds() {
-    const { probe, ejectAfter } = this.#options
-    return { unhealthyAfter: probe?.unhealthyAfter ?? 2, healthyAfter: probe?.healthyAfter ?? 1, ejectAfter }
+    const { probe, ejectAfter, slowStartMs } = this.#options
+    const { unhealthyAfter = 2, healthyAfter = 1 } = probe ?? {}
+    return { unhealthyAfter, healthyAfter, ejectAfter, slowStartMs }
+  }
+
+  /** Whoever joins a pool that serves begins slowly; where most of it is new, there is nobody to spare them. */
+  #warmNewcomers({ added }: PoolChange): void {
+    const { clock, slowStartMs } = this.#options
+    const now = clock.monotonic()
+    const settled = this.#members.list.filter(({ joinedAt }) => now - joinedAt >= slowStartMs).length
+    if (settled * 2 < this.#members.list.length) return
+    for (const id of added) this.#members.get(id)?.warmsUp(now, this.#options)
   }
 
   #warn(error: MirrorDamagedError): void {
     if (this.#events.has('warning')) this.#events.emit('warning', error)
     else process.emitWarning(error)
   }
-}
-
-/** The same for callers of whom all or none can be served. */
-function wishOf({ model, tags, adapter, region }: Wanted): string {
-  return JSON.stringify([model, tags, adapter, region])
 }

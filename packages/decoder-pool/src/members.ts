@@ -29,7 +29,7 @@ export class Members {
   }
 
   /** Gives what changed, if anything did. */
-  follow({ registrations, version, expired }: News): PoolChange | undefined {
+  follow({ registrations, version, expired }: News, now: number): PoolChange | undefined {
     this.version = version
     this.#expired = expired
     const added: string[] = []
@@ -40,7 +40,7 @@ export class Members {
       gone.delete(id)
       const state = this.#states.get(id)
       if (state === undefined) {
-        this.#add(id, this.#leaving.get(id) ?? new NodeState(registration)).update(registration)
+        this.#add(id, this.#leaving.get(id) ?? new NodeState(registration, now)).update(registration)
         added.push(id)
       } else if (state.update(registration)) updated.push(id)
     }

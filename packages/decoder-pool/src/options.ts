@@ -6,6 +6,7 @@ import {
   InvalidOptionError,
   systemClock,
 } from '@evenkeel/core'
+import { type StrategyName, strategyNames } from './choosing/strategy.js'
 
 export interface ProbeOptions {
   /** Pause between two probes of a node, with a tenth of jitter. @default '5s' */
@@ -37,6 +38,12 @@ export interface DecoderPoolOptions {
   readonly pollInterval?: Duration | undefined
   /** Failed requests in a row that take a node out for a while. @default 3 */
   readonly ejectAfter?: number | undefined
+  /** How a node is chosen among those that fit. @default 'least-loaded' */
+  readonly strategy?: StrategyName | undefined
+  /** How much busier (as a share of its capacity) a node with the adapter may be than one without it. @default 0.3 */
+  readonly adapterMargin?: number | undefined
+  /** A node that comes or comes back is given less than its share for so long. @default '30s' */
+  readonly slowStart?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
   readonly clock?: Clock | undefined
@@ -61,6 +68,9 @@ export interface ResolvedOptions {
   readonly removeAfterMs: number
   readonly pollIntervalMs: number
   readonly ejectAfter: number
+  readonly strategy: StrategyName
+  readonly adapterMargin: number
+  readonly slowStartMs: number
   readonly maxWaiting: number
   readonly clock: Clock
   readonly random: () => number
@@ -81,6 +91,9 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     removeAfterMs: durationMs('removeAfter', options.removeAfter ?? '10m', { minMs: 100 }),
     pollIntervalMs: durationMs('pollInterval', options.pollInterval ?? '2s', { minMs: 10 }),
     ejectAfter: whole('ejectAfter', options.ejectAfter ?? 3),
+    strategy: strategyOf(options.strategy ?? 'least-loaded'),
+    adapterMargin: margin(options.adapterMargin ?? 0.3),
+    slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
@@ -94,6 +107,18 @@ function resolveProbe(probe: ProbeOptions): ResolvedProbe {
     unhealthyAfter: whole('probe.unhealthyAfter', probe.unhealthyAfter ?? 2),
     healthyAfter: whole('probe.healthyAfter', probe.healthyAfter ?? 1),
   }
+}
+
+function strategyOf(name: StrategyName): StrategyName {
+  if (!strategyNames.includes(name)) throw new InvalidOptionError('strategy', strategyNames.join(', '), name)
+  return name
+}
+
+function margin(value: number): number {
+  if (typeof value !== 'number' || !(value >= 0)) {
+    throw new InvalidOptionError('adapterMargin', 'a number from 0', value)
+  }
+  return value
 }
 
 function whole(field: string, value: number): number {

@@ -59,7 +59,7 @@ describe('choosing', () => {
     await pool.register(node('a', { tags: ['production', 'v2'], model: 'm' }))
     expect(pool.pick({ tags: ['v2'], model: 'm' })?.id).toBe('a')
     expect(pool.pick({ tags: ['v3'] })).toBeUndefined()
-    await expect(pool.acquire({ model: 'other', timeoutMs: 5 })).rejects.toMatchObject({ reason: 'no-match' })
+    await expect(pool.acquire({ model: 'other', timeout: 5 })).rejects.toMatchObject({ reason: 'no-match' })
   })
 
   it('serves those who wait in order, and lets them give up', async () => {
@@ -67,13 +67,13 @@ describe('choosing', () => {
     await pool.register(node('a', { capacity: 1 }))
     const first = await pool.acquire()
     const order: string[] = []
-    const second = pool.acquire({ timeoutMs: 1_000 }).then(noted(order, 'second'))
+    const second = pool.acquire({ timeout: 1_000 }).then(noted(order, 'second'))
     const abort = new AbortController()
-    const leaving = pool.acquire({ timeoutMs: 1_000, signal: abort.signal })
-    await expect(pool.acquire({ timeoutMs: 1_000 })).rejects.toMatchObject({ reason: 'too-many-waiting' })
+    const leaving = pool.acquire({ timeout: 1_000, signal: abort.signal })
+    await expect(pool.acquire({ timeout: 1_000 })).rejects.toMatchObject({ reason: 'too-many-waiting' })
     abort.abort(new Error('gone'))
     await expect(leaving).rejects.toThrow('gone')
-    const third = pool.acquire({ timeoutMs: 1_000 }).then(noted(order, 'third'))
+    const third = pool.acquire({ timeout: 1_000 }).then(noted(order, 'third'))
     first.release({ ok: true })
     ;(await second).release({ ok: true })
     ;(await third).release({ ok: true })
@@ -86,8 +86,8 @@ describe('choosing', () => {
     await pool.register(node('a', { capacity: 1, tags: ['x'] }))
     await pool.register(node('b', { capacity: 1, tags: ['y'] }))
     const held = await pool.acquire({ tags: ['x'] })
-    const line = Array.from({ length: 1_000 }, () => pool.acquire({ tags: ['x'], timeoutMs: 10_000 }))
-    await expect(pool.acquire({ tags: ['x'], timeoutMs: 1 })).rejects.toMatchObject({
+    const line = Array.from({ length: 1_000 }, () => pool.acquire({ tags: ['x'], timeout: 10_000 }))
+    await expect(pool.acquire({ tags: ['x'], timeout: 1 })).rejects.toMatchObject({
       reason: 'too-many-waiting',
     })
     // Whoever can be served is not kept waiting by those who can't.
@@ -105,7 +105,7 @@ describe('choosing', () => {
     await pool.register(node('bad', { capacity: 1, tags: ['bad'] }))
     ;(await pool.acquire({ tags: ['bad'] })).release({ ok: false })
     await pool.acquire({ tags: ['busy'] })
-    const lease = await pool.acquire({ timeoutMs: 3_000 })
+    const lease = await pool.acquire({ timeout: 3_000 })
     expect(lease.node.id).toBe('bad')
   })
 
@@ -114,7 +114,7 @@ describe('choosing', () => {
     await pool.register(node('a', { capacity: 1 }))
     await expect(pool.acquire({ signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone')
     await pool.acquire()
-    const waiting = pool.acquire({ timeoutMs: 10_000 })
+    const waiting = pool.acquire({ timeout: 10_000 })
     await pool.close()
     await expect(waiting).rejects.toMatchObject({ reason: 'closed' })
     await expect(pool.acquire()).rejects.toMatchObject({ reason: 'closed' })
@@ -203,7 +203,7 @@ describe('probing', () => {
     await pool.register(node('a', { capacity: 1 }))
     ;(await pool.acquire()).release({ ok: false })
     await pool.acquire()
-    const waiting = pool.acquire({ timeoutMs: 10_000 })
+    const waiting = pool.acquire({ timeout: 10_000 })
     expect(timers()).toBeLessThanOrEqual(before)
     await pool.close()
     await expect(waiting).rejects.toMatchObject({ reason: 'closed' })

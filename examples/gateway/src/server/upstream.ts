@@ -15,7 +15,7 @@ export function poolFetch(pool: DecoderPool, metrics: Metrics): Fetch {
   return async (input, init) => {
     const { pathname } = new URL(typeof input === 'object' && 'url' in input ? input.url : input)
     for (let attempt = 0; ; attempt++) {
-      const lease = await pool.acquire({ timeoutMs: waitForNodeMs })
+      const lease = await pool.acquire({ timeout: waitForNodeMs })
       const settle = settleOnce(lease, metrics)
       try {
         const response = await fetch(`${lease.node.endpoint}${pathname}`, init)

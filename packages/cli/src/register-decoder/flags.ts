@@ -1,0 +1,148 @@
+import { parseArgs } from 'node:util'
+import { type Duration, durationMs } from '@evenkeel/core'
+import type { NodeInput } from '@evenkeel/decoder-pool'
+import { CommandError, exitCodes } from '../exit-codes.js'
+import type { Io } from '../io.js'
+
+export interface Flags {
+  readonly node: NodeInput
+  readonly pool: string
+  readonly coordinatorUrl: string | undefined
+  readonly coordinatorToken: string | undefined
+  readonly redisUrl: string | undefined
+  readonly file: string | undefined
+  readonly timeoutMs: number
+  readonly renewMs: number
+  readonly keep: boolean
+  readonly json: boolean
+}
+
+export const flagsHelp = `  --endpoint URL          where the node is reached (asked for at a terminal)
+  --region NAME           (asked for at a terminal)
+  --gpu-type NAME, --capacity N, --model NAME, --version TEXT, --weight N
+  --tags a,b              --adapters a,b
+  --id TEXT               default: made from the endpoint
+  --pool NAME             default: default
+
+  --coordinator-url URL   tried first: a coordinator's API    (EVENKEEL_COORDINATOR_URL)
+  --coordinator-token T   sent as a bearer token              (EVENKEEL_COORDINATOR_TOKEN)
+  --redis-url URL         tried next: the registry itself     (REDIS_URL)
+  --file PATH             tried last: the pool's mirror file
+
+  --allow-http            http endpoints too; without it only https
+  --timeout D             of each step, default 5s
+  --keep                  stay, renew the lease every --renew (default 10s), deregister when told to end
+  --json                  one JSON object instead of a line
+
+  exit code: 0 registered, 2 wrong flags or refused, 3 the node is unhealthy, 4 every way failed`
+
+const options = {
+  endpoint: { type: 'string' },
+  region: { type: 'string' },
+  'gpu-type': { type: 'string' },
+  capacity: { type: 'string' },
+  model: { type: 'string' },
+  version: { type: 'string' },
+  weight: { type: 'string' },
+  tags: { type: 'string' },
+  adapters: { type: 'string' },
+  id: { type: 'string' },
+  pool: { type: 'string' },
+  'coordinator-url': { type: 'string' },
+  'coordinator-token': { type: 'string' },
+  'redis-url': { type: 'string' },
+  file: { type: 'string' },
+  timeout: { type: 'string' },
+  renew: { type: 'string' },
+  'allow-http': { type: 'boolean' },
+  keep: { type: 'boolean' },
+  json: { type: 'boolean' },
+} as const
+
+/** What was said on the command line, what the environment adds, and what a person answers. @throws CommandError */
+export async function readFlags(args: readonly string[], io: Io): Promise<Flags> {
+  const values = parse(args)
+  const endpoint = values.endpoint ?? (await io.ask?.('Endpoint of the node')) ?? ''
+  if (endpoint === '') throw usage('--endpoint is missing')
+  checkEndpoint(endpoint, values['allow-http'] === true)
+  // A region is only asked for where the endpoint was: a script that gave one gave what it wanted.
+  const isAsked = values.endpoint === undefined && values.region === undefined
+  const region = values.region ?? (isAsked ? await io.ask?.('Region (empty for none)') : undefined)
+  const flags: Flags = {
+    node: {
+      endpoint,
+      id: values.id,
+      region: region === '' ? undefined : region,
+      gpuType: values['gpu-type'],
+      capacity: whole('--capacity', values.capacity),
+      weight: whole('--weight', values.weight),
+      model: values.model,
+      version: values.version,
+      tags: list(values.tags),
+      adapters: list(values.adapters),
+    },
+    pool: values.pool ?? 'default',
+    coordinatorUrl: url('--coordinator-url', values['coordinator-url'] ?? io.env.EVENKEEL_COORDINATOR_URL),
+    coordinatorToken: values['coordinator-token'] ?? io.env.EVENKEEL_COORDINATOR_TOKEN,
+    redisUrl: url('--redis-url', values['redis-url'] ?? io.env.REDIS_URL),
+    file: values.file,
+    timeoutMs: duration('--timeout', values.timeout ?? '5s'),
+    renewMs: duration('--renew', values.renew ?? '10s'),
+    keep: values.keep === true,
+    json: values.json === true,
+  }
+  if (flags.coordinatorUrl === undefined && flags.redisUrl === undefined && flags.file === undefined) {
+    throw usage('give at least one of --coordinator-url, --redis-url and --file')
+  }
+  return flags
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options, strict: true }).values
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function checkEndpoint(endpoint: string, allowHttp: boolean): void {
+  const known = URL.canParse(endpoint) ? new URL(endpoint) : undefined
+  if (known === undefined || !['http:', 'https:'].includes(known.protocol)) {
+    throw usage('--endpoint is no http or https URL')
+  }
+  if (known.protocol === 'http:' && !allowHttp) {
+    throw usage('--endpoint is http: prompts would go over the network in the clear; --allow-http permits it')
+  }
+}
+
+function url(flag: string, value: string | undefined): string | undefined {
+  if (value === undefined || value === '') return undefined
+  // It may hold a password, so it is not repeated.
+  if (!URL.canParse(value)) throw usage(`${flag} is no URL`)
+  return value.replace(/\/+$/, '')
+}
+
+function whole(flag: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw usage(`${flag} is no whole number from 1: '${value}'`)
+  return Number(value)
+}
+
+function list(value: string | undefined): readonly string[] | undefined {
+  return value
+    ?.split(',')
+    .map((text) => text.trim())
+    .filter(Boolean)
+}
+
+function duration(flag: string, value: string): number {
+  try {
+    return durationMs(flag, (/^\d+$/.test(value) ? Number(value) : value) as Duration, { minMs: 1 })
+  } catch (error) {
+    throw usage(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function usage(message: string): CommandError {
+  return new CommandError(exitCodes.usage, `${message}\nsee evenkeel register-decoder --help`)
+}

@@ -1,0 +1,126 @@
+import { connect, InvalidInputError } from '@evenkeel/core'
+import { createDecoderPool, type DecoderPool } from '@evenkeel/decoder-pool'
+import { CommandError, exitCodes } from '../exit-codes.js'
+import type { Flags } from './flags.js'
+
+/** A node that is registered, one way or the other. */
+export interface Registered {
+  readonly way: 'api' | 'redis' | 'file'
+  readonly id: string
+  /** Renews its lease; a way that needs none does nothing. */
+  renew(): Promise<void>
+  deregister(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Way {
+  readonly name: Registered['way']
+  /** @throws CommandError for a refusal, anything else where the way failed */
+  register(): Promise<Registered>
+}
+
+/** The ways that the flags name, in the order in which they are tried. */
+export function waysOf(flags: Flags): readonly Way[] {
+  const { coordinatorUrl, redisUrl, file } = flags
+  return [
+    ...(coordinatorUrl === undefined
+      ? []
+      : [{ name: 'api' as const, register: () => byApi(coordinatorUrl, flags) }]),
+    ...(redisUrl === undefined ? [] : [{ name: 'redis' as const, register: () => inRedis(redisUrl, flags) }]),
+    ...(file === undefined ? [] : [{ name: 'file' as const, register: () => inFile(file, flags) }]),
+  ]
+}
+
+async function byApi(base: string, { node, coordinatorToken, timeoutMs }: Flags): Promise<Registered> {
+  const ask = async (method: string, path: string, body?: unknown) => {
+    const response = await fetch(`${base}${path}`, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        ...(coordinatorToken === undefined ? {} : { authorization: `Bearer ${coordinatorToken}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    const answer = (await response.json().catch(() => ({}))) as { error?: string; node?: { id?: string } }
+    // A refusal is an answer: to go round it by another way would be to break in.
+    if (response.status >= 400 && response.status < 500) {
+      const code = response.status === 400 ? exitCodes.usage : exitCodes.unreachable
+      throw new CommandError(code, `the coordinator refused: ${response.status} ${answer.error ?? ''}`.trim())
+    }
+    if (!response.ok) throw new Error(`${response.status} from the coordinator`)
+    return answer
+  }
+  const register = () => ask('POST', '/api/v1/register', node)
+  const { node: known } = await register()
+  const id = known?.id
+  if (id === undefined) throw new Error('the coordinator did not say under which id')
+  return {
+    way: 'api',
+    id,
+    renew: async () => void (await register()),
+    deregister: async () => void (await ask('DELETE', `/api/v1/unregister/${encodeURIComponent(id)}`)),
+    close: async () => {},
+  }
+}
+
+async function inRedis(url: string, flags: Flags): Promise<Registered> {
+  const redis = await connect({ url, commandTimeout: flags.timeoutMs, connectionTimeout: flags.timeoutMs })
+  try {
+    if (redis.state !== 'up') throw new Error(`Redis is ${redis.state}: ${redis.downReason}`)
+    const pool = await createDecoderPool({ redis, name: flags.pool, probe: false })
+    const registered = await put(pool, 'redis', flags)
+    // In an outage a pool goes on in memory, which nobody else would ever see.
+    if (pool.status().state !== 'primary') throw new Error('Redis went away')
+    return {
+      ...registered,
+      close: async () => {
+        await registered.close()
+        await redis.close()
+      },
+    }
+  } catch (error) {
+    await redis.close()
+    throw error
+  }
+}
+
+async function inFile(file: string, flags: Flags): Promise<Registered> {
+  const pool = await createDecoderPool({ file, name: flags.pool, probe: false })
+  const warned = new Promise<Error>((resolve) => pool.on('warning', resolve))
+  const registered = await put(pool, 'file', flags)
+  // A closed pool has written its file, or has said why not.
+  await pool.close()
+  const failure = await Promise.race([
+    warned,
+    new Promise<undefined>((resolve) => setImmediate(resolve, undefined)),
+  ])
+  if (failure !== undefined) throw failure
+  return {
+    ...registered,
+    deregister: async () => {
+      const again = await createDecoderPool({ file, name: flags.pool, probe: false })
+      await again.deregister(registered.id)
+      await again.close()
+    },
+    close: async () => {},
+  }
+}
+
+async function put(pool: DecoderPool, way: Registered['way'], { node }: Flags): Promise<Registered> {
+  try {
+    const { id } = await pool.register(node)
+    return {
+      way,
+      id,
+      // The pool renews what was registered with it.
+      renew: async () => {},
+      deregister: async () => void (await pool.deregister(id)),
+      close: () => pool.close(),
+    }
+  } catch (error) {
+    await pool.close()
+    if (error instanceof InvalidInputError) throw new CommandError(exitCodes.usage, error.message)
+    throw error
+  }
+}

@@ -1,0 +1,50 @@
+import type { NodeState } from '../node-state.js'
+import { type CandidateIndex, Tier } from './candidates.js'
+import type { Strategy } from './strategy.js'
+import type { Wanted } from './wanted.js'
+
+/** Which node a request gets: filters, region, adapter, strategy, and a free place. */
+export class Chooser {
+  readonly #index: CandidateIndex
+  readonly #strategy: Strategy
+  readonly #adapterMargin: number
+  readonly #random: () => number
+
+  constructor(index: CandidateIndex, strategy: Strategy, adapterMargin: number, random: () => number) {
+    this.#index = index
+    this.#strategy = strategy
+    this.#adapterMargin = adapterMargin
+    this.#random = random
+  }
+
+  /** `except` are nodes that were tried before. */
+  choose(wanted: Wanted, now: number, except?: ReadonlySet<string>): NodeState | undefined {
+    for (const { hot, cold } of this.#index.of(wanted, now).regions) {
+      const warm = this.#free(hot, wanted, now, except)
+      if (warm !== undefined && (wanted.adapter === undefined || cold.states.length === 0)) return warm
+      const other = this.#free(cold, wanted, now, except)
+      if (warm === undefined || other === undefined) {
+        if (warm !== undefined || other !== undefined) return warm ?? other
+        continue
+      }
+      // To load an adapter costs more than to wait a little for a node that has it.
+      return warm.loadAt(now) <= other.loadAt(now) + this.#adapterMargin ? warm : other
+    }
+    return undefined
+  }
+
+  given(state: NodeState, wanted: Wanted): void {
+    this.#strategy.given?.(state, wanted)
+  }
+
+  #free(tier: Tier, wanted: Wanted, now: number, except?: ReadonlySet<string>): NodeState | undefined {
+    if (tier.states.length === 0) return undefined
+    const isFree = (state: NodeState) =>
+      state.inFlight < state.node.capacity && except?.has(state.node.id) !== true
+    const chosen = this.#strategy.choose(tier, wanted, now, this.#random)
+    if (chosen !== undefined && isFree(chosen)) return chosen
+    // A pool that is nearly full: then looking at all of it is what finds the last place.
+    const free = tier.states.filter(isFree)
+    return free.length === 0 ? undefined : this.#strategy.choose(new Tier(free), wanted, now, this.#random)
+  }
+}

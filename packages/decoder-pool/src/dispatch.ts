@@ -1,0 +1,127 @@
+import type { Clock } from '@evenkeel/core'
+import type { Chooser } from './choosing/chooser.js'
+import type { Wanted } from './choosing/wanted.js'
+import { wishOf } from './choosing/wanted.js'
+import { NoNodeError } from './errors.js'
+import type { DecoderNode } from './node.js'
+import type { NodeState, Thresholds } from './node-state.js'
+import { WaitingLine } from './waiting-line.js'
+
+export interface Outcome {
+  /** Whether the node did its work: its own faults count against it, a caller's bad request or abort does not. */
+  readonly ok: boolean
+  /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
+  readonly latencyMs?: number | undefined
+  readonly error?: unknown
+}
+
+/** One request's place on a node. */
+export interface NodeLease {
+  readonly node: DecoderNode
+  /** Gives the place back, and says how it went; once, further calls do nothing. */
+  release(outcome: Outcome): void
+}
+
+export interface DispatchHost {
+  readonly chooser: Chooser
+  readonly clock: Clock
+  readonly thresholds: Thresholds
+  readonly maxWaiting: number
+  /** A request on a node has ended. */
+  released(state: NodeState): void
+  /** A node went out of service or came back. */
+  serviceChanged(): void
+  /** Why nobody could be given. */
+  noNode(wanted: Wanted): NoNodeError
+}
+
+/** Gives requests to nodes, counts them, hears how they went, and lets the others wait in a line. */
+export class Dispatch {
+  readonly #host: DispatchHost
+  readonly #line: WaitingLine<NodeLease>
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #closed = false
+
+  constructor(host: DispatchHost) {
+    this.#host = host
+    this.#line = new WaitingLine<NodeLease>(host.maxWaiting)
+  }
+
+  get waiting(): number {
+    return this.#line.length
+  }
+
+  async acquire(
+    wanted: Wanted,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    except?: ReadonlySet<string>,
+  ): Promise<NodeLease> {
+    signal?.throwIfAborted()
+    if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
+    const wish = wishOf(wanted)
+    // Those who wait come first; after this none of another wish could take what this caller can.
+    if (this.#line.length > 0) this.#line.serve()
+    const lease = this.#line.has(wish) ? undefined : this.#take(wanted, except)
+    if (lease !== undefined) return lease
+    if (timeoutMs <= 0) throw this.#host.noNode(wanted)
+    const given = await this.#line.wait(wish, () => this.#take(wanted, except), { timeoutMs, signal })
+    if (given === 'full') {
+      throw new NoNodeError('too-many-waiting', `${this.#host.maxWaiting} callers wait already`)
+    }
+    if (given === undefined) {
+      throw this.#closed ? new NoNodeError('closed', 'The pool was closed') : this.#host.noNode(wanted)
+    }
+    return given
+  }
+
+  /** Somebody who waits may be served now. */
+  serve(): void {
+    this.#line.serve()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+    this.#line.close()
+  }
+
+  /** Chooses and counts in one go, so that nobody else is given the same place. */
+  #take(wanted: Wanted, except: ReadonlySet<string> | undefined): NodeLease | undefined {
+    const { chooser, clock } = this.#host
+    const givenAt = clock.monotonic()
+    const state = chooser.choose(wanted, givenAt, except)
+    if (state === undefined) return undefined
+    state.inFlight++
+    state.requests++
+    chooser.given(state, wanted)
+    let released = false
+    return {
+      node: state.node,
+      release: ({ ok, latencyMs }) => {
+        if (released) return
+        released = true
+        this.#host.released(state)
+        const now = clock.monotonic()
+        if (ok) state.succeeded(now, latencyMs ?? now - givenAt)
+        else this.#failed(state, now)
+        this.#line.serve()
+      },
+    }
+  }
+
+  #failed(state: NodeState, now: number): void {
+    const ejectedMs = state.failed(now, this.#host.thresholds)
+    if (ejectedMs === 0 || this.#closed) return
+    this.#host.serviceChanged()
+    // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#host.serviceChanged()
+      this.#line.serve()
+    }, ejectedMs + 1)
+    timer.unref()
+    this.#timers.add(timer)
+  }
+}

@@ -1,0 +1,2 @@
+export type { AddressPolicy } from './addresses.js'
+export { type CoordinatorHandlerOptions, createCoordinatorHandler } from './handler.js'
