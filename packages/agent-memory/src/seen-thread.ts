@@ -53,7 +53,10 @@ export class SeenThread {
       if (stored.before === 0) this.#synced = stored.version - 1
     }
     if (stored.version === this.#synced && !isNew) return
-    const isNext = stored.version === this.#synced + 1 && stored.before === this.#upTo
+    // Behind a message that was removed it is not known here how many tokens and turns came before.
+    const [newest] = log.downFrom(this.#upTo)
+    const isAtEnd = stored.before === this.#upTo && (newest?.seq ?? 0) === this.#upTo
+    const isNext = stored.version === this.#synced + 1 && isAtEnd
     log.epoch = stored.epoch
     let first: number | undefined
     for (const [index, message] of messages.entries()) {
@@ -103,7 +106,9 @@ export class SeenThread {
     this.#last = undefined
     if (changed.epoch !== this.log.epoch || changed.version === this.#synced) return true
     if (changed.version !== this.#synced + 1 || changed.status !== 'done') return false
-    this.log.change(change, undefined, now)
+    // Values are not kept here. What touches a message that is not known here can't be followed.
+    const isFollowed = 'key' in change || this.log.change(change, undefined, now).status === 'done'
+    if (!isFollowed) return false
     this.#synced = changed.version
     this.#upTo = this.log.newest
     this.#stand(changed)

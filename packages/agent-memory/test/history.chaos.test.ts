@@ -124,7 +124,7 @@ describe('promise 3: nothing acknowledged is lost, twice, or out of its writerâ€
           for (const writer of writers) await writer.close()
         },
       ),
-      { numRuns: 5, endOnFailure: true },
+      { numRuns: 3, endOnFailure: true },
     )
   })
 

@@ -9,7 +9,7 @@ import { expect, it } from 'vitest'
 import { createAgentMemory } from '../src/index.js'
 
 /** How long writers write; EVENKEEL_HISTORY_MS=1800000 is the long run. */
-const runMs = Number(process.env.EVENKEEL_HISTORY_MS ?? 6_000)
+const runMs = Number(process.env.EVENKEEL_HISTORY_MS ?? 3_000)
 
 interface Message {
   readonly acknowledged?: number

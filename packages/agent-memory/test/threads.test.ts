@@ -164,6 +164,22 @@ describe('a window that is read again', () => {
     expect((await threadOf(other).window()).messages.at(-1)?.id).toBe('new')
   })
 
+  it('holds what was pinned, edited or removed here beyond what was read here', async () => {
+    const { memory } = await redis.instance()
+    const other = (await redis.instance()).memory
+    await threadOf(other).append(['1', '2', '3', '4'].map((id) => user(id)))
+    const ids = async () => (await threadOf(memory).window({ maxMessages: 1 })).messages.map(({ id }) => id)
+    expect(await ids()).toEqual(['4'])
+    await threadOf(memory).pin('2')
+    expect(await ids()).toEqual(['2'])
+    await threadOf(memory).unpin('2')
+    await threadOf(memory).remove('1')
+    expect(await threadOf(memory).window({ maxMessages: 1 })).toMatchObject({
+      count: 3,
+      messages: [{ id: '4' }],
+    })
+  })
+
   it('is the same as for one who reads it for the first time, whatever happened in between', async () => {
     const { memory, redis: redisOf } = await redis.instance()
     const second = (await redis.instance()).memory
@@ -200,9 +216,14 @@ describe('a window that is read again', () => {
           for (const reader of [memory, second]) {
             expect(await threadOf(reader, name).window({ maxMessages })).toEqual(fresh)
           }
+          const anchored = { maxMessages, maxTokens: 9, anchored: true }
+          const first = await threadOf(createAgentMemory({ redis: redisOf }), name).window(anchored)
+          for (const reader of [memory, second]) {
+            expect(await threadOf(reader, name).window(anchored)).toEqual(first)
+          }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     )
   })
 })

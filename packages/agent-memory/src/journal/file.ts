@@ -68,7 +68,7 @@ export class JournalFile implements JournalKeeper {
     }
     this.#heartbeat = setInterval(() => {
       this.#touch()
-      this.#adopt()
+      this.#adopt(false)
     }, heartbeatMs)
     this.#heartbeat.unref()
   }
@@ -76,13 +76,13 @@ export class JournalFile implements JournalKeeper {
   /** Looks for what processes that are gone have left behind: now, and from time to time. */
   start(found: (left: readonly Addressed[], spoilt: number) => void): void {
     this.#found = found
-    this.#adopt()
+    this.#adopt(true)
   }
 
   /** Takes over the files of processes that are gone. Each is renamed first, so that only one takes it. */
-  #adopt(): void {
+  #adopt(atStart: boolean): void {
     if (this.#found === undefined) return
-    for (const name of this.#leftBehind()) {
+    for (const name of this.#leftBehind(atStart)) {
       const taken = this.#newPath()
       try {
         renameSync(join(this.#dir, name), taken)
@@ -207,13 +207,17 @@ export class JournalFile implements JournalKeeper {
       .catch(() => {})
   }
 
-  #leftBehind(): readonly string[] {
+  /**
+   * A process that begins takes what is left on its host: it may be itself, before a crash, and its new writes come
+   * behind those. One that has run for long leaves it some time to come back.
+   */
+  #leftBehind(atStart: boolean): readonly string[] {
     return this.#files().filter((name) => {
       const [, host = '', pid, began = ''] = fileName.exec(name) ?? []
       if (join(this.#dir, name) === this.#path) return false
       const { host: ownHost } = this.#identity
-      if (host === ownHost) return !isAlive({ host, pid: Number(pid), began })
-      return Date.now() - this.#touchedAt(name) > abandonedMs
+      if (host === ownHost && isAlive({ host, pid: Number(pid), began })) return false
+      return (atStart && host === ownHost) || Date.now() - this.#touchedAt(name) > abandonedMs
     })
   }
 
