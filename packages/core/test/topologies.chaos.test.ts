@@ -72,9 +72,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
         await using redis = await open('replica')
         await redis.command(['SET', 'replicated', 'yes'])
         const role = () => redis.command(['ROLE'], { readOnly: true })
-        // A primary that was frozen comes back as one. Sentinel asks it every 10 s, and makes it a replica when it
-        // has called itself a primary for 8 s (four of its own announcements).
-        await until(async () => String(((await role()) as unknown[])[0]) === 'slave', 40_000)
+        await until(async () => String(((await role()) as unknown[])[0]) === 'slave', 15_000)
         await until(
           async () => (await redis.command(['GET', 'replicated'], { readOnly: true })) === 'yes',
           5_000,

@@ -53,10 +53,8 @@ export class SentinelResolver {
     return this.#ask(signal, async (sentinel) => {
       const reply = await sentinel.send(['SENTINEL', 'replicas', this.#options.name], {})
       if (!Array.isArray(reply)) return []
-      return reply
-        .map(fieldsOf)
-        .filter(isInService)
-        .map(({ ip = '', port }) => ({ host: ip, port: Number(port) }))
+      // Those that are down are among them: they are asked for once, and each is attached when it is back.
+      return reply.map(fieldsOf).map(({ ip = '', port }) => ({ host: ip, port: Number(port) }))
     })
   }
 
@@ -142,8 +140,4 @@ export async function assertPrimary(client: ClientPort): Promise<void> {
 function fieldsOf(reply: unknown): Record<string, string | undefined> {
   const flat = Array.isArray(reply) ? reply.map(String) : []
   return Object.fromEntries(flat.flatMap((name, index) => (index % 2 === 0 ? [[name, flat[index + 1]]] : [])))
-}
-
-function isInService({ flags = '' }: Record<string, string | undefined>): boolean {
-  return !/s_down|o_down|disconnected/.test(flags)
 }
