@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from '@evenkeel/core'
-import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
+import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { expect, it } from 'vitest'
 import { createAgentMemory } from '../src/index.js'
 
@@ -73,26 +73,33 @@ class Member {
   }
 }
 
-interface Run {
+/** What a fault may do: to the server, to what lies between it and the writers, and to them. */
+interface Scene {
   readonly server: RedisServer
+  readonly proxy: FaultProxy
+  readonly writers: readonly Member[]
+  readonly turn: number
+}
+
+type Fault = (scene: Scene) => Promise<unknown>
+
+interface Run {
   readonly writers: readonly Member[]
   readonly readers: readonly Member[]
   readonly log: readonly string[]
 }
 
-async function run(
-  args: Record<string, string>,
-  faults: readonly ((server: RedisServer, writers: readonly Member[], turn: number) => Promise<void>)[],
-): Promise<Run> {
+async function run(args: Record<string, string>, faults: readonly Fault[]): Promise<Run> {
   const server = await startRedis({ args })
+  const proxy = await startProxy(server)
   const dir = await mkdtemp(join(tmpdir(), 'evenkeel-history-'))
-  const writers = ['a', 'b', 'c', 'd'].map((name) => new Member('writer', name, server.url, dir))
-  const readers = ['r', 's'].map((name) => new Member('reader', name, server.url, undefined))
+  const writers = ['a', 'b', 'c', 'd'].map((name) => new Member('writer', name, proxy.url, dir))
+  const readers = ['r', 's'].map((name) => new Member('reader', name, proxy.url, undefined))
   try {
     await until(() => writers.every(({ acknowledged }) => acknowledged.length > 20), 20_000)
     const endsAt = performance.now() + runMs
     for (let turn = 0; performance.now() < endsAt; turn++) {
-      await faults[turn % faults.length]?.(server, writers, turn)
+      await faults[turn % faults.length]?.({ server, proxy, writers, turn })
       const counts = writers.map(({ acknowledged }) => acknowledged.length)
       // Each fault meets a service that is at work again.
       await until(
@@ -102,7 +109,7 @@ async function run(
       await pause(300)
     }
     for (const member of [...writers, ...readers]) await member.stop()
-    const redis = await connect({ url: server.url })
+    const redis = await connect({ url: proxy.url })
     const memory = createAgentMemory({ redis })
     const log: string[] = []
     let seq = 0
@@ -116,8 +123,9 @@ async function run(
     }
     memory.close()
     await redis.close()
-    return { server, writers, readers, log }
+    return { writers, readers, log }
   } finally {
+    await proxy.close()
     await server.close()
     await rm(dir, { recursive: true, force: true })
   }
@@ -151,22 +159,29 @@ it(
   'promises 1 to 3: with Redis killed and frozen and writers killed in the middle of it, nothing acknowledged is lost, twice, or out of order',
   async () => {
     const history = await run({ appendonly: 'yes', appendfsync: 'always' }, [
-      async (server, writers) => {
+      async ({ server, writers }) => {
         await server.kill()
         await pause(300)
         await writers[0]?.kill()
         await pause(300)
         await server.restart()
       },
-      async (_, writers, turn) => {
+      async ({ writers, turn }) => {
         await writers[turn % 4]?.kill()
       },
-      async (server, writers) => {
+      async ({ server, writers }) => {
         await server.freeze()
         await pause(400)
         await writers[1]?.kill()
         await server.resume()
       },
+      // The command runs, and its reply never comes: the writer can't know.
+      async ({ proxy }) => {
+        const dropped = proxy.dropReplies(3)
+        await pause(700)
+        void dropped
+      },
+      async ({ proxy }) => proxy.cut(),
     ])
     checkWriters(history)
     checkReaders(history)
@@ -181,7 +196,7 @@ it(
   async () => {
     let isOver = false
     const history = await run({ save: '', appendonly: 'no' }, [
-      async (server) => {
+      async ({ server }) => {
         // Once: what is older than the window is lost with a server that keeps nothing.
         if (isOver) return
         isOver = true
@@ -190,6 +205,46 @@ it(
     ])
     checkWriters(history)
     expect(history.writers.reduce((sum, { healed }) => sum + healed, 0)).toBeGreaterThan(50)
+  },
+  runMs + 90_000,
+)
+
+it(
+  'promises 1 to 3: nothing acknowledged is lost in a failover to a replica that lags, nor twice, nor out of order',
+  async () => {
+    const replica = await startRedis({ args: { appendonly: 'yes' } })
+    let isOver = false
+    try {
+      const history = await run({ appendonly: 'yes', appendfsync: 'everysec' }, [
+        async ({ server, proxy, writers }) => {
+          if (isOver) return
+          isOver = true
+          const { port } = new URL(server.url)
+          await replica.command('REPLICAOF', '127.0.0.1', port)
+          await until(
+            async () =>
+              String(await replica.command('INFO', 'replication')).includes('master_link_status:up'),
+            10_000,
+          )
+          // What is written while it lags is acknowledged, and known by the old primary alone.
+          replica.freeze()
+          const before = writers.map(({ acknowledged }) => acknowledged.length)
+          await until(
+            () => writers.every(({ acknowledged }, index) => acknowledged.length > (before[index] ?? 0) + 5),
+            10_000,
+          )
+          await server.kill()
+          replica.resume()
+          await replica.command('REPLICAOF', 'NO', 'ONE')
+          proxy.retarget(replica)
+          proxy.cut()
+        },
+      ])
+      checkWriters(history)
+      expect(history.writers.reduce((sum, { healed }) => sum + healed, 0)).toBeGreaterThan(10)
+    } finally {
+      await replica.close()
+    }
   },
   runMs + 90_000,
 )
