@@ -1,7 +1,7 @@
 import { until } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
 import { createCache, createResponseCache, type ResponseCacheOptions } from '../src/index.js'
-import { chatCall, chatUrl, completion, fakeProvider, settled } from './fake.js'
+import { chatCall, chatStream, chatUrl, completion, fakeProvider, settled } from './fake.js'
 import { useRedis } from './support.js'
 
 const redisOf = useRedis()
@@ -189,6 +189,50 @@ describe('several instances', () => {
     const failed = await Promise.allSettled([one.getOrSet('f', failing), two.getOrSet('f', failing)])
     expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
     expect(calls).toBe(3)
+  })
+
+  it.each([
+    ['with', true, 1],
+    ['without', false, 2],
+  ])('get an object of what another one streams %s its usage', async (_, withUsage, calls) => {
+    const namespace = `ns${namespaces++}`
+    const [one, two] = await Promise.all(
+      [1, 2].map(async () => redisOf.own(createResponseCache({ redis: await redisOf.connect(), namespace }))),
+    )
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const provider = fakeProvider((body) => {
+      if (body.stream !== true) return Response.json(completion('one two'))
+      const events = chatStream('one two', withUsage).split(/(?<=\n\n)/)
+      const stream = new ReadableStream<Uint8Array>({
+        pull: async (controller) => {
+          const next = events.shift()
+          if (next === undefined) return controller.close()
+          if (events.length === 2) await held
+          controller.enqueue(new Uint8Array(Buffer.from(next)))
+        },
+      })
+      return new Response(stream, { headers: { 'content-type': 'text/event-stream' } })
+    })
+    const usage = withUsage ? { stream_options: { include_usage: true } } : {}
+    const leading = one?.fetch({ fetch: provider.fetch })(
+      chatUrl,
+      chatCall('hi', {}, { stream: true, ...usage }),
+    )
+    const streamed = leading?.then((response) => response.text())
+    await until(() => provider.calls.length === 1, 1_000)
+    const following = two?.fetch({ fetch: provider.fetch })(chatUrl, chatCall('hi'))
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    release()
+    const response = await following
+    expect(response?.headers.get('content-type')).toBe('application/json')
+    expect(await response?.json()).toMatchObject({
+      choices: [{ message: { content: 'one two' }, finish_reason: 'stop' }],
+    })
+    expect(await streamed).toBe(chatStream('one two', withUsage))
+    expect(provider.calls).toHaveLength(calls)
   })
 
   it('count together', async () => {
