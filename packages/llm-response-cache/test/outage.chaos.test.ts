@@ -28,9 +28,9 @@ describe('with Redis gone', () => {
   it('hits come from memory, calls go on at the provider’s own speed, and nobody waits for the dead', async () => {
     const { cache } = await instance()
     await cache.getOrSet('seen', async () => 'before')
-    await until(() => cache.stats().stored === 1, 1_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     await server.kill()
-    await until(() => cache.state === 'fallback', 2_000)
+    await until(() => cache.state === 'fallback', 5_000)
     const began = performance.now()
     for (let index = 0; index < 1_000; index++) {
       expect(await cache.getOrSet('seen', async () => 'never')).toBe('before')
@@ -50,7 +50,7 @@ describe('with Redis gone', () => {
         await one.getOrSet(key, async () => 'old', key === 'tagged' ? { tags: ['t'] } : {})
         await two.getOrSet(key, async () => 'never')
       }
-      await until(() => one.stats().stored === 3, 1_000)
+      await until(() => one.stats().stored === 3, 5_000)
       if (how === 'freeze') server.freeze()
       else await server.kill()
       await one.invalidate({ tags: ['t'] })
@@ -132,12 +132,12 @@ describe('with Redis gone', () => {
     const answers = [cached(chatUrl, call), cached(chatUrl, call)].map(async (answer) =>
       (await answer).text(),
     )
-    await until(() => provider.calls.length === 1, 1_000)
+    await until(() => provider.calls.length === 1, 5_000)
     server.freeze()
-    await until(() => cache.state === 'fallback', 2_000)
+    await until(() => cache.state === 'fallback', 5_000)
     release()
     expect(await Promise.all(answers)).toEqual([events.join(''), events.join('')])
-    await until(() => cache.stats().stored === 1, 1_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     server.resume()
     await until(() => cache.state === 'primary', 5_000)
     expect(await (await cached(chatUrl, call)).text()).toBe(events.join(''))
@@ -149,7 +149,7 @@ describe('with Redis gone', () => {
     await server.command('CONFIG', 'SET', 'maxmemory', '1')
     await server.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
     expect(await cache.getOrSet('full', async () => 'answer')).toBe('answer')
-    await until(() => cache.stats().misses === 1, 1_000)
+    await until(() => cache.stats().misses === 1, 5_000)
     expect(await cache.getOrSet('full', async () => 'again')).toBe('answer')
     await server.command('CONFIG', 'SET', 'maxmemory', '0')
     await back(cache)
