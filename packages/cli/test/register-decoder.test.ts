@@ -144,10 +144,10 @@ describe('through the coordinator', () => {
     })
     const flags = ['--coordinator-url', url, '--coordinator-token', 't0ken', '--keep', '--renew', '30ms']
     const running = run(flags, { stopped: () => stopped })
-    await until(() => pool.status().nodes.length === 1, 2_000)
+    await until(() => pool.status().nodes.length === 1, 5_000)
     const [id = ''] = pool.status().nodes.map((one) => one.node.id)
     await pool.deregister(id)
-    await until(() => pool.status().nodes.length === 1, 2_000)
+    await until(() => pool.status().nodes.length === 1, 5_000)
     stop()
     expect((await running).code).toBe(0)
     expect(pool.status().nodes).toEqual([])

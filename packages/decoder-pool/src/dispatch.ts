@@ -1,7 +1,6 @@
 import type { Clock } from '@evenkeel/core'
 import type { Chooser } from './choosing/chooser.js'
-import type { Wanted } from './choosing/wanted.js'
-import { wishOf } from './choosing/wanted.js'
+import { type Wanted, wishOf } from './choosing/wanted.js'
 import { NoNodeError } from './errors.js'
 import type { DecoderNode } from './node.js'
 import type { NodeState, Thresholds } from './node-state.js'

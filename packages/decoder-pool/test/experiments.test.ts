@@ -173,7 +173,7 @@ describe.each(flavours())('on $name', (flavour) => {
     const one = await join(server.url)
     const two = await join(server.url)
     await one.pool.experiments.put(input({ id: 'a' }))
-    await until(() => two.pool.experiments.assign('en-de', 'u') !== undefined, 2_000)
+    await until(() => two.pool.experiments.assign('en-de', 'u') !== undefined, 5_000)
     server.freeze()
     await two.pool.experiments.put(input({ id: 'b', languagePair: 'en-fr' }))
     await one.pool.experiments.remove('a')

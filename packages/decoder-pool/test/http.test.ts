@@ -4,6 +4,12 @@ import { node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()
 
+/** What of the answers is looked at by name. */
+interface Told {
+  readonly node: { readonly id: string }
+  readonly nodes: readonly unknown[]
+}
+
 async function scene(addresses: AddressPolicy = {}) {
   const pool = await create()
   const handle = createCoordinatorHandler({
@@ -15,8 +21,7 @@ async function scene(addresses: AddressPolicy = {}) {
     const text = typeof body === 'string' ? body : JSON.stringify(body)
     const init = { method, headers: { authorization }, ...(body === undefined ? {} : { body: text }) }
     const response = await handle(new Request(`http://localhost${path}`, init))
-    // biome-ignore lint/suspicious/noExplicitAny: bodies of many shapes, each looked at by its test
-    return [response.status, (await response.json()) as any] as const
+    return [response.status, (await response.json()) as Told] as const
   }
   return { pool, ask, handle }
 }

@@ -10,8 +10,8 @@ import {
   wholeNumber,
 } from '@evenkeel/core'
 import type { Policy } from './call-options.js'
-import { Compression, type CompressionOptions } from './entry/compression.js'
-import { type EncryptOptions, Sealer } from './entry/seal.js'
+import type { CompressionOptions } from './entry/compression.js'
+import type { EncryptOptions } from './entry/seal.js'
 import type { KeyRules } from './key/rules.js'
 import { checkPrices, type Prices } from './usage/prices.js'
 
@@ -111,10 +111,6 @@ const minuteMs = 60_000
 
 /** @throws INVALID_OPTION that names the field. `kind` chooses the variable that tells the default ttl. */
 export function resolveOptions(options: CacheOptions, kind: string): ResolvedOptions {
-  const { compress, encrypt } = options
-  // What they refuse is refused now, not with the first answer.
-  if (encrypt !== undefined) new Sealer(encrypt)
-  new Compression(compress)
   return {
     redis: options.redis,
     policy: {
@@ -138,8 +134,8 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
     maxEntries: wholeNumber('maxEntries', options.maxEntries ?? 10_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     maxEntryBytes: wholeNumber('maxEntryBytes', options.maxEntryBytes ?? 1 << 20),
-    compress,
-    encrypt,
+    compress: options.compress,
+    encrypt: options.encrypt,
     singleFlight: oneOf('singleFlight', options.singleFlight ?? 'shared', ['shared', 'process', 'off']),
     leaseMs: durationMs('lease', options.lease ?? '5s', { minMs: 100, maxMs: 10 * minuteMs }),
     telemetry: options.telemetry ?? true,

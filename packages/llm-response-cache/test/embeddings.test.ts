@@ -118,7 +118,7 @@ describe('embeddings', () => {
     const first = await create(['a', 'b', 'a'])
     expect(first.data.map(({ embedding }) => embedding)).toEqual(['a', 'b', 'a'].map(vectorOf))
     expect(first.data.map(({ index }) => index)).toEqual([0, 1, 2])
-    await until(() => cache.stats().stored === 2, 1_000)
+    await until(() => cache.stats().stored === 2, 5_000)
     const second = await create(['c', 'b', 'a', 'd'])
     expect(second.data.map(({ embedding }) => embedding)).toEqual(['c', 'b', 'a', 'd'].map(vectorOf))
     expect(provider.calls.map(({ body }) => body.input)).toEqual([

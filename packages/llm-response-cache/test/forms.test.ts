@@ -26,7 +26,7 @@ describe('one entry in two forms', () => {
     await provider[Symbol.asyncDispose]()
   })
 
-  const stored = (count = 1) => until(() => cache.stats().stored === count, 1_000)
+  const stored = (count = 1) => until(() => cache.stats().stored === count, 5_000)
   const calledOnce = () => expect(provider.calls).toHaveLength(1)
 
   const ask = { model: 'm', messages: [{ role: 'user' as const, content: 'hi' }] }

@@ -50,7 +50,7 @@ const ask = async (
   const response = await cache.fetch({ fetch: provider.fetch })(chatUrl, chatCall(content, headers))
   const text = await response.text()
   const told = response.headers.get('x-evenkeel-cache')
-  if (told === 'miss') await until(() => cache.stats().stored > before, 1_000)
+  if (told === 'miss') await until(() => cache.stats().stored > before, 5_000)
   return [told, text]
 }
 
@@ -95,14 +95,14 @@ describe('privacy', () => {
     })
     const call = chatCall('shared-c4nary', {}, { stream: true })
     const leading = one.fetch({ fetch: slow.fetch })(chatUrl, call)
-    await until(() => slow.calls.length === 1, 1_000)
+    await until(() => slow.calls.length === 1, 5_000)
     const following = two.fetch({ fetch: slow.fetch })(chatUrl, call)
     const texts = Promise.all([leading, following].map(async (response) => (await response).text()))
     await until(async () => /:log:/.test((await dump()).toString()), 3_000)
     const whole = await dump()
     release()
     expect(new Set(await texts)).toEqual(new Set([chatStream('streamed answer-c4nary to all')]))
-    await until(() => one.stats().stored >= 4, 1_000)
+    await until(() => one.stats().stored >= 4, 5_000)
     expect(whole).toContain('llm-cache')
     expect(whole + (await dump())).not.toContain('c4nary')
     expect(slow.calls).toHaveLength(1)

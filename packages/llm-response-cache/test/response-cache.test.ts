@@ -46,7 +46,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     await redis?.close()
   })
 
-  const stored = (count: number) => until(() => cache.stats().stored === count, 1_000)
+  const stored = (count: number) => until(() => cache.stats().stored === count, 5_000)
 
   it('asks the provider once for equal requests of the OpenAI client', async () => {
     const first = await client.chat.completions.create(ask('hi'))
@@ -121,7 +121,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     const abort = new AbortController()
     const leaving = collect(client, 'hi', { signal: abort.signal })
     const staying = collect(client, 'hi')
-    await until(() => provider.calls === 1, 1_000)
+    await until(() => provider.calls === 1, 5_000)
     abort.abort()
     // The SDK ends the loop of a stream whose caller aborted, or rejects before it began.
     expect(await leaving.catch(() => 'rejected')).not.toBe(text)
@@ -145,7 +145,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     const stream = await clientOf(small).chat.completions.create({ ...ask('hi'), stream: true })
     let chunks = 0
     for await (const _ of stream) if (++chunks === 200) break
-    await until(() => provider.aborted === 1, 2_000)
+    await until(() => provider.aborted === 1, 5_000)
     expect(small.stats().stored).toBe(0)
     small.close()
   })
@@ -173,7 +173,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     await stored(1)
     provider.delayMs = 40
     const begun = client.chat.completions.create(ask('slow'))
-    await until(() => provider.calls === 2, 1_000)
+    await until(() => provider.calls === 2, 5_000)
     await cache.clear()
     await begun
     await stored(2)
@@ -241,7 +241,7 @@ describe('with Redis', () => {
     const caches = [createResponseCache({ redis: one }), createResponseCache({ redis: two })]
     const [first, second] = caches.map((cache) => clientOf(cache))
     await first?.chat.completions.create(ask('shared'))
-    await until(() => caches[0]?.stats().stored === 1, 1_000)
+    await until(() => caches[0]?.stats().stored === 1, 5_000)
     await server.command('CONFIG', 'RESETSTAT')
     await second?.chat.completions.create(ask('shared'))
     expect(provider.calls).toBe(1)
@@ -255,7 +255,7 @@ describe('with Redis', () => {
     await using redis = await connect({ url: server.url })
     const cache = createResponseCache({ redis })
     await clientOf(cache).chat.completions.create(ask('hi'))
-    await until(() => cache.stats().stored === 1, 1_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     const [key] = (await redis.command(['KEYS', '*llm-cache:*'])) as string[]
     for (const damage of [
       ['SETRANGE', key, '60', 'XX'],
@@ -270,7 +270,7 @@ describe('with Redis', () => {
       const answer = await clientOf(other).chat.completions.create(ask('hi'))
       expect(answer.choices[0]?.message.content).toBe(text)
       expect(provider.calls).toBe(calls + 1)
-      await until(() => other.stats().stored === 1, 1_000)
+      await until(() => other.stats().stored === 1, 5_000)
       other.close()
     }
   })
@@ -280,7 +280,7 @@ describe('with Redis', () => {
     const cache = createResponseCache({ redis })
     const client = new OpenAI({ apiKey: 'k-c4nary', baseURL: provider.baseURL, fetch: cache.fetch() })
     await client.chat.completions.create(ask('prompt-c4nary'))
-    await until(() => cache.stats().stored === 1, 1_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     const keys = (await redis.command(['KEYS', '*'])) as string[]
     const values = (await redis.command(['MGET', ...keys])) as string[]
     expect(keys.join() + values.join()).not.toContain('c4nary')
@@ -293,7 +293,7 @@ describe('with Redis', () => {
     const cache = createResponseCache({ redis })
     const client = clientOf(cache)
     await client.chat.completions.create(ask('seen'))
-    await until(() => cache.stats().stored === 1, 1_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     own.freeze()
     const { response } = await client.chat.completions.create(ask('seen')).withResponse()
     expect(response.headers.get('x-evenkeel-cache')).toBe('hit')

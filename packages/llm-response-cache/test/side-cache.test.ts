@@ -49,7 +49,7 @@ describe.each(['memory', 'Redis'])('a cache of anything, in %s', (where) => {
     await until(async () => {
       const all = await Promise.all([1, 2].map(() => frozen.getOrSet('k', load)))
       return all[0] === all[1]
-    }, 1_000)
+    }, 5_000)
   })
 
   it('writes as its codec does, and never keeps nothing', async () => {
@@ -57,7 +57,7 @@ describe.each(['memory', 'Redis'])('a cache of anything, in %s', (where) => {
     const dates = await cacheOf<Date>({ codec })
     const date = new Date(1_700_000_000_123)
     expect(await dates.getOrSet('k', async () => date)).toEqual(date)
-    await until(() => dates.stats().stored === 1, 1_000)
+    await until(() => dates.stats().stored === 1, 5_000)
     expect(await dates.getOrSet('k', async () => new Date(0))).toEqual(date)
     const nothing = await cacheOf<undefined>()
     let calls = 0
@@ -88,7 +88,7 @@ describe.each(['memory', 'Redis'])('a cache of anything, in %s', (where) => {
     expect(await cache.getOrSet('k', async () => 3, { useCache: false })).toBe(3)
     expect(await cache.get('k')).toBe(2)
     expect(await cache.getOrSet('k', async () => 4, { refresh: true })).toBe(4)
-    await until(async () => (await cache.get('k')) === 4, 1_000)
+    await until(async () => (await cache.get('k')) === 4, 5_000)
   })
 
   it('clears its own kind alone', async () => {

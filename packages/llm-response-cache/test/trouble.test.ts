@@ -24,7 +24,7 @@ describe('trouble', () => {
     const first = await cached(chatUrl, chatCall(large))
     expect(told(first)).toBe('miss')
     await first.text()
-    await until(() => cache.stats().stored === 1, 2_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     expect(told(await cached(chatUrl, chatCall(large)))).toBe('hit')
     expect(told(await cached(chatUrl, chatCall('x'.repeat(17 << 20))))).toBe('bypass')
   })
@@ -155,10 +155,10 @@ describe('over HTTP', () => {
     provider.delayMs = 60
     const abort = new AbortController()
     const leaving = cache.fetch()(url(), { ...call('hi'), signal: abort.signal })
-    await until(() => provider.calls === 1, 1_000)
+    await until(() => provider.calls === 1, 5_000)
     abort.abort()
     await expect(leaving).rejects.toThrow()
-    await until(() => cache.stats().stored === 1, 2_000)
+    await until(() => cache.stats().stored === 1, 5_000)
     expect((await cache.fetch()(url(), call('hi'))).headers.get('x-evenkeel-cache')).toBe('hit')
   })
 
@@ -167,7 +167,7 @@ describe('over HTTP', () => {
     provider.delayMs = 20
     const response = await strict.fetch()(url(), call('hi'))
     await response.body?.cancel()
-    await until(() => provider.aborted === 1, 2_000)
+    await until(() => provider.aborted === 1, 5_000)
     expect(strict.stats().stored).toBe(0)
     strict.close()
   })
@@ -183,7 +183,7 @@ describe('over HTTP', () => {
     // What the provider could send meanwhile is many times this.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(5_000_000)
     await reader?.cancel()
-    await until(() => provider.aborted === 1, 2_000)
+    await until(() => provider.aborted === 1, 5_000)
     small.close()
   })
 })
@@ -209,15 +209,16 @@ describe('on a Cluster', () => {
       return response.headers.get('x-evenkeel-cache')
     }
     const both = await Promise.all([ask(one, 'shared'), ask(two, 'shared')])
-    expect(both.sort()).toEqual(['coalesced', 'miss'])
+    // The second follows the first, or comes when it has just ended.
+    expect(both).toContain('miss')
     expect(provider.calls).toHaveLength(1)
     await Promise.all(
       Array.from({ length: 30 }, (_, index) => ask(one, `q${index}`, { 'x-evenkeel-tags': 't' })),
     )
-    await until(() => one.stats().stored + two.stats().stored === 31, 2_000)
+    await until(() => one.stats().stored + two.stats().stored === 31, 5_000)
     expect(await ask(two, 'q7')).toBe('hit')
     expect(await one.clear({ tag: 't' })).toBe(30)
-    await until(async () => (await ask(two, 'q7')) === 'miss', 1_000)
+    await until(async () => (await ask(two, 'q7')) === 'miss', 5_000)
     for (const cache of [one, two]) cache.close()
     for (const redis of connections) await redis.close()
     await cluster.close()

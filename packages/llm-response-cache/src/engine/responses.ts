@@ -147,7 +147,23 @@ class Responses {
       if (response !== undefined) return response
       throw new TypeError('An answer was kept in a form that can not be read')
     }
-    return this.#live(landed.live, form, landed.outcome, asked.signal, place, model)
+    if (landed.outcome === 'miss') {
+      return this.#live(landed.live, form, landed.outcome, asked.signal, place, model)
+    }
+    // Another instance calls, and perhaps in another form, or it breaks off before there is a whole to be formed.
+    const response = await this.#joined(landed, form, asked.signal, place, model)
+    return response ?? this.#alone(asked, request, place, policy)
+  }
+
+  /** A call that is shared with nobody, since what is shared is of no use to its caller. */
+  async #alone(asked: Asked, request: CacheableRequest, place: Place, policy: Policy): Promise<Response> {
+    const { form, model } = request
+    const looked = await lookUp(this.#engine, place, policy, (entry) => canServe(entry, form))
+    const known = looked.entry && this.#serve(looked.entry, form, place, 'hit')
+    if (known !== undefined) return known
+    const wanted = this.#wanted(request, place, policy, looked.id, () => {}, undefined)
+    const live = await this.#lead(asked, wanted, this.#engine.coordinator.alone(place), looked.stamps)
+    return this.#live(live, form, 'miss', asked.signal, place, model)
   }
 
   #begin(asked: Asked, request: CacheableRequest, place: Place, policy: Policy, id: string): Promise<Landed> {

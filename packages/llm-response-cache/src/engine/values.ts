@@ -6,6 +6,7 @@ import type { Place } from '../store.js'
 import type { Held } from '../stores/memory.js'
 import type { Outcome } from '../usage/stats.js'
 import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
+import type { Lead } from './coordinator.js'
 import { ageOf, type Engine, type Looked, lookHere, lookUp, timesOf } from './engine.js'
 
 export interface Detailed<T> {
@@ -253,7 +254,7 @@ export class Values<T> {
     looked: Looked,
     landed: () => void,
   ): Promise<Produced> {
-    const { coordinator, vault, stats } = this.#engine
+    const { coordinator } = this.#engine
     for (let leaders = 0; leaders < mostLeaders; leaders++) {
       const part = await coordinator.begin(place, looked.id)
       if (part.role === 'hit') {
@@ -271,38 +272,41 @@ export class Values<T> {
         landed()
         return this.#produced('coalesced', found.entry, found.source)
       }
-      const { lead } = part
-      const began = performance.now()
-      let value: T
-      try {
-        value = await this.#call(place, produce)
-      } catch (error) {
-        void lead.fail('error').finally(landed)
-        throw error
-      }
-      const entry = this.#entry(policy, looked.stamps, value, performance.now() - began)
-      void lead
-        .commit(entry, false)
-        .then((outcome) => {
-          if (outcome === 'publish') return lead.fail('not kept')
-          if (outcome !== 'kept' || entry === undefined) return undefined
-          stats.stored(place.namespace, entry.model)
-          if (looked.id !== '') vault.tellReplaced(place)
-          return undefined
-        })
-        .finally(landed)
-      return this.#missed(value, entry, looked.source)
+      return this.#callAs(part.lead, policy, produce, looked, landed)
     }
-    const value = await this.#call(place, produce)
-    const entry = this.#entry(policy, looked.stamps, value, 0)
-    if (entry === undefined) landed()
-    else {
-      void vault
-        .keep(place, entry)
-        .then((kept) => kept && stats.stored(place.namespace, entry.model))
-        .finally(landed)
+    return this.#callAs(coordinator.alone(place), policy, produce, looked, landed)
+  }
+
+  /** Calls the provider and keeps what it gives, behind the answer; `landed` when others can find it. */
+  async #callAs(
+    lead: Lead,
+    policy: Policy,
+    produce: () => Promise<T>,
+    { stamps, source, id }: Pick<Looked, 'stamps' | 'source' | 'id'>,
+    landed: () => void,
+  ): Promise<Produced> {
+    const { vault, stats } = this.#engine
+    const { place } = lead
+    const began = performance.now()
+    let value: T
+    try {
+      value = await this.#call(place, produce)
+    } catch (error) {
+      void lead.fail('error').finally(landed)
+      throw error
     }
-    return this.#missed(value, entry, looked.source)
+    const entry = this.#entry(policy, stamps, value, performance.now() - began)
+    void lead
+      .commit(entry, false)
+      .then((outcome) => {
+        if (outcome === 'publish') return lead.fail('not kept')
+        if (outcome !== 'kept' || entry === undefined) return undefined
+        stats.stored(place.namespace, entry.model)
+        if (id !== '') vault.tellReplaced(place)
+        return undefined
+      })
+      .finally(landed)
+    return this.#missed(value, entry, source)
   }
 
   async #endOf(place: Place, generation: string): Promise<'end' | 'failed' | 'lost'> {
@@ -317,23 +321,16 @@ export class Values<T> {
     const id = `renew ${placeId(place)}`
     if (this.#flights.has(id)) return
     const renewal = async (): Promise<Produced> => {
-      const { coordinator, vault, stats } = this.#engine
+      const { coordinator, vault } = this.#engine
       const part = await coordinator.begin(place, entryId)
       if (part.role !== 'lead') return { ...nothing, outcome: 'hit', source: 'redis' }
       const { stamps, source } = await vault.find(place, policy.tags)
-      const began = performance.now()
-      try {
-        const value = await this.#call(place, produce)
-        const entry = this.#entry(policy, stamps, value, performance.now() - began)
-        if ((await part.lead.commit(entry, false)) === 'kept' && entry !== undefined) {
-          stats.stored(place.namespace, entry.model)
-          vault.tellReplaced(place)
-        } else await part.lead.fail('not kept')
-        return this.#missed(value, entry, source)
-      } catch (error) {
-        await part.lead.fail('error')
-        throw error
-      }
+      const looked = { stamps, source, id: entryId }
+      // Until it is kept, nobody else renews it.
+      return new Promise((resolve, reject) => {
+        const renewed = this.#callAs(part.lead, policy, produce, looked, () => resolve(renewed))
+        renewed.catch(reject)
+      })
     }
     const answer = this.#engine.scope.leave(renewal)
     this.#flights.set(id, { answer })

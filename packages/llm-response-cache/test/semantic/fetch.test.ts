@@ -36,7 +36,7 @@ describe.each(['memory', 'Redis'])('semantic hits in fetch(), in %s', (where) =>
       const response = await cached(chatUrl, chatCall(content, {}, more))
       const text = await response.text()
       const outcome = response.headers.get('x-evenkeel-cache')
-      if (outcome === 'miss') await until(() => cache.stats().stored > stored, 1_000)
+      if (outcome === 'miss') await until(() => cache.stats().stored > stored, 5_000)
       await semantic.settled()
       return { text, told: response.headers.get('x-evenkeel-semantic'), outcome }
     }
