@@ -18,7 +18,6 @@ import type {
   ThreadStore,
 } from '../store.js'
 import { ThreadLog } from '../thread-log.js'
-import type { Elders } from './elders.js'
 import { type Addressed, entryOf, type JournalEntry, type Write } from './entry.js'
 import { heal } from './heal.js'
 import { Hold } from './hold.js'
@@ -39,21 +38,22 @@ export class OutageConversations implements Conversations {
   readonly #known: KnownThreads
   readonly #terms: ReplayTerms
   readonly #recent: RecentWrites | undefined
-  readonly #elders: Pick<Elders, 'before'> | undefined
+  readonly #before: ((id: ThreadId) => Promise<void> | undefined) | undefined
   #hold: Hold | undefined
 
+  /** @param before what new writes of a thread that are journaled must wait for; what is owed waits for nothing */
   constructor(
     journal: Journal,
     known: KnownThreads,
     terms: ReplayTerms,
     recent?: RecentWrites,
-    elders?: Pick<Elders, 'before'>,
+    before?: (id: ThreadId) => Promise<void> | undefined,
   ) {
     this.#journal = journal
     this.#known = known
     this.#terms = terms
     this.#recent = recent
-    this.#elders = elders
+    this.#before = before
   }
 
   /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
@@ -192,7 +192,7 @@ export class OutageConversations implements Conversations {
       while (last !== undefined && thread.entries.includes(last)) {
         signal.throwIfAborted()
         const entries = nextOf(thread.entries)
-        if (!entries[0]?.isOwed) await this.#elders?.before(thread.id)
+        if (!entries[0]?.isOwed) await this.#before?.(thread.id)
         await replay.send(thread.id, entries)
         for (const entry of entries) this.#journal.acknowledge(thread, entry)
       }
