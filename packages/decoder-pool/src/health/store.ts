@@ -1,0 +1,42 @@
+/** What a coordinator's own probes say of a node. */
+export interface OwnVerdict {
+  readonly node: string
+  readonly healthy: boolean
+  /** For how long its probes have said so, in milliseconds: ages are told, since clocks differ. */
+  readonly forMs: number
+}
+
+export interface Verdict extends OwnVerdict {
+  /** The id of the coordinator that probed. */
+  readonly by: string
+  /** How long ago it was told, in milliseconds. */
+  readonly toldMs: number
+}
+
+export interface SharedVerdicts {
+  /** Up to where verdicts were read; to be given with the next {@link HealthStore.share}. */
+  readonly mark: number
+  /** Whether these are all verdicts there are; otherwise those that were told since the mark. */
+  readonly complete: boolean
+  /** Those of other coordinators. */
+  readonly verdicts: readonly Verdict[]
+}
+
+/**
+ * What coordinators share of the health of nodes. Each operation is one atomic step and one round trip, and may
+ * be repeated. `testHealthStore` of `@evenkeel/decoder-pool/testing` proves an implementation.
+ */
+export interface HealthStore {
+  /**
+   * Tells `by`'s verdicts, each in place of its former one about the node, and gives those that others told since
+   * the mark, or all where there is none. A verdict is kept for `keepMs` unless it is told again.
+   */
+  share(by: string, verdicts: readonly OwnVerdict[], keepMs: number, mark?: number): Promise<SharedVerdicts>
+  /**
+   * Takes the one permit to try a node that was ejected; `false` while another holds it. It ends by itself after
+   * `ttlMs`; who holds it may take it again, for as long from then on.
+   */
+  takeTrial(node: string, by: string, ttlMs: number): Promise<boolean>
+  /** Gives the permit back; nothing happens where another holds it. */
+  giveTrial(node: string, by: string): Promise<void>
+}
