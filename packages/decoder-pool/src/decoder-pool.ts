@@ -6,9 +6,8 @@ import { nearestMiss } from './choosing/nearest-miss.js'
 import { makeStrategy } from './choosing/strategies/index.js'
 import { checkWanted, type Wanted } from './choosing/wanted.js'
 import { Dispatch, type NodeLease } from './dispatch.js'
-import { MirrorDamagedError, NoNodeError } from './errors.js'
+import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
-import { FileMirror } from './file-mirror.js'
 import { Health } from './health/health.js'
 import type { PreservationStatus } from './health/preservation.js'
 import type { Coordinators } from './health/probers.js'
@@ -16,6 +15,8 @@ import type { NodeHealth } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
 import { Metrics } from './metrics.js'
+import { nothing } from './mirror/content.js'
+import { Mirroring } from './mirror/mirroring.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Registry } from './registry.js'
@@ -112,7 +113,7 @@ export async function createDecoderPool(options: DecoderPoolOptions = {}): Promi
 class Pool implements DecoderPool {
   readonly #options: ResolvedOptions
   readonly #registry: Registry
-  readonly #mirror: FileMirror | undefined
+  readonly #mirror: Mirroring | undefined
   readonly #health: Health
   readonly #keeper: LeaseKeeper
   readonly #events = new Emitter<PoolEvents>()
@@ -130,7 +131,6 @@ class Pool implements DecoderPool {
   constructor(options: ResolvedOptions) {
     const { file, leaseMs, name, random } = options
     this.#options = options
-    this.#mirror = file === undefined ? undefined : new FileMirror(file, name)
     this.#registry = new Registry(options, () => this.#follow())
     const coordinators: Coordinators = {
       id: randomUUID(),
@@ -165,7 +165,16 @@ class Pool implements DecoderPool {
       ended: (...args) => this.#health.ended(...args),
       noNode: (wanted) => this.#noNode(wanted),
     })
-    this.experiments = new ExperimentBook({ ...options, clock: this.#registry.clock })
+    this.experiments = new ExperimentBook({ ...options, clock: this.#registry.clock }, () => this.#save())
+    this.#mirror =
+      file === undefined
+        ? undefined
+        : new Mirroring(file, name, {
+            registry: this.#registry,
+            experiments: this.experiments,
+            register: (node) => this.register(node),
+            warn: (error) => this.#warn(error),
+          })
     this.#metrics = new Metrics(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
@@ -181,9 +190,10 @@ class Pool implements DecoderPool {
   }
 
   async start(): Promise<void> {
-    const { content, damage } = (await this.#mirror?.load()) ?? {}
-    await this.#registry.start(content ?? { registrations: [], removed: new Map() })
-    await this.experiments.start()
+    const { content = nothing, damage } = (await this.#mirror?.load()) ?? {}
+    await this.#registry.start(content)
+    await this.experiments.start(content.experiments)
+    this.#mirror?.watch(this.#options.pollIntervalMs)
     this.#keeper.start()
     await this.#health.start()
     // Whoever created the pool can listen only after this.
@@ -295,7 +305,7 @@ class Pool implements DecoderPool {
     this.#metrics.close()
     await this.#registry.close()
     await this.experiments.close()
-    await this.#save()
+    await this.#mirror?.close()
     this.#events.clear()
   }
 
@@ -344,14 +354,11 @@ class Pool implements DecoderPool {
     this.#warmNewcomers(change)
     this.#events.emit('change', change)
     this.#dispatch.serve()
-    void this.#save()
+    this.#save()
   }
 
-  async #save(): Promise<void> {
-    await this.#mirror?.write(this.#registry.known()).catch((error: unknown) => {
-      const { file = '' } = this.#options
-      this.#warn(new MirrorDamagedError(file, `could not be written: ${error}`, { cause: error }))
-    })
+  #save(): void {
+    void this.#mirror?.save()
   }
 
   /** Whoever joins a pool that serves begins slowly; where most of it is new, there is nobody to spare them. */
