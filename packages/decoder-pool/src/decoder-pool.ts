@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { type Duration, durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
 import { CandidateIndex, inService, matching } from './choosing/candidates.js'
 import { Chooser } from './choosing/chooser.js'
@@ -10,7 +9,6 @@ import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
 import { Health } from './health/health.js'
 import type { PreservationStatus } from './health/preservation.js'
-import type { Coordinators } from './health/probers.js'
 import type { NodeHealth } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
@@ -132,13 +130,8 @@ class Pool implements DecoderPool {
     const { file, leaseMs, name, random } = options
     this.#options = options
     this.#registry = new Registry(options, () => this.#follow())
-    const coordinators: Coordinators = {
-      id: randomUUID(),
-      live: () => [{ id: coordinators.id, region: options.region }],
-    }
     this.#health = new Health(options, {
       members: this.#members,
-      coordinators,
       isAuthoritative: () => this.#registry.isAuthoritative,
       serviceChanged: () => this.#candidates.invalidate(),
       serve: () => this.#dispatch.serve(),

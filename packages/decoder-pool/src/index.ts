@@ -23,7 +23,14 @@ export type { OutlierOptions, ProbeOptions } from './health/options.js'
 export type { PreservationReason, PreservationStatus } from './health/preservation.js'
 export { RedisHealthStore, type RedisHealthStoreOptions } from './health/redis-store.js'
 export type { HealthState, NodeEjection, NodeHealth, NodeVerdict } from './health/status.js'
-export type { HealthStore, OwnVerdict, SharedVerdicts, Verdict } from './health/store.js'
+export type {
+  HealthStore,
+  HealthWord,
+  OwnVerdict,
+  ProbingCoordinator,
+  SharedVerdicts,
+  Verdict,
+} from './health/store.js'
 export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
 export type { DecoderPoolOptions } from './options.js'

@@ -1,14 +1,15 @@
 import { createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryHealthStore } from './memory-store.js'
-import type { Coordinators, LiveCoordinator } from './probers.js'
 import { RedisHealthStore } from './redis-store.js'
-import type { HealthStore, OwnVerdict } from './store.js'
+import type { HealthStore, OwnVerdict, ProbingCoordinator } from './store.js'
 
 const log = createLog('decoder-pool')
 
 /** After a message this long passes before verdicts are read, so that many messages are one read. */
 const settleMs = 5
+/** Whoever was not heard of for so many rounds of probes probes no more. */
+const roundsAlive = 3
 /** A verdict is told again after this part of the time for which it is kept. */
 const againShare = 1 / 3
 
@@ -25,26 +26,27 @@ export interface ForeignVerdict {
  * probes, whatever the number of nodes, and a message when a verdict changes. Redis away, everyone is alone.
  */
 export class Exchange {
+  /** This coordinator's. */
+  readonly id: string
   readonly keepMs: number
   readonly #options: ResolvedOptions
-  readonly #me: Coordinators
   readonly #stores: Failover<HealthStore>
   readonly #channel: string
   readonly #onNews: () => void
   /** By node, then by coordinator. */
   readonly #foreign = new Map<string, Map<string, ForeignVerdict>>()
-  /** When each coordinator last told anything. */
-  readonly #tellers = new Map<string, number>()
   readonly #told = new Map<string, { readonly healthy: boolean; readonly at: number }>()
+  #probers: readonly ProbingCoordinator[]
   #mark: number | undefined
   #subscription: Subscription | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(options: ResolvedOptions, me: Coordinators, onNews: () => void) {
-    const { redis, name, clock, probe } = options
+  constructor(options: ResolvedOptions, id: string, onNews: () => void) {
+    const { redis, name, clock, probe, region } = options
     this.#options = options
-    this.#me = me
+    this.id = id
+    this.#probers = probe === undefined ? [] : [{ id, region }]
     this.#onNews = onNews
     this.#channel = `decoder-pool:${name}:health`
     this.keepMs = Math.max(60_000, 6 * (probe?.intervalMs ?? 0))
@@ -68,23 +70,23 @@ export class Exchange {
         onGap: () => this.#soon(),
       },
     )
+    // Before the first probe: who else probes, and what they know.
+    await this.share([])
   }
 
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
+    if (this.isShared && this.#options.probe !== undefined) {
+      await this.#stores.run((store) => store.leave(this.id)).catch((error) => log('not told: %s', error))
+    }
     this.#stores.close()
     await this.#subscription?.close()
   }
 
-  /** Those that probe: live, and heard of with a verdict of late. This one included, where it probes. */
-  probers(): readonly LiveCoordinator[] {
-    const now = this.#options.clock.monotonic()
-    return this.#me.live().filter(({ id }) => {
-      if (id === this.#me.id) return this.#options.probe !== undefined
-      const toldAt = this.#tellers.get(id)
-      return toldAt !== undefined && now - toldAt <= this.keepMs
-    })
+  /** Those that probe, as last heard; this one included, where it does. */
+  get probers(): readonly ProbingCoordinator[] {
+    return this.#probers
   }
 
   /** Another coordinator's word about a node, while it is kept. */
@@ -110,20 +112,19 @@ export class Exchange {
   }
 
   takeTrial(node: string, ttlMs: number): Promise<boolean> {
-    return this.#stores.run((store) => store.takeTrial(node, this.#me.id, ttlMs)).then(({ value }) => value)
+    return this.#stores.run((store) => store.takeTrial(node, this.id, ttlMs)).then(({ value }) => value)
   }
 
   async giveTrial(node: string): Promise<void> {
-    await this.#stores.run((store) => store.giveTrial(node, this.#me.id))
+    await this.#stores.run((store) => store.giveTrial(node, this.id))
   }
 
   async #exchange(untold: readonly OwnVerdict[]): Promise<void> {
     const { clock, redis } = this.#options
-    const { value, source } = await this.#stores.run((store) =>
-      store.share(this.#me.id, untold, this.keepMs, this.#mark),
-    )
+    const { value, source } = await this.#stores.run((store) => store.share(this.#word(untold), this.#mark))
     // What memory was told nobody heard.
     if (source === 'memory') return this.#told.clear()
+    this.#probers = value.probers
     const now = clock.monotonic()
     const isNews = untold.some(({ node, healthy }) => (this.#told.get(node)?.healthy ?? true) !== healthy)
     for (const { node, healthy } of untold) this.#told.set(node, { healthy, at: now })
@@ -137,14 +138,19 @@ export class Exchange {
       const known = this.#foreign.get(node) ?? new Map<string, ForeignVerdict>()
       known.set(by, { healthy, since: now - forMs, toldAt: now - toldMs })
       this.#foreign.set(node, known)
-      this.#tellers.set(by, Math.max(this.#tellers.get(by) ?? 0, now - toldMs))
     }
     this.#forget(now)
     if (this.#closed) return
     this.#onNews()
     if (isNews) {
-      await redis?.publish(this.#channel, this.#me.id).catch((error) => log('not published: %s', error))
+      await redis?.publish(this.#channel, this.id).catch((error) => log('not published: %s', error))
     }
+  }
+
+  #word(verdicts: readonly OwnVerdict[]) {
+    const { region, probe } = this.#options
+    const aliveMs = this.#closed || probe === undefined ? 0 : roundsAlive * probe.intervalMs + probe.timeoutMs
+    return { by: this.id, region, aliveMs, keepMs: this.keepMs, verdicts }
   }
 
   #forget(now: number): void {
@@ -152,11 +158,10 @@ export class Exchange {
       for (const [by, { toldAt }] of known) if (now - toldAt > this.keepMs) known.delete(by)
       if (known.size === 0) this.#foreign.delete(node)
     }
-    for (const [by, toldAt] of this.#tellers) if (now - toldAt > this.keepMs) this.#tellers.delete(by)
   }
 
   #heard(by: string): void {
-    if (by !== this.#me.id) this.#soon()
+    if (by !== this.id) this.#soon()
   }
 
   #soon(): void {

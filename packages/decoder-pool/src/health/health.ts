@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createLog } from '@evenkeel/core'
 import type { Outcome } from '../dispatch.js'
 import type { Members } from '../members.js'
@@ -8,7 +9,7 @@ import { Exchange, type ForeignVerdict } from './exchange.js'
 import { type PreservationStatus, SelfPreservation, type Sight } from './preservation.js'
 import type { ProbeOutcome } from './probe.js'
 import { Prober, type ProbeTarget } from './prober.js'
-import { type Coordinators, ProberChoice } from './probers.js'
+import { ProberChoice } from './probers.js'
 import { healthOf, type NodeHealth } from './status.js'
 
 const log = createLog('decoder-pool')
@@ -21,7 +22,6 @@ const listenMs = 5_000
 
 export interface HealthHost {
   readonly members: Members
-  readonly coordinators: Coordinators
   /** Whether the registry itself answers. */
   isAuthoritative(): boolean
   serviceChanged(): void
@@ -49,7 +49,7 @@ export class Health {
     const { probe, random, leaseMs } = options
     this.#options = options
     this.#host = host
-    this.#exchange = new Exchange(options, host.coordinators, () => this.#assessAll())
+    this.#exchange = new Exchange(options, randomUUID(), () => this.#assessAll())
     this.#choice = new ProberChoice(probe?.probers ?? 2)
     this.#preservation = new SelfPreservation(leaseMs)
     this.#ejector = new Ejector(options, {
@@ -131,15 +131,14 @@ export class Health {
   targets(): readonly ProbeTarget[] {
     const nodes = this.#host.members.list.map(({ node }) => node)
     if (!this.#exchange.isShared) return nodes
-    const probers = this.#exchange.probers()
-    const { id: me } = this.#host.coordinators
-    return nodes.filter((node) => this.#choice.of(node, probers).includes(me))
+    const { id, probers } = this.#exchange
+    return nodes.filter((node) => this.#choice.of(node, probers).includes(id))
   }
 
   /** Where everyone probes everything, each does so more seldom: the nodes get no more probes for it. */
   #slowness(): number {
     const isAlone = this.#options.redis === undefined || this.#exchange.isShared
-    return isAlone ? 1 : Math.max(1, this.#host.coordinators.live().length)
+    return isAlone ? 1 : Math.max(1, this.#exchange.probers.length)
   }
 
   #isFresh(at: number): boolean {
@@ -167,7 +166,7 @@ export class Health {
   /** Gives whether the node went into or out of service. */
   #assess(state: NodeState, now: number): boolean {
     const { probes } = state
-    const { id: me } = this.#host.coordinators
+    const { id: me } = this.#exchange
     if (probes.healthy !== undefined && this.#isFresh(probes.at)) {
       return state.judged({ healthy: probes.healthy, by: me, at: probes.at }, now, this.#options)
     }
@@ -186,8 +185,8 @@ export class Health {
   /** What the node's other probers say, the newest first. */
   #others({ node }: NodeState): readonly (readonly [string, ForeignVerdict])[] {
     return this.#choice
-      .of(node, this.#exchange.probers())
-      .filter((by) => by !== this.#host.coordinators.id)
+      .of(node, this.#exchange.probers)
+      .filter((by) => by !== this.#exchange.id)
       .flatMap((by) => {
         const verdict = this.#exchange.verdictOf(by, node.id)
         return verdict === undefined ? [] : [[by, verdict] as const]
@@ -214,7 +213,7 @@ export class Health {
   #isAgreed(state: NodeState): boolean {
     const others = this.#others(state)
     if (others.some(([, { healthy }]) => healthy)) return false
-    const hasOthers = this.#choice.of(state.node, this.#exchange.probers()).length > 1
+    const hasOthers = this.#choice.of(state.node, this.#exchange.probers).length > 1
     return !this.#preservation.isOn || !hasOthers || others.length > 0
   }
 

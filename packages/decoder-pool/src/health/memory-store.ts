@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@evenkeel/core'
-import type { HealthStore, OwnVerdict, SharedVerdicts, Verdict } from './store.js'
+import type { HealthStore, HealthWord, SharedVerdicts, Verdict } from './store.js'
 
 interface Told {
   readonly by: string
@@ -18,18 +18,15 @@ export interface MemoryHealthStoreOptions {
 export class MemoryHealthStore implements HealthStore {
   readonly #clock: Clock
   readonly #told = new Map<string, Told>()
+  readonly #probers = new Map<string, { readonly region: string | undefined; readonly until: number }>()
   readonly #trials = new Map<string, { readonly by: string; readonly until: number }>()
 
   constructor({ clock = systemClock }: MemoryHealthStoreOptions = {}) {
     this.#clock = clock
   }
 
-  async share(
-    by: string,
-    verdicts: readonly OwnVerdict[],
-    keepMs: number,
-    mark?: number,
-  ): Promise<SharedVerdicts> {
+  async share(word: HealthWord, mark?: number): Promise<SharedVerdicts> {
+    const { by, region, aliveMs, keepMs, verdicts } = word
     const now = Math.floor(this.#clock.monotonic())
     let newest = [...this.#told.values()].reduce((most, told) => Math.max(most, told.mark), 0)
     // A mark from before the data was lost is beyond all marks there are.
@@ -39,6 +36,9 @@ export class MemoryHealthStore implements HealthStore {
       const told = { by, node, healthy, since: now - Math.floor(forMs), at: now, mark: newest }
       this.#told.set(`${by}\n${node}`, told)
     }
+    if (aliveMs > 0) this.#probers.set(by, { region, until: now + aliveMs })
+    else this.#probers.delete(by)
+    for (const [id, { until }] of this.#probers) if (until < now) this.#probers.delete(id)
     for (const [key, { at }] of this.#told) if (now - at > keepMs) this.#told.delete(key)
     const others = [...this.#told.values()].filter(
       (told) => told.by !== by && (since === undefined || told.mark > since),
@@ -46,6 +46,7 @@ export class MemoryHealthStore implements HealthStore {
     return {
       mark: newest,
       complete: since === undefined,
+      probers: [...this.#probers].map(([id, prober]) => ({ id, region: prober.region })),
       verdicts: others.map(
         ({ node, healthy, since: from, at, by: teller }): Verdict => ({
           ...{ node, healthy, by: teller },
@@ -54,6 +55,11 @@ export class MemoryHealthStore implements HealthStore {
         }),
       ),
     }
+  }
+
+  async leave(by: string): Promise<void> {
+    this.#probers.delete(by)
+    for (const [key, told] of this.#told) if (told.by === by) this.#told.delete(key)
   }
 
   async takeTrial(node: string, by: string, ttlMs: number): Promise<boolean> {

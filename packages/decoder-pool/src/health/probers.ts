@@ -1,21 +1,8 @@
 import { hash32, mix } from '../choosing/hash.js'
 import { maxNodes } from '../store.js'
+import type { ProbingCoordinator } from './store.js'
 
 const mostHashes = 2 * maxNodes
-
-/** A coordinator of the pool that lives. */
-export interface LiveCoordinator {
-  readonly id: string
-  readonly region: string | undefined
-}
-
-/** Who coordinates the pool at the moment. */
-export interface Coordinators {
-  /** This coordinator's. */
-  readonly id: string
-  /** This one included. */
-  live(): readonly LiveCoordinator[]
-}
 
 /**
  * The coordinators that probe a node: the first of all in the node's own order, which all work out alike and
@@ -32,7 +19,7 @@ export class ProberChoice {
 
   of(
     node: { readonly id: string; readonly region: string | undefined },
-    live: readonly LiveCoordinator[],
+    live: readonly ProbingCoordinator[],
   ): readonly string[] {
     if (live.length <= this.#count) return live.map(({ id }) => id)
     const seed = this.#hashOf(node.id)
