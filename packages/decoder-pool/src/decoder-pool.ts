@@ -268,7 +268,12 @@ class Pool implements DecoderPool {
     options: RunOptions = {},
   ): Promise<T> {
     checkWanted(options)
-    return runOnPool((...args) => this.#dispatch.acquire(...args), this.#budget, call, options)
+    const host = {
+      acquire: (...args: Parameters<Dispatch['acquire']>) => this.#dispatch.acquire(...args),
+      budget: this.#budget,
+      clock: this.#options.clock,
+    }
+    return runOnPool(host, call, options)
   }
 
   status(): PoolStatus {
