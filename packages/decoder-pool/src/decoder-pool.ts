@@ -16,10 +16,12 @@ import { Metrics } from './metrics.js'
 import { nothing } from './mirror/content.js'
 import { Mirroring } from './mirror/mirroring.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
+import type { NodeState } from './node-state.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Registry } from './registry.js'
 import { checkReport, type NodeReport } from './report.js'
 import { RetryBudget, type RunOptions, runOnPool } from './run.js'
+import { Slots } from './slots/slots.js'
 import { maxNodes } from './store.js'
 
 export type PoolEvents = {
@@ -46,6 +48,8 @@ export interface NodeStatus extends NodeHealth {
   readonly node: DecoderNode
   /** Requests of this coordinator under way. */
   readonly inFlight: number
+  /** Requests of all coordinators under way, as this one last heard. */
+  readonly inUse: number
   /** Requests that this coordinator gave it. */
   readonly requests: number
 }
@@ -120,6 +124,7 @@ class Pool implements DecoderPool {
   readonly #own = new Set<string>()
   readonly #candidates: CandidateIndex
   readonly #chooser: Chooser
+  readonly #slots: Slots
   readonly #dispatch: Dispatch
   readonly #budget = new RetryBudget()
   readonly #metrics: Metrics
@@ -148,9 +153,16 @@ class Pool implements DecoderPool {
       makeStrategy[options.strategy](),
       options.adapterMargin,
       random,
+      (state) => this.#hasRoom(state),
     )
+    this.#slots = new Slots(options, {
+      freed: () => this.#dispatch.serve(),
+      told: (id, total) => this.#members.get(id)?.reported(options.clock.monotonic(), total),
+      waiting: () => this.#dispatch.waitingWishes(),
+    })
     this.#dispatch = new Dispatch({
       chooser: this.#chooser,
+      slots: this.#slots,
       clock: options.clock,
       maxWaiting: options.maxWaiting,
       released: (state) => this.#members.released(state),
@@ -188,6 +200,7 @@ class Pool implements DecoderPool {
     await this.experiments.start(content.experiments)
     this.#mirror?.watch(this.#options.pollIntervalMs)
     this.#keeper.start()
+    await this.#slots.start()
     await this.#health.start()
     // Whoever created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
@@ -286,6 +299,7 @@ class Pool implements DecoderPool {
         node: state.node,
         ...this.#health.statusOf(state),
         inFlight: state.inFlight,
+        inUse: this.#slots.totalOn(state.node.id),
         requests: state.requests,
       })),
     }
@@ -300,6 +314,7 @@ class Pool implements DecoderPool {
     this.#keeper.close()
     await this.#health.close()
     this.#dispatch.close()
+    await this.#slots.close()
     this.#metrics.close()
     await this.#registry.close()
     await this.experiments.close()
@@ -320,7 +335,7 @@ class Pool implements DecoderPool {
     const matches = matching(list, wanted)
     if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))
     const serving = inService(matches, this.#options.clock.monotonic()).usable
-    const full = serving.filter((state) => state.inFlight >= state.node.capacity).length
+    const full = serving.filter((state) => !this.#hasRoom(state)).length
     return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
   }
 
@@ -333,6 +348,10 @@ class Pool implements DecoderPool {
         return this.#own.has(id) ? state.healthy : isSuspect && this.#health.answers(state)
       })
       .map(({ node }) => node.id)
+  }
+
+  #hasRoom({ node: { id, capacity }, inFlight }: NodeState): boolean {
+    return this.#slots.hasRoom(id, capacity, inFlight)
   }
 
   #follow(): void {

@@ -44,6 +44,14 @@ export interface DecoderPoolOptions {
   readonly adapterMargin?: number | undefined
   /** A node that comes or comes back is given less than its share for so long. @default '30s' */
   readonly slowStart?: Duration | undefined
+  /**
+   * Who counts requests against a node's capacity. `'global'`: all coordinators together, in Redis; a round trip for
+   * each request, shared by those that come at once. `'local'`: each for itself, up to its even part of the
+   * capacity. Without Redis it is all the same. @default 'global'
+   */
+  readonly slots?: 'global' | 'local' | undefined
+  /** How long a request may take: so long after Redis went away slots hold as they were. @default '10m' */
+  readonly longestRequest?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
   /** Metrics, where the host has registered OpenTelemetry. @default true */
@@ -67,6 +75,8 @@ export interface ResolvedOptions {
   readonly strategy: StrategyName
   readonly adapterMargin: number
   readonly slowStartMs: number
+  readonly slots: 'global' | 'local'
+  readonly longestRequestMs: number
   readonly maxWaiting: number
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
@@ -92,6 +102,8 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     strategy: strategyOf(options.strategy ?? 'least-loaded'),
     adapterMargin: margin(options.adapterMargin ?? 0.3),
     slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
+    slots: slotsOf(options.slots ?? 'global'),
+    longestRequestMs: durationMs('longestRequest', options.longestRequest ?? '10m'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
@@ -102,6 +114,12 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
 function strategyOf(name: StrategyName): StrategyName {
   if (!strategyNames.includes(name)) throw new InvalidOptionError('strategy', strategyNames.join(', '), name)
   return name
+}
+
+function slotsOf(value: 'global' | 'local'): 'global' | 'local' {
+  if (value !== 'global' && value !== 'local')
+    throw new InvalidOptionError('slots', "'global' or 'local'", value)
+  return value
 }
 
 function margin(value: number): number {
