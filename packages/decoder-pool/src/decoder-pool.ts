@@ -44,6 +44,17 @@ export interface AssignedLease extends NodeLease {
   readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
 }
 
+export interface DrainOptions {
+  /** How long to wait for the requests under way. @default 0, not at all */
+  readonly deadline?: Duration | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Drained {
+  /** Requests that are still under way, as far as this coordinator has heard; an outage hides the others'. */
+  readonly left: number
+}
+
 export interface NodeStatus extends NodeHealth {
   readonly node: DecoderNode
   /** Requests of this coordinator under way. */
@@ -57,7 +68,10 @@ export interface NodeStatus extends NodeHealth {
 export interface PoolStatus {
   readonly state: FailoverState
   readonly version: number
+  /** Callers of this coordinator that wait for a place. */
   readonly waiting: number
+  /** Those that live, this one included; in an outage as they were. */
+  readonly coordinators: number
   /** While it is on, no node is removed for its silence alone; why, and about whom nothing is decided. */
   readonly preservation: PreservationStatus | undefined
   readonly nodes: readonly NodeStatus[]
@@ -73,8 +87,12 @@ export interface DecoderPool {
   renew(id: string): Promise<boolean>
   /** Removes a node; the removal is remembered. */
   deregister(id: string): Promise<boolean>
-  /** Takes a node out for new requests, and leaves it those it has, until it is registered with `draining: false`. */
-  drain(id: string): Promise<boolean>
+  /**
+   * Takes a node out for new requests of all coordinators, and leaves it those it has, until it is registered with
+   * `draining: false`. With a deadline it resolves when those of all coordinators have ended, or the time is up.
+   * Nothing where there is no such node. One round trip, and then what is told anyway.
+   */
+  drain(id: string, options?: DrainOptions): Promise<Drained | undefined>
   /**
    * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
    * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
@@ -226,11 +244,14 @@ class Pool implements DecoderPool {
     return this.#registry.remove(id)
   }
 
-  async drain(id: string): Promise<boolean> {
+  async drain(id: string, { deadline = 0, signal }: DrainOptions = {}): Promise<Drained | undefined> {
+    const deadlineMs = durationMs('deadline', deadline)
+    signal?.throwIfAborted()
     const state = this.#members.get(id)
-    if (state === undefined) return false
+    if (state === undefined) return undefined
     await this.#registry.put({ ...state.node, draining: true })
-    return true
+    await this.#slots.whenIdle(id, deadlineMs, signal)
+    return { left: this.#slots.totalOn(id) }
   }
 
   async report(id: string, report: NodeReport): Promise<boolean> {
@@ -294,6 +315,7 @@ class Pool implements DecoderPool {
       state: this.#registry.state,
       version: this.#members.version,
       waiting: this.#dispatch.waiting,
+      coordinators: this.#slots.live().length,
       preservation: this.#health.preservation(),
       nodes: this.#members.list.map((state) => ({
         node: state.node,

@@ -89,7 +89,8 @@ export class Dispatch {
     const waited = this.#line.wait(wish, take, { timeoutMs, signal })
     // Something may have been given back between the two.
     this.#line.serve()
-    const given = await waited
+    this.#host.slots.waitingChanged()
+    const given = await waited.finally(() => this.#host.slots.waitingChanged())
     if (given === 'full') {
       throw new NoNodeError('too-many-waiting', `${this.#host.maxWaiting} callers wait already`)
     }

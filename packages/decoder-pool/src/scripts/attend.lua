@@ -17,7 +17,10 @@ local known = tonumber(redis.call('HGET', KEYS[3], '') or 0) < sequence
 if known then
   redis.call('ZADD', KEYS[1], now + ARGV[3], me)
   local held = {}
-  for index = 6, #ARGV, 2 do held[ARGV[index]] = tonumber(ARGV[index + 1]) end
+  for index = 6, #ARGV, 2 do
+    local count = tonumber(ARGV[index + 1])
+    if count > 0 then held[ARGV[index]] = count end
+  end
   local before = redis.call('HGETALL', KEYS[3])
   for index = 1, #before, 2 do
     local node = before[index]

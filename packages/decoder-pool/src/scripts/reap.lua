@@ -17,7 +17,7 @@ end
 local held = redis.call('HGETALL', KEYS[3])
 for index = 1, #held, 2 do
   local node = held[index]
-  if node ~= '' and redis.call('HINCRBY', KEYS[2], node, -held[index + 1]) <= 0 then
+  if node ~= '' and redis.call('HINCRBY', KEYS[2], node, '-' .. held[index + 1]) <= 0 then
     redis.call('HDEL', KEYS[2], node)
   end
 end

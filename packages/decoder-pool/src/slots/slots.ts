@@ -55,6 +55,7 @@ export class Slots {
   /** What the store has been told of that. */
   #told = new Map<string, number>()
   readonly #untold = new Set<string>()
+  #waitingTold: Gauges = new Map()
   /** What others held when they were last heard of. */
   readonly #others = new Map<string, number>()
   #live: readonly Coordinator[]
@@ -65,6 +66,8 @@ export class Slots {
   #isSending = false
   /** Redis cannot be asked. */
   #isCut = false
+  #attendances = 0
+  readonly #watchers = new Set<() => void>()
   #subscription: Subscription | undefined
   readonly #timers = new Map<Delayed, NodeJS.Timeout>()
   #closed = false
@@ -133,11 +136,50 @@ export class Slots {
 
   release(node: string): void {
     this.#hold(node, -1)
+    for (const look of this.#watchers) look()
     const { redis, slots } = this.#options
     // Where nobody's requests depend on it the next attendance tells it.
     if (redis === undefined || slots === 'local') return
     this.#untold.add(node)
     this.#later('tell', tellMs, () => this.#send())
+  }
+
+  /** Somebody waits, or waits no more: others are to know for whom to leave what they give back. */
+  waitingChanged(): void {
+    if (!this.#countsAlone) this.#later('tell', tellMs, () => this.#send())
+  }
+
+  /**
+   * Resolves when no coordinator has a request on a node that gets no new ones, or the time is up. Others may not
+   * have heard yet that it gets none, so their count is believed when it was told twice.
+   * @throws the signal's reason
+   */
+  async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    const since = this.#attendances + (this.#options.redis === undefined ? 0 : 2)
+    const isIdle = () => this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut)
+    if (isIdle() || timeoutMs <= 0) return
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer)
+        this.#watchers.delete(look)
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const end = () => {
+        leave()
+        resolve()
+      }
+      const look = () => {
+        if (isIdle()) end()
+      }
+      const onAbort = () => {
+        leave()
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(end, timeoutMs)
+      this.#watchers.add(look)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
   }
 
   async close(): Promise<void> {
@@ -178,7 +220,7 @@ export class Slots {
     if (this.#isSending) return
     this.#isSending = true
     try {
-      while (!this.#closed && (this.#isAttendanceDue || this.#queue.length + this.#untold.size > 0)) {
+      while (!this.#closed && (this.#isAttendanceDue || this.#hasNews())) {
         if (this.#isAttendanceDue) await this.#attend()
         else await this.#exchange()
         if (this.#isCut) break
@@ -186,6 +228,15 @@ export class Slots {
     } finally {
       this.#isSending = false
     }
+  }
+
+  #hasNews(): boolean {
+    if (this.#queue.length + this.#untold.size > 0) return true
+    const waiting = this.#host.waiting()
+    return (
+      waiting.size !== this.#waitingTold.size ||
+      [...waiting.keys()].some((wish) => !this.#waitingTold.has(wish))
+    )
   }
 
   #attendNow(): void {
@@ -220,6 +271,8 @@ export class Slots {
     this.#told = held
     for (const node of this.#others.keys()) if (!totals.has(node)) this.#note(node, 0)
     for (const [node, total] of totals) this.#note(node, total)
+    this.#attendances++
+    for (const look of this.#watchers) look()
     this.#host.freed()
   }
 
@@ -245,6 +298,7 @@ export class Slots {
       this.#queue.unshift(...batch)
       return
     }
+    this.#waitingTold = waiting
     for (const [node, count] of held) this.#told.set(node, count)
     for (const [index, { request, settle }] of batch.entries()) {
       const choice = given[index] ?? -1
