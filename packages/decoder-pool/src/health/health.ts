@@ -18,7 +18,8 @@ const log = createLog('decoder-pool')
 const progressMs = 30_000
 /** One's own probes and requests are news for so many intervals. */
 const freshIntervals = 3
-const listenMs = 5_000
+/** Of who does not probe. */
+const listenerIntervalMs = 5_000
 
 export interface HealthHost {
   readonly members: Members
@@ -100,6 +101,8 @@ export class Health {
 
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
     this.#ejector.ended(state, phase, outcome, now, tookMs)
+    // It serves here what others can't reach.
+    if (outcome.ok && !state.healthy && this.#assess(state, now)) this.#host.serviceChanged()
   }
 
   trialDue(state: NodeState, now: number): void {
@@ -142,7 +145,7 @@ export class Health {
   }
 
   #isFresh(at: number): boolean {
-    const { intervalMs = listenMs, timeoutMs = 0 } = this.#options.probe ?? {}
+    const { intervalMs = listenerIntervalMs, timeoutMs = 0 } = this.#options.probe ?? {}
     return this.#now() - at <= freshIntervals * intervalMs * this.#slowness() + timeoutMs
   }
 
@@ -238,7 +241,8 @@ export class Health {
 
   /** Who does not probe still hears those who do. */
   #listen(): void {
-    this.#timer = setTimeout(() => void this.#exchange.share([]).finally(() => this.#listen()), listenMs)
+    const again = () => void this.#exchange.share([]).finally(() => this.#listen())
+    this.#timer = setTimeout(again, this.#options.pollIntervalMs)
     this.#timer.unref()
   }
 
