@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createLog } from '@evenkeel/core'
 import type { Outcome } from '../dispatch.js'
 import type { Members } from '../members.js'
+import type { DecoderNode } from '../node.js'
 import type { NodeState } from '../node-state.js'
 import type { ResolvedOptions } from '../options.js'
 import { Ejector, type Phase } from './ejector.js'
@@ -133,9 +134,12 @@ export class Health {
   /** Whom this coordinator probes: its share of the nodes, and all while it can hear nobody. */
   targets(): readonly ProbeTarget[] {
     const nodes = this.#host.members.list.map(({ node }) => node)
-    if (!this.#exchange.isShared) return nodes
-    const { id, probers } = this.#exchange
-    return nodes.filter((node) => this.#choice.of(node, probers).includes(id))
+    return nodes.filter((node) => this.#isMine(node))
+  }
+
+  #isMine(node: DecoderNode): boolean {
+    const { id, probers, isShared } = this.#exchange
+    return !isShared || this.#choice.of(node, probers).includes(id)
   }
 
   /** Where everyone probes everything, each does so more seldom: the nodes get no more probes for it. */
@@ -170,10 +174,12 @@ export class Health {
   #assess(state: NodeState, now: number): boolean {
     const { probes } = state
     const { id: me } = this.#exchange
-    if (probes.healthy !== undefined && this.#isFresh(probes.at)) {
+    const others = this.#others(state)
+    // Whoever probes it no more knows less of it by the minute than those who do.
+    const isMine = others.length === 0 || this.#isMine(state.node)
+    if (probes.healthy !== undefined && isMine && this.#isFresh(probes.at)) {
       return state.judged({ healthy: probes.healthy, by: me, at: probes.at }, now, this.#options)
     }
-    const others = this.#others(state)
     // Who cannot reach a node that another reaches is no reason for a third not to try.
     const decisive = others.find(([, { healthy }]) => healthy) ?? others[0]
     if (decisive === undefined) return false
