@@ -125,7 +125,12 @@ export interface DecoderPool {
  * const lease = await pool.acquire({ timeout: '5s' })
  */
 export async function createDecoderPool(options: DecoderPoolOptions = {}): Promise<DecoderPool> {
-  const pool = new Pool(resolveOptions(options))
+  return startPool(resolveOptions(options))
+}
+
+/** With what tests alone can say: the registry's time. */
+export async function startPool(options: ResolvedOptions): Promise<DecoderPool> {
+  const pool = new Pool(options)
   await pool.start()
   return pool
 }

@@ -81,6 +81,8 @@ export interface ResolvedOptions {
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
   readonly random: () => number
+  /** In milliseconds, for tests. @default the server's own */
+  readonly registryTime?: (() => number) | undefined
 }
 
 export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createLog } from '@evenkeel/core'
 import type { Outcome } from '../dispatch.js'
 import type { Members } from '../members.js'
+import type { DecoderNode } from '../node.js'
 import type { NodeState } from '../node-state.js'
 import type { ResolvedOptions } from '../options.js'
 import { Ejector, type Phase } from './ejector.js'
@@ -18,7 +19,8 @@ const log = createLog('decoder-pool')
 const progressMs = 30_000
 /** One's own probes and requests are news for so many intervals. */
 const freshIntervals = 3
-const listenMs = 5_000
+/** Of who does not probe. */
+const listenerIntervalMs = 5_000
 
 export interface HealthHost {
   readonly members: Members
@@ -100,6 +102,8 @@ export class Health {
 
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
     this.#ejector.ended(state, phase, outcome, now, tookMs)
+    // It serves here what others can't reach.
+    if (outcome.ok && !state.healthy && this.#assess(state, now)) this.#host.serviceChanged()
   }
 
   trialDue(state: NodeState, now: number): void {
@@ -130,9 +134,12 @@ export class Health {
   /** Whom this coordinator probes: its share of the nodes, and all while it can hear nobody. */
   targets(): readonly ProbeTarget[] {
     const nodes = this.#host.members.list.map(({ node }) => node)
-    if (!this.#exchange.isShared) return nodes
-    const { id, probers } = this.#exchange
-    return nodes.filter((node) => this.#choice.of(node, probers).includes(id))
+    return nodes.filter((node) => this.#isMine(node))
+  }
+
+  #isMine(node: DecoderNode): boolean {
+    const { id, probers, isShared } = this.#exchange
+    return !isShared || this.#choice.of(node, probers).includes(id)
   }
 
   /** Where everyone probes everything, each does so more seldom: the nodes get no more probes for it. */
@@ -142,7 +149,7 @@ export class Health {
   }
 
   #isFresh(at: number): boolean {
-    const { intervalMs = listenMs, timeoutMs = 0 } = this.#options.probe ?? {}
+    const { intervalMs = listenerIntervalMs, timeoutMs = 0 } = this.#options.probe ?? {}
     return this.#now() - at <= freshIntervals * intervalMs * this.#slowness() + timeoutMs
   }
 
@@ -167,10 +174,12 @@ export class Health {
   #assess(state: NodeState, now: number): boolean {
     const { probes } = state
     const { id: me } = this.#exchange
-    if (probes.healthy !== undefined && this.#isFresh(probes.at)) {
+    const others = this.#others(state)
+    // Whoever probes it no more knows less of it by the minute than those who do.
+    const isMine = others.length === 0 || this.#isMine(state.node)
+    if (probes.healthy !== undefined && isMine && this.#isFresh(probes.at)) {
       return state.judged({ healthy: probes.healthy, by: me, at: probes.at }, now, this.#options)
     }
-    const others = this.#others(state)
     // Who cannot reach a node that another reaches is no reason for a third not to try.
     const decisive = others.find(([, { healthy }]) => healthy) ?? others[0]
     if (decisive === undefined) return false
@@ -238,7 +247,8 @@ export class Health {
 
   /** Who does not probe still hears those who do. */
   #listen(): void {
-    this.#timer = setTimeout(() => void this.#exchange.share([]).finally(() => this.#listen()), listenMs)
+    const again = () => void this.#exchange.share([]).finally(() => this.#listen())
+    this.#timer = setTimeout(again, this.#options.pollIntervalMs)
     this.#timer.unref()
   }
 

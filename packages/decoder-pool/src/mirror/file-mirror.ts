@@ -52,8 +52,8 @@ const mostAttempts = 5
 let files = 0
 
 /**
- * The pool as a JSON file. Written whole: a temporary file, fsync, the good one kept as `.1`, rename; so that at
- * every moment a whole file is there. What somebody else wrote into it, another coordinator or a hand, is taken,
+ * The pool as a JSON file. Written whole: a temporary file, fsync, rename, and a copy beside it as `.1`; so that at
+ * every moment a whole file is there, whatever somebody does to the other. What somebody else wrote into it, another coordinator or a hand, is taken,
  * and never written over unread. One thing at a time.
  */
 export class FileMirror {
@@ -201,12 +201,11 @@ export class FileMirror {
     const folder = dirname(this.#file)
     await mkdir(folder, { recursive: true })
     const mark = await writeDurably(this.#temporary, encodeMirror(this.#pool, content))
-    if (!(await this.#isGone())) {
-      await copyFile(this.#file, `${this.#file}.1`, constants.COPYFILE_FICLONE)
-      // As late as can be.
-      if ((await lookAt(this.#file)) !== this.#left?.mark) return undefined
-    }
+    // As late as can be.
+    if (!(await this.#isGone()) && (await lookAt(this.#file)) !== this.#left?.mark) return undefined
     await rename(this.#temporary, this.#file)
+    await copyFile(this.#file, this.#temporary, constants.COPYFILE_FICLONE)
+    await rename(this.#temporary, `${this.#file}.1`)
     await syncFolder(folder)
     log('wrote %s', this.#file)
     return mark
