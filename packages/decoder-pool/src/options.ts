@@ -50,6 +50,12 @@ export interface DecoderPoolOptions {
    * capacity. Without Redis it is all the same. @default 'global'
    */
   readonly slots?: 'global' | 'local' | undefined
+  /**
+   * While Redis is away each coordinator may fill again the slots that it had. `'share'`: and its part of those that
+   * were free as it last heard, so that a node may be given more by what others took in that last second. `'hold'`:
+   * and no others, so that it never is, and whoever had none has none. @default 'share'
+   */
+  readonly outageSlots?: 'share' | 'hold' | undefined
   /** How long a request may take: so long after Redis went away slots hold as they were. @default '10m' */
   readonly longestRequest?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
@@ -76,6 +82,7 @@ export interface ResolvedOptions {
   readonly adapterMargin: number
   readonly slowStartMs: number
   readonly slots: 'global' | 'local'
+  readonly outageSlots: 'share' | 'hold'
   readonly longestRequestMs: number
   readonly maxWaiting: number
   readonly telemetry: boolean | MeterOptions
@@ -101,10 +108,11 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     pollIntervalMs: durationMs('pollInterval', options.pollInterval ?? '2s', { minMs: 10 }),
     ejectAfter: whole('ejectAfter', options.ejectAfter ?? 3),
     outliers: resolveOutliers(options.outliers ?? {}),
-    strategy: strategyOf(options.strategy ?? 'least-loaded'),
+    strategy: oneOf('strategy', strategyNames, options.strategy ?? 'least-loaded'),
     adapterMargin: margin(options.adapterMargin ?? 0.3),
     slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
-    slots: slotsOf(options.slots ?? 'global'),
+    slots: oneOf('slots', ['global', 'local'], options.slots ?? 'global'),
+    outageSlots: oneOf('outageSlots', ['share', 'hold'], options.outageSlots ?? 'share'),
     longestRequestMs: durationMs('longestRequest', options.longestRequest ?? '10m'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
     telemetry: options.telemetry ?? true,
@@ -113,14 +121,8 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
   }
 }
 
-function strategyOf(name: StrategyName): StrategyName {
-  if (!strategyNames.includes(name)) throw new InvalidOptionError('strategy', strategyNames.join(', '), name)
-  return name
-}
-
-function slotsOf(value: 'global' | 'local'): 'global' | 'local' {
-  if (value !== 'global' && value !== 'local')
-    throw new InvalidOptionError('slots', "'global' or 'local'", value)
+function oneOf<T extends string>(field: string, values: readonly T[], value: T): T {
+  if (!values.includes(value)) throw new InvalidOptionError(field, values.join(', '), value)
   return value
 }
 

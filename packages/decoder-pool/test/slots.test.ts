@@ -199,7 +199,7 @@ describe('slots while Redis is away', () => {
 
   it('keep to even shares once the requests of before have ended, and those make the capacity', () => {
     const clock = new ManualClock()
-    const limits = live.map(({ id }) => new OwnLimits(id, clock, 60_000))
+    const limits = live.map(({ id }) => new OwnLimits(id, clock, 60_000, false))
     const held = [new Map([['a', 9]]), new Map([['a', 1]]), new Map()]
     for (const [index, limit] of limits.entries()) {
       limit.begin({
@@ -216,6 +216,15 @@ describe('slots while Redis is away', () => {
     expect([...all()].sort()).toEqual([3, 4, 4])
     for (const limit of limits) limit.end()
     expect(all()).toEqual([11, 11, 11])
+  })
+
+  it('leave free what was free, where no node may ever have more than its capacity', () => {
+    const clock = new ManualClock()
+    const limit = new OwnLimits('x', clock, 60_000, true)
+    limit.begin({ live, held: new Map([['a', 2]]), totals: new Map([['a', 3]]), at: clock.monotonic() })
+    expect([limit.of('a', 10), limit.of('b', 10)]).toEqual([2, 0])
+    clock.advance(60_000)
+    expect(limit.of('b', 9)).toBe(3)
   })
 
   it.each([0, 1, 2, 3, 7, 100])('share out a capacity of %i whole', (capacity) => {

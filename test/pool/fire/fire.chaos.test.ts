@@ -34,10 +34,12 @@ describe('3 coordinators and 20 nodes', () => {
     )
     ends.push(() => Promise.all(proxies.map((proxy) => proxy.close())))
 
+    const fileOf = (index: number) => join(folder, `pool-${index}.json`)
     const settingOf = (index: number): Setting => ({
-      sentinels: servers.sentinels.map(({ host, port }) => ({ host, port })),
-      sentinelName: servers.name,
-      file: join(folder, `pool-${index}.json`),
+      redis: {
+        sentinel: { nodes: servers.sentinels.map(({ host, port }) => ({ host, port })), name: servers.name },
+      },
+      file: fileOf(index),
       region: 'eu',
       ways:
         index === 2
@@ -86,7 +88,7 @@ describe('3 coordinators and 20 nodes', () => {
     await second.tell({ kind: 'deregister', id: gone })
     views.push(await third.view())
     await third.kill()
-    writeFileSync(settingOf(2).file, '{ "nodes": [')
+    writeFileSync(fileOf(2), '{ "nodes": [')
     const again = await start(2)
     const afresh = await again.view()
     expect(afresh.ids.length, 'the last good copy of a damaged file').toBeGreaterThan(nodeCount - 3)

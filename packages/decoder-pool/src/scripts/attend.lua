@@ -4,7 +4,8 @@
 --       3 hash of the coordinator: node to its own count, '' to its last sequence
 -- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it where nobody attends
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
--- Reply {1, or 0 where the sequence is old, {'id region', …} that live, {node, total, …}, {'id region', …} to reap}
+-- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
+--        {'id region', …} to reap}
 local me, sequence, keep = ARGV[1], tonumber(ARGV[2]), ARGV[4]
 local micros = tonumber(ARGV[5])
 if not micros then
@@ -40,9 +41,11 @@ if known then
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 end
 
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf', 'WITHSCORES')
+for index = 2, #live, 2 do live[index] = tonumber(live[index]) - now end
 return {
   known and 1 or 0,
-  redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf'),
+  live,
   redis.call('HGETALL', KEYS[2]),
   redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
 }

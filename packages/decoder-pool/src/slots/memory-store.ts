@@ -49,7 +49,10 @@ export class MemorySlotStore implements SlotStore {
     for (const [id, { expiresAt }] of this.#owners) if (expiresAt <= now) this.#owners.delete(id)
     return {
       known,
-      live: [...this.#owners.values()].map(({ coordinator }) => coordinator),
+      live: [...this.#owners.values()].map(({ coordinator, expiresAt }) => ({
+        ...coordinator,
+        leftMs: expiresAt - now,
+      })),
       totals: this.#totals(),
     }
   }

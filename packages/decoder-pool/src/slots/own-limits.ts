@@ -15,20 +15,23 @@ export interface Cut {
 
 /**
  * How many requests a coordinator may have on a node while it can ask nobody. Counts hold as they were at the cut:
- * whoever had a slot may fill it again, and what was free then is divided among all; so the sum stays within the
- * capacity. When the requests of that time have ended, each keeps to its even share.
+ * whoever had a slot may fill it again. What was free then is divided among all, or left free where the sum must not
+ * exceed the capacity by what others took since this one last heard of them. When the requests of that time have
+ * ended, each keeps to its even share.
  */
 export class OwnLimits {
   readonly #me: string
   readonly #clock: Clock
   readonly #drainMs: number
+  readonly #isStrict: boolean
   #cut: Cut | undefined
 
   /** @param drainMs after so long requests that were under way at the cut have ended */
-  constructor(me: string, clock: Clock, drainMs: number) {
+  constructor(me: string, clock: Clock, drainMs: number, isStrict: boolean) {
     this.#me = me
     this.#clock = clock
     this.#drainMs = drainMs
+    this.#isStrict = isStrict
   }
 
   /** Nobody can be asked from here on. */
@@ -46,8 +49,9 @@ export class OwnLimits {
     if (this.#clock.monotonic() - cut.at >= this.#drainMs) {
       return shareOf({ node, capacity }, this.#me, cut.live)
     }
-    const free = Math.max(0, capacity - (cut.totals.get(node) ?? 0))
     const held = cut.held.get(node) ?? 0
+    if (this.#isStrict) return Math.min(capacity, held)
+    const free = Math.max(0, capacity - (cut.totals.get(node) ?? 0))
     return Math.min(capacity, held + shareOf({ node, capacity: free }, this.#me, cut.live))
   }
 }

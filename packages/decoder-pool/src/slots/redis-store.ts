@@ -52,7 +52,7 @@ export class RedisSlotStore implements SlotStore {
     const ended = asList(dead).map((one) => coordinatorIn(String(one)))
     const attendance = {
       known: known === 1,
-      live: asList(live).map((one) => coordinatorIn(String(one))),
+      live: [...gauges(live)].map(([one, leftMs]) => ({ ...coordinatorIn(one), leftMs })),
       totals: gauges(totals),
     }
     if (ended.length === 0) return attendance

@@ -4,7 +4,14 @@ import type { ResolvedOptions } from '../options.js'
 import { OwnLimits } from './own-limits.js'
 import { RedisSlotStore } from './redis-store.js'
 import { shareOf } from './share.js'
-import { type Coordinator, type Gauges, offerMs, type SlotRequest, type SlotStore } from './store.js'
+import {
+  type Coordinator,
+  type Gauges,
+  type LiveCoordinator,
+  offerMs,
+  type SlotRequest,
+  type SlotStore,
+} from './store.js'
 
 const log = createLog('decoder-pool')
 
@@ -66,6 +73,10 @@ export class Slots {
   #isSending = false
   /** Redis cannot be asked. */
   #isCut = false
+  /** It keeps to what was its own when it last could ask. */
+  #isLimited = false
+  /** Those of before the cut that may still count for themselves, and since when Redis is back, on the monotonic clock. */
+  #unheard: { readonly ids: Set<string>; readonly since: number } | undefined
   #attendances = 0
   readonly #watchers = new Set<() => void>()
   #subscription: Subscription | undefined
@@ -73,13 +84,13 @@ export class Slots {
   #closed = false
 
   constructor(options: ResolvedOptions, host: SlotsHost) {
-    const { redis, name, clock, region, longestRequestMs } = options
+    const { redis, name, clock, region, longestRequestMs, outageSlots } = options
     this.me = { id: randomUUID(), region }
     this.#live = [this.me]
     this.#options = options
     this.#host = host
     this.#channel = `decoder-pool:${name}:slots`
-    this.#limits = new OwnLimits(this.me.id, clock, longestRequestMs)
+    this.#limits = new OwnLimits(this.me.id, clock, longestRequestMs, outageSlots === 'hold')
     this.#stores = failover<SlotStore>(redis, {
       name: 'decoder-pool-slots',
       primary: redis && new RedisSlotStore(redis, name),
@@ -100,7 +111,8 @@ export class Slots {
 
   /** Whether so few slots were left that another coordinator may have taken them by now. */
   mayBeFull(node: string, capacity: number): boolean {
-    return !this.#countsAlone && capacity - this.totalOn(node) <= 2 * this.#live.length
+    const isAsking = !this.#countsAlone && this.#unheard === undefined
+    return isAsking && capacity - this.totalOn(node) <= 2 * this.#live.length
   }
 
   /** Requests of all coordinators on a node, as far as this one has heard. */
@@ -110,8 +122,9 @@ export class Slots {
 
   /** Whether it is worth asking for one more, beside `underWay` of this coordinator's own. */
   hasRoom(node: string, capacity: number, underWay: number): boolean {
-    if (this.#countsAlone) return underWay < this.#limitOf(node, capacity)
-    return underWay + (this.#others.get(node) ?? 0) < capacity
+    const isLimited = this.#countsAlone || this.#unheard !== undefined
+    if (isLimited && underWay >= this.#limitOf(node, capacity)) return false
+    return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
   }
 
   async start(): Promise<void> {
@@ -257,6 +270,7 @@ export class Slots {
     this.#isAttendanceDue = false
     this.#untold.clear()
     const held = new Map(this.#held)
+    const sentAt = this.#options.clock.monotonic()
     const answer = await this.#ask((store) => store.attend(this.me, ++this.#sequence, held, leaseMs))
     if (answer === undefined) return this.#cut()
     const { known, live, totals } = answer
@@ -265,9 +279,11 @@ export class Slots {
       this.#isAttendanceDue = true
       return
     }
-    this.#isCut = false
-    this.#limits.end()
-    this.#live = live.some(({ id }) => id === this.id) ? live : [...live, this.me]
+    // Nobody else there any more: Redis has lost who was.
+    if (live.length === 1 && this.#live.length > 1) this.#limit()
+    this.#back(sentAt)
+    this.#hear(live)
+    if (this.#unheard === undefined) this.#live = live
     this.#told = held
     for (const node of this.#others.keys()) if (!totals.has(node)) this.#note(node, 0)
     for (const [node, total] of totals) this.#note(node, total)
@@ -294,6 +310,7 @@ export class Slots {
     const { known, given, totals, othersWait } = answer
     if (!known) {
       // Reaped while this process stood still, or lost with the data: first all that is held, then these again.
+      this.#limit()
       this.#isAttendanceDue = true
       this.#queue.unshift(...batch)
       return
@@ -319,15 +336,40 @@ export class Slots {
 
   /** Redis is away. What it was sent it may still do: what is held is told when it is back. */
   #cut(): void {
-    if (!this.#isCut && this.#options.redis !== undefined) {
-      const totals = new Map(
-        [...this.#held.keys(), ...this.#others.keys()].map((node) => [node, this.totalOn(node)]),
-      )
-      const held = new Map(this.#held)
-      this.#limits.begin({ live: this.#live, held, totals, at: this.#options.clock.monotonic() })
+    if (this.#options.redis !== undefined) {
+      this.#limit()
       this.#isCut = true
     }
     for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
+  }
+
+  /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
+  #limit(): void {
+    if (this.#isCut || this.#unheard !== undefined) return
+    const known = [...this.#held.keys(), ...this.#others.keys()]
+    const totals = new Map(known.map((node) => [node, this.totalOn(node)]))
+    const at = this.#options.clock.monotonic()
+    this.#limits.begin({ live: this.#live, held: new Map(this.#held), totals, at })
+    this.#isLimited = true
+  }
+
+  /** Redis can be asked again; but those who have not told it yet what they hold may still count for themselves. */
+  #back(since: number): void {
+    if (!this.#isLimited || (this.#unheard !== undefined && !this.#isCut)) return
+    this.#isCut = false
+    this.#unheard = { ids: new Set(this.#live.map(({ id }) => id).filter((id) => id !== this.id)), since }
+  }
+
+  #hear(live: readonly LiveCoordinator[]): void {
+    const unheard = this.#unheard
+    if (unheard === undefined) return
+    const backForMs = this.#options.clock.monotonic() - unheard.since
+    for (const { id, leftMs } of live) if (leaseMs - leftMs < backForMs) unheard.ids.delete(id)
+    // Whoever lived would have renewed its lease by now.
+    if (unheard.ids.size > 0 && backForMs <= leaseMs) return
+    this.#unheard = undefined
+    this.#isLimited = false
+    this.#limits.end()
   }
 
   #note(node: string, total: number): void {

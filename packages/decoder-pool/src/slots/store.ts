@@ -5,6 +5,11 @@ export interface Coordinator {
   readonly region: string | undefined
 }
 
+export interface LiveCoordinator extends Coordinator {
+  /** Of its lease, in milliseconds. */
+  readonly leftMs: number
+}
+
 /** Requests under way, by node. */
 export type Gauges = ReadonlyMap<string, number>
 
@@ -42,7 +47,7 @@ export interface BatchResult {
 export interface Attendance {
   readonly known: boolean
   /** Whose lease lives, this coordinator's included. */
-  readonly live: readonly Coordinator[]
+  readonly live: readonly LiveCoordinator[]
   /** What all coordinators hold, on all nodes that have anything. */
   readonly totals: Gauges
 }

@@ -39,7 +39,8 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       await attend(one)
       const { live, known } = await attend(two)
       expect(known).toBe(true)
-      expect([...live].sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual([one, two])
+      expect([...live].sort((a, b) => (a.id < b.id ? -1 : 1))).toMatchObject([one, two])
+      expect(live.every(({ leftMs }) => leftMs > 0 && leftMs <= leaseMs)).toBe(true)
     })
 
     it('gives the first candidate that has room, up to the capacity of all coordinators together', async () => {
@@ -86,7 +87,7 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       // Nobody has reaped it yet: what it has may still be under way.
       expect((await take(two, [wants(1, 'a')])).given).toEqual([-1])
       const { live, totals: left } = await attend(two)
-      expect(live).toEqual([two])
+      expect(live).toMatchObject([two])
       expect(left.size).toBe(0)
       expect((await take(two, [wants(1, 'a')])).given).toEqual([0])
       expect((await take(one, [wants(2, 'a')])).known).toBe(false)
