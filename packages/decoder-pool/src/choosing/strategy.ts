@@ -4,7 +4,7 @@ import type { Wanted } from './wanted.js'
 
 /** Chooses among equally good nodes. Must not be slow: it runs with every request, without a round trip. */
 export interface Strategy {
-  readonly name: StrategyName
+  readonly name: string
   /** A node, full or not; nothing only for a tier without nodes. */
   choose(tier: Tier, wanted: Wanted, now: number, random: () => number): NodeState | undefined
   /** A request was given to the node. */
