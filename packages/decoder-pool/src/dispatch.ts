@@ -98,13 +98,14 @@ export class Dispatch {
     state.inFlight++
     state.requests++
     this.requests++
-    chooser.given(state, wanted)
+    const onOver = chooser.given(state, wanted)
     let released = false
     return {
       node: state.node,
       release: ({ ok, latencyMs }) => {
         if (released) return
         released = true
+        onOver?.()
         this.#host.released(state)
         const now = clock.monotonic()
         if (ok) state.succeeded(now, latencyMs ?? now - givenAt)

@@ -4,8 +4,12 @@ import type { Registration } from './store.js'
 /** Ejections grow from this to {@link maxEjectionMs}. */
 const minEjectionMs = 1_000
 const maxEjectionMs = 60_000
-/** A slow answer is forgotten with this half of a time: the decay of the peak EWMA. */
-const latencyDecayMs = 10_000
+/** How much one answer counts in a node's latency. */
+const answerShare = 0.05
+/** And how much one failure. */
+const failureShare = 0.5
+/** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
+const latencyDecayMs = 300_000
 /** What a node told of others' requests counts less and less, by this. */
 const reportDecayMs = 10_000
 /** A node that was never heard of is taken for as quick as this. */
@@ -67,11 +71,19 @@ export class NodeState {
     return load / share
   }
 
-  /** Peak EWMA in milliseconds: what the slowest answer of late says, fading towards what the others say. */
+  /** Whether an answer or a failure has told how quick it is. */
+  get knowsLatency(): boolean {
+    return this.#latencyMs > 0
+  }
+
+  /**
+   * Geometric mean of its answers in milliseconds, the newer ones counting more. Prompts differ by a factor of a
+   * hundred, so that a sum, or a peak, tells what somebody asked and not how quick the node is.
+   */
   latencyAt(now: number): number {
-    if (this.#latencyAt === 0) return unknownLatencyMs
-    // Silence is no sign of speed, but an old peak is no sign of slowness either.
-    return Math.max(1, this.#latencyMs * Math.exp(-Math.max(0, now - this.#latencyAt) / (6 * latencyDecayMs)))
+    if (!this.knowsLatency) return unknownLatencyMs
+    // Silence is no sign of speed, but an old word is no sign of slowness either.
+    return Math.max(1, this.#latencyMs * Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs))
   }
 
   /** Whether the last probe was answered. */
@@ -134,14 +146,14 @@ export class NodeState {
   succeeded(now: number, latencyMs: number | undefined): void {
     this.#failures = 0
     this.#ejections = 0
-    if (latencyMs !== undefined) this.#noteLatency(now, latencyMs)
+    if (latencyMs !== undefined) this.#noteLatency(now, latencyMs, answerShare)
   }
 
   /** Gives for how many milliseconds it is ejected by this; `0` when it is not. */
   failed(now: number, { ejectAfter, slowStartMs }: Thresholds): number {
     this.#failures++
     // A quick failure is no quick answer: a node that fails at once must not draw all requests.
-    this.#noteLatency(now, Math.max(2 * this.latencyAt(now), unknownLatencyMs))
+    this.#noteLatency(now, Math.max(2 * this.latencyAt(now), unknownLatencyMs), failureShare)
     if (this.#failures < ejectAfter || this.isEjected(now)) return 0
     const ejectedMs = Math.min(maxEjectionMs, minEjectionMs * 2 ** this.#ejections)
     this.#ejectedUntil = now + ejectedMs
@@ -152,14 +164,9 @@ export class NodeState {
     return ejectedMs
   }
 
-  #noteLatency(now: number, latencyMs: number): void {
-    if (this.#latencyAt === 0 || latencyMs >= this.#latencyMs) this.#latencyMs = latencyMs
-    else {
-      const kept = Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs)
-      // At least a tenth of each answer counts, however quickly they follow one another.
-      const share = Math.max(0.1, 1 - kept)
-      this.#latencyMs = this.#latencyMs * (1 - share) + latencyMs * share
-    }
+  #noteLatency(now: number, latencyMs: number, share: number): void {
+    const told = Math.max(1, latencyMs)
+    this.#latencyMs = this.knowsLatency ? this.#latencyMs * (told / this.#latencyMs) ** share : told
     this.#latencyAt = now
   }
 }

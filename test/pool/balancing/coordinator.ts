@@ -116,7 +116,7 @@ export class Coordinator {
     request.tried.add(node.registered.id)
     state.inFlight++
     state.requests++
-    this.#chooser.given(state, request.wanted)
+    const onOver = this.#chooser.given(state, request.wanted)
     let firstTokenMs: number | undefined
     const onFirstToken = () => {
       firstTokenMs = this.#timeline.now - givenAt
@@ -124,9 +124,16 @@ export class Coordinator {
     }
     const { abort } = node.call({ ...request.work, onFirstToken }, (end) => {
       request.call = undefined
+      onOver?.()
       this.#ended(request, state, end, firstTokenMs)
     })
-    request.call = { state, abort }
+    request.call = {
+      state,
+      abort: () => {
+        onOver?.()
+        abort()
+      },
+    }
   }
 
   #ended(request: Request, state: NodeState, end: CallEnd, firstTokenMs: number | undefined): void {
