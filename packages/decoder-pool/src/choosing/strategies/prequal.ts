@@ -21,8 +21,8 @@ export function prequal(): Strategy {
   const note = (load: number) => {
     seen[count++ % remembered] = load
     // To sort what changes slowly with each request would be the dearest part of it.
-    if (count % (remembered / 4) !== 0) return
-    const known = seen.slice(0, Math.min(count, remembered)).sort()
+    if (count % remembered !== 0) return
+    const known = seen.slice().sort()
     hotAbove = known[Math.floor(known.length * hotQuantile)] ?? Number.POSITIVE_INFINITY
   }
   const costOf = (state: NodeState, now: number) => {
