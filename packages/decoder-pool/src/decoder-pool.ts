@@ -5,12 +5,13 @@ import { nearestMiss } from './choosing/nearest-miss.js'
 import { makeStrategy } from './choosing/strategies/index.js'
 import { checkWanted, type Wanted } from './choosing/wanted.js'
 import { Dispatch, type NodeLease } from './dispatch.js'
-import { MirrorDamagedError, NoNodeError } from './errors.js'
+import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
-import { FileMirror } from './file-mirror.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
 import { Metrics } from './metrics.js'
+import { nothing } from './mirror/content.js'
+import { Mirroring } from './mirror/mirroring.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Prober } from './prober.js'
@@ -110,7 +111,7 @@ export async function createDecoderPool(options: DecoderPoolOptions = {}): Promi
 class Pool implements DecoderPool {
   readonly #options: ResolvedOptions
   readonly #registry: Registry
-  readonly #mirror: FileMirror | undefined
+  readonly #mirror: Mirroring | undefined
   readonly #prober: Prober | undefined
   readonly #keeper: LeaseKeeper
   readonly #events = new Emitter<PoolEvents>()
@@ -128,7 +129,6 @@ class Pool implements DecoderPool {
   constructor(options: ResolvedOptions) {
     const { file, leaseMs, name, probe, random } = options
     this.#options = options
-    this.#mirror = file === undefined ? undefined : new FileMirror(file, name)
     this.#registry = new Registry(options, () => this.#follow())
     this.#candidates = new CandidateIndex(() => this.#members.list, options.region)
     this.#chooser = new Chooser(
@@ -146,7 +146,16 @@ class Pool implements DecoderPool {
       serviceChanged: () => this.#candidates.invalidate(),
       noNode: (wanted) => this.#noNode(wanted),
     })
-    this.experiments = new ExperimentBook(options)
+    this.experiments = new ExperimentBook(options, () => this.#save())
+    this.#mirror =
+      file === undefined
+        ? undefined
+        : new Mirroring(file, name, {
+            registry: this.#registry,
+            experiments: this.experiments,
+            register: (node) => this.register(node),
+            warn: (error) => this.#warn(error),
+          })
     this.#metrics = new Metrics(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
@@ -170,9 +179,10 @@ class Pool implements DecoderPool {
   }
 
   async start(): Promise<void> {
-    const { content, damage } = (await this.#mirror?.load()) ?? {}
-    await this.#registry.start(content ?? { registrations: [], removed: new Map() })
-    await this.experiments.start()
+    const { content = nothing, damage } = (await this.#mirror?.load()) ?? {}
+    await this.#registry.start(content)
+    await this.experiments.start(content.experiments)
+    this.#mirror?.watch(this.#options.pollIntervalMs)
     this.#keeper.start()
     this.#prober?.start()
     // Whoever created the pool can listen only after this.
@@ -286,7 +296,7 @@ class Pool implements DecoderPool {
     this.#metrics.close()
     await this.#registry.close()
     await this.experiments.close()
-    await this.#save()
+    await this.#mirror?.close()
     this.#events.clear()
   }
 
@@ -341,14 +351,11 @@ class Pool implements DecoderPool {
     this.#warmNewcomers(change)
     this.#events.emit('change', change)
     this.#dispatch.serve()
-    void this.#save()
+    this.#save()
   }
 
-  async #save(): Promise<void> {
-    await this.#mirror?.write(this.#registry.known()).catch((error: unknown) => {
-      const { file = '' } = this.#options
-      this.#warn(new MirrorDamagedError(file, `could not be written: ${error}`, { cause: error }))
-    })
+  #save(): void {
+    void this.#mirror?.save()
   }
 
   #thresholds() {

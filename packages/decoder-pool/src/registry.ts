@@ -84,14 +84,22 @@ export class Registry {
 
   /** Begins with what an earlier process knew, then reads the registry for the first time. */
   async start(earlier: Changes): Promise<void> {
-    const { redis, leaseMs } = this.#options
-    for (const { node, revision } of earlier.registrations) await this.#memory.put(node, leaseMs, revision)
-    for (const [id, revision] of earlier.removed) await this.#memory.remove(id, revision)
+    const { redis } = this.#options
+    await this.#remember(earlier)
     this.#subscription = await redis?.subscribe(this.#channel, () => this.#soon(), {
       onGap: () => this.#soon(),
     })
     await this.#refresh()
     this.#poll()
+  }
+
+  /** What somebody else knew: of each node the newer stays, and Redis is told with the next read. */
+  async learn(changes: Changes): Promise<void> {
+    await this.#remember(changes)
+    // Only a full read tells what is newer here.
+    this.#position = undefined
+    this.#onNews()
+    if (this.#redis !== undefined) this.#soon()
   }
 
   /** Two round trips: to register, and to tell the others. */
@@ -128,6 +136,12 @@ export class Registry {
     clearTimeout(this.#timer)
     this.#stores.close()
     await this.#subscription?.close()
+  }
+
+  async #remember({ registrations, removed }: Changes): Promise<void> {
+    for (const { node, revision } of registrations)
+      await this.#memory.put(node, this.#options.leaseMs, revision)
+    for (const [id, revision] of removed) await this.#memory.remove(id, revision)
   }
 
   async #changed(version: number, source: Source): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '@evenkeel/test-servers'
@@ -7,6 +7,13 @@ import type { MirrorDamagedError } from '../src/index.js'
 import { idsOf, node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()
+
+interface MirrorFile {
+  readonly nodes: object[]
+  readonly experiments: object[]
+}
+
+const experiment = { languagePair: 'en-de', trafficPercentage: 20, experimentTags: ['v2'] }
 
 describe('the file', () => {
   const folders: string[] = []
@@ -52,7 +59,7 @@ describe('the file', () => {
       const pool = await create({ file })
       const warning = await new Promise<MirrorDamagedError>((resolve) => pool.on('warning', resolve))
       expect(warning.code).toBe('MIRROR_DAMAGED')
-      expect(idsOf(pool)).toEqual(['a'])
+      expect(idsOf(pool)).toEqual(['a', 'b'])
       await pool.close()
       rmSync(`${file}.1`)
       writeFileSync(file, damaged)
@@ -72,7 +79,7 @@ describe('the file', () => {
     pool.on('warning', () => {})
     await pool.register(node('b'))
     await pool.close()
-    expect(written()).toEqual(['b'])
+    expect(written()).toEqual(['a', 'b'])
     expect(readFileSync(`${file}.damaged`, 'utf8')).toBe('damaged')
   })
 
@@ -123,6 +130,135 @@ describe('the file', () => {
       gpuType: 'A100',
       adapters: ['x'],
       capacity: 1,
+    })
+  })
+
+  describe('while the pool runs', () => {
+    const running = async (...names: string[]) => {
+      const pool = await create({ file, pollInterval: 20 })
+      const warnings: string[] = []
+      pool.on('warning', ({ message }) => warnings.push(message))
+      for (const name of names) await pool.register(node(name))
+      await until(() => existsSync(file) && written().length === names.length)
+      const edit = (change: (content: MirrorFile) => void) => {
+        const content: MirrorFile = JSON.parse(readFileSync(file, 'utf8'))
+        change(content)
+        writeFileSync(file, JSON.stringify(content))
+      }
+      return { pool, warnings, edit }
+    }
+
+    it('takes an edit by hand: nodes that are other, new, and gone, whatever the checksum says', async () => {
+      const { pool, edit } = await running('a', 'b', 'c')
+      edit(({ nodes }) => {
+        nodes.splice(1, 1, { endpoint: 'http://new:1', id: 'new', max_concurrent: 7 })
+        Object.assign(nodes[0] ?? {}, { capacity: 50 })
+      })
+      await until(() => idsOf(pool).join() === 'a,c,new')
+      const capacities = pool.status().nodes.map(({ node: { id, capacity } }) => [id, capacity])
+      expect(Object.fromEntries(capacities)).toEqual({ a: 50, c: 2, new: 7 })
+      await until(() => JSON.parse(readFileSync(file, 'utf8')).removed.b > 0)
+    })
+
+    it('keeps what joined while somebody edited', async () => {
+      const { pool, edit } = await running('a', 'b')
+      const before = readFileSync(file, 'utf8')
+      await pool.register(node('late'))
+      await until(() => written().includes('late'))
+      // By an editor that was opened before, and saves now.
+      writeFileSync(file, before.replace('"capacity": 2', '"capacity": 5'))
+      await until(() => pool.status().nodes.some(({ node: { capacity } }) => capacity === 5))
+      expect(idsOf(pool)).toEqual(['a', 'b', 'late'])
+      await until(() => written().length === 3)
+      edit(({ nodes }) => nodes.push({ id: 'd', endpoint: 'http://d:1' }))
+      await pool.register(node('later'))
+      await until(() => idsOf(pool).join() === 'a,b,d,late,later')
+    })
+
+    it('that is saved half, and then whole, is taken when it is whole, and nobody is warned', async () => {
+      const { pool, warnings, edit } = await running('a')
+      const whole = readFileSync(file, 'utf8')
+      for (let at = 20; at < whole.length; at += 40) {
+        writeFileSync(file, whole.slice(0, at))
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      writeFileSync(file, whole)
+      edit(({ nodes }) => nodes.push({ id: 'b', endpoint: 'http://b:1' }))
+      await until(() => idsOf(pool).join() === 'a,b')
+      expect(warnings).toEqual([])
+    })
+
+    it('that stays damaged is told of once, with the line and what is wrong there', async () => {
+      const { pool, warnings } = await running('a')
+      writeFileSync(
+        file,
+        '{\n  "nodes": [\n    { "endpoint": "http://a:1" }\n    { "endpoint": "http://b:1" }\n  ]\n}',
+      )
+      await until(() => warnings.length > 0)
+      expect(warnings[0]).toContain('line 4: no JSON, comma expected')
+      writeFileSync(file, '{\n  "nodes": [\n    { "endpoint": "http://a:1", "capacity": 0 }\n  ]\n}')
+      await until(() => warnings.length > 1)
+      expect(warnings[1]).toMatch(/line 3, nodes\[0\]: .*capacity/)
+      expect(idsOf(pool)).toEqual(['a'])
+      await pool.register(node('b'))
+      await until(() => existsSync(`${file}.damaged`))
+      await until(() => written().length === 2)
+      expect(warnings).toHaveLength(2)
+    })
+
+    it.each([
+      ['empty', 0],
+      ['less than half of what it was', 1],
+    ])('that is %s all at once is not obeyed', async (_, left) => {
+      const { pool, warnings, edit } = await running('a', 'b', 'c')
+      edit(({ nodes }) => nodes.splice(left))
+      await until(() => warnings.length > 0)
+      expect(warnings[0]).toContain('of 3 nodes')
+      expect(idsOf(pool)).toEqual(['a', 'b', 'c'])
+    })
+
+    it('comes back when it is deleted', async () => {
+      const { warnings } = await running('a')
+      rmSync(file)
+      await until(() => existsSync(file))
+      expect(written()).toEqual(['a'])
+      expect(warnings).toEqual([])
+    })
+
+    it('is the way between processes that have no Redis', async () => {
+      const { pool } = await running('a')
+      const other = await create({ file, pollInterval: 20 })
+      await other.register(node('b'))
+      await until(() => idsOf(pool).join() === 'a,b')
+      await pool.deregister('b')
+      await until(() => idsOf(other).join() === 'a')
+    })
+
+    it('holds experiments, also under the names of the seed system, and takes edits of them', async () => {
+      const { pool, warnings, edit } = await running('a')
+      await pool.experiments.put({ ...experiment, id: 'one' })
+      await until(() => JSON.parse(readFileSync(file, 'utf8')).experiments.length === 1)
+      edit(({ experiments }) => {
+        Object.assign(experiments[0] ?? {}, { trafficPercentage: 50 })
+        experiments.push({
+          id: 'two',
+          language_pair: 'en-fr',
+          traffic_percentage: 10,
+          experiment_group_tags: ['v2'],
+          is_active: true,
+        })
+        experiments.push({ ...experiment, id: 'overlaps' })
+      })
+      await until(() => pool.experiments.list().length === 2 && warnings.length === 1)
+      expect(warnings[0]).toContain('overlaps was not taken')
+      expect(pool.experiments.list().map(({ id, trafficPercentage }) => [id, trafficPercentage])).toEqual([
+        ['one', 50],
+        ['two', 10],
+      ])
+      await pool.experiments.remove('two')
+      await pool.close()
+      const next = await create({ file })
+      expect(next.experiments.list().map(({ id }) => id)).toEqual(['one'])
     })
   })
 })

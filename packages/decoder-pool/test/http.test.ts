@@ -51,7 +51,7 @@ describe('the paths of a coordinator', () => {
 
   it.each([
     ['not json', 'body'],
-    ['[]', 'body'],
+    ['[]', 'node'],
     [{}, 'endpoint'],
     [node('a', { capacity: -1 }), 'capacity'],
     [node('a', { tags: [1] }), 'tags[0]'],

@@ -67,9 +67,14 @@ export class ExperimentBook implements Experiments {
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(options: ResolvedOptions) {
+  readonly #onChange: () => void
+  /** Tells one state of the book from another. */
+  #state = ''
+
+  constructor(options: ResolvedOptions, onChange: () => void) {
     const { redis, name, clock } = options
     this.#options = options
+    this.#onChange = onChange
     this.#memory = new MemoryExperimentStore({ clock })
     this.#redis = redis && new RedisExperimentStore(redis, name)
     this.#channel = `decoder-pool:${name}:experiments`
@@ -81,8 +86,11 @@ export class ExperimentBook implements Experiments {
     })
   }
 
-  async start(): Promise<void> {
+  /** Begins with what an earlier process knew. */
+  async start(earlier: readonly ExperimentRecord[]): Promise<void> {
     const { redis } = this.#options
+    for (const record of earlier) this.#memory.take(record)
+    this.#index()
     if (redis === undefined) return
     const soon = () => void this.#read()
     this.#subscription = await redis.subscribe(this.#channel, soon, { onGap: soon })
@@ -107,6 +115,18 @@ export class ExperimentBook implements Experiments {
     if (source === 'redis') this.#memory.take({ id, revision: value.revision, experiment: undefined })
     await this.#changed(source === 'redis')
     return true
+  }
+
+  /** What somebody else knew: of each the newer stays. */
+  async learn(records: readonly ExperimentRecord[]): Promise<void> {
+    for (const record of records) this.#memory.take(record)
+    this.#index()
+    await this.#read()
+  }
+
+  /** All that is known, removals included. */
+  records(): readonly ExperimentRecord[] {
+    return this.#memory.known()
   }
 
   list(): readonly Experiment[] {
@@ -200,6 +220,12 @@ export class ExperimentBook implements Experiments {
   #index(): void {
     const active = this.list().filter((experiment) => experiment.active)
     this.#byPair = new Map(active.map((experiment) => [experiment.languagePair, experiment]))
+    const state = this.records()
+      .map(({ id, revision }) => `${revision} ${id}`)
+      .join('\n')
+    if (state === this.#state) return
+    this.#state = state
+    this.#onChange()
   }
 }
 

@@ -2,8 +2,8 @@ import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
 import type { DecoderPool } from '../decoder-pool.js'
 import { experimentInputOf } from '../experiments/experiment.js'
 import { checkNode } from '../node.js'
+import { nodeInputOf } from '../node-names.js'
 import { type AddressPolicy, checkAddress, checkPolicy } from './addresses.js'
-import { nodeInputOf } from './body.js'
 
 export interface CoordinatorHandlerOptions {
   readonly pool: DecoderPool

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '@evenkeel/core'
-import type { NodeInput } from '../node.js'
+import type { NodeInput } from './node.js'
 
 /** Names that other registries use for the same fields. */
 const otherNames: Readonly<Record<string, string>> = {
@@ -13,7 +13,7 @@ const otherNames: Readonly<Record<string, string>> = {
 /** A node as a body or a file tells it, in our names or in those that the field knows. */
 export function nodeInputOf(body: unknown): NodeInput {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new InvalidInputError('body', 'an object', body)
+    throw new InvalidInputError('node', 'an object', body)
   }
   const fields = Object.entries(body).map(([name, value]) => [otherNames[name] ?? name, value] as const)
   const { endpoint, ...rest } = Object.fromEntries(fields) as Record<string, unknown>

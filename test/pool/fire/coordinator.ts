@@ -1,0 +1,151 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { connect } from '@evenkeel/core'
+import { createDecoderPool, type DecoderPool, PushBackError } from '@evenkeel/decoder-pool'
+
+export interface Setting {
+  readonly sentinels: readonly { readonly host: string; readonly port: number }[]
+  readonly sentinelName: string
+  readonly file: string
+  readonly region: string
+  /** Origins of nodes that this coordinator reaches by another way, which may be cut. */
+  readonly ways: Readonly<Record<string, string>>
+}
+
+export type Order =
+  | { readonly kind: 'open'; readonly setting: Setting }
+  | {
+      readonly kind: 'register'
+      readonly endpoint: string
+      readonly capacity: number
+      readonly region: string
+    }
+  | { readonly kind: 'deregister'; readonly id: string }
+  | { readonly kind: 'load'; readonly perSecond: number }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'view' }
+
+/** A request that no node answered, with the last node that was asked. */
+export interface Failure {
+  readonly idempotent: boolean
+  readonly endpoint: string | undefined
+  readonly error: string
+  /** Milliseconds since 1970: of the last attempt's beginning, and of its end. */
+  readonly from: number
+  readonly to: number
+}
+
+export interface View {
+  readonly ids: readonly string[]
+  readonly state: string
+  readonly answered: number
+  readonly pushedBack: number
+  readonly failures: readonly Failure[]
+  readonly slowestMs: number
+}
+
+let pool: DecoderPool | undefined
+let isLoaded = false
+let [answered, pushedBack, slowestMs] = [0, 0, 0]
+const failures: Failure[] = []
+const underWay = new Set<Promise<void>>()
+
+/** Requests go where the setting says: the network between this coordinator and some nodes is the test's. */
+function reroute(ways: Setting['ways']): void {
+  const direct = globalThis.fetch
+  globalThis.fetch = (input, init) => {
+    const { origin, pathname } = new URL(input instanceof Request ? input.url : input)
+    return direct(`${ways[origin] ?? origin}${pathname}`, init)
+  }
+}
+
+async function open({ sentinels, sentinelName, file, region, ways }: Setting): Promise<void> {
+  reroute(ways)
+  const redis = await connect({
+    sentinel: { nodes: [...sentinels], name: sentinelName },
+    commandTimeout: 150,
+  })
+  pool = await createDecoderPool({
+    redis,
+    file,
+    region,
+    probe: { interval: 300, timeout: 500 },
+    lease: '2s',
+    pollInterval: 300,
+    slowStart: '1s',
+  })
+}
+
+/** One that may be repeated gives up on a silent node early, and tries another one. */
+async function ask(idempotent: boolean): Promise<void> {
+  const startedAt = performance.now()
+  let endpoint: string | undefined
+  let from = Date.now()
+  try {
+    await pool?.run(
+      async (node, signal) => {
+        endpoint = node.endpoint
+        from = Date.now()
+        const response = await fetch(`${node.endpoint}/work`, {
+          signal: AbortSignal.any([signal, AbortSignal.timeout(idempotent ? 500 : 3_000)]),
+        })
+        await response.arrayBuffer()
+        if (response.status === 429) {
+          pushedBack++
+          throw new PushBackError('the node is full')
+        }
+        if (!response.ok) throw new Error(`status ${response.status}`)
+      },
+      { timeout: '5s', attempts: 5, idempotent },
+    )
+    answered++
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : ''
+    failures.push({ idempotent, endpoint, error: `${error}${cause}`, from, to: Date.now() })
+  }
+  slowestMs = Math.max(slowestMs, performance.now() - startedAt)
+}
+
+/** A steady stream, whatever becomes of the requests. */
+async function load(perSecond: number): Promise<void> {
+  isLoaded = true
+  for (const startedAt = performance.now(), sent = { count: 0 }; isLoaded; ) {
+    const due = ((performance.now() - startedAt) / 1_000) * perSecond
+    for (; sent.count < due; sent.count++) {
+      const asked = ask(sent.count % 2 === 0).finally(() => underWay.delete(asked))
+      underWay.add(asked)
+    }
+    await pause(5)
+  }
+}
+
+async function obey(order: Order): Promise<unknown> {
+  switch (order.kind) {
+    case 'open':
+      return open(order.setting)
+    case 'register':
+      return pool?.register({ endpoint: order.endpoint, capacity: order.capacity, region: order.region })
+    case 'deregister':
+      return pool?.deregister(order.id)
+    case 'load':
+      void load(order.perSecond)
+      return
+    case 'stop':
+      isLoaded = false
+      return Promise.all(underWay)
+    case 'view':
+      return {
+        ids: (pool?.status().nodes ?? []).map(({ node }) => node.id).sort(),
+        state: pool?.status().state ?? 'none',
+        ...{ answered, pushedBack, failures, slowestMs },
+      } satisfies View
+  }
+}
+
+process.on('message', async ({ id, order }: { id: number; order: Order }) => {
+  try {
+    process.send?.({ id, value: await obey(order) })
+  } catch (error) {
+    process.send?.({ id, error: String(error) })
+  }
+})
+process.on('disconnect', () => process.exit(0))
