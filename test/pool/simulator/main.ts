@@ -22,7 +22,7 @@ const { values } = parseArgs({
     requests: { type: 'string' },
     out: {
       type: 'string',
-      default: fileURLToPath(new URL('../../packages/decoder-pool/docs', import.meta.url)),
+      default: fileURLToPath(new URL('../../../packages/decoder-pool/docs', import.meta.url)),
     },
   },
 })

@@ -1,4 +1,4 @@
-import { readTrace } from '../../../examples/gateway/src/demo/trace.js'
+import { readTrace } from '../../../../examples/gateway/src/demo/trace.js'
 import { drawsOf } from '../draws.js'
 import { type Traffic, withSessions } from './arrival.js'
 

@@ -1,5 +1,5 @@
-import type { Wanted } from '../../../packages/decoder-pool/src/choosing/wanted.js'
-import type { NodeState } from '../../../packages/decoder-pool/src/node-state.js'
+import type { Wanted } from '../../../../packages/decoder-pool/src/choosing/wanted.js'
+import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
 import type { Arrival } from '../traffic/arrival.js'
 
 export type RequestEnd = 'answered' | 'failed' | 'gaveUp'
