@@ -122,10 +122,9 @@ describe('latency', () => {
   it('avoids the slow, and a node that fails at once draws nobody', () => {
     const all = states(3)
     const [slow, broken] = all
-    const limits = { unhealthyAfter: 2, healthyAfter: 1, ejectAfter: 1_000, slowStartMs: 0 }
     for (let time = 1; time <= 20; time++) {
       for (const state of all) state.succeeded(time, state === slow ? 2_000 : 50)
-      broken?.failed(time, limits)
+      broken?.failed(time)
     }
     const strategy = makeStrategy.latency()
     const random = seeded()

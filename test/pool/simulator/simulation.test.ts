@@ -6,7 +6,7 @@ import { simulate } from './simulation.js'
 import { atLoad } from './traffic/load.js'
 import { conversations, poisson } from './traffic/synthetic.js'
 
-const { arrivals } = conversations(1_500, 7)
+const { arrivals } = conversations(1_200, 7)
 const faults = [
   { node: 0, from: 0, to: 1, is: { kind: 'slow', times: 3 } },
   { node: 1, from: 0.2, to: 0.7, is: { kind: 'failing', share: 0.5 } },
@@ -69,7 +69,7 @@ describe('a node that is a queue of theory', () => {
 
   it.each([0.5, 0.7])('has the mean and the 99th percentile of the closed formula at load %d', (load) => {
     const meanMs = 100
-    const traffic = poisson(200_000, (1_000 * load) / meanMs, meanMs, 1)
+    const traffic = poisson(120_000, (1_000 * load) / meanMs, meanMs, 1)
     const { requests, measures } = simulate({
       ...{ balancer: balancerOf('random'), arrivals: traffic.arrivals, nodes: 1, coordinators: 1, seed: 1 },
       ...{ model: one, patienceMs: Number.MAX_SAFE_INTEGER },

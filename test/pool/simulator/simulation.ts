@@ -32,7 +32,9 @@ export interface Outcome {
   readonly nodes: readonly Node[]
 }
 
+/** As the package does it, each coordinator for itself. */
 const probeEveryMs = 5_000
+const confirmShare = 0.25
 
 /** One run: who arrives when and what fails is decided by the seed alone, so strategies meet the same. */
 export function simulate(setting: Setting): Outcome {
@@ -75,6 +77,7 @@ export function simulate(setting: Setting): Outcome {
   planTalk(setting, timeline, coordinators, nodes, () => open > 0)
   let lastEnd = 0
   timeline.run()
+  for (const coordinator of coordinators) coordinator.close()
   for (const { endedAt } of requests) lastEnd = Math.max(lastEnd, endedAt)
   return { measures: measure(requests, nodes, coordinators, lastEnd), requests, nodes }
 }
@@ -97,7 +100,12 @@ function planTalk(
     timeline.at(phases.next() * ms, again)
   }
   for (const coordinator of coordinators) {
-    every(probeEveryMs, () => coordinator.probe())
+    const confirm = () => {
+      if (coordinator.probe(true)) timeline.after(probeEveryMs * confirmShare, confirm)
+    }
+    every(probeEveryMs, () => {
+      if (coordinator.probe(false)) timeline.after(probeEveryMs * confirmShare, confirm)
+    })
     every(reportEveryMs, () => {
       const told = new Map(
         nodes

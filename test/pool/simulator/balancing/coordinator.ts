@@ -1,6 +1,10 @@
 import { CandidateIndex } from '../../../../packages/decoder-pool/src/choosing/candidates.js'
 import { Chooser } from '../../../../packages/decoder-pool/src/choosing/chooser.js'
-import { NodeState, type Thresholds } from '../../../../packages/decoder-pool/src/node-state.js'
+import type { Outcome } from '../../../../packages/decoder-pool/src/dispatch.js'
+import { Ejector, type Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
+import { judgeAbort } from '../../../../packages/decoder-pool/src/health/faults.js'
+import { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import { type ResolvedOptions, resolveOptions } from '../../../../packages/decoder-pool/src/options.js'
 import { RetryBudget } from '../../../../packages/decoder-pool/src/run.js'
 import type { CallEnd, Node } from '../cluster/node.js'
 import type { Draws } from '../draws.js'
@@ -8,17 +12,16 @@ import type { Timeline } from '../timeline.js'
 import type { Balancer } from './balancers.js'
 import type { Request } from './request.js'
 
-/** The package's own defaults. */
-const thresholds: Thresholds = { unhealthyAfter: 2, healthyAfter: 1, ejectAfter: 3, slowStartMs: 30_000 }
-const adapterMargin = 0.3
 const attempts = 3
+/** What `run` takes a 429 without Retry-After for. */
+const pushBackMs = 1_000
+const timeIsUp = new DOMException('The caller has no more time', 'TimeoutError')
 
 interface Member {
   readonly node: Node
   readonly state: NodeState
   /** Calls to it since it died, until it is out of service here. */
   deadCalls: number
-  isOut: boolean
 }
 
 /**
@@ -27,33 +30,53 @@ interface Member {
  */
 export class Coordinator {
   readonly #timeline: Timeline
+  readonly #options: ResolvedOptions
   readonly #members = new Map<string, Member>()
   readonly #states: NodeState[] = []
   readonly #index: CandidateIndex
   readonly #chooser: Chooser
+  readonly #ejector: Ejector
   readonly #mindsCapacity: boolean
   readonly #budget = new RetryBudget()
   readonly #line = new Set<Request>()
   retries = 0
-  ejections = 0
   /** The most calls that one dead node was given before it was out. */
   mostDeadCalls = 0
-  deadCalls = 0
 
   constructor(balancer: Balancer, timeline: Timeline, chance: Draws) {
+    const clock = { now: () => timeline.now, monotonic: () => timeline.now }
+    const random = () => chance.next()
     this.#timeline = timeline
+    this.#options = resolveOptions({ clock, random })
     this.#mindsCapacity = balancer.mindsCapacity
-    this.#index = new CandidateIndex(() => this.#states, undefined)
-    this.#chooser = new Chooser(this.#index, balancer.make(), adapterMargin, () => chance.next())
+    this.#index = new CandidateIndex(
+      () => this.#states,
+      undefined,
+      (state, now) => this.#ejector.trialDue(state, now),
+    )
+    this.#chooser = new Chooser(this.#index, balancer.make(), this.#options.adapterMargin, random)
+    this.#ejector = new Ejector(this.#options, {
+      // Each lets a node back by a trial of its own.
+      permits: { isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
+      states: () => this.#states,
+      stateOf: (id) => this.#members.get(id)?.state,
+      serviceChanged: () => this.#index.invalidate(),
+      serve: () => this.#serve(),
+    })
+  }
+
+  /** Its timers are real ones, and wait for a time that never comes. */
+  close(): void {
+    this.#ejector.close()
   }
 
   join(node: Node, isNew: boolean): void {
     const capacity = this.#mindsCapacity ? node.registered.capacity : Number.MAX_SAFE_INTEGER
     const { now } = this.#timeline
     const state = new NodeState({ node: { ...node.registered, capacity }, revision: 1 }, now)
-    if (isNew) state.warmsUp(now, thresholds)
+    if (isNew) state.warmsUp(now, this.#options)
     this.#states.push(state)
-    this.#members.set(node.registered.id, { node, state, deadCalls: 0, isOut: false })
+    this.#members.set(node.registered.id, { node, state, deadCalls: 0 })
     this.#index.invalidate()
     this.#serve()
   }
@@ -68,10 +91,13 @@ export class Coordinator {
     this.#line.delete(request)
     const { call } = request
     if (call === undefined) return
-    request.call = undefined
+    const { now } = this.#timeline
+    const { state, phase, givenAt } = call
     call.abort()
-    // Not the node's fault, as far as anybody can tell: the caller's own patience has ended.
-    this.#left(call.state)
+    const { kind } = judgeAbort(timeIsUp, { startedAt: request.arrivedAt, givenAt, now })
+    const ended = kind === 'fault' ? { ok: false } : { ok: true, error: timeIsUp }
+    this.#ejector.ended(state, phase, ended, now, now - givenAt)
+    this.#left(state)
   }
 
   /** What nodes told a moment ago. */
@@ -80,17 +106,21 @@ export class Coordinator {
     this.#serve()
   }
 
-  probe(): void {
+  /** Asks all nodes, or those that are between two verdicts; gives whether any are. */
+  probe(isConfirming: boolean): boolean {
     const { now } = this.#timeline
-    for (const member of this.#members.values()) {
-      if (member.state.probed(member.node.isAlive, now, thresholds)) this.#index.invalidate()
-      if (!member.state.healthy) member.isOut = true
-      else if (member.node.isAlive && !member.state.isEjected(now)) {
-        member.isOut = false
-        member.deadCalls = 0
-      }
+    const { probe } = this.#options
+    let isUndecided = false
+    for (const { node, state } of this.#members.values()) {
+      if (probe === undefined || (isConfirming && !state.probes.isUndecided)) continue
+      state.probes.note(node.isAlive ? 'ok' : 'failed', false, now, probe)
+      const { healthy, at } = state.probes
+      if (healthy !== undefined && state.judged({ healthy, by: '', at }, now, this.#options))
+        this.#index.invalidate()
+      if (state.probes.isUndecided) isUndecided = true
     }
     this.#serve()
+    return isUndecided
   }
 
   #place(request: Request): boolean {
@@ -110,45 +140,48 @@ export class Coordinator {
     return true
   }
 
-  #give(request: Request, { node, state }: Member): void {
+  #give(request: Request, member: Member): void {
+    const { node, state } = member
     const givenAt = this.#timeline.now
     this.#line.delete(request)
     request.tried.add(node.registered.id)
+    this.#noteDead(member)
     state.inFlight++
     state.requests++
     const onOver = this.#chooser.given(state, request.wanted)
+    const phase = this.#ejector.began(state, givenAt)
     let firstTokenMs: number | undefined
     const onFirstToken = () => {
       firstTokenMs = this.#timeline.now - givenAt
       request.firstToken()
     }
-    const { abort } = node.call({ ...request.work, onFirstToken }, (end) => {
+    const leave = () => {
       request.call = undefined
       onOver?.()
-      this.#ended(request, state, end, firstTokenMs)
-    })
-    request.call = {
-      state,
-      abort: () => {
-        onOver?.()
-        abort()
-      },
     }
+    const { abort } = node.call({ ...request.work, onFirstToken }, (end) => {
+      leave()
+      this.#ended(request, state, phase, end, firstTokenMs, givenAt)
+    })
+    const giveUp = () => {
+      leave()
+      abort()
+    }
+    request.call = { state, phase, givenAt, abort: giveUp }
   }
 
-  #ended(request: Request, state: NodeState, end: CallEnd, firstTokenMs: number | undefined): void {
+  #ended(
+    request: Request,
+    state: NodeState,
+    phase: Phase,
+    end: CallEnd,
+    firstTokenMs: number | undefined,
+    givenAt: number,
+  ): void {
     const { now } = this.#timeline
-    this.#noteDead(state, end)
-    if (end === 'answered') {
-      state.succeeded(now, firstTokenMs)
-      request.answered()
-    } else if (end !== 'full' && state.failed(now, thresholds) > 0) {
-      this.ejections++
-      this.#index.invalidate()
-      const member = this.#members.get(state.node.id)
-      if (member !== undefined) member.isOut = true
-    }
-    if (end !== 'answered') this.#elsewhere(request, firstTokenMs !== undefined)
+    this.#ejector.ended(state, phase, outcomeOf(end, firstTokenMs), now, now - givenAt)
+    if (end === 'answered') request.answered()
+    else this.#elsewhere(request, firstTokenMs !== undefined)
     this.#left(state)
   }
 
@@ -168,12 +201,15 @@ export class Coordinator {
     for (const request of this.#line) if (!this.#place(request)) return
   }
 
-  #noteDead(state: NodeState, end: CallEnd): void {
-    const member = this.#members.get(state.node.id)
-    if (end !== 'unreachable' || member === undefined) return
-    this.deadCalls++
-    if (member.isOut) return
-    member.deadCalls++
-    this.mostDeadCalls = Math.max(this.mostDeadCalls, member.deadCalls)
+  #noteDead(member: Member): void {
+    if (member.node.isAlive) member.deadCalls = 0
+    // What a trial or panic sends to it is no choice any more.
+    else if (member.state.isServing(this.#timeline.now) && member.state.ejection.trial === 'none')
+      this.mostDeadCalls = Math.max(this.mostDeadCalls, ++member.deadCalls)
   }
+}
+
+function outcomeOf(end: CallEnd, latencyMs: number | undefined): Outcome {
+  if (end === 'answered') return { ok: true, latencyMs }
+  return end === 'full' ? { ok: true, error: end, retryAfterMs: pushBackMs } : { ok: false, error: end }
 }

@@ -1,8 +1,17 @@
 import type { Wanted } from '../../../../packages/decoder-pool/src/choosing/wanted.js'
+import type { Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
 import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
 import type { Arrival } from '../traffic/arrival.js'
 
 export type RequestEnd = 'answered' | 'failed' | 'gaveUp'
+
+/** Where a request is. */
+export interface Call {
+  readonly state: NodeState
+  readonly phase: Phase
+  readonly givenAt: number
+  readonly abort: () => void
+}
 
 /** A caller's request, from its arrival to its one end. */
 export class Request {
@@ -12,7 +21,7 @@ export class Request {
   /** What its prompt takes on an idle node that knows nothing of it. */
   readonly aloneMs: number
   readonly tried = new Set<string>()
-  call: { readonly state: NodeState; readonly abort: () => void } | undefined
+  call: Call | undefined
   firstTokenAt: number | undefined
   endedAt = Number.NaN
   end: RequestEnd | undefined
