@@ -47,6 +47,8 @@ interface Parsed<S> {
 
 /** The frame that starts at `start`, or undefined when it is not all there. */
 function parse<S>(buffer: Buffer, start: number, decode: (bytes: Buffer) => S): Parsed<S> | undefined {
+  // The buffer ends between two items of an array.
+  if (start === buffer.length) return undefined
   const type = String.fromCharCode(buffer[start] ?? 0)
   if (!'+-:,#(_$=!*~>%|'.includes(type))
     throw new Error(`not RESP: a frame that starts with byte ${buffer[start]}`)

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { createAgentMemory } from '../src/index.js'
 import { decodeLines, encodeLine } from '../src/journal/codec.js'
-import type { Addressed } from '../src/journal/entry.js'
+import { type Addressed, entryOf } from '../src/journal/entry.js'
+import { JournalFile } from '../src/journal/file.js'
 import { idsOf, soon, threadOf, useRedis, user } from './support.js'
 
 const redis = useRedis()
@@ -92,6 +93,29 @@ describe('a journal in a file', () => {
     expect(memory.status().journaled).toBe(0)
     await first.back()
     expect(await idsOf(memory)).toEqual(['a'])
+  })
+
+  it('lets go of what is done with while something waits, and keeps what waits', async () => {
+    const dir = await redis.folder()
+    const file = new JournalFile(dir)
+    const body = 'x'.repeat(200_000)
+    const entries = Array.from({ length: 60 }, (_, index) => {
+      const calls = { opens: [], answers: [] }
+      const message = { id: `m${index}`, role: 'user', tokens: 1, body, digest: 'd', ...calls }
+      return entryOf({ kind: 'append', batch: [message], generation: undefined })
+    })
+    for (const entry of entries) file.write({ owner: 'o', thread: 't' }, entry)
+    for (const entry of entries.slice(0, 58)) file.acknowledge(entry)
+    await file.synced()
+    await vi.waitFor(async () => expect(await readdir(dir)).toHaveLength(1))
+    const [name = ''] = await readdir(dir)
+    const text = await readFile(join(dir, name), 'utf8')
+    expect(text.length).toBeLessThan(5 << 20)
+    const waiting = decodeLines(text).entries.map(
+      ({ write }) => write.kind === 'append' && write.batch[0]?.id,
+    )
+    expect(waiting).toEqual(['m58', 'm59'])
+    file.close(true)
   })
 
   it('takes nothing that is beyond its bounds', async () => {

@@ -34,6 +34,13 @@ const slackBytes = 4 << 20
 
 const fileName = /^([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f-]{36}\.journal$/
 
+/** An entry that waits, and what it takes of the file. */
+interface Open {
+  readonly id: ThreadId
+  readonly entry: JournalEntry
+  readonly bytes: number
+}
+
 /**
  * The journal on disk: one file a process, of lines with a checksum, mode 0600. Entries are written in the
  * turn in which they are taken, and synced together before they are acknowledged. When nothing waits the file
@@ -42,7 +49,7 @@ const fileName = /^([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f-]{36}\.journal$/
 export class JournalFile implements JournalKeeper {
   readonly #dir: string
   readonly #identity: ProcessIdentity
-  readonly #open = new Map<number, { readonly id: ThreadId; readonly entry: JournalEntry }>()
+  readonly #open = new Map<number, Open>()
   readonly #heartbeat: NodeJS.Timeout
   #found: ((left: readonly Addressed[], spoilt: number) => void) | undefined
   #path: string
@@ -100,17 +107,17 @@ export class JournalFile implements JournalKeeper {
 
   write(id: ThreadId, entry: JournalEntry): void {
     const number = this.#next++
-    const line = encodeLine({ number, entry: { id, write: writeOf(entry) } })
-    this.#append(line)
+    const bytes = this.#append(encodeLine({ number, entry: { id, write: writeOf(entry) } }))
     entry.number = number
-    this.#open.set(number, { id, entry })
-    this.#openBytes += line.length
+    this.#open.set(number, { id, entry, bytes })
+    this.#openBytes += bytes
   }
 
   acknowledge(entry: JournalEntry): void {
     const known = this.#open.get(entry.number)
     if (known === undefined) return
     this.#open.delete(entry.number)
+    this.#openBytes -= known.bytes
     try {
       if (this.#open.size === 0) this.#empty()
       else {
@@ -162,12 +169,14 @@ export class JournalFile implements JournalKeeper {
     })
   }
 
-  #append(line: string): void {
+  #append(line: string): number {
     try {
-      let rest = Buffer.from(line)
+      const bytes = Buffer.from(line)
+      let rest = bytes
       while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, rest))
-      this.#size += Buffer.byteLength(line)
+      this.#size += bytes.length
       this.#isSynced = false
+      return bytes.length
     } catch (error) {
       this.#truncate(this.#size)
       throw new JournalFailedError(this.#path, error)
@@ -184,7 +193,7 @@ export class JournalFile implements JournalKeeper {
 
   #empty(): void {
     ftruncateSync(this.#fd, 0)
-    this.#size = this.#openBytes = 0
+    this.#size = 0
   }
 
   /** What waits, and nothing else, in a new file that takes the old one's place when it is on disk. */
@@ -192,12 +201,12 @@ export class JournalFile implements JournalKeeper {
     const lines = [...this.#open].map(([number, { id, entry }]) =>
       encodeLine({ number, entry: { id, write: writeOf(entry) } }),
     )
+    const path = this.#newPath()
     const [before, fd] = [this.#path, this.#fd]
-    this.#path = this.#newPath()
-    this.#fd = openSync(this.#path, 'ax', 0o600)
-    this.#size = this.#openBytes = 0
+    this.#fd = openSync(path, 'ax', 0o600)
+    this.#path = path
+    this.#size = 0
     for (const line of lines) this.#append(line)
-    this.#openBytes = this.#size
     const end = () => {
       closeSync(fd)
       unlinkSync(before)

@@ -1,0 +1,120 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { until } from '@evenkeel/test-servers'
+import type { Long, Order, Report, Step, Task } from './task.js'
+
+const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
+
+/** A writer or a reader: a process, and those that take its place when it dies. */
+export class Member {
+  readonly acknowledged: number[] = []
+  readonly reads: (readonly string[])[] = []
+  readonly name: string
+  journaled = 0
+  refused = 0
+  kills = 0
+  healed = 0
+  /** How long a caller ever waited for one message, tries and all. */
+  longestMs = 0
+  readonly #task: Omit<Task, 'from'>
+  #latest = 0
+  #child: ChildProcess
+  #ended = false
+
+  constructor(task: Omit<Task, 'from'>) {
+    this.name = task.name
+    this.#task = task
+    this.#child = this.#start()
+  }
+
+  /**
+   * As when the machine kills it: nothing is awaited, nothing is closed. Then it begins again.
+   * @param step who begins again dies there, and another one begins
+   */
+  async kill(step?: Step): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#gone()
+    if (step !== undefined) {
+      this.#child = this.#start(step)
+      await this.#gone()
+    }
+    this.#child = this.#start()
+  }
+
+  /** Kills it when it next comes to this step of its work; then it begins again. */
+  async killAt(step: Step, long: Long = { length: 0, count: 0 }): Promise<void> {
+    this.#order({ kind: 'die', step, long })
+    await this.#gone()
+    this.#child = this.#start()
+  }
+
+  async end(): Promise<void> {
+    this.#order({ kind: 'stop' })
+    await this.#gone()
+    this.kills--
+    if (!this.#ended) throw new Error(`${this.name} did not come to its end`)
+  }
+
+  /** Resolves when so many more messages were acknowledged. */
+  async writes(count: number): Promise<void> {
+    const before = this.acknowledged.length
+    const what = `${this.name} is at work`
+    await until(() => this.acknowledged.length >= before + count, 30_000, { what })
+  }
+
+  /** The same for messages that were journaled. */
+  async journals(count: number): Promise<void> {
+    const before = this.journaled
+    const what = `${this.name} journals`
+    await until(() => this.journaled >= before + count, 30_000, { what })
+  }
+
+  destroy(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  #order(order: Order): void {
+    this.#child.send(order)
+  }
+
+  async #gone(): Promise<void> {
+    const child = this.#child
+    // What it said last may come behind its end.
+    const isGone = () => !child.connected && (child.exitCode !== null || child.signalCode !== null)
+    await until(isGone, 30_000, { what: `${this.name} is gone` })
+    this.kills++
+  }
+
+  #start(step?: Step): ChildProcess {
+    // What was under way when it was killed may be stored: its number is not used again.
+    const task: Task = { ...this.#task, from: this.#latest + 2, step }
+    const child = fork(worker, [JSON.stringify(task)], {
+      cwd: import.meta.dirname,
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    child.on('message', (report: Report) => this.#hear(report))
+    return child
+  }
+
+  #hear(report: Report): void {
+    switch (report.kind) {
+      case 'acknowledged':
+        this.acknowledged.push(report.number)
+        this.#latest = report.number
+        this.longestMs = Math.max(this.longestMs, report.ms)
+        if (report.journaled) this.journaled++
+        break
+      case 'refused':
+        this.#latest = report.number
+        this.refused++
+        break
+      case 'read':
+        this.reads.push(report.ids)
+        break
+      case 'ended':
+        this.#ended = true
+        this.healed += report.healed
+    }
+  }
+}
