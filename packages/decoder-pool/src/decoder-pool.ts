@@ -7,6 +7,9 @@ import { checkWanted, type Wanted } from './choosing/wanted.js'
 import { Dispatch, type NodeLease } from './dispatch.js'
 import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
+import { Health } from './health/health.js'
+import type { PreservationStatus } from './health/preservation.js'
+import type { NodeHealth } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
 import { Metrics } from './metrics.js'
@@ -14,7 +17,6 @@ import { nothing } from './mirror/content.js'
 import { Mirroring } from './mirror/mirroring.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { Prober } from './prober.js'
 import { Registry } from './registry.js'
 import { checkReport, type NodeReport } from './report.js'
 import { RetryBudget, type RunOptions, runOnPool } from './run.js'
@@ -40,12 +42,8 @@ export interface AssignedLease extends NodeLease {
   readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
 }
 
-export interface NodeStatus {
+export interface NodeStatus extends NodeHealth {
   readonly node: DecoderNode
-  readonly healthy: boolean
-  readonly ejected: boolean
-  /** Its lease has ended: only probes speak for it. */
-  readonly suspect: boolean
   /** Requests of this coordinator under way. */
   readonly inFlight: number
   /** Requests that this coordinator gave it. */
@@ -56,6 +54,8 @@ export interface PoolStatus {
   readonly state: FailoverState
   readonly version: number
   readonly waiting: number
+  /** While it is on, no node is removed for its silence alone; why, and about whom nothing is decided. */
+  readonly preservation: PreservationStatus | undefined
   readonly nodes: readonly NodeStatus[]
 }
 
@@ -112,7 +112,7 @@ class Pool implements DecoderPool {
   readonly #options: ResolvedOptions
   readonly #registry: Registry
   readonly #mirror: Mirroring | undefined
-  readonly #prober: Prober | undefined
+  readonly #health: Health
   readonly #keeper: LeaseKeeper
   readonly #events = new Emitter<PoolEvents>()
   readonly #members = new Members()
@@ -127,10 +127,22 @@ class Pool implements DecoderPool {
   #closed = false
 
   constructor(options: ResolvedOptions) {
-    const { file, leaseMs, name, probe, random } = options
+    const { file, leaseMs, name, random } = options
     this.#options = options
     this.#registry = new Registry(options, () => this.#follow())
-    this.#candidates = new CandidateIndex(() => this.#members.list, options.region)
+    this.#health = new Health(options, {
+      members: this.#members,
+      isAuthoritative: () => this.#registry.isAuthoritative,
+      serviceChanged: () => this.#candidates.invalidate(),
+      serve: () => this.#dispatch.serve(),
+      adaptersChanged: (id, adapters) => this.report(id, { adapters }),
+      remove: (id) => this.#registry.remove(id),
+    })
+    this.#candidates = new CandidateIndex(
+      () => this.#members.list,
+      options.region,
+      (state, now) => this.#health.trialDue(state, now),
+    )
     this.#chooser = new Chooser(
       this.#candidates,
       makeStrategy[options.strategy](),
@@ -140,13 +152,13 @@ class Pool implements DecoderPool {
     this.#dispatch = new Dispatch({
       chooser: this.#chooser,
       clock: options.clock,
-      thresholds: this.#thresholds(),
       maxWaiting: options.maxWaiting,
       released: (state) => this.#members.released(state),
-      serviceChanged: () => this.#candidates.invalidate(),
+      began: (state, now) => this.#health.began(state, now),
+      ended: (...args) => this.#health.ended(...args),
       noNode: (wanted) => this.#noNode(wanted),
     })
-    this.experiments = new ExperimentBook(options, () => this.#save())
+    this.experiments = new ExperimentBook({ ...options, clock: this.#registry.clock }, () => this.#save())
     this.#mirror =
       file === undefined
         ? undefined
@@ -159,7 +171,7 @@ class Pool implements DecoderPool {
     this.#metrics = new Metrics(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
-      ejections: () => this.#dispatch.ejections,
+      ejections: () => this.#health.ejections,
       requests: () => this.#dispatch.requests,
     })
     this.#keeper = new LeaseKeeper(
@@ -168,14 +180,6 @@ class Pool implements DecoderPool {
       (ids) => this.#registry.renew(ids),
       random,
     )
-    this.#prober =
-      probe &&
-      new Prober(
-        probe,
-        () => this.#members.list.map(({ node }) => node),
-        (id, ok) => this.#probed(id, ok),
-        random,
-      )
   }
 
   async start(): Promise<void> {
@@ -184,7 +188,7 @@ class Pool implements DecoderPool {
     await this.experiments.start(content.experiments)
     this.#mirror?.watch(this.#options.pollIntervalMs)
     this.#keeper.start()
-    this.#prober?.start()
+    await this.#health.start()
     // Whoever created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
   }
@@ -264,20 +268,23 @@ class Pool implements DecoderPool {
     options: RunOptions = {},
   ): Promise<T> {
     checkWanted(options)
-    return runOnPool((...args) => this.#dispatch.acquire(...args), this.#budget, call, options)
+    const host = {
+      acquire: (...args: Parameters<Dispatch['acquire']>) => this.#dispatch.acquire(...args),
+      budget: this.#budget,
+      clock: this.#options.clock,
+    }
+    return runOnPool(host, call, options)
   }
 
   status(): PoolStatus {
-    const now = this.#options.clock.monotonic()
     return {
       state: this.#registry.state,
       version: this.#members.version,
       waiting: this.#dispatch.waiting,
+      preservation: this.#health.preservation(),
       nodes: this.#members.list.map((state) => ({
         node: state.node,
-        healthy: state.healthy,
-        ejected: state.isEjected(now),
-        suspect: this.#members.expiredForMs(state.node.id) !== undefined,
+        ...this.#health.statusOf(state),
         inFlight: state.inFlight,
         requests: state.requests,
       })),
@@ -290,8 +297,8 @@ class Pool implements DecoderPool {
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#prober?.close()
     this.#keeper.close()
+    await this.#health.close()
     this.#dispatch.close()
     this.#metrics.close()
     await this.#registry.close()
@@ -304,7 +311,7 @@ class Pool implements DecoderPool {
   #isServed(wanted: Wanted): boolean {
     const fitting = matching(this.#members.list, wanted)
     const now = this.#options.clock.monotonic()
-    return fitting.some((state) => state.healthy && !state.isEjected(now))
+    return fitting.some((state) => state.isServing(now))
   }
 
   #noNode(wanted: Wanted): NoNodeError {
@@ -317,26 +324,13 @@ class Pool implements DecoderPool {
     return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
   }
 
-  #probed(id: string, ok: boolean): void {
-    const state = this.#members.get(id)
-    if (state === undefined) return
-    const now = this.#options.clock.monotonic()
-    if (state.probed(ok, now, this.#thresholds())) this.#candidates.invalidate()
-    if (ok) return this.#dispatch.serve()
-    // In an outage nobody can renew a lease, so the time to be heard of starts anew after it.
-    if (!this.#registry.isAuthoritative) return state.failsOnlySince(now)
-    const { removeAfterMs } = this.#options
-    const silentMs = Math.min(this.#members.expiredForMs(id) ?? 0, state.failingForMs(now))
-    if (!state.healthy && silentMs >= removeAfterMs) void this.#registry.remove(id).catch(() => {})
-  }
-
   /** Its own nodes, unless probes say that they are gone; and suspects of others that answer, whoever should renew them. */
   #toRenew(): readonly string[] {
     return this.#members.list
       .filter((state) => {
         const { id } = state.node
         const isSuspect = this.#members.expiredForMs(id) !== undefined
-        return this.#own.has(id) ? state.healthy : isSuspect && state.answers
+        return this.#own.has(id) ? state.healthy : isSuspect && this.#health.answers(state)
       })
       .map(({ node }) => node.id)
   }
@@ -344,7 +338,14 @@ class Pool implements DecoderPool {
   #follow(): void {
     // A read that was under way when the pool was closed.
     if (this.#closed) return
-    const change = this.#members.follow(this.#registry.known(), this.#options.clock.monotonic())
+    const known = this.#registry.known()
+    const change = this.#members.follow(known, this.#options.clock.monotonic())
+    this.#health.observed({
+      ...this.#registry.takeSight(),
+      isAuthoritative: this.#registry.isAuthoritative,
+      nodes: this.#members.list.length,
+      expired: known.expired,
+    })
     if (change === undefined) return
     for (const id of change.removed) this.#own.delete(id)
     this.#candidates.invalidate()
@@ -356,12 +357,6 @@ class Pool implements DecoderPool {
 
   #save(): void {
     void this.#mirror?.save()
-  }
-
-  #thresholds() {
-    const { probe, ejectAfter, slowStartMs } = this.#options
-    const { unhealthyAfter = 2, healthyAfter = 1 } = probe ?? {}
-    return { unhealthyAfter, healthyAfter, ejectAfter, slowStartMs }
   }
 
   /** Whoever joins a pool that serves begins slowly; where most of it is new, there is nobody to spare them. */

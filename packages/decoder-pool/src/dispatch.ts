@@ -2,8 +2,9 @@ import type { Clock } from '@evenkeel/core'
 import type { Chooser } from './choosing/chooser.js'
 import { type Wanted, wishOf } from './choosing/wanted.js'
 import { NoNodeError } from './errors.js'
+import type { Phase } from './health/ejector.js'
 import type { DecoderNode } from './node.js'
-import type { NodeState, Thresholds } from './node-state.js'
+import type { NodeState } from './node-state.js'
 import { WaitingLine } from './waiting-line.js'
 
 export interface Outcome {
@@ -11,7 +12,10 @@ export interface Outcome {
   readonly ok: boolean
   /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
   readonly latencyMs?: number | undefined
+  /** With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. */
   readonly error?: unknown
+  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for so many milliseconds. */
+  readonly retryAfterMs?: number | undefined
 }
 
 /** One request's place on a node. */
@@ -24,12 +28,13 @@ export interface NodeLease {
 export interface DispatchHost {
   readonly chooser: Chooser
   readonly clock: Clock
-  readonly thresholds: Thresholds
   readonly maxWaiting: number
   /** A request on a node has ended. */
   released(state: NodeState): void
-  /** A node went out of service or came back. */
-  serviceChanged(): void
+  /** A request is given to the node. */
+  began(state: NodeState, now: number): Phase
+  /** How it went. */
+  ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
   /** Why nobody could be given. */
   noNode(wanted: Wanted): NoNodeError
 }
@@ -38,10 +43,7 @@ export interface DispatchHost {
 export class Dispatch {
   readonly #host: DispatchHost
   readonly #line: WaitingLine<NodeLease>
-  readonly #timers = new Set<NodeJS.Timeout>()
   requests = 0
-  /** Times that a node was taken out for its failures. */
-  ejections = 0
   #closed = false
 
   constructor(host: DispatchHost) {
@@ -84,8 +86,6 @@ export class Dispatch {
 
   close(): void {
     this.#closed = true
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
     this.#line.close()
   }
 
@@ -98,34 +98,20 @@ export class Dispatch {
     state.inFlight++
     state.requests++
     this.requests++
-    chooser.given(state, wanted)
+    const onOver = chooser.given(state, wanted)
+    const phase = this.#host.began(state, givenAt)
     let released = false
     return {
       node: state.node,
-      release: ({ ok, latencyMs }) => {
+      release: (outcome) => {
         if (released) return
         released = true
+        onOver?.()
         this.#host.released(state)
         const now = clock.monotonic()
-        if (ok) state.succeeded(now, latencyMs ?? now - givenAt)
-        else this.#failed(state, now)
+        this.#host.ended(state, phase, outcome, now, now - givenAt)
         this.#line.serve()
       },
     }
-  }
-
-  #failed(state: NodeState, now: number): void {
-    const ejectedMs = state.failed(now, this.#host.thresholds)
-    if (ejectedMs === 0 || this.#closed) return
-    this.ejections++
-    this.#host.serviceChanged()
-    // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#host.serviceChanged()
-      this.#line.serve()
-    }, ejectedMs + 1)
-    timer.unref()
-    this.#timers.add(timer)
   }
 }

@@ -17,9 +17,23 @@ export type { Assignment, Experiments, Exposure } from './experiments/experiment
 export { MemoryExperimentStore } from './experiments/memory-store.js'
 export { RedisExperimentStore } from './experiments/redis-store.js'
 export type { ExperimentStore, PutOutcome } from './experiments/store.js'
+export type { EjectionReason } from './health/ejection.js'
+export { MemoryHealthStore, type MemoryHealthStoreOptions } from './health/memory-store.js'
+export type { OutlierOptions, ProbeOptions } from './health/options.js'
+export type { PreservationReason, PreservationStatus } from './health/preservation.js'
+export { RedisHealthStore, type RedisHealthStoreOptions } from './health/redis-store.js'
+export type { HealthState, NodeEjection, NodeHealth, NodeVerdict } from './health/status.js'
+export type {
+  HealthStore,
+  HealthWord,
+  OwnVerdict,
+  ProbingCoordinator,
+  SharedVerdicts,
+  Verdict,
+} from './health/store.js'
 export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
-export type { DecoderPoolOptions, ProbeOptions } from './options.js'
+export type { DecoderPoolOptions } from './options.js'
 export type { NodeReport } from './report.js'
 export { PushBackError, type RunOptions } from './run.js'
 export type {

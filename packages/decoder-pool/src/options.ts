@@ -8,17 +8,14 @@ import {
   systemClock,
 } from '@evenkeel/core'
 import { type StrategyName, strategyNames } from './choosing/strategy.js'
-
-export interface ProbeOptions {
-  /** Pause between two probes of a node, with a tenth of jitter. @default '5s' */
-  readonly interval?: Duration | undefined
-  /** @default '2s' */
-  readonly timeout?: Duration | undefined
-  /** Failed probes in a row that take a node out. @default 2 */
-  readonly unhealthyAfter?: number | undefined
-  /** Good probes in a row that bring it back. @default 1 */
-  readonly healthyAfter?: number | undefined
-}
+import {
+  type OutlierOptions,
+  type ProbeOptions,
+  type ResolvedOutliers,
+  type ResolvedProbe,
+  resolveOutliers,
+  resolveProbe,
+} from './health/options.js'
 
 export interface DecoderPoolOptions {
   /** Where the registry lives; left out, it lives in this process and its file. */
@@ -29,7 +26,7 @@ export interface DecoderPoolOptions {
   readonly file?: string | undefined
   /** This coordinator's region: its nodes are preferred. */
   readonly region?: string | undefined
-  /** `GET /health` of every node; `false` for none. */
+  /** `GET /health` of nodes, shared with the other coordinators; `false` for none, and to hear others only. */
   readonly probe?: ProbeOptions | false | undefined
   /** A node that neither renews nor answers for so long is a suspect. @default '30s' */
   readonly lease?: Duration | undefined
@@ -39,6 +36,8 @@ export interface DecoderPoolOptions {
   readonly pollInterval?: Duration | undefined
   /** Failed requests in a row that take a node out for a while. @default 3 */
   readonly ejectAfter?: number | undefined
+  /** Compares nodes by what their requests come to, and says how long who stands out is out. */
+  readonly outliers?: OutlierOptions | undefined
   /** How a node is chosen among those that fit. @default 'least-loaded' */
   readonly strategy?: StrategyName | undefined
   /** How much busier (as a share of its capacity) a node with the adapter may be than one without it. @default 0.3 */
@@ -54,13 +53,6 @@ export interface DecoderPoolOptions {
   readonly random?: (() => number) | undefined
 }
 
-export interface ResolvedProbe {
-  readonly intervalMs: number
-  readonly timeoutMs: number
-  readonly unhealthyAfter: number
-  readonly healthyAfter: number
-}
-
 export interface ResolvedOptions {
   readonly redis: Connection | undefined
   readonly name: string
@@ -71,6 +63,7 @@ export interface ResolvedOptions {
   readonly removeAfterMs: number
   readonly pollIntervalMs: number
   readonly ejectAfter: number
+  readonly outliers: ResolvedOutliers
   readonly strategy: StrategyName
   readonly adapterMargin: number
   readonly slowStartMs: number
@@ -90,11 +83,12 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     name,
     file: optionalText('file', options.file),
     region: optionalText('region', options.region),
-    probe: probe === false ? undefined : resolveProbe(probe),
+    probe: resolveProbe(probe),
     leaseMs: durationMs('lease', options.lease ?? '30s', { minMs: 100 }),
     removeAfterMs: durationMs('removeAfter', options.removeAfter ?? '10m', { minMs: 100 }),
     pollIntervalMs: durationMs('pollInterval', options.pollInterval ?? '2s', { minMs: 10 }),
     ejectAfter: whole('ejectAfter', options.ejectAfter ?? 3),
+    outliers: resolveOutliers(options.outliers ?? {}),
     strategy: strategyOf(options.strategy ?? 'least-loaded'),
     adapterMargin: margin(options.adapterMargin ?? 0.3),
     slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
@@ -102,15 +96,6 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
-  }
-}
-
-function resolveProbe(probe: ProbeOptions): ResolvedProbe {
-  return {
-    intervalMs: durationMs('probe.interval', probe.interval ?? '5s', { minMs: 10 }),
-    timeoutMs: durationMs('probe.timeout', probe.timeout ?? '2s', { minMs: 10 }),
-    unhealthyAfter: whole('probe.unhealthyAfter', probe.unhealthyAfter ?? 2),
-    healthyAfter: whole('probe.healthyAfter', probe.healthyAfter ?? 1),
   }
 }
 

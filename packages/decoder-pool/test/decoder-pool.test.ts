@@ -100,7 +100,7 @@ describe('choosing', () => {
   })
 
   it('serves a caller who waits when an ejected node is back', async () => {
-    const pool = await create({ ejectAfter: 1 })
+    const pool = await create({ ejectAfter: 1, outliers: { ejectFor: 100 } })
     await pool.register(node('busy', { capacity: 1, tags: ['busy'] }))
     await pool.register(node('bad', { capacity: 1, tags: ['bad'] }))
     ;(await pool.acquire({ tags: ['bad'] })).release({ ok: false })
@@ -147,13 +147,13 @@ describe('choosing', () => {
     const badRequests = () => pool.status().nodes.find((one) => one.node.id === 'bad')?.requests
     await fail()
     expect(badRequests()).toBe(3)
-    clock.advance(1_001)
+    clock.advance(33_001)
     await fail()
     expect(badRequests()).toBe(4)
-    clock.advance(1_001)
+    clock.advance(33_001)
     await fail()
     expect(badRequests()).toBe(4)
-    clock.advance(1_001)
+    clock.advance(33_001)
     await fail()
     expect(badRequests()).toBe(5)
   })

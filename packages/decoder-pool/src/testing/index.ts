@@ -1,1 +1,2 @@
+export { type HealthStoreHarness, testHealthStore } from './health-store.js'
 export { type RegistryStoreHarness, type RegistryStoreLimits, testRegistryStore } from './registry-store.js'
