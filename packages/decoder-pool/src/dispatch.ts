@@ -166,7 +166,7 @@ export class Dispatch {
     const givenAt = clock.monotonic()
     state.requests++
     this.requests++
-    chooser.given(state, wanted)
+    const onOver = chooser.given(state, wanted)
     const phase = this.#host.began(state, givenAt)
     let released = false
     return {
@@ -175,6 +175,7 @@ export class Dispatch {
         if (released) return
         released = true
         slots.release(state.node.id)
+        onOver?.()
         this.#host.released(state)
         const now = clock.monotonic()
         this.#host.ended(state, phase, outcome, now, now - givenAt)

@@ -41,8 +41,9 @@ export class Chooser {
     return undefined
   }
 
-  given(state: NodeState, wanted: Wanted): void {
-    this.#strategy.given?.(state, wanted)
+  /** Gives what to call when the request is over. */
+  given(state: NodeState, wanted: Wanted): (() => void) | undefined {
+    return this.#strategy.given?.(state, wanted)
   }
 
   #free(tier: Tier, wanted: Wanted, now: number, except?: ReadonlySet<string>): NodeState | undefined {
