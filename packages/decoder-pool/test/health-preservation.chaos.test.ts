@@ -87,8 +87,8 @@ describe('self-preservation of coordinators', () => {
     const server = await start()
     let jump = 0
     const registryTime = () => Date.now() + jump
-    const { pool: registrar } = await join(server.url, { lease: '3s', registryTime })
-    const { pool } = await join(server.url, { ...watchful, lease: '3s', registryTime })
+    const { pool: registrar } = await join(server.url, { lease: '2s', registryTime })
+    const { pool } = await join(server.url, { ...watchful, lease: '2s', registryTime })
     const nodes = await registerFleet(registrar, 4)
     await until(() => idsOf(pool).length === 4, 1_000)
     // Their health checks fail, for longer than a suspect may; but somebody near them renews their leases.

@@ -40,7 +40,7 @@ async function fleet(nodeCount: number, coordinators: readonly DecoderPoolOption
 
 describe('coordinators that share a Redis', () => {
   it('probe each of 20 nodes by two of three, not by all', async () => {
-    const interval = 400
+    const interval = 250
     const { pools: three, nodes } = await fleet(20, Array(3).fill({ probe: { interval, adapters: false } }))
     await until(() => three.every((pool) => pool.status().nodes.every((one) => one.verdict)), 3_000)
     await pause(interval * 1.2)
