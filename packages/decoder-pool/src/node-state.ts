@@ -3,8 +3,12 @@ import { ProbeRecord } from './health/probe-record.js'
 import type { DecoderNode } from './node.js'
 import type { Registration } from './store.js'
 
-/** A slow answer is forgotten with this half of a time: the decay of the peak EWMA. */
-const latencyDecayMs = 10_000
+/** How much one answer counts in a node's latency. */
+const answerShare = 0.05
+/** And how much one failure. */
+const failureShare = 0.5
+/** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
+const latencyDecayMs = 300_000
 /** What a node told of others' requests counts less and less, by this. */
 const reportDecayMs = 10_000
 /** A node that was never heard of is taken for as quick as this. */
@@ -71,11 +75,19 @@ export class NodeState {
     return load / share
   }
 
-  /** Peak EWMA in milliseconds: what the slowest answer of late says, fading towards what the others say. */
+  /** Whether an answer or a failure has told how quick it is. */
+  get knowsLatency(): boolean {
+    return this.#latencyMs > 0
+  }
+
+  /**
+   * Geometric mean of its answers in milliseconds, the newer ones counting more. Prompts differ by a factor of a
+   * hundred, so that a sum, or a peak, tells what somebody asked and not how quick the node is.
+   */
   latencyAt(now: number): number {
-    if (this.#latencyAt === 0) return unknownLatencyMs
-    // Silence is no sign of speed, but an old peak is no sign of slowness either.
-    return Math.max(1, this.#latencyMs * Math.exp(-Math.max(0, now - this.#latencyAt) / (6 * latencyDecayMs)))
+    if (!this.knowsLatency) return unknownLatencyMs
+    // Silence is no sign of speed, but an old word is no sign of slowness either.
+    return Math.max(1, this.#latencyMs * Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs))
   }
 
   /** Gives whether it is another version of the node. */
@@ -129,23 +141,19 @@ export class NodeState {
   /** A request was answered. */
   succeeded(now: number, latencyMs: number): void {
     this.workedAt = now
-    this.#noteLatency(now, latencyMs)
+    this.#noteLatency(now, latencyMs, answerShare)
   }
 
   /** A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests. */
   failed(now: number): void {
     const before = this.latencyAt(now)
-    this.#noteLatency(now, Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before)))
+    const told = Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before))
+    this.#noteLatency(now, told, failureShare)
   }
 
-  #noteLatency(now: number, latencyMs: number): void {
-    if (this.#latencyAt === 0 || latencyMs >= this.#latencyMs) this.#latencyMs = latencyMs
-    else {
-      const kept = Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs)
-      // At least a tenth of each answer counts, however quickly they follow one another.
-      const share = Math.max(0.1, 1 - kept)
-      this.#latencyMs = this.#latencyMs * (1 - share) + latencyMs * share
-    }
+  #noteLatency(now: number, latencyMs: number, share: number): void {
+    const told = Math.max(1, latencyMs)
+    this.#latencyMs = this.knowsLatency ? this.#latencyMs * (told / this.#latencyMs) ** share : told
     this.#latencyAt = now
   }
 }

@@ -1,2 +1,3 @@
 export { type HealthStoreHarness, testHealthStore } from './health-store.js'
 export { type RegistryStoreHarness, type RegistryStoreLimits, testRegistryStore } from './registry-store.js'
+export { type SlotStoreHarness, testSlotStore } from './slot-store.js'
