@@ -11,7 +11,7 @@ export class PushBackError extends Error {
   override readonly name = 'PushBackError'
   readonly retryAfterMs: number
 
-  /** @param options.retryAfter @default '1s', at most 5 minutes */
+  /** @param options.retryAfter @default '100ms', at most 5 minutes */
   constructor(message?: string, options: ErrorOptions & { readonly retryAfter?: Duration | undefined } = {}) {
     super(message, options)
     this.retryAfterMs = durationMs('retryAfter', options.retryAfter ?? defaultPushBackMs)
