@@ -32,7 +32,8 @@ import { OutageConversations } from './journal/outage.js'
 import { RecentWrites } from './journal/recent-writes.js'
 import { KnownThreads } from './known-threads.js'
 import { Lines } from './lines.js'
-import type { PreparedMessage } from './message.js'
+import { newId, type PreparedMessage } from './message.js'
+import type { Token } from './operations.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { type Owner, OwnerHandle } from './owner.js'
 import { MemoryRecall } from './recall/memory-recall.js'
@@ -109,6 +110,9 @@ class Memory implements AgentMemory, ThreadServices {
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new Lines()
   readonly #stop: (() => void)[] = []
+  /** Names this memory among the writers of a thread. */
+  readonly #writer = newId()
+  #operations = 0
   readonly #closed = new AbortController()
   /** While writes of a process that is gone go to Redis. */
   #adopting: Promise<void> | undefined
@@ -183,6 +187,10 @@ class Memory implements AgentMemory, ThreadServices {
   recall = (): Recall => {
     if (this.#recall !== undefined) return this.#recall
     throw new InvalidOptionError('embed', 'a model and a function, for recall', undefined)
+  }
+
+  nextToken(): Token {
+    return { writer: this.#writer, number: ++this.#operations }
   }
 
   noted(id: ThreadId, messages: readonly PreparedMessage[]): void {

@@ -1,4 +1,5 @@
 import type { PreparedMessage } from './message.js'
+import type { Token } from './operations.js'
 import type { Standing } from './store.js'
 
 /** A change of a thread that is no append. Each may be repeated. */
@@ -7,7 +8,7 @@ export type Change =
   | {
       readonly kind: 'edit'
       /** Names the change, so that repeating it is none; so it does wherever there is one. */
-      readonly token: string
+      readonly token: Token
       readonly message: PreparedMessage
       readonly revision?: number | undefined
     }
@@ -18,7 +19,7 @@ export type Change =
   /** The newest messages are replaced, if they are the expected ones. */
   | {
       readonly kind: 'splice'
-      readonly token: string
+      readonly token: Token
       /** Tells one operation from another under the same token; made of ids and bodies when absent. */
       readonly digest?: string | undefined
       readonly expected: readonly { readonly id: string; readonly digest?: string | undefined }[]
@@ -26,17 +27,17 @@ export type Change =
     }
   | {
       readonly kind: 'set'
-      readonly token: string
+      readonly token: Token
       readonly key: string
       /** As JSON. */
       readonly value: string
       /** The version that the value must have; 0 for none there. */
       readonly version?: number | undefined
     }
-  | { readonly kind: 'add'; readonly token: string; readonly key: string; readonly by: number }
+  | { readonly kind: 'add'; readonly token: Token; readonly key: string; readonly by: number }
   | {
       readonly kind: 'unset'
-      readonly token: string
+      readonly token: Token
       readonly key: string
       readonly version?: number | undefined
     }
@@ -73,6 +74,8 @@ export type ChangeOutcome =
   | { readonly status: 'full'; readonly limit: Limit }
   /** The token named another operation. */
   | { readonly status: 'reused' }
+  /** It was done before, and so were later ones of its writer: what it came to is not known any more. */
+  | { readonly status: 'past' }
   /** The thread was deleted since the change was accepted. */
   | { readonly status: 'deleted' }
 

@@ -28,6 +28,7 @@ export {
 export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 export type { MemoryHealth, MemoryWarning } from './health.js'
 export type { Message, PreparedMessage, StoredMessage } from './message.js'
+export type { Token } from './operations.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
 export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'
 export type { Embedder, Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'

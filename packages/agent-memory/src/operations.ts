@@ -1,34 +1,79 @@
 import type { Change, ChangeOutcome } from './change.js'
 import { digestText } from './message.js'
+import { tombstoneMs } from './store.js'
 
-/** Operations whose outcome a thread remembers, in Redis too. */
-const mostRemembered = 64
+/**
+ * Names one operation on a thread, so that repeating it is none. A host's own name is remembered among the
+ * latest 64 of a thread. A writer numbers what it does, and a thread remembers the highest number of each:
+ * however long a write waits in a journal, and whatever others do meanwhile, it is known to be done.
+ */
+export type Token = string | { readonly writer: string; readonly number: number }
 
-interface Operation {
+/** Hosts' names that a thread remembers, in Redis too. */
+const mostNamed = 64
+
+/** Writers that a thread remembers: those of the last week, and of these the latest. */
+const mostWriters = 1_024
+
+/** Writers are looked through when so many came. */
+const writersAtOnce = 64
+
+interface Named {
   readonly digest: string
   readonly outcome: ChangeOutcome
 }
 
-/** What a thread's latest operations came to, by their tokens. */
+interface Latest {
+  readonly number: number
+  readonly at: number
+  readonly outcome: ChangeOutcome
+}
+
+/** What a thread's latest operations came to. */
 export class Operations {
-  readonly #operations: Map<string, Operation>
+  readonly #named: Map<string, Named>
+  readonly #writers: Map<string, Latest>
 
   constructor(other?: Operations) {
-    this.#operations = new Map(other === undefined ? [] : other.#operations)
+    this.#named = new Map(other === undefined ? [] : other.#named)
+    this.#writers = new Map(other === undefined ? [] : other.#writers)
   }
 
-  get(token: string | undefined): Operation | undefined {
-    return token === undefined ? undefined : this.#operations.get(token)
+  /** What it came to when it was done before; `reused` when its name stands for another one. */
+  before(token: Token | undefined, digest: string): ChangeOutcome | undefined {
+    if (token === undefined) return undefined
+    if (typeof token === 'string') {
+      const named = this.#named.get(token)
+      return named === undefined || named.digest === digest ? named?.outcome : { status: 'reused' }
+    }
+    const latest = this.#writers.get(token.writer)
+    if (latest === undefined || token.number > latest.number) return undefined
+    return token.number === latest.number ? latest.outcome : { status: 'past' }
   }
 
-  remember(token: string, operation: Operation): void {
-    this.#operations.set(token, operation)
-    const [oldest] = this.#operations.keys()
-    if (this.#operations.size > mostRemembered && oldest !== undefined) this.#operations.delete(oldest)
+  remember(token: Token, digest: string, outcome: ChangeOutcome, now: number): void {
+    if (typeof token !== 'string') {
+      const { writer, number } = token
+      if (!this.#writers.has(writer)) this.#makeRoom(now)
+      this.#writers.set(writer, { number, at: now, outcome })
+      return
+    }
+    this.#named.set(token, { digest, outcome })
+    const [oldest] = this.#named.keys()
+    if (this.#named.size > mostNamed && oldest !== undefined) this.#named.delete(oldest)
   }
 
   clear(): void {
-    this.#operations.clear()
+    this.#named.clear()
+    this.#writers.clear()
+  }
+
+  #makeRoom(now: number): void {
+    if (this.#writers.size === 0 || this.#writers.size % writersAtOnce !== 0) return
+    for (const [writer, { at }] of this.#writers) if (at < now - tombstoneMs) this.#writers.delete(writer)
+    if (this.#writers.size < mostWriters) return
+    const oldestFirst = [...this.#writers].sort(([, one], [, other]) => one.at - other.at)
+    for (const [writer] of oldestFirst.slice(0, writersAtOnce)) this.#writers.delete(writer)
   }
 }
 

@@ -3,6 +3,7 @@ import type { Appended, Conversations, Written } from './conversations.js'
 import type { DraftStore } from './drafts/store.js'
 import type { Doorbell } from './feed/doorbell.js'
 import type { PreparedMessage } from './message.js'
+import type { Token } from './operations.js'
 import type { ResolvedOptions } from './options.js'
 import type { Recall } from './recall/recall.js'
 import type { Counters } from './stats.js'
@@ -17,6 +18,8 @@ export interface ThreadServices {
   readonly counters: Counters
   /** @throws InvalidOptionError when the host gave no embedder */
   readonly recall: () => Recall
+  /** The next number of this process; whoever takes it joins the thread's line in the same turn. */
+  nextToken(): Token
   /** Takes note of messages that were appended. */
   noted(id: ThreadId, messages: readonly PreparedMessage[]): void
   /** An answer from Redis, or from this process in an outage. */

@@ -2,7 +2,7 @@ import { type Answer, checkSubject, InvalidInputError } from '@evenkeel/core'
 import type { Change } from './change.js'
 import type { Done } from './conversations.js'
 import { MessageTooLargeError, VersionConflictError } from './errors.js'
-import { newId, toJson } from './message.js'
+import { toJson } from './message.js'
 import type { ThreadServices } from './services.js'
 import type { StateValue, ThreadId } from './store.js'
 import type { ChangeReceipt, StateEntry, StateReceipt, ThreadState } from './thread.js'
@@ -45,7 +45,13 @@ export class StateHandle implements ThreadState {
     if (bytes > maxMessageBytes) throw new MessageTooLargeError('value', bytes, maxMessageBytes)
     const version =
       options.ifVersion === undefined ? undefined : wholeInput('ifVersion', options.ifVersion, 0)
-    const change = { kind: 'set', token: newId(), key: keyOf(key), value: json, version } as const
+    const change = {
+      kind: 'set',
+      token: this.#services.nextToken(),
+      key: keyOf(key),
+      value: json,
+      version,
+    } as const
     const { receipt, valueVersion } = await this.#write(change)
     return { ...receipt, valueVersion }
   }
@@ -67,7 +73,7 @@ export class StateHandle implements ThreadState {
     if (!Number.isFinite(by)) throw new InvalidInputError('by', 'a number', by)
     const { receipt, valueVersion, value } = await this.#write({
       kind: 'add',
-      token: newId(),
+      token: this.#services.nextToken(),
       key: keyOf(key),
       by,
     })
@@ -77,7 +83,8 @@ export class StateHandle implements ThreadState {
   async delete(key: string, options: { ifVersion?: number | undefined } = {}): Promise<ChangeReceipt> {
     const version =
       options.ifVersion === undefined ? undefined : wholeInput('ifVersion', options.ifVersion, 0)
-    return (await this.#write({ kind: 'unset', token: newId(), key: keyOf(key), version })).receipt
+    return (await this.#write({ kind: 'unset', token: this.#services.nextToken(), key: keyOf(key), version }))
+      .receipt
   }
 
   async #write(change: Change): Promise<{ receipt: ChangeReceipt; valueVersion: number; value: string }> {

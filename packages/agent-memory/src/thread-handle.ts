@@ -156,15 +156,15 @@ export class ThreadHandle implements Thread {
   }
 
   async splice({ replace, messages: input, operation, fingerprint }: SpliceOptions) {
-    const token = operation === undefined ? newId() : checkSubject('operation', operation, 512)
+    const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
     if (!Array.isArray(replace) || replace.length > mostSpliced) {
       throw new InvalidInputError('replace', `ids of at most ${mostSpliced} messages`, replace)
     }
     const expected = replace.map((id) => ({ id: checkSubject('replace', id, 512) }))
-    const messages = input.length === 0 ? [] : prepareAll(input, this.#services.options, token)
+    const messages = input.length === 0 ? [] : prepareAll(input, this.#services.options, named)
     const { value } = await this.#change({
       kind: 'splice',
-      token,
+      token: named ?? this.#services.nextToken(),
       digest: fingerprint === undefined ? undefined : digestText(fingerprint),
       expected,
       messages,
@@ -244,7 +244,12 @@ export class ThreadHandle implements Thread {
   async #edit(id: string, change: Omit<Message, 'id'>, revision: number | undefined) {
     const [message] = prepareAll({ ...change, id } as Message, this.#services.options)
     if (message === undefined) throw new MessageMissingError(id)
-    const { value } = await this.#change({ kind: 'edit', token: newId(), message, revision })
+    const { value } = await this.#change({
+      kind: 'edit',
+      token: this.#services.nextToken(),
+      message,
+      revision,
+    })
     if (value.status === 'missing') throw new MessageMissingError(id)
     if (value.status === 'calls') {
       throw new InvalidInputError('message', 'the same tool calls and results as before', change)

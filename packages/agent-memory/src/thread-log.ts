@@ -134,8 +134,7 @@ export class ThreadLog implements Standing {
     around: Around = alone,
   ): AppendResult {
     if (this.#isOvertaken(generation)) return { status: 'deleted', generation: this.generation }
-    const done = this.#operations.get(token)
-    if (done !== undefined && done.digest !== digest) return { status: 'reused' }
+    if (this.#operations.before(token, digest)?.status === 'reused') return { status: 'reused' }
     if (around.isFenced) return { status: 'fenced' }
     const conflict = this.conflictOf(messages)
     if (conflict !== undefined) return { status: 'conflict', id: conflict }
@@ -155,7 +154,7 @@ export class ThreadLog implements Standing {
       let pins = false
       for (const message of fresh) pins = this.place(message, now) || pins
       const outcome: ChangeOutcome = { status: 'done', kind: 'splice', seqs: [] }
-      if (token !== undefined) this.#operations.remember(token, { digest, outcome })
+      if (token !== undefined) this.#operations.remember(token, digest, outcome, now)
       this.changed(pins)
     }
     const seqs = messages.map(({ id }) => this.seqOf(id) ?? 0)
@@ -215,12 +214,12 @@ export class ThreadLog implements Standing {
     const answer = (outcome: ChangeOutcome): Changed => ({ ...outcome, ...this.standing() })
     if (this.#isOvertaken(generation)) return answer({ status: 'deleted' })
     if (!('token' in change)) return answer(applyChange(this, change, now))
-    const digest = digestOf(change)
-    const done = this.#operations.get(change.token)
-    if (done !== undefined) return answer(done.digest === digest ? done.outcome : { status: 'reused' })
+    const digest = typeof change.token === 'string' ? digestOf(change) : ''
+    const before = this.#operations.before(change.token, digest)
+    if (before !== undefined) return answer(before)
     const { version } = this
     const outcome = applyChange(this, change, now)
-    if (this.version > version) this.#operations.remember(change.token, { digest, outcome })
+    if (this.version > version) this.#operations.remember(change.token, digest, outcome, now)
     return answer(outcome)
   }
 
@@ -261,13 +260,13 @@ export class ThreadLog implements Standing {
     copy.generation = over.generation
     copy.version = Math.max(this.version, over.version)
     copy.changed(true)
-    copy.#operations.remember(token, { digest: '', outcome: { status: 'done', kind: 'splice', seqs: [] } })
+    copy.#operations.remember(token, '', { status: 'done', kind: 'splice', seqs: [] }, 0)
     return copy
   }
 
   /** Whether this thread was made by the fork of this token. */
   isForkOf(token: string): boolean {
-    return this.#operations.get(token) !== undefined
+    return this.#operations.before(token, '') !== undefined
   }
 
   /** All of it, for a backup. */

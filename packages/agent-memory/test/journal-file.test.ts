@@ -197,6 +197,24 @@ describe('a Redis that comes back without what it acknowledged', () => {
     expect(await threadOf(memory).state.get('other')).toMatchObject({ value: 99 })
   })
 
+  it('gets an increment again that it has lost, though others went on writing', async () => {
+    const { memory, cutOff, back } = await redis.instance()
+    const other = (await redis.instance()).memory
+    const key = 'evenkeel:agent-memory:{o}:t:t'
+    await threadOf(other).append(user('a'))
+    await redis.server.command('COPY', key, 'then')
+    await threadOf(memory).state.increment('n')
+    await threadOf(memory).state.set('plan', 'mine')
+    await cutOff()
+    await redis.server.command('RENAME', 'then', key)
+    // The thread is beyond where it stood.
+    for (let count = 0; count < 10; count++) await threadOf(other).state.increment('n', 10)
+    await threadOf(other).state.set('plan', 'of other')
+    await back()
+    expect(await threadOf(memory).state.get('n')).toMatchObject({ value: 101 })
+    expect(await threadOf(memory).state.get('plan')).toMatchObject({ value: 'of other' })
+  })
+
   it('gets nothing again where healing is off', async () => {
     const { memory } = await redis.instance({ healWindow: 0 })
     await threadOf(memory).append(user('a'))

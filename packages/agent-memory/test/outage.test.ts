@@ -98,6 +98,21 @@ describe('an outage', () => {
     expect(await idsOf(other)).toEqual(['after'])
   })
 
+  it('promise 2: an increment whose reply was lost counts once, however much others do before it is sent again', async () => {
+    await threadOf(memory).append(user('a'))
+    const { done } = proxy.dropReplies(1, ([name = '']) => name.startsWith('EVAL'))
+    const counted = threadOf(memory).state.increment('turns')
+    await done
+    await proxy.refuse()
+    expect(await counted).toMatchObject({ status: 'journaled' })
+    await threadOf(memory).state.increment('turns')
+    // More than a thread remembers by name.
+    for (let count = 0; count < 100; count++) await threadOf(other).state.set('other', count)
+    await back()
+    await memory.flushed(soon())
+    expect(await threadOf(other).state.get('turns')).toMatchObject({ value: 2 })
+  })
+
   it('brings no thread back that was deleted elsewhere', async () => {
     await threadOf(memory).append(user('a'))
     await cutOff()

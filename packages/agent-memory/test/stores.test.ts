@@ -102,6 +102,12 @@ describe.each(flavours())('on $name', (flavour) => {
       }),
       fc.record({ kind: fc.constant('set'), token, key, value: fc.json(), version: maybe(small) }),
       fc.record({ kind: fc.constant('add'), token, key, by: fc.integer({ min: -9, max: 9 }) }),
+      fc.record({
+        kind: fc.constant('add'),
+        token: fc.record({ writer: fc.constantFrom('w', 'v'), number: small }),
+        key: fc.constant('k'),
+        by: fc.constant(1),
+      }),
       fc.record({ kind: fc.constant('unset'), token, key, version: maybe(small) }),
       fc.record({
         kind: fc.constant('summarise'),
@@ -208,6 +214,37 @@ describe.each(flavours())('on $name', (flavour) => {
       }),
       { numRuns: 150 },
     )
+  })
+
+  it('remembers writers of the last week, and of very many the latest', async () => {
+    await server.command('FLUSHALL')
+    const time = new ManualClock()
+    const stores = [new MemoryThreadStore({ clock: time }), new RedisThreadStore(redis, () => time.now())]
+    const id = { owner: 'o', thread: 't' }
+    const add = (writer: string) =>
+      Promise.all(
+        stores.map(async (store) => {
+          const token = { writer, number: 1 }
+          const done = await store.change(id, { kind: 'add', token, key: 'n', by: 1 }, { ttlMs: 1e10 })
+          return 'value' in done && done.value
+        }),
+      )
+    const many = async (name: string, count: number) => {
+      for (let index = 0; index < count; index++) {
+        await add(`${name}${index}`)
+        time.advance(1)
+      }
+    }
+    await many('a', 1_100)
+    // The first ones made room; the others are known.
+    expect(await add('a0')).toEqual(['1101', '1101'])
+    expect(await add('a1')).toEqual(['1102', '1102'])
+    expect(await add('a200')).toEqual(['201', '201'])
+    time.advance(8 * 86_400_000)
+    await many('b', 70)
+    expect(await add('b0')).toEqual(['1103', '1103'])
+    expect(await add('a1099')).toEqual(['1173', '1173'])
+    expect(Number(await server.command('HLEN', 'evenkeel:agent-memory:{o}:t:t'))).toBeLessThan(150)
   })
 
   it('promise 8: reads a window of ten thousand messages at the cost of one of a hundred', async () => {

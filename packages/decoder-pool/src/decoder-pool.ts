@@ -16,10 +16,12 @@ import { Metrics } from './metrics.js'
 import { nothing } from './mirror/content.js'
 import { Mirroring } from './mirror/mirroring.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
+import type { NodeState } from './node-state.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Registry } from './registry.js'
 import { checkReport, type NodeReport } from './report.js'
 import { RetryBudget, type RunOptions, runOnPool } from './run.js'
+import { Slots } from './slots/slots.js'
 import { maxNodes } from './store.js'
 
 export type PoolEvents = {
@@ -42,10 +44,23 @@ export interface AssignedLease extends NodeLease {
   readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
 }
 
+export interface DrainOptions {
+  /** How long to wait for the requests under way. @default 0, not at all */
+  readonly deadline?: Duration | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Drained {
+  /** Requests that are still under way, as far as this coordinator has heard; an outage hides the others'. */
+  readonly left: number
+}
+
 export interface NodeStatus extends NodeHealth {
   readonly node: DecoderNode
   /** Requests of this coordinator under way. */
   readonly inFlight: number
+  /** Requests of all coordinators under way, as this one last heard. */
+  readonly inUse: number
   /** Requests that this coordinator gave it. */
   readonly requests: number
 }
@@ -53,7 +68,10 @@ export interface NodeStatus extends NodeHealth {
 export interface PoolStatus {
   readonly state: FailoverState
   readonly version: number
+  /** Callers of this coordinator that wait for a place. */
   readonly waiting: number
+  /** Those that live, this one included; in an outage as they were. */
+  readonly coordinators: number
   /** While it is on, no node is removed for its silence alone; why, and about whom nothing is decided. */
   readonly preservation: PreservationStatus | undefined
   readonly nodes: readonly NodeStatus[]
@@ -69,8 +87,12 @@ export interface DecoderPool {
   renew(id: string): Promise<boolean>
   /** Removes a node; the removal is remembered. */
   deregister(id: string): Promise<boolean>
-  /** Takes a node out for new requests, and leaves it those it has, until it is registered with `draining: false`. */
-  drain(id: string): Promise<boolean>
+  /**
+   * Takes a node out for new requests of all coordinators, and leaves it those it has, until it is registered with
+   * `draining: false`. With a deadline it resolves when those of all coordinators have ended, or the time is up.
+   * Nothing where there is no such node. One round trip, and then what is told anyway.
+   */
+  drain(id: string, options?: DrainOptions): Promise<Drained | undefined>
   /**
    * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
    * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
@@ -103,7 +125,12 @@ export interface DecoderPool {
  * const lease = await pool.acquire({ timeout: '5s' })
  */
 export async function createDecoderPool(options: DecoderPoolOptions = {}): Promise<DecoderPool> {
-  const pool = new Pool(resolveOptions(options))
+  return startPool(resolveOptions(options))
+}
+
+/** With what tests alone can say: the registry's time. */
+export async function startPool(options: ResolvedOptions): Promise<DecoderPool> {
+  const pool = new Pool(options)
   await pool.start()
   return pool
 }
@@ -120,6 +147,7 @@ class Pool implements DecoderPool {
   readonly #own = new Set<string>()
   readonly #candidates: CandidateIndex
   readonly #chooser: Chooser
+  readonly #slots: Slots
   readonly #dispatch: Dispatch
   readonly #budget = new RetryBudget()
   readonly #metrics: Metrics
@@ -148,9 +176,16 @@ class Pool implements DecoderPool {
       makeStrategy[options.strategy](),
       options.adapterMargin,
       random,
+      (state) => this.#hasRoom(state),
     )
+    this.#slots = new Slots(options, {
+      freed: () => this.#dispatch.serve(),
+      told: (id, total) => this.#members.get(id)?.reported(options.clock.monotonic(), total),
+      waiting: () => this.#dispatch.waitingWishes(),
+    })
     this.#dispatch = new Dispatch({
       chooser: this.#chooser,
+      slots: this.#slots,
       clock: options.clock,
       maxWaiting: options.maxWaiting,
       released: (state) => this.#members.released(state),
@@ -188,6 +223,7 @@ class Pool implements DecoderPool {
     await this.experiments.start(content.experiments)
     this.#mirror?.watch(this.#options.pollIntervalMs)
     this.#keeper.start()
+    await this.#slots.start()
     await this.#health.start()
     // Whoever created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
@@ -213,11 +249,14 @@ class Pool implements DecoderPool {
     return this.#registry.remove(id)
   }
 
-  async drain(id: string): Promise<boolean> {
+  async drain(id: string, { deadline = 0, signal }: DrainOptions = {}): Promise<Drained | undefined> {
+    const deadlineMs = durationMs('deadline', deadline)
+    signal?.throwIfAborted()
     const state = this.#members.get(id)
-    if (state === undefined) return false
+    if (state === undefined) return undefined
     await this.#registry.put({ ...state.node, draining: true })
-    return true
+    await this.#slots.whenIdle(id, deadlineMs, signal)
+    return { left: this.#slots.totalOn(id) }
   }
 
   async report(id: string, report: NodeReport): Promise<boolean> {
@@ -281,11 +320,13 @@ class Pool implements DecoderPool {
       state: this.#registry.state,
       version: this.#members.version,
       waiting: this.#dispatch.waiting,
+      coordinators: this.#slots.live().length,
       preservation: this.#health.preservation(),
       nodes: this.#members.list.map((state) => ({
         node: state.node,
         ...this.#health.statusOf(state),
         inFlight: state.inFlight,
+        inUse: this.#slots.totalOn(state.node.id),
         requests: state.requests,
       })),
     }
@@ -300,6 +341,7 @@ class Pool implements DecoderPool {
     this.#keeper.close()
     await this.#health.close()
     this.#dispatch.close()
+    await this.#slots.close()
     this.#metrics.close()
     await this.#registry.close()
     await this.experiments.close()
@@ -320,7 +362,7 @@ class Pool implements DecoderPool {
     const matches = matching(list, wanted)
     if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))
     const serving = inService(matches, this.#options.clock.monotonic()).usable
-    const full = serving.filter((state) => state.inFlight >= state.node.capacity).length
+    const full = serving.filter((state) => !this.#hasRoom(state)).length
     return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
   }
 
@@ -333,6 +375,10 @@ class Pool implements DecoderPool {
         return this.#own.has(id) ? state.healthy : isSuspect && this.#health.answers(state)
       })
       .map(({ node }) => node.id)
+  }
+
+  #hasRoom({ node: { id, capacity }, inFlight }: NodeState): boolean {
+    return this.#slots.hasRoom(id, capacity, inFlight)
   }
 
   #follow(): void {

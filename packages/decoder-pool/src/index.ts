@@ -5,6 +5,8 @@ export {
   type AssignedLease,
   createDecoderPool,
   type DecoderPool,
+  type Drained,
+  type DrainOptions,
   type NodeStatus,
   type PoolEvents,
   type PoolStatus,
@@ -36,6 +38,17 @@ export type { DecoderNode, NodeInput } from './node.js'
 export type { DecoderPoolOptions } from './options.js'
 export type { NodeReport } from './report.js'
 export { PushBackError, type RunOptions } from './run.js'
+export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory-store.js'
+export { RedisSlotStore, type RedisSlotStoreOptions } from './slots/redis-store.js'
+export type {
+  Attendance,
+  Batch,
+  BatchResult,
+  Coordinator,
+  Gauges,
+  SlotRequest,
+  SlotStore,
+} from './slots/store.js'
 export type {
   Changes,
   News,

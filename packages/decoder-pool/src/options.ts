@@ -44,6 +44,20 @@ export interface DecoderPoolOptions {
   readonly adapterMargin?: number | undefined
   /** A node that comes or comes back is given less than its share for so long. @default '30s' */
   readonly slowStart?: Duration | undefined
+  /**
+   * Who counts requests against a node's capacity. `'global'`: all coordinators together, in Redis; a round trip for
+   * each request, shared by those that come at once. `'local'`: each for itself, up to its even part of the
+   * capacity. Without Redis it is all the same. @default 'global'
+   */
+  readonly slots?: 'global' | 'local' | undefined
+  /**
+   * While Redis is away each coordinator may fill again the slots that it had. `'share'`: and its part of those that
+   * were free as it last heard, so that a node may be given more by what others took in that last second. `'hold'`:
+   * and no others, so that it never is, and whoever had none has none. @default 'share'
+   */
+  readonly outageSlots?: 'share' | 'hold' | undefined
+  /** How long a request may take: so long after Redis went away slots hold as they were. @default '10m' */
+  readonly longestRequest?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
   /** Metrics, where the host has registered OpenTelemetry. @default true */
@@ -67,10 +81,15 @@ export interface ResolvedOptions {
   readonly strategy: StrategyName
   readonly adapterMargin: number
   readonly slowStartMs: number
+  readonly slots: 'global' | 'local'
+  readonly outageSlots: 'share' | 'hold'
+  readonly longestRequestMs: number
   readonly maxWaiting: number
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
   readonly random: () => number
+  /** In milliseconds, for tests. @default the server's own */
+  readonly registryTime?: (() => number) | undefined
 }
 
 export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
@@ -89,9 +108,12 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     pollIntervalMs: durationMs('pollInterval', options.pollInterval ?? '2s', { minMs: 10 }),
     ejectAfter: whole('ejectAfter', options.ejectAfter ?? 3),
     outliers: resolveOutliers(options.outliers ?? {}),
-    strategy: strategyOf(options.strategy ?? 'least-loaded'),
+    strategy: oneOf('strategy', strategyNames, options.strategy ?? 'least-loaded'),
     adapterMargin: margin(options.adapterMargin ?? 0.3),
     slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
+    slots: oneOf('slots', ['global', 'local'], options.slots ?? 'global'),
+    outageSlots: oneOf('outageSlots', ['share', 'hold'], options.outageSlots ?? 'share'),
+    longestRequestMs: durationMs('longestRequest', options.longestRequest ?? '10m'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
@@ -99,9 +121,9 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
   }
 }
 
-function strategyOf(name: StrategyName): StrategyName {
-  if (!strategyNames.includes(name)) throw new InvalidOptionError('strategy', strategyNames.join(', '), name)
-  return name
+function oneOf<T extends string>(field: string, values: readonly T[], value: T): T {
+  if (!values.includes(value)) throw new InvalidOptionError(field, values.join(', '), value)
+  return value
 }
 
 function margin(value: number): number {

@@ -64,7 +64,7 @@ export class Registry {
     this.#channel = `decoder-pool:${name}`
     this.clock = new SharedClock(clock)
     this.#memory = new MemoryRegistryStore({ clock: this.clock })
-    this.#redis = redis && new RedisRegistryStore(redis, name)
+    this.#redis = redis && new RedisRegistryStore(redis, name, { now: options.registryTime })
     this.#stores = failover<RegistryStore>(redis, {
       name: 'decoder-pool',
       primary: this.#redis,

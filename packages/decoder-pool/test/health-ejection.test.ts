@@ -289,6 +289,21 @@ describe('coordinators that share a Redis', () => {
     expect([tried.size, most]).toEqual([3, 1])
   })
 
+  it('pass a permit on that its holder has no request for', async () => {
+    const options = { ejectAfter: 1, outliers: { ejectFor: 150 }, probe: false, name: 'idle' } as const
+    const { pool: idle } = await join(server.url, options)
+    const { pool: busy } = await join(server.url, options)
+    for (const name of ['bad', 'b', 'c']) await idle.register(node(name, { capacity: 1_000 }))
+    await until(() => busy.status().nodes.length === 3, 1_000)
+    for (const pool of [idle, busy]) await fail(pool, 'bad')
+    // The idle one asks for it when its ejection is over, and may well be the first.
+    await until(async () => {
+      ;(await reach(busy, 'bad'))?.release({ ok: true })
+      return !statusOf(busy, 'bad').ejected
+    }, 3_000)
+    expect(stateOf(idle, 'bad')).toMatch(/trial|ejected/)
+  })
+
   it('hold a permit no longer than they need: who is closed gives it back', async () => {
     const options = { ejectAfter: 1, outliers: { ejectFor: 100 }, probe: false, name: 'permit' } as const
     const { pool: one } = await join(server.url, options)

@@ -14,15 +14,13 @@ import { type HealthStore, MemoryHealthStore, RedisHealthStore, type SharedVerdi
 import { testHealthStore } from '../src/testing/index.js'
 
 const clock = new ManualClock()
+const pass = (ms: number) => clock.advance(ms)
+const now = () => clock.now()
 testHealthStore('memory', {
   create: () => new MemoryHealthStore({ clock }),
-  pass: (ms) => clock.advance(ms),
+  pass,
 })
 
-const realTime = (ms: number) => {
-  const at = performance.now() + ms
-  return until(() => performance.now() >= at, ms + 1_000).then(() => {})
-}
 let pools = 0
 
 /** What two stores must agree on, in one order; marks are each store's own. */
@@ -45,8 +43,8 @@ describe.each(flavours())('on $name', (flavour) => {
   })
 
   testHealthStore('Redis', {
-    create: () => new RedisHealthStore(redis, `p${pools++}`),
-    pass: realTime,
+    create: () => new RedisHealthStore(redis, `p${pools++}`, { now }),
+    pass,
   })
 
   it('answers as memory does to the same random words', async () => {
@@ -54,7 +52,7 @@ describe.each(flavours())('on $name', (flavour) => {
       by: fc.constantFrom('one', 'other', 'third'),
       nodes: fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 }),
       healthy: fc.boolean(),
-      forMs: fc.nat(50),
+      forMs: fc.nat(50_000),
       action: fc.constantFrom('tell', 'tell', 'tell', 'listen', 'leave', 'pass'),
     })
     await fc.assert(
@@ -65,9 +63,9 @@ describe.each(flavours())('on $name', (flavour) => {
         const marks: [number?, number?] = []
         for (const { by, nodes, healthy, forMs, action } of steps) {
           const verdicts = nodes.map((node) => ({ node, healthy, forMs }))
-          const word = { by, aliveMs: action === 'tell' ? 25 : 0, keepMs: 40, verdicts }
+          const word = { by, aliveMs: action === 'tell' ? 25_000 : 0, keepMs: 40_000, verdicts }
           const share = (store: HealthStore, mark?: number) => store.share(word, mark)
-          if (action === 'pass') shared.advance(10)
+          if (action === 'pass') shared.advance(10_000)
           else if (action === 'leave') for (const store of [inMemory, inRedis]) await store.leave(by)
           else {
             const answers = [await share(inMemory, marks[0]), await share(inRedis, marks[1])] as const
@@ -90,6 +88,18 @@ describe.each(flavours())('on $name', (flavour) => {
     const keys = async () => redis.command(['KEYS', `*${pool}*`])
     expect(await keys()).toHaveLength(4)
     await until(async () => String(await keys()) === '', 1_000)
+  })
+
+  it('goes by the server’s time', async () => {
+    const store = new RedisHealthStore(redis, `time-${pools++}`)
+    const verdicts = [{ node: 'a', healthy: true, forMs: 0 }]
+    await store.share({ by: 'one', aliveMs: 20, keepMs: 60_000, verdicts })
+    await store.takeTrial('a', 'one', 20)
+    const listener = { by: 'listener', aliveMs: 0, keepMs: 60_000, verdicts: [] }
+    await until(async () => (await store.share(listener)).probers.length === 0, 1_000)
+    await until(async () => (await store.share({ ...listener, keepMs: 40 })).verdicts.length === 0, 1_000)
+    await until(() => store.takeTrial('a', 'other', 60_000), 1_000)
+    expect(await store.takeTrial('a', 'one', 20)).toBe(false)
   })
 
   it('does not believe what was told under a clock that was set back since', async () => {
@@ -123,8 +133,8 @@ describe('with each client', () => {
     })
 
     testHealthStore('Redis', {
-      create: () => new RedisHealthStore(redis, `c${pools++}`),
-      pass: realTime,
+      create: () => new RedisHealthStore(redis, `c${pools++}`, { now }),
+      pass,
     })
   })
 })
@@ -143,7 +153,7 @@ describe('on a Cluster', () => {
   })
 
   testHealthStore('Redis Cluster (promise 9)', {
-    create: () => new RedisHealthStore(redis, `x${pools++}`),
-    pass: realTime,
+    create: () => new RedisHealthStore(redis, `x${pools++}`, { now }),
+    pass,
   })
 })

@@ -1,6 +1,8 @@
 import { type Connection, type ConnectOptions, connect } from '@evenkeel/core'
 import { afterEach } from 'vitest'
-import { createDecoderPool, type DecoderPool, type DecoderPoolOptions } from '../src/index.js'
+import { startPool } from '../src/decoder-pool.js'
+import type { DecoderPool, DecoderPoolOptions } from '../src/index.js'
+import { resolveOptions } from '../src/options.js'
 
 export const node = (name: string, more: object = {}) => ({
   id: name,
@@ -20,6 +22,9 @@ export interface Coordinator {
   readonly pool: DecoderPool
 }
 
+/** With the time that Redis is made to believe, in milliseconds. */
+export type TestOptions = DecoderPoolOptions & { readonly registryTime?: () => number }
+
 /** Makes pools and connections that are closed after the test, whatever it comes to. */
 export function useCoordinators() {
   const pools: DecoderPool[] = []
@@ -29,15 +34,15 @@ export function useCoordinators() {
     for (const redis of connections.splice(0)) await redis.close()
   })
 
-  const create = async (options: DecoderPoolOptions = {}): Promise<DecoderPool> => {
-    const pool = await createDecoderPool({ probe: false, ...options })
+  const create = async ({ registryTime, ...options }: TestOptions = {}): Promise<DecoderPool> => {
+    const pool = await startPool({ ...resolveOptions({ probe: false, ...options }), registryTime })
     pools.push(pool)
     return pool
   }
   /** A coordinator with a connection of its own. */
   const join = async (
     url: string,
-    options: DecoderPoolOptions = {},
+    options: TestOptions = {},
     connecting: ConnectOptions = {},
   ): Promise<Coordinator> => {
     const redis = await connect({ url, commandTimeout: 200, ...connecting })

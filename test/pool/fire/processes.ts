@@ -75,6 +75,10 @@ export class CoordinatorProcess {
     })
   }
 
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(name)
+  }
+
   kill(): Promise<void> {
     return end(this.#child)
   }

@@ -234,15 +234,16 @@ export class OutageConversations implements Conversations {
 }
 
 /**
- * What must be sent again: all that its ids keep from being done twice, and a change of values only where the
- * thread stands before it. A thread remembers the names of its latest operations, but no more than those.
+ * What must be sent again: all that its id or number keeps from being done twice; and what replaces something
+ * only where the thread stands before it, since others may have replaced it again.
  */
 async function lostOf(
   store: ThreadStore,
   id: ThreadId,
   writes: readonly RecentWrite[],
 ): Promise<readonly RecentWrite[]> {
-  const isDelicate = ({ write }: RecentWrite) => write.kind === 'change' && 'token' in write.change
+  const isDelicate = ({ write }: RecentWrite) =>
+    write.kind === 'change' && 'token' in write.change && write.change.kind !== 'add'
   if (!writes.some(isDelicate)) return writes
   const { epoch, version } = await store.page(id, { ids: [] })
   return writes.filter(

@@ -13,7 +13,10 @@ redis.call('COPY', KEYS[5], thread, 'REPLACE')
 for one in string.gmatch(redis.call('HGET', thread, '_o') or '', '%S+') do
   redis.call('HDEL', thread, '!' .. one)
 end
-redis.call('HDEL', thread, '_o', '_x', '_f', '%turn', '%compaction')
+for one in string.gmatch(redis.call('HGET', thread, '_w') or '', '%S+') do
+  redis.call('HDEL', thread, '~' .. one)
+end
+redis.call('HDEL', thread, '_o', '_w', '_x', '_f', '%turn', '%compaction')
 meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n', '_tok', '_b', '_q', '_r', '_p', '_c')
 newest, oldest, count, tokens, bytes = number(5), math.max(1, number(6)), number(7), number(8), number(9)
 passed, turn, pinned = number(10), number(11), meta[12] or ''

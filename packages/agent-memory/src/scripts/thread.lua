@@ -4,11 +4,11 @@
 --       3 sorted set: the same by end, ms      4 hash of the owner: g, raised when the owner is erased
 -- ARGV  1 now in ms for tests, '' for the server's clock     2 ttl in ms     3 epoch for a new thread
 --       4 generation known when the write was accepted, '' for a write of now
---       5 token that names this operation, '' for none       6 digest of what it does
+--       5 token of this operation, '' for none: a host's name, or writer:number       6 digest of what it does
 --       7 name of the thread in the sorted sets; the script's own arguments follow
 -- Reply {status, epoch, generation, version, edited, …}; status is 'deleted' when the thread was deleted
---       since, 'repeated' with what it came to when the operation was done before, 'reused' when its token
---       named another one
+--       since, 'repeated' with what it came to when the operation was done before, 'past' when its writer
+--       did others since, 'reused' when its token named another one
 --
 -- Fields of a thread:
 --       _v  version of this format   _e  epoch, made with the thread   _c  created, ms   _u  last changed
@@ -17,12 +17,13 @@
 --       _t  seq of the newest record   _h  of the oldest   _n  records that are there
 --       _tok their tokens  _b  bytes of their bodies   _q  tokens of all that were ever appended
 --       _r  turns   _p  seqs that every window holds, by blanks   _k  keys of the state, by blanks
---       _s  summaries: number, blank, seq up to which it covers     _o  latest operations' tokens, by blanks
+--       _s  summaries: number, blank, seq up to which it covers     _o  names of the latest operations, by blanks
+--       _w  writers, by blanks            ~<writer>  number of its latest operation, ms, what that came to
 --       <seq>     id|role|tokens|tokens before|turn|ms|revision|digest|calls|answers LF body
 --       #<id>     seq; with .digest of the first body once it was edited, removed or spliced
 --       @<call>   seq of the message with this open tool call
 --       ^<number> a summary: to|tokens|ms|plan LF JSON       $<key>  version, blank, JSON
---       !<token>  digest of an operation, blank, what it came to
+--       !<name>   digest of an operation, blank, what it came to
 --       ids, calls and keys are percent-encoded; calls by commas, answers call@seq of the call, by commas
 local thread = KEYS[1]
 local now, ttl, token = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
@@ -45,7 +46,14 @@ local function reply(status, ...)
 end
 
 if ARGV[4] ~= '' and generation > tonumber(ARGV[4]) then return reply('deleted') end
-if token ~= '' then
+-- A writer's operations on a thread come in their order: one that is not above its latest was done before.
+local writer, serial = string.match(token, '^([^:]+):(%d+)$')
+local latest = writer and redis.call('HGET', thread, '~' .. writer)
+if latest then
+  local last, outcome = string.match(latest, '^(%d+) %d+ (.*)$')
+  if last == serial then return reply('repeated', outcome) end
+  if tonumber(last) > tonumber(serial) then return reply('past') end
+elseif token ~= '' and not writer then
   local done = redis.call('HGET', thread, '!' .. token)
   if done then
     local blank = string.find(done, ' ', 1, true)
@@ -54,9 +62,36 @@ if token ~= '' then
   end
 end
 
--- Remembers what this operation came to; the latest 64 of a thread.
+-- Writers of the last week are remembered; when they are ever so many, the latest of them.
+local function admitWriter()
+  local names, kept, ages = redis.call('HGET', thread, '_w') or '', {}, {}
+  local _, known = string.gsub(names, ' ', '')
+  if known > 0 and known % 64 == 0 then
+    for name in string.gmatch(names, '%S+') do
+      local at = tonumber(string.match(redis.call('HGET', thread, '~' .. name), '^%d+ (%d+)'))
+      if at < now - 604800000 then redis.call('HDEL', thread, '~' .. name)
+      else
+        kept[#kept + 1] = name
+        ages[name] = at
+      end
+    end
+    if #kept >= 1024 then
+      table.sort(kept, function(one, other) return ages[one] < ages[other] end)
+      for index = 1, 64 do redis.call('HDEL', thread, '~' .. table.remove(kept, 1)) end
+    end
+    names = table.concat(kept, ' ') .. ' '
+  end
+  redis.call('HSET', thread, '_w', names .. writer .. ' ')
+end
+
+-- Remembers what this operation came to: of hosts' names the latest 64, of a writer its latest.
 local function remember(outcome)
   if token == '' then return end
+  if writer then
+    if not latest then admitWriter() end
+    redis.call('HSET', thread, '~' .. writer, serial .. ' ' .. whole(now) .. ' ' .. outcome)
+    return
+  end
   local tokens = (redis.call('HGET', thread, '_o') or '') .. token .. ' '
   local _, known = string.gsub(tokens, ' ', '')
   if known > 64 then

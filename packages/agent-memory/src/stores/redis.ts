@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
 import type { Change, Changed, Limit } from '../change.js'
 import type { PreparedMessage } from '../message.js'
-import { digestOf } from '../operations.js'
+import { digestOf, type Token } from '../operations.js'
 import appendLua from '../scripts/append.lua'
 import deleteLua from '../scripts/delete.lua'
 import dumpLua from '../scripts/dump.lua'
@@ -77,7 +77,7 @@ const scripts = {
 }
 
 interface Writing extends WriteOptions {
-  readonly token?: string | undefined
+  readonly token?: Token | undefined
   readonly digest?: string | undefined
 }
 
@@ -154,7 +154,9 @@ export class RedisThreadStore implements ThreadStore {
   }
 
   async change(id: ThreadId, change: Change, options: WriteOptions): Promise<Changed> {
-    const named = 'token' in change ? { token: change.token, digest: digestOf(change) } : {}
+    const token = 'token' in change ? change.token : undefined
+    // A writer's number stands for one operation; a name may be used for another by mistake.
+    const named = { token, digest: typeof token === 'string' ? digestOf(change) : '' }
     const args = [...this.#head(id, { ...options, ...named }), ...changeArguments(change)]
     const script = 'key' in change ? scripts.state : scripts[change.kind]
     const reply = asList(await this.#redis.run(script, this.#written(id), args))
@@ -312,8 +314,13 @@ export class RedisThreadStore implements ThreadStore {
   #head(id: ThreadId, { ttlMs, generation, token = '', digest = '' }: Writing): string[] {
     const known = String(generation ?? '')
     const ttl = String(Math.ceil(ttlMs))
-    return [this.#now(), ttl, randomUUID(), known, encodeURIComponent(token), digest, nameOf(id)]
+    return [this.#now(), ttl, randomUUID(), known, nameOfToken(token), digest, nameOf(id)]
   }
+}
+
+/** A colon tells numbers from names, in which it is encoded. */
+function nameOfToken(token: Token): string {
+  return typeof token === 'string' ? encodeURIComponent(token) : `${token.writer}:${token.number}`
 }
 
 function nameOf({ thread }: ThreadId): string {

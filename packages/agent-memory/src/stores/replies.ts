@@ -86,6 +86,7 @@ export function outcomeOf(change: Change, reply: readonly Reply[]): ChangeOutcom
     case 'calls':
     case 'number':
     case 'reused':
+    case 'past':
       return { status }
     default:
       throw new TypeError(`A script answered '${status}'`)

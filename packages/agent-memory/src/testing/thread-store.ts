@@ -398,6 +398,25 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       expect(await values()).toEqual({})
     })
 
+    it('does nothing twice that a writer numbered, however much others did since', async () => {
+      const add = (writer: string, number: number) =>
+        change({ kind: 'add', token: { writer, number }, key: 'n', by: 1 })
+      expect(await add('w', 3)).toMatchObject({ status: 'done', value: '1' })
+      for (let count = 0; count < 100; count++)
+        await change({ kind: 'set', token: `${count}`, key: 'k', value: '1' })
+      for (let count = 0; count < 100; count++) await add(`writer ${count} :~`.replaceAll(/\W/g, '-'), count)
+      const standing = await store.tail(id, all)
+      expect(await add('w', 3)).toMatchObject({ status: 'done', value: '1' })
+      expect(await add('w', 2)).toMatchObject({ status: 'past' })
+      expect((await store.tail(id, all)).version).toBe(standing.version)
+      expect(await add('w', 10)).toMatchObject({ status: 'done', value: '102' })
+      // A host may name an operation as it likes.
+      expect(await change({ kind: 'add', token: 'w:10', key: 'n', by: 1 })).toMatchObject({ value: '103' })
+      await store.fork(id, 'copy', { ttlMs, token: 'fork' })
+      const inCopy = { kind: 'add', token: { writer: 'w', number: 9 }, key: 'n', by: 1 } as const
+      expect(await store.change({ ...id, thread: 'copy' }, inCopy, { ttlMs })).toMatchObject({ value: '104' })
+    })
+
     it('pages through a thread both ways, past what was removed', async () => {
       await say('a', 'b', 'c', 'd', 'e')
       await change({ kind: 'remove', id: 'c' })

@@ -31,7 +31,10 @@ export function checkWanted(wanted: Wanted): void {
   }
 }
 
-/** The same for callers of whom all or none can be served; a session or a prefix only chooses among those. */
+/**
+ * The same for callers of whom all or none can be served; a session or a prefix only chooses among those. The same
+ * in all coordinators, and without spaces.
+ */
 export function wishOf({ model, tags, adapter, region }: Wanted): string {
-  return `${model ?? ''}\n${adapter ?? ''}\n${region ?? ''}\n${tags === undefined ? '' : tags.join('\n')}`
+  return encodeURIComponent([model, adapter, region, ...(tags ?? [])].map((part) => part ?? '').join('\n'))
 }

@@ -11,8 +11,10 @@ const log = createLog('decoder-pool')
 const mostByComparison = 0.1
 /** A refusal is believed for so long at most. */
 const longestPushBackMs = 300_000
-/** A permit whose holder has no request for the node is asked for again. */
+/** A trial that takes longer than this is not waited for. */
 const longestTrialMs = 60_000
+/** A permit that its holder has no request for goes to the others after this, or the first ejection's time. */
+const longestIdleMs = 10_000
 /** Whoever was refused the permit asks again after this part of the first ejection. */
 const permitRetryShare = 0.1
 
@@ -41,6 +43,7 @@ export class Ejector {
   readonly #options: ResolvedOptions
   readonly #host: EjectorHost
   readonly #outliers: Outliers
+  readonly #idleMs: number
   /** One for each node that is to come back. */
   readonly #timers = new Map<NodeState, NodeJS.Timeout>()
   /** Ejections by reason. */
@@ -51,6 +54,7 @@ export class Ejector {
     this.#options = options
     this.#host = host
     this.#outliers = new Outliers(options.outliers)
+    this.#idleMs = Math.min(longestIdleMs, options.outliers.ejectForMs)
   }
 
   close(): void {
@@ -68,6 +72,8 @@ export class Ejector {
     if (ejection.trial === 'none') return 'serving'
     if (!ejection.isOver(now) || ejection.trial !== 'open') return 'panic'
     ejection.trial = 'busy'
+    ejection.permitUntil = now + longestTrialMs
+    this.#watch(state, now)
     this.#host.serviceChanged()
     return 'trial'
   }
@@ -104,11 +110,11 @@ export class Ejector {
     ejection.trial = 'asked'
     this.#host.permits
       .takeTrial(node.id, longestTrialMs)
-      .then((isTaken) => this.#answered(state, isTaken))
       .catch((error) => {
         log('no permit to try %s: %s', node.id, error)
-        if (ejection.trial === 'asked') ejection.trial = 'due'
+        return false
       })
+      .then((isTaken) => this.#answered(state, isTaken))
   }
 
   #answered(state: NodeState, isTaken: boolean): void {
@@ -118,9 +124,10 @@ export class Ejector {
       return
     }
     const now = this.#options.clock.monotonic()
-    ejection.trial = isTaken ? 'open' : 'due'
-    if (isTaken) ejection.permitUntil = now + longestTrialMs
-    else ejection.until = now + this.#options.outliers.ejectForMs * permitRetryShare
+    if (isTaken) {
+      ejection.trial = 'open'
+      ejection.permitUntil = now + this.#idleMs
+    } else this.#askLater(state, now)
     this.#watch(state, now)
     this.#wake()
   }
@@ -146,6 +153,8 @@ export class Ejector {
     if (ejection.trial !== 'busy') return
     if (ok === undefined) {
       ejection.trial = 'open'
+      ejection.permitUntil = now + this.#idleMs
+      this.#watch(state, now)
       this.#host.serviceChanged()
       return
     }
@@ -202,7 +211,8 @@ export class Ejector {
   /** Nothing else may happen when a node is back, and somebody may wait for it. Timers fire up to 1 ms early. */
   #watch(state: NodeState, now: number): void {
     const { ejection, pushedBackUntil } = state
-    const permitUntil = ejection.trial === 'open' ? ejection.permitUntil : Number.POSITIVE_INFINITY
+    const isPermitted = ejection.trial === 'open' || ejection.trial === 'busy'
+    const permitUntil = isPermitted ? ejection.permitUntil : Number.POSITIVE_INFINITY
     const moments = [ejection.until, pushedBackUntil, permitUntil].filter((moment) => moment > now)
     const next = Math.min(...moments)
     clearTimeout(this.#timers.get(state))
@@ -216,9 +226,12 @@ export class Ejector {
   #due(state: NodeState): void {
     const now = this.#options.clock.monotonic()
     const { ejection } = state
-    // A permit that nobody used has ended, and others may hold it by now.
-    if (ejection.trial === 'open' && now >= ejection.permitUntil) ejection.trial = 'due'
-    this.trialDue(state, now)
+    const isHeld = ejection.trial === 'open' || ejection.trial === 'busy'
+    if (isHeld && now >= ejection.permitUntil) {
+      // Nobody used it, or the trial does not end: the others' turn.
+      this.#giveBack(state.node.id)
+      this.#askLater(state, now)
+    } else this.trialDue(state, now)
     this.#watch(state, now)
     this.#wake()
   }
@@ -226,6 +239,11 @@ export class Ejector {
   #wake(): void {
     this.#host.serviceChanged()
     this.#host.serve()
+  }
+
+  #askLater({ ejection }: NodeState, now: number): void {
+    ejection.trial = 'due'
+    ejection.until = now + this.#options.outliers.ejectForMs * permitRetryShare
   }
 
   #giveBack(id: string): void {

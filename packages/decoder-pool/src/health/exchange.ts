@@ -52,7 +52,7 @@ export class Exchange {
     this.keepMs = Math.max(60_000, 6 * (probe?.intervalMs ?? 0))
     this.#stores = failover<HealthStore>(redis, {
       name: 'decoder-pool-health',
-      primary: redis && new RedisHealthStore(redis, name),
+      primary: redis && new RedisHealthStore(redis, name, { now: options.registryTime }),
       fallback: new MemoryHealthStore({ clock }),
     })
   }

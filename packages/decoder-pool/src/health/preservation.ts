@@ -55,7 +55,7 @@ export class SelfPreservation {
   readonly #leaseMs: number
   #danger: Danger | undefined
   /** Silence before this does not count. */
-  #countsFrom = 0
+  #countsFrom = Number.NEGATIVE_INFINITY
   #clock: { readonly timeMs: number; readonly at: number } | undefined
   #suspects: readonly string[] = []
   #nodes = 0

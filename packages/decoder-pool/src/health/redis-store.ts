@@ -63,19 +63,20 @@ export class RedisHealthStore implements HealthStore {
   }
 
   async takeTrial(node: string, by: string, ttlMs: number): Promise<boolean> {
-    return (await this.#redis.run(trialScript, [this.#trial(node)], [by, String(ttlMs)])) === 1
+    return (await this.#trial(node, by, Math.ceil(ttlMs))) === 1
   }
 
   async giveTrial(node: string, by: string): Promise<void> {
-    await this.#redis.run(trialScript, [this.#trial(node)], [by, '0'])
+    await this.#trial(node, by, 0)
   }
 
   #keys(): readonly string[] {
     return ['verdicts', 'verdict-marks', 'probers'].map((part) => this.#key(part))
   }
 
-  #trial(node: string): string {
-    return this.#key('trial', node)
+  #trial(node: string, by: string, ttlMs: number): Promise<Reply> {
+    const time = this.#now === undefined ? '' : String(this.#now())
+    return this.#redis.run(trialScript, [this.#key('trial', node)], [by, String(ttlMs), time])
   }
 
   #key(...parts: readonly string[]): string {
