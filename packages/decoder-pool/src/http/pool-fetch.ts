@@ -1,4 +1,5 @@
 import type { DecoderPool } from '../decoder-pool.js'
+import type { DecoderNode } from '../node.js'
 import type { RunOptions } from '../run.js'
 
 /** A request as it came, for who decides where it may go. */
@@ -14,8 +15,8 @@ export interface PoolFetchOptions {
   readonly pool: DecoderPool
   /** What the request wants of a node: model, tags, session, prompt blocks, a time to wait. @default anything, at once */
   readonly wanted?: ((request: PoolRequest) => RunOptions) | undefined
-  /** @default the global one */
-  readonly fetch?: typeof globalThis.fetch | undefined
+  /** What calls the chosen node. @default the global `fetch` */
+  readonly fetch?: ((url: string, init: RequestInit, node: DecoderNode) => Promise<Response>) | undefined
 }
 
 /**
@@ -35,11 +36,10 @@ export function createPoolFetch(options: PoolFetchOptions): typeof globalThis.fe
     const bytes = request.body === null ? undefined : await request.arrayBuffer()
     const body = bytes === undefined ? '' : new TextDecoder().decode(bytes)
     return pool.run(
-      (node, either) =>
-        fetch(`${node.endpoint}${pathname}${search}`, {
-          ...{ method, headers, signal: either },
-          ...(bytes !== undefined && { body: bytes }),
-        }),
+      (node, either) => {
+        const sent = { method, headers, signal: either, ...(bytes !== undefined && { body: bytes }) }
+        return fetch(`${node.endpoint}${pathname}${search}`, sent, node)
+      },
       { signal, ...wanted({ method, headers, body, url: request.url }) },
     )
   }
