@@ -316,6 +316,7 @@ export class Slots {
       return
     }
     this.#waitingTold = waiting
+    const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
     for (const [node, count] of held) this.#told.set(node, count)
     for (const [index, { request, settle }] of batch.entries()) {
       const choice = given[index] ?? -1
@@ -323,15 +324,18 @@ export class Slots {
       if (node !== undefined) {
         this.#hold(node, 1)
         add(this.#told, node, 1)
+        add(freed, node, -1)
       }
       settle(choice)
     }
     for (const [node, total] of totals) this.#note(node, total)
-    if (held.size > 0) this.#host.freed()
+    // What was taken again in the same step nobody else could have.
+    const left = [...freed].filter(([, count]) => count > 0).map(([node]) => node)
+    if (left.length > 0) this.#host.freed()
     if (!othersWait) return
-    if (held.size > 0) await this.#hint([...held.keys()])
+    if (left.length > 0) void this.#hint(left)
     // A slot is kept for others only for a moment.
-    else if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
+    if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
   }
 
   /** Redis is away. What it was sent it may still do: what is held is told when it is back. */
