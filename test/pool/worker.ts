@@ -37,13 +37,9 @@ export class Worker<Order> {
     })
   }
 
-  /** SIGSTOP: it keeps its sockets and says nothing. */
-  freeze(): void {
-    this.#child.kill('SIGSTOP')
-  }
-
-  resume(): void {
-    this.#child.kill('SIGCONT')
+  /** Stopped, it keeps its sockets and says nothing. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(name)
   }
 
   /** SIGKILL; resolves when it is gone. */

@@ -31,8 +31,8 @@ let loops: Promise<unknown>[] = []
 
 async function open({ url, name, nodes }: Order & { kind: 'open' }): Promise<void> {
   who = name
-  const redis = await connect({ url, commandTimeout: 200 })
-  pool = await createDecoderPool({ redis, probe: false, pollInterval: 300 })
+  const redis = await connect({ url, commandTimeout: 1_000 })
+  pool = await createDecoderPool({ redis, probe: false, pollInterval: 300, outageSlots: 'hold' })
   for (const { endpoint, capacity } of nodes)
     await pool.register({ endpoint, capacity, id: endpoint.slice(7) })
 }

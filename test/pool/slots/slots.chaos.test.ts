@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { passTime, type RedisServer, startRedis, until } from '@evenkeel/test-servers'
+import { passTime, type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterEach, describe, expect, it } from 'vitest'
 import { killed, Worker } from '../worker.js'
 import type { Order, View } from './coordinator.js'
@@ -11,8 +11,8 @@ const capacities = [4, 5, 3] as const
 const coordinatorCount = 8
 /** Together more than twice what the nodes take, so that somebody always waits. */
 const concurrency = 4
-/** A coordinator's lease, with the tick after which its end is noticed and the tick after that. */
-const reapedWithinMs = 8_000
+/** A coordinator's lease, with the ticks after which its end is noticed. */
+const reapedWithinMs = 6_500
 
 interface Count {
   readonly running: number
@@ -89,76 +89,46 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     return { served, perSecond, most }
   }
 
-  it('never have more on a node than it takes, and use all of it, while some are killed and stopped', async () => {
+  it('use all places and have a share each, while some are killed and stopped and Redis stands still', async () => {
     await setUp()
     const all = await Promise.all(Array.from({ length: coordinatorCount }, join))
     await look('before', 100)
     await load(all)
-    await passTime(1_000)
-    await look('warm', 0)
+    await look('warm', 1_000)
     const steady = await look('steady', 3_000)
     // Every place was taken, or never reaching more would show nothing.
     expect(steady.most).toEqual(capacities)
-    // A share for each: 1.5 places of 12.
     const shares = Object.values(steady.served)
     expect(shares).toHaveLength(coordinatorCount)
-    expect(Math.min(...shares) * 3).toBeGreaterThan(Math.max(...shares))
+    expect(Math.min(...shares) * 2, `${shares}`).toBeGreaterThan(Math.max(...shares))
 
     const [first, second, third] = all
     await first?.kill()
     await second?.kill()
-    await look('two killed', 1_000)
     const newcomers = await Promise.all([join(), join()])
     await load(newcomers)
-    await look('two in their place', reapedWithinMs)
-    const after = await look('after', 2_000)
-    expect(after.perSecond).toBeGreaterThan(steady.perSecond * 0.7)
-
+    await look('two killed, and others in their place', reapedWithinMs)
     // Longer than a lease: its slots are given away, and when it wakes up it must not go on with them.
-    third?.freeze()
+    third?.signal('SIGSTOP')
     await look('one stopped', reapedWithinMs)
-    third?.resume()
-    const awake = await look('awake', 3_000)
-    expect(awake.most).toEqual(capacities)
-    expect(Object.keys(awake.served)).toHaveLength(coordinatorCount)
+    third?.signal('SIGCONT')
+    await look('awake', 1_000)
+    const after = await look('after', 3_000)
+    expect(after.most).toEqual(capacities)
+    expect(after.perSecond).toBeGreaterThan(steady.perSecond * 0.6)
+    expect(Object.keys(after.served)).toHaveLength(coordinatorCount)
 
+    server.freeze()
+    const away = await look('frozen, for longer than a lease', reapedWithinMs)
+    // Whoever had places goes on with them.
+    expect(away.perSecond).toBeGreaterThan(steady.perSecond * 0.2)
+    server.resume()
+    await look('after the thaw', reapedWithinMs)
+    const again = await look('at the end', 2_000)
+    expect(again.most).toEqual(capacities)
     const survivors = [...all.slice(2), ...newcomers]
     const views = (await Promise.all(survivors.map((one) => one.tell({ kind: 'view' })))) as View[]
     expect(views.flatMap(({ errors }) => errors)).toEqual([])
     await Promise.all(survivors.map((one) => one.tell({ kind: 'stop' })))
-    await until(async () =>
-      (await Promise.all(nodes.map((node) => node.count()))).every(({ running }) => running === 0),
-    )
-  }, 120_000)
-
-  it('never have more on a node than it takes when Redis stands still, shorter and longer than a lease', async () => {
-    await setUp()
-    const all = await Promise.all(Array.from({ length: coordinatorCount }, join))
-    await load(all)
-    await passTime(1_000)
-    await look('warm', 0)
-    const steady = await look('steady', 2_000)
-    for (const ms of [1_500, reapedWithinMs]) {
-      server.freeze()
-      const away = await look(`frozen for ${ms} ms`, ms)
-      // Whoever had places goes on with them.
-      expect(away.perSecond).toBeGreaterThan(steady.perSecond * 0.3)
-      server.resume()
-      await look('after the thaw', 3_000)
-      const again = await look('again', 3_000)
-      expect(again.perSecond).toBeGreaterThan(steady.perSecond * 0.7)
-      expect(again.most).toEqual(capacities)
-    }
-    await server.command('FLUSHALL')
-    await look('emptied', 3_000)
-    await server.kill()
-    await look('killed', 2_000)
-    await server.restart({ empty: true })
-    await look('back, and empty', 8_000)
-    const again = await look('at the end', 2_000)
-    expect(again.most).toEqual(capacities)
-    const views = (await Promise.all(all.map((one) => one.tell({ kind: 'view' })))) as View[]
-    expect(views.flatMap(({ errors }) => errors)).toEqual([])
-    await Promise.all(all.map((one) => one.tell({ kind: 'stop' })))
   }, 120_000)
 })
