@@ -26,6 +26,13 @@ export interface NodeLease {
   release(outcome: Outcome): void
 }
 
+/** A request that is counted, and may be given the node. */
+interface Begun {
+  readonly state: NodeState
+  readonly at: number
+  readonly phase: Phase
+}
+
 export interface DispatchHost {
   readonly chooser: Chooser
   readonly slots: Slots
@@ -127,19 +134,31 @@ export class Dispatch {
       const candidates = this.#candidates(wanted, tried)
       const [first] = candidates
       if (first === undefined) return undefined
-      // Counted at once, so that whoever chooses in this turn sees it.
-      first.inFlight++
+      // Counted at once, so that whoever chooses meanwhile sees it.
+      const begun = this.#begin(first)
       const index = await this.#host.slots.take({
         candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),
         wish,
         waitedMs,
       })
       const state = candidates[index]
-      if (state !== undefined) state.inFlight++
-      this.#host.released(first)
-      if (state !== undefined) return this.#lease(state, wanted)
+      if (state === first) return this.#lease(begun, wanted)
+      this.#forget(begun)
+      if (state !== undefined) return this.#lease(this.#begin(state), wanted)
       for (const { node } of candidates) tried.add(node.id)
     }
+  }
+
+  #begin(state: NodeState): Begun {
+    state.inFlight++
+    const at = this.#host.clock.monotonic()
+    return { state, at, phase: this.#host.began(state, at) }
+  }
+
+  /** It came to nothing, which is no fault of the node. */
+  #forget({ state, at, phase }: Begun): void {
+    this.#host.released(state)
+    this.#host.ended(state, phase, { ok: true, error: 'not given' }, at, 0)
   }
 
   /** The best first. */
@@ -161,13 +180,11 @@ export class Dispatch {
     return candidates
   }
 
-  #lease(state: NodeState, wanted: Wanted): NodeLease {
+  #lease({ state, at, phase }: Begun, wanted: Wanted): NodeLease {
     const { chooser, clock, slots } = this.#host
-    const givenAt = clock.monotonic()
     state.requests++
     this.requests++
     const onOver = chooser.given(state, wanted)
-    const phase = this.#host.began(state, givenAt)
     let released = false
     return {
       node: state.node,
@@ -178,7 +195,7 @@ export class Dispatch {
         onOver?.()
         this.#host.released(state)
         const now = clock.monotonic()
-        this.#host.ended(state, phase, outcome, now, now - givenAt)
+        this.#host.ended(state, phase, outcome, now, now - at)
         this.serve()
       },
     }
