@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type ConnectOptions, connect } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool, PushBackError } from '@evenkeel/decoder-pool'
+import { obeyOrders } from '../worker.js'
 
 export interface Setting {
   readonly redis: ConnectOptions
@@ -142,11 +143,4 @@ async function obey(order: Order): Promise<unknown> {
   }
 }
 
-process.on('message', async ({ id, order }: { id: number; order: Order }) => {
-  try {
-    process.send?.({ id, value: await obey(order) })
-  } catch (error) {
-    process.send?.({ id, error: String(error) })
-  }
-})
-process.on('disconnect', () => process.exit(0))
+obeyOrders(obey)

@@ -13,6 +13,10 @@ if not micros then
   micros = time[1] * 1000000 + time[2]
 end
 local now = math.floor(micros / 1000)
+local after = string.format('(%.0f', now)
+
+-- Where nobody's lease lives, Redis was away rather than everybody dead: whoever is alive gets a moment to say so.
+local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
 
 local known = tonumber(redis.call('HGET', KEYS[3], '') or 0) < sequence
 if known then
@@ -41,11 +45,11 @@ if known then
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 end
 
-local live = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf', 'WITHSCORES')
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], after, '+inf', 'WITHSCORES')
 for index = 2, #live, 2 do live[index] = tonumber(live[index]) - now end
 return {
   known and 1 or 0,
   live,
   redis.call('HGETALL', KEYS[2]),
-  redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
+  wasAway and {} or redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
 }

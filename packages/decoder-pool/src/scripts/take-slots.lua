@@ -2,7 +2,7 @@
 --
 -- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in attend.lua)
 --       4 sorted set waiting: 'wish coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
--- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer
+-- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer by more than that
 --       4 the time in µs for tests, or '' for the server's
 --       5 G, then G × node, count that is held;  W, then W × wish, ms that its oldest waits;
 --       then for each request: wish, ms it waited, C, C × node, capacity
@@ -68,8 +68,9 @@ end
 if waits > 0 then redis.call('PEXPIRE', KEYS[4], 60000) end
 
 -- A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it.
+-- Only for one that has waited so much longer: to hand each slot over would leave it idle on its way each time.
 local function isKept(wish, since, node)
-  if not others[wish] or others[wish] >= since then return false end
+  if not others[wish] or others[wish] >= since - offerMs then return false end
   local offered = tonumber(redis.call('HGET', KEYS[5], node) or now)
   if now - offered > offerMs then return false end
   redis.call('HSETNX', KEYS[5], node, now)

@@ -35,6 +35,8 @@ export class MemorySlotStore implements SlotStore {
 
   async attend(me: Coordinator, sequence: number, held: Gauges, leaseMs: number): Promise<Attendance> {
     const now = this.#now()
+    // Where nobody's lease lives, the store was away: whoever is alive gets a moment to say so.
+    const wasAway = [...this.#owners.values()].every(({ expiresAt }) => expiresAt <= now)
     const before = this.#owners.get(me.id)
     const known = before === undefined || before.sequence < sequence
     if (known) {
@@ -46,13 +48,16 @@ export class MemorySlotStore implements SlotStore {
         sequence,
       })
     }
-    for (const [id, { expiresAt }] of this.#owners) if (expiresAt <= now) this.#owners.delete(id)
+    const ended = [...this.#owners.values()].filter(({ expiresAt }) => expiresAt <= now)
+    if (!wasAway) for (const { coordinator } of ended) this.#owners.delete(coordinator.id)
     return {
       known,
-      live: [...this.#owners.values()].map(({ coordinator, expiresAt }) => ({
-        ...coordinator,
-        leftMs: expiresAt - now,
-      })),
+      live: [...this.#owners.values()]
+        .filter((owner) => !ended.includes(owner))
+        .map(({ coordinator, expiresAt }) => ({
+          ...coordinator,
+          leftMs: expiresAt - now,
+        })),
       totals: this.#totals(),
     }
   }
@@ -105,7 +110,7 @@ export class MemorySlotStore implements SlotStore {
   /** A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it. */
   #isKept(wish: string, since: number, node: string, others: Gauges, now: number): boolean {
     const oldest = others.get(wish)
-    if (oldest === undefined || oldest >= since) return false
+    if (oldest === undefined || oldest >= since - offerMs) return false
     const offered = this.#offers.get(node) ?? now
     if (now - offered > offerMs) return false
     this.#offers.set(node, offered)
@@ -115,7 +120,8 @@ export class MemorySlotStore implements SlotStore {
   #waitOfOthers(me: Owner, now: number): Gauges {
     const oldest = new Map<string, number>()
     for (const owner of this.#owners.values()) {
-      if (owner === me || owner.expiresAt <= now) continue
+      if (owner === me) continue
+      if (owner.expiresAt <= now) owner.waiting.clear()
       for (const [wish, since] of owner.waiting) {
         oldest.set(wish, Math.min(since, oldest.get(wish) ?? Number.POSITIVE_INFINITY))
       }

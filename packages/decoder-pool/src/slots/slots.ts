@@ -272,7 +272,8 @@ export class Slots {
     const held = new Map(this.#held)
     const sentAt = this.#options.clock.monotonic()
     const answer = await this.#ask((store) => store.attend(this.me, ++this.#sequence, held, leaseMs))
-    if (answer === undefined) return this.#cut()
+    if (answer === undefined)
+      return this.#cut(new Map([...this.#told.keys()].map((node) => [node, held.get(node) ?? 0])))
     const { known, live, totals } = answer
     if (!known) {
       // One that was sent before arrived after it; this one is true.
@@ -280,7 +281,7 @@ export class Slots {
       return
     }
     // Nobody else there any more: Redis has lost who was.
-    if (live.length === 1 && this.#live.length > 1) this.#limit()
+    if (live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
     this.#back(sentAt)
     this.#hear(live)
     if (this.#unheard === undefined) this.#live = live
@@ -305,17 +306,18 @@ export class Slots {
     )
     if (answer === undefined) {
       this.#queue.unshift(...batch)
-      return this.#cut()
+      return this.#cut(held)
     }
     const { known, given, totals, othersWait } = answer
     if (!known) {
       // Reaped while this process stood still, or lost with the data: first all that is held, then these again.
-      this.#limit()
+      this.#limit(this.#held)
       this.#isAttendanceDue = true
       this.#queue.unshift(...batch)
       return
     }
     this.#waitingTold = waiting
+    const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
     for (const [node, count] of held) this.#told.set(node, count)
     for (const [index, { request, settle }] of batch.entries()) {
       const choice = given[index] ?? -1
@@ -323,33 +325,42 @@ export class Slots {
       if (node !== undefined) {
         this.#hold(node, 1)
         add(this.#told, node, 1)
+        add(freed, node, -1)
       }
       settle(choice)
     }
     for (const [node, total] of totals) this.#note(node, total)
-    if (held.size > 0) this.#host.freed()
+    // What was taken again in the same step nobody else could have.
+    const left = [...freed].filter(([, count]) => count > 0).map(([node]) => node)
+    if (left.length > 0) this.#host.freed()
     if (!othersWait) return
-    if (held.size > 0) await this.#hint([...held.keys()])
+    if (left.length > 0) void this.#hint(left)
     // A slot is kept for others only for a moment.
-    else if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
+    if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
   }
 
-  /** Redis is away. What it was sent it may still do: what is held is told when it is back. */
-  #cut(): void {
+  /**
+   * Redis is away. What it was sent it may still do: what is held is told when it is back. What it was told and not
+   * sent again it counts as this coordinator's, though the requests may have ended while it was waited for.
+   */
+  #cut(sent: Gauges): void {
     if (this.#options.redis !== undefined) {
-      this.#limit()
+      const told = [...this.#told].map(
+        ([node, count]) => [node, Math.min(count, sent.get(node) ?? count)] as const,
+      )
+      this.#limit(new Map(told))
       this.#isCut = true
     }
     for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
   }
 
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
-  #limit(): void {
+  #limit(own: Gauges): void {
     if (this.#isCut || this.#unheard !== undefined) return
-    const known = [...this.#held.keys(), ...this.#others.keys()]
-    const totals = new Map(known.map((node) => [node, this.totalOn(node)]))
+    const known = [...own.keys(), ...this.#others.keys()]
+    const totals = new Map(known.map((node) => [node, (own.get(node) ?? 0) + (this.#others.get(node) ?? 0)]))
     const at = this.#options.clock.monotonic()
-    this.#limits.begin({ live: this.#live, held: new Map(this.#held), totals, at })
+    this.#limits.begin({ live: this.#live, held: new Map(own), totals, at })
     this.#isLimited = true
   }
 
