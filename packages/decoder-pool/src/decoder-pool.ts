@@ -3,21 +3,25 @@ import { CandidateIndex, inService, matching } from './choosing/candidates.js'
 import { Chooser } from './choosing/chooser.js'
 import { nearestMiss } from './choosing/nearest-miss.js'
 import { makeStrategy } from './choosing/strategies/index.js'
-import { checkWanted, type Wanted } from './choosing/wanted.js'
+import { checkWanted, type Enrolled, type Wanted } from './choosing/wanted.js'
 import { Dispatch, type NodeLease } from './dispatch.js'
 import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
+import { Health } from './health/health.js'
+import type { PreservationStatus } from './health/preservation.js'
+import type { NodeHealth } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { Members, type PoolChange } from './members.js'
 import { Metrics } from './metrics.js'
 import { nothing } from './mirror/content.js'
 import { Mirroring } from './mirror/mirroring.js'
 import { checkNode, type DecoderNode, type NodeInput } from './node.js'
+import type { NodeState } from './node-state.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { Prober } from './prober.js'
 import { Registry } from './registry.js'
 import { checkReport, type NodeReport } from './report.js'
-import { RetryBudget, type RunOptions, runOnPool } from './run.js'
+import { type Acquire, RetryBudget, type RunOptions, runOnPool } from './run.js'
+import { Slots } from './slots/slots.js'
 import { maxNodes } from './store.js'
 
 export type PoolEvents = {
@@ -25,14 +29,10 @@ export type PoolEvents = {
   warning(error: MirrorDamagedError): void
 }
 
-export interface AcquireOptions extends Wanted {
+export interface AcquireOptions extends Wanted, Enrolled {
   /** How long to wait for a free place. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
-  /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
-  readonly languagePair?: string | undefined
-  /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
-  readonly unit?: string | undefined
 }
 
 /** A place, and the part in an experiment that the request has. */
@@ -40,14 +40,23 @@ export interface AssignedLease extends NodeLease {
   readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
 }
 
-export interface NodeStatus {
+export interface DrainOptions {
+  /** How long to wait for the requests under way. @default 0, not at all */
+  readonly deadline?: Duration | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Drained {
+  /** Requests that are still under way, as far as this coordinator has heard; an outage hides the others'. */
+  readonly left: number
+}
+
+export interface NodeStatus extends NodeHealth {
   readonly node: DecoderNode
-  readonly healthy: boolean
-  readonly ejected: boolean
-  /** Its lease has ended: only probes speak for it. */
-  readonly suspect: boolean
   /** Requests of this coordinator under way. */
   readonly inFlight: number
+  /** Requests of all coordinators under way, as this one last heard. */
+  readonly inUse: number
   /** Requests that this coordinator gave it. */
   readonly requests: number
 }
@@ -55,7 +64,12 @@ export interface NodeStatus {
 export interface PoolStatus {
   readonly state: FailoverState
   readonly version: number
+  /** Callers of this coordinator that wait for a place. */
   readonly waiting: number
+  /** Those that live, this one included; in an outage as they were. */
+  readonly coordinators: number
+  /** While it is on, no node is removed for its silence alone; why, and about whom nothing is decided. */
+  readonly preservation: PreservationStatus | undefined
   readonly nodes: readonly NodeStatus[]
 }
 
@@ -69,8 +83,12 @@ export interface DecoderPool {
   renew(id: string): Promise<boolean>
   /** Removes a node; the removal is remembered. */
   deregister(id: string): Promise<boolean>
-  /** Takes a node out for new requests, and leaves it those it has, until it is registered with `draining: false`. */
-  drain(id: string): Promise<boolean>
+  /**
+   * Takes a node out for new requests of all coordinators, and leaves it those it has, until it is registered with
+   * `draining: false`. With a deadline it resolves when those of all coordinators have ended, or the time is up.
+   * Nothing where there is no such node. One round trip, and then what is told anyway.
+   */
+  drain(id: string, options?: DrainOptions): Promise<Drained | undefined>
   /**
    * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
    * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
@@ -83,7 +101,8 @@ export interface DecoderPool {
   acquire(options?: AcquireOptions): Promise<AssignedLease>
   /**
    * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
-   * safe (or `idempotent`), within a budget of a fifth of all requests. @throws NoNodeError, or what `call` throws
+   * safe (or `idempotent`), within a budget of a fifth of all requests. Where the answer is a `Response` the node's
+   * place is kept until its body has been read or cancelled. @throws NoNodeError, or what `call` throws
    */
   run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
   /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
@@ -103,7 +122,12 @@ export interface DecoderPool {
  * const lease = await pool.acquire({ timeout: '5s' })
  */
 export async function createDecoderPool(options: DecoderPoolOptions = {}): Promise<DecoderPool> {
-  const pool = new Pool(resolveOptions(options))
+  return startPool(resolveOptions(options))
+}
+
+/** With what tests alone can say: the registry's time. */
+export async function startPool(options: ResolvedOptions): Promise<DecoderPool> {
+  const pool = new Pool(options)
   await pool.start()
   return pool
 }
@@ -112,7 +136,7 @@ class Pool implements DecoderPool {
   readonly #options: ResolvedOptions
   readonly #registry: Registry
   readonly #mirror: Mirroring | undefined
-  readonly #prober: Prober | undefined
+  readonly #health: Health
   readonly #keeper: LeaseKeeper
   readonly #events = new Emitter<PoolEvents>()
   readonly #members = new Members()
@@ -120,6 +144,7 @@ class Pool implements DecoderPool {
   readonly #own = new Set<string>()
   readonly #candidates: CandidateIndex
   readonly #chooser: Chooser
+  readonly #slots: Slots
   readonly #dispatch: Dispatch
   readonly #budget = new RetryBudget()
   readonly #metrics: Metrics
@@ -127,26 +152,45 @@ class Pool implements DecoderPool {
   #closed = false
 
   constructor(options: ResolvedOptions) {
-    const { file, leaseMs, name, probe, random } = options
+    const { file, leaseMs, name, random } = options
     this.#options = options
     this.#registry = new Registry(options, () => this.#follow())
-    this.#candidates = new CandidateIndex(() => this.#members.list, options.region)
+    this.#health = new Health(options, {
+      members: this.#members,
+      isAuthoritative: () => this.#registry.isAuthoritative,
+      serviceChanged: () => this.#candidates.invalidate(),
+      serve: () => this.#dispatch.serve(),
+      adaptersChanged: (id, adapters) => this.report(id, { adapters }),
+      remove: (id) => this.#registry.remove(id),
+    })
+    this.#candidates = new CandidateIndex(
+      () => this.#members.list,
+      options.region,
+      (state, now) => this.#health.trialDue(state, now),
+    )
     this.#chooser = new Chooser(
       this.#candidates,
       makeStrategy[options.strategy](),
       options.adapterMargin,
       random,
+      (state) => this.#hasRoom(state),
     )
+    this.#slots = new Slots(options, {
+      freed: () => this.#dispatch.serve(),
+      told: (id, total) => this.#members.get(id)?.reported(options.clock.monotonic(), total),
+      waiting: () => this.#dispatch.waitingWishes(),
+    })
     this.#dispatch = new Dispatch({
       chooser: this.#chooser,
+      slots: this.#slots,
       clock: options.clock,
-      thresholds: this.#thresholds(),
       maxWaiting: options.maxWaiting,
       released: (state) => this.#members.released(state),
-      serviceChanged: () => this.#candidates.invalidate(),
+      began: (state, now) => this.#health.began(state, now),
+      ended: (...args) => this.#health.ended(...args),
       noNode: (wanted) => this.#noNode(wanted),
     })
-    this.experiments = new ExperimentBook(options, () => this.#save())
+    this.experiments = new ExperimentBook({ ...options, clock: this.#registry.clock }, () => this.#save())
     this.#mirror =
       file === undefined
         ? undefined
@@ -159,7 +203,7 @@ class Pool implements DecoderPool {
     this.#metrics = new Metrics(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
-      ejections: () => this.#dispatch.ejections,
+      ejections: () => this.#health.ejections,
       requests: () => this.#dispatch.requests,
     })
     this.#keeper = new LeaseKeeper(
@@ -168,14 +212,6 @@ class Pool implements DecoderPool {
       (ids) => this.#registry.renew(ids),
       random,
     )
-    this.#prober =
-      probe &&
-      new Prober(
-        probe,
-        () => this.#members.list.map(({ node }) => node),
-        (id, ok) => this.#probed(id, ok),
-        random,
-      )
   }
 
   async start(): Promise<void> {
@@ -184,7 +220,8 @@ class Pool implements DecoderPool {
     await this.experiments.start(content.experiments)
     this.#mirror?.watch(this.#options.pollIntervalMs)
     this.#keeper.start()
-    this.#prober?.start()
+    await this.#slots.start()
+    await this.#health.start()
     // Whoever created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
   }
@@ -209,11 +246,14 @@ class Pool implements DecoderPool {
     return this.#registry.remove(id)
   }
 
-  async drain(id: string): Promise<boolean> {
+  async drain(id: string, { deadline = 0, signal }: DrainOptions = {}): Promise<Drained | undefined> {
+    const deadlineMs = durationMs('deadline', deadline)
+    signal?.throwIfAborted()
     const state = this.#members.get(id)
-    if (state === undefined) return false
+    if (state === undefined) return undefined
     await this.#registry.put({ ...state.node, draining: true })
-    return true
+    await this.#slots.whenIdle(id, deadlineMs, signal)
+    return { left: this.#slots.totalOn(id) }
   }
 
   async report(id: string, report: NodeReport): Promise<boolean> {
@@ -243,20 +283,11 @@ class Pool implements DecoderPool {
 
   async acquire(options: AcquireOptions = {}): Promise<AssignedLease> {
     checkWanted(options)
-    const { languagePair, unit, signal } = options
     const timeoutMs = durationMs('timeout', options.timeout ?? 0)
-    const assigned =
-      languagePair === undefined || unit === undefined
-        ? undefined
-        : this.experiments.assign(languagePair, unit)
-    if (assigned === undefined || unit === undefined)
-      return this.#dispatch.acquire(options, timeoutMs, signal)
-    const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
-    // An arm without a node in service must not cost its units their answers.
-    const diverted = !this.#isServed(inArm)
-    const lease = await this.#dispatch.acquire(diverted ? options : inArm, timeoutMs, signal)
-    this.experiments.exposed(assigned, unit, diverted)
-    return { ...lease, experiment: { ...assigned, diverted } }
+    const { wanted, part, served } = this.#enrol(options)
+    const lease = await this.#dispatch.acquire(wanted, timeoutMs, options.signal)
+    served()
+    return part === undefined ? lease : { ...lease, experiment: part }
   }
 
   async run<T>(
@@ -264,21 +295,29 @@ class Pool implements DecoderPool {
     options: RunOptions = {},
   ): Promise<T> {
     checkWanted(options)
-    return runOnPool((...args) => this.#dispatch.acquire(...args), this.#budget, call, options)
+    const { wanted, served } = this.#enrol(options)
+    const host = {
+      acquire: (...args: Parameters<Acquire>) => this.#dispatch.acquire(...args),
+      budget: this.#budget,
+      clock: this.#options.clock,
+    }
+    const value = await runOnPool(host, call, { ...options, ...wanted })
+    served()
+    return value
   }
 
   status(): PoolStatus {
-    const now = this.#options.clock.monotonic()
     return {
       state: this.#registry.state,
       version: this.#members.version,
       waiting: this.#dispatch.waiting,
+      coordinators: this.#slots.live().length,
+      preservation: this.#health.preservation(),
       nodes: this.#members.list.map((state) => ({
         node: state.node,
-        healthy: state.healthy,
-        ejected: state.isEjected(now),
-        suspect: this.#members.expiredForMs(state.node.id) !== undefined,
+        ...this.#health.statusOf(state),
         inFlight: state.inFlight,
+        inUse: this.#slots.totalOn(state.node.id),
         requests: state.requests,
       })),
     }
@@ -290,9 +329,10 @@ class Pool implements DecoderPool {
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#prober?.close()
     this.#keeper.close()
+    await this.#health.close()
     this.#dispatch.close()
+    await this.#slots.close()
     this.#metrics.close()
     await this.#registry.close()
     await this.experiments.close()
@@ -300,11 +340,31 @@ class Pool implements DecoderPool {
     this.#events.clear()
   }
 
+  /** What a request wants once the experiment that it has a part in has had its say. */
+  #enrol<T extends Wanted & Enrolled>(options: T) {
+    const { languagePair, unit } = options
+    const assigned =
+      languagePair === undefined || unit === undefined
+        ? undefined
+        : this.experiments.assign(languagePair, unit)
+    if (assigned === undefined || unit === undefined) {
+      return { wanted: options, part: undefined, served: () => {} }
+    }
+    const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
+    // An arm without a node in service must not cost its units their answers.
+    const diverted = !this.#isServed(inArm)
+    return {
+      wanted: diverted ? options : inArm,
+      part: { ...assigned, diverted },
+      served: () => this.experiments.exposed(assigned, unit, diverted),
+    }
+  }
+
   /** Whether a node for it is in service, free or not. */
   #isServed(wanted: Wanted): boolean {
     const fitting = matching(this.#members.list, wanted)
     const now = this.#options.clock.monotonic()
-    return fitting.some((state) => state.healthy && !state.isEjected(now))
+    return fitting.some((state) => state.isServing(now))
   }
 
   #noNode(wanted: Wanted): NoNodeError {
@@ -313,21 +373,8 @@ class Pool implements DecoderPool {
     const matches = matching(list, wanted)
     if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))
     const serving = inService(matches, this.#options.clock.monotonic()).usable
-    const full = serving.filter((state) => state.inFlight >= state.node.capacity).length
+    const full = serving.filter((state) => !this.#hasRoom(state)).length
     return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
-  }
-
-  #probed(id: string, ok: boolean): void {
-    const state = this.#members.get(id)
-    if (state === undefined) return
-    const now = this.#options.clock.monotonic()
-    if (state.probed(ok, now, this.#thresholds())) this.#candidates.invalidate()
-    if (ok) return this.#dispatch.serve()
-    // In an outage nobody can renew a lease, so the time to be heard of starts anew after it.
-    if (!this.#registry.isAuthoritative) return state.failsOnlySince(now)
-    const { removeAfterMs } = this.#options
-    const silentMs = Math.min(this.#members.expiredForMs(id) ?? 0, state.failingForMs(now))
-    if (!state.healthy && silentMs >= removeAfterMs) void this.#registry.remove(id).catch(() => {})
   }
 
   /** Its own nodes, unless probes say that they are gone; and suspects of others that answer, whoever should renew them. */
@@ -336,15 +383,26 @@ class Pool implements DecoderPool {
       .filter((state) => {
         const { id } = state.node
         const isSuspect = this.#members.expiredForMs(id) !== undefined
-        return this.#own.has(id) ? state.healthy : isSuspect && state.answers
+        return this.#own.has(id) ? state.healthy : isSuspect && this.#health.answers(state)
       })
       .map(({ node }) => node.id)
+  }
+
+  #hasRoom({ node: { id, capacity }, inFlight }: NodeState): boolean {
+    return this.#slots.hasRoom(id, capacity, inFlight)
   }
 
   #follow(): void {
     // A read that was under way when the pool was closed.
     if (this.#closed) return
-    const change = this.#members.follow(this.#registry.known(), this.#options.clock.monotonic())
+    const known = this.#registry.known()
+    const change = this.#members.follow(known, this.#options.clock.monotonic())
+    this.#health.observed({
+      ...this.#registry.takeSight(),
+      isAuthoritative: this.#registry.isAuthoritative,
+      nodes: this.#members.list.length,
+      expired: known.expired,
+    })
     if (change === undefined) return
     for (const id of change.removed) this.#own.delete(id)
     this.#candidates.invalidate()
@@ -356,12 +414,6 @@ class Pool implements DecoderPool {
 
   #save(): void {
     void this.#mirror?.save()
-  }
-
-  #thresholds() {
-    const { probe, ejectAfter, slowStartMs } = this.#options
-    const { unhealthyAfter = 2, healthyAfter = 1 } = probe ?? {}
-    return { unhealthyAfter, healthyAfter, ejectAfter, slowStartMs }
   }
 
   /** Whoever joins a pool that serves begins slowly; where most of it is new, there is nobody to spare them. */

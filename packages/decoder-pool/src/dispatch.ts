@@ -2,8 +2,10 @@ import type { Clock } from '@evenkeel/core'
 import type { Chooser } from './choosing/chooser.js'
 import { type Wanted, wishOf } from './choosing/wanted.js'
 import { NoNodeError } from './errors.js'
+import type { Phase } from './health/ejector.js'
 import type { DecoderNode } from './node.js'
-import type { NodeState, Thresholds } from './node-state.js'
+import type { NodeState } from './node-state.js'
+import type { Slots } from './slots/slots.js'
 import { WaitingLine } from './waiting-line.js'
 
 export interface Outcome {
@@ -11,7 +13,10 @@ export interface Outcome {
   readonly ok: boolean
   /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
   readonly latencyMs?: number | undefined
+  /** With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. */
   readonly error?: unknown
+  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for so many milliseconds. */
+  readonly retryAfterMs?: number | undefined
 }
 
 /** One request's place on a node. */
@@ -21,36 +26,54 @@ export interface NodeLease {
   release(outcome: Outcome): void
 }
 
+/** A request that is counted, and may be given the node. */
+interface Begun {
+  readonly state: NodeState
+  readonly at: number
+  readonly phase: Phase
+}
+
 export interface DispatchHost {
   readonly chooser: Chooser
+  readonly slots: Slots
   readonly clock: Clock
-  readonly thresholds: Thresholds
   readonly maxWaiting: number
   /** A request on a node has ended. */
   released(state: NodeState): void
-  /** A node went out of service or came back. */
-  serviceChanged(): void
+  /** A request is given to the node. */
+  began(state: NodeState, now: number): Phase
+  /** How it went. */
+  ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
   /** Why nobody could be given. */
   noNode(wanted: Wanted): NoNodeError
 }
+
+/** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
+const mostCandidates = 4
 
 /** Gives requests to nodes, counts them, hears how they went, and lets the others wait in a line. */
 export class Dispatch {
   readonly #host: DispatchHost
   readonly #line: WaitingLine<NodeLease>
-  readonly #timers = new Set<NodeJS.Timeout>()
   requests = 0
-  /** Times that a node was taken out for its failures. */
-  ejections = 0
   #closed = false
 
   constructor(host: DispatchHost) {
     this.#host = host
-    this.#line = new WaitingLine<NodeLease>(host.maxWaiting)
+    this.#line = new WaitingLine<NodeLease>({
+      most: host.maxWaiting,
+      now: () => host.clock.monotonic(),
+      giveBack: (lease) => lease.release({ ok: true, error: 'nobody waits for it any more' }),
+    })
   }
 
   get waiting(): number {
     return this.#line.length
+  }
+
+  /** Wishes that wait, with how long the oldest of each has, in milliseconds. */
+  waitingWishes(): ReadonlyMap<string, number> {
+    return this.#line.oldest()
   }
 
   async acquire(
@@ -62,12 +85,19 @@ export class Dispatch {
     signal?.throwIfAborted()
     if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
     const wish = wishOf(wanted)
-    // Those who wait come first; after this none of another wish could take what this caller can.
+    // Those who wait come first, and take what they can before this caller does.
     if (this.#line.length > 0) this.#line.serve()
-    const lease = this.#line.has(wish) ? undefined : this.#take(wanted, except)
-    if (lease !== undefined) return lease
+    if (!this.#line.has(wish)) {
+      const lease = await this.#take(wanted, wish, 0, except)
+      if (lease !== undefined) return this.#unless(signal, lease)
+    }
     if (timeoutMs <= 0) throw this.#host.noNode(wanted)
-    const given = await this.#line.wait(wish, () => this.#take(wanted, except), { timeoutMs, signal })
+    const take = (waitedMs: number) => this.#take(wanted, wish, waitedMs, except)
+    const waited = this.#line.wait(wish, take, { timeoutMs, signal })
+    // Something may have been given back between the two.
+    this.#line.serve()
+    this.#host.slots.waitingChanged()
+    const given = await waited.finally(() => this.#host.slots.waitingChanged())
     if (given === 'full') {
       throw new NoNodeError('too-many-waiting', `${this.#host.maxWaiting} callers wait already`)
     }
@@ -79,53 +109,95 @@ export class Dispatch {
 
   /** Somebody who waits may be served now. */
   serve(): void {
-    this.#line.serve()
+    if (this.#line.length > 0) this.#line.serve()
   }
 
   close(): void {
     this.#closed = true
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
     this.#line.close()
   }
 
-  /** Chooses and counts in one go, so that nobody else is given the same place. */
-  #take(wanted: Wanted, except: ReadonlySet<string> | undefined): NodeLease | undefined {
-    const { chooser, clock } = this.#host
-    const givenAt = clock.monotonic()
-    const state = chooser.choose(wanted, givenAt, except)
-    if (state === undefined) return undefined
-    state.inFlight++
-    state.requests++
-    this.requests++
-    chooser.given(state, wanted)
-    let released = false
-    return {
-      node: state.node,
-      release: ({ ok, latencyMs }) => {
-        if (released) return
-        released = true
-        this.#host.released(state)
-        const now = clock.monotonic()
-        if (ok) state.succeeded(now, latencyMs ?? now - givenAt)
-        else this.#failed(state, now)
-        this.#line.serve()
-      },
+  #unless(signal: AbortSignal | undefined, lease: NodeLease): NodeLease {
+    if (signal?.aborted !== true) return lease
+    lease.release({ ok: true, error: signal.reason })
+    throw signal.reason
+  }
+
+  async #take(
+    wanted: Wanted,
+    wish: string,
+    waitedMs: number,
+    except: ReadonlySet<string> | undefined,
+  ): Promise<NodeLease | undefined> {
+    const tried = new Set(except)
+    for (;;) {
+      const candidates = this.#candidates(wanted, tried)
+      const [first] = candidates
+      if (first === undefined) return undefined
+      // Counted at once, so that whoever chooses meanwhile sees it.
+      const begun = this.#begin(first)
+      const index = await this.#host.slots.take({
+        candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),
+        wish,
+        waitedMs,
+      })
+      const state = candidates[index]
+      if (state === first) return this.#lease(begun, wanted)
+      this.#forget(begun)
+      if (state !== undefined) return this.#lease(this.#begin(state), wanted)
+      for (const { node } of candidates) tried.add(node.id)
     }
   }
 
-  #failed(state: NodeState, now: number): void {
-    const ejectedMs = state.failed(now, this.#host.thresholds)
-    if (ejectedMs === 0 || this.#closed) return
-    this.ejections++
-    this.#host.serviceChanged()
-    // Nothing else may happen when it is back, and somebody may wait for it. Timers fire up to 1 ms early.
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      this.#host.serviceChanged()
-      this.#line.serve()
-    }, ejectedMs + 1)
-    timer.unref()
-    this.#timers.add(timer)
+  #begin(state: NodeState): Begun {
+    state.inFlight++
+    const at = this.#host.clock.monotonic()
+    return { state, at, phase: this.#host.began(state, at) }
+  }
+
+  /** It came to nothing, which is no fault of the node. */
+  #forget({ state, at, phase }: Begun): void {
+    this.#host.released(state)
+    this.#host.ended(state, phase, { ok: true, error: 'not given' }, at, 0)
+  }
+
+  /** The best first. */
+  #candidates(wanted: Wanted, tried: Set<string>): readonly NodeState[] {
+    const { chooser, clock, slots } = this.#host
+    const now = clock.monotonic()
+    const candidates: NodeState[] = []
+    const except = tried.size === 0 ? undefined : tried
+    const best = chooser.choose(wanted, now, except)
+    if (best === undefined) return candidates
+    candidates.push(best)
+    const others = new Set(tried).add(best.node.id)
+    while (slots.mayBeFull(best.node.id, best.node.capacity) && candidates.length < mostCandidates) {
+      const next = chooser.choose(wanted, now, others)
+      if (next === undefined) break
+      others.add(next.node.id)
+      candidates.push(next)
+    }
+    return candidates
+  }
+
+  #lease({ state, at, phase }: Begun, wanted: Wanted): NodeLease {
+    const { chooser, clock, slots } = this.#host
+    state.requests++
+    this.requests++
+    const onOver = chooser.given(state, wanted)
+    let released = false
+    return {
+      node: state.node,
+      release: (outcome) => {
+        if (released) return
+        released = true
+        slots.release(state.node.id)
+        onOver?.()
+        this.#host.released(state)
+        const now = clock.monotonic()
+        this.#host.ended(state, phase, outcome, now, now - at)
+        this.serve()
+      },
+    }
   }
 }

@@ -1,10 +1,12 @@
 export { type StrategyName, strategyNames } from './choosing/strategy.js'
-export type { Wanted } from './choosing/wanted.js'
+export type { Enrolled, Wanted } from './choosing/wanted.js'
 export {
   type AcquireOptions,
   type AssignedLease,
   createDecoderPool,
   type DecoderPool,
+  type Drained,
+  type DrainOptions,
   type NodeStatus,
   type PoolEvents,
   type PoolStatus,
@@ -17,11 +19,37 @@ export type { Assignment, Experiments, Exposure } from './experiments/experiment
 export { MemoryExperimentStore } from './experiments/memory-store.js'
 export { RedisExperimentStore } from './experiments/redis-store.js'
 export type { ExperimentStore, PutOutcome } from './experiments/store.js'
+export type { EjectionReason } from './health/ejection.js'
+export { MemoryHealthStore, type MemoryHealthStoreOptions } from './health/memory-store.js'
+export type { OutlierOptions, ProbeOptions } from './health/options.js'
+export type { PreservationReason, PreservationStatus } from './health/preservation.js'
+export { RedisHealthStore, type RedisHealthStoreOptions } from './health/redis-store.js'
+export type { HealthState, NodeEjection, NodeHealth, NodeVerdict } from './health/status.js'
+export type {
+  HealthStore,
+  HealthWord,
+  OwnVerdict,
+  ProbingCoordinator,
+  SharedVerdicts,
+  Verdict,
+} from './health/store.js'
 export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
-export type { DecoderPoolOptions, ProbeOptions } from './options.js'
+export type { DecoderPoolOptions } from './options.js'
+export { type PromptBlockOptions, promptBlocks } from './prompt-blocks.js'
 export type { NodeReport } from './report.js'
 export { PushBackError, type RunOptions } from './run.js'
+export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory-store.js'
+export { RedisSlotStore, type RedisSlotStoreOptions } from './slots/redis-store.js'
+export type {
+  Attendance,
+  Batch,
+  BatchResult,
+  Coordinator,
+  Gauges,
+  SlotRequest,
+  SlotStore,
+} from './slots/store.js'
 export type {
   Changes,
   News,

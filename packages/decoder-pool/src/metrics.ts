@@ -1,14 +1,15 @@
 import { createLog, loadMeter, type MeterOptions } from '@evenkeel/core'
 import type { PoolStatus } from './decoder-pool.js'
 import type { Exposure } from './experiments/experiments.js'
+import { healthStates } from './health/status.js'
 
 const log = createLog('decoder-pool')
 
 export interface Observed {
   status(): PoolStatus
   exposures(): readonly Exposure[]
-  /** Times that a node was taken out for its failures. */
-  ejections(): number
+  /** Times that nodes were taken out for what their requests came to, by reason. */
+  ejections(): Readonly<Record<string, number>>
   requests(): number
 }
 
@@ -38,20 +39,21 @@ export class Metrics {
       description: 'Requests that were given a node',
     })
     const ejections = meter.createObservableCounter('evenkeel_pool_ejections_total', {
-      description: 'Times that a node was taken out for its failures',
+      description: 'Times that nodes were taken out for what their requests came to, by reason',
     })
     const exposures = meter.createObservableCounter('evenkeel_pool_exposures_total', {
       description: 'Requests of experiments, by arm',
     })
-    const all = [nodes, inFlight, waiting, requests, ejections, exposures]
+    const preserving = meter.createObservableGauge('evenkeel_pool_self_preservation', {
+      description: '1 while no node is removed for its silence alone',
+    })
+    const all = [nodes, preserving, inFlight, waiting, requests, ejections, exposures]
     const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
       const status = observed.status()
-      const states = { serving: 0, suspect: 0, ejected: 0, unhealthy: 0, draining: 0 }
-      for (const { node, healthy, ejected, suspect } of status.nodes) {
-        const isOut = !healthy ? 'unhealthy' : ejected ? 'ejected' : suspect ? 'suspect' : 'serving'
-        states[node.draining ? 'draining' : isOut]++
-      }
-      for (const [state, count] of Object.entries(states)) result.observe(nodes, count, { pool, state })
+      const states = new Map<string, number>(healthStates.map((state) => [state, 0]))
+      for (const { state } of status.nodes) states.set(state, (states.get(state) ?? 0) + 1)
+      for (const [state, count] of states) result.observe(nodes, count, { pool, state })
+      result.observe(preserving, status.preservation === undefined ? 0 : 1, { pool })
       result.observe(
         inFlight,
         status.nodes.reduce((sum, one) => sum + one.inFlight, 0),
@@ -59,7 +61,9 @@ export class Metrics {
       )
       result.observe(waiting, status.waiting, { pool })
       result.observe(requests, observed.requests(), { pool })
-      result.observe(ejections, observed.ejections(), { pool })
+      for (const [reason, count] of Object.entries(observed.ejections())) {
+        result.observe(ejections, count, { pool, reason })
+      }
       for (const one of observed.exposures()) {
         const { experiment, arm } = one
         result.observe(exposures, one.requests - one.diverted, { pool, experiment, arm, diverted: false })

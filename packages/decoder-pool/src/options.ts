@@ -8,17 +8,14 @@ import {
   systemClock,
 } from '@evenkeel/core'
 import { type StrategyName, strategyNames } from './choosing/strategy.js'
-
-export interface ProbeOptions {
-  /** Pause between two probes of a node, with a tenth of jitter. @default '5s' */
-  readonly interval?: Duration | undefined
-  /** @default '2s' */
-  readonly timeout?: Duration | undefined
-  /** Failed probes in a row that take a node out. @default 2 */
-  readonly unhealthyAfter?: number | undefined
-  /** Good probes in a row that bring it back. @default 1 */
-  readonly healthyAfter?: number | undefined
-}
+import {
+  type OutlierOptions,
+  type ProbeOptions,
+  type ResolvedOutliers,
+  type ResolvedProbe,
+  resolveOutliers,
+  resolveProbe,
+} from './health/options.js'
 
 export interface DecoderPoolOptions {
   /** Where the registry lives; left out, it lives in this process and its file. */
@@ -29,7 +26,7 @@ export interface DecoderPoolOptions {
   readonly file?: string | undefined
   /** This coordinator's region: its nodes are preferred. */
   readonly region?: string | undefined
-  /** `GET /health` of every node; `false` for none. */
+  /** `GET /health` of nodes, shared with the other coordinators; `false` for none, and to hear others only. */
   readonly probe?: ProbeOptions | false | undefined
   /** A node that neither renews nor answers for so long is a suspect. @default '30s' */
   readonly lease?: Duration | undefined
@@ -39,12 +36,28 @@ export interface DecoderPoolOptions {
   readonly pollInterval?: Duration | undefined
   /** Failed requests in a row that take a node out for a while. @default 3 */
   readonly ejectAfter?: number | undefined
+  /** Compares nodes by what their requests come to, and says how long who stands out is out. */
+  readonly outliers?: OutlierOptions | undefined
   /** How a node is chosen among those that fit. @default 'least-loaded' */
   readonly strategy?: StrategyName | undefined
   /** How much busier (as a share of its capacity) a node with the adapter may be than one without it. @default 0.3 */
   readonly adapterMargin?: number | undefined
   /** A node that comes or comes back is given less than its share for so long. @default '30s' */
   readonly slowStart?: Duration | undefined
+  /**
+   * Who counts requests against a node's capacity. `'global'`: all coordinators together, in Redis; a round trip for
+   * each request, shared by those that come at once. `'local'`: each for itself, up to its even part of the
+   * capacity. Without Redis it is all the same. @default 'global'
+   */
+  readonly slots?: 'global' | 'local' | undefined
+  /**
+   * While Redis is away each coordinator may fill again the slots that it had. `'share'`: and its part of those that
+   * were free as it last heard, so that a node may be given more by what others took in that last second. `'hold'`:
+   * and no others, so that it never is, and whoever had none has none. @default 'share'
+   */
+  readonly outageSlots?: 'share' | 'hold' | undefined
+  /** How long a request may take: so long after Redis went away slots hold as they were. @default '10m' */
+  readonly longestRequest?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
   /** Metrics, where the host has registered OpenTelemetry. @default true */
@@ -52,13 +65,6 @@ export interface DecoderPoolOptions {
   readonly clock?: Clock | undefined
   /** A number from 0 to 1. @default Math.random */
   readonly random?: (() => number) | undefined
-}
-
-export interface ResolvedProbe {
-  readonly intervalMs: number
-  readonly timeoutMs: number
-  readonly unhealthyAfter: number
-  readonly healthyAfter: number
 }
 
 export interface ResolvedOptions {
@@ -71,13 +77,19 @@ export interface ResolvedOptions {
   readonly removeAfterMs: number
   readonly pollIntervalMs: number
   readonly ejectAfter: number
+  readonly outliers: ResolvedOutliers
   readonly strategy: StrategyName
   readonly adapterMargin: number
   readonly slowStartMs: number
+  readonly slots: 'global' | 'local'
+  readonly outageSlots: 'share' | 'hold'
+  readonly longestRequestMs: number
   readonly maxWaiting: number
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
   readonly random: () => number
+  /** In milliseconds, for tests. @default the server's own */
+  readonly registryTime?: (() => number) | undefined
 }
 
 export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
@@ -90,14 +102,18 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     name,
     file: optionalText('file', options.file),
     region: optionalText('region', options.region),
-    probe: probe === false ? undefined : resolveProbe(probe),
+    probe: resolveProbe(probe),
     leaseMs: durationMs('lease', options.lease ?? '30s', { minMs: 100 }),
     removeAfterMs: durationMs('removeAfter', options.removeAfter ?? '10m', { minMs: 100 }),
     pollIntervalMs: durationMs('pollInterval', options.pollInterval ?? '2s', { minMs: 10 }),
     ejectAfter: whole('ejectAfter', options.ejectAfter ?? 3),
-    strategy: strategyOf(options.strategy ?? 'least-loaded'),
+    outliers: resolveOutliers(options.outliers ?? {}),
+    strategy: oneOf('strategy', strategyNames, options.strategy ?? 'least-loaded'),
     adapterMargin: margin(options.adapterMargin ?? 0.3),
     slowStartMs: durationMs('slowStart', options.slowStart ?? '30s'),
+    slots: oneOf('slots', ['global', 'local'], options.slots ?? 'global'),
+    outageSlots: oneOf('outageSlots', ['share', 'hold'], options.outageSlots ?? 'share'),
+    longestRequestMs: durationMs('longestRequest', options.longestRequest ?? '10m'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
@@ -105,18 +121,9 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
   }
 }
 
-function resolveProbe(probe: ProbeOptions): ResolvedProbe {
-  return {
-    intervalMs: durationMs('probe.interval', probe.interval ?? '5s', { minMs: 10 }),
-    timeoutMs: durationMs('probe.timeout', probe.timeout ?? '2s', { minMs: 10 }),
-    unhealthyAfter: whole('probe.unhealthyAfter', probe.unhealthyAfter ?? 2),
-    healthyAfter: whole('probe.healthyAfter', probe.healthyAfter ?? 1),
-  }
-}
-
-function strategyOf(name: StrategyName): StrategyName {
-  if (!strategyNames.includes(name)) throw new InvalidOptionError('strategy', strategyNames.join(', '), name)
-  return name
+function oneOf<T extends string>(field: string, values: readonly T[], value: T): T {
+  if (!values.includes(value)) throw new InvalidOptionError(field, values.join(', '), value)
+  return value
 }
 
 function margin(value: number): number {

@@ -8,6 +8,7 @@ import {
 } from '@evenkeel/core'
 import type { DecoderNode } from './node.js'
 import type { ResolvedOptions } from './options.js'
+import { SharedClock } from './shared-clock.js'
 import type { Changes, News, Position, PutResult, RegistryStore } from './store.js'
 import { MemoryRegistryStore } from './stores/memory.js'
 import { RedisRegistryStore } from './stores/redis.js'
@@ -32,6 +33,8 @@ const mergeTimeoutMs = 10_000
  * registry that comes back older or empty is given back what it lost.
  */
 export class Registry {
+  /** The registry's time, as well as it is known. */
+  readonly clock: SharedClock
   readonly #options: ResolvedOptions
   readonly #memory: MemoryRegistryStore
   readonly #redis: RedisRegistryStore | undefined
@@ -39,6 +42,10 @@ export class Registry {
   readonly #onNews: () => void
   readonly #channel: string
   #position: Position | undefined
+  /** Where it was when it was last read, also where the next read compares everything. */
+  #last: Position | undefined
+  #lostData = false
+  #timeMs: number | undefined
   /** The newest that was heard of; ahead of the position after a change of one's own. */
   #version = 0
   #expired: ReadonlyMap<string, number> = new Map()
@@ -55,8 +62,9 @@ export class Registry {
     this.#options = options
     this.#onNews = onNews
     this.#channel = `decoder-pool:${name}`
-    this.#memory = new MemoryRegistryStore({ clock })
-    this.#redis = redis && new RedisRegistryStore(redis, name)
+    this.clock = new SharedClock(clock)
+    this.#memory = new MemoryRegistryStore({ clock: this.clock })
+    this.#redis = redis && new RedisRegistryStore(redis, name, { now: options.registryTime })
     this.#stores = failover<RegistryStore>(redis, {
       name: 'decoder-pool',
       primary: this.#redis,
@@ -80,6 +88,13 @@ export class Registry {
     const known = this.#memory.known()
     if (this.#redis === undefined) return known
     return { ...known, version: this.#version, expired: this.#expired }
+  }
+
+  /** What reading it showed since the last look at this, beside its content. */
+  takeSight(): { readonly lostData: boolean; readonly timeMs: number | undefined } {
+    const lostData = this.#lostData
+    this.#lostData = false
+    return { lostData, timeMs: this.#timeMs }
   }
 
   /** Begins with what an earlier process knew, then reads the registry for the first time. */
@@ -214,6 +229,11 @@ export class Registry {
 
   async #take(news: News, signal: AbortSignal): Promise<void> {
     const { leaseMs } = this.#options
+    this.#timeMs = news.timeMs
+    if (news.timeMs !== undefined) this.clock.heard(news.timeMs)
+    const last = this.#last
+    if (last !== undefined && (news.epoch !== last.epoch || news.version < last.version))
+      this.#lostData = true
     const ahead = this.#memory.merge(news, leaseMs)
     if (this.#redis === undefined || (ahead.registrations.length === 0 && ahead.removed.size === 0)) {
       return this.#arrivedAt(news)
@@ -230,6 +250,7 @@ export class Registry {
 
   #arrivedAt({ epoch, version, expired }: News): void {
     this.#position = { epoch, version }
+    this.#last = this.#position
     this.#version = version
     this.#expired = expired
     this.#onNews()

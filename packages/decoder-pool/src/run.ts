@@ -1,14 +1,24 @@
-import { type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
-import type { Wanted } from './choosing/wanted.js'
-import type { NodeLease } from './dispatch.js'
+import { type Clock, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import type { Enrolled, Wanted } from './choosing/wanted.js'
+import type { NodeLease, Outcome } from './dispatch.js'
+import { NoNodeError } from './errors.js'
+import { defaultPushBackMs, type Judged, judgeAbort, judgeAnswer, judgeError } from './health/faults.js'
+import { type BodyEnd, drop, heldWhileRead } from './held-answer.js'
 import type { DecoderNode } from './node.js'
 
-/** A node's refusal for the moment: no fault of its own, and nothing was begun. */
+/** A node's refusal for the moment: no fault of its own, and nothing was begun. It gets nothing new for `retryAfter`. */
 export class PushBackError extends Error {
   override readonly name = 'PushBackError'
+  readonly retryAfterMs: number
+
+  /** @param options.retryAfter @default '100ms', at most 5 minutes */
+  constructor(message?: string, options: ErrorOptions & { readonly retryAfter?: Duration | undefined } = {}) {
+    super(message, options)
+    this.retryAfterMs = durationMs('retryAfter', options.retryAfter ?? defaultPushBackMs)
+  }
 }
 
-export interface RunOptions extends Wanted {
+export interface RunOptions extends Wanted, Enrolled {
   /** How long to wait for a free place. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
@@ -21,9 +31,9 @@ export interface RunOptions extends Wanted {
   readonly attempts?: number | undefined
   /** Asks a second node when the first has not answered for so long, and takes whoever is first. Needs `idempotent`. @default never */
   readonly hedgeAfter?: Duration | undefined
-  /** Whether a failure is the node's own fault. @default all but aborts and {@link PushBackError} */
+  /** Whether an error that is no push-back is the node's own fault. @default all but aborts and HTTP's 4xx */
   readonly isFault?: ((error: unknown) => boolean) | undefined
-  /** Whether a failure shows that nothing was begun. @default refused connections and {@link PushBackError} */
+  /** Whether an error shows that nothing was begun. @default refused connections and push-backs */
   readonly isSafe?: ((error: unknown) => boolean) | undefined
 }
 
@@ -33,8 +43,20 @@ interface ResolvedRun {
   readonly idempotent: boolean
   readonly attempts: number
   readonly hedgeMs: number | undefined
-  readonly isFault: (error: unknown) => boolean
+  readonly isFault: ((error: unknown) => boolean) | undefined
   readonly isSafe: (error: unknown) => boolean
+}
+
+/** An answer that says that the node failed or refused: the caller's, should no other node do better. */
+class BadAnswer extends Error {
+  readonly value: unknown
+  readonly judged: Judged
+
+  constructor(value: unknown, judged: Judged) {
+    super('the node answered that it can not')
+    this.value = value
+    this.judged = judged
+  }
 }
 
 export type Acquire = (
@@ -67,27 +89,40 @@ export class RetryBudget {
   }
 }
 
+export interface RunHost {
+  readonly acquire: Acquire
+  readonly budget: RetryBudget
+  readonly clock: Clock
+}
+
 /** One request on the pool: a node is chosen, called and told of, and what may be tried elsewhere is. */
 export async function runOnPool<T>(
-  acquire: Acquire,
-  budget: RetryBudget,
+  host: RunHost,
   call: (node: DecoderNode, signal: AbortSignal) => Promise<T>,
   options: RunOptions,
 ): Promise<T> {
+  const { acquire, budget, clock } = host
   const run = resolveRun(options)
   budget.earn()
   const tried = new Set<string>()
+  const startedAt = clock.monotonic()
+  let former: unknown
   const attempt = async (): Promise<T> => {
     const lease = await acquire(options, run.timeoutMs, run.signal, tried)
     tried.add(lease.node.id)
-    return tryOn(lease, call, run)
+    if (former instanceof BadAnswer) drop(former.value)
+    return tryOn(lease, call, run, clock, startedAt)
   }
   for (let attempts = 1; ; attempts++) {
     try {
       return run.hedgeMs === undefined ? await attempt() : await hedged(attempt, run.hedgeMs, budget)
-    } catch (error) {
-      const mayRepeat = run.idempotent ? run.isFault(error) || run.isSafe(error) : run.isSafe(error)
-      if (!mayRepeat || attempts >= run.attempts || run.signal?.aborted || !budget.spend()) throw error
+    } catch (caught) {
+      // That nobody else can is no news to the caller: what the last one said is.
+      const error = caught instanceof NoNodeError && former !== undefined ? former : caught
+      const mayRepeat = error !== former && isRepeatable(error, run, clock) && !run.signal?.aborted
+      if (mayRepeat && attempts < run.attempts && budget.spend()) former = error
+      else if (error instanceof BadAnswer) return error.value as T
+      else throw error
     }
   }
 }
@@ -96,18 +131,54 @@ async function tryOn<T>(
   lease: NodeLease,
   call: (node: DecoderNode, signal: AbortSignal) => Promise<T>,
   { signal, isFault }: ResolvedRun,
+  clock: Clock,
+  startedAt: number,
 ): Promise<T> {
   const own = new AbortController()
   const both = signal === undefined ? own.signal : AbortSignal.any([signal, own.signal])
+  const givenAt = clock.monotonic()
   try {
     both.throwIfAborted()
-    const answer = await call(lease.node, both)
-    lease.release({ ok: true })
-    return answer
+    const value = await call(lease.node, both)
+    const judged = judgeAnswer(value, clock.now())
+    if (judged.kind === 'fault' || judged.kind === 'push-back') throw new BadAnswer(value, judged)
+    if (judged.kind === 'good' && value instanceof Response) {
+      const latencyMs = clock.monotonic() - givenAt
+      return heldWhileRead(value, (end) => lease.release(outcomeOf(end, both, latencyMs))) as T
+    }
+    lease.release(judged.kind === 'good' ? { ok: true } : { ok: true, error: value })
+    return value
   } catch (error) {
-    lease.release({ ok: both.aborted || !isFault(error), error })
+    const judged = both.aborted
+      ? judgeAbort(both.reason, { startedAt, givenAt, now: clock.monotonic() })
+      : judge(error, isFault, clock)
+    lease.release({
+      ok: judged.kind !== 'fault',
+      error,
+      ...(judged.kind === 'push-back' && { retryAfterMs: judged.retryAfterMs }),
+    })
     throw error
   }
+}
+
+/** A body that breaks off is the node's fault, unless it was the caller who broke it off. */
+function outcomeOf(end: BodyEnd, { aborted }: AbortSignal, latencyMs: number): Outcome {
+  if (end.kind !== 'broken') return { ok: true, latencyMs }
+  return { ok: aborted, error: end.error }
+}
+
+function judge(error: unknown, isFault: ResolvedRun['isFault'], clock: Clock): Judged {
+  if (error instanceof BadAnswer) return error.judged
+  if (error instanceof PushBackError) return { kind: 'push-back', retryAfterMs: error.retryAfterMs }
+  const judged = judgeError(error, clock.now())
+  if (judged.kind === 'push-back' || isFault === undefined) return judged
+  return { kind: isFault(error) ? 'fault' : 'blameless' }
+}
+
+function isRepeatable(error: unknown, { idempotent, isFault, isSafe }: ResolvedRun, clock: Clock): boolean {
+  if (error instanceof NoNodeError) return false
+  const { kind } = judge(error, isFault, clock)
+  return kind === 'push-back' || (idempotent && kind === 'fault') || isSafe(error)
 }
 
 /** Two at most, and the first answer; the other goes on for nobody, and its outcome still counts. */
@@ -124,10 +195,13 @@ async function hedged<T>(attempt: () => Promise<T>, afterMs: number, budget: Ret
   if (!budget.spend()) return first
   // A hedge that finds no other node is no failure of the request.
   const second = attempt()
-  return Promise.any([first, second]).catch(async () => {
-    second.catch(() => {})
+  try {
+    const won = await Promise.any([first, second])
+    for (const one of [first, second]) one.then((value) => value !== won && drop(value)).catch(() => {})
+    return won
+  } catch {
     return first
-  })
+  }
 }
 
 function resolveRun(options: RunOptions): ResolvedRun {
@@ -144,18 +218,13 @@ function resolveRun(options: RunOptions): ResolvedRun {
     idempotent,
     attempts,
     hedgeMs: hedgeAfter === undefined ? undefined : durationMs('hedgeAfter', hedgeAfter, { minMs: 1 }),
-    isFault: options.isFault ?? isFault,
-    isSafe: options.isSafe ?? isSafe,
+    isFault: options.isFault,
+    isSafe: options.isSafe ?? isRefused,
   }
 }
 
-function isFault(error: unknown): boolean {
-  return !(error instanceof PushBackError) && !(error instanceof Error && error.name === 'AbortError')
-}
-
 /** Refused before a byte was sent; `fetch` hides that in the cause of its TypeError. */
-function isSafe(error: unknown): boolean {
-  if (error instanceof PushBackError) return true
+function isRefused(error: unknown): boolean {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   return (

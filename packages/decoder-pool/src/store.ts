@@ -30,6 +30,8 @@ export interface News extends Position, Changes {
   readonly complete: boolean
   /** All ids whose lease has ended, with how long ago, in milliseconds. */
   readonly expired: ReadonlyMap<string, number>
+  /** The store's own time in milliseconds, by which leases end; nothing where that is this process's. */
+  readonly timeMs?: number | undefined
 }
 
 export interface PutResult {

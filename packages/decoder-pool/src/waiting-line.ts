@@ -1,8 +1,11 @@
 interface Waiter<T> {
-  readonly take: () => T | undefined
+  /** Tries to take something; how long it has waited is told, in milliseconds. */
+  readonly take: (waitedMs: number) => Promise<T | undefined>
   readonly settle: (taken: T | undefined) => void
+  readonly since: number
   /** Rises with each who comes. */
   readonly number: number
+  hasLeft: boolean
 }
 
 export interface WaitOptions {
@@ -10,19 +13,33 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface WaitingLineOptions<T> {
+  /** Callers that wait at once. */
+  readonly most: number
+  /** A number of milliseconds that never goes back. */
+  readonly now: () => number
+  /** What was taken for one who has left meanwhile. */
+  readonly giveBack: (taken: T) => void
+}
+
+/** So many of one wish try at once. */
+const together = 64
+
 /**
  * Callers that wait for something to take: first come, first served among those of one wish, bounded. Where
  * the first of a wish gets nothing, nobody behind him would, so a long line costs no more than a short one.
  */
 export class WaitingLine<T> {
   readonly #wishes = new Map<string, Set<Waiter<T>>>()
-  readonly #max: number
+  readonly #options: WaitingLineOptions<T>
   #length = 0
   #next = 0
+  #isServing = false
+  #isDue = false
   #closed = false
 
-  constructor(max: number) {
-    this.#max = max
+  constructor(options: WaitingLineOptions<T>) {
+    this.#options = options
   }
 
   get length(): number {
@@ -34,14 +51,25 @@ export class WaitingLine<T> {
     return this.#wishes.has(wish)
   }
 
+  /** For how many milliseconds the oldest of each wish has waited. */
+  oldest(): ReadonlyMap<string, number> {
+    const now = this.#options.now()
+    return new Map(
+      [...this.#wishes].map(([wish, waiters]) => {
+        const [first] = waiters
+        return [wish, now - (first?.since ?? now)]
+      }),
+    )
+  }
+
   /** Resolves with what was taken, with nothing when time is up, or at once with `'full'`. */
   wait(
     wish: string,
-    take: () => T | undefined,
+    take: (waitedMs: number) => Promise<T | undefined>,
     { timeoutMs, signal }: WaitOptions,
   ): Promise<T | undefined | 'full'> {
     if (this.#closed) return Promise.resolve(undefined)
-    if (this.#length >= this.#max) return Promise.resolve('full')
+    if (this.#length >= this.#options.most) return Promise.resolve('full')
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer)
@@ -56,7 +84,7 @@ export class WaitingLine<T> {
         leave()
         reject(signal?.reason)
       }
-      const waiter: Waiter<T> = { take, settle, number: this.#next++ }
+      const waiter = { take, settle, since: this.#options.now(), number: this.#next++, hasLeft: false }
       const timer = setTimeout(() => settle(undefined), timeoutMs)
       timer.unref()
       signal?.addEventListener('abort', onAbort, { once: true })
@@ -67,15 +95,9 @@ export class WaitingLine<T> {
 
   /** Something may be there: whoever can take it does, in the order in which they came. */
   serve(): void {
-    const hopeful = new Set(this.#wishes.keys())
-    for (;;) {
-      const first = this.#firstOf(hopeful)
-      if (first === undefined) return
-      const [wish, waiter] = first
-      const taken = waiter.take()
-      if (taken === undefined) hopeful.delete(wish)
-      else waiter.settle(taken)
-    }
+    this.#isDue = true
+    if (this.#isServing || this.#length === 0) return
+    void this.#serveAll()
   }
 
   close(): void {
@@ -84,19 +106,48 @@ export class WaitingLine<T> {
       for (const waiter of [...waiters]) waiter.settle(undefined)
   }
 
-  #firstOf(wishes: ReadonlySet<string>): [string, Waiter<T>] | undefined {
-    let first: [string, Waiter<T>] | undefined
-    for (const wish of wishes) {
-      const [waiter] = this.#wishes.get(wish) ?? []
-      if (waiter !== undefined && (first === undefined || waiter.number < first[1].number))
-        first = [wish, waiter]
+  async #serveAll(): Promise<void> {
+    this.#isServing = true
+    while (this.#isDue && this.#length > 0) {
+      this.#isDue = false
+      const hopeful = new Set(this.#wishes.keys())
+      // One of a wish at first, and twice as many each time that all got something.
+      for (let count = 1; hopeful.size > 0; count = Math.min(together, count * 2)) {
+        await this.#tryFirst(hopeful, count)
+      }
     }
-    return first
+    // In the turn of the last look, so that nobody who calls after it is missed.
+    this.#isServing = false
+  }
+
+  /** A wish whose first get nothing is given up for now. */
+  async #tryFirst(hopeful: Set<string>, count: number): Promise<void> {
+    const first = [...hopeful]
+      .flatMap((wish) =>
+        [...(this.#wishes.get(wish) ?? [])].slice(0, count).map((waiter) => ({ wish, waiter })),
+      )
+      .sort((one, other) => one.waiter.number - other.waiter.number)
+    const now = this.#options.now()
+    const lucky = new Set<string>()
+    const unlucky = new Set<string>()
+    await Promise.all(
+      first.map(async ({ wish, waiter }) => {
+        const taken = await waiter.take(now - waiter.since)
+        if (taken === undefined) unlucky.add(wish)
+        else if (waiter.hasLeft) this.#options.giveBack(taken)
+        else {
+          lucky.add(wish)
+          waiter.settle(taken)
+        }
+      }),
+    )
+    for (const wish of hopeful) if (unlucky.has(wish) || !lucky.has(wish)) hopeful.delete(wish)
   }
 
   #leave(wish: string, waiter: Waiter<T>): void {
     const waiters = this.#wishes.get(wish)
     if (!waiters?.delete(waiter)) return
+    waiter.hasLeft = true
     this.#length--
     if (waiters.size === 0) this.#wishes.delete(wish)
   }

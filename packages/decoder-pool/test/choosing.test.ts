@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { Tier } from '../src/choosing/candidates.js'
 import { makeStrategy } from '../src/choosing/strategies/index.js'
 import { scheduleOf } from '../src/choosing/strategies/weighted-round-robin.js'
+import { bestOfFew } from '../src/choosing/strategy.js'
 import { type StrategyName, strategyNames } from '../src/index.js'
 import { checkNode } from '../src/node.js'
 import { NodeState } from '../src/node-state.js'
@@ -121,10 +122,9 @@ describe('latency', () => {
   it('avoids the slow, and a node that fails at once draws nobody', () => {
     const all = states(3)
     const [slow, broken] = all
-    const limits = { unhealthyAfter: 2, healthyAfter: 1, ejectAfter: 1_000, slowStartMs: 0 }
     for (let time = 1; time <= 20; time++) {
       for (const state of all) state.succeeded(time, state === slow ? 2_000 : 50)
-      broken?.failed(time, limits)
+      broken?.failed(time)
     }
     const strategy = makeStrategy.latency()
     const random = seeded()
@@ -137,15 +137,68 @@ describe('latency', () => {
     expect(counts.get(slow) ?? 0).toBeLessThan(1_000)
   })
 
-  it('jumps up with a peak, and comes down slowly', () => {
+  it('is what most answers took: one long prompt says little, many slow answers say all', () => {
     const [state] = states(1)
-    state?.succeeded(1, 50)
-    state?.succeeded(2, 1_000)
-    expect(state?.latencyAt(2)).toBe(1_000)
-    state?.succeeded(3, 50)
-    expect(state?.latencyAt(3)).toBeGreaterThan(800)
-    for (let time = 4; time < 100; time++) state?.succeeded(time, 50)
-    expect(state?.latencyAt(100)).toBeLessThan(60)
+    for (let time = 1; time <= 20; time++) state?.succeeded(time, 50)
+    state?.succeeded(21, 5_000)
+    expect(state?.latencyAt(21)).toBeLessThan(70)
+    for (let time = 22; time <= 120; time++) state?.succeeded(time, 500)
+    expect(state?.latencyAt(120)).toBeGreaterThan(450)
+    for (let time = 121; time <= 220; time++) state?.succeeded(time, 50)
+    expect(state?.latencyAt(220)).toBeLessThan(55)
+  })
+
+  it('of a node that is long unused fades, so that it is tried again', () => {
+    const [state] = states(1)
+    state?.succeeded(1, 10_000)
+    expect(state?.latencyAt(60_000)).toBeGreaterThan(8_000)
+    expect(state?.latencyAt(3_600_000)).toBe(1)
+  })
+
+  it('takes a node that was never heard of for one like the others', () => {
+    const all = states(10)
+    for (const state of all.slice(1)) state.succeeded(1, 2_000)
+    const strategy = makeStrategy.latency()
+    const random = seeded()
+    const counts = all.map(() => 0)
+    for (let draw = 0; draw < 5_000; draw++) {
+      const chosen = strategy.choose(new Tier(all), {}, 2, random)
+      if (chosen !== undefined) counts[all.indexOf(chosen)] = (counts[all.indexOf(chosen)] ?? 0) + 1
+    }
+    expect(counts[0]).toBeGreaterThan(300)
+    // With ties in everything else the draw decides, and a fraction of a millisecond.
+    expect(counts[0]).toBeLessThan(2_500)
+  })
+})
+
+describe('the best of a few', () => {
+  it('finds the emptiest of six nodes always, and of more with the share that is looked at', () => {
+    for (const [count, least] of [
+      [6, 1],
+      [16, 0.3],
+      [100, 0.05],
+    ] as const) {
+      const all = states(count)
+      for (const [index, state] of all.entries()) state.inFlight = index === 0 ? 0 : 5
+      const random = seeded()
+      let found = 0
+      for (let draw = 0; draw < 4_000; draw++)
+        if (bestOfFew(all, (state) => state.loadAt(0), random) === all[0]) found++
+      expect(found / 4_000).toBeGreaterThanOrEqual(least)
+      expect(found / 4_000).toBeLessThanOrEqual(Math.min(1, 7 / count))
+    }
+  })
+
+  it('never draws a node twice, in a pool of any size', () => {
+    for (let count = 1; count <= 40; count++) {
+      const all = states(count)
+      const random = seeded(count)
+      for (let draw = 0; draw < 50; draw++) {
+        const looked: NodeState[] = []
+        bestOfFew(all, (state) => looked.push(state), random)
+        expect(new Set(looked).size).toBe(Math.min(6, count))
+      }
+    }
   })
 })
 
@@ -168,6 +221,49 @@ describe('prefix', () => {
       makeStrategy.prefix().choose(new Tier(all), { prefix: ['first', 'second'] }, 0, seeded()),
     )
     expect(homes[0]?.node.id).toBe(homes[1]?.node.id)
+  })
+
+  it('spreads what has only the system’s prompt in common, and keeps each conversation on its node', () => {
+    const all = states(8)
+    const tier = new Tier(all)
+    const coordinators = [makeStrategy.prefix(), makeStrategy.prefix()]
+    const random = seeded()
+    const served = all.map(() => 0)
+    for (let talk = 0; talk < 400; talk++) {
+      const first = ['system', `talk ${talk}`, `talk ${talk}, more`]
+      const nodes = [first, [...first, `second turn of ${talk}`]].map((prefix, turn) => {
+        // The second turn comes to another coordinator, which has never seen the conversation.
+        const strategy = coordinators[turn]
+        const state = strategy?.choose(tier, { prefix }, 0, random)
+        if (state !== undefined) strategy?.given?.(state, { prefix })?.()
+        return state
+      })
+      const [one, other] = nodes
+      if (one !== undefined) served[all.indexOf(one)] = (served[all.indexOf(one)] ?? 0) + 1
+      // Until both know what is common.
+      if (talk >= 100) expect(other).toBe(one)
+    }
+    expect(Math.min(...served)).toBeGreaterThan(15)
+    expect(Math.max(...served)).toBeLessThan(110)
+  })
+
+  it('counts what a node has to compute, until its request is over', () => {
+    const all = states(2)
+    const tier = new Tier(all)
+    const strategy = makeStrategy.prefix()
+    const [one] = all
+    if (one === undefined) return
+    const long = Array.from({ length: 200 }, (_, index) => `long ${index}`)
+    one.inFlight++
+    const over = strategy.given?.(one, { prefix: long })
+    const homes = () =>
+      Array.from({ length: 200 }, (_, at) =>
+        strategy.choose(tier, { prefix: [`a ${at}`, `b ${at}`] }, 0, seeded()),
+      )
+    expect(homes().filter((state) => state === one)).toEqual([])
+    one.inFlight--
+    over?.()
+    expect(homes().filter((state) => state === one).length).toBeGreaterThan(50)
   })
 })
 

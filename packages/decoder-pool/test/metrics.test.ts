@@ -49,7 +49,7 @@ describe('metrics', () => {
         at('in_flight', 1),
         at('waiting', 0),
         at('requests_total', 2),
-        at('ejections_total', 1),
+        at('ejections_total', 1, { reason: 'failures' }),
         at('exposures_total', 1, { experiment: 'x', arm: 'experiment', diverted: false }),
       ]),
     )

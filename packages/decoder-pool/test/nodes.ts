@@ -4,21 +4,35 @@ import type { AddressInfo } from 'node:net'
 export interface StandIn extends AsyncDisposable {
   readonly endpoint: string
   healthy: boolean
+  /** Answers nothing, and keeps its connections. */
+  hangs: boolean
   probes: number
+  /** What it answers for its adapters: a body, or a status; without it there is no such path. */
+  adapters: unknown
+  adapterProbes: number
 }
 
-/** An inference node that only answers its health check. */
+/** An inference node that only answers its health check, and which adapters it has. */
 export async function startNode(): Promise<StandIn> {
   const server = createServer((request, response) => {
+    if (request.url === '/health') node.probes++
+    if (request.url === '/loaded_adapters') node.adapterProbes++
+    if (node.hangs) return
+    if (request.url === '/loaded_adapters' && node.adapters !== undefined) {
+      if (typeof node.adapters === 'number') return void response.writeHead(node.adapters).end()
+      return void response.end(JSON.stringify(node.adapters))
+    }
     if (request.url !== '/health') return void response.writeHead(404).end()
-    node.probes++
     response.writeHead(node.healthy ? 200 : 503).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const node: StandIn = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     healthy: true,
+    hangs: false,
     probes: 0,
+    adapters: undefined,
+    adapterProbes: 0,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.closeAllConnections()

@@ -1,6 +1,9 @@
 import { type Connection, type ConnectOptions, connect } from '@evenkeel/core'
+import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterEach } from 'vitest'
-import { createDecoderPool, type DecoderPool, type DecoderPoolOptions } from '../src/index.js'
+import { startPool } from '../src/decoder-pool.js'
+import type { DecoderPool, DecoderPoolOptions } from '../src/index.js'
+import { resolveOptions } from '../src/options.js'
 
 export const node = (name: string, more: object = {}) => ({
   id: name,
@@ -20,6 +23,9 @@ export interface Coordinator {
   readonly pool: DecoderPool
 }
 
+/** With the time that Redis is made to believe, in milliseconds. */
+export type TestOptions = DecoderPoolOptions & { readonly registryTime?: () => number }
+
 /** Makes pools and connections that are closed after the test, whatever it comes to. */
 export function useCoordinators() {
   const pools: DecoderPool[] = []
@@ -29,15 +35,15 @@ export function useCoordinators() {
     for (const redis of connections.splice(0)) await redis.close()
   })
 
-  const create = async (options: DecoderPoolOptions = {}): Promise<DecoderPool> => {
-    const pool = await createDecoderPool({ probe: false, ...options })
+  const create = async ({ registryTime, ...options }: TestOptions = {}): Promise<DecoderPool> => {
+    const pool = await startPool({ ...resolveOptions({ probe: false, ...options }), registryTime })
     pools.push(pool)
     return pool
   }
   /** A coordinator with a connection of its own. */
   const join = async (
     url: string,
-    options: DecoderPoolOptions = {},
+    options: TestOptions = {},
     connecting: ConnectOptions = {},
   ): Promise<Coordinator> => {
     const redis = await connect({ url, commandTimeout: 200, ...connecting })
@@ -45,4 +51,20 @@ export function useCoordinators() {
     return { redis, pool: await create({ redis, pollInterval: 200, ...options }) }
   }
   return { create, join }
+}
+
+/** Everything that Redis acknowledges is on its disk. */
+export const durable = { appendonly: 'yes', appendfsync: 'always' }
+
+/** Starts Redis servers that are closed after the test. To be called first: what is registered first runs last. */
+export function useServers() {
+  const servers: RedisServer[] = []
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await server.close()
+  })
+  return async (args: Record<string, string> = {}): Promise<RedisServer> => {
+    const server = await startRedis({ args })
+    servers.push(server)
+    return server
+  }
 }

@@ -1,3 +1,4 @@
+import { ManualClock } from '@evenkeel/core'
 import { describe, expect, it } from 'vitest'
 import { PushBackError } from '../src/index.js'
 import { node, useCoordinators } from './pools.js'
@@ -82,7 +83,8 @@ describe('run', () => {
 
   it('counts a node’s faults against it, and neither aborts nor refusals for the moment', async () => {
     const pool = await create({ ejectAfter: 1 })
-    await pool.register(node('a'))
+    for (const name of ['a', 'b']) await pool.register(node(name))
+    const ejected = () => pool.status().nodes.filter((one) => one.ejected).length
     const abort = new AbortController()
     const aborted = pool.run(
       (_, signal) =>
@@ -94,8 +96,118 @@ describe('run', () => {
     await expect(
       pool.run(async () => Promise.reject(new PushBackError('busy')), { attempts: 1 }),
     ).rejects.toThrow('busy')
-    expect(pool.status().nodes[0]?.ejected).toBe(false)
+    expect(ejected()).toBe(0)
     await expect(pool.run(async () => Promise.reject(new Error('500')))).rejects.toThrow('500')
-    expect(pool.status().nodes[0]?.ejected).toBe(true)
+    expect(ejected()).toBe(1)
+  })
+})
+
+describe('run, and what HTTP answers', () => {
+  const answers = async (first: () => Promise<Response>, options = {}, count = 3) => {
+    const pool = await poolOf(count)
+    const tried: string[] = []
+    const call = async ({ id }: { id: string }) => {
+      tried.push(id)
+      return tried.length === 1 ? first() : new Response('fine')
+    }
+    const answer = await pool.run(call, options)
+    return { pool, tried, answer }
+  }
+  const response = (status: number, headers = {}) => {
+    return async () => new Response(`${status}`, { status, headers })
+  }
+
+  it.each([
+    [429, {}],
+    [503, { 'retry-after': '7' }],
+  ])(
+    'asks another node after a refusal, and leaves the first alone for a while: %i',
+    async (status, headers) => {
+      const { pool, tried, answer } = await answers(response(status, headers))
+      expect(await answer.text()).toBe('fine')
+      expect(new Set(tried).size).toBe(2)
+      const refusing = pool.status().nodes.find(({ node }) => node.id === tried[0])
+      expect(refusing).toMatchObject({ ejected: false, state: 'serving' })
+      expect(refusing?.pushBackMs).toBeGreaterThan(status === 503 ? 6_000 : 0)
+      for (let count = 0; count < 30; count++) expect(pool.pick()?.id).not.toBe(tried[0])
+    },
+  )
+
+  it('gives a refusal of the last node to the caller, to be read', async () => {
+    const { answer, pool } = await answers(response(429, { 'retry-after': '2' }), {}, 1)
+    expect([answer.status, await answer.text()]).toEqual([429, '429'])
+    expect(pool.pick()).toBeUndefined()
+    await expect(pool.acquire()).rejects.toMatchObject({ reason: 'no-capacity' })
+  })
+
+  it('repeats 5xx only where the request may be made twice', async () => {
+    expect((await answers(response(500))).answer.status).toBe(500)
+    const { tried, answer } = await answers(response(500), { idempotent: true })
+    expect([answer.status, tried.length]).toEqual([200, 2])
+  })
+
+  it('waits for a node that refused, no longer than it asked for', async () => {
+    const pool = await poolOf(1)
+    await expect(
+      pool.run(async () => Promise.reject(new PushBackError('busy', { retryAfter: 60 })), { attempts: 1 }),
+    ).rejects.toThrow('busy')
+    await expect(pool.acquire()).rejects.toMatchObject({ reason: 'no-capacity' })
+    expect((await pool.acquire({ timeout: 2_000 })).node.id).toBe('n0')
+  })
+
+  it('takes no quick refusal and no bad request for a quick answer', async () => {
+    let draw = 0
+    // Both are drawn first equally often.
+    const random = () => (draw++ % 8) / 8
+    // Latencies fade with time, and here none goes by.
+    const pool = await create({ strategy: 'latency', ejectAfter: 1_000, random, clock: new ManualClock() })
+    for (const name of ['refuses', 'serves']) await pool.register(node(name, { capacity: 1_000 }))
+    const counts = new Map<string, number>()
+    for (let request = 0; request < 40; request++) {
+      const lease = await pool.acquire()
+      counts.set(lease.node.id, (counts.get(lease.node.id) ?? 0) + 1)
+      if (lease.node.id === 'serves') lease.release({ ok: true, latencyMs: 20 })
+      else lease.release({ ok: true, latencyMs: 1, error: new Error('400') })
+    }
+    // A node of which nobody knows how quick it is gets its part, as any other, and no more.
+    expect(counts.get('serves')).toBeGreaterThan(10)
+  })
+
+  const status = (code: number, more = {}) => Object.assign(new Error(`${code}`), { status: code, ...more })
+  it.each([
+    ['a refused connection', refused(), true],
+    ['a cut stream', Object.assign(new Error('terminated'), { code: 'UND_ERR_SOCKET' }), true],
+    ['a timeout', Object.assign(new Error('slow'), { name: 'TimeoutError' }), true],
+    ['500 of a client of HTTP', status(500), true],
+    ['503 in a response', Object.assign(new Error('x'), { response: { status: 503 } }), true],
+    ['400', status(400), false],
+    ['404 as statusCode', Object.assign(new Error('x'), { statusCode: 404 }), false],
+    ['429', status(429), false],
+    ['503 with Retry-After', status(503, { headers: { 'retry-after': '1' } }), false],
+    ['an abort', Object.assign(new Error('x'), { name: 'AbortError' }), false],
+  ])('tells whose fault it is: %s', async (_, error, isFault) => {
+    const pool = await create({ ejectAfter: 1 })
+    for (const name of ['a', 'b']) await pool.register(node(name))
+    await expect(pool.run(async () => Promise.reject(error), { attempts: 1 })).rejects.toBe(error)
+    expect(pool.status().nodes.filter((one) => one.ejected)).toHaveLength(isFault ? 1 : 0)
+  })
+
+  it('blames a node that hangs, though only the caller’s time is up, and none that had little of it', async () => {
+    const pool = await create({ ejectAfter: 1 })
+    for (const name of ['a', 'b']) await pool.register(node(name, { capacity: 1 }))
+    const hangs = (_: unknown, signal: AbortSignal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    await expect(pool.run(hangs, { signal: AbortSignal.timeout(30) })).rejects.toMatchObject({
+      name: 'TimeoutError',
+    })
+    expect(pool.status().nodes.filter((one) => one.ejected)).toHaveLength(1)
+    // The other one is kept for most of the next caller's time.
+    const kept = await pool.acquire()
+    setTimeout(() => kept.release({ ok: true }), 150)
+    await expect(pool.run(hangs, { signal: AbortSignal.timeout(200), timeout: 1_000 })).rejects.toMatchObject(
+      { name: 'TimeoutError' },
+    )
+    expect(pool.status().nodes.filter((one) => one.ejected)).toHaveLength(1)
+    expect(kept.node.id).toBe(pool.status().nodes.find((one) => !one.ejected)?.node.id)
   })
 })

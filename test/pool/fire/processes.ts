@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { killed, Worker } from '../worker.js'
 import type { Order, Setting, View } from './coordinator.js'
 
 const nodeFile = fileURLToPath(new URL('node.mjs', import.meta.url))
@@ -32,32 +33,13 @@ export class NodeProcess {
 
   async kill(): Promise<void> {
     this.killedAt ??= Date.now()
-    await end(this.#child)
+    await killed(this.#child)
   }
 }
 
-/** A coordinator in a process of its own, which does what it is told. */
+/** A coordinator in a process of its own. */
 export class CoordinatorProcess {
-  readonly #child: ChildProcess
-  readonly #answers = new Map<number, PromiseWithResolvers>()
-  #orders = 0
-
-  constructor() {
-    this.#child = fork(coordinatorFile, {
-      cwd: import.meta.dirname,
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
-    this.#child.on('message', ({ id, value, error }: { id: number; value?: unknown; error?: string }) => {
-      const answer = this.#answers.get(id)
-      this.#answers.delete(id)
-      if (error === undefined) answer?.resolve(value)
-      else answer?.reject(new Error(error))
-    })
-    this.#child.on('exit', () => {
-      for (const { reject } of this.#answers.values()) reject(new Error('the coordinator is gone'))
-    })
-  }
+  readonly #worker = new Worker<Order>(coordinatorFile, import.meta.dirname)
 
   open(setting: Setting): Promise<unknown> {
     return this.tell({ kind: 'open', setting })
@@ -68,25 +50,14 @@ export class CoordinatorProcess {
   }
 
   tell(order: Order): Promise<unknown> {
-    const id = this.#orders++
-    return new Promise((resolve, reject) => {
-      this.#answers.set(id, { resolve, reject })
-      this.#child.send({ id, order })
-    })
+    return this.#worker.tell(order)
+  }
+
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#worker.signal(name)
   }
 
   kill(): Promise<void> {
-    return end(this.#child)
+    return this.#worker.kill()
   }
-}
-
-interface PromiseWithResolvers {
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: Error) => void
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill('SIGKILL')
-  await once(child, 'exit')
 }

@@ -36,13 +36,20 @@ const mostWishes = 256
 export class CandidateIndex {
   readonly #states: () => readonly NodeState[]
   readonly #homeRegion: string | undefined
+  readonly #onTrialDue: (state: NodeState, now: number) => void
   readonly #known = new Map<string, Candidates>()
-  /** When an ejection ends, the answer is another one. */
+  /** When an ejection or a push-back ends, the answer is another one. */
   #validUntil = Number.POSITIVE_INFINITY
 
-  constructor(states: () => readonly NodeState[], homeRegion: string | undefined) {
+  /** `onTrialDue` is told of nodes whose ejection is over: they are let back by a trial. */
+  constructor(
+    states: () => readonly NodeState[],
+    homeRegion: string | undefined,
+    onTrialDue: (state: NodeState, now: number) => void = () => {},
+  ) {
     this.#states = states
     this.#homeRegion = homeRegion
+    this.#onTrialDue = onTrialDue
   }
 
   /** Something about which nodes are in service has changed. */
@@ -65,10 +72,15 @@ export class CandidateIndex {
 
   #make(wanted: Wanted, now: number): Candidates {
     const fitting = matching(this.#states(), wanted)
-    for (const { ejectedUntil } of fitting) {
-      if (ejectedUntil > now) this.#validUntil = Math.min(this.#validUntil, ejectedUntil)
+    for (const state of fitting) {
+      if (state.ejection.trial === 'due') this.#onTrialDue(state, now)
+      for (const moment of [state.ejection.until, state.pushedBackUntil]) {
+        if (moment > now) this.#validUntil = Math.min(this.#validUntil, moment)
+      }
     }
-    const { usable, isPanic } = inService(fitting, now)
+    const { usable: inUse, isPanic } = inService(fitting, now)
+    // A node that asked for nothing new is full, and not out.
+    const usable = inUse.filter((state) => state.pushedBackUntil <= now)
     const region = wanted.region ?? this.#homeRegion
     const isNear = ({ node }: NodeState) => node.region === region
     const isHot = ({ node }: NodeState) =>
@@ -106,7 +118,7 @@ export function inService(
   states: readonly NodeState[],
   now: number,
 ): { readonly usable: readonly NodeState[]; readonly isPanic: boolean } {
-  const serving = states.filter((state) => state.healthy && !state.isEjected(now))
+  const serving = states.filter((state) => state.isServing(now))
   const isPanic = serving.length * 2 < states.length
   return { usable: isPanic ? states : serving, isPanic }
 }

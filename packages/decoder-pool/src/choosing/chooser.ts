@@ -9,12 +9,20 @@ export class Chooser {
   readonly #strategy: Strategy
   readonly #adapterMargin: number
   readonly #random: () => number
+  readonly #hasRoom: (state: NodeState) => boolean
 
-  constructor(index: CandidateIndex, strategy: Strategy, adapterMargin: number, random: () => number) {
+  constructor(
+    index: CandidateIndex,
+    strategy: Strategy,
+    adapterMargin: number,
+    random: () => number,
+    hasRoom: (state: NodeState) => boolean = ({ inFlight, node }) => inFlight < node.capacity,
+  ) {
     this.#index = index
     this.#strategy = strategy
     this.#adapterMargin = adapterMargin
     this.#random = random
+    this.#hasRoom = hasRoom
   }
 
   /** `except` are nodes that were tried before. */
@@ -33,14 +41,14 @@ export class Chooser {
     return undefined
   }
 
-  given(state: NodeState, wanted: Wanted): void {
-    this.#strategy.given?.(state, wanted)
+  /** Gives what to call when the request is over. */
+  given(state: NodeState, wanted: Wanted): (() => void) | undefined {
+    return this.#strategy.given?.(state, wanted)
   }
 
   #free(tier: Tier, wanted: Wanted, now: number, except?: ReadonlySet<string>): NodeState | undefined {
     if (tier.states.length === 0) return undefined
-    const isFree = (state: NodeState) =>
-      state.inFlight < state.node.capacity && except?.has(state.node.id) !== true
+    const isFree = (state: NodeState) => this.#hasRoom(state) && except?.has(state.node.id) !== true
     const chosen = this.#strategy.choose(tier, wanted, now, this.#random)
     if (chosen !== undefined && isFree(chosen)) return chosen
     // A pool that is nearly full: then looking at all of it is what finds the last place.

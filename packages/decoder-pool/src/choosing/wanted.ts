@@ -15,6 +15,14 @@ export interface Wanted {
   readonly prefix?: readonly (string | number)[] | undefined
 }
 
+/** A request that may have a part in an experiment. */
+export interface Enrolled {
+  /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
+  readonly languagePair?: string | undefined
+  /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
+  readonly unit?: string | undefined
+}
+
 const mostBlocks = 4_096
 
 /** @throws INVALID_INPUT that names the field */
@@ -31,7 +39,10 @@ export function checkWanted(wanted: Wanted): void {
   }
 }
 
-/** The same for callers of whom all or none can be served; a session or a prefix only chooses among those. */
+/**
+ * The same for callers of whom all or none can be served; a session or a prefix only chooses among those. The same
+ * in all coordinators, and without spaces.
+ */
 export function wishOf({ model, tags, adapter, region }: Wanted): string {
-  return `${model ?? ''}\n${adapter ?? ''}\n${region ?? ''}\n${tags === undefined ? '' : tags.join('\n')}`
+  return encodeURIComponent([model, adapter, region, ...(tags ?? [])].map((part) => part ?? '').join('\n'))
 }

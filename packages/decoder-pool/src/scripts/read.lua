@@ -4,7 +4,7 @@
 -- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of whoever asks, or ''
 --       4 the time in µs for tests, or '' for the server's
 -- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
---        {id, ms since its lease ended, …}}
+--        {id, ms since its lease ended, …}, time in ms}
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 -- Only where there is none: a read must also do where the server takes no writes.
 if not epoch then
@@ -24,7 +24,7 @@ for index = 2, #expired, 2 do expired[index] = now - tonumber(expired[index]) en
 
 local since = ARGV[2] == epoch and tonumber(ARGV[3]) or version + 1
 local count = version - since
-if count == 0 then return { epoch, version, 0, {}, {}, expired } end
+if count == 0 then return { epoch, version, 0, {}, {}, expired, now } end
 if count > 0 and count <= 200 then
   -- Each change has one entry, {stream id, {'version', …, 'id', …, 'removal', …}}, newest first.
   local entries = redis.call('XREVRANGE', KEYS[6], '+', '-', 'COUNT', count)
@@ -42,7 +42,7 @@ if count > 0 and count <= 200 then
       if not stored and removal == '' then isWhole = false end
     end
   end
-  if isWhole then return { epoch, version, 0, nodes, removed, expired } end
+  if isWhole then return { epoch, version, 0, nodes, removed, expired, now } end
 end
 return {
   epoch,
@@ -51,4 +51,5 @@ return {
   redis.call('HGETALL', KEYS[2]),
   redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'),
   expired,
+  now,
 }

@@ -91,7 +91,7 @@ export class RedisRegistryStore implements RegistryStore {
 
   async read(since?: Position): Promise<News> {
     const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#micros()]
-    const [epoch, version, complete, nodes, removed, expired] = await this.#run(
+    const [epoch, version, complete, nodes, removed, expired, time] = await this.#run(
       readScript,
       this.#keys.all,
       args,
@@ -103,6 +103,7 @@ export class RedisRegistryStore implements RegistryStore {
       registrations: pairs(nodes).flatMap(([id, stored]) => parse(id, stored)),
       removed: numbers(removed),
       expired: numbers(expired),
+      timeMs: Number(time),
     }
   }
 

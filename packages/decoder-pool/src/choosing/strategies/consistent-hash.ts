@@ -2,6 +2,7 @@ import type { NodeState } from '../../node-state.js'
 import type { Tier } from '../candidates.js'
 import { hash32, mix } from '../hash.js'
 import type { Strategy } from '../strategy.js'
+import { Beginnings } from './beginnings.js'
 
 /** A node takes at most so many times its share of what is under way (Mirrokni, Thorup and Zadimoghaddam, 2018). */
 const bound = 1.25
@@ -12,21 +13,27 @@ const pointsEach = 100
 /**
  * One key, one node, as long as that is not overloaded, and then the next in an order of the key's own: every
  * coordinator knows the same order, and needs no word with the others for it. A node that comes or goes
- * moves only its share of the keys. Without a key the less loaded of two.
+ * moves only its share of the keys. The key is the session, or the first block of the prompt that not everybody
+ * begins with; without either the least loaded of a few is chosen.
  */
 export function consistentHash(otherwise: Strategy): Strategy {
+  const beginnings = new Beginnings()
   return {
     name: 'consistent-hash',
     choose: (tier, wanted, now, random) => {
-      const key = wanted.sessionKey ?? wanted.prefix?.[0]
+      const key = wanted.sessionKey ?? beginnings.own(wanted.prefix ?? [], tier.states.length)
       if (key === undefined) return otherwise.choose(tier, wanted, now, random)
       return firstInBounds(tier, hash32(String(key)))
+    },
+    given: (_, { sessionKey, prefix = [] }) => {
+      if (sessionKey === undefined && prefix.length > 0) beginnings.note(prefix)
+      return undefined
     },
   }
 }
 
 /** The first in the key's order that has not more than its share. */
-export function firstInBounds(tier: Tier, key: number): NodeState | undefined {
+function firstInBounds(tier: Tier, key: number): NodeState | undefined {
   const { states } = tier
   let [inFlight, capacity] = [1, 0]
   for (const state of states) {
@@ -37,6 +44,11 @@ export function firstInBounds(tier: Tier, key: number): NodeState | undefined {
   const takes = (state: NodeState) =>
     state.inFlight + 1 <= Math.max(1, Math.ceil(share * state.node.capacity))
   return states.length <= mostRanked ? byRank(tier, key, takes) : onRing(tier, key, takes)
+}
+
+/** The first in the key's order. */
+export function homeOf(tier: Tier, key: number): NodeState | undefined {
+  return tier.states.length <= mostRanked ? byRank(tier, key, () => true) : onRing(tier, key, () => true)
 }
 
 /** Weighted rendezvous hashing (Thaler and Ravishankar, 1998): each node's rank for the key, the best first. */

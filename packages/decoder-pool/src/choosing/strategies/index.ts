@@ -10,7 +10,7 @@ import { weightedRoundRobin } from './weighted-round-robin.js'
 /** Some remember things, so each pool has its own. */
 export const makeStrategy: Readonly<Record<StrategyName, () => Strategy>> = {
   'least-loaded': () => leastLoaded,
-  latency: () => latency,
+  latency,
   'weighted-round-robin': weightedRoundRobin,
   'consistent-hash': () => consistentHash(leastLoaded),
   prefix: () => prefix(leastLoaded),

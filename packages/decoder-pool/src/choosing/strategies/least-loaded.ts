@@ -1,7 +1,7 @@
-import { bestOfTwo, type Strategy } from '../strategy.js'
+import { bestOfFew, type Strategy } from '../strategy.js'
 
-/** Requests under way by what the node can take at the moment, of two. */
+/** Requests under way, with this one, by what the node can take at the moment: the least of a few. */
 export const leastLoaded: Strategy = {
   name: 'least-loaded',
-  choose: ({ states }, _, now, random) => bestOfTwo(states, (state) => state.loadAt(now), random),
+  choose: ({ states }, _, now, random) => bestOfFew(states, (state) => state.loadAt(now, 1), random),
 }

@@ -1,71 +1,77 @@
-import { ByteBoundedLru } from '@evenkeel/core'
 import type { NodeState } from '../../node-state.js'
-import type { Tier } from '../candidates.js'
 import { hash32 } from '../hash.js'
-import type { Strategy } from '../strategy.js'
-import { bestOfTwo } from '../strategy.js'
-import type { Wanted } from '../wanted.js'
-import { firstInBounds } from './consistent-hash.js'
+import { bestOfFew, type Strategy } from '../strategy.js'
+import { Beginnings } from './beginnings.js'
+import { homeOf } from './consistent-hash.js'
+import { KnownPrefixes } from './known-prefixes.js'
 
-/** Blocks that are remembered, with the node that was last given them. */
-const mostBlocks = 200_000
-/** How much load outweighs a prefix that is known whole. */
-const loadWeight = 1
+/** What a known block spares, in blocks: to compute it, and the room that a second copy would take from others. */
+const worth = 2
+/** How much of a prompt is expected at its home, which other coordinators send the same conversation to. */
+const atHome = 0.5
+/** A node's work is counted half by requests and half by blocks: an answer takes its place when its prompt is done. */
+const byBlocks = 0.5
+const averageShare = 0.01
 
 /**
- * The node that was given the longest beginning of the prompt before, and so has it in its KV cache, weighed
- * against its load: matched share of the prompt, less how much busier it is than the mean. A prompt that nobody
- * knows has a home by the hash of its first block, so that all coordinators send it to the same node.
+ * The node with the least to do, the prompt included, less what it need not do since it has the beginning of the
+ * prompt in its KV cache; all in blocks. Candidates are the node that was given the longest beginning, a few
+ * drawn at random, and the prompt's home: a node by the hash of the first block that not everybody begins with.
+ * All coordinators know the same home, so a conversation stays together although no two of them have spoken.
  */
 export function prefix(otherwise: Strategy): Strategy {
-  const holders = new ByteBoundedLru<string>({
-    maxEntries: mostBlocks * 2,
-    sizeOf: () => 16,
-    maxBytes: 256 << 20,
-  })
+  const known = new KnownPrefixes()
+  const beginnings = new Beginnings()
+  const work = new OwnWork()
   return {
     name: 'prefix',
     choose: (tier, wanted, now, random) => {
       const blocks = wanted.prefix
       if (blocks === undefined || blocks.length === 0) return otherwise.choose(tier, wanted, now, random)
-      const matched = longest(tier, blocks, holders)
-      if (matched === undefined) return firstInBounds(tier, hash32(String(blocks[0])))
-      const { state, share } = matched
-      const other = bestOfTwo(tier.states, (one) => one.loadAt(now), random)
-      if (other === undefined || other === state) return state
-      const mean = Math.max(1 / state.node.capacity, meanLoad(tier, now))
-      const score = share - (loadWeight * (state.loadAt(now) - other.loadAt(now))) / Math.max(mean, 0.25)
-      return score >= 0 ? state : other
+      const costOf = (state: NodeState, spared: number) =>
+        work.on(state, now) + (blocks.length - worth * spared) / state.node.capacity
+      const held = known.longest(tier, blocks)
+      const home = homeOf(tier, hash32(String(beginnings.own(blocks, tier.states.length))))
+      const idle = bestOfFew(tier.states, (state) => costOf(state, 0), random)
+      let best = idle
+      let least = idle === undefined ? Number.POSITIVE_INFINITY : costOf(idle, 0)
+      const consider = (state: NodeState, spared: number) => {
+        const cost = costOf(state, spared)
+        // Of equals the one that has something.
+        if (cost > least) return
+        best = state
+        least = cost
+      }
+      if (home !== undefined) consider(home, atHome * blocks.length)
+      if (held !== undefined) consider(held.state, held.known)
+      return best
     },
-    given: (state, { prefix: blocks }: Wanted) => {
-      if (blocks === undefined) return
-      for (const block of blocks) holders.set(String(block), state.node.id)
+    given: (state, { prefix: blocks }) => {
+      if (blocks === undefined || blocks.length === 0) return undefined
+      const over = work.add(state, blocks.length - known.knownBy(state, blocks))
+      known.given(state, blocks)
+      beginnings.note(blocks)
+      return over
     },
   }
 }
 
-/** From the end: the first block that is known tells of all before it. */
-function longest(
-  tier: Tier,
-  blocks: readonly (string | number)[],
-  holders: ByteBoundedLru<string>,
-): { readonly state: NodeState; readonly share: number } | undefined {
-  const byId = tier.derive('by id', (states) => new Map(states.map((state) => [state.node.id, state])))
-  for (let at = blocks.length - 1; at >= 0; at--) {
-    const id = holders.get(String(blocks[at]))
-    const state = id === undefined ? undefined : byId.get(id)
-    if (state !== undefined) return { state, share: (at + 1) / blocks.length }
-  }
-  return undefined
-}
+/** Blocks that this coordinator's requests under way had to compute, by node. */
+class OwnWork {
+  readonly #blocks = new WeakMap<NodeState, number>()
+  /** Of a request. */
+  #average = 1
 
-/** Of a few is near enough, and takes the same time for any pool. */
-function meanLoad({ states }: Tier, now: number): number {
-  const step = Math.max(1, Math.floor(states.length / 8))
-  let [sum, count] = [0, 0]
-  for (let at = 0; at < states.length; at += step) {
-    sum += states[at]?.loadAt(now) ?? 0
-    count++
+  /** With others' requests at the average, and by what the node can take at the moment. */
+  on(state: NodeState, now: number): number {
+    const own = (this.#blocks.get(state) ?? 0) - state.inFlight * this.#average
+    return state.loadAt(now, 1) * this.#average + (byBlocks * own) / state.node.capacity
   }
-  return sum / Math.max(1, count)
+
+  /** Gives what to call when the request is over. */
+  add(state: NodeState, blocks: number): () => void {
+    this.#average += (blocks - this.#average) * averageShare
+    this.#blocks.set(state, (this.#blocks.get(state) ?? 0) + blocks)
+    return () => this.#blocks.set(state, (this.#blocks.get(state) ?? 0) - blocks)
+  }
 }

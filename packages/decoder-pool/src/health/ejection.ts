@@ -1,0 +1,64 @@
+export type EjectionReason = 'failures' | 'success-rate' | 'latency'
+
+/**
+ * What comes after an ejection: one request at a time shows whether the node works again. `'due'`: nobody has
+ * asked for the permit; `'asked'`: it is asked for; `'open'`: the next request is the trial; `'busy'`: it is under way.
+ */
+export type Trial = 'none' | 'due' | 'asked' | 'open' | 'busy'
+
+export interface EjectionTimes {
+  readonly ejectForMs: number
+  readonly ejectAtMostMs: number
+}
+
+/** Whether a node is out for what its requests came to. Times are those of the monotonic clock. */
+export class Ejection {
+  trial: Trial = 'none'
+  reason: EjectionReason | undefined
+  /** In the past for a node that is not ejected. */
+  until = 0
+  /** Failed requests in a row. */
+  failures = 0
+  /** When the permit for the trial ends, which others may take then. */
+  permitUntil = Number.POSITIVE_INFINITY
+  #count = 0
+  /** Since when it is back. */
+  #goodSince: number | undefined
+
+  /** Ejections that are not yet made good. */
+  countAt(now: number, { ejectForMs }: EjectionTimes): number {
+    if (this.#goodSince === undefined) return this.#count
+    // A good period lowers the count, as a bad one raised it (Envoy).
+    return Math.max(0, this.#count - Math.floor((now - this.#goodSince) / ejectForMs))
+  }
+
+  isOver(now: number): boolean {
+    return now >= this.until
+  }
+
+  /** Whether the node is out, its trial apart. */
+  blocks(now: number): boolean {
+    return !this.isOver(now) || (this.trial !== 'none' && this.trial !== 'open')
+  }
+
+  /** Ejects for the first time's length times the count, up to the most, with a tenth of jitter. */
+  eject(now: number, reason: EjectionReason, times: EjectionTimes, random: number): void {
+    this.#count = this.countAt(now, times) + 1
+    const lengthMs = Math.min(times.ejectAtMostMs, times.ejectForMs * this.#count) * (0.9 + random * 0.2)
+    this.#goodSince = undefined
+    // Of two ejections the later end counts.
+    this.until = Math.max(this.until, now + lengthMs)
+    this.reason = reason
+    this.trial = 'due'
+    this.failures = 0
+  }
+
+  /** The node works: it is back. What it did counts until a good period is over. */
+  end(now: number): void {
+    this.#goodSince = now
+    this.until = Math.min(this.until, now)
+    this.trial = 'none'
+    this.reason = undefined
+    this.failures = 0
+  }
+}

@@ -1,0 +1,253 @@
+import { createLog } from '@evenkeel/core'
+import type { Outcome } from '../dispatch.js'
+import type { NodeState } from '../node-state.js'
+import type { ResolvedOptions } from '../options.js'
+import type { EjectionReason } from './ejection.js'
+import { Outliers } from './outliers.js'
+
+const log = createLog('decoder-pool')
+
+/** Ejected by comparison at one time: one, or a tenth of the pool. What all share is no node's fault. */
+const mostByComparison = 0.1
+/** A refusal is believed for so long at most. */
+const longestPushBackMs = 300_000
+/** A trial that takes longer than this is not waited for. */
+const longestTrialMs = 60_000
+/** A permit that its holder has no request for goes to the others after this, or the first ejection's time. */
+const longestIdleMs = 10_000
+/** Whoever was refused the permit asks again after this part of the first ejection. */
+const permitRetryShare = 0.1
+
+/** What a request is for its node. `'panic'`: it was ejected, and used because most were. */
+export type Phase = 'serving' | 'trial' | 'panic'
+
+export interface Permits {
+  /** Whether permits are shared; otherwise each coordinator gives its own at once. */
+  readonly isShared: boolean
+  takeTrial(node: string, ttlMs: number): Promise<boolean>
+  giveTrial(node: string): Promise<void>
+}
+
+export interface EjectorHost {
+  readonly permits: Permits
+  states(): readonly NodeState[]
+  stateOf(id: string): NodeState | undefined
+  /** A node went out of service or came back. */
+  serviceChanged(): void
+  /** Somebody who waits may be served now. */
+  serve(): void
+}
+
+/** Takes nodes out for what their requests come to, and lets them back by one trial at a time. */
+export class Ejector {
+  readonly #options: ResolvedOptions
+  readonly #host: EjectorHost
+  readonly #outliers: Outliers
+  readonly #idleMs: number
+  /** One for each node that is to come back. */
+  readonly #timers = new Map<NodeState, NodeJS.Timeout>()
+  /** Ejections by reason. */
+  readonly counts: Record<EjectionReason, number> = { failures: 0, 'success-rate': 0, latency: 0 }
+  #closed = false
+
+  constructor(options: ResolvedOptions, host: EjectorHost) {
+    this.#options = options
+    this.#host = host
+    this.#outliers = new Outliers(options.outliers)
+    this.#idleMs = Math.min(longestIdleMs, options.outliers.ejectForMs)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const timer of this.#timers.values()) clearTimeout(timer)
+    this.#timers.clear()
+    for (const { node, ejection } of this.#host.states()) {
+      if (ejection.trial === 'open' || ejection.trial === 'busy') this.#giveBack(node.id)
+    }
+  }
+
+  /** A request is given to the node. */
+  began(state: NodeState, now: number): Phase {
+    const { ejection } = state
+    if (ejection.trial === 'none') return 'serving'
+    if (!ejection.isOver(now) || ejection.trial !== 'open') return 'panic'
+    ejection.trial = 'busy'
+    ejection.permitUntil = now + longestTrialMs
+    this.#watch(state, now)
+    this.#host.serviceChanged()
+    return 'trial'
+  }
+
+  /** It has ended. */
+  ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
+    const { ok, error, retryAfterMs, latencyMs } = outcome
+    if (retryAfterMs !== undefined) this.#pushedBack(state, retryAfterMs, now)
+    const isNeutral = retryAfterMs !== undefined || (ok && error !== undefined)
+    if (phase === 'trial') this.#tried(state, isNeutral ? undefined : ok, now)
+    // A quick refusal is no quick answer, and a caller's fault or leave says nothing of the node.
+    if (isNeutral) return
+    const latency = latencyMs ?? tookMs
+    if (ok) this.#succeeded(state, phase, now, latency)
+    else if (phase === 'serving') this.#failed(state, now)
+    else state.failed(now)
+    // An ejected node is not compared: what it did before is known.
+    if (phase !== 'serving' || state.ejection.trial !== 'none') return
+    for (const { id, reason } of this.#outliers.note(state.node.id, ok, latency, now)) {
+      const outlier = this.#host.stateOf(id)
+      if (outlier?.ejection.trial === 'none' && this.#mayCompare(now)) this.#eject(outlier, reason, now)
+    }
+  }
+
+  /** An ejection is over, and somebody would use the node: its trial may begin. */
+  trialDue(state: NodeState, now: number): void {
+    const { ejection, node } = state
+    if (ejection.trial !== 'due' || !ejection.isOver(now) || this.#closed) return
+    if (!this.#host.permits.isShared) {
+      ejection.trial = 'open'
+      ejection.permitUntil = Number.POSITIVE_INFINITY
+      return
+    }
+    ejection.trial = 'asked'
+    this.#host.permits
+      .takeTrial(node.id, longestTrialMs)
+      .catch((error) => {
+        log('no permit to try %s: %s', node.id, error)
+        return false
+      })
+      .then((isTaken) => this.#answered(state, isTaken))
+  }
+
+  #answered(state: NodeState, isTaken: boolean): void {
+    const { ejection, node } = state
+    if (this.#closed || ejection.trial !== 'asked') {
+      if (isTaken) this.#giveBack(node.id)
+      return
+    }
+    const now = this.#options.clock.monotonic()
+    if (isTaken) {
+      ejection.trial = 'open'
+      ejection.permitUntil = now + this.#idleMs
+    } else this.#askLater(state, now)
+    this.#watch(state, now)
+    this.#wake()
+  }
+
+  #succeeded(state: NodeState, phase: Phase, now: number, latencyMs: number): void {
+    state.succeeded(now, latencyMs)
+    if (phase === 'serving') state.ejection.failures = 0
+    // Used because most were out, and good: as good as a trial.
+    if (phase === 'panic' && state.ejection.trial !== 'none') this.#back(state, now)
+  }
+
+  #failed(state: NodeState, now: number): void {
+    state.failed(now)
+    const { ejection } = state
+    // A request from before the ejection says nothing that is not known.
+    if (ejection.trial !== 'none') return
+    ejection.failures++
+    if (ejection.failures >= this.#options.ejectAfter) this.#eject(state, 'failures', now)
+  }
+
+  #tried(state: NodeState, ok: boolean | undefined, now: number): void {
+    const { ejection, node } = state
+    if (ejection.trial !== 'busy') return
+    if (ok === undefined) {
+      ejection.trial = 'open'
+      ejection.permitUntil = now + this.#idleMs
+      this.#watch(state, now)
+      this.#host.serviceChanged()
+      return
+    }
+    this.#giveBack(node.id)
+    if (ok) this.#back(state, now)
+    else {
+      // Its place among the ejected is its own already.
+      ejection.trial = 'none'
+      this.#eject(state, ejection.reason ?? 'failures', now, true)
+    }
+  }
+
+  #back(state: NodeState, now: number): void {
+    log('node %s is back', state.node.id)
+    state.ejection.end(now)
+    state.warmsUp(now, this.#options)
+    this.#host.serviceChanged()
+  }
+
+  #eject(state: NodeState, reason: EjectionReason, now: number, isAgain = false): void {
+    const { outliers, random } = this.#options
+    const { ejection, node } = state
+    if (this.#closed || (!isAgain && !this.#mayEject())) return
+    ejection.eject(now, reason, outliers, random())
+    this.counts[reason]++
+    log('node %s is ejected for %d ms: %s', node.id, ejection.until - now, reason)
+    this.#host.serviceChanged()
+    this.#watch(state, now)
+  }
+
+  /** At most half of the pool is out by this: more are rather this coordinator's trouble than theirs. */
+  #mayEject(): boolean {
+    const states = this.#host.states()
+    const ejected = states.filter(({ ejection }) => ejection.trial !== 'none').length
+    return (ejected + 1) * 2 <= states.length
+  }
+
+  #mayCompare(now: number): boolean {
+    const states = this.#host.states()
+    const most = Math.max(1, Math.floor(states.length * mostByComparison))
+    const compared = states.filter(({ ejection }) => !ejection.isOver(now) && ejection.reason !== 'failures')
+    return compared.length < most
+  }
+
+  #pushedBack(state: NodeState, retryAfterMs: number, now: number): void {
+    const isNew = state.pushedBackUntil <= now
+    const waitMs = Math.min(longestPushBackMs, Math.max(0, retryAfterMs))
+    state.pushedBackUntil = Math.max(state.pushedBackUntil, now + waitMs)
+    if (!isNew) return
+    this.#host.serviceChanged()
+    this.#watch(state, now)
+  }
+
+  /** Nothing else may happen when a node is back, and somebody may wait for it. Timers fire up to 1 ms early. */
+  #watch(state: NodeState, now: number): void {
+    const { ejection, pushedBackUntil } = state
+    const isPermitted = ejection.trial === 'open' || ejection.trial === 'busy'
+    const permitUntil = isPermitted ? ejection.permitUntil : Number.POSITIVE_INFINITY
+    const moments = [ejection.until, pushedBackUntil, permitUntil].filter((moment) => moment > now)
+    const next = Math.min(...moments)
+    clearTimeout(this.#timers.get(state))
+    this.#timers.delete(state)
+    if (this.#closed || !Number.isFinite(next)) return
+    const timer = setTimeout(() => this.#due(state), next - now + 1)
+    timer.unref()
+    this.#timers.set(state, timer)
+  }
+
+  #due(state: NodeState): void {
+    const now = this.#options.clock.monotonic()
+    const { ejection } = state
+    const isHeld = ejection.trial === 'open' || ejection.trial === 'busy'
+    if (isHeld && now >= ejection.permitUntil) {
+      // Nobody used it, or the trial does not end: the others' turn.
+      this.#giveBack(state.node.id)
+      this.#askLater(state, now)
+    } else this.trialDue(state, now)
+    this.#watch(state, now)
+    this.#wake()
+  }
+
+  #wake(): void {
+    this.#host.serviceChanged()
+    this.#host.serve()
+  }
+
+  #askLater({ ejection }: NodeState, now: number): void {
+    ejection.trial = 'due'
+    ejection.until = now + this.#options.outliers.ejectForMs * permitRetryShare
+  }
+
+  #giveBack(id: string): void {
+    if (!this.#host.permits.isShared) return
+    this.#host.permits.giveTrial(id).catch((error) => log('a permit was not given back: %s', error))
+  }
+}

@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto'
+import { createLog } from '@evenkeel/core'
+import type { Outcome } from '../dispatch.js'
+import type { Members } from '../members.js'
+import type { DecoderNode } from '../node.js'
+import type { NodeState } from '../node-state.js'
+import type { ResolvedOptions } from '../options.js'
+import { Ejector, type Phase } from './ejector.js'
+import { Exchange, type ForeignVerdict } from './exchange.js'
+import { type PreservationStatus, SelfPreservation, type Sight } from './preservation.js'
+import type { ProbeOutcome } from './probe.js'
+import { Prober, type ProbeTarget } from './prober.js'
+import { ProberChoice } from './probers.js'
+import { healthOf, type NodeHealth } from './status.js'
+
+const log = createLog('decoder-pool')
+
+/** A node that answered a request within this may be too busy for a probe. */
+const progressMs = 30_000
+/** One's own probes and requests are news for so many intervals. */
+const freshIntervals = 3
+/** Of who does not probe. */
+const listenerIntervalMs = 5_000
+
+export interface HealthHost {
+  readonly members: Members
+  /** Whether the registry itself answers. */
+  isAuthoritative(): boolean
+  serviceChanged(): void
+  serve(): void
+  /** A node says that it has loaded other adapters than is known. */
+  adaptersChanged(id: string, adapters: readonly string[]): Promise<unknown>
+  remove(id: string): Promise<unknown>
+}
+
+/**
+ * Which nodes are in service: by probes, shared among coordinators; by what requests come to; and, for those
+ * whose leases have ended, by both. Decides who is removed.
+ */
+export class Health {
+  readonly #options: ResolvedOptions
+  readonly #host: HealthHost
+  readonly #exchange: Exchange
+  readonly #ejector: Ejector
+  readonly #choice: ProberChoice
+  readonly #prober: Prober | undefined
+  readonly #preservation: SelfPreservation
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: ResolvedOptions, host: HealthHost) {
+    const { probe, random, leaseMs } = options
+    this.#options = options
+    this.#host = host
+    this.#exchange = new Exchange(options, randomUUID(), () => this.#assessAll())
+    this.#choice = new ProberChoice(probe?.probers ?? 2)
+    this.#preservation = new SelfPreservation(leaseMs)
+    this.#ejector = new Ejector(options, {
+      permits: this.#exchange,
+      states: () => host.members.list,
+      stateOf: (id) => host.members.get(id),
+      serviceChanged: () => host.serviceChanged(),
+      serve: () => host.serve(),
+    })
+    this.#prober =
+      probe &&
+      new Prober(
+        probe,
+        {
+          targets: () => this.targets(),
+          slowness: () => this.#slowness(),
+          probed: (id, outcome) => this.#probed(id, outcome),
+          isUndecided: (id) => host.members.get(id)?.probes.isUndecided ?? false,
+          adapters: (id, adapters) => this.#loaded(id, adapters),
+          ended: () => this.#share(),
+        },
+        random,
+      )
+  }
+
+  /** Times that nodes were ejected, by reason. */
+  get ejections(): Ejector['counts'] {
+    return this.#ejector.counts
+  }
+
+  async start(): Promise<void> {
+    await this.#exchange.start()
+    this.#prober?.start()
+    if (this.#prober === undefined && this.#options.redis !== undefined) this.#listen()
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#prober?.close()
+    this.#ejector.close()
+    await this.#exchange.close()
+  }
+
+  /** A request is given to a node; what this gives goes to {@link ended} with its outcome. */
+  began(state: NodeState, now: number): Phase {
+    return this.#ejector.began(state, now)
+  }
+
+  ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
+    this.#ejector.ended(state, phase, outcome, now, tookMs)
+    // It serves here what others can't reach.
+    if (outcome.ok && !state.healthy && this.#assess(state, now)) this.#host.serviceChanged()
+  }
+
+  trialDue(state: NodeState, now: number): void {
+    this.#ejector.trialDue(state, now)
+  }
+
+  /** What the registry showed of leases, and of itself. */
+  observed(sight: Sight): void {
+    const before = this.preservation()?.reason
+    this.#preservation.observe(sight, this.#now())
+    const reason = this.preservation()?.reason
+    if (reason !== before) log('self-preservation: %s', reason ?? 'over')
+  }
+
+  preservation(): PreservationStatus | undefined {
+    return this.#preservation.status(this.#now())
+  }
+
+  statusOf(state: NodeState): NodeHealth {
+    return healthOf(state, this.#host.members.expiredForMs(state.node.id) !== undefined, this.#now())
+  }
+
+  /** Whether this coordinator's own probes say of late that the node answers. */
+  answers({ probes }: NodeState): boolean {
+    return probes.answers && this.#isFresh(probes.at)
+  }
+
+  /** Whom this coordinator probes: its share of the nodes, and all while it can hear nobody. */
+  targets(): readonly ProbeTarget[] {
+    const nodes = this.#host.members.list.map(({ node }) => node)
+    return nodes.filter((node) => this.#isMine(node))
+  }
+
+  #isMine(node: DecoderNode): boolean {
+    const { id, probers, isShared } = this.#exchange
+    return !isShared || this.#choice.of(node, probers).includes(id)
+  }
+
+  /** Where everyone probes everything, each does so more seldom: the nodes get no more probes for it. */
+  #slowness(): number {
+    const isAlone = this.#options.redis === undefined || this.#exchange.isShared
+    return isAlone ? 1 : Math.max(1, this.#exchange.probers.length)
+  }
+
+  #isFresh(at: number): boolean {
+    const { intervalMs = listenerIntervalMs, timeoutMs = 0 } = this.#options.probe ?? {}
+    return this.#now() - at <= freshIntervals * intervalMs * this.#slowness() + timeoutMs
+  }
+
+  #probed(id: string, outcome: ProbeOutcome): void {
+    const state = this.#host.members.get(id)
+    const { probe } = this.#options
+    if (state === undefined || probe === undefined) return
+    const now = this.#now()
+    state.probes.note(outcome, state.isBusy(now, progressMs), now, probe)
+    if (outcome === 'ok') state.workedAt = now
+    if (this.#assess(state, now)) this.#changed()
+    this.#considerRemoval(state, now)
+  }
+
+  #assessAll(): void {
+    const now = this.#now()
+    const changed = this.#host.members.list.filter((state) => this.#assess(state, now))
+    if (changed.length > 0) this.#changed()
+  }
+
+  /** Gives whether the node went into or out of service. */
+  #assess(state: NodeState, now: number): boolean {
+    const { probes } = state
+    const { id: me } = this.#exchange
+    const others = this.#others(state)
+    // Whoever probes it no more knows less of it by the minute than those who do.
+    const isMine = others.length === 0 || this.#isMine(state.node)
+    if (probes.healthy !== undefined && isMine && this.#isFresh(probes.at)) {
+      return state.judged({ healthy: probes.healthy, by: me, at: probes.at }, now, this.#options)
+    }
+    // Who cannot reach a node that another reaches is no reason for a third not to try.
+    const decisive = others.find(([, { healthy }]) => healthy) ?? others[0]
+    if (decisive === undefined) return false
+    const [by, { healthy, toldAt }] = decisive
+    const contradicts = !healthy && others.every(([, { since }]) => state.workedAt > since)
+    if (contradicts && this.#isFresh(state.workedAt)) {
+      return state.judged({ healthy: true, by: me, at: state.workedAt }, now, this.#options)
+    }
+    return state.judged({ healthy, by, at: toldAt }, now, this.#options)
+  }
+
+  /** What the node's other probers say, the newest first. */
+  #others({ node }: NodeState): readonly (readonly [string, ForeignVerdict])[] {
+    return this.#choice
+      .of(node, this.#exchange.probers)
+      .filter((by) => by !== this.#exchange.id)
+      .flatMap((by) => {
+        const verdict = this.#exchange.verdictOf(by, node.id)
+        return verdict === undefined ? [] : [[by, verdict] as const]
+      })
+      .sort(([, one], [, other]) => other.toldAt - one.toldAt)
+  }
+
+  #considerRemoval(state: NodeState, now: number): void {
+    const { id } = state.node
+    const expiredMs = this.#host.members.expiredForMs(id)
+    const { failingSince } = state.probes
+    if (state.healthy || failingSince === undefined || expiredMs === undefined) return
+    const silentMs = Math.min(
+      this.#preservation.silentMs(now - expiredMs, now),
+      this.#preservation.silentMs(failingSince, now),
+    )
+    if (silentMs < this.#options.removeAfterMs || !this.#host.isAuthoritative()) return
+    if (!this.#isAgreed(state) || !this.#preservation.mayRemove(now)) return
+    log('node %s is removed: no lease and no answer', id)
+    this.#host.remove(id).catch((error) => log('node %s was not removed: %s', id, error))
+  }
+
+  /** One that another prober reaches stays; in self-preservation one must see it gone from two places. */
+  #isAgreed(state: NodeState): boolean {
+    const others = this.#others(state)
+    if (others.some(([, { healthy }]) => healthy)) return false
+    const hasOthers = this.#choice.of(state.node, this.#exchange.probers).length > 1
+    return !this.#preservation.isOn || !hasOthers || others.length > 0
+  }
+
+  #loaded(id: string, adapters: readonly string[]): void {
+    const known = this.#host.members.get(id)?.node.adapters
+    if (known === undefined || known.join('\n') === adapters.join('\n')) return
+    this.#host
+      .adaptersChanged(id, adapters)
+      .catch((error) => log('adapters of %s were not told: %s', id, error))
+  }
+
+  async #share(): Promise<void> {
+    if (this.#options.redis === undefined) return
+    const now = this.#now()
+    const verdicts = this.targets().flatMap(({ id }) => {
+      const probes = this.#host.members.get(id)?.probes
+      if (probes?.healthy === undefined || !this.#isFresh(probes.at)) return []
+      return [{ node: id, healthy: probes.healthy, forMs: Math.max(0, now - probes.since) }]
+    })
+    await this.#exchange.share(verdicts)
+  }
+
+  /** Who does not probe still hears those who do. */
+  #listen(): void {
+    const again = () => void this.#exchange.share([]).finally(() => this.#listen())
+    this.#timer = setTimeout(again, this.#options.pollIntervalMs)
+    this.#timer.unref()
+  }
+
+  #changed(): void {
+    this.#host.serviceChanged()
+    this.#host.serve()
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonic()
+  }
+}

@@ -1,0 +1,76 @@
+import { type Duration, durationMs, InvalidOptionError, wholeNumber } from '@evenkeel/core'
+
+export interface ProbeOptions {
+  /** Pause between two probes of a node by one coordinator, with a tenth of jitter. @default '5s' */
+  readonly interval?: Duration | undefined
+  /** @default '2s' */
+  readonly timeout?: Duration | undefined
+  /** Failed probes in a row that take a node out; after the first the others follow quickly. @default 2 */
+  readonly unhealthyAfter?: number | undefined
+  /** Good probes in a row that bring it back. @default 1 */
+  readonly healthyAfter?: number | undefined
+  /** Coordinators that probe a node, while Redis lets them share what they see. @default 2 */
+  readonly probers?: number | undefined
+  /** `GET /loaded_adapters` beside `/health`, where a node has it. @default true */
+  readonly adapters?: boolean | undefined
+}
+
+export interface OutlierOptions {
+  /** What outcomes are gathered and compared over. @default '10s' */
+  readonly window?: Duration | undefined
+  /** The first ejection; each further one is longer by this. @default '30s' */
+  readonly ejectFor?: Duration | undefined
+  /** No ejection is longer. @default '5m' */
+  readonly ejectAtMost?: Duration | undefined
+  /** Ejects who fails much more often than the others. @default true */
+  readonly successRate?: boolean | undefined
+  /** Ejects who is much slower than the others for three windows. @default true */
+  readonly latency?: boolean | undefined
+}
+
+export interface ResolvedProbe {
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly unhealthyAfter: number
+  readonly healthyAfter: number
+  readonly probers: number
+  readonly adapters: boolean
+}
+
+export interface ResolvedOutliers {
+  readonly windowMs: number
+  readonly ejectForMs: number
+  readonly ejectAtMostMs: number
+  readonly successRate: boolean
+  readonly latency: boolean
+}
+
+export function resolveProbe(probe: ProbeOptions | false): ResolvedProbe | undefined {
+  if (probe === false) return undefined
+  return {
+    intervalMs: durationMs('probe.interval', probe.interval ?? '5s', { minMs: 10 }),
+    timeoutMs: durationMs('probe.timeout', probe.timeout ?? '2s', { minMs: 10 }),
+    unhealthyAfter: wholeNumber('probe.unhealthyAfter', probe.unhealthyAfter ?? 2),
+    healthyAfter: wholeNumber('probe.healthyAfter', probe.healthyAfter ?? 1),
+    probers: wholeNumber('probe.probers', probe.probers ?? 2),
+    adapters: flag('probe.adapters', probe.adapters ?? true),
+  }
+}
+
+export function resolveOutliers(outliers: OutlierOptions): ResolvedOutliers {
+  const ejectForMs = durationMs('outliers.ejectFor', outliers.ejectFor ?? '30s', { minMs: 10 })
+  return {
+    windowMs: durationMs('outliers.window', outliers.window ?? '10s', { minMs: 10 }),
+    ejectForMs,
+    ejectAtMostMs: durationMs('outliers.ejectAtMost', outliers.ejectAtMost ?? Math.max(300_000, ejectForMs), {
+      minMs: ejectForMs,
+    }),
+    successRate: flag('outliers.successRate', outliers.successRate ?? true),
+    latency: flag('outliers.latency', outliers.latency ?? true),
+  }
+}
+
+function flag(field: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new InvalidOptionError(field, 'true or false', value)
+  return value
+}

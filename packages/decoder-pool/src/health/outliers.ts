@@ -1,0 +1,112 @@
+/** Fewer nodes or calls say nothing about who is an exception. */
+const leastNodes = 5
+const leastCalls = 100
+/** What a node itself must have had to be compared. */
+const leastOwnCalls = 10
+/** Who lies so many standard deviations below the mean fails too often (Envoy's default). */
+const sigmas = 1.9
+/** In a pool without failures one is far from the mean by sigmas, and no reason to eject. */
+const leastGap = 0.1
+const timesMedian = 3
+const slowWindows = 3
+
+export interface OutlierSwitches {
+  readonly windowMs: number
+  readonly successRate: boolean
+  readonly latency: boolean
+}
+
+export interface Outlier {
+  readonly id: string
+  readonly reason: 'success-rate' | 'latency'
+}
+
+interface Counts {
+  calls: number
+  good: number
+  latencyMs: number
+}
+
+/**
+ * Compares the outcomes of nodes with each other, one window after the other. Windows end with the first outcome
+ * after their time: a pool without requests has nothing to compare, and needs no timer.
+ */
+export class Outliers {
+  readonly #switches: OutlierSwitches
+  #counts = new Map<string, Counts>()
+  /** Windows in a row in which a node was slow. */
+  #slow = new Map<string, number>()
+  #endsAt: number | undefined
+
+  constructor(switches: OutlierSwitches) {
+    this.#switches = switches
+  }
+
+  /** Counts an outcome; gives who stood out in the window that it ended, if it did. */
+  note(id: string, ok: boolean, latencyMs: number, now: number): readonly Outlier[] {
+    const found = this.#endsAt !== undefined && now >= this.#endsAt ? this.#compare() : []
+    if (this.#endsAt === undefined || now >= this.#endsAt) this.#begin(now)
+    const counts = this.#counts.get(id) ?? { calls: 0, good: 0, latencyMs: 0 }
+    this.#counts.set(id, counts)
+    counts.calls++
+    if (ok) {
+      counts.good++
+      counts.latencyMs += latencyMs
+    }
+    return found
+  }
+
+  #begin(now: number): void {
+    const { windowMs } = this.#switches
+    // After a window without a request those before it are no windows in a row.
+    if (this.#endsAt !== undefined && now >= this.#endsAt + windowMs) this.#slow.clear()
+    this.#counts = new Map()
+    this.#endsAt = now + windowMs
+  }
+
+  #compare(): readonly Outlier[] {
+    const compared = [...this.#counts].filter(([, { calls }]) => calls >= leastOwnCalls)
+    const calls = compared.reduce((sum, [, counts]) => sum + counts.calls, 0)
+    if (compared.length < leastNodes || calls < leastCalls) {
+      this.#slow.clear()
+      return []
+    }
+    const rates = compared.map(([id, { good, calls: all }]) => [id, good / all] as const)
+    const latencies = compared
+      .filter(([, { good }]) => good >= leastOwnCalls)
+      .map(([id, { good, latencyMs }]) => [id, latencyMs / good] as const)
+    const failing = this.#switches.successRate ? failingOf(rates) : []
+    const slow = this.#switches.latency ? this.#slowOf(latencies) : []
+    return [
+      ...failing.map((id) => ({ id, reason: 'success-rate' as const })),
+      ...slow.filter((id) => !failing.includes(id)).map((id) => ({ id, reason: 'latency' as const })),
+    ]
+  }
+
+  #slowOf(latencies: readonly (readonly [string, number])[]): readonly string[] {
+    const bound = latencies.length < leastNodes ? Number.POSITIVE_INFINITY : timesMedian * medianOf(latencies)
+    const slow = latencies.filter(([, latencyMs]) => latencyMs > bound).map(([id]) => id)
+    this.#slow = new Map(slow.map((id) => [id, (this.#slow.get(id) ?? 0) + 1]))
+    const ejected = slow.filter((id) => (this.#slow.get(id) ?? 0) >= slowWindows)
+    for (const id of ejected) this.#slow.delete(id)
+    return ejected
+  }
+}
+
+/** The worst first. */
+function failingOf(rates: readonly (readonly [string, number])[]): readonly string[] {
+  const mean = rates.reduce((sum, [, rate]) => sum + rate, 0) / rates.length
+  const variance = rates.reduce((sum, [, rate]) => sum + (rate - mean) ** 2, 0) / rates.length
+  const bound = Math.min(mean - sigmas * Math.sqrt(variance), mean - leastGap)
+  return rates
+    .filter(([, rate]) => rate < bound)
+    .sort(([, one], [, other]) => one - other)
+    .map(([id]) => id)
+}
+
+function medianOf(latencies: readonly (readonly [string, number])[]): number {
+  const sorted = latencies.map(([, latencyMs]) => latencyMs).sort((one, other) => one - other)
+  const middle = sorted.length / 2
+  const upper = sorted[Math.floor(middle)] ?? 0
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2
+}

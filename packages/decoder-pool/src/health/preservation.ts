@@ -1,0 +1,127 @@
+/** Fewer than this ended leases are what happens to nodes; more, and more than the share, at once to a registry. */
+const leastEnded = 2
+const shareEnded = 0.3
+/** A jump of less ends no lease of a living node: leases are renewed three times in each. */
+const jumpShareOfLease = 0.5
+const leastJumpMs = 1_000
+/** While on, at most one node or this share of the pool is removed in a minute (as Eureka's evictions). */
+const removalShare = 0.15
+const minuteMs = 60_000
+
+export type PreservationReason =
+  /** The registry can't be reached. */
+  | 'registry-away'
+  /** It was away, and leases could not be renewed. */
+  | 'registry-back'
+  /** It came back older or empty, or lacked what was known. */
+  | 'registry-lost-data'
+  | 'registry-clock-jumped'
+  | 'many-leases-ended'
+
+export interface PreservationStatus {
+  readonly reason: PreservationReason
+  readonly forMs: number
+  /** Nodes whose leases have ended, and of which nothing is decided. */
+  readonly suspects: readonly string[]
+}
+
+/** What a look at the registry showed. Ages in milliseconds. */
+export interface Sight {
+  /** Whether this comes from the registry itself, and not from what was known of it. */
+  readonly isAuthoritative: boolean
+  readonly nodes: number
+  /** Nodes whose leases have ended, with how long ago. */
+  readonly expired: ReadonlyMap<string, number>
+  /** The data is another or older than at the last look, or it lacked something. */
+  readonly lostData: boolean
+  /** The registry's own time; nothing where it has none. */
+  readonly timeMs: number | undefined
+}
+
+interface Danger {
+  readonly since: number
+  reason: PreservationReason
+  /** Not over before this: only then is it known who renews. */
+  until: number
+}
+
+/**
+ * Whether silence may be held against nodes. When the registry was away, lost data, its clock jumped, or many
+ * leases end at once, it is rather the registry or the network that fails: no node goes for that alone, probes
+ * decide each suspect, and all countdowns begin anew. Over when each suspect renews its lease or is gone (so it
+ * ends, unlike Eureka's). Times are those of the monotonic clock.
+ */
+export class SelfPreservation {
+  readonly #leaseMs: number
+  #danger: Danger | undefined
+  /** Silence before this does not count. */
+  #countsFrom = Number.NEGATIVE_INFINITY
+  #clock: { readonly timeMs: number; readonly at: number } | undefined
+  #suspects: readonly string[] = []
+  #nodes = 0
+  #removals: number[] = []
+
+  constructor(leaseMs: number) {
+    this.#leaseMs = leaseMs
+  }
+
+  get isOn(): boolean {
+    return this.#danger !== undefined
+  }
+
+  observe(sight: Sight, now: number): void {
+    this.#nodes = sight.nodes
+    this.#suspects = [...sight.expired.keys()]
+    const reason = this.#dangerIn(sight, now)
+    if (reason !== undefined) {
+      const until = now + this.#leaseMs
+      // Many leases end after most of the other dangers, and are no other one.
+      const first = reason === 'many-leases-ended' ? this.#danger?.reason : undefined
+      this.#danger = { since: this.#danger?.since ?? now, reason: first ?? reason, until }
+      if (first === undefined) this.#countsFrom = now
+    }
+    const { until = now } = this.#danger ?? {}
+    if (sight.isAuthoritative && now >= until && this.#suspects.length === 0) this.#danger = undefined
+  }
+
+  /** For how long a node has been silent, of what counts. */
+  silentMs(since: number, now: number): number {
+    return Math.max(0, now - Math.max(since, this.#countsFrom))
+  }
+
+  /** Whether one more may be removed; while on, a few in a minute at most. */
+  mayRemove(now: number): boolean {
+    if (this.#danger === undefined) return true
+    if (this.#danger.reason === 'registry-away') return false
+    this.#removals = this.#removals.filter((at) => now - at < minuteMs)
+    if (this.#removals.length >= Math.max(1, Math.floor(this.#nodes * removalShare))) return false
+    this.#removals.push(now)
+    return true
+  }
+
+  status(now: number): PreservationStatus | undefined {
+    if (this.#danger === undefined) return undefined
+    const { reason, since } = this.#danger
+    return { reason, forMs: now - since, suspects: this.#suspects }
+  }
+
+  #dangerIn(sight: Sight, now: number): PreservationReason | undefined {
+    if (!sight.isAuthoritative) return 'registry-away'
+    const hasJumped = this.#hasJumped(sight.timeMs, now)
+    if (hasJumped) return 'registry-clock-jumped'
+    if (sight.lostData) return 'registry-lost-data'
+    if (this.#danger?.reason === 'registry-away') return 'registry-back'
+    const ended = [...sight.expired.values()].filter((agoMs) => agoMs <= this.#leaseMs).length
+    const isMany = ended >= leastEnded && ended > sight.nodes * shareEnded
+    return isMany ? 'many-leases-ended' : undefined
+  }
+
+  /** The registry's time went on by something else than time did here. */
+  #hasJumped(timeMs: number | undefined, now: number): boolean {
+    const before = this.#clock
+    this.#clock = timeMs === undefined ? undefined : { timeMs, at: now }
+    if (before === undefined || timeMs === undefined) return false
+    const offMs = Math.abs(timeMs - before.timeMs - (now - before.at))
+    return offMs > Math.max(leastJumpMs, this.#leaseMs * jumpShareOfLease)
+  }
+}

@@ -1,0 +1,56 @@
+import type { ProbeOutcome } from './probe.js'
+
+export interface ProbeThresholds {
+  readonly unhealthyAfter: number
+  readonly healthyAfter: number
+}
+
+/** A timeout of a node that works weighs so much of a failure: it may only be busy. */
+const busyTimeoutWeight = 1 / 3
+
+/** What this coordinator's own probes say of a node. Times are those of the monotonic clock. */
+export class ProbeRecord {
+  /** Nothing until enough probes agree. */
+  healthy: boolean | undefined
+  /** When the last probe ended. */
+  at = Number.NEGATIVE_INFINITY
+  /** When what probes say began: the first of those that failed, or were answered, in a row. */
+  since = 0
+  #failures = 0
+  #successes = 0
+  #failingSince: number | undefined
+
+  /** Whether the last probe was answered. */
+  get answers(): boolean {
+    return this.#successes > 0
+  }
+
+  /** Since when no probe has been answered; nothing where the last one was. */
+  get failingSince(): number | undefined {
+    return this.#failingSince
+  }
+
+  /** Whether the last probes point elsewhere than the verdict: more of them soon decide. */
+  get isUndecided(): boolean {
+    if (this.healthy === undefined) return this.#failures > 0
+    return this.healthy ? this.#failures > 0 : this.#successes > 0
+  }
+
+  note(outcome: ProbeOutcome, isBusy: boolean, now: number, thresholds: ProbeThresholds): void {
+    const ok = outcome === 'ok'
+    if (ok !== this.answers || this.at === Number.NEGATIVE_INFINITY) this.since = now
+    this.at = now
+    const weight = outcome === 'timeout' && isBusy ? busyTimeoutWeight : 1
+    this.#failures = ok ? 0 : this.#failures + weight
+    this.#successes = ok ? this.#successes + 1 : 0
+    this.#failingSince = ok ? undefined : (this.#failingSince ?? now)
+    // Three thirds are to be a whole, whatever floating point makes of them.
+    if (this.#failures + 1e-9 >= thresholds.unhealthyAfter) this.healthy = false
+    else if (ok && this.#mayBeHealthy(thresholds)) this.healthy = true
+  }
+
+  /** Whoever never was unhealthy needs not come back. */
+  #mayBeHealthy({ healthyAfter }: ProbeThresholds): boolean {
+    return this.healthy !== false || this.#successes >= healthyAfter
+  }
+}

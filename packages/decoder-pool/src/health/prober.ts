@@ -1,0 +1,125 @@
+import type { ResolvedProbe } from './options.js'
+import { askAdapters, type ProbeOutcome, probeHealth } from './probe.js'
+
+/** Probes under way at once. */
+const maxConcurrent = 32
+/** A node that is between two verdicts is asked again after this part of the interval. */
+const confirmShare = 0.25
+/** A node without a list of adapters is asked for one again after so many rounds. */
+const roundsWithoutAdapters = 20
+
+export interface ProbeTarget {
+  readonly id: string
+  readonly endpoint: string
+}
+
+export interface ProberHost {
+  /** Whom this coordinator probes at the moment. */
+  targets(): readonly ProbeTarget[]
+  /** Times the interval: everyone probes everything in an outage, and so more seldom. */
+  slowness(): number
+  probed(id: string, outcome: ProbeOutcome): void
+  /** Whether further probes soon decide. */
+  isUndecided(id: string): boolean
+  adapters(id: string, adapters: readonly string[]): void
+  /** All of a round have been asked. */
+  ended(): Promise<void>
+}
+
+/**
+ * Asks nodes for their health in rounds, with jitter, so that coordinators do not ask in step. Whoever changes
+ * is asked again soon (HAProxy's `fastinter`), so that thresholds cost little time.
+ */
+export class Prober {
+  readonly #options: ResolvedProbe
+  readonly #host: ProberHost
+  readonly #random: () => number
+  readonly #stop = new AbortController()
+  /** Rounds until those are asked again who had no list of adapters. */
+  readonly #withoutAdapters = new Map<string, number>()
+  #timer: NodeJS.Timeout | undefined
+  #nextRoundAt = 0
+
+  constructor(options: ResolvedProbe, host: ProberHost, random: () => number) {
+    this.#options = options
+    this.#host = host
+    this.#random = random
+  }
+
+  start(): void {
+    this.#scheduleRound(this.#random())
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#stop.abort(new Error('The pool was closed'))
+  }
+
+  /** Asks all targets once. */
+  async round(): Promise<void> {
+    const targets = this.#host.targets()
+    await this.#ask(targets, true)
+    const ids = new Set(targets.map(({ id }) => id))
+    for (const id of this.#withoutAdapters.keys()) if (!ids.has(id)) this.#withoutAdapters.delete(id)
+  }
+
+  /** Asks those again who are between two verdicts. */
+  async confirm(): Promise<void> {
+    await this.#ask(this.#undecided(), false)
+  }
+
+  #undecided(): readonly ProbeTarget[] {
+    return this.#host.targets().filter(({ id }) => this.#host.isUndecided(id))
+  }
+
+  #scheduleRound(share: number): void {
+    const delayMs = this.#options.intervalMs * this.#host.slowness() * share
+    this.#nextRoundAt = performance.now() + delayMs
+    this.#schedule(delayMs, true)
+  }
+
+  #schedule(delayMs: number, isRound: boolean): void {
+    if (this.#stop.signal.aborted) return
+    this.#timer = setTimeout(() => void this.#next(isRound), delayMs)
+    this.#timer.unref()
+  }
+
+  async #next(isRound: boolean): Promise<void> {
+    if (isRound) {
+      await this.round()
+      this.#scheduleRound(0.9 + this.#random() * 0.2)
+    } else await this.confirm()
+    const untilRoundMs = this.#nextRoundAt - performance.now()
+    const confirmMs = this.#options.intervalMs * confirmShare
+    clearTimeout(this.#timer)
+    if (confirmMs < untilRoundMs && this.#undecided().length > 0) this.#schedule(confirmMs, false)
+    else this.#schedule(Math.max(0, untilRoundMs), true)
+  }
+
+  async #ask(targets: readonly ProbeTarget[], withAdapters: boolean): Promise<void> {
+    const waiting = [...targets]
+    const worker = async () => {
+      for (let target = waiting.pop(); target !== undefined; target = waiting.pop()) {
+        await this.#probe(target, withAdapters && this.#options.adapters)
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(maxConcurrent, waiting.length) }, worker))
+    if (!this.#stop.signal.aborted) await this.#host.ended()
+  }
+
+  async #probe({ id, endpoint }: ProbeTarget, withAdapters: boolean): Promise<void> {
+    const { timeoutMs } = this.#options
+    const { signal } = this.#stop
+    if (signal.aborted) return
+    const pause = this.#withoutAdapters.get(id) ?? 0
+    if (pause > 0) this.#withoutAdapters.set(id, pause - 1)
+    const [outcome, adapters] = await Promise.all([
+      probeHealth(endpoint, timeoutMs, signal),
+      withAdapters && pause === 0 ? askAdapters(endpoint, timeoutMs, signal) : undefined,
+    ])
+    if (signal.aborted) return
+    this.#host.probed(id, outcome)
+    if (adapters === 'absent') this.#withoutAdapters.set(id, roundsWithoutAdapters)
+    else if (adapters !== undefined) this.#host.adapters(id, adapters)
+  }
+}

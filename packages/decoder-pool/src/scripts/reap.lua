@@ -1,0 +1,31 @@
+-- Gives back all that a coordinator held: it has left, or its lease has ended.
+--
+-- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in attend.lua)
+--       4 sorted set waiting   (as in take-slots.lua)
+-- ARGV  1 'id region'  2 '1' if only an ended lease is reaped  3 the time in µs for tests, or '' for the server's
+-- Reply 1 if it was reaped
+local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
+if not expiry then return 0 end
+if ARGV[2] == '1' then
+  local micros = tonumber(ARGV[3])
+  if not micros then
+    local time = redis.call('TIME')
+    micros = time[1] * 1000000 + time[2]
+  end
+  -- It came back while somebody went to reap it.
+  if expiry > math.floor(micros / 1000) then return 0 end
+end
+local held = redis.call('HGETALL', KEYS[3])
+for index = 1, #held, 2 do
+  local node = held[index]
+  if node ~= '' and redis.call('HINCRBY', KEYS[2], node, '-' .. held[index + 1]) <= 0 then
+    redis.call('HDEL', KEYS[2], node)
+  end
+end
+local suffix = ' ' .. ARGV[1]
+for _, member in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+  if string.sub(member, -#suffix) == suffix then redis.call('ZREM', KEYS[4], member) end
+end
+redis.call('DEL', KEYS[3])
+redis.call('ZREM', KEYS[1], ARGV[1])
+return 1

@@ -1,0 +1,127 @@
+-- Takes slots for requests, in their order, after what the coordinator holds by now was told.
+--
+-- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in attend.lua)
+--       4 sorted set waiting: 'wish coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
+-- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer by more than that
+--       4 the time in µs for tests, or '' for the server's
+--       5 G, then G × node, count that is held;  W, then W × wish, ms that its oldest waits;
+--       then for each request: wish, ms it waited, C, C × node, capacity
+-- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
+--        {node, total, …} of the nodes named, 1 if others wait}
+local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+if not redis.call('ZSCORE', KEYS[1], me) then return { 0, {}, {}, 0 } end
+local last = redis.call('HGET', KEYS[3], '')
+if not last or tonumber(last) >= sequence then return { 0, {}, {}, 0 } end
+local micros = tonumber(ARGV[4])
+if not micros then
+  local time = redis.call('TIME')
+  micros = time[1] * 1000000 + time[2]
+end
+local now = math.floor(micros / 1000)
+
+-- Each node is read once and written once, however many requests of the batch name it.
+local totals, owns, changed = {}, {}, {}
+local function read(node)
+  if not totals[node] then
+    totals[node] = tonumber(redis.call('HGET', KEYS[2], node) or 0)
+    owns[node] = tonumber(redis.call('HGET', KEYS[3], node) or 0)
+  end
+  return totals[node]
+end
+local function hold(node, count)
+  local total = read(node)
+  if count == owns[node] then return end
+  totals[node] = math.max(0, total + count - owns[node])
+  owns[node] = count
+  changed[node] = true
+end
+
+local at = 6
+for _ = 1, tonumber(ARGV[5]) do
+  hold(ARGV[at], tonumber(ARGV[at + 1]))
+  at = at + 2
+end
+
+-- Who waits: this coordinator's wishes anew, others' by wish with the longest wait of a coordinator that lives.
+local suffix = ' ' .. me
+local others, othersWait = {}, 0
+local waiting = redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES')
+for index = 1, #waiting, 2 do
+  local member = waiting[index]
+  local wish, who = string.match(member, '^(%S*) (.*)$')
+  if who == me then
+    redis.call('ZREM', KEYS[4], member)
+  elseif tonumber(redis.call('ZSCORE', KEYS[1], who) or 0) <= now then
+    redis.call('ZREM', KEYS[4], member)
+  else
+    local since = tonumber(waiting[index + 1])
+    if not others[wish] or since < others[wish] then others[wish] = since end
+    othersWait = 1
+  end
+end
+local waits = tonumber(ARGV[at])
+at = at + 1
+for _ = 1, waits do
+  redis.call('ZADD', KEYS[4], now - ARGV[at + 1], ARGV[at] .. suffix)
+  at = at + 2
+end
+if waits > 0 then redis.call('PEXPIRE', KEYS[4], 60000) end
+
+-- A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it.
+-- Only for one that has waited so much longer: to hand each slot over would leave it idle on its way each time.
+local function isKept(wish, since, node)
+  if not others[wish] or others[wish] >= since - offerMs then return false end
+  local offered = tonumber(redis.call('HGET', KEYS[5], node) or now)
+  if now - offered > offerMs then return false end
+  redis.call('HSETNX', KEYS[5], node, now)
+  redis.call('PEXPIRE', KEYS[5], 60000)
+  return true
+end
+
+local given, lost = {}, {}
+while at <= #ARGV do
+  local wish, since, count = ARGV[at], now - ARGV[at + 1], tonumber(ARGV[at + 2])
+  local choice = 0
+  -- Where the first of a wish got nothing, nobody behind it may.
+  if not lost[wish] then
+    for candidate = 1, count do
+      local node, capacity = ARGV[at + 1 + 2 * candidate], tonumber(ARGV[at + 2 + 2 * candidate])
+      if choice == 0 and read(node) < capacity and not isKept(wish, since, node) then
+        hold(node, owns[node] + 1)
+        if othersWait == 1 then redis.call('HDEL', KEYS[5], node) end
+        choice = candidate
+      end
+    end
+    lost[wish] = choice == 0
+  end
+  given[#given + 1] = choice
+  at = at + 3 + 2 * count
+end
+
+local flat, ownFields, totalFields = {}, { '', sequence }, {}
+local ownGone, totalGone = {}, {}
+for node, total in pairs(totals) do
+  flat[#flat + 1] = node
+  flat[#flat + 1] = total
+  if changed[node] then
+    local own = owns[node]
+    local list, gone = ownFields, ownGone
+    if own > 0 then
+      list[#list + 1] = node
+      list[#list + 1] = own
+    else
+      gone[#gone + 1] = node
+    end
+    if total > 0 then
+      totalFields[#totalFields + 1] = node
+      totalFields[#totalFields + 1] = total
+    else
+      totalGone[#totalGone + 1] = node
+    end
+  end
+end
+redis.call('HSET', KEYS[3], unpack(ownFields))
+if #ownGone > 0 then redis.call('HDEL', KEYS[3], unpack(ownGone)) end
+if #totalFields > 0 then redis.call('HSET', KEYS[2], unpack(totalFields)) end
+if #totalGone > 0 then redis.call('HDEL', KEYS[2], unpack(totalGone)) end
+return { 1, given, flat, othersWait }

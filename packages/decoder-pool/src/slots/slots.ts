@@ -1,0 +1,430 @@
+import { randomUUID } from 'node:crypto'
+import { type Answer, createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
+import type { ResolvedOptions } from '../options.js'
+import { OwnLimits } from './own-limits.js'
+import { RedisSlotStore } from './redis-store.js'
+import { shareOf } from './share.js'
+import {
+  type Coordinator,
+  type Gauges,
+  type LiveCoordinator,
+  offerMs,
+  type SlotRequest,
+  type SlotStore,
+} from './store.js'
+
+const log = createLog('decoder-pool')
+
+/** A coordinator that is not heard of for so long has died, and what it held is given back. */
+const leaseMs = 5_000
+const tickMs = 1_000
+/** What was given back is told after so long, if no request takes it along before. */
+const tellMs = 5
+/** Requests that go together. */
+const mostTogether = 256
+
+export interface SlotsHost {
+  /** Somebody who waits may be served. */
+  freed(): void
+  /** All coordinators together have so many requests on the node. */
+  told(node: string, total: number): void
+  /** Wishes that wait, with how long the oldest of each has, in milliseconds. */
+  waiting(): Gauges
+}
+
+type Delayed = 'tick' | 'tell' | 'retry'
+
+interface Queued {
+  readonly request: SlotRequest
+  readonly settle: (index: number) => void
+}
+
+/** Redis is away: nothing is known of others. */
+const nobody: SlotStore = {
+  attend: async () => ({ known: false, live: [], totals: new Map() }),
+  take: async () => ({ known: false, given: [], totals: new Map(), othersWait: false }),
+  leave: async () => {},
+}
+
+/**
+ * The slots of this coordinator, and who else coordinates. One thing is told or asked at a time, and what comes
+ * meanwhile goes together next (group commit): so a count is true when it arrives, and the more requests there
+ * are, the fewer round trips each costs.
+ */
+export class Slots {
+  readonly me: Coordinator
+  readonly #options: ResolvedOptions
+  readonly #host: SlotsHost
+  readonly #stores: Failover<SlotStore>
+  readonly #limits: OwnLimits
+  readonly #channel: string
+  readonly #held = new Map<string, number>()
+  /** What the store has been told of that. */
+  #told = new Map<string, number>()
+  readonly #untold = new Set<string>()
+  #waitingTold: Gauges = new Map()
+  /** What others held when they were last heard of. */
+  readonly #others = new Map<string, number>()
+  #live: readonly Coordinator[]
+  #queue: Queued[] = []
+  #sequence = 0
+  /** All that is held is to be told next, under a new lease. */
+  #isAttendanceDue = true
+  #isSending = false
+  /** Redis cannot be asked. */
+  #isCut = false
+  /** It keeps to what was its own when it last could ask. */
+  #isLimited = false
+  /** Those of before the cut that may still count for themselves, and since when Redis is back, on the monotonic clock. */
+  #unheard: { readonly ids: Set<string>; readonly since: number } | undefined
+  #attendances = 0
+  readonly #watchers = new Set<() => void>()
+  #subscription: Subscription | undefined
+  readonly #timers = new Map<Delayed, NodeJS.Timeout>()
+  #closed = false
+
+  constructor(options: ResolvedOptions, host: SlotsHost) {
+    const { redis, name, clock, region, longestRequestMs, outageSlots } = options
+    this.me = { id: randomUUID(), region }
+    this.#live = [this.me]
+    this.#options = options
+    this.#host = host
+    this.#channel = `decoder-pool:${name}:slots`
+    this.#limits = new OwnLimits(this.me.id, clock, longestRequestMs, outageSlots === 'hold')
+    this.#stores = failover<SlotStore>(redis, {
+      name: 'decoder-pool-slots',
+      primary: redis && new RedisSlotStore(redis, name),
+      fallback: nobody,
+      // Back at once, and not with the next tick.
+      recover: async () => void setImmediate(() => this.#attendNow()),
+    })
+  }
+
+  get id(): string {
+    return this.me.id
+  }
+
+  /** The coordinators that live, this one included; in an outage as they were. */
+  live(): readonly Coordinator[] {
+    return this.#live
+  }
+
+  /** Whether so few slots were left that another coordinator may have taken them by now. */
+  mayBeFull(node: string, capacity: number): boolean {
+    const isAsking = !this.#countsAlone && this.#unheard === undefined
+    return isAsking && capacity - this.totalOn(node) <= 2 * this.#live.length
+  }
+
+  /** Requests of all coordinators on a node, as far as this one has heard. */
+  totalOn(node: string): number {
+    return (this.#held.get(node) ?? 0) + (this.#others.get(node) ?? 0)
+  }
+
+  /** Whether it is worth asking for one more, beside `underWay` of this coordinator's own. */
+  hasRoom(node: string, capacity: number, underWay: number): boolean {
+    const isLimited = this.#countsAlone || this.#unheard !== undefined
+    if (isLimited && underWay >= this.#limitOf(node, capacity)) return false
+    return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
+  }
+
+  async start(): Promise<void> {
+    const { redis } = this.#options
+    if (redis === undefined) return
+    this.#subscription = await redis.subscribe(this.#channel, (message) => this.#heard(message), {
+      onGap: () => this.#host.freed(),
+    })
+    await this.#send()
+    this.#tick()
+  }
+
+  /** Which of the candidates it was given, `-1` for none. One round trip, shared with whatever comes at once. */
+  take(request: SlotRequest): Promise<number> {
+    if (this.#countsAlone) return Promise.resolve(this.#takeAlone(request))
+    return new Promise((settle) => {
+      this.#queue.push({ request, settle })
+      // What else this turn of the event loop brings goes with it.
+      if (this.#queue.length === 1) setImmediate(() => void this.#send())
+    })
+  }
+
+  release(node: string): void {
+    this.#hold(node, -1)
+    for (const look of this.#watchers) look()
+    const { redis, slots } = this.#options
+    // Where nobody's requests depend on it the next attendance tells it.
+    if (redis === undefined || slots === 'local') return
+    this.#untold.add(node)
+    this.#later('tell', tellMs, () => this.#send())
+  }
+
+  /** Somebody waits, or waits no more: others are to know for whom to leave what they give back. */
+  waitingChanged(): void {
+    if (!this.#countsAlone) this.#later('tell', tellMs, () => this.#send())
+  }
+
+  /**
+   * Resolves when no coordinator has a request on a node that gets no new ones, or the time is up. Others may not
+   * have heard yet that it gets none, so their count is believed when it was told twice.
+   * @throws the signal's reason
+   */
+  async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    const since = this.#attendances + (this.#options.redis === undefined ? 0 : 2)
+    const isIdle = () => this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut)
+    if (isIdle() || timeoutMs <= 0) return
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer)
+        this.#watchers.delete(look)
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const end = () => {
+        leave()
+        resolve()
+      }
+      const look = () => {
+        if (isIdle()) end()
+      }
+      const onAbort = () => {
+        leave()
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(end, timeoutMs)
+      this.#watchers.add(look)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const timer of this.#timers.values()) clearTimeout(timer)
+    for (const { settle } of this.#queue.splice(0)) settle(-1)
+    await this.#subscription?.close()
+    await this.#ask((store) => store.leave(this.me))
+    this.#stores.close()
+  }
+
+  /** Without Redis, by choice, and while Redis is away nobody has to be asked. */
+  get #countsAlone(): boolean {
+    const { redis, slots } = this.#options
+    return redis === undefined || slots === 'local' || this.#isCut
+  }
+
+  #limitOf(node: string, capacity: number): number {
+    const { redis, slots } = this.#options
+    const isShared = redis !== undefined && slots === 'local'
+    return isShared ? shareOf({ node, capacity }, this.id, this.#live) : this.#limits.of(node, capacity)
+  }
+
+  #takeAlone({ candidates }: SlotRequest): number {
+    const index = candidates.findIndex(
+      ({ node, capacity }) => (this.#held.get(node) ?? 0) < this.#limitOf(node, capacity),
+    )
+    const node = candidates[index]?.node
+    if (node !== undefined) this.#hold(node, 1)
+    return index
+  }
+
+  #hold(node: string, by: number): void {
+    add(this.#held, node, by)
+  }
+
+  async #send(): Promise<void> {
+    if (this.#isSending) return
+    this.#isSending = true
+    try {
+      while (!this.#closed && (this.#isAttendanceDue || this.#hasNews())) {
+        if (this.#isAttendanceDue) await this.#attend()
+        else await this.#exchange()
+        if (this.#isCut) break
+      }
+    } finally {
+      this.#isSending = false
+    }
+  }
+
+  #hasNews(): boolean {
+    if (this.#queue.length + this.#untold.size > 0) return true
+    const waiting = this.#host.waiting()
+    return (
+      waiting.size !== this.#waitingTold.size ||
+      [...waiting.keys()].some((wish) => !this.#waitingTold.has(wish))
+    )
+  }
+
+  #attendNow(): void {
+    this.#isAttendanceDue = true
+    void this.#send()
+  }
+
+  #tick(): void {
+    this.#later('tick', tickMs * (0.9 + this.#options.random() * 0.2), async () => {
+      this.#isAttendanceDue = true
+      await this.#send()
+      this.#tick()
+    })
+  }
+
+  /** All that is held, as it is: what was lost on the way before is made good. */
+  async #attend(): Promise<void> {
+    this.#isAttendanceDue = false
+    this.#untold.clear()
+    const held = new Map(this.#held)
+    const sentAt = this.#options.clock.monotonic()
+    const answer = await this.#ask((store) => store.attend(this.me, ++this.#sequence, held, leaseMs))
+    if (answer === undefined)
+      return this.#cut(new Map([...this.#told.keys()].map((node) => [node, held.get(node) ?? 0])))
+    const { known, live, totals } = answer
+    if (!known) {
+      // One that was sent before arrived after it; this one is true.
+      this.#isAttendanceDue = true
+      return
+    }
+    // Nobody else there any more: Redis has lost who was.
+    if (live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
+    this.#back(sentAt)
+    this.#hear(live)
+    if (this.#unheard === undefined) this.#live = live
+    this.#told = held
+    for (const node of this.#others.keys()) if (!totals.has(node)) this.#note(node, 0)
+    for (const [node, total] of totals) this.#note(node, total)
+    this.#attendances++
+    for (const look of this.#watchers) look()
+    this.#host.freed()
+  }
+
+  async #exchange(): Promise<void> {
+    clearTimeout(this.#timers.get('tell'))
+    this.#timers.delete('tell')
+    const batch = this.#queue.splice(0, mostTogether)
+    const requests = batch.map(({ request }) => request)
+    const held = new Map([...this.#untold].map((node) => [node, this.#held.get(node) ?? 0]))
+    this.#untold.clear()
+    const waiting = this.#host.waiting()
+    const answer = await this.#ask((store) =>
+      store.take(this.me, { sequence: ++this.#sequence, held, requests, waiting }),
+    )
+    if (answer === undefined) {
+      this.#queue.unshift(...batch)
+      return this.#cut(held)
+    }
+    const { known, given, totals, othersWait } = answer
+    if (!known) {
+      // Reaped while this process stood still, or lost with the data: first all that is held, then these again.
+      this.#limit(this.#held)
+      this.#isAttendanceDue = true
+      this.#queue.unshift(...batch)
+      return
+    }
+    this.#waitingTold = waiting
+    const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
+    for (const [node, count] of held) this.#told.set(node, count)
+    for (const [index, { request, settle }] of batch.entries()) {
+      const choice = given[index] ?? -1
+      const node = request.candidates[choice]?.node
+      if (node !== undefined) {
+        this.#hold(node, 1)
+        add(this.#told, node, 1)
+        add(freed, node, -1)
+      }
+      settle(choice)
+    }
+    for (const [node, total] of totals) this.#note(node, total)
+    // What was taken again in the same step nobody else could have.
+    const left = [...freed].filter(([, count]) => count > 0).map(([node]) => node)
+    if (left.length > 0) this.#host.freed()
+    if (!othersWait) return
+    if (left.length > 0) void this.#hint(left)
+    // A slot is kept for others only for a moment.
+    if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
+  }
+
+  /**
+   * Redis is away. What it was sent it may still do: what is held is told when it is back. What it was told and not
+   * sent again it counts as this coordinator's, though the requests may have ended while it was waited for.
+   */
+  #cut(sent: Gauges): void {
+    if (this.#options.redis !== undefined) {
+      const told = [...this.#told].map(
+        ([node, count]) => [node, Math.min(count, sent.get(node) ?? count)] as const,
+      )
+      this.#limit(new Map(told))
+      this.#isCut = true
+    }
+    for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
+  }
+
+  /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
+  #limit(own: Gauges): void {
+    if (this.#isCut || this.#unheard !== undefined) return
+    const known = [...own.keys(), ...this.#others.keys()]
+    const totals = new Map(known.map((node) => [node, (own.get(node) ?? 0) + (this.#others.get(node) ?? 0)]))
+    const at = this.#options.clock.monotonic()
+    this.#limits.begin({ live: this.#live, held: new Map(own), totals, at })
+    this.#isLimited = true
+  }
+
+  /** Redis can be asked again; but those who have not told it yet what they hold may still count for themselves. */
+  #back(since: number): void {
+    if (!this.#isLimited || (this.#unheard !== undefined && !this.#isCut)) return
+    this.#isCut = false
+    this.#unheard = { ids: new Set(this.#live.map(({ id }) => id).filter((id) => id !== this.id)), since }
+  }
+
+  #hear(live: readonly LiveCoordinator[]): void {
+    const unheard = this.#unheard
+    if (unheard === undefined) return
+    const backForMs = this.#options.clock.monotonic() - unheard.since
+    for (const { id, leftMs } of live) if (leaseMs - leftMs < backForMs) unheard.ids.delete(id)
+    // Whoever lived would have renewed its lease by now.
+    if (unheard.ids.size > 0 && backForMs <= leaseMs) return
+    this.#unheard = undefined
+    this.#isLimited = false
+    this.#limits.end()
+  }
+
+  #note(node: string, total: number): void {
+    const others = Math.max(0, total - (this.#told.get(node) ?? 0))
+    if (others > 0) this.#others.set(node, others)
+    else this.#others.delete(node)
+    this.#host.told(node, this.totalOn(node))
+  }
+
+  /** Others wait for what was given back. Whoever misses it tries with its next tick. */
+  async #hint(nodes: readonly string[]): Promise<void> {
+    await this.#options.redis
+      ?.publish(this.#channel, JSON.stringify([this.id, nodes]))
+      .catch((error) => log('not published: %s', error))
+  }
+
+  #heard(message: string): void {
+    const [by, nodes] = JSON.parse(message) as [string, string[]]
+    if (by === this.id) return
+    for (const node of nodes) add(this.#others, node, -1)
+    this.#host.freed()
+  }
+
+  /** Nothing where Redis is away. */
+  async #ask<T>(operation: (store: SlotStore) => Promise<T>): Promise<T | undefined> {
+    const answer: Answer<T> | undefined = await this.#stores.run(operation).catch((error: unknown) => {
+      log('the slots could not be told: %s', error)
+      return undefined
+    })
+    return answer?.source === 'redis' ? answer.value : undefined
+  }
+
+  #later(name: Delayed, ms: number, task: () => unknown): void {
+    if (this.#closed || this.#timers.has(name)) return
+    const timer = setTimeout(() => {
+      this.#timers.delete(name)
+      task()
+    }, ms)
+    this.#timers.set(name, timer.unref())
+  }
+}
+
+function add(counts: Map<string, number>, node: string, by: number): void {
+  const count = (counts.get(node) ?? 0) + by
+  if (count > 0) counts.set(node, count)
+  else counts.delete(node)
+}

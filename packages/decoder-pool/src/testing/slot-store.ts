@@ -1,0 +1,170 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { type Coordinator, type Gauges, offerMs, type SlotRequest, type SlotStore } from '../slots/store.js'
+
+export interface SlotStoreHarness {
+  /** An empty store. */
+  create(): Promise<SlotStore> | SlotStore
+  /** Lets this many milliseconds go by, for the store. */
+  pass(ms: number): Promise<void> | void
+}
+
+const leaseMs = 300
+
+/** What every {@link SlotStore} must do, as vitest tests. */
+export function testSlotStore(name: string, harness: SlotStoreHarness): void {
+  describe(`a slot store: ${name}`, () => {
+    let store: SlotStore
+    let sequence = 0
+
+    beforeEach(async () => {
+      store = await harness.create()
+    })
+
+    const one: Coordinator = { id: 'one', region: 'eu' }
+    const two: Coordinator = { id: 'two', region: undefined }
+    const none: Gauges = new Map()
+    const attend = (who: Coordinator, held: Gauges = none, ms = leaseMs) =>
+      store.attend(who, ++sequence, held, ms)
+    const wants = (capacity: number, ...nodes: readonly string[]): SlotRequest => ({
+      candidates: nodes.map((node) => ({ node, capacity })),
+      wish: 'any',
+      waitedMs: 0,
+    })
+    const take = (who: Coordinator, requests: readonly SlotRequest[], held = none, waiting = none) =>
+      store.take(who, { sequence: ++sequence, held, requests, waiting })
+    const totals = async () =>
+      Object.fromEntries((await attend({ id: 'onlooker', region: undefined })).totals)
+
+    it('tells who lives, with their regions', async () => {
+      await attend(one)
+      const { live, known } = await attend(two)
+      expect(known).toBe(true)
+      expect([...live].sort((a, b) => (a.id < b.id ? -1 : 1))).toMatchObject([one, two])
+      expect(live.every(({ leftMs }) => leftMs > 0 && leftMs <= leaseMs)).toBe(true)
+    })
+
+    it('gives the first candidate that has room, up to the capacity of all coordinators together', async () => {
+      await attend(one)
+      await attend(two)
+      const some = Array.from({ length: 3 }, () => wants(2, 'a', 'b'))
+      expect(await take(one, some)).toMatchObject({ known: true, given: [0, 0, 1] })
+      const { given, totals: seen } = await take(two, some)
+      expect(given).toEqual([1, -1, -1])
+      expect(Object.fromEntries(seen)).toEqual({ a: 2, b: 2 })
+    })
+
+    it('knows counts as they are: told twice they are the same, told less they are free', async () => {
+      await attend(one)
+      await take(one, [wants(3, 'a'), wants(3, 'a')])
+      await attend(one, new Map([['a', 2]]))
+      await attend(one, new Map([['a', 2]]))
+      expect(await totals()).toEqual({ a: 2 })
+      await take(one, [], new Map([['a', 1]]))
+      await take(one, [], new Map([['a', 1]]))
+      expect(await totals()).toEqual({ a: 1 })
+      await take(one, [], new Map([['a', 0]]))
+      expect(await totals()).toEqual({})
+    })
+
+    it('refuses what arrives after something later', async () => {
+      await attend(one)
+      const early = ++sequence
+      await take(one, [wants(5, 'a')])
+      const late = { sequence: early, held: none, requests: [wants(5, 'a')], waiting: none }
+      expect((await store.take(one, late)).known).toBe(false)
+      expect((await store.attend(one, early, new Map([['a', 5]]), leaseMs)).known).toBe(false)
+      expect(await totals()).toEqual({ a: 1 })
+    })
+
+    it('takes nothing for who has not attended, and gives back what an ended lease held', async () => {
+      expect((await take(one, [wants(1, 'a')])).known).toBe(false)
+      await attend(one)
+      await attend(two)
+      await take(one, [wants(1, 'a')])
+      await harness.pass(leaseMs * 0.7)
+      await attend(two)
+      await harness.pass(leaseMs * 0.7)
+      // Nobody has reaped it yet: what it has may still be under way.
+      expect((await take(two, [wants(1, 'a')])).given).toEqual([-1])
+      const { live, totals: left } = await attend(two)
+      expect(live).toMatchObject([two])
+      expect(left.size).toBe(0)
+      expect((await take(two, [wants(1, 'a')])).given).toEqual([0])
+      expect((await take(one, [wants(2, 'a')])).known).toBe(false)
+    })
+
+    it('reaps nobody at once where no lease lives: it was away itself', async () => {
+      await attend(one, new Map([['a', 1]]))
+      await attend(two, new Map([['a', 1]]))
+      await harness.pass(leaseMs * 1.1)
+      const { live, totals: left } = await attend(one, new Map([['a', 1]]))
+      expect(live).toMatchObject([one])
+      expect(Object.fromEntries(left)).toEqual({ a: 2 })
+      expect(Object.fromEntries((await attend(one)).totals)).toEqual({})
+    })
+
+    it('forgets for whom a coordinator waited whose lease has ended', async () => {
+      await attend(one, none, 60_000)
+      await attend(two)
+      await take(two, [], none, new Map([['any', 1_000]]))
+      await harness.pass(leaseMs * 1.1)
+      await attend(one, none, 60_000)
+      await attend(two)
+      expect(await take(one, [wants(1, 'a')])).toMatchObject({ given: [0], othersWait: false })
+    })
+
+    it('counts all that a coordinator holds who comes back after that, though it is too much', async () => {
+      await attend(two, none, leaseMs * 10)
+      await attend(one, new Map([['a', 1]]))
+      await harness.pass(leaseMs * 1.1)
+      await attend(two)
+      await take(two, [wants(1, 'a')])
+      await attend(one, new Map([['a', 1]]))
+      expect(await totals()).toEqual({ a: 2 })
+      await attend(one)
+      expect((await take(one, [wants(1, 'a')])).given).toEqual([-1])
+    })
+
+    it('gives back at once what a coordinator held who leaves', async () => {
+      await attend(one, new Map([['a', 4]]))
+      await store.leave(one)
+      await store.leave(one)
+      expect(await totals()).toEqual({})
+    })
+
+    it('keeps a slot a moment for a request of another coordinator that has waited longer', async () => {
+      await attend(one, none, 60_000)
+      await attend(two, none, 60_000)
+      await take(one, [wants(1, 'a')])
+      await take(two, [wants(1, 'a')], none, new Map([['any', 100]]))
+      const free = new Map([['a', 0]])
+      // Who gives it back has a request of its own.
+      const own = { ...wants(1, 'a'), waitedMs: 10 }
+      expect(await take(one, [own], free, new Map([['any', 10]]))).toMatchObject({
+        given: [-1],
+        othersWait: true,
+      })
+      const other = { ...wants(1, 'a'), waitedMs: 100 }
+      expect((await take(two, [other])).given).toEqual([0])
+      await take(two, [], free, new Map([['any', 200]]))
+      expect((await take(one, [own], none, new Map([['any', 10]]))).given).toEqual([-1])
+      // The other one does not come for it.
+      await harness.pass(offerMs * 1.5)
+      expect((await take(one, [own])).given).toEqual([0])
+    })
+
+    it('gives another wish nothing less for that', async () => {
+      await attend(one)
+      await attend(two)
+      await take(two, [], none, new Map([['other', 1_000]]))
+      expect((await take(one, [wants(1, 'a')])).given).toEqual([0])
+    })
+
+    it('gives nobody a place before the first of his wish', async () => {
+      await attend(one)
+      await take(one, [wants(1, 'a')])
+      const { given } = await take(one, [wants(1, 'a'), wants(1, 'b'), { ...wants(1, 'b'), wish: 'other' }])
+      expect(given).toEqual([-1, -1, 0])
+    })
+  })
+}

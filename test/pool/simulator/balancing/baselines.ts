@@ -1,0 +1,48 @@
+import type { Strategy } from '../../../../packages/decoder-pool/src/choosing/strategy.js'
+import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+
+/** In turns, as each coordinator counts for itself. */
+export function roundRobin(): Strategy {
+  let turn: number | undefined
+  return {
+    name: 'round robin',
+    choose: ({ states }, _, __, random) => {
+      turn ??= Math.floor(random() * states.length)
+      return states[turn++ % states.length]
+    },
+  }
+}
+
+/** LiteLLM's default: a draw by weight. */
+export function simpleShuffle(): Strategy {
+  return {
+    name: 'LiteLLM simple-shuffle',
+    choose: ({ states }, _, __, random) => {
+      let rest = random() * states.reduce((sum, { node }) => sum + node.weight, 0)
+      return states.find(({ node }) => {
+        rest -= node.weight
+        return rest < 0
+      })
+    },
+  }
+}
+
+/**
+ * LiteLLM's `least-busy`: the fewest requests of this process under way, among all nodes that it ever knew; of
+ * equals always the one that it knew first. If that one is not in service, any other.
+ */
+export function leastBusy(): Strategy {
+  const known = new Map<string, NodeState>()
+  return {
+    name: 'LiteLLM least-busy',
+    choose: ({ states }, _, __, random) => {
+      for (const state of states) if (!known.has(state.node.id)) known.set(state.node.id, state)
+      let least: NodeState | undefined
+      for (const state of known.values())
+        if (least === undefined || state.inFlight < least.inFlight) least = state
+      return least !== undefined && states.includes(least)
+        ? least
+        : states[Math.floor(random() * states.length)]
+    },
+  }
+}

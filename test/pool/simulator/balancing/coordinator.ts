@@ -1,0 +1,215 @@
+import { CandidateIndex } from '../../../../packages/decoder-pool/src/choosing/candidates.js'
+import { Chooser } from '../../../../packages/decoder-pool/src/choosing/chooser.js'
+import type { Outcome } from '../../../../packages/decoder-pool/src/dispatch.js'
+import { Ejector, type Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
+import { judgeAbort } from '../../../../packages/decoder-pool/src/health/faults.js'
+import { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import { type ResolvedOptions, resolveOptions } from '../../../../packages/decoder-pool/src/options.js'
+import { RetryBudget } from '../../../../packages/decoder-pool/src/run.js'
+import type { CallEnd, Node } from '../cluster/node.js'
+import type { Draws } from '../draws.js'
+import type { Timeline } from '../timeline.js'
+import type { Balancer } from './balancers.js'
+import type { Request } from './request.js'
+
+const attempts = 3
+/** What `run` takes a 429 without Retry-After for. */
+const pushBackMs = 1_000
+const timeIsUp = new DOMException('The caller has no more time', 'TimeoutError')
+
+interface Member {
+  readonly node: Node
+  readonly state: NodeState
+  /** Calls to it since it died, until it is out of service here. */
+  deadCalls: number
+}
+
+/**
+ * One process that gives requests to nodes: the package's own filters, strategy, node states and retry budget, in
+ * virtual time. Only what does I/O in the package is played here: calls, probes, reports and the waiting line.
+ */
+export class Coordinator {
+  readonly #timeline: Timeline
+  readonly #options: ResolvedOptions
+  readonly #members = new Map<string, Member>()
+  readonly #states: NodeState[] = []
+  readonly #index: CandidateIndex
+  readonly #chooser: Chooser
+  readonly #ejector: Ejector
+  readonly #mindsCapacity: boolean
+  readonly #budget = new RetryBudget()
+  readonly #line = new Set<Request>()
+  retries = 0
+  /** The most calls that one dead node was given before it was out. */
+  mostDeadCalls = 0
+
+  constructor(balancer: Balancer, timeline: Timeline, chance: Draws) {
+    const clock = { now: () => timeline.now, monotonic: () => timeline.now }
+    const random = () => chance.next()
+    this.#timeline = timeline
+    this.#options = resolveOptions({ clock, random })
+    this.#mindsCapacity = balancer.mindsCapacity
+    this.#index = new CandidateIndex(
+      () => this.#states,
+      undefined,
+      (state, now) => this.#ejector.trialDue(state, now),
+    )
+    this.#chooser = new Chooser(this.#index, balancer.make(), this.#options.adapterMargin, random)
+    this.#ejector = new Ejector(this.#options, {
+      // Each lets a node back by a trial of its own.
+      permits: { isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
+      states: () => this.#states,
+      stateOf: (id) => this.#members.get(id)?.state,
+      serviceChanged: () => this.#index.invalidate(),
+      serve: () => this.#serve(),
+    })
+  }
+
+  /** Its timers are real ones, and wait for a time that never comes. */
+  close(): void {
+    this.#ejector.close()
+  }
+
+  join(node: Node, isNew: boolean): void {
+    const capacity = this.#mindsCapacity ? node.registered.capacity : Number.MAX_SAFE_INTEGER
+    const { now } = this.#timeline
+    const state = new NodeState({ node: { ...node.registered, capacity }, revision: 1 }, now)
+    if (isNew) state.warmsUp(now, this.#options)
+    this.#states.push(state)
+    this.#members.set(node.registered.id, { node, state, deadCalls: 0 })
+    this.#index.invalidate()
+    this.#serve()
+  }
+
+  begin(request: Request): void {
+    this.#budget.earn()
+    this.#place(request)
+  }
+
+  /** The caller waits no longer. */
+  giveUp(request: Request): void {
+    this.#line.delete(request)
+    const { call } = request
+    if (call === undefined) return
+    const { now } = this.#timeline
+    const { state, phase, givenAt } = call
+    call.abort()
+    const { kind } = judgeAbort(timeIsUp, { startedAt: request.arrivedAt, givenAt, now })
+    const ended = kind === 'fault' ? { ok: false } : { ok: true, error: timeIsUp }
+    this.#ejector.ended(state, phase, ended, now, now - givenAt)
+    this.#left(state)
+  }
+
+  /** What nodes told a moment ago. */
+  reported(told: ReadonlyMap<string, number>): void {
+    for (const [id, underWay] of told) this.#members.get(id)?.state.reported(this.#timeline.now, underWay)
+    this.#serve()
+  }
+
+  /** Asks all nodes, or those that are between two verdicts; gives whether any are. */
+  probe(isConfirming: boolean): boolean {
+    const { now } = this.#timeline
+    const { probe } = this.#options
+    let isUndecided = false
+    for (const { node, state } of this.#members.values()) {
+      if (probe === undefined || (isConfirming && !state.probes.isUndecided)) continue
+      state.probes.note(node.isAlive ? 'ok' : 'failed', false, now, probe)
+      const { healthy, at } = state.probes
+      if (healthy !== undefined && state.judged({ healthy, by: '', at }, now, this.#options))
+        this.#index.invalidate()
+      if (state.probes.isUndecided) isUndecided = true
+    }
+    this.#serve()
+    return isUndecided
+  }
+
+  #place(request: Request): boolean {
+    const { now } = this.#timeline
+    const state = this.#chooser.choose(request.wanted, now, request.tried)
+    const member = state && this.#members.get(state.node.id)
+    if (member === undefined) {
+      // Where all nodes were tried in vain there is nothing to wait for.
+      if (request.tried.size < this.#members.size) this.#line.add(request)
+      else {
+        this.#line.delete(request)
+        request.fail()
+      }
+      return false
+    }
+    this.#give(request, member)
+    return true
+  }
+
+  #give(request: Request, member: Member): void {
+    const { node, state } = member
+    const givenAt = this.#timeline.now
+    this.#line.delete(request)
+    request.tried.add(node.registered.id)
+    this.#noteDead(member)
+    state.inFlight++
+    state.requests++
+    const onOver = this.#chooser.given(state, request.wanted)
+    const phase = this.#ejector.began(state, givenAt)
+    let firstTokenMs: number | undefined
+    const onFirstToken = () => {
+      firstTokenMs = this.#timeline.now - givenAt
+      request.firstToken()
+    }
+    const leave = () => {
+      request.call = undefined
+      onOver?.()
+    }
+    const { abort } = node.call({ ...request.work, onFirstToken }, (end) => {
+      leave()
+      this.#ended(request, state, phase, end, firstTokenMs, givenAt)
+    })
+    const giveUp = () => {
+      leave()
+      abort()
+    }
+    request.call = { state, phase, givenAt, abort: giveUp }
+  }
+
+  #ended(
+    request: Request,
+    state: NodeState,
+    phase: Phase,
+    end: CallEnd,
+    firstTokenMs: number | undefined,
+    givenAt: number,
+  ): void {
+    const { now } = this.#timeline
+    this.#ejector.ended(state, phase, outcomeOf(end, firstTokenMs), now, now - givenAt)
+    if (end === 'answered') request.answered()
+    else this.#elsewhere(request, firstTokenMs !== undefined)
+    this.#left(state)
+  }
+
+  /** What somebody has begun to read can't be begun anew. */
+  #elsewhere(request: Request, hasBegun: boolean): void {
+    if (hasBegun || request.tried.size >= attempts || !this.#budget.spend()) return request.fail()
+    this.retries++
+    this.#place(request)
+  }
+
+  #left(state: NodeState): void {
+    state.inFlight--
+    this.#serve()
+  }
+
+  #serve(): void {
+    for (const request of this.#line) if (!this.#place(request)) return
+  }
+
+  #noteDead(member: Member): void {
+    if (member.node.isAlive) member.deadCalls = 0
+    // What a trial or panic sends to it is no choice any more.
+    else if (member.state.isServing(this.#timeline.now) && member.state.ejection.trial === 'none')
+      this.mostDeadCalls = Math.max(this.mostDeadCalls, ++member.deadCalls)
+  }
+}
+
+function outcomeOf(end: CallEnd, latencyMs: number | undefined): Outcome {
+  if (end === 'answered') return { ok: true, latencyMs }
+  return end === 'full' ? { ok: true, error: end, retryAfterMs: pushBackMs } : { ok: false, error: end }
+}

@@ -1,0 +1,66 @@
+import type { Wanted } from '../../../../packages/decoder-pool/src/choosing/wanted.js'
+import type { Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
+import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import type { Arrival } from '../traffic/arrival.js'
+
+export type RequestEnd = 'answered' | 'failed' | 'gaveUp'
+
+/** Where a request is. */
+export interface Call {
+  readonly state: NodeState
+  readonly phase: Phase
+  readonly givenAt: number
+  readonly abort: () => void
+}
+
+/** A caller's request, from its arrival to its one end. */
+export class Request {
+  readonly work: Pick<Arrival, 'promptTokens' | 'answerTokens' | 'blocks'>
+  readonly wanted: Wanted
+  readonly arrivedAt: number
+  /** What its prompt takes on an idle node that knows nothing of it. */
+  readonly aloneMs: number
+  readonly tried = new Set<string>()
+  call: Call | undefined
+  firstTokenAt: number | undefined
+  endedAt = Number.NaN
+  end: RequestEnd | undefined
+  readonly #now: () => number
+  readonly #onEnd: () => void
+
+  constructor(arrival: Arrival, aloneMs: number, now: () => number, onEnd: () => void) {
+    const { promptTokens, answerTokens, blocks, session } = arrival
+    this.work = { promptTokens, answerTokens, blocks }
+    this.wanted = {
+      ...(session !== undefined && { sessionKey: session }),
+      ...(blocks.length > 0 && { prefix: blocks }),
+    }
+    this.arrivedAt = arrival.atMs
+    this.aloneMs = aloneMs
+    this.#now = now
+    this.#onEnd = onEnd
+  }
+
+  firstToken(): void {
+    this.firstTokenAt = this.#now()
+  }
+
+  answered(): void {
+    this.#ends('answered')
+  }
+
+  fail(): void {
+    this.#ends('failed')
+  }
+
+  giveUp(): void {
+    this.#ends('gaveUp')
+  }
+
+  #ends(end: RequestEnd): void {
+    if (this.end !== undefined) throw new Error(`A request that ended as ${this.end} ends again as ${end}`)
+    this.end = end
+    this.endedAt = this.#now()
+    this.#onEnd()
+  }
+}

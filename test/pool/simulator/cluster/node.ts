@@ -1,0 +1,69 @@
+import { checkNode, type DecoderNode } from '../../../../packages/decoder-pool/src/node.js'
+import type { Draws } from '../draws.js'
+import type { Timeline } from '../timeline.js'
+import { Engine, type Job } from './engine.js'
+import type { EngineModel } from './engine-model.js'
+
+/** How a call ended; all but `answered` without an answer. */
+export type CallEnd =
+  | 'answered'
+  /** Nobody listens. */
+  | 'unreachable'
+  /** Its queue is full (429). */
+  | 'full'
+  /** An error of the server, at once. */
+  | 'error'
+  /** It died with the request in it. */
+  | 'broken'
+
+/** A failing server answers as quickly as this, which makes it look idle to whoever counts requests. */
+const errorAfterMs = 50
+
+/** An engine behind a door that may be shut or fail. */
+export class Node {
+  readonly registered: DecoderNode
+  readonly engine: Engine
+  readonly #timeline: Timeline
+  readonly #chance: Draws
+  /** Whether coordinators know of it. */
+  isRegistered = true
+  isAlive = true
+  errorShare = 0
+
+  constructor(index: number, model: EngineModel, timeline: Timeline, chance: Draws) {
+    this.registered = checkNode({
+      endpoint: `http://node-${index}.internal:8000`,
+      id: `node-${index}`,
+      capacity: model.maxRunning,
+    })
+    this.engine = new Engine(model, timeline)
+    this.#timeline = timeline
+    this.#chance = chance
+  }
+
+  /** `onEnd` is called once, unless the caller aborts. */
+  call(job: Omit<Job, 'onEnd'>, onEnd: (end: CallEnd) => void): { abort(): void } {
+    let isOpen = true
+    const end = (how: CallEnd) => {
+      if (!isOpen) return
+      isOpen = false
+      onEnd(how)
+    }
+    const entered: Job = { ...job, onEnd: end }
+    const later = (how: CallEnd, ms: number) => this.#timeline.after(ms, () => end(how))
+    if (!this.isAlive) later('unreachable', 0)
+    else if (this.errorShare > 0 && this.#chance.next() < this.errorShare) later('error', errorAfterMs)
+    else if (!this.engine.submit(entered)) later('full', 0)
+    return {
+      abort: () => {
+        isOpen = false
+        this.engine.abort(entered)
+      },
+    }
+  }
+
+  die(): void {
+    this.isAlive = false
+    this.engine.crash()
+  }
+}

@@ -1,0 +1,76 @@
+import type { Coordinator } from './balancing/coordinator.js'
+import type { Request } from './balancing/request.js'
+import type { Node } from './cluster/node.js'
+
+/** What a run showed. Times in seconds; who got no answer counts as slower than anybody. */
+export interface Measures {
+  readonly requests: number
+  readonly latency: Quantiles
+  readonly firstToken: Quantiles
+  /** Share of requests that were answered, the first token in time. */
+  readonly goodput: number
+  /** Share of requests that were refused, failed or given up. */
+  readonly shed: number
+  /** Of the nodes' time with anything to do: mean share, and standard deviation by mean. */
+  readonly busy: number
+  readonly busyVariation: number
+  /** Requests on the node with the most, by the mean of all, over the whole run. */
+  readonly fullestToMean: number
+  /** Blocks that a node had, of all blocks of prompts; `undefined` where nobody knows blocks. */
+  readonly prefixHits: number | undefined
+  /** The most calls that one coordinator gave to one dead node before it was out. */
+  readonly deadCalls: number
+  readonly retries: number
+}
+
+export interface Quantiles {
+  readonly p50: number
+  readonly p99: number
+}
+
+/** The first token is in time by this, or by three times what the prompt takes alone if that is more. */
+const inTimeMs = 10_000
+const inTimeFactor = 3
+
+export function measure(
+  requests: readonly Request[],
+  nodes: readonly Node[],
+  coordinators: readonly Coordinator[],
+  lastedMs: number,
+): Measures {
+  const answered = requests.filter(({ end }) => end === 'answered')
+  const inTime = answered.filter(
+    ({ firstTokenAt, arrivedAt, aloneMs }) =>
+      (firstTokenAt ?? Number.POSITIVE_INFINITY) - arrivedAt <= Math.max(inTimeMs, inTimeFactor * aloneMs),
+  )
+  const busy = nodes.map(({ engine }) => engine.busyMs)
+  const loads = nodes.map(({ engine }) => engine.requestMs)
+  const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0)
+  const mean = sum(busy) / nodes.length
+  const seen = sum(nodes.map(({ engine }) => engine.blocksSeen))
+  const deviation = Math.sqrt(sum(busy.map((ms) => (ms - mean) ** 2)) / nodes.length)
+  return {
+    requests: requests.length,
+    latency: quantiles(requests, ({ end, endedAt, arrivedAt }) =>
+      end === 'answered' ? endedAt - arrivedAt : Number.POSITIVE_INFINITY,
+    ),
+    firstToken: quantiles(requests, ({ end, firstTokenAt, arrivedAt }) =>
+      end === 'answered' && firstTokenAt !== undefined ? firstTokenAt - arrivedAt : Number.POSITIVE_INFINITY,
+    ),
+    goodput: inTime.length / requests.length,
+    shed: 1 - answered.length / requests.length,
+    busy: mean / lastedMs,
+    busyVariation: mean === 0 ? 0 : deviation / mean,
+    fullestToMean: (Math.max(...loads) * nodes.length) / Math.max(1, sum(loads)),
+    prefixHits: seen === 0 ? undefined : sum(nodes.map(({ engine }) => engine.blocksCached)) / seen,
+    deadCalls: Math.max(...coordinators.map(({ mostDeadCalls }) => mostDeadCalls)),
+    retries: sum(coordinators.map(({ retries }) => retries)),
+  }
+}
+
+function quantiles(requests: readonly Request[], msOf: (request: Request) => number): Quantiles {
+  const sorted = Float64Array.from(requests, msOf).sort()
+  const at = (share: number) =>
+    (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN) / 1_000
+  return { p50: at(0.5), p99: at(0.99) }
+}
