@@ -124,6 +124,10 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     expect(away.perSecond).toBeGreaterThan(steady.perSecond * 0.2)
     server.resume()
     await look('after the thaw', reapedWithinMs)
+    await server.kill()
+    await look('killed', 1_500)
+    await server.restart({ empty: true })
+    await look('back, and empty', reapedWithinMs)
     const again = await look('at the end', 2_000)
     expect(again.most).toEqual(capacities)
     const survivors = [...all.slice(2), ...newcomers]
