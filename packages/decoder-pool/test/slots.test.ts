@@ -47,6 +47,17 @@ describe('slots that coordinators count together', () => {
     await until(async () => (await outcomes(Array.from({ length: 40 }, () => other.acquire()))).length === 5)
   })
 
+  it('that one has given back are had by another who has not heard of it, without waiting', async () => {
+    const [one, other] = await pair(3)
+    const held = await outcomes(Array.from({ length: 3 }, () => one.acquire()))
+    await expect(other.acquire()).rejects.toMatchObject({ reason: 'no-capacity' })
+    expect(other.status().nodes[0]?.inUse).toBe(3)
+    giveBack(held)
+    // In one go: the last second's view of the other would refuse.
+    await until(async () => (await outcomes([one.acquire()])).length === 1)
+    expect((await outcomes([other.acquire(), other.acquire()])).length).toBe(2)
+  })
+
   it('that one gives back are at once had by another who waits', async () => {
     const [one, other] = await pair(1)
     const held = await one.acquire()

@@ -127,6 +127,12 @@ export class Slots {
     return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
   }
 
+  /** Whether there may be room in spite of what was last heard of others. */
+  mayHaveRoom(node: string, capacity: number, underWay: number): boolean {
+    if (this.#countsAlone) return false
+    return underWay < (this.#unheard === undefined ? capacity : this.#limitOf(node, capacity))
+  }
+
   async start(): Promise<void> {
     const { redis } = this.#options
     if (redis === undefined) return
