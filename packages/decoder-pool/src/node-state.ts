@@ -10,7 +10,7 @@ const failureShare = 0.5
 /** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
 const latencyDecayMs = 300_000
 /** What a node told of others' requests counts less and less, by this. */
-const reportDecayMs = 10_000
+const reportDecayMs = 2_500
 /** A node that was never heard of is taken for as quick as this. */
 const unknownLatencyMs = 100
 /** What a node that has just come back takes of its full share. */
@@ -50,16 +50,22 @@ export class NodeState {
   /** When this coordinator first knew of it, on the monotonic clock. */
   readonly joinedAt: number
   #registration: Registration
+  /** The node's own, kept at hand: choices ask for it before anything else. */
+  #capacity: number
   #warmFrom = 0
   #warmUntil = 0
   /** Requests of others, as the node last told. */
   #others = 0
   #reportedAt = 0
+  #failed = 0
+  #failedForMs = unknownLatencyMs
+  #lastFailedAt = 0
   #latencyMs = 0
   #latencyAt = 0
 
   constructor(registration: Registration, now: number) {
     this.#registration = registration
+    this.#capacity = registration.node.capacity
     this.joinedAt = now
   }
 
@@ -67,9 +73,9 @@ export class NodeState {
     return this.#registration.node
   }
 
-  /** Requests under way, with `more`, by what the node takes at the moment. */
+  /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
   loadAt(now: number, more = 0): number {
-    const load = (this.inFlight + this.#othersAt(now) + more) / this.#registration.node.capacity
+    const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
     if (now >= this.#warmUntil) return load
     const share = Math.max(leastShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
     return load / share
@@ -94,6 +100,7 @@ export class NodeState {
   update(registration: Registration): boolean {
     const isNew = registration.revision !== this.#registration.revision
     this.#registration = registration
+    this.#capacity = registration.node.capacity
     return isNew
   }
 
@@ -123,6 +130,15 @@ export class NodeState {
     return this.#others * Math.exp(-Math.max(0, now - this.#reportedAt) / reportDecayMs)
   }
 
+  /**
+   * What fails at once leaves a node empty, which must not draw all others there: a failure counts as a request
+   * that is under way about as long as an answer would have been.
+   */
+  #failedAt(now: number): number {
+    if (this.#failed === 0) return 0
+    return this.#failed * Math.max(0, 1 - (now - this.#lastFailedAt) / this.#failedForMs)
+  }
+
   /** It has just come, or come back: its caches are cold. */
   warmsUp(now: number, { slowStartMs }: SlowStart): void {
     this.#warmFrom = now
@@ -147,6 +163,9 @@ export class NodeState {
   /** A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests. */
   failed(now: number): void {
     const before = this.latencyAt(now)
+    this.#failed = Math.min(this.node.capacity, this.#failedAt(now) + 1)
+    this.#failedForMs = Math.max(before, unknownLatencyMs)
+    this.#lastFailedAt = now
     const told = Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before))
     this.#noteLatency(now, told, failureShare)
   }

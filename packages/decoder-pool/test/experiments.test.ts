@@ -1,10 +1,19 @@
-import { connect, ManualClock } from '@evenkeel/core'
-import { flavours, type RedisServer, startCluster, startRedis, until } from '@evenkeel/test-servers'
+import { type Connection, connect, ManualClock } from '@evenkeel/core'
+import {
+  clientLibraries,
+  flavours,
+  type RedisCluster,
+  type RedisServer,
+  startCluster,
+  startRedis,
+  until,
+} from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { armOf } from '../src/experiments/assign.js'
 import { checkExperiment, type ExperimentInput } from '../src/experiments/experiment.js'
 import { type ExperimentStore, MemoryExperimentStore, RedisExperimentStore } from '../src/index.js'
+import { testExperimentStore } from '../src/testing/index.js'
 import { node, useCoordinators } from './pools.js'
 
 const { create, join } = useCoordinators()
@@ -153,6 +162,9 @@ async function differ(redis: () => Promise<ExperimentStore>): Promise<void> {
   )
 }
 
+let pools = 0
+testExperimentStore('memory', { create: () => new MemoryExperimentStore({ clock: new ManualClock() }) })
+
 describe.each(flavours())('on $name', (flavour) => {
   let server: RedisServer
   beforeAll(async () => {
@@ -160,12 +172,17 @@ describe.each(flavours())('on $name', (flavour) => {
   })
   afterAll(() => server.close())
 
-  it('experiments are stored as in memory', async () => {
-    await using redis = await connect({ url: server.url })
-    await differ(async () => {
-      await server.command('FLUSHALL')
-      return new RedisExperimentStore(redis, 'p')
+  describe('stored', () => {
+    let redis: Connection
+    beforeAll(async () => {
+      redis = await connect({ url: server.url, namespace: 'stored' })
     })
+    afterAll(() => redis.close())
+
+    testExperimentStore('Redis', { create: () => new RedisExperimentStore(redis, `p${pools++}`) })
+
+    it('as in memory, whatever is done', () =>
+      differ(async () => new RedisExperimentStore(redis, `random-${pools++}`)))
   })
 
   it('two coordinators agree on experiments, through an outage too', async () => {
@@ -188,12 +205,39 @@ describe.each(flavours())('on $name', (flavour) => {
 })
 
 describe('on a Cluster', () => {
-  it('experiments are stored as in memory', async () => {
-    const cluster = await startCluster()
-    const redis = await connect({ cluster: { nodes: cluster.rootNodes } })
-    let pools = 0
-    await differ(async () => new RedisExperimentStore(redis, `p${pools++}`))
+  let cluster: RedisCluster
+  let redis: Connection
+  beforeAll(async () => {
+    cluster = await startCluster()
+    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
+  })
+  afterAll(async () => {
     await redis.close()
     await cluster.close()
+  })
+
+  testExperimentStore('Redis Cluster', { create: () => new RedisExperimentStore(redis, `p${pools++}`) })
+})
+
+describe('with each client', () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await startRedis()
+  })
+  afterAll(() => server.close())
+
+  describe.each(clientLibraries)('$name', (library) => {
+    let redis: Connection
+    let client: Awaited<ReturnType<typeof library.createClient>>
+    beforeAll(async () => {
+      client = await library.createClient(server.url)
+      redis = await connect({ client })
+    })
+    afterAll(async () => {
+      await redis.close()
+      await library.closeClient(client)
+    })
+
+    testExperimentStore('Redis', { create: () => new RedisExperimentStore(redis, `c${pools++}`) })
   })
 })

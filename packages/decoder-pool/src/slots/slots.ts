@@ -370,6 +370,7 @@ export class Slots {
       this.#isCut = true
     }
     for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
+    for (const look of this.#watchers) look()
   }
 
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
