@@ -22,6 +22,8 @@ const tickMs = 1_000
 const tellMs = 5
 /** Requests that go together. */
 const mostTogether = 256
+/** Wishes that others are told of; further ones are told when these are served. */
+const mostWishes = 64
 
 export interface SlotsHost {
   /** Somebody who waits may be served. */
@@ -127,6 +129,12 @@ export class Slots {
     return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
   }
 
+  /** Whether there may be room in spite of what was last heard of others. */
+  mayHaveRoom(node: string, capacity: number, underWay: number): boolean {
+    if (this.#countsAlone) return false
+    return underWay < (this.#unheard === undefined ? capacity : this.#limitOf(node, capacity))
+  }
+
   async start(): Promise<void> {
     const { redis } = this.#options
     if (redis === undefined) return
@@ -170,7 +178,8 @@ export class Slots {
   async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     const since = this.#attendances + (this.#options.redis === undefined ? 0 : 2)
-    const isIdle = () => this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut)
+    const isIdle = () =>
+      this.#closed || (this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut))
     if (isIdle() || timeoutMs <= 0) return
     await new Promise<void>((resolve, reject) => {
       const leave = () => {
@@ -199,8 +208,12 @@ export class Slots {
     this.#closed = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
     for (const { settle } of this.#queue.splice(0)) settle(-1)
+    for (const look of this.#watchers) look()
     await this.#subscription?.close()
-    await this.#ask((store) => store.leave(this.me))
+    // What still runs is counted for one lease more.
+    if (this.#held.size > 0)
+      await this.#ask((store) => store.attend(this.me, ++this.#sequence, this.#held, leaseMs))
+    else await this.#ask((store) => store.leave(this.me))
     this.#stores.close()
   }
 
@@ -245,11 +258,16 @@ export class Slots {
 
   #hasNews(): boolean {
     if (this.#queue.length + this.#untold.size > 0) return true
-    const waiting = this.#host.waiting()
+    const waiting = this.#waiting()
     return (
       waiting.size !== this.#waitingTold.size ||
       [...waiting.keys()].some((wish) => !this.#waitingTold.has(wish))
     )
+  }
+
+  #waiting(): Gauges {
+    const waiting = this.#host.waiting()
+    return waiting.size <= mostWishes ? waiting : new Map([...waiting].slice(0, mostWishes))
   }
 
   #attendNow(): void {
@@ -300,7 +318,7 @@ export class Slots {
     const requests = batch.map(({ request }) => request)
     const held = new Map([...this.#untold].map((node) => [node, this.#held.get(node) ?? 0]))
     this.#untold.clear()
-    const waiting = this.#host.waiting()
+    const waiting = this.#waiting()
     const answer = await this.#ask((store) =>
       store.take(this.me, { sequence: ++this.#sequence, held, requests, waiting }),
     )
@@ -352,6 +370,7 @@ export class Slots {
       this.#isCut = true
     }
     for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
+    for (const look of this.#watchers) look()
   }
 
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
