@@ -10,7 +10,7 @@ const failureShare = 0.5
 /** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
 const latencyDecayMs = 300_000
 /** What a node told of others' requests counts less and less, by this. */
-const reportDecayMs = 10_000
+const reportDecayMs = 2_500
 /** A node that was never heard of is taken for as quick as this. */
 const unknownLatencyMs = 100
 /** What a node that has just come back takes of its full share. */
@@ -50,6 +50,8 @@ export class NodeState {
   /** When this coordinator first knew of it, on the monotonic clock. */
   readonly joinedAt: number
   #registration: Registration
+  /** The node's own, kept at hand: choices ask for it before anything else. */
+  #capacity: number
   #warmFrom = 0
   #warmUntil = 0
   /** Requests of others, as the node last told. */
@@ -63,6 +65,7 @@ export class NodeState {
 
   constructor(registration: Registration, now: number) {
     this.#registration = registration
+    this.#capacity = registration.node.capacity
     this.joinedAt = now
   }
 
@@ -72,8 +75,7 @@ export class NodeState {
 
   /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
   loadAt(now: number, more = 0): number {
-    const load =
-      (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#registration.node.capacity
+    const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
     if (now >= this.#warmUntil) return load
     const share = Math.max(leastShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
     return load / share
@@ -98,6 +100,7 @@ export class NodeState {
   update(registration: Registration): boolean {
     const isNew = registration.revision !== this.#registration.revision
     this.#registration = registration
+    this.#capacity = registration.node.capacity
     return isNew
   }
 

@@ -24,10 +24,10 @@ export const strategyNames = [
 export type StrategyName = (typeof strategyNames)[number]
 
 /**
- * So many are looked at. Two are what theory needs against a herd; four come within a tenth of looking at all,
- * where requests are few and long, and cost no more than a look at four.
+ * So many are looked at. Two are what theory needs against a herd. Six come near to looking at all of a small pool,
+ * which matters where requests are few and long; more would cost what `pick` may cost in a large one.
  */
-const drawn = 4
+const drawn = 6
 
 /**
  * The best of a few drawn at random (Mitzenmacher, 2001): nearly as even as looking at all, in constant time, and

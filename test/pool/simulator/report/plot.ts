@@ -40,15 +40,15 @@ export function plotOf({ plan, byLoad }: Results): string {
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="99th percentile of latency by strategy, traffic and load">
 <style>
-svg { --paper: #ffffff; --ink: #1f2328; --faint: #d8dee4; --light: #4393c3; --middle: #b8741a; --heavy: #b2182b }
-@media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #e6edf3; --faint: #30363d; --light: #79c0ff; --middle: #e3b341; --heavy: #ff7b72 } }
-text { font: 13px system-ui, sans-serif; fill: var(--ink) }
+text { font: 13px system-ui, sans-serif }
 .title { font-size: 15px; font-weight: 600 } .panel { font-weight: 600 }
 .name { text-anchor: end } .tick { text-anchor: middle; font-size: 11px }
-.grid, .row { stroke: var(--faint) }
-.light { fill: var(--light) } .middle { fill: var(--middle) } .heavy { fill: var(--heavy) }
+${coloursOf(light)}
+@media (prefers-color-scheme: dark) {
+${coloursOf(dark)}
+}
 </style>
-<rect width="${width}" height="${height}" fill="var(--paper)"/>
+<rect class="paper" width="${width}" height="${height}"/>
 ${text(16, 26, `Latency, 99th percentile in seconds: ${plan.nodes} nodes, ${plan.coordinators} coordinators`, 'title')}
 ${loads.map((load, index) => legend(index, load, width - 90 * (loads.length - index))).join('\n')}
 ${names
@@ -60,6 +60,28 @@ ${names
 ${panels.join('\n')}
 </svg>
 `
+}
+
+interface Colours {
+  readonly paper: string
+  readonly ink: string
+  readonly faint: string
+  readonly marks: readonly [string, string, string]
+}
+
+const light: Colours = {
+  ...{ paper: '#ffffff', ink: '#1f2328', faint: '#d8dee4' },
+  marks: ['#2f7fb5', '#a8690f', '#b2182b'],
+}
+const dark: Colours = {
+  ...{ paper: '#0d1117', ink: '#e6edf3', faint: '#30363d' },
+  marks: ['#79c0ff', '#e3b341', '#ff7b72'],
+}
+
+/** In words that every renderer of SVG knows; many know no variables. */
+function coloursOf({ paper, ink, faint, marks: [one, two, three] }: Colours): string {
+  return `.paper { fill: ${paper} } text { fill: ${ink} } .grid, .row { stroke: ${faint} }
+.light { fill: ${one} } .middle { fill: ${two} } .heavy { fill: ${three} }`
 }
 
 function legend(index: number, load: number, x: number): string {
