@@ -43,6 +43,7 @@ export const scenarios: readonly Scenario[] = [
       robbedOfReplies,
       cut,
       refused,
+      allDie,
     ],
   },
   {
@@ -134,6 +135,17 @@ async function refused({ proxy }: Stage): Promise<void> {
   await proxy.refuse()
   await pause(300)
   await proxy.restore()
+}
+
+/** Each may take over what another one left, and none may be overtaken by who comes in its place. */
+async function allDie({ proxy, writers }: Stage): Promise<void> {
+  await proxy.refuse()
+  await eachIn(writers, (writer) => writer.journals(10))
+  const begun = writers.map((writer) => writer.kill())
+  // Some begin while Redis is away, and some when it is back.
+  await begun[0]
+  await proxy.restore()
+  await Promise.all(begun)
 }
 
 async function emptied({ server }: Stage): Promise<void> {

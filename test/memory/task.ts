@@ -1,7 +1,7 @@
 /** Whose history is written and read. */
 export type Library = 'evenkeel' | '@langchain/redis'
 
-export const libraries: readonly Library[] = ['evenkeel', '@langchain/redis']
+const libraries: readonly Library[] = ['evenkeel', '@langchain/redis']
 
 /** What a process of the harness is to do; it comes as JSON on the command line. */
 export interface Task {

@@ -25,6 +25,7 @@ import { RedisDrafts } from './drafts/redis-drafts.js'
 import type { DraftStore } from './drafts/store.js'
 import { Doorbell } from './feed/doorbell.js'
 import { checkMemory, type MemoryHealth } from './health.js'
+import { Elders } from './journal/elders.js'
 import type { Addressed } from './journal/entry.js'
 import { JournalFile } from './journal/file.js'
 import { Journal } from './journal/journal.js'
@@ -114,6 +115,7 @@ class Memory implements AgentMemory, ThreadServices {
   readonly #writer = newId()
   #operations = 0
   readonly #closed = new AbortController()
+  #elders: Elders | undefined
   /** While writes of a process that is gone go to Redis. */
   #adopting: Promise<void> | undefined
 
@@ -129,6 +131,7 @@ class Memory implements AgentMemory, ThreadServices {
       known,
       { ...options, counters: this.counters },
       recent,
+      { before: (id) => this.#elders?.before(id) },
     )
     this.#outage = outage
     const store = redis && new RedisThreadStore(redis)
@@ -154,7 +157,12 @@ class Memory implements AgentMemory, ThreadServices {
       threads: () => known.size,
     }
     this.#stop.push(observe(this.counters, gauges, telemetry))
-    if (store !== undefined) file?.start((left, spoilt) => this.#adopt(left, spoilt))
+    if (store !== undefined && file !== undefined) {
+      file.start((left, spoilt) => this.#adopt(left, spoilt))
+      const elders = new Elders(() => file.others())
+      this.#elders = elders
+      this.#stop.push(() => elders.close())
+    }
   }
 
   owner(owner: string): Owner {
@@ -256,6 +264,9 @@ class Memory implements AgentMemory, ThreadServices {
       ) {
         await Promise.race([this.#adopting, pause(20)])
       }
+      // So does what another process took over. In an outage both are journaled, and sent in this order.
+      const elders = this.#stores.state === 'primary' ? this.#elders?.before(id) : undefined
+      if (elders !== undefined) await elders
       const answer = await this.#stores.run(write)
       if (this.options.feed) this.bell.ring(id)
       return answer

@@ -83,6 +83,28 @@ describe('a journal in a file', () => {
     expect(await readdir(below)).toEqual([])
   })
 
+  it('promise 3: keeps a writer’s order when another process took over what it left', async () => {
+    const dir = await redis.folder()
+    const journal = { kind: 'file', dir } as const
+    const first = await redis.instance({ journal })
+    await threadOf(first.memory).append(user('before'))
+    await first.cutOff()
+    await threadOf(first.memory).append([user('a'), user('b')])
+    await leaveBehind(dir)
+    // This one begins first, takes over what is left, and can't send it yet.
+    const slow = await redis.instance()
+    await slow.cutOff()
+    const heir = createAgentMemory({ redis: slow.redis, journal })
+    redis.atEnd(async () => heir.close())
+    expect(heir.status().journaled).toBe(2)
+    const { memory } = await redis.instance({ journal })
+    const appended = threadOf(memory).append(user('c'))
+    expect(await threadOf(memory, 'other').append(user('x'))).toMatchObject({ status: 'stored' })
+    await slow.back()
+    expect(await appended).toMatchObject({ status: 'stored' })
+    expect(await idsOf(memory)).toEqual(['before', 'a', 'b', 'c'])
+  })
+
   it('leaves the files of living processes alone', async () => {
     const dir = await redis.folder()
     const journal = { kind: 'file', dir } as const

@@ -296,20 +296,8 @@ describe('what Redis holds', () => {
       /^%C3%A4%7Cb\|user\|1\|0\|1\|\d{13}\|0\|[\w-]{16}\|\|\n\{"role":"user","content":"hi"\}$/,
     )
     expect(fields.get('#%C3%A4%7Cb')).toBe('1')
-    const meta = {
-      _v: '1',
-      _g: '0',
-      _ver: '1',
-      _ev: '0',
-      _t: '1',
-      _h: '1',
-      _n: '1',
-      _tok: '1',
-      _b: '30',
-      _q: '1',
-      _r: '1',
-    }
-    expect(Object.fromEntries(fields)).toMatchObject(meta)
+    expect(fields.get('_v')).toBe('1')
+    expect([...fields.keys()].sort()).toEqual(['#%C3%A4%7Cb', '1', '_m', '_v'])
     const ttl = Number(await redis.command(['PTTL', key]))
     expect(ttl).toBeGreaterThan(59_000)
     expect(ttl).toBeLessThanOrEqual(61_200)

@@ -3,7 +3,7 @@ import { CandidateIndex, inService, matching } from './choosing/candidates.js'
 import { Chooser } from './choosing/chooser.js'
 import { nearestMiss } from './choosing/nearest-miss.js'
 import { makeStrategy } from './choosing/strategies/index.js'
-import { checkWanted, type Wanted } from './choosing/wanted.js'
+import { checkWanted, type Enrolled, type Wanted } from './choosing/wanted.js'
 import { Dispatch, type NodeLease } from './dispatch.js'
 import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
@@ -20,7 +20,7 @@ import type { NodeState } from './node-state.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { Registry } from './registry.js'
 import { checkReport, type NodeReport } from './report.js'
-import { RetryBudget, type RunOptions, runOnPool } from './run.js'
+import { type Acquire, RetryBudget, type RunOptions, runOnPool } from './run.js'
 import { Slots } from './slots/slots.js'
 import { maxNodes } from './store.js'
 
@@ -29,14 +29,10 @@ export type PoolEvents = {
   warning(error: MirrorDamagedError): void
 }
 
-export interface AcquireOptions extends Wanted {
+export interface AcquireOptions extends Wanted, Enrolled {
   /** How long to wait for a free place. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
-  /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
-  readonly languagePair?: string | undefined
-  /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
-  readonly unit?: string | undefined
 }
 
 /** A place, and the part in an experiment that the request has. */
@@ -105,7 +101,8 @@ export interface DecoderPool {
   acquire(options?: AcquireOptions): Promise<AssignedLease>
   /**
    * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
-   * safe (or `idempotent`), within a budget of a fifth of all requests. @throws NoNodeError, or what `call` throws
+   * safe (or `idempotent`), within a budget of a fifth of all requests. Where the answer is a `Response` the node's
+   * place is kept until its body has been read or cancelled. @throws NoNodeError, or what `call` throws
    */
   run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
   /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
@@ -286,20 +283,11 @@ class Pool implements DecoderPool {
 
   async acquire(options: AcquireOptions = {}): Promise<AssignedLease> {
     checkWanted(options)
-    const { languagePair, unit, signal } = options
     const timeoutMs = durationMs('timeout', options.timeout ?? 0)
-    const assigned =
-      languagePair === undefined || unit === undefined
-        ? undefined
-        : this.experiments.assign(languagePair, unit)
-    if (assigned === undefined || unit === undefined)
-      return this.#dispatch.acquire(options, timeoutMs, signal)
-    const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
-    // An arm without a node in service must not cost its units their answers.
-    const diverted = !this.#isServed(inArm)
-    const lease = await this.#dispatch.acquire(diverted ? options : inArm, timeoutMs, signal)
-    this.experiments.exposed(assigned, unit, diverted)
-    return { ...lease, experiment: { ...assigned, diverted } }
+    const { wanted, part, served } = this.#enrol(options)
+    const lease = await this.#dispatch.acquire(wanted, timeoutMs, options.signal)
+    served()
+    return part === undefined ? lease : { ...lease, experiment: part }
   }
 
   async run<T>(
@@ -307,12 +295,15 @@ class Pool implements DecoderPool {
     options: RunOptions = {},
   ): Promise<T> {
     checkWanted(options)
+    const { wanted, served } = this.#enrol(options)
     const host = {
-      acquire: (...args: Parameters<Dispatch['acquire']>) => this.#dispatch.acquire(...args),
+      acquire: (...args: Parameters<Acquire>) => this.#dispatch.acquire(...args),
       budget: this.#budget,
       clock: this.#options.clock,
     }
-    return runOnPool(host, call, options)
+    const value = await runOnPool(host, call, { ...options, ...wanted })
+    served()
+    return value
   }
 
   status(): PoolStatus {
@@ -347,6 +338,26 @@ class Pool implements DecoderPool {
     await this.experiments.close()
     await this.#mirror?.close()
     this.#events.clear()
+  }
+
+  /** What a request wants once the experiment that it has a part in has had its say. */
+  #enrol<T extends Wanted & Enrolled>(options: T) {
+    const { languagePair, unit } = options
+    const assigned =
+      languagePair === undefined || unit === undefined
+        ? undefined
+        : this.experiments.assign(languagePair, unit)
+    if (assigned === undefined || unit === undefined) {
+      return { wanted: options, part: undefined, served: () => {} }
+    }
+    const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
+    // An arm without a node in service must not cost its units their answers.
+    const diverted = !this.#isServed(inArm)
+    return {
+      wanted: diverted ? options : inArm,
+      part: { ...assigned, diverted },
+      served: () => this.experiments.exposed(assigned, unit, diverted),
+    }
   }
 
   /** Whether a node for it is in service, free or not. */

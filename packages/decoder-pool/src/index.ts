@@ -1,5 +1,5 @@
 export { type StrategyName, strategyNames } from './choosing/strategy.js'
-export type { Wanted } from './choosing/wanted.js'
+export type { Enrolled, Wanted } from './choosing/wanted.js'
 export {
   type AcquireOptions,
   type AssignedLease,
@@ -36,6 +36,7 @@ export type {
 export type { PoolChange } from './members.js'
 export type { DecoderNode, NodeInput } from './node.js'
 export type { DecoderPoolOptions } from './options.js'
+export { type PromptBlockOptions, promptBlocks } from './prompt-blocks.js'
 export type { NodeReport } from './report.js'
 export { PushBackError, type RunOptions } from './run.js'
 export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory-store.js'

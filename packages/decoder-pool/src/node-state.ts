@@ -57,6 +57,9 @@ export class NodeState {
   /** Requests of others, as the node last told. */
   #others = 0
   #reportedAt = 0
+  #failed = 0
+  #failedForMs = unknownLatencyMs
+  #lastFailedAt = 0
   #latencyMs = 0
   #latencyAt = 0
 
@@ -70,9 +73,9 @@ export class NodeState {
     return this.#registration.node
   }
 
-  /** Requests under way, with `more`, by what the node takes at the moment. */
+  /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
   loadAt(now: number, more = 0): number {
-    const load = (this.inFlight + this.#othersAt(now) + more) / this.#capacity
+    const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
     if (now >= this.#warmUntil) return load
     const share = Math.max(leastShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
     return load / share
@@ -127,6 +130,15 @@ export class NodeState {
     return this.#others * Math.exp(-Math.max(0, now - this.#reportedAt) / reportDecayMs)
   }
 
+  /**
+   * What fails at once leaves a node empty, which must not draw all others there: a failure counts as a request
+   * that is under way about as long as an answer would have been.
+   */
+  #failedAt(now: number): number {
+    if (this.#failed === 0) return 0
+    return this.#failed * Math.max(0, 1 - (now - this.#lastFailedAt) / this.#failedForMs)
+  }
+
   /** It has just come, or come back: its caches are cold. */
   warmsUp(now: number, { slowStartMs }: SlowStart): void {
     this.#warmFrom = now
@@ -151,6 +163,9 @@ export class NodeState {
   /** A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests. */
   failed(now: number): void {
     const before = this.latencyAt(now)
+    this.#failed = Math.min(this.node.capacity, this.#failedAt(now) + 1)
+    this.#failedForMs = Math.max(before, unknownLatencyMs)
+    this.#lastFailedAt = now
     const told = Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before))
     this.#noteLatency(now, told, failureShare)
   }

@@ -1,8 +1,9 @@
 import { type Clock, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
-import type { Wanted } from './choosing/wanted.js'
-import type { NodeLease } from './dispatch.js'
+import type { Enrolled, Wanted } from './choosing/wanted.js'
+import type { NodeLease, Outcome } from './dispatch.js'
 import { NoNodeError } from './errors.js'
 import { defaultPushBackMs, type Judged, judgeAbort, judgeAnswer, judgeError } from './health/faults.js'
+import { type BodyEnd, drop, heldWhileRead } from './held-answer.js'
 import type { DecoderNode } from './node.js'
 
 /** A node's refusal for the moment: no fault of its own, and nothing was begun. It gets nothing new for `retryAfter`. */
@@ -10,14 +11,14 @@ export class PushBackError extends Error {
   override readonly name = 'PushBackError'
   readonly retryAfterMs: number
 
-  /** @param options.retryAfter @default '1s', at most 5 minutes */
+  /** @param options.retryAfter @default '100ms', at most 5 minutes */
   constructor(message?: string, options: ErrorOptions & { readonly retryAfter?: Duration | undefined } = {}) {
     super(message, options)
     this.retryAfterMs = durationMs('retryAfter', options.retryAfter ?? defaultPushBackMs)
   }
 }
 
-export interface RunOptions extends Wanted {
+export interface RunOptions extends Wanted, Enrolled {
   /** How long to wait for a free place. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
@@ -109,7 +110,7 @@ export async function runOnPool<T>(
   const attempt = async (): Promise<T> => {
     const lease = await acquire(options, run.timeoutMs, run.signal, tried)
     tried.add(lease.node.id)
-    await dropAnswer(former)
+    if (former instanceof BadAnswer) drop(former.value)
     return tryOn(lease, call, run, clock, startedAt)
   }
   for (let attempts = 1; ; attempts++) {
@@ -123,13 +124,6 @@ export async function runOnPool<T>(
       else if (error instanceof BadAnswer) return error.value as T
       else throw error
     }
-  }
-}
-
-/** Nobody reads it, and unread it would keep its connection. */
-async function dropAnswer(error: unknown): Promise<void> {
-  if (error instanceof BadAnswer && error.value instanceof Response) {
-    await error.value.body?.cancel().catch(() => {})
   }
 }
 
@@ -148,6 +142,10 @@ async function tryOn<T>(
     const value = await call(lease.node, both)
     const judged = judgeAnswer(value, clock.now())
     if (judged.kind === 'fault' || judged.kind === 'push-back') throw new BadAnswer(value, judged)
+    if (judged.kind === 'good' && value instanceof Response) {
+      const latencyMs = clock.monotonic() - givenAt
+      return heldWhileRead(value, (end) => lease.release(outcomeOf(end, both, latencyMs))) as T
+    }
     lease.release(judged.kind === 'good' ? { ok: true } : { ok: true, error: value })
     return value
   } catch (error) {
@@ -161,6 +159,12 @@ async function tryOn<T>(
     })
     throw error
   }
+}
+
+/** A body that breaks off is the node's fault, unless it was the caller who broke it off. */
+function outcomeOf(end: BodyEnd, { aborted }: AbortSignal, latencyMs: number): Outcome {
+  if (end.kind !== 'broken') return { ok: true, latencyMs }
+  return { ok: aborted, error: end.error }
 }
 
 function judge(error: unknown, isFault: ResolvedRun['isFault'], clock: Clock): Judged {
@@ -191,10 +195,13 @@ async function hedged<T>(attempt: () => Promise<T>, afterMs: number, budget: Ret
   if (!budget.spend()) return first
   // A hedge that finds no other node is no failure of the request.
   const second = attempt()
-  return Promise.any([first, second]).catch(async () => {
-    second.catch(() => {})
+  try {
+    const won = await Promise.any([first, second])
+    for (const one of [first, second]) one.then((value) => value !== won && drop(value)).catch(() => {})
+    return won
+  } catch {
     return first
-  })
+  }
 }
 
 function resolveRun(options: RunOptions): ResolvedRun {

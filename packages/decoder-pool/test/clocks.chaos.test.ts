@@ -1,14 +1,11 @@
 import { type Clock, systemClock } from '@evenkeel/core'
-import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { passTime, until } from '@evenkeel/test-servers'
+import { describe, expect, it } from 'vitest'
 import type { DecoderPool } from '../src/index.js'
 import { SharedClock } from '../src/shared-clock.js'
-import { idsOf, node, useCoordinators } from './pools.js'
+import { durable, idsOf, node, useCoordinators, useServers } from './pools.js'
 
-const servers: RedisServer[] = []
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close()
-})
+const start = useServers()
 const { join } = useCoordinators()
 
 const minutes = (count: number): Clock => ({
@@ -18,8 +15,7 @@ const minutes = (count: number): Clock => ({
 
 /** Two coordinators whose clocks are 20 minutes apart. */
 async function apart(options: { readonly lease?: number } = {}) {
-  const server = await startRedis({ args: { appendonly: 'yes', appendfsync: 'always' } })
-  servers.push(server)
+  const server = await start(durable)
   const { pool: ahead } = await join(server.url, { clock: minutes(10), ...options })
   const { pool: behind } = await join(server.url, { clock: minutes(-10), ...options })
   return { server, ahead, behind }
@@ -28,10 +24,6 @@ const capacityIn = (pool: DecoderPool, id = 'a') =>
   pool.status().nodes.find((one) => one.node.id === id)?.node.capacity
 const all = (pools: readonly DecoderPool[], holds: (pool: DecoderPool) => boolean) =>
   until(() => pools.every(holds), 5_000)
-const pause = (ms: number) => {
-  const end = performance.now() + ms
-  return until(() => performance.now() >= end, ms + 5_000)
-}
 
 async function throughOutage(
   { server, ahead, behind }: Awaited<ReturnType<typeof apart>>,
@@ -88,7 +80,7 @@ describe('coordinators with clocks 20 minutes apart', () => {
       await ahead.register(node('a', { capacity: 5 }))
       await ahead.register(node('b', { capacity: 5 }))
       await behind.deregister('c')
-      await pause(50)
+      await passTime(50)
       // By their own clocks all of this would be 20 minutes before that, or after.
       await behind.register(node('a', { capacity: 7 }))
       await behind.deregister('b')

@@ -140,6 +140,7 @@ describe('choosing', () => {
     for (const name of ['bad', 'good', 'good2']) await pool.register(node(name, { capacity: 100 }))
     const fail = async () => {
       for (let count = 0; count < 50; count++) {
+        clock.advance(10)
         const lease = await pool.acquire()
         lease.release({ ok: lease.node.id !== 'bad' })
       }

@@ -33,9 +33,9 @@ async function reach(pool: DecoderPool, id: string): Promise<NodeLease | undefin
   return undefined
 }
 async function fail(pool: DecoderPool, id: string): Promise<void> {
-  const lease = await reach(pool, id)
-  expect(lease).toBeDefined()
-  lease?.release({ ok: false })
+  const lease = await pool.acquire({ tags: [id] })
+  expect(lease.node.id).toBe(id)
+  lease.release({ ok: false })
 }
 
 describe('a node that fails', () => {
@@ -151,6 +151,31 @@ describe('a node that fails', () => {
     )
   })
 
+  it.each(['least-loaded', 'latency', 'prequal'] as const)(
+    'draws no more than the others by failing at once: %s',
+    async (strategy) => {
+      const { pool, clock } = await poolOf(10, {
+        ejectAfter: 1_000_000,
+        strategy,
+        outliers: { successRate: false },
+      })
+      const ends: { at: number; lease: NodeLease }[] = []
+      let given = 0
+      for (let ms = 0; ms < 6_000; ms++) {
+        clock.advance(1)
+        while (ends[0] !== undefined && ends[0].at <= ms) ends.shift()?.lease.release({ ok: true })
+        if (ms % 2 === 0) continue
+        const lease = await pool.acquire()
+        if (lease.node.id === 'n0') {
+          if (ms > 1_000) given++
+          lease.release({ ok: false })
+        } else ends.push({ at: ms + 100, lease })
+      }
+      // Of 2,500 a tenth would be its share.
+      expect(given).toBeLessThan(400)
+    },
+  )
+
   it('never looks quicker by a failure, nor slow for ever', () => {
     fc.assert(
       fc.property(
@@ -260,7 +285,8 @@ describe('coordinators that share a Redis', () => {
     const options = { ejectAfter: 1, outliers: { ejectFor: 300 }, probe: false } as const
     const pools = await Promise.all([1, 2, 3].map(() => join(server.url, options)))
     const [first] = pools
-    for (const name of ['bad', 'b', 'c', 'd']) await first?.pool.register(node(name, { capacity: 1_000 }))
+    for (const name of ['bad', 'b', 'c', 'd'])
+      await first?.pool.register(node(name, { capacity: 1_000, tags: [name] }))
     for (const { pool } of pools) {
       await until(() => pool.status().nodes.length === 4, 1_000)
       await fail(pool, 'bad')
@@ -293,7 +319,7 @@ describe('coordinators that share a Redis', () => {
     const options = { ejectAfter: 1, outliers: { ejectFor: 150 }, probe: false, name: 'idle' } as const
     const { pool: idle } = await join(server.url, options)
     const { pool: busy } = await join(server.url, options)
-    for (const name of ['bad', 'b', 'c']) await idle.register(node(name, { capacity: 1_000 }))
+    for (const name of ['bad', 'b', 'c']) await idle.register(node(name, { capacity: 1_000, tags: [name] }))
     await until(() => busy.status().nodes.length === 3, 1_000)
     for (const pool of [idle, busy]) await fail(pool, 'bad')
     // The idle one asks for it when its ejection is over, and may well be the first.
@@ -308,7 +334,7 @@ describe('coordinators that share a Redis', () => {
     const options = { ejectAfter: 1, outliers: { ejectFor: 100 }, probe: false, name: 'permit' } as const
     const { pool: one } = await join(server.url, options)
     const { pool: other } = await join(server.url, options)
-    for (const name of ['bad', 'b', 'c']) await one.register(node(name, { capacity: 1_000 }))
+    for (const name of ['bad', 'b', 'c']) await one.register(node(name, { capacity: 1_000, tags: [name] }))
     await until(() => other.status().nodes.length === 3, 1_000)
     await fail(one, 'bad')
     let trial: NodeLease | undefined

@@ -1,23 +1,15 @@
-import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
+import { passTime, type RedisServer, until } from '@evenkeel/test-servers'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { DecoderPool } from '../src/index.js'
 import { type StandIn, startNode } from './nodes.js'
-import { idsOf, useCoordinators } from './pools.js'
+import { durable, idsOf, useCoordinators, useServers } from './pools.js'
 
-const servers: RedisServer[] = []
+const start = useServers()
 const fleets: StandIn[] = []
-// Registered first, so that it runs last: hooks after a test run in reverse.
 afterEach(async () => {
   for (const node of fleets.splice(0)) await node[Symbol.asyncDispose]()
-  for (const server of servers.splice(0)) await server.close()
 })
 const { join } = useCoordinators()
-
-async function start(args: Record<string, string> = {}): Promise<RedisServer> {
-  const server = await startRedis({ args })
-  servers.push(server)
-  return server
-}
 
 const lease = 300
 const probe = { interval: 40, timeout: 30, unhealthyAfter: 1, adapters: false }
@@ -30,10 +22,6 @@ async function registerFleet(pool: DecoderPool, count: number): Promise<readonly
   return nodes
 }
 const reasonOf = (pool: DecoderPool) => pool.status().preservation?.reason
-const pause = (ms: number) => {
-  const end = performance.now() + ms
-  return until(() => performance.now() >= end, ms + 5_000)
-}
 
 const timers: NodeJS.Timeout[] = []
 afterEach(() => {
@@ -87,8 +75,8 @@ describe('self-preservation of coordinators', () => {
     const server = await start()
     let jump = 0
     const registryTime = () => Date.now() + jump
-    const { pool: registrar } = await join(server.url, { lease: '3s', registryTime })
-    const { pool } = await join(server.url, { ...watchful, lease: '3s', registryTime })
+    const { pool: registrar } = await join(server.url, { lease: '2s', registryTime })
+    const { pool } = await join(server.url, { ...watchful, lease: '2s', registryTime })
     const nodes = await registerFleet(registrar, 4)
     await until(() => idsOf(pool).length === 4, 1_000)
     // Their health checks fail, for longer than a suspect may; but somebody near them renews their leases.
@@ -97,14 +85,14 @@ describe('self-preservation of coordinators', () => {
     await until(() => pool.status().nodes.every((one) => one.state === 'unhealthy'), 1_000)
     for (let count = 0; count < 6; count++) {
       await renewAll()
-      await pause(100)
+      await passTime(100)
     }
     expect(pool.status().nodes.filter((one) => one.suspect)).toEqual([])
     const reasons = watchReasons(pool)
     jump = 3_600_000
     await until(() => pool.status().nodes.every((one) => one.suspect), 2_000)
     expect(reasonOf(pool)).toBe('registry-clock-jumped')
-    await pause(150)
+    await passTime(150)
     await renewAll()
     await until(() => pool.status().nodes.every((one) => !one.suspect), 3_000)
     expect(idsOf(pool)).toHaveLength(4)
@@ -114,13 +102,13 @@ describe('self-preservation of coordinators', () => {
   })
 
   it('is on during an outage and after it, and ends', async () => {
-    const server = await start({ appendonly: 'yes', appendfsync: 'always' })
+    const server = await start(durable)
     const { pool } = await join(server.url, watchful)
     await registerFleet(pool, 3)
     await until(() => pool.status().nodes.every((one) => one.verdict), 1_000)
     await server.kill()
     await until(() => reasonOf(pool) === 'registry-away', 3_000)
-    await pause(lease * 2)
+    await passTime(lease * 2)
     await server.restart()
     await until(() => reasonOf(pool) === 'registry-back', 5_000)
     await until(() => reasonOf(pool) === undefined, 5_000)
@@ -165,10 +153,10 @@ describe('probing in an outage', () => {
     }
     await server.kill()
     await until(() => pools.every((pool) => pool.status().state === 'fallback'), 3_000)
-    await pause(interval * 4)
+    await passTime(interval * 4)
     for (const node of nodes) node.probes = 0
     const from = performance.now()
-    await pause(interval * 9)
+    await passTime(interval * 9)
     const intervals = (performance.now() - from) / interval
     const probes = nodes.reduce((sum, node) => sum + node.probes, 0) / nodes.length / intervals
     // Three that probe every third interval; not three in each.

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
+import { passTime, type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DecoderPool, type DecoderPoolOptions, RedisHealthStore } from '../src/index.js'
 import { type StandIn, startNode } from './nodes.js'
@@ -18,10 +18,6 @@ afterAll(async () => {
 })
 
 const statusOf = (pool: DecoderPool, id: string) => pool.status().nodes.find((one) => one.node.id === id)
-const pause = (ms: number) => {
-  const end = performance.now() + ms
-  return until(() => performance.now() >= end, ms + 5_000)
-}
 
 /** Coordinators of one pool, and HTTP nodes that all of them know. */
 async function fleet(nodeCount: number, coordinators: readonly DecoderPoolOptions[]) {
@@ -40,13 +36,13 @@ async function fleet(nodeCount: number, coordinators: readonly DecoderPoolOption
 
 describe('coordinators that share a Redis', () => {
   it('probe each of 20 nodes by two of three, not by all', async () => {
-    const interval = 400
+    const interval = 250
     const { pools: three, nodes } = await fleet(20, Array(3).fill({ probe: { interval, adapters: false } }))
     await until(() => three.every((pool) => pool.status().nodes.every((one) => one.verdict)), 3_000)
-    await pause(interval * 1.2)
+    await passTime(interval * 1.2)
     for (const node of nodes) node.probes = 0
     const from = performance.now()
-    await pause(interval * 5)
+    await passTime(interval * 5)
     const intervals = (performance.now() - from) / interval
     const probes = nodes.reduce((sum, node) => sum + node.probes, 0) / nodes.length / intervals
     expect(probes).toBeGreaterThan(1.5)
@@ -111,7 +107,7 @@ describe('coordinators that share a Redis', () => {
       const verdicts = [{ node: 'n0', healthy: false, forMs: 1_000 }]
       await store.share({ by: by ?? '', aliveMs: 60_000, keepMs: 60_000, verdicts })
       await redis.publish(`decoder-pool:${name}:health`, 'someone')
-      await pause(20)
+      await passTime(20)
       expect(one && statusOf(one, 'n0')?.healthy).toBe(true)
       expect(listener && statusOf(listener, 'n0')?.healthy).toBe(true)
     }
@@ -127,7 +123,7 @@ describe('coordinators that share a Redis', () => {
     const [one, two, gone] = all
     await until(() => [one, two].every((pool) => pool?.status().nodes.every((of) => of.verdict)), 6_000)
     await gone?.close()
-    await pause(100)
+    await passTime(100)
     for (const node of nodes) node.healthy = false
     for (const pool of [one, two]) {
       const count = () => pool?.status().nodes.filter((of) => !of.healthy).length
@@ -144,7 +140,7 @@ describe('adapters that a node tells of', () => {
     if (node === undefined) return expect.unreachable()
     const adapters = () => all.map((pool) => statusOf(pool, 'n0')?.node.adapters.join())
     node.adapters = { adapters: ['en-de', 'en-fr'] }
-    await pause(100)
+    await passTime(100)
     node.adapterProbes = 0
     // It had no such path at first, and is asked again some rounds later.
     await until(() => adapters().every((list) => list === 'en-de,en-fr'), 6_000)

@@ -2,26 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { until } from '@evenkeel/test-servers'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { DecoderPool } from '../src/index.js'
 import { startNode } from './nodes.js'
-import { idsOf, node, useCoordinators } from './pools.js'
+import { durable, idsOf, node, useCoordinators, useServers } from './pools.js'
 
-const servers: RedisServer[] = []
-// Registered first, so that it runs last: hooks after a test run in reverse.
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close()
-})
+const start = useServers()
 const { join } = useCoordinators()
-
-async function start(args: Record<string, string> = {}): Promise<RedisServer> {
-  const server = await startRedis({ args })
-  servers.push(server)
-  return server
-}
-/** Everything that Redis acknowledges is on its disk. */
-const durable = { appendonly: 'yes', appendfsync: 'always' }
 
 const away = (...pools: DecoderPool[]) =>
   until(() => pools.every((pool) => pool.status().state === 'fallback'), 2_000)

@@ -1,4 +1,5 @@
 import { type Connection, type ConnectOptions, connect } from '@evenkeel/core'
+import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterEach } from 'vitest'
 import { startPool } from '../src/decoder-pool.js'
 import type { DecoderPool, DecoderPoolOptions } from '../src/index.js'
@@ -50,4 +51,20 @@ export function useCoordinators() {
     return { redis, pool: await create({ redis, pollInterval: 200, ...options }) }
   }
   return { create, join }
+}
+
+/** Everything that Redis acknowledges is on its disk. */
+export const durable = { appendonly: 'yes', appendfsync: 'always' }
+
+/** Starts Redis servers that are closed after the test. To be called first: what is registered first runs last. */
+export function useServers() {
+  const servers: RedisServer[] = []
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await server.close()
+  })
+  return async (args: Record<string, string> = {}): Promise<RedisServer> => {
+    const server = await startRedis({ args })
+    servers.push(server)
+    return server
+  }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Mortal } from './findings.js'
 import { type Running, start } from './processes.js'
@@ -5,6 +6,7 @@ import { requestsPerMinute } from './workload.js'
 
 /** Requests that a decoder serves at once. */
 export const decoderSlots = 8
+const operatorToken = randomUUID()
 const mortalName = 'decoder-mortal'
 
 interface Health {
@@ -41,6 +43,7 @@ export async function startGateways(
     GATEWAY_NAMESPACE: namespace,
     GATEWAY_INSTANCES: `${count}`,
     GATEWAY_REQUESTS_PER_MINUTE: `${requestsPerMinute}`,
+    GATEWAY_OPERATOR_TOKEN: operatorToken,
   }
   const gateways = await Promise.all(
     Array.from({ length: count }, (_, index) => start('gateway', `gateway-${index + 1}`, [], env)),
@@ -48,7 +51,11 @@ export async function startGateways(
   const [first] = gateways
   for (const { name, url } of decoders) {
     const node = { id: name, endpoint: url, capacity: decoderSlots }
-    await fetch(`${first?.url}/nodes`, { method: 'POST', body: JSON.stringify(node) })
+    await fetch(`${first?.url}/api/v1/register`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${operatorToken}` },
+      body: JSON.stringify(node),
+    })
   }
   await Promise.all(gateways.map(({ name, url }) => knowsNodes(name, url, decoders.length)))
   return gateways

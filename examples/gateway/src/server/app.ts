@@ -1,6 +1,7 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Message } from '@evenkeel/agent-memory'
 import { createHealthHandler, EvenkeelError } from '@evenkeel/core'
+import { createCoordinatorHandler } from '@evenkeel/decoder-pool/http'
 import { createCacheHandler } from '@evenkeel/llm-response-cache/http'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -42,8 +43,12 @@ export function createApp(gateway: Gateway): Hono {
   })
   app.all('/cache', (context) => cachePaths(context.req.raw))
   app.all('/cache/*', (context) => cachePaths(context.req.raw))
-  // Whoever runs decoders registers them here; a real gateway asks who they are first.
-  app.post('/nodes', async (context) => context.json(await gateway.pool.register(await context.req.json())))
+  // Whoever runs decoders registers them here, by hand or by `evenkeel register-decoder`.
+  const poolPaths = createCoordinatorHandler({
+    pool: gateway.pool,
+    authorize: (request) => isOperator(gateway, request),
+  })
+  app.all('/api/*', (context) => poolPaths(context.req.raw))
   app.onError((error, context) => {
     const refused = EvenkeelError.isInstance(error) && error.code === 'INVALID_INPUT'
     return problem(

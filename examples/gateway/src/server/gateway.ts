@@ -15,7 +15,7 @@ export interface GatewayOptions {
   readonly instances: number
   readonly requestsPerMinute: number
   readonly tokensPerMinute: number
-  /** Who shows it may look at the cache and clear it; left out, nobody may. */
+  /** Who shows it may register decoders, and look at the cache and clear it; left out, nobody may. */
   readonly operatorToken?: string | undefined
 }
 
@@ -34,7 +34,13 @@ export async function createGateway(options: GatewayOptions) {
           namespace,
           telemetry: { meterProvider: metrics.provider },
         })
-  const pool = await createDecoderPool({ redis, probe: { interval: '250ms', timeout: '1s' } })
+  const pool = await createDecoderPool({
+    redis,
+    // Conversations go where their beginning has been read.
+    strategy: 'prefix',
+    probe: { interval: '250ms', timeout: '1s' },
+    telemetry: { meterProvider: metrics.provider },
+  })
   const limiter = createRateLimiter({
     redis,
     expectedInstances: instances,

@@ -1,69 +1,64 @@
-import type { DecoderPool, NodeLease } from '@evenkeel/decoder-pool'
+import { type DecoderNode, type DecoderPool, promptBlocks } from '@evenkeel/decoder-pool'
+import { createPoolFetch, type PoolRequest } from '@evenkeel/decoder-pool/http'
 import type { Fetch } from '@evenkeel/llm-response-cache'
 import type { Metrics } from './metrics.js'
 
-/** Tries after the first. The pool ejects a node after three failures in a row: the fourth try goes elsewhere. */
-const maxRetries = 3
-const waitForNodeMs = 30_000
-
 /**
- * A `fetch` whose host is the pool: each call goes to a node of the pool's choice, counts against that
- * node's capacity until its body has ended, and tells the pool how it went. A call that has brought no
- * byte is tried elsewhere.
+ * A `fetch` whose host is the pool. A call is tried elsewhere as long as nothing has come of it: an answer that is
+ * written twice costs a decoder some time, and nobody a wrong answer.
  */
 export function poolFetch(pool: DecoderPool, metrics: Metrics): Fetch {
-  return async (input, init) => {
-    const { pathname } = new URL(typeof input === 'object' && 'url' in input ? input.url : input)
-    for (let attempt = 0; ; attempt++) {
-      const lease = await pool.acquire({ timeout: waitForNodeMs })
-      const settle = settleOnce(lease, metrics)
-      try {
-        const response = await fetch(`${lease.node.endpoint}${pathname}`, init)
-        if (response.status < 500) return new Response(followed(response.body, settle), response)
-        await response.body?.cancel()
-        throw new Error(`The node answered ${response.status}`)
-      } catch (error) {
-        settle(false)
-        if (attempt >= maxRetries) throw error
-      }
-    }
-  }
+  return createPoolFetch({
+    pool,
+    fetch: countedFetch(metrics),
+    wanted: (request) => ({ ...wishIn(request), timeout: '30s', idempotent: true, attempts: 4 }),
+  })
 }
 
-function settleOnce(lease: NodeLease, metrics: Metrics): (ok: boolean) => void {
-  let settled = false
-  return (ok) => {
-    if (settled) return
-    settled = true
-    lease.release({ ok })
-    metrics.upstreamCalls.add(1, { node: lease.node.id, outcome: ok ? 'ok' : 'failed' })
+/** Which model, and which beginning: a decoder that has read it before need not read it again. */
+function wishIn({ body }: PoolRequest) {
+  const { model, messages } = JSON.parse(body) as { model?: string; messages?: unknown }
+  return { model, ...(messages !== undefined && { prefix: promptBlocks(messages) }) }
+}
+
+/** Counts calls by decoder, and by whether all of the answer came. */
+function countedFetch({ upstreamCalls }: Metrics) {
+  return async (url: string, init: RequestInit, node: DecoderNode): Promise<Response> => {
+    const count = (outcome: 'ok' | 'failed') => upstreamCalls.add(1, { node: node.id, outcome })
+    try {
+      const response = await fetch(url, init)
+      if (response.status >= 500 || response.body === null) {
+        count(response.ok ? 'ok' : 'failed')
+        return response
+      }
+      return new Response(followed(response.body, count), response)
+    } catch (error) {
+      count('failed')
+      throw error
+    }
   }
 }
 
 /** The body, watched to its end. */
 function followed(
-  body: ReadableStream<Uint8Array> | null,
-  settle: (ok: boolean) => void,
-): ReadableStream<Uint8Array> | null {
-  if (body === null) {
-    settle(true)
-    return null
-  }
+  body: ReadableStream<Uint8Array>,
+  end: (outcome: 'ok' | 'failed') => void,
+): ReadableStream<Uint8Array> {
   const reader = body.getReader()
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { done, value } = await reader.read()
         if (!done) return controller.enqueue(value)
-        settle(true)
+        end('ok')
         controller.close()
       } catch (error) {
-        settle(false)
+        end('failed')
         controller.error(error)
       }
     },
     async cancel(reason) {
-      settle(true)
+      end('ok')
       await reader.cancel(reason)
     },
   })

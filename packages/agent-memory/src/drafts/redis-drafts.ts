@@ -4,6 +4,7 @@ import type { PreparedMessage } from '../message.js'
 import finalizeLua from '../scripts/draft-finalize.lua'
 import takeLua from '../scripts/draft-take.lua'
 import writeLua from '../scripts/draft-write.lua'
+import headLua from '../scripts/head.lua'
 import recordsLua from '../scripts/records.lua'
 import threadLua from '../scripts/thread.lua'
 import type { AppendResult, ThreadId, WriteOptions } from '../store.js'
@@ -15,7 +16,7 @@ const writeScript = defineScript({ name: 'agent-memory.draft-write', lua: writeL
 const takeScript = defineScript({ name: 'agent-memory.draft-take', lua: takeLua })
 const finalizeScript = defineScript({
   name: 'agent-memory.draft-finalize',
-  lua: [threadLua, recordsLua, finalizeLua].join('\n'),
+  lua: [headLua, threadLua, recordsLua, finalizeLua].join('\n'),
 })
 
 /** Drafts of all instances: a stream each, beside the thread. */

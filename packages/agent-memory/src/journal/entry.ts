@@ -24,6 +24,8 @@ export type Write = {
 export type JournalEntry = {
   /** In the journal's file; 0 without one. */
   number: number
+  /** Taken over from a process that is gone: it comes before all that this one writes. */
+  isOwed: boolean
   readonly messages: number
   readonly bytes: number
 } & (
@@ -41,14 +43,14 @@ export interface Addressed {
 }
 
 export function entryOf(write: Write): JournalEntry {
-  const size = sizeOf(write)
+  const waiting = { ...sizeOf(write), number: 0, isOwed: false }
   switch (write.kind) {
     case 'append':
-      return { ...write, ...size, number: 0, outcome: new Outcome<Settled>() }
+      return { ...write, ...waiting, outcome: new Outcome<Settled>() }
     case 'delete':
-      return { ...write, ...size, number: 0, outcome: new Outcome<DeleteResult>() }
+      return { ...write, ...waiting, outcome: new Outcome<DeleteResult>() }
     case 'change':
-      return { ...write, ...size, number: 0, outcome: new Outcome<Changed>() }
+      return { ...write, ...waiting, outcome: new Outcome<Changed>() }
   }
 }
 

@@ -105,6 +105,18 @@ export class JournalFile implements JournalKeeper {
     }
   }
 
+  /** What waits in the files of other processes of this host. */
+  others(): readonly Addressed[] {
+    const names = this.#files().filter(
+      (name) => fileName.exec(name)?.[1] === this.#identity.host && join(this.#dir, name) !== this.#path,
+    )
+    const texts = names.map((name) => this.#read(name))
+    // One that was taken over between the two looks is in another by now.
+    const isGone = names.some((name, index) => texts[index] === undefined && !this.#files().includes(name))
+    if (isGone) return this.others()
+    return texts.flatMap((text = '') => decodeLines(text).entries)
+  }
+
   write(id: ThreadId, entry: JournalEntry): void {
     const number = this.#next++
     const bytes = this.#append(encodeLine({ number, entry: { id, write: writeOf(entry) } }))
@@ -235,6 +247,14 @@ export class JournalFile implements JournalKeeper {
       return readdirSync(this.#dir).filter((name) => fileName.test(name))
     } catch {
       return []
+    }
+  }
+
+  #read(name: string): string | undefined {
+    try {
+      return readFileSync(join(this.#dir, name), 'utf8')
+    } catch {
+      return undefined
     }
   }
 

@@ -67,14 +67,14 @@ export class Journal {
 
   /**
    * Takes an entry in this very turn; `synced` says when it is kept.
-   * @param isOwed it was acknowledged already, by a process that is gone: bounds are not asked
+   * Of one that is owed, because it was acknowledged already, bounds are not asked.
    * @throws JournalFullError, having taken nothing
    */
-  add(thread: ThreadJournal, entry: JournalEntry, isOwed = false): void {
+  add(thread: ThreadJournal, entry: JournalEntry): void {
     if (this.#closed !== undefined) throw this.#closed
     const { messages, bytes } = entry
     const isFull = this.#messages + messages > this.#maxMessages || this.#bytes + bytes > this.#maxBytes
-    if (isFull && !isOwed) throw new JournalFullError(this.#messages)
+    if (isFull && !entry.isOwed) throw new JournalFullError(this.#messages)
     this.#keeper?.write(thread.id, entry)
     this.#threads.set(textOf(thread.id), thread)
     thread.entries.push(entry)

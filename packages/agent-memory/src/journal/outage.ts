@@ -19,6 +19,7 @@ import {
   textOf,
 } from '../store.js'
 import { ThreadLog } from '../thread-log.js'
+import type { Elders } from './elders.js'
 import { type Addressed, entryOf, type JournalEntry, type Write } from './entry.js'
 import type { Journal, ThreadJournal } from './journal.js'
 import { Outcome } from './outcome.js'
@@ -43,13 +44,21 @@ export class OutageConversations implements Conversations {
   readonly #known: KnownThreads
   readonly #terms: ReplayTerms
   readonly #recent: RecentWrites | undefined
+  readonly #elders: Pick<Elders, 'before'> | undefined
   #hold: Hold | undefined
 
-  constructor(journal: Journal, known: KnownThreads, terms: ReplayTerms, recent?: RecentWrites) {
+  constructor(
+    journal: Journal,
+    known: KnownThreads,
+    terms: ReplayTerms,
+    recent?: RecentWrites,
+    elders?: Pick<Elders, 'before'>,
+  ) {
     this.#journal = journal
     this.#known = known
     this.#terms = terms
     this.#recent = recent
+    this.#elders = elders
   }
 
   /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
@@ -149,7 +158,9 @@ export class OutageConversations implements Conversations {
   /** Takes over a write that another process had acknowledged, and left behind. */
   adopt({ id, write }: Addressed): void {
     const thread = this.#threadOf(id)
-    this.#journal.add(thread, entryOf(write), true)
+    const entry = entryOf(write)
+    entry.isOwed = true
+    this.#journal.add(thread, entry)
     if (write.kind === 'append') thread.view.append(write.batch, {}, Date.now())
     else if (write.kind === 'delete') thread.view.delete({ token: write.token })
     else show(thread.view, write.change)
@@ -204,6 +215,7 @@ export class OutageConversations implements Conversations {
       while (last !== undefined && thread.entries.includes(last)) {
         signal.throwIfAborted()
         const entries = nextOf(thread.entries)
+        if (!entries[0]?.isOwed) await this.#elders?.before(thread.id)
         await replay.send(thread.id, entries)
         for (const entry of entries) this.#journal.acknowledge(thread, entry)
       }

@@ -119,7 +119,7 @@ function errorOf(result: Exclude<AppendResult, Settled | { status: 'conflict' }>
   return new OperationConflictError()
 }
 
-/** What can be sent together from the front: one write, or appends of one generation, each id once. */
+/** What can be sent together from the front: one write, or appends of one kind and generation, each id once. */
 export function nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const together: JournalEntry[] = []
   const ids = new Set<string>()
@@ -130,7 +130,8 @@ export function nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[
     bytes += entry.bytes
     if (entry !== first) {
       const fits = messages <= mostTogether.messages && bytes <= mostTogether.bytes
-      const isLike = isAppend(entry) && entry.generation === first?.generation && entry.token === undefined
+      const isOfKind = entry.generation === first?.generation && entry.isOwed === first?.isOwed
+      const isLike = isAppend(entry) && isOfKind && entry.token === undefined
       if (!isLike || !fits || entry.batch.some(({ id }) => ids.has(id))) break
     }
     together.push(entry)

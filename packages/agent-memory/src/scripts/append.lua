@@ -11,9 +11,11 @@ if ARGV[9] ~= '' and tonumber(ARGV[9]) < tonumber(redis.call('HGET', thread, '_f
 end
 
 -- All of them are judged before any is stored.
-local fresh, size = 0, 0
-for _, message in ipairs(messages) do
-  local seq, digest = find(ARGV[message.at])
+local fresh, size, names = 0, 0, {}
+for index, message in ipairs(messages) do names[index] = '#' .. ARGV[message.at] end
+local places = redis.call('HMGET', thread, unpack(names))
+for index, message in ipairs(messages) do
+  local seq, digest = find(ARGV[message.at], places[index])
   if seq then
     if digest ~= ARGV[message.at + 3] then return reply('conflict', ARGV[message.at]) end
     message.seq = seq

@@ -1,4 +1,5 @@
--- Removes a thread, and leaves a note of it, so that a write from before is not taken for a new thread.
+-- Removes a thread, and leaves a note of it, so that a write from before is not taken for a new thread. Behind
+-- head.lua.
 --
 -- KEYS  1 hash of the thread, as thread.lua tells   2 the owner's threads by last change   3 the same by end
 --       4 hash of the owner
@@ -13,7 +14,8 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function whole(number) return string.format('%.0f', number) end
-local meta = redis.call('HMGET', thread, '_g', '_x', '_e', '_ver')
+local meta = redis.call('HMGET', thread, '_g', '_x', '_m')
+local epoch, version = headFrom(meta[3])
 local own = tonumber(meta[1] or 0)
 local generation = own + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
 
@@ -23,10 +25,10 @@ if token == ARGV[2] then return { tonumber(existed), generation } end
 -- Others deleted the thread that was meant.
 if ARGV[3] ~= '' and generation > tonumber(ARGV[3]) then return { 0, generation } end
 
-existed = meta[3] and 1 or 0
+existed = epoch and epoch ~= '' and 1 or 0
 redis.call('UNLINK', thread)
 redis.call('HSET', thread, '_v', '1', '_g', whole(own + 1),
-  '_ver', whole(tonumber(meta[4] or 0) + 1), '_x', ARGV[2] .. ' ' .. existed)
+  '_m', packHead('', (version or 0) + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''), '_x', ARGV[2] .. ' ' .. existed)
 redis.call('PEXPIRE', thread, ARGV[4])
 redis.call('ZREM', KEYS[2], ARGV[5])
 -- An erasure of the owner finds it there.

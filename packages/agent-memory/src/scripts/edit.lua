@@ -7,7 +7,7 @@ local message = messagesFrom(9)[1]
 local at = message.at
 local seq, first, record = find(ARGV[at])
 if not record then return reply('missing') end
-local head, start = headOf(record)
+local head, start = lineOf(record)
 if ARGV[8] ~= '' and ARGV[8] ~= head[7] then return reply('conflict', seq, tonumber(head[7])) end
 if head[8] == ARGV[at + 3] then return reply('done', seq, tonumber(head[7])) end
 

@@ -1,4 +1,4 @@
--- Erases threads of an owner, some at a time; writes from before bring none of them back.
+-- Erases threads of an owner, some at a time; writes from before bring none of them back. Behind head.lua.
 --
 -- KEYS  1 the owner's threads by last change   2 the same by end   3 hash of the owner   4 … hashes of threads
 -- ARGV  1 1 for the first call of an erasure   2 ms for which it is remembered   3 … names of the threads
@@ -11,11 +11,11 @@ if ARGV[1] == '1' then
 end
 local threads, messages, bytes = 0, 0, 0
 for index = 4, #KEYS do
-  local meta = redis.call('HMGET', KEYS[index], '_e', '_n', '_b')
-  if meta[1] then
+  local epoch, _, _, _, count, _, size = headFrom(redis.call('HGET', KEYS[index], '_m'))
+  if epoch and epoch ~= '' then
     threads = threads + 1
-    messages = messages + tonumber(meta[2] or 0)
-    bytes = bytes + tonumber(meta[3] or 0)
+    messages = messages + count
+    bytes = bytes + size
   end
   redis.call('UNLINK', KEYS[index])
   redis.call('ZREM', KEYS[1], ARGV[index - 1])

@@ -5,9 +5,9 @@
 -- ARGV  8 seq of the last message to copy, '' for all
 -- Reply {'done', …, newest seq, records}, {'missing', …} when there is nothing to copy, {'exists', …}
 if exists then return reply('exists') end
-if redis.call('HEXISTS', KEYS[5], '_e') == 0 then return reply('missing') end
-local generations = meta[2] or '0'
-local lasting = version
+local source = headFrom(redis.call('HGET', KEYS[5], '_m'))
+if not source or source == '' then return reply('missing') end
+local own, lasting = epoch, version
 redis.call('COPY', KEYS[5], thread, 'REPLACE')
 -- What belongs to the original alone: its operations, leases and deletions.
 for one in string.gmatch(redis.call('HGET', thread, '_o') or '', '%S+') do
@@ -17,25 +17,24 @@ for one in string.gmatch(redis.call('HGET', thread, '_w') or '', '%S+') do
   redis.call('HDEL', thread, '~' .. one)
 end
 redis.call('HDEL', thread, '_o', '_w', '_x', '_f', '%turn', '%compaction')
-meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n', '_tok', '_b', '_q', '_r', '_p', '_c')
-newest, oldest, count, tokens, bytes = number(5), math.max(1, number(6)), number(7), number(8), number(9)
-passed, turn, pinned = number(10), number(11), meta[12] or ''
-version = math.max(lasting, number(3))
+if deletions then redis.call('HSET', thread, '_g', deletions) else redis.call('HDEL', thread, '_g') end
+takeHead(redis.call('HGET', thread, '_m'))
+exists, epoch, created, version = false, own, now, math.max(lasting, version)
 
 local last = math.min(newest, tonumber(ARGV[8]) or newest)
 for seq = newest, last + 1, -1 do
   local record = redis.call('HGET', thread, whole(seq))
   if record then
-    local id = headOf(record)[1]
+    local id = lineOf(record)[1]
     drop(seq, record)
     redis.call('HDEL', thread, '#' .. id)
   end
 end
 newest = last
-for seq = last, oldest, -1 do
+for seq = last, 1, -1 do
   local record = redis.call('HGET', thread, whole(seq))
   if record then
-    local head = headOf(record)
+    local head = lineOf(record)
     passed, turn = tonumber(head[4]) + tonumber(head[3]), tonumber(head[5])
     break
   end
@@ -52,7 +51,6 @@ if number and tonumber(covers) > last then
     redis.call('HDEL', thread, '^' .. number)
   end
 end
-meta[2] = generations
 remember('')
 save(true)
 return reply('done', newest, count)

@@ -1,13 +1,14 @@
--- Records of a thread by place, or by id.
+-- Records of a thread by place, or by id. Behind head.lua.
 --
 -- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
 -- ARGV  1 up, down or ids   2 seq to begin behind   3 most records   or from 2 on: ids
 -- Reply {epoch, generation, version, edited, newest, records in the thread, next seq or 0 at the end,
 --        {seq, record, …}}
 local thread = KEYS[1]
-local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n')
+local meta = redis.call('HMGET', thread, '_m', '_g')
+local epoch, version, edited, newest, count = headFrom(meta[1])
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
-local newest, oldest = tonumber(meta[5] or 0), tonumber(meta[6] or 1)
+newest = newest or 0
 local records, next = {}, 0
 
 if ARGV[1] == 'ids' then
@@ -22,10 +23,10 @@ if ARGV[1] == 'ids' then
 else
   local step = ARGV[1] == 'up' and 1 or -1
   local seq, most = tonumber(ARGV[2]) + step, tonumber(ARGV[3])
-  if step == 1 then seq = math.max(seq, oldest) else seq = math.min(seq, newest) end
+  if step == 1 then seq = math.max(seq, 1) else seq = math.min(seq, newest) end
   -- Where much was removed a page is short rather than slow: it looks at no more than this.
   local looks = 4 * most + 100
-  while seq >= oldest and seq <= newest do
+  while seq >= 1 and seq <= newest do
     if #records >= 2 * most or looks == 0 then
       next = seq
       break
@@ -39,5 +40,4 @@ else
     seq = seq + step
   end
 end
-return { meta[1] or '', generation, tonumber(meta[3] or 0), tonumber(meta[4] or 0), newest,
-  tonumber(meta[7] or 0), next, records }
+return { epoch or '', generation, version or 0, edited or 0, newest, count or 0, next, records }

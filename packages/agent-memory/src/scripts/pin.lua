@@ -5,7 +5,7 @@
 --       tool calls: they can't be shown without each other
 local seq, _, record = find(ARGV[8])
 if not record then return reply('missing') end
-local head = headOf(record)
+local head = lineOf(record)
 if head[9] ~= '' or head[10] ~= '' then return reply('calls') end
 local seqs, was = {}, false
 for other in string.gmatch(pinned, '%d+') do

@@ -4,7 +4,7 @@
 -- and their ids.
 
 -- The fields of a record's first line, and where its body begins.
-local function headOf(record)
+local function lineOf(record)
   local lineEnd, fields = string.find(record, '\n', 1, true), {}
   for field in string.gmatch(string.sub(record, 1, lineEnd - 1) .. '|', '([^|]*)|') do
     fields[#fields + 1] = field
@@ -12,9 +12,10 @@ local function headOf(record)
   return fields, lineEnd + 1
 end
 
--- Where an id is, the digest of its first body, and its record if that is still there.
-local function find(id)
-  local known = redis.call('HGET', thread, '#' .. id)
+-- Where an id is, the digest of its first body, and its record if that is still there. `known` is the field of
+-- the id, when it was read before.
+local function find(id, known)
+  if known == nil then known = redis.call('HGET', thread, '#' .. id) end
   if not known then return nil end
   local dot = string.find(known, '.', 1, true)
   if dot then
@@ -22,7 +23,7 @@ local function find(id)
     return tonumber(seq), string.sub(known, dot + 1), redis.call('HGET', thread, seq)
   end
   local record = redis.call('HGET', thread, known)
-  return tonumber(known), headOf(record)[8], record
+  return tonumber(known), lineOf(record)[8], record
 end
 
 -- Messages in ARGV from the given place on.
@@ -36,13 +37,9 @@ local function messagesFrom(arg)
   return messages
 end
 
--- Puts a message at the thread's end; true when it is the first system message, which every window holds.
-local function place(message)
-  local at = message.at
-  local id, role, body = ARGV[at], ARGV[at + 1], ARGV[at + 4]
-  newest, count = newest + 1, count + 1
-  message.seq = newest
-  local seq, opens, answers = whole(newest), {}, {}
+-- Notes the tool calls that a message opens and answers; gives them as its record holds them.
+local function placeCalls(message, seq)
+  local at, opens, answers = message.at, {}, {}
   for index = at + 7 + message.opens, at + 6 + message.opens + message.answers do
     local call = ARGV[index]
     local made = redis.call('HGET', thread, '@' .. call)
@@ -53,10 +50,23 @@ local function place(message)
     redis.call('HSET', thread, '@' .. ARGV[index], seq)
     opens[#opens + 1] = ARGV[index]
   end
+  return table.concat(opens, ','), table.concat(answers, ',')
+end
+
+-- Puts a message at the thread's end, with the next save(); true when it is the first system message, which every window holds.
+local function place(message)
+  local at = message.at
+  local id, role = ARGV[at], ARGV[at + 1]
+  newest, count = newest + 1, count + 1
+  message.seq = newest
+  local seq, opens, answers = whole(newest), '', ''
+  if message.opens + message.answers > 0 then opens, answers = placeCalls(message, seq) end
   if role == 'user' and message.answers == 0 then turn = turn + 1 end
-  local head = { id, role, ARGV[at + 2], whole(passed), whole(turn), whole(now), '0', ARGV[at + 3],
-    table.concat(opens, ','), table.concat(answers, ',') }
-  redis.call('HSET', thread, seq, table.concat(head, '|') .. '\n' .. body, '#' .. id, seq)
+  local size, body = #fields, ARGV[at + 4]
+  fields[size + 1] = seq
+  fields[size + 2] = id .. '|' .. role .. '|' .. ARGV[at + 2] .. '|' .. whole(passed) .. '|' .. turn .. '|' .. now
+    .. '|0|' .. ARGV[at + 3] .. '|' .. opens .. '|' .. answers .. '\n' .. body
+  fields[size + 3], fields[size + 4] = '#' .. id, seq
   tokens, passed, bytes = tokens + tonumber(ARGV[at + 2]), passed + tonumber(ARGV[at + 2]), bytes + #body
   if pinned == '' and (role == 'system' or role == 'developer') then
     pinned = seq
@@ -67,7 +77,7 @@ end
 
 -- Takes a record away; its id stays known, so that no late write brings it back.
 local function drop(seq, record)
-  local head, body = headOf(record)
+  local head, body = lineOf(record)
   local own = whole(seq)
   for call, made in string.gmatch(head[10], '([^@,]+)@(%d*)') do
     -- A call whose result is gone is open again.

@@ -8,12 +8,12 @@ local most = tonumber(ARGV[8])
 local seq, found = newest, {}
 for index = most, 1, -1 do
   local record
-  while seq >= oldest and not record do
+  while seq >= 1 and not record do
     record = redis.call('HGET', thread, whole(seq))
     seq = seq - 1
   end
   if not record then return reply('conflict') end
-  local head = headOf(record)
+  local head = lineOf(record)
   local digest = ARGV[8 + 2 * index]
   if head[1] ~= ARGV[7 + 2 * index] or (digest ~= '' and digest ~= head[8]) then return reply('conflict') end
   found[#found + 1] = { seq = seq + 1, record = record, id = head[1] }

@@ -1,4 +1,4 @@
--- The newest records of a thread, within bounds; or what came since an earlier read.
+-- The newest records of a thread, within bounds; or what came since an earlier read. Behind head.lua.
 --
 -- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
 -- ARGV  1 most messages   2 most tokens   3 most turns
@@ -8,18 +8,19 @@
 --        from: every record from this seq on is in the reply, {seq, record, … newest first},
 --        {pinned seq, record, …}, summary's number, summary}; the last three only with 'tail'
 local thread = KEYS[1]
-local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n', '_p', '_s')
+local meta = redis.call('HMGET', thread, '_m', '_g', '_s')
+local epoch, version, edited, newest, count, _, _, _, _, _, _, _, pins = headFrom(meta[1])
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
-local epoch, version, edited = meta[1] or '', tonumber(meta[3] or 0), tonumber(meta[4] or 0)
-local newest, floor = tonumber(meta[5] or 0), tonumber(meta[6] or 1)
+epoch, version, edited, newest, count = epoch or '', version or 0, edited or 0, newest or 0, count or 0
+local floor = 1
 local known = ARGV[4] ~= '' and ARGV[4] == epoch and tonumber(ARGV[5])
 if known == version then return { 'same', generation } end
 
 local summary, number
-if meta[9] then
-  local blank = string.find(meta[9], ' ', 1, true)
-  number = string.sub(meta[9], 1, blank - 1)
-  floor = math.max(floor, tonumber(string.sub(meta[9], blank + 1)) + 1)
+if meta[3] then
+  local blank = string.find(meta[3], ' ', 1, true)
+  number = string.sub(meta[3], 1, blank - 1)
+  floor = tonumber(string.sub(meta[3], blank + 1)) + 1
 end
 local since = known and known >= edited and tonumber(ARGV[6]) + 1
 if since and since > floor then floor = since else since = nil end
@@ -51,13 +52,13 @@ while seq >= floor and found < most and not full do
 end
 local isAll = not full and found < most
 if since and isAll then
-  return { 'newer', generation, epoch, version, edited, newest, tonumber(meta[7] or 0), floor, records }
+  return { 'newer', generation, epoch, version, edited, newest, count, floor, records }
 end
 -- With all of what is not summarised, nothing is missing before it either.
 if isAll then from = 1 end
 
 local pinned = {}
-for one in string.gmatch(meta[8] or '', '%d+') do
+for one in string.gmatch(pins or '', '%d+') do
   local record = redis.call('HGET', thread, one)
   if record then
     pinned[#pinned + 1] = tonumber(one)
@@ -65,5 +66,5 @@ for one in string.gmatch(meta[8] or '', '%d+') do
   end
 end
 if number then summary = redis.call('HGET', thread, '^' .. number) end
-return { 'tail', generation, epoch, version, edited, newest, tonumber(meta[7] or 0), from, records, pinned,
+return { 'tail', generation, epoch, version, edited, newest, count, from, records, pinned,
   tonumber(number or 0), summary or '' }

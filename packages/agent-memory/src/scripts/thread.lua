@@ -1,4 +1,4 @@
--- How each script that writes to a thread begins: it is put before the script's own text.
+-- How each script that writes to a thread begins: behind head.lua, before the script's own text.
 --
 -- KEYS  1 hash of the thread, fields below     2 sorted set: the owner's threads by last change, ms
 --       3 sorted set: the same by end, ms      4 hash of the owner: g, raised when the owner is erased
@@ -11,13 +11,10 @@
 --       did others since, 'reused' when its token named another one
 --
 -- Fields of a thread:
---       _v  version of this format   _e  epoch, made with the thread   _c  created, ms   _u  last changed
---       _g  times deleted before     _x  the last deletion: token, blank, 1 if there was a thread
---       _ver version, rises with each change    _ev version of the last change to what was there before
---       _t  seq of the newest record   _h  of the oldest   _n  records that are there
---       _tok their tokens  _b  bytes of their bodies   _q  tokens of all that were ever appended
---       _r  turns   _p  seqs that every window holds, by blanks   _k  keys of the state, by blanks
---       _s  summaries: number, blank, seq up to which it covers     _o  names of the latest operations, by blanks
+--       _v  version of this format        _m  the head, as head.lua tells
+--       _g  times deleted before          _x  the last deletion: token, blank, 1 if there was a thread
+--       _s  summaries: number, blank, seq up to which it covers
+--       _k  keys of the state, by blanks  _o  names of the latest operations, by blanks
 --       _w  writers, by blanks            ~<writer>  number of its latest operation, ms, what that came to
 --       <seq>     id|role|tokens|tokens before|turn|ms|revision|digest|calls|answers LF body
 --       #<id>     seq; with .digest of the first body once it was edited, removed or spliced
@@ -31,15 +28,22 @@ if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local function whole(number) return string.format('%.0f', number) end
+-- Below 10^14, which all but numbers of tokens are, a number reads as it is.
+local function whole(number) return number < 1e14 and number .. '' or string.format('%.0f', number) end
 
-local meta = redis.call('HMGET', thread, '_e', '_g', '_ver', '_ev', '_t', '_h', '_n', '_tok', '_b', '_q',
-  '_r', '_p', '_c')
-local function number(index) return tonumber(meta[index] or 0) end
-local exists, epoch, pinned = meta[1], meta[1] or ARGV[3], meta[12] or ''
-local version, edited, newest, oldest = number(3), number(4), number(5), math.max(1, number(6))
-local count, tokens, bytes, passed, turn = number(7), number(8), number(9), number(10), number(11)
-local generation = number(2) + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
+local exists, epoch, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends, pinned
+local function takeHead(packed)
+  epoch, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends, pinned = headFrom(packed)
+  exists = epoch and epoch ~= ''
+  if not exists then epoch, created, pinned = ARGV[3], now, '' end
+  if not version then
+    version, edited, newest, count, tokens, bytes, passed, turn, ends = 0, 0, 0, 0, 0, 0, 0, 0, 0
+  end
+end
+local known = redis.call('HMGET', thread, '_m', '_g')
+takeHead(known[1])
+local deletions = known[2]
+local generation = tonumber(deletions or 0) + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
 
 local function reply(status, ...)
   return { status, exists and epoch or '', generation, version, edited, ... }
@@ -102,26 +106,30 @@ local function remember(outcome)
   redis.call('HSET', thread, '_o', tokens, '!' .. token, ARGV[6] .. ' ' .. outcome)
 end
 
+-- Fields that are written with the head: names and values.
+local fields = {}
+
 -- Ends a change: `rewrote` when it touched what was there before, so that readers read it again.
 local function save(rewrote)
   version = version + 1
   if rewrote then edited = version end
-  redis.call('HSET', thread, '_e', epoch, '_ver', whole(version), '_ev', whole(edited), '_t', whole(newest),
-    '_n', whole(count), '_tok', whole(tokens), '_b', whole(bytes), '_q', whole(passed), '_r', whole(turn),
-    '_p', pinned, '_u', whole(now))
-  if not exists then
-    redis.call('HSET', thread, '_v', '1', '_h', '1', '_c', whole(now), '_g', meta[2] or '0')
-  end
-  redis.call('ZADD', KEYS[2], whole(now), ARGV[7])
   -- A little more than the TTL at a time, so that most changes need not move it, and none ends too early.
   -- A new thread takes its own, not what is left of a tombstone's.
-  if not exists or redis.call('PTTL', thread) < ttl then
-    local longer = ttl + math.floor(math.min(3600000, ttl / 50))
+  local moves = not exists or ends - now < ttl
+  local longer = ttl + math.floor(math.min(3600000, ttl / 50))
+  if moves then ends = now + longer end
+  local size = #fields
+  fields[size + 1], fields[size + 2] = '_m', packHead(epoch, version, edited, newest, count, tokens, bytes,
+    passed, turn, created, now, ends, pinned)
+  if not exists then fields[size + 3], fields[size + 4] = '_v', '1' end
+  redis.call('HSET', thread, unpack(fields))
+  redis.call('ZADD', KEYS[2], now, ARGV[7])
+  if moves then
     redis.call('PEXPIRE', thread, whole(longer))
-    redis.call('ZADD', KEYS[3], whole(now + longer), ARGV[7])
+    redis.call('ZADD', KEYS[3], ends, ARGV[7])
     for index = 2, 3 do
       if redis.call('PTTL', KEYS[index]) < longer then redis.call('PEXPIRE', KEYS[index], whole(longer)) end
     end
   end
-  exists = epoch
+  exists = true
 end

@@ -60,27 +60,21 @@ export function readDump(reply: readonly Reply[]): DumpHead {
   }
 }
 
-/** The fields of a thread's hash, as scripts/thread.lua tells, some at a time: name, value, … */
-export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
-  const { records, state, summaries, pinned, version, newest } = dump
-  const [current] = summaries
+/** The head of a thread, as scripts/restore.lua takes it. */
+export function headOf({ records, version, newest, pinned, ...dump }: ThreadDump): string[] {
   const sum = (of: (record: Record) => number) => records.reduce((total, record) => total + of(record), 0)
+  const sizes = [sum(({ tokens }) => tokens), sum(({ body }) => Buffer.byteLength(body))]
+  const counters = [version, newest, records.length, ...sizes, dump.tokensEver, dump.turns]
+  const texts = [...counters, dump.createdAt, dump.changedAt].map(String)
+  return [randomUUID(), ...texts, pinned.join(' ')]
+}
+
+/** The other fields of a thread's hash, as scripts/thread.lua tells, some at a time: name, value, … */
+export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
+  const { records, state, summaries } = dump
+  const [current] = summaries
   const meta: [string, string | number][] = [
     ['_v', 1],
-    ['_e', randomUUID()],
-    ['_g', 0],
-    ['_ver', version],
-    ['_ev', version],
-    ['_t', newest],
-    ['_h', 1],
-    ['_n', records.length],
-    ['_tok', sum(({ tokens }) => tokens)],
-    ['_b', sum(({ body }) => Buffer.byteLength(body))],
-    ['_q', dump.tokensEver],
-    ['_r', dump.turns],
-    ['_p', pinned.join(' ')],
-    ['_c', dump.createdAt],
-    ['_u', dump.changedAt],
     ['_k', [...state.keys()].map(encodeURIComponent).join(' ')],
     ...(current === undefined ? [] : [['_s', `${current.number} ${current.to}`] as [string, string]]),
   ]

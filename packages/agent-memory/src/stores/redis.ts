@@ -9,6 +9,7 @@ import dumpLua from '../scripts/dump.lua'
 import editLua from '../scripts/edit.lua'
 import eraseLua from '../scripts/erase.lua'
 import forkLua from '../scripts/fork.lua'
+import headLua from '../scripts/head.lua'
 import leaseLua from '../scripts/lease.lua'
 import pageLua from '../scripts/page.lua'
 import pinLua from '../scripts/pin.lua'
@@ -47,14 +48,15 @@ import {
   type WriteOptions,
 } from '../store.js'
 import { argumentsOf, changeArguments } from './arguments.js'
-import { dumpThread, fieldsOf, readDump } from './dumps.js'
+import { dumpThread, fieldsOf, headOf, readDump } from './dumps.js'
 import { asList, outcomeOf, readRecords, readSummary, standingOf } from './replies.js'
 
 const ofThread = (name: string, lua: string) =>
-  defineScript({ name: `agent-memory.${name}`, lua: `${threadLua}\n${lua}` })
+  defineScript({ name: `agent-memory.${name}`, lua: `${headLua}\n${threadLua}\n${lua}` })
 const ofRecords = (name: string, lua: string) => ofThread(name, `${recordsLua}\n${lua}`)
-const reading = (name: string, lua: string) =>
-  defineScript({ name: `agent-memory.${name}`, lua, readOnly: true })
+const ofHead = (name: string, lua: string, readOnly = false) =>
+  defineScript({ name: `agent-memory.${name}`, lua: `${headLua}\n${lua}`, readOnly })
+const reading = (name: string, lua: string) => ofHead(name, lua, true)
 
 const scripts = {
   append: ofRecords('append', appendLua),
@@ -69,11 +71,11 @@ const scripts = {
   tail: reading('tail', tailLua),
   page: reading('page', pageLua),
   stateRead: reading('state-read', stateReadLua),
-  delete: defineScript({ name: 'agent-memory.delete', lua: deleteLua }),
+  delete: ofHead('delete', deleteLua),
   threads: defineScript({ name: 'agent-memory.threads', lua: threadsLua }),
-  erase: defineScript({ name: 'agent-memory.erase', lua: eraseLua }),
+  erase: ofHead('erase', eraseLua),
   dump: reading('dump', dumpLua),
-  restore: defineScript({ name: 'agent-memory.restore', lua: restoreLua }),
+  restore: ofHead('restore', restoreLua),
 }
 
 interface Writing extends WriteOptions {
@@ -286,7 +288,7 @@ export class RedisThreadStore implements ThreadStore {
       await this.#redis.command(['PEXPIRE', waiting, '600000'], { key: waiting })
     }
     const keys = [...this.#written(id), waiting]
-    const args = [String(Math.max(1, Math.ceil(dump.ttlMs))), nameOf(id), String(dump.changedAt)]
+    const args = [String(Math.max(1, Math.ceil(dump.ttlMs))), nameOf(id), ...headOf(dump)]
     return (await this.#redis.run(scripts.restore, keys, args)) === 1
   }
 

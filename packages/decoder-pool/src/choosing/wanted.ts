@@ -15,6 +15,14 @@ export interface Wanted {
   readonly prefix?: readonly (string | number)[] | undefined
 }
 
+/** A request that may have a part in an experiment. */
+export interface Enrolled {
+  /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
+  readonly languagePair?: string | undefined
+  /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
+  readonly unit?: string | undefined
+}
+
 const mostBlocks = 4_096
 
 /** @throws INVALID_INPUT that names the field */

@@ -7,8 +7,8 @@ export type Judged =
   | { readonly kind: 'good' | 'fault' | 'blameless' }
   | { readonly kind: 'push-back'; readonly retryAfterMs: number }
 
-/** Where a refusal does not say for how long. */
-export const defaultPushBackMs = 1_000
+/** Where a refusal does not say for how long: most are full, and free a place soon. */
+export const defaultPushBackMs = 100
 
 export function judgeError(error: unknown, nowMs: number): Judged {
   if (typeof error === 'object' && error !== null) {

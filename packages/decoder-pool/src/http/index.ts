@@ -1,2 +1,3 @@
 export type { AddressPolicy } from './addresses.js'
 export { type CoordinatorHandlerOptions, createCoordinatorHandler } from './handler.js'
+export { createPoolFetch, type PoolFetchOptions, type PoolRequest } from './pool-fetch.js'

@@ -1,0 +1,28 @@
+-- The head of a thread: what every change touches, in one field and in binary, since each field costs a look-up
+-- and each number in text costs its making and reading. Put before the scripts that need it; thread.lua tells what
+-- else there is.
+--
+-- _m  eleven doubles, big-endian:
+--       version, rises with each change; edited, version of the last change to what was there before
+--       newest, seq of the newest record that ever was; count of records that are there, tokens of these,
+--       and bytes of their bodies; passed, tokens of all that were ever appended; turn, number of turns
+--       created, changed and ends in ms
+--     then texts: the epoch, made with the thread, 36 characters, blank where it was deleted
+--       pinned, seqs that every window holds, by blanks
+local numbers, gone = '>ddddddddddd', string.rep(' ', 36)
+
+-- Its fields, the epoch first and empty where there is no thread; nil for nothing.
+local function headFrom(packed)
+  if not packed then return nil end
+  local version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends =
+    struct.unpack(numbers, packed)
+  local epoch = string.sub(packed, 89, 124)
+  return epoch ~= gone and epoch or '', version, edited, newest, count, tokens, bytes, passed, turn, created, changed,
+    ends, string.sub(packed, 125)
+end
+
+local function packHead(epoch, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends, pinned)
+  if epoch == '' then epoch = gone end
+  return struct.pack(numbers, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends)
+    .. epoch .. pinned
+end
