@@ -75,6 +75,8 @@ export class Slots {
   #isSending = false
   /** Redis cannot be asked. */
   #isCut = false
+  /** On the monotonic clock, by when the last attendance was sent. */
+  #leaseEndsAt = Number.NEGATIVE_INFINITY
   /** It keeps to what was its own when it last could ask. */
   #isLimited = false
   /** Those of before the cut that may still count for themselves, and since when Redis is back, on the monotonic clock. */
@@ -284,6 +286,11 @@ export class Slots {
   }
 
   /** All that is held, as it is: what was lost on the way before is made good. */
+  /** Whether others can't have been given what this coordinator holds. */
+  get #hasLease(): boolean {
+    return this.#options.clock.monotonic() < this.#leaseEndsAt
+  }
+
   async #attend(): Promise<void> {
     this.#isAttendanceDue = false
     this.#untold.clear()
@@ -300,6 +307,7 @@ export class Slots {
     }
     // Nobody else there any more: Redis has lost who was.
     if (live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
+    this.#leaseEndsAt = sentAt + leaseMs
     this.#back(sentAt)
     this.#hear(live)
     if (this.#unheard === undefined) this.#live = live
@@ -322,18 +330,19 @@ export class Slots {
     const answer = await this.#ask((store) =>
       store.take(this.me, { sequence: ++this.#sequence, held, requests, waiting }),
     )
-    if (answer === undefined) {
+    if (answer === undefined && this.#hasLease) {
       this.#queue.unshift(...batch)
       return this.#cut(held)
     }
-    const { known, given, totals, othersWait } = answer
-    if (!known) {
-      // Reaped while this process stood still, or lost with the data: first all that is held, then these again.
+    if (answer?.known !== true || !this.#hasLease) {
+      // Reaped while this process stood still, and what it was given before that is others' by now; or lost with the
+      // data: first all that is held, then these again.
       this.#limit(this.#held)
       this.#isAttendanceDue = true
       this.#queue.unshift(...batch)
       return
     }
+    const { given, totals, othersWait } = answer
     this.#waitingTold = waiting
     const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
     for (const [node, count] of held) this.#told.set(node, count)
@@ -363,7 +372,8 @@ export class Slots {
    */
   #cut(sent: Gauges): void {
     if (this.#options.redis !== undefined) {
-      const told = [...this.#told].map(
+      // Without a lease nothing is its own: it stood still, and others may have been given that.
+      const told = (this.#hasLease ? [...this.#told] : []).map(
         ([node, count]) => [node, Math.min(count, sent.get(node) ?? count)] as const,
       )
       this.#limit(new Map(told))
