@@ -285,12 +285,12 @@ export class Slots {
     })
   }
 
-  /** All that is held, as it is: what was lost on the way before is made good. */
   /** Whether others can't have been given what this coordinator holds. */
   get #hasLease(): boolean {
     return this.#options.clock.monotonic() < this.#leaseEndsAt
   }
 
+  /** All that is held, as it is: what was lost on the way before is made good. */
   async #attend(): Promise<void> {
     this.#isAttendanceDue = false
     this.#untold.clear()
