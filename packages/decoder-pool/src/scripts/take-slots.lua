@@ -8,6 +8,7 @@
 --       then for each request: wish, ms it waited, C, C × node, capacity
 -- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
 --        {node, total, …} of the nodes named, 1 if others wait}
+
 -- Of those that wait so many are looked at, the longest first. A pool that is left alone forgets them after so long.
 local mostOldest, keepMs = 64, 86400000
 local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
