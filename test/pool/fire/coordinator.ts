@@ -7,7 +7,6 @@ export interface Setting {
   readonly redis: ConnectOptions
   readonly file?: string
   readonly region: string
-  readonly outageSlots?: 'hold'
   /** Origins of nodes that this coordinator reaches by another way, which may be cut. */
   readonly ways: Readonly<Record<string, string>>
 }
@@ -38,8 +37,6 @@ export interface Failure {
 export interface View {
   readonly ids: readonly string[]
   readonly state: string
-  /** Coordinators that live. */
-  readonly coordinators: number
   readonly answered: number
   readonly pushedBack: number
   readonly failures: readonly Failure[]
@@ -61,14 +58,13 @@ function reroute(ways: Setting['ways']): void {
   }
 }
 
-async function open({ redis: connecting, file, region, outageSlots, ways }: Setting): Promise<void> {
+async function open({ redis: connecting, file, region, ways }: Setting): Promise<void> {
   reroute(ways)
   const redis = await connect({ ...connecting, commandTimeout: 150 })
   pool = await createDecoderPool({
     redis,
     file,
     region,
-    outageSlots,
     probe: { interval: 300, timeout: 500 },
     lease: '2s',
     pollInterval: 300,
@@ -137,7 +133,6 @@ async function obey(order: Order): Promise<unknown> {
       return {
         ids: (pool?.status().nodes ?? []).map(({ node }) => node.id).sort(),
         state: pool?.status().state ?? 'none',
-        coordinators: pool?.status().coordinators ?? 0,
         ...{ answered, pushedBack, failures, slowestMs },
       } satisfies View
   }

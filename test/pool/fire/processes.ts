@@ -4,8 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { killed, Worker } from '../worker.js'
 import type { Order, Setting, View } from './coordinator.js'
 
-const nodeFile = fileURLToPath(new URL('node.mjs', import.meta.url))
-const coordinatorFile = fileURLToPath(new URL('coordinator.ts', import.meta.url))
+const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 /** An inference node in a process of its own. */
 export class NodeProcess {
@@ -21,14 +20,9 @@ export class NodeProcess {
   }
 
   static async start(capacity: number, workMs: number): Promise<NodeProcess> {
-    const child = fork(nodeFile, [String(capacity), String(workMs)], { execArgv: [] })
+    const child = fork(fileOf('node.mjs'), [String(capacity), String(workMs)], { execArgv: [] })
     const [{ port }] = (await once(child, 'message')) as [{ port: number }]
     return new NodeProcess(child, port)
-  }
-
-  async count(): Promise<{ readonly most: number; readonly served: number }> {
-    const response = await fetch(`${this.endpoint}/count`)
-    return (await response.json()) as { most: number; served: number }
   }
 
   async kill(): Promise<void> {
@@ -37,9 +31,11 @@ export class NodeProcess {
   }
 }
 
-/** A coordinator in a process of its own. */
-export class CoordinatorProcess {
-  readonly #worker = new Worker<Order>(coordinatorFile, import.meta.dirname)
+/** A coordinator in a process of its own, which does what it is told. */
+export class CoordinatorProcess extends Worker<Order> {
+  constructor() {
+    super(fileOf('coordinator.ts'), import.meta.dirname)
+  }
 
   open(setting: Setting): Promise<unknown> {
     return this.tell({ kind: 'open', setting })
@@ -47,17 +43,5 @@ export class CoordinatorProcess {
 
   view(): Promise<View> {
     return this.tell({ kind: 'view' }) as Promise<View>
-  }
-
-  tell(order: Order): Promise<unknown> {
-    return this.#worker.tell(order)
-  }
-
-  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#worker.signal(name)
-  }
-
-  kill(): Promise<void> {
-    return this.#worker.kill()
   }
 }

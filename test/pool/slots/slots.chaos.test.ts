@@ -72,8 +72,8 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
   }
   const load = (all: readonly Worker<Order>[]) =>
     Promise.all(all.map((one) => one.tell({ kind: 'load', concurrency })))
-  /** What the nodes saw since the last look, and that it was never too much. */
-  const look = async (when: string, ms: number) => {
+  /** What the nodes saw since the last look, and that it was never too much, but for the few that nobody can prevent. */
+  const look = async (when: string, ms: number, few = 0) => {
     await passTime(ms)
     const counts = await Promise.all(nodes.map((node) => node.count()))
     const most = counts.map(({ mostAtOnce }) => mostAtOnce)
@@ -84,7 +84,7 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     const perSecond = Math.round((Object.values(served).reduce((sum, of) => sum + of, 0) * 1_000) / ms)
     console.log(`slots, ${when}: at most ${most.join(', ')} of ${capacities.join(', ')}; ${perSecond}/s`)
     for (const [index, { capacity }] of nodes.entries()) {
-      expect(most[index], `${when}, node ${index}`).toBeLessThanOrEqual(capacity)
+      expect(most[index], `${when}, node ${index}`).toBeLessThanOrEqual(capacity + few)
     }
     return { served, perSecond, most }
   }
@@ -112,7 +112,8 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     third?.signal('SIGSTOP')
     await look('one stopped', reapedWithinMs)
     third?.signal('SIGCONT')
-    await look('awake', 1_000)
+    // What it was given in the very moment before it stood still it sends now: only a node itself can refuse that.
+    await look('awake', 1_000, concurrency)
     const after = await look('after', 3_000)
     expect(after.most).toEqual(capacities)
     expect(after.perSecond).toBeGreaterThan(steady.perSecond * 0.6)
@@ -124,6 +125,10 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     expect(away.perSecond).toBeGreaterThan(steady.perSecond * 0.2)
     server.resume()
     await look('after the thaw', reapedWithinMs)
+    await server.kill()
+    await look('killed', 1_500)
+    await server.restart({ empty: true })
+    await look('back, and empty', reapedWithinMs)
     const again = await look('at the end', 2_000)
     expect(again.most).toEqual(capacities)
     const survivors = [...all.slice(2), ...newcomers]

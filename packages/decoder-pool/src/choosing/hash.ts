@@ -1,8 +1,11 @@
-import { createHash } from 'node:crypto'
-
-/** 32 bits of a text, evenly spread. */
+/**
+ * 32 bits of a text, evenly spread: FNV-1a (Fowler, Noll and Vo, public domain) over its UTF-16 units, and a
+ * finalizer, since by itself it leaves the last letters in the low bits.
+ */
 export function hash32(text: string): number {
-  return createHash('sha1').update(text).digest().readUInt32LE(0)
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  return mix(hash, 0)
 }
 
 /** Mixes two numbers of 32 bits into one; the finalizer of MurmurHash3 (Appleby, public domain). */

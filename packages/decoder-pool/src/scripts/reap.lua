@@ -18,13 +18,13 @@ end
 local held = redis.call('HGETALL', KEYS[3])
 for index = 1, #held, 2 do
   local node = held[index]
-  if node ~= '' and redis.call('HINCRBY', KEYS[2], node, '-' .. held[index + 1]) <= 0 then
+  if node == '' then
+    for wish in string.gmatch(string.match(held[index + 1], '^%d+(.*)$'), '%S+') do
+      redis.call('ZREM', KEYS[4], wish .. ' ' .. ARGV[1])
+    end
+  elseif redis.call('HINCRBY', KEYS[2], node, '-' .. held[index + 1]) <= 0 then
     redis.call('HDEL', KEYS[2], node)
   end
-end
-local suffix = ' ' .. ARGV[1]
-for _, member in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
-  if string.sub(member, -#suffix) == suffix then redis.call('ZREM', KEYS[4], member) end
 end
 redis.call('DEL', KEYS[3])
 redis.call('ZREM', KEYS[1], ARGV[1])

@@ -73,6 +73,7 @@ export class MemorySlotStore implements SlotStore {
     owner.waiting.clear()
     for (const [wish, ms] of batch.waiting) owner.waiting.set(wish, now - Math.floor(ms))
     const others = this.#waitOfOthers(owner, now)
+    const othersWait = [...this.#owners.values()].some((one) => one !== owner && one.waiting.size > 0)
     const totals = new Map<string, number>([...batch.held.keys()].map((node) => [node, this.#total(node)]))
     const lost = new Set<string>()
     const given = batch.requests.map((request) => {
@@ -82,11 +83,11 @@ export class MemorySlotStore implements SlotStore {
       else {
         set(owner.held, node, (owner.held.get(node) ?? 0) + 1)
         totals.set(node, this.#total(node))
-        if (others.size > 0) this.#offers.delete(node)
+        if (othersWait) this.#offers.delete(node)
       }
       return index
     })
-    return { known: true, given, totals, othersWait: others.size > 0 }
+    return { known: true, given, totals, othersWait }
   }
 
   async leave(me: Coordinator): Promise<void> {
@@ -120,8 +121,7 @@ export class MemorySlotStore implements SlotStore {
   #waitOfOthers(me: Owner, now: number): Gauges {
     const oldest = new Map<string, number>()
     for (const owner of this.#owners.values()) {
-      if (owner === me) continue
-      if (owner.expiresAt <= now) owner.waiting.clear()
+      if (owner === me || owner.expiresAt <= now) continue
       for (const [wish, since] of owner.waiting) {
         oldest.set(wish, Math.min(since, oldest.get(wish) ?? Number.POSITIVE_INFINITY))
       }

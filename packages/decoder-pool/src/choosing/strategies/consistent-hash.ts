@@ -32,18 +32,38 @@ export function consistentHash(otherwise: Strategy): Strategy {
   }
 }
 
+/** In a large pool what is under way is added up once in so many choices as this part of its nodes. */
+const addedShare = 1 / 16
+
+interface UnderWay {
+  inFlight: number
+  capacity: number
+  /** Choices until it is added up again. */
+  left: number
+}
+
 /** The first in the key's order that has not more than its share. */
 function firstInBounds(tier: Tier, key: number): NodeState | undefined {
   const { states } = tier
-  let [inFlight, capacity] = [1, 0]
-  for (const state of states) {
-    inFlight += state.inFlight
-    capacity += state.node.capacity
-  }
-  const share = (bound * inFlight) / Math.max(1, capacity)
+  const { inFlight, capacity } = underWay(tier)
+  const share = (bound * (inFlight + 1)) / Math.max(1, capacity)
   const takes = (state: NodeState) =>
     state.inFlight + 1 <= Math.max(1, Math.ceil(share * state.node.capacity))
   return states.length <= mostRanked ? byRank(tier, key, takes) : onRing(tier, key, takes)
+}
+
+/** Each choice pays for a few nodes: what many have together changes little from one choice to the next. */
+function underWay(tier: Tier): UnderWay {
+  const sum = tier.derive('under way', (): UnderWay => ({ inFlight: 0, capacity: 0, left: 0 }))
+  if (sum.left-- > 0) return sum
+  sum.inFlight = 0
+  sum.capacity = 0
+  for (const { inFlight, node } of tier.states) {
+    sum.inFlight += inFlight
+    sum.capacity += node.capacity
+  }
+  sum.left = Math.floor(tier.states.length * addedShare)
+  return sum
 }
 
 /** The first in the key's order. */

@@ -5,7 +5,7 @@ import type { Tier } from '../candidates.js'
 type Block = string | number
 
 /** Blocks that are remembered, with the node that was last given them. */
-const mostBlocks = 400_000
+const mostBlocks = 200_000
 const bytesEach = 16
 
 /** Which node was last given each block, and so most likely has it in its KV cache. */
@@ -22,13 +22,20 @@ export class KnownPrefixes {
     blocks: readonly Block[],
   ): { readonly state: NodeState; readonly known: number } | undefined {
     const byId = tier.derive('by id', (states) => new Map(states.map((state) => [state.node.id, state])))
-    // From the end: the first block that is known tells of all before it.
-    for (let at = blocks.length - 1; at >= 0; at--) {
-      const id = this.#holders.get(String(blocks[at]))
+    let longest: { readonly state: NodeState; readonly known: number } | undefined
+    // Who knows a block knows all before it, so that half of the rest is looked at each time.
+    let [from, to] = [0, blocks.length]
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      const id = this.#holders.get(String(blocks[middle]))
       const state = id === undefined ? undefined : byId.get(id)
-      if (state !== undefined) return { state, known: at + 1 }
+      if (state === undefined) to = middle
+      else {
+        longest = { state, known: middle + 1 }
+        from = middle + 1
+      }
     }
-    return undefined
+    return longest
   }
 
   /** How many blocks of the prompt's beginning the node has. */
@@ -39,6 +46,7 @@ export class KnownPrefixes {
   }
 
   given(state: NodeState, blocks: readonly Block[]): void {
-    for (const block of blocks) this.#holders.set(String(block), state.node.id)
+    // From the end, so that what is forgotten first is no beginning of what is still known.
+    for (let at = blocks.length - 1; at >= 0; at--) this.#holders.set(String(blocks[at]), state.node.id)
   }
 }
