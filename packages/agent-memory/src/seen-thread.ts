@@ -2,6 +2,7 @@ import type { Change, Changed } from './change.js'
 import type { PreparedMessage } from './message.js'
 import type { Since, Standing, Tail, TailRequest } from './store.js'
 import { ThreadLog } from './thread-log.js'
+import { tailOf } from './thread-reads.js'
 
 /** What a store said of an append. */
 export type Stored = Standing & { readonly seqs: readonly number[]; readonly before: number }
@@ -34,7 +35,7 @@ export class SeenThread {
     const { maxMessages, maxTokens, maxTurns = 0 } = request
     const { version, generation } = this.log
     const key = `${maxMessages} ${maxTokens} ${maxTurns} ${version} ${generation} ${this.#upTo}`
-    if (this.#last?.key !== key) this.#last = { key, tail: this.log.tail(request) }
+    if (this.#last?.key !== key) this.#last = { key, tail: tailOf(this.log, request) }
     return this.#last.tail
   }
 

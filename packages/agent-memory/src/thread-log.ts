@@ -10,12 +10,8 @@ import {
   type DeleteOptions,
   type DeleteResult,
   noLimits,
-  type Page,
-  type PageRequest,
   type Standing,
   type StateValue,
-  type Tail,
-  type TailRequest,
   type ThreadDump,
 } from './store.js'
 import { applyChange } from './thread-changes.js'
@@ -114,6 +110,10 @@ export class ThreadLog implements Standing {
     return seq === undefined ? undefined : this.#records.get(seq)
   }
 
+  at(seq: number): Record | undefined {
+    return this.#records.get(seq)
+  }
+
   /** Records up to a seq, the newest first. */
   downFrom(seq: number): Iterable<Record> {
     return this.#records.downFrom(seq)
@@ -159,55 +159,6 @@ export class ThreadLog implements Standing {
     }
     const seqs = messages.map(({ id }) => this.seqOf(id) ?? 0)
     return { status: fresh.length > 0 ? 'stored' : 'duplicate', ...this.standing(), seqs, before }
-  }
-
-  tail({ maxMessages, maxTokens, maxTurns = Number.POSITIVE_INFINITY }: TailRequest): Tail {
-    const [summary] = this.summaries
-    const floor = (summary?.to ?? 0) + 1
-    const records: Record[] = []
-    let [tokens, isCut, from] = [0, false, this.newest + 1]
-    let newestTurn: number | undefined
-    for (const record of this.downFrom(this.newest)) {
-      if (record.seq < floor) break
-      newestTurn ??= record.turn
-      tokens += record.tokens
-      isCut = records.length >= maxMessages || tokens > maxTokens || record.turn <= newestTurn - maxTurns
-      if (isCut) break
-      records.push(record)
-      from = record.seq
-    }
-    // With all of what is not summarised, nothing is missing before it either.
-    if (!isCut && records.length < maxMessages) from = 1
-    const pinned = this.pinned.flatMap((seq) => this.#records.get(seq) ?? [])
-    const { count, newest } = this
-    return {
-      kind: 'tail',
-      ...this.standing(),
-      count,
-      newest,
-      records: records.reverse(),
-      from,
-      pinned,
-      summary,
-    }
-  }
-
-  page(request: PageRequest): Page {
-    const { count, newest } = this
-    const standing = { ...this.standing(), count, newest }
-    if ('ids' in request) {
-      return { ...standing, records: request.ids.flatMap((id) => this.find(id) ?? []), next: undefined }
-    }
-    const up = 'after' in request
-    const step = up ? 1 : -1
-    const records: Record[] = []
-    let seq = up ? Math.max(1, request.after + 1) : Math.min(newest, request.before - 1)
-    for (let looks = 4 * request.limit + 100; seq >= 1 && seq <= newest; seq += step, looks--) {
-      if (records.length >= request.limit || looks === 0) return { ...standing, records, next: seq - step }
-      const record = this.#records.get(seq)
-      if (record !== undefined) records.push(record)
-    }
-    return { ...standing, records, next: undefined }
   }
 
   change(change: Change, generation: number | undefined, now: number): Changed {

@@ -18,6 +18,7 @@ import type {
   ThreadStore,
 } from '../store.js'
 import { ThreadLog } from '../thread-log.js'
+import { pageOf, tailOf } from '../thread-reads.js'
 import { type Addressed, entryOf, type JournalEntry, type Write } from './entry.js'
 import { heal } from './heal.js'
 import { Hold } from './hold.js'
@@ -89,13 +90,13 @@ export class OutageConversations implements Conversations {
 
   async read(id: ThreadId, request: TailRequest): Promise<Reading> {
     const { view, from } = this.#seen(id)
-    const tail = view.tail(request)
+    const tail = tailOf(view, request)
     return { ...tail, stale: true, complete: tail.from >= from }
   }
 
   async page(id: ThreadId, request: PageRequest): Promise<Page & Freshness> {
     const { view } = this.#seen(id)
-    return { ...view.page(request), stale: true, complete: view.size >= view.count }
+    return { ...pageOf(view, request), stale: true, complete: view.size >= view.count }
   }
 
   async change(id: ThreadId, change: Change): Promise<Done> {

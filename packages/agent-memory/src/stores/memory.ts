@@ -25,6 +25,7 @@ import {
   type WriteOptions,
 } from '../store.js'
 import { bytesOf, ThreadLog } from '../thread-log.js'
+import { pageOf, tailOf } from '../thread-reads.js'
 import { Leases } from './leases.js'
 
 export interface MemoryThreadStoreOptions {
@@ -95,7 +96,7 @@ export class MemoryThreadStore implements ThreadStore {
   }
 
   async tail(id: ThreadId, request: TailRequest): Promise<Tail> {
-    return this.#of(id).log.tail(request)
+    return tailOf(this.#of(id).log, request)
   }
 
   /** Nothing is saved by telling only what is new. */
@@ -104,7 +105,7 @@ export class MemoryThreadStore implements ThreadStore {
   }
 
   async page(id: ThreadId, request: PageRequest): Promise<Page> {
-    return this.#of(id).log.page(request)
+    return pageOf(this.#of(id).log, request)
   }
 
   async change(id: ThreadId, change: Change, { ttlMs, generation }: WriteOptions): Promise<Changed> {
