@@ -1,8 +1,6 @@
 /** Whose history is written and read. */
 export type Library = 'evenkeel' | '@langchain/redis'
 
-const libraries: readonly Library[] = ['evenkeel', '@langchain/redis']
-
 /** What a process of the harness is to do; it comes as JSON on the command line. */
 export interface Task {
   readonly library: Library

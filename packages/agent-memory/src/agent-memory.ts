@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import {
   type Answer,
   checkSubject,
@@ -25,8 +24,7 @@ import { RedisDrafts } from './drafts/redis-drafts.js'
 import type { DraftStore } from './drafts/store.js'
 import { Doorbell } from './feed/doorbell.js'
 import { checkMemory, type MemoryHealth } from './health.js'
-import { Elders } from './journal/elders.js'
-import type { Addressed } from './journal/entry.js'
+import { Adoption } from './journal/adoption.js'
 import { JournalFile } from './journal/file.js'
 import { Journal } from './journal/journal.js'
 import { OutageConversations } from './journal/outage.js'
@@ -106,7 +104,6 @@ class Memory implements AgentMemory, ThreadServices {
   readonly #journal: Journal
   readonly #outage: OutageConversations
   readonly #stores: Failover<Conversations>
-  readonly #store: ThreadStore | undefined
   readonly #batches: AppendBatches
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new Lines()
@@ -114,10 +111,8 @@ class Memory implements AgentMemory, ThreadServices {
   /** Names this memory among the writers of a thread. */
   readonly #writer = newId()
   #operations = 0
-  readonly #closed = new AbortController()
-  #elders: Elders | undefined
-  /** While writes of a process that is gone go to Redis. */
-  #adopting: Promise<void> | undefined
+  #adoption: Adoption | undefined
+  #isClosed = false
 
   constructor(options: ResolvedOptions) {
     const { redis, maxThreads, maxBytes, clock } = options
@@ -131,11 +126,10 @@ class Memory implements AgentMemory, ThreadServices {
       known,
       { ...options, counters: this.counters },
       recent,
-      { before: (id) => this.#elders?.before(id) },
+      (id) => this.#adoption?.ofOthers(id),
     )
     this.#outage = outage
     const store = redis && new RedisThreadStore(redis)
-    this.#store = store
     if (redis !== undefined) this.#stop.push(redis.on('down', () => recent.prune()))
     const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
     this.bell = new Doorbell(redis)
@@ -158,10 +152,14 @@ class Memory implements AgentMemory, ThreadServices {
     }
     this.#stop.push(observe(this.counters, gauges, telemetry))
     if (store !== undefined && file !== undefined) {
-      file.start((left, spoilt) => this.#adopt(left, spoilt))
-      const elders = new Elders(() => file.others())
-      this.#elders = elders
-      this.#stop.push(() => elders.close())
+      const adoption = new Adoption(file, {
+        journal: this.#journal,
+        isUp: () => this.#stores.state === 'primary',
+        adopt: (write) => outage.adopt(write),
+        replay: (signal) => outage.replay(store, signal, () => {}),
+      })
+      this.#adoption = adoption
+      this.#stop.push(() => adoption.close())
     }
   }
 
@@ -226,8 +224,8 @@ class Memory implements AgentMemory, ThreadServices {
   }
 
   close(): void {
-    if (this.#closed.signal.aborted) return
-    this.#closed.abort(new Error('closed'))
+    if (this.#isClosed) return
+    this.#isClosed = true
     for (const stop of this.#stop) stop()
     this.#stores.close()
     const { messages } = this.#journal
@@ -256,17 +254,8 @@ class Memory implements AgentMemory, ThreadServices {
     return this.#lines.in(textOf(id), async () => {
       const held = this.#outage.held
       if (held !== undefined) await held
-      // What was left behind of this thread comes first: it may be this very writer's, from before a crash.
-      while (
-        this.#adopting !== undefined &&
-        this.#stores.state === 'primary' &&
-        this.#journal.of(id) !== undefined
-      ) {
-        await Promise.race([this.#adopting, pause(20)])
-      }
-      // So does what another process took over. In an outage both are journaled, and sent in this order.
-      const elders = this.#stores.state === 'primary' ? this.#elders?.before(id) : undefined
-      if (elders !== undefined) await elders
+      const before = this.#adoption?.before(id)
+      if (before !== undefined) await before
       const answer = await this.#stores.run(write)
       if (this.options.feed) this.bell.ring(id)
       return answer
@@ -275,39 +264,5 @@ class Memory implements AgentMemory, ThreadServices {
 
   async #whole(): Promise<ThreadStore> {
     return (await this.#stores.run((store) => store.whole())).value
-  }
-
-  /** What a process that is gone had journaled goes to Redis before anything else, or with the next recovery. */
-  #adopt(left: readonly Addressed[], spoilt: number): void {
-    if (spoilt > 0) {
-      process.emitWarning(`A journal's file had ${spoilt} lines that are not whole; they were passed over`, {
-        code: 'EVENKEEL_JOURNAL',
-      })
-    }
-    for (const one of left) this.#outage.adopt(one)
-    if (left.length === 0) return
-    const replayed = this.#replayAdopted().finally(() => {
-      if (this.#adopting === replayed) this.#adopting = undefined
-    })
-    this.#adopting = replayed
-  }
-
-  async #replayAdopted(): Promise<void> {
-    const { signal } = this.#closed
-    for (
-      let pauseMs = 100;
-      !signal.aborted && !this.#journal.isEmpty;
-      pauseMs = Math.min(2 * pauseMs, 2_000)
-    ) {
-      try {
-        if (this.#store !== undefined && this.#stores.state === 'primary') {
-          await this.#outage.replay(this.#store, signal, () => {})
-          return
-        }
-      } catch {
-        // Redis went away again: the recovery of the pair sends it, or the next try.
-      }
-      await pause(pauseMs, undefined, { signal, ref: false }).catch(() => {})
-    }
   }
 }

@@ -1,9 +1,9 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { wholeInput } from './outcomes.js'
 import type { Facts, Recalled, RecallOptions } from './recall/recall.js'
 import type { ThreadServices } from './services.js'
 import type { Erased, Listed } from './store.js'
 import type { Thread } from './thread.js'
-import { wholeInput } from './thread-handle.js'
 
 /** A thread in a list. */
 export interface ListedThread {

@@ -3,10 +3,10 @@ import type { Change } from './change.js'
 import type { Done } from './conversations.js'
 import { MessageTooLargeError, VersionConflictError } from './errors.js'
 import { toJson } from './message.js'
+import { errorOf, wholeInput } from './outcomes.js'
 import type { ThreadServices } from './services.js'
 import type { StateValue, ThreadId } from './store.js'
 import type { ChangeReceipt, StateEntry, StateReceipt, ThreadState } from './thread.js'
-import { errorOf, wholeInput } from './thread-handle.js'
 
 /** A value that others write all the time is given up on. */
 const mostUpdates = 10

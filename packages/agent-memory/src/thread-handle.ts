@@ -1,8 +1,7 @@
-import { type Answer, checkSubject, InvalidInputError, type Source } from '@evenkeel/core'
+import { type Answer, checkSubject, InvalidInputError } from '@evenkeel/core'
 import type { Change } from './change.js'
 import { type Compaction, type CompactOptions, compact } from './compaction.js'
-import type { Appended, Done, Settled, Written } from './conversations.js'
-import { messageOf } from './decoded.js'
+import type { Done, Written } from './conversations.js'
 import {
   type Draft,
   DraftHandle,
@@ -13,18 +12,15 @@ import {
 } from './drafts/draft.js'
 import type { DraftId, Piece } from './drafts/store.js'
 import {
-  FencedError,
-  LimitReachedError,
   MessageConflictError,
   MessageMissingError,
-  OperationConflictError,
   ThreadExistsError,
   ThreadMissingError,
   VersionConflictError,
 } from './errors.js'
 import { type SubscribeOptions, subscribe, type ThreadEvent } from './feed/subscribe.js'
 import { digestText, type Message, newId, prepareAll, type StoredMessage } from './message.js'
-import type { Record } from './record.js'
+import { entryOf, errorOf, receiptOf, wholeInput } from './outcomes.js'
 import type { ThreadServices } from './services.js'
 import { StateHandle } from './state-handle.js'
 import type { PageRequest, ThreadId } from './store.js'
@@ -36,7 +32,6 @@ import type {
   PageOptions,
   Receipt,
   SpliceOptions,
-  StoredReceipt,
   Thread,
   ThreadState,
   Window,
@@ -269,63 +264,4 @@ export class ThreadHandle implements Thread {
   #change(change: Change): Promise<Answer<Done>> {
     return this.#services.write(this.#id, (store) => store.change(this.#id, change))
   }
-}
-
-export function errorOf(done: Done, what: string): Error {
-  switch (done.status) {
-    case 'conflict':
-      return new VersionConflictError(what, done.current)
-    case 'full':
-      return new LimitReachedError(done.limit)
-    case 'reused':
-      return new OperationConflictError()
-    case 'deleted':
-    case 'missing':
-      return new ThreadMissingError()
-    default:
-      return new TypeError(`A change came to '${done.status}'`)
-  }
-}
-
-export function entryOf(record: Record): Entry {
-  const { seq, at, revision, tokens } = record
-  return { seq, at, revision, tokens, message: messageOf(record) }
-}
-
-export function wholeInput(field: string, value: unknown, least: number): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value
-  throw new InvalidInputError(field, `a whole number from ${least}`, value)
-}
-
-function receiptOf(ids: readonly string[], appended: Appended, source: Source): Receipt {
-  switch (appended.status) {
-    case 'conflict':
-      throw new MessageConflictError(appended.id)
-    case 'changed':
-      throw new VersionConflictError('The thread', appended.version)
-    case 'fenced':
-      throw new FencedError()
-    case 'full':
-      throw new LimitReachedError(appended.limit)
-    case 'reused':
-      throw new OperationConflictError()
-    case 'journaled': {
-      const stored = appended.stored.then((settled) => storedReceipt(ids, settled))
-      // Looking at it is the host's choice.
-      stored.catch(() => {})
-      return { status: 'journaled', ids, seqs: [], version: appended.version, source, stored }
-    }
-    case 'deleted':
-      throw new TypeError('A write of now can not come before a deletion')
-    default: {
-      const { status, seqs, version } = appended
-      return { status, ids, seqs, version, source, stored: Promise.resolve({ status, ids, seqs, version }) }
-    }
-  }
-}
-
-function storedReceipt(ids: readonly string[], settled: Settled): StoredReceipt {
-  if (settled.status === 'deleted') return { status: 'deleted', ids, seqs: [], version: 0 }
-  const { status, seqs, version } = settled
-  return { status, ids, seqs, version }
 }

@@ -133,7 +133,7 @@ describe('with Redis', () => {
     running = false
     await writing
     await memory.flushed({ signal: AbortSignal.timeout(5_000) })
-    expect(statuses).toMatch(/^s+j+s+$/)
+    expect(statuses).toMatch(/s.*j{10}.*s$/)
     const other = createAgentMemory({ redis })
     expect(await idsOf(other)).toEqual(acknowledged)
     other.close()

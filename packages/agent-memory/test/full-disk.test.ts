@@ -1,10 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, vi } from 'vitest'
+import { createAgentMemory } from '../src/index.js'
 import { decodeLines } from '../src/journal/codec.js'
 import { idsOf, soon, threadOf, useRedis, user } from './support.js'
 
-const disk = vi.hoisted(() => ({ isFull: false, syncFails: false }))
+const disk = vi.hoisted(() => ({ isFull: false, syncFails: false, isReadOnly: false }))
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>()
@@ -16,6 +17,10 @@ vi.mock('node:fs', async (original) => {
       if (!disk.isFull) return fs.writeSync(fd, data)
       if (data.length > 10) return fs.writeSync(fd, data.subarray(0, 10)) || 10
       throw full()
+    },
+    openSync: (...args: Parameters<typeof fs.openSync>) => {
+      if (disk.isReadOnly) throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+      return fs.openSync(...args)
     },
     fdatasync: (fd: number, callback: (error: Error | null) => void) => {
       if (disk.syncFails) setImmediate(callback, full())
@@ -49,4 +54,11 @@ it('refuses what the journal’s disk can’t take, with nothing half done, and 
   await back()
   await memory.flushed(soon())
   expect(await idsOf(memory)).toEqual(['a', 'c', 'd'])
+})
+
+it('refuses a folder that can’t be written to, naming it', async () => {
+  const dir = await redis.folder()
+  disk.isReadOnly = true
+  expect(() => createAgentMemory({ journal: { kind: 'file', dir } })).toThrow(/journal.dir.*EACCES/)
+  disk.isReadOnly = false
 })

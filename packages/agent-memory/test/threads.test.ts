@@ -100,6 +100,65 @@ describe.each(['memory', 'redis'])('threads, in %s', (where) => {
     }
   })
 
+  it('promise 8: takes any text for a name, and keeps each apart from the others', async () => {
+    const memory = await make()
+    const names = [
+      '*',
+      '?[a-z]',
+      '{x}',
+      '\0\n\t\r',
+      'ä 😀',
+      '../%2F',
+      ':|#$@^!~',
+      ' ',
+      '_m',
+      '1',
+      '__proto__',
+      '$x',
+      'x,y',
+    ]
+    const tool = (id: string) => ({ id: `call ${id}`, role: 'assistant', tool_calls: [{ id }] })
+    for (const name of names) {
+      const thread = memory.owner(name).thread(name)
+      await thread.append([
+        user(name),
+        tool(name),
+        { id: `result ${name}`, role: 'tool', tool_call_id: name },
+      ])
+      await thread.state.set(name, name)
+    }
+    for (const name of names) {
+      const thread = memory.owner(name).thread(name)
+      expect((await thread.window()).messages.map(({ id }) => id)).toEqual([
+        name,
+        `call ${name}`,
+        `result ${name}`,
+      ])
+      expect((await thread.get(name))?.message).toMatchObject(user(name))
+      expect([...(await thread.state.entries())]).toMatchObject([[name, { value: name }]])
+      const listed = []
+      for await (const one of memory.owner(name).threads()) listed.push(one.id)
+      expect(listed).toEqual([name])
+      expect(await thread.remove(name)).toBe(true)
+      expect(await thread.delete()).toBe(true)
+    }
+  })
+
+  it('refuses versions of a future, and stores nothing', async () => {
+    const thread = threadOf(await make())
+    const conflict = { code: 'VERSION_CONFLICT' }
+    await expect(thread.append(user('a'), { ifVersion: 7 })).rejects.toMatchObject(conflict)
+    await thread.append(user('a'))
+    await expect(thread.append(user('b'), { ifVersion: 7 })).rejects.toMatchObject(conflict)
+    await expect(thread.edit('a', { role: 'user', content: 'x' }, { revision: 7 })).rejects.toMatchObject(
+      conflict,
+    )
+    await expect(thread.state.set('k', 1, { ifVersion: 7 })).rejects.toMatchObject(conflict)
+    await expect(thread.state.delete('k', { ifVersion: 7 })).rejects.toMatchObject(conflict)
+    expect(await thread.page({ after: 7 })).toMatchObject({ entries: [], next: undefined, version: 1 })
+    expect((await thread.window()).messages).toMatchObject([user('a')])
+  })
+
   it('refuses what is above a limit, and stores nothing of it', async () => {
     const limits = { messages: 3, threads: 2 }
     const memory =

@@ -230,8 +230,13 @@ class Pool implements DecoderPool {
     const checked = checkNode(input)
     // A node that registers itself again, as they do, must not undo that somebody drains it.
     const isSaid = input.draining !== undefined && input.draining !== null
-    const wasDraining = this.#members.get(checked.id)?.node.draining ?? false
-    const node = { ...checked, draining: isSaid ? checked.draining : wasDraining }
+    const known = this.#members.get(checked.id)?.node
+    const node = {
+      ...checked,
+      draining: isSaid ? checked.draining : (known?.draining ?? false),
+      // Nor that probes have learnt what it has loaded.
+      adapters: (input.adapters ?? undefined) === undefined ? (known?.adapters ?? []) : checked.adapters,
+    }
     const { id, outcome } = await this.#registry.put(node)
     if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
     this.#own.add(id)
@@ -249,9 +254,7 @@ class Pool implements DecoderPool {
   async drain(id: string, { deadline = 0, signal }: DrainOptions = {}): Promise<Drained | undefined> {
     const deadlineMs = durationMs('deadline', deadline)
     signal?.throwIfAborted()
-    const state = this.#members.get(id)
-    if (state === undefined) return undefined
-    await this.#registry.put({ ...state.node, draining: true })
+    if (!(await this.#registry.change(id, (node) => ({ ...node, draining: true })))) return undefined
     await this.#slots.whenIdle(id, deadlineMs, signal)
     return { left: this.#slots.totalOn(id) }
   }
@@ -262,19 +265,10 @@ class Pool implements DecoderPool {
     if (state === undefined) return false
     const { running, waiting, adapters, draining } = report
     if (running !== undefined) state.reported(this.#options.clock.monotonic(), running + (waiting ?? 0))
-    const { node } = state
-    const isOther =
-      (adapters !== undefined && [...adapters].sort().join('\n') !== node.adapters.join('\n')) ||
-      (draining !== undefined && draining !== node.draining)
-    if (isOther) {
-      const told = checkNode({
-        ...node,
-        adapters: adapters ?? node.adapters,
-        draining: draining ?? node.draining,
-      })
-      await this.#registry.put(told)
-    }
-    return true
+    if (adapters === undefined && draining === undefined) return true
+    return this.#registry.change(id, (node) =>
+      checkNode({ ...node, adapters: adapters ?? node.adapters, draining: draining ?? node.draining }),
+    )
   }
 
   pick(wanted: Wanted = {}): DecoderNode | undefined {

@@ -49,7 +49,7 @@ export interface DispatchHost {
 }
 
 /** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
-const mostCandidates = 4
+const mostCandidates = 8
 
 /** Gives requests to nodes, counts them, hears how they went, and lets the others wait in a line. */
 export class Dispatch {
@@ -129,14 +129,19 @@ export class Dispatch {
     waitedMs: number,
     except: ReadonlySet<string> | undefined,
   ): Promise<NodeLease | undefined> {
+    const { slots } = this.#host
     const tried = new Set(except)
-    for (;;) {
-      const candidates = this.#candidates(wanted, tried)
-      const [first] = candidates
-      if (first === undefined) return undefined
+    let candidates = this.#candidates(wanted, tried)
+    // What was heard of others may be old. Who has just come asks in spite of it; who waits is told of what is freed.
+    if (candidates.length === 0 && waitedMs === 0) {
+      candidates = this.#candidates(wanted, tried, ({ node: { id, capacity }, inFlight }) =>
+        slots.mayHaveRoom(id, capacity, inFlight),
+      )
+    }
+    for (let [first] = candidates; first !== undefined; [first] = candidates) {
       // Counted at once, so that whoever chooses meanwhile sees it.
       const begun = this.#begin(first)
-      const index = await this.#host.slots.take({
+      const index = await slots.take({
         candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),
         wish,
         waitedMs,
@@ -146,7 +151,9 @@ export class Dispatch {
       this.#forget(begun)
       if (state !== undefined) return this.#lease(this.#begin(state), wanted)
       for (const { node } of candidates) tried.add(node.id)
+      candidates = this.#candidates(wanted, tried)
     }
+    return undefined
   }
 
   #begin(state: NodeState): Begun {
@@ -162,17 +169,21 @@ export class Dispatch {
   }
 
   /** The best first. */
-  #candidates(wanted: Wanted, tried: Set<string>): readonly NodeState[] {
+  #candidates(
+    wanted: Wanted,
+    tried: Set<string>,
+    hasRoom?: (state: NodeState) => boolean,
+  ): readonly NodeState[] {
     const { chooser, clock, slots } = this.#host
     const now = clock.monotonic()
     const candidates: NodeState[] = []
     const except = tried.size === 0 ? undefined : tried
-    const best = chooser.choose(wanted, now, except)
+    const best = chooser.choose(wanted, now, except, hasRoom)
     if (best === undefined) return candidates
     candidates.push(best)
     const others = new Set(tried).add(best.node.id)
     while (slots.mayBeFull(best.node.id, best.node.capacity) && candidates.length < mostCandidates) {
-      const next = chooser.choose(wanted, now, others)
+      const next = chooser.choose(wanted, now, others, hasRoom)
       if (next === undefined) break
       others.add(next.node.id)
       candidates.push(next)

@@ -26,6 +26,9 @@ const batch = 64
 
 const mergeTimeoutMs = 10_000
 
+/** Others that were quicker with a change of the same node. */
+const mostAttempts = 20
+
 /**
  * The shared registry as one coordinator follows it. What it knows is in memory, node by node the newest
  * revision; changes go to Redis, and what changed there is merged in. A message says only that there is a
@@ -117,11 +120,28 @@ export class Registry {
     if (this.#redis !== undefined) this.#soon()
   }
 
-  /** Two round trips: to register, and to tell the others. */
-  async put(node: DecoderNode): Promise<PutResult> {
+  /**
+   * Changes a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
+   * removed does not come back. `false` where there is none. Two round trips, and two more for each who was quicker.
+   */
+  async change(id: string, change: (node: DecoderNode) => DecoderNode): Promise<boolean> {
+    for (let attempt = 0; ; attempt++) {
+      const known = this.#memory.get(id)
+      if (known === undefined) return false
+      const node = change(known.node)
+      if (JSON.stringify(node) === JSON.stringify(known.node)) return true
+      // Should others always be quicker, the last word has to be somebody's.
+      const base = attempt < mostAttempts ? known.revision : undefined
+      if ((await this.put(node, base)).outcome !== 'stale') return true
+      await this.#refresh()
+    }
+  }
+
+  /** Two round trips: to register, and to tell the others. With `base` only if the node still is of that revision. */
+  async put(node: DecoderNode, base?: number): Promise<PutResult> {
     const { leaseMs } = this.#options
-    const { value, source } = await this.#stores.run((store) => store.put(node, leaseMs))
-    if (value.outcome === 'full') return value
+    const { value, source } = await this.#stores.run((store) => store.put(node, leaseMs, undefined, base))
+    if (value.outcome === 'full' || value.outcome === 'stale') return value
     const { id, revision, version } = value
     const registrations = [{ node: { ...node, id }, revision }]
     if (source === 'redis')

@@ -69,9 +69,10 @@ export interface RegistryStore {
   /**
    * Registers or changes a node and renews its lease. The same endpoint twice is one node; an unchanged
    * one is only renewed. With `revision` (a change that was made elsewhere) it is applied only if it is
-   * newer than what is known of the node, its removal included.
+   * newer than what is known of the node, its removal included. With `base` (a change of a part of what was
+   * read) only if the node still has that revision; otherwise it is `'stale'`.
    */
-  put(node: DecoderNode, leaseMs: number, revision?: number): Promise<PutResult>
+  put(node: DecoderNode, leaseMs: number, revision?: number, base?: number): Promise<PutResult>
   /** Renews the leases of registered nodes; never creates one. Gives the ids that are not registered. */
   renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]>
   /**

@@ -125,3 +125,29 @@ describe('leases', () => {
     await until(() => idsOf(pool).join() === 'alive', 5_000)
   })
 })
+
+describe('coordinators that change parts of one node at once', () => {
+  it('lose neither part, and bring back no node that was removed', async () => {
+    const name = `parts-${pools++}`
+    const { pool: one } = await coordinator({ name })
+    const { pool: other } = await coordinator({ name })
+    for (const id of ['a', 'b']) await one.register(node(id))
+    await until(() => idsOf(other).length === 2, 1_000)
+    await Promise.all([
+      one.report('a', { adapters: ['en-de'] }),
+      other.drain('a'),
+      one.deregister('b'),
+      other.report('b', { adapters: ['en-de'] }),
+    ])
+    for (const pool of [one, other]) {
+      await until(() => idsOf(pool).join() === 'a', 1_000)
+      await until(() => {
+        const known = pool.status().nodes[0]?.node
+        return known?.draining === true && known.adapters.join() === 'en-de'
+      }, 1_000)
+    }
+    // Who registers again says nothing of either.
+    await one.register(node('a'))
+    expect(one.status().nodes[0]?.node).toMatchObject({ draining: true, adapters: ['en-de'] })
+  })
+})

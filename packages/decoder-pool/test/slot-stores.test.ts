@@ -6,6 +6,7 @@ import {
   type RedisServer,
   startCluster,
   startRedis,
+  until,
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -52,6 +53,17 @@ describe.each(flavours())('on $name', (flavour) => {
     'Redis',
     onRedis(() => redis),
   )
+
+  it('goes by the server’s time', async () => {
+    const store = new RedisSlotStore(redis, `timed-${pools++}`)
+    const held = new Map([['a', 1]])
+    await store.attend({ id: 'one', region: undefined }, 1, held, 60_000)
+    await store.attend({ id: 'two', region: undefined }, 1, held, 50)
+    let sequence = 2
+    const total = async () =>
+      (await store.attend({ id: 'one', region: undefined }, sequence++, held, 60_000)).totals.get('a')
+    await until(async () => (await total()) === 1)
+  })
 
   it('answers as memory does to the same random words', async () => {
     await fc.assert(

@@ -47,6 +47,17 @@ describe('slots that coordinators count together', () => {
     await until(async () => (await outcomes(Array.from({ length: 40 }, () => other.acquire()))).length === 5)
   })
 
+  it('that one has given back are had by another who has not heard of it, without waiting', async () => {
+    const [one, other] = await pair(3)
+    const held = await outcomes(Array.from({ length: 3 }, () => one.acquire()))
+    await expect(other.acquire()).rejects.toMatchObject({ reason: 'no-capacity' })
+    expect(other.status().nodes[0]?.inUse).toBe(3)
+    giveBack(held)
+    // In one go: the last second's view of the other would refuse.
+    await until(async () => (await outcomes([one.acquire()])).length === 1)
+    expect((await outcomes([other.acquire(), other.acquire()])).length).toBe(2)
+  })
+
   it('that one gives back are at once had by another who waits', async () => {
     const [one, other] = await pair(1)
     const held = await one.acquire()
@@ -161,6 +172,54 @@ describe('draining', () => {
     stop.abort(new Error('enough'))
     await expect(draining).rejects.toThrow('enough')
     expect(await pool.drain('unknown', { deadline: '1m' })).toBeUndefined()
+  })
+})
+
+describe('a drain', () => {
+  it('goes on while Redis is away, asked for twice it is the same, and the others hear of it afterwards', async () => {
+    await using proxy = await startProxy({ host: '127.0.0.1', port: server.port })
+    const name = `drain-away-${pools++}`
+    const one = await join(proxy.url, { name }, { commandTimeout: 150 })
+    const { pool: other } = await join(server.url, { name })
+    await one.pool.register(node('a'))
+    await until(() => other.status().nodes.length === 1)
+    const lease = await one.pool.acquire()
+    await proxy.refuse()
+    await until(() => one.redis.state === 'down')
+    const drains = [0, 1].map(() => one.pool.drain('a', { deadline: '30s' }))
+    await until(() => one.pool.status().nodes[0]?.node.draining === true)
+    await expect(one.pool.acquire()).rejects.toMatchObject({ reason: 'no-match' })
+    lease.release({ ok: true })
+    expect(await Promise.all(drains)).toEqual([{ left: 0 }, { left: 0 }])
+    await proxy.restore()
+    await until(() => other.status().nodes[0]?.node.draining === true)
+  })
+
+  it('ends with the pool', async () => {
+    const { pool } = await join(server.url, { name: `drain-closed-${pools++}` })
+    await pool.register(node('a'))
+    await pool.acquire()
+    const draining = pool.drain('a', { deadline: '1m' })
+    await until(() => pool.status().nodes[0]?.node.draining === true)
+    await pool.close()
+    expect(await draining).toEqual({ left: 1 })
+  })
+})
+
+describe('a coordinator that is closed', () => {
+  it.each([
+    [0, 2],
+    [1, 1],
+  ])('leaves counted the %i requests that still run', async (running, left) => {
+    const name = `closed-${pools++}`
+    const { pool: one } = await join(server.url, { name })
+    const { pool: other } = await join(server.url, { name })
+    await one.register(node('a', { capacity: 2 }))
+    await until(() => other.status().nodes.length === 1)
+    const leases = [await one.acquire(), await one.acquire()]
+    giveBack(leases.slice(running))
+    await one.close()
+    expect((await outcomes(Array.from({ length: 3 }, () => other.acquire()))).length).toBe(left)
   })
 })
 

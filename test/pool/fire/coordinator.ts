@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type ConnectOptions, connect } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool, PushBackError } from '@evenkeel/decoder-pool'
+import { obeyOrders } from '../worker.js'
 
 export interface Setting {
   readonly redis: ConnectOptions
   readonly file?: string
   readonly region: string
-  readonly outageSlots?: 'hold'
   /** Origins of nodes that this coordinator reaches by another way, which may be cut. */
   readonly ways: Readonly<Record<string, string>>
 }
@@ -37,8 +37,6 @@ export interface Failure {
 export interface View {
   readonly ids: readonly string[]
   readonly state: string
-  /** Coordinators that live. */
-  readonly coordinators: number
   readonly answered: number
   readonly pushedBack: number
   readonly failures: readonly Failure[]
@@ -60,14 +58,13 @@ function reroute(ways: Setting['ways']): void {
   }
 }
 
-async function open({ redis: connecting, file, region, outageSlots, ways }: Setting): Promise<void> {
+async function open({ redis: connecting, file, region, ways }: Setting): Promise<void> {
   reroute(ways)
   const redis = await connect({ ...connecting, commandTimeout: 150 })
   pool = await createDecoderPool({
     redis,
     file,
     region,
-    outageSlots,
     probe: { interval: 300, timeout: 500 },
     lease: '2s',
     pollInterval: 300,
@@ -136,17 +133,9 @@ async function obey(order: Order): Promise<unknown> {
       return {
         ids: (pool?.status().nodes ?? []).map(({ node }) => node.id).sort(),
         state: pool?.status().state ?? 'none',
-        coordinators: pool?.status().coordinators ?? 0,
         ...{ answered, pushedBack, failures, slowestMs },
       } satisfies View
   }
 }
 
-process.on('message', async ({ id, order }: { id: number; order: Order }) => {
-  try {
-    process.send?.({ id, value: await obey(order) })
-  } catch (error) {
-    process.send?.({ id, error: String(error) })
-  }
-})
-process.on('disconnect', () => process.exit(0))
+obeyOrders(obey)

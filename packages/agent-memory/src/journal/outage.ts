@@ -4,33 +4,27 @@ import type { Appended, Conversations, Done, Freshness, Reading, Written } from 
 import { ThreadUnknownError } from '../errors.js'
 import type { KnownThreads } from '../known-threads.js'
 import type { PreparedMessage } from '../message.js'
-import {
-  type DeleteResult,
-  type Erased,
-  type ForkResult,
-  type LeaseResult,
-  type Listed,
-  type Page,
-  type PageRequest,
-  type StateValue,
-  type TailRequest,
-  type ThreadId,
-  type ThreadStore,
-  textOf,
+import type {
+  DeleteResult,
+  Erased,
+  ForkResult,
+  LeaseResult,
+  Listed,
+  Page,
+  PageRequest,
+  StateValue,
+  TailRequest,
+  ThreadId,
+  ThreadStore,
 } from '../store.js'
 import { ThreadLog } from '../thread-log.js'
-import type { Elders } from './elders.js'
 import { type Addressed, entryOf, type JournalEntry, type Write } from './entry.js'
+import { heal } from './heal.js'
+import { Hold } from './hold.js'
 import type { Journal, ThreadJournal } from './journal.js'
-import { Outcome } from './outcome.js'
-import type { RecentWrite, RecentWrites } from './recent-writes.js'
+import { inLanes } from './lanes.js'
+import type { RecentWrites } from './recent-writes.js'
 import { nextOf, Replay, type ReplayTerms } from './replay.js'
-
-/** Threads that are replayed at once; each of them in its order. */
-const replayedAtOnce = 16
-
-/** How long a write may be held up for a replay to end; then it is journaled like those before it. */
-const longestHoldMs = 250
 
 /**
  * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
@@ -44,21 +38,22 @@ export class OutageConversations implements Conversations {
   readonly #known: KnownThreads
   readonly #terms: ReplayTerms
   readonly #recent: RecentWrites | undefined
-  readonly #elders: Pick<Elders, 'before'> | undefined
+  readonly #before: ((id: ThreadId) => Promise<void> | undefined) | undefined
   #hold: Hold | undefined
 
+  /** @param before what new writes of a thread that are journaled must wait for; what is owed waits for nothing */
   constructor(
     journal: Journal,
     known: KnownThreads,
     terms: ReplayTerms,
     recent?: RecentWrites,
-    elders?: Pick<Elders, 'before'>,
+    before?: (id: ThreadId) => Promise<void> | undefined,
   ) {
     this.#journal = journal
     this.#known = known
     this.#terms = terms
     this.#recent = recent
-    this.#elders = elders
+    this.#before = before
   }
 
   /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
@@ -174,7 +169,9 @@ export class OutageConversations implements Conversations {
    * empty: so when what had waited is sent, writes are held up until the little that came since is too.
    */
   async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
-    await this.#heal(store, new Replay(store, this.#known, this.#terms), signal)
+    if (this.#recent !== undefined) {
+      await heal(store, this.#recent, new Replay(store, this.#known, this.#terms), signal)
+    }
     const replay = new Replay(store, this.#known, this.#terms, this.#recent)
     await this.#sendWaiting(replay, signal)
     const hold = new Hold()
@@ -188,26 +185,6 @@ export class OutageConversations implements Conversations {
     }
   }
 
-  /** Before anything that is journaled: sends again what Redis acknowledged last, and may have lost. */
-  async #heal(store: ThreadStore, replay: Replay, signal: AbortSignal): Promise<void> {
-    const byThread = new Map<string, { id: ThreadId; writes: RecentWrite[] }>()
-    for (const write of this.#recent?.list() ?? []) {
-      const thread = byThread.get(textOf(write.id)) ?? { id: write.id, writes: [] }
-      thread.writes.push(write)
-      byThread.set(textOf(write.id), thread)
-    }
-    await inLanes(byThread.values(), async ({ id, writes }) => {
-      const entries = (await lostOf(store, id, writes)).map(({ write }) => entryOf(write))
-      while (entries.length > 0) {
-        signal.throwIfAborted()
-        const together = nextOf(entries)
-        await replay.send(id, together)
-        entries.splice(0, together.length)
-      }
-    })
-    this.#recent?.renew()
-  }
-
   /** Everything that is in the journal now; what comes meanwhile is not waited for. */
   async #sendWaiting(replay: Replay, signal: AbortSignal): Promise<void> {
     const waiting = [...this.#journal.threads()].map((thread) => ({ thread, last: thread.entries.at(-1) }))
@@ -215,7 +192,7 @@ export class OutageConversations implements Conversations {
       while (last !== undefined && thread.entries.includes(last)) {
         signal.throwIfAborted()
         const entries = nextOf(thread.entries)
-        if (!entries[0]?.isOwed) await this.#elders?.before(thread.id)
+        if (!entries[0]?.isOwed) await this.#before?.(thread.id)
         await replay.send(thread.id, entries)
         for (const entry of entries) this.#journal.acknowledge(thread, entry)
       }
@@ -245,59 +222,10 @@ export class OutageConversations implements Conversations {
   }
 }
 
-/**
- * What must be sent again: all that its id or number keeps from being done twice; and what replaces something
- * only where the thread stands before it, since others may have replaced it again.
- */
-async function lostOf(
-  store: ThreadStore,
-  id: ThreadId,
-  writes: readonly RecentWrite[],
-): Promise<readonly RecentWrite[]> {
-  const isDelicate = ({ write }: RecentWrite) =>
-    write.kind === 'change' && 'token' in write.change && write.change.kind !== 'add'
-  if (!writes.some(isDelicate)) return writes
-  const { epoch, version } = await store.page(id, { ids: [] })
-  return writes.filter(
-    (one) =>
-      !isDelicate(one) || one.after === undefined || one.after.epoch !== epoch || one.after.version > version,
-  )
-}
-
 /** A number that is not known here can't be added to; what is known is shown as it will be. */
 function show(view: ThreadLog, change: Change): Changed {
   if (change.kind === 'add' && !view.state.has(change.key)) return { status: 'missing', ...view.standing() }
   return view.change(change, undefined, Date.now())
-}
-
-/** Some at a time; when one fails the others of its turn are awaited first. */
-async function inLanes<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
-  const next = items[Symbol.iterator]()
-  const lanes = Array.from({ length: replayedAtOnce }, async () => {
-    for (let item = next.next(); !item.done; item = next.next()) await work(item.value)
-  })
-  const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
-  if (failed?.status === 'rejected') throw failed.reason
-}
-
-/** Ends by itself when it takes too long. */
-class Hold {
-  readonly #ended = new Outcome<void>()
-  readonly #timer: NodeJS.Timeout
-
-  constructor() {
-    this.#timer = setTimeout(() => this.end(), longestHoldMs)
-    this.#timer.unref()
-  }
-
-  get promise(): Promise<void> {
-    return this.#ended.promise
-  }
-
-  end(): void {
-    clearTimeout(this.#timer)
-    this.#ended.resolve()
-  }
 }
 
 /** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */

@@ -1,9 +1,9 @@
 import { checkSubject, createLog, InvalidInputError, InvalidOptionError } from '@evenkeel/core'
 import { messageOf } from '../decoded.js'
 import { digestText, type PreparedMessage, type StoredMessage } from '../message.js'
+import { wholeInput } from '../outcomes.js'
 import type { ThreadServices } from '../services.js'
 import { type ThreadId, textOf } from '../store.js'
-import { wholeInput } from '../thread-handle.js'
 import type { RecallItem, RecallStore } from './store.js'
 
 const log = createLog('agent-memory')

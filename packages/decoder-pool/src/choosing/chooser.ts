@@ -25,12 +25,18 @@ export class Chooser {
     this.#hasRoom = hasRoom
   }
 
-  /** `except` are nodes that were tried before. */
-  choose(wanted: Wanted, now: number, except?: ReadonlySet<string>): NodeState | undefined {
+  /** `except` are nodes that were tried before; without `hasRoom` a node has room as far as was heard. */
+  choose(
+    wanted: Wanted,
+    now: number,
+    except?: ReadonlySet<string>,
+    hasRoom = this.#hasRoom,
+  ): NodeState | undefined {
+    const isFree = (state: NodeState) => hasRoom(state) && except?.has(state.node.id) !== true
     for (const { hot, cold } of this.#index.of(wanted, now).regions) {
-      const warm = this.#free(hot, wanted, now, except)
+      const warm = this.#free(hot, wanted, now, isFree)
       if (warm !== undefined && (wanted.adapter === undefined || cold.states.length === 0)) return warm
-      const other = this.#free(cold, wanted, now, except)
+      const other = this.#free(cold, wanted, now, isFree)
       if (warm === undefined || other === undefined) {
         if (warm !== undefined || other !== undefined) return warm ?? other
         continue
@@ -46,9 +52,13 @@ export class Chooser {
     return this.#strategy.given?.(state, wanted)
   }
 
-  #free(tier: Tier, wanted: Wanted, now: number, except?: ReadonlySet<string>): NodeState | undefined {
+  #free(
+    tier: Tier,
+    wanted: Wanted,
+    now: number,
+    isFree: (state: NodeState) => boolean,
+  ): NodeState | undefined {
     if (tier.states.length === 0) return undefined
-    const isFree = (state: NodeState) => this.#hasRoom(state) && except?.has(state.node.id) !== true
     const chosen = this.#strategy.choose(tier, wanted, now, this.#random)
     if (chosen !== undefined && isFree(chosen)) return chosen
     // A pool that is nearly full: then looking at all of it is what finds the last place.

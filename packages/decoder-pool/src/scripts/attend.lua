@@ -1,7 +1,7 @@
 -- Renews a coordinator's lease, and tells all that it holds.
 --
 -- KEYS  1 sorted set coordinators: 'id region', expiry in ms   2 hash totals: node to count of all
---       3 hash of the coordinator: node to its own count, '' to its last sequence
+--       3 hash of the coordinator: node to its own count, '' to its last sequence and the wishes that wait
 -- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it where nobody attends
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
 -- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
@@ -13,8 +13,13 @@ if not micros then
   micros = time[1] * 1000000 + time[2]
 end
 local now = math.floor(micros / 1000)
+local after = string.format('(%.0f', now)
 
-local known = tonumber(redis.call('HGET', KEYS[3], '') or 0) < sequence
+-- Where nobody's lease lives, Redis was away rather than everybody dead: whoever is alive gets a moment to say so.
+local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
+
+local last, wishes = string.match(redis.call('HGET', KEYS[3], '') or '0', '^(%d+)(.*)$')
+local known = tonumber(last) < sequence
 if known then
   redis.call('ZADD', KEYS[1], now + ARGV[3], me)
   local held = {}
@@ -37,15 +42,15 @@ if known then
     if not former[node] then redis.call('HINCRBY', KEYS[2], node, count) end
     redis.call('HSET', KEYS[3], node, count)
   end
-  redis.call('HSET', KEYS[3], '', sequence)
+  redis.call('HSET', KEYS[3], '', sequence .. wishes)
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 end
 
-local live = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf', 'WITHSCORES')
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], after, '+inf', 'WITHSCORES')
 for index = 2, #live, 2 do live[index] = tonumber(live[index]) - now end
 return {
   known and 1 or 0,
   live,
   redis.call('HGETALL', KEYS[2]),
-  redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
+  wasAway and {} or redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
 }

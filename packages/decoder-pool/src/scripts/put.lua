@@ -6,6 +6,7 @@
 --       6 stream log: version and id of each change, revision of a removal; the newest thousand or so
 -- ARGV  1 id  2 endpoint  3 node as JSON, without its id  4 lease in ms  5 revision of a change made elsewhere, or ''
 --       6 most nodes  7 the time in µs for tests, or '' for the server's
+--       8 revision that the change was made from, or ''
 -- Reply {id, revision, version, outcome}
 local id, endpoint, json, given = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[3], endpoint)
@@ -20,6 +21,8 @@ if stored then
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
 local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
+local base = tonumber(ARGV[8])
+if base and base ~= revision then return { id, revision, version, 'stale' } end
 if given and given <= newest then return { id, revision, version, 'stale' } end
 if not stored and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) then return { id, 0, version, 'full' } end
 

@@ -2,15 +2,18 @@
 --
 -- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in attend.lua)
 --       4 sorted set waiting: 'wish coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
--- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer
+-- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer by more than that
 --       4 the time in µs for tests, or '' for the server's
 --       5 G, then G × node, count that is held;  W, then W × wish, ms that its oldest waits;
 --       then for each request: wish, ms it waited, C, C × node, capacity
 -- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
 --        {node, total, …} of the nodes named, 1 if others wait}
+
+-- Of those that wait so many are looked at, the longest first. A pool that is left alone forgets them after so long.
+local mostOldest, keepMs = 64, 86400000
 local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not redis.call('ZSCORE', KEYS[1], me) then return { 0, {}, {}, 0 } end
-local last = redis.call('HGET', KEYS[3], '')
+local last, before = string.match(redis.call('HGET', KEYS[3], '') or '', '^(%d+)(.*)$')
 if not last or tonumber(last) >= sequence then return { 0, {}, {}, 0 } end
 local micros = tonumber(ARGV[4])
 if not micros then
@@ -42,38 +45,55 @@ for _ = 1, tonumber(ARGV[5]) do
   at = at + 2
 end
 
--- Who waits: this coordinator's wishes anew, others' by wish with the longest wait of a coordinator that lives.
+-- Who waits: this coordinator's wishes as they are now, in place of those it told before.
 local suffix = ' ' .. me
-local others, othersWait = {}, 0
-local waiting = redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES')
-for index = 1, #waiting, 2 do
-  local member = waiting[index]
-  local wish, who = string.match(member, '^(%S*) (.*)$')
-  if who == me then
-    redis.call('ZREM', KEYS[4], member)
-  elseif tonumber(redis.call('ZSCORE', KEYS[1], who) or 0) <= now then
-    redis.call('ZREM', KEYS[4], member)
-  else
-    local since = tonumber(waiting[index + 1])
-    if not others[wish] or since < others[wish] then others[wish] = since end
-    othersWait = 1
-  end
-end
-local waits = tonumber(ARGV[at])
-at = at + 1
-for _ = 1, waits do
-  redis.call('ZADD', KEYS[4], now - ARGV[at + 1], ARGV[at] .. suffix)
+local gone, added, names = {}, {}, {}
+for wish in string.gmatch(before, '%S+') do gone[wish] = true end
+for _ = 1, tonumber(ARGV[at]) do
+  local wish = ARGV[at + 1]
+  gone[wish] = nil
+  names[#names + 1] = wish
+  added[#added + 1] = now - ARGV[at + 2]
+  added[#added + 1] = wish .. suffix
   at = at + 2
 end
-if waits > 0 then redis.call('PEXPIRE', KEYS[4], 60000) end
+at = at + 1
+for wish in pairs(gone) do redis.call('ZREM', KEYS[4], wish .. suffix) end
+if #names > 0 then
+  redis.call('ZADD', KEYS[4], unpack(added))
+  redis.call('PEXPIRE', KEYS[4], keepMs)
+end
+local othersWait = redis.call('ZCARD', KEYS[4]) > #names and 1 or 0
+
+-- Since when each wish waits at a coordinator that lives: of those that wait, the first. Looked up where it matters,
+-- since it costs more than all the rest.
+local oldest
+local function waitOf(wish)
+  if not oldest then
+    oldest = {}
+    local first = othersWait == 1 and redis.call('ZRANGE', KEYS[4], 0, mostOldest - 1, 'WITHSCORES') or {}
+    for index = 1, #first, 2 do
+      local name, who = string.match(first[index], '^(%S*) (.*)$')
+      if who ~= me then
+        oldest[name] = oldest[name] or {}
+        table.insert(oldest[name], { who, tonumber(first[index + 1]) })
+      end
+    end
+  end
+  for _, one in ipairs(oldest[wish] or {}) do
+    if tonumber(redis.call('ZSCORE', KEYS[1], one[1]) or 0) > now then return one[2] end
+  end
+end
 
 -- A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it.
+-- Only for one that has waited so much longer: to hand each slot over would leave it idle on its way each time.
 local function isKept(wish, since, node)
-  if not others[wish] or others[wish] >= since then return false end
+  local first = waitOf(wish)
+  if not first or first >= since - offerMs then return false end
   local offered = tonumber(redis.call('HGET', KEYS[5], node) or now)
   if now - offered > offerMs then return false end
   redis.call('HSETNX', KEYS[5], node, now)
-  redis.call('PEXPIRE', KEYS[5], 60000)
+  redis.call('PEXPIRE', KEYS[5], keepMs)
   return true
 end
 
@@ -97,7 +117,7 @@ while at <= #ARGV do
   at = at + 3 + 2 * count
 end
 
-local flat, ownFields, totalFields = {}, { '', sequence }, {}
+local flat, ownFields, totalFields = {}, { '', table.concat({ sequence, unpack(names) }, ' ') }, {}
 local ownGone, totalGone = {}, {}
 for node, total in pairs(totals) do
   flat[#flat + 1] = node

@@ -35,6 +35,8 @@ export class MemorySlotStore implements SlotStore {
 
   async attend(me: Coordinator, sequence: number, held: Gauges, leaseMs: number): Promise<Attendance> {
     const now = this.#now()
+    // Where nobody's lease lives, the store was away: whoever is alive gets a moment to say so.
+    const wasAway = [...this.#owners.values()].every(({ expiresAt }) => expiresAt <= now)
     const before = this.#owners.get(me.id)
     const known = before === undefined || before.sequence < sequence
     if (known) {
@@ -46,13 +48,16 @@ export class MemorySlotStore implements SlotStore {
         sequence,
       })
     }
-    for (const [id, { expiresAt }] of this.#owners) if (expiresAt <= now) this.#owners.delete(id)
+    const ended = [...this.#owners.values()].filter(({ expiresAt }) => expiresAt <= now)
+    if (!wasAway) for (const { coordinator } of ended) this.#owners.delete(coordinator.id)
     return {
       known,
-      live: [...this.#owners.values()].map(({ coordinator, expiresAt }) => ({
-        ...coordinator,
-        leftMs: expiresAt - now,
-      })),
+      live: [...this.#owners.values()]
+        .filter((owner) => !ended.includes(owner))
+        .map(({ coordinator, expiresAt }) => ({
+          ...coordinator,
+          leftMs: expiresAt - now,
+        })),
       totals: this.#totals(),
     }
   }
@@ -68,6 +73,7 @@ export class MemorySlotStore implements SlotStore {
     owner.waiting.clear()
     for (const [wish, ms] of batch.waiting) owner.waiting.set(wish, now - Math.floor(ms))
     const others = this.#waitOfOthers(owner, now)
+    const othersWait = [...this.#owners.values()].some((one) => one !== owner && one.waiting.size > 0)
     const totals = new Map<string, number>([...batch.held.keys()].map((node) => [node, this.#total(node)]))
     const lost = new Set<string>()
     const given = batch.requests.map((request) => {
@@ -77,11 +83,11 @@ export class MemorySlotStore implements SlotStore {
       else {
         set(owner.held, node, (owner.held.get(node) ?? 0) + 1)
         totals.set(node, this.#total(node))
-        if (others.size > 0) this.#offers.delete(node)
+        if (othersWait) this.#offers.delete(node)
       }
       return index
     })
-    return { known: true, given, totals, othersWait: others.size > 0 }
+    return { known: true, given, totals, othersWait }
   }
 
   async leave(me: Coordinator): Promise<void> {
@@ -105,7 +111,7 @@ export class MemorySlotStore implements SlotStore {
   /** A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it. */
   #isKept(wish: string, since: number, node: string, others: Gauges, now: number): boolean {
     const oldest = others.get(wish)
-    if (oldest === undefined || oldest >= since) return false
+    if (oldest === undefined || oldest >= since - offerMs) return false
     const offered = this.#offers.get(node) ?? now
     if (now - offered > offerMs) return false
     this.#offers.set(node, offered)

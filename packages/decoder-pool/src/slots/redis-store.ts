@@ -84,7 +84,7 @@ export class RedisSlotStore implements SlotStore {
   }
 
   async #reap(coordinator: Coordinator, isEndedOnly: boolean): Promise<void> {
-    const keys = [this.#coordinators, this.#totals, this.#heldBy(coordinator.id)]
+    const keys = [this.#coordinators, this.#totals, this.#heldBy(coordinator.id), this.#waiting]
     const args = [member(coordinator), isEndedOnly ? '1' : '0', String(this.#micros())]
     await this.#redis.run(reapScript, keys, args)
   }

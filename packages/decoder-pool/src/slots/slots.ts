@@ -22,6 +22,8 @@ const tickMs = 1_000
 const tellMs = 5
 /** Requests that go together. */
 const mostTogether = 256
+/** Wishes that others are told of; further ones are told when these are served. */
+const mostWishes = 64
 
 export interface SlotsHost {
   /** Somebody who waits may be served. */
@@ -73,6 +75,8 @@ export class Slots {
   #isSending = false
   /** Redis cannot be asked. */
   #isCut = false
+  /** On the monotonic clock, by when the last attendance was sent. */
+  #leaseEndsAt = Number.NEGATIVE_INFINITY
   /** It keeps to what was its own when it last could ask. */
   #isLimited = false
   /** Those of before the cut that may still count for themselves, and since when Redis is back, on the monotonic clock. */
@@ -127,6 +131,12 @@ export class Slots {
     return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
   }
 
+  /** Whether there may be room in spite of what was last heard of others. */
+  mayHaveRoom(node: string, capacity: number, underWay: number): boolean {
+    if (this.#countsAlone) return false
+    return underWay < (this.#unheard === undefined ? capacity : this.#limitOf(node, capacity))
+  }
+
   async start(): Promise<void> {
     const { redis } = this.#options
     if (redis === undefined) return
@@ -170,7 +180,8 @@ export class Slots {
   async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     const since = this.#attendances + (this.#options.redis === undefined ? 0 : 2)
-    const isIdle = () => this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut)
+    const isIdle = () =>
+      this.#closed || (this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut))
     if (isIdle() || timeoutMs <= 0) return
     await new Promise<void>((resolve, reject) => {
       const leave = () => {
@@ -199,8 +210,12 @@ export class Slots {
     this.#closed = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
     for (const { settle } of this.#queue.splice(0)) settle(-1)
+    for (const look of this.#watchers) look()
     await this.#subscription?.close()
-    await this.#ask((store) => store.leave(this.me))
+    // What still runs is counted for one lease more.
+    if (this.#held.size > 0)
+      await this.#ask((store) => store.attend(this.me, ++this.#sequence, this.#held, leaseMs))
+    else await this.#ask((store) => store.leave(this.me))
     this.#stores.close()
   }
 
@@ -245,11 +260,16 @@ export class Slots {
 
   #hasNews(): boolean {
     if (this.#queue.length + this.#untold.size > 0) return true
-    const waiting = this.#host.waiting()
+    const waiting = this.#waiting()
     return (
       waiting.size !== this.#waitingTold.size ||
       [...waiting.keys()].some((wish) => !this.#waitingTold.has(wish))
     )
+  }
+
+  #waiting(): Gauges {
+    const waiting = this.#host.waiting()
+    return waiting.size <= mostWishes ? waiting : new Map([...waiting].slice(0, mostWishes))
   }
 
   #attendNow(): void {
@@ -265,6 +285,11 @@ export class Slots {
     })
   }
 
+  /** Whether others can't have been given what this coordinator holds. */
+  get #hasLease(): boolean {
+    return this.#options.clock.monotonic() < this.#leaseEndsAt
+  }
+
   /** All that is held, as it is: what was lost on the way before is made good. */
   async #attend(): Promise<void> {
     this.#isAttendanceDue = false
@@ -272,7 +297,8 @@ export class Slots {
     const held = new Map(this.#held)
     const sentAt = this.#options.clock.monotonic()
     const answer = await this.#ask((store) => store.attend(this.me, ++this.#sequence, held, leaseMs))
-    if (answer === undefined) return this.#cut()
+    if (answer === undefined)
+      return this.#cut(new Map([...this.#told.keys()].map((node) => [node, held.get(node) ?? 0])))
     const { known, live, totals } = answer
     if (!known) {
       // One that was sent before arrived after it; this one is true.
@@ -280,7 +306,8 @@ export class Slots {
       return
     }
     // Nobody else there any more: Redis has lost who was.
-    if (live.length === 1 && this.#live.length > 1) this.#limit()
+    if (live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
+    this.#leaseEndsAt = sentAt + leaseMs
     this.#back(sentAt)
     this.#hear(live)
     if (this.#unheard === undefined) this.#live = live
@@ -299,23 +326,25 @@ export class Slots {
     const requests = batch.map(({ request }) => request)
     const held = new Map([...this.#untold].map((node) => [node, this.#held.get(node) ?? 0]))
     this.#untold.clear()
-    const waiting = this.#host.waiting()
+    const waiting = this.#waiting()
     const answer = await this.#ask((store) =>
       store.take(this.me, { sequence: ++this.#sequence, held, requests, waiting }),
     )
-    if (answer === undefined) {
+    if (answer === undefined && this.#hasLease) {
       this.#queue.unshift(...batch)
-      return this.#cut()
+      return this.#cut(held)
     }
-    const { known, given, totals, othersWait } = answer
-    if (!known) {
-      // Reaped while this process stood still, or lost with the data: first all that is held, then these again.
-      this.#limit()
+    if (answer?.known !== true || !this.#hasLease) {
+      // Reaped while this process stood still, and what it was given before that is others' by now; or lost with the
+      // data: first all that is held, then these again.
+      this.#limit(this.#held)
       this.#isAttendanceDue = true
       this.#queue.unshift(...batch)
       return
     }
+    const { given, totals, othersWait } = answer
     this.#waitingTold = waiting
+    const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
     for (const [node, count] of held) this.#told.set(node, count)
     for (const [index, { request, settle }] of batch.entries()) {
       const choice = given[index] ?? -1
@@ -323,33 +352,44 @@ export class Slots {
       if (node !== undefined) {
         this.#hold(node, 1)
         add(this.#told, node, 1)
+        add(freed, node, -1)
       }
       settle(choice)
     }
     for (const [node, total] of totals) this.#note(node, total)
-    if (held.size > 0) this.#host.freed()
+    // What was taken again in the same step nobody else could have.
+    const left = [...freed].filter(([, count]) => count > 0).map(([node]) => node)
+    if (left.length > 0) this.#host.freed()
     if (!othersWait) return
-    if (held.size > 0) await this.#hint([...held.keys()])
+    if (left.length > 0) void this.#hint(left)
     // A slot is kept for others only for a moment.
-    else if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
+    if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
   }
 
-  /** Redis is away. What it was sent it may still do: what is held is told when it is back. */
-  #cut(): void {
+  /**
+   * Redis is away. What it was sent it may still do: what is held is told when it is back. What it was told and not
+   * sent again it counts as this coordinator's, though the requests may have ended while it was waited for.
+   */
+  #cut(sent: Gauges): void {
     if (this.#options.redis !== undefined) {
-      this.#limit()
+      // Without a lease nothing is its own: it stood still, and others may have been given that.
+      const told = (this.#hasLease ? [...this.#told] : []).map(
+        ([node, count]) => [node, Math.min(count, sent.get(node) ?? count)] as const,
+      )
+      this.#limit(new Map(told))
       this.#isCut = true
     }
     for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
+    for (const look of this.#watchers) look()
   }
 
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
-  #limit(): void {
+  #limit(own: Gauges): void {
     if (this.#isCut || this.#unheard !== undefined) return
-    const known = [...this.#held.keys(), ...this.#others.keys()]
-    const totals = new Map(known.map((node) => [node, this.totalOn(node)]))
+    const known = [...own.keys(), ...this.#others.keys()]
+    const totals = new Map(known.map((node) => [node, (own.get(node) ?? 0) + (this.#others.get(node) ?? 0)]))
     const at = this.#options.clock.monotonic()
-    this.#limits.begin({ live: this.#live, held: new Map(this.#held), totals, at })
+    this.#limits.begin({ live: this.#live, held: new Map(own), totals, at })
     this.#isLimited = true
   }
 

@@ -60,7 +60,8 @@ export interface Attendance {
  */
 export interface SlotStore {
   /**
-   * Renews the coordinator's lease and tells all that it holds, and reaps those whose lease has ended. One round
+   * Renews the coordinator's lease and tells all that it holds, and reaps those whose lease has ended, unless no
+   * lease lived before: then the store was away, and the next one reaps. One round
    * trip, and two more for each that is reaped. Not `known` where the sequence is an old one.
    */
   attend(me: Coordinator, sequence: number, held: Gauges, leaseMs: number): Promise<Attendance>
@@ -70,5 +71,8 @@ export interface SlotStore {
   leave(me: Coordinator): Promise<void>
 }
 
-/** A slot that an older request of another coordinator waits for is kept for it so long. */
+/**
+ * A slot for which a request of another coordinator has waited longer by more than this is kept for it so long. So
+ * nobody is served before one of his wish who has waited this much longer, unless that one does not come for it.
+ */
 export const offerMs = 50

@@ -40,11 +40,12 @@ export class MemoryRegistryStore implements RegistryStore {
     this.#clock = options.clock ?? systemClock
   }
 
-  async put(input: DecoderNode, leaseMs: number, given?: number): Promise<PutResult> {
+  async put(input: DecoderNode, leaseMs: number, given?: number, base?: number): Promise<PutResult> {
     const id = this.#endpoints.get(input.endpoint) ?? input.id
     const node = { ...input, id }
     const stored = this.#nodes.get(id)
     const newest = this.#newest(id)
+    if (base !== undefined && base !== (stored?.revision ?? 0)) return this.#result(id, 'stale')
     if (given !== undefined && given <= newest) return this.#result(id, 'stale')
     if (stored === undefined && this.#nodes.size >= this.#maxNodes) return this.#result(id, 'full')
     this.#leases.set(id, this.#clock.monotonic() + leaseMs)
@@ -79,6 +80,10 @@ export class MemoryRegistryStore implements RegistryStore {
   /** Always everything: nothing is sent anywhere. */
   async read(): Promise<News> {
     return this.known()
+  }
+
+  get(id: string): Registration | undefined {
+    return this.#nodes.get(id)
   }
 
   /** What {@link read} resolves with, at once. */

@@ -62,9 +62,18 @@ export class RedisRegistryStore implements RegistryStore {
     this.#options = options
   }
 
-  async put(node: DecoderNode, leaseMs: number, given?: number): Promise<PutResult> {
+  async put(node: DecoderNode, leaseMs: number, given?: number, base?: number): Promise<PutResult> {
     const most = this.#options.maxNodes ?? maxNodes
-    const args = [node.id, node.endpoint, withoutId(node), leaseMs, given ?? '', most, this.#micros()]
+    const args = [
+      node.id,
+      node.endpoint,
+      withoutId(node),
+      leaseMs,
+      given ?? '',
+      most,
+      this.#micros(),
+      base ?? '',
+    ]
     const [id, revision, version, outcome] = await this.#run(putScript, this.#keys.all, args)
     return {
       id: String(id),

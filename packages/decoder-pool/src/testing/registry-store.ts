@@ -75,6 +75,21 @@ export function testRegistryStore(name: string, harness: RegistryStoreHarness): 
       expect((await emptied.put(node('a'), leaseMs)).revision).toBeGreaterThan(revision)
     })
 
+    it('takes a change of what was read only while that is what is there', async () => {
+      const { revision } = await store.put(node('a'), leaseMs)
+      const changed = await store.put(node('a', { capacity: 2 }), leaseMs, undefined, revision)
+      expect(changed).toMatchObject({ outcome: 'updated', version: 2 })
+      expect(await store.put(node('a', { capacity: 3 }), leaseMs, undefined, revision)).toMatchObject({
+        ...{ outcome: 'stale', revision: changed.revision, version: 2 },
+      })
+      await store.remove('a')
+      expect(await store.put(node('a'), leaseMs, undefined, changed.revision)).toMatchObject({
+        outcome: 'stale',
+      })
+      expect((await store.read()).registrations).toEqual([])
+      expect((await store.put(node('a'), leaseMs, undefined, 0)).outcome).toBe('created')
+    })
+
     it('takes the same endpoint for the same node', async () => {
       await store.put(node('a', { endpoint: 'http://same:1' }), leaseMs)
       const again = await store.put(node('b', { endpoint: 'http://same:1' }), leaseMs)

@@ -93,7 +93,28 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       expect((await take(one, [wants(2, 'a')])).known).toBe(false)
     })
 
+    it('reaps nobody at once where no lease lives: it was away itself', async () => {
+      await attend(one, new Map([['a', 1]]))
+      await attend(two, new Map([['a', 1]]))
+      await harness.pass(leaseMs * 1.1)
+      const { live, totals: left } = await attend(one, new Map([['a', 1]]))
+      expect(live).toMatchObject([one])
+      expect(Object.fromEntries(left)).toEqual({ a: 2 })
+      expect(Object.fromEntries((await attend(one)).totals)).toEqual({})
+    })
+
+    it('forgets for whom a coordinator waited whose lease has ended', async () => {
+      await attend(one, none, 60_000)
+      await attend(two)
+      await take(two, [], none, new Map([['any', 1_000]]))
+      await harness.pass(leaseMs * 1.1)
+      await attend(one, none, 60_000)
+      await attend(two)
+      expect(await take(one, [wants(1, 'a')])).toMatchObject({ given: [0], othersWait: false })
+    })
+
     it('counts all that a coordinator holds who comes back after that, though it is too much', async () => {
+      await attend(two, none, leaseMs * 10)
       await attend(one, new Map([['a', 1]]))
       await harness.pass(leaseMs * 1.1)
       await attend(two)

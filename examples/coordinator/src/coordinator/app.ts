@@ -1,0 +1,54 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { EvenkeelError } from '@evenkeel/core'
+import { type DecoderPool, promptBlocks, type RunOptions } from '@evenkeel/decoder-pool'
+import { createCoordinatorHandler, createPoolFetch, type PoolRequest } from '@evenkeel/decoder-pool/http'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+
+/** Of an answer that `fetch` has decoded and this server frames anew. */
+const framing = ['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding']
+
+/** A coordinator: nodes register at `/api`, and what comes to `/v1` goes to one of them. */
+export function createApp(pool: DecoderPool, token: string): Hono {
+  const manage = createCoordinatorHandler({ pool, authorize: (request) => bears(request, token) })
+  const forward = createPoolFetch({ pool, wanted: wishIn })
+  const app = new Hono()
+  app.use(bodyLimit({ maxSize: 16 << 20 }))
+  app.get('/health', (context) => {
+    const { state, nodes } = pool.status()
+    const serving = nodes.filter((node) => node.state === 'serving' || node.state === 'warming').length
+    return context.json({ state, nodes: nodes.length, serving }, serving === 0 ? 503 : 200)
+  })
+  app.all('/api/*', (context) => manage(context.req.raw))
+  app.all('/v1/*', async (context) => {
+    const answer = await forward(context.req.raw)
+    const headers = new Headers(answer.headers)
+    for (const name of framing) headers.delete(name)
+    return new Response(answer.body, { status: answer.status, headers })
+  })
+  app.onError((error, context) => {
+    // Nobody can take it: the caller may come again.
+    const isFull = EvenkeelError.isInstance(error) && error.code === 'NO_NODE'
+    return context.json({ error: { message: error.message } }, isFull ? 503 : 502)
+  })
+  return app
+}
+
+/** What a request wants of a node; who sends it is kept in one arm of an experiment about its language pair. */
+function wishIn({ headers, body }: PoolRequest): RunOptions {
+  const { model, messages } = JSON.parse(body || '{}') as { model?: string; messages?: unknown }
+  return {
+    model,
+    prefix: promptBlocks(messages ?? ''),
+    languagePair: headers.get('x-language-pair') ?? undefined,
+    unit: headers.get('x-user') ?? undefined,
+    timeout: '10s',
+    idempotent: true,
+    attempts: 4,
+  }
+}
+
+function bears(request: Request, token: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(request.headers.get('authorization') ?? ''), digest(`Bearer ${token}`))
+}
