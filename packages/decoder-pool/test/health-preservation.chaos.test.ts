@@ -68,7 +68,7 @@ describe('self-preservation of coordinators', () => {
     await until(() => reasonOf(pool) === 'many-leases-ended', 3_000)
     await until(() => pool.status().preservation?.suspects.join() === 'n0', 3_000)
     for (const one of [pool, other]) await until(() => idsOf(one).join() === 'n1,n2,n3,n4', 5_000)
-    for (const one of [pool, other]) await until(() => reasonOf(one) === undefined, 3_000)
+    for (const one of [pool, other]) await until(() => reasonOf(one) === undefined, 10_000)
   })
 
   it('drops nobody when Redis’ clock jumps, though all leases ended an hour ago by it', async () => {

@@ -1,6 +1,6 @@
 import type { Clock } from '@evenkeel/core'
 import { shareOf } from './share.js'
-import type { Coordinator, Gauges } from './store.js'
+import { type Coordinator, type Gauges, type LiveCoordinator, leaseMs } from './store.js'
 
 /** What a coordinator knew when it could last ask. */
 export interface Cut {
@@ -25,6 +25,8 @@ export class OwnLimits {
   readonly #drainMs: number
   readonly #isStrict: boolean
   #cut: Cut | undefined
+  /** Since Redis is back: who may still count for himself, and since when that is, on the monotonic clock. */
+  #unheard: { readonly ids: Set<string>; readonly since: number } | undefined
 
   /** @param drainMs after so long requests that were under way at the cut have ended */
   constructor(me: string, clock: Clock, drainMs: number, isStrict: boolean) {
@@ -34,13 +36,36 @@ export class OwnLimits {
     this.#isStrict = isStrict
   }
 
-  /** Nobody can be asked from here on. */
+  /** Whether Redis is back, and not all others have been heard of yet: the limits hold beside what it says. */
+  get isWaiting(): boolean {
+    return this.#unheard !== undefined
+  }
+
+  /** From here on each keeps to what was its own. */
   begin(cut: Cut): void {
     this.#cut = cut
   }
 
+  /** Redis can be asked again since then; but those who have not told it yet what they hold may count for themselves. */
+  back(since: number): void {
+    if (this.#cut === undefined) return
+    const others = this.#cut.live.map(({ id }) => id).filter((id) => id !== this.#me)
+    this.#unheard = { ids: new Set(others), since }
+  }
+
+  /** These live now. When all have been heard of, nothing is limited any more. */
+  hear(live: readonly LiveCoordinator[]): void {
+    if (this.#unheard === undefined) return
+    const { ids, since } = this.#unheard
+    const backForMs = this.#clock.monotonic() - since
+    for (const { id, leftMs } of live) if (leaseMs - leftMs < backForMs) ids.delete(id)
+    // Whoever lived would have renewed its lease by now.
+    if (ids.size === 0 || backForMs > leaseMs) this.end()
+  }
+
   end(): void {
     this.#cut = undefined
+    this.#unheard = undefined
   }
 
   of(node: string, capacity: number): number {

@@ -4,19 +4,11 @@ import type { ResolvedOptions } from '../options.js'
 import { OwnLimits } from './own-limits.js'
 import { RedisSlotStore } from './redis-store.js'
 import { shareOf } from './share.js'
-import {
-  type Coordinator,
-  type Gauges,
-  type LiveCoordinator,
-  offerMs,
-  type SlotRequest,
-  type SlotStore,
-} from './store.js'
+import { type Coordinator, type Gauges, leaseMs, offerMs, type SlotRequest, type SlotStore } from './store.js'
+import { Watchers } from './watchers.js'
 
 const log = createLog('decoder-pool')
 
-/** A coordinator that is not heard of for so long has died, and what it held is given back. */
-const leaseMs = 5_000
 const tickMs = 1_000
 /** What was given back is told after so long, if no request takes it along before. */
 const tellMs = 5
@@ -77,12 +69,8 @@ export class Slots {
   #isCut = false
   /** On the monotonic clock, by when the last attendance was sent. */
   #leaseEndsAt = Number.NEGATIVE_INFINITY
-  /** It keeps to what was its own when it last could ask. */
-  #isLimited = false
-  /** Those of before the cut that may still count for themselves, and since when Redis is back, on the monotonic clock. */
-  #unheard: { readonly ids: Set<string>; readonly since: number } | undefined
   #attendances = 0
-  readonly #watchers = new Set<() => void>()
+  readonly #watchers = new Watchers()
   #subscription: Subscription | undefined
   readonly #timers = new Map<Delayed, NodeJS.Timeout>()
   #closed = false
@@ -115,7 +103,7 @@ export class Slots {
 
   /** Whether so few slots were left that another coordinator may have taken them by now. */
   mayBeFull(node: string, capacity: number): boolean {
-    const isAsking = !this.#countsAlone && this.#unheard === undefined
+    const isAsking = !this.#countsAlone && !this.#limits.isWaiting
     return isAsking && capacity - this.totalOn(node) <= 2 * this.#live.length
   }
 
@@ -126,7 +114,7 @@ export class Slots {
 
   /** Whether it is worth asking for one more, beside `underWay` of this coordinator's own. */
   hasRoom(node: string, capacity: number, underWay: number): boolean {
-    const isLimited = this.#countsAlone || this.#unheard !== undefined
+    const isLimited = this.#countsAlone || this.#limits.isWaiting
     if (isLimited && underWay >= this.#limitOf(node, capacity)) return false
     return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
   }
@@ -134,7 +122,7 @@ export class Slots {
   /** Whether there may be room in spite of what was last heard of others. */
   mayHaveRoom(node: string, capacity: number, underWay: number): boolean {
     if (this.#countsAlone) return false
-    return underWay < (this.#unheard === undefined ? capacity : this.#limitOf(node, capacity))
+    return underWay < (this.#limits.isWaiting ? this.#limitOf(node, capacity) : capacity)
   }
 
   async start(): Promise<void> {
@@ -159,7 +147,7 @@ export class Slots {
 
   release(node: string): void {
     this.#hold(node, -1)
-    for (const look of this.#watchers) look()
+    this.#watchers.look()
     const { redis, slots } = this.#options
     // Where nobody's requests depend on it the next attendance tells it.
     if (redis === undefined || slots === 'local') return
@@ -178,39 +166,17 @@ export class Slots {
    * @throws the signal's reason
    */
   async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted()
     const since = this.#attendances + (this.#options.redis === undefined ? 0 : 2)
     const isIdle = () =>
       this.#closed || (this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut))
-    if (isIdle() || timeoutMs <= 0) return
-    await new Promise<void>((resolve, reject) => {
-      const leave = () => {
-        clearTimeout(timer)
-        this.#watchers.delete(look)
-        signal?.removeEventListener('abort', onAbort)
-      }
-      const end = () => {
-        leave()
-        resolve()
-      }
-      const look = () => {
-        if (isIdle()) end()
-      }
-      const onAbort = () => {
-        leave()
-        reject(signal?.reason)
-      }
-      const timer = setTimeout(end, timeoutMs)
-      this.#watchers.add(look)
-      signal?.addEventListener('abort', onAbort, { once: true })
-    })
+    await this.#watchers.until(isIdle, timeoutMs, signal)
   }
 
   async close(): Promise<void> {
     this.#closed = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
     for (const { settle } of this.#queue.splice(0)) settle(-1)
-    for (const look of this.#watchers) look()
+    this.#watchers.look()
     await this.#subscription?.close()
     // What still runs is counted for one lease more.
     if (this.#held.size > 0)
@@ -308,14 +274,15 @@ export class Slots {
     // Nobody else there any more: Redis has lost who was.
     if (live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
     this.#leaseEndsAt = sentAt + leaseMs
-    this.#back(sentAt)
-    this.#hear(live)
-    if (this.#unheard === undefined) this.#live = live
+    if (this.#isCut || !this.#limits.isWaiting) this.#limits.back(sentAt)
+    this.#isCut = false
+    this.#limits.hear(live)
+    if (!this.#limits.isWaiting) this.#live = live
     this.#told = held
     for (const node of this.#others.keys()) if (!totals.has(node)) this.#note(node, 0)
     for (const [node, total] of totals) this.#note(node, total)
     this.#attendances++
-    for (const look of this.#watchers) look()
+    this.#watchers.look()
     this.#host.freed()
   }
 
@@ -380,36 +347,16 @@ export class Slots {
       this.#isCut = true
     }
     for (const { request, settle } of this.#queue.splice(0)) settle(this.#takeAlone(request))
-    for (const look of this.#watchers) look()
+    this.#watchers.look()
   }
 
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
   #limit(own: Gauges): void {
-    if (this.#isCut || this.#unheard !== undefined) return
+    if (this.#isCut || this.#limits.isWaiting) return
     const known = [...own.keys(), ...this.#others.keys()]
     const totals = new Map(known.map((node) => [node, (own.get(node) ?? 0) + (this.#others.get(node) ?? 0)]))
     const at = this.#options.clock.monotonic()
     this.#limits.begin({ live: this.#live, held: new Map(own), totals, at })
-    this.#isLimited = true
-  }
-
-  /** Redis can be asked again; but those who have not told it yet what they hold may still count for themselves. */
-  #back(since: number): void {
-    if (!this.#isLimited || (this.#unheard !== undefined && !this.#isCut)) return
-    this.#isCut = false
-    this.#unheard = { ids: new Set(this.#live.map(({ id }) => id).filter((id) => id !== this.id)), since }
-  }
-
-  #hear(live: readonly LiveCoordinator[]): void {
-    const unheard = this.#unheard
-    if (unheard === undefined) return
-    const backForMs = this.#options.clock.monotonic() - unheard.since
-    for (const { id, leftMs } of live) if (leaseMs - leftMs < backForMs) unheard.ids.delete(id)
-    // Whoever lived would have renewed its lease by now.
-    if (unheard.ids.size > 0 && backForMs <= leaseMs) return
-    this.#unheard = undefined
-    this.#isLimited = false
-    this.#limits.end()
   }
 
   #note(node: string, total: number): void {

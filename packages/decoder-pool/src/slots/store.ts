@@ -76,3 +76,6 @@ export interface SlotStore {
  * nobody is served before one of his wish who has waited this much longer, unless that one does not come for it.
  */
 export const offerMs = 50
+
+/** A coordinator that is not heard of for so long has died, and what it held is given back. */
+export const leaseMs = 5_000
