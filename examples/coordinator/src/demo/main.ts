@@ -4,12 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { connect } from '@evenkeel/core'
 import { end, type Running, register, start } from './processes.js'
 
 const users = 48
 const seconds = 6
 const capacity = 8
 const token = randomUUID()
+const namespace = `demo-${process.pid}`
 const folder = mkdtempSync(join(tmpdir(), 'evenkeel-coordinator-'))
 const file = join(folder, 'decoder-pool.json')
 const children: ChildProcess[] = []
@@ -28,7 +30,7 @@ async function main(): Promise<boolean> {
   const env = {
     COORDINATOR_TOKEN: token,
     COORDINATOR_FILE: file,
-    COORDINATOR_NAMESPACE: `demo-${process.pid}`,
+    COORDINATOR_NAMESPACE: namespace,
   }
   const coordinators = await Promise.all(
     [1, 2].map((index) => start('coordinator', `coordinator-${index}`, [], env)),
@@ -181,10 +183,22 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
+/** A Redis of somebody else's is left as it was. */
+async function forget(url: string): Promise<void> {
+  const redis = await connect({ url, namespace })
+  try {
+    for await (const keys of redis.scan(`${redis.namespace}*`))
+      await Promise.all(keys.map((key) => redis.command(['UNLINK', key], { key })))
+  } finally {
+    await redis.close()
+  }
+}
+
 try {
   process.exitCode = (await main()) ? 0 : 1
 } finally {
   // Those who deregister go before those with whom.
   for (const child of children.reverse()) await end(child)
   rmSync(folder, { recursive: true, force: true })
+  if (process.env.REDIS_URL) await forget(process.env.REDIS_URL)
 }

@@ -20,7 +20,8 @@ export async function start(
   const file = fileURLToPath(new URL(`./${script}.js`, import.meta.url))
   const child = fork(file, args, {
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // The server tells of each stream that breaks off at length; here they are counted.
+    stdio: ['ignore', 'inherit', script === 'coordinator' ? 'ignore' : 'inherit', 'ipc'],
   })
   const [{ port }] = (await once(child, 'message')) as [{ port: number }]
   return { name, url: `http://127.0.0.1:${port}`, child }
