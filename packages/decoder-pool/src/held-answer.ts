@@ -50,7 +50,14 @@ export function heldWhileRead(answer: Response, onEnd: (end: BodyEnd) => void): 
   return Object.defineProperty(held, 'url', { value: url })
 }
 
+/** By its shape: servers put a `Response` of their own in the global's place, of which `fetch`'s are no instances. */
+export function isResponse(value: unknown): value is Response {
+  if (typeof value !== 'object' || value === null) return false
+  const { status, headers, arrayBuffer } = value as Partial<Response>
+  return typeof status === 'number' && typeof headers === 'object' && typeof arrayBuffer === 'function'
+}
+
 /** Nobody will read it, and unread it would keep its connection and its place. */
 export function drop(answer: unknown): void {
-  if (answer instanceof Response && !answer.bodyUsed) answer.body?.cancel().catch(() => {})
+  if (isResponse(answer) && !answer.bodyUsed) answer.body?.cancel().catch(() => {})
 }

@@ -3,7 +3,7 @@ import type { Enrolled, Wanted } from './choosing/wanted.js'
 import type { NodeLease, Outcome } from './dispatch.js'
 import { NoNodeError } from './errors.js'
 import { defaultPushBackMs, type Judged, judgeAbort, judgeAnswer, judgeError } from './health/faults.js'
-import { type BodyEnd, drop, heldWhileRead } from './held-answer.js'
+import { type BodyEnd, drop, heldWhileRead, isResponse } from './held-answer.js'
 import type { DecoderNode } from './node.js'
 
 /** A node's refusal for the moment: no fault of its own, and nothing was begun. It gets nothing new for `retryAfter`. */
@@ -111,7 +111,11 @@ export async function runOnPool<T>(
     const lease = await acquire(options, run.timeoutMs, run.signal, tried)
     tried.add(lease.node.id)
     if (former instanceof BadAnswer) drop(former.value)
-    return tryOn(lease, call, run, clock, startedAt)
+    return tryOn(lease, call, run, clock, startedAt).catch((error: unknown) => {
+      // It may be asked again when its time is over, should nobody else have room by then.
+      if (judge(error, run.isFault, clock).kind === 'push-back') tried.delete(lease.node.id)
+      throw error
+    })
   }
   for (let attempts = 1; ; attempts++) {
     try {
@@ -142,7 +146,7 @@ async function tryOn<T>(
     const value = await call(lease.node, both)
     const judged = judgeAnswer(value, clock.now())
     if (judged.kind === 'fault' || judged.kind === 'push-back') throw new BadAnswer(value, judged)
-    if (judged.kind === 'good' && value instanceof Response) {
+    if (judged.kind === 'good' && isResponse(value)) {
       const latencyMs = clock.monotonic() - givenAt
       return heldWhileRead(value, (end) => lease.release(outcomeOf(end, both, latencyMs))) as T
     }

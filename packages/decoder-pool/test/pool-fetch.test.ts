@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { until } from '@evenkeel/test-servers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createPoolFetch } from '../src/http/index.js'
 import { promptBlocks } from '../src/index.js'
 import { useCoordinators } from './pools.js'
@@ -70,6 +70,19 @@ describe('a fetch whose host is the pool', () => {
     open[0]?.end('data: 2\n\n')
     expect(await response.text()).toBe('data: 1\n\ndata: 2\n\n')
     expect(inFlight()).toBe(0)
+  })
+
+  it('does so, and asks elsewhere, where a server has put a Response of its own in the place of the global one', async () => {
+    vi.stubGlobal('Response', class extends Response {})
+    ends.push(() => vi.unstubAllGlobals())
+    const { endpoint, open } = await streaming()
+    const busy = await serve((_, response) => response.writeHead(429).end())
+    const { fetch, inFlight } = await scene(busy, endpoint)
+    for (const held of [1, 2]) {
+      expect((await fetch('http://pool/')).status).toBe(200)
+      expect(inFlight()).toBe(held)
+    }
+    for (const stream of open) stream.end()
   })
 
   it('gives it back when the caller cancels, aborts, or drops it, and blames nobody', async () => {

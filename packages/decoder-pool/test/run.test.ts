@@ -35,6 +35,19 @@ describe('run', () => {
     expect(new Set(tried).size).toBe(3)
   })
 
+  it('asks a node again that refused for a moment, where no other one has room', async () => {
+    const pool = await poolOf(1)
+    let calls = 0
+    const answer = await pool.run(
+      async () => {
+        if (++calls === 1) throw new PushBackError('full', { retryAfter: 30 })
+        return 'done'
+      },
+      { timeout: '10s' },
+    )
+    expect([answer, calls]).toEqual(['done', 2])
+  })
+
   it('never repeats what may have happened, unless it may', async () => {
     const pool = await poolOf(3)
     let calls = 0

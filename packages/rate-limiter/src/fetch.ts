@@ -61,7 +61,7 @@ export function limitedFetch<Name extends string>(
   return async (input, init) => {
     const call = outgoing(input, init)
     const name = typeof subject === 'function' ? subject(call) : (subject ?? call.url.host)
-    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
+    const signal = init?.signal ?? requestIn(input)?.signal
     const costs = costsOf(call)
     const again = isRepeatable(input, init) ? retries : 0
     for (let attempt = 0; ; attempt++) {
@@ -151,8 +151,13 @@ function tokensOf(unit: string, { input, output, total }: TokenUsage): number | 
   return unit === 'output-tokens' ? output : undefined
 }
 
+/** By its shape: servers put a `Request` of their own in the global's place, of which others are no instances. */
+function requestIn(input: string | URL | Request): Request | undefined {
+  return typeof input === 'string' || 'href' in input ? undefined : input
+}
+
 function outgoing(input: string | URL | Request, init: RequestInit | undefined): OutgoingCall {
-  const request = input instanceof Request ? input : undefined
+  const request = requestIn(input)
   return {
     url: new URL(request?.url ?? String(input)),
     method: init?.method ?? request?.method ?? 'GET',
@@ -162,6 +167,6 @@ function outgoing(input: string | URL | Request, init: RequestInit | undefined):
 }
 
 function isRepeatable(input: string | URL | Request, init: RequestInit | undefined): boolean {
-  const body = init?.body ?? (input instanceof Request ? input.body : undefined)
+  const body = init?.body ?? requestIn(input)?.body
   return body === undefined || body === null || typeof body === 'string'
 }

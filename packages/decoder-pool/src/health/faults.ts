@@ -1,3 +1,5 @@
+import { isResponse } from '../held-answer.js'
+
 /**
  * What an error or an HTTP answer says of the node. `'fault'`: it failed (connections refused or cut, 5xx,
  * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After).
@@ -23,7 +25,7 @@ export function judgeError(error: unknown, nowMs: number): Judged {
 
 /** An answer is good, unless it is one of HTTP's that says otherwise. */
 export function judgeAnswer(answer: unknown, nowMs: number): Judged {
-  if (!(answer instanceof Response)) return { kind: 'good' }
+  if (!isResponse(answer)) return { kind: 'good' }
   return judgeStatus(answer.status, answer.headers, nowMs)
 }
 
@@ -62,7 +64,7 @@ function headersOf(value: unknown): unknown {
 function retryAfterIn(headers: unknown, nowMs: number): number | undefined {
   if (typeof headers !== 'object' || headers === null) return undefined
   const value =
-    headers instanceof Headers
+    'get' in headers && typeof headers.get === 'function'
       ? headers.get('retry-after')
       : (headers as Record<string, unknown>)['retry-after']
   if (typeof value !== 'string' && typeof value !== 'number') return undefined
