@@ -45,9 +45,14 @@ export class SeenThread {
   }
 
   appended(messages: readonly PreparedMessage[], stored: Stored, now: number): void {
-    this.#last = undefined
     const { log } = this
     const isNew = stored.epoch !== log.epoch
+    if (!stored.seqs.some((seq) => seq > stored.before)) {
+      // All of it was there before: the version is what others made of the thread, and not known here.
+      if (!isNew) log.generation = stored.generation
+      return
+    }
+    this.#last = undefined
     if (isNew) {
       this.#forget()
       // A thread that this append began is known from its beginning.
@@ -107,13 +112,22 @@ export class SeenThread {
     this.#last = undefined
     if (changed.epoch !== this.log.epoch || changed.version === this.#synced) return true
     if (changed.version !== this.#synced + 1 || changed.status !== 'done') return false
-    // Values are not kept here. What touches a message that is not known here can't be followed.
-    const isFollowed = 'key' in change || this.log.change(change, undefined, now).status === 'done'
-    if (!isFollowed) return false
+    if (!this.#follows(change, now)) return false
     this.#synced = changed.version
     this.#upTo = this.log.newest
     this.#stand(changed)
     return true
+  }
+
+  /** Whether it was this change that made the next version, and is made here too. */
+  #follows(change: Change, now: number): boolean {
+    // Values are not kept here, so that nobody can tell whether there was one to take away.
+    if ('key' in change) return change.kind !== 'unset'
+    const { log } = this
+    const { version } = log
+    // What touches a message that is not known here can't be followed. What changes nothing makes no version:
+    // then the next one is somebody else's.
+    return log.change(change, undefined, now).status === 'done' && log.version !== version
   }
 
   /** Keeps the newest records and what is pinned; now and then, since it costs by the records. */

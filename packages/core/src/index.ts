@@ -44,6 +44,7 @@ export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } fr
 export { type Lock, lock } from './lock/lock.js'
 export type { LockOptions } from './lock/options.js'
 export { createLog } from './log.js'
+export { createManagementHandler, type ManagementHandlerOptions } from './management-handler.js'
 export type { ConnectOptions, NodeAddress, Password } from './options.js'
 export type { SubscribeOptions, Subscription } from './pub-sub.js'
 export { defineScript, type Script, type ScriptDefinition } from './scripts.js'

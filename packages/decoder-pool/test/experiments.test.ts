@@ -1,13 +1,5 @@
-import { type Connection, connect, ManualClock } from '@evenkeel/core'
-import {
-  clientLibraries,
-  flavours,
-  type RedisCluster,
-  type RedisServer,
-  startCluster,
-  startRedis,
-  until,
-} from '@evenkeel/test-servers'
+import { ManualClock } from '@evenkeel/core'
+import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { armOf } from '../src/experiments/assign.js'
@@ -15,6 +7,7 @@ import { checkExperiment, type ExperimentInput } from '../src/experiments/experi
 import { type ExperimentStore, MemoryExperimentStore, RedisExperimentStore } from '../src/index.js'
 import { testExperimentStore } from '../src/testing/index.js'
 import { node, useCoordinators } from './pools.js'
+import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 
 const { create, join } = useCoordinators()
 const input = (own: Partial<ExperimentInput> = {}): ExperimentInput => ({
@@ -165,25 +158,12 @@ async function differ(redis: () => Promise<ExperimentStore>): Promise<void> {
 let pools = 0
 testExperimentStore('memory', { create: () => new MemoryExperimentStore({ clock: new ManualClock() }) })
 
-describe.each(flavours())('on $name', (flavour) => {
+describe('shared by Redis', () => {
   let server: RedisServer
   beforeAll(async () => {
-    server = await startRedis({ flavour })
+    server = await startRedis()
   })
   afterAll(() => server.close())
-
-  describe('stored', () => {
-    let redis: Connection
-    beforeAll(async () => {
-      redis = await connect({ url: server.url, namespace: 'stored' })
-    })
-    afterAll(() => redis.close())
-
-    testExperimentStore('Redis', { create: () => new RedisExperimentStore(redis, `p${pools++}`) })
-
-    it('as in memory, whatever is done', () =>
-      differ(async () => new RedisExperimentStore(redis, `random-${pools++}`)))
-  })
 
   it('two coordinators agree on experiments, through an outage too', async () => {
     await server.command('FLUSHALL')
@@ -204,40 +184,12 @@ describe.each(flavours())('on $name', (flavour) => {
   })
 })
 
-describe('on a Cluster', () => {
-  let cluster: RedisCluster
-  let redis: Connection
-  beforeAll(async () => {
-    cluster = await startCluster()
-    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await cluster.close()
-  })
+const onRedis = (redis: Redis) => ({ create: () => new RedisExperimentStore(redis(), `p${pools++}`) })
+onEachServer((redis) => {
+  testExperimentStore('Redis', onRedis(redis))
 
-  testExperimentStore('Redis Cluster', { create: () => new RedisExperimentStore(redis, `p${pools++}`) })
+  it('experiments are stored as in memory, whatever is done', () =>
+    differ(async () => onRedis(redis).create()))
 })
-
-describe('with each client', () => {
-  let server: RedisServer
-  beforeAll(async () => {
-    server = await startRedis()
-  })
-  afterAll(() => server.close())
-
-  describe.each(clientLibraries)('$name', (library) => {
-    let redis: Connection
-    let client: Awaited<ReturnType<typeof library.createClient>>
-    beforeAll(async () => {
-      client = await library.createClient(server.url)
-      redis = await connect({ client })
-    })
-    afterAll(async () => {
-      await redis.close()
-      await library.closeClient(client)
-    })
-
-    testExperimentStore('Redis', { create: () => new RedisExperimentStore(redis, `c${pools++}`) })
-  })
-})
+onCluster((redis) => testExperimentStore('Redis Cluster', onRedis(redis)))
+withEachClient((redis) => testExperimentStore('Redis', onRedis(redis)))

@@ -1,17 +1,10 @@
-import { type Connection, connect, ManualClock } from '@evenkeel/core'
-import {
-  clientLibraries,
-  flavours,
-  type RedisCluster,
-  type RedisServer,
-  startCluster,
-  startRedis,
-  until,
-} from '@evenkeel/test-servers'
+import { ManualClock } from '@evenkeel/core'
+import { until } from '@evenkeel/test-servers'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { type HealthStore, MemoryHealthStore, RedisHealthStore, type SharedVerdicts } from '../src/index.js'
 import { testHealthStore } from '../src/testing/index.js'
+import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 
 const clock = new ManualClock()
 const pass = (ms: number) => clock.advance(ms)
@@ -22,6 +15,10 @@ testHealthStore('memory', {
 })
 
 let pools = 0
+const onRedis = (redis: Redis) => ({
+  create: () => new RedisHealthStore(redis(), `p${pools++}`, { now }),
+  pass,
+})
 
 /** What two stores must agree on, in one order; marks are each store's own. */
 function contentOf({ complete, verdicts, probers }: SharedVerdicts) {
@@ -29,23 +26,8 @@ function contentOf({ complete, verdicts, probers }: SharedVerdicts) {
   return { complete, verdicts: told.sort(), probers: probers.map(({ id }) => id).sort() }
 }
 
-describe.each(flavours())('on $name', (flavour) => {
-  let server: RedisServer
-  let redis: Connection
-
-  beforeAll(async () => {
-    server = await startRedis({ flavour })
-    redis = await connect({ url: server.url })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await server.close()
-  })
-
-  testHealthStore('Redis', {
-    create: () => new RedisHealthStore(redis, `p${pools++}`, { now }),
-    pass,
-  })
+onEachServer((redis) => {
+  testHealthStore('Redis', onRedis(redis))
 
   it('answers as memory does to the same random words', async () => {
     const step = fc.record({
@@ -59,7 +41,7 @@ describe.each(flavours())('on $name', (flavour) => {
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
         const shared = new ManualClock()
         const inMemory = new MemoryHealthStore({ clock: shared })
-        const inRedis = new RedisHealthStore(redis, `random-${pools++}`, { now: () => shared.now() })
+        const inRedis = new RedisHealthStore(redis(), `random-${pools++}`, { now: () => shared.now() })
         const marks: [number?, number?] = []
         for (const { by, nodes, healthy, forMs, action } of steps) {
           const verdicts = nodes.map((node) => ({ node, healthy, forMs }))
@@ -81,17 +63,17 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('leaves nothing in Redis when all have gone', async () => {
     const pool = `gone-${pools++}`
-    const store = new RedisHealthStore(redis, pool)
+    const store = new RedisHealthStore(redis(), pool)
     const word = { by: 'one', aliveMs: 20, keepMs: 20, verdicts: [{ node: 'a', healthy: true, forMs: 0 }] }
     await store.share(word)
     await store.takeTrial('a', 'one', 20)
-    const keys = async () => redis.command(['KEYS', `*${pool}*`])
+    const keys = async () => redis().command(['KEYS', `*${pool}*`])
     expect(await keys()).toHaveLength(4)
     await until(async () => String(await keys()) === '', 1_000)
   })
 
   it('goes by the server’s time', async () => {
-    const store = new RedisHealthStore(redis, `time-${pools++}`)
+    const store = new RedisHealthStore(redis(), `time-${pools++}`)
     const verdicts = [{ node: 'a', healthy: true, forMs: 0 }]
     await store.share({ by: 'one', aliveMs: 20, keepMs: 60_000, verdicts })
     await store.takeTrial('a', 'one', 20)
@@ -104,7 +86,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('does not believe what was told under a clock that was set back since', async () => {
     let now = 1_700_000_000_000
-    const store = new RedisHealthStore(redis, `clock-${pools++}`, { now: () => now })
+    const store = new RedisHealthStore(redis(), `clock-${pools++}`, { now: () => now })
     const word = { by: 'dead', aliveMs: 60_000, keepMs: 60_000, verdicts: [] }
     await store.share({ ...word, verdicts: [{ node: 'a', healthy: true, forMs: 0 }] })
     now -= 3_600_000
@@ -113,47 +95,5 @@ describe.each(flavours())('on $name', (flavour) => {
   })
 })
 
-describe('with each client', () => {
-  let server: RedisServer
-  beforeAll(async () => {
-    server = await startRedis()
-  })
-  afterAll(() => server.close())
-
-  describe.each(clientLibraries)('$name', (library) => {
-    let redis: Connection
-    let client: Awaited<ReturnType<typeof library.createClient>>
-    beforeAll(async () => {
-      client = await library.createClient(server.url)
-      redis = await connect({ client })
-    })
-    afterAll(async () => {
-      await redis.close()
-      await library.closeClient(client)
-    })
-
-    testHealthStore('Redis', {
-      create: () => new RedisHealthStore(redis, `c${pools++}`, { now }),
-      pass,
-    })
-  })
-})
-
-describe('on a Cluster', () => {
-  let cluster: RedisCluster
-  let redis: Connection
-
-  beforeAll(async () => {
-    cluster = await startCluster()
-    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await cluster.close()
-  })
-
-  testHealthStore('Redis Cluster (promise 9)', {
-    create: () => new RedisHealthStore(redis, `x${pools++}`, { now }),
-    pass,
-  })
-})
+onCluster((redis) => testHealthStore('Redis Cluster', onRedis(redis)))
+withEachClient((redis) => testHealthStore('Redis', onRedis(redis)))

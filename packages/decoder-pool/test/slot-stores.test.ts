@@ -1,15 +1,7 @@
-import { type Connection, connect, ManualClock } from '@evenkeel/core'
-import {
-  clientLibraries,
-  flavours,
-  type RedisCluster,
-  type RedisServer,
-  startCluster,
-  startRedis,
-  until,
-} from '@evenkeel/test-servers'
+import { ManualClock } from '@evenkeel/core'
+import { until } from '@evenkeel/test-servers'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import {
   type Attendance,
   type BatchResult,
@@ -19,6 +11,7 @@ import {
   type SlotStore,
 } from '../src/index.js'
 import { testSlotStore } from '../src/testing/index.js'
+import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 
 const clock = new ManualClock()
 testSlotStore('memory', {
@@ -27,7 +20,7 @@ testSlotStore('memory', {
 })
 
 /** The stores' own time is that of their server; here it is the test's, so that a slow machine changes nothing. */
-const onRedis = (redis: () => Connection) => {
+const onRedis = (redis: Redis) => {
   const time = new ManualClock()
   return {
     create: () => new RedisSlotStore(redis(), `p${pools++}`, { now: () => time.now() }),
@@ -36,26 +29,11 @@ const onRedis = (redis: () => Connection) => {
 }
 let pools = 0
 
-describe.each(flavours())('on $name', (flavour) => {
-  let server: RedisServer
-  let redis: Connection
-
-  beforeAll(async () => {
-    server = await startRedis({ flavour })
-    redis = await connect({ url: server.url })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await server.close()
-  })
-
-  testSlotStore(
-    'Redis',
-    onRedis(() => redis),
-  )
+onEachServer((redis) => {
+  testSlotStore('Redis', onRedis(redis))
 
   it('goes by the server’s time', async () => {
-    const store = new RedisSlotStore(redis, `timed-${pools++}`)
+    const store = new RedisSlotStore(redis(), `timed-${pools++}`)
     const held = new Map([['a', 1]])
     await store.attend({ id: 'one', region: undefined }, 1, held, 60_000)
     await store.attend({ id: 'two', region: undefined }, 1, held, 50)
@@ -70,7 +48,7 @@ describe.each(flavours())('on $name', (flavour) => {
       fc.asyncProperty(fc.array(word, { maxLength: 40 }), async (words) => {
         const shared = new ManualClock()
         const inMemory = new MemorySlotStore({ clock: shared })
-        const inRedis = new RedisSlotStore(redis, `random-${pools++}`, { now: () => shared.now() })
+        const inRedis = new RedisSlotStore(redis(), `random-${pools++}`, { now: () => shared.now() })
         for (const [sequence, one] of words.entries()) {
           if (one.action === 'pass') shared.advance(one.ms)
           else expect(await said(inRedis, one, sequence + 1)).toEqual(await said(inMemory, one, sequence + 1))
@@ -84,7 +62,7 @@ describe.each(flavours())('on $name', (flavour) => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { maxLength: 60 }), async (events) => {
         const shared = new ManualClock()
-        const store = new RedisSlotStore(redis, `capacity-${pools++}`, { now: () => shared.now() })
+        const store = new RedisSlotStore(redis(), `capacity-${pools++}`, { now: () => shared.now() })
         await holdsCapacity(store, shared, events)
       }),
       { numRuns: 60 },
@@ -102,50 +80,8 @@ it('never has more than the capacity in memory either', async () => {
   )
 })
 
-describe('on a Cluster', () => {
-  let cluster: RedisCluster
-  let redis: Connection
-
-  beforeAll(async () => {
-    cluster = await startCluster()
-    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await cluster.close()
-  })
-
-  testSlotStore(
-    'Redis Cluster (promise 9)',
-    onRedis(() => redis),
-  )
-})
-
-describe('with each client', () => {
-  let server: RedisServer
-  beforeAll(async () => {
-    server = await startRedis()
-  })
-  afterAll(() => server.close())
-
-  describe.each(clientLibraries)('$name', (library) => {
-    let redis: Connection
-    let client: Awaited<ReturnType<typeof library.createClient>>
-    beforeAll(async () => {
-      client = await library.createClient(server.url)
-      redis = await connect({ client })
-    })
-    afterAll(async () => {
-      await redis.close()
-      await library.closeClient(client)
-    })
-
-    testSlotStore(
-      'Redis',
-      onRedis(() => redis),
-    )
-  })
-})
+onCluster((redis) => testSlotStore('Redis Cluster', onRedis(redis)))
+withEachClient((redis) => testSlotStore('Redis', onRedis(redis)))
 
 const nodes = ['a', 'b', 'c'] as const
 const counts = fc

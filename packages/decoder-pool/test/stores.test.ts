@@ -1,17 +1,10 @@
-import { type Connection, connect, createKeyspace, ManualClock } from '@evenkeel/core'
-import {
-  flavours,
-  type RedisCluster,
-  type RedisServer,
-  startCluster,
-  startRedis,
-  until,
-} from '@evenkeel/test-servers'
+import { createKeyspace, ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { MemoryRegistryStore, type News, RedisRegistryStore, type RegistryStore } from '../src/index.js'
 import { checkNode } from '../src/node.js'
-import { testRegistryStore } from '../src/testing/index.js'
+import { type RegistryStoreLimits, testRegistryStore } from '../src/testing/index.js'
+import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 
 const clock = new ManualClock()
 testRegistryStore('memory', {
@@ -19,29 +12,19 @@ testRegistryStore('memory', {
   pass: (ms) => clock.advance(ms),
 })
 
-const realTime = (ms: number) => {
-  const at = performance.now() + ms
-  return until(() => performance.now() >= at, ms + 1_000).then(() => {})
+/** The store's own time is that of its server; here it is the test's, so that a slow machine changes nothing. */
+const onRedis = (redis: Redis) => {
+  const time = new ManualClock()
+  return {
+    create: (limits: RegistryStoreLimits) =>
+      new RedisRegistryStore(redis(), `p${pools++}`, { ...limits, now: () => time.now() }),
+    pass: (ms: number) => time.advance(ms),
+  }
 }
 let pools = 0
 
-describe.each(flavours())('on $name', (flavour) => {
-  let server: RedisServer
-  let redis: Connection
-
-  beforeAll(async () => {
-    server = await startRedis({ flavour })
-    redis = await connect({ url: server.url })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await server.close()
-  })
-
-  testRegistryStore('Redis', {
-    create: (limits) => new RedisRegistryStore(redis, `p${pools++}`, limits),
-    pass: realTime,
-  })
+onEachServer((redis) => {
+  testRegistryStore('Redis', onRedis(redis))
 
   it('answers as memory does to the same random changes', async () => {
     const step = fc.record({
@@ -61,7 +44,7 @@ describe.each(flavours())('on $name', (flavour) => {
           const limits = { maxNodes: 2, maxRemoved }
           const inMemory = new MemoryRegistryStore({ ...limits, clock: shared })
           const options = { ...limits, now: () => shared.now() }
-          const inRedis = new RedisRegistryStore(redis, `random-${pools++}`, options)
+          const inRedis = new RedisRegistryStore(redis(), `random-${pools++}`, options)
           // Follows Redis by its changes only.
           const follower = new MemoryRegistryStore({ clock: shared })
           let position = await inRedis.read()
@@ -90,23 +73,23 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('tells everything when the log does not reach back, or was evicted', async () => {
     const pool = `long-${pools++}`
-    const store = new RedisRegistryStore(redis, pool)
+    const store = new RedisRegistryStore(redis(), pool)
     const start = await store.read()
     for (let index = 0; index < 201; index++) {
       await store.put(checkNode({ endpoint: 'http://a:1', capacity: index + 1 }), 60_000)
     }
     expect(await store.read(start)).toMatchObject({ complete: true, version: 201 })
     expect(await store.read({ ...start, version: 200 })).toMatchObject({ complete: false })
-    await redis.command(['DEL', createKeyspace(redis.namespace, 'decoder-pool').key(pool, 'log')])
+    await redis().command(['DEL', createKeyspace(redis().namespace, 'decoder-pool').key(pool, 'log')])
     expect(await store.read({ ...start, version: 200 })).toMatchObject({ complete: true })
   })
 
   it('leaves out an entry that another hand has spoilt, and reads the others', async () => {
     const pool = `spoilt-${pools++}`
-    const store = new RedisRegistryStore(redis, pool)
+    const store = new RedisRegistryStore(redis(), pool)
     await store.put(checkNode({ id: 'good', endpoint: 'http://a:1' }), 60_000)
-    const key = createKeyspace(redis.namespace, 'decoder-pool').key(pool, 'nodes')
-    await redis.command(['HSET', key, 'spoilt', '3 {"endpoint":'])
+    const key = createKeyspace(redis().namespace, 'decoder-pool').key(pool, 'nodes')
+    await redis().command(['HSET', key, 'spoilt', '3 {"endpoint":'])
     expect((await store.read()).registrations.map(({ node }) => node.id)).toEqual(['good'])
   })
 })
@@ -121,21 +104,5 @@ function contentOf({ version, registrations, removed, expired }: News) {
   return { version, nodes: nodes.sort(), removed: [...removed].sort(), expired: [...expired].sort() }
 }
 
-describe('on a Cluster', () => {
-  let cluster: RedisCluster
-  let redis: Connection
-
-  beforeAll(async () => {
-    cluster = await startCluster()
-    redis = await connect({ cluster: { nodes: cluster.rootNodes } })
-  })
-  afterAll(async () => {
-    await redis.close()
-    await cluster.close()
-  })
-
-  testRegistryStore('Redis Cluster (promise 9)', {
-    create: (limits) => new RedisRegistryStore(redis, `c${pools++}`, limits),
-    pass: realTime,
-  })
-})
+onCluster((redis) => testRegistryStore('Redis Cluster', onRedis(redis)))
+withEachClient((redis) => testRegistryStore('Redis', onRedis(redis)))

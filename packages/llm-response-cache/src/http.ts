@@ -1,4 +1,4 @@
-import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { createManagementHandler, InvalidOptionError } from '@evenkeel/core'
 import type { Clear, ClearResult } from './clearing.js'
 import type { CacheStats } from './usage/stats.js'
 
@@ -28,20 +28,10 @@ export interface CacheHandlerOptions {
  */
 export function createCacheHandler(options: CacheHandlerOptions): (request: Request) => Promise<Response> {
   const { caches, authorize, basePath = '/cache' } = options
-  if (typeof authorize !== 'function') throw new InvalidOptionError('authorize', 'a function', authorize)
   if (typeof caches !== 'object' || caches === null) {
     throw new InvalidOptionError('caches', 'caches by name', caches)
   }
-  return async (request) => {
-    // Closed doors stay closed when the one who watches them fails.
-    const isAllowed = await Promise.resolve()
-      .then(() => authorize(request))
-      .catch(() => false)
-    if (isAllowed !== true) return json(403, { error: 'forbidden' })
-    const { pathname, searchParams } = new URL(request.url)
-    if (pathname !== basePath && !pathname.startsWith(`${basePath}/`))
-      return json(404, { error: 'not found' })
-    const [name, ...rest] = pathname.slice(basePath.length).split('/').filter(Boolean).map(decoded)
+  const answer = async (request: Request, [name, ...rest]: readonly string[]): Promise<Response> => {
     if (request.method === 'GET') {
       return name === 'stats' && rest.length === 0
         ? json(200, Object.fromEntries(Object.entries(caches).map(([key, cache]) => [key, cache.stats()])))
@@ -51,17 +41,13 @@ export function createCacheHandler(options: CacheHandlerOptions): (request: Requ
     const chosen =
       name === undefined ? Object.entries(caches) : Object.entries(caches).filter(([key]) => key === name)
     if (chosen.length === 0) return json(404, { error: `no cache of the name ${name}` })
-    try {
-      const what = clearOf(searchParams, rest.join('/') || undefined)
-      const cleared = await Promise.all(
-        chosen.map(async ([key, cache]) => [key, (await cache.clear(what)) ?? 'all'] as const),
-      )
-      return json(200, { cleared: Object.fromEntries(cleared) })
-    } catch (error) {
-      if (error instanceof InvalidInputError) return json(400, { error: error.message, field: error.field })
-      throw error
-    }
+    const what = clearOf(new URL(request.url).searchParams, rest.join('/') || undefined)
+    const cleared = await Promise.all(
+      chosen.map(async ([key, cache]) => [key, (await cache.clear(what)) ?? 'all'] as const),
+    )
+    return json(200, { cleared: Object.fromEntries(cleared) })
   }
+  return createManagementHandler({ authorize, basePath, answer })
 }
 
 function clearOf(query: URLSearchParams, pattern: string | undefined): Clear {
@@ -70,14 +56,6 @@ function clearOf(query: URLSearchParams, pattern: string | undefined): Clear {
     model: query.get('model') ?? undefined,
     tag: query.get('tag') ?? undefined,
     pattern,
-  }
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part
   }
 }
 

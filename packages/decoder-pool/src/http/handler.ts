@@ -1,4 +1,4 @@
-import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { createManagementHandler, InvalidInputError } from '@evenkeel/core'
 import type { DecoderPool } from '../decoder-pool.js'
 import { experimentInputOf } from '../experiments/experiment.js'
 import { checkNode } from '../node.js'
@@ -32,7 +32,6 @@ export function createCoordinatorHandler(
   options: CoordinatorHandlerOptions,
 ): (request: Request) => Promise<Response> {
   const { pool, authorize, addresses = {}, basePath = '/api' } = options
-  if (typeof authorize !== 'function') throw new InvalidOptionError('authorize', 'a function', authorize)
   checkPolicy(addresses)
 
   const register = async (request: Request): Promise<Response> => {
@@ -65,13 +64,8 @@ export function createCoordinatorHandler(
     const input = { ...experimentInputOf(await bodyOf(request)), id }
     return Response.json({ experiment: await pool.experiments.put(input) })
   }
-  const answer = async (request: Request): Promise<Response> => {
-    const { pathname } = new URL(request.url)
-    const [version, room, id, ...rest] = pathname
-      .slice(basePath.length)
-      .split('/')
-      .filter(Boolean)
-      .map(decoded)
+  const answer = async (request: Request, path: readonly string[]): Promise<Response> => {
+    const [version, room, id, ...rest] = path
     if (version === 'status' && room === undefined) {
       return request.method === 'GET' ? Response.json(pool.status()) : notAllowed('GET')
     }
@@ -92,24 +86,15 @@ export function createCoordinatorHandler(
     }
   }
 
-  return async (request) => {
-    // A door stays closed when the one who watches it fails.
-    const isAllowed = await Promise.resolve()
-      .then(() => authorize(request))
-      .catch(() => false)
-    if (isAllowed !== true) return problem(403, 'forbidden')
-    const { pathname } = new URL(request.url)
-    if (!pathname.startsWith(`${basePath}/`)) return problem(404, 'not found')
-    try {
-      return await answer(request)
-    } catch (error) {
-      if (error instanceof InvalidInputError) {
-        return Response.json({ error: error.message, field: error.field }, { status: 400 })
-      }
-      if (error instanceof TooLarge) return problem(413, `at most ${mostBytes} bytes`)
-      throw error
-    }
-  }
+  return createManagementHandler({
+    authorize,
+    basePath,
+    answer: (request, path) =>
+      answer(request, path).catch((error: unknown) => {
+        if (error instanceof TooLarge) return problem(413, `at most ${mostBytes} bytes`)
+        throw error
+      }),
+  })
 }
 
 class TooLarge extends Error {}
@@ -137,14 +122,6 @@ function reportOf(body: unknown) {
     adapters: adapters ?? hot_adapters,
     draining,
   } as Parameters<DecoderPool['report']>[1]
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part
-  }
 }
 
 function notAllowed(allow: string): Response {

@@ -1,3 +1,4 @@
+import { isRecord } from '../json.js'
 /** A part of a stream or of a result, in the shapes of the specifications v2, v3 and v4. */
 export type Part = Readonly<Record<string, unknown> & { type: string }>
 
@@ -16,7 +17,7 @@ export function isWhole(answer: Answer): boolean {
 
 /** A text in v2, `{ unified, raw }` since v3. */
 function isProper(reason: unknown): boolean {
-  const unified = isObject(reason) ? reason.unified : reason
+  const unified = isRecord(reason) ? reason.unified : reason
   return unified === 'stop' || unified === 'tool-calls'
 }
 
@@ -26,7 +27,7 @@ export function trimmed(answer: Answer): Answer {
     return { kind: 'parts', parts: answer.parts.filter(({ type }) => type !== 'raw' && type !== 'ping') }
   }
   const { request: _, response, ...result } = answer.result
-  if (!isObject(response)) return { kind: 'result', result }
+  if (!isRecord(response)) return { kind: 'result', result }
   const { headers: __, body: ___, ...metadata } = response
   return { kind: 'result', result: { ...result, response: metadata } }
 }
@@ -93,7 +94,7 @@ export function partsOf(answer: Answer): readonly Part[] {
   if (answer.kind === 'parts') return answer.parts
   const { content, warnings, response, finishReason, usage, providerMetadata } = answer.result
   const parts: Part[] = [{ type: 'stream-start', warnings: warnings ?? [] }]
-  if (isObject(response)) parts.push({ type: 'response-metadata', ...response })
+  if (isRecord(response)) parts.push({ type: 'response-metadata', ...response })
   for (const [index, piece] of (Array.isArray(content) ? content : []).entries()) {
     const { type, text, ...more } = piece as Record<string, unknown>
     if (type === 'text' || type === 'reasoning') {
@@ -112,8 +113,4 @@ export function partsOf(answer: Answer): readonly Part[] {
   const metadata = providerMetadata === undefined ? {} : { providerMetadata }
   parts.push({ type: 'finish', finishReason, usage, ...metadata })
   return parts
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }

@@ -1,6 +1,6 @@
+import { isRecord } from '../json.js'
 import { canonicalHash, UnkeyableError } from '../key/canonical.js'
 import { type Question, questionOf } from '../semantic/question.js'
-import { isObject } from './ai-sdk-answer.js'
 
 export interface Model {
   readonly provider: string
@@ -31,8 +31,8 @@ function countedOf(params: object): Record<string, unknown> {
 /** Nothing for a call that is not to be cached. */
 export function keyOf(params: object, { provider, modelId }: Model): string | undefined {
   const { providerOptions, ...rest } = params as Record<string, unknown>
-  const { evenkeel, ...others } = isObject(providerOptions) ? providerOptions : {}
-  if (isObject(evenkeel) && evenkeel.useCache === false) return undefined
+  const { evenkeel, ...others } = isRecord(providerOptions) ? providerOptions : {}
+  if (isRecord(evenkeel) && evenkeel.useCache === false) return undefined
   if (runsProviderTools(rest.tools)) return undefined
   try {
     return canonicalHash('ai-sdk', provider, modelId, countedOf(rest), others)
@@ -45,6 +45,6 @@ export function keyOf(params: object, { provider, modelId }: Model): string | un
 /** Named `provider-defined` in v2, `provider` since v3. */
 function runsProviderTools(tools: unknown): boolean {
   return (
-    Array.isArray(tools) && tools.some((tool) => isObject(tool) && String(tool.type).startsWith('provider'))
+    Array.isArray(tools) && tools.some((tool) => isRecord(tool) && String(tool.type).startsWith('provider'))
   )
 }

@@ -1,6 +1,7 @@
 import type { Detailed } from '../engine/values.js'
+import { isRecord } from '../json.js'
 import type { SemanticHit } from '../semantic/finder.js'
-import { type Answer, isObject, type Part } from './ai-sdk-answer.js'
+import type { Answer, Part } from './ai-sdk-answer.js'
 import { unpack } from './packed.js'
 
 export type Marker =
@@ -26,15 +27,15 @@ export function meaningOf({ similarity, confidence, hitId }: SemanticHit<unknown
 export function readAnswer(text: string | undefined): Answer | undefined {
   if (text === undefined) return undefined
   const answer = unpack(text)
-  if (!isObject(answer)) return undefined
+  if (!isRecord(answer)) return undefined
   if (answer.kind === 'parts' && Array.isArray(answer.parts)) return { kind: 'parts', parts: answer.parts }
-  return answer.kind === 'result' && isObject(answer.result)
+  return answer.kind === 'result' && isRecord(answer.result)
     ? { kind: 'result', result: answer.result }
     : undefined
 }
 
 export function marked<T extends Readonly<Record<string, unknown>>>(holder: T, marker: Marker): T {
-  const metadata = isObject(holder.providerMetadata) ? holder.providerMetadata : {}
+  const metadata = isRecord(holder.providerMetadata) ? holder.providerMetadata : {}
   return { ...holder, providerMetadata: { ...metadata, evenkeel: marker } }
 }
 

@@ -1,5 +1,6 @@
+import { isRecord, type Json } from '../json.js'
 import type { SseEvent } from '../stream/events.js'
-import { isRecord, type Json, pieces, recordsOf } from './json.js'
+import { pieces, recordsOf } from './json.js'
 
 /** The events of a streamed message, put together as the message that they stand for. */
 export function messageOf(events: readonly SseEvent[]): Json | undefined {

@@ -1,8 +1,8 @@
+import type { Json } from '../json.js'
 import { parseObject, type WantedForm } from '../key/request-key.js'
 import type { Wire } from '../key/rules.js'
 import { readEvents, type SseEvent, writeEvent } from '../stream/events.js'
 import * as anthropic from './anthropic-messages.js'
-import type { Json } from './json.js'
 import * as chat from './openai-chat.js'
 import * as responses from './openai-responses.js'
 

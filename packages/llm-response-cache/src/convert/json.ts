@@ -1,8 +1,4 @@
-export type Json = Record<string, unknown>
-
-export function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
+import { isRecord, type Json } from '../json.js'
 
 /** The objects of a list; nothing where it is none. */
 export function recordsOf(value: unknown): Json[] {

@@ -1,5 +1,6 @@
+import { isRecord, type Json } from '../json.js'
 import type { SseEvent } from '../stream/events.js'
-import { isRecord, type Json, pieces, recordsOf } from './json.js'
+import { pieces, recordsOf } from './json.js'
 
 /** The pieces of a streamed chat completion, put together as the completion that they stand for. */
 export function completionOf(events: readonly SseEvent[]): Json | undefined {

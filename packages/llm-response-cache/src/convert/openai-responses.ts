@@ -1,5 +1,6 @@
+import { isRecord, type Json } from '../json.js'
 import type { SseEvent } from '../stream/events.js'
-import { isRecord, type Json, pieces, recordsOf } from './json.js'
+import { pieces, recordsOf } from './json.js'
 
 /** A Responses stream ends with the whole response. */
 export function responseOf(events: readonly SseEvent[]): Json | undefined {

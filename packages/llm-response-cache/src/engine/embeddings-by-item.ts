@@ -1,6 +1,7 @@
 import type { Policy } from '../call-options.js'
-import { isRecord, type Json, recordsOf } from '../convert/json.js'
+import { recordsOf } from '../convert/json.js'
 import type { Entry } from '../entry/entry.js'
+import { isRecord, type Json } from '../json.js'
 import { canonicalHash } from '../key/canonical.js'
 import { type CacheableRequest, parseObject } from '../key/request-key.js'
 import type { Place } from '../store.js'

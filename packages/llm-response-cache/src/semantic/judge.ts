@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isRecord } from '../json.js'
 import { compareSheets } from './guard/compare.js'
 import { sheetOf } from './guard/sheet.js'
 import { upperBound } from './policy/clopper-pearson.js'
@@ -82,7 +83,7 @@ function essenceOf(value: unknown): unknown {
 /** The one text that an answer is made of; nothing where it has several parts or calls tools. */
 function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value
-  if (!isObject(value)) return undefined
+  if (!isRecord(value)) return undefined
   const { choices, content, output, message, text } = value
   if (typeof text === 'string') return text
   for (const list of [choices, content, output]) {
@@ -107,8 +108,4 @@ function parseStructure(text: string): unknown {
 
 function cosine(one: Float32Array, other: Float32Array): number {
   return one.reduce((sum, value, index) => sum + value * (other[index] ?? 0), 0)
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }

@@ -1,3 +1,4 @@
+import { isRecord } from '../json.js'
 import { canonicalHash, UnkeyableError } from '../key/canonical.js'
 
 /** What is compared by meaning, and what must be equal. */
@@ -19,7 +20,7 @@ const place = { evenkeel: 'the text that is compared' }
  */
 export function questionOf(request: unknown): Question | undefined {
   if (typeof request === 'string') return { text: request, context: null }
-  if (!isObject(request)) return undefined
+  if (!isRecord(request)) return undefined
   for (const field of ['messages', 'input', 'prompt'] as const) {
     if (request[field] === undefined) continue
     const taken = takeText(request[field])
@@ -47,7 +48,7 @@ function takeText(value: unknown): Taken | undefined {
   if (typeof value === 'string') return { text: value, rest: place }
   if (!Array.isArray(value)) return undefined
   const last: unknown = value.at(-1)
-  if (!isObject(last) || last.role !== 'user') return undefined
+  if (!isRecord(last) || last.role !== 'user') return undefined
   const taken = takeFromContent(last.content)
   return taken && { text: taken.text, rest: [...value.slice(0, -1), { ...last, content: taken.rest }] }
 }
@@ -56,9 +57,9 @@ function takeText(value: unknown): Taken | undefined {
 function takeFromContent(content: unknown): Taken | undefined {
   if (typeof content === 'string') return { text: content, rest: place }
   if (!Array.isArray(content)) return undefined
-  const texts = content.filter((part) => isObject(part) && typeof part.text === 'string')
+  const texts = content.filter((part) => isRecord(part) && typeof part.text === 'string')
   const [only] = texts
-  if (texts.length !== 1 || !isObject(only)) return undefined
+  if (texts.length !== 1 || !isRecord(only)) return undefined
   const rest = content.map((part: unknown) => (part === only ? { ...only, text: place } : part))
   // A message of one text says the same as a text.
   return { text: String(only.text), rest: content.length === 1 && isPlainText(only) ? place : rest }
@@ -66,8 +67,4 @@ function takeFromContent(content: unknown): Taken | undefined {
 
 function isPlainText(part: Record<string, unknown>): boolean {
   return Object.keys(part).every((name) => name === 'type' || name === 'text')
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

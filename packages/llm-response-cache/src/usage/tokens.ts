@@ -1,3 +1,4 @@
+import { isRecord } from '../json.js'
 /** Tokens as the provider counted them. */
 export interface Usage {
   readonly input: number
@@ -23,19 +24,15 @@ export function mostUsage(one: Usage, other: Usage): Usage {
 
 /** At the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's stream). */
 function usageIn(answer: unknown): Record<string, unknown> | undefined {
-  if (!isObject(answer)) return undefined
+  if (!isRecord(answer)) return undefined
   for (const holder of [answer, answer.response, answer.message]) {
-    if (isObject(holder) && isObject(holder.usage)) return holder.usage
+    if (isRecord(holder) && isRecord(holder.usage)) return holder.usage
   }
   return undefined
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
 /** The AI SDK's newer shape has an object with a total in place of each number. */
 function count(value: unknown): number {
-  const number = isObject(value) ? value.total : value
+  const number = isRecord(value) ? value.total : value
   return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : 0
 }

@@ -1,3 +1,4 @@
+import { isRecord } from '../../json.js'
 import type { Certificate } from '../policy/certificate.js'
 import { type EpochAudit, firstPolicy, type Policy } from '../policy/epochs.js'
 import { firstModel, type Model } from '../policy/model.js'
@@ -11,9 +12,9 @@ export function decodePolicy(text: string, epoch: number): Policy {
   const fallback: Policy = { ...firstPolicy, epoch, candidate: { ...firstModel, epoch } }
   if (text === '') return fallback
   const value = parse(text)
-  if (!isObject(value) || value.epoch !== epoch || !isModel(value.candidate)) return fallback
+  if (!isRecord(value) || value.epoch !== epoch || !isModel(value.candidate)) return fallback
   const { candidate, serving } = value
-  if (!isObject(serving)) return { epoch, candidate, serving: undefined }
+  if (!isRecord(serving)) return { epoch, candidate, serving: undefined }
   if (!isModel(serving.model) || !isCertificate(serving.certificate)) return fallback
   return { epoch, candidate, serving: { model: serving.model, certificate: serving.certificate } }
 }
@@ -33,7 +34,7 @@ export function decodeAudits(lines: readonly string[]): readonly EpochAudit[] {
 }
 
 function isModel(value: unknown): value is Model {
-  if (!isObject(value) || !Array.isArray(value.weights)) return false
+  if (!isRecord(value) || !Array.isArray(value.weights)) return false
   return (
     value.weights.length === firstModel.weights.length &&
     [value.epoch, ...value.weights].every(Number.isFinite)
@@ -41,7 +42,7 @@ function isModel(value: unknown): value is Model {
 }
 
 function isCertificate(value: unknown): value is Certificate {
-  if (!isObject(value)) return false
+  if (!isRecord(value)) return false
   const { threshold, audits, errors, errorBound, confidence } = value
   return [threshold, audits, errors, errorBound, confidence].every(Number.isFinite)
 }
@@ -52,8 +53,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }
