@@ -29,9 +29,9 @@ export function onEachServer(tests: (redis: Redis) => void): void {
   })
 }
 
-/** Promise 9. */
+/** The same tests where keys live on several servers. */
 export function onCluster(tests: (redis: Redis) => void): void {
-  describe('on a Cluster', () => {
+  describe('promise 9: on a Cluster', () => {
     let cluster: RedisCluster
     let redis: Connection
     beforeAll(async () => {
