@@ -173,11 +173,14 @@ async function keepAsking(
   }
 }
 
-/** As SDKs do, it comes again when all are busy: coordinators without a Redis do not know of each other's requests. */
+/**
+ * As SDKs do, it comes again when all are busy or an answer could not be had: coordinators without a Redis do not know
+ * of each other's requests, and what nodes refuse for that uses up the budget for trying elsewhere.
+ */
 async function ask(url: string, init: RequestInit): Promise<Response> {
   for (let waitMs = 50; ; waitMs *= 2) {
     const response = await fetch(url, init)
-    if (response.status !== 429 || waitMs > 1_000) return response
+    if ((response.status !== 429 && response.status < 500) || waitMs > 1_000) return response
     await response.body?.cancel()
     await pause(waitMs)
   }
