@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readEnvironment } from '../src/environment.js'
 import { connect, durationMs, EvenkeelError } from '../src/index.js'
+import { readEnvironment } from '../src/options/environment.js'
 import { type ConnectOptions, parseAddress, resolveOptions } from '../src/options.js'
 
 const resolve = (options: ConnectOptions, env: Record<string, string> = {}) =>

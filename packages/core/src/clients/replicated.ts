@@ -1,5 +1,5 @@
-import { replyPrefix } from '../guard/unavailability.js'
-import type { ClientSource } from '../sources/source.js'
+import { replyPrefix } from '../guard/error-meaning.js'
+import type { ClientSource } from '../topology/provider.js'
 import type { Argument, ClientPort, Reply, SendOptions } from './port.js'
 
 /** How fast the smoothed latency of a node follows its last answer. */

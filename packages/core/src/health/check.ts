@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Connection } from '../connection.js'
-import { createKeyspace } from '../keys.js'
+import type { Connection } from '../connection/connection.js'
+import { createKeyspace } from '../kit/keys.js'
 import { parseInfo } from './info.js'
 import { type HealthReport, serverHealth } from './report.js'
 

@@ -1,5 +1,5 @@
 import type { ClientPort } from '../clients/port.js'
-import type { ClientSource, SourceEvents } from './source.js'
+import type { ClientSource, SourceEvents } from './provider.js'
 
 /**
  * The host's own client. It is watched and used, never connected, ended or configured: its reconnecting,

@@ -1,6 +1,6 @@
-import type { ConnectionEvents, ConnectionState } from './connection.js'
-import { InvalidOptionError, UnavailableError } from './errors.js'
-import { createLog } from './log.js'
+import type { ConnectionEvents, ConnectionState } from '../connection/connection.js'
+import { InvalidOptionError, UnavailableError } from '../errors.js'
+import { createLog } from '../kit/log.js'
 
 /** What a pair of stores needs to know of the connection. */
 export interface FailoverHost {

@@ -1,6 +1,6 @@
 import QuickLRU from 'quick-lru'
-import { type Clock, systemClock } from '../clock.js'
 import { InvalidOptionError } from '../errors.js'
+import { type Clock, systemClock } from './clock.js'
 
 export interface ByteBoundedLruOptions<V> {
   /** @default 10_000 */

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './errors.js'
+import { InvalidOptionError } from '../errors.js'
 
 /** Checks an option that must be a whole number within bounds. @throws InvalidOptionError that names it */
 export function wholeNumber(

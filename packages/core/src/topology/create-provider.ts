@@ -4,10 +4,10 @@ import type { ClientLibrary, ClientPort, Target } from '../clients/port.js'
 import { recogniseClient } from '../clients/recognise.js'
 import { replicatedClient } from '../clients/replicated.js'
 import type { HostAndPort, Password, ResolvedOptions, Topology } from '../options.js'
-import { BorrowedSource } from '../sources/borrowed.js'
-import { OwnedSource } from '../sources/owned.js'
-import type { ClientSource } from '../sources/source.js'
+import { BorrowedSource } from './borrowed.js'
 import { liveClusterNode } from './cluster.js'
+import { OwnedSource } from './owned.js'
+import type { ClientSource } from './provider.js'
 import { assertPrimary, SentinelResolver } from './sentinel.js'
 
 type Of<K extends Topology['kind']> = Extract<Topology, { kind: K }>

@@ -1,6 +1,6 @@
 import type { ClientPort } from '../clients/port.js'
-import { createLog } from '../log.js'
-import type { ClientSource, SourceEvents } from './source.js'
+import { createLog } from '../kit/log.js'
+import type { ClientSource, SourceEvents } from './provider.js'
 
 const log = createLog('core')
 

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './errors.js'
+import { InvalidOptionError } from '../errors.js'
 
 type Unit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w'
 
