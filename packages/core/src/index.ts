@@ -1,9 +1,11 @@
 export type { Argument, MessageHandler, Reply } from './clients/port.js'
 export { connect } from './connect.js'
-export type { Connection, ConnectionEvents, ConnectionState } from './connection/connection.js'
+export type { Connection } from './connection/connection.js'
+export type { ConnectionEvents } from './connection/events.js'
 export type { CommandOptions } from './connection/executor.js'
 export type { SubscribeOptions, Subscription } from './connection/pub-sub.js'
 export { defineScript, type Script, type ScriptDefinition } from './connection/scripts.js'
+export type { ConnectionState, FailoverState } from './connection/state.js'
 export {
   CommandTimeoutError,
   type ErrorCode,
@@ -18,7 +20,6 @@ export {
   type Failover,
   type FailoverHost,
   type FailoverOptions,
-  type FailoverState,
   failover,
   type RecoverContext,
   type Source,
@@ -46,7 +47,8 @@ export { createLog } from './kit/log.js'
 export { ByteBoundedLru, type ByteBoundedLruOptions } from './kit/lru.js'
 export { untilAborted } from './kit/until-aborted.js'
 export { wholeNumber } from './kit/validate.js'
-export { type Lock, lock } from './lock/lock.js'
+export type { Lock } from './lock/held-lock.js'
+export { lock } from './lock/lock.js'
 export type { LockOptions } from './lock/options.js'
 export type { ConnectOptions, NodeAddress, Password } from './options.js'
 export type { TelemetryOptions } from './telemetry/commands.js'

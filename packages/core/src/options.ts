@@ -1,4 +1,4 @@
-import type { LibraryOption } from './clients/libraries.js'
+import type { LibraryOption } from './clients/detect.js'
 import type { TlsOptions } from './clients/port.js'
 import { InvalidOptionError } from './errors.js'
 import type { BreakerOptions } from './guard/breaker.js'

@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.js'
+import type { FailoverState } from '../connection/state.js'
 import { InvalidInputError, InvalidOptionError } from '../errors.js'
-import { type Failover, type FailoverState, failover, type Source } from '../failover/failover.js'
+import { type Failover, failover, type Source } from '../failover/failover.js'
 import type { Clock } from '../kit/clock.js'
 import { type Duration, durationMs } from '../kit/duration.js'
 import { checkSubject } from '../kit/keys.js'
