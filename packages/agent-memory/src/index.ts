@@ -6,10 +6,8 @@ export type {
   RestoreReport,
   VerifyReport,
 } from './backup/backup.js'
-export type { Change, Changed, ChangeOutcome, Limit } from './change.js'
-export type { Compaction, CompactOptions, SummarizeRequest } from './compaction.js'
 export type { Draft, FollowOptions, RecoverOptions } from './drafts/draft.js'
-export type { Piece } from './drafts/store.js'
+export type { Piece } from './drafts/port.js'
 export {
   BackupDamagedError,
   FencedError,
@@ -27,12 +25,12 @@ export {
 } from './errors.js'
 export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 export type { MemoryHealth, MemoryWarning } from './health.js'
-export type { Message, PreparedMessage, StoredMessage } from './message.js'
-export type { Token } from './operations.js'
+export type { Message, PreparedMessage, StoredMessage } from './messages/message.js'
+export type { Answered, Record, Summary } from './messages/record.js'
+export type { MemoryStats } from './metrics.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
-export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'
 export type { Embedder, Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'
-export type { Answered, Record, Summary } from './record.js'
+export type { Token } from './replica/operations.js'
 export {
   createSessions,
   type ListedSession,
@@ -42,7 +40,8 @@ export {
   type SessionsOptions,
   type SessionWriteOptions,
 } from './sessions/sessions.js'
-export type { MemoryStats } from './stats.js'
+export type { Change, Changed, ChangeOutcome, Limit } from './stores/change.js'
+export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
 export type {
   AppendOptions,
   AppendResult,
@@ -66,9 +65,9 @@ export type {
   ThreadId,
   ThreadStore,
   WriteOptions,
-} from './store.js'
-export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
+} from './stores/port.js'
 export { RedisThreadStore } from './stores/redis.js'
+export type { EraseReceipt, ListedThread, ListOptions, Owner } from './threads/owner.js'
 export type {
   AppendConditions,
   ChangeReceipt,
@@ -86,4 +85,5 @@ export type {
   ThreadSummary,
   Window,
   WindowOptions,
-} from './thread.js'
+} from './threads/thread.js'
+export type { Compaction, CompactOptions, SummarizeRequest } from './window/compact.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Lines } from '../src/lines.js'
+import { Lines } from '../src/threads/keyed-queue.js'
 
 describe('lines', () => {
   it('do one thing at a time, in order, whatever becomes of it', async () => {

@@ -1,12 +1,12 @@
 import { type Connection, connect } from '@evenkeel/core'
 import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { OutageConversations } from '../src/backends/offline.js'
 import { type AgentMemory, createAgentMemory, type Message, RedisThreadStore } from '../src/index.js'
 import { Journal } from '../src/journal/journal.js'
-import { OutageConversations } from '../src/journal/outage.js'
-import { KnownThreads } from '../src/known-threads.js'
-import { prepare } from '../src/message.js'
+import { prepare } from '../src/messages/message.js'
 import { resolveOptions } from '../src/options.js'
+import { KnownThreads } from '../src/replica/replica-cache.js'
 import { MemoryThreadStore } from '../src/stores/memory.js'
 
 const user = (id: string, content = `message ${id}`): Message => ({ id, role: 'user', content })

@@ -12,6 +12,7 @@ import {
 import { emptyCheckpoint } from '@langchain/langgraph-checkpoint'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createCheckpointSaver, createLangGraphStore } from '../src/adapters/langgraph/index.js'
 import {
   type Change,
   createAgentMemory,
@@ -22,8 +23,7 @@ import {
   type ThreadId,
   type ThreadStore,
 } from '../src/index.js'
-import { createCheckpointSaver, createLangGraphStore } from '../src/langgraph.js'
-import { type Message, prepare } from '../src/message.js'
+import { type Message, prepare } from '../src/messages/message.js'
 import { resolveOptions } from '../src/options.js'
 import { testThreadStore } from '../src/testing/index.js'
 

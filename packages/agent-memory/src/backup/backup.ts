@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
 import { BackupDamagedError } from '../errors.js'
-import { newId } from '../message.js'
-import type { Record, Summary } from '../record.js'
-import type { StateValue, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import { newId } from '../messages/message.js'
+import type { Record, Summary } from '../messages/record.js'
+import type { StateValue, ThreadDump, ThreadId, ThreadStore } from '../stores/port.js'
 
 export interface BackupOptions {
   readonly signal?: AbortSignal | undefined

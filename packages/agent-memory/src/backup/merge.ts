@@ -1,6 +1,6 @@
-import type { PreparedMessage } from '../message.js'
-import type { Record } from '../record.js'
-import type { Limits, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import type { PreparedMessage } from '../messages/message.js'
+import type { Record } from '../messages/record.js'
+import type { Limits, ThreadDump, ThreadId, ThreadStore } from '../stores/port.js'
 
 /** Messages that go together. */
 const atOnce = 200

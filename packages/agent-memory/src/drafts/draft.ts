@@ -1,9 +1,9 @@
 import { UnavailableError } from '@evenkeel/core'
 import { FencedError, MessageConflictError } from '../errors.js'
-import { type Message, newId, prepareAll } from '../message.js'
-import type { ThreadServices } from '../services.js'
-import type { ThreadId } from '../store.js'
-import type { DraftId, Piece } from './store.js'
+import { type Message, newId, prepareAll } from '../messages/message.js'
+import type { ThreadId } from '../stores/port.js'
+import type { ThreadServices } from '../threads/context.js'
+import type { DraftId, Piece } from './port.js'
 
 /** An answer that is still being made, shown to every reader in every process. */
 export interface Draft {

@@ -1,9 +1,9 @@
 import { UnavailableError } from '@evenkeel/core'
 import { ThreadUnknownError } from '../errors.js'
-import { entryOf, wholeInput } from '../outcomes.js'
-import type { ThreadServices } from '../services.js'
-import type { ThreadId } from '../store.js'
-import type { Entry } from '../thread.js'
+import type { ThreadId } from '../stores/port.js'
+import type { ThreadServices } from '../threads/context.js'
+import { entryOf, wholeInput } from '../threads/receipts.js'
+import type { Entry } from '../threads/thread.js'
 
 /** What happened to a thread. */
 export type ThreadEvent =

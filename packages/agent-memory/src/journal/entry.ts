@@ -1,8 +1,8 @@
-import type { Change, Changed } from '../change.js'
-import type { Settled } from '../conversations.js'
-import type { PreparedMessage } from '../message.js'
-import type { DeleteResult, ThreadId } from '../store.js'
-import { bytesOf } from '../thread-log.js'
+import type { Settled } from '../backends/online.js'
+import type { PreparedMessage } from '../messages/message.js'
+import { bytesOf } from '../replica/thread-image.js'
+import type { Change, Changed } from '../stores/change.js'
+import type { DeleteResult, ThreadId } from '../stores/port.js'
 import { Outcome } from './outcome.js'
 
 /** What a write does; enough to do it again. */

@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path'
 import { InvalidOptionError } from '@evenkeel/core'
 import { JournalFailedError } from '../errors.js'
-import type { ThreadId } from '../store.js'
+import type { ThreadId } from '../stores/port.js'
 import { decodeLines, encodeLine } from './codec.js'
 import type { Addressed, JournalEntry, Write } from './entry.js'
 import type { JournalKeeper } from './journal.js'

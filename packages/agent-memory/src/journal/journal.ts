@@ -1,6 +1,6 @@
 import { JournalFullError } from '../errors.js'
-import { type ThreadId, textOf } from '../store.js'
-import type { ThreadLog } from '../thread-log.js'
+import type { ThreadLog } from '../replica/thread-image.js'
+import { type ThreadId, textOf } from '../stores/port.js'
 import type { JournalEntry } from './entry.js'
 import { Outcome } from './outcome.js'
 

@@ -1,8 +1,8 @@
 import type { Clock } from '@evenkeel/core'
-import type { Change } from '../change.js'
-import type { Remember } from '../conversations.js'
-import type { PreparedMessage } from '../message.js'
-import type { Standing, ThreadId } from '../store.js'
+import type { Remember } from '../backends/online.js'
+import type { PreparedMessage } from '../messages/message.js'
+import type { Change } from '../stores/change.js'
+import type { Standing, ThreadId } from '../stores/port.js'
 import { type Addressed, sizeOf, type Write } from './entry.js'
 
 export interface RecentWrite extends Addressed {

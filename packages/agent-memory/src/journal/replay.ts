@@ -1,10 +1,10 @@
 import { createLog, ReplyError } from '@evenkeel/core'
-import type { Remember, Settled } from '../conversations.js'
+import type { Remember, Settled } from '../backends/online.js'
 import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
-import type { KnownThreads } from '../known-threads.js'
-import type { PreparedMessage } from '../message.js'
-import type { Counters } from '../stats.js'
-import type { AppendResult, Limits, ThreadId, ThreadStore } from '../store.js'
+import type { PreparedMessage } from '../messages/message.js'
+import type { Counters } from '../metrics.js'
+import type { KnownThreads } from '../replica/replica-cache.js'
+import type { AppendResult, Limits, ThreadId, ThreadStore } from '../stores/port.js'
 import type { AppendEntry, JournalEntry } from './entry.js'
 
 const log = createLog('agent-memory')

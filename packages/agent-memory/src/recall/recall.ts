@@ -1,10 +1,10 @@
 import { checkSubject, createLog, InvalidInputError, InvalidOptionError } from '@evenkeel/core'
-import { messageOf } from '../decoded.js'
-import { digestText, type PreparedMessage, type StoredMessage } from '../message.js'
-import { wholeInput } from '../outcomes.js'
-import type { ThreadServices } from '../services.js'
-import { type ThreadId, textOf } from '../store.js'
-import type { RecallItem, RecallStore } from './store.js'
+import { messageOf } from '../messages/decode.js'
+import { digestText, type PreparedMessage, type StoredMessage } from '../messages/message.js'
+import { type ThreadId, textOf } from '../stores/port.js'
+import type { ThreadServices } from '../threads/context.js'
+import { wholeInput } from '../threads/receipts.js'
+import type { RecallItem, RecallStore } from './port.js'
 
 const log = createLog('agent-memory')
 

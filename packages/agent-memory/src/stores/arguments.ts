@@ -1,7 +1,7 @@
-import { type Change, most } from '../change.js'
-import type { PreparedMessage } from '../message.js'
+import type { PreparedMessage } from '../messages/message.js'
+import { type Change, most } from './change.js'
 
-/** A message, as scripts/records.lua takes it. */
+/** A message, as scripts/thread/records.lua takes it. */
 export function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
   const counts = [String(opens.length), String(answers.length)]
   const calls = [...opens, ...answers].map(encodeURIComponent)

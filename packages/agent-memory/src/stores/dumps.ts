@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Reply } from '@evenkeel/core'
-import type { Record, Summary } from '../record.js'
-import type { Page, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import type { Record, Summary } from '../messages/record.js'
+import type { Page, ThreadDump, ThreadId, ThreadStore } from './port.js'
 import { asList, readSummary } from './replies.js'
 
 /** What a dump has beside records, state and standing. */
@@ -60,7 +60,7 @@ export function readDump(reply: readonly Reply[]): DumpHead {
   }
 }
 
-/** The head of a thread, as scripts/restore.lua takes it. */
+/** The head of a thread, as scripts/thread/restore.lua takes it. */
 export function headOf({ records, version, newest, pinned, ...dump }: ThreadDump): string[] {
   const sum = (of: (record: Record) => number) => records.reduce((total, record) => total + of(record), 0)
   const sizes = [sum(({ tokens }) => tokens), sum(({ body }) => Buffer.byteLength(body))]
@@ -69,7 +69,7 @@ export function headOf({ records, version, newest, pinned, ...dump }: ThreadDump
   return [randomUUID(), ...texts, pinned.join(' ')]
 }
 
-/** The other fields of a thread's hash, as scripts/thread.lua tells, some at a time: name, value, … */
+/** The other fields of a thread's hash, as scripts/thread/thread.lua tells, some at a time: name, value, … */
 export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
   const { records, state, summaries } = dump
   const [current] = summaries

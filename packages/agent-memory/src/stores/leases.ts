@@ -1,4 +1,4 @@
-import type { LeaseRequest, LeaseResult } from '../store.js'
+import type { LeaseRequest, LeaseResult } from './port.js'
 
 interface Lease {
   readonly fence: number
@@ -6,7 +6,7 @@ interface Lease {
   readonly ends: number
 }
 
-/** The leases of a thread in this process, by the rules of scripts/lease.lua. */
+/** The leases of a thread in this process, by the rules of scripts/thread/lease.lua. */
 export class Leases {
   readonly #leases = new Map<string, Lease>()
 

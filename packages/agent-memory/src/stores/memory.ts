@@ -1,7 +1,10 @@
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
-import type { Change, Changed } from '../change.js'
 import { MessageTooLargeError } from '../errors.js'
-import type { PreparedMessage } from '../message.js'
+import type { PreparedMessage } from '../messages/message.js'
+import { pageOf, tailOf } from '../replica/read.js'
+import { bytesOf, ThreadLog } from '../replica/thread-image.js'
+import type { Change, Changed } from './change.js'
+import { Leases } from './leases.js'
 import {
   type AppendOptions,
   type AppendResult,
@@ -23,10 +26,7 @@ import {
   textOf,
   tombstoneMs,
   type WriteOptions,
-} from '../store.js'
-import { bytesOf, ThreadLog } from '../thread-log.js'
-import { pageOf, tailOf } from '../thread-reads.js'
-import { Leases } from './leases.js'
+} from './port.js'
 
 export interface MemoryThreadStoreOptions {
   /** Beyond it the least recently used threads are forgotten, each as a whole. @default 1_000 */

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, type Keyspace } from '@evenkeel/core'
-import type { Change, Changed, Limit } from '../change.js'
-import type { PreparedMessage } from '../message.js'
-import { digestOf, type Token } from '../operations.js'
+import type { PreparedMessage } from '../messages/message.js'
+import { digestOf, type Token } from '../replica/operations.js'
+import { argumentsOf, changeArguments } from './arguments.js'
+import type { Change, Changed, Limit } from './change.js'
+import { dumpThread, fieldsOf, headOf, readDump } from './dumps.js'
 import {
   type AppendOptions,
   type AppendResult,
@@ -26,9 +28,7 @@ import {
   type ThreadStore,
   tombstoneMs,
   type WriteOptions,
-} from '../store.js'
-import { argumentsOf, changeArguments } from './arguments.js'
-import { dumpThread, fieldsOf, headOf, readDump } from './dumps.js'
+} from './port.js'
 import { asList, outcomeOf, readRecords, readSummary, standingOf } from './replies.js'
 import { scripts } from './scripts.js'
 

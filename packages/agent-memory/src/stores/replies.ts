@@ -1,7 +1,7 @@
 import type { Reply } from '@evenkeel/core'
-import type { Change, ChangeOutcome, Limit } from '../change.js'
-import type { Record, Summary } from '../record.js'
-import type { Standing } from '../store.js'
+import type { Record, Summary } from '../messages/record.js'
+import type { Change, ChangeOutcome, Limit } from './change.js'
+import type { Standing } from './port.js'
 
 export function asList(reply: Reply | undefined): Reply[] {
   return Array.isArray(reply) ? reply : []

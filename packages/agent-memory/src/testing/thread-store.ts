@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Change } from '../change.js'
-import { type Message, prepare } from '../message.js'
+import { type Message, prepare } from '../messages/message.js'
 import { resolveOptions } from '../options.js'
-import type { Limits, PageRequest, ThreadStore } from '../store.js'
+import type { Change } from '../stores/change.js'
+import type { Limits, PageRequest, ThreadStore } from '../stores/port.js'
 
 export interface ThreadStoreHarness {
   /** An empty store. */
