@@ -25,12 +25,13 @@ export {
 } from './errors.js'
 export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 export type { MemoryHealth, MemoryWarning } from './health.js'
-export type { Message, PreparedMessage, StoredMessage } from './messages/message.js'
-export type { Answered, Record, Summary } from './messages/record.js'
+export type { Message, StoredMessage } from './messages/message.js'
+export type { PreparedMessage } from './messages/prepare.js'
+export type { Answered, MessageRecord, Summary } from './messages/record.js'
 export type { MemoryStats } from './metrics.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
-export type { Embedder, Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'
-export type { Token } from './replica/operations.js'
+export type { Embedder } from './recall/embedder.js'
+export type { Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'
 export {
   createSessions,
   type ListedSession,
@@ -40,7 +41,8 @@ export {
   type SessionsOptions,
   type SessionWriteOptions,
 } from './sessions/sessions.js'
-export type { Change, Changed, ChangeOutcome, Limit } from './stores/change.js'
+export type { Change, Changed, ChangeOutcome } from './stores/change.js'
+export type { Limit, Limits } from './stores/limits.js'
 export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
 export type {
   AppendOptions,
@@ -51,35 +53,30 @@ export type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
-  Limits,
-  Listed,
   Page as RecordPage,
   PageRequest,
   Since,
-  Standing,
   StateValue,
   Tail,
   TailAnswer,
   TailRequest,
   ThreadDump,
-  ThreadId,
+  ThreadListing,
   ThreadStore,
   WriteOptions,
 } from './stores/port.js'
 export { RedisThreadStore } from './stores/redis.js'
+export type { ThreadId, ThreadVersion } from './stores/thread-id.js'
+export type { Token } from './stores/token.js'
+export type { ChangeReceipt, Entry, Lease, Receipt, StoredReceipt } from './threads/entry.js'
 export type { EraseReceipt, ListedThread, ListOptions, Owner } from './threads/owner.js'
 export type {
   AppendConditions,
-  ChangeReceipt,
-  Entry,
-  Lease,
   Page,
   PageOptions,
-  Receipt,
   SpliceOptions,
   StateEntry,
   StateReceipt,
-  StoredReceipt,
   Thread,
   ThreadState,
   ThreadSummary,

@@ -23,7 +23,8 @@ import {
   type ThreadId,
   type ThreadStore,
 } from '../src/index.js'
-import { type Message, prepare } from '../src/messages/message.js'
+import type { Message } from '../src/messages/message.js'
+import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
 import { testThreadStore } from '../src/testing/index.js'
 
@@ -164,7 +165,7 @@ describe.each(flavours())('on $name', (flavour) => {
         .map(
           (one): Step =>
             (store, id) =>
-              store.lease(id, { name: 'turn', ...one }, { ttlMs: 60_000 }),
+              store.lease(id, { name: 'run', ...one }, { ttlMs: 60_000 }),
         ),
     )
     const step = fc.record({

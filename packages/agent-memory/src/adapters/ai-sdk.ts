@@ -1,9 +1,11 @@
 import { checkSubject } from '@evenkeel/core'
 import type { UIMessage } from 'ai'
-import { digestText, type Message } from '../messages/message.js'
+import { digestText } from '../messages/ids.js'
+import type { Message } from '../messages/message.js'
+import type { Entry } from '../threads/entry.js'
 import type { Owner } from '../threads/owner.js'
 import { allEntries } from '../threads/read-all.js'
-import type { Entry, Thread, WindowOptions } from '../threads/thread.js'
+import type { Thread, WindowOptions } from '../threads/thread.js'
 
 export interface SaveOptions<M extends UIMessage> {
   readonly chatId: string

@@ -5,7 +5,8 @@ import {
   mapChatMessagesToStoredMessages,
   mapStoredMessagesToChatMessages,
 } from '@langchain/core/messages'
-import { type Message, newId, type StoredMessage } from '../messages/message.js'
+import { newId } from '../messages/ids.js'
+import type { Message, StoredMessage } from '../messages/message.js'
 import { allEntries } from '../threads/read-all.js'
 import type { Thread, WindowOptions } from '../threads/thread.js'
 

@@ -1,9 +1,11 @@
 import { InvalidInputError } from '@evenkeel/core'
 import type { AgentInputItem, Session } from '@openai/agents-core'
 import { MessageMissingError, VersionConflictError } from '../errors.js'
-import { digestText, type Message, newId, type StoredMessage } from '../messages/message.js'
+import { digestText, newId } from '../messages/ids.js'
+import type { Message, StoredMessage } from '../messages/message.js'
+import type { Entry } from '../threads/entry.js'
 import { allEntries, newestEntries } from '../threads/read-all.js'
-import type { Entry, Thread } from '../threads/thread.js'
+import type { Thread } from '../threads/thread.js'
 
 /** A function call of the history that is to be replaced by another one with the same id. */
 export interface HistoryMutation {
@@ -40,7 +42,7 @@ export function createAgentSession(thread: Thread): AgentSession {
 }
 
 /** A suffix, or a history, that is replaced in one step. */
-const mostReplaced = 5_000
+const maxReplaced = 5_000
 
 class ThreadSession implements AgentSession {
   readonly #thread: Thread
@@ -137,8 +139,8 @@ class ThreadSession implements AgentSession {
 
   async replaceHistoryWithCompaction(items: AgentInputItem[]): Promise<void> {
     const entries = await allEntries(this.#thread)
-    if (entries.length > mostReplaced) {
-      throw new InvalidInputError('items', `a history of at most ${mostReplaced} items`, entries)
+    if (entries.length > maxReplaced) {
+      throw new InvalidInputError('items', `a history of at most ${maxReplaced} items`, entries)
     }
     const messages = items.map((item) => ({ ...messageOf(item), id: newId() }))
     await this.#thread.splice({ replace: entries.map(({ message }) => message.id), messages })

@@ -1,31 +1,31 @@
 import { UnavailableError } from '@evenkeel/core'
 import { ThreadUnknownError } from '../errors.js'
-import { type Addressed, entryOf, type JournalEntry, type Write } from '../journal/entry.js'
+import { entryOf, type JournalEntry, type ThreadWrite, type Write } from '../journal/entry.js'
 import type { Journal, ThreadJournal } from '../journal/journal.js'
-import { inLanes } from '../journal/lanes.js'
-import type { RecentWrites } from '../journal/recent-writes.js'
-import { nextOf, Replay, type ReplayTerms } from '../journal/replay.js'
-import { heal } from '../journal/resend-lost.js'
-import { Hold } from '../journal/write-gate.js'
-import type { PreparedMessage } from '../messages/message.js'
+import { forEachConcurrent, nextOf, Replay, type ReplayTerms } from '../journal/replay.js'
+import type { RecentWrites } from '../journal/resend-lost.js'
+import { resendLost } from '../journal/resend-lost.js'
+import { WriteGate } from '../journal/write-gate.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import { changeThread } from '../replica/apply.js'
 import { pageOf, tailOf } from '../replica/read.js'
-import type { KnownThreads } from '../replica/replica-cache.js'
-import { ThreadLog } from '../replica/thread-image.js'
+import type { ReplicaCache } from '../replica/replica-cache.js'
+import { ThreadImage } from '../replica/thread-image.js'
 import type { Change, Changed } from '../stores/change.js'
 import type {
   DeleteResult,
   Erased,
   ForkResult,
   LeaseResult,
-  Listed,
   Page,
   PageRequest,
   StateValue,
   TailRequest,
-  ThreadId,
+  ThreadListing,
   ThreadStore,
 } from '../stores/port.js'
-import type { Appended, Conversations, Done, Freshness, Reading, Written } from './online.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { AppendGuards, AppendOutcome, ChangeResult, Freshness, Reading, ThreadBackend } from './port.js'
 
 /**
  * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
@@ -34,18 +34,18 @@ import type { Appended, Conversations, Done, Freshness, Reading, Written } from 
  * Nothing is awaited before a write is in the journal, so that no turn of the event loop comes between the
  * choice of this side and the journal; see {@link replay}.
  */
-export class OutageConversations implements Conversations {
+export class OfflineBackend implements ThreadBackend {
   readonly #journal: Journal
-  readonly #known: KnownThreads
+  readonly #known: ReplicaCache
   readonly #terms: ReplayTerms
   readonly #recent: RecentWrites | undefined
   readonly #before: ((id: ThreadId) => Promise<void> | undefined) | undefined
-  #hold: Hold | undefined
+  #hold: WriteGate | undefined
 
   /** @param before what new writes of a thread that are journaled must wait for; what is owed waits for nothing */
   constructor(
     journal: Journal,
-    known: KnownThreads,
+    known: ReplicaCache,
     terms: ReplayTerms,
     recent?: RecentWrites,
     before?: (id: ThreadId) => Promise<void> | undefined,
@@ -65,8 +65,8 @@ export class OutageConversations implements Conversations {
   async append(
     id: ThreadId,
     batch: readonly PreparedMessage[],
-    { version, fence, token, digest }: Written = {},
-  ): Promise<Appended> {
+    { version, fence, token, digest }: AppendGuards = {},
+  ): Promise<AppendOutcome> {
     if (version !== undefined || fence !== undefined) throw cannot('a condition of an append')
     const thread = this.#threadOf(id)
     const conflict = thread.view.conflictOf(batch)
@@ -84,7 +84,7 @@ export class OutageConversations implements Conversations {
     return {
       status: 'journaled',
       version: thread.isKnown ? known : 0,
-      stored: entry.outcome.promise as Extract<Appended, { status: 'journaled' }>['stored'],
+      stored: entry.outcome.promise as Extract<AppendOutcome, { status: 'journaled' }>['stored'],
     }
   }
 
@@ -99,7 +99,7 @@ export class OutageConversations implements Conversations {
     return { ...pageOf(view, request), stale: true, complete: view.size >= view.count }
   }
 
-  async change(id: ThreadId, change: Change): Promise<Done> {
+  async change(id: ThreadId, change: Change): Promise<ChangeResult> {
     const isConditional = 'version' in change && change.version !== undefined
     if (isConditional || change.kind === 'edit' || change.kind === 'splice' || change.kind === 'summarise') {
       throw cannot('a change that depends on what the thread is')
@@ -131,7 +131,7 @@ export class OutageConversations implements Conversations {
     throw cannot('a fork')
   }
 
-  async threads(): Promise<readonly Listed[]> {
+  async threads(): Promise<readonly ThreadListing[]> {
     throw cannot('a list of threads')
   }
 
@@ -152,10 +152,10 @@ export class OutageConversations implements Conversations {
   }
 
   /** Takes over a write that another process had acknowledged, and left behind. */
-  adopt({ id, write }: Addressed): void {
+  adopt({ id, write }: ThreadWrite): void {
     const thread = this.#threadOf(id)
     const entry = entryOf(write)
-    entry.isOwed = true
+    entry.isInherited = true
     this.#journal.add(thread, entry)
     if (write.kind === 'append') thread.view.append(write.batch, {}, Date.now())
     else if (write.kind === 'delete') thread.view.delete({ token: write.token })
@@ -171,11 +171,11 @@ export class OutageConversations implements Conversations {
    */
   async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
     if (this.#recent !== undefined) {
-      await heal(store, this.#recent, new Replay(store, this.#known, this.#terms), signal)
+      await resendLost(store, this.#recent, new Replay(store, this.#known, this.#terms), signal)
     }
     const replay = new Replay(store, this.#known, this.#terms, this.#recent)
     await this.#sendWaiting(replay, signal)
-    const hold = new Hold()
+    const hold = new WriteGate()
     this.#hold = hold
     try {
       while (!this.#journal.isEmpty) await this.#sendWaiting(replay, signal)
@@ -189,11 +189,11 @@ export class OutageConversations implements Conversations {
   /** Everything that is in the journal now; what comes meanwhile is not waited for. */
   async #sendWaiting(replay: Replay, signal: AbortSignal): Promise<void> {
     const waiting = [...this.#journal.threads()].map((thread) => ({ thread, last: thread.entries.at(-1) }))
-    await inLanes(waiting, async ({ thread, last }) => {
+    await forEachConcurrent(waiting, async ({ thread, last }) => {
       while (last !== undefined && thread.entries.includes(last)) {
         signal.throwIfAborted()
         const entries = nextOf(thread.entries)
-        if (!entries[0]?.isOwed) await this.#before?.(thread.id)
+        if (!entries[0]?.isInherited) await this.#before?.(thread.id)
         await replay.send(thread.id, entries)
         for (const entry of entries) this.#journal.acknowledge(thread, entry)
       }
@@ -206,7 +206,7 @@ export class OutageConversations implements Conversations {
     return entry
   }
 
-  #seen(id: ThreadId): { readonly view: ThreadLog; readonly from: number } {
+  #seen(id: ThreadId): { readonly view: ThreadImage; readonly from: number } {
     const journaled = this.#journal.of(id)
     if (journaled !== undefined) return journaled
     const seen = this.#known.get(id)
@@ -219,14 +219,14 @@ export class OutageConversations implements Conversations {
     if (journaled !== undefined) return journaled
     const seen = this.#known.get(id)
     const from = seen?.from ?? Number.POSITIVE_INFINITY
-    return { id, entries: [], view: new ThreadLog(seen?.log), isKnown: seen !== undefined, from }
+    return { id, entries: [], view: new ThreadImage(seen?.log), isKnown: seen !== undefined, from }
   }
 }
 
 /** A number that is not known here can't be added to; what is known is shown as it will be. */
-function show(view: ThreadLog, change: Change): Changed {
+function show(view: ThreadImage, change: Change): Changed {
   if (change.kind === 'add' && !view.state.has(change.key)) return { status: 'missing', ...view.standing() }
-  return view.change(change, undefined, Date.now())
+  return changeThread(view, change, undefined, Date.now())
 }
 
 /** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */

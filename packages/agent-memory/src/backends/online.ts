@@ -1,81 +1,49 @@
-import type { PreparedMessage } from '../messages/message.js'
+import type { PreparedMessage } from '../messages/prepare.js'
 import { Counters } from '../metrics.js'
-import type { KnownThreads } from '../replica/replica-cache.js'
-import type { Change, Changed } from '../stores/change.js'
+import type { ReplicaCache } from '../replica/replica-cache.js'
+import type { Change } from '../stores/change.js'
+import type { Limits } from '../stores/limits.js'
 import type {
-  AppendOptions,
-  AppendResult,
   DeleteResult,
   Erased,
   ForkResult,
   LeaseRequest,
   LeaseResult,
-  Limits,
-  Listed,
   Page,
   PageRequest,
-  Standing,
-  StateValue,
   Tail,
   TailRequest,
-  ThreadId,
+  ThreadListing,
   ThreadStore,
 } from '../stores/port.js'
-
-/** What a journaled append came to in Redis. */
-export type Settled = Extract<AppendResult, { readonly status: 'stored' | 'duplicate' | 'deleted' }>
-
-export type Appended =
-  | AppendResult
-  /** Taken here, in an outage. `version` is the last one that is known of the thread, 0 for none. */
-  | { readonly status: 'journaled'; readonly version: number; readonly stored: Promise<Settled> }
-
-export interface Freshness {
-  /** Read in an outage: what others did may be missing. */
-  readonly stale: boolean
-  /** `false` when only a part of what was asked for is known here. */
-  readonly complete: boolean
-}
-
-export type Reading = Tail & Freshness
-
-export type Written = Pick<AppendOptions, 'version' | 'fence' | 'token' | 'digest'>
-
-/** A change's outcome; `journaled` when it was taken here, in an outage. */
-export type Done = Changed & { readonly journaled: boolean }
-
-/** What the facade asks for; answered by a store, or by this process in an outage. */
-export interface Conversations {
-  append(id: ThreadId, messages: readonly PreparedMessage[], options?: Written): Promise<Appended>
-  read(id: ThreadId, request: TailRequest): Promise<Reading>
-  page(id: ThreadId, request: PageRequest): Promise<Page & Freshness>
-  change(id: ThreadId, change: Change): Promise<Done>
-  state(
-    id: ThreadId,
-    keys?: readonly string[],
-  ): Promise<{ readonly values: ReadonlyMap<string, StateValue> } & Freshness>
-  lease(id: ThreadId, request: LeaseRequest): Promise<LeaseResult>
-  fork(id: ThreadId, to: string, options: { token: string; upTo?: number | undefined }): Promise<ForkResult>
-  delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>>
-  threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]>
-  erase(owner: string): Promise<Erased>
-  /** The store itself, for what is done by operators; not in an outage. */
-  whole(): Promise<ThreadStore>
-}
+import type { ThreadId } from '../stores/thread-id.js'
+import type {
+  AppendGuards,
+  AppendOutcome,
+  ChangeResult,
+  Freshness,
+  Reading,
+  ThreadBackend,
+  WriteLog,
+} from './port.js'
 
 const fresh: Freshness = { stale: false, complete: true }
 
 /** Answered by a store; what is seen there is noted, to read less the next time and to go on with in an outage. */
-export class StoredConversations implements Conversations {
+export class OnlineBackend implements ThreadBackend {
   constructor(
     private readonly store: ThreadStore,
     private readonly terms: { readonly ttlMs: number; readonly limits: Limits },
-    private readonly known?: KnownThreads,
-    private readonly remember?: Remember,
+    private readonly known?: ReplicaCache,
+    private readonly remember?: WriteLog,
     private readonly counters = new Counters(),
   ) {}
 
-  async append(id: ThreadId, messages: readonly PreparedMessage[], options: Written = {}): Promise<Appended> {
+  async append(
+    id: ThreadId,
+    messages: readonly PreparedMessage[],
+    options: AppendGuards = {},
+  ): Promise<AppendOutcome> {
     this.counters.appendTrips++
     const result = await this.store.append(id, messages, { ...this.terms, ...options })
     if ('seqs' in result) {
@@ -105,7 +73,7 @@ export class StoredConversations implements Conversations {
     return { ...(await this.store.page(id, request)), ...fresh }
   }
 
-  async change(id: ThreadId, change: Change): Promise<Done> {
+  async change(id: ThreadId, change: Change): Promise<ChangeResult> {
     const changed = await this.store.change(id, change, this.terms)
     this.known?.changed(id, change, changed)
     if (changed.status === 'done') this.remember?.changed(id, change, changed)
@@ -131,7 +99,7 @@ export class StoredConversations implements Conversations {
     return result
   }
 
-  threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]> {
+  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
     return this.store.threads(owner, limit, behind)
   }
 
@@ -155,11 +123,4 @@ export class StoredConversations implements Conversations {
     this.known?.read(id, tail)
     return { ...tail, ...fresh }
   }
-}
-
-/** Keeps the latest acknowledged writes for a while, in case Redis loses them. */
-export interface Remember {
-  appended(id: ThreadId, batch: readonly PreparedMessage[], generation: number): void
-  changed(id: ThreadId, change: Change, after: Standing): void
-  deleted(id: ThreadId, token: string, generation: number): void
 }

@@ -1,12 +1,7 @@
 import { ByteBoundedLru, type Clock } from '@evenkeel/core'
-import type { PreparedMessage } from '../messages/message.js'
-import {
-  type AppendResult,
-  type ThreadId,
-  type ThreadStore,
-  textOf,
-  type WriteOptions,
-} from '../stores/port.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { AppendResult, ThreadStore, WriteOptions } from '../stores/port.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
 import type { DraftId, DraftReading, DraftStore, Piece, PieceWrite } from './port.js'
 
 interface Held {

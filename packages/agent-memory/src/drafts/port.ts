@@ -1,5 +1,6 @@
-import type { PreparedMessage } from '../messages/message.js'
-import type { AppendResult, ThreadId, WriteOptions } from '../stores/port.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { AppendResult, WriteOptions } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
 
 export interface DraftId extends ThreadId {
   readonly draft: string

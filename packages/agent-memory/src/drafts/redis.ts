@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
-import type { PreparedMessage } from '../messages/message.js'
+import type { PreparedMessage } from '../messages/prepare.js'
 import finalizeLua from '../scripts/drafts/finalize.lua'
 import takeLua from '../scripts/drafts/take.lua'
 import writeLua from '../scripts/drafts/write.lua'
@@ -8,8 +8,9 @@ import headLua from '../scripts/thread/head.lua'
 import recordsLua from '../scripts/thread/records.lua'
 import threadLua from '../scripts/thread/thread.lua'
 import { argumentsOf } from '../stores/arguments.js'
-import type { AppendResult, ThreadId, WriteOptions } from '../stores/port.js'
+import type { AppendResult, WriteOptions } from '../stores/port.js'
 import { asList, standingOf } from '../stores/replies.js'
+import type { ThreadId } from '../stores/thread-id.js'
 import type { DraftId, DraftReading, DraftStore, Piece, PieceWrite } from './port.js'
 
 const writeScript = defineScript({ name: 'agent-memory.draft-write', lua: writeLua })

@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { ThreadId } from '../stores/port.js'
-import type { Addressed } from './entry.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { ThreadWrite } from './entry.js'
 import type { JournalFile } from './file.js'
 import type { Journal } from './journal.js'
-import { Elders } from './predecessors.js'
+import { PredecessorWrites } from './predecessors.js'
 
-export interface AdoptionHost {
+export interface OrphanRecoveryHost {
   readonly journal: Journal
   /** Whether writes go to Redis at the moment. */
   isUp(): boolean
-  adopt(write: Addressed): void
+  adopt(write: ThreadWrite): void
   /** Sends what is in the journal. */
   replay(signal: AbortSignal): Promise<void>
 }
@@ -18,16 +18,16 @@ export interface AdoptionHost {
  * Takes over what processes that are gone left in the journal's folder. What was left of a thread comes before
  * new writes of it, whoever sends it: it may be this very writer's, from before a crash.
  */
-export class Adoption {
-  readonly #host: AdoptionHost
-  readonly #elders: Elders
+export class OrphanRecovery {
+  readonly #host: OrphanRecoveryHost
+  readonly #elders: PredecessorWrites
   readonly #closed = new AbortController()
   #sending: Promise<void> | undefined
 
-  constructor(file: JournalFile, host: AdoptionHost) {
+  constructor(file: JournalFile, host: OrphanRecoveryHost) {
     this.#host = host
     file.start((left, spoilt) => this.#take(left, spoilt))
-    this.#elders = new Elders(() => file.others())
+    this.#elders = new PredecessorWrites(() => file.others())
   }
 
   /**
@@ -59,7 +59,7 @@ export class Adoption {
   }
 
   /** It goes to Redis before anything else, or with the next recovery. */
-  #take(left: readonly Addressed[], spoilt: number): void {
+  #take(left: readonly ThreadWrite[], spoilt: number): void {
     if (spoilt > 0) {
       process.emitWarning(`A journal's file had ${spoilt} lines that are not whole; they were passed over`, {
         code: 'EVENKEEL_JOURNAL',

@@ -1,16 +1,16 @@
-import { type ThreadId, textOf } from '../stores/port.js'
-import type { Addressed } from './entry.js'
-import { Outcome } from './outcome.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+import { Deferred } from './deferred.js'
+import type { ThreadWrite } from './entry.js'
 
 /** While somebody waits the others' files are looked at so often; less, when that takes long. */
 const lookMs = 25
 
 /** Whoever waits for longer goes on: the other process may be cut off. */
-const mostMs = 5_000
+const maxWaitMs = 5_000
 
 interface Left {
   readonly writes: Set<string>
-  readonly gone: Outcome<void>
+  readonly gone: Deferred<void>
 }
 
 /**
@@ -18,17 +18,17 @@ interface Left {
  * may have taken over what this very writer left when it crashed. Writes of the same threads wait for them, so
  * that a writer's own order is kept whoever sends what it left.
  */
-export class Elders {
-  readonly #look: () => readonly Addressed[]
+export class PredecessorWrites {
+  readonly #look: () => readonly ThreadWrite[]
   readonly #threads = new Map<string, Left>()
   #endsAt: number | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** @param look gives what waits in other processes' files */
-  constructor(look: () => readonly Addressed[]) {
+  constructor(look: () => readonly ThreadWrite[]) {
     this.#look = look
     for (const one of look()) {
-      const left = this.#threads.get(textOf(one.id)) ?? { writes: new Set(), gone: new Outcome<void>() }
+      const left = this.#threads.get(textOf(one.id)) ?? { writes: new Set(), gone: new Deferred<void>() }
       left.writes.add(JSON.stringify(one.write))
       this.#threads.set(textOf(one.id), left)
     }
@@ -39,7 +39,7 @@ export class Elders {
     const left = this.#threads.get(textOf(id))
     if (left === undefined) return undefined
     if (this.#endsAt === undefined) {
-      this.#endsAt = performance.now() + mostMs
+      this.#endsAt = performance.now() + maxWaitMs
       this.#lookAgain()
     }
     return left.gone.promise

@@ -1,15 +1,15 @@
-import { Outcome } from './outcome.js'
+import { Deferred } from './deferred.js'
 
 /** How long a write may be held up for a replay to end; then it is journaled like those before it. */
-const longestHoldMs = 250
+const maxHoldMs = 250
 
 /** What writes wait for while a replay is about to end. It ends by itself when that takes too long. */
-export class Hold {
-  readonly #ended = new Outcome<void>()
+export class WriteGate {
+  readonly #ended = new Deferred<void>()
   readonly #timer: NodeJS.Timeout
 
   constructor() {
-    this.#timer = setTimeout(() => this.end(), longestHoldMs)
+    this.#timer = setTimeout(() => this.end(), maxHoldMs)
     this.#timer.unref()
   }
 

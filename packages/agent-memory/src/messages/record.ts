@@ -6,7 +6,7 @@ export interface Answered {
 }
 
 /** A message in its place. */
-export interface Record {
+export interface MessageRecord {
   /** From 1, without gaps; where a message was removed its number stays empty. */
   readonly seq: number
   readonly id: string

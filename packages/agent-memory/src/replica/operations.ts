@@ -1,19 +1,12 @@
-import { digestText } from '../messages/message.js'
-import type { Change, ChangeOutcome } from '../stores/change.js'
-import { tombstoneMs } from '../stores/port.js'
-
-/**
- * Names one operation on a thread, so that repeating it is none. A host's own name is remembered among the
- * latest 64 of a thread. A writer numbers what it does, and a thread remembers the highest number of each:
- * however long a write waits in a journal, and whatever others do meanwhile, it is known to be done.
- */
-export type Token = string | { readonly writer: string; readonly number: number }
+import type { ChangeOutcome } from '../stores/change.js'
+import { tombstoneMs } from '../stores/limits.js'
+import type { Token } from '../stores/token.js'
 
 /** Hosts' names that a thread remembers, in Redis too. */
-const mostNamed = 64
+const maxNamed = 64
 
 /** Writers that a thread remembers: those of the last week, and of these the latest. */
-const mostWriters = 1_024
+const maxWriters = 1_024
 
 /** Writers are looked through when so many came. */
 const writersAtOnce = 64
@@ -60,7 +53,7 @@ export class Operations {
     }
     this.#named.set(token, { digest, outcome })
     const [oldest] = this.#named.keys()
-    if (this.#named.size > mostNamed && oldest !== undefined) this.#named.delete(oldest)
+    if (this.#named.size > maxNamed && oldest !== undefined) this.#named.delete(oldest)
   }
 
   clear(): void {
@@ -71,29 +64,8 @@ export class Operations {
   #makeRoom(now: number): void {
     if (this.#writers.size === 0 || this.#writers.size % writersAtOnce !== 0) return
     for (const [writer, { at }] of this.#writers) if (at < now - tombstoneMs) this.#writers.delete(writer)
-    if (this.#writers.size < mostWriters) return
+    if (this.#writers.size < maxWriters) return
     const oldestFirst = [...this.#writers].sort(([, one], [, other]) => one.at - other.at)
     for (const [writer] of oldestFirst.slice(0, writersAtOnce)) this.#writers.delete(writer)
-  }
-}
-
-/** What an operation does, told shortly: another under the same token is refused. */
-export function digestOf(change: Change): string {
-  switch (change.kind) {
-    case 'edit':
-      return digestText(`${change.message.id}=${change.message.digest}`)
-    case 'splice': {
-      if (change.digest !== undefined) return change.digest
-      const ids = [...change.expected, ...change.messages].map(({ id, digest = '' }) => `${id}=${digest}`)
-      return digestText(`${change.expected.length}:${ids.join(' ')}`)
-    }
-    case 'set':
-      return digestText(`${change.key}=${change.value}`)
-    case 'add':
-      return digestText(`${change.key}+${change.by}`)
-    case 'unset':
-      return digestText(`${change.key}-`)
-    default:
-      return ''
   }
 }

@@ -1,15 +1,15 @@
-import type { Record } from '../messages/record.js'
+import type { MessageRecord } from '../messages/record.js'
 import type { Page, PageRequest, Tail, TailRequest } from '../stores/port.js'
-import type { ThreadLog } from './thread-image.js'
+import type { ThreadImage } from './thread-image.js'
 
 /** The newest records within all bounds, as scripts/thread/tail.lua reads them. */
 export function tailOf(
-  log: ThreadLog,
+  log: ThreadImage,
   { maxMessages, maxTokens, maxTurns = Number.POSITIVE_INFINITY }: TailRequest,
 ): Tail {
   const [summary] = log.summaries
   const floor = (summary?.to ?? 0) + 1
-  const records: Record[] = []
+  const records: MessageRecord[] = []
   let [tokens, isCut, from] = [0, false, log.newest + 1]
   let newestTurn: number | undefined
   for (const record of log.downFrom(log.newest)) {
@@ -38,7 +38,7 @@ export function tailOf(
 }
 
 /** Records by place or id, as scripts/thread/page.lua reads them. */
-export function pageOf(log: ThreadLog, request: PageRequest): Page {
+export function pageOf(log: ThreadImage, request: PageRequest): Page {
   const { count, newest } = log
   const standing = { ...log.standing(), count, newest }
   if ('ids' in request) {
@@ -46,7 +46,7 @@ export function pageOf(log: ThreadLog, request: PageRequest): Page {
   }
   const up = 'after' in request
   const step = up ? 1 : -1
-  const records: Record[] = []
+  const records: MessageRecord[] = []
   let seq = up ? Math.max(1, request.after + 1) : Math.min(newest, request.before - 1)
   for (let looks = 4 * request.limit + 100; seq >= 1 && seq <= newest; seq += step, looks--) {
     if (records.length >= request.limit || looks === 0) return { ...standing, records, next: seq - step }

@@ -1,15 +1,16 @@
 import { ByteBoundedLru, type Clock } from '@evenkeel/core'
-import type { PreparedMessage } from '../messages/message.js'
+import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change, Changed } from '../stores/change.js'
-import { type Tail, type ThreadId, textOf } from '../stores/port.js'
-import { SeenThread, type Stored } from './replica.js'
+import type { Tail } from '../stores/port.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+import { type Stored, ThreadReplica } from './replica.js'
 
 /** A window holds no more, so neither needs to be known of a thread. */
-const mostMessages = 1_000
+const maxKept = 1_000
 
 /** What this process has seen of threads in Redis. Bounded; holds nothing that would be missed. */
-export class KnownThreads {
-  readonly #threads: ByteBoundedLru<SeenThread>
+export class ReplicaCache {
+  readonly #threads: ByteBoundedLru<ThreadReplica>
   readonly #ttlMs: number
   readonly #clock: Clock
 
@@ -33,7 +34,7 @@ export class KnownThreads {
     return this.#threads.bytes
   }
 
-  get(id: ThreadId): SeenThread | undefined {
+  get(id: ThreadId): ThreadReplica | undefined {
     return this.#threads.get(textOf(id))
   }
 
@@ -41,7 +42,7 @@ export class KnownThreads {
     this.#change(id, (thread) => thread.appended(messages, stored, this.#clock.now()))
   }
 
-  read(id: ThreadId, tail: Tail): SeenThread {
+  read(id: ThreadId, tail: Tail): ThreadReplica {
     return this.#change(id, (thread) => thread.read(tail))
   }
 
@@ -51,7 +52,7 @@ export class KnownThreads {
   }
 
   deleted(id: ThreadId, generation: number): void {
-    const thread = new SeenThread()
+    const thread = new ThreadReplica()
     thread.log.generation = generation
     this.#threads.set(textOf(id), thread, this.#ttlMs)
   }
@@ -70,10 +71,10 @@ export class KnownThreads {
     }
   }
 
-  #change(id: ThreadId, change: (thread: SeenThread) => void): SeenThread {
-    const thread = this.get(id) ?? new SeenThread()
+  #change(id: ThreadId, change: (thread: ThreadReplica) => void): ThreadReplica {
+    const thread = this.get(id) ?? new ThreadReplica()
     change(thread)
-    thread.trim(mostMessages)
+    thread.trim(maxKept)
     this.#threads.set(textOf(id), thread, this.#ttlMs)
     return thread
   }

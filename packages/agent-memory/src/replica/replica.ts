@@ -1,11 +1,13 @@
-import type { PreparedMessage } from '../messages/message.js'
+import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change, Changed } from '../stores/change.js'
-import type { Since, Standing, Tail, TailRequest } from '../stores/port.js'
+import type { Since, Tail, TailRequest } from '../stores/port.js'
+import type { ThreadVersion } from '../stores/thread-id.js'
+import { changeThread } from './apply.js'
 import { tailOf } from './read.js'
-import { ThreadLog } from './thread-image.js'
+import { ThreadImage } from './thread-image.js'
 
 /** What a store said of an append. */
-export type Stored = Standing & { readonly seqs: readonly number[]; readonly before: number }
+export type Stored = ThreadVersion & { readonly seqs: readonly number[]; readonly before: number }
 
 const unknown = -1
 
@@ -13,8 +15,8 @@ const unknown = -1
  * What this process has seen of a thread in Redis: to read only what is new, and to go on with in an outage.
  * Every record from `#from` to `#upTo` is here as it was at version `#synced`.
  */
-export class SeenThread {
-  readonly log = new ThreadLog()
+export class ThreadReplica {
+  readonly log = new ThreadImage()
   #from = 1
   #upTo = 0
   #synced = unknown
@@ -127,7 +129,7 @@ export class SeenThread {
     const { version } = log
     // What touches a message that is not known here can't be followed. What changes nothing makes no version:
     // then the next one is somebody else's.
-    return log.change(change, undefined, now).status === 'done' && log.version !== version
+    return changeThread(log, change, undefined, now).status === 'done' && log.version !== version
   }
 
   /** Keeps the newest records and what is pinned; now and then, since it costs by the records. */
@@ -147,7 +149,7 @@ export class SeenThread {
     this.#synced = unknown
   }
 
-  #stand({ generation, version, edited }: Standing): void {
+  #stand({ generation, version, edited }: ThreadVersion): void {
     this.log.generation = generation
     this.log.version = Math.max(version, this.#synced)
     this.log.edited = edited

@@ -1,19 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import type { PreparedMessage } from '../messages/message.js'
-import type { Answered, Record, Summary } from '../messages/record.js'
-import type { Change, Changed, ChangeOutcome } from '../stores/change.js'
-import {
-  type AppendOptions,
-  type AppendResult,
-  type DeleteOptions,
-  type DeleteResult,
-  noLimits,
-  type Standing,
-  type StateValue,
-  type ThreadDump,
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Answered, MessageRecord, Summary } from '../messages/record.js'
+import type { ChangeOutcome } from '../stores/change.js'
+import { noLimits } from '../stores/limits.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  DeleteOptions,
+  DeleteResult,
+  StateValue,
+  ThreadDump,
 } from '../stores/port.js'
-import { applyChange } from './apply.js'
-import { digestOf, Operations } from './operations.js'
+import type { ThreadVersion } from '../stores/thread-id.js'
+import { Operations } from './operations.js'
 import { SeqMap } from './seq-map.js'
 
 /** What a record costs beside its text, roughly. */
@@ -26,18 +25,18 @@ interface Place {
 }
 
 /** What an append must know beside the thread. */
-interface Around {
+interface AppendContext {
   readonly isFenced: boolean
   readonly ownerIsFull: boolean
 }
 
-const alone: Around = { isFenced: false, ownerIsFull: false }
+const alone: AppendContext = { isFenced: false, ownerIsFull: false }
 
 /**
  * One thread in this process: the whole of it, or what this process has seen of it. The same rules as the
  * scripts; a test compares both.
  */
-export class ThreadLog implements Standing {
+export class ThreadImage implements ThreadVersion {
   epoch = ''
   generation = 0
   version = 0
@@ -55,20 +54,21 @@ export class ThreadLog implements Standing {
   /** The current summary, and the one before. */
   summaries: readonly (Summary & { readonly plan: string })[] = []
   readonly state: Map<string, StateValue>
-  readonly #records: SeqMap<Record>
+  readonly #records: SeqMap<MessageRecord>
   readonly #places: Map<string, Place>
   readonly #openCalls: Map<string, number>
-  readonly #operations: Operations
+  /** What the thread's latest operations came to. */
+  readonly operations: Operations
   #passed = 0
   #turn = 0
   #lastDeletion: { readonly token: string; readonly existed: boolean } | undefined
 
-  constructor(other?: ThreadLog) {
+  constructor(other?: ThreadImage) {
     this.state = new Map(other?.state)
     this.#records = new SeqMap(other === undefined ? undefined : other.#records)
     this.#places = new Map(other === undefined ? [] : other.#places)
     this.#openCalls = new Map(other === undefined ? [] : other.#openCalls)
-    this.#operations = new Operations(other === undefined ? undefined : other.#operations)
+    this.operations = new Operations(other === undefined ? undefined : other.operations)
     if (other === undefined) return
     const { epoch, generation, version, edited, count, newest, bytes, bodyBytes, pinned, summaries } = other
     Object.assign(this, {
@@ -105,17 +105,17 @@ export class ThreadLog implements Standing {
     return this.#places.get(id)?.seq
   }
 
-  find(id: string): Record | undefined {
+  find(id: string): MessageRecord | undefined {
     const seq = this.seqOf(id)
     return seq === undefined ? undefined : this.#records.get(seq)
   }
 
-  at(seq: number): Record | undefined {
+  at(seq: number): MessageRecord | undefined {
     return this.#records.get(seq)
   }
 
   /** Records up to a seq, the newest first. */
-  downFrom(seq: number): Iterable<Record> {
+  downFrom(seq: number): Iterable<MessageRecord> {
     return this.#records.downFrom(seq)
   }
 
@@ -131,10 +131,10 @@ export class ThreadLog implements Standing {
     messages: readonly PreparedMessage[],
     { generation, version, token, digest = '', limits = noLimits }: Omit<AppendOptions, 'ttlMs'>,
     now: number,
-    around: Around = alone,
+    around: AppendContext = alone,
   ): AppendResult {
-    if (this.#isOvertaken(generation)) return { status: 'deleted', generation: this.generation }
-    if (this.#operations.before(token, digest)?.status === 'reused') return { status: 'reused' }
+    if (this.isOvertaken(generation)) return { status: 'deleted', generation: this.generation }
+    if (this.operations.before(token, digest)?.status === 'reused') return { status: 'reused' }
     if (around.isFenced) return { status: 'fenced' }
     const conflict = this.conflictOf(messages)
     if (conflict !== undefined) return { status: 'conflict', id: conflict }
@@ -154,31 +154,18 @@ export class ThreadLog implements Standing {
       let pins = false
       for (const message of fresh) pins = this.place(message, now) || pins
       const outcome: ChangeOutcome = { status: 'done', kind: 'splice', seqs: [] }
-      if (token !== undefined) this.#operations.remember(token, digest, outcome, now)
+      if (token !== undefined) this.operations.remember(token, digest, outcome, now)
       this.changed(pins)
     }
     const seqs = messages.map(({ id }) => this.seqOf(id) ?? 0)
     return { status: fresh.length > 0 ? 'stored' : 'duplicate', ...this.standing(), seqs, before }
   }
 
-  change(change: Change, generation: number | undefined, now: number): Changed {
-    const answer = (outcome: ChangeOutcome): Changed => ({ ...outcome, ...this.standing() })
-    if (this.#isOvertaken(generation)) return answer({ status: 'deleted' })
-    if (!('token' in change)) return answer(applyChange(this, change, now))
-    const digest = typeof change.token === 'string' ? digestOf(change) : ''
-    const before = this.#operations.before(change.token, digest)
-    if (before !== undefined) return answer(before)
-    const { version } = this
-    const outcome = applyChange(this, change, now)
-    if (this.version > version) this.#operations.remember(change.token, digest, outcome, now)
-    return answer(outcome)
-  }
-
   delete({ token, generation }: DeleteOptions): DeleteResult {
     if (this.#lastDeletion?.token === token) {
       return { existed: this.#lastDeletion.existed, generation: this.generation }
     }
-    if (this.#isOvertaken(generation)) return { existed: false, generation: this.generation }
+    if (this.isOvertaken(generation)) return { existed: false, generation: this.generation }
     const existed = this.exists
     this.clear()
     this.#lastDeletion = { token, existed }
@@ -188,9 +175,9 @@ export class ThreadLog implements Standing {
   }
 
   /** A copy up to a place, as a thread of its own; `over` is what stands under its name now. */
-  fork(over: ThreadLog, upTo = this.newest, token = ''): ThreadLog {
-    const copy = new ThreadLog(this)
-    copy.#operations.clear()
+  fork(over: ThreadImage, upTo = this.newest, token = ''): ThreadImage {
+    const copy = new ThreadImage(this)
+    copy.operations.clear()
     copy.#lastDeletion = undefined
     copy.newest = Math.min(this.newest, upTo)
     for (const record of this.downFrom(this.newest)) {
@@ -211,13 +198,13 @@ export class ThreadLog implements Standing {
     copy.generation = over.generation
     copy.version = Math.max(this.version, over.version)
     copy.changed(true)
-    copy.#operations.remember(token, '', { status: 'done', kind: 'splice', seqs: [] }, 0)
+    copy.operations.remember(token, '', { status: 'done', kind: 'splice', seqs: [] }, 0)
     return copy
   }
 
   /** Whether this thread was made by the fork of this token. */
   isForkOf(token: string): boolean {
-    return this.#operations.before(token, '') !== undefined
+    return this.operations.before(token, '') !== undefined
   }
 
   /** All of it, for a backup. */
@@ -241,8 +228,8 @@ export class ThreadLog implements Standing {
   }
 
   /** A thread of a dump; `over` is what stands under its name now. */
-  static from(dump: ThreadDump, over: ThreadLog): ThreadLog {
-    const log = new ThreadLog()
+  static from(dump: ThreadDump, over: ThreadImage): ThreadImage {
+    const log = new ThreadImage()
     log.begin()
     for (const record of dump.records) log.put(record)
     for (const [key, value] of dump.state) log.state.set(key, value)
@@ -258,7 +245,7 @@ export class ThreadLog implements Standing {
     return log
   }
 
-  standing(): Standing {
+  standing(): ThreadVersion {
     const { epoch, generation, version, edited } = this
     return { epoch, generation, version, edited }
   }
@@ -267,7 +254,7 @@ export class ThreadLog implements Standing {
     this.#records.clear()
     this.#places.clear()
     this.#openCalls.clear()
-    this.#operations.clear()
+    this.operations.clear()
     this.state.clear()
     this.pinned = []
     this.summaries = []
@@ -307,7 +294,7 @@ export class ThreadLog implements Standing {
   }
 
   /** Takes a record away; its id stays known. A call whose result is gone is open again. */
-  drop(record: Record): void {
+  drop(record: MessageRecord): void {
     for (const { call, madeAt } of record.answers) {
       const isOpenAgain = madeAt !== undefined && this.#records.has(madeAt) && !this.#openCalls.has(call)
       if (isOpenAgain) this.#openCalls.set(call, madeAt)
@@ -320,20 +307,20 @@ export class ThreadLog implements Standing {
     this.pinned = this.pinned.filter((seq) => seq !== record.seq)
   }
 
-  add(record: Record): void {
+  add(record: MessageRecord): void {
     this.#records.set(record.seq, record)
     this.bytes += bytesOf(record)
     this.bodyBytes += Buffer.byteLength(record.body)
   }
 
-  forget(record: Record): void {
+  forget(record: MessageRecord): void {
     this.#records.delete(record.seq)
     this.bytes -= bytesOf(record)
     this.bodyBytes -= Buffer.byteLength(record.body)
   }
 
   /** Takes over a record of another store, or of this thread's store in its newer form. */
-  put(record: Record): void {
+  put(record: MessageRecord): void {
     const { seq, id, revision, digest } = record
     const known = this.#records.get(seq)
     if (known !== undefined) this.forget(known)
@@ -350,12 +337,13 @@ export class ThreadLog implements Standing {
   }
 
   /** Forgets a record as if it had never been seen. */
-  unsee(record: Record): void {
+  unsee(record: MessageRecord): void {
     this.forget(record)
     this.#places.delete(record.id)
   }
 
-  #isOvertaken(generation: number | undefined): boolean {
+  /** Whether the thread was deleted since a write of this generation was accepted. */
+  isOvertaken(generation: number | undefined): boolean {
     return generation !== undefined && this.generation > generation
   }
 }

@@ -13,7 +13,8 @@ import {
   wholeNumber,
 } from '@evenkeel/core'
 import { VersionConflictError } from '../errors.js'
-import { newId, toJson } from '../messages/message.js'
+import { newId } from '../messages/ids.js'
+import { toJson } from '../messages/json.js'
 import { MemorySessionStore } from './memory.js'
 import { OutageSessions, SeenSessions } from './outage.js'
 import type { SessionPlace, SessionStore } from './port.js'

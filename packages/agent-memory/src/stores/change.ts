@@ -1,6 +1,7 @@
-import type { PreparedMessage } from '../messages/message.js'
-import type { Token } from '../replica/operations.js'
-import type { Standing } from './port.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Limit } from './limits.js'
+import type { ThreadVersion } from './thread-id.js'
+import type { Token } from './token.js'
 
 /** A change of a thread that is no append. Each may be repeated. */
 export type Change =
@@ -48,14 +49,14 @@ export type Change =
       readonly to: number
       /** Number of the summary before, 0 for none. */
       readonly before: number
-      /** {@link Standing.edited} as it was when planned. */
+      /** {@link ThreadVersion.edited} as it was when planned. */
       readonly edited: number
       readonly tokens: number
       readonly body: string
     }
 
 /** What a change came to. */
-export type Changed = ChangeOutcome & Standing
+export type Changed = ChangeOutcome & ThreadVersion
 
 export type ChangeOutcome =
   | { readonly status: 'done'; readonly kind: 'edit'; readonly seq: number; readonly revision: number }
@@ -78,8 +79,3 @@ export type ChangeOutcome =
   | { readonly status: 'past' }
   /** The thread was deleted since the change was accepted. */
   | { readonly status: 'deleted' }
-
-export type Limit = 'messages' | 'bytes' | 'threads' | 'pinned' | 'state'
-
-/** Most of a thread; each pinned message is in every window, each key of the state is read with all. */
-export const most = { pinned: 16, stateKeys: 256 } as const

@@ -10,9 +10,9 @@ interface Lease {
 export class Leases {
   readonly #leases = new Map<string, Lease>()
 
-  /** The highest fence of the turn. */
+  /** The highest fence of a run. */
   get fence(): number {
-    return this.#leases.get('turn')?.fence ?? 0
+    return this.#leases.get('run')?.fence ?? 0
   }
 
   ask({ name, action, token, ms }: LeaseRequest, now: number): { result: LeaseResult; isNew: boolean } {

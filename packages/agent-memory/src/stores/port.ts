@@ -1,31 +1,8 @@
-import type { PreparedMessage } from '../messages/message.js'
-import type { Record, Summary } from '../messages/record.js'
-import type { Change, Changed, Limit } from './change.js'
-
-export interface ThreadId {
-  readonly owner: string
-  readonly thread: string
-}
-
-/** Where a thread stands. */
-export interface Standing {
-  /** Made with the thread; another one means another thread under the same name. Empty where there is none. */
-  readonly epoch: string
-  /** How often a thread of this name was deleted, or its owner erased; remembered for a week after the last time. */
-  readonly generation: number
-  /** Rises with each change. */
-  readonly version: number
-  /** Version of the last change to what was there before: an edit, a removal, a pin or a summary. */
-  readonly edited: number
-}
-
-/** 0 for no limit. */
-export interface Limits {
-  readonly messages: number
-  readonly bytes: number
-  /** Of an owner. */
-  readonly threads: number
-}
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { MessageRecord, Summary } from '../messages/record.js'
+import type { Change, Changed } from './change.js'
+import type { Limit, Limits } from './limits.js'
+import type { ThreadId, ThreadVersion } from './thread-id.js'
 
 export interface WriteOptions {
   readonly ttlMs: number
@@ -54,7 +31,7 @@ export type AppendResult =
       readonly seqs: readonly number[]
       /** The thread's newest seq before: what is above it is new. */
       readonly before: number
-    } & Standing)
+    } & ThreadVersion)
   /** The id is taken by another body; nothing was stored. */
   | { readonly status: 'conflict'; readonly id: string }
   /** The thread has another version; nothing was stored. */
@@ -92,15 +69,15 @@ export interface Since {
   readonly newest: number
 }
 
-export interface Tail extends Standing {
+export interface Tail extends ThreadVersion {
   /** `newer`: records are those behind the reader's newest, and all else is as the reader has it. */
   readonly kind: 'tail' | 'newer'
   /** The newest records in order, within all bounds; none that a summary covers. */
-  readonly records: readonly Record[]
+  readonly records: readonly MessageRecord[]
   /** Every record from this seq on, that no summary covers, is among `records`. */
   readonly from: number
   /** What every window holds: the thread's first system message, and what was pinned. */
-  readonly pinned: readonly Record[]
+  readonly pinned: readonly MessageRecord[]
   readonly summary: Summary | undefined
   /** Messages in the thread. */
   readonly count: number
@@ -117,8 +94,8 @@ export type PageRequest =
   /** Records below a seq, the newest first. */
   | { readonly before: number; readonly limit: number }
 
-export interface Page extends Standing {
-  readonly records: readonly Record[]
+export interface Page extends ThreadVersion {
+  readonly records: readonly MessageRecord[]
   readonly count: number
   readonly newest: number
   /** Whether there is more in this direction; what `after` or `before` must be to go on. */
@@ -126,7 +103,7 @@ export interface Page extends Standing {
 }
 
 export type ForkResult =
-  | ({ readonly status: 'done' } & Standing)
+  | ({ readonly status: 'done' } & ThreadVersion)
   /** There is no such thread. */
   | { readonly status: 'missing' }
   /** There is a thread of the copy's name. */
@@ -139,15 +116,15 @@ export interface StateValue {
   readonly value: string
 }
 
-export interface Listed {
+export interface ThreadListing {
   readonly thread: string
   /** When it last changed, ms since 1970. */
   readonly at: number
 }
 
 export interface LeaseRequest {
-  /** `turn` guards appends by its fence; `compaction` keeps two from doing the same work. */
-  readonly name: 'turn' | 'compaction'
+  /** `run` guards appends by its fence; `compaction` keeps two from doing the same work. */
+  readonly name: 'run' | 'compaction'
   readonly action: 'take' | 'renew' | 'release'
   readonly token: string
   readonly ms: number
@@ -180,7 +157,7 @@ export interface ThreadDump {
   /** The current summary, and the one before. */
   readonly summaries: readonly Summary[]
   readonly state: ReadonlyMap<string, StateValue>
-  readonly records: readonly Record[]
+  readonly records: readonly MessageRecord[]
 }
 
 /**
@@ -213,7 +190,7 @@ export interface ThreadStore {
   /** Removes the thread, all of it, and remembers for a week that it did. */
   delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult>
   /** An owner's threads, the last changed first, behind one of them. */
-  threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]>
+  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]>
   /** Removes all threads of an owner; some round trips. No write from before brings one back. */
   erase(owner: string): Promise<Erased>
   /** All of a thread, as it is at one moment; a round trip for 500 messages. */
@@ -221,13 +198,3 @@ export interface ThreadStore {
   /** Puts a thread of a dump where there is none; false where there is one. Some round trips, the last one all or nothing. */
   restore(id: ThreadId, dump: ThreadDump): Promise<boolean>
 }
-
-/** A text that no two threads share. */
-export function textOf({ owner, thread }: ThreadId): string {
-  return `${owner.length}:${owner}${thread}`
-}
-
-/** How long a deletion is remembered: longer than a write should wait in a journal. */
-export const tombstoneMs = 7 * 86_400_000
-
-export const noLimits: Limits = { messages: 0, bytes: 0, threads: 0 }

@@ -1,13 +1,13 @@
 import { type Answer, UnavailableError } from '@evenkeel/core'
-import type { Appended, Conversations, Settled, Written } from '../backends/online.js'
-import type { PreparedMessage } from '../messages/message.js'
-import { type ThreadId, textOf } from '../stores/port.js'
+import type { AppendGuards, AppendOutcome, StoredOutcome, ThreadBackend } from '../backends/port.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
 
 /** Runs a write of a thread behind those before it. */
-export type InLine = <T>(id: ThreadId, write: (store: Conversations) => Promise<T>) => Promise<Answer<T>>
+export type RunQueued = <T>(id: ThreadId, write: (store: ThreadBackend) => Promise<T>) => Promise<Answer<T>>
 
 /** Appends that are sent together. */
-const mostTogether = { messages: 200, bytes: 256 << 10 }
+const maxTogether = { messages: 200, bytes: 256 << 10 }
 
 interface Batch {
   readonly parts: (readonly PreparedMessage[])[]
@@ -18,17 +18,17 @@ interface Batch {
 }
 
 /** What one append of a batch came to. */
-type Settlement = { readonly appended: Appended } | { readonly error: unknown }
+type Settlement = { readonly appended: AppendOutcome } | { readonly error: unknown }
 
 /**
  * Group commit: while one append of a thread is under way those that come meanwhile gather, and go together.
  * The more a thread is written, the fewer round trips a message costs; a lone append waits for nothing.
  */
-export class AppendBatches {
+export class AppendBatcher {
   readonly #gathering = new Map<string, Batch>()
-  readonly #inLine: InLine
+  readonly #inLine: RunQueued
 
-  constructor(inLine: InLine) {
+  constructor(inLine: RunQueued) {
     this.#inLine = inLine
   }
 
@@ -40,8 +40,8 @@ export class AppendBatches {
   async append(
     id: ThreadId,
     messages: readonly PreparedMessage[],
-    options: Written,
-  ): Promise<Answer<Appended>> {
+    options: AppendGuards,
+  ): Promise<Answer<AppendOutcome>> {
     const isPlain = Object.values(options).every((option) => option === undefined)
     if (!isPlain) {
       this.close(id)
@@ -65,8 +65,8 @@ export class AppendBatches {
     const batch = this.#gathering.get(key)
     const fits =
       batch !== undefined &&
-      batch.messages + messages.length <= mostTogether.messages &&
-      batch.bytes + bytesOf(messages) <= mostTogether.bytes &&
+      batch.messages + messages.length <= maxTogether.messages &&
+      batch.bytes + bytesOf(messages) <= maxTogether.bytes &&
       !messages.some((message) => batch.ids.has(message.id))
     if (fits) return batch
     const fresh: Batch = { parts: [], ids: new Set(), messages: 0, bytes: 0, result: undefined }
@@ -86,7 +86,7 @@ export class AppendBatches {
 async function sendTogether(
   id: ThreadId,
   parts: readonly (readonly PreparedMessage[])[],
-  store: Conversations,
+  store: ThreadBackend,
 ): Promise<readonly Settlement[]> {
   const [only] = parts
   if (only !== undefined && parts.length === 1) return [{ appended: await store.append(id, only) }]
@@ -118,7 +118,7 @@ async function sendTogether(
 }
 
 /** One append's share of what its batch came to; `undefined` when the batch was refused as a whole. */
-function shareOf(whole: Appended, from: number, length: number): Appended | undefined {
+function shareOf(whole: AppendOutcome, from: number, length: number): AppendOutcome | undefined {
   if (whole.status === 'journaled') {
     const stored = whole.stored.then((settled) => settledShareOf(settled, from, length))
     stored.catch(() => {})
@@ -128,7 +128,7 @@ function shareOf(whole: Appended, from: number, length: number): Appended | unde
   return isSettled ? settledShareOf(whole, from, length) : undefined
 }
 
-function settledShareOf(whole: Settled, from: number, length: number): Settled {
+function settledShareOf(whole: StoredOutcome, from: number, length: number): StoredOutcome {
   if (whole.status === 'deleted') return whole
   const seqs = whole.seqs.slice(from, from + length)
   return { ...whole, seqs, status: seqs.some((seq) => seq > whole.before) ? 'stored' : 'duplicate' }

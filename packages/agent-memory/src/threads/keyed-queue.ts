@@ -1,17 +1,17 @@
 import { UnavailableError } from '@evenkeel/core'
 
 /** Work that waits behind other work of its line; beyond it callers are told to slow down. */
-const mostWaiting = 10_000
+const maxWaiting = 10_000
 
 /** Work by line, one at a time in each, in the order in which it came. */
-export class Lines {
+export class KeyedQueue {
   readonly #last = new Map<string, Promise<unknown>>()
   #waiting = 0;
 
   /** @throws UnavailableError OVERLOADED when 10,000 wait already */
   async in<T>(line: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(line)
-    if (before !== undefined && this.#waiting >= mostWaiting) {
+    if (before !== undefined && this.#waiting >= maxWaiting) {
       throw new UnavailableError('OVERLOADED', `${this.#waiting} writes wait already`, 'not-sent')
     }
     const mine = before === undefined ? work() : this.#after(before, work)

@@ -1,9 +1,11 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 import type { Facts, Recalled, RecallOptions } from '../recall/recall.js'
-import type { Erased, Listed } from '../stores/port.js'
-import type { ThreadServices } from './context.js'
+import type { Erased, ThreadListing } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { ThreadContext } from './context.js'
 import { wholeInput } from './receipts.js'
 import type { Thread } from './thread.js'
+import { ThreadHandle } from './thread-handle.js'
 
 /** A thread in a list. */
 export interface ListedThread {
@@ -57,19 +59,19 @@ export interface EraseReceipt extends Erased {
   readonly verified: boolean
 }
 
-const mostListed = 500
+const maxListed = 500
 
 export class OwnerHandle implements Owner {
   readonly id: string
-  readonly #services: ThreadServices
+  readonly #context: ThreadContext
 
-  constructor(id: string, services: ThreadServices) {
+  constructor(id: string, context: ThreadContext) {
     this.id = id
-    this.#services = services
+    this.#context = context
   }
 
   thread(thread: string): Thread {
-    return this.#services.thread({ owner: this.id, thread: checkSubject('thread', thread) })
+    return new ThreadHandle({ owner: this.id, thread: checkSubject('thread', thread) }, this.#context)
   }
 
   async *threads(): AsyncIterableIterator<ListedThread> {
@@ -82,12 +84,12 @@ export class OwnerHandle implements Owner {
   }
 
   async listThreads({ limit = 50, cursor }: ListOptions = {}) {
-    if (limit > mostListed) {
-      throw new InvalidInputError('limit', `a whole number from 1 to ${mostListed}`, limit)
+    if (limit > maxListed) {
+      throw new InvalidInputError('limit', `a whole number from 1 to ${maxListed}`, limit)
     }
     wholeInput('limit', limit, 1)
     const behind = cursor === undefined ? undefined : readCursor(cursor)
-    const { value } = await this.#services.read((store) => store.threads(this.id, limit, behind))
+    const { value } = await this.#context.read((store) => store.threads(this.id, limit, behind))
     const threads = value.map(({ thread, at }) => ({
       id: thread,
       changedAt: at,
@@ -99,25 +101,29 @@ export class OwnerHandle implements Owner {
   }
 
   get facts(): Facts {
-    return this.#services.recall().facts(this.id)
+    return this.#context.recall().facts(this.id)
   }
 
   async recall(query: string, options: RecallOptions = {}): Promise<readonly Recalled[]> {
-    return this.#services.recall().search(this.#services, this.id, query, options)
+    const read = async (id: ThreadId, message: string) => {
+      const { value } = await this.#context.read((store) => store.page(id, { ids: [message] }))
+      return value.records[0]
+    }
+    return this.#context.recall().search(read, this.id, query, options)
   }
 
   recallable(): Promise<void> {
-    return this.#services.recall().settled()
+    return this.#context.recall().settled()
   }
 
   async erase(): Promise<EraseReceipt> {
-    const { value: erased } = await this.#services.read((store) => store.erase(this.id))
-    const { value: left } = await this.#services.read((store) => store.threads(this.id, 1))
+    const { value: erased } = await this.#context.read((store) => store.erase(this.id))
+    const { value: left } = await this.#context.read((store) => store.threads(this.id, 1))
     return { owner: this.id, ...erased, at: new Date().toISOString(), verified: left.length === 0 }
   }
 }
 
-function readCursor(cursor: string): Listed {
+function readCursor(cursor: string): ThreadListing {
   const dot = cursor.indexOf('.')
   const at = Number(cursor.slice(0, dot))
   const thread = cursor.slice(dot + 1)

@@ -1,4 +1,5 @@
-import type { Entry, Thread } from './thread.js'
+import type { Entry } from './entry.js'
+import type { Thread } from './thread.js'
 
 /** Every message of a thread, in order; a round trip for 500 of them. */
 export async function allEntries(thread: Thread): Promise<readonly Entry[]> {

@@ -1,5 +1,5 @@
 import { InvalidInputError, type Source } from '@evenkeel/core'
-import type { Appended, Done, Settled } from '../backends/online.js'
+import type { AppendOutcome, ChangeResult, StoredOutcome } from '../backends/port.js'
 import {
   FencedError,
   LimitReachedError,
@@ -9,12 +9,12 @@ import {
   VersionConflictError,
 } from '../errors.js'
 import { messageOf } from '../messages/decode.js'
-import type { Record } from '../messages/record.js'
-import type { Entry, Receipt, StoredReceipt } from './thread.js'
+import type { MessageRecord } from '../messages/record.js'
+import type { Entry, Receipt, StoredReceipt } from './entry.js'
 
 // What stores answer, as hosts are told: a receipt, an entry, or an error.
 
-export function errorOf(done: Done, what: string): Error {
+export function errorOf(done: ChangeResult, what: string): Error {
   switch (done.status) {
     case 'conflict':
       return new VersionConflictError(what, done.current)
@@ -30,7 +30,7 @@ export function errorOf(done: Done, what: string): Error {
   }
 }
 
-export function entryOf(record: Record): Entry {
+export function entryOf(record: MessageRecord): Entry {
   const { seq, at, revision, tokens } = record
   return { seq, at, revision, tokens, message: messageOf(record) }
 }
@@ -40,7 +40,7 @@ export function wholeInput(field: string, value: unknown, least: number): number
   throw new InvalidInputError(field, `a whole number from ${least}`, value)
 }
 
-export function receiptOf(ids: readonly string[], appended: Appended, source: Source): Receipt {
+export function receiptOf(ids: readonly string[], appended: AppendOutcome, source: Source): Receipt {
   switch (appended.status) {
     case 'conflict':
       throw new MessageConflictError(appended.id)
@@ -67,7 +67,7 @@ export function receiptOf(ids: readonly string[], appended: Appended, source: So
   }
 }
 
-function storedReceipt(ids: readonly string[], settled: Settled): StoredReceipt {
+function storedReceipt(ids: readonly string[], settled: StoredOutcome): StoredReceipt {
   if (settled.status === 'deleted') return { status: 'deleted', ids, seqs: [], version: 0 }
   const { status, seqs, version } = settled
   return { status, ids, seqs, version }

@@ -1,36 +1,42 @@
 import { type Answer, checkSubject, InvalidInputError } from '@evenkeel/core'
-import type { Done } from '../backends/online.js'
+import type { ChangeResult } from '../backends/port.js'
 import { MessageTooLargeError, VersionConflictError } from '../errors.js'
-import { toJson } from '../messages/message.js'
+import { toJson } from '../messages/json.js'
 import type { Change } from '../stores/change.js'
-import type { StateValue, ThreadId } from '../stores/port.js'
-import type { ThreadServices } from './context.js'
+import type { StateValue } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { ThreadContext } from './context.js'
+import type { ChangeReceipt } from './entry.js'
 import { errorOf, wholeInput } from './receipts.js'
-import type { ChangeReceipt, StateEntry, StateReceipt, ThreadState } from './thread.js'
+import type { StateEntry, StateReceipt, ThreadState } from './thread.js'
 
 /** A value that others write all the time is given up on. */
-const mostUpdates = 10
+const maxUpdates = 10
 
 export class StateHandle implements ThreadState {
-  readonly #services: ThreadServices
-  readonly #change: (change: Change) => Promise<Answer<Done>>
+  readonly #context: ThreadContext
+  readonly #change: (change: Change) => Promise<Answer<ChangeResult>>
   readonly #id: ThreadId
 
-  constructor(services: ThreadServices, change: (change: Change) => Promise<Answer<Done>>, id: ThreadId) {
-    this.#services = services
+  constructor(
+    context: ThreadContext,
+    change: (change: Change) => Promise<Answer<ChangeResult>>,
+    id: ThreadId,
+  ) {
+    this.#context = context
     this.#change = change
     this.#id = id
   }
 
   async get<T = unknown>(key: string): Promise<StateEntry<T> | undefined> {
     const keys = [keyOf(key)]
-    const { value } = await this.#services.read((store) => store.state(this.#id, keys))
+    const { value } = await this.#context.read((store) => store.state(this.#id, keys))
     const stored = value.values.get(key)
     return stored === undefined ? undefined : (entryOf(stored) as StateEntry<T>)
   }
 
   async entries(): Promise<ReadonlyMap<string, StateEntry>> {
-    const { value } = await this.#services.read((store) => store.state(this.#id))
+    const { value } = await this.#context.read((store) => store.state(this.#id))
     return new Map([...value.values].map(([key, stored]) => [key, entryOf(stored)]))
   }
 
@@ -40,14 +46,14 @@ export class StateHandle implements ThreadState {
     options: { ifVersion?: number | undefined } = {},
   ): Promise<StateReceipt> {
     const json = toJson('value', value)
-    const { maxMessageBytes } = this.#services.options
+    const { maxMessageBytes } = this.#context.options
     const bytes = Buffer.byteLength(json)
     if (bytes > maxMessageBytes) throw new MessageTooLargeError('value', bytes, maxMessageBytes)
     const version =
       options.ifVersion === undefined ? undefined : wholeInput('ifVersion', options.ifVersion, 0)
     const change = {
       kind: 'set',
-      token: this.#services.nextToken(),
+      token: this.#context.nextToken(),
       key: keyOf(key),
       value: json,
       version,
@@ -64,7 +70,7 @@ export class StateHandle implements ThreadState {
         const { valueVersion } = await this.set(key, value, { ifVersion: known?.version ?? 0 })
         return { value, version: valueVersion }
       } catch (error) {
-        if (!(error instanceof VersionConflictError) || tries >= mostUpdates) throw error
+        if (!(error instanceof VersionConflictError) || tries >= maxUpdates) throw error
       }
     }
   }
@@ -73,7 +79,7 @@ export class StateHandle implements ThreadState {
     if (!Number.isFinite(by)) throw new InvalidInputError('by', 'a number', by)
     const { receipt, valueVersion, value } = await this.#write({
       kind: 'add',
-      token: this.#services.nextToken(),
+      token: this.#context.nextToken(),
       key: keyOf(key),
       by,
     })
@@ -83,7 +89,7 @@ export class StateHandle implements ThreadState {
   async delete(key: string, options: { ifVersion?: number | undefined } = {}): Promise<ChangeReceipt> {
     const version =
       options.ifVersion === undefined ? undefined : wholeInput('ifVersion', options.ifVersion, 0)
-    return (await this.#write({ kind: 'unset', token: this.#services.nextToken(), key: keyOf(key), version }))
+    return (await this.#write({ kind: 'unset', token: this.#context.nextToken(), key: keyOf(key), version }))
       .receipt
   }
 

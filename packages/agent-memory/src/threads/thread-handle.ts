@@ -1,5 +1,5 @@
 import { type Answer, checkSubject, InvalidInputError } from '@evenkeel/core'
-import type { Done, Written } from '../backends/online.js'
+import type { AppendGuards, ChangeResult } from '../backends/port.js'
 import {
   type Draft,
   DraftHandle,
@@ -17,21 +17,23 @@ import {
   VersionConflictError,
 } from '../errors.js'
 import { type SubscribeOptions, subscribe, type ThreadEvent } from '../feed/subscribe.js'
-import { digestText, type Message, newId, prepareAll, type StoredMessage } from '../messages/message.js'
+import { digestText, newId } from '../messages/ids.js'
+import type { Message, StoredMessage } from '../messages/message.js'
+import { prepareAll } from '../messages/prepare.js'
 import type { Change } from '../stores/change.js'
-import type { PageRequest, ThreadId } from '../stores/port.js'
+import type { PageRequest } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
 import { type Compaction, type CompactOptions, compact } from '../window/compact.js'
 import { readWindow } from '../window/read.js'
-import type { ThreadServices } from './context.js'
-import { entryOf, errorOf, receiptOf, wholeInput } from './receipts.js'
+import { appendMessages } from './append.js'
+import type { ThreadContext } from './context.js'
+import type { Entry, Lease, Receipt } from './entry.js'
+import { entryOf, errorOf, wholeInput } from './receipts.js'
 import { StateHandle } from './state.js'
 import type {
   AppendConditions,
-  Entry,
-  Lease,
   Page,
   PageOptions,
-  Receipt,
   SpliceOptions,
   Thread,
   ThreadState,
@@ -40,24 +42,24 @@ import type {
 } from './thread.js'
 
 /** One page holds no more, whatever is asked. */
-const mostOfPage = 500
+const maxPage = 500
 
 /** Messages that one splice replaces. */
-const mostSpliced = 5_000
+const maxSpliced = 5_000
 
 /** An edit by a function is tried again so often, when others edit the same message. */
-const mostEdits = 10
+const maxEdits = 10
 
 /** A thread of an owner, as hosts see it: input is checked here, and outcomes become answers or errors. */
 export class ThreadHandle implements Thread {
   readonly state: ThreadState
   readonly #id: ThreadId
-  readonly #services: ThreadServices
+  readonly #context: ThreadContext
 
-  constructor(id: ThreadId, services: ThreadServices) {
+  constructor(id: ThreadId, context: ThreadContext) {
     this.#id = id
-    this.#services = services
-    this.state = new StateHandle(services, (change) => this.#change(change), id)
+    this.#context = context
+    this.state = new StateHandle(context, (change) => this.#change(change), id)
   }
 
   get owner(): string {
@@ -73,46 +75,36 @@ export class ThreadHandle implements Thread {
     { ifVersion, lease, operation }: AppendConditions = {},
   ): Promise<Receipt> {
     const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
-    const messages = prepareAll(input, this.#services.options, named)
-    const options: Written = {
+    const messages = prepareAll(input, this.#context.options, named)
+    const options: AppendGuards = {
       version: ifVersion === undefined ? undefined : wholeInput('ifVersion', ifVersion, 0),
       fence: lease === undefined ? undefined : wholeInput('lease.fence', lease.fence, 1),
       token: named,
       digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
     }
-    const { value, source } = await this.#services.append(this.#id, messages, options)
-    const { status } = value
-    const isTaken = status === 'stored' || status === 'duplicate' || status === 'journaled'
-    this.#services.counters.appended[isTaken ? status : 'refused'] += messages.length
-    if (status === 'stored' || status === 'journaled') this.#services.noted(this.#id, messages)
-    return receiptOf(
-      messages.map((message) => message.id),
-      value,
-      source,
-    )
+    return appendMessages(this.#context, this.#id, messages, options)
   }
 
   window(options: WindowOptions = {}): Promise<Window> {
-    return readWindow(this.#services, this.#id, options)
+    return readWindow(this.#context, this.#id, options)
   }
 
   async page(options: PageOptions = {}): Promise<Page> {
     const { after, before, limit = 50 } = options
-    if (limit > mostOfPage)
-      throw new InvalidInputError('limit', `a whole number from 1 to ${mostOfPage}`, limit)
+    if (limit > maxPage) throw new InvalidInputError('limit', `a whole number from 1 to ${maxPage}`, limit)
     wholeInput('limit', limit, 1)
     const request: PageRequest =
       before === undefined
         ? { after: wholeInput('after', after ?? 0, 0), limit }
         : { before: wholeInput('before', before, 1), limit }
-    const { value } = await this.#services.read((store) => store.page(this.#id, request))
+    const { value } = await this.#context.read((store) => store.page(this.#id, request))
     const { next, count, version, stale, complete } = value
     return { entries: value.records.map(entryOf), next, count, version, stale, complete }
   }
 
   async get(id: string): Promise<Entry | undefined> {
     checkSubject('id', id, 512)
-    const { value } = await this.#services.read((store) => store.page(this.#id, { ids: [id] }))
+    const { value } = await this.#context.read((store) => store.page(this.#id, { ids: [id] }))
     const [record] = value.records
     return record && entryOf(record)
   }
@@ -131,7 +123,7 @@ export class ThreadHandle implements Thread {
       try {
         return await this.#edit(id, change(entry.message), revision ?? entry.revision)
       } catch (error) {
-        const isAgain = error instanceof VersionConflictError && revision === undefined && tries < mostEdits
+        const isAgain = error instanceof VersionConflictError && revision === undefined && tries < maxEdits
         if (!isAgain) throw error
       }
     }
@@ -152,14 +144,14 @@ export class ThreadHandle implements Thread {
 
   async splice({ replace, messages: input, operation, fingerprint }: SpliceOptions) {
     const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
-    if (!Array.isArray(replace) || replace.length > mostSpliced) {
-      throw new InvalidInputError('replace', `ids of at most ${mostSpliced} messages`, replace)
+    if (!Array.isArray(replace) || replace.length > maxSpliced) {
+      throw new InvalidInputError('replace', `ids of at most ${maxSpliced} messages`, replace)
     }
     const expected = replace.map((id) => ({ id: checkSubject('replace', id, 512) }))
-    const messages = input.length === 0 ? [] : prepareAll(input, this.#services.options, named)
+    const messages = input.length === 0 ? [] : prepareAll(input, this.#context.options, named)
     const { value } = await this.#change({
       kind: 'splice',
-      token: named ?? this.#services.nextToken(),
+      token: named ?? this.#context.nextToken(),
       digest: fingerprint === undefined ? undefined : digestText(fingerprint),
       expected,
       messages,
@@ -180,34 +172,34 @@ export class ThreadHandle implements Thread {
     if (to === this.id) throw new ThreadExistsError()
     if (upTo !== undefined) wholeInput('upTo', upTo, 1)
     const options = { token: newId(), upTo }
-    const { value } = await this.#services.write(this.#id, (store) => store.fork(this.#id, to, options))
+    const { value } = await this.#context.write(this.#id, (store) => store.fork(this.#id, to, options))
     if (value.status === 'missing') throw new ThreadMissingError()
     if (value.status !== 'done') throw new ThreadExistsError()
-    return this.#services.thread({ owner: this.owner, thread: to })
+    return new ThreadHandle({ owner: this.owner, thread: to }, this.#context)
   }
 
   compact(options: CompactOptions): Promise<Compaction> {
-    return compact(this.#services, this.#id, options)
+    return compact(this.#context, this.#id, options)
   }
 
   draft({ id = newId() }: { id?: string | undefined } = {}): Draft {
-    return new DraftHandle(this.#services, this.#id, checkSubject('id', id, 256))
+    return new DraftHandle(this.#context, this.#id, checkSubject('id', id, 256))
   }
 
   drafts(): Promise<readonly string[]> {
-    return this.#services.drafts.list(this.#id)
+    return this.#context.drafts.list(this.#id)
   }
 
   follow(draft: string, options: FollowOptions = {}): AsyncIterableIterator<Piece> {
-    return follow(this.#services, this.#draftId(draft), options)
+    return follow(this.#context, this.#draftId(draft), options)
   }
 
   recover(draft: string, options: RecoverOptions = {}): Promise<Message | undefined> {
-    return recover(this.#services, this.#draftId(draft), options)
+    return recover(this.#context, this.#draftId(draft), options)
   }
 
   subscribe(options: SubscribeOptions = {}): AsyncIterableIterator<ThreadEvent> {
-    return subscribe(this.#services, this.#id, options)
+    return subscribe(this.#context, this.#id, options)
   }
 
   #draftId(draft: string): DraftId {
@@ -218,8 +210,8 @@ export class ThreadHandle implements Thread {
     const ms = wholeInput('ttlMs', ttlMs, 1)
     const token = newId()
     const ask = async (action: 'take' | 'renew' | 'release') => {
-      const request = { name: 'turn', action, token, ms } as const
-      return (await this.#services.write(this.#id, (store) => store.lease(this.#id, request))).value
+      const request = { name: 'run', action, token, ms } as const
+      return (await this.#context.write(this.#id, (store) => store.lease(this.#id, request))).value
     }
     const taken = await ask('take')
     if (taken.status === 'taken') return undefined
@@ -232,16 +224,16 @@ export class ThreadHandle implements Thread {
 
   async delete(): Promise<boolean> {
     const token = newId()
-    const { value } = await this.#services.write(this.#id, (store) => store.delete(this.#id, token))
+    const { value } = await this.#context.write(this.#id, (store) => store.delete(this.#id, token))
     return value.existed
   }
 
   async #edit(id: string, change: Omit<Message, 'id'>, revision: number | undefined) {
-    const [message] = prepareAll({ ...change, id } as Message, this.#services.options)
+    const [message] = prepareAll({ ...change, id } as Message, this.#context.options)
     if (message === undefined) throw new MessageMissingError(id)
     const { value } = await this.#change({
       kind: 'edit',
-      token: this.#services.nextToken(),
+      token: this.#context.nextToken(),
       message,
       revision,
     })
@@ -261,7 +253,7 @@ export class ThreadHandle implements Thread {
     if (value.status !== 'done' && !value.journaled) throw errorOf(value, 'The message')
   }
 
-  #change(change: Change): Promise<Answer<Done>> {
-    return this.#services.write(this.#id, (store) => store.change(this.#id, change))
+  #change(change: Change): Promise<Answer<ChangeResult>> {
+    return this.#context.write(this.#id, (store) => store.change(this.#id, change))
   }
 }

@@ -1,10 +1,12 @@
 import { InvalidInputError } from '@evenkeel/core'
-import type { Conversations } from '../backends/online.js'
+import type { ThreadBackend } from '../backends/port.js'
 import { messageOf } from '../messages/decode.js'
-import { newId, type StoredMessage } from '../messages/message.js'
-import type { Record } from '../messages/record.js'
-import type { Tail, ThreadId } from '../stores/port.js'
-import type { ThreadServices } from '../threads/context.js'
+import { newId } from '../messages/ids.js'
+import type { StoredMessage } from '../messages/message.js'
+import type { MessageRecord } from '../messages/record.js'
+import type { Tail } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { ThreadContext } from '../threads/context.js'
 
 export interface SummarizeRequest {
   /** What the summary shall stand for from now on, in order. */
@@ -55,16 +57,16 @@ const pageSize = 500
  * The messages stay, and can be paged through.
  */
 export async function compact(
-  services: ThreadServices,
+  context: ThreadContext,
   id: ThreadId,
   options: CompactOptions,
 ): Promise<Compaction> {
   const { summarize } = options
   if (typeof summarize !== 'function') throw new InvalidInputError('summarize', 'a function', summarize)
-  const lease = await holdLease(services, id, options.signal)
+  const lease = await holdLease(context, id, options.signal)
   if (lease === undefined) return { status: 'busy' }
   try {
-    const plan = await planOf(services, id, options)
+    const plan = await planOf(context, id, options)
     if (plan === undefined) return { status: 'nothing' }
     const { records, tail } = plan
     const previous = tail.summary === undefined ? undefined : String(JSON.parse(tail.summary.body))
@@ -73,7 +75,7 @@ export async function compact(
     lease.signal.throwIfAborted()
     const text = typeof made === 'string' ? made : made.text
     if (typeof text !== 'string' || text === '') throw new InvalidInputError('summarize', 'a text', made)
-    const counted = services.options.countTokens({ role: 'system', content: text })
+    const counted = context.options.countTokens({ role: 'system', content: text })
     const tokens = Math.ceil((typeof made === 'string' ? undefined : made.tokens) ?? counted)
     const upTo = records.at(-1)?.seq ?? 0
     const change = {
@@ -85,9 +87,9 @@ export async function compact(
       tokens,
       body: JSON.stringify(text),
     } as const
-    const { value } = await services.write(id, (store) => store.change(id, change))
+    const { value } = await context.write(id, (store) => store.change(id, change))
     if (value.status !== 'done') return { status: 'stale' }
-    services.counters.compactions++
+    context.counters.compactions++
     return { status: 'compacted', upTo, messages: records.length, version: value.version }
   } finally {
     await lease.release()
@@ -95,7 +97,10 @@ export async function compact(
 }
 
 /** The newest place behind which nothing depends on what is before it, and a turn begins if one can. */
-export function closedPrefix(prefix: readonly Record[], kept: readonly Record[]): readonly Record[] {
+export function closedPrefix(
+  prefix: readonly MessageRecord[],
+  kept: readonly MessageRecord[],
+): readonly MessageRecord[] {
   const after = [...prefix, ...kept]
   let needs = Number.POSITIVE_INFINITY
   for (const { answers } of kept) needs = Math.min(needs, ...answers.map(({ madeAt }) => madeAt ?? Infinity))
@@ -115,21 +120,21 @@ export function closedPrefix(prefix: readonly Record[], kept: readonly Record[])
 }
 
 interface Plan {
-  readonly records: readonly Record[]
+  readonly records: readonly MessageRecord[]
   readonly tail: Tail
 }
 
 async function planOf(
-  services: ThreadServices,
+  context: ThreadContext,
   id: ThreadId,
   options: CompactOptions,
 ): Promise<Plan | undefined> {
   const { keepMessages = 20, keepTokens = Number.MAX_SAFE_INTEGER, minTokens = 0 } = options
   const { maxInputTokens = 100_000 } = options
-  const ask = async <T>(read: (store: Conversations) => Promise<T>) => (await services.read(read)).value
+  const ask = async <T>(read: (store: ThreadBackend) => Promise<T>) => (await context.read(read)).value
   const tail = await ask((store) => store.read(id, { maxMessages: keepMessages, maxTokens: keepTokens }))
   if (tail.stale || tail.from <= 1) return undefined
-  const records: Record[] = []
+  const records: MessageRecord[] = []
   let tokens = 0
   let isCut = false
   let next: number | undefined = tail.summary?.to ?? 0
@@ -156,11 +161,11 @@ async function planOf(
 }
 
 /** The lease of the thread's compaction, prolonged until it is released. */
-async function holdLease(services: ThreadServices, id: ThreadId, outer: AbortSignal | undefined) {
+async function holdLease(context: ThreadContext, id: ThreadId, outer: AbortSignal | undefined) {
   const token = newId()
   const ask = async (action: 'take' | 'renew' | 'release') => {
     const request = { name: 'compaction', action, token, ms: leaseMs } as const
-    return (await services.write(id, (store) => store.lease(id, request))).value.status === 'held'
+    return (await context.write(id, (store) => store.lease(id, request))).value.status === 'held'
   }
   if (!(await ask('take'))) return undefined
   const lost = new AbortController()

@@ -1,32 +1,33 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { messageOf } from '../messages/decode.js'
-import type { Record, Summary } from '../messages/record.js'
-import type { Tail, ThreadId } from '../stores/port.js'
-import type { ThreadServices } from '../threads/context.js'
+import type { MessageRecord, Summary } from '../messages/record.js'
+import type { Tail } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { ThreadContext } from '../threads/context.js'
 import type { ThreadSummary, Window, WindowOptions } from '../threads/thread.js'
 import { anchor, type Budget, chooseWindow, fromTurn } from './select.js'
 
 /** One read returns no more, whatever is asked. */
-const mostMessages = 1_000
+const maxWindow = 1_000
 
 /** Reads a window, and chooses what of it makes a valid prompt within the budget. */
 export async function readWindow(
-  services: ThreadServices,
+  context: ThreadContext,
   id: ThreadId,
   options: WindowOptions,
 ): Promise<Window> {
   const { maxMessages = 100, maxTokens = Number.MAX_SAFE_INTEGER, maxTurns } = options
-  if (!Number.isSafeInteger(maxMessages) || maxMessages < 1 || maxMessages > mostMessages) {
-    throw new InvalidInputError('maxMessages', `a whole number from 1 to ${mostMessages}`, maxMessages)
+  if (!Number.isSafeInteger(maxMessages) || maxMessages < 1 || maxMessages > maxWindow) {
+    throw new InvalidInputError('maxMessages', `a whole number from 1 to ${maxWindow}`, maxMessages)
   }
   if (!(maxTokens >= 1)) throw new InvalidInputError('maxTokens', 'a number from 1', maxTokens)
   if (maxTurns !== undefined && !(Number.isSafeInteger(maxTurns) && maxTurns >= 1)) {
     throw new InvalidInputError('maxTurns', 'a whole number from 1', maxTurns)
   }
   const budget = { maxMessages, maxTokens }
-  const { value, source } = await services.read((store) => store.read(id, { ...budget, maxTurns }))
+  const { value, source } = await context.read((store) => store.read(id, { ...budget, maxTurns }))
   const { count, version, stale, complete } = value
-  if (stale) services.counters.reads.stale++
+  if (stale) context.counters.reads.stale++
   const summary = readSummary(value.summary, maxTokens)
   const { messages, tokens, from } = chosenOf(value, summary, options, budget)
   return { messages, summary, tokens, count, from, version, source, stale, complete }
@@ -37,7 +38,7 @@ interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'> {
 }
 
 /** What was chosen of records that were read before: a window that is read again is not worked out again. */
-const chosenBefore = new WeakMap<readonly Record[], Chosen>()
+const chosenBefore = new WeakMap<readonly MessageRecord[], Chosen>()
 
 function chosenOf(
   { records: all, pinned }: Tail,

@@ -1,8 +1,8 @@
-import type { Record } from '../messages/record.js'
+import type { MessageRecord } from '../messages/record.js'
 
 /** A message, or tool calls with their results: what a window holds as a whole or not at all. */
 interface Unit {
-  readonly records: Record[]
+  readonly records: MessageRecord[]
   tokens: number
 }
 
@@ -12,14 +12,14 @@ export interface Budget {
 }
 
 export interface Choice {
-  readonly records: readonly Record[]
+  readonly records: readonly MessageRecord[]
   readonly tokens: number
 }
 
 /** What a thread's store read, newest last. */
 export interface Material {
-  readonly records: readonly Record[]
-  readonly pinned: readonly Record[]
+  readonly records: readonly MessageRecord[]
+  readonly pinned: readonly MessageRecord[]
 }
 
 /**
@@ -60,7 +60,10 @@ const lowWater = 0.6
  * place until its budget is full, and then moves on to the next; every process finds the same place, without
  * anything being stored.
  */
-export function anchor({ records, pinned }: Material, { maxMessages, maxTokens }: Budget): readonly Record[] {
+export function anchor(
+  { records, pinned }: Material,
+  { maxMessages, maxTokens }: Budget,
+): readonly MessageRecord[] {
   const newest = records.at(-1)
   if (newest === undefined) return records
   const kept = pinned.filter(isPlain)
@@ -73,7 +76,10 @@ export function anchor({ records, pinned }: Material, { maxMessages, maxTokens }
 }
 
 /** From the first turn that begins within a window; the window itself when none does. */
-export function fromTurn(records: readonly Record[], pinned: readonly Record[]): readonly Record[] {
+export function fromTurn(
+  records: readonly MessageRecord[],
+  pinned: readonly MessageRecord[],
+): readonly MessageRecord[] {
   const kept = new Set(pinned.map(({ seq }) => seq))
   const own = records.filter(({ seq }) => !kept.has(seq))
   const begins = own.findIndex((record, index) => beginsTurn(record, own[index - 1]))
@@ -87,20 +93,23 @@ function placeOf(end: number, size: number): number {
   return Math.ceil((end - size) / step) * step
 }
 
-function beginsTurn(record: Record, before: Record | undefined): boolean {
+function beginsTurn(record: MessageRecord, before: MessageRecord | undefined): boolean {
   return record.role === 'user' && record.answers.length === 0 && record.turn !== before?.turn
 }
 
-function isPlain({ opens, answers }: Record): boolean {
+function isPlain({ opens, answers }: MessageRecord): boolean {
   return opens.length + answers.length === 0
 }
 
-function without(records: readonly Record[], others: readonly Record[]): readonly Record[] {
+function without(
+  records: readonly MessageRecord[],
+  others: readonly MessageRecord[],
+): readonly MessageRecord[] {
   const seqs = new Set(others.map(({ seq }) => seq))
   return records.filter(({ seq }) => !seqs.has(seq))
 }
 
-function tokensOf(records: readonly Record[]): number {
+function tokensOf(records: readonly MessageRecord[]): number {
   return records.reduce((sum, { tokens }) => sum + tokens, 0)
 }
 
@@ -109,7 +118,7 @@ function tokensOf(records: readonly Record[]): number {
  * and one that answers several calls makes one unit of them: sets of seqs that are joined, each named by
  * its oldest (union-find, Galler and Fischer 1964).
  */
-function* unitsNewestFirst(records: readonly Record[]): Generator<Unit> {
+function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
   const older = new Map<number, number>()
   const units = new Map<number, Unit>()
   const oldestOf = (seq: number): number => {

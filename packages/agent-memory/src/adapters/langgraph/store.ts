@@ -14,7 +14,9 @@ import {
   type SearchOperation,
 } from '@langchain/langgraph-checkpoint'
 import { cosine, packVector, unpackVector } from '../../recall/vectors.js'
-import { type Document, type DocumentStore, MemoryDocuments, RedisDocuments } from './documents/port.js'
+import { MemoryDocuments } from './documents/memory.js'
+import type { Document, DocumentStore } from './documents/port.js'
+import { RedisDocuments } from './documents/redis.js'
 
 export interface LangGraphStoreOptions {
   /** Where items live, a Redis without modules; left out, they live in this process alone. */

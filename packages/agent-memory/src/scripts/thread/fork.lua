@@ -16,7 +16,7 @@ end
 for one in string.gmatch(redis.call('HGET', thread, '_w') or '', '%S+') do
   redis.call('HDEL', thread, '~' .. one)
 end
-redis.call('HDEL', thread, '_o', '_w', '_x', '_f', '%turn', '%compaction')
+redis.call('HDEL', thread, '_o', '_w', '_x', '_f', '%run', '%compaction')
 if deletions then redis.call('HSET', thread, '_g', deletions) else redis.call('HDEL', thread, '_g') end
 takeHead(redis.call('HGET', thread, '_m'))
 exists, epoch, created, version = false, own, now, math.max(lasting, version)

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { Lines } from '../src/threads/keyed-queue.js'
+import { KeyedQueue } from '../src/threads/keyed-queue.js'
 
 describe('lines', () => {
   it('do one thing at a time, in order, whatever becomes of it', async () => {
-    const lines = new Lines()
+    const lines = new KeyedQueue()
     const done: string[] = []
     const work = (name: string) => async () => {
       await new Promise(setImmediate)
@@ -21,7 +21,7 @@ describe('lines', () => {
   })
 
   it('promise 5: refuse what would wait behind ten thousand others', async () => {
-    const lines = new Lines()
+    const lines = new KeyedQueue()
     let release = () => {}
     const held = new Promise<void>((resolve) => {
       release = resolve

@@ -1,5 +1,5 @@
 /** A promise that may be looked at or not: nobody who doesn't is bothered by its rejection. */
-export class Outcome<T> {
+export class Deferred<T> {
   readonly promise: Promise<T>
   resolve: (value: T) => void = () => {}
   reject: (error: unknown) => void = () => {}
