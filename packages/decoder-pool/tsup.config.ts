@@ -2,6 +2,6 @@ import { definePackage } from '../../test/tooling/tsup.js'
 
 export default definePackage({
   index: 'src/index.ts',
-  http: 'src/http/index.ts',
+  http: 'src/adapters/http.ts',
   testing: 'src/testing/index.ts',
 })

@@ -7,7 +7,7 @@ import {
   type MeterOptions,
   systemClock,
 } from '@evenkeel/core'
-import { type StrategyName, strategyNames } from './choosing/strategy.js'
+import { type StrategyName, strategyNames } from './balancing/strategy.js'
 import {
   type OutlierOptions,
   type ProbeOptions,

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { adaptersIn } from '../src/health/probe.js'
 import { ProbeRecord } from '../src/health/probe-record.js'
-import { ProberChoice } from '../src/health/probers.js'
+import { ProberChoice } from '../src/health/prober-assignment.js'
 
 describe('nodes and their probers', () => {
   const coordinators = (count: number, region?: string) =>

@@ -2,7 +2,7 @@ import { ManualClock } from '@evenkeel/core'
 import { type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeLease } from '../src/index.js'
-import { OwnLimits } from '../src/slots/own-limits.js'
+import { OwnLimits } from '../src/slots/outage-quota.js'
 import { shareOf } from '../src/slots/share.js'
 import { node, useCoordinators } from './pools.js'
 

@@ -2,7 +2,7 @@ import { createKeyspace, ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { MemoryRegistryStore, type News, RedisRegistryStore, type RegistryStore } from '../src/index.js'
-import { checkNode } from '../src/node.js'
+import { checkNode } from '../src/nodes/node.js'
 import { type RegistryStoreLimits, testRegistryStore } from '../src/testing/index.js'
 import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 

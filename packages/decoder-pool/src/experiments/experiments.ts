@@ -15,9 +15,9 @@ import {
   type ExperimentInput,
   type ExperimentRecord,
 } from './experiment.js'
-import { MemoryExperimentStore } from './memory-store.js'
-import { RedisExperimentStore } from './redis-store.js'
-import type { ExperimentStore, PutOutcome } from './store.js'
+import { MemoryExperimentStore } from './memory.js'
+import type { ExperimentStore, PutOutcome } from './port.js'
+import { RedisExperimentStore } from './redis.js'
 
 const log = createLog('decoder-pool')
 

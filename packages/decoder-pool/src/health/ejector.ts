@@ -1,6 +1,6 @@
 import { createLog } from '@evenkeel/core'
-import type { Outcome } from '../dispatch.js'
-import type { NodeState } from '../node-state.js'
+import type { Outcome } from '../dispatch/dispatcher.js'
+import type { NodeState } from '../nodes/node-state.js'
 import type { ResolvedOptions } from '../options.js'
 import type { EjectionReason } from './ejection.js'
 import { Outliers } from './outliers.js'

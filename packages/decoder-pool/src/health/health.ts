@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { createLog } from '@evenkeel/core'
-import type { Outcome } from '../dispatch.js'
-import type { Members } from '../members.js'
-import type { DecoderNode } from '../node.js'
-import type { NodeState } from '../node-state.js'
+import type { Outcome } from '../dispatch/dispatcher.js'
+import type { DecoderNode } from '../nodes/node.js'
+import type { NodeState } from '../nodes/node-state.js'
+import type { Members } from '../nodes/node-table.js'
 import type { ResolvedOptions } from '../options.js'
 import { Ejector, type Phase } from './ejector.js'
-import { Exchange, type ForeignVerdict } from './exchange.js'
 import { type PreservationStatus, SelfPreservation, type Sight } from './preservation.js'
 import type { ProbeOutcome } from './probe.js'
 import { Prober, type ProbeTarget } from './prober.js'
-import { ProberChoice } from './probers.js'
+import { ProberChoice } from './prober-assignment.js'
 import { healthOf, type NodeHealth } from './status.js'
+import { Exchange, type ForeignVerdict } from './verdict-exchange.js'
 
 const log = createLog('decoder-pool')
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { type Answer, createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
 import type { ResolvedOptions } from '../options.js'
-import { OwnLimits } from './own-limits.js'
-import { RedisSlotStore } from './redis-store.js'
+import { OwnLimits } from './outage-quota.js'
+import { type Coordinator, type Gauges, leaseMs, offerMs, type SlotRequest, type SlotStore } from './port.js'
+import { RedisSlotStore } from './redis.js'
 import { shareOf } from './share.js'
-import { type Coordinator, type Gauges, leaseMs, offerMs, type SlotRequest, type SlotStore } from './store.js'
 import { Watchers } from './watchers.js'
 
 const log = createLog('decoder-pool')

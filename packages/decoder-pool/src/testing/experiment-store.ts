@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Experiment, mostExperiments } from '../experiments/experiment.js'
-import type { ExperimentStore } from '../experiments/store.js'
+import type { ExperimentStore } from '../experiments/port.js'
 
 export interface ExperimentStoreHarness {
   /** An empty store. */

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type Coordinator, type Gauges, offerMs, type SlotRequest, type SlotStore } from '../slots/store.js'
+import { type Coordinator, type Gauges, offerMs, type SlotRequest, type SlotStore } from '../slots/port.js'
 
 export interface SlotStoreHarness {
   /** An empty store. */

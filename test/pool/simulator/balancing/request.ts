@@ -1,6 +1,6 @@
-import type { Wanted } from '../../../../packages/decoder-pool/src/choosing/wanted.js'
+import type { Wanted } from '../../../../packages/decoder-pool/src/balancing/requirements.js'
 import type { Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
-import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import type { NodeState } from '../../../../packages/decoder-pool/src/nodes/node-state.js'
 import type { Arrival } from '../traffic/arrival.js'
 
 export type RequestEnd = 'answered' | 'failed' | 'gaveUp'
