@@ -1,18 +1,19 @@
+export type {
+  AcquireOptions,
+  AssignedLease,
+  DecoderPool,
+  Drained,
+  DrainOptions,
+  NodeStatus,
+  PoolEvents,
+  PoolStatus,
+} from './api.js'
 export { type PromptBlockOptions, promptBlocks } from './balancing/prompt-blocks.js'
-export type { Enrolled, Wanted } from './balancing/requirements.js'
+export type { ExperimentUnit, NodeRequirements } from './balancing/requirements.js'
 export { type StrategyName, strategyNames } from './balancing/strategy.js'
-export {
-  type AcquireOptions,
-  type AssignedLease,
-  createDecoderPool,
-  type DecoderPool,
-  type Drained,
-  type DrainOptions,
-  type NodeStatus,
-  type PoolEvents,
-  type PoolStatus,
-} from './decoder-pool.js'
-export type { NodeLease, Outcome } from './dispatch/dispatcher.js'
+export { createDecoderPool } from './decoder-pool.js'
+export type { NodeLease } from './dispatch/dispatcher.js'
+export type { Outcome } from './dispatch/outcome.js'
 export { PushBackError, type RunOptions } from './dispatch/run.js'
 export { MirrorDamagedError, NoNodeError } from './errors.js'
 export type { Arm } from './experiments/assign.js'
@@ -41,22 +42,22 @@ export type { PoolChange } from './nodes/node-table.js'
 export type { DecoderPoolOptions } from './options.js'
 export { MemoryRegistryStore, type MemoryRegistryStoreOptions } from './registry/memory.js'
 export type {
-  Changes,
-  News,
   Position,
   PutResult,
   Registration,
+  RegistryDelta,
+  RegistrySnapshot,
   RegistryStore,
   RemoveResult,
 } from './registry/port.js'
 export { RedisRegistryStore, type RedisRegistryStoreOptions } from './registry/redis.js'
 export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory.js'
 export type {
-  Attendance,
   Batch,
   BatchResult,
   Coordinator,
-  Gauges,
+  HeartbeatReply,
+  SlotCounts,
   SlotRequest,
   SlotStore,
 } from './slots/port.js'

@@ -338,7 +338,7 @@ describe('a pool', () => {
     [{ sessionKey: '\ud800' }, 'sessionKey'],
     [{ prefix: 'abc' as unknown as string[] }, 'prefix'],
     [{ timeout: -1 }, 'timeout'],
-  ])('refuses a wish of %j before it takes a place', async (wanted, field) => {
+  ])('refuses a requirement of %j before it takes a place', async (wanted, field) => {
     const pool = await create()
     await pool.register(node('a'))
     await expect(pool.acquire(wanted)).rejects.toMatchObject({ field })

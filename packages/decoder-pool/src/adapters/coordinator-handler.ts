@@ -1,5 +1,5 @@
 import { createManagementHandler, InvalidInputError } from '@evenkeel/core'
-import type { DecoderPool } from '../decoder-pool.js'
+import type { DecoderPool } from '../api.js'
 import { experimentInputOf } from '../experiments/experiment.js'
 import { nodeInputOf } from '../nodes/field-aliases.js'
 import { checkNode } from '../nodes/node.js'
@@ -15,7 +15,7 @@ export interface CoordinatorHandlerOptions {
   readonly basePath?: string | undefined
 }
 
-const mostBytes = 64 << 10
+const maxBytes = 64 << 10
 
 /**
  * Paths of a coordinator, for any server that speaks fetch's Request and Response:
@@ -91,7 +91,7 @@ export function createCoordinatorHandler(
     basePath,
     answer: (request, path) =>
       answer(request, path).catch((error: unknown) => {
-        if (error instanceof TooLarge) return problem(413, `at most ${mostBytes} bytes`)
+        if (error instanceof TooLarge) return problem(413, `at most ${maxBytes} bytes`)
         throw error
       }),
   })
@@ -100,9 +100,9 @@ export function createCoordinatorHandler(
 class TooLarge extends Error {}
 
 async function bodyOf(request: Request): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > mostBytes) throw new TooLarge()
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw new TooLarge()
   const text = await request.text()
-  if (text.length > mostBytes) throw new TooLarge()
+  if (text.length > maxBytes) throw new TooLarge()
   try {
     return JSON.parse(text)
   } catch {

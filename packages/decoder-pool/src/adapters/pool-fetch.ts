@@ -1,4 +1,4 @@
-import type { DecoderPool } from '../decoder-pool.js'
+import type { DecoderPool } from '../api.js'
 import type { RunOptions } from '../dispatch/run.js'
 import type { DecoderNode } from '../nodes/node.js'
 

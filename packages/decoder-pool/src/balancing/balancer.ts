@@ -1,10 +1,10 @@
 import type { NodeState } from '../nodes/node-state.js'
 import { type CandidateIndex, Tier } from './candidates.js'
-import type { Wanted } from './requirements.js'
+import type { NodeRequirements } from './requirements.js'
 import type { Strategy } from './strategy.js'
 
 /** Which node a request gets: filters, region, adapter, strategy, and a free place. */
-export class Chooser {
+export class Balancer {
   readonly #index: CandidateIndex
   readonly #strategy: Strategy
   readonly #adapterMargin: number
@@ -27,7 +27,7 @@ export class Chooser {
 
   /** `except` are nodes that were tried before; without `hasRoom` a node has room as far as was heard. */
   choose(
-    wanted: Wanted,
+    wanted: NodeRequirements,
     now: number,
     except?: ReadonlySet<string>,
     hasRoom = this.#hasRoom,
@@ -48,13 +48,13 @@ export class Chooser {
   }
 
   /** Gives what to call when the request is over. */
-  given(state: NodeState, wanted: Wanted): (() => void) | undefined {
+  given(state: NodeState, wanted: NodeRequirements): (() => void) | undefined {
     return this.#strategy.given?.(state, wanted)
   }
 
   #free(
     tier: Tier,
-    wanted: Wanted,
+    wanted: NodeRequirements,
     now: number,
     isFree: (state: NodeState) => boolean,
   ): NodeState | undefined {

@@ -1,7 +1,7 @@
 import type { NodeState } from '../nodes/node-state.js'
-import { type Wanted, wishOf } from './requirements.js'
+import { type NodeRequirements, requirementKey } from './requirements.js'
 
-/** Nodes that are equally good for a wish, as far as filters tell. */
+/** Nodes that are equally good for a requirement, as far as filters tell. */
 export class Tier {
   readonly states: readonly NodeState[]
   /** What strategies work out once for the same nodes. */
@@ -20,17 +20,17 @@ export class Tier {
   }
 }
 
-/** Nodes for a wish, the preferred region first; within a region those with the adapter, then the others. */
+/** Nodes for a requirement, the preferred region first; within a region those with the adapter, then the others. */
 export interface Candidates {
   readonly regions: readonly { readonly hot: Tier; readonly cold: Tier }[]
   /** More than half of the nodes that fit are out, so all of them are used. */
   readonly isPanic: boolean
 }
 
-const mostWishes = 256
+const maxRequirements = 256
 
 /**
- * The candidates of each wish, worked out once and kept until a node comes, goes, changes or goes out of
+ * The candidates of each requirement, worked out once and kept until a node comes, goes, changes or goes out of
  * service: a choice costs the same with ten nodes and with ten thousand. Load is not part of it.
  */
 export class CandidateIndex {
@@ -58,19 +58,19 @@ export class CandidateIndex {
     this.#validUntil = Number.POSITIVE_INFINITY
   }
 
-  of(wanted: Wanted, now: number): Candidates {
+  of(wanted: NodeRequirements, now: number): Candidates {
     if (now >= this.#validUntil) this.invalidate()
-    const wish = wishOf(wanted)
-    const known = this.#known.get(wish)
+    const requirement = requirementKey(wanted)
+    const known = this.#known.get(requirement)
     if (known !== undefined) return known
     const [oldest] = this.#known.keys()
-    if (this.#known.size >= mostWishes && oldest !== undefined) this.#known.delete(oldest)
+    if (this.#known.size >= maxRequirements && oldest !== undefined) this.#known.delete(oldest)
     const made = this.#make(wanted, now)
-    this.#known.set(wish, made)
+    this.#known.set(requirement, made)
     return made
   }
 
-  #make(wanted: Wanted, now: number): Candidates {
+  #make(wanted: NodeRequirements, now: number): Candidates {
     const fitting = matching(this.#states(), wanted)
     for (const state of fitting) {
       if (state.ejection.trial === 'due') this.#onTrialDue(state, now)
@@ -101,8 +101,11 @@ export class CandidateIndex {
   }
 }
 
-/** Which nodes may serve the wish at all, by what they are; independent of how they are. */
-export function matching(states: readonly NodeState[], { model, tags = [] }: Wanted): readonly NodeState[] {
+/** Which nodes may serve the requirement at all, by what they are; independent of how they are. */
+export function matching(
+  states: readonly NodeState[],
+  { model, tags = [] }: NodeRequirements,
+): readonly NodeState[] {
   return states.filter(({ node }) => {
     if (node.draining) return false
     if (model !== undefined && node.model !== undefined && node.model !== model) return false

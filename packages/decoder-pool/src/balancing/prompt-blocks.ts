@@ -7,7 +7,7 @@ export interface PromptBlockOptions {
 }
 
 /** Blocks of a prompt that are told of at most, as `prefix` takes them. */
-const mostBlocks = 4_096
+const maxBlocks = 4_096
 
 /**
  * A prompt as the strategy `prefix` knows it: a hash of each block over all that comes before it, so that two prompts
@@ -24,7 +24,7 @@ export function promptBlocks(
   const text = typeof prompt === 'string' ? prompt : (JSON.stringify(prompt) ?? '')
   const blocks: number[] = []
   let before = 0
-  for (let from = 0; from + characters <= text.length && blocks.length < mostBlocks; from += characters) {
+  for (let from = 0; from + characters <= text.length && blocks.length < maxBlocks; from += characters) {
     before = mix(before, hash32(text.slice(from, from + characters)))
     blocks.push(before)
   }

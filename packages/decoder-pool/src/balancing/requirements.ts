@@ -1,7 +1,7 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 
 /** What a caller wants of a node. */
-export interface Wanted {
+export interface NodeRequirements {
   readonly model?: string | undefined
   /** All of them. */
   readonly tags?: readonly string[] | undefined
@@ -16,17 +16,17 @@ export interface Wanted {
 }
 
 /** A request that may have a part in an experiment. */
-export interface Enrolled {
+export interface ExperimentUnit {
   /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
   readonly languagePair?: string | undefined
   /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
   readonly unit?: string | undefined
 }
 
-const mostBlocks = 4_096
+const maxBlocks = 4_096
 
 /** @throws INVALID_INPUT that names the field */
-export function checkWanted(wanted: Wanted): void {
+export function checkRequirements(wanted: NodeRequirements): void {
   const { model, tags, adapter, region, sessionKey, prefix } = wanted
   for (const [field, value] of Object.entries({ model, adapter, region, sessionKey })) {
     if (value !== undefined) checkSubject(field, value)
@@ -34,8 +34,8 @@ export function checkWanted(wanted: Wanted): void {
   if (tags !== undefined && (!Array.isArray(tags) || tags.some((tag) => typeof tag !== 'string'))) {
     throw new InvalidInputError('tags', 'a list of texts', tags)
   }
-  if (prefix !== undefined && (!Array.isArray(prefix) || prefix.length > mostBlocks)) {
-    throw new InvalidInputError('prefix', `a list of at most ${mostBlocks} hashes`, prefix)
+  if (prefix !== undefined && (!Array.isArray(prefix) || prefix.length > maxBlocks)) {
+    throw new InvalidInputError('prefix', `a list of at most ${maxBlocks} hashes`, prefix)
   }
 }
 
@@ -43,6 +43,6 @@ export function checkWanted(wanted: Wanted): void {
  * The same for callers of whom all or none can be served; a session or a prefix only chooses among those. The same
  * in all coordinators, and without spaces.
  */
-export function wishOf({ model, tags, adapter, region }: Wanted): string {
+export function requirementKey({ model, tags, adapter, region }: NodeRequirements): string {
   return encodeURIComponent([model, adapter, region, ...(tags ?? [])].map((part) => part ?? '').join('\n'))
 }

@@ -1,14 +1,14 @@
 import type { NodeState } from '../nodes/node-state.js'
 import type { Tier } from './candidates.js'
-import type { Wanted } from './requirements.js'
+import type { NodeRequirements } from './requirements.js'
 
 /** Chooses among equally good nodes. Must not be slow: it runs with every request, without a round trip. */
 export interface Strategy {
   readonly name: string
   /** A node, full or not; nothing only for a tier without nodes. */
-  choose(tier: Tier, wanted: Wanted, now: number, random: () => number): NodeState | undefined
+  choose(tier: Tier, wanted: NodeRequirements, now: number, random: () => number): NodeState | undefined
   /** A request was given to the node; what it gives back is called when that request is over. */
-  given?(state: NodeState, wanted: Wanted): (() => void) | undefined
+  given?(state: NodeState, wanted: NodeRequirements): (() => void) | undefined
 }
 
 export const strategyNames = [

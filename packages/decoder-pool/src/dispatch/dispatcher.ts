@@ -1,23 +1,12 @@
 import type { Clock } from '@evenkeel/core'
-import type { Chooser } from '../balancing/balancer.js'
-import { type Wanted, wishOf } from '../balancing/requirements.js'
+import type { Balancer } from '../balancing/balancer.js'
+import { type NodeRequirements, requirementKey } from '../balancing/requirements.js'
 import { NoNodeError } from '../errors.js'
-import type { Phase } from '../health/ejector.js'
 import type { DecoderNode } from '../nodes/node.js'
 import type { NodeState } from '../nodes/node-state.js'
 import type { Slots } from '../slots/slots.js'
-import { WaitingLine } from './fair-queue.js'
-
-export interface Outcome {
-  /** Whether the node did its work: its own faults count against it, a caller's bad request or abort does not. */
-  readonly ok: boolean
-  /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
-  readonly latencyMs?: number | undefined
-  /** With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. */
-  readonly error?: unknown
-  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for so many milliseconds. */
-  readonly retryAfterMs?: number | undefined
-}
+import { FairQueue } from './fair-queue.js'
+import type { Outcome, Phase } from './outcome.js'
 
 /** One request's place on a node. */
 export interface NodeLease {
@@ -33,8 +22,8 @@ interface Begun {
   readonly phase: Phase
 }
 
-export interface DispatchHost {
-  readonly chooser: Chooser
+export interface DispatcherHost {
+  readonly balancer: Balancer
   readonly slots: Slots
   readonly clock: Clock
   readonly maxWaiting: number
@@ -45,22 +34,22 @@ export interface DispatchHost {
   /** How it went. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
   /** Why nobody could be given. */
-  noNode(wanted: Wanted): NoNodeError
+  noNode(wanted: NodeRequirements): NoNodeError
 }
 
 /** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
-const mostCandidates = 8
+const maxCandidates = 8
 
 /** Gives requests to nodes, counts them, hears how they went, and lets the others wait in a line. */
-export class Dispatch {
-  readonly #host: DispatchHost
-  readonly #line: WaitingLine<NodeLease>
+export class Dispatcher {
+  readonly #host: DispatcherHost
+  readonly #line: FairQueue<NodeLease>
   requests = 0
   #closed = false
 
-  constructor(host: DispatchHost) {
+  constructor(host: DispatcherHost) {
     this.#host = host
-    this.#line = new WaitingLine<NodeLease>({
+    this.#line = new FairQueue<NodeLease>({
       most: host.maxWaiting,
       now: () => host.clock.monotonic(),
       giveBack: (lease) => lease.release({ ok: true, error: 'nobody waits for it any more' }),
@@ -71,29 +60,29 @@ export class Dispatch {
     return this.#line.length
   }
 
-  /** Wishes that wait, with how long the oldest of each has, in milliseconds. */
-  waitingWishes(): ReadonlyMap<string, number> {
+  /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
+  waitingRequirements(): ReadonlyMap<string, number> {
     return this.#line.oldest()
   }
 
   async acquire(
-    wanted: Wanted,
+    wanted: NodeRequirements,
     timeoutMs: number,
     signal: AbortSignal | undefined,
     except?: ReadonlySet<string>,
   ): Promise<NodeLease> {
     signal?.throwIfAborted()
     if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
-    const wish = wishOf(wanted)
+    const requirement = requirementKey(wanted)
     // Those who wait come first, and take what they can before this caller does.
     if (this.#line.length > 0) this.#line.serve()
-    if (!this.#line.has(wish)) {
-      const lease = await this.#take(wanted, wish, 0, except)
+    if (!this.#line.has(requirement)) {
+      const lease = await this.#take(wanted, requirement, 0, except)
       if (lease !== undefined) return this.#unless(signal, lease)
     }
     if (timeoutMs <= 0) throw this.#host.noNode(wanted)
-    const take = (waitedMs: number) => this.#take(wanted, wish, waitedMs, except)
-    const waited = this.#line.wait(wish, take, { timeoutMs, signal })
+    const take = (waitedMs: number) => this.#take(wanted, requirement, waitedMs, except)
+    const waited = this.#line.wait(requirement, take, { timeoutMs, signal })
     // Something may have been given back between the two.
     this.#line.serve()
     this.#host.slots.waitingChanged()
@@ -124,8 +113,8 @@ export class Dispatch {
   }
 
   async #take(
-    wanted: Wanted,
-    wish: string,
+    wanted: NodeRequirements,
+    requirement: string,
     waitedMs: number,
     except: ReadonlySet<string> | undefined,
   ): Promise<NodeLease | undefined> {
@@ -143,7 +132,7 @@ export class Dispatch {
       const begun = this.#begin(first)
       const index = await slots.take({
         candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),
-        wish,
+        requirement,
         waitedMs,
       })
       const state = candidates[index]
@@ -170,20 +159,20 @@ export class Dispatch {
 
   /** The best first. */
   #candidates(
-    wanted: Wanted,
+    wanted: NodeRequirements,
     tried: Set<string>,
     hasRoom?: (state: NodeState) => boolean,
   ): readonly NodeState[] {
-    const { chooser, clock, slots } = this.#host
+    const { balancer, clock, slots } = this.#host
     const now = clock.monotonic()
     const candidates: NodeState[] = []
     const except = tried.size === 0 ? undefined : tried
-    const best = chooser.choose(wanted, now, except, hasRoom)
+    const best = balancer.choose(wanted, now, except, hasRoom)
     if (best === undefined) return candidates
     candidates.push(best)
     const others = new Set(tried).add(best.node.id)
-    while (slots.mayBeFull(best.node.id, best.node.capacity) && candidates.length < mostCandidates) {
-      const next = chooser.choose(wanted, now, others, hasRoom)
+    while (slots.mayBeFull(best.node.id, best.node.capacity) && candidates.length < maxCandidates) {
+      const next = balancer.choose(wanted, now, others, hasRoom)
       if (next === undefined) break
       others.add(next.node.id)
       candidates.push(next)
@@ -191,11 +180,11 @@ export class Dispatch {
     return candidates
   }
 
-  #lease({ state, at, phase }: Begun, wanted: Wanted): NodeLease {
-    const { chooser, clock, slots } = this.#host
+  #lease({ state, at, phase }: Begun, wanted: NodeRequirements): NodeLease {
+    const { balancer, clock, slots } = this.#host
     state.requests++
     this.requests++
-    const onOver = chooser.given(state, wanted)
+    const onOver = balancer.given(state, wanted)
     let released = false
     return {
       node: state.node,

@@ -13,7 +13,7 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface WaitingLineOptions<T> {
+export interface FairQueueOptions<T> {
   /** Callers that wait at once. */
   readonly most: number
   /** A number of milliseconds that never goes back. */
@@ -22,23 +22,23 @@ export interface WaitingLineOptions<T> {
   readonly giveBack: (taken: T) => void
 }
 
-/** So many of one wish try at once. */
+/** So many of one requirement try at once. */
 const together = 64
 
 /**
- * Callers that wait for something to take: first come, first served among those of one wish, bounded. Where
- * the first of a wish gets nothing, nobody behind him would, so a long line costs no more than a short one.
+ * Callers that wait for something to take: first come, first served among those of one requirement, bounded. Where
+ * the first of a requirement gets nothing, nobody behind him would, so a long line costs no more than a short one.
  */
-export class WaitingLine<T> {
-  readonly #wishes = new Map<string, Set<Waiter<T>>>()
-  readonly #options: WaitingLineOptions<T>
+export class FairQueue<T> {
+  readonly #requirements = new Map<string, Set<Waiter<T>>>()
+  readonly #options: FairQueueOptions<T>
   #length = 0
   #next = 0
   #isServing = false
   #isDue = false
   #closed = false
 
-  constructor(options: WaitingLineOptions<T>) {
+  constructor(options: FairQueueOptions<T>) {
     this.#options = options
   }
 
@@ -46,25 +46,25 @@ export class WaitingLine<T> {
     return this.#length
   }
 
-  /** Whether somebody with this wish waits. */
-  has(wish: string): boolean {
-    return this.#wishes.has(wish)
+  /** Whether somebody with this requirement waits. */
+  has(requirement: string): boolean {
+    return this.#requirements.has(requirement)
   }
 
-  /** For how many milliseconds the oldest of each wish has waited. */
+  /** For how many milliseconds the oldest of each requirement has waited. */
   oldest(): ReadonlyMap<string, number> {
     const now = this.#options.now()
     return new Map(
-      [...this.#wishes].map(([wish, waiters]) => {
+      [...this.#requirements].map(([requirement, waiters]) => {
         const [first] = waiters
-        return [wish, now - (first?.since ?? now)]
+        return [requirement, now - (first?.since ?? now)]
       }),
     )
   }
 
   /** Resolves with what was taken, with nothing when time is up, or at once with `'full'`. */
   wait(
-    wish: string,
+    requirement: string,
     take: (waitedMs: number) => Promise<T | undefined>,
     { timeoutMs, signal }: WaitOptions,
   ): Promise<T | undefined | 'full'> {
@@ -74,7 +74,7 @@ export class WaitingLine<T> {
       const leave = () => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
-        this.#leave(wish, waiter)
+        this.#leave(requirement, waiter)
       }
       const settle = (taken: T | undefined) => {
         leave()
@@ -89,7 +89,7 @@ export class WaitingLine<T> {
       timer.unref()
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#length++
-      this.#wishes.set(wish, (this.#wishes.get(wish) ?? new Set()).add(waiter))
+      this.#requirements.set(requirement, (this.#requirements.get(requirement) ?? new Set()).add(waiter))
     })
   }
 
@@ -102,7 +102,7 @@ export class WaitingLine<T> {
 
   close(): void {
     this.#closed = true
-    for (const waiters of [...this.#wishes.values()])
+    for (const waiters of [...this.#requirements.values()])
       for (const waiter of [...waiters]) waiter.settle(undefined)
   }
 
@@ -110,8 +110,8 @@ export class WaitingLine<T> {
     this.#isServing = true
     while (this.#isDue && this.#length > 0) {
       this.#isDue = false
-      const hopeful = new Set(this.#wishes.keys())
-      // One of a wish at first, and twice as many each time that all got something.
+      const hopeful = new Set(this.#requirements.keys())
+      // One of a requirement at first, and twice as many each time that all got something.
       for (let count = 1; hopeful.size > 0; count = Math.min(together, count * 2)) {
         await this.#tryFirst(hopeful, count)
       }
@@ -120,35 +120,38 @@ export class WaitingLine<T> {
     this.#isServing = false
   }
 
-  /** A wish whose first get nothing is given up for now. */
+  /** A requirement whose first get nothing is given up for now. */
   async #tryFirst(hopeful: Set<string>, count: number): Promise<void> {
     const first = [...hopeful]
-      .flatMap((wish) =>
-        [...(this.#wishes.get(wish) ?? [])].slice(0, count).map((waiter) => ({ wish, waiter })),
+      .flatMap((requirement) =>
+        [...(this.#requirements.get(requirement) ?? [])]
+          .slice(0, count)
+          .map((waiter) => ({ requirement, waiter })),
       )
       .sort((one, other) => one.waiter.number - other.waiter.number)
     const now = this.#options.now()
     const lucky = new Set<string>()
     const unlucky = new Set<string>()
     await Promise.all(
-      first.map(async ({ wish, waiter }) => {
+      first.map(async ({ requirement, waiter }) => {
         const taken = await waiter.take(now - waiter.since)
-        if (taken === undefined) unlucky.add(wish)
+        if (taken === undefined) unlucky.add(requirement)
         else if (waiter.hasLeft) this.#options.giveBack(taken)
         else {
-          lucky.add(wish)
+          lucky.add(requirement)
           waiter.settle(taken)
         }
       }),
     )
-    for (const wish of hopeful) if (unlucky.has(wish) || !lucky.has(wish)) hopeful.delete(wish)
+    for (const requirement of hopeful)
+      if (unlucky.has(requirement) || !lucky.has(requirement)) hopeful.delete(requirement)
   }
 
-  #leave(wish: string, waiter: Waiter<T>): void {
-    const waiters = this.#wishes.get(wish)
+  #leave(requirement: string, waiter: Waiter<T>): void {
+    const waiters = this.#requirements.get(requirement)
     if (!waiters?.delete(waiter)) return
     waiter.hasLeft = true
     this.#length--
-    if (waiters.size === 0) this.#wishes.delete(wish)
+    if (waiters.size === 0) this.#requirements.delete(requirement)
   }
 }

@@ -1,5 +1,19 @@
 import { isResponse } from './held-answer.js'
 
+export interface Outcome {
+  /** Whether the node did its work: its own faults count against it, a caller's bad request or abort does not. */
+  readonly ok: boolean
+  /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
+  readonly latencyMs?: number | undefined
+  /** With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. */
+  readonly error?: unknown
+  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for so many milliseconds. */
+  readonly retryAfterMs?: number | undefined
+}
+
+/** What a request is for its node. `'panic'`: it was ejected, and used because most were. */
+export type Phase = 'serving' | 'trial' | 'panic'
+
 /**
  * What an error or an HTTP answer says of the node. `'fault'`: it failed (connections refused or cut, 5xx,
  * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After).

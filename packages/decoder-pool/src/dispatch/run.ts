@@ -1,10 +1,18 @@
 import { type Clock, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
-import type { Enrolled, Wanted } from '../balancing/requirements.js'
+import type { ExperimentUnit, NodeRequirements } from '../balancing/requirements.js'
 import { NoNodeError } from '../errors.js'
 import type { DecoderNode } from '../nodes/node.js'
-import type { NodeLease, Outcome } from './dispatcher.js'
+import type { NodeLease } from './dispatcher.js'
 import { type BodyEnd, drop, heldWhileRead, isResponse } from './held-answer.js'
-import { defaultPushBackMs, type Judged, judgeAbort, judgeAnswer, judgeError } from './outcome.js'
+import {
+  defaultPushBackMs,
+  type Judged,
+  judgeAbort,
+  judgeAnswer,
+  judgeError,
+  type Outcome,
+} from './outcome.js'
+import type { RetryBudget } from './retry-budget.js'
 
 /** A node's refusal for the moment: no fault of its own, and nothing was begun. It gets nothing new for `retryAfter`. */
 export class PushBackError extends Error {
@@ -18,7 +26,7 @@ export class PushBackError extends Error {
   }
 }
 
-export interface RunOptions extends Wanted, Enrolled {
+export interface RunOptions extends NodeRequirements, ExperimentUnit {
   /** How long to wait for a free place. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
@@ -60,34 +68,11 @@ class BadAnswer extends Error {
 }
 
 export type Acquire = (
-  wanted: Wanted,
+  wanted: NodeRequirements,
   timeoutMs: number,
   signal: AbortSignal | undefined,
   except: ReadonlySet<string>,
 ) => Promise<NodeLease>
-
-/** What retries and hedges may add: a fifth of the requests, and a few for who sends few. */
-const budgetShare = 0.2
-const budgetFloor = 3
-const budgetMost = 100
-
-/**
- * A budget of retries (as Finagle's and Envoy's): each request earns a part of one, each retry spends one, so
- * that a pool that fails is not given a multiple of its load on top.
- */
-export class RetryBudget {
-  #balance = budgetFloor
-
-  earn(): void {
-    this.#balance = Math.min(budgetMost, this.#balance + budgetShare)
-  }
-
-  spend(): boolean {
-    if (this.#balance < 1) return false
-    this.#balance--
-    return true
-  }
-}
 
 export interface RunHost {
   readonly acquire: Acquire

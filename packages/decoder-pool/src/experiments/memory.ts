@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@evenkeel/core'
-import { type Experiment, type ExperimentRecord, mostExperiments } from './experiment.js'
+import { type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'
 import type { ExperimentStore, PutOutcome } from './port.js'
 
 export class MemoryExperimentStore implements ExperimentStore {
@@ -17,7 +17,7 @@ export class MemoryExperimentStore implements ExperimentStore {
     const keeps = { outcome: 'stale' as PutOutcome, revision: known?.revision ?? 0 }
     if (known !== undefined && revision <= known.revision) return keeps
     if (experiment.active && this.#overlaps(experiment)) return { ...keeps, outcome: 'overlap' }
-    if (known === undefined && this.#records.size >= mostExperiments) return { ...keeps, outcome: 'full' }
+    if (known === undefined && this.#records.size >= maxExperiments) return { ...keeps, outcome: 'full' }
     this.#records.set(id, { id, revision, experiment })
     return { outcome: 'put', revision }
   }

@@ -1,6 +1,6 @@
 import { type Connection, createKeyspace, defineScript, type Reply } from '@evenkeel/core'
 import putLua from '../scripts/put-experiment.lua'
-import { type Experiment, type ExperimentRecord, mostExperiments } from './experiment.js'
+import { type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'
 import type { ExperimentStore, PutOutcome } from './port.js'
 
 const putScript = defineScript({ name: 'decoder-pool.put-experiment', lua: putLua })
@@ -37,7 +37,7 @@ export class RedisExperimentStore implements ExperimentStore {
   }
 
   async #write(id: string, revision: number, pair: string, json: string): Promise<Reply[]> {
-    const args = [id, String(revision), pair, json, String(mostExperiments)]
+    const args = [id, String(revision), pair, json, String(maxExperiments)]
     const reply = await this.#redis.run(putScript, [this.#key], args)
     return Array.isArray(reply) ? reply : []
   }

@@ -1,6 +1,6 @@
 import type { Experiment } from '../experiments/experiment.js'
 import type { DecoderNode } from '../nodes/node.js'
-import type { MirrorContent } from './content.js'
+import type { FileContent } from './content.js'
 
 /** What somebody who edited the file wants to be different. */
 export interface Edit {
@@ -14,7 +14,7 @@ export interface Edit {
  * From what the file said before the edit, not from what the pool is by now: a node that joined meanwhile is
  * missing in the edited file too, and nobody meant to remove it.
  */
-export function editOf(before: MirrorContent, after: MirrorContent): Edit {
+export function editOf(before: FileContent, after: FileContent): Edit {
   const nodes = changesOf(
     before.registrations.map(({ node }) => node),
     after.registrations.map(({ node }) => node),
@@ -35,6 +35,6 @@ function changesOf<T extends { readonly id: string }>(before: readonly T[], afte
   return { put, remove: [...former.keys()] }
 }
 
-function experimentsIn({ experiments }: MirrorContent): readonly Experiment[] {
+function experimentsIn({ experiments }: FileContent): readonly Experiment[] {
   return experiments.map(({ experiment }) => experiment).filter((experiment) => experiment !== undefined)
 }

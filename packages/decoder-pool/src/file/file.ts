@@ -3,17 +3,17 @@ import { access, copyFile, mkdir, open, readFile, rename, stat } from 'node:fs/p
 import { dirname } from 'node:path'
 import { createLog } from '@evenkeel/core'
 import { MirrorDamagedError } from '../errors.js'
-import { type MirrorContent, nothing } from './content.js'
+import { type FileContent, nothing } from './content.js'
 import { type Edit, editOf } from './edit.js'
 import { decodeMirror, digestOf, encodeMirror, type ReadMirror } from './format.js'
 
 const log = createLog('decoder-pool')
 
-export interface Mirrored {
+export interface FileOwner {
   /** What is to be in the file. */
-  known(): MirrorContent
+  known(): FileContent
   /** What another coordinator wrote into it: of each node the newer stays. */
-  learn(content: MirrorContent): Promise<void>
+  learn(content: FileContent): Promise<void>
   /** What somebody changed by hand: newer than all that is known. */
   edited(edit: Edit): Promise<void>
   warn(damage: MirrorDamagedError): void
@@ -34,7 +34,7 @@ interface Damaged {
 
 /** What was last read or written, and the file's mark then. */
 interface Left {
-  readonly content: MirrorContent
+  readonly content: FileContent
   readonly digest: string
   readonly mark: string
 }
@@ -45,8 +45,8 @@ interface Read extends Omit<ReadMirror, 'content'> {
 
 const unclear = 'the checksum is another one; remove "sha256" after an edit by hand'
 
-const mostEditable = 16
-const mostAttempts = 5
+const maxEditable = 16
+const maxAttempts = 5
 
 /** Tells the temporary files of one process apart. */
 let files = 0
@@ -56,22 +56,22 @@ let files = 0
  * every moment a whole file is there, whatever somebody does to the other. What somebody else wrote into it, another coordinator or a hand, is taken,
  * and never written over unread. One thing at a time.
  */
-export class FileMirror {
+export class PoolFile {
   readonly #file: string
   readonly #pool: string
-  readonly #mirrored: Mirrored
+  readonly #mirrored: FileOwner
   readonly #temporary: string
   #turn: Promise<unknown> = Promise.resolve()
   /** Something has changed since the last write, or that failed. */
   #isDue = false
   #left: Left | undefined
   /** What the file lately said, by digest: an editor that saves now may have been opened a while ago. */
-  readonly #editable = new Map<string, MirrorContent>()
+  readonly #editable = new Map<string, FileContent>()
   /** The mark of a damaged file at the last check, and of the one that was told of. */
   #suspect: string | undefined
   #told: string | undefined
 
-  constructor(file: string, pool: string, mirrored: Mirrored) {
+  constructor(file: string, pool: string, mirrored: FileOwner) {
     this.#file = file
     this.#pool = pool
     this.#mirrored = mirrored
@@ -79,7 +79,7 @@ export class FileMirror {
   }
 
   /** To begin with. A file that is not there is an empty pool; a damaged one is told of, and its last good copy used. */
-  async load(): Promise<{ content: MirrorContent; damage: MirrorDamagedError | undefined }> {
+  async load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
     try {
       const { left, writtenBy } = await this.#read(this.#file)
       if (writtenBy === 'unclear') throw this.#damaged(unclear)
@@ -109,7 +109,7 @@ export class FileMirror {
     this.#isDue = true
     return this.#inTurn(async () => {
       // Somebody may save it while ours is written, and is heard first then. Whoever came before wrote all that is known.
-      for (let attempt = 0; this.#isDue && attempt < mostAttempts; attempt++) {
+      for (let attempt = 0; this.#isDue && attempt < maxAttempts; attempt++) {
         if (isEmpty(this.#mirrored.known())) return
         const found = await this.#look()
         if (found.kind === 'damaged') await this.#putAside(found)
@@ -197,7 +197,7 @@ export class FileMirror {
   }
 
   /** Gives its mark; nothing, and leaves the file alone, where somebody saved it since it was looked at. */
-  async #replace(content: MirrorContent): Promise<string | undefined> {
+  async #replace(content: FileContent): Promise<string | undefined> {
     const folder = dirname(this.#file)
     await mkdir(folder, { recursive: true })
     const mark = await writeDurably(this.#temporary, encodeMirror(this.#pool, content))
@@ -222,7 +222,7 @@ export class FileMirror {
     this.#left = left
     this.#editable.set(left.digest, left.content)
     const [oldest] = this.#editable.keys()
-    if (this.#editable.size > mostEditable && oldest !== undefined) this.#editable.delete(oldest)
+    if (this.#editable.size > maxEditable && oldest !== undefined) this.#editable.delete(oldest)
   }
 
   #asDamage(error: unknown): MirrorDamagedError {
@@ -235,7 +235,7 @@ export class FileMirror {
 }
 
 /** Not because its nodes were removed, which it would remember: it rather means that nothing could be read. */
-function isEmpty({ registrations, removed, experiments }: MirrorContent): boolean {
+function isEmpty({ registrations, removed, experiments }: FileContent): boolean {
   return registrations.length + removed.size + experiments.length === 0
 }
 

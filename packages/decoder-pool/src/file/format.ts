@@ -4,7 +4,7 @@ import { checkExperiment, type ExperimentRecord, experimentInputOf } from '../ex
 import { nodeInputOf } from '../nodes/field-aliases.js'
 import { checkNode } from '../nodes/node.js'
 import type { Registration } from '../registry/port.js'
-import type { MirrorContent } from './content.js'
+import type { FileContent } from './content.js'
 import { lineOf, lineOfDamage } from './error-lines.js'
 
 interface Mirror {
@@ -22,7 +22,7 @@ interface Mirror {
 }
 
 export interface ReadMirror {
-  readonly content: MirrorContent
+  readonly content: FileContent
   /** `'unclear'`: it has a checksum, which is not that of what it says. A hand was there, or the disk is bad. */
   readonly writtenBy: 'coordinator' | 'hand' | 'unclear'
   /** The checksum that it has: after an edit that of what was edited. */
@@ -32,7 +32,7 @@ export interface ReadMirror {
 /** Older than any change: what a file made by hand says is taken where nobody knows better, and never replaces it. */
 const byHand = 1
 
-export function encodeMirror(pool: string, content: MirrorContent): string {
+export function encodeMirror(pool: string, content: FileContent): string {
   const body = bodyOf(content)
   const writtenAt = new Date().toISOString()
   const mirror: Mirror = { format: 1, pool, writtenAt, ...body, sha256: digest(body) }
@@ -40,7 +40,7 @@ export function encodeMirror(pool: string, content: MirrorContent): string {
 }
 
 /** The same for the same content, in whatever order. */
-export function digestOf(content: MirrorContent): string {
+export function digestOf(content: FileContent): string {
   return digest(bodyOf(content))
 }
 
@@ -89,7 +89,7 @@ export async function decodeMirror(file: string, pool: string, text: string): Pr
 
 type Reader<T> = (value: unknown) => T
 
-function bodyOf({ registrations, removed, experiments }: MirrorContent) {
+function bodyOf({ registrations, removed, experiments }: FileContent) {
   return {
     nodes: [...registrations]
       .sort((one, other) => (one.node.id < other.node.id ? -1 : 1))

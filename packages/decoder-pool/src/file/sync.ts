@@ -3,13 +3,13 @@ import { MirrorDamagedError } from '../errors.js'
 import type { ExperimentBook } from '../experiments/experiments.js'
 import type { NodeInput } from '../nodes/node.js'
 import type { Registry } from '../registry/registry.js'
-import type { MirrorContent } from './content.js'
+import type { FileContent } from './content.js'
 import type { Edit } from './edit.js'
-import { FileMirror, type Mirrored } from './file.js'
+import { type FileOwner, PoolFile } from './file.js'
 
 const log = createLog('decoder-pool')
 
-export interface MirroringHost {
+export interface FileSyncHost {
   readonly registry: Registry
   readonly experiments: ExperimentBook
   /** As if somebody had called it. */
@@ -18,20 +18,20 @@ export interface MirroringHost {
 }
 
 /** Keeps the file and the pool in step, both ways. */
-export class Mirroring implements Mirrored {
+export class FileSync implements FileOwner {
   readonly #path: string
-  readonly #file: FileMirror
-  readonly #host: MirroringHost
+  readonly #file: PoolFile
+  readonly #host: FileSyncHost
   #timer: NodeJS.Timeout | undefined
 
-  constructor(path: string, pool: string, host: MirroringHost) {
+  constructor(path: string, pool: string, host: FileSyncHost) {
     this.#path = path
-    this.#file = new FileMirror(path, pool, this)
+    this.#file = new PoolFile(path, pool, this)
     this.#host = host
   }
 
   /** What an earlier process knew, and what is wrong with its file. */
-  load(): Promise<{ content: MirrorContent; damage: MirrorDamagedError | undefined }> {
+  load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
     return this.#file.load()
   }
 
@@ -51,12 +51,12 @@ export class Mirroring implements Mirrored {
     await this.save()
   }
 
-  known(): MirrorContent {
+  known(): FileContent {
     const { registrations, removed } = this.#host.registry.known()
     return { registrations, removed, experiments: this.#host.experiments.records() }
   }
 
-  async learn(content: MirrorContent): Promise<void> {
+  async learn(content: FileContent): Promise<void> {
     log('another process wrote %s', this.#path)
     await this.#host.registry.learn(content)
     await this.#host.experiments.learn(content.experiments)

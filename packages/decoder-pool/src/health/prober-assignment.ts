@@ -2,14 +2,14 @@ import { hash32, mix } from '../balancing/hash.js'
 import { maxNodes } from '../registry/port.js'
 import type { ProbingCoordinator } from './port.js'
 
-const mostHashes = 2 * maxNodes
+const maxHashes = 2 * maxNodes
 
 /**
  * The coordinators that probe a node: the first of all in the node's own order, which all work out alike and
  * without a word (rendezvous hashing; Thaler and Ravishankar, 1998). Those of its region come first: what
  * another region cannot reach is not therefore dead. When one comes or goes, only its own nodes change hands.
  */
-export class ProberChoice {
+export class ProberAssignment {
   readonly #count: number
   readonly #hashes = new Map<string, number>()
 
@@ -40,7 +40,7 @@ export class ProberChoice {
   #hashOf(id: string): number {
     const hash = this.#hashes.get(id) ?? hash32(id)
     // Those of nodes that have gone are not worth a search.
-    if (this.#hashes.size >= mostHashes) this.#hashes.clear()
+    if (this.#hashes.size >= maxHashes) this.#hashes.clear()
     this.#hashes.set(id, hash)
     return hash
   }

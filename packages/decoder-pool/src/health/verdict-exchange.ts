@@ -25,7 +25,7 @@ export interface ForeignVerdict {
  * Tells the other coordinators what this one's probes say, and knows what theirs do: one round trip a round of
  * probes, whatever the number of nodes, and a message when a verdict changes. Redis away, everyone is alone.
  */
-export class Exchange {
+export class VerdictExchange {
   /** This coordinator's. */
   readonly id: string
   readonly keepMs: number

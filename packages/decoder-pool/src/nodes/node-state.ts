@@ -14,7 +14,7 @@ const reportDecayMs = 2_500
 /** A node that was never heard of is taken for as quick as this. */
 const unknownLatencyMs = 100
 /** What a node that has just come back takes of its full share. */
-const leastShare = 0.1
+const minShare = 0.1
 
 /** A failure counts as an answer that took twice as long as the former ones, up to this. */
 const slowestFailureMs = 60_000
@@ -77,7 +77,7 @@ export class NodeState {
   loadAt(now: number, more = 0): number {
     const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
     if (now >= this.#warmUntil) return load
-    const share = Math.max(leastShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
+    const share = Math.max(minShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
     return load / share
   }
 

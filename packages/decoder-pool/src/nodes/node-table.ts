@@ -1,4 +1,4 @@
-import type { News } from '../registry/port.js'
+import type { RegistrySnapshot } from '../registry/port.js'
 import { NodeState } from './node-state.js'
 
 export interface PoolChange {
@@ -10,7 +10,7 @@ export interface PoolChange {
 }
 
 /** The nodes of the pool with what this coordinator knows of each, kept in step with the registry. */
-export class Members {
+export class NodeTable {
   readonly #states = new Map<string, NodeState>()
   /** Removed while requests were under way: should a node come back meanwhile, those still count. */
   readonly #leaving = new Map<string, NodeState>()
@@ -29,7 +29,7 @@ export class Members {
   }
 
   /** Gives what changed, if anything did. */
-  follow({ registrations, version, expired }: News, now: number): PoolChange | undefined {
+  follow({ registrations, version, expired }: RegistrySnapshot, now: number): PoolChange | undefined {
     this.version = version
     this.#expired = expired
     const added: string[] = []

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '@evenkeel/core'
 import type { DecoderNode } from '../nodes/node.js'
 import {
-  type Changes,
   maxNodes,
   maxRemoved,
-  type News,
   type PutResult,
   type Registration,
+  type RegistryDelta,
+  type RegistrySnapshot,
   type RegistryStore,
   type RemoveResult,
 } from './port.js'
@@ -78,7 +78,7 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   /** Always everything: nothing is sent anywhere. */
-  async read(): Promise<News> {
+  async read(): Promise<RegistrySnapshot> {
     return this.known()
   }
 
@@ -87,7 +87,7 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   /** What {@link read} resolves with, at once. */
-  known(): News {
+  known(): RegistrySnapshot {
     const now = this.#clock.monotonic()
     const ended = [...this.#leases].filter(([, expiresAt]) => expiresAt <= now)
     return {
@@ -105,9 +105,9 @@ export class MemoryRegistryStore implements RegistryStore {
    * gone only when it was removed. Gives what is newer here: where the news are not complete, than these.
    */
   merge(
-    { complete, registrations, removed }: Changes & { readonly complete: boolean },
+    { complete, registrations, removed }: RegistryDelta & { readonly complete: boolean },
     leaseMs: number,
-  ): Changes {
+  ): RegistryDelta {
     const expiresAt = this.#clock.monotonic() + leaseMs
     const theirs = new Map(removed)
     for (const [id, revision] of removed) {
@@ -124,11 +124,11 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   /** These removals have been told to the other store, which need not remember them for ever. */
-  told({ removed }: Changes): void {
+  told({ removed }: RegistryDelta): void {
     for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)
   }
 
-  #ahead(theirs: ReadonlyMap<string, number>, isComplete: boolean): Changes {
+  #ahead(theirs: ReadonlyMap<string, number>, isComplete: boolean): RegistryDelta {
     const isNewer = (id: string, revision: number) => {
       const told = theirs.get(id)
       return told === undefined ? isComplete : revision > told

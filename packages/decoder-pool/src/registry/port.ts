@@ -18,14 +18,14 @@ export interface Position {
   readonly version: number
 }
 
-export interface Changes {
+export interface RegistryDelta {
   readonly registrations: readonly Registration[]
   /** Removed ids, with the revision of the removal. */
   readonly removed: ReadonlyMap<string, number>
 }
 
 /** What the registry holds, as of one moment. */
-export interface News extends Position, Changes {
+export interface RegistrySnapshot extends Position, RegistryDelta {
   /** Whether this is everything; otherwise it is what changed since the position that was asked for. */
   readonly complete: boolean
   /** All ids whose lease has ended, with how long ago, in milliseconds. */
@@ -81,5 +81,5 @@ export interface RegistryStore {
    */
   remove(id: string, revision?: number): Promise<RemoveResult>
   /** What changed since a position, or everything where that can't be told or is not asked for. */
-  read(since?: Position): Promise<News>
+  read(since?: Position): Promise<RegistrySnapshot>
 }

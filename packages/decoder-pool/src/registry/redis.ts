@@ -15,10 +15,10 @@ import renewLua from '../scripts/renew.lua'
 import {
   maxNodes,
   maxRemoved,
-  type News,
   type Position,
   type PutResult,
   type Registration,
+  type RegistrySnapshot,
   type RegistryStore,
   type RemoveResult,
 } from './port.js'
@@ -98,7 +98,7 @@ export class RedisRegistryStore implements RegistryStore {
     return { removed: removed === 1, revision: Number(revision), version: Number(version) }
   }
 
-  async read(since?: Position): Promise<News> {
+  async read(since?: Position): Promise<RegistrySnapshot> {
     const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#micros()]
     const [epoch, version, complete, nodes, removed, expired, time] = await this.#run(
       readScript,

@@ -9,7 +9,7 @@ import {
 import type { DecoderNode } from '../nodes/node.js'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryRegistryStore } from './memory.js'
-import type { Changes, News, Position, PutResult, RegistryStore } from './port.js'
+import type { Position, PutResult, RegistryDelta, RegistrySnapshot, RegistryStore } from './port.js'
 import { RedisRegistryStore } from './redis.js'
 import { SharedClock } from './server-clock.js'
 
@@ -27,7 +27,7 @@ const batch = 64
 const mergeTimeoutMs = 10_000
 
 /** Others that were quicker with a change of the same node. */
-const mostAttempts = 20
+const maxAttempts = 20
 
 /**
  * The shared registry as one coordinator follows it. What it knows is in memory, node by node the newest
@@ -87,7 +87,7 @@ export class Registry {
   }
 
   /** What is known here, with the registry's version and the ended leases that it last told of. */
-  known(): News {
+  known(): RegistrySnapshot {
     const known = this.#memory.known()
     if (this.#redis === undefined) return known
     return { ...known, version: this.#version, expired: this.#expired }
@@ -101,7 +101,7 @@ export class Registry {
   }
 
   /** Begins with what an earlier process knew, then reads the registry for the first time. */
-  async start(earlier: Changes): Promise<void> {
+  async start(earlier: RegistryDelta): Promise<void> {
     const { redis } = this.#options
     await this.#remember(earlier)
     this.#subscription = await redis?.subscribe(this.#channel, () => this.#soon(), {
@@ -112,7 +112,7 @@ export class Registry {
   }
 
   /** What somebody else knew: of each node the newer stays, and Redis is told with the next read. */
-  async learn(changes: Changes): Promise<void> {
+  async learn(changes: RegistryDelta): Promise<void> {
     await this.#remember(changes)
     // Only a full read tells what is newer here.
     this.#position = undefined
@@ -121,7 +121,7 @@ export class Registry {
   }
 
   /**
-   * Changes a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
+   * RegistryDelta a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
    * removed does not come back. `false` where there is none. Two round trips, and two more for each who was quicker.
    */
   async change(id: string, change: (node: DecoderNode) => DecoderNode): Promise<boolean> {
@@ -131,7 +131,7 @@ export class Registry {
       const node = change(known.node)
       if (JSON.stringify(node) === JSON.stringify(known.node)) return true
       // Should others always be quicker, the last word has to be somebody's.
-      const base = attempt < mostAttempts ? known.revision : undefined
+      const base = attempt < maxAttempts ? known.revision : undefined
       if ((await this.put(node, base)).outcome !== 'stale') return true
       await this.#refresh()
     }
@@ -173,7 +173,7 @@ export class Registry {
     await this.#subscription?.close()
   }
 
-  async #remember({ registrations, removed }: Changes): Promise<void> {
+  async #remember({ registrations, removed }: RegistryDelta): Promise<void> {
     for (const { node, revision } of registrations)
       await this.#memory.put(node, this.#options.leaseMs, revision)
     for (const [id, revision] of removed) await this.#memory.remove(id, revision)
@@ -247,7 +247,7 @@ export class Registry {
     this.#soon()
   }
 
-  async #take(news: News, signal: AbortSignal): Promise<void> {
+  async #take(news: RegistrySnapshot, signal: AbortSignal): Promise<void> {
     const { leaseMs } = this.#options
     this.#timeMs = news.timeMs
     if (news.timeMs !== undefined) this.clock.heard(news.timeMs)
@@ -268,7 +268,7 @@ export class Registry {
     await this.#publish(merged.version)
   }
 
-  #arrivedAt({ epoch, version, expired }: News): void {
+  #arrivedAt({ epoch, version, expired }: RegistrySnapshot): void {
     this.#position = { epoch, version }
     this.#last = this.#position
     this.#version = version
@@ -278,7 +278,7 @@ export class Registry {
 
   async #handOver(
     redis: RedisRegistryStore,
-    { registrations, removed }: Changes,
+    { registrations, removed }: RegistryDelta,
     signal: AbortSignal,
   ): Promise<void> {
     const { leaseMs } = this.#options

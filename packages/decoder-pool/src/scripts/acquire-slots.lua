@@ -1,16 +1,16 @@
 -- Takes slots for requests, in their order, after what the coordinator holds by now was told.
 --
--- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in attend.lua)
---       4 sorted set waiting: 'wish coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
+-- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in heartbeat.lua)
+--       4 sorted set waiting: 'requirement coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
 -- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer by more than that
 --       4 the time in µs for tests, or '' for the server's
---       5 G, then G × node, count that is held;  W, then W × wish, ms that its oldest waits;
---       then for each request: wish, ms it waited, C, C × node, capacity
+--       5 G, then G × node, count that is held;  W, then W × requirement, ms that its oldest waits;
+--       then for each request: requirement, ms it waited, C, C × node, capacity
 -- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
 --        {node, total, …} of the nodes named, 1 if others wait}
 
 -- Of those that wait so many are looked at, the longest first. A pool that is left alone forgets them after so long.
-local mostOldest, keepMs = 64, 86400000
+local maxOldest, keepMs = 64, 86400000
 local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not redis.call('ZSCORE', KEYS[1], me) then return { 0, {}, {}, 0 } end
 local last, before = string.match(redis.call('HGET', KEYS[3], '') or '', '^(%d+)(.*)$')
@@ -45,33 +45,33 @@ for _ = 1, tonumber(ARGV[5]) do
   at = at + 2
 end
 
--- Who waits: this coordinator's wishes as they are now, in place of those it told before.
+-- Who waits: this coordinator's requirements as they are now, in place of those it told before.
 local suffix = ' ' .. me
 local gone, added, names = {}, {}, {}
-for wish in string.gmatch(before, '%S+') do gone[wish] = true end
+for requirement in string.gmatch(before, '%S+') do gone[requirement] = true end
 for _ = 1, tonumber(ARGV[at]) do
-  local wish = ARGV[at + 1]
-  gone[wish] = nil
-  names[#names + 1] = wish
+  local requirement = ARGV[at + 1]
+  gone[requirement] = nil
+  names[#names + 1] = requirement
   added[#added + 1] = now - ARGV[at + 2]
-  added[#added + 1] = wish .. suffix
+  added[#added + 1] = requirement .. suffix
   at = at + 2
 end
 at = at + 1
-for wish in pairs(gone) do redis.call('ZREM', KEYS[4], wish .. suffix) end
+for requirement in pairs(gone) do redis.call('ZREM', KEYS[4], requirement .. suffix) end
 if #names > 0 then
   redis.call('ZADD', KEYS[4], unpack(added))
   redis.call('PEXPIRE', KEYS[4], keepMs)
 end
 local othersWait = redis.call('ZCARD', KEYS[4]) > #names and 1 or 0
 
--- Since when each wish waits at a coordinator that lives: of those that wait, the first. Looked up where it matters,
+-- Since when each requirement waits at a coordinator that lives: of those that wait, the first. Looked up where it matters,
 -- since it costs more than all the rest.
 local oldest
-local function waitOf(wish)
+local function waitOf(requirement)
   if not oldest then
     oldest = {}
-    local first = othersWait == 1 and redis.call('ZRANGE', KEYS[4], 0, mostOldest - 1, 'WITHSCORES') or {}
+    local first = othersWait == 1 and redis.call('ZRANGE', KEYS[4], 0, maxOldest - 1, 'WITHSCORES') or {}
     for index = 1, #first, 2 do
       local name, who = string.match(first[index], '^(%S*) (.*)$')
       if who ~= me then
@@ -80,15 +80,15 @@ local function waitOf(wish)
       end
     end
   end
-  for _, one in ipairs(oldest[wish] or {}) do
+  for _, one in ipairs(oldest[requirement] or {}) do
     if tonumber(redis.call('ZSCORE', KEYS[1], one[1]) or 0) > now then return one[2] end
   end
 end
 
 -- A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it.
 -- Only for one that has waited so much longer: to hand each slot over would leave it idle on its way each time.
-local function isKept(wish, since, node)
-  local first = waitOf(wish)
+local function isKept(requirement, since, node)
+  local first = waitOf(requirement)
   if not first or first >= since - offerMs then return false end
   local offered = tonumber(redis.call('HGET', KEYS[5], node) or now)
   if now - offered > offerMs then return false end
@@ -99,19 +99,19 @@ end
 
 local given, lost = {}, {}
 while at <= #ARGV do
-  local wish, since, count = ARGV[at], now - ARGV[at + 1], tonumber(ARGV[at + 2])
+  local requirement, since, count = ARGV[at], now - ARGV[at + 1], tonumber(ARGV[at + 2])
   local choice = 0
-  -- Where the first of a wish got nothing, nobody behind it may.
-  if not lost[wish] then
+  -- Where the first of a requirement got nothing, nobody behind it may.
+  if not lost[requirement] then
     for candidate = 1, count do
       local node, capacity = ARGV[at + 1 + 2 * candidate], tonumber(ARGV[at + 2 + 2 * candidate])
-      if choice == 0 and read(node) < capacity and not isKept(wish, since, node) then
+      if choice == 0 and read(node) < capacity and not isKept(requirement, since, node) then
         hold(node, owns[node] + 1)
         if othersWait == 1 then redis.call('HDEL', KEYS[5], node) end
         choice = candidate
       end
     end
-    lost[wish] = choice == 0
+    lost[requirement] = choice == 0
   end
   given[#given + 1] = choice
   at = at + 3 + 2 * count

@@ -1,8 +1,8 @@
 -- Renews a coordinator's lease, and tells all that it holds.
 --
 -- KEYS  1 sorted set coordinators: 'id region', expiry in ms   2 hash totals: node to count of all
---       3 hash of the coordinator: node to its own count, '' to its last sequence and the wishes that wait
--- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it where nobody attends
+--       3 hash of the coordinator: node to its own count, '' to its last sequence and the requirements that wait
+-- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it without a heartbeat
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
 -- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
 --        {'id region', …} to reap}
@@ -18,7 +18,7 @@ local after = string.format('(%.0f', now)
 -- Where nobody's lease lives, Redis was away rather than everybody dead: whoever is alive gets a moment to say so.
 local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
 
-local last, wishes = string.match(redis.call('HGET', KEYS[3], '') or '0', '^(%d+)(.*)$')
+local last, requirements = string.match(redis.call('HGET', KEYS[3], '') or '0', '^(%d+)(.*)$')
 local known = tonumber(last) < sequence
 if known then
   redis.call('ZADD', KEYS[1], now + ARGV[3], me)
@@ -42,7 +42,7 @@ if known then
     if not former[node] then redis.call('HINCRBY', KEYS[2], node, count) end
     redis.call('HSET', KEYS[3], node, count)
   end
-  redis.call('HSET', KEYS[3], '', sequence .. wishes)
+  redis.call('HSET', KEYS[3], '', sequence .. requirements)
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 end
 

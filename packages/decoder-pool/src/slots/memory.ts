@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '@evenkeel/core'
 import {
-  type Attendance,
   type Batch,
   type BatchResult,
   type Coordinator,
-  type Gauges,
+  type HeartbeatReply,
   offerMs,
+  type SlotCounts,
   type SlotRequest,
   type SlotStore,
 } from './port.js'
@@ -13,7 +13,7 @@ import {
 interface Owner {
   readonly coordinator: Coordinator
   readonly held: Map<string, number>
-  /** Since when its oldest request of each wish waits. */
+  /** Since when its oldest request of each requirement waits. */
   readonly waiting: Map<string, number>
   expiresAt: number
   sequence: number
@@ -33,7 +33,12 @@ export class MemorySlotStore implements SlotStore {
     this.#clock = clock
   }
 
-  async attend(me: Coordinator, sequence: number, held: Gauges, leaseMs: number): Promise<Attendance> {
+  async heartbeat(
+    me: Coordinator,
+    sequence: number,
+    held: SlotCounts,
+    leaseMs: number,
+  ): Promise<HeartbeatReply> {
     const now = this.#now()
     // Where nobody's lease lives, the store was away: whoever is alive gets a moment to say so.
     const wasAway = [...this.#owners.values()].every(({ expiresAt }) => expiresAt <= now)
@@ -71,15 +76,15 @@ export class MemorySlotStore implements SlotStore {
     owner.sequence = batch.sequence
     for (const [node, count] of batch.held) set(owner.held, node, count)
     owner.waiting.clear()
-    for (const [wish, ms] of batch.waiting) owner.waiting.set(wish, now - Math.floor(ms))
+    for (const [requirement, ms] of batch.waiting) owner.waiting.set(requirement, now - Math.floor(ms))
     const others = this.#waitOfOthers(owner, now)
     const othersWait = [...this.#owners.values()].some((one) => one !== owner && one.waiting.size > 0)
     const totals = new Map<string, number>([...batch.held.keys()].map((node) => [node, this.#total(node)]))
     const lost = new Set<string>()
     const given = batch.requests.map((request) => {
-      const index = lost.has(request.wish) ? -1 : this.#choose(request, others, totals, now)
+      const index = lost.has(request.requirement) ? -1 : this.#choose(request, others, totals, now)
       const node = request.candidates[index]?.node
-      if (node === undefined) lost.add(request.wish)
+      if (node === undefined) lost.add(request.requirement)
       else {
         set(owner.held, node, (owner.held.get(node) ?? 0) + 1)
         totals.set(node, this.#total(node))
@@ -95,8 +100,8 @@ export class MemorySlotStore implements SlotStore {
   }
 
   #choose(
-    { candidates, wish, waitedMs }: SlotRequest,
-    others: Gauges,
+    { candidates, requirement, waitedMs }: SlotRequest,
+    others: SlotCounts,
     totals: Map<string, number>,
     now: number,
   ): number {
@@ -104,13 +109,13 @@ export class MemorySlotStore implements SlotStore {
     return candidates.findIndex(({ node, capacity }) => {
       const total = this.#total(node)
       totals.set(node, total)
-      return total < capacity && !this.#isKept(wish, since, node, others, now)
+      return total < capacity && !this.#isKept(requirement, since, node, others, now)
     })
   }
 
   /** A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it. */
-  #isKept(wish: string, since: number, node: string, others: Gauges, now: number): boolean {
-    const oldest = others.get(wish)
+  #isKept(requirement: string, since: number, node: string, others: SlotCounts, now: number): boolean {
+    const oldest = others.get(requirement)
     if (oldest === undefined || oldest >= since - offerMs) return false
     const offered = this.#offers.get(node) ?? now
     if (now - offered > offerMs) return false
@@ -118,12 +123,12 @@ export class MemorySlotStore implements SlotStore {
     return true
   }
 
-  #waitOfOthers(me: Owner, now: number): Gauges {
+  #waitOfOthers(me: Owner, now: number): SlotCounts {
     const oldest = new Map<string, number>()
     for (const owner of this.#owners.values()) {
       if (owner === me || owner.expiresAt <= now) continue
-      for (const [wish, since] of owner.waiting) {
-        oldest.set(wish, Math.min(since, oldest.get(wish) ?? Number.POSITIVE_INFINITY))
+      for (const [requirement, since] of owner.waiting) {
+        oldest.set(requirement, Math.min(since, oldest.get(requirement) ?? Number.POSITIVE_INFINITY))
       }
     }
     return oldest
@@ -135,7 +140,7 @@ export class MemorySlotStore implements SlotStore {
     return total
   }
 
-  #totals(): Gauges {
+  #totals(): SlotCounts {
     const totals = new Map<string, number>()
     for (const { held } of this.#owners.values()) {
       for (const [node, count] of held) totals.set(node, (totals.get(node) ?? 0) + count)

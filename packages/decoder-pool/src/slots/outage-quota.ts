@@ -1,14 +1,14 @@
 import type { Clock } from '@evenkeel/core'
-import { type Coordinator, type Gauges, type LiveCoordinator, leaseMs } from './port.js'
+import { type Coordinator, type LiveCoordinator, leaseMs, type SlotCounts } from './port.js'
 import { shareOf } from './share.js'
 
 /** What a coordinator knew when it could last ask. */
 export interface Cut {
   readonly live: readonly Coordinator[]
   /** What it held itself. */
-  readonly held: Gauges
+  readonly held: SlotCounts
   /** What all held. */
-  readonly totals: Gauges
+  readonly totals: SlotCounts
   /** On the monotonic clock. */
   readonly at: number
 }
@@ -19,7 +19,7 @@ export interface Cut {
  * exceed the capacity by what others took since this one last heard of them. When the requests of that time have
  * ended, each keeps to its even share.
  */
-export class OwnLimits {
+export class OutageQuota {
   readonly #me: string
   readonly #clock: Clock
   readonly #drainMs: number

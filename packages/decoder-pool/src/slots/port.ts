@@ -11,45 +11,45 @@ export interface LiveCoordinator extends Coordinator {
 }
 
 /** Requests under way, by node. */
-export type Gauges = ReadonlyMap<string, number>
+export type SlotCounts = ReadonlyMap<string, number>
 
 /** One request that wants a slot. */
 export interface SlotRequest {
   /** Nodes that would do, the best first, with how many requests each takes in all. */
   readonly candidates: readonly { readonly node: string; readonly capacity: number }[]
-  /** Requests of one wish take each other's places: of those that wait the oldest comes first. */
-  readonly wish: string
+  /** Requests of one requirement take each other's places: of those that wait the oldest comes first. */
+  readonly requirement: string
   /** How long it has waited, in milliseconds; `0` for one that has just come. */
   readonly waitedMs: number
 }
 
 export interface Batch {
-  /** Rises with each batch and attendance of a coordinator; what comes after a later one is refused. */
+  /** Rises with each batch and heartbeat of a coordinator; what comes after a later one is refused. */
   readonly sequence: number
   /** What the coordinator holds on nodes where that has changed: the count itself, not by how much. */
-  readonly held: Gauges
+  readonly held: SlotCounts
   readonly requests: readonly SlotRequest[]
-  /** Its wishes that wait, with how long the oldest of each has, in milliseconds; those that are not named wait no more. */
-  readonly waiting: Gauges
+  /** Its requirements that wait, with how long the oldest of each has, in milliseconds; those that are not named wait no more. */
+  readonly waiting: SlotCounts
 }
 
 export interface BatchResult {
-  /** Whether its lease was known. Otherwise nothing was done, and it has to attend first. */
+  /** Whether its lease was known. Otherwise nothing was done, and it has to send a heartbeat first. */
   readonly known: boolean
   /** By request: which candidate it was given, `-1` for none. */
   readonly given: readonly number[]
   /** What all coordinators hold on the nodes that were named. */
-  readonly totals: Gauges
+  readonly totals: SlotCounts
   /** Whether others wait for something. */
   readonly othersWait: boolean
 }
 
-export interface Attendance {
+export interface HeartbeatReply {
   readonly known: boolean
   /** Whose lease lives, this coordinator's included. */
   readonly live: readonly LiveCoordinator[]
   /** What all coordinators hold, on all nodes that have anything. */
-  readonly totals: Gauges
+  readonly totals: SlotCounts
 }
 
 /**
@@ -64,7 +64,7 @@ export interface SlotStore {
    * lease lived before: then the store was away, and the next one reaps. One round
    * trip, and two more for each that is reaped. Not `known` where the sequence is an old one.
    */
-  attend(me: Coordinator, sequence: number, held: Gauges, leaseMs: number): Promise<Attendance>
+  heartbeat(me: Coordinator, sequence: number, held: SlotCounts, leaseMs: number): Promise<HeartbeatReply>
   /** Takes slots for requests, in their order, each all or none. One round trip. */
   take(me: Coordinator, batch: Batch): Promise<BatchResult>
   /** The coordinator ends, and gives back all that it holds. */
@@ -73,7 +73,7 @@ export interface SlotStore {
 
 /**
  * A slot for which a request of another coordinator has waited longer by more than this is kept for it so long. So
- * nobody is served before one of his wish who has waited this much longer, unless that one does not come for it.
+ * nobody is served before one of his requirement who has waited this much longer, unless that one does not come for it.
  */
 export const offerMs = 50
 

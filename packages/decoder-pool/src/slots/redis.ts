@@ -1,22 +1,22 @@
 import { type Connection, createKeyspace, defineScript, type Reply } from '@evenkeel/core'
 import takeLua from '../scripts/acquire-slots.lua'
-import attendLua from '../scripts/heartbeat.lua'
+import heartbeatLua from '../scripts/heartbeat.lua'
 import reapLua from '../scripts/reap.lua'
 import {
-  type Attendance,
   type Batch,
   type BatchResult,
   type Coordinator,
-  type Gauges,
+  type HeartbeatReply,
   offerMs,
+  type SlotCounts,
   type SlotStore,
 } from './port.js'
 
-const attendScript = defineScript({ name: 'decoder-pool.attend', lua: attendLua })
+const heartbeatScript = defineScript({ name: 'decoder-pool.heartbeat', lua: heartbeatLua })
 const reapScript = defineScript({ name: 'decoder-pool.reap', lua: reapLua })
-const takeScript = defineScript({ name: 'decoder-pool.take-slots', lua: takeLua })
+const takeScript = defineScript({ name: 'decoder-pool.acquire-slots', lua: takeLua })
 
-/** A pool that nobody attends for so long leaves nothing behind. */
+/** A pool that no coordinator sends a heartbeat to for so long leaves nothing behind. */
 const keepMs = 24 * 60 * 60 * 1_000
 
 export interface RedisSlotStoreOptions {
@@ -45,28 +45,33 @@ export class RedisSlotStore implements SlotStore {
     this.#heldBy = (id) => key(pool, 'slots', id)
   }
 
-  async attend(me: Coordinator, sequence: number, held: Gauges, leaseMs: number): Promise<Attendance> {
+  async heartbeat(
+    me: Coordinator,
+    sequence: number,
+    held: SlotCounts,
+    leaseMs: number,
+  ): Promise<HeartbeatReply> {
     const keys = [this.#coordinators, this.#totals, this.#heldBy(me.id)]
     const args = [member(me), sequence, leaseMs, keepMs, this.#micros(), ...flat(held)]
-    const [known, live, totals, dead] = asList(await this.#redis.run(attendScript, keys, args.map(String)))
+    const [known, live, totals, dead] = asList(await this.#redis.run(heartbeatScript, keys, args.map(String)))
     const ended = asList(dead).map((one) => coordinatorIn(String(one)))
-    const attendance = {
+    const reply = {
       known: known === 1,
       live: [...gauges(live)].map(([one, leftMs]) => ({ ...coordinatorIn(one), leftMs })),
       totals: gauges(totals),
     }
-    if (ended.length === 0) return attendance
+    if (ended.length === 0) return reply
     for (const one of ended) await this.#reap(one, true)
-    const reply = await this.#redis.command(['HGETALL', this.#totals], { key: this.#totals })
-    return { ...attendance, totals: gauges(reply) }
+    const counted = await this.#redis.command(['HGETALL', this.#totals], { key: this.#totals })
+    return { ...reply, totals: gauges(counted) }
   }
 
   async take(me: Coordinator, { sequence, held, requests, waiting }: Batch): Promise<BatchResult> {
     const keys = [this.#coordinators, this.#totals, this.#heldBy(me.id), this.#waiting, this.#offers]
     const args = [member(me), sequence, offerMs, this.#micros(), held.size, ...flat(held)]
     args.push(waiting.size, ...flat(waiting))
-    for (const { wish, waitedMs, candidates } of requests) {
-      args.push(wish, Math.floor(waitedMs), candidates.length)
+    for (const { requirement, waitedMs, candidates } of requests) {
+      args.push(requirement, Math.floor(waitedMs), candidates.length)
       for (const { node, capacity } of candidates) args.push(node, capacity)
     }
     const reply = asList(await this.#redis.run(takeScript, keys, args.map(String)))
@@ -104,11 +109,11 @@ function coordinatorIn(text: string): Coordinator {
   return { id: text.slice(0, space), region: text.slice(space + 1) || undefined }
 }
 
-function flat(counts: Gauges): (string | number)[] {
+function flat(counts: SlotCounts): (string | number)[] {
   return [...counts].flatMap(([name, count]) => [name, Math.floor(count)])
 }
 
-function gauges(reply: Reply | undefined): Gauges {
+function gauges(reply: Reply | undefined): SlotCounts {
   const list = asList(reply)
   const counts = new Map<string, number>()
   for (let index = 0; index < list.length; index += 2) {

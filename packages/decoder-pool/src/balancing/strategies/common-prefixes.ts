@@ -1,7 +1,7 @@
 /** With so many requests seen, all counts are halved: what was common once need not be so for ever. */
-const mostSeen = 8_192
+const maxSeen = 8_192
 /** Fewer say nothing of how common a block is. */
-const leastSeen = 4
+const minSeen = 4
 /** A block that more than this share of a node's share of all requests begin with is everybody's. */
 const commonShare = 0.5
 
@@ -10,13 +10,13 @@ const commonShare = 0.5
  * system's own, a tenant's. To give all of these one node would drown it, so the first block counts that fewer
  * begin with than half a node's share. Coordinators count for themselves, and agree since traffic is the same.
  */
-export class Beginnings {
+export class CommonPrefixes {
   readonly #counts = new Map<string | number, number>()
   #seen = 0
 
   /** `nodes` share the requests. */
   own(blocks: readonly (string | number)[], nodes: number): string | number | undefined {
-    const common = Math.max(leastSeen, (commonShare * this.#seen) / nodes)
+    const common = Math.max(minSeen, (commonShare * this.#seen) / nodes)
     for (const block of blocks) if ((this.#counts.get(block) ?? 0) <= common) return block
     return blocks.at(-1)
   }
@@ -27,9 +27,9 @@ export class Beginnings {
     for (const block of blocks) {
       const count = (this.#counts.get(block) ?? 0) + 1
       this.#counts.set(block, count)
-      if (count <= leastSeen) break
+      if (count <= minSeen) break
     }
-    if (this.#seen >= mostSeen) this.#halve()
+    if (this.#seen >= maxSeen) this.#halve()
   }
 
   #halve(): void {

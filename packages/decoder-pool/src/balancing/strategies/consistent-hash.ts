@@ -2,12 +2,12 @@ import type { NodeState } from '../../nodes/node-state.js'
 import type { Tier } from '../candidates.js'
 import { hash32, mix } from '../hash.js'
 import type { Strategy } from '../strategy.js'
-import { Beginnings } from './common-prefixes.js'
+import { CommonPrefixes } from './common-prefixes.js'
 
 /** A node takes at most so many times its share of what is under way (Mirrokni, Thorup and Zadimoghaddam, 2018). */
 const bound = 1.25
 /** Up to so many nodes each is asked for its rank; above it a ring is quicker. */
-const mostRanked = 128
+const maxRanked = 128
 const pointsEach = 100
 
 /**
@@ -17,7 +17,7 @@ const pointsEach = 100
  * begins with; without either the least loaded of a few is chosen.
  */
 export function consistentHash(otherwise: Strategy): Strategy {
-  const beginnings = new Beginnings()
+  const beginnings = new CommonPrefixes()
   return {
     name: 'consistent-hash',
     choose: (tier, wanted, now, random) => {
@@ -49,7 +49,7 @@ function firstInBounds(tier: Tier, key: number): NodeState | undefined {
   const share = (bound * (inFlight + 1)) / Math.max(1, capacity)
   const takes = (state: NodeState) =>
     state.inFlight + 1 <= Math.max(1, Math.ceil(share * state.node.capacity))
-  return states.length <= mostRanked ? byRank(tier, key, takes) : onRing(tier, key, takes)
+  return states.length <= maxRanked ? byRank(tier, key, takes) : onRing(tier, key, takes)
 }
 
 /** Each choice pays for a few nodes: what many have together changes little from one choice to the next. */
@@ -68,7 +68,7 @@ function underWay(tier: Tier): UnderWay {
 
 /** The first in the key's order. */
 export function homeOf(tier: Tier, key: number): NodeState | undefined {
-  return tier.states.length <= mostRanked ? byRank(tier, key, () => true) : onRing(tier, key, () => true)
+  return tier.states.length <= maxRanked ? byRank(tier, key, () => true) : onRing(tier, key, () => true)
 }
 
 /** Weighted rendezvous hashing (Thaler and Ravishankar, 1998): each node's rank for the key, the best first. */

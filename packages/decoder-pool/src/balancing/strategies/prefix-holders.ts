@@ -5,15 +5,15 @@ import type { Tier } from '../candidates.js'
 type Block = string | number
 
 /** Blocks that are remembered, with the node that was last given them. */
-const mostBlocks = 200_000
+const maxBlocks = 200_000
 const bytesEach = 16
 
 /** Which node was last given each block, and so most likely has it in its KV cache. */
-export class KnownPrefixes {
+export class PrefixHolders {
   readonly #holders = new ByteBoundedLru<string>({
-    maxEntries: mostBlocks,
+    maxEntries: maxBlocks,
     sizeOf: () => bytesEach,
-    maxBytes: mostBlocks * 512,
+    maxBytes: maxBlocks * 512,
   })
 
   /** The node with the longest beginning of a prompt, and how many blocks that has. */

@@ -1,9 +1,9 @@
 import type { NodeState } from '../../nodes/node-state.js'
 import { hash32 } from '../hash.js'
 import { bestOfFew, type Strategy } from '../strategy.js'
-import { Beginnings } from './common-prefixes.js'
+import { CommonPrefixes } from './common-prefixes.js'
 import { homeOf } from './consistent-hash.js'
-import { KnownPrefixes } from './prefix-holders.js'
+import { PrefixHolders } from './prefix-holders.js'
 
 /** What a known block spares, in blocks: to compute it, and the room that a second copy would take from others. */
 const worth = 2
@@ -20,8 +20,8 @@ const averageShare = 0.01
  * All coordinators know the same home, so a conversation stays together although no two of them have spoken.
  */
 export function prefix(otherwise: Strategy): Strategy {
-  const known = new KnownPrefixes()
-  const beginnings = new Beginnings()
+  const known = new PrefixHolders()
+  const beginnings = new CommonPrefixes()
   const work = new OwnWork()
   return {
     name: 'prefix',

@@ -2,7 +2,7 @@ import type { NodeState } from '../../nodes/node-state.js'
 import type { Strategy } from '../strategy.js'
 
 /** A schedule is not longer; weights beyond it are rounded. */
-const mostTurns = 10_000
+const maxTurns = 10_000
 
 /** In turns, by weight times capacity, spread as evenly as can be (nginx's smooth weighted round robin). */
 export function weightedRoundRobin(): Strategy {
@@ -22,7 +22,7 @@ export function scheduleOf(states: readonly NodeState[]): readonly NodeState[] {
   const weights = states.map(({ node }) => node.weight * node.capacity)
   const divisor = weights.reduce(greatestCommon, 0) || 1
   const total = weights.reduce((sum, weight) => sum + weight, 0) / divisor
-  const scale = Math.min(1, mostTurns / Math.max(1, total))
+  const scale = Math.min(1, maxTurns / Math.max(1, total))
   const shares = weights.map((weight) => Math.max(1, Math.round((weight / divisor) * scale)))
   const sum = shares.reduce((all, share) => all + share, 0)
   const gained = shares.map(() => 0)
