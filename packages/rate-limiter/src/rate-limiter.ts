@@ -6,18 +6,18 @@ import {
   type Source,
   wholeNumber,
 } from '@evenkeel/core'
-import { type Decided, Decider } from './decider.js'
-import { type LimitStatus, type RateLimitDecision, shape } from './decision.js'
-import { type Costs, Demands, type Subject } from './demands.js'
+import { type Costs, Demands, type Subject } from './costs.js'
+import { type Decided, Decider } from './decide/decider.js'
+import { Waiting } from './decide/queue.js'
+import { asReservation, newReservationId, type Reservation, Reserved } from './decide/reservation.js'
+import { type LimitStatus, type RateLimitDecision, shape } from './decide/result.js'
+import { SlotKeeper } from './decide/slot-renewal.js'
 import type { Limit } from './limits.js'
 import { type RateLimiterOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { type ProviderHeaders, type ProviderLimits, readProviderHeaders } from './provider/headers.js'
-import { asReservation, newReservationId, type Reservation, Reserved } from './reservation.js'
-import { SlotKeeper } from './slots.js'
-import type { Decision, Demand, LimitStore } from './store.js'
+import type { Decision, Demand, LimitStore } from './stores/port.js'
+import { type SubjectUsage, type Totals, UsageBook } from './usage/counters.js'
 import { Metrics } from './usage/metrics.js'
-import { type SubjectUsage, type Totals, UsageBook } from './usage/usage-book.js'
-import { Waiting } from './waiting.js'
 
 export interface CheckOptions {
   /** `'low'` leaves a part of each limit to the others (`lowPriorityPart`). @default 'normal' */

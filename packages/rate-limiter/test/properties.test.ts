@@ -1,7 +1,6 @@
 import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { shareOf } from '../src/algorithms/share.js'
 import { WindowMeter } from '../src/algorithms/sliding-window.js'
 import {
   fixedWindow,
@@ -11,6 +10,7 @@ import {
   slidingWindow,
   tokenBucket,
 } from '../src/index.js'
+import { shareOf } from '../src/outage/share.js'
 
 /** One limit, asked for one subject. */
 async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {

@@ -21,7 +21,7 @@ import {
   slidingWindow,
   tokenBucket,
 } from '../src/index.js'
-import { Ledger } from '../src/outage/ledger.js'
+import { Ledger } from '../src/outage/offline-charges.js'
 import { testLimitStore } from '../src/testing/index.js'
 
 testLimitStore('memory', { create: (clock) => new MemoryLimitStore({ clock }) })

@@ -1,12 +1,12 @@
 import { type Clock, Emitter, systemClock } from '@evenkeel/core'
 import QuickLRU from 'quick-lru'
 import { SlotMeter } from '../algorithms/concurrency.js'
-import { meterOf } from '../algorithms/index.js'
+import { meterOf } from '../algorithms/create-meter.js'
 import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
-import { partOf, type Seen, type Share, shareOf } from '../algorithms/share.js'
 import type { Verdict } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
-import { CellMap } from '../local/cell-map.js'
+import { partOf, type Seen, type Share, shareOf } from '../outage/share.js'
+import { CellMap } from './limit-map.js'
 import type {
   Cell,
   Change,
@@ -18,7 +18,7 @@ import type {
   Reading,
   Settlement,
   Terms,
-} from '../store.js'
+} from './port.js'
 
 const alone: Share = { instances: 1 }
 const noTerms: Terms = {}

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, Emitter, type Keyspace, UnavailableError } from '@evenkeel/core'
 import { slackMs } from '../algorithms/meter.js'
 import type { Verdict } from '../algorithms/verdict.js'
-import type { Entry, Ledger } from '../outage/ledger.js'
+import type { Entry, Ledger } from '../outage/offline-charges.js'
 import type {
   Cell,
   Change,
@@ -14,7 +14,7 @@ import type {
   Reading,
   Settlement,
   Terms,
-} from '../store.js'
+} from './port.js'
 import { keySuffixes, ScriptCall, ScriptReply } from './script-call.js'
 
 const outcomes = ['denied', 'allowed', 'booked', 'in-line'] as const

@@ -1,7 +1,7 @@
 import { ManualClock } from '@evenkeel/core'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { concurrency, fixedWindow, type Limit, slidingWindow, tokenBucket } from '../limits.js'
-import type { DecisionRequest, LimitStore, Terms } from '../store.js'
+import type { DecisionRequest, LimitStore, Terms } from '../stores/port.js'
 
 export interface LimitStoreHarness {
   /** An empty store whose time is the clock's. Keys may expire by real time: the suite's windows are minutes. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify'
-import { Gate, type HttpLimitOptions } from './http/gate.js'
+import { Gate, type HttpLimitOptions } from './http/admission.js'
 import { refusalOf, viewOfNode, whenEnded } from './http/node.js'
 
 export type FastifyLimitOptions<Name extends string> = HttpLimitOptions<Name, FastifyRequest>
@@ -32,7 +32,7 @@ export const rateLimit: FastifyPluginCallback<FastifyLimitOptions<string>> = Obj
   { [Symbol.for('skip-override')]: true, [Symbol.for('fastify.display-name')]: '@evenkeel/rate-limiter' },
 )
 
-export type { HttpLimitOptions } from './http/gate.js'
+export type { HttpLimitOptions } from './http/admission.js'
 export type { HeaderStyle } from './http/headers.js'
 export {
   type ByIpOptions,

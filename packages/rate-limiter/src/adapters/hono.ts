@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
+import { Gate, type HttpLimitOptions } from './http/admission.js'
 import { whenBodyEnds } from './http/body.js'
-import { Gate, type HttpLimitOptions } from './http/gate.js'
 import { refusalOf } from './http/node.js'
 import type { RequestView } from './http/subjects.js'
 
@@ -52,7 +52,7 @@ function peerOnNode(context: Context): string | undefined {
   return incoming?.socket?.remoteAddress
 }
 
-export type { HttpLimitOptions } from './http/gate.js'
+export type { HttpLimitOptions } from './http/admission.js'
 export type { HeaderStyle } from './http/headers.js'
 export {
   type ByIpOptions,

@@ -1,6 +1,6 @@
 import type { Charge } from '../algorithms/meter.js'
-import { CellMap } from '../local/cell-map.js'
-import type { Cell } from '../store.js'
+import { CellMap } from '../stores/limit-map.js'
+import type { Cell } from '../stores/port.js'
 
 /** Charges of one cell that Redis has not heard of, and under which number it hears of them. */
 export interface Entry {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { limitedFetch } from '../../src/fetch.js'
+import { limitedFetch } from '../../src/adapters/fetch.js'
 import { concurrency, createRateLimiter, slidingWindow } from '../../src/index.js'
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
+import type { Costs } from '../costs.js'
+import type { Change, Demand } from '../stores/port.js'
 import type { Decided, Decider } from './decider.js'
-import type { RateLimitDecision } from './decision.js'
-import type { Costs } from './demands.js'
-import type { SlotKeeper } from './slots.js'
-import type { Change, Demand } from './store.js'
+import type { RateLimitDecision } from './result.js'
+import type { SlotKeeper } from './slot-renewal.js'
 
 /**
  * What was charged for a call whose cost is known only afterwards, and the slots that it holds. Disposing of

@@ -1,6 +1,6 @@
 import type { Limit, QuotaLease } from '../limits.js'
-import type { Cell, Change, Decision, Demand, LeaseWish } from '../store.js'
-import { CellMap } from './cell-map.js'
+import { CellMap } from '../stores/limit-map.js'
+import type { Cell, Change, Decision, Demand, LeaseWish } from '../stores/port.js'
 
 /** Units of one cell that Redis has charged and this process may spend. All local times are monotonic. */
 interface Block {

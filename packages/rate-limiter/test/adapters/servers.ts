@@ -6,10 +6,10 @@ import express4 from 'express4'
 import fastify from 'fastify'
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
-import * as forExpress from '../../src/express.js'
-import * as forFastify from '../../src/fastify.js'
-import * as forHono from '../../src/hono.js'
-import type { HttpLimitOptions } from '../../src/http/gate.js'
+import * as forExpress from '../../src/adapters/express.js'
+import * as forFastify from '../../src/adapters/fastify.js'
+import * as forHono from '../../src/adapters/hono.js'
+import type { HttpLimitOptions } from '../../src/adapters/http/admission.js'
 
 export interface TestApp {
   readonly url: string

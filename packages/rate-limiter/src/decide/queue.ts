@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '@evenkeel/core'
-import { slackMs } from './algorithms/meter.js'
+import { slackMs } from '../algorithms/meter.js'
+import { QueueFullError, RateLimitedError } from '../errors.js'
+import type { Demand, Terms } from '../stores/port.js'
 import type { Decided, Decider } from './decider.js'
-import { shape } from './decision.js'
-import { QueueFullError, RateLimitedError } from './errors.js'
-import type { Demand, Terms } from './store.js'
+import { shape } from './result.js'
 
 export interface WaitTerms {
   readonly id: string

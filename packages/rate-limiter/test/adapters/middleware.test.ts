@@ -2,7 +2,7 @@ import { connect } from '@evenkeel/core'
 import { startRedis } from '@evenkeel/test-servers'
 import { parseList } from 'structured-headers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { rateLimit as forExpress } from '../../src/express.js'
+import { rateLimit as forExpress } from '../../src/adapters/express.js'
 import { concurrency, createRateLimiter, slidingWindow, tokenBucket } from '../../src/index.js'
 import { type CommonOptions, frameworks, hangUp, type TestApp } from './servers.js'
 

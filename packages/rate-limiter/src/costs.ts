@@ -1,6 +1,6 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 import type { Limit } from './limits.js'
-import type { Cell, Demand } from './store.js'
+import type { Cell, Demand } from './stores/port.js'
 
 export type Costs<Name extends string> = { readonly [N in Name]?: number }
 

@@ -1,5 +1,5 @@
-import type { RateLimitDecision } from '../decision.js'
-import type { Policy } from '../rate-limiter.js'
+import type { RateLimitDecision } from '../../decide/result.js'
+import type { Policy } from '../../rate-limiter.js'
 
 /**
  * `'draft'`: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10. `'legacy'`:

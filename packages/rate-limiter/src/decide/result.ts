@@ -1,6 +1,6 @@
 import type { Source } from '@evenkeel/core'
-import type { Verdict } from './algorithms/verdict.js'
-import type { Decision, Demand } from './store.js'
+import type { Verdict } from '../algorithms/verdict.js'
+import type { Decision, Demand } from '../stores/port.js'
 
 /** What one limit said. */
 export interface LimitStatus {

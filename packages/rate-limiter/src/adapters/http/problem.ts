@@ -1,4 +1,4 @@
-import type { RateLimitDecision } from '../decision.js'
+import type { RateLimitDecision } from '../../decide/result.js'
 
 /** RFC 9457, with the types that draft-ietf-httpapi-ratelimit-headers registers. */
 export interface Problem {

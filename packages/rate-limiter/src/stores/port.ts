@@ -1,5 +1,5 @@
-import type { Verdict } from './algorithms/verdict.js'
-import type { Limit } from './limits.js'
+import type { Verdict } from '../algorithms/verdict.js'
+import type { Limit } from '../limits.js'
 
 /** One limit of one subject. */
 export interface Cell {

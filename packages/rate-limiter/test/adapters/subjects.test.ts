@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { byApiKey, byIp, firstOf, type RequestView } from '../../src/http/subjects.js'
+import { byApiKey, byIp, firstOf, type RequestView } from '../../src/adapters/http/subjects.js'
 
 function view(address: string | undefined, headers: Record<string, string> = {}): RequestView {
   return { address, header: (name) => headers[name] }

@@ -1,5 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { Gate, type HttpLimitOptions } from './http/gate.js'
+import { Gate, type HttpLimitOptions } from './http/admission.js'
 import { refusalOf, viewOfNode, whenEnded } from './http/node.js'
 
 export type ExpressLimitOptions<Name extends string> = HttpLimitOptions<Name, Request>
@@ -29,7 +29,7 @@ export function rateLimit<Name extends string>(options: ExpressLimitOptions<Name
   }
 }
 
-export type { HttpLimitOptions } from './http/gate.js'
+export type { HttpLimitOptions } from './http/admission.js'
 export type { HeaderStyle } from './http/headers.js'
 export {
   type ByIpOptions,

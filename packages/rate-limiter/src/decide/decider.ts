@@ -7,13 +7,11 @@ import {
   type Source,
   UnavailableError,
 } from '@evenkeel/core'
-import type { Share } from './algorithms/share.js'
-import { blanket } from './decision.js'
-import { DenialMemory } from './local/denials.js'
-import { leaseOf, QuotaLeases, type Returned } from './local/quota-leases.js'
-import type { ResolvedOptions } from './options.js'
-import { Instances } from './outage/instances.js'
-import { Ledger } from './outage/ledger.js'
+import type { ResolvedOptions } from '../options.js'
+import { Instances } from '../outage/instances.js'
+import { Ledger } from '../outage/offline-charges.js'
+import type { Share } from '../outage/share.js'
+import { MemoryLimitStore } from '../stores/memory.js'
 import type {
   Cell,
   Decision,
@@ -24,9 +22,11 @@ import type {
   Reading,
   Settlement,
   Terms,
-} from './store.js'
-import { MemoryLimitStore } from './stores/memory.js'
-import { RedisLimitStore } from './stores/redis.js'
+} from '../stores/port.js'
+import { RedisLimitStore } from '../stores/redis.js'
+import { leaseOf, QuotaLeases, type Returned } from './quota-leases.js'
+import { DenialMemory } from './recent-denials.js'
+import { blanket } from './result.js'
 import { type Asked, Turn, type TurnHost } from './turn.js'
 
 const mostUnsettled = 10_000

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Admission } from './gate.js'
+import type { Admission } from './admission.js'
 import { problemType } from './problem.js'
 import type { RequestView } from './subjects.js'
 

@@ -1,10 +1,10 @@
 import { type Duration, durationMs, InvalidOptionError, wholeNumber } from '@evenkeel/core'
-import type { Costs } from './demands.js'
+import type { Costs } from '../costs.js'
+import type { Reservation } from '../decide/reservation.js'
+import { estimateTokens } from '../provider/estimate.js'
+import { type TokenUsage, UsageReader } from '../provider/usage.js'
+import type { Policy, RateLimiter } from '../rate-limiter.js'
 import { whenBodyEnds } from './http/body.js'
-import { estimateTokens } from './provider/estimate.js'
-import { type TokenUsage, UsageReader } from './provider/usage.js'
-import type { Policy, RateLimiter } from './rate-limiter.js'
-import type { Reservation } from './reservation.js'
 
 /** A call that is about to be made. */
 export interface OutgoingCall {

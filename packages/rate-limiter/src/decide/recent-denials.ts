@@ -1,5 +1,5 @@
-import type { Cell, Decision, Demand } from '../store.js'
-import { CellMap } from './cell-map.js'
+import { CellMap } from '../stores/limit-map.js'
+import type { Cell, Decision, Demand } from '../stores/port.js'
 
 interface Denial {
   readonly cost: number

@@ -1,5 +1,5 @@
-import { SlotLostError } from './errors.js'
-import type { Held } from './store.js'
+import { SlotLostError } from '../errors.js'
+import type { Held } from '../stores/port.js'
 
 interface Holding {
   readonly slots: readonly Held[]

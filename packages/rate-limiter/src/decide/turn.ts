@@ -1,5 +1,5 @@
 import type { Source } from '@evenkeel/core'
-import type { Decision, DecisionRequest } from './store.js'
+import type { Decision, DecisionRequest } from '../stores/port.js'
 
 /** A request, and who waits for its answer. */
 export interface Asked extends DecisionRequest {
