@@ -1,6 +1,6 @@
 import { checkSubject, InvalidInputError } from '@evenkeel/core'
 import type { Limit } from './limits.js'
-import type { Cell, Demand } from './stores/port.js'
+import type { LimitCost, LimitKey } from './stores/port.js'
 
 export type Costs<Name extends string> = { readonly [N in Name]?: number }
 
@@ -15,8 +15,8 @@ export type Subject<Name extends string> = string | readonly Part<Name>[]
  */
 type SlotUse = 'take' | 'judge' | 'leave'
 
-/** Turns what callers write into demands, and refuses what can't be meant. */
-export class Demands {
+/** Turns what callers write into costs, and refuses what can't be meant. */
+export class CostReader {
   readonly #names: readonly string[]
   readonly #limits: readonly Limit[]
 
@@ -31,7 +31,7 @@ export class Demands {
     costs: Costs<string> | undefined,
     slots: SlotUse,
     perMille = 1_000,
-  ): readonly Demand[] {
+  ): readonly LimitCost[] {
     if (typeof subject === 'string' || !Array.isArray(subject)) {
       checkSubject('subject', subject)
       return costs === undefined
@@ -53,24 +53,24 @@ export class Demands {
   }
 
   /** All limits of a subject. */
-  cells(subject: string): readonly Cell[] {
+  limitKeys(subject: string): readonly LimitKey[] {
     checkSubject('subject', subject)
     return this.#limits.map((limit, index) => ({ subject, name: this.#names[index] ?? '', limit }))
   }
 
-  #oneOfEach(subject: string, slots: SlotUse): readonly Demand[] {
-    const demands: Demand[] = []
+  #oneOfEach(subject: string, slots: SlotUse): readonly LimitCost[] {
+    const limitCosts: LimitCost[] = []
     for (let index = 0; index < this.#limits.length; index++) {
       const limit = this.#limits[index]
       if (limit === undefined || (slots === 'leave' && limit.kind === 'concurrency')) continue
-      demands.push({ subject, name: this.#names[index] ?? '', limit, cost: 1 })
+      limitCosts.push({ subject, name: this.#names[index] ?? '', limit, cost: 1 })
     }
-    if (demands.length === 0)
+    if (limitCosts.length === 0)
       throw new InvalidInputError('costs', 'reserve or run, which give slots back', undefined)
-    return demands
+    return limitCosts
   }
 
-  #asNamed(subject: string, costs: Costs<string>, slots: SlotUse, perMille: number): readonly Demand[] {
+  #asNamed(subject: string, costs: Costs<string>, slots: SlotUse, perMille: number): readonly LimitCost[] {
     const names = this.#names
     if (typeof costs !== 'object' || costs === null)
       throw new InvalidInputError('costs', 'units by the name of a limit', costs)
@@ -78,7 +78,7 @@ export class Demands {
       if (!names.includes(name))
         throw new InvalidInputError('costs', `limits among ${names.join(', ')}`, name)
     }
-    const demands: Demand[] = []
+    const limitCosts: LimitCost[] = []
     for (let index = 0; index < names.length; index++) {
       const name = names[index] ?? ''
       const limit = this.#limits[index]
@@ -86,10 +86,10 @@ export class Demands {
       if (limit === undefined || !Object.hasOwn(costs, name)) continue
       if (limit.kind === 'concurrency' && slots !== 'take')
         throw new InvalidInputError(`costs.${name}`, 'reserve or run, which give slots back', costs[name])
-      demands.push({ subject, name, limit, cost: checkCost(name, costs[name], limit.limit, perMille) })
+      limitCosts.push({ subject, name, limit, cost: checkCost(name, costs[name], limit.limit, perMille) })
     }
-    if (demands.length === 0) throw new InvalidInputError('costs', 'a cost for at least one limit', costs)
-    return demands
+    if (limitCosts.length === 0) throw new InvalidInputError('costs', 'a cost for at least one limit', costs)
+    return limitCosts
   }
 }
 

@@ -1,5 +1,5 @@
 export type { Charge } from './algorithms/meter.js'
-export type { Verdict } from './algorithms/verdict.js'
+export type { LimitResult } from './algorithms/verdict.js'
 export type { Costs, Part, Subject } from './costs.js'
 export type { Reservation } from './decide/reservation.js'
 export type { LimitStatus, RateLimitDecision } from './decide/result.js'
@@ -37,17 +37,17 @@ export {
 } from './rate-limiter.js'
 export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
 export type {
-  Cell,
   Change,
   Decision,
+  DecisionOptions,
   DecisionRequest,
-  Demand,
-  Held,
-  LeaseWish,
+  HeldSlot,
+  LeaseRequest,
+  LimitCost,
+  LimitKey,
   LimitStore,
-  Reading,
+  ProviderReading,
   Settlement,
-  Terms,
 } from './stores/port.js'
 export { RedisLimitStore, type RedisLimitStoreOptions } from './stores/redis.js'
 export type { SubjectUsage, Totals } from './usage/counters.js'

@@ -1,5 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { Gate, type HttpLimitOptions } from './http/admission.js'
+import { AdmissionControl, type HttpLimitOptions } from './http/admission.js'
 import { refusalOf, viewOfNode, whenEnded } from './http/node.js'
 
 export type ExpressLimitOptions<Name extends string> = HttpLimitOptions<Name, Request>
@@ -11,7 +11,7 @@ export type ExpressLimitOptions<Name extends string> = HttpLimitOptions<Name, Re
  * @example app.use(rateLimit({ limiter, subject: firstOf(byApiKey(), byIp()) }))
  */
 export function rateLimit<Name extends string>(options: ExpressLimitOptions<Name>): RequestHandler {
-  const gate = new Gate(options)
+  const gate = new AdmissionControl(options)
   return (request: Request, response: Response, next: NextFunction) => {
     gate
       .admit(request, viewOfNode(request, request.ip))

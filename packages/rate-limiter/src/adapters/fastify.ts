@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify'
-import { Gate, type HttpLimitOptions } from './http/admission.js'
+import { AdmissionControl, type HttpLimitOptions } from './http/admission.js'
 import { refusalOf, viewOfNode, whenEnded } from './http/node.js'
 
 export type FastifyLimitOptions<Name extends string> = HttpLimitOptions<Name, FastifyRequest>
@@ -12,7 +12,7 @@ export type FastifyLimitOptions<Name extends string> = HttpLimitOptions<Name, Fa
  */
 export const rateLimit: FastifyPluginCallback<FastifyLimitOptions<string>> = Object.assign(
   (app: FastifyInstance, options: FastifyLimitOptions<string>, done: () => void) => {
-    const gate = new Gate(options)
+    const gate = new AdmissionControl(options)
     app.addHook('onRequest', async (request, reply) => {
       const config = request.routeOptions.config as { readonly rateLimit?: unknown }
       if (config.rateLimit === false) return

@@ -1,5 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import { Gate, type HttpLimitOptions } from './http/admission.js'
+import { AdmissionControl, type HttpLimitOptions } from './http/admission.js'
 import { whenBodyEnds } from './http/body.js'
 import { refusalOf } from './http/node.js'
 import type { RequestView } from './http/subjects.js'
@@ -15,7 +15,7 @@ export interface HonoLimitOptions<Name extends string> extends HttpLimitOptions<
  * @example app.use(rateLimit({ limiter, subject: byApiKey() }))
  */
 export function rateLimit<Name extends string>(options: HonoLimitOptions<Name>): MiddlewareHandler {
-  const gate = new Gate<Name, Context>(options)
+  const gate = new AdmissionControl<Name, Context>(options)
   const { address = peerOnNode } = options
   return async (context, next) => {
     const view: RequestView = {

@@ -6,7 +6,7 @@ import { WindowMeter } from './sliding-window.js'
 import { BucketMeter } from './token-bucket.js'
 
 /** An empty meter of a limit's kind. */
-export function meterOf({ kind }: Limit): Meter {
+export function createMeter({ kind }: Limit): Meter {
   switch (kind) {
     case 'sliding-window':
       return new WindowMeter()

@@ -9,33 +9,33 @@ import {
 } from '@evenkeel/core'
 import type { ResolvedOptions } from '../options.js'
 import { Instances } from '../outage/instances.js'
-import { Ledger } from '../outage/offline-charges.js'
+import { OfflineCharges } from '../outage/offline-charges.js'
 import type { Share } from '../outage/share.js'
 import { MemoryLimitStore } from '../stores/memory.js'
 import type {
-  Cell,
   Decision,
+  DecisionOptions,
   DecisionRequest,
-  Demand,
-  Held,
+  HeldSlot,
+  LimitCost,
+  LimitKey,
   LimitStore,
-  Reading,
+  ProviderReading,
   Settlement,
-  Terms,
 } from '../stores/port.js'
 import { RedisLimitStore } from '../stores/redis.js'
-import { leaseOf, QuotaLeases, type Returned } from './quota-leases.js'
-import { DenialMemory } from './recent-denials.js'
+import { leaseOf, QuotaLeases, type ReturnedUnits } from './quota-leases.js'
+import { RecentDenials } from './recent-denials.js'
 import { blanket } from './result.js'
-import { type Asked, Turn, type TurnHost } from './turn.js'
+import { type PendingDecision, TickBatcher, type TickHost } from './turn.js'
 
-const mostUnsettled = 10_000
+const maxUnsettled = 10_000
 /** Within this time of Redis' return all instances use it again, and have told it what they charged alone. */
 const returnMs = 1_500
-const cellsAtOnce = 100
+const limitKeysAtOnce = 100
 
 /** A decision, who made it, and what settling it needs. */
-export interface Decided extends Answer<Decision> {
+export interface SourcedDecision extends Answer<Decision> {
   /** As of when this process took note of it. */
   readonly notedAtMs: number
 }
@@ -49,15 +49,15 @@ export class Decider {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryLimitStore
   readonly #stores: Failover<LimitStore>
-  readonly #host: TurnHost = {
+  readonly #host: TickHost = {
     send: (asked) => this.#send(asked),
     answered: (asked, decisions, source) => this.#answered(asked, decisions, source),
   }
-  readonly #turn = new Turn(this.#host)
-  readonly #turns = new Map<string, Turn>()
-  readonly #denials: DenialMemory
+  readonly #turn = new TickBatcher(this.#host)
+  readonly #turns = new Map<string, TickBatcher>()
+  readonly #denials: RecentDenials
   readonly #leases: QuotaLeases | undefined
-  readonly #ledger: Ledger | undefined
+  readonly #offlineCharges: OfflineCharges | undefined
   readonly #instances: Instances | undefined
   /** Monotonic. */
   #returningUntil = 0
@@ -65,18 +65,18 @@ export class Decider {
   /** Settlements that could not reach Redis. */
   readonly #unsettled: Settlement[] = []
   #sweep: NodeJS.Timeout | undefined
-  readonly #heldSlots: () => readonly Held[]
+  readonly #heldSlots: () => readonly HeldSlot[]
 
-  constructor(options: ResolvedOptions, heldSlots: () => readonly Held[]) {
+  constructor(options: ResolvedOptions, heldSlots: () => readonly HeldSlot[]) {
     const { redis, name, onOutage, limits, maxSubjects, clock, denialMemoryMs } = options
     const id = randomUUID()
     const alone: Share = { instances: 1 }
     const hasLeases = redis !== undefined && limits.some((limit) => leaseOf(limit) !== undefined)
     this.#options = options
     this.#heldSlots = heldSlots
-    this.#denials = new DenialMemory(redis === undefined ? 0 : denialMemoryMs, maxSubjects)
+    this.#denials = new RecentDenials(redis === undefined ? 0 : denialMemoryMs, maxSubjects)
     this.#leases = hasLeases ? new QuotaLeases(maxSubjects) : undefined
-    this.#ledger = redis && new Ledger(maxSubjects)
+    this.#offlineCharges = redis && new OfflineCharges(maxSubjects)
     this.#instances =
       redis &&
       new Instances(redis, {
@@ -95,13 +95,14 @@ export class Decider {
       share: () => this.#instances?.share ?? alone,
       clock,
       // Slots are no charges: those that are held are told on return.
-      onCharge: (cell, charge) => {
-        if (cell.limit.kind !== 'concurrency') this.#ledger?.add(cell, charge)
+      onCharge: (limitKey, charge) => {
+        if (limitKey.limit.kind !== 'concurrency') this.#offlineCharges?.add(limitKey, charge)
       },
     })
     this.#stores = failover<LimitStore>(redis, {
       name: 'rate-limiter',
-      primary: redis && new RedisLimitStore(redis, { name, ledger: this.#ledger, instance: id }),
+      primary:
+        redis && new RedisLimitStore(redis, { name, offlineCharges: this.#offlineCharges, instance: id }),
       fallback: this.#memory,
       recover: (stores) => this.#recover(stores),
       onOutage: onOutage === 'fallback' ? 'fallback' : 'throw',
@@ -118,42 +119,47 @@ export class Decider {
     return this.#options.redis === undefined ? 1 : (this.#instances?.share.instances ?? 1)
   }
 
-  decide(demands: readonly Demand[], terms?: Terms): Promise<Decided> {
+  decide(limitCosts: readonly LimitCost[], terms?: DecisionOptions): Promise<SourcedDecision> {
     return new Promise((resolve, reject) => {
-      const done: Asked['done'] = (value, source, notedAtMs) => resolve({ value, source, notedAtMs })
-      this.ask({ demands, terms, done, failed: reject })
+      const done: PendingDecision['done'] = (value, source, notedAtMs) =>
+        resolve({ value, source, notedAtMs })
+      this.ask({ limitCosts, terms, done, failed: reject })
     })
   }
 
   /** {@link decide} without a promise, for those who are called a million times a second. */
-  ask(asked: Asked): void {
+  ask(asked: PendingDecision): void {
     if (this.#options.redis === undefined) {
-      const value = this.#memory.decideNow(asked.demands, asked.terms)
-      asked.done(value, 'memory', value.verdicts[0]?.chargedAtMs ?? 0)
+      const value = this.#memory.decideNow(asked.limitCosts, asked.terms)
+      asked.done(value, 'memory', value.results[0]?.chargedAtMs ?? 0)
       return
     }
     this.#instances?.start()
     if (asked.terms === undefined) {
       if (this.#spend(asked) || this.#deny(asked)) return
-      if (this.#leases?.covers(asked.demands) && this.#stores.state === 'primary' && !this.#isReturning()) {
+      if (
+        this.#leases?.covers(asked.limitCosts) &&
+        this.#stores.state === 'primary' &&
+        !this.#isReturning()
+      ) {
         this.#askForBlock(this.#leases, asked)
         return
       }
     }
     if (this.#isReturning() && !this.#chargeShare(asked)) return
-    this.#turnOf(asked.demands).add(asked)
+    this.#turnOf(asked.limitCosts).add(asked)
   }
 
   /** From quota that was taken in advance. */
-  #spend({ demands, done }: Asked): boolean {
+  #spend({ limitCosts, done }: PendingDecision): boolean {
     const leases = this.#leases
     if (leases === undefined) return false
-    const decision = leases.spend(demands, this.#options.clock.monotonic())
+    const decision = leases.spend(limitCosts, this.#options.clock.monotonic())
     if (decision === undefined) return false
-    if (leases.isLow(demands) && this.#stores.state === 'primary' && !this.#isReturning()) {
-      // A cost of nothing: only the wish matters.
+    if (leases.isLow(limitCosts) && this.#stores.state === 'primary' && !this.#isReturning()) {
+      // A cost of nothing: only the lease request matters.
       this.#request(leases, {
-        demands: demands.map((demand) => ({ ...demand, cost: 0 })),
+        limitCosts: limitCosts.map((limitCost) => ({ ...limitCost, cost: 0 })),
         done: () => {},
         failed: () => {},
       })
@@ -170,54 +176,54 @@ export class Decider {
    * Just after an outage some instances still decide alone, and Redis does not know of what they charge: who is
    * back already keeps to its share too. `false` where the share denies.
    */
-  #chargeShare(asked: Asked): boolean {
-    const { demands, terms, done } = asked
+  #chargeShare(asked: PendingDecision): boolean {
+    const { limitCosts, terms, done } = asked
     if (this.#options.onOutage !== 'fallback' || this.#stores.state !== 'primary') return true
     if (terms?.mode === 'peek' || terms?.mode === 'book') return true
-    const decision = this.#memory.decideNow(demands, { ...terms, mode: 'peek' })
+    const decision = this.#memory.decideNow(limitCosts, { ...terms, mode: 'peek' })
     if (decision.outcome !== 'allowed') {
       done(decision, 'memory', 0)
       return false
     }
-    asked.notedAtMs = this.#memory.note(demands, this.#options.clock.now(), 0, terms?.id)
+    asked.notedAtMs = this.#memory.mirror(limitCosts, this.#options.clock.now(), 0, terms?.id)
     return true
   }
 
   /** What Redis denied a moment ago. */
-  #deny({ demands, done }: Asked): boolean {
+  #deny({ limitCosts, done }: PendingDecision): boolean {
     if (this.#denials.size === 0 || this.#stores.state !== 'primary') return false
-    const decision = this.#denials.recall(demands, this.#options.clock.monotonic())
+    const decision = this.#denials.recall(limitCosts, this.#options.clock.monotonic())
     if (decision === undefined) return false
     done(decision, 'redis', 0)
     return true
   }
 
   /** Asks for a block together with the decision; who comes meanwhile waits for it. */
-  #askForBlock(leases: QuotaLeases, asked: Asked): void {
-    const asking = leases.asking(asked.demands)
+  #askForBlock(leases: QuotaLeases, asked: PendingDecision): void {
+    const asking = leases.asking(asked.limitCosts)
     if (asking === undefined) {
       this.#request(leases, asked)
       return
     }
     void asking.then(() => {
       if (this.#spend(asked) || this.#deny(asked)) return
-      this.#turnOf(asked.demands).add(asked)
+      this.#turnOf(asked.limitCosts).add(asked)
     })
   }
 
-  #request(leases: QuotaLeases, { demands, done, failed }: Asked): void {
+  #request(leases: QuotaLeases, { limitCosts, done, failed }: PendingDecision): void {
     const sentAtMs = this.#options.clock.monotonic()
-    const wishes = leases.wishes(demands, this.instances, sentAtMs)
+    const leaseRequests = leases.leaseRequests(limitCosts, this.instances, sentAtMs)
     const asking = new Promise<void>((resolve) => {
       const granted = (decision: Decision | undefined) => {
-        const note = (block: Demand, delayMs: number) =>
-          this.#memory.note([block], this.#options.clock.now(), delayMs)
-        void this.#giveBack(leases.granted(demands, decision, sentAtMs, note))
+        const note = (block: LimitCost, delayMs: number) =>
+          this.#memory.mirror([block], this.#options.clock.now(), delayMs)
+        void this.#giveBack(leases.granted(limitCosts, decision, sentAtMs, note))
         resolve()
       }
-      this.#turnOf(demands).add({
-        demands,
-        terms: { wishes },
+      this.#turnOf(limitCosts).add({
+        limitCosts,
+        terms: { leaseRequests },
         done: (decision, source, notedAtMs) => {
           granted(source === 'redis' ? decision : undefined)
           done(decision, source, notedAtMs)
@@ -228,12 +234,12 @@ export class Decider {
         },
       })
     })
-    leases.asked(demands, asking, sentAtMs)
+    leases.asked(limitCosts, asking, sentAtMs)
     this.#sweepLater()
   }
 
   /** Takes note of what Redis said, and passes it on. */
-  #answered(asked: readonly Asked[], decisions: readonly Decision[], source: Source): void {
+  #answered(asked: readonly PendingDecision[], decisions: readonly Decision[], source: Source): void {
     const { clock } = this.#options
     const now = clock.now()
     const monotonic = clock.monotonic()
@@ -242,33 +248,37 @@ export class Decider {
       const one = asked[index]
       const decision = decisions[index]
       if (one === undefined || decision === undefined) continue
-      const { demands, terms } = one
-      let notedAtMs = one.notedAtMs ?? decision.verdicts[0]?.chargedAtMs ?? 0
+      const { limitCosts, terms } = one
+      let notedAtMs = one.notedAtMs ?? decision.results[0]?.chargedAtMs ?? 0
       if (one.notedAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
-        this.#unnote(demands, one.notedAtMs, terms?.id)
+        this.#unnote(limitCosts, one.notedAtMs, terms?.id)
       if (source === 'redis' && terms?.mode !== 'peek') {
-        if (decision.outcome === 'denied') this.#denials.remember(demands, decision, monotonic)
-        else if (decision.outcome !== 'in-line' && one.notedAtMs === undefined)
-          notedAtMs = this.#memory.note(demands, now, decision.delayMs, terms?.id)
+        if (decision.outcome === 'denied') this.#denials.remember(limitCosts, decision, monotonic)
+        else if (decision.outcome !== 'queued' && one.notedAtMs === undefined)
+          notedAtMs = this.#memory.mirror(limitCosts, now, decision.delayMs, terms?.id)
         // Just after an outage Redis has not heard of all yet.
-        if (!isReturning) this.#memory.see(demands, decision.verdicts, now)
+        if (!isReturning) this.#memory.observeRemote(limitCosts, decision.results, now)
       }
       one.done(decision, source, notedAtMs)
     }
   }
 
-  #unnote(demands: readonly Demand[], notedAtMs: number, id = ''): void {
-    const changes = demands.map((demand) => ({ ...demand, change: -demand.cost, chargedAtMs: notedAtMs }))
+  #unnote(limitCosts: readonly LimitCost[], notedAtMs: number, id = ''): void {
+    const changes = limitCosts.map((limitCost) => ({
+      ...limitCost,
+      change: -limitCost.cost,
+      chargedAtMs: notedAtMs,
+    }))
     this.#memory.adjust(changes, id)
   }
 
   /** In a Cluster only what shares a node can travel together. */
-  #turnOf(demands: readonly Demand[]): Turn {
+  #turnOf(limitCosts: readonly LimitCost[]): TickBatcher {
     if (this.#options.redis?.topology !== 'cluster') return this.#turn
-    const subject = demands[0]?.subject ?? ''
+    const subject = limitCosts[0]?.subject ?? ''
     let turn = this.#turns.get(subject)
     if (turn === undefined) {
-      turn = new Turn({
+      turn = new TickBatcher({
         ...this.#host,
         send: (asked) => {
           this.#turns.delete(subject)
@@ -286,7 +296,7 @@ export class Decider {
       return await this.#stores.run((store) => store.decide(requests))
     } catch (error) {
       if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
-      const value = requests.map(({ demands }) => blanket(demands, onOutage === 'allow', clock.now()))
+      const value = requests.map(({ limitCosts }) => blanket(limitCosts, onOutage === 'allow', clock.now()))
       return { value, source: 'memory' }
     }
   }
@@ -303,7 +313,7 @@ export class Decider {
     if (source === 'memory') {
       for (const change of changes) {
         if (change.change < 0 && change.limit.kind !== 'concurrency')
-          this.#ledger?.refund(change, -change.change)
+          this.#offlineCharges?.refund(change, -change.change)
       }
       return this.#memory.settle(settlement)
     }
@@ -324,7 +334,7 @@ export class Decider {
     }
   }
 
-  async renew(slots: readonly Held[]): Promise<readonly boolean[]> {
+  async renew(slots: readonly HeldSlot[]): Promise<readonly boolean[]> {
     const { value, source } = await this.#stores.run((store) => store.renew(slots))
     // Memory must know them when Redis goes.
     if (source === 'redis')
@@ -335,27 +345,27 @@ export class Decider {
     return value
   }
 
-  async learn(readings: readonly Reading[]): Promise<void> {
+  async learn(readings: readonly ProviderReading[]): Promise<void> {
     this.#denials.forget(readings)
     if (this.#options.redis !== undefined) await this.#memory.learn(readings)
     await this.#stores.run((store) => store.learn(readings))
   }
 
-  async block(cells: readonly Cell[], forMs: number): Promise<void> {
+  async block(limitKeys: readonly LimitKey[], forMs: number): Promise<void> {
     this.#flush()
-    this.#denials.forget(cells)
+    this.#denials.forget(limitKeys)
     await this.#giveBack(this.#leases?.collect(this.#options.clock.monotonic(), true) ?? [])
     // In both: a block must hold when Redis goes.
-    if (this.#options.redis !== undefined) await this.#memory.block(cells, forMs)
-    await this.#stores.run((store) => store.block(cells, forMs))
+    if (this.#options.redis !== undefined) await this.#memory.block(limitKeys, forMs)
+    await this.#stores.run((store) => store.block(limitKeys, forMs))
   }
 
-  async reset(cells: readonly Cell[]): Promise<void> {
+  async reset(limitKeys: readonly LimitKey[]): Promise<void> {
     this.#flush()
-    this.#denials.forget(cells)
-    this.#ledger?.forget(cells)
-    if (this.#options.redis !== undefined) await this.#memory.reset(cells)
-    await this.#stores.run((store) => store.reset(cells))
+    this.#denials.forget(limitKeys)
+    this.#offlineCharges?.forget(limitKeys)
+    if (this.#options.redis !== undefined) await this.#memory.reset(limitKeys)
+    await this.#stores.run((store) => store.reset(limitKeys))
   }
 
   /** Calls back when it may be the turn of a waiter of this process. */
@@ -385,7 +395,7 @@ export class Decider {
     for (const turn of this.#turns.values()) turn.flush()
   }
 
-  async #giveBack(returned: readonly Returned[]): Promise<void> {
+  async #giveBack(returned: readonly ReturnedUnits[]): Promise<void> {
     if (returned.length === 0) return
     this.#memory.adjust(
       returned.map(({ change, notedAtMs }) => ({ ...change, chargedAtMs: notedAtMs })),
@@ -416,7 +426,7 @@ export class Decider {
   }
 
   #keepUnsettled(settlement: Settlement): void {
-    if (this.#unsettled.length >= mostUnsettled) this.#unsettled.shift()
+    if (this.#unsettled.length >= maxUnsettled) this.#unsettled.shift()
     this.#unsettled.push(settlement)
   }
 
@@ -434,20 +444,22 @@ export class Decider {
     handOver()
   }
 
-  /** Each call takes the charges of its cells along; what it costs nothing to ask is not asked. */
+  /** Each call takes the charges of its limits along; what it costs nothing to ask is not asked. */
   async #tellCharges(primary: LimitStore): Promise<void> {
-    const cells = this.#ledger?.cells() ?? []
-    for (let from = 0; from < cells.length; from += cellsAtOnce) {
-      const some = cells.slice(from, from + cellsAtOnce)
-      await primary.decide(some.map((cell) => ({ demands: [{ ...cell, cost: 0 }], terms: { mode: 'peek' } })))
+    const limitKeys = this.#offlineCharges?.limitKeys() ?? []
+    for (let from = 0; from < limitKeys.length; from += limitKeysAtOnce) {
+      const some = limitKeys.slice(from, from + limitKeysAtOnce)
+      await primary.decide(
+        some.map((limitKey) => ({ limitCosts: [{ ...limitKey, cost: 0 }], terms: { mode: 'peek' } })),
+      )
     }
   }
 
   /** Redis forgot: all that this instance charged and that still counts is charged again. */
   #chargeAgain(): void {
     this.#denials.clear()
-    for (const [cell, charges] of this.#memory.charges()) {
-      if (cell.limit.kind !== 'concurrency') this.#ledger?.replace(cell, charges)
+    for (const [limitKey, charges] of this.#memory.charges()) {
+      if (limitKey.limit.kind !== 'concurrency') this.#offlineCharges?.replace(limitKey, charges)
     }
     const held = this.#heldSlots()
     if (held.length > 0) void this.#stores.run((store) => store.renew(held, true)).catch(() => {})

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '@evenkeel/core'
 import { slackMs } from '../algorithms/meter.js'
 import { QueueFullError, RateLimitedError } from '../errors.js'
-import type { Demand, Terms } from '../stores/port.js'
-import type { Decided, Decider } from './decider.js'
-import { shape } from './result.js'
+import type { DecisionOptions, LimitCost } from '../stores/port.js'
+import type { Decider, SourcedDecision } from './decider.js'
+import { toResult } from './result.js'
 
-export interface WaitTerms {
+export interface WaitRequest {
   readonly id: string
   readonly timeoutMs: number
   readonly openMs: number
@@ -21,7 +21,7 @@ const askAgainMs = 1_000
  * Waits until a call is admitted: a time is booked in one round trip and slept for; no polling, no herd. Only
  * who waits for a slot of a `concurrency` is called when one is free, in the order of arrival.
  */
-export class Waiting {
+export class WaitQueue {
   readonly #decider: Decider
   readonly #clock: Clock
   readonly #maxQueue: number
@@ -41,7 +41,7 @@ export class Waiting {
   }
 
   /** @throws RateLimitedError, QueueFullError, the signal's reason; nothing is charged then */
-  async admit(demands: readonly Demand[], terms: WaitTerms): Promise<Decided> {
+  async admit(limitCosts: readonly LimitCost[], terms: WaitRequest): Promise<SourcedDecision> {
     const { id, timeoutMs, openMs, perMille, signal } = terms
     const deadline = this.#clock.monotonic() + timeoutMs
     signal?.throwIfAborted()
@@ -51,26 +51,32 @@ export class Waiting {
       for (;;) {
         const sentAtMs = this.#clock.monotonic()
         const leftMs = Math.max(0, deadline - sentAtMs)
-        const own: Terms = { id, openMs, perMille, mode: isFull ? 'charge' : 'book', maxDelayMs: leftMs }
-        const decided = await this.#decider.decide(demands, own)
+        const own: DecisionOptions = {
+          id,
+          openMs,
+          perMille,
+          mode: isFull ? 'charge' : 'book',
+          maxDelayMs: leftMs,
+        }
+        const decided = await this.#decider.decide(limitCosts, own)
         const { value } = decided
         if (value.outcome === 'allowed') return decided
         if (value.outcome === 'booked') {
-          if (await this.#sleepUntil(decided, demands, terms, sentAtMs)) return decided
+          if (await this.#sleepUntil(decided, limitCosts, terms, sentAtMs)) return decided
           // The timer was late: the time is given back, and the call asks again.
           continue
         }
         if (isFull) throw new QueueFullError(this.#maxQueue)
-        const pauseMs = this.#pauseOf(demands, decided, timeoutMs, leftMs)
-        if (value.outcome === 'in-line') {
+        const pauseMs = this.#pauseOf(limitCosts, decided, timeoutMs, leftMs)
+        if (value.outcome === 'queued') {
           await this.#turn(id, Math.min(pauseMs, leftMs), signal).catch(async (reason: unknown) => {
-            await this.#giveBack(demands, decided, id)
+            await this.#giveBack(limitCosts, decided, id)
             throw reason
           })
           if (this.#clock.monotonic() >= deadline) {
-            await this.#giveBack(demands, decided, id)
+            await this.#giveBack(limitCosts, decided, id)
             throw new RateLimitedError(
-              shape(demands, { ...value, outcome: 'denied' }, decided.source),
+              toResult(limitCosts, { ...value, outcome: 'denied' }, decided.source),
               timeoutMs,
             )
           }
@@ -88,45 +94,45 @@ export class Waiting {
 
   /** How long to wait before asking again; an error, where that would be too late. */
   #pauseOf(
-    demands: readonly Demand[],
-    { value, source }: Decided,
+    limitCosts: readonly LimitCost[],
+    { value, source }: SourcedDecision,
     timeoutMs: number,
     leftMs: number,
   ): number {
-    if (value.outcome === 'in-line') return askAgainMs
+    if (value.outcome === 'queued') return askAgainMs
     // Where one booking can't hold for all nodes of a Cluster, and where a block ends.
-    const decision = shape(demands, value, source)
+    const decision = toResult(limitCosts, value, source)
     if (decision.retryAfterMs > leftMs || leftMs === 0) throw new RateLimitedError(decision, timeoutMs)
     return Math.max(1, decision.retryAfterMs)
   }
 
   /** `false` where it woke too late to use what was booked. */
   async #sleepUntil(
-    decided: Decided,
-    demands: readonly Demand[],
-    { id, signal }: WaitTerms,
+    decided: SourcedDecision,
+    limitCosts: readonly LimitCost[],
+    { id, signal }: WaitRequest,
     sentAtMs: number,
   ): Promise<boolean> {
     const { delayMs } = decided.value
     try {
       await sleep(delayMs, undefined, { signal })
     } catch (error) {
-      await this.#giveBack(demands, decided, id)
+      await this.#giveBack(limitCosts, decided, id)
       throw error
     }
     if (this.#clock.monotonic() <= sentAtMs + delayMs + slackMs) return true
-    await this.#giveBack(demands, decided, id)
+    await this.#giveBack(limitCosts, decided, id)
     return false
   }
 
   /** Resolves when it is this waiter's turn, or after a while. */
-  async #turn(id: string, mostMs: number, signal: AbortSignal | undefined): Promise<void> {
+  async #turn(id: string, maxMs: number, signal: AbortSignal | undefined): Promise<void> {
     this.#unwatch ??= this.#decider.watch((called) => this.#turns.get(called)?.())
     const called = new AbortController()
     this.#turns.set(id, () => called.abort())
     const signals = signal === undefined ? called.signal : AbortSignal.any([called.signal, signal])
     try {
-      await sleep(mostMs, undefined, { signal: signals })
+      await sleep(maxMs, undefined, { signal: signals })
     } catch (error) {
       if (signal?.aborted) throw error
     } finally {
@@ -135,16 +141,16 @@ export class Waiting {
   }
 
   async #giveBack(
-    demands: readonly Demand[],
-    { value, source, notedAtMs }: Decided,
+    limitCosts: readonly LimitCost[],
+    { value, source, notedAtMs }: SourcedDecision,
     id: string,
   ): Promise<void> {
-    const changes = demands.map(({ subject, name, limit, cost }, index) => ({
+    const changes = limitCosts.map(({ subject, name, limit, cost }, index) => ({
       subject,
       name,
       limit,
       change: -cost,
-      chargedAtMs: value.verdicts[index]?.chargedAtMs ?? 0,
+      chargedAtMs: value.results[index]?.chargedAtMs ?? 0,
     }))
     await this.#decider.settle({ id, changes }, source, notedAtMs)
   }

@@ -1,11 +1,11 @@
-import { CellMap } from '../stores/limit-map.js'
-import type { Cell, Decision, Demand } from '../stores/port.js'
+import { LimitMap } from '../stores/limit-map.js'
+import type { Decision, LimitCost, LimitKey } from '../stores/port.js'
 
 interface Denial {
   readonly cost: number
   readonly untilMs: number
   readonly atMs: number
-  readonly demands: readonly Demand[]
+  readonly limitCosts: readonly LimitCost[]
   readonly decision: Decision
 }
 
@@ -14,45 +14,45 @@ interface Denial {
  * can't admit too much; it may deny up to its time longer where somebody gives units back meanwhile.
  * All times are monotonic.
  */
-export class DenialMemory {
-  readonly #denials: CellMap<Denial>
-  readonly #mostMs: number
+export class RecentDenials {
+  readonly #denials: LimitMap<Denial>
+  readonly #maxMs: number
 
-  constructor(mostMs: number, maxSubjects: number) {
-    this.#mostMs = mostMs
-    this.#denials = new CellMap(maxSubjects)
+  constructor(maxMs: number, maxSubjects: number) {
+    this.#maxMs = maxMs
+    this.#denials = new LimitMap(maxSubjects)
   }
 
   get size(): number {
     return this.#denials.size
   }
 
-  remember(demands: readonly Demand[], decision: Decision, nowMs: number): void {
-    if (this.#mostMs === 0) return
-    const { blockedForMs, verdicts } = decision
-    for (const [index, demand] of demands.entries()) {
-      const { allowed = true, retryAfterMs = 0 } = verdicts[index] ?? {}
+  remember(limitCosts: readonly LimitCost[], decision: Decision, nowMs: number): void {
+    if (this.#maxMs === 0) return
+    const { blockedForMs, results } = decision
+    for (const [index, limitCost] of limitCosts.entries()) {
+      const { allowed = true, retryAfterMs = 0 } = results[index] ?? {}
       if (allowed && blockedForMs === 0) continue
-      const forMs = Math.min(this.#mostMs, Math.max(retryAfterMs, blockedForMs))
-      const cost = blockedForMs > 0 ? 0 : demand.cost
-      this.#denials.set(demand, { cost, untilMs: nowMs + forMs, atMs: nowMs, demands, decision })
+      const forMs = Math.min(this.#maxMs, Math.max(retryAfterMs, blockedForMs))
+      const cost = blockedForMs > 0 ? 0 : limitCost.cost
+      this.#denials.set(limitCost, { cost, untilMs: nowMs + forMs, atMs: nowMs, limitCosts, decision })
     }
   }
 
   /** What Redis would say, if a part of this call was denied a moment ago. */
-  recall(demands: readonly Demand[], nowMs: number): Decision | undefined {
+  recall(limitCosts: readonly LimitCost[], nowMs: number): Decision | undefined {
     if (this.#denials.size === 0) return undefined
-    for (const demand of demands) {
-      const denial = this.#denials.get(demand)
-      if (denial === undefined || demand.cost < denial.cost) continue
-      if (denial.untilMs > nowMs) return again(denial, demands, nowMs)
-      this.#denials.delete(demand)
+    for (const limitCost of limitCosts) {
+      const denial = this.#denials.get(limitCost)
+      if (denial === undefined || limitCost.cost < denial.cost) continue
+      if (denial.untilMs > nowMs) return again(denial, limitCosts, nowMs)
+      this.#denials.delete(limitCost)
     }
     return undefined
   }
 
-  forget(cells: readonly Cell[]): void {
-    for (const cell of cells) this.#denials.delete(cell)
+  forget(limitKeys: readonly LimitKey[]): void {
+    for (const limitKey of limitKeys) this.#denials.delete(limitKey)
   }
 
   clear(): void {
@@ -60,20 +60,24 @@ export class DenialMemory {
   }
 }
 
-function again({ decision, demands, atMs }: Denial, wanted: readonly Demand[], nowMs: number): Decision {
+function again(
+  { decision, limitCosts, atMs }: Denial,
+  wanted: readonly LimitCost[],
+  nowMs: number,
+): Decision {
   const passedMs = Math.round(nowMs - atMs)
   const rest = (ms: number) => (ms === 0 ? 0 : Math.max(1, ms - passedMs))
   return {
     ...decision,
     blockedForMs: rest(decision.blockedForMs),
     abandoned: 0,
-    verdicts: wanted.map((demand) => {
-      const index = demands.findIndex(
-        ({ name, subject }) => name === demand.name && subject === demand.subject,
+    results: wanted.map((limitCost) => {
+      const index = limitCosts.findIndex(
+        ({ name, subject }) => name === limitCost.name && subject === limitCost.subject,
       )
-      const known = decision.verdicts[index]
+      const known = decision.results[index]
       if (known !== undefined) return { ...known, retryAfterMs: rest(known.retryAfterMs) }
-      const { limit } = demand.limit
+      const { limit } = limitCost.limit
       return { allowed: true, remaining: limit, retryAfterMs: 0, resetAtMs: 0, chargedAtMs: 0 }
     }),
   }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
 import type { Costs } from '../costs.js'
-import type { Change, Demand } from '../stores/port.js'
-import type { Decided, Decider } from './decider.js'
+import type { Change, LimitCost } from '../stores/port.js'
+import type { Decider, SourcedDecision } from './decider.js'
 import type { RateLimitDecision } from './result.js'
-import type { SlotKeeper } from './slot-renewal.js'
+import type { SlotRenewal } from './slot-renewal.js'
 
 /**
  * What was charged for a call whose cost is known only afterwards, and the slots that it holds. Disposing of
@@ -26,25 +26,25 @@ export interface Reservation<Name extends string> extends RateLimitDecision<Name
 
 export interface Grant {
   readonly id: string
-  readonly demands: readonly Demand[]
-  readonly decided: Decided
+  readonly limitCosts: readonly LimitCost[]
+  readonly decided: SourcedDecision
 }
 
 /** Makes what a decision charged into something that can be settled. */
-export class Reserved {
+export class OpenReservation {
   readonly #decider: Decider
-  readonly #keeper: SlotKeeper
+  readonly #keeper: SlotRenewal
   readonly #grant: Grant
-  readonly #slots: readonly Demand[]
+  readonly #slots: readonly LimitCost[]
   readonly signal: AbortSignal
   #done: Promise<boolean> | undefined
 
-  constructor(decider: Decider, keeper: SlotKeeper, grant: Grant) {
-    const { id, demands } = grant
+  constructor(decider: Decider, keeper: SlotRenewal, grant: Grant) {
+    const { id, limitCosts } = grant
     this.#decider = decider
     this.#keeper = keeper
     this.#grant = grant
-    this.#slots = demands.filter(({ limit, cost }) => limit.kind === 'concurrency' && cost > 0)
+    this.#slots = limitCosts.filter(({ limit, cost }) => limit.kind === 'concurrency' && cost > 0)
     this.signal =
       this.#slots.length > 0
         ? keeper.keep(
@@ -55,33 +55,35 @@ export class Reserved {
   }
 
   settle(actual: Costs<string>): Promise<boolean> {
-    const { demands } = this.#grant
+    const { limitCosts } = this.#grant
     for (const [name, cost] of Object.entries(actual)) {
-      const isKnown = demands.some((demand) => demand.name === name && demand.limit.kind !== 'concurrency')
+      const isKnown = limitCosts.some(
+        (limitCost) => limitCost.name === name && limitCost.limit.kind !== 'concurrency',
+      )
       if (!isKnown) return Promise.reject(new InvalidInputError('actual', 'limits that were reserved', name))
       if (typeof cost !== 'number' || !Number.isSafeInteger(cost) || cost < 0)
         return Promise.reject(new InvalidInputError(`actual.${name}`, 'a whole number from 0', cost))
     }
-    return this.#finish((demand) => (actual[demand.name] ?? demand.cost) - demand.cost)
+    return this.#finish((limitCost) => (actual[limitCost.name] ?? limitCost.cost) - limitCost.cost)
   }
 
   cancel(): Promise<boolean> {
-    return this.#finish((demand) => -demand.cost)
+    return this.#finish((limitCost) => -limitCost.cost)
   }
 
-  #finish(changeOf: (demand: Demand) => number): Promise<boolean> {
+  #finish(changeOf: (limitCost: LimitCost) => number): Promise<boolean> {
     this.#done ??= this.#settleOnce(changeOf)
     return this.#done
   }
 
-  #settleOnce(changeOf: (demand: Demand) => number): Promise<boolean> {
-    const { id, demands, decided } = this.#grant
+  #settleOnce(changeOf: (limitCost: LimitCost) => number): Promise<boolean> {
+    const { id, limitCosts, decided } = this.#grant
     if (this.#slots.length > 0) this.#keeper.drop(id)
-    const { verdicts } = decided.value
-    const changes = demands.map((demand, index): Change => {
-      const { subject, name, limit, cost } = demand
-      const change = limit.kind === 'concurrency' ? -cost : changeOf(demand)
-      return { subject, name, limit, change, chargedAtMs: verdicts[index]?.chargedAtMs ?? 0 }
+    const { results } = decided.value
+    const changes = limitCosts.map((limitCost, index): Change => {
+      const { subject, name, limit, cost } = limitCost
+      const change = limit.kind === 'concurrency' ? -cost : changeOf(limitCost)
+      return { subject, name, limit, change, chargedAtMs: results[index]?.chargedAtMs ?? 0 }
     })
     return this.#decider.settle({ id, changes }, decided.source, decided.notedAtMs)
   }
@@ -97,7 +99,7 @@ const nothing = {
 
 export function asReservation<Name extends string>(
   decision: RateLimitDecision<Name>,
-  reserved: Reserved | undefined,
+  reserved: OpenReservation | undefined,
 ): Reservation<Name> {
   if (reserved === undefined) return { ...decision, ...nothing }
   return {

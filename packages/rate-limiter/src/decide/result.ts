@@ -1,6 +1,6 @@
 import type { Source } from '@evenkeel/core'
-import type { Verdict } from '../algorithms/verdict.js'
-import type { Decision, Demand } from '../stores/port.js'
+import type { LimitResult } from '../algorithms/verdict.js'
+import type { Decision, LimitCost } from '../stores/port.js'
 
 /** What one limit said. */
 export interface LimitStatus {
@@ -29,18 +29,18 @@ export interface RateLimitDecision<Name extends string> extends LimitStatus {
 }
 
 /** Who asks gets all that was decided, told by the limit that matters most. */
-export function shape<Name extends string>(
-  demands: readonly Demand[],
+export function toResult<Name extends string>(
+  limitCosts: readonly LimitCost[],
   decision: Decision,
   source: Source,
 ): RateLimitDecision<Name> {
-  const { verdicts, outcome, blockedForMs } = decision
+  const { results, outcome, blockedForMs } = decision
   const allowed = outcome === 'allowed' || outcome === 'booked'
-  const only = demands[0]
-  const verdict = verdicts[0]
+  const only = limitCosts[0]
+  const result = results[0]
   // What most calls are.
-  if (demands.length === 1 && only !== undefined && verdict !== undefined && blockedForMs === 0) {
-    const status = statusOf(verdict, only.limit.limit)
+  if (limitCosts.length === 1 && only !== undefined && result !== undefined && blockedForMs === 0) {
+    const status = statusOf(result, only.limit.limit)
     return {
       allowed,
       limit: status.limit,
@@ -53,28 +53,28 @@ export function shape<Name extends string>(
       limits: { [only.name]: status } as { readonly [N in Name]?: LimitStatus },
     }
   }
-  return shapeAll(demands, decision, allowed, source)
+  return toResultOfAll(limitCosts, decision, allowed, source)
 }
 
-function shapeAll<Name extends string>(
-  demands: readonly Demand[],
-  { verdicts, blockedForMs }: Decision,
+function toResultOfAll<Name extends string>(
+  limitCosts: readonly LimitCost[],
+  { results, blockedForMs }: Decision,
   allowed: boolean,
   source: Source,
 ): RateLimitDecision<Name> {
   const limits: Record<string, LimitStatus> = {}
   let nearest: LimitStatus | undefined
   let name = ''
-  for (let index = 0; index < demands.length; index++) {
-    const demand = demands[index]
-    const verdict = verdicts[index]
-    if (demand === undefined || verdict === undefined) continue
-    const status = statusOf(verdict, demand.limit.limit)
-    const known = Object.hasOwn(limits, demand.name) ? limits[demand.name] : undefined
-    if (known === undefined || isNearer(status, known)) limits[demand.name] = status
+  for (let index = 0; index < limitCosts.length; index++) {
+    const limitCost = limitCosts[index]
+    const result = results[index]
+    if (limitCost === undefined || result === undefined) continue
+    const status = statusOf(result, limitCost.limit.limit)
+    const known = Object.hasOwn(limits, limitCost.name) ? limits[limitCost.name] : undefined
+    if (known === undefined || isNearer(status, known)) limits[limitCost.name] = status
     if (nearest === undefined || isNearer(status, nearest)) {
       nearest = status
-      name = demand.name
+      name = limitCost.name
     }
   }
   const { limit = 0, remaining = 0, retryAfterMs = 0, resetAtMs = 0 } = nearest ?? {}
@@ -92,7 +92,7 @@ function shapeAll<Name extends string>(
   }
 }
 
-function statusOf({ allowed, remaining, retryAfterMs, resetAtMs }: Verdict, limit: number): LimitStatus {
+function statusOf({ allowed, remaining, retryAfterMs, resetAtMs }: LimitResult, limit: number): LimitStatus {
   return { allowed, limit, remaining, retryAfterMs, resetAtMs }
 }
 
@@ -103,13 +103,13 @@ function isNearer(one: LimitStatus, other: LimitStatus): boolean {
 }
 
 /** `onOutage: 'allow' | 'deny'`: an answer that counts nothing. */
-export function blanket(demands: readonly Demand[], allowed: boolean, now: number): Decision {
+export function blanket(limitCosts: readonly LimitCost[], allowed: boolean, now: number): Decision {
   return {
     outcome: allowed ? 'allowed' : 'denied',
     blockedForMs: 0,
     delayMs: 0,
     abandoned: 0,
-    verdicts: demands.map(({ limit }) => ({
+    results: limitCosts.map(({ limit }) => ({
       allowed,
       remaining: allowed ? limit.limit : 0,
       retryAfterMs: allowed ? 0 : 1_000,

@@ -1,16 +1,16 @@
 import { SlotLostError } from '../errors.js'
-import type { Held } from '../stores/port.js'
+import type { HeldSlot } from '../stores/port.js'
 
-interface Holding {
-  readonly slots: readonly Held[]
+interface HeldSlots {
+  readonly slots: readonly HeldSlot[]
   readonly lost: AbortController
 }
 
-type Renew = (slots: readonly Held[]) => Promise<readonly boolean[]>
+type Renew = (slots: readonly HeldSlot[]) => Promise<readonly boolean[]>
 
 /** The slots that this process holds. One timer renews them all, three times a lease. */
-export class SlotKeeper {
-  readonly #holdings = new Map<string, Holding>()
+export class SlotRenewal {
+  readonly #holdings = new Map<string, HeldSlots>()
   readonly #renew: Renew
   #timer: NodeJS.Timeout | undefined
 
@@ -18,12 +18,12 @@ export class SlotKeeper {
     this.#renew = renew
   }
 
-  get held(): readonly Held[] {
+  get held(): readonly HeldSlot[] {
     return [...this.#holdings.values()].flatMap(({ slots }) => slots)
   }
 
   /** Renews from now on. The signal aborts when a slot is lost. */
-  keep(id: string, slots: readonly Held[]): AbortSignal {
+  keep(id: string, slots: readonly HeldSlot[]): AbortSignal {
     const lost = new AbortController()
     this.#holdings.set(id, { slots, lost })
     this.#schedule()
@@ -60,7 +60,7 @@ export class SlotKeeper {
     }
   }
 
-  #lose({ id, name }: Held): void {
+  #lose({ id, name }: HeldSlot): void {
     const holding = this.#holdings.get(id)
     this.#holdings.delete(id)
     holding?.lost.abort(new SlotLostError(name))

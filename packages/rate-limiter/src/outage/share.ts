@@ -23,7 +23,7 @@ export function shareOf(limit: Limit, { instances, rank }: Share): Limit {
 }
 
 /** What was known of a limit when Redis answered last. */
-export interface Seen {
+export interface RemoteSnapshot {
   /** What this instance had charged. */
   readonly used: number
   readonly remaining: number
@@ -39,7 +39,12 @@ const windowsToEqual = 10
  * from the first moment would not, since whoever had used more than its own keeps that, and the others fill
  * theirs. After a window the parts go over into equal ones, by a tenth a window, so that traffic may move.
  */
-export function partOf(limit: Limit, share: Share, { used, remaining, atMs }: Seen, now: number): Limit {
+export function partOf(
+  limit: Limit,
+  share: Share,
+  { used, remaining, atMs }: RemoteSnapshot,
+  now: number,
+): Limit {
   const equal = shareOf(limit, share)
   const windowMs = lengthOf(limit)
   const progress = (now - atMs - windowMs) / (windowsToEqual * windowMs)

@@ -1,6 +1,6 @@
 import QuickLRU from 'quick-lru'
 
-interface Cell {
+interface LimitKey {
   readonly subject: string
   readonly name: string
 }
@@ -14,7 +14,7 @@ interface Named<T> {
  * Something for each limit of a subject; beyond its size the least recently used subjects are forgotten. By
  * subject first, so that a look-up builds no key of its own.
  */
-export class CellMap<T> {
+export class LimitMap<T> {
   readonly #subjects: QuickLRU<string, Named<T>[]>
 
   constructor(maxSubjects: number) {
@@ -27,30 +27,30 @@ export class CellMap<T> {
     return this.#subjects.size
   }
 
-  get({ subject, name }: Cell): T | undefined {
-    const cells = this.#subjects.get(subject)
-    if (cells === undefined) return undefined
-    for (let index = 0; index < cells.length; index++) {
-      const cell = cells[index]
-      if (cell?.name === name) return cell.value
+  get({ subject, name }: LimitKey): T | undefined {
+    const limitKeys = this.#subjects.get(subject)
+    if (limitKeys === undefined) return undefined
+    for (let index = 0; index < limitKeys.length; index++) {
+      const limitKey = limitKeys[index]
+      if (limitKey?.name === name) return limitKey.value
     }
     return undefined
   }
 
-  set({ subject, name }: Cell, value: T): void {
-    const cells = this.#subjects.get(subject)
-    const known = cells?.find((cell) => cell.name === name)
+  set({ subject, name }: LimitKey, value: T): void {
+    const limitKeys = this.#subjects.get(subject)
+    const known = limitKeys?.find((limitKey) => limitKey.name === name)
     if (known !== undefined) known.value = value
-    else if (cells !== undefined) cells.push({ name, value })
+    else if (limitKeys !== undefined) limitKeys.push({ name, value })
     else this.#subjects.set(subject, [{ name, value }])
   }
 
-  delete({ subject, name }: Cell): void {
-    const cells = this.#subjects.get(subject)
-    const index = cells?.findIndex((cell) => cell.name === name) ?? -1
-    if (cells === undefined || index < 0) return
-    cells.splice(index, 1)
-    if (cells.length === 0) this.#subjects.delete(subject)
+  delete({ subject, name }: LimitKey): void {
+    const limitKeys = this.#subjects.get(subject)
+    const index = limitKeys?.findIndex((limitKey) => limitKey.name === name) ?? -1
+    if (limitKeys === undefined || index < 0) return
+    limitKeys.splice(index, 1)
+    if (limitKeys.length === 0) this.#subjects.delete(subject)
   }
 
   clear(): void {
@@ -58,6 +58,6 @@ export class CellMap<T> {
   }
 
   *values(): Iterable<T> {
-    for (const [, cells] of this.#subjects) for (const { value } of cells) yield value
+    for (const [, limitKeys] of this.#subjects) for (const { value } of limitKeys) yield value
   }
 }

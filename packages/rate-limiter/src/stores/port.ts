@@ -1,8 +1,8 @@
-import type { Verdict } from '../algorithms/verdict.js'
+import type { LimitResult } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
 
 /** One limit of one subject. */
-export interface Cell {
+export interface LimitKey {
   readonly subject: string
   /** Names the limit within its limiter; part of its keys. */
   readonly name: string
@@ -10,13 +10,13 @@ export interface Cell {
 }
 
 /** What a call wants of one limit. */
-export interface Demand extends Cell {
+export interface LimitCost extends LimitKey {
   /** Units; a whole number from 0 to the limit. */
   readonly cost: number
 }
 
 /** What a call may ask for besides a plain decision. */
-export interface Terms {
+export interface DecisionOptions {
   /**
    * `'book'`: where the call can't be admitted now, it is promised the earliest time at which it can, and
    * charged as of then; where a slot of a `concurrency` is missing, it joins the line.
@@ -31,18 +31,18 @@ export interface Terms {
   readonly openMs?: number
   /** The part of each limit that this call may use, per mille. @default 1000 */
   readonly perMille?: number
-  /** Units wanted in advance, by demand; a store may give fewer, or none. */
-  readonly wishes?: readonly (LeaseWish | undefined)[] | undefined
+  /** Units wanted in advance, by cost; a store may give fewer, or none. */
+  readonly leaseRequests?: readonly (LeaseRequest | undefined)[] | undefined
 }
 
 /** What is decided in one step. */
 export interface DecisionRequest {
-  readonly demands: readonly Demand[]
-  readonly terms?: Terms | undefined
+  readonly limitCosts: readonly LimitCost[]
+  readonly terms?: DecisionOptions | undefined
 }
 
 /** Units of a limit that a call would like to have in advance. */
-export interface LeaseWish {
+export interface LeaseRequest {
   readonly units: number
   /** At most what remains divided by this is granted. */
   readonly divisor: number
@@ -51,29 +51,29 @@ export interface LeaseWish {
 }
 
 export interface Decision {
-  /** `'in-line'`: it waits for a slot; {@link LimitStore.watch} tells when to ask again, under the same id. */
-  readonly outcome: 'allowed' | 'denied' | 'booked' | 'in-line'
+  /** `'queued'`: it waits for a slot; {@link LimitStore.watch} tells when to ask again, under the same id. */
+  readonly outcome: 'allowed' | 'denied' | 'booked' | 'queued'
   /** How long a subject of the call is blocked still; 0 when none is. */
   readonly blockedForMs: number
   /** How long a booked call must wait. It may start up to 50 ms late; then the booking is void. */
   readonly delayMs: number
   /** Reservations that were found neither settled nor cancelled within their time. */
   readonly abandoned: number
-  /** In the order of the demands. */
-  readonly verdicts: readonly Verdict[]
-  /** Units of each demand's limit that were leased beyond its cost; left out where no lease was asked for. */
+  /** In the order of the costs. */
+  readonly results: readonly LimitResult[]
+  /** Units of each cost's limit that were leased beyond its cost; left out where no lease was asked for. */
   readonly leased?: readonly number[] | undefined
 }
 
-export interface Change extends Cell {
+export interface Change extends LimitKey {
   /** Units more (or, negative, fewer) than were charged; for a `concurrency`, minus the slots to give back. */
   readonly change: number
-  /** Of the verdict that it is about. */
+  /** Of the result that it is about. */
   readonly chargedAtMs: number
 }
 
 /** Slots that a reservation holds. */
-export interface Held extends Cell {
+export interface HeldSlot extends LimitKey {
   readonly id: string
   readonly cost: number
 }
@@ -85,7 +85,7 @@ export interface Settlement {
 }
 
 /** What a provider said of its own count. */
-export interface Reading extends Cell {
+export interface ProviderReading extends LimitKey {
   readonly remaining: number
   readonly resetMs: number
 }
@@ -96,10 +96,10 @@ export interface Reading extends Cell {
  */
 export interface LimitStore {
   /**
-   * Decides each request in one atomic step and charges its demands, all or none; one request after the
+   * Decides each request in one atomic step and charges its costs, all or none; one request after the
    * other. Two deciders that race for the last unit see one of them allowed. A denied decision and a peek
-   * charge nothing. One clock reading holds for all demands of a request. Slots of a `concurrency` are
-   * judged, but held only under an id.
+   * charge nothing. One clock reading holds for all costs of a request. Slots of a `concurrency` are
+   * evaluations, but held only under an id.
    */
   decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]>
   /**
@@ -114,13 +114,13 @@ export interface LimitStore {
    * Holds slots for another lease; `false` for each that is lost. With `adopt` lost ones are held again,
    * even beyond the limit: their holder is at work.
    */
-  renew(slots: readonly Held[], adopt?: boolean): Promise<readonly boolean[]>
+  renew(slots: readonly HeldSlot[], adopt?: boolean): Promise<readonly boolean[]>
   /** Lowers what remains, never raises it. */
-  learn(readings: readonly Reading[]): Promise<void>
-  /** Denies every call that touches one of these cells for this long; 0 ends it. */
-  block(cells: readonly Cell[], forMs: number): Promise<void>
-  /** Forgets what was charged to these cells, and that they are blocked. */
-  reset(cells: readonly Cell[]): Promise<void>
+  learn(readings: readonly ProviderReading[]): Promise<void>
+  /** Denies every call that touches one of these limits for this long; 0 ends it. */
+  block(limitKeys: readonly LimitKey[], forMs: number): Promise<void>
+  /** Forgets what was charged to these limits, and that they are blocked. */
+  reset(limitKeys: readonly LimitKey[]): Promise<void>
   /** Calls back with the id of a waiter whose turn it may be. */
   watch(turn: (id: string) => void): () => void
 }

@@ -5,7 +5,7 @@ import usageLua from '../scripts/usage.lua'
 const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.usage', lua: usageLua })
 const tellEveryMs = 1_000
-const subjectsKept = 1_000
+const maxSubjectsKept = 1_000
 
 export interface SubjectUsage {
   readonly subject: string
@@ -32,7 +32,7 @@ interface Count {
   lastSeenAtMs: number
 }
 
-export interface UsageBookOptions {
+export interface UsageCountersOptions {
   readonly redis: Connection | undefined
   readonly name: string
   readonly maxSubjects: number
@@ -42,8 +42,8 @@ export interface UsageBookOptions {
  * Who was admitted and denied how often. Counted in this process and told to Redis once a second in one
  * command, so that no call pays for it; what a process counted in its last second dies with it.
  */
-export class UsageBook {
-  readonly #options: UsageBookOptions
+export class UsageCounters {
+  readonly #options: UsageCountersOptions
   readonly #keys: readonly string[]
   readonly #subjects: QuickLRU<string, Count>
   /** All but the most frequent one, which has no need of a look-up. */
@@ -51,7 +51,7 @@ export class UsageBook {
   #allowed = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(options: UsageBookOptions) {
+  constructor(options: UsageCountersOptions) {
     const { redis, name, maxSubjects } = options
     this.#options = options
     this.#subjects = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
@@ -161,7 +161,7 @@ export class UsageBook {
     const subjects = [...this.#subjects]
     this.#totals.clear()
     this.#subjects.clear()
-    const args = [String(subjectsKept), String(totals.length), ...totals.flat().map(String)]
+    const args = [String(maxSubjectsKept), String(totals.length), ...totals.flat().map(String)]
     for (const [subject, { allowed, denied, lastSeenAtMs }] of subjects)
       args.push(subject, String(allowed), String(denied), String(lastSeenAtMs))
     try {

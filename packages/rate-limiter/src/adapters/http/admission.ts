@@ -59,7 +59,7 @@ export type Admission =
     }
 
 /** The one piece of middleware; what stands beside it turns a framework's requests into its own. */
-export class Gate<Name extends string, Request> {
+export class AdmissionControl<Name extends string, Request> {
   readonly #options: HttpLimitOptions<Name, Request>
   readonly #styles: readonly HeaderStyle[]
   readonly #reserves: boolean

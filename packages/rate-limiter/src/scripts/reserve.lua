@@ -1,21 +1,15 @@
--- Operations beside plain decisions:
---         o  options of the decision that follows: 'b' to book where it can't be admitted now, else '', per mille of the
---            limits, longest delay ms, id, index of the key of open reservations or 0, ms that they stay open
---         l  wish of a lease for the decision that follows: cell, units, divisor, ms
---         s  settle: index of the key of open reservations, id, count, then each: cell, change, when it was charged
---         k  keep slots: cell, id, slots, 1 to hold them even if they were lost
---         m  merge: cell, index of the key of its marker, sequence, count, then each: age ms, cost
---         g  give back: cell, units, when they were charged
---         n  learn: cell, remaining, ms to reset
---         x  block: cell, ms, or 0 to end it
--- Reply   s  1 or, where it was settled before, 0; count of waiters whose turn it is, then their ids
---         k  1 or, where they were lost, 0
-function operations.o()
+-- Reservations, bookings and leases.
+--         options  of the decision that follows: 'book' to book where it can't be admitted now, else '', per mille of
+--                  the limits, longest delay ms, id, index of the key of open reservations or 0, ms that they stay open
+--         lease    asked for with the decision that follows: cell, units, divisor, ms
+--         settle   index of the key of open reservations, id, count, then each: cell, change, when it was charged
+-- Reply   settle   1 or, where it was settled before, 0; count of waiters whose turn it is, then their ids
+function operations.options()
   local mode, part, longest = word(), word(), word()
-  options = { part = part, longest = mode == 'b' and longest or nil, id = word(), open = word(), openMs = word() }
+  options = { part = part, longest = mode == 'book' and longest or nil, id = word(), open = word(), openMs = word() }
 end
 
-function operations.l()
+function operations.lease()
   leases = leases or {}
   leases[word()] = { units = word(), divisor = word(), ms = word() }
 end
@@ -71,7 +65,7 @@ function finish(demands, charged)
   options, leases = plain, nil
 end
 
-function operations.s()
+function operations.settle()
   local open, id, count = KEYS[word()], word(), word()
   local openUntil = redis.call('ZSCORE', open, id)
   local isOpen = openUntil and tonumber(openUntil) > now
@@ -90,38 +84,4 @@ function operations.s()
   answer(isOpen and 1 or 0)
   answer(#waiters)
   for _, waiter in ipairs(waiters) do answer(waiter) end
-end
-
-function operations.k()
-  local cell, id, held, adopting = cellAt(word()), word(), word(), word() == 1
-  local kept = cell.kind.renew(cell, id, held)
-  if not kept and adopting then cell.kind.charge(cell, now, held, id) end
-  answer((kept or adopting) and 1 or 0)
-end
-
-function operations.m()
-  local cell, marker, sequence, count = cellAt(word()), KEYS[word()], word(), word()
-  local isNew = tonumber(redis.call('GET', marker) or 0) < sequence
-  local oldest = 0
-  for _ = 1, count do
-    local age, cost = word(), word()
-    oldest = math.max(oldest, age)
-    if isNew then cell.kind.charge(cell, now - age, cost, '') end
-  end
-  if isNew then redis.call('SET', marker, sequence, 'PX', math.max(60000, cell.a + oldest)) end
-end
-
-function operations.g()
-  local cell, units, chargedAt = cellAt(word()), word(), word()
-  cell.kind.refund(cell, chargedAt, units, '')
-end
-
-function operations.n()
-  local cell, remaining, resetMs = cellAt(word()), word(), word()
-  cell.kind.lower(cell, remaining, resetMs)
-end
-
-function operations.x()
-  local cell, ms = cellAt(word()), word()
-  cell.blocked, cell.dirty = ms > 0 and now + ms or 0, true
 end
