@@ -1,10 +1,10 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { type CallOptions, policyOf } from './call-options.js'
-import type { EngineParts } from './engine/create-engine.js'
-import { lookHere, lookUp, timesOf } from './engine/engine.js'
 import type { Entry } from './entry/entry.js'
 import { canonicalHash } from './key/canonical.js'
-import type { Place } from './store.js'
+import { lookHere, lookUp, timesOf } from './lookup/context.js'
+import type { EngineParts } from './lookup/create-context.js'
+import type { Place } from './stores/port.js'
 import { noUsage } from './usage/tokens.js'
 
 export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {

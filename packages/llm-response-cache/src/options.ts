@@ -11,7 +11,7 @@ import {
 } from '@evenkeel/core'
 import type { Policy } from './call-options.js'
 import type { CompressionOptions } from './entry/compression.js'
-import type { EncryptOptions } from './entry/seal.js'
+import type { EncryptOptions } from './entry/encryption.js'
 import type { KeyRules } from './key/rules.js'
 import { checkPrices, type Prices } from './usage/prices.js'
 

@@ -1,9 +1,9 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
 import { type CallOptions, type Policy, policyOf } from './call-options.js'
-import type { EngineParts } from './engine/create-engine.js'
-import { type Detailed, jsonValues, type ValueKind, Values } from './engine/values.js'
 import { canonicalHash } from './key/canonical.js'
-import type { Place } from './store.js'
+import type { EngineParts } from './lookup/create-context.js'
+import { type Detailed, jsonValues, type ValueKind, Values } from './lookup/values.js'
+import type { Place } from './stores/port.js'
 
 export interface WrapOptions<Args extends readonly unknown[]> {
   /** Names the function in keys. @default its own name */

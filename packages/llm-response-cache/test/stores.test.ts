@@ -11,7 +11,7 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Sealer } from '../src/entry/seal.js'
+import { Sealer } from '../src/entry/encryption.js'
 import {
   createRedisStores,
   type EntryStore,

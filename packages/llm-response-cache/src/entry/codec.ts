@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { type Compression, isCompressionId } from './compression.js'
+import type { Sealer } from './encryption.js'
 import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
-import type { Sealer } from './seal.js'
 
 /**
  * Entries as bytes. Layout, numbers in little endian:

@@ -1,6 +1,6 @@
-import { compareSheets, type Objection } from './guard/compare.js'
-import { textDigest } from './guard/digest.js'
-import { sheetOf } from './guard/sheet.js'
+import { compareSheets, type Objection } from './features/compare.js'
+import { textDigest } from './features/digest.js'
+import { sheetOf } from './features/features.js'
 import { choose, compared } from './policy/choose.js'
 import { upperBound } from './policy/clopper-pearson.js'
 import {

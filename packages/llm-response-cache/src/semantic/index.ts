@@ -5,8 +5,7 @@ export {
   type LabelledPair,
   type Rate,
 } from './evaluate.js'
-export type { Finding, SemanticHit, SemanticMiss } from './finder.js'
-export type { Objection } from './guard/compare.js'
+export type { Objection } from './features/compare.js'
 export { MemorySemanticIndex } from './index/memory.js'
 export { MirroredIndex } from './index/mirrored.js'
 export type { Neighbour, Observation, Place, Row, SemanticIndex } from './index/port.js'
@@ -20,6 +19,7 @@ export {
   measureJudge,
 } from './judge.js'
 export { lexicalEmbedder } from './lexical-embedder.js'
+export type { Finding, SemanticHit, SemanticMiss } from './lookup.js'
 export type { SemanticOptions, Verification } from './options.js'
 export type { Certificate } from './policy/certificate.js'
 export { upperBound } from './policy/clopper-pearson.js'

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isRecord } from '../json.js'
-import { compareSheets } from './guard/compare.js'
-import { sheetOf } from './guard/sheet.js'
+import { compareSheets } from './features/compare.js'
+import { sheetOf } from './features/features.js'
 import { upperBound } from './policy/clopper-pearson.js'
 import { unitVector } from './vector.js'
 

@@ -1,4 +1,4 @@
-import { stemOf, stopWords } from './guard/words.js'
+import { stemOf, stopWords } from './features/lexicon.js'
 
 /**
  * An embedder that needs no model and no network: words and their pieces, hashed into so many dimensions.

@@ -1,5 +1,5 @@
 import { createKeyValueStore, InvalidOptionError, type KeyValueStore } from '@evenkeel/core'
-import { Finder, type Finding } from './finder.js'
+import { Finder, type Finding } from './lookup.js'
 import { resolveSemanticOptions, type SemanticOptions } from './options.js'
 import type { Question } from './question.js'
 import type { SemanticStats } from './stats.js'

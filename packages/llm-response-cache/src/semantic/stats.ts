@@ -1,5 +1,5 @@
 import type { FailoverState } from '@evenkeel/core'
-import type { Objection } from './guard/compare.js'
+import type { Objection } from './features/compare.js'
 import type { Certificate } from './policy/certificate.js'
 import { upperBound } from './policy/clopper-pearson.js'
 

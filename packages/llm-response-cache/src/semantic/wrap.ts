@@ -1,5 +1,5 @@
 import { type Duration, durationMs, InvalidOptionError } from '@evenkeel/core'
-import type { Finder } from './finder.js'
+import type { Finder } from './lookup.js'
 import { type Question, questionOf, scopeOf } from './question.js'
 
 /** Where answers are kept by their exact key. */

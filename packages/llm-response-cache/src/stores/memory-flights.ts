@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '@evenkeel/core'
 import type { Entry } from '../entry/entry.js'
-import { placeId } from '../place.js'
+import { placeId } from './entry-key.js'
+import type { MemoryEntryStore } from './memory-entries.js'
 import type {
   BeginOptions,
   CommitOutcome,
@@ -10,8 +11,7 @@ import type {
   Place,
   Role,
   WriteOptions,
-} from '../store.js'
-import type { MemoryEntryStore } from './memory.js'
+} from './port.js'
 
 interface Lease {
   readonly generation: string

@@ -1,7 +1,7 @@
 import { type Argument, type Connection, createLog, defineScript, type Reply } from '@evenkeel/core'
 import type { EntryCodec } from '../entry/codec.js'
+import type { Sealer } from '../entry/encryption.js'
 import type { Entry } from '../entry/entry.js'
-import type { Sealer } from '../entry/seal.js'
 import appendLua from '../scripts/flight-append.lua'
 import beginLua from '../scripts/flight-begin.lua'
 import commitLua from '../scripts/flight-commit.lua'
@@ -16,8 +16,8 @@ import type {
   Place,
   Role,
   WriteOptions,
-} from '../store.js'
-import { wholeMs } from './redis.js'
+} from './port.js'
+import { wholeMs } from './redis-entries.js'
 import type { RedisKeys } from './redis-keys.js'
 
 const log = createLog('llm-response-cache')

@@ -1,5 +1,5 @@
 import { createKeyspace, escapeGlob, escapeTag } from '@evenkeel/core'
-import type { Place } from '../store.js'
+import type { Place } from './port.js'
 
 /**
  * Names of this package's keys. An entry, its lease and its logs share a hash tag of their own, so that a

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Entry, textOf } from '../entry/entry.js'
-import type { EntryStore, Place } from '../store.js'
+import type { EntryStore, Place } from '../stores/port.js'
 
 export interface EntryStoreHarness {
   /** A store without entries. */

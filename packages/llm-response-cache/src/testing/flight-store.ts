@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import type { EntryStore, FlightStore, LogRecord, Place } from '../store.js'
+import type { EntryStore, FlightStore, LogRecord, Place } from '../stores/port.js'
 import { sampleEntry } from './entry-store.js'
 
 export interface FlightStoreHarness {

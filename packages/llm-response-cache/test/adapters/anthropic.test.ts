@@ -1,7 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import { until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { anthropicMiddleware } from '../../src/anthropic.js'
+import { anthropicMiddleware } from '../../src/adapters/anthropic.js'
 import { createResponseCache, type ResponseCache } from '../../src/index.js'
 import { answerText, type StandIn, startStandIn } from './stand-in.js'
 

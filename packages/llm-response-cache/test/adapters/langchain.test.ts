@@ -1,8 +1,8 @@
 import { HumanMessage } from '@langchain/core/messages'
 import { ChatOpenAI } from '@langchain/openai'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { langchainCache } from '../../src/adapters/langchain.js'
 import { createResponseCache, type ResponseCache } from '../../src/index.js'
-import { langchainCache } from '../../src/langchain.js'
 import { answerText, type StandIn, startStandIn } from './stand-in.js'
 
 describe('the cache for LangChain.js', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { pack, unpack } from '../../src/adapters/packed.js'
+import { pack, unpack } from '../../src/adapters/ai-sdk/packed.js'
 
 it('gives back what was packed: JSON, dates, bytes, URLs, and names that look like its own', () => {
   const leaf = fc.oneof(

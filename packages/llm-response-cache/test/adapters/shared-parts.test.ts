@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { SharedParts } from '../../src/adapters/shared-parts.js'
+import { SharedParts } from '../../src/streams/shared-parts.js'
 
 /** Numbers, counted as they are asked for. */
 function counting(until: number, failAt?: number) {

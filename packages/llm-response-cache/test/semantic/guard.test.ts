@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareSheets } from '../../src/semantic/guard/compare.js'
-import { sheetOf } from '../../src/semantic/guard/sheet.js'
+import { compareSheets } from '../../src/semantic/features/compare.js'
+import { sheetOf } from '../../src/semantic/features/features.js'
 import { labelledSet } from './labelled-set.js'
 
 const plain = (text: string) => text

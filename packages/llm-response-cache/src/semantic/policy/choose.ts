@@ -1,4 +1,4 @@
-import type { Comparison, Objection } from '../guard/compare.js'
+import type { Comparison, Objection } from '../features/compare.js'
 import type { Neighbour } from '../index/port.js'
 import type { Vector } from './linear.js'
 import { confidenceOf, featuresOf, type Model } from './model.js'

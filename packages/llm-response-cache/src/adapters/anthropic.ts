@@ -1,0 +1,56 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { InvalidOptionError } from '@evenkeel/core'
+import type { FetchOptions } from '../fetch/cached-fetch.js'
+import type { ResponseCache } from '../response-cache.js'
+
+/** The request of one attempt, as the SDK gives it to its middleware. */
+export type AnthropicRequest = RequestInit & { readonly headers: Headers; url: string }
+
+/** What is needed of the SDK's context; its own type fits. */
+export interface AnthropicContext {
+  /** Nothing for what the SDK asks for itself, such as credentials. */
+  readonly options?: unknown
+}
+
+/**
+ * A middleware for the Anthropic SDK (from 0.120): `messages.create` and streams are answered from the
+ * cache. It sees the canonical request and its event stream on Bedrock, Vertex and Foundry too, where a
+ * `fetch` sees signed and framed bytes. Older SDKs take `fetch: cache.fetch()`.
+ * @example
+ * const anthropic = new Anthropic({ middleware: [anthropicMiddleware(cache)] })
+ */
+export function anthropicMiddleware(
+  cache: Pick<ResponseCache, 'fetch'>,
+  options: Omit<FetchOptions, 'fetch'> = {},
+): <R extends AnthropicRequest>(
+  request: R,
+  next: (request: R) => Promise<Response>,
+  context: AnthropicContext,
+) => Promise<Response> {
+  if (typeof cache?.fetch !== 'function') throw new InvalidOptionError('cache', 'a response cache', cache)
+  // One fetch for all requests, so that equal ones meet; the way on is that of the request that began the call.
+  const ways = new AsyncLocalStorage<(url: string, init: RequestInit) => Promise<Response>>()
+  const cached = cache.fetch({
+    ...options,
+    fetch: (input, init = {}) => {
+      const next = ways.getStore()
+      if (next === undefined) throw new InvalidOptionError('fetch', 'a call within the middleware', undefined)
+      return next(String(input), init)
+    },
+  })
+  return (request, next, context) => {
+    if (context.options === undefined) return next(request)
+    const { url, ...rest } = request
+    const init: object = rest
+    // Without the caller's signal: others may have joined by the time it leaves.
+    const onward = (href: string, changed: RequestInit) =>
+      next({
+        ...request,
+        ...changed,
+        signal: changed.signal ?? null,
+        url: href,
+        headers: new Headers(changed.headers ?? request.headers),
+      })
+    return ways.run(onward, () => cached(url, init))
+  }
+}

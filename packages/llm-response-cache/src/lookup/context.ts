@@ -1,0 +1,84 @@
+import type { Source } from '@evenkeel/core'
+import type { CallScope, Policy } from '../call-options.js'
+import { type Entry, newEntryId, type Stamp } from '../entry/entry.js'
+import { jittered, judge, type Verdict } from '../entry/freshness.js'
+import type { ResolvedOptions } from '../options.js'
+import type { Held } from '../stores/memory-entries.js'
+import type { Place } from '../stores/port.js'
+import type { Vault } from '../tiers/tiered-store.js'
+import type { Metrics } from '../usage/metrics.js'
+import type { StatsBook } from '../usage/stats.js'
+import type { Coordinator } from './flight.js'
+
+/** What all kinds of look-ups work with. */
+export interface Engine {
+  readonly options: ResolvedOptions
+  readonly vault: Vault
+  readonly coordinator: Coordinator
+  readonly stats: StatsBook
+  readonly metrics: Metrics
+  readonly scope: CallScope
+}
+
+/** What a look found. */
+export interface Looked {
+  /** Served, perhaps while it is renewed behind that. */
+  readonly entry: Entry | undefined
+  readonly verdict: Verdict
+  /** Served if the provider fails. */
+  readonly grace: Entry | undefined
+  /** The id of what is there, and not served. */
+  readonly id: string
+  readonly stamps: readonly Stamp[]
+  readonly source: Source
+}
+
+/** What this process may answer at once, without asking anybody. */
+export function lookHere(
+  { vault, options }: Engine,
+  place: Place,
+  policy: Policy,
+): { readonly held: Held; readonly verdict: 'fresh' | 'renew' } | undefined {
+  const held = vault.local(place)
+  if (held === undefined) return undefined
+  const verdict = judge(held.entry, options.clock.now(), policy, options.random)
+  return verdict === 'fresh' || verdict === 'renew' ? { held, verdict } : undefined
+}
+
+/** One round trip. */
+export async function lookUp(
+  { vault, options }: Engine,
+  place: Place,
+  policy: Policy,
+  suits: (entry: Entry) => boolean,
+): Promise<Looked> {
+  const { entry, id, stamps, source } = await vault.find(place, policy.tags)
+  const now = options.clock.now()
+  const known = entry !== undefined && suits(entry) ? entry : undefined
+  const verdict = known === undefined ? 'dead' : judge(known, now, policy, options.random)
+  const isServed = verdict === 'fresh' || verdict === 'renew'
+  return {
+    entry: isServed ? known : undefined,
+    verdict,
+    grace: verdict === 'grace' ? known : undefined,
+    id,
+    stamps,
+    source,
+  }
+}
+
+/** When an answer that was given now ends. */
+export function timesOf(
+  { options }: Engine,
+  policy: Policy,
+  ttlMs = policy.ttlMs,
+): Pick<Entry, 'id' | 'createdAtMs' | 'freshUntilMs' | 'deadAtMs'> {
+  const createdAtMs = options.clock.now()
+  const freshUntilMs = createdAtMs + jittered(ttlMs, options.jitter, options.random)
+  const deadAtMs = freshUntilMs + Math.max(policy.staleWhileRevalidateMs, policy.graceMs)
+  return { id: newEntryId(), createdAtMs, freshUntilMs, deadAtMs }
+}
+
+export function ageOf({ options }: Engine, { createdAtMs }: Entry): number {
+  return Math.max(0, options.clock.now() - createdAtMs)
+}

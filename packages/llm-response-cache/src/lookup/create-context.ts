@@ -1,0 +1,44 @@
+import type { CallScope } from '../call-options.js'
+import { Compression } from '../entry/compression.js'
+import { Sealer } from '../entry/encryption.js'
+import type { ResolvedOptions } from '../options.js'
+import { Vault } from '../tiers/tiered-store.js'
+import { Metrics } from '../usage/metrics.js'
+import type { Prices } from '../usage/prices.js'
+import { SharedStats } from '../usage/shared-stats.js'
+import { StatsBook } from '../usage/stats.js'
+import type { Engine } from './context.js'
+import { Coordinator } from './flight.js'
+
+export interface EngineParts extends Engine {
+  readonly sharedStats: SharedStats
+  /** A host's text as a part of a name: hidden where names are. */
+  shown(namespace: string, text: string): string
+  close(): void
+}
+
+/** `kind` names the cache in metrics, `room` its keys. */
+export function createEngine(
+  options: ResolvedOptions,
+  { kind, room }: { readonly kind: string; readonly room: string },
+  prices: Prices,
+  scope: CallScope,
+): EngineParts {
+  const { encrypt, compress, telemetry, redis } = options
+  const sealer = encrypt && new Sealer(encrypt)
+  const vault = new Vault(options, room, sealer, new Compression(compress))
+  const coordinator = new Coordinator(vault, options)
+  const stats = new StatsBook(prices)
+  const metrics = new Metrics(kind, telemetry, stats, () => vault.held)
+  const sharedStats = new SharedStats(redis, kind, stats)
+  return {
+    ...{ options, vault, coordinator, stats, metrics, scope, sharedStats },
+    shown: (namespace, text) => sealer?.hideName(namespace, text) ?? text,
+    close: () => {
+      coordinator.close()
+      sharedStats.close()
+      metrics.close()
+      vault.close()
+    },
+  }
+}

@@ -1,0 +1,240 @@
+import { randomUUID } from 'node:crypto'
+import { createLog, type Source } from '@evenkeel/core'
+import type { Entry } from '../entry/entry.js'
+import type { ResolvedOptions } from '../options.js'
+import { placeId } from '../stores/entry-key.js'
+import type { LogRecord, Place } from '../stores/port.js'
+import type { Vault } from '../tiers/tiered-store.js'
+
+const log = createLog('llm-response-cache')
+
+export type Part =
+  | { readonly role: 'hit'; readonly entry: Entry; readonly source: Source }
+  | { readonly role: 'lead'; readonly lead: Lead }
+  | { readonly role: 'follow'; readonly generation: string }
+
+/** A follower hears of news at once where messages arrive; otherwise it looks as often as this. */
+const lookEveryMs = 250
+
+/** Which instance calls the provider, and how the others hear of it. */
+export class Coordinator {
+  readonly #vault: Vault
+  readonly #options: ResolvedOptions
+  readonly #owner = randomUUID()
+  readonly #leads = new Map<string, Lead>()
+  #inbox: Promise<() => void> | undefined
+
+  constructor(vault: Vault, options: ResolvedOptions) {
+    this.#vault = vault
+    this.#options = options
+  }
+
+  /** `unlessId` names an entry that is of no use. One round trip, none where calls are not shared between instances. */
+  async begin(place: Place, unlessId: string): Promise<Part> {
+    const generation = randomUUID()
+    if (this.#options.singleFlight !== 'shared') {
+      return { role: 'lead', lead: this.alone(place) }
+    }
+    // Not waited for: without it followers are noticed with the next renewal.
+    if (this.#options.redis !== undefined) this.#inbox ??= this.#listen()
+    const { leaseMs } = this.#options
+    const options = { generation, owner: this.#owner, leaseMs, unlessId }
+    const { value: role, source } = await this.#vault.run(({ flights }) => flights.begin(place, options))
+    switch (role.role) {
+      case 'hit':
+        return { role: 'hit', entry: role.entry, source }
+      case 'follow':
+        await this.#vault.run(async ({ flights }) => flights.summon(role.owner, place))
+        return { role: 'follow', generation: role.generation }
+      case 'lead': {
+        const id = placeId(place)
+        const lead: Lead = new Lead(this.#vault, this.#options, place, { generation, source }, () => {
+          if (this.#leads.get(id) === lead) this.#leads.delete(id)
+        })
+        this.#leads.set(id, lead)
+        return { role: 'lead', lead }
+      }
+    }
+  }
+
+  /** A call that nobody else is to hear of. */
+  alone(place: Place): Lead {
+    return new Lead(this.#vault, this.#options, place, undefined, ignore)
+  }
+
+  /**
+   * What a leader publishes, from its beginning to `end` or `failed`. Ends without either when the leader is
+   * lost: its lease has ended.
+   */
+  async *follow(place: Place, generation: string, signal?: AbortSignal): AsyncGenerator<LogRecord> {
+    let wake = ignore
+    const { value: unwatch } = await this.#vault.run(({ flights }) => flights.watch(place, () => wake()))
+    let cursor = '0'
+    try {
+      while (signal?.aborted !== true) {
+        const news = new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        const { value: view } = await this.#vault.run(({ flights }) =>
+          flights.look(place, generation, cursor),
+        )
+        cursor = view.cursor
+        for (const record of view.records) {
+          yield record
+          if (record.type === 'end' || record.type === 'failed') return
+        }
+        if (view.state === 'gone') return
+        if (view.records.length > 0) continue
+        const timer = setTimeout(() => wake(), lookEveryMs)
+        await news
+        clearTimeout(timer)
+      }
+    } finally {
+      unwatch()
+    }
+  }
+
+  close(): void {
+    this.#inbox?.then((stop) => stop(), ignore)
+    for (const lead of this.#leads.values()) void lead.fail('closed')
+  }
+
+  async #listen(): Promise<() => void> {
+    const { value } = await this.#vault.run(({ flights }) =>
+      flights.onSummons(this.#owner, (place) => this.#leads.get(placeId(place))?.summoned()),
+    )
+    return value
+  }
+}
+
+/**
+ * A lease to call the provider for one answer, held until the answer is committed or failed. Without a lease
+ * (calls are not shared, or it was lost) everything goes on, for the callers of this process alone.
+ */
+export class Lead {
+  readonly place: Place
+  /** Somebody elsewhere waits for the answer. */
+  onFollowed: () => void = ignore
+  readonly #vault: Vault
+  readonly #options: ResolvedOptions
+  readonly #onDone: () => void
+  readonly #timer: NodeJS.Timeout | undefined
+  #lease: { readonly generation: string; readonly source: Source } | undefined
+  #records = 0
+  #followed = false
+  #appending: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    vault: Vault,
+    options: ResolvedOptions,
+    place: Place,
+    lease: { readonly generation: string; readonly source: Source } | undefined,
+    onDone: () => void,
+  ) {
+    this.place = place
+    this.#vault = vault
+    this.#options = options
+    this.#lease = lease
+    this.#onDone = onDone
+    if (lease === undefined) return
+    this.#timer = setInterval(() => void this.#renew(), options.leaseMs / 4)
+    this.#timer.unref()
+  }
+
+  get followed(): boolean {
+    return this.#followed
+  }
+
+  summoned(): void {
+    if (this.#followed || this.#lease === undefined) return
+    this.#followed = true
+    this.onFollowed()
+  }
+
+  /** Adds to the log that followers read, in the order of the calls. Says whether the lease was still held. */
+  publish(records: readonly LogRecord[]): Promise<boolean> {
+    const appended = this.#appending.then(() => this.#append(records))
+    this.#appending = appended
+    return appended
+  }
+
+  /**
+   * Ends the flight. `publish`: nobody would tell the followers the answer, so publish it and commit again.
+   * Never rejects.
+   */
+  async commit(entry: Entry | undefined, published: boolean): Promise<'kept' | 'not-kept' | 'publish'> {
+    await this.#appending
+    const lease = this.#lease
+    const ttlMs = entry === undefined ? 1 : entry.deadAtMs - this.#options.clock.now()
+    const wanted = entry !== undefined && ttlMs > 0 && this.#vault.fits(entry) ? entry : undefined
+    if (lease === undefined) {
+      this.#done()
+      return wanted !== undefined && (await this.#vault.keep(this.place, wanted)) ? 'kept' : 'not-kept'
+    }
+    try {
+      const options = { ttlMs: Math.max(1, ttlMs), admitWithinMs: this.#options.admitWithinMs, published }
+      const { value: outcome, source } = await this.#vault.run(({ flights }) =>
+        flights.commit(this.place, lease.generation, wanted, options),
+      )
+      if (outcome === 'publish') return 'publish'
+      this.#done()
+      if (outcome === 'kept' && wanted !== undefined) {
+        this.#vault.noteKept(this.place, wanted, source)
+        return 'kept'
+      }
+      // Begun on one side of an outage and ended on the other: the lease was nobody's to lose.
+      const crossed = outcome === 'fenced' && (source === 'memory' || lease.source === 'memory')
+      if (crossed && wanted !== undefined)
+        return (await this.#vault.keep(this.place, wanted)) ? 'kept' : 'not-kept'
+    } catch (error) {
+      log('an answer could not be kept: %s', error)
+      this.#done()
+    }
+    return 'not-kept'
+  }
+
+  /** Ends the flight without an answer. Never rejects. */
+  async fail(reason: string): Promise<void> {
+    await this.#appending
+    const lease = this.#lease
+    this.#done()
+    if (lease === undefined) return
+    await this.#vault
+      .run(({ flights }) => flights.fail(this.place, lease.generation, Buffer.from(reason)))
+      .catch((error: unknown) => log('followers were not told of a failure: %s', error))
+  }
+
+  async #append(records: readonly LogRecord[]): Promise<boolean> {
+    const lease = this.#lease
+    if (lease === undefined) return false
+    const from = this.#records
+    this.#records += records.length
+    try {
+      const { leaseMs } = this.#options
+      const { value: followers } = await this.#vault.run(({ flights }) =>
+        records.length === 0
+          ? flights.renew(this.place, lease.generation, leaseMs)
+          : flights.append(this.place, lease.generation, leaseMs, from, records),
+      )
+      // Another one leads by now, or Redis forgot: what is here is for this process's own callers alone.
+      if (followers < 0) clearInterval(this.#timer)
+      else if (followers > 0) this.summoned()
+      return followers >= 0
+    } catch (error) {
+      log('a lease could not be renewed: %s', error)
+      return false
+    }
+  }
+
+  async #renew(): Promise<void> {
+    await this.publish([])
+  }
+
+  #done(): void {
+    clearInterval(this.#timer)
+    this.#lease = undefined
+    this.#onDone()
+  }
+}
+
+function ignore(): void {}

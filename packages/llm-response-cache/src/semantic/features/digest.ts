@@ -1,0 +1,18 @@
+import { createHmac } from 'node:crypto'
+import { ByteBoundedLru } from '@evenkeel/core'
+import type { Digest } from './features.js'
+
+/**
+ * Digests of words, 48 bits each, keyed: without the key nobody can try words against them. The last ones
+ * are remembered, since texts of one application use the same words again and again.
+ */
+export function textDigest(key: string | Buffer): Digest {
+  const known = new ByteBoundedLru<string>({ maxEntries: 4_096, sizeOf: (digest) => digest.length })
+  return (text) => {
+    const before = known.get(text)
+    if (before !== undefined) return before
+    const digest = createHmac('sha256', key).update(text).digest('base64url').slice(0, 8)
+    if (text.length <= 64) known.set(text, digest)
+    return digest
+  }
+}

@@ -1,0 +1,35 @@
+import type { Sheet } from './features.js'
+
+/** A sheet as the index keeps it; nothing for what is damaged or of another version: no candidate then. */
+export function decodeSheet(text: string): Sheet | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isSheet(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isSheet(value: unknown): value is Sheet {
+  if (typeof value !== 'object' || value === null) return false
+  const sheet = value as Record<string, unknown>
+  const lists = [sheet.numbers, sheet.names, sheet.qualifiers, sheet.literals, sheet.code, sheet.words]
+  return (
+    lists.every(isTexts) &&
+    isPairs(sheet.reversed) &&
+    isPairs(sheet.roles) &&
+    typeof sheet.negations === 'number' &&
+    typeof sheet.script === 'string' &&
+    typeof sheet.exclusive === 'object' &&
+    sheet.exclusive !== null &&
+    Object.values(sheet.exclusive).every(isTexts)
+  )
+}
+
+function isPairs(value: unknown): boolean {
+  return Array.isArray(value) && value.every((pair) => isTexts(pair) && pair.length === 2)
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string')
+}

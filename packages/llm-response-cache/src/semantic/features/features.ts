@@ -1,0 +1,239 @@
+import {
+  articles,
+  directional,
+  groupsOf,
+  negations,
+  numberWords,
+  qualifiers,
+  reversing,
+  stemOf,
+  stopWords,
+  unitOf,
+} from './lexicon.js'
+
+/**
+ * What the guard compares of a text. Everything that was taken from the text is there as a digest, so that
+ * the sheet can be kept where the text must not be.
+ */
+export interface Sheet {
+  /** Numbers with their units, dates and times; sorted. */
+  readonly numbers: readonly string[]
+  /** What is written as a name, away from the beginning of a sentence. */
+  readonly names: readonly string[]
+  /** Words that make another thing of what they stand beside (`vice`, `former`); sorted. */
+  readonly qualifiers: readonly string[]
+  /** Addresses, paths, versions, identifiers, quotations; sorted. */
+  readonly literals: readonly string[]
+  /** Code blocks and spans; sorted. */
+  readonly code: readonly string[]
+  /** How often something is negated. */
+  readonly negations: number
+  /** Words that rule others out, by their group; see {@link groupsOf}. */
+  readonly exclusive: Readonly<Record<string, readonly string[]>>
+  /** Stems of the words with a subject, in their order. */
+  readonly words: readonly string[]
+  /** Of words that look reversed (`unsafe`): the word, and what it reverses (`safe`). */
+  readonly reversed: readonly (readonly [string, string])[]
+  /** Of words that give others a role (`from`, `to`, `than`): the word, and the one that has the role. */
+  readonly roles: readonly (readonly [string, string])[]
+  readonly script: string
+}
+
+export type Digest = (text: string) => string
+
+const fenced = /```[^\n]*\n?([\s\S]*?)(?:```|$)/g
+const span = /`([^`\n]+)`/g
+const quoted =
+  /"([^"\n]{1,200})"|“([^”\n]{1,200})”|«([^»\n]{1,200})»|„([^“”\n]{1,200})[“”]|(?<![\p{L}\p{N}])'([^'\n]{1,200})'(?![\p{L}\p{N}])/gu
+/** Addresses, e-mail, paths, flags, snake_case, dotted.names, version and serial numbers, hashes. */
+const literal = new RegExp(
+  [
+    String.raw`\b[a-z][a-z0-9+.-]{0,20}://[^\s<>"')]+`,
+    String.raw`(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+`,
+    String.raw`(?<![\w/])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.-]+)*`,
+    String.raw`\b[A-Za-z]:\\[^\s]+`,
+    String.raw`(?<!\S)--?[A-Za-z][\w-]*(?:=\S+)?`,
+    String.raw`\bv\d+(?:\.\d+)*\b`,
+    String.raw`\b\d+(?:\.\d+){2,}\b`,
+    String.raw`\b\w+_\w+\b`,
+    String.raw`\b[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)+(?:\(\))?`,
+    String.raw`\b\w+\(\)`,
+    String.raw`\b(?=[A-Za-z-]{0,60}\d)(?=[\d-]{0,60}[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)+\b`,
+    String.raw`\b(?=[0-9]{0,64}[a-z])(?=[a-z]{0,64}[0-9])[0-9a-f]{7,64}\b`,
+    String.raw`(?<!\w)[@#][A-Za-z]\w+`,
+    String.raw`\b[A-Za-z]+(?:\+\+|#)(?!\w)`,
+  ].join('|'),
+  'gu',
+)
+const number =
+  /(?<![\p{L}\p{N}_])([$€£¥₹]\s?)?([-−]?(?:\p{Nd}{1,3}(?:[,' \u00a0\u202f]\p{Nd}{3})+(?!\p{Nd})|\p{Nd}+)(?:[.,]\p{Nd}+)?(?:[eE][+-]?\p{Nd}+)?)((?::\p{Nd}{2}){1,2}|(?:[-/.]\p{Nd}{1,4}){1,2}(?!\p{Nd}))?(?:\s?(thousand|million|billion|trillion|mn|bn|k)(?!\p{L}))?(?:\s?(%|[$€£¥₹]|°[CF]?|km\/h|\p{L}+))?/gu
+/** With dots, they would look like names of code. */
+const abbreviations = /\b(?:[aApP]\.[mM]|[eE]\.[gG]|[iI]\.[eE]|[uU]\.[sSkK]|[eE]\.[uU])\.?(?!\w)/g
+const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’]*/gu
+const sentenceEnd = /[.!?:;\n•-]\s*["'“(]*$/
+
+/** What the guard looks at in a text, taken down as digests. Linear in the text's length. */
+export function sheetOf(text: string, digest: Digest): Sheet {
+  let rest = text.normalize('NFKC').replace(abbreviations, (all) => all.replaceAll('.', ''))
+  const literals: string[] = []
+  const code: string[] = []
+  const numbers: string[] = []
+  const take = (pattern: RegExp, found: (match: RegExpMatchArray) => string) => {
+    rest = rest.replace(pattern, (...match) => {
+      const groups = match as unknown as RegExpMatchArray
+      return found(groups)
+    })
+  }
+  take(fenced, ([, body = '']) => {
+    code.push(body.replace(/\s+/g, ' ').trim())
+    return '\n'
+  })
+  take(span, ([, body = '']) => {
+    code.push(body.trim())
+    return ' '
+  })
+  // What a quotation says counts word by word too: one person quotes what another does not.
+  take(quoted, ([all, ...bodies]) => {
+    const body = bodies.find((part) => typeof part === 'string') ?? ''
+    literals.push(body.trim().toLowerCase())
+    return String(all)
+  })
+  take(literal, ([all]) => {
+    literals.push(String(all).toLowerCase())
+    return ' '
+  })
+  take(number, ([, currency, digits = '', tail = '', scale, unit]) => {
+    const known = unit === undefined ? undefined : unitOf.get(unit.toLowerCase())
+    const money = currency === undefined ? undefined : unitOf.get(currency.trim())
+    numbers.push(`${numberText(digits, scale)}${tail}${money ?? known ?? ''}`)
+    // A word that is no unit is a word.
+    return known === undefined && unit !== undefined ? ` ${unit}` : ' '
+  })
+  return {
+    ...readWords(rest, digest, numbers),
+    code: digested(code, digest),
+    literals: digested(literals, digest),
+  }
+}
+
+function readWords(rest: string, digest: Digest, numbers: string[]): Omit<Sheet, 'code' | 'literals'> {
+  const names = new Set<string>()
+  const qualified = new Set<string>()
+  const words: string[] = []
+  const reversed: [string, string][] = []
+  const exclusive: Record<string, string[]> = {}
+  // Where everything is written large, large letters tell of no name.
+  const isShouted = !/\p{Ll}/u.test(rest)
+  let negated = 0
+  const roles: [string, string][] = []
+  let role: string | undefined
+  for (const { text, startsSentence } of wordsOf(rest)) {
+    const lower = text.toLowerCase().replaceAll('’', "'")
+    const stem = stemOf(lower)
+    const value = numberWords.get(lower)
+    // `one` is more often a pronoun than a number.
+    if (value !== undefined && lower !== 'one') numbers.push(String(value))
+    if (negations.has(lower.replaceAll("'", ''))) {
+      negated++
+      continue
+    }
+    role = directional.get(lower) ?? (stopWords.has(lower) && !articles.has(lower) ? undefined : role)
+    for (const group of groupsOf.get(stem) ?? []) note(exclusive, digest(`group ${group}`), digest(stem))
+    const isAcronym = !isShouted && /^\p{Lu}{2,}\p{N}*$/u.test(text)
+    if (stopWords.has(lower) && !isAcronym) continue
+    if (qualifiers.has(lower)) qualified.add(digest(stem))
+    if (isAcronym || /\p{Ll}\p{Lu}/u.test(text) || (!isShouted && !startsSentence && /^\p{Lu}/u.test(text)))
+      names.add(digest(stem))
+    words.push(digest(stem))
+    if (role !== undefined) roles.push([digest(role), digest(stem)])
+    role = undefined
+    const turned = lower.replace(reversing, '')
+    if (turned !== lower) reversed.push([digest(stem), digest(stemOf(turned))])
+  }
+  return {
+    numbers: digested(numbers, digest),
+    names: [...names].sort(),
+    qualifiers: [...qualified].sort(),
+    negations: negated,
+    exclusive,
+    words,
+    reversed,
+    roles,
+    script: scriptOf(rest),
+  }
+}
+
+/** Once each, in order. */
+function note(lists: Record<string, string[]>, name: string, item: string): void {
+  lists[name] = [...new Set([...(lists[name] ?? []), item])].sort()
+}
+
+interface Word {
+  readonly text: string
+  readonly startsSentence: boolean
+}
+
+function* wordsOf(text: string): Iterable<Word> {
+  // Scripts without spaces between words are cut by the dictionary of the runtime.
+  if (/[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Khmer}\p{sc=Lao}\p{sc=Myanmar}]/u.test(text)) {
+    for (const { segment, isWordLike } of new Intl.Segmenter(undefined, { granularity: 'word' }).segment(
+      text,
+    )) {
+      if (isWordLike) yield { text: segment, startsSentence: true }
+    }
+    return
+  }
+  for (const match of text.matchAll(word)) {
+    const before = text.slice(Math.max(0, match.index - 8), match.index)
+    const startsSentence = match.index === 0 || before.trim() === '' || sentenceEnd.test(before)
+    yield { text: match[0], startsSentence }
+  }
+}
+
+const scripts = [
+  'Latin',
+  'Cyrillic',
+  'Greek',
+  'Arabic',
+  'Hebrew',
+  'Devanagari',
+  'Han',
+  'Hiragana',
+  'Katakana',
+  'Hangul',
+  'Thai',
+]
+const matchers = scripts.map((script) => new RegExp(`\\p{sc=${script}}`, 'gu'))
+
+/** The script that most letters are of. Japanese counts as one, whatever its mixture. */
+function scriptOf(text: string): string {
+  const counts = matchers.map((matcher) => text.match(matcher)?.length ?? 0)
+  const at = (name: string) => counts[scripts.indexOf(name)] ?? 0
+  if (at('Hiragana') + at('Katakana') > 0 && at('Hiragana') + at('Katakana') + at('Han') > at('Latin'))
+    return 'Japanese'
+  const most = Math.max(...counts)
+  return most === 0 ? 'none' : (scripts[counts.indexOf(most)] ?? 'none')
+}
+
+const scales = new Map([
+  ['k', 1e3],
+  ['thousand', 1e3],
+  ['mn', 1e6],
+  ['million', 1e6],
+  ['bn', 1e9],
+  ['billion', 1e9],
+  ['trillion', 1e12],
+])
+
+/** One text for one value: 1,000 and 1000, 1.50 and 1.5, １２ and 12. */
+function numberText(digits: string, scale: string | undefined): string {
+  const plain = digits.replaceAll('−', '-').replace(/[' \u00a0\u202f]/g, '')
+  const grouped = /^-?\d{1,3}(?:,\d{3})+(?:\.\d+)?$/.test(plain)
+  const value = Number(grouped ? plain.replaceAll(',', '') : plain.replace(',', '.'))
+  // Other scripts' digits, and what is no number after all, stand for themselves.
+  return Number.isFinite(value) ? String(value * (scales.get(scale ?? '') ?? 1)) : plain
+}
+
+function digested(texts: readonly string[], digest: Digest): readonly string[] {
+  return texts.map(digest).sort()
+}

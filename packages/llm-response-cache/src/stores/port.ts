@@ -1,0 +1,132 @@
+import type { Entry } from '../entry/entry.js'
+import type { Place } from './entry-key.js'
+
+export type { Place }
+
+export interface Reading {
+  /** What can be read there, live or not. */
+  readonly entry: Entry | undefined
+  /** The id of what is there, although it may be unreadable; empty for nothing. */
+  readonly id: string
+  /** The present generations, in the order in which they were asked for. */
+  readonly stamps: readonly string[]
+}
+
+export interface WriteOptions {
+  /** When the store may forget it. Milliseconds. */
+  readonly ttlMs: number
+  /** Leaves alone what is there. @default false */
+  readonly onlyIfAbsent?: boolean | undefined
+  /** Keeps only what is asked for a second time within so many milliseconds. @default 0: always */
+  readonly admitWithinMs?: number | undefined
+}
+
+/**
+ * Where answers live. `testEntryStore` of `@evenkeel/llm-response-cache/testing` proves an implementation.
+ *
+ * Namespaces and tags are invalidated by a new stamp, a random text: entries carry the stamps under which they
+ * were begun, and count only while those are the present ones. So an invalidation costs the same for one entry
+ * and for a million, an answer begun before it is never served after it, and a lost stamp makes misses,
+ * never a resurrection.
+ */
+export interface EntryStore {
+  /**
+   * The entry, and the stamps of those names (the namespace's is the empty name), made where there are none.
+   * One round trip, two where a stamp is missing; reads of one turn of the event loop may share theirs.
+   * `known` is what the reader has of it, and is given back where that is still what is there.
+   */
+  read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading>
+  /** Says whether it was kept. Idempotent. One round trip. */
+  write(place: Place, entry: Entry, options: WriteOptions): Promise<boolean>
+  /** How many there were. One round trip. */
+  delete(places: readonly Place[]): Promise<number>
+  /** The present stamps, made where there are none. One round trip. */
+  stamps(namespace: string, names: readonly string[]): Promise<readonly string[]>
+  /** Sets stamps. Idempotent. One round trip. */
+  restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void>
+  /** Pages of names that match a glob pattern (`*`, `?`, `[…]`); a name may come twice. */
+  names(namespace: string, pattern: string): AsyncIterable<readonly string[]>
+}
+
+/** How one of many instances comes to call the provider, and the others to hear of it. */
+export type Role =
+  | { readonly role: 'hit'; readonly entry: Entry }
+  /** The caller holds the lease now, under the generation that it brought. */
+  | { readonly role: 'lead' }
+  | { readonly role: 'follow'; readonly generation: string; readonly owner: string }
+
+export interface BeginOptions {
+  /** Of this attempt: random, never used again. */
+  readonly generation: string
+  /** Whom followers call upon. */
+  readonly owner: string
+  readonly leaseMs: number
+  /** The id of an entry that is of no use to the caller; empty for none. */
+  readonly unlessId: string
+}
+
+/** A piece of what a leader publishes. */
+export type LogRecord =
+  /** Status and headers of an answer over HTTP; comes first. */
+  | { readonly type: 'head'; readonly data: Buffer }
+  | { readonly type: 'data'; readonly data: Buffer }
+  /** The whole answer was published, or stands in the entry. */
+  | { readonly type: 'end'; readonly data: Buffer }
+  /** There will be no answer; the data says why. */
+  | { readonly type: 'failed'; readonly data: Buffer }
+
+export interface LogView {
+  /** `live`: the leader holds its lease. `gone`: it does not; nothing will be added. */
+  readonly state: 'live' | 'gone'
+  readonly records: readonly LogRecord[]
+  /** Where to go on. */
+  readonly cursor: string
+}
+
+export type CommitOutcome =
+  /** The entry was written. */
+  | 'kept'
+  /** The lease is given back; there was nothing to write, or it was not admitted. */
+  | 'released'
+  /** Another one leads by now; nothing was changed. */
+  | 'fenced'
+  /** Somebody follows, and nothing tells him the answer: publish it, then commit again. */
+  | 'publish'
+
+/**
+ * One call for many instances. A leader holds a lease, fenced by its generation; a log of its own generation
+ * tells followers what it gets. `testFlightStore` proves an implementation. Each operation is one round trip
+ * and idempotent.
+ */
+export interface FlightStore {
+  begin(place: Place, options: BeginOptions): Promise<Role>
+  /** Followers so far, or -1 when the lease is lost. */
+  renew(place: Place, generation: string, leaseMs: number): Promise<number>
+  /**
+   * Adds to the log, which has `from` records before, and renews. Followers so far, or -1 when the lease is
+   * lost: nothing was added.
+   */
+  append(
+    place: Place,
+    generation: string,
+    leaseMs: number,
+    from: number,
+    records: readonly LogRecord[],
+  ): Promise<number>
+  /** Writes the entry, ends the log and gives back the lease, all at once. */
+  commit(
+    place: Place,
+    generation: string,
+    entry: Entry | undefined,
+    options: WriteOptions & { readonly published: boolean },
+  ): Promise<CommitOutcome>
+  /** Ends the log without an answer, and gives back the lease. */
+  fail(place: Place, generation: string, reason: Buffer): Promise<void>
+  look(place: Place, generation: string, cursor: string): Promise<LogView>
+  /** Hears that a log has grown or ended; may miss it. */
+  watch(place: Place, onNews: () => void): Promise<() => void>
+  /** Tells a leader that it is followed; may be lost. */
+  summon(owner: string, place: Place): void
+  /** Hears of followers of flights that `owner` leads; may miss some. */
+  onSummons(owner: string, listener: (place: Place) => void): Promise<() => void>
+}

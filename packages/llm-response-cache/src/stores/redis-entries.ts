@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto'
+import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { type EntryCodec, idOf } from '../entry/codec.js'
+import type { Entry } from '../entry/entry.js'
+import stampsLua from '../scripts/stamps.lua'
+import writeLua from '../scripts/write.lua'
+import type { EntryStore, Place, Reading, WriteOptions } from './port.js'
+import type { RedisKeys } from './redis-keys.js'
+import { TurnReads } from './turn-reads.js'
+
+const stampsScript = defineScript({ name: 'llm-cache.stamps', lua: stampsLua })
+const writeScript = defineScript({ name: 'llm-cache.write', lua: writeLua })
+
+/** Answers shared by all instances: one string an entry, spread over a Cluster by their own keys. */
+export class RedisEntryStore implements EntryStore {
+  readonly #redis: Connection
+  readonly #keys: RedisKeys
+  readonly #codec: EntryCodec
+  readonly #reads: TurnReads
+
+  constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec) {
+    this.#redis = redis
+    this.#keys = keys
+    this.#codec = codec
+    this.#reads = new TurnReads(redis)
+  }
+
+  async read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading> {
+    const key = this.#keys.entry(place)
+    const { namespace } = place
+    const { value, others } = await this.#reads.read(
+      key,
+      stamps.map((name) => this.#keys.stamp(namespace, name)),
+    )
+    const present = others.map((stamp) => stamp?.toString('latin1'))
+    const complete = present.every((stamp) => stamp !== undefined)
+    const id = value === undefined ? '' : idOf(value)
+    // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
+    const isKnown = known !== undefined && known.id === id
+    const found = isKnown || value === undefined ? known : this.#codec.decode(namespace, key, value)
+    return {
+      entry: value === undefined ? undefined : found instanceof Promise ? await found : found,
+      id,
+      stamps: complete ? (present as readonly string[]) : await this.stamps(namespace, stamps),
+    }
+  }
+
+  async write(place: Place, entry: Entry, options: WriteOptions): Promise<boolean> {
+    const { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 } = options
+    const key = this.#keys.entry(place)
+    const bytes = await this.#codec.encode(place.namespace, key, entry)
+    const px = wholeMs(ttlMs)
+    if (admitWithinMs === 0) {
+      const only = onlyIfAbsent ? ['NX'] : []
+      return (await this.#redis.command(['SET', key, bytes, 'PX', px, ...only], { key })) !== null
+    }
+    const args = [bytes, px, onlyIfAbsent ? '1' : '0', wholeMs(admitWithinMs)]
+    return (await this.#redis.run(writeScript, [key, this.#keys.seen(place)], args)) === 1
+  }
+
+  async delete(places: readonly Place[]): Promise<number> {
+    const counts = await Promise.all(
+      places.map((place) => {
+        const key = this.#keys.entry(place)
+        return this.#redis.command(['UNLINK', key], { key })
+      }),
+    )
+    return counts.reduce<number>((sum, count) => sum + Number(count), 0)
+  }
+
+  async stamps(namespace: string, names: readonly string[]): Promise<readonly string[]> {
+    const keys = names.map((name) => this.#keys.stamp(namespace, name))
+    const reply = await this.#redis.run(
+      stampsScript,
+      keys,
+      names.flatMap((name) => ['0', randomUUID(), lifeOf(name)]),
+    )
+    return texts(reply)
+  }
+
+  async restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void> {
+    const keys = [...stamps.keys()].map((name) => this.#keys.stamp(namespace, name))
+    await this.#redis.run(
+      stampsScript,
+      keys,
+      [...stamps].flatMap(([name, value]) => ['1', value, lifeOf(name)]),
+    )
+  }
+
+  async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
+    for await (const page of this.#redis.scan(this.#keys.pattern(namespace, pattern), 1_000)) {
+      if (page.length > 0) yield page.map((key) => this.#keys.nameOf(namespace, key))
+    }
+  }
+}
+
+export function wholeMs(ms: number): string {
+  return String(Math.max(1, Math.ceil(ms)))
+}
+
+/** Tags come and go, so their stamps end; one that ended makes misses. A namespace's stays. */
+function lifeOf(stamp: string): string {
+  return stamp === '' ? '0' : String(30 * 86_400_000)
+}
+
+function texts(reply: Reply): string[] {
+  return Array.isArray(reply) ? reply.map(String) : []
+}

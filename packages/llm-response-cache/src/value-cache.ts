@@ -1,0 +1,150 @@
+import { checkSubject, type FailoverState, InvalidOptionError } from '@evenkeel/core'
+import { type CallOptions, CallScope, type Policy, policyOf } from './call-options.js'
+import { type Clear, type ClearResult, clearing } from './clear.js'
+import { createEngine, type EngineParts } from './lookup/create-context.js'
+import { type Detailed, jsonValues, type ValueKind, Values } from './lookup/values.js'
+import { type CacheOptions, resolveOptions } from './options.js'
+import type { Place } from './stores/port.js'
+import type { CacheStats } from './usage/stats.js'
+
+/** Kinds with a default ttl of their own; any other name of letters, digits, `-` and `_` will do. */
+export type CacheKind = 'search-results' | 'model-metadata' | 'embeddings' | (string & {})
+
+export interface SideCacheOptions<V> extends CacheOptions {
+  /** Names the cache in keys and metrics, and the variable of its default ttl: `CACHE_TTL_<KIND>` in seconds. */
+  readonly kind: CacheKind
+  /** How values become text. @default JSON */
+  readonly codec?: { encode(value: V): string; decode(text: string): V } | undefined
+  /**
+   * What a caller gets of an entry in this process: `copy`, a fresh one for each; `frozen`, one value for all,
+   * deeply frozen, without decoding it again. @default 'copy'
+   */
+  readonly share?: 'copy' | 'frozen' | undefined
+}
+
+/** One round trip an operation, or none where this process has the entry. */
+export interface SideCache<V> {
+  /** What is kept, or what `load` gives: once for all who ask at the same time. Its errors are not kept. */
+  getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V>
+  /** {@link getOrSet}, with how it was answered. */
+  detailed(key: string, load: () => Promise<V>, options?: CallOptions): Promise<Detailed<V>>
+  get(key: string, options?: CallOptions): Promise<V | undefined>
+  /** Says whether it was kept. Two round trips. */
+  set(key: string, value: V, options?: CallOptions): Promise<boolean>
+  delete(key: string, options?: Pick<CallOptions, 'namespace'>): Promise<boolean>
+  clear(what?: Clear): Promise<ClearResult>
+  /** Makes everything with one of these tags a miss. O(1), one round trip. */
+  invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void>
+  with<T>(options: CallOptions, within: () => T): T
+  stats(): CacheStats
+  readonly state: FailoverState
+  close(): void
+}
+
+/**
+ * A cache for what stands around models: search results, model metadata, tool results. The same look-ups as
+ * for answers: single-flight across instances, freshness, tags, two levels, statistics.
+ * @example
+ * const search = createCache<Hit[]>({ redis, kind: 'search-results', ttl: '10m', staleWhileRevalidate: '1h' })
+ * const hits = await search.getOrSet(query, () => searchEngine(query))
+ */
+export function createCache<V>(options: SideCacheOptions<V>): SideCache<V> {
+  const { kind, codec, share = 'copy' } = options
+  if (typeof kind !== 'string' || !/^[\w-]{1,64}$/.test(kind)) {
+    throw new InvalidOptionError('kind', 'letters, digits, dashes and underscores', kind)
+  }
+  if (share !== 'copy' && share !== 'frozen')
+    throw new InvalidOptionError('share', "'copy' or 'frozen'", share)
+  const resolved = resolveOptions(options, kind)
+  const engine = createEngine(resolved, { kind, room: `llm-cache-${kind}` }, {}, new CallScope())
+  return new Side(engine, codec, share === 'frozen')
+}
+
+class Side<V> implements SideCache<V> {
+  readonly #engine: EngineParts
+  readonly #values: Values<V>
+  readonly #isShared: boolean
+
+  constructor(engine: EngineParts, codec: SideCacheOptions<V>['codec'], isShared: boolean) {
+    this.#engine = engine
+    this.#isShared = isShared
+    this.#values = new Values<V>(engine, codec === undefined ? (jsonValues as ValueKind<V>) : kindOf(codec))
+  }
+
+  getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V> {
+    try {
+      const policy = this.#policy(options)
+      return this.#values.get(this.#place(key, policy), policy, load, this.#isShared)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async detailed(key: string, load: () => Promise<V>, options?: CallOptions): Promise<Detailed<V>> {
+    const policy = this.#policy(options)
+    return this.#values.detailed(this.#place(key, policy), policy, load)
+  }
+
+  async get(key: string, options?: CallOptions): Promise<V | undefined> {
+    const policy = this.#policy(options)
+    return this.#values.peek(this.#place(key, policy), policy)
+  }
+
+  async set(key: string, value: V, options?: CallOptions): Promise<boolean> {
+    const policy = this.#policy(options)
+    return this.#values.set(this.#place(key, policy), policy, value)
+  }
+
+  async delete(key: string, options?: Pick<CallOptions, 'namespace'>): Promise<boolean> {
+    const { namespace, name } = this.#place(key, this.#policy(options))
+    return (await this.#engine.vault.delete(namespace, [name])) > 0
+  }
+
+  async clear(what: Clear = {}): Promise<ClearResult> {
+    return clearing(this.#engine, what)
+  }
+
+  async invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void> {
+    const { namespace, tags } = this.#policy(what)
+    const { vault } = this.#engine
+    if (tags.length > 0) await vault.restamp(namespace, vault.stampNames(namespace, tags))
+  }
+
+  with<T>(options: CallOptions, within: () => T): T {
+    policyOf(this.#engine.options.policy, options)
+    return this.#engine.scope.run(options, within)
+  }
+
+  stats(): CacheStats {
+    return this.#engine.stats.read()
+  }
+
+  get state(): FailoverState {
+    return this.#engine.vault.state
+  }
+
+  close(): void {
+    this.#engine.close()
+  }
+
+  #policy(options: CallOptions | undefined): Policy {
+    const { policy } = this.#engine.options
+    const { current } = this.#engine.scope
+    if (options === undefined && current === undefined) return policy
+    return policyOf(policy, { ...current, ...options })
+  }
+
+  #place(key: string, { namespace }: Policy): Place {
+    return { namespace, name: this.#engine.shown(namespace, checkSubject('key', key)) }
+  }
+}
+
+function kindOf<V>(codec: NonNullable<SideCacheOptions<V>['codec']>): ValueKind<V> {
+  return {
+    kind: 'value',
+    contentType: 'text/plain',
+    encode: (value) => codec.encode(value),
+    decode: (body) => codec.decode(String(body)),
+    describe: (value) => jsonValues.describe(value),
+  }
+}
