@@ -12,39 +12,50 @@ export interface ByteBoundedLruOptions<V> {
   readonly clock?: Clock | undefined
 }
 
-interface Held<V> {
+interface CachedValue<V> {
   readonly value: V
   readonly bytes: number
   readonly expiresAt: number
+  /** Which search for the least recently used entries came before the last use. */
+  usedAfter: number
 }
 
 /** What an entry costs beside its key and value, roughly: two map slots and the object that holds it. */
 const overheadBytes = 100
 
+/** Least recently used entries that one search collects: finding the first of a map passes what was deleted before it. */
+const victimsAtOnce = 64
+
 /**
  * A map that forgets the least recently used entries at its bound of entries or bytes, and entries past their
- * time when they are met. quick-lru counts entries only, and holds up to twice its maximum: it gets half of
- * `maxEntries`, and the bytes are counted around it. It keeps recency by two generations, so what was read
- * survives the next turn of generations, not every single eviction. Operations are O(1) amortised.
+ * time when they are met. The bounds are exact: quick-lru, which holds up to twice its maximum and counts no
+ * bytes, is never filled beyond them. Its recency has two generations, so of entries that were used since the
+ * last turn of generations the order is not known. Operations are O(1) amortised.
  */
 export class ByteBoundedLru<V> {
-  readonly #entries: QuickLRU<string, Held<V>>
+  readonly #entries: QuickLRU<string, CachedValue<V>>
+  readonly #maxEntries: number
   readonly #maxBytes: number
   readonly #sizeOf: (value: V) => number
   readonly #clock: Clock
   #bytes = 0
+  /** Keys that were the least recently used when the last search ended, the oldest at the end. */
+  #victims: string[] = []
+  #searches = 0
 
   constructor(options: ByteBoundedLruOptions<V>) {
     const { maxEntries = 10_000, maxBytes = 64 << 20, clock = systemClock } = options
     atLeastOne('maxEntries', maxEntries)
     atLeastOne('maxBytes', maxBytes)
+    this.#maxEntries = Math.floor(maxEntries)
     this.#maxBytes = maxBytes
     this.#sizeOf = options.sizeOf
     this.#clock = clock
     this.#entries = new QuickLRU({
-      maxSize: Math.max(1, Math.floor(maxEntries / 2)),
-      onEviction: (_, held) => {
-        this.#bytes -= held.bytes
+      maxSize: this.#maxEntries,
+      // Never called while the bound below holds; it keeps the bytes true if it should be.
+      onEviction: (_, entry) => {
+        this.#bytes -= entry.bytes
       },
     })
   }
@@ -59,11 +70,20 @@ export class ByteBoundedLru<V> {
   }
 
   get(key: string): V | undefined {
-    const held = this.#entries.get(key)
-    if (held === undefined) return undefined
-    if (held.expiresAt > this.#clock.monotonic()) return held.value
-    this.delete(key)
-    return undefined
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return undefined
+    if (entry.expiresAt <= this.#clock.monotonic()) {
+      this.delete(key)
+      return undefined
+    }
+    entry.usedAfter = this.#searches
+    return entry.value
+  }
+
+  /** Without counting as a use. */
+  peek(key: string): V | undefined {
+    const entry = this.#entries.peek(key)
+    return entry !== undefined && entry.expiresAt > this.#clock.monotonic() ? entry.value : undefined
   }
 
   /** Says whether it was kept: a value that is larger than the whole bound is not. */
@@ -71,36 +91,54 @@ export class ByteBoundedLru<V> {
     this.delete(key)
     const bytes = this.#sizeOf(value) + key.length + overheadBytes
     if (bytes > this.#maxBytes) return false
+    while (this.#entries.size >= this.#maxEntries || this.#bytes + bytes > this.#maxBytes)
+      this.#forgetOldest()
     this.#bytes += bytes
-    this.#entries.set(key, { value, bytes, expiresAt: this.#clock.monotonic() + ttlMs })
-    while (this.#bytes > this.#maxBytes) this.#forgetOldest()
+    const expiresAt = this.#clock.monotonic() + ttlMs
+    this.#entries.set(key, { value, bytes, expiresAt, usedAfter: this.#searches })
     return true
   }
 
-  /** quick-lru's own evict() copies all entries. */
-  #forgetOldest(): void {
-    const [oldest] = this.#entries.entriesAscending()
-    if (oldest !== undefined) this.delete(oldest[0])
-  }
-
   delete(key: string): boolean {
-    const held = this.#entries.peek(key)
-    if (held === undefined) return false
-    this.#bytes -= held.bytes
+    const entry = this.#entries.peek(key)
+    if (entry === undefined) return false
+    this.#bytes -= entry.bytes
     return this.#entries.delete(key)
   }
 
   clear(): void {
     this.#entries.clear()
+    this.#victims = []
     this.#bytes = 0
   }
 
   /** Live entries, oldest use first. */
   *entries(): IterableIterator<[string, V]> {
     const now = this.#clock.monotonic()
-    for (const [key, held] of this.#entries.entriesAscending()) {
-      if (held.expiresAt > now) yield [key, held.value]
+    for (const [key, entry] of this.#entries.entriesAscending()) {
+      if (entry.expiresAt > now) yield [key, entry.value]
     }
+  }
+
+  /** quick-lru's own evict() copies all entries. */
+  #forgetOldest(): void {
+    for (;;) {
+      const key = this.#victims.pop()
+      if (key === undefined) this.#findVictims()
+      // One that was used or written since the search is none of the oldest any more.
+      else if ((this.#entries.peek(key)?.usedAfter ?? this.#searches) < this.#searches) {
+        this.delete(key)
+        return
+      }
+    }
+  }
+
+  #findVictims(): void {
+    this.#searches++
+    for (const [key] of this.#entries.entriesAscending()) {
+      if (this.#victims.push(key) === victimsAtOnce) break
+    }
+    this.#victims.reverse()
   }
 }
 
