@@ -3,7 +3,7 @@ import type { StatsBook } from './stats.js'
 
 const log = createLog('llm-response-cache')
 
-export interface Held {
+export interface CachedEntry {
   readonly entries: number
   readonly bytes: number
 }
@@ -24,7 +24,7 @@ export class Metrics {
   #provider: { record(seconds: number, labels: Record<string, string>): void } | undefined
   #stop = () => {}
 
-  constructor(cache: string, options: boolean | MeterOptions, stats: StatsBook, held: () => Held) {
+  constructor(cache: string, options: boolean | MeterOptions, stats: StatsBook, held: () => CachedEntry) {
     this.#register(cache, options, stats, held).catch((error: unknown) => log('no metrics: %s', error))
   }
 
@@ -41,7 +41,7 @@ export class Metrics {
     cache: string,
     options: boolean | MeterOptions,
     stats: StatsBook,
-    held: () => Held,
+    held: () => CachedEntry,
   ): Promise<void> {
     const meter = await loadMeter('@evenkeel/llm-response-cache', options)
     if (meter === undefined) return

@@ -55,7 +55,7 @@ const counterOf = {
   bypass: 'bypassed',
 } as const satisfies Record<Outcome, keyof Counts>
 
-const mostNames = 200
+const maxNames = 200
 
 /** Counts in this process, so that a hit costs no second round trip. */
 export class StatsBook {
@@ -164,7 +164,7 @@ function add(sum: MutableCounts, counts: Counts): void {
 function bounded<T>(map: Map<string, T>, name: string, make: () => T): T {
   const known = map.get(name)
   if (known !== undefined) return known
-  const shown = map.size >= mostNames ? 'other' : name
+  const shown = map.size >= maxNames ? 'other' : name
   const value = map.get(shown) ?? make()
   map.set(shown, value)
   return value
