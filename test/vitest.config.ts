@@ -8,9 +8,9 @@ const report = process.env.CI ? { json: `${root}/test/.report/vitest.json` } : {
 const shared = {
   plugins: [luaAsText()],
   // Packages are tested from their sources; only the consumer and example tests use what was built.
-  resolve: { conditions: ['source'] },
+  resolve: { conditions: ['@evenkeel/source'] },
   // Vitest passes these on to Node: with 'import' among them, a CommonJS dependency would require ES modules.
-  ssr: { resolve: { conditions: ['source', 'node'] } },
+  ssr: { resolve: { conditions: ['@evenkeel/source', 'node'] } },
 }
 
 export default defineConfig({
@@ -29,8 +29,6 @@ export default defineConfig({
           testTimeout: 20_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
-          // A dependency of `ai` has an export condition `source` too; Vite can read what it leads to, Node can't.
-          server: { deps: { inline: [/node_modules\/(?:ai|ai-5|ai-7|@ai-sdk|eventsource-parser)\//] } },
           sequence: { groupOrder: 0 },
         },
       },

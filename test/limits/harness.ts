@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { startRedis } from '@evenkeel/test-servers'
-import { judge, type Span, settleMs, type Verdict } from './oracle.js'
+import { judge, type LimitResult, type Span, settleMs } from './oracle.js'
 import {
   type Contender,
   type Kind,
@@ -12,7 +12,7 @@ import {
   windowOf,
 } from './plan.js'
 
-export interface Run extends Verdict {
+export interface Run extends LimitResult {
   readonly contender: Contender
   readonly kind: Kind
   readonly processes: number
@@ -35,7 +35,7 @@ const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
 
 /**
  * Real processes that ask for one subject at random, while Redis is killed twice, comes back empty, and is frozen
- * in between. What they were told is judged afterwards, from what was certainly admitted when.
+ * in between. What they were told is evaluations afterwards, from what was certainly admitted when.
  */
 export async function runHarness({ contender, kind, processes, ms, faults }: RunOptions): Promise<Run> {
   const server = await startRedis()

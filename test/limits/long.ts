@@ -29,8 +29,8 @@ for (const kind of kinds) {
     })
     runs.push(run)
     const { steady, anywhere, utilisation, admitted, byMemory, strays, denied, failed } = run
-    const cells = [contender, kind, percent(steady), percent(anywhere), percent(utilisation)]
-    console.log(`| ${[...cells, admitted, byMemory, strays, denied, failed].join(' | ')} |`)
+    const limitKeys = [contender, kind, percent(steady), percent(anywhere), percent(utilisation)]
+    console.log(`| ${[...limitKeys, admitted, byMemory, strays, denied, failed].join(' | ')} |`)
   }
 }
 const broken = runs.filter(({ contender, steady }) => contender.startsWith('evenkeel') && steady > 1)

@@ -5,7 +5,7 @@ export interface Span {
   readonly toMs: number
 }
 
-export interface Verdict {
+export interface LimitResult {
   /** The most that was certainly admitted in any window away from outages and memory's decisions, by the limit. */
   readonly steady: number
   /** The same over all windows, those that an outage touches too. */
@@ -29,7 +29,7 @@ export function judge(
   windowMs: number,
   outages: readonly Span[],
   run: Span,
-): Verdict {
+): LimitResult {
   const most = kind === 'concurrency' ? mostHeld : kind === 'fixed-window' ? mostInFixed : mostInRolling
   // A bucket gives its capacity and what refills in the span.
   const allowed = kind === 'token-bucket' ? limit + (limit * (windowMs + grainMs)) / windowMs : limit

@@ -1,5 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
-import type { RateLimitDecision } from './decision.js'
+import type { RateLimitDecision } from './decide/result.js'
 
 /** `wait` or `run` could not be admitted within its time; nothing was charged. */
 export class RateLimitedError extends EvenkeelError<'RATE_LIMITED'> {

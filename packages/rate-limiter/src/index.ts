@@ -1,8 +1,8 @@
 export type { Charge } from './algorithms/meter.js'
-export type { Share } from './algorithms/share.js'
-export type { Verdict } from './algorithms/verdict.js'
-export type { LimitStatus, RateLimitDecision } from './decision.js'
-export type { Costs, Part, Subject } from './demands.js'
+export type { LimitResult } from './algorithms/verdict.js'
+export type { Costs, Part, Subject } from './costs.js'
+export type { Reservation } from './decide/reservation.js'
+export type { LimitStatus, RateLimitDecision } from './decide/result.js'
 export { QueueFullError, RateLimitedError, SlotLostError } from './errors.js'
 export {
   type Concurrency,
@@ -22,6 +22,7 @@ export {
   type UnitOptions,
 } from './limits.js'
 export type { OutagePolicy, RateLimiterOptions } from './options.js'
+export type { Share } from './outage/share.js'
 export type { ProviderCount, ProviderHeaders, ProviderLimits } from './provider/headers.js'
 export {
   type CheckOptions,
@@ -34,20 +35,19 @@ export {
   type Usage,
   type WaitOptions,
 } from './rate-limiter.js'
-export type { Reservation } from './reservation.js'
+export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
 export type {
-  Cell,
   Change,
   Decision,
+  DecisionOptions,
   DecisionRequest,
-  Demand,
-  Held,
-  LeaseWish,
+  HeldSlot,
+  LeaseRequest,
+  LimitCost,
+  LimitKey,
   LimitStore,
-  Reading,
+  ProviderReading,
   Settlement,
-  Terms,
-} from './store.js'
-export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
+} from './stores/port.js'
 export { RedisLimitStore, type RedisLimitStoreOptions } from './stores/redis.js'
-export type { SubjectUsage, Totals } from './usage/usage-book.js'
+export type { SubjectUsage, Totals } from './usage/counters.js'

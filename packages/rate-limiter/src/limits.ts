@@ -160,13 +160,13 @@ function unitOf({ unit }: UnitOptions): { readonly unit?: string } {
 
 /** Longer leases would hold back more than a twentieth of what the window lets through. */
 const leasesPerWindow = 20
-const longestLeaseMs = 5_000
+const maxLeaseMs = 5_000
 
 function leaseOf({ lease }: LeaseOptions, windowMs: number): { readonly lease?: QuotaLease } {
   if (lease === undefined || lease === false) return {}
-  const mostMs = Math.min(longestLeaseMs, Math.floor(windowMs / leasesPerWindow))
-  if (mostMs < 10) throw new InvalidOptionError('lease', 'a window of at least 200 ms', windowMs)
-  if (lease === true) return { lease: { size: undefined, forMs: mostMs } }
+  const maxMs = Math.min(maxLeaseMs, Math.floor(windowMs / leasesPerWindow))
+  if (maxMs < 10) throw new InvalidOptionError('lease', 'a window of at least 200 ms', windowMs)
+  if (lease === true) return { lease: { size: undefined, forMs: maxMs } }
   if (typeof lease !== 'object') throw new InvalidOptionError('lease', 'true or { size, maxIdle }', lease)
   const { size, maxIdle } = lease
   return {
@@ -174,8 +174,8 @@ function leaseOf({ lease }: LeaseOptions, windowMs: number): { readonly lease?: 
       size: size === undefined ? undefined : wholeNumber('lease.size', size),
       forMs:
         maxIdle === undefined
-          ? mostMs
-          : whole('lease.maxIdle', durationMs('lease.maxIdle', maxIdle, { minMs: 10, maxMs: mostMs })),
+          ? maxMs
+          : whole('lease.maxIdle', durationMs('lease.maxIdle', maxIdle, { minMs: 10, maxMs: maxMs })),
     },
   }
 }

@@ -6,18 +6,18 @@ import {
   type Source,
   wholeNumber,
 } from '@evenkeel/core'
-import { type Decided, Decider } from './decider.js'
-import { type LimitStatus, type RateLimitDecision, shape } from './decision.js'
-import { type Costs, Demands, type Subject } from './demands.js'
+import { CostReader, type Costs, type Subject } from './costs.js'
+import { Decider, type SourcedDecision } from './decide/decider.js'
+import { WaitQueue } from './decide/queue.js'
+import { asReservation, newReservationId, OpenReservation, type Reservation } from './decide/reservation.js'
+import { type LimitStatus, type RateLimitDecision, toResult } from './decide/result.js'
+import { SlotRenewal } from './decide/slot-renewal.js'
 import type { Limit } from './limits.js'
 import { type RateLimiterOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { type ProviderHeaders, type ProviderLimits, readProviderHeaders } from './provider/headers.js'
-import { asReservation, newReservationId, type Reservation, Reserved } from './reservation.js'
-import { SlotKeeper } from './slots.js'
-import type { Decision, Demand, LimitStore } from './store.js'
+import type { Decision, LimitCost, LimitStore } from './stores/port.js'
+import { type SubjectUsage, type Totals, UsageCounters } from './usage/counters.js'
 import { Metrics } from './usage/metrics.js'
-import { type SubjectUsage, type Totals, UsageBook } from './usage/usage-book.js'
-import { Waiting } from './waiting.js'
 
 export interface CheckOptions {
   /** `'low'` leaves a part of each limit to the others (`lowPriorityPart`). @default 'normal' */
@@ -144,21 +144,21 @@ const statusesThatBlock = [429, 503, 529]
 class Limiter<Name extends string> implements RateLimiter<Name> {
   readonly policies: { readonly [N in Name]: Policy }
   readonly #options: ResolvedOptions
-  readonly #demands: Demands
-  readonly #keeper: SlotKeeper
+  readonly #limitCosts: CostReader
+  readonly #keeper: SlotRenewal
   readonly #decider: Decider
-  readonly #waiting: Waiting
-  readonly #usage: UsageBook | undefined
+  readonly #waiting: WaitQueue
+  readonly #usage: UsageCounters | undefined
   readonly #metrics: Metrics | undefined
 
   constructor(options: ResolvedOptions) {
     const { names, limits, clock, maxQueue } = options
     this.#options = options
-    this.#demands = new Demands(names, limits)
-    this.#keeper = new SlotKeeper((slots) => this.#decider.renew(slots))
+    this.#limitCosts = new CostReader(names, limits)
+    this.#keeper = new SlotRenewal((slots) => this.#decider.renew(slots))
     this.#decider = new Decider(options, () => this.#keeper.held)
-    this.#waiting = new Waiting(this.#decider, clock, maxQueue)
-    this.#usage = options.stats ? new UsageBook(options) : undefined
+    this.#waiting = new WaitQueue(this.#decider, clock, maxQueue)
+    this.#usage = options.stats ? new UsageCounters(options) : undefined
     this.#metrics =
       options.telemetry === false
         ? undefined
@@ -183,20 +183,20 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     // One promise, and no more: this is called for every request that a service gets.
     return new Promise((resolve, failed) => {
       const perMille = this.#perMille(options)
-      const demands = this.#demands.read(subject, costs, 'judge', perMille)
+      const limitCosts = this.#limitCosts.read(subject, costs, 'judge', perMille)
       this.#decider.ask({
-        demands,
+        limitCosts,
         terms: perMille === 1_000 ? undefined : { perMille },
-        done: (decision, source) => resolve(this.#answer(demands, decision, source)),
+        done: (decision, source) => resolve(this.#answer(limitCosts, decision, source)),
         failed,
       })
     })
   }
 
   async peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
-    const demands = this.#demands.read(subject, costs, 'take')
-    const { value, source } = await this.#decider.decide(demands, { mode: 'peek' })
-    return shape(demands, value, source)
+    const limitCosts = this.#limitCosts.read(subject, costs, 'take')
+    const { value, source } = await this.#decider.decide(limitCosts, { mode: 'peek' })
+    return toResult(limitCosts, value, source)
   }
 
   async reserve(
@@ -205,12 +205,16 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     options?: CheckOptions,
   ): Promise<Reservation<Name>> {
     const perMille = this.#perMille(options)
-    const demands = this.#demands.read(subject, costs, 'take', perMille)
+    const limitCosts = this.#limitCosts.read(subject, costs, 'take', perMille)
     const id = newReservationId()
-    const decided = await this.#decider.decide(demands, { id, openMs: this.#options.reservationMs, perMille })
-    const decision = this.#answer(demands, decided.value, decided.source)
+    const decided = await this.#decider.decide(limitCosts, {
+      id,
+      openMs: this.#options.reservationMs,
+      perMille,
+    })
+    const decision = this.#answer(limitCosts, decided.value, decided.source)
     const reserved = decision.allowed
-      ? new Reserved(this.#decider, this.#keeper, { id, demands, decided })
+      ? new OpenReservation(this.#decider, this.#keeper, { id, limitCosts, decided })
       : undefined
     return asReservation(decision, reserved)
   }
@@ -221,9 +225,9 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     options: WaitOptions = {},
   ): Promise<RateLimitDecision<Name>> {
     const perMille = this.#perMille(options)
-    const demands = this.#demands.read(subject, costs, 'leave', perMille)
-    const decided = await this.#admit(demands, newReservationId(), perMille, options)
-    return this.#answer(demands, decided.value, decided.source)
+    const limitCosts = this.#limitCosts.read(subject, costs, 'leave', perMille)
+    const decided = await this.#admit(limitCosts, newReservationId(), perMille, options)
+    return this.#answer(limitCosts, decided.value, decided.source)
   }
 
   async acquire(
@@ -232,11 +236,14 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     options: WaitOptions = {},
   ): Promise<Reservation<Name>> {
     const perMille = this.#perMille(options)
-    const demands = this.#demands.read(subject, costs, 'take', perMille)
+    const limitCosts = this.#limitCosts.read(subject, costs, 'take', perMille)
     const id = newReservationId()
-    const decided = await this.#admit(demands, id, perMille, options)
-    const decision = this.#answer(demands, decided.value, decided.source)
-    return asReservation(decision, new Reserved(this.#decider, this.#keeper, { id, demands, decided }))
+    const decided = await this.#admit(limitCosts, id, perMille, options)
+    const decision = this.#answer(limitCosts, decided.value, decided.source)
+    return asReservation(
+      decision,
+      new OpenReservation(this.#decider, this.#keeper, { id, limitCosts, decided }),
+    )
   }
 
   async run<Result>(
@@ -269,37 +276,37 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     headers: ProviderHeaders,
     options: LearnOptions = {},
   ): Promise<ProviderLimits> {
-    const cells = this.#demands.cells(subject)
+    const limitKeys = this.#limitCosts.limitKeys(subject)
     if (typeof headers !== 'object' || headers === null)
       throw new InvalidInputError('headers', 'Headers or an object of them', headers)
     const learned = readProviderHeaders(headers, this.#options.clock.now())
     const readings = learned.counts.flatMap(({ unit, remaining, resetMs }) =>
-      cells
+      limitKeys
         .filter(({ limit, name }) => (limit.unit ?? name) === unit && remaining < limit.limit)
-        .map((cell) => ({ ...cell, remaining, resetMs })),
+        .map((limitKey) => ({ ...limitKey, remaining, resetMs })),
     )
     const { status } = options
     const blocks = status === undefined || statusesThatBlock.includes(status)
     await Promise.all([
       readings.length > 0 ? this.#decider.learn(readings) : undefined,
-      blocks && learned.retryAfterMs > 0 ? this.#decider.block(cells, learned.retryAfterMs) : undefined,
+      blocks && learned.retryAfterMs > 0 ? this.#decider.block(limitKeys, learned.retryAfterMs) : undefined,
     ])
     return learned
   }
 
   async block(subject: string, duration: Duration): Promise<void> {
-    const cells = this.#demands.cells(subject)
-    await this.#decider.block(cells, durationMs('duration', duration))
+    const limitKeys = this.#limitCosts.limitKeys(subject)
+    await this.#decider.block(limitKeys, durationMs('duration', duration))
   }
 
   async reset(subject: string): Promise<void> {
-    await this.#decider.reset(this.#demands.cells(subject))
+    await this.#decider.reset(this.#limitCosts.limitKeys(subject))
   }
 
   async stats(subject: string): Promise<SubjectStats<Name>> {
-    const demands = this.#demands.cells(subject).map((cell) => ({ ...cell, cost: 0 }))
-    const { value, source } = await this.#decider.decide(demands, { mode: 'peek' })
-    const { limits, blocked } = shape<Name>(demands, value, source)
+    const limitCosts = this.#limitCosts.limitKeys(subject).map((limitKey) => ({ ...limitKey, cost: 0 }))
+    const { value, source } = await this.#decider.decide(limitCosts, { mode: 'peek' })
+    const { limits, blocked } = toResult<Name>(limitCosts, value, source)
     const used = Object.fromEntries(
       Object.entries<LimitStatus | undefined>(limits).map(([name, status]) => [
         name,
@@ -332,21 +339,26 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     return this.close()
   }
 
-  #admit(demands: readonly Demand[], id: string, perMille: number, options: WaitOptions): Promise<Decided> {
+  #admit(
+    limitCosts: readonly LimitCost[],
+    id: string,
+    perMille: number,
+    options: WaitOptions,
+  ): Promise<SourcedDecision> {
     const timeoutMs = durationMs('timeout', options.timeout ?? defaultTimeout)
     const openMs = this.#options.reservationMs + timeoutMs
-    return this.#waiting.admit(demands, { id, timeoutMs, openMs, perMille, signal: options.signal })
+    return this.#waiting.admit(limitCosts, { id, timeoutMs, openMs, perMille, signal: options.signal })
   }
 
-  #answer(demands: readonly Demand[], value: Decision, source: Source): RateLimitDecision<Name> {
-    const decision = shape<Name>(demands, value, source)
+  #answer(limitCosts: readonly LimitCost[], value: Decision, source: Source): RateLimitDecision<Name> {
+    const decision = toResult<Name>(limitCosts, value, source)
     const { allowed, limitedBy } = decision
     this.#metrics?.count(allowed, source, limitedBy)
     if (this.#usage !== undefined) {
-      for (let index = 0; index < demands.length; index++) {
-        const subject = demands[index]?.subject
-        if (subject === undefined || subject === demands[index - 1]?.subject) continue
-        this.#usage.record(subject, value.verdicts[index]?.chargedAtMs ?? 0, allowed, limitedBy, source)
+      for (let index = 0; index < limitCosts.length; index++) {
+        const subject = limitCosts[index]?.subject
+        if (subject === undefined || subject === limitCosts[index - 1]?.subject) continue
+        this.#usage.record(subject, value.results[index]?.chargedAtMs ?? 0, allowed, limitedBy, source)
       }
       this.#usage.abandoned(value.abandoned)
     }

@@ -12,6 +12,8 @@ interface Admission {
 
 const instances = 4
 const runMs = 1_500
+/** A machine under load may need longer to ask for more than the limit. */
+const maxRunMs = 15_000
 
 describe.each(flavours())(
   'promise 4: a limit holds on the clock of $name, for instances in parallel',
@@ -32,10 +34,14 @@ describe.each(flavours())(
     async function hammer(name: string, limit: Parameters<typeof createRateLimiter>[0]['limits'][string]) {
       const admissions: Admission[] = []
       let denied = 0
-      const until = performance.now() + runMs
+      const startedAt = performance.now()
+      const isOver = () => {
+        const ranMs = performance.now() - startedAt
+        return ranMs > maxRunMs || (ranMs > runMs && denied > 0)
+      }
       const ask = async (redis: Connection, seed: number) => {
         const limiter = createRateLimiter({ redis, name, limits: { units: limit }, denialMemory: 0 })
-        for (let count = seed; performance.now() < until; count++) {
+        for (let count = seed; !isOver(); count++) {
           const cost = 1 + (count % 3)
           const sentMs = performance.now()
           const { allowed, source } = await limiter.check('hot', { units: cost })
@@ -43,7 +49,7 @@ describe.each(flavours())(
           if (allowed) admissions.push({ sentMs, answeredMs: performance.now(), cost })
           else denied++
         }
-        limiter.close()
+        await limiter.close()
       }
       await Promise.all(
         connections.flatMap((redis, index) => [0, 1, 2, 3].map((call) => ask(redis, index + call))),
@@ -59,7 +65,7 @@ describe.each(flavours())(
 
     it.concurrent.each([
       ['exact', slidingWindow(60, 300)],
-      ['slotted', slidingWindow(300, 300)],
+      ['slotted', slidingWindow(150, 300)],
     ])('in every rolling window (%s)', async (kind, limit) => {
       const { admissions, denied } = await hammer(`window-${kind}`, limit)
       expect(denied).toBeGreaterThan(0)

@@ -1,7 +1,6 @@
 import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { shareOf } from '../src/algorithms/share.js'
 import { WindowMeter } from '../src/algorithms/sliding-window.js'
 import {
   fixedWindow,
@@ -11,12 +10,13 @@ import {
   slidingWindow,
   tokenBucket,
 } from '../src/index.js'
+import { shareOf } from '../src/outage/share.js'
 
 /** One limit, asked for one subject. */
 async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {
-  const demands = [{ subject: 'u', name: 'l', limit, cost }]
-  const [decision] = await store.decide([{ demands, terms: { mode } }])
-  return { allowed: decision?.outcome === 'allowed', verdict: decision?.verdicts[0] }
+  const limitCosts = [{ subject: 'u', name: 'l', limit, cost }]
+  const [decision] = await store.decide([{ limitCosts, terms: { mode } }])
+  return { allowed: decision?.outcome === 'allowed', result: decision?.results[0] }
 }
 
 const calls = fc.array(fc.record({ waitMs: fc.nat(60), cost: fc.nat(30) }), { minLength: 20, maxLength: 200 })
@@ -71,12 +71,12 @@ describe('a denial', () => {
         const clock = new ManualClock()
         const store = new MemoryLimitStore({ clock })
         const decide = async (cost: number, peek: boolean) =>
-          (await ask(store, limit, cost, peek ? 'peek' : 'charge')).verdict
+          (await ask(store, limit, cost, peek ? 'peek' : 'charge')).result
         for (const { waitMs, cost } of steps) {
           clock.advance(waitMs)
-          const verdict = await decide(cost, false)
-          if (verdict === undefined || verdict.allowed) continue
-          clock.advance(verdict.retryAfterMs - 1)
+          const result = await decide(cost, false)
+          if (result === undefined || result.allowed) continue
+          clock.advance(result.retryAfterMs - 1)
           expect(await decide(cost, true)).toMatchObject({ allowed: false, retryAfterMs: 1 })
           clock.advance(1)
           expect(await decide(cost, true)).toMatchObject({ allowed: true })
@@ -148,29 +148,29 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
   it('counts what this instance admitted before, and forgets it in time', async () => {
     const clock = new ManualClock()
     const store = new MemoryLimitStore({ clock, share: () => ({ instances: 2 }) })
-    const demand = { subject: 'u', name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
-    const cost = (units: number) => ({ ...demand, cost: units })
+    const limitCost = { subject: 'u', name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
+    const cost = (units: number) => ({ ...limitCost, cost: units })
     // An outage counts in the slots of the share, the time after it in those of the whole limit.
-    store.decideNow([demand])
+    store.decideNow([limitCost])
     for (let second = 0; second < 100; second++) {
       clock.advance(100)
-      store.note([cost(5)], clock.now())
+      store.mirror([cost(5)], clock.now())
     }
-    const { verdicts } = store.decideNow([cost(0)], { mode: 'peek' })
-    expect(verdicts[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
-    expect(verdicts[0]?.remaining).toBeLessThanOrEqual(100 - 10 * 5)
+    const { results } = store.decideNow([cost(0)], { mode: 'peek' })
+    expect(results[0]?.remaining).toBeGreaterThanOrEqual(100 - 11 * 5)
+    expect(results[0]?.remaining).toBeLessThanOrEqual(100 - 10 * 5)
   })
 
   it('shows no debt as remaining units', async () => {
     const store = new MemoryLimitStore({ clock: new ManualClock(), share: () => ({ instances: 2 }) })
-    const demand = {
+    const limitCost = {
       subject: 'u',
       name: 'l',
       limit: tokenBucket({ capacity: 10, refill: 1, every: '1m' }),
       cost: 8,
     }
-    store.note([demand], 1_700_000_000_000)
-    expect(store.decideNow([demand]).verdicts).toMatchObject([{ allowed: false, remaining: 0 }])
+    store.mirror([limitCost], 1_700_000_000_000)
+    expect(store.decideNow([limitCost]).results).toMatchObject([{ allowed: false, remaining: 0 }])
   })
 })
 

@@ -13,15 +13,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   concurrency,
   type Decision,
-  type Demand,
   fixedWindow,
+  type LimitCost,
   type LimitStore,
   MemoryLimitStore,
   RedisLimitStore,
   slidingWindow,
   tokenBucket,
 } from '../src/index.js'
-import { Ledger } from '../src/outage/ledger.js'
+import { OfflineCharges } from '../src/outage/offline-charges.js'
 import { testLimitStore } from '../src/testing/index.js'
 
 testLimitStore('memory', { create: (clock) => new MemoryLimitStore({ clock }) })
@@ -77,28 +77,28 @@ const histories = fc.array(
 type Step = typeof histories extends fc.Arbitrary<(infer S)[]> ? S : never
 
 /** Charges that were made so long ago, and that the store hears of only now. */
-type ChargedAlone = (demands: readonly Demand[], ageMs: number) => void
+type ChargedAlone = (limitCosts: readonly LimitCost[], ageMs: number) => void
 
 /** One operation, and all that a store says of it. */
 async function play(store: LimitStore, step: Step, chargedAlone: ChargedAlone): Promise<unknown> {
   const { costs, named, limits, what, subject, id, part: perMille } = step
-  const demands = deployed[limits].flatMap((limit, index) =>
+  const limitCosts = deployed[limits].flatMap((limit, index) =>
     named[index] ? [{ subject, name: `l${index}`, limit, cost: costs[index] ?? 0 }] : [],
   )
   const slot = { subject, name: 'l6', limit: deployed[limits][6] ?? concurrency(1), id, cost: 1 }
-  if (demands.length === 0) return undefined
+  if (limitCosts.length === 0) return undefined
   const openMs = 500_000
-  const rates = demands.filter(({ limit }) => limit.kind !== 'concurrency')
+  const rates = limitCosts.filter(({ limit }) => limit.kind !== 'concurrency')
   const decided = ([decision]: readonly Decision[]) => ({ ...decision, abandoned: 0, leased: undefined })
   switch (what) {
     case 'charge':
     case 'peek':
-      return decided(await store.decide([{ demands, terms: { mode: what, perMille } }]))
+      return decided(await store.decide([{ limitCosts, terms: { mode: what, perMille } }]))
     case 'reserve':
-      return decided(await store.decide([{ demands, terms: { id, openMs, perMille } }]))
+      return decided(await store.decide([{ limitCosts, terms: { id, openMs, perMille } }]))
     case 'book':
       return decided(
-        await store.decide([{ demands, terms: { mode: 'book', maxDelayMs: 700_000, id, openMs } }]),
+        await store.decide([{ limitCosts, terms: { mode: 'book', maxDelayMs: 700_000, id, openMs } }]),
       )
     case 'settle':
       return store.settle({
@@ -118,17 +118,17 @@ async function play(store: LimitStore, step: Step, chargedAlone: ChargedAlone): 
       // What a bucket refilled since, under which of two limits, is known to one side only.
       for (const rate of rates)
         chargedAlone([rate], rate.limit.kind === 'token-bucket' ? 0 : costs[0] * 10_000)
-      return decided(await store.decide([{ demands, terms: { mode: 'peek' } }]))
+      return decided(await store.decide([{ limitCosts, terms: { mode: 'peek' } }]))
     case 'renew':
       return store.renew([slot], perMille === 500)
     case 'reset':
-      return store.reset(demands)
+      return store.reset(limitCosts)
   }
 }
 
 let stores = 0
-const fresh = (redis: Connection, clock: ManualClock, ledger?: Ledger) =>
-  new RedisLimitStore(redis, { name: `test-${stores++}`, now: () => clock.now(), ledger })
+const fresh = (redis: Connection, clock: ManualClock, offlineCharges?: OfflineCharges) =>
+  new RedisLimitStore(redis, { name: `test-${stores++}`, now: () => clock.now(), offlineCharges })
 
 describe.each(flavours())('on $name', (flavour) => {
   let server: RedisServer
@@ -150,16 +150,17 @@ describe.each(flavours())('on $name', (flavour) => {
       fc.asyncProperty(histories, async (steps) => {
         const clock = new ManualClock()
         const inMemory = new MemoryLimitStore({ clock })
-        const ledger = new Ledger(100)
-        const inRedis = fresh(redis, clock, ledger)
+        const offlineCharges = new OfflineCharges(100)
+        const inRedis = fresh(redis, clock, offlineCharges)
         for (const step of steps) {
           clock.advance(step.waitSeconds * 1_000)
-          const expected = await play(inMemory, step, (demands, ageMs) => {
-            inMemory.note(demands, clock.now() - ageMs)
+          const expected = await play(inMemory, step, (limitCosts, ageMs) => {
+            inMemory.mirror(limitCosts, clock.now() - ageMs)
           })
-          const given = await play(inRedis, step, (demands, ageMs) => {
-            for (const demand of demands) {
-              if (demand.cost > 0) ledger.add(demand, { atMs: clock.now() - ageMs, cost: demand.cost })
+          const given = await play(inRedis, step, (limitCosts, ageMs) => {
+            for (const limitCost of limitCosts) {
+              if (limitCost.cost > 0)
+                offlineCharges.add(limitCost, { atMs: clock.now() - ageMs, cost: limitCost.cost })
             }
           })
           expect(given).toEqual(expected)
@@ -175,16 +176,16 @@ describe.each(flavours())('on $name', (flavour) => {
         const clock = new ManualClock()
         const [together, apart] = [fresh(redis, clock), fresh(redis, clock)]
         const requests = steps.flatMap(({ costs, named, limits, what, subject, id, part: perMille }) => {
-          const demands = deployed[limits].flatMap((limit, index) =>
-            // Under one limit each: a call can't hold a cell under two.
+          const limitCosts = deployed[limits].flatMap((limit, index) =>
+            // Under one limit each: a call can't hold a limitKey under two.
             named[index] && limits === 'before'
               ? [{ subject, name: `l${index}`, limit, cost: costs[index] ?? 0 }]
               : [],
           )
           const mode = what === 'peek' || what === 'book' ? what : 'charge'
-          return demands.length === 0
+          return limitCosts.length === 0
             ? []
-            : [{ demands, terms: { mode, perMille, maxDelayMs: 700_000, id, openMs: 500_000 } as const }]
+            : [{ limitCosts, terms: { mode, perMille, maxDelayMs: 700_000, id, openMs: 500_000 } as const }]
         })
         const expected = []
         for (const request of requests) expected.push(...(await apart.decide([request])))
@@ -211,19 +212,19 @@ describe.each(flavours())('on $name', (flavour) => {
         const forMs = 2_000
         for (const { waitMs, cost, units } of steps) {
           clock.advance(waitMs)
-          const demand = { subject: 'u', name: 'l', limit, cost }
-          const wishes = [{ units: units + 1, divisor: 2, forMs }]
-          const [decision] = await leasing.decide([{ demands: [demand], terms: { wishes } }])
-          const [expected] = await plain.decide([{ demands: [demand] }])
+          const limitCost = { subject: 'u', name: 'l', limit, cost }
+          const leaseRequests = [{ units: units + 1, divisor: 2, forMs }]
+          const [decision] = await leasing.decide([{ limitCosts: [limitCost], terms: { leaseRequests } }])
+          const [expected] = await plain.decide([{ limitCosts: [limitCost] }])
           expect(decision?.outcome).toBe(expected?.outcome)
           const leased = decision?.leased?.[0] ?? 0
-          expect(leased).toBeLessThanOrEqual(Math.min(units + 1, (expected?.verdicts[0]?.remaining ?? 0) / 2))
-          const chargedAtMs = (decision?.verdicts[0]?.chargedAtMs ?? 0) + forMs
-          if (leased > 0) await leasing.giveBack([{ ...demand, change: -leased, chargedAtMs }])
+          expect(leased).toBeLessThanOrEqual(Math.min(units + 1, (expected?.results[0]?.remaining ?? 0) / 2))
+          const chargedAtMs = (decision?.results[0]?.chargedAtMs ?? 0) + forMs
+          if (leased > 0) await leasing.giveBack([{ ...limitCost, change: -leased, chargedAtMs }])
           // A bucket's lease holds back what would refill until its end: that is its price.
           if (limit.kind === 'token-bucket') continue
-          const [after] = await leasing.decide([{ demands: [{ ...demand, cost: 0 }] }])
-          expect(after?.verdicts[0]?.remaining).toBe(expected?.verdicts[0]?.remaining)
+          const [after] = await leasing.decide([{ limitCosts: [{ ...limitCost, cost: 0 }] }])
+          expect(after?.results[0]?.remaining).toBe(expected?.results[0]?.remaining)
         }
       }),
       { numRuns: 60 },
@@ -238,8 +239,8 @@ describe.each(flavours())('on $name', (flavour) => {
       fixedWindow(5, '20s', { align: 'first-use' }),
       concurrency(5, { lease: '20s' }),
     ]
-    const demands = limits.map((limit, index) => ({ subject: 'u', name: `l${index}`, limit, cost: 5 }))
-    await store.decide([{ demands, terms: { id: 'r', openMs: 20_000 } }])
+    const limitCosts = limits.map((limit, index) => ({ subject: 'u', name: `l${index}`, limit, cost: 5 }))
+    await store.decide([{ limitCosts, terms: { id: 'r', openMs: 20_000 } }])
     const ttls = []
     for (const key of (await redis.command(['KEYS', '*short*'])) as string[])
       ttls.push(await redis.command(['PTTL', key]))

@@ -62,7 +62,7 @@ function print(who: string, maxDelayMs: number, result: Replay): void {
   const { admitted, delayed, refused, admittedTokens, delays } = result
   const at = (part: number) =>
     `${((delays[Math.floor(part * (delays.length - 1))] ?? 0) / 1_000).toFixed(1)} s`
-  const cells = [
+  const limitKeys = [
     who,
     `${maxDelayMs / 1_000} s`,
     admitted - delayed,
@@ -72,7 +72,7 @@ function print(who: string, maxDelayMs: number, result: Replay): void {
     at(0.5),
     at(0.99),
   ]
-  console.log(`| ${cells.join(' | ')} |`)
+  console.log(`| ${limitKeys.join(' | ')} |`)
 }
 
 function printMinutes({ minutes }: Replay): void {

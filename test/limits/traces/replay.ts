@@ -15,7 +15,7 @@ const minuteMs = 60_000
 
 /** Half of the most that any rolling minute of the trace holds. */
 export function halfOfPeak(arrivals: readonly Arrival[]): Budget {
-  let [first, requests, tokens, mostRequests, mostTokens] = [0, 0, 0, 0, 0]
+  let [first, requests, tokens, maxRequests, mostTokens] = [0, 0, 0, 0, 0]
   for (const { atMs, tokens: cost } of arrivals) {
     requests++
     tokens += cost
@@ -24,10 +24,10 @@ export function halfOfPeak(arrivals: readonly Arrival[]): Budget {
       tokens -= old.tokens
       first++
     }
-    mostRequests = Math.max(mostRequests, requests)
+    maxRequests = Math.max(maxRequests, requests)
     mostTokens = Math.max(mostTokens, tokens)
   }
-  return { requests: Math.ceil(mostRequests / 2), tokens: Math.ceil(mostTokens / 2) }
+  return { requests: Math.ceil(maxRequests / 2), tokens: Math.ceil(mostTokens / 2) }
 }
 
 export interface Replay {
@@ -93,12 +93,12 @@ export function byStore(
   return async ({ atMs, tokens: cost }) => {
     clock.advance(startMs + atMs - clock.now())
     if (cost > budget.tokens) return { delayMs: undefined }
-    const demands = [
+    const limitCosts = [
       { subject: 'trace', name: 'requests', limit: requests, cost: 1 },
       { subject: 'trace', name: 'tokens', limit: tokens, cost },
     ]
     const terms = maxDelayMs > 0 ? ({ mode: 'book', maxDelayMs } as const) : undefined
-    const [decision] = await store.decide([{ demands, terms }])
+    const [decision] = await store.decide([{ limitCosts, terms }])
     const admitted = decision?.outcome === 'allowed' || decision?.outcome === 'booked'
     return { delayMs: admitted ? decision.delayMs : undefined }
   }

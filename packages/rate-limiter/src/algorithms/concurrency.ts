@@ -1,7 +1,7 @@
 import type { Concurrency } from '../limits.js'
 import type { Charge, Meter } from './meter.js'
 
-interface Holding {
+interface HeldSlots {
   readonly cost: number
   expiresAtMs: number
 }
@@ -11,7 +11,7 @@ export const waiterMs = 3_000
 
 /** Slots that are held until they are given back, or their lease ends; and the line of those who wait. */
 export class SlotMeter implements Meter {
-  readonly #held = new Map<string, Holding>()
+  readonly #held = new Map<string, HeldSlots>()
   /** In order of arrival; each counts until its time. */
   readonly #line = new Map<string, number>()
   #used = 0

@@ -1,5 +1,5 @@
 /** What one limit says of one call. */
-export interface Verdict {
+export interface LimitResult {
   readonly allowed: boolean
   /** Units left; after the charge when it is allowed, as things are when it is not. */
   readonly remaining: number

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, createLog, defineScript } from '@evenkeel/core'
-import type { Share } from '../algorithms/share.js'
-import membersLua from '../scripts/members.lua'
+import membersLua from '../scripts/instances.lua'
+import type { Share } from './share.js'
 
 const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.members', lua: membersLua })

@@ -6,7 +6,7 @@ export interface TokenUsage {
 }
 
 /** What is looked at of an answer at the most; longer ones keep their estimate. */
-const mostBytes = 4_000_000
+const maxBytes = 4_000_000
 
 /**
  * Finds the usage in an answer of OpenAI (chat, responses, embeddings), Anthropic, or whoever speaks like them, as
@@ -27,7 +27,7 @@ export class UsageReader {
 
   see(chunk: Uint8Array): void {
     this.#bytes += chunk.byteLength
-    if (!this.#isEventStream && this.#bytes > mostBytes) {
+    if (!this.#isEventStream && this.#bytes > maxBytes) {
       this.#text = ''
       return
     }
@@ -47,7 +47,7 @@ export class UsageReader {
 
   #readLines(): void {
     const lines = this.#text.split(/\r\n|\r|\n/)
-    this.#text = (lines.pop() ?? '').slice(-mostBytes)
+    this.#text = (lines.pop() ?? '').slice(-maxBytes)
     for (const line of lines) {
       // Most events tell of a few letters, and need not be parsed.
       if (line.startsWith('data:') && line.includes('"usage"')) this.#read(line.slice('data:'.length))

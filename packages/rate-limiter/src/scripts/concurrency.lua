@@ -3,7 +3,7 @@
 -- says until when the subject is blocked.
 -- a: lease ms, b: ms after which a waiter that does not ask again is left out.
 local slots = { keys = 3 }
-kinds.c = slots
+kinds['concurrency'] = slots
 local afterNow = string.format('(%.0f', now)
 
 -- The sets are written at once, since what is held and who waits is known by name only there.

@@ -5,14 +5,16 @@
 --       now in ms for tests, 0 for the server's own clock
 --       definitions: count, then each: kind, limit, a, b
 --       cells: count, then each: its definition
---       operations, each a letter and its arguments:
---         d     decide and charge: cell, cost
---         c, p  decide and charge, decide only, for several: count, then each: cell, cost
---       and those of more.lua
+--       operations, each its name and its arguments:
+--         decide        decide and charge: cell, cost
+--         charge, peek  decide and charge, decide only, for several: count, then each: cell, cost
+--       and those of reserve.lua, slots.lua, recover.lua and admin.lua
 -- Reply a flat array: now, then for each operation
---         d, c, p  1 (allowed), then for each cell: remaining, reset in ms; or 0 (denied), 2 (booked), 3 (in line), then
---                  blocked for ms, delay ms, and for each cell: allowed, remaining, retry after ms, reset in ms
---                  after 'o' with open reservations: how many were found abandoned; after 'l': units leased of each cell
+--         decide, charge, peek
+--           1 (allowed), then for each cell: remaining, reset in ms; or 0 (denied), 2 (booked), 3 (queued), then
+--           blocked for ms, delay ms, and for each cell: allowed, remaining, retry after ms, reset in ms
+--           after `options` with open reservations: how many were found abandoned; after `lease`: units leased of
+--           each cell
 local definitions, cells, reply = {}, {}, { now }
 for index = 1, word() do
   definitions[index] = { kinds[word()], word(), word(), word() }
@@ -51,7 +53,7 @@ end
 local operations = {}
 
 -- What most calls are: one limit of one subject.
-function operations.d()
+function operations.decide()
   local cell, cost = cellAt(word()), word()
   local kind, limit = cell.kind, cell.limit
   local admitted = kind.admits(cell, cost, limit, '')
@@ -67,7 +69,7 @@ function operations.d()
   end
 end
 
--- Of more.lua: how the decision that follows differs from a plain one.
+-- Of reserve.lua: how the decision that follows differs from a plain one.
 local plain = { part = 1000, id = '' }
 local options, leases = plain, nil
 local book, finish
@@ -117,5 +119,5 @@ local function decide(charging)
   if options ~= plain or leases then finish(demands, charging and admitted) end
 end
 
-function operations.c() decide(true) end
-function operations.p() decide(false) end
+function operations.charge() decide(true) end
+function operations.peek() decide(false) end

@@ -2,7 +2,7 @@
 -- that all windows before it are booked up.
 -- a: window ms, b: 1 when windows start at multiples of their length, 0 at their first charge.
 local fixed = { keys = 1 }
-kinds.f = fixed
+kinds['fixed-window'] = fixed
 
 function fixed.load(cell)
   cell.span, cell.count, cell.blocked = cell.a, 0, 0

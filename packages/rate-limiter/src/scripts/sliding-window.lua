@@ -4,7 +4,7 @@
 -- the last booked time, until when the subject is blocked, and the slot: start, cost, last charge.
 -- a: window ms, b: slot ms.
 local window = { keys = 2 }
-kinds.w = window
+kinds['sliding-window'] = window
 
 function window.load(cell)
   cell.span = cell.a

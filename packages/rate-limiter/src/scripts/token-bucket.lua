@@ -1,7 +1,7 @@
 -- Token bucket, kept as a leaky meter: one string, packed: the level in units of 1/every tokens, its time, and, of a
 -- blocked subject, until when. a: refill, b: every ms.
 local bucket = { keys = 1 }
-kinds.b = bucket
+kinds['token-bucket'] = bucket
 
 -- A clock that stepped back refills nothing.
 local function refill(cell, to)

@@ -1,49 +1,49 @@
 import { type Clock, Emitter, systemClock } from '@evenkeel/core'
 import QuickLRU from 'quick-lru'
 import { SlotMeter } from '../algorithms/concurrency.js'
-import { meterOf } from '../algorithms/index.js'
+import { createMeter } from '../algorithms/create-meter.js'
 import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
-import { partOf, type Seen, type Share, shareOf } from '../algorithms/share.js'
-import type { Verdict } from '../algorithms/verdict.js'
+import type { LimitResult } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
-import { CellMap } from '../local/cell-map.js'
+import { partOf, type RemoteSnapshot, type Share, shareOf } from '../outage/share.js'
+import { LimitMap } from './limit-map.js'
 import type {
-  Cell,
   Change,
   Decision,
+  DecisionOptions,
   DecisionRequest,
-  Demand,
-  Held,
+  HeldSlot,
+  LimitCost,
+  LimitKey,
   LimitStore,
-  Reading,
+  ProviderReading,
   Settlement,
-  Terms,
-} from '../store.js'
+} from './port.js'
 
 const alone: Share = { instances: 1 }
-const noTerms: Terms = {}
+const noOptions: DecisionOptions = {}
 
 export interface MemoryLimitStoreOptions {
   /** Subjects that are kept; beyond it the least recently used are forgotten. @default 10_000 */
   readonly maxSubjects?: number
-  /** Asked at each decision, since instances come and go. @default the whole of every limit */
+  /** PendingDecision at each decision, since instances come and go. @default the whole of every limit */
   readonly share?: () => Share
   readonly clock?: Clock
   /** Told of each charge, which the other instances don't know of. */
-  readonly onCharge?: ((cell: Cell, charge: Charge) => void) | undefined
+  readonly onCharge?: ((limitKey: LimitKey, charge: Charge) => void) | undefined
 }
 
 interface Entry {
-  readonly cell: Cell
+  readonly limitKey: LimitKey
   readonly meter: Meter
   /** What Redis said last. */
-  seen: Seen | undefined
+  seen: RemoteSnapshot | undefined
 }
 
 /** The limits in this process: exact for one instance, a share of them for several. No operation waits. */
 export class MemoryLimitStore implements LimitStore {
-  readonly #entries: CellMap<Entry>
-  readonly #blocks: CellMap<number>
+  readonly #entries: LimitMap<Entry>
+  readonly #blocks: LimitMap<number>
   readonly #open: QuickLRU<string, number>
   readonly #turns = new Emitter<{ turn(id: string): void }>()
   readonly #share: () => Share
@@ -57,8 +57,8 @@ export class MemoryLimitStore implements LimitStore {
     clock = systemClock,
     onCharge,
   }: MemoryLimitStoreOptions = {}) {
-    this.#entries = new CellMap(maxSubjects)
-    this.#blocks = new CellMap(maxSubjects)
+    this.#entries = new LimitMap(maxSubjects)
+    this.#blocks = new LimitMap(maxSubjects)
     this.#open = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
     this.#share = share
     this.#clock = clock
@@ -71,29 +71,29 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   async decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
-    return requests.map(({ demands, terms }) => this.decideNow(demands, terms))
+    return requests.map(({ limitCosts, terms }) => this.decideNow(limitCosts, terms))
   }
 
   /** {@link decide} without a promise, for those who have no other store to ask. */
-  decideNow(demands: readonly Demand[], terms: Terms = noTerms): Decision {
-    const only = demands[0]
-    if (terms === noTerms && only !== undefined && demands.length === 1 && this.#blocks.size === 0)
+  decideNow(limitCosts: readonly LimitCost[], terms: DecisionOptions = noOptions): Decision {
+    const only = limitCosts[0]
+    if (terms === noOptions && only !== undefined && limitCosts.length === 1 && this.#blocks.size === 0)
       return this.#decideOne(only)
     const { mode = 'charge', id = '', perMille = 1_000 } = terms
     const now = Math.floor(this.#clock.now())
-    const blockedForMs = this.#blockedFor(demands, now)
-    const judged = demands.map((demand) => this.#judge(demand, now, id, perMille))
-    const allowed = blockedForMs === 0 && judged.every(({ admitted }) => admitted)
+    const blockedForMs = this.#blockedFor(limitCosts, now)
+    const evaluations = limitCosts.map((limitCost) => this.#judge(limitCost, now, id, perMille))
+    const allowed = blockedForMs === 0 && evaluations.every(({ admitted }) => admitted)
 
     let outcome: Decision['outcome'] = allowed ? 'allowed' : 'denied'
     let at = now
     if (!allowed && mode === 'book' && blockedForMs === 0) {
-      const missing = judged.filter(({ admitted, meter }) => !admitted && meter instanceof SlotMeter)
+      const missing = evaluations.filter(({ admitted, meter }) => !admitted && meter instanceof SlotMeter)
       if (missing.length > 0) {
-        outcome = 'in-line'
-        for (const { meter, cost } of judged) if (meter instanceof SlotMeter && cost > 0) meter.join(id)
+        outcome = 'queued'
+        for (const { meter, cost } of evaluations) if (meter instanceof SlotMeter && cost > 0) meter.join(id)
       } else {
-        at = earliest(judged, now)
+        at = earliest(evaluations, now)
         if (at - now <= (terms.maxDelayMs ?? 0)) outcome = 'booked'
       }
     }
@@ -101,13 +101,13 @@ export class MemoryLimitStore implements LimitStore {
     const chargedAtMs = outcome === 'booked' ? at + slackMs : now
     let abandoned = 0
     if (admitted && mode !== 'peek') {
-      for (const one of judged) {
+      for (const one of evaluations) {
         if (one.cost === 0) continue
         one.meter.charge(chargedAtMs, one.cost, id)
         if (outcome === 'booked') one.meter.book(at)
-        this.#onCharge?.(one.demand, { atMs: chargedAtMs, cost: one.cost })
+        this.#onCharge?.(one.limitCost, { atMs: chargedAtMs, cost: one.cost })
       }
-      abandoned = this.#openReservation(openKey(demands, id), now, terms.openMs)
+      abandoned = this.#openReservation(openKey(limitCosts, id), now, terms.openMs)
     }
     // What is not charged but will be admitted is told as if it were charged.
     const asIf = mode === 'peek' && outcome === 'allowed'
@@ -116,7 +116,7 @@ export class MemoryLimitStore implements LimitStore {
       blockedForMs,
       delayMs: outcome === 'booked' ? at - now : 0,
       abandoned,
-      verdicts: judged.map((one) => verdictOf(one, now, chargedAtMs, admitted, asIf ? one.cost : 0)),
+      results: evaluations.map((one) => resultOf(one, now, chargedAtMs, admitted, asIf ? one.cost : 0)),
     }
   }
 
@@ -127,7 +127,7 @@ export class MemoryLimitStore implements LimitStore {
     const isOpen = until !== undefined && until > now
     this.#open.delete(key)
     for (const change of changes) {
-      const { meter } = this.#meterOf(change, now)
+      const { meter } = this.#createMeter(change, now)
       if (meter instanceof SlotMeter) {
         meter.refund(now, -change.change, id)
         for (const waiter of meter.next()) this.#turns.emit('turn', waiter)
@@ -142,36 +142,36 @@ export class MemoryLimitStore implements LimitStore {
   async giveBack(changes: readonly Change[]): Promise<void> {
     const now = Math.floor(this.#clock.now())
     for (const change of changes)
-      this.#meterOf(change, now).meter.refund(change.chargedAtMs, -change.change, '')
+      this.#createMeter(change, now).meter.refund(change.chargedAtMs, -change.change, '')
   }
 
-  async renew(slots: readonly Held[], adopt = false): Promise<boolean[]> {
+  async renew(slots: readonly HeldSlot[], adopt = false): Promise<boolean[]> {
     const now = Math.floor(this.#clock.now())
     return slots.map((slot) => {
-      const { meter } = this.#meterOf(slot, now)
+      const { meter } = this.#createMeter(slot, now)
       if (!(meter instanceof SlotMeter)) return false
       if (adopt) meter.adopt(slot.id, slot.cost)
       return meter.renew(slot.id)
     })
   }
 
-  async learn(readings: readonly Reading[]): Promise<void> {
+  async learn(readings: readonly ProviderReading[]): Promise<void> {
     const now = Math.floor(this.#clock.now())
     for (const reading of readings)
-      this.#meterOf(reading, now).meter.lower(reading.remaining, reading.resetMs)
+      this.#createMeter(reading, now).meter.lower(reading.remaining, reading.resetMs)
   }
 
-  async block(cells: readonly Cell[], forMs: number): Promise<void> {
-    for (const cell of cells) {
-      if (forMs === 0) this.#blocks.delete(cell)
-      else this.#blocks.set(cell, Math.floor(this.#clock.now()) + forMs)
+  async block(limitKeys: readonly LimitKey[], forMs: number): Promise<void> {
+    for (const limitKey of limitKeys) {
+      if (forMs === 0) this.#blocks.delete(limitKey)
+      else this.#blocks.set(limitKey, Math.floor(this.#clock.now()) + forMs)
     }
   }
 
-  async reset(cells: readonly Cell[]): Promise<void> {
-    for (const cell of cells) {
-      this.#entries.delete(cell)
-      this.#blocks.delete(cell)
+  async reset(limitKeys: readonly LimitKey[]): Promise<void> {
+    for (const limitKey of limitKeys) {
+      this.#entries.delete(limitKey)
+      this.#blocks.delete(limitKey)
     }
   }
 
@@ -183,28 +183,28 @@ export class MemoryLimitStore implements LimitStore {
    * Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. Gives the
    * time as of which it is charged here.
    */
-  note(demands: readonly Demand[], nowMs: number, delayMs = 0, id = ''): number {
+  mirror(limitCosts: readonly LimitCost[], nowMs: number, delayMs = 0, id = ''): number {
     const now = Math.floor(nowMs)
     const atMs = delayMs === 0 ? now : now + delayMs + slackMs
-    for (const demand of demands) {
-      if (demand.cost === 0) continue
-      const { meter } = this.#meterOf(demand, now)
-      if (meter instanceof SlotMeter) meter.adopt(id, demand.cost)
-      else meter.charge(atMs, demand.cost, id)
+    for (const limitCost of limitCosts) {
+      if (limitCost.cost === 0) continue
+      const { meter } = this.#createMeter(limitCost, now)
+      if (meter instanceof SlotMeter) meter.adopt(id, limitCost.cost)
+      else meter.charge(atMs, limitCost.cost, id)
     }
     return atMs
   }
 
   /** Takes note of what Redis says is left, for the share of an outage. */
-  see(demands: readonly Demand[], verdicts: readonly Verdict[], nowMs: number): void {
+  observeRemote(limitCosts: readonly LimitCost[], results: readonly LimitResult[], nowMs: number): void {
     const now = Math.floor(nowMs)
-    for (let index = 0; index < demands.length; index++) {
-      const demand = demands[index]
-      const verdict = verdicts[index]
-      if (demand === undefined || verdict === undefined) continue
-      const { meter, entry, limit } = this.#meterOf(demand, now)
+    for (let index = 0; index < limitCosts.length; index++) {
+      const limitCost = limitCosts[index]
+      const result = results[index]
+      if (limitCost === undefined || result === undefined) continue
+      const { meter, entry, limit } = this.#createMeter(limitCost, now)
       const used = limit.limit - meter.remaining(0, limit.limit)
-      entry.seen = { used, remaining: verdict.remaining, atMs: now }
+      entry.seen = { used, remaining: result.remaining, atMs: now }
     }
   }
 
@@ -212,34 +212,34 @@ export class MemoryLimitStore implements LimitStore {
   adjust(changes: readonly Change[], id: string): void {
     const now = Math.floor(this.#clock.now())
     for (const change of changes) {
-      const { meter } = this.#meterOf(change, now)
+      const { meter } = this.#createMeter(change, now)
       if (change.change > 0) meter.charge(now, change.change, id)
       else meter.refund(change.chargedAtMs, -change.change, id)
     }
   }
 
   /** All that counts at the moment, for a Redis that has lost it. */
-  *charges(): Iterable<readonly [Cell, readonly Charge[]]> {
+  *charges(): Iterable<readonly [LimitKey, readonly Charge[]]> {
     const now = Math.floor(this.#clock.now())
-    for (const { cell, meter } of this.#entries.values()) {
-      meter.advance(cell.limit, now)
+    for (const { limitKey, meter } of this.#entries.values()) {
+      meter.advance(limitKey.limit, now)
       const charges = meter.charges()
-      if (charges.length > 0) yield [cell, charges]
+      if (charges.length > 0) yield [limitKey, charges]
     }
   }
 
   /** What most calls are: one limit of one subject. */
-  #decideOne(demand: Demand): Decision {
+  #decideOne(limitCost: LimitCost): Decision {
     const now = Math.floor(this.#clock.now())
-    const { cost } = demand
-    const { meter, limit } = this.#meterOf(demand, now, true)
+    const { cost } = limitCost
+    const { meter, limit } = this.#createMeter(limitCost, now, true)
     const most = limit.limit
     const allowed = meter.admits(cost, most, '')
     if (allowed && cost > 0) {
       meter.charge(now, cost, '')
-      this.#onCharge?.(demand, { atMs: now, cost })
+      this.#onCharge?.(limitCost, { atMs: now, cost })
     }
-    const verdict: Verdict = {
+    const result: LimitResult = {
       allowed,
       remaining: meter.remaining(0, most),
       retryAfterMs: allowed ? 0 : meter.earliest(cost, most, now) - now,
@@ -251,33 +251,37 @@ export class MemoryLimitStore implements LimitStore {
       blockedForMs: 0,
       delayMs: 0,
       abandoned: 0,
-      verdicts: [verdict],
+      results: [result],
     }
   }
 
-  #judge(demand: Demand, now: number, id: string, perMille: number): Judged {
-    const { meter, limit } = this.#meterOf(demand, now, true)
+  #judge(limitCost: LimitCost, now: number, id: string, perMille: number): Evaluation {
+    const { meter, limit } = this.#createMeter(limitCost, now, true)
     const most = perMille === 1_000 ? limit.limit : Math.floor((limit.limit * perMille) / 1_000)
-    const { cost } = demand
-    return { demand, meter, cost, most, admitted: meter.admits(cost, most, id) }
+    const { cost } = limitCost
+    return { limitCost, meter, cost, most, admitted: meter.admits(cost, most, id) }
   }
 
-  #meterOf(cell: Cell, now: number, sharing = false): { meter: Meter; limit: Limit; entry: Entry } {
-    let entry = this.#entries.get(cell)
-    if (entry === undefined || entry.cell.limit.kind !== cell.limit.kind) {
+  #createMeter(
+    limitKey: LimitKey,
+    now: number,
+    sharing = false,
+  ): { meter: Meter; limit: Limit; entry: Entry } {
+    let entry = this.#entries.get(limitKey)
+    if (entry === undefined || entry.limitKey.limit.kind !== limitKey.limit.kind) {
       entry = {
-        cell: { subject: cell.subject, name: cell.name, limit: cell.limit },
-        meter: meterOf(cell.limit),
+        limitKey: { subject: limitKey.subject, name: limitKey.name, limit: limitKey.limit },
+        meter: createMeter(limitKey.limit),
         seen: undefined,
       }
-      this.#entries.set(cell, entry)
+      this.#entries.set(limitKey, entry)
     }
-    const limit = sharing ? this.#shareOf(cell.limit, entry.seen, now) : cell.limit
+    const limit = sharing ? this.#shareOf(limitKey.limit, entry.seen, now) : limitKey.limit
     entry.meter.advance(limit, now)
     return { meter: entry.meter, limit, entry }
   }
 
-  #shareOf(limit: Limit, seen: Seen | undefined, now: number): Limit {
+  #shareOf(limit: Limit, seen: RemoteSnapshot | undefined, now: number): Limit {
     const of = this.#share()
     if (of.instances === 1) return limit
     if (seen !== undefined) return partOf(limit, of, seen, now)
@@ -288,9 +292,9 @@ export class MemoryLimitStore implements LimitStore {
     return part
   }
 
-  #blockedFor(demands: readonly Demand[], now: number): number {
+  #blockedFor(limitCosts: readonly LimitCost[], now: number): number {
     if (this.#blocks.size === 0) return 0
-    return Math.max(0, ...demands.map((demand) => (this.#blocks.get(demand) ?? 0) - now))
+    return Math.max(0, ...limitCosts.map((limitCost) => (this.#blocks.get(limitCost) ?? 0) - now))
   }
 
   #openReservation(key: string, now: number, openMs: number | undefined): number {
@@ -306,8 +310,8 @@ export class MemoryLimitStore implements LimitStore {
   }
 }
 
-interface Judged {
-  readonly demand: Demand
+interface Evaluation {
+  readonly limitCost: LimitCost
   readonly meter: Meter
   readonly cost: number
   readonly most: number
@@ -315,21 +319,21 @@ interface Judged {
 }
 
 /** The time at which all admit: a later time for one may be too late for another. */
-function earliest(judged: readonly Judged[], now: number): number {
+function earliest(evaluations: readonly Evaluation[], now: number): number {
   let at = now
   for (let round = 0; round < 3; round++) {
-    for (const { meter, cost, most } of judged) at = meter.earliest(cost, most, at)
+    for (const { meter, cost, most } of evaluations) at = meter.earliest(cost, most, at)
   }
   return at
 }
 
-function verdictOf(
-  { meter, cost, most, admitted }: Judged,
+function resultOf(
+  { meter, cost, most, admitted }: Evaluation,
   now: number,
   chargedAtMs: number,
   all: boolean,
   extra: number,
-): Verdict {
+): LimitResult {
   const allowed = all || admitted
   return {
     allowed,
@@ -341,6 +345,6 @@ function verdictOf(
 }
 
 /** A reservation belongs to the first subject of its call. */
-function openKey(cells: readonly Cell[], id: string): string {
-  return `${id}\0${cells[0]?.subject ?? ''}`
+function openKey(limitKeys: readonly LimitKey[], id: string): string {
+  return `${id}\0${limitKeys[0]?.subject ?? ''}`
 }

@@ -1,23 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, Emitter, type Keyspace, UnavailableError } from '@evenkeel/core'
 import { slackMs } from '../algorithms/meter.js'
-import type { Verdict } from '../algorithms/verdict.js'
-import type { Entry, Ledger } from '../outage/ledger.js'
+import type { LimitResult } from '../algorithms/verdict.js'
+import type { Entry, OfflineCharges } from '../outage/offline-charges.js'
 import type {
-  Cell,
   Change,
   Decision,
+  DecisionOptions,
   DecisionRequest,
-  Demand,
-  Held,
+  HeldSlot,
+  LimitCost,
+  LimitKey,
   LimitStore,
-  Reading,
+  ProviderReading,
   Settlement,
-  Terms,
-} from '../store.js'
+} from './port.js'
 import { keySuffixes, ScriptCall, ScriptReply } from './script-call.js'
 
-const outcomes = ['denied', 'allowed', 'booked', 'in-line'] as const
+const outcomes = ['denied', 'allowed', 'booked', 'queued'] as const
 const defaultOpenMs = 600_000
 
 export interface RedisLimitStoreOptions {
@@ -25,8 +25,8 @@ export interface RedisLimitStoreOptions {
   readonly name: string
   /** Stands in for the server's clock, in tests that compare two stores. */
   readonly now?: (() => number) | undefined
-  /** Charges that Redis has not heard of: they travel with the calls that touch their cells. */
-  readonly ledger?: Ledger | undefined
+  /** Charges that Redis has not heard of: they travel with the calls that touch their limits. */
+  readonly offlineCharges?: OfflineCharges | undefined
   /** Names this instance's charges of an outage. @default a random id */
   readonly instance?: string | undefined
 }
@@ -40,17 +40,20 @@ export class RedisLimitStore implements LimitStore {
   readonly #keys: Keyspace
   readonly #channel: string
   readonly #now: () => number
-  readonly #ledger: Ledger | undefined
+  readonly #offlineCharges: OfflineCharges | undefined
   readonly #instance: string
   readonly #turns = new Emitter<{ turn(id: string): void }>()
   #subscription: Promise<unknown> | undefined
 
-  constructor(redis: Connection, { name, now, ledger, instance = randomUUID() }: RedisLimitStoreOptions) {
+  constructor(
+    redis: Connection,
+    { name, now, offlineCharges, instance = randomUUID() }: RedisLimitStoreOptions,
+  ) {
     this.#redis = redis
     this.#keys = createKeyspace(redis.namespace, `rate-limiter:${name}`)
     this.#channel = `rate-limiter:${name}:turn`
     this.#now = now ?? (() => 0)
-    this.#ledger = ledger
+    this.#offlineCharges = offlineCharges
     this.#instance = instance
   }
 
@@ -63,8 +66,8 @@ export class RedisLimitStore implements LimitStore {
       this.#byNode(changes).map(async (own) => {
         const call = this.#newCall()
         const open = call.otherKey(own[0]?.subject ?? '', 'open')
-        call.addMore('s', open, id, own.length)
-        for (const one of own) call.addMore(call.cell(one), one.change, one.chargedAtMs)
+        call.addExtended('settle', open, id, own.length)
+        for (const one of own) call.addExtended(call.limitKey(one), one.change, one.chargedAtMs)
         const reply = await this.#send(call)
         const isOpen = reply.number() === 1
         for (let waiters = reply.number(); waiters > 0; waiters--) this.#callUp(reply.text())
@@ -75,33 +78,35 @@ export class RedisLimitStore implements LimitStore {
   }
 
   async giveBack(changes: readonly Change[]): Promise<void> {
-    await this.#forEachNode(changes, (call, { change, chargedAtMs }, cell) =>
-      call.addMore('g', cell, -change, chargedAtMs),
+    await this.#forEachNode(changes, (call, { change, chargedAtMs }, limitKey) =>
+      call.addExtended('giveBack', limitKey, -change, chargedAtMs),
     )
   }
 
-  renew(slots: readonly Held[], adopt = false): Promise<readonly boolean[]> {
+  renew(slots: readonly HeldSlot[], adopt = false): Promise<readonly boolean[]> {
     return Promise.all(
       slots.map(async (slot) => {
         const call = this.#newCall()
-        call.addMore('k', call.cell(slot), slot.id, slot.cost, adopt ? 1 : 0)
+        call.addExtended('renew', call.limitKey(slot), slot.id, slot.cost, adopt ? 1 : 0)
         return (await this.#send(call)).number() === 1
       }),
     )
   }
 
-  async learn(readings: readonly Reading[]): Promise<void> {
-    await this.#forEachNode(readings, (call, { remaining, resetMs }, cell) =>
-      call.addMore('n', cell, remaining, resetMs),
+  async learn(readings: readonly ProviderReading[]): Promise<void> {
+    await this.#forEachNode(readings, (call, { remaining, resetMs }, limitKey) =>
+      call.addExtended('learn', limitKey, remaining, resetMs),
     )
   }
 
-  async block(cells: readonly Cell[], forMs: number): Promise<void> {
-    await this.#forEachNode(cells, (call, _, cell) => call.addMore('x', cell, Math.ceil(forMs)))
+  async block(limitKeys: readonly LimitKey[], forMs: number): Promise<void> {
+    await this.#forEachNode(limitKeys, (call, _, limitKey) =>
+      call.addExtended('block', limitKey, Math.ceil(forMs)),
+    )
   }
 
-  async reset(cells: readonly Cell[]): Promise<void> {
-    for (const own of this.#byNode(cells)) {
+  async reset(limitKeys: readonly LimitKey[]): Promise<void> {
+    for (const own of this.#byNode(limitKeys)) {
       const keys = own.flatMap(({ subject, name, limit }) =>
         keySuffixes(limit).map((suffix) => this.#keys.key(subject, name, suffix)),
       )
@@ -120,13 +125,13 @@ export class RedisLimitStore implements LimitStore {
   async #decideHere(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
     const call = this.#newCall()
     const merging = this.#merge(call, requests)
-    for (const { demands, terms } of requests) writeDecision(call, demands, terms)
+    for (const { limitCosts, terms } of requests) writeDecision(call, limitCosts, terms)
     try {
       const reply = await this.#send(call)
-      for (const entry of merging) this.#ledger?.confirm(entry)
-      return requests.map(({ demands, terms }) => readDecision(reply, demands, terms))
+      for (const entry of merging) this.#offlineCharges?.confirm(entry)
+      return requests.map(({ limitCosts, terms }) => readDecision(reply, limitCosts, terms))
     } catch (error) {
-      for (const entry of merging) this.#ledger?.giveBack(entry)
+      for (const entry of merging) this.#offlineCharges?.giveBack(entry)
       throw error
     }
   }
@@ -137,8 +142,8 @@ export class RedisLimitStore implements LimitStore {
     const groups = new Map<string, DecisionRequest[]>()
     const spread: DecisionRequest[] = []
     for (const request of requests) {
-      const subject = request.demands[0]?.subject ?? ''
-      const isSpread = request.demands.some((demand) => demand.subject !== subject)
+      const subject = request.limitCosts[0]?.subject ?? ''
+      const isSpread = request.limitCosts.some((limitCost) => limitCost.subject !== subject)
       const group = isSpread ? spread : (groups.get(subject) ?? [])
       group.push(request)
       if (!isSpread) groups.set(subject, group)
@@ -156,14 +161,14 @@ export class RedisLimitStore implements LimitStore {
   }
 
   /** Where several nodes hold the subjects: one after the other, and given back if one denies. */
-  async #decideAcross({ demands, terms = {} }: DecisionRequest): Promise<Decision> {
+  async #decideAcross({ limitCosts, terms = {} }: DecisionRequest): Promise<Decision> {
     const id = terms.id ?? randomUUID()
     const isPeek = terms.mode === 'peek'
-    const own: Terms = { openMs: defaultOpenMs, ...terms, id, mode: isPeek ? 'peek' : 'charge' }
-    const done: (readonly [readonly Demand[], Decision])[] = []
+    const own: DecisionOptions = { openMs: defaultOpenMs, ...terms, id, mode: isPeek ? 'peek' : 'charge' }
+    const done: (readonly [readonly LimitCost[], Decision])[] = []
     try {
-      for (const group of this.#byNode(demands)) {
-        const [decision] = await this.#decideHere([{ demands: group, terms: own }])
+      for (const group of this.#byNode(limitCosts)) {
+        const [decision] = await this.#decideHere([{ limitCosts: group, terms: own }])
         if (decision === undefined) continue
         done.push([group, decision])
         if (decision.outcome !== 'allowed' && !isPeek) break
@@ -178,34 +183,34 @@ export class RedisLimitStore implements LimitStore {
         done.filter(([, { outcome }]) => outcome === 'allowed'),
       )
     }
-    return combine(demands, done)
+    return combine(limitCosts, done)
   }
 
-  async #undo(id: string, done: readonly (readonly [readonly Demand[], Decision])[]): Promise<void> {
-    const changes = done.flatMap(([group, { verdicts }]) =>
-      group.map((demand, index) => ({
-        ...demand,
-        change: -demand.cost,
-        chargedAtMs: verdicts[index]?.chargedAtMs ?? 0,
+  async #undo(id: string, done: readonly (readonly [readonly LimitCost[], Decision])[]): Promise<void> {
+    const changes = done.flatMap(([group, { results }]) =>
+      group.map((limitCost, index) => ({
+        ...limitCost,
+        change: -limitCost.cost,
+        chargedAtMs: results[index]?.chargedAtMs ?? 0,
       })),
     )
     if (changes.length > 0) await this.settle({ id, changes })
   }
 
-  /** What Redis has not heard of these cells goes before what is asked of them. */
+  /** What Redis has not heard of these limits goes before what is asked of them. */
   #merge(call: ScriptCall, requests: readonly DecisionRequest[]): readonly Entry[] {
-    const ledger = this.#ledger
-    if (ledger === undefined || ledger.size === 0) return []
+    const offlineCharges = this.#offlineCharges
+    if (offlineCharges === undefined || offlineCharges.size === 0) return []
     const now = this.#now() || Date.now()
     const taken: Entry[] = []
-    for (const { demands } of requests) {
-      for (const demand of demands) {
-        const entry = ledger.take(demand)
+    for (const { limitCosts } of requests) {
+      for (const limitCost of limitCosts) {
+        const entry = offlineCharges.take(limitCost)
         if (entry === undefined) continue
         taken.push(entry)
-        const marker = call.otherKey(demand.subject, `${demand.name}:m:${this.#instance}`)
-        call.addMore('m', call.cell(demand), marker, entry.sequence, entry.charges.length)
-        for (const { atMs, cost } of entry.charges) call.addMore(Math.floor(now - atMs), cost)
+        const marker = call.otherKey(limitCost.subject, `${limitCost.name}:m:${this.#instance}`)
+        call.addExtended('merge', call.limitKey(limitCost), marker, entry.sequence, entry.charges.length)
+        for (const { atMs, cost } of entry.charges) call.addExtended(Math.floor(now - atMs), cost)
       }
     }
     return taken
@@ -215,19 +220,19 @@ export class RedisLimitStore implements LimitStore {
     this.#redis.publish(this.#channel, waiter).catch(() => {})
   }
 
-  /** All cells of one node; where there is one node alone, all. */
-  #byNode<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
-    return this.#redis.topology === 'cluster' ? [...bySubject(cells).values()] : [cells]
+  /** All limits of one node; where there is one node alone, all. */
+  #byNode<C extends LimitKey>(limitKeys: readonly C[]): readonly (readonly C[])[] {
+    return this.#redis.topology === 'cluster' ? [...bySubject(limitKeys).values()] : [limitKeys]
   }
 
-  async #forEachNode<C extends Cell>(
-    cells: readonly C[],
-    write: (call: ScriptCall, one: C, cell: number) => void,
+  async #forEachNode<C extends LimitKey>(
+    limitKeys: readonly C[],
+    write: (call: ScriptCall, one: C, limitKey: number) => void,
   ): Promise<void> {
     await Promise.all(
-      this.#byNode(cells).map((own) => {
+      this.#byNode(limitKeys).map((own) => {
         const call = this.#newCall()
-        for (const one of own) write(call, one, call.cell(one))
+        for (const one of own) write(call, one, call.limitKey(one))
         return this.#send(call)
       }),
     )
@@ -244,64 +249,86 @@ export class RedisLimitStore implements LimitStore {
   }
 }
 
-function writeDecision(call: ScriptCall, demands: readonly Demand[], terms: Terms | undefined): void {
-  const only = demands[0]
-  if (terms === undefined && only !== undefined && demands.length === 1) {
-    call.decideOne(call.cell(only), only.cost)
+function writeDecision(
+  call: ScriptCall,
+  limitCosts: readonly LimitCost[],
+  terms: DecisionOptions | undefined,
+): void {
+  const only = limitCosts[0]
+  if (terms === undefined && only !== undefined && limitCosts.length === 1) {
+    call.decideOne(call.limitKey(only), only.cost)
     return
   }
-  const { mode = 'charge', perMille = 1_000, maxDelayMs = 0, id = '', openMs, wishes } = terms ?? {}
+  const { mode = 'charge', perMille = 1_000, maxDelayMs = 0, id = '', openMs, leaseRequests } = terms ?? {}
   if (terms !== undefined && (mode === 'book' || perMille !== 1_000 || id !== '')) {
     const open = openMs === undefined ? 0 : call.otherKey(only?.subject ?? '', 'open')
-    call.addMore('o', mode === 'book' ? 'b' : '', perMille, Math.floor(maxDelayMs), id, open, openMs ?? 0)
+    call.addExtended(
+      'options',
+      mode === 'book' ? 'book' : '',
+      perMille,
+      Math.floor(maxDelayMs),
+      id,
+      open,
+      openMs ?? 0,
+    )
   }
-  for (const [index, wish] of (wishes ?? []).entries()) {
-    const demand = demands[index]
-    if (wish !== undefined && demand !== undefined)
-      call.addMore('l', call.cell(demand), wish.units, wish.divisor, wish.forMs)
+  for (const [index, leaseRequest] of (leaseRequests ?? []).entries()) {
+    const limitCost = limitCosts[index]
+    if (leaseRequest !== undefined && limitCost !== undefined)
+      call.addExtended(
+        'lease',
+        call.limitKey(limitCost),
+        leaseRequest.units,
+        leaseRequest.divisor,
+        leaseRequest.forMs,
+      )
   }
-  call.add(mode === 'peek' ? 'p' : 'c', demands.length)
-  for (const demand of demands) call.add(call.cell(demand), demand.cost)
+  call.add(mode === 'peek' ? 'peek' : 'charge', limitCosts.length)
+  for (const limitCost of limitCosts) call.add(call.limitKey(limitCost), limitCost.cost)
 }
 
-function readDecision(reply: ScriptReply, demands: readonly Demand[], terms: Terms | undefined): Decision {
+function readDecision(
+  reply: ScriptReply,
+  limitCosts: readonly LimitCost[],
+  terms: DecisionOptions | undefined,
+): Decision {
   const { now } = reply
   const outcome = outcomes[reply.number()] ?? 'denied'
   const isPlain = outcome === 'allowed'
   const blockedForMs = isPlain ? 0 : reply.number()
   const delayMs = isPlain ? 0 : reply.number()
   const chargedAtMs = outcome === 'booked' ? now + delayMs + slackMs : now
-  const verdicts: Verdict[] = []
-  for (let index = 0; index < demands.length; index++) {
+  const results: LimitResult[] = []
+  for (let index = 0; index < limitCosts.length; index++) {
     const allowed = isPlain || reply.number() === 1
     const remaining = reply.number()
     const retryAfterMs = isPlain ? 0 : reply.number()
-    verdicts.push({ allowed, remaining, retryAfterMs, resetAtMs: now + reply.number(), chargedAtMs })
+    results.push({ allowed, remaining, retryAfterMs, resetAtMs: now + reply.number(), chargedAtMs })
   }
   const isOpen = terms?.openMs !== undefined && terms.id !== undefined && terms.id !== ''
   const abandoned = isOpen ? reply.number() : 0
-  const leased = terms?.wishes?.some(Boolean) ? demands.map(() => reply.number()) : undefined
-  return { outcome, blockedForMs, delayMs, abandoned, verdicts, leased }
+  const leased = terms?.leaseRequests?.some(Boolean) ? limitCosts.map(() => reply.number()) : undefined
+  return { outcome, blockedForMs, delayMs, abandoned, results, leased }
 }
 
-function bySubject<C extends Cell>(cells: readonly C[]): Map<string, C[]> {
+function bySubject<C extends LimitKey>(limitKeys: readonly C[]): Map<string, C[]> {
   const groups = new Map<string, C[]>()
-  for (const cell of cells) {
-    const group = groups.get(cell.subject)
-    if (group === undefined) groups.set(cell.subject, [cell])
-    else group.push(cell)
+  for (const limitKey of limitKeys) {
+    const group = groups.get(limitKey.subject)
+    if (group === undefined) groups.set(limitKey.subject, [limitKey])
+    else group.push(limitKey)
   }
   return groups
 }
 
-/** One decision of several; cells of nodes that were not asked any more count as admitted. */
+/** One decision of several; limits of nodes that were not asked any more count as admitted. */
 function combine(
-  demands: readonly Demand[],
-  parts: readonly (readonly [readonly Demand[], Decision])[],
+  limitCosts: readonly LimitCost[],
+  parts: readonly (readonly [readonly LimitCost[], Decision])[],
 ): Decision {
-  const verdicts = new Map(
+  const results = new Map(
     parts.flatMap(([group, decision]) =>
-      group.map((demand, index) => [demand, decision.verdicts[index]] as const),
+      group.map((limitCost, index) => [limitCost, decision.results[index]] as const),
     ),
   )
   const denied = parts.find(([, { outcome }]) => outcome !== 'allowed')?.[1]
@@ -310,11 +337,11 @@ function combine(
     blockedForMs: Math.max(0, ...parts.map(([, { blockedForMs }]) => blockedForMs)),
     delayMs: 0,
     abandoned: parts.reduce((sum, [, { abandoned }]) => sum + abandoned, 0),
-    verdicts: demands.map(
-      (demand) =>
-        verdicts.get(demand) ?? {
+    results: limitCosts.map(
+      (limitCost) =>
+        results.get(limitCost) ?? {
           allowed: true,
-          remaining: demand.limit.limit,
+          remaining: limitCost.limit.limit,
           retryAfterMs: 0,
           resetAtMs: 0,
           chargedAtMs: 0,

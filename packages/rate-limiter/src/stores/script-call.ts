@@ -2,19 +2,22 @@ import { defineScript, type Reply, type Script } from '@evenkeel/core'
 import { waiterMs } from '../algorithms/concurrency.js'
 import { slotMs } from '../algorithms/sliding-window.js'
 import type { Limit } from '../limits.js'
+import adminLua from '../scripts/admin.lua'
 import concurrencyLua from '../scripts/concurrency.lua'
-import concurrencyMoreLua from '../scripts/concurrency-more.lua'
+import concurrencyExtendedLua from '../scripts/concurrency-extended.lua'
 import decideLua from '../scripts/decide.lua'
+import dispatchLua from '../scripts/dispatch.lua'
 import fixedWindowLua from '../scripts/fixed-window.lua'
-import fixedWindowMoreLua from '../scripts/fixed-window-more.lua'
-import moreLua from '../scripts/more.lua'
+import fixedWindowExtendedLua from '../scripts/fixed-window-extended.lua'
 import preludeLua from '../scripts/prelude.lua'
-import runLua from '../scripts/run.lua'
+import recoverLua from '../scripts/recover.lua'
+import reserveLua from '../scripts/reserve.lua'
 import slidingWindowLua from '../scripts/sliding-window.lua'
-import slidingWindowMoreLua from '../scripts/sliding-window-more.lua'
+import slidingWindowExtendedLua from '../scripts/sliding-window-extended.lua'
+import slotsLua from '../scripts/slots.lua'
 import tokenBucketLua from '../scripts/token-bucket.lua'
-import tokenBucketMoreLua from '../scripts/token-bucket-more.lua'
-import type { Cell } from '../store.js'
+import tokenBucketExtendedLua from '../scripts/token-bucket-extended.lua'
+import type { LimitKey } from './port.js'
 
 /** How one kind of limit is written in the script's arguments, and what its keys end with. */
 interface Encoding {
@@ -24,18 +27,18 @@ interface Encoding {
 
 export type Word = string | number
 
-/** The operations that travel together, in the arguments of `src/scripts/decide.lua` and `more.lua`. */
+/** The operations that travel together, in the arguments of `src/scripts/decide.lua` and the files beside it. */
 export class ScriptCall {
-  readonly #cellKeys: string[] = []
+  readonly #keys: string[] = []
   readonly #otherKeys: string[] = []
   readonly #definitions: Word[] = []
   readonly #definitionIndex = new Map<Limit, number>()
-  readonly #cells: number[] = []
-  readonly #cellIndex = new Map<string, number>()
+  readonly #limitIndexes: number[] = []
+  readonly #indexOfLimit = new Map<string, number>()
   readonly #operations: (Word | OtherKey)[] = []
   readonly #keyOf: (subject: string) => string
   #kinds = 0
-  #hasMore = false
+  #isExtended = false
 
   /** @param keyOf the beginning of all keys of a subject */
   constructor(keyOf: (subject: string) => string) {
@@ -44,11 +47,11 @@ export class ScriptCall {
 
   /** Only what the call needs: the shorter the script, the sooner it runs. */
   get script(): Script {
-    return scriptOf(this.#kinds, this.#hasMore)
+    return scriptOf(this.#kinds, this.#isExtended)
   }
 
   get keys(): readonly string[] {
-    return this.#otherKeys.length === 0 ? this.#cellKeys : [...this.#cellKeys, ...this.#otherKeys]
+    return this.#otherKeys.length === 0 ? this.#keys : [...this.#keys, ...this.#otherKeys]
   }
 
   /** @param now in ms for tests, 0 for the server's own clock */
@@ -56,17 +59,20 @@ export class ScriptCall {
     const operations =
       this.#otherKeys.length === 0
         ? this.#operations
-        : // Known only now: the other keys follow those of all cells.
-          this.#operations.map((word) =>
-            word instanceof OtherKey ? word.index + this.#cellKeys.length : word,
-          )
-    const words: unknown[] = [now, this.#definitions.length / 4, ...this.#definitions, this.#cells.length]
-    return [JSON.stringify(words.concat(this.#cells, operations))]
+        : // Known only now: the other keys follow those of all limitKeys.
+          this.#operations.map((word) => (word instanceof OtherKey ? word.index + this.#keys.length : word))
+    const words: unknown[] = [
+      now,
+      this.#definitions.length / 4,
+      ...this.#definitions,
+      this.#limitIndexes.length,
+    ]
+    return [JSON.stringify(words.concat(this.#limitIndexes, operations))]
   }
 
   /** One limit of one subject, charged: what most calls are. */
-  decideOne(cell: number, cost: number): void {
-    this.#operations.push('d', cell, cost)
+  decideOne(limitKey: number, cost: number): void {
+    this.#operations.push('decide', limitKey, cost)
   }
 
   /** An operation of `decide.lua`. */
@@ -74,20 +80,20 @@ export class ScriptCall {
     for (const word of words) this.#operations.push(word)
   }
 
-  /** An operation of `more.lua`. */
-  addMore(...words: readonly (Word | OtherKey)[]): void {
-    this.#hasMore = true
+  /** An operation of another file than `decide.lua`. */
+  addExtended(...words: readonly (Word | OtherKey)[]): void {
+    this.#isExtended = true
     for (const word of words) this.#operations.push(word)
   }
 
-  /** A key of a subject that is no cell's. */
+  /** A key of a subject that is no limit's. */
   otherKey(subject: string, suffix: string): OtherKey {
     return new OtherKey(this.#otherKeys.push(`${this.#keyOf(subject)}:${suffix}`))
   }
 
-  cell({ subject, name, limit }: Cell): number {
+  limitKey({ subject, name, limit }: LimitKey): number {
     const id = `${name}\0${subject}`
-    const known = this.#cellIndex.get(id)
+    const known = this.#indexOfLimit.get(id)
     if (known !== undefined) return known
     const { definition, suffixes } = encodingOf(limit)
     let defined = this.#definitionIndex.get(limit)
@@ -98,17 +104,17 @@ export class ScriptCall {
       this.#definitionIndex.set(limit, defined)
     }
     const key = `${this.#keyOf(subject)}:${name}:`
-    for (const suffix of suffixes) this.#cellKeys.push(key + suffix)
-    const index = this.#cells.push(defined)
-    this.#cellIndex.set(id, index)
+    for (const suffix of suffixes) this.#keys.push(key + suffix)
+    const index = this.#limitIndexes.push(defined)
+    this.#indexOfLimit.set(id, index)
     return index
   }
 
-  /** Whether the cells can travel with this call: not, where one is in it under another limit. */
-  accepts(cells: readonly Cell[]): boolean {
-    return cells.every(({ subject, name, limit }) => {
-      const index = this.#cellIndex.get(`${name}\0${subject}`)
-      return index === undefined || this.#definitionIndex.get(limit) === this.#cells[index - 1]
+  /** Whether the limits can travel with this call: not, where one is in it under another limit. */
+  accepts(limitKeys: readonly LimitKey[]): boolean {
+    return limitKeys.every(({ subject, name, limit }) => {
+      const index = this.#indexOfLimit.get(`${name}\0${subject}`)
+      return index === undefined || this.#definitionIndex.get(limit) === this.#limitIndexes[index - 1]
     })
   }
 }
@@ -159,22 +165,22 @@ function encode(limit: Limit): Encoding {
   switch (limit.kind) {
     case 'sliding-window':
       return {
-        definition: ['w', limit.limit, limit.windowMs, slotMs(limit)],
+        definition: ['sliding-window', limit.limit, limit.windowMs, slotMs(limit)],
         suffixes: [`w${limit.windowMs}`, `c${limit.windowMs}`],
       }
     case 'fixed-window':
       return {
-        definition: ['f', limit.limit, limit.windowMs, limit.align === 'clock' ? 1 : 0],
+        definition: ['fixed-window', limit.limit, limit.windowMs, limit.align === 'clock' ? 1 : 0],
         suffixes: [`f${limit.windowMs}`],
       }
     case 'token-bucket':
       return {
-        definition: ['b', limit.limit, limit.refill, limit.everyMs],
+        definition: ['token-bucket', limit.limit, limit.refill, limit.everyMs],
         suffixes: [`b${limit.everyMs}`],
       }
     case 'concurrency':
       return {
-        definition: ['c', limit.limit, limit.leaseMs, waiterMs],
+        definition: ['concurrency', limit.limit, limit.leaseMs, waiterMs],
         suffixes: ['held', 'line', 'alive'],
       }
   }
@@ -188,22 +194,23 @@ const kindBits: Record<Limit['kind'], number> = {
 }
 
 const parts = [
-  [slidingWindowLua, slidingWindowMoreLua],
-  [tokenBucketLua, tokenBucketMoreLua],
-  [fixedWindowLua, fixedWindowMoreLua],
-  [concurrencyLua, concurrencyMoreLua],
+  [slidingWindowLua, slidingWindowExtendedLua],
+  [tokenBucketLua, tokenBucketExtendedLua],
+  [fixedWindowLua, fixedWindowExtendedLua],
+  [concurrencyLua, concurrencyExtendedLua],
 ] as const
 
 const scripts = new Map<number, Script>()
 
-function scriptOf(kinds: number, hasMore: boolean): Script {
-  const id = kinds * 2 + (hasMore ? 1 : 0)
+function scriptOf(kinds: number, isExtended: boolean): Script {
+  const id = kinds * 2 + (isExtended ? 1 : 0)
   let script = scripts.get(id)
   if (script === undefined) {
     const kindsLua = parts
       .filter((_, bit) => kinds & (1 << bit))
-      .flatMap(([own, more]) => (hasMore ? [own, more] : own))
-    const lua = [preludeLua, ...kindsLua, decideLua, ...(hasMore ? [moreLua] : []), runLua].join('\n')
+      .flatMap(([own, extension]) => (isExtended ? [own, extension] : own))
+    const extended = isExtended ? [reserveLua, slotsLua, recoverLua, adminLua] : []
+    const lua = [preludeLua, ...kindsLua, decideLua, ...extended, dispatchLua].join('\n')
     script = defineScript({ name: 'rate-limiter', lua })
     scripts.set(id, script)
   }

@@ -1,7 +1,7 @@
 import { ManualClock } from '@evenkeel/core'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { concurrency, fixedWindow, type Limit, slidingWindow, tokenBucket } from '../limits.js'
-import type { DecisionRequest, LimitStore, Terms } from '../store.js'
+import type { DecisionOptions, DecisionRequest, LimitStore } from '../stores/port.js'
 
 export interface LimitStoreHarness {
   /** An empty store whose time is the clock's. Keys may expire by real time: the suite's windows are minutes. */
@@ -19,20 +19,24 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       store = await harness.create(clock)
     })
 
-    const demand = (limit: Limit, cost = 1, limitName = 'requests') => ({ name: limitName, limit, cost })
+    const limitCost = (limit: Limit, cost = 1, limitName = 'requests') => ({ name: limitName, limit, cost })
     const decideOne = async (request: DecisionRequest) => {
       const [decision] = await store.decide([request])
       if (decision === undefined) throw new Error('A request was not answered')
       return { ...decision, allowed: decision.outcome === 'allowed' }
     }
-    const ask = async (subject: string, demands: readonly ReturnType<typeof demand>[], terms?: Terms) => {
-      const own = demands.map((one) => ({ ...one, subject }))
-      return decideOne({ demands: own, terms })
+    const ask = async (
+      subject: string,
+      limitCosts: readonly ReturnType<typeof limitCost>[],
+      terms?: DecisionOptions,
+    ) => {
+      const own = limitCosts.map((one) => ({ ...one, subject }))
+      return decideOne({ limitCosts: own, terms })
     }
-    const peek = (subject: string, demands: readonly ReturnType<typeof demand>[]) =>
-      ask(subject, demands, { mode: 'peek' })
-    const decide = (limit: Limit, cost = 1, subject = 'user:1') => ask(subject, [demand(limit, cost)])
-    const single = async (limit: Limit, cost = 1) => (await decide(limit, cost)).verdicts[0]
+    const peek = (subject: string, limitCosts: readonly ReturnType<typeof limitCost>[]) =>
+      ask(subject, limitCosts, { mode: 'peek' })
+    const decide = (limit: Limit, cost = 1, subject = 'user:1') => ask(subject, [limitCost(limit, cost)])
+    const single = async (limit: Limit, cost = 1) => (await decide(limit, cost)).results[0]
 
     describe('a sliding window', () => {
       const limit = slidingWindow(3, '1m')
@@ -115,15 +119,15 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     it('decides several limits at once: all are charged, or none', async () => {
       const requests = slidingWindow(2, '1m')
       const tokens = tokenBucket({ capacity: 100, refill: 100, every: '1m' })
-      const both = (cost: number) => [demand(requests, 1, 'requests'), demand(tokens, cost, 'tokens')]
+      const both = (cost: number) => [limitCost(requests, 1, 'requests'), limitCost(tokens, cost, 'tokens')]
       expect((await ask('u', both(90))).allowed).toBe(true)
       const denied = await ask('u', both(20))
       expect(denied.allowed).toBe(false)
-      expect(denied.verdicts).toMatchObject([
+      expect(denied.results).toMatchObject([
         { allowed: true, remaining: 1 },
         { allowed: false, remaining: 10 },
       ])
-      expect((await ask('u', both(10))).verdicts).toMatchObject([
+      expect((await ask('u', both(10))).results).toMatchObject([
         { allowed: true, remaining: 0 },
         { allowed: true, remaining: 0 },
       ])
@@ -132,10 +136,10 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     it('peeks without charging', async () => {
       const limit = slidingWindow(1, '1m')
       for (let count = 0; count < 3; count++) {
-        expect((await peek('u', [demand(limit)])).allowed).toBe(true)
+        expect((await peek('u', [limitCost(limit)])).allowed).toBe(true)
       }
       expect((await decide(limit, 1, 'u')).allowed).toBe(true)
-      expect((await peek('u', [demand(limit)])).allowed).toBe(false)
+      expect((await peek('u', [limitCost(limit)])).allowed).toBe(false)
     })
 
     it('keeps subjects apart, whatever is in their names', async () => {
@@ -147,8 +151,8 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
     it('forgets a subject when told to', async () => {
       const limits = [
-        demand(slidingWindow(1, '1m')),
-        demand(tokenBucket({ capacity: 1, refill: 1, every: '1h' }), 1, 'b'),
+        limitCost(slidingWindow(1, '1m')),
+        limitCost(tokenBucket({ capacity: 1, refill: 1, every: '1h' }), 1, 'b'),
       ]
       await ask('u', limits)
       expect((await ask('u', limits)).allowed).toBe(false)
@@ -194,11 +198,11 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     it('survives a clock that steps back', async () => {
       const limit = slidingWindow(2, '1m')
       const bucket = tokenBucket({ capacity: 2, refill: 1, every: '1m' })
-      const demands = [demand(limit), demand(bucket, 1, 'b')]
-      await ask('u', demands)
+      const limitCosts = [limitCost(limit), limitCost(bucket, 1, 'b')]
+      await ask('u', limitCosts)
       clock.advance(-30_000)
-      expect((await ask('u', demands)).allowed).toBe(true)
-      expect((await ask('u', demands)).allowed).toBe(false)
+      expect((await ask('u', limitCosts)).allowed).toBe(true)
+      expect((await ask('u', limitCosts)).allowed).toBe(false)
     })
 
     describe('a fixed window', () => {
@@ -230,9 +234,9 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
     describe('a concurrency', () => {
       const limit = concurrency(2, { lease: '1m' })
-      const slot = demand(limit, 1, 'parallel')
+      const slot = limitCost(limit, 1, 'parallel')
       const held = (id: string) => ({ subject: 'u', name: 'parallel', limit, id, cost: 1 })
-      const take = (id: string, mode: Terms['mode'] = 'charge') =>
+      const take = (id: string, mode: DecisionOptions['mode'] = 'charge') =>
         ask('u', [slot], { mode, id, openMs: 600_000 })
       const give = (id: string) =>
         store.settle({
@@ -241,9 +245,9 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
         })
 
       it('lets as many hold a slot as there are, and the next when one is given back', async () => {
-        expect((await take('a')).verdicts[0]).toMatchObject({ allowed: true, remaining: 1 })
-        expect((await take('b')).verdicts[0]).toMatchObject({ allowed: true, remaining: 0 })
-        expect(await take('c')).toMatchObject({ outcome: 'denied', verdicts: [{ retryAfterMs: 60_000 }] })
+        expect((await take('a')).results[0]).toMatchObject({ allowed: true, remaining: 1 })
+        expect((await take('b')).results[0]).toMatchObject({ allowed: true, remaining: 0 })
+        expect(await take('c')).toMatchObject({ outcome: 'denied', results: [{ retryAfterMs: 60_000 }] })
         expect(await give('a')).toBe(true)
         expect((await take('c')).allowed).toBe(true)
         expect((await take('d')).allowed).toBe(false)
@@ -272,7 +276,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
         await take('a')
         await take('b')
         expect(await store.renew([held('c')], true)).toEqual([true])
-        expect((await ask('u', [slot])).verdicts[0]).toMatchObject({ allowed: false, remaining: 0 })
+        expect((await ask('u', [slot])).results[0]).toMatchObject({ allowed: false, remaining: 0 })
         await give('a')
         expect((await take('d')).allowed).toBe(false)
       })
@@ -280,11 +284,11 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       it('has a line: who came first is first, and nobody overtakes', async () => {
         await take('a')
         await take('b')
-        expect((await take('first', 'book')).outcome).toBe('in-line')
-        expect((await take('second', 'book')).outcome).toBe('in-line')
+        expect((await take('first', 'book')).outcome).toBe('queued')
+        expect((await take('second', 'book')).outcome).toBe('queued')
         await give('a')
         expect((await take('stranger')).allowed).toBe(false)
-        expect((await take('second', 'book')).outcome).toBe('in-line')
+        expect((await take('second', 'book')).outcome).toBe('queued')
         expect((await take('first', 'book')).outcome).toBe('allowed')
         await give('b')
         expect((await take('second', 'book')).outcome).toBe('allowed')
@@ -329,26 +333,26 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       it.each(limits)('is settled once, up or down: %j', async (limit) => {
         const settle = (id: string, change: number, chargedAtMs: number) =>
           store.settle({ id, changes: [{ subject: 'u', name: 'requests', limit, change, chargedAtMs }] })
-        const remaining = async () => (await peek('u', [demand(limit, 0)])).verdicts[0]?.remaining
-        const less = await ask('u', [demand(limit, 600)], { id: 'less', openMs })
+        const remaining = async () => (await peek('u', [limitCost(limit, 0)])).results[0]?.remaining
+        const less = await ask('u', [limitCost(limit, 600)], { id: 'less', openMs })
         expect(await remaining()).toBe(400)
-        expect(await settle('less', -500, less.verdicts[0]?.chargedAtMs ?? 0)).toBe(true)
+        expect(await settle('less', -500, less.results[0]?.chargedAtMs ?? 0)).toBe(true)
         expect(await remaining()).toBe(900)
-        expect(await settle('less', -500, less.verdicts[0]?.chargedAtMs ?? 0)).toBe(false)
+        expect(await settle('less', -500, less.results[0]?.chargedAtMs ?? 0)).toBe(false)
         expect(await remaining()).toBe(900)
-        const more = await ask('u', [demand(limit, 900)], { id: 'more', openMs })
-        expect(await settle('more', 300, more.verdicts[0]?.chargedAtMs ?? 0)).toBe(true)
+        const more = await ask('u', [limitCost(limit, 900)], { id: 'more', openMs })
+        expect(await settle('more', 300, more.results[0]?.chargedAtMs ?? 0)).toBe(true)
         expect(await remaining()).toBe(0)
-        expect((await ask('u', [demand(limit, 1)])).allowed).toBe(false)
+        expect((await ask('u', [limitCost(limit, 1)])).allowed).toBe(false)
       })
 
       it('that nobody settles stays charged, and is found', async () => {
         const limit = slidingWindow(10, '1h')
-        await ask('u', [demand(limit, 4)], { id: 'lost', openMs: 1_000 })
+        await ask('u', [limitCost(limit, 4)], { id: 'lost', openMs: 1_000 })
         clock.advance(1_001)
         const changes = [{ subject: 'u', name: 'requests', limit, change: -4, chargedAtMs: 0 }]
-        const next = await ask('u', [demand(limit, 1)], { id: 'next', openMs })
-        expect(next).toMatchObject({ abandoned: 1, verdicts: [{ remaining: 5 }] })
+        const next = await ask('u', [limitCost(limit, 1)], { id: 'next', openMs })
+        expect(next).toMatchObject({ abandoned: 1, results: [{ remaining: 5 }] })
         expect(await store.settle({ id: 'lost', changes })).toBe(false)
       })
     })
@@ -356,7 +360,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     describe('a booking', () => {
       it('promises times in order, which nobody overtakes', async () => {
         const limit = slidingWindow(2, '1m')
-        const book = (cost = 1) => ask('u', [demand(limit, cost)], { mode: 'book', maxDelayMs: 300_000 })
+        const book = (cost = 1) => ask('u', [limitCost(limit, cost)], { mode: 'book', maxDelayMs: 300_000 })
         expect(await book(2)).toMatchObject({ outcome: 'allowed', delayMs: 0 })
         expect(await book()).toMatchObject({ outcome: 'booked', delayMs: 60_000 })
         expect(await book()).toMatchObject({ outcome: 'booked', delayMs: 60_000 })
@@ -370,7 +374,8 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
         tokenBucket({ capacity: 60, refill: 60, every: '1m' }),
         fixedWindow(60, '1m', { align: 'first-use' }),
       ])('waits for what comes back: %j', async (limit) => {
-        const book = (cost: number) => ask('u', [demand(limit, cost)], { mode: 'book', maxDelayMs: 300_000 })
+        const book = (cost: number) =>
+          ask('u', [limitCost(limit, cost)], { mode: 'book', maxDelayMs: 300_000 })
         await book(60)
         const first = await book(30)
         const second = await book(60)
@@ -383,23 +388,25 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
       it('is denied, and charges nothing, when it would be too late', async () => {
         const limit = slidingWindow(2, '1m')
-        await ask('u', [demand(limit, 2)])
-        expect((await ask('u', [demand(limit)], { mode: 'book', maxDelayMs: 59_999 })).outcome).toBe('denied')
+        await ask('u', [limitCost(limit, 2)])
+        expect((await ask('u', [limitCost(limit)], { mode: 'book', maxDelayMs: 59_999 })).outcome).toBe(
+          'denied',
+        )
         clock.advance(60_000)
         expect((await decide(limit, 2, 'u')).allowed).toBe(true)
       })
 
       it('can be given back', async () => {
         const limit = slidingWindow(2, '1m')
-        await ask('u', [demand(limit, 2)])
-        const booked = await ask('u', [demand(limit, 2)], {
+        await ask('u', [limitCost(limit, 2)])
+        const booked = await ask('u', [limitCost(limit, 2)], {
           mode: 'book',
           maxDelayMs: 90_000,
           id: 'x',
           openMs: 300_000,
         })
         expect(booked.outcome).toBe('booked')
-        const chargedAtMs = booked.verdicts[0]?.chargedAtMs ?? 0
+        const chargedAtMs = booked.results[0]?.chargedAtMs ?? 0
         await store.settle({
           id: 'x',
           changes: [{ subject: 'u', name: 'requests', limit, change: -2, chargedAtMs }],
@@ -411,22 +418,22 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
 
     it('leaves a part of each limit to those who matter more', async () => {
       const limit = slidingWindow(10, '1m')
-      const low = () => ask('u', [demand(limit, 4)], { perMille: 800 })
-      expect((await low()).verdicts[0]).toMatchObject({ allowed: true, remaining: 4 })
+      const low = () => ask('u', [limitCost(limit, 4)], { perMille: 800 })
+      expect((await low()).results[0]).toMatchObject({ allowed: true, remaining: 4 })
       expect((await low()).allowed).toBe(true)
       expect((await low()).allowed).toBe(false)
-      expect((await ask('u', [demand(limit, 2)])).allowed).toBe(true)
+      expect((await ask('u', [limitCost(limit, 2)])).allowed).toBe(true)
     })
 
     it('denies everything to a blocked subject', async () => {
       const limit = slidingWindow(10, '1m')
       await store.block([{ subject: 'u', name: 'requests', limit }], 60_000)
-      const { outcome, blockedForMs } = await ask('u', [demand(limit)])
+      const { outcome, blockedForMs } = await ask('u', [limitCost(limit)])
       expect(outcome).toBe('denied')
       expect(blockedForMs).toBeGreaterThan(50_000)
       expect((await decide(limit, 1, 'other')).allowed).toBe(true)
       await store.block([{ subject: 'u', name: 'requests', limit }], 0)
-      expect((await ask('u', [demand(limit, 10)])).allowed).toBe(true)
+      expect((await ask('u', [limitCost(limit, 10)])).allowed).toBe(true)
     })
 
     it('learns that less remains than it thought, and never more', async () => {
@@ -436,24 +443,24 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
         tokenBucket({ capacity: 100, refill: 100, every: '1h' }),
       ]
       for (const [index, limit] of limits.entries()) {
-        const cell = { subject: 'u', name: `l${index}`, limit }
+        const limitKey = { subject: 'u', name: `l${index}`, limit }
         const remaining = async () =>
-          (await peek('u', [demand(limit, 0, `l${index}`)])).verdicts[0]?.remaining
-        await store.learn([{ ...cell, remaining: 30, resetMs: 20_000 }])
+          (await peek('u', [limitCost(limit, 0, `l${index}`)])).results[0]?.remaining
+        await store.learn([{ ...limitKey, remaining: 30, resetMs: 20_000 }])
         expect(await remaining()).toBe(30)
-        await store.learn([{ ...cell, remaining: 90, resetMs: 20_000 }])
+        await store.learn([{ ...limitKey, remaining: 90, resetMs: 20_000 }])
         expect(await remaining()).toBe(30)
       }
       clock.advance(20_000)
-      const window = demand(limits[0] ?? slidingWindow(1, 1), 0, 'l0')
-      expect((await peek('u', [window])).verdicts[0]?.remaining).toBe(100)
+      const window = limitCost(limits[0] ?? slidingWindow(1, 1), 0, 'l0')
+      expect((await peek('u', [window])).results[0]?.remaining).toBe(100)
     })
 
     it('decides for several subjects at once: all are charged, or none', async () => {
       const limit = slidingWindow(2, '1m')
-      const both = (mode?: Terms['mode']) =>
+      const both = (mode?: DecisionOptions['mode']) =>
         decideOne({
-          demands: [
+          limitCosts: [
             { subject: 'user', name: 'requests', limit, cost: 1 },
             { subject: 'org', name: 'requests', limit, cost: 1 },
           ],
@@ -464,8 +471,8 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
       expect((await both()).outcome).toBe('allowed')
       const denied = await both()
       expect(denied.outcome).toBe('denied')
-      expect(denied.verdicts[1]).toMatchObject({ allowed: false, remaining: 0 })
-      expect((await decide(limit, 1, 'user')).verdicts[0]?.remaining).toBe(0)
+      expect(denied.results[1]).toMatchObject({ allowed: false, remaining: 0 })
+      expect((await decide(limit, 1, 'user')).results[0]?.remaining).toBe(0)
     })
   })
 }

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto'
+import { InvalidInputError } from '@evenkeel/core'
+import type { Costs } from '../costs.js'
+import type { Change, LimitCost } from '../stores/port.js'
+import type { Decider, SourcedDecision } from './decider.js'
+import type { RateLimitDecision } from './result.js'
+import type { SlotRenewal } from './slot-renewal.js'
+
+/**
+ * What was charged for a call whose cost is known only afterwards, and the slots that it holds. Disposing of
+ * it (`await using`) gives the slots back and leaves the charge as it is.
+ */
+export interface Reservation<Name extends string> extends RateLimitDecision<Name> {
+  /** Aborts when a slot could not be renewed in time: another holder may have it by now. */
+  readonly signal: AbortSignal
+  /**
+   * Charges or refunds what the call cost more or less than was reserved, and gives the slots back. Once:
+   * later calls change nothing. `false` where it came too late (`reservationTtl`). One round trip; while Redis is
+   * away none, it is then settled on return.
+   */
+  settle(actual: Costs<Name>): Promise<boolean>
+  /** Gives everything back: the call was not made, or cost nothing. */
+  cancel(): Promise<boolean>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface Grant {
+  readonly id: string
+  readonly limitCosts: readonly LimitCost[]
+  readonly decided: SourcedDecision
+}
+
+/** Makes what a decision charged into something that can be settled. */
+export class OpenReservation {
+  readonly #decider: Decider
+  readonly #keeper: SlotRenewal
+  readonly #grant: Grant
+  readonly #slots: readonly LimitCost[]
+  readonly signal: AbortSignal
+  #done: Promise<boolean> | undefined
+
+  constructor(decider: Decider, keeper: SlotRenewal, grant: Grant) {
+    const { id, limitCosts } = grant
+    this.#decider = decider
+    this.#keeper = keeper
+    this.#grant = grant
+    this.#slots = limitCosts.filter(({ limit, cost }) => limit.kind === 'concurrency' && cost > 0)
+    this.signal =
+      this.#slots.length > 0
+        ? keeper.keep(
+            id,
+            this.#slots.map((slot) => ({ ...slot, id })),
+          )
+        : new AbortController().signal
+  }
+
+  settle(actual: Costs<string>): Promise<boolean> {
+    const { limitCosts } = this.#grant
+    for (const [name, cost] of Object.entries(actual)) {
+      const isKnown = limitCosts.some(
+        (limitCost) => limitCost.name === name && limitCost.limit.kind !== 'concurrency',
+      )
+      if (!isKnown) return Promise.reject(new InvalidInputError('actual', 'limits that were reserved', name))
+      if (typeof cost !== 'number' || !Number.isSafeInteger(cost) || cost < 0)
+        return Promise.reject(new InvalidInputError(`actual.${name}`, 'a whole number from 0', cost))
+    }
+    return this.#finish((limitCost) => (actual[limitCost.name] ?? limitCost.cost) - limitCost.cost)
+  }
+
+  cancel(): Promise<boolean> {
+    return this.#finish((limitCost) => -limitCost.cost)
+  }
+
+  #finish(changeOf: (limitCost: LimitCost) => number): Promise<boolean> {
+    this.#done ??= this.#settleOnce(changeOf)
+    return this.#done
+  }
+
+  #settleOnce(changeOf: (limitCost: LimitCost) => number): Promise<boolean> {
+    const { id, limitCosts, decided } = this.#grant
+    if (this.#slots.length > 0) this.#keeper.drop(id)
+    const { results } = decided.value
+    const changes = limitCosts.map((limitCost, index): Change => {
+      const { subject, name, limit, cost } = limitCost
+      const change = limit.kind === 'concurrency' ? -cost : changeOf(limitCost)
+      return { subject, name, limit, change, chargedAtMs: results[index]?.chargedAtMs ?? 0 }
+    })
+    return this.#decider.settle({ id, changes }, decided.source, decided.notedAtMs)
+  }
+}
+
+/** A reservation that was denied: there is nothing to give back. */
+const nothing = {
+  signal: new AbortController().signal,
+  settle: () => Promise.resolve(true),
+  cancel: () => Promise.resolve(true),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+}
+
+export function asReservation<Name extends string>(
+  decision: RateLimitDecision<Name>,
+  reserved: OpenReservation | undefined,
+): Reservation<Name> {
+  if (reserved === undefined) return { ...decision, ...nothing }
+  return {
+    ...decision,
+    signal: reserved.signal,
+    settle: (actual) => reserved.settle(actual as Costs<string>),
+    cancel: () => reserved.cancel(),
+    async [Symbol.asyncDispose]() {
+      await reserved.settle({})
+    },
+  }
+}
+
+export function newReservationId(): string {
+  return randomUUID()
+}

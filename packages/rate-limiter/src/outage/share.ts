@@ -1,0 +1,66 @@
+import type { Limit } from '../limits.js'
+
+/** Which part of every limit this instance enforces while nobody can count for all. */
+export interface Share {
+  /** Instances that share the limits, this one among them. */
+  readonly instances: number
+  /** This instance's place among them from 0, where it is known: the first ones get what division leaves over. */
+  readonly rank?: number | undefined
+}
+
+/**
+ * With ranks the shares add up to the limit exactly. Without, each instance takes the quotient, but one unit
+ * at the least: a limit smaller than the number of instances would else admit nobody at all.
+ */
+export function shareOf(limit: Limit, { instances, rank }: Share): Limit {
+  if (instances === 1) return limit
+  const quotient = Math.floor(limit.limit / instances)
+  const part =
+    rank === undefined ? Math.max(1, quotient) : quotient + (rank < limit.limit % instances ? 1 : 0)
+  // `everyMs` is the unit in which a bucket's level is counted, so it is the refill that is divided.
+  if (limit.kind === 'token-bucket') return { ...limit, limit: part, refill: limit.refill / instances }
+  return { ...limit, limit: part }
+}
+
+/** What was known of a limit when Redis answered last. */
+export interface RemoteSnapshot {
+  /** What this instance had charged. */
+  readonly used: number
+  readonly remaining: number
+  readonly atMs: number
+}
+
+/** In so many windows the parts become equal. */
+const windowsToEqual = 10
+
+/**
+ * What an instance may use of a limit of which it knows what was left: its own charges and an equal part of the
+ * rest. All instances' parts add up to the limit, but for what was charged since each heard last; equal shares
+ * from the first moment would not, since whoever had used more than its own keeps that, and the others fill
+ * theirs. After a window the parts go over into equal ones, by a tenth a window, so that traffic may move.
+ */
+export function partOf(
+  limit: Limit,
+  share: Share,
+  { used, remaining, atMs }: RemoteSnapshot,
+  now: number,
+): Limit {
+  const equal = shareOf(limit, share)
+  const windowMs = lengthOf(limit)
+  const progress = (now - atMs - windowMs) / (windowsToEqual * windowMs)
+  if (progress >= 1) return equal
+  const own = used + remaining / share.instances
+  const towards = Math.max(0, progress)
+  return { ...equal, limit: Math.floor(own * (1 - towards) + equal.limit * towards) }
+}
+
+function lengthOf(limit: Limit): number {
+  switch (limit.kind) {
+    case 'token-bucket':
+      return (limit.limit * limit.everyMs) / limit.refill
+    case 'concurrency':
+      return limit.leaseMs
+    default:
+      return limit.windowMs
+  }
+}

@@ -1,0 +1,63 @@
+import QuickLRU from 'quick-lru'
+
+interface LimitKey {
+  readonly subject: string
+  readonly name: string
+}
+
+interface Named<T> {
+  readonly name: string
+  value: T
+}
+
+/**
+ * Something for each limit of a subject; beyond its size the least recently used subjects are forgotten. By
+ * subject first, so that a look-up builds no key of its own.
+ */
+export class LimitMap<T> {
+  readonly #subjects: QuickLRU<string, Named<T>[]>
+
+  constructor(maxSubjects: number) {
+    // quick-lru holds up to twice its maximum.
+    this.#subjects = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
+  }
+
+  /** Subjects. */
+  get size(): number {
+    return this.#subjects.size
+  }
+
+  get({ subject, name }: LimitKey): T | undefined {
+    const limitKeys = this.#subjects.get(subject)
+    if (limitKeys === undefined) return undefined
+    for (let index = 0; index < limitKeys.length; index++) {
+      const limitKey = limitKeys[index]
+      if (limitKey?.name === name) return limitKey.value
+    }
+    return undefined
+  }
+
+  set({ subject, name }: LimitKey, value: T): void {
+    const limitKeys = this.#subjects.get(subject)
+    const known = limitKeys?.find((limitKey) => limitKey.name === name)
+    if (known !== undefined) known.value = value
+    else if (limitKeys !== undefined) limitKeys.push({ name, value })
+    else this.#subjects.set(subject, [{ name, value }])
+  }
+
+  delete({ subject, name }: LimitKey): void {
+    const limitKeys = this.#subjects.get(subject)
+    const index = limitKeys?.findIndex((limitKey) => limitKey.name === name) ?? -1
+    if (limitKeys === undefined || index < 0) return
+    limitKeys.splice(index, 1)
+    if (limitKeys.length === 0) this.#subjects.delete(subject)
+  }
+
+  clear(): void {
+    this.#subjects.clear()
+  }
+
+  *values(): Iterable<T> {
+    for (const [, limitKeys] of this.#subjects) for (const { value } of limitKeys) yield value
+  }
+}
