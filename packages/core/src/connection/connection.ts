@@ -1,41 +1,26 @@
-import type { Argument, ClientPort, MessageHandler, Reply } from './clients/port.js'
-import { Emitter } from './emitter.js'
-import { EvenkeelError, UnavailableError } from './errors.js'
+import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
+import { EvenkeelError, UnavailableError } from '../errors.js'
+import { Breaker, type BreakerOptions } from '../guard/breaker.js'
+import { meaningOf } from '../guard/error-meaning.js'
+import type { AlertThresholds } from '../health/alerts.js'
+import { checkHealth } from '../health/check.js'
+import { HealthMonitor } from '../health/monitor.js'
+import type { HealthReport, PairHealth } from '../health/report.js'
+import type { Vitals } from '../health/vitals.js'
+import { Emitter } from '../kit/emitter.js'
+import { createLog } from '../kit/log.js'
+import type { Telemetry } from '../telemetry/commands.js'
+import type { ClientProvider } from '../topology/provider.js'
+import type { ConnectionEvents } from './events.js'
 import { type CommandOptions, Executor } from './executor.js'
-import type { PairStatus } from './failover.js'
-import { Breaker, type BreakerOptions } from './guard/breaker.js'
-import { meaningOf } from './guard/unavailability.js'
-import type { Alert, AlertName, AlertThresholds } from './health/alerts.js'
-import { checkHealth } from './health/check.js'
-import type { LatencyHistogram } from './health/latency.js'
-import { HealthMonitor } from './health/monitor.js'
-import type { HealthReport, PairHealth } from './health/report.js'
-import { createLog } from './log.js'
 import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
 import { runScript, type Script } from './scripts.js'
-import type { ClientSource } from './sources/source.js'
-import type { Telemetry } from './telemetry/telemetry.js'
+import type { ConnectionState, PairStatus } from './state.js'
 
 const log = createLog('core')
 
-export type ConnectionState = 'connecting' | 'up' | 'down' | 'closed'
-
-// A type, not an interface, so that it fits the emitter's index signature.
-export type ConnectionEvents = {
-  up(event: { readonly downForMs: number }): void
-  down(event: { readonly reason: string }): void
-  /** Something is amiss: told once, until it clears. Listening starts the monitor. */
-  alert(alert: Alert): void
-  alertCleared(name: AlertName): void
-  /** Each report of the monitor. */
-  health(report: HealthReport): void
-  /** Recovery was asked for by hand. */
-  resync(): void
-  close(): void
-}
-
 export interface ConnectionSettings {
-  readonly source: ClientSource
+  readonly provider: ClientProvider
   /** Ends with a colon. */
   readonly namespace: string
   readonly commandTimeoutMs: number
@@ -53,7 +38,7 @@ export interface ConnectionSettings {
 const noOptions: CommandOptions = {}
 
 /**
- * One Redis, as all packages of a process share it. Joins the source of clients, the deadline and the
+ * One Redis, as all packages of a process share it. Joins the provider of clients, the deadline and the
  * breaker; each of them knows nothing of the others.
  */
 export class Connection {
@@ -62,7 +47,7 @@ export class Connection {
   /** Whether recovery starts by itself when Redis is back; otherwise {@link resync} starts it. */
   readonly autoResync: boolean
   readonly #events = new Emitter<ConnectionEvents>()
-  readonly #source: ClientSource
+  readonly #provider: ClientProvider
   readonly #executor: Executor
   readonly #breaker: Breaker
   readonly #pubSub: PubSub
@@ -85,7 +70,7 @@ export class Connection {
   constructor(settings: ConnectionSettings) {
     this.namespace = settings.namespace
     this.autoResync = settings.autoResync
-    this.#source = settings.source
+    this.#provider = settings.provider
     this.#maxInFlight = settings.maxInFlight
     this.#enableOfflineQueue = settings.enableOfflineQueue
     this.#commandTimeoutMs = settings.commandTimeoutMs
@@ -111,10 +96,10 @@ export class Connection {
         succeeded: (generation) => this.#breaker.succeeded(generation),
         failed: (generation, error) => {
           this.#breaker.failed(generation)
-          if (this.#client?.topology === 'cluster') this.#source.refresh(error.message)
+          if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
         },
         silent: (sentAt) => this.#silent(sentAt),
-        demoted: () => this.#source.drop('the server became a replica'),
+        demoted: () => this.#provider.drop('the server became a replica'),
         credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
       },
     )
@@ -140,7 +125,7 @@ export class Connection {
 
   /** Resolves when the first attempt has ended. @throws CREDENTIALS_REFUSED, nothing else */
   async start(): Promise<void> {
-    await this.#source.start({
+    await this.#provider.start({
       ready: (client) => {
         const changedOver = this.#client !== undefined
         this.#client = client
@@ -296,7 +281,7 @@ export class Connection {
     this.#monitor.stop()
     this.#breaker.shutdown()
     await this.#pubSub.close()
-    await this.#source.close()
+    await this.#provider.close()
     this.#executor.close()
     this.#events.emit('close')
     this.#events.clear()
@@ -334,7 +319,7 @@ export class Connection {
    */
   #tryNow(): void {
     const client = this.#client
-    // Without a client there is nothing to ask; the source says when there is one.
+    // Without a client there is nothing to ask; the provider says when there is one.
     if (client === undefined) return void this.#breaker.settle(false)
     if (this.#asked === client) return void this.#breaker.settle(false)
     this.#asked = client
@@ -353,7 +338,7 @@ export class Connection {
       () => answered(true),
       (error: Error) => {
         if (meaningOf(error) === 'credentials') this.#credentialsError = error
-        if (client.topology === 'cluster') this.#source.refresh(error.message)
+        if (client.topology === 'cluster') this.#provider.refresh(error.message)
         answered(false, error.message)
       },
     )
@@ -371,7 +356,7 @@ export class Connection {
     clearTimeout(this.#stuckTimer)
     this.#stuckTimer = setTimeout(() => {
       if (!this.#breaker.closed && this.#executor.lastHeardAt <= sentAt)
-        this.#source.drop('no reply for two deadlines')
+        this.#provider.drop('no reply for two deadlines')
     }, this.#commandTimeoutMs)
     this.#stuckTimer.unref()
   }
@@ -421,16 +406,6 @@ export class Connection {
       'not-sent',
     )
   }
-}
-
-export interface Vitals {
-  readonly state: ConnectionState
-  readonly topology: ClientPort['topology'] | undefined
-  readonly client: ClientPort['library'] | undefined
-  readonly latency: LatencyHistogram
-  readonly inFlight: number
-  readonly breaker: HealthReport['breaker']
-  readonly pairs: readonly PairHealth[]
 }
 
 function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {

@@ -1,4 +1,4 @@
-import type { Connection } from '../connection.js'
+import type { Connection } from '../connection/connection.js'
 
 export interface HealthHandlerOptions {
   /** Longest wait for a report; later ones are told as they were. @default 40 */

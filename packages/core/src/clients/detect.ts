@@ -1,7 +1,40 @@
 import { EvenkeelError, InvalidOptionError } from '../errors.js'
-import { type IoredisModule, ioredisLibrary } from './ioredis.js'
-import { type NodeRedisModule, nodeRedisLibrary } from './node-redis.js'
-import type { ClientLibrary } from './port.js'
+import { type IoredisClient, type IoredisModule, ioredisClient, ioredisLibrary } from './ioredis.js'
+import {
+  type NodeRedisClient,
+  type NodeRedisCluster,
+  type NodeRedisModule,
+  type NodeRedisSentinel,
+  nodeRedisClient,
+  nodeRedisCluster,
+  nodeRedisLibrary,
+  nodeRedisSentinel,
+} from './node-redis.js'
+import type { ClientLibrary, ClientPort } from './port.js'
+
+/**
+ * Tells by its shape which client a host gave us: two copies of a library, or a subclass, make
+ * `instanceof` fail, and importing the libraries to compare would make them required.
+ */
+export function recogniseClient(client: object): ClientPort {
+  if (has(client, 'callBuffer') || has(client, 'defineCommand')) return ioredisClient(client as IoredisClient)
+  if (has(client, 'sendCommand')) {
+    if ('slots' in client || has(client, 'nodeClient')) return nodeRedisCluster(client as NodeRedisCluster)
+    if (has(client, 'getMasterNode') || has(client, 'getSentinelNode')) {
+      return nodeRedisSentinel(client as NodeRedisSentinel)
+    }
+    return nodeRedisClient(client as NodeRedisClient)
+  }
+  throw new EvenkeelError(
+    'UNKNOWN_CLIENT',
+    `client: expected a client of node-redis (4, 5, 6) or ioredis (5), got ${client?.constructor?.name ?? typeof client}; ` +
+      'a client of another library needs an adapter (see CONTRIBUTING, "Adding a client")',
+  )
+}
+
+function has(client: object, method: string): boolean {
+  return method in client && typeof (client as Record<string, unknown>)[method] === 'function'
+}
 
 /** A client library: by its npm name, or the imported module itself. */
 export type LibraryOption = 'redis' | 'ioredis' | object

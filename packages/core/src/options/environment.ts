@@ -1,5 +1,5 @@
-import { InvalidOptionError } from './errors.js'
-import type { ConnectOptions } from './options.js'
+import { InvalidOptionError } from '../errors.js'
+import type { ConnectOptions } from '../options.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Argument, Reply } from './clients/port.js'
-import { ReplyError } from './errors.js'
+import type { Argument, Reply } from '../clients/port.js'
+import { ReplyError } from '../errors.js'
 import type { CommandOptions } from './executor.js'
 
 export interface ScriptDefinition {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByteBoundedLru, ManualClock } from '../src/index.js'
+import { ByteBoundedLru, ManualClock } from '../../src/index.js'
 
 const sizeOf = (value: string) => value.length
 

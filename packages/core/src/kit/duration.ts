@@ -1,4 +1,8 @@
-import { InvalidOptionError } from './errors.js'
+import { InvalidOptionError } from '../errors.js'
+
+interface FieldError {
+  new (field: string, expected: string, got: unknown): Error
+}
 
 type Unit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w'
 
@@ -26,11 +30,16 @@ export interface DurationBounds {
 const centuryMs = 100 * 365 * unitMs.d
 
 /** Milliseconds of a {@link Duration}. Throws {@link InvalidOptionError} that names `field`. */
-export function durationMs(field: string, value: Duration, bounds: DurationBounds = {}): number {
+export function durationMs(
+  field: string,
+  value: Duration,
+  bounds: DurationBounds = {},
+  Failure: FieldError = InvalidOptionError,
+): number {
   const { minMs = 0, maxMs = centuryMs } = bounds
   const ms = typeof value === 'number' ? value : parse(value)
   if (Number.isNaN(ms) || ms < minMs || ms > maxMs) {
-    throw new InvalidOptionError(
+    throw new Failure(
       field,
       `a duration from ${minMs} to ${maxMs} ms, as a number of milliseconds or like '30s', '1h', '30d'`,
       value,

@@ -1,11 +1,11 @@
 import type { ClientPort } from '../clients/port.js'
-import type { ClientSource, SourceEvents } from './source.js'
+import type { ClientProvider, ProviderEvents } from './provider.js'
 
 /**
  * The host's own client. It is watched and used, never connected, ended or configured: its reconnecting,
  * its error handlers and its lifecycle stay the host's.
  */
-export class BorrowedSource implements ClientSource {
+export class BorrowedProvider implements ClientProvider {
   readonly owned = false
   readonly #client: ClientPort
   #unwatch: (() => void) | undefined
@@ -14,7 +14,7 @@ export class BorrowedSource implements ClientSource {
     this.#client = client
   }
 
-  async start(events: SourceEvents): Promise<void> {
+  async start(events: ProviderEvents): Promise<void> {
     this.#unwatch = this.#client.watch({
       ready: () => events.ready(this.#client),
       end: (error) => events.lost(error),

@@ -1,13 +1,13 @@
 import type { ClientPort } from '../clients/port.js'
-import { createLog } from '../log.js'
-import type { ClientSource, SourceEvents } from './source.js'
+import { createLog } from '../kit/log.js'
+import type { ClientProvider, ProviderEvents } from './provider.js'
 
 const log = createLog('core')
 
 const refreshEveryMs = 1_000
 const drainMs = 1_000
 
-export interface OwnedSourceOptions {
+export interface OwnedProviderOptions {
   /** One attempt: resolves the topology, connects, authenticates. Leaves nothing behind when it rejects. */
   readonly open: (signal: AbortSignal) => Promise<ClientPort>
   /** An attempt that takes longer is given up; it bounds TCP, TLS and the handshake together. */
@@ -25,10 +25,10 @@ export interface OwnedSourceOptions {
  * with backoff and jitter. So all client libraries behave alike, nothing is sent twice, and no library's
  * reconnecting bugs are ours.
  */
-export class OwnedSource implements ClientSource {
+export class OwnedProvider implements ClientProvider {
   readonly owned = true
-  readonly #options: OwnedSourceOptions
-  #events: SourceEvents | undefined
+  readonly #options: OwnedProviderOptions
+  #events: ProviderEvents | undefined
   #client: ClientPort | undefined
   #unwatch: (() => void) | undefined
   #attempt: AbortController | undefined
@@ -38,11 +38,11 @@ export class OwnedSource implements ClientSource {
   #refreshedAt = 0
   #closed = false
 
-  constructor(options: OwnedSourceOptions) {
+  constructor(options: OwnedProviderOptions) {
     this.#options = options
   }
 
-  async start(events: SourceEvents): Promise<void> {
+  async start(events: ProviderEvents): Promise<void> {
     this.#events = events
     await this.#connect()
   }

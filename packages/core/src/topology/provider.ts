@@ -1,6 +1,6 @@
 import type { ClientPort } from '../clients/port.js'
 
-export interface SourceEvents {
+export interface ProviderEvents {
   /** A client is there and takes commands. */
   ready(client: ClientPort): void
   /** The client is gone, or an attempt to get one failed. */
@@ -9,12 +9,12 @@ export interface SourceEvents {
 
 /**
  * Keeps a client at hand. Ours makes a new client whenever one ends; a borrowed client has its own ways
- * of reconnecting, and its source only watches.
+ * of reconnecting, and its provider only watches.
  */
-export interface ClientSource {
+export interface ClientProvider {
   readonly owned: boolean
   /** Resolves when the first attempt has ended, either way; rejects never. */
-  start(events: SourceEvents): Promise<void>
+  start(events: ProviderEvents): Promise<void>
   /** The client hangs or points at the wrong server: end it, so that the next one is made. */
   drop(reason: string): void
   /**

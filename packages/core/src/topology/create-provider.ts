@@ -1,21 +1,20 @@
-import { findLibrary } from '../clients/libraries.js'
+import { findLibrary, recogniseClient } from '../clients/detect.js'
 import { pooledClient } from '../clients/pooled.js'
 import type { ClientLibrary, ClientPort, Target } from '../clients/port.js'
-import { recogniseClient } from '../clients/recognise.js'
 import { replicatedClient } from '../clients/replicated.js'
 import type { HostAndPort, Password, ResolvedOptions, Topology } from '../options.js'
-import { BorrowedSource } from '../sources/borrowed.js'
-import { OwnedSource } from '../sources/owned.js'
-import type { ClientSource } from '../sources/source.js'
+import { BorrowedProvider } from './borrowed.js'
 import { liveClusterNode } from './cluster.js'
+import { OwnedProvider } from './owned.js'
+import type { ClientProvider } from './provider.js'
 import { assertPrimary, SentinelResolver } from './sentinel.js'
 
 type Of<K extends Topology['kind']> = Extract<Topology, { kind: K }>
 
 /** Turns checked options into the source of clients for their topology. Sends nothing yet. */
-export async function createSource(options: ResolvedOptions): Promise<ClientSource> {
+export async function createProvider(options: ResolvedOptions): Promise<ClientProvider> {
   const { topology } = options
-  if (topology.kind === 'borrowed') return new BorrowedSource(recogniseClient(topology.client))
+  if (topology.kind === 'borrowed') return new BorrowedProvider(recogniseClient(topology.client))
   const library = await findLibrary(options.library)
   switch (topology.kind) {
     case 'standalone':
@@ -31,7 +30,7 @@ function standalone(
   topology: Of<'standalone'>,
   options: ResolvedOptions,
   library: ClientLibrary,
-): ClientSource {
+): ClientProvider {
   const replicas = topology.replicas
   return owned(options, async (signal) => {
     const target = await targetOf(topology, options, topology.address)
@@ -45,16 +44,20 @@ function standalone(
   })
 }
 
-function sentinel(topology: Of<'sentinel'>, options: ResolvedOptions, library: ClientLibrary): ClientSource {
+function sentinel(
+  topology: Of<'sentinel'>,
+  options: ResolvedOptions,
+  library: ClientLibrary,
+): ClientProvider {
   const resolver = new SentinelResolver({
     library,
     name: topology.name,
     sentinels: () => sentinelTargets(topology, options),
   })
-  const source = owned(
+  const provider = owned(
     options,
     async (signal) => {
-      resolver.watch(() => source.drop('the sentinels switched the primary'))
+      resolver.watch(() => provider.drop('the sentinels switched the primary'))
       const address = await resolver.primary(signal)
       const client = await openPool(
         library,
@@ -73,10 +76,10 @@ function sentinel(topology: Of<'sentinel'>, options: ResolvedOptions, library: C
     },
     () => resolver.close(),
   )
-  return source
+  return provider
 }
 
-function cluster(topology: Of<'cluster'>, options: ResolvedOptions, library: ClientLibrary): ClientSource {
+function cluster(topology: Of<'cluster'>, options: ResolvedOptions, library: ClientLibrary): ClientProvider {
   let known = topology.nodes
   return owned(options, async (signal) => {
     const target = await targetOf(topology, options, { host: '', port: 0 })
@@ -90,8 +93,8 @@ function owned(
   options: ResolvedOptions,
   open: (signal: AbortSignal) => Promise<ClientPort>,
   onClose?: () => void,
-): OwnedSource {
-  return new OwnedSource({ open, attemptTimeoutMs: options.connectionTimeoutMs, onClose })
+): OwnedProvider {
+  return new OwnedProvider({ open, attemptTimeoutMs: options.connectionTimeoutMs, onClose })
 }
 
 async function openPool(
@@ -117,10 +120,10 @@ function withReplicas(
   library: ClientLibrary,
 ): ClientPort {
   if (topology.readFrom === 'primary' || replicas.length === 0) return primary
-  const sources = replicas.map((address) =>
+  const providers = replicas.map((address) =>
     owned(options, async (signal) => library.open(await targetOf(topology, options, address), signal)),
   )
-  return replicatedClient(primary, sources, topology.readFrom)
+  return replicatedClient(primary, providers, topology.readFrom)
 }
 
 async function sentinelTargets(

@@ -1,7 +1,7 @@
-import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from './clients/port.js'
-import { UnavailableError } from './errors.js'
+import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from '../clients/port.js'
+import { UnavailableError } from '../errors.js'
+import { createLog } from '../kit/log.js'
 import type { CommandOptions } from './executor.js'
-import { createLog } from './log.js'
 
 const log = createLog('core')
 

@@ -1,14 +1,14 @@
-import type { Argument, ClientPort, Reply, SendOptions } from './clients/port.js'
+import type { Argument, ClientPort, Reply, SendOptions } from '../clients/port.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
   InvalidInputError,
   ReplyError,
   UnavailableError,
-} from './errors.js'
-import { DeadlineQueue, type List, type Timed } from './guard/deadline.js'
-import { meaningOf, replyPrefix, wasNotSent } from './guard/unavailability.js'
-import { LatencyHistogram } from './health/latency.js'
+} from '../errors.js'
+import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
+import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
+import { LatencyHistogram } from '../health/latency.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {

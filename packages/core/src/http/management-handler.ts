@@ -1,4 +1,4 @@
-import { InvalidInputError, InvalidOptionError } from './errors.js'
+import { InvalidInputError, InvalidOptionError } from '../errors.js'
 
 export interface ManagementHandlerOptions {
   /** Whether a request may come in. There is no default. One that throws, or resolves with anything but `true`, keeps it out. */

@@ -1,6 +1,7 @@
-import type { ConnectionEvents, ConnectionState } from './connection.js'
-import { InvalidOptionError, UnavailableError } from './errors.js'
-import { createLog } from './log.js'
+import type { ConnectionEvents } from '../connection/events.js'
+import type { ConnectionState, FailoverState, PairStatus } from '../connection/state.js'
+import { InvalidOptionError, UnavailableError } from '../errors.js'
+import { createLog } from '../kit/log.js'
 
 /** What a pair of stores needs to know of the connection. */
 export interface FailoverHost {
@@ -13,15 +14,6 @@ export interface FailoverHost {
   fellBack?(pair: string, reason: string): void
 }
 
-export interface PairStatus {
-  readonly name: string
-  readonly state: FailoverState
-  /** When memory began to answer, on the monotonic clock. */
-  readonly fallbackSince: number | undefined
-  /** What memory holds. */
-  readonly held: (() => { readonly entries: number; readonly bytes: number }) | undefined
-}
-
 export type Source = 'redis' | 'memory'
 
 /** An answer, and which of the two stores gave it. */
@@ -29,8 +21,6 @@ export interface Answer<T> {
   readonly value: T
   readonly source: Source
 }
-
-export type FailoverState = 'primary' | 'fallback' | 'recovering'
 
 export interface FailoverOptions<S> {
   /** Names the pair in logs and metrics: the package's own name. */
