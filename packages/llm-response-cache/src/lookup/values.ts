@@ -352,7 +352,7 @@ export class Values<T> {
       this.#engine.stats.failed(entryKey.namespace, 'unknown')
       throw error
     } finally {
-      this.#engine.metrics.called(performance.now() - began)
+      this.#engine.metrics.called(performance.now() - began, 'unknown')
     }
   }
 
