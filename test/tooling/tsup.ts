@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { defineConfig } from 'tsup'
 import { isOnlyForImport } from './esm-only.mjs'
+import { readLua } from './lua.js'
 
 /** An export of a manifest as the repository has it: our source, and what is built of it. */
 interface Export {
@@ -28,11 +29,12 @@ export function definePackage(more: Record<string, string> = {}) {
     sourcemap: true,
     clean: true,
     target: 'node20',
-    loader: { '.lua': 'text' },
+    // Entries share what they have in common: a class of one entry is the class of the other, in CommonJS too.
+    splitting: true,
     // A CommonJS build can't require these (Node gives it a namespace where it expects the default export, or
     // refuses), so that build has them inside; the ESM build goes on importing them.
     noExternal: onlyForImport,
-    esbuildPlugins: [externalInEsm(onlyForImport)],
+    esbuildPlugins: [externalInEsm(onlyForImport), luaAsModule()],
   })
 }
 
@@ -61,6 +63,15 @@ function externalInEsm(names: readonly string[]): Plugin {
           ? { path, external: true }
           : undefined,
       )
+    },
+  }
+}
+
+function luaAsModule(): Plugin {
+  return {
+    name: 'evenkeel:lua',
+    setup(build) {
+      build.onLoad({ filter: /\.lua$/ }, ({ path }) => ({ contents: readLua(path), loader: 'text' }))
     },
   }
 }
