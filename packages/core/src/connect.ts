@@ -28,7 +28,7 @@ export async function connect(
     maxInFlight: resolved.maxInFlight,
     enableOfflineQueue: resolved.enableOfflineQueue,
     autoResync: resolved.autoResync,
-    circuit: await Breaker.load(),
+    makeBreaker: await Breaker.load(),
     breaker: resolved.breaker,
     healthCheckIntervalMs: resolved.healthCheckIntervalMs,
     alerts: resolved.alerts,

@@ -93,12 +93,11 @@ describe('the breaker', () => {
   let breaker: Breaker
 
   beforeEach(async () => {
-    const circuit = await Breaker.load()
+    const makeBreaker = await Breaker.load()
     vi.useFakeTimers()
     trials = 0
     changes = []
-    breaker = new Breaker(
-      circuit,
+    breaker = makeBreaker(
       {},
       () => trials++,
       (closed, reason) => changes.push(`${closed ? 'closed' : 'open'}: ${reason}`),

@@ -1,6 +1,6 @@
 import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
 import { EvenkeelError, UnavailableError } from '../errors.js'
-import { Breaker, type BreakerOptions } from '../guard/breaker.js'
+import type { Breaker, BreakerOptions, MakeBreaker } from '../guard/breaker.js'
 import { meaningOf } from '../guard/error-meaning.js'
 import type { AlertThresholds } from '../health/alerts.js'
 import { checkHealth } from '../health/check.js'
@@ -25,7 +25,7 @@ export interface ConnectionSettings {
   readonly namespace: string
   readonly commandTimeoutMs: number
   readonly maxInFlight: number
-  readonly circuit: Awaited<ReturnType<typeof Breaker.load>>
+  readonly makeBreaker: MakeBreaker
   readonly breaker: BreakerOptions
   readonly healthCheckIntervalMs: number
   readonly alerts: AlertThresholds
@@ -74,8 +74,7 @@ export class Connection {
     this.#maxInFlight = settings.maxInFlight
     this.#enableOfflineQueue = settings.enableOfflineQueue
     this.#commandTimeoutMs = settings.commandTimeoutMs
-    this.#breaker = new Breaker(
-      settings.circuit,
+    this.#breaker = settings.makeBreaker(
       settings.breaker,
       () => this.#tryNow(),
       (closed, reason) => {
