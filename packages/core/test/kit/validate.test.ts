@@ -101,7 +101,7 @@ describe('unknown members', () => {
     expect(() => check({ tll: 1 }, 'cache')).toThrow(
       "cache.tll: expected no member of this name (did you mean 'ttl'?)",
     )
-    expect(() => option.members('cache', { x: 1 }, {})).toThrow(
+    expect(() => option.members<object>('cache', { x: 1 }, {})).toThrow(
       'cache.x: expected no member of this name, got 1',
     )
   })
