@@ -26,7 +26,10 @@ type Words = ReadonlyMap<string, readonly string[]>
 function wordsOf(command: Command, path: readonly string[] = []): Words {
   const children = command.commands.filter((child) => child.name() !== 'help')
   const flags = command.options.map(({ long, short }) => long ?? short ?? '')
-  const own: [string, readonly string[]] = [path.join(' '), [...children.map((child) => child.name()), ...flags, '--help']]
+  const own: [string, readonly string[]] = [
+    path.join(' '),
+    [...children.map((child) => child.name()), ...flags, '--help'],
+  ]
   return new Map([own, ...children.flatMap((child) => [...wordsOf(child, [...path, child.name()])])])
 }
 
@@ -52,7 +55,8 @@ esac`,
   fish: (words) =>
     [...words]
       .map(([path, list]) => {
-        const condition = path === '' ? '__fish_use_subcommand' : `__fish_seen_subcommand_from ${path.split(' ').at(-1)}`
+        const condition =
+          path === '' ? '__fish_use_subcommand' : `__fish_seen_subcommand_from ${path.split(' ').at(-1)}`
         return `complete -c evenkeel -f -n '${condition}' -a '${list.join(' ')}'`
       })
       .join('\n'),

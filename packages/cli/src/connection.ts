@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { connect, type Connection, EvenkeelError } from '@evenkeel/core'
+import { type Connection, connect, EvenkeelError } from '@evenkeel/core'
 import type { Command } from 'commander'
 import { CommandError, exitCodes } from './exit-codes.js'
 import type { Io } from './io.js'
@@ -20,7 +20,10 @@ export interface ConnectionFlags {
 /** Adds the flags; without any of them the environment says where Redis is, as for a service. */
 export function withConnectionFlags(command: Command): Command {
   return command
-    .option('--url <url>', 'where Redis is, such as redis://localhost:6379 or rediss://host:6380/1 (default: REDIS_URL and its like)')
+    .option(
+      '--url <url>',
+      'where Redis is, such as redis://localhost:6379 or rediss://host:6380/1 (default: REDIS_URL and its like)',
+    )
     .option('--cluster <nodes>', 'some nodes of a Cluster, such as a:7000,b:7000')
     .option('--sentinel <nodes>', 'where sentinels listen, such as a:26379,b:26379')
     .option('--sentinel-name <name>', 'the name they know the primary by (default: mymaster)')
@@ -57,13 +60,20 @@ export async function openRedis(flags: ConnectionFlags, io: Io): Promise<Connect
     if (EvenkeelError.isInstance(error) && error.code === 'INVALID_OPTION') {
       throw new CommandError(exitCodes.usage, error.message)
     }
-    throw new CommandError(exitCodes.unreachable, `Redis can't be used: ${error instanceof Error ? error.message : error}`)
+    throw new CommandError(
+      exitCodes.unreachable,
+      `Redis can't be used: ${error instanceof Error ? error.message : error}`,
+    )
   }
 }
 
-async function passwordOf({ passwordEnv, askPassword }: ConnectionFlags, io: Io): Promise<string | undefined> {
+async function passwordOf(
+  { passwordEnv, askPassword }: ConnectionFlags,
+  io: Io,
+): Promise<string | undefined> {
   if (askPassword === true) {
-    if (io.askSecret === undefined) throw new CommandError(exitCodes.usage, 'there is nobody to ask for the password; use --password-env')
+    if (io.askSecret === undefined)
+      throw new CommandError(exitCodes.usage, 'there is nobody to ask for the password; use --password-env')
     return io.askSecret('Password of Redis')
   }
   if (passwordEnv === undefined) return undefined
@@ -73,7 +83,11 @@ async function passwordOf({ passwordEnv, askPassword }: ConnectionFlags, io: Io)
 }
 
 /** Runs with a connection, and closes it in every case. */
-export async function withRedis<T>(flags: ConnectionFlags, io: Io, work: (redis: Connection) => Promise<T>): Promise<T> {
+export async function withRedis<T>(
+  flags: ConnectionFlags,
+  io: Io,
+  work: (redis: Connection) => Promise<T>,
+): Promise<T> {
   const redis = await openRedis(flags, io)
   try {
     return await work(redis)

@@ -17,9 +17,12 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly exitCode: ExitCode
+  /** Whether the command has written its JSON document already. */
+  readonly isShown: boolean
 
-  constructor(exitCode: ExitCode, message: string) {
+  constructor(exitCode: ExitCode, message: string, isShown = false) {
     super(message)
     this.exitCode = exitCode
+    this.isShown = isShown
   }
 }

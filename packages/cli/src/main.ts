@@ -1,6 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
 import { Command, CommanderError } from 'commander'
-import { version } from '../package.json'
 import { addCompletion } from './completion.js'
 import type { Context } from './context.js'
 import { addDoctor } from './doctor/command.js'
@@ -9,6 +8,7 @@ import type { Io } from './io.js'
 import { addRedis } from './redis/command.js'
 import { addRedisConf } from './redis-conf/command.js'
 import { registerDecoder, registerDecoderHelp } from './register-decoder/command.js'
+import { version } from './version.js'
 
 /** Runs one command; gives its exit code, and never rejects. With `--json`, an error is a JSON document too. */
 export async function main(args: readonly string[], io: Io): Promise<ExitCode> {
@@ -82,7 +82,8 @@ function failed(error: unknown, isJson: boolean, io: Io): ExitCode {
   io.progress(undefined)
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done
   const message = messageOf(error)
-  if (isJson) io.out(JSON.stringify({ error: message }))
+  const isShown = error instanceof CommandError && error.isShown
+  if (isJson && !isShown) io.out(JSON.stringify({ error: message }))
   io.err(`evenkeel: ${message}`)
   if (error instanceof CommandError) return error.exitCode
   return error instanceof CommanderError ? exitCodes.usage : exitCodes.failed

@@ -18,7 +18,9 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
   }
   return rows.map((row) =>
     row
-      .map((cell, index) => (index === row.length - 1 ? cell : cell + ' '.repeat((widths[index] ?? 0) - widthOf(cell))))
+      .map((cell, index) =>
+        index === row.length - 1 ? cell : cell + ' '.repeat((widths[index] ?? 0) - widthOf(cell)),
+      )
       .join('  '),
   )
 }

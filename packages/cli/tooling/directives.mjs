@@ -42,11 +42,10 @@ for (const [name, path] of servers) {
       const choices = choicesInFiles[directive]
       Object.assign(known, choices ? { type: 'choice', choices } : await typeOf(client, directive, value))
     }
-    for (const directive of onlyInFiles)
-      {
-        directives[directive] ??= { servers: [], type: 'file' }
-        directives[directive].servers.push(name)
-      }
+    for (const directive of onlyInFiles) {
+      directives[directive] ??= { servers: [], type: 'file' }
+      directives[directive].servers.push(name)
+    }
   } finally {
     await client.disconnect().catch(() => {})
     server.kill()

@@ -1,5 +1,5 @@
-import type { Purpose } from '../redis-conf/finding.js'
 import { bytesText } from '../output.js'
+import type { Purpose } from '../redis-conf/finding.js'
 import type { Facts } from './facts.js'
 import { type Finding, failure, ok, warning } from './finding.js'
 
@@ -41,7 +41,12 @@ function roundTrip({ roundTripsMs }: Facts): readonly Finding[] {
   const message = `a round trip takes ${median.toFixed(1)} ms`
   if (median < 20) return [ok('round-trip', message)]
   return [
-    warning('round-trip', message, 'every limited or cached call pays it at least once', 'run Redis in the same zone as the service'),
+    warning(
+      'round-trip',
+      message,
+      'every limited or cached call pays it at least once',
+      'run Redis in the same zone as the service',
+    ),
   ]
 }
 
@@ -52,13 +57,27 @@ function version({ info }: Facts): readonly Finding[] {
   if (found === undefined) return []
   const name = `${valkey === undefined ? 'Redis' : 'Valkey'} ${found}`
   if (Number.parseInt(found, 10) >= 7) return [ok('version', name)]
-  return [failure('version', name, 'scripts use commands of Redis 7.0', 'upgrade to Redis 7.0 or later, or Valkey 8')]
+  return [
+    failure(
+      'version',
+      name,
+      'scripts use commands of Redis 7.0',
+      'upgrade to Redis 7.0 or later, or Valkey 8',
+    ),
+  ]
 }
 
 function role({ info }: Facts): readonly Finding[] {
   const found = info.get('role')
   if (found === undefined || found === 'master') return []
-  return [failure('role', 'this is a replica', 'it refuses writes, so everything stays in memory', 'name the primary, or connect through Sentinel')]
+  return [
+    failure(
+      'role',
+      'this is a replica',
+      'it refuses writes, so everything stays in memory',
+      'name the primary, or connect through Sentinel',
+    ),
+  ]
 }
 
 function memoryLimit({ info }: Facts): readonly Finding[] {
@@ -66,7 +85,12 @@ function memoryLimit({ info }: Facts): readonly Finding[] {
   if (limit === undefined) return []
   if (limit > 0) return [ok('memory-limit', `maxmemory is ${bytesText(limit)}`)]
   return [
-    warning('memory-limit', 'maxmemory is not set', 'the server grows until the kernel ends it, with everything that it holds', 'CONFIG SET maxmemory, to about 70 % of the machine'),
+    warning(
+      'memory-limit',
+      'maxmemory is not set',
+      'the server grows until the kernel ends it, with everything that it holds',
+      'CONFIG SET maxmemory, to about 70 % of the machine',
+    ),
   ]
 }
 
@@ -79,7 +103,9 @@ function memoryUse({ info }: Facts): readonly Finding[] {
   if (share < 0.8) return [ok('memory-use', message)]
   const why = 'at the limit keys are evicted or writes refused, by the eviction policy'
   const mend = 'raise maxmemory, shorten times to live, or move caches to a server of their own'
-  return [share < 0.95 ? warning('memory-use', message, why, mend) : failure('memory-use', message, why, mend)]
+  return [
+    share < 0.95 ? warning('memory-use', message, why, mend) : failure('memory-use', message, why, mend),
+  ]
 }
 
 function evictionPolicy({ info, config }: Facts, { purpose }: Surroundings): readonly Finding[] {
@@ -88,12 +114,24 @@ function evictionPolicy({ info, config }: Facts, { purpose }: Surroundings): rea
   const message = `maxmemory-policy is ${policy}`
   if (policy.startsWith('allkeys-') && purpose !== 'cache') {
     const why = 'conversations, limits and registered nodes may be evicted'
-    const mend = purpose === 'memory' ? 'CONFIG SET maxmemory-policy noeviction' : 'CONFIG SET maxmemory-policy volatile-lru'
-    return [purpose === undefined ? warning('eviction-policy', message, why, mend) : failure('eviction-policy', message, why, mend)]
+    const mend =
+      purpose === 'memory'
+        ? 'CONFIG SET maxmemory-policy noeviction'
+        : 'CONFIG SET maxmemory-policy volatile-lru'
+    return [
+      purpose === undefined
+        ? warning('eviction-policy', message, why, mend)
+        : failure('eviction-policy', message, why, mend),
+    ]
   }
   if (policy === 'noeviction' && purpose === 'cache') {
     return [
-      warning('eviction-policy', message, 'a full cache refuses writes instead of forgetting what nobody asks for', 'CONFIG SET maxmemory-policy allkeys-lru'),
+      warning(
+        'eviction-policy',
+        message,
+        'a full cache refuses writes instead of forgetting what nobody asks for',
+        'CONFIG SET maxmemory-policy allkeys-lru',
+      ),
     ]
   }
   return [ok('eviction-policy', message)]
@@ -106,17 +144,28 @@ function persistence({ info }: Facts, { purpose }: Surroundings): readonly Findi
   const message = 'the append-only file is off'
   const why = 'a restart loses what was acknowledged since the last snapshot'
   const mend = 'CONFIG SET appendonly yes, then CONFIG REWRITE'
-  return [purpose === 'memory' ? failure('persistence', message, why, mend) : warning('persistence', message, why, mend)]
+  return [
+    purpose === 'memory'
+      ? failure('persistence', message, why, mend)
+      : warning('persistence', message, why, mend),
+  ]
 }
 
 function lastSave({ info }: Facts): readonly Finding[] {
   const failed = [
     info.get('rdb_last_bgsave_status') === 'err' ? 'the last snapshot failed' : undefined,
     info.get('aof_last_write_status') === 'err' ? 'the last write to the append-only file failed' : undefined,
-    info.get('aof_last_bgrewrite_status') === 'err' ? 'the last rewrite of the append-only file failed' : undefined,
+    info.get('aof_last_bgrewrite_status') === 'err'
+      ? 'the last rewrite of the append-only file failed'
+      : undefined,
   ].filter((message) => message !== undefined)
   return failed.map((message) =>
-    failure('last-save', message, 'the server refuses writes until it works again', "look at the server's log, and at the free space and rights of its folder"),
+    failure(
+      'last-save',
+      message,
+      'the server refuses writes until it works again',
+      "look at the server's log, and at the free space and rights of its folder",
+    ),
   )
 }
 
@@ -124,7 +173,8 @@ function password({ isOpen, config }: Facts, { isRemote }: Surroundings): readon
   if (isOpen === undefined) return []
   if (!isOpen) return [ok('password', 'nobody comes in without a password')]
   const bind = config.get('bind') ?? ''
-  const isPublic = isRemote || bind.split(' ').some((address) => address !== '' && !/^-?(127\.|::1$)/.test(address))
+  const isPublic =
+    isRemote || bind.split(' ').some((address) => address !== '' && !/^-?(127\.|::1$)/.test(address))
   const message = 'the default user needs no password'
   const why = 'whoever reaches the port reads and changes everything, and can run code on the server'
   const mend = 'evenkeel redis-conf generate --password-env NAME, or CONFIG SET requirepass'
@@ -137,7 +187,12 @@ function encryption(_: Facts, { isRemote, isTls }: Surroundings): readonly Findi
   if (!isRemote) return []
   if (isTls) return [ok('encryption', 'the connection is encrypted')]
   return [
-    warning('encryption', 'the connection is not encrypted', 'passwords, prompts and answers cross the network in the clear', 'use rediss://, or a private network that encrypts'),
+    warning(
+      'encryption',
+      'the connection is not encrypted',
+      'passwords, prompts and answers cross the network in the clear',
+      'use rediss://, or a private network that encrypts',
+    ),
   ]
 }
 
@@ -147,7 +202,14 @@ function clients({ info, config }: Facts): readonly Finding[] {
   if (connected === undefined || !most) return []
   const message = `${connected} of ${most} connections are open`
   if (connected < most * 0.8) return [ok('clients', message)]
-  return [warning('clients', message, 'at the limit new instances are refused and answer from memory', 'raise maxclients, or look for clients that leak (CLIENT LIST)')]
+  return [
+    warning(
+      'clients',
+      message,
+      'at the limit new instances are refused and answer from memory',
+      'raise maxclients, or look for clients that leak (CLIENT LIST)',
+    ),
+  ]
 }
 
 function replicas({ info }: Facts): readonly Finding[] {
@@ -157,7 +219,12 @@ function replicas({ info }: Facts): readonly Finding[] {
     if (/state=online/.test(value) && lag <= 10) return [ok('replica', `a replica is ${lag} s behind`)]
     const state = /state=([a-z_]+)/.exec(value)?.[1]
     return [
-      warning('replica', state === 'online' ? `a replica is ${lag} s behind` : `a replica is ${state}`, 'a failover to it loses what it has not received', "look at the replica's log and at the network between the two"),
+      warning(
+        'replica',
+        state === 'online' ? `a replica is ${lag} s behind` : `a replica is ${state}`,
+        'a failover to it loses what it has not received',
+        "look at the replica's log and at the network between the two",
+      ),
     ]
   })
 }
@@ -167,7 +234,12 @@ function slowCommands({ slowCommands: slow }: Facts): readonly Finding[] {
   if (slowest === undefined) return [ok('slow-commands', 'no command of the slow log took more than 100 ms')]
   const names = [...new Set(slow.map(({ name }) => name))].join(', ')
   return [
-    warning('slow-commands', `${slow.length} commands took more than 100 ms (${names}; ${slowest.ms} ms at most)`, 'all others wait while one runs', 'SLOWLOG GET shows them; KEYS, large values and long scripts are the usual causes'),
+    warning(
+      'slow-commands',
+      `${slow.length} commands took more than 100 ms (${names}; ${slowest.ms} ms at most)`,
+      'all others wait while one runs',
+      'SLOWLOG GET shows them; KEYS, large values and long scripts are the usual causes',
+    ),
   ]
 }
 
@@ -176,16 +248,31 @@ function clock({ clockSkewMs }: Facts): readonly Finding[] {
   const seconds = Math.round(clockSkewMs / 100) / 10
   if (Math.abs(clockSkewMs) < 1_000) return [ok('clock', "the server's clock agrees with this machine's")]
   return [
-    warning('clock', `the server's clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead' : 'behind'}`, 'what an instance judges by itself in an outage differs from what Redis judged', 'synchronise both clocks (chrony, systemd-timesyncd)'),
+    warning(
+      'clock',
+      `the server's clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead' : 'behind'}`,
+      'what an instance judges by itself in an outage differs from what Redis judged',
+      'synchronise both clocks (chrony, systemd-timesyncd)',
+    ),
   ]
 }
 
 function cluster({ cluster: info }: Facts): readonly Finding[] {
   if (info === undefined) return []
-  const [state, assigned, failing] = [info.get('cluster_state'), info.get('cluster_slots_assigned'), info.get('cluster_slots_fail')]
-  if (state === 'ok' && assigned === '16384' && failing === '0') return [ok('cluster', `all slots are served by ${info.get('cluster_size')} primaries`)]
+  const [state, assigned, failing] = [
+    info.get('cluster_state'),
+    info.get('cluster_slots_assigned'),
+    info.get('cluster_slots_fail'),
+  ]
+  if (state === 'ok' && assigned === '16384' && failing === '0')
+    return [ok('cluster', `all slots are served by ${info.get('cluster_size')} primaries`)]
   return [
-    failure('cluster', `the Cluster is ${state}: ${assigned} of 16384 slots are assigned, ${failing} fail`, 'calls for those slots are answered from memory', 'redis-cli --cluster check, then --cluster fix'),
+    failure(
+      'cluster',
+      `the Cluster is ${state}: ${assigned} of 16384 slots are assigned, ${failing} fail`,
+      'calls for those slots are answered from memory',
+      'redis-cli --cluster check, then --cluster fix',
+    ),
   ]
 }
 

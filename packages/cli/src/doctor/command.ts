@@ -1,11 +1,11 @@
 import type { Connection } from '@evenkeel/core'
 import type { Command } from 'commander'
 import { type ConnectionFlags, openRedis, withConnectionFlags } from '../connection.js'
+import type { Context } from '../context.js'
 import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'
 import { tint } from '../output.js'
 import type { Purpose } from '../redis-conf/finding.js'
-import type { Context } from '../context.js'
 import { purposeFlag } from '../redis-conf/flags.js'
 import { checkFacts } from './checks.js'
 import { readFacts } from './facts.js'
@@ -41,11 +41,15 @@ Examples:
 
 async function doctor(flags: DoctorFlags, io: Io): Promise<ExitCode> {
   const findings = await examine(flags, io)
-  const worst = findings.reduce<Level>((level, one) => (rank[one.level] > rank[level] ? one.level : level), 'ok')
+  const worst = findings.reduce<Level>(
+    (level, one) => (rank[one.level] > rank[level] ? one.level : level),
+    'ok',
+  )
   if (flags.json) io.out(JSON.stringify({ status: worst, findings }))
   else for (const line of findings.flatMap((one) => linesOf(one, io))) io.out(line)
   if (!flags.json) io.out(summary(findings))
-  if (worst === 'failure') return findings.some(({ check }) => check === 'connection') ? exitCodes.unreachable : exitCodes.usage
+  if (worst === 'failure')
+    return findings.some(({ check }) => check === 'connection') ? exitCodes.unreachable : exitCodes.usage
   return worst === 'warning' && flags.strict ? exitCodes.failed : exitCodes.done
 }
 
@@ -58,7 +62,12 @@ async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> 
   } catch (error) {
     if (!(error instanceof CommandError) || error.exitCode === exitCodes.usage) throw error
     return [
-      failure('connection', error.message, 'a service starts all the same, and answers from memory', 'check address, password and TLS; redis-cli with the same values must answer PING'),
+      failure(
+        'connection',
+        error.message,
+        'a service starts all the same, and answers from memory',
+        'check address, password and TLS; redis-cli with the same values must answer PING',
+      ),
     ]
   }
   try {
@@ -77,8 +86,12 @@ async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> 
 function routeOf(flags: DoctorFlags, { env }: Io): { isRemote: boolean; isTls: boolean } {
   const url = flags.url ?? (flags.cluster || flags.sentinel ? undefined : env.REDIS_URL)
   const nodes = flags.cluster ?? flags.sentinel ?? env.REDIS_CLUSTER_NODES ?? env.REDIS_SENTINELS
-  const host = url !== undefined ? hostOf(url) : (nodes?.split(',')[0]?.split(':')[0] ?? env.REDIS_HOST ?? 'localhost')
-  const isTls = url?.startsWith('rediss:') === true || flags.tlsCa !== undefined || /^(1|true|yes|on)$/i.test(env.REDIS_TLS ?? '')
+  const host =
+    url !== undefined ? hostOf(url) : (nodes?.split(',')[0]?.split(':')[0] ?? env.REDIS_HOST ?? 'localhost')
+  const isTls =
+    url?.startsWith('rediss:') === true ||
+    flags.tlsCa !== undefined ||
+    /^(1|true|yes|on)$/i.test(env.REDIS_TLS ?? '')
   return { isRemote: !/^(localhost|127\.|::1|\[::1\]|$)/.test(host), isTls }
 }
 

@@ -32,7 +32,12 @@ export async function tryPackages(redis: Connection): Promise<readonly Finding[]
       findings.push(ok(test.check, `${test.name} works on Redis`))
     } catch (error) {
       findings.push(
-        failure(test.check, `${test.name} does not work on Redis: ${messageOf(error)}`, 'a service answers such calls from memory', 'where a permission is missing: evenkeel redis-conf generate shows what a user needs'),
+        failure(
+          test.check,
+          `${test.name} does not work on Redis: ${messageOf(error)}`,
+          'a service answers such calls from memory',
+          'where a permission is missing: evenkeel redis-conf generate shows what a user needs',
+        ),
       )
     }
   }
@@ -68,12 +73,14 @@ async function tryLimiter(redis: Connection, id: string): Promise<void> {
 }
 
 async function tryCache(redis: Connection, id: string): Promise<void> {
-  const cache = createCache({ redis, name: id })
+  const cache = createCache({ redis, kind: 'doctor' })
   try {
     let calls = 0
     const load = async () => `value ${++calls}`
-    await cache.getOrSet('key', load)
-    await cache.clear()
+    await cache.getOrSet(id, load)
+    expectSame('the cached value', await cache.getOrSet(id, load), 'value 1')
+    expectSame('the store that answers', cache.state, 'primary')
+    await cache.delete(id)
   } finally {
     await cache.close()
   }
@@ -82,7 +89,7 @@ async function tryCache(redis: Connection, id: string): Promise<void> {
 async function tryMemory(redis: Connection, id: string): Promise<void> {
   const memory = createAgentMemory({ redis })
   try {
-    const thread = memory.thread({ owner: id, thread: 'doctor' })
+    const thread = memory.owner(id).thread('doctor')
     const receipt = await thread.append({ role: 'user', content: 'hello' })
     expectSame('the status', receipt.status, 'stored')
     await memory.owner(id).erase()

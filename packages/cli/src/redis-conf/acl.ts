@@ -1,11 +1,17 @@
 /** The packages that talk to Redis. */
-export const packageNames = ['core', 'rate-limiter', 'llm-response-cache', 'agent-memory', 'decoder-pool'] as const
+export const packageNames = [
+  'core',
+  'rate-limiter',
+  'llm-response-cache',
+  'agent-memory',
+  'decoder-pool',
+] as const
 
 export type PackageName = (typeof packageNames)[number]
 
 /** Needed by the connection itself: sign of life, scripts, the database, names shown by CLIENT LIST, health reports. */
 const connection =
-  'ping eval evalsha time select info client|setname client|setinfo config|get del get set subscribe unsubscribe ssubscribe sunsubscribe publish spublish scan role command|info'
+  'ping eval evalsha time select info client|setname config|get del get set subscribe unsubscribe ssubscribe sunsubscribe publish spublish scan role command|info'
 
 /** What each package adds, as its scripts and commands use it; the tests run each package as such a user. */
 const commands: Readonly<Record<PackageName, string>> = {
@@ -25,7 +31,9 @@ const vectorCommands = 'vadd vrem vsim'
 
 /** Rules of an ACL user that runs these packages: its keys, channels and commands, and nothing else. */
 export function aclRules(packages: readonly PackageName[], namespace: string): readonly string[] {
-  const names = new Set([connection, ...packages.map((name) => commands[name])].flatMap((list) => list.split(' ')))
+  const names = new Set(
+    [connection, ...packages.map((name) => commands[name])].flatMap((list) => list.split(' ')),
+  )
   return [`~${namespace}*`, `&${namespace}*`, ...[...names].sort().map((name) => `+${name}`)]
 }
 

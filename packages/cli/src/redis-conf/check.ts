@@ -8,25 +8,35 @@ import { bytesOf, type Line, parseConf } from './parse.js'
 /** Checks a redis.conf by the server's own rules, then for contradictions and dangers. Findings are in order of lines. */
 export function checkConf(text: string, options: CheckOptions = {}): readonly ConfFinding[] {
   const lines = parseConf(text)
-  const settings = new Map(lines.flatMap((line) => (line.name === undefined ? [] : [[line.name, line] as const])))
+  const settings = new Map(
+    lines.flatMap((line) => (line.name === undefined ? [] : [[line.name, line] as const])),
+  )
   const findings = [
     ...lines.flatMap((line) => findingsOf(line, options.server)),
     ...repeated(lines),
     ...dangersOf(lines, settings, options),
   ]
-  return findings.sort((one, other) => (one.line ?? Number.MAX_SAFE_INTEGER) - (other.line ?? Number.MAX_SAFE_INTEGER))
+  return findings.sort(
+    (one, other) => (one.line ?? Number.MAX_SAFE_INTEGER) - (other.line ?? Number.MAX_SAFE_INTEGER),
+  )
 }
 
 function findingsOf(line: Line, server: ServerName | undefined): readonly ConfFinding[] {
-  const error = (message: string, mend?: string): ConfFinding[] => [{ line: line.number, level: 'error', message, mend }]
+  const error = (message: string, mend?: string): ConfFinding[] => [
+    { line: line.number, level: 'error', message, mend },
+  ]
   if (line.error !== undefined) return error(line.error, 'close the quote, or escape it with a backslash')
   if (line.name === undefined) return []
   const directive = Object.hasOwn(directiveTable, line.name) ? directiveTable[line.name] : undefined
   if (directive === undefined) return error(`no server knows '${line.name}'`, didYouMean(line.name))
   if (server !== undefined && !directive.servers.includes(server)) {
-    return error(`${server} does not know '${line.name}'; ${directive.servers.join(' and ')} does`, 'remove the line')
+    return error(
+      `${server} does not know '${line.name}'; ${directive.servers.join(' and ')} does`,
+      'remove the line',
+    )
   }
-  if (line.values.length === 0) return error(`'${line.name}' has no value`, 'write a value, or remove the line')
+  if (line.values.length === 0)
+    return error(`'${line.name}' has no value`, 'write a value, or remove the line')
   const problem = problemOf(line, directive)
   return problem === undefined ? [] : error(`${line.name}: ${problem}`)
 }

@@ -5,7 +5,7 @@ import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import { writeFileKeepingMode } from '../files.js'
 import type { Io } from '../io.js'
 import { show, tint } from '../output.js'
-import { packageNames, type PackageName } from './acl.js'
+import { type PackageName, packageNames } from './acl.js'
 import { checkConf } from './check.js'
 import { type ServerName, serverNames } from './directives.js'
 import type { ConfFinding, Purpose } from './finding.js'
@@ -45,15 +45,30 @@ function addGenerate(parent: Command, context: Context): void {
     .description('writes a redis.conf for a purpose, with the reason beside each choice')
     .addOption(purposeFlag().default('mixed'))
     .option('--maxmemory <amount>', 'memory limit', memoryAmount, '1gb')
-    .addOption(new Option('--persistence <kind>', 'what is kept on disk (default: none for a cache, else both)').choices([...persistenceKinds]))
+    .addOption(
+      new Option(
+        '--persistence <kind>',
+        'what is kept on disk (default: none for a cache, else both)',
+      ).choices([...persistenceKinds]),
+    )
     .option('--port <number>', 'port', portNumber, 6379)
     .option('--bind <addresses>', 'addresses to listen on, with commas between', '127.0.0.1,-::1')
     .option('--dir <folder>', 'where snapshots and the append-only file are kept')
-    .option('--password-env <variable>', 'environment variable with the password of the user below; only its SHA-256 is written')
+    .option(
+      '--password-env <variable>',
+      'environment variable with the password of the user below; only its SHA-256 is written',
+    )
     .option('--user <name>', 'user of the service', 'evenkeel')
-    .addOption(new Option('--packages <names...>', 'packages that the user runs (default: all)').choices([...packageNames]))
+    .addOption(
+      new Option('--packages <names...>', 'packages that the user runs (default: all)').choices([
+        ...packageNames,
+      ]),
+    )
     .option('--namespace <prefix>', 'prefix of the keys and channels of the user', 'evenkeel:')
-    .option('--admin-password-env <variable>', 'environment variable with the password of a user admin who may do everything')
+    .option(
+      '--admin-password-env <variable>',
+      'environment variable with the password of a user admin who may do everything',
+    )
     .option('--tls-cert <file>', 'certificate of the server; with it, TLS alone')
     .option('--tls-key <file>', 'its key')
     .option('--tls-ca <file>', 'certificate of the authority')
@@ -99,10 +114,19 @@ function usersOf(flags: GenerateFlags, io: Io): readonly ConfUser[] {
   const { passwordEnv, adminPasswordEnv, user, packages = packageNames, namespace } = flags
   const prefix = namespace.endsWith(':') ? namespace : `${namespace}:`
   return [
-    ...(passwordEnv === undefined ? [] : [{ name: user, password: secret(io, passwordEnv), packages, namespace: prefix }]),
+    ...(passwordEnv === undefined
+      ? []
+      : [{ name: user, password: secret(io, passwordEnv), packages, namespace: prefix }]),
     ...(adminPasswordEnv === undefined
       ? []
-      : [{ name: 'admin', password: secret(io, adminPasswordEnv), packages: 'administrator' as const, namespace: prefix }]),
+      : [
+          {
+            name: 'admin',
+            password: secret(io, adminPasswordEnv),
+            packages: 'administrator' as const,
+            namespace: prefix,
+          },
+        ]),
   ]
 }
 
@@ -168,7 +192,12 @@ function addUpdate(parent: Command, context: Context): void {
     .command('update')
     .argument('<file>', 'a redis.conf')
     .description('changes directives where they stand; comments, order and the file’s mode stay')
-    .option('--set <line>', "a directive with its values, such as 'maxmemory 2gb'; may be given again", collect, [])
+    .option(
+      '--set <line>',
+      "a directive with its values, such as 'maxmemory 2gb'; may be given again",
+      collect,
+      [],
+    )
     .option('--unset <name>', 'a directive to take out; may be given again', collect, [])
     .option('--dry-run', 'print the file instead of writing it')
     .addHelpText(
@@ -187,7 +216,8 @@ function update(file: string, flags: UpdateFlags, io: Io): ExitCode {
     ...flags.set.map(changeOf),
     ...flags.unset.map((name) => ({ name, values: undefined })),
   ]
-  if (changes.length === 0) throw new CommandError(exitCodes.usage, 'nothing to change: give --set or --unset')
+  if (changes.length === 0)
+    throw new CommandError(exitCodes.usage, 'nothing to change: give --set or --unset')
   const before = readText(file)
   const after = updateConf(before, changes)
   const known = new Set(checkConf(before).map(({ message }) => message))
@@ -198,7 +228,8 @@ function update(file: string, flags: UpdateFlags, io: Io): ExitCode {
   }
   if (flags.dryRun === true) io.out(after.trimEnd())
   else if (after !== before) writeFileKeepingMode(file, after, 0o640)
-  if (flags.dryRun !== true) io.err(after === before ? `${file} has these values already` : `${file} was changed`)
+  if (flags.dryRun !== true)
+    io.err(after === before ? `${file} has these values already` : `${file} was changed`)
   return exitCodes.done
 }
 
@@ -215,7 +246,10 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new CommandError(exitCodes.usage, `${file} can't be read: ${error instanceof Error ? error.message : error}`)
+    throw new CommandError(
+      exitCodes.usage,
+      `${file} can't be read: ${error instanceof Error ? error.message : error}`,
+    )
   }
 }
 
@@ -226,6 +260,7 @@ function memoryAmount(value: string): string {
 
 function portNumber(value: string): number {
   const port = Number(value)
-  if (!/^\d+$/.test(value) || port < 1 || port > 65_535) throw new InvalidArgumentError('a number from 1 to 65535')
+  if (!/^\d+$/.test(value) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('a number from 1 to 65535')
   return port
 }

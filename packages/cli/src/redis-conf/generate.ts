@@ -37,7 +37,9 @@ export interface GenerateOptions {
   readonly users: readonly ConfUser[]
 }
 
-const purposes: Readonly<Record<Purpose, { readonly says: string; readonly policy: string; readonly why: string }>> = {
+const purposes: Readonly<
+  Record<Purpose, { readonly says: string; readonly policy: string; readonly why: string }>
+> = {
   cache: {
     says: 'cached answers, which may be lost at any time',
     policy: 'allkeys-lru',
@@ -90,7 +92,11 @@ export function generateConf(options: GenerateOptions): string {
 }
 
 function network({ bind, port, tls }: GenerateOptions): readonly string[] {
-  const lines = ['# Where it listens. A minus lets the server start where the address does not exist.', `bind ${bind.join(' ')}`, 'protected-mode yes']
+  const lines = [
+    '# Where it listens. A minus lets the server start where the address does not exist.',
+    `bind ${bind.join(' ')}`,
+    'protected-mode yes',
+  ]
   if (tls === undefined) return [...lines, `port ${port}`]
   return [
     ...lines,
@@ -106,7 +112,8 @@ function network({ bind, port, tls }: GenerateOptions): readonly string[] {
 }
 
 function access(users: readonly ConfUser[]): readonly string[] {
-  if (users.length === 0) return ['# No password: protected-mode lets in connections from this machine alone.']
+  if (users.length === 0)
+    return ['# No password: protected-mode lets in connections from this machine alone.']
   return [
     '# Passwords stand here as their SHA-256. Nobody comes in without a name.',
     'user default off',
@@ -125,10 +132,17 @@ function persistence(kind: Persistence, dir: string | undefined): readonly strin
   return [
     ...folder,
     ...(snapshots
-      ? ['# A snapshot after an hour with one change, after five minutes with 100, after a minute with 10,000.', 'save 3600 1 300 100 60 10000']
+      ? [
+          '# A snapshot after an hour with one change, after five minutes with 100, after a minute with 10,000.',
+          'save 3600 1 300 100 60 10000',
+        ]
       : ['# No snapshots.', 'save ""']),
     ...(log
-      ? ['# Each write goes to the append-only file; a power loss loses at most the last second.', 'appendonly yes', 'appendfsync everysec']
+      ? [
+          '# Each write goes to the append-only file; a power loss loses at most the last second.',
+          'appendonly yes',
+          'appendfsync everysec',
+        ]
       : ['appendonly no']),
   ]
 }

@@ -21,7 +21,9 @@ const defaultFolder = join(homedir(), '.evenkeel', 'redis')
 
 /** A Redis for development. */
 export function addRedis(program: Command, context: Context): void {
-  const command = program.command('redis').description('starts and stops a Redis for development on this machine')
+  const command = program
+    .command('redis')
+    .description('starts and stops a Redis for development on this machine')
   const folder = ['--folder <path>', 'where its data, log and state are kept', defaultFolder] as const
   command
     .command('start')
@@ -29,7 +31,10 @@ export function addRedis(program: Command, context: Context): void {
     .option(...folder)
     .option('--port <number>', 'port', portNumber, 6379)
     .option('--maxmemory <amount>', 'memory limit', '256mb')
-    .option('--with <program>', 'redis-server, valkey-server, a path to one, or docker (default: the first that is there)')
+    .option(
+      '--with <program>',
+      'redis-server, valkey-server, a path to one, or docker (default: the first that is there)',
+    )
     .option('--json', 'one JSON document')
     .addHelpText('after', '\nExample:\n  evenkeel redis start --port 6380 --folder ./.redis')
     .action((flags: StartFlags) => start(flags, context))
@@ -40,7 +45,9 @@ export function addRedis(program: Command, context: Context): void {
     .option('--json', 'one JSON document')
     .action(async (flags: Flags) => {
       const wasRunning = await stopServer(flags.folder)
-      show(context.io, flags.json === true, { stopped: wasRunning }, () => [wasRunning ? 'stopped' : 'none was running'])
+      show(context.io, flags.json === true, { stopped: wasRunning }, () => [
+        wasRunning ? 'stopped' : 'none was running',
+      ])
     })
   command
     .command('status')
@@ -50,9 +57,12 @@ export function addRedis(program: Command, context: Context): void {
     .action((flags: Flags) => {
       const state = stateOf(flags.folder)
       const isRunning = state?.isRunning === true
-      show(context.io, flags.json === true, { running: isRunning, ...(isRunning ? urlOf(state.server) : {}) }, () => [
-        isRunning ? describe(state.server) : `none runs from ${flags.folder}`,
-      ])
+      show(
+        context.io,
+        flags.json === true,
+        { running: isRunning, ...(isRunning ? urlOf(state.server) : {}) },
+        () => [isRunning ? describe(state.server) : `none runs from ${flags.folder}`],
+      )
       context.end(isRunning ? exitCodes.done : exitCodes.failed)
     })
 }
@@ -60,7 +70,9 @@ export function addRedis(program: Command, context: Context): void {
 async function start({ folder, json, ...flags }: StartFlags, { io }: Context): Promise<void> {
   const state = stateOf(folder)
   const wasRunning = state?.isRunning === true
-  const server = wasRunning ? state.server : await startServer({ folder, port: flags.port, maxmemory: flags.maxmemory, with: flags.with })
+  const server = wasRunning
+    ? state.server
+    : await startServer({ folder, port: flags.port, maxmemory: flags.maxmemory, with: flags.with })
   show(io, json === true, { started: !wasRunning, ...urlOf(server) }, () => [
     `${wasRunning ? 'runs already' : 'started'}: ${describe(server)}`,
     `export REDIS_URL=${urlOf(server).url}`,
@@ -78,6 +90,7 @@ function describe({ command, pid, port, container, startedAt }: DevServer): stri
 
 function portNumber(value: string): number {
   const port = Number(value)
-  if (!/^\d+$/.test(value) || port < 1 || port > 65_535) throw new InvalidArgumentError('a number from 1 to 65535')
+  if (!/^\d+$/.test(value) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('a number from 1 to 65535')
   return port
 }

@@ -1,5 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createConnection } from 'node:net'
 import { delimiter, join, resolve } from 'node:path'
 import { CommandError, exitCodes } from '../exit-codes.js'
@@ -25,11 +34,16 @@ const stateFile = 'evenkeel-redis.json'
 const waitMs = 10_000
 
 /** What was started in a folder, and whether it runs. */
-export function stateOf(folder: string): { readonly server: DevServer; readonly isRunning: boolean } | undefined {
+export function stateOf(
+  folder: string,
+): { readonly server: DevServer; readonly isRunning: boolean } | undefined {
   const file = join(folder, stateFile)
   if (!existsSync(file)) return undefined
   const server = JSON.parse(readFileSync(file, 'utf8')) as DevServer
-  return { server, isRunning: server.container === undefined ? isOurs(server) : isContainerRunning(server.container) }
+  return {
+    server,
+    isRunning: server.container === undefined ? isOurs(server) : isContainerRunning(server.container),
+  }
 }
 
 /** Starts a server that goes on when the command ends. @throws CommandError where the port is taken or nothing can start */
@@ -37,13 +51,21 @@ export async function startServer(options: StartOptions): Promise<DevServer> {
   const folder = resolve(options.folder)
   mkdirSync(folder, { recursive: true })
   if (await isListening(options.port)) {
-    throw new CommandError(exitCodes.usage, `port ${options.port} is taken by something that this command did not start; choose another with --port`)
+    throw new CommandError(
+      exitCodes.usage,
+      `port ${options.port} is taken by something that this command did not start; choose another with --port`,
+    )
   }
-  const command = options.with ?? ['redis-server', 'valkey-server', 'docker'].find((name) => onPath(name) !== undefined)
+  const command =
+    options.with ?? ['redis-server', 'valkey-server', 'docker'].find((name) => onPath(name) !== undefined)
   if (command === undefined) {
-    throw new CommandError(exitCodes.failed, 'neither redis-server, valkey-server nor docker is on the PATH; install one, such as apt-get install redis-server')
+    throw new CommandError(
+      exitCodes.failed,
+      'neither redis-server, valkey-server nor docker is on the PATH; install one, such as apt-get install redis-server',
+    )
   }
-  const server = command === 'docker' ? startContainer(options, folder) : startProgram(command, options, folder)
+  const server =
+    command === 'docker' ? startContainer(options, folder) : startProgram(command, options, folder)
   writeFileSync(join(folder, stateFile), `${JSON.stringify(server, undefined, 2)}\n`)
   const deadline = Date.now() + waitMs
   while (!(await isListening(options.port))) {
@@ -78,7 +100,20 @@ function startProgram(command: string, { port, maxmemory }: StartOptions, folder
   const log = openSync(join(folder, 'redis.log'), 'a')
   const child = spawn(
     command,
-    ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--maxmemory', maxmemory, '--appendonly', 'yes', '--save', ''],
+    [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--maxmemory',
+      maxmemory,
+      '--appendonly',
+      'yes',
+      '--save',
+      '',
+    ],
     { detached: true, stdio: ['ignore', log, log] },
   )
   child.unref()
@@ -89,7 +124,20 @@ function startProgram(command: string, { port, maxmemory }: StartOptions, folder
 function startContainer({ port, maxmemory }: StartOptions, folder: string): DevServer {
   const id = execFileSync(
     'docker',
-    ['run', '--detach', '--rm', '--publish', `127.0.0.1:${port}:6379`, '--volume', `${folder}:/data`, 'redis:8', '--maxmemory', maxmemory, '--appendonly', 'yes'],
+    [
+      'run',
+      '--detach',
+      '--rm',
+      '--publish',
+      `127.0.0.1:${port}:6379`,
+      '--volume',
+      `${folder}:/data`,
+      'redis:8',
+      '--maxmemory',
+      maxmemory,
+      '--appendonly',
+      'yes',
+    ],
     { encoding: 'utf8' },
   ).trim()
   return { pid: 0, port, command: 'docker', startedAt: new Date().toISOString(), container: id }
@@ -113,7 +161,11 @@ function isAlive(pid: number): boolean {
 
 function isContainerRunning(id: string): boolean {
   try {
-    return execFileSync('docker', ['inspect', '--format', '{{.State.Running}}', id], { encoding: 'utf8' }).trim() === 'true'
+    return (
+      execFileSync('docker', ['inspect', '--format', '{{.State.Running}}', id], {
+        encoding: 'utf8',
+      }).trim() === 'true'
+    )
   } catch {
     return false
   }
