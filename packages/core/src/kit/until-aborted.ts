@@ -1,3 +1,5 @@
+import { onAbort } from './signals.js'
+
 /**
  * Waits for a promise that nothing bounds, such as a client's handshake. Rejects with the signal's reason
  * when that aborts first; then, and when the promise rejects, `abandon` frees whatever is half open.
@@ -8,11 +10,9 @@ export async function untilAborted<T>(
   abandon: () => void = () => {},
 ): Promise<T> {
   pending.catch(() => {})
-  let onAbort = () => {}
+  let stop = () => {}
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
+    stop = onAbort(signal, reject)
   })
   try {
     return await Promise.race([pending, aborted])
@@ -20,6 +20,6 @@ export async function untilAborted<T>(
     abandon()
     throw error
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    stop()
   }
 }
