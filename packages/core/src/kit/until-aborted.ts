@@ -10,16 +10,16 @@ export async function untilAborted<T>(
   abandon: () => void = () => {},
 ): Promise<T> {
   pending.catch(() => {})
-  let stop = () => {}
+  let stopFollowing = () => {}
   const aborted = new Promise<never>((_, reject) => {
-    stop = onAbort(signal, reject)
+    stopFollowing = onAbort(signal, reject)
   })
   try {
-    return await Promise.race([pending, aborted])
+    return await Promise.race([aborted, pending])
   } catch (error) {
     abandon()
     throw error
   } finally {
-    stop()
+    stopFollowing()
   }
 }
