@@ -50,8 +50,8 @@ describe('a client that is still connecting', () => {
     ['4', createClient4],
     ['5', createClient5],
     ['6', createClient6],
-  ] as const)('is waited for: node-redis %s, whose connect() is under way', async (_, create) => {
-    const client = create({ url: server.url }) as ReturnType<typeof createClient4>
+  ])('is waited for: node-redis %s, whose connect() is under way', async (_, create) => {
+    const client = (create as typeof createClient4)({ url: server.url })
     client.on('error', () => {})
     const connecting = client.connect()
     const redis = await borrow(client, { required: true })
@@ -112,7 +112,7 @@ describe.each(clientLibraries)('a client of $name that its owner closes while it
 
 describe.each([
   ['5', createPool5],
-  ['6', createPool6],
+  ['6', createPool6 as unknown as typeof createPool5],
 ] as const)('a pool of node-redis %s', (_, createPool) => {
   const open = async (url: string) => {
     const pool = createPool({ url }, { minimum: 2, maximum: 4 })
@@ -238,7 +238,7 @@ describe('options of a host that change replies or keys', () => {
     ['5', createClient5],
     ['6', createClient6],
   ] as const)('RESP3 and a mapping to Buffers of node-redis %s', async (_, create) => {
-    const client = (create as typeof createClient5)({ url: server.url, RESP: 3 })
+    const client = (create as unknown as typeof createClient5)({ url: server.url, RESP: 3 })
     client.on('error', () => {})
     await client.connect()
     later(client, () => client.destroy())

@@ -21,9 +21,6 @@ export interface NodeRedisPool extends EventSource {
   readonly _keyPrefix?: string | undefined
 }
 
-/** Clients that are tried for one command while some of the pool are connecting again. */
-const maxTries = 3
-
 /**
  * A borrowed pool. It has no state of its own but open or not, and no event but `error`: whether a command can be
  * sent is for the client to say that the pool picks for it.
@@ -34,7 +31,8 @@ export function nodeRedisPool(pool: NodeRedisPool): ClientPort {
     task: (client: ClientPort) => Promise<T>,
     caller: Caller | undefined,
   ): Promise<T> => {
-    for (let tried = 0; isReady() && tried < Math.min(maxTries, pool.totalClients); tried++) {
+    // Some of the clients may be connecting again. The pool gives them in turn, so each is met once.
+    for (let tried = 0; isReady() && tried < pool.totalClients; tried++) {
       const result = await pool.execute(async (client) => {
         // The pool may have held the command back until its caller gave up.
         if (caller?.settled) throw new NotSentError('The pool had no free client in time')
