@@ -15,14 +15,15 @@ import { checkRequirements, type ExperimentUnit, type NodeRequirements } from '.
 import { makeStrategy } from './balancing/strategies/index.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
-import { type Acquire, type RunOptions, runOnPool } from './dispatch/run.js'
-import { type MirrorDamagedError, NoNodeError } from './errors.js'
+import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
+import { type MirrorDamagedError, NoNodeError, PoolClosedError } from './errors.js'
 import { ExperimentBook } from './experiments/experiments.js'
 import { nothing } from './file/content.js'
 import { FileSync } from './file/sync.js'
 import { Health } from './health/health.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { PoolMetrics } from './metrics.js'
+import { AddressGuard } from './nodes/addresses.js'
 import { checkNode, type DecoderNode, type NodeInput } from './nodes/node.js'
 import { checkReport, type NodeReport } from './nodes/node-report.js'
 import type { NodeState } from './nodes/node-state.js'
@@ -66,6 +67,8 @@ class Pool implements DecoderPool {
   readonly #slots: Slots
   readonly #dispatch: Dispatcher
   readonly #budget = new RetryBudget()
+  readonly #guard = new AddressGuard()
+  readonly #runHost: RunHost
   readonly #metrics: PoolMetrics
   readonly experiments: ExperimentBook
   #closed = false
@@ -108,7 +111,16 @@ class Pool implements DecoderPool {
       began: (state, now) => this.#health.began(state, now),
       ended: (...args) => this.#health.ended(...args),
       noNode: (wanted) => this.#noNode(wanted),
+      mayServe: (wanted, except, withinMs) => this.#mayServe(wanted, except, withinMs),
     })
+    this.#runHost = {
+      acquire: (wanted, request) => this.#dispatch.acquire(wanted, request),
+      budget: this.#budget,
+      clock: options.clock,
+      typicalMs: () => this.#health.typicalMs(),
+      checkAddress: ({ endpoint }) => this.#guard.check(endpoint, false),
+      contradicted: (id) => this.#health.contradicted(id, options.clock.monotonic()),
+    }
     this.experiments = new ExperimentBook({ ...options, clock: this.#registry.clock }, () => this.#save())
     this.#mirror =
       file === undefined
@@ -198,7 +210,7 @@ class Pool implements DecoderPool {
     checkRequirements(options)
     const timeoutMs = durationMs('timeout', options.timeout ?? 0)
     const { wanted, part, served } = this.#enrol(options)
-    const lease = await this.#dispatch.acquire(wanted, timeoutMs, options.signal)
+    const lease = await this.#dispatch.acquire(wanted, { timeoutMs, signal: options.signal })
     served()
     return part === undefined ? lease : { ...lease, experiment: part }
   }
@@ -209,14 +221,18 @@ class Pool implements DecoderPool {
   ): Promise<T> {
     checkRequirements(options)
     const { wanted, served } = this.#enrol(options)
-    const host = {
-      acquire: (...args: Parameters<Acquire>) => this.#dispatch.acquire(...args),
-      budget: this.#budget,
-      clock: this.#options.clock,
-    }
-    const value = await runOnPool(host, call, { ...options, ...wanted })
+    const value = await runOnPool(this.#runHost, call, { ...options, ...wanted })
     served()
     return value
+  }
+
+  fetch(options: PoolFetchOptions = {}): typeof globalThis.fetch {
+    return createPoolFetch({ ...options, pool: this })
+  }
+
+  /** For adapters: looks at an endpoint's address again when it is called. */
+  get [addressGuard](): AddressGuard {
+    return this.#guard
   }
 
   status(): PoolStatus {
@@ -280,8 +296,14 @@ class Pool implements DecoderPool {
     return fitting.some((state) => state.isServing(now))
   }
 
+  /** Whether a node in service, these apart, may take a request within the time. */
+  #mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean {
+    const now = this.#options.clock.monotonic()
+    const { usable } = inService(matching(this.#members.list, wanted), now)
+    return usable.some((state) => !except.has(state.node.id) && state.pushedBackUntil - now < withinMs)
+  }
+
   #noNode(wanted: NodeRequirements): NoNodeError {
-    if (this.#closed) return new NoNodeError('closed', 'The pool was closed')
     const { list } = this.#members
     const matches = matching(list, wanted)
     if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))

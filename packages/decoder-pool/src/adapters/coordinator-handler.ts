@@ -2,8 +2,8 @@ import { createManagementHandler, InvalidInputError } from '@evenkeel/core'
 import type { DecoderPool } from '../api.js'
 import { experimentInputOf } from '../experiments/experiment.js'
 import { nodeInputOf } from '../nodes/field-aliases.js'
+import { type AddressPolicy, checkAddress, checkPolicy } from '../nodes/addresses.js'
 import { checkNode } from '../nodes/node.js'
-import { type AddressPolicy, checkAddress, checkPolicy } from './addresses.js'
 
 export interface CoordinatorHandlerOptions {
   readonly pool: DecoderPool
