@@ -1,8 +1,8 @@
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Breaker } from '../src/guard/breaker.js'
-import { DeadlineQueue, type List, type Timed } from '../src/guard/deadline.js'
-import { meaningOf, unavailabilityTable, wasNotSent } from '../src/guard/unavailability.js'
+import { DeadlineQueue, type List, type Timed } from '../src/guard/deadline-queue.js'
+import { meaningOf, unavailabilityTable, wasNotSent } from '../src/guard/error-meaning.js'
 
 class Item implements Timed {
   dueAt = 0
@@ -93,12 +93,11 @@ describe('the breaker', () => {
   let breaker: Breaker
 
   beforeEach(async () => {
-    const circuit = await Breaker.load()
+    const makeBreaker = await Breaker.load()
     vi.useFakeTimers()
     trials = 0
     changes = []
-    breaker = new Breaker(
-      circuit,
+    breaker = makeBreaker(
       {},
       () => trials++,
       (closed, reason) => changes.push(`${closed ? 'closed' : 'open'}: ${reason}`),

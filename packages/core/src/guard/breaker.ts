@@ -22,6 +22,13 @@ export interface BreakerCounts {
 
 type Outcome = 'ok' | 'failed'
 
+/** Makes a breaker. `trial` asks Redis for a sign of life; it is called after each pause while the breaker is open. */
+export type MakeBreaker = (
+  options: BreakerOptions,
+  trial: () => void,
+  onChange: (closed: boolean, reason: string) => void,
+) => Breaker
+
 const buckets = 10
 
 /**
@@ -54,12 +61,13 @@ export class Breaker {
   #reason = 'connecting'
 
   /** Imports opossum, which takes some milliseconds, with the first connection and not with the package. */
-  static async load(): Promise<typeof CircuitBreaker> {
-    return (await import('opossum')).default
+  static async load(): Promise<MakeBreaker> {
+    const { default: Circuit } = await import('opossum')
+    return (options, trial, onChange) => new Breaker(Circuit, options, trial, onChange)
   }
 
-  /** `trial` asks Redis for a sign of life; it is called after each pause while the breaker is open. */
-  constructor(
+  // Private, so that no type of opossum, which users don't install, stands in our declarations.
+  private constructor(
     Circuit: typeof CircuitBreaker,
     options: BreakerOptions,
     trial: () => void,
