@@ -1,5 +1,5 @@
-import type { PoolRequest } from './adapters/pool-request.js'
 import type { Duration, FailoverState } from '@evenkeel/core'
+import type { PoolRequest } from './adapters/pool-request.js'
 import type { ExperimentUnit, NodeRequirements } from './balancing/requirements.js'
 import type { NodeLease } from './dispatch/dispatcher.js'
 import type { RunOptions } from './dispatch/run.js'

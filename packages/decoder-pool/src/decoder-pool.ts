@@ -1,12 +1,15 @@
 import { durationMs, Emitter, InvalidInputError } from '@evenkeel/core'
-import type {
-  AcquireOptions,
-  AssignedLease,
-  DecoderPool,
-  Drained,
-  DrainOptions,
-  PoolEvents,
-  PoolStatus,
+import { createPoolFetch } from './adapters/pool-fetch.js'
+import {
+  type AcquireOptions,
+  type AssignedLease,
+  addressGuard,
+  type DecoderPool,
+  type Drained,
+  type DrainOptions,
+  type PoolEvents,
+  type PoolFetchOptions,
+  type PoolStatus,
 } from './api.js'
 import { Balancer } from './balancing/balancer.js'
 import { CandidateIndex, inService, matching } from './balancing/candidates.js'
@@ -16,13 +19,13 @@ import { makeStrategy } from './balancing/strategies/index.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
 import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
-import { type MirrorDamagedError, NoNodeError, PoolClosedError } from './errors.js'
+import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { ExperimentBook } from './experiments/experiments.js'
 import { nothing } from './file/content.js'
 import { FileSync } from './file/sync.js'
 import { Health } from './health/health.js'
 import { LeaseKeeper } from './lease-keeper.js'
-import { PoolMetrics } from './metrics.js'
+import { observePool } from './metrics.js'
 import { AddressGuard } from './nodes/addresses.js'
 import { checkNode, type DecoderNode, type NodeInput } from './nodes/node.js'
 import { checkReport, type NodeReport } from './nodes/node-report.js'
@@ -69,7 +72,7 @@ class Pool implements DecoderPool {
   readonly #budget = new RetryBudget()
   readonly #guard = new AddressGuard()
   readonly #runHost: RunHost
-  readonly #metrics: PoolMetrics
+  readonly #stopMetrics: () => void
   readonly experiments: ExperimentBook
   #closed = false
 
@@ -131,7 +134,7 @@ class Pool implements DecoderPool {
             register: (node) => this.register(node),
             warn: (error) => this.#warn(error),
           })
-    this.#metrics = new PoolMetrics(name, options.telemetry, {
+    this.#stopMetrics = observePool(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
       ejections: () => this.#health.ejections,
@@ -262,7 +265,7 @@ class Pool implements DecoderPool {
     await this.#health.close()
     this.#dispatch.close()
     await this.#slots.close()
-    this.#metrics.close()
+    this.#stopMetrics()
     await this.#registry.close()
     await this.experiments.close()
     await this.#mirror?.close()

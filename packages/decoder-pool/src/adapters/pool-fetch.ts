@@ -1,10 +1,12 @@
 import { InvalidOptionError } from '@evenkeel/core'
-import type { DecoderPool, PoolFetchOptions } from '../api.js'
+import { isRequest, option } from '@evenkeel/core/kit'
+import { addressGuard, type DecoderPool, type PoolFetchOptions } from '../api.js'
 import { NoNodeError } from '../errors.js'
+import type { AddressGuard } from '../nodes/addresses.js'
 import type { DecoderNode } from '../nodes/node.js'
 import { type FetchInit, prepare } from './pool-request.js'
 import { followed } from './redirects.js'
-import { type PreparedRequest, send } from './transport.js'
+import { type PreparedRequest, send, undici } from './transport.js'
 
 export interface CreatePoolFetchOptions extends PoolFetchOptions {
   readonly pool: DecoderPool
@@ -19,10 +21,17 @@ const underWay = new Set<object>()
  * const openai = new OpenAI({ baseURL: 'http://pool/v1', apiKey, fetch: createPoolFetch({ pool }) })
  */
 export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalThis.fetch {
+  option.members('', options, { pool: true, wanted: true, fetch: true, noNode: true })
   const { pool, wanted = {}, fetch, noNode = 'answer' } = options
+  option.oneOf('noNode', noNode, ['answer', 'throw'])
+  if (fetch !== undefined) option.fn('fetch', fetch)
   if (typeof pool?.run !== 'function') {
     throw new InvalidOptionError('pool', 'made by createDecoderPool()', pool)
   }
+  const guard = (pool as { [addressGuard]?: AddressGuard })[addressGuard]
+  const own: Calls = { custom: fetch, guard }
+  // So that the first request does not wait for it; should it fail, that request says so.
+  if (fetch === undefined) undici().catch(() => {})
   return async (input, init) => {
     const call = { input, init }
     underWay.add(call)
@@ -30,7 +39,14 @@ export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalT
       const { url, request, signal, seen } = await prepare(input, init as FetchInit)
       const options = typeof wanted === 'function' ? wanted(seen) : wanted
       const path = `${url.pathname}${url.search}`
-      return await pool.run((node, either) => ask(node, path, request, either, fetch), { signal, ...options })
+      const answer = await pool.run((node, either) => ask(node, path, request, either, own), {
+        signal,
+        ...options,
+      })
+      // Its signal follows the caller's only as long as somebody has the request.
+      if (isRequest(input) && answer.body !== null)
+        Object.defineProperty(answer.body, asked, { value: input })
+      return answer
     } catch (error) {
       if (noNode === 'throw' || !(error instanceof NoNodeError)) throw error
       return unserved(error)
@@ -40,17 +56,29 @@ export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalT
   }
 }
 
-function ask(
+const asked = Symbol('the request that was asked')
+
+interface Calls {
+  readonly custom: PoolFetchOptions['fetch']
+  readonly guard: AddressGuard | undefined
+}
+
+async function ask(
   node: DecoderNode,
   path: string,
   prepared: PreparedRequest,
   signal: AbortSignal,
-  custom: PoolFetchOptions['fetch'],
+  { custom, guard }: Calls,
 ): Promise<Response> {
   const next = custom ?? replacedFetch()
+  // Who calls by other means knows other ways to names.
+  const looking = guard?.check(node.endpoint, next === undefined && prepared.dispatcher === undefined)
+  if (looking !== undefined) await looking
   return followed(`${node.endpoint}${path}`, prepared, (url, request) => {
     const isPlain = next === undefined && !request.headers.has('accept-encoding')
-    return isPlain ? send(url, request, signal) : byFetch(next ?? globalThis.fetch, url, request, signal, node)
+    return isPlain
+      ? send(url, request, signal)
+      : byFetch(next ?? globalThis.fetch, url, request, signal, node)
   })
 }
 
@@ -62,7 +90,7 @@ async function byFetch(
   node: DecoderNode,
 ): Promise<Response> {
   const init: FetchInit = { method, headers: new Headers(headers), signal, redirect: 'manual' }
-  if (body !== undefined) init.body = body as BodyInit
+  if (body !== undefined) init.body = body as NonNullable<RequestInit['body']>
   if (dispatcher !== undefined) init.dispatcher = dispatcher
   return fetch(url, init as RequestInit, node)
 }
@@ -84,5 +112,8 @@ function unserved({ reason, message }: NoNodeError): Response {
     code: isUnknown ? 'model_not_found' : 'no_node',
   }
   const headers = isUnknown ? { 'x-should-retry': 'false' } : { 'retry-after': '1' }
-  return Response.json({ error }, { status: isUnknown ? 404 : 503, headers: { ...headers, 'x-evenkeel-code': 'NO_NODE' } })
+  return Response.json(
+    { error },
+    { status: isUnknown ? 404 : 503, headers: { ...headers, 'x-evenkeel-code': 'NO_NODE' } },
+  )
 }

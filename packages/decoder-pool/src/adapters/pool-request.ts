@@ -31,7 +31,12 @@ const hopByHop = [
 
 export type FetchInput = Parameters<typeof globalThis.fetch>[0]
 /** What `fetch` takes, undici's `dispatcher` and Node's `duplex` included. */
-export type FetchInit = RequestInit & { dispatcher?: unknown; duplex?: unknown }
+export type FetchInit = Omit<RequestInit, 'dispatcher' | 'duplex'> & {
+  dispatcher?: unknown
+  duplex?: unknown
+}
+
+type Body = NonNullable<RequestInit['body']>
 
 export interface Prepared {
   readonly url: URL
@@ -49,7 +54,12 @@ export async function prepare(input: FetchInput, init: FetchInit = {}): Promise<
   const headers = new Headers(init.headers ?? given?.headers)
   const signal = (init.signal === undefined ? given?.signal : init.signal) ?? undefined
   signal?.throwIfAborted()
-  const body = await bodyOf(init.body ?? undefined, init.body === undefined ? given : undefined, headers, signal)
+  const body = await bodyOf(
+    init.body ?? undefined,
+    init.body === undefined ? given : undefined,
+    headers,
+    signal,
+  )
   if (body !== undefined && (method === 'GET' || method === 'HEAD')) {
     throw new TypeError('Request with GET/HEAD method cannot have body.')
   }
@@ -62,7 +72,12 @@ export async function prepare(input: FetchInput, init: FetchInit = {}): Promise<
   return { url, request, signal, seen: seenBy(method, url, headers, body) }
 }
 
-function seenBy(method: string, url: URL, headers: Headers, body: string | Uint8Array | undefined): PoolRequest {
+function seenBy(
+  method: string,
+  url: URL,
+  headers: Headers,
+  body: string | Uint8Array | undefined,
+): PoolRequest {
   const textOf = () => (typeof body === 'string' ? body : new TextDecoder().decode(body))
   const isJson = () => {
     const type = headers.get('content-type')
@@ -92,7 +107,7 @@ function methodOf(method: string): string {
 }
 
 async function bodyOf(
-  body: BodyInit | undefined,
+  body: Body | undefined,
   request: Request | undefined,
   headers: Headers,
   signal: AbortSignal | undefined,

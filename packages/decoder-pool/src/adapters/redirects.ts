@@ -45,7 +45,8 @@ function ownTarget(from: string, location: string | null): URL | undefined {
 /** By fetch's rules: 303, and 301 and 302 after a POST, are asked for by GET; another origin hears no credentials. */
 function redirected(request: PreparedRequest, status: number, isOther: boolean): PreparedRequest {
   const { method } = request
-  const isGet = (status === 303 && method !== 'HEAD') || ((status === 301 || status === 302) && method === 'POST')
+  const isGet =
+    (status === 303 && method !== 'HEAD') || ((status === 301 || status === 302) && method === 'POST')
   if (!isGet && !isOther) return request
   const headers = new Headers(request.headers)
   if (isGet) for (const name of ofBodies) headers.delete(name)

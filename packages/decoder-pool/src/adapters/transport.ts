@@ -3,14 +3,14 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { Dispatcher } from 'undici'
 import { asProvided } from '../dispatch/answer-body.js'
 import { markRead } from '../dispatch/held-answer.js'
-import { WholeResponse } from './whole-response.js'
+import { wholeResponse } from './whole-response.js'
 
 /** A request that may be sent more than once: its body has been read. */
 export interface PreparedRequest {
   readonly method: string
   readonly headers: Headers
   readonly body: string | Uint8Array | undefined
-  readonly redirect: RequestRedirect
+  readonly redirect: 'follow' | 'error' | 'manual'
   readonly dispatcher: Dispatcher | undefined
 }
 
@@ -24,7 +24,7 @@ let loading: Promise<typeof import('undici')> | undefined
  * Loaded with the first request, and after Node's own copy: whichever is first is every fetch's dispatcher, and to
  * import a package must change nothing.
  */
-function undici(): Promise<typeof import('undici')> {
+export function undici(): Promise<typeof import('undici')> {
   loading ??= Promise.resolve(new Headers()).then(() => import('undici'))
   return loading
 }
@@ -68,7 +68,7 @@ async function responseOf(answer: Dispatcher.ResponseData, url: string, method: 
   const isWhole = encoding === null && Number(headers.get('content-length') ?? Number.NaN) <= maxWholeBytes
   if (isWhole) {
     const bytes = new Uint8Array(await body.arrayBuffer())
-    return markRead(asProvided(new WholeResponse(bytes, { status, headers }), provided))
+    return markRead(asProvided(wholeResponse(bytes, { status, headers }), provided))
   }
   return asProvided(new Response(webStream(decoded(body, encoding)), { status, headers }), provided)
 }

@@ -1,5 +1,9 @@
+/** What the class below adds nothing to. The types of `Response` have the others as members of each instance. */
+type Head = Pick<Response, 'status' | 'statusText' | 'headers' | 'url' | 'redirected' | 'type'>
+const ResponseHead = Response as unknown as new (body: null, init: ResponseInit) => Head
+
 /** A `Response` whose body has been read: it is given as it is, and a stream of it made only for who asks for one. */
-export class WholeResponse extends Response {
+class WholeResponse extends ResponseHead {
   readonly #bytes: Uint8Array<ArrayBuffer>
   #isUsed = false
   #inner: Response | undefined
@@ -9,42 +13,42 @@ export class WholeResponse extends Response {
     this.#bytes = bytes
   }
 
-  override get body(): Response['body'] {
+  get body(): Response['body'] {
     return this.#asStream().body
   }
 
-  override get bodyUsed(): boolean {
+  get bodyUsed(): boolean {
     return this.#isUsed || (this.#inner?.bodyUsed ?? false)
   }
 
-  override async text(): Promise<string> {
+  async text(): Promise<string> {
     return this.#inner === undefined ? new TextDecoder().decode(this.#take()) : this.#inner.text()
   }
 
-  override async json(): Promise<unknown> {
+  async json(): Promise<unknown> {
     return JSON.parse(await this.text())
   }
 
-  override async arrayBuffer(): Promise<ArrayBuffer> {
+  async arrayBuffer(): Promise<ArrayBuffer> {
     return this.#inner === undefined ? this.#take().buffer : this.#inner.arrayBuffer()
   }
 
-  override async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
     return new Uint8Array(await this.arrayBuffer())
   }
 
-  override async blob(): Promise<Blob> {
+  async blob(): Promise<Blob> {
     return new Blob([await this.arrayBuffer()], { type: this.headers.get('content-type') ?? '' })
   }
 
-  override formData(): Promise<FormData> {
+  formData(): Promise<FormData> {
     return this.#asStream().formData()
   }
 
-  override clone(): Response {
+  clone(): Response {
     if (this.bodyUsed) throw new TypeError('Response.clone: Body has already been consumed.')
     const { status, statusText, headers, url, redirected, type } = this
-    const copy = new WholeResponse(this.#bytes.slice(), { status, statusText, headers })
+    const copy = wholeResponse(this.#bytes.slice(), { status, statusText, headers })
     return Object.defineProperties(copy, {
       url: { value: url },
       redirected: { value: redirected },
@@ -62,4 +66,9 @@ export class WholeResponse extends Response {
     this.#inner ??= new Response(this.#isUsed ? null : this.#bytes, { headers: this.headers })
     return this.#inner
   }
+}
+
+/** A `Response` of these bytes. */
+export function wholeResponse(bytes: Uint8Array<ArrayBuffer>, init: ResponseInit): Response {
+  return new WholeResponse(bytes, init) as unknown as Response
 }

@@ -1,8 +1,8 @@
-import { onAbort } from '@evenkeel/core/kit'
+import { isResponse, onAbort } from '@evenkeel/core/kit'
 
 /** What became of an answer's body. */
 export type BodyEnd =
-  | { readonly kind: 'read' | 'left' }
+  | { readonly kind: 'read' | 'left'; readonly error?: undefined }
   | { readonly kind: 'broken' | 'aborted'; readonly error: unknown }
 
 /** What is told of a body while it passes. Times are the host's business. */
@@ -46,7 +46,11 @@ export function watchedAnswer(
 /** With what a constructed answer does not have. */
 export function asProvided(
   answer: Response,
-  { url, redirected, type = 'basic' }: { url: string; redirected: boolean; type?: ResponseType | undefined },
+  {
+    url,
+    redirected,
+    type = 'basic',
+  }: { url: string; redirected: boolean; type?: Response['type'] | undefined },
 ): Response {
   return Object.defineProperties(answer, {
     url: { value: url },
@@ -86,17 +90,18 @@ export function watchedStream(
     async pull(controller) {
       try {
         watcher.waiting()
-        const { done, value } = await reader.read()
+        let { done, value } = await reader.read()
+        while (!done && value?.byteLength === 0) ({ done, value } = await reader.read())
         if (isOver) return
-        if (done) {
+        if (done || value === undefined) {
           end({ kind: 'read' })
           controller.close()
           controller.byobRequest?.respond(0)
           return
         }
         watcher.chunk(value)
-        // A copy, since the controller takes the memory over, of which others may have parts.
-        if (value.byteLength > 0) controller.enqueue(value.slice())
+        // A copy, since the controller takes the memory over, of which others have parts: `slice` of a Buffer is none.
+        controller.enqueue(new Uint8Array(value))
       } catch (error) {
         if (isOver) return
         end({ kind: 'broken', error })
@@ -129,7 +134,8 @@ export function watchIterable(value: object, watcher: BodyWatcher): boolean {
     watcher.end(how)
   }
   const watched = () => watchedIterator(begin.call(value) as AsyncIterator<unknown>, watcher, end)
-  if (!Reflect.defineProperty(value, name, { value: watched, configurable: true, writable: true })) return false
+  if (!Reflect.defineProperty(value, name, { value: watched, configurable: true, writable: true }))
+    return false
   leftIterables.register(value, end, key)
   return true
 }
@@ -163,13 +169,6 @@ function watchedIterator(
       return this
     },
   }
-}
-
-/** By its shape: servers put a `Response` of their own in the global's place, of which `fetch`'s are no instances. */
-export function isResponse(value: unknown): value is Response {
-  if (typeof value !== 'object' || value === null) return false
-  const { status, headers, arrayBuffer } = value as Partial<Response>
-  return typeof status === 'number' && typeof headers === 'object' && typeof arrayBuffer === 'function'
 }
 
 /** Nobody will read it, and unread it would keep its connection and its place. */

@@ -1,8 +1,8 @@
 import type { Clock } from '@evenkeel/core'
+import { onAbort } from '@evenkeel/core/kit'
 import type { Balancer } from '../balancing/balancer.js'
 import { type NodeRequirements, requirementKey } from '../balancing/requirements.js'
 import { NoNodeError, PoolClosedError } from '../errors.js'
-import { onAbort } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
 import type { NodeState } from '../nodes/node-state.js'
 import type { Slots } from '../slots/slots.js'
@@ -134,7 +134,8 @@ export class Dispatcher {
     signal: AbortSignal | undefined,
     pending: Promise<NodeLease | undefined>,
   ): Promise<NodeLease | undefined> {
-    if (signal === undefined) return pending
+    // As many turns as below: callers with a signal and those without stand in line in the order of their calls.
+    if (signal === undefined) return pending.then((lease) => lease)
     return new Promise((resolve, reject) => {
       const stop = onAbort(signal, reject)
       pending
@@ -153,7 +154,12 @@ export class Dispatcher {
     { except, avoid }: AcquireRequest,
   ): Promise<NodeLease | undefined> {
     if (avoid !== undefined && avoid.size > 0) {
-      const other = await this.#takeBut(new Set([...(except ?? nobody), ...avoid]), wanted, requirement, waitedMs)
+      const other = await this.#takeBut(
+        new Set([...(except ?? nobody), ...avoid]),
+        wanted,
+        requirement,
+        waitedMs,
+      )
       if (other !== undefined) return other
     }
     return this.#takeBut(new Set(except), wanted, requirement, waitedMs)

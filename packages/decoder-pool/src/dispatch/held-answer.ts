@@ -1,12 +1,6 @@
 import type { Clock } from '@evenkeel/core'
-import {
-  type BodyEnd,
-  type BodyWatcher,
-  isResponse,
-  watchedAnswer,
-  watchedStream,
-  watchIterable,
-} from './answer-body.js'
+import { isResponse } from '@evenkeel/core/kit'
+import { type BodyEnd, type BodyWatcher, watchedAnswer, watchedStream, watchIterable } from './answer-body.js'
 import type { NodeLease } from './dispatcher.js'
 import { type Judged, judgeAbort, judgeError, type Outcome, type Silence } from './outcome.js'
 import { isEventStream, StreamEvents } from './stream-events.js'
@@ -67,13 +61,15 @@ class AnswerWatcher implements BodyWatcher {
   }
 
   waiting(): void {
-    this.#waitingSince = this.#context.clock.monotonic()
+    this.#waitingSince ??= this.#context.clock.monotonic()
   }
 
   chunk(chunk: Uint8Array): void {
     const { clock } = this.#context
-    this.#waitingSince = undefined
+    const before = this.#events?.count
     this.#events?.see(chunk, clock.now())
+    // A word that the node lives is not what the caller waits for.
+    if (before === undefined || this.#events?.count !== before) this.#waitingSince = undefined
     const isAnswer = this.#events === undefined || this.#events.count > 0
     if (isAnswer) this.#firstAt ??= clock.monotonic()
   }
@@ -91,13 +87,15 @@ class AnswerWatcher implements BodyWatcher {
     if (end.kind === 'read') {
       // Events without one piece of an answer are none.
       const isEmpty = this.#events !== undefined && this.#events.count === 0
-      return isEmpty ? { ok: false, error: new Error('the stream ended without a token') } : { ok: true, latencyMs }
+      return isEmpty
+        ? { ok: false, error: new Error('the stream ended without a token') }
+        : { ok: true, latencyMs }
     }
     if (end.kind === 'broken') {
       const { kind } = judgeError(end.error, clock.now())
       if (kind !== 'blameless') return { ok: false, error: end.error }
     }
-    return this.#leftOutcome(end.kind === 'left' ? undefined : end.error, latencyMs)
+    return this.#leftOutcome(end.error, latencyMs)
   }
 
   /** The caller went. Had the node said nothing, or stopped to, that may be why; else it has done well. */

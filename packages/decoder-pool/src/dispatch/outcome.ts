@@ -1,6 +1,5 @@
-import { retryAfterMs } from '@evenkeel/core/kit'
+import { isResponse, retryAfterMs } from '@evenkeel/core/kit'
 import { defaultPushBackMs, PushBackError } from '../errors.js'
-import { isResponse } from './answer-body.js'
 import { causesOf } from './connect-errors.js'
 
 export interface Outcome {

@@ -1,9 +1,9 @@
 import { type Clock, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import { linkSignals, onAbort } from '@evenkeel/core/kit'
 import type { ExperimentUnit, NodeRequirements } from '../balancing/requirements.js'
 import { NoNodeError } from '../errors.js'
-import { linkSignals, onAbort } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
-import { drop, isResponse } from './answer-body.js'
+import { drop } from './answer-body.js'
 import { isNotSent } from './connect-errors.js'
 import type { Acquire, NodeLease } from './dispatcher.js'
 import { held, whole } from './held-answer.js'
@@ -103,17 +103,15 @@ class Run<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         const value =
-          hedgeMs === undefined
-            ? await this.#attempt()
-            : await hedged(() => this.#attempt(), hedgeMs, budget)
+          hedgeMs === undefined ? await this.#attempt() : await hedged(() => this.#attempt(), hedgeMs, budget)
         for (const id of this.#refusing) this.#host.contradicted(id)
         return value
       } catch (caught) {
         if (signal?.aborted) throw signal.reason
         // That nobody else can is no news to the caller: what the last one said is.
-        const error = caught instanceof NoNodeError && this.#former !== undefined ? this.#former : caught
-        if (error === this.#former || attempt >= attempts || !this.#mayRepeat(error)) return this.#last(error)
-        this.#former = error
+        if (caught instanceof NoNodeError && this.#former !== undefined) return this.#last(this.#former)
+        if (attempt >= attempts || !this.#mayRepeat(caught)) return this.#last(caught)
+        this.#former = caught
       }
     }
   }

@@ -3,8 +3,11 @@ import { type Judged, judgeError } from './outcome.js'
 /** A line that is longer than this is not looked at. */
 const maxLine = 64 << 10
 const newline = 10
+/** Begins a comment, by which a stream is kept alive. */
+const colon = 58
 
-const streamTypes = /^(?:text\/event-stream|application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|stream\+json))\b/i
+const streamTypes =
+  /^(?:text\/event-stream|application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|stream\+json))\b/i
 
 /** Whether an answer tells its tokens one by one. */
 export function isEventStream(contentType: string | null): boolean {
@@ -27,7 +30,10 @@ export class StreamEvents {
   see(chunk: Uint8Array, nowMs: number): void {
     const isWhole = this.#rest === '' && !this.#isErrorEvent && chunk.at(-1) === newline
     // Most pieces come in whole lines, after the first was counted, and say nothing of errors.
-    if (isWhole && this.count > 0 && !bytesOf(chunk).includes('error')) return
+    if (isWhole && this.count > 0 && chunk[0] !== colon && !bytesOf(chunk).includes('error')) {
+      this.count++
+      return
+    }
     const text = this.#rest + this.#decoder.decode(chunk, { stream: true })
     const end = text.lastIndexOf('\n')
     this.#rest = text.slice(end + 1)

@@ -284,7 +284,12 @@ export class Ejector {
 }
 
 /** What a trial says: nothing where it was the caller's doing, unless the node is out for just such answers. */
-function verdictOf(state: NodeState, isNeutral: boolean, isDenial: boolean, ok: boolean): boolean | undefined {
+function verdictOf(
+  state: NodeState,
+  isNeutral: boolean,
+  isDenial: boolean,
+  ok: boolean,
+): boolean | undefined {
   if (isDenial && state.ejection.reason === 'refusals') return false
   return isNeutral ? undefined : ok
 }

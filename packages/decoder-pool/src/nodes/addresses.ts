@@ -51,7 +51,10 @@ export function checkPolicy(policy: AddressPolicy): void {
       checkPattern(`addresses.hosts[${index}]`, pattern)
     }
   }
-  if (schemes !== undefined && option.list('addresses.schemes', schemes).some((one) => one !== 'http:' && one !== 'https:')) {
+  if (
+    schemes !== undefined &&
+    option.list('addresses.schemes', schemes).some((one) => one !== 'http:' && one !== 'https:')
+  ) {
     throw new InvalidOptionError('addresses.schemes', "'http:', 'https:'", schemes)
   }
 }
@@ -63,7 +66,9 @@ function checkPattern(field: string, pattern: unknown): void {
   const host = pattern.startsWith('*.') ? pattern.slice(2) : pattern
   const bare = host.replace(/^\[(.*)\]$/, '$1')
   const isAddress = isIP(bare) !== 0
-  if (isAddress ? pattern.startsWith('*.') : !/^[\p{L}\p{N}_]([\p{L}\p{N}._-]*[\p{L}\p{N}_])?\.?$/u.test(host)) {
+  if (
+    isAddress ? pattern.startsWith('*.') : !/^[\p{L}\p{N}_]([\p{L}\p{N}._-]*[\p{L}\p{N}_])?\.?$/u.test(host)
+  ) {
     throw new InvalidOptionError(field, expected, pattern)
   }
 }
@@ -84,11 +89,19 @@ export async function checkAddress(endpoint: string, policy: AddressPolicy): Pro
   }
   const addresses = isIP(host) === 0 ? await resolve(host).catch(() => []) : [host]
   if (isRefusedHost(host) || addresses.some(isRefused)) {
-    throw new InvalidInputError('endpoint', 'an address that is not link-local or a metadata service', endpoint)
+    throw new InvalidInputError(
+      'endpoint',
+      'an address that is not link-local or a metadata service',
+      endpoint,
+    )
   }
   if (isNamed(host, hosts)) return
   if (loopbackNames.test(host) || addresses.some(isLoopback)) {
-    throw new InvalidInputError('endpoint', 'an address that is not loopback, or one that `hosts` names', endpoint)
+    throw new InvalidInputError(
+      'endpoint',
+      'an address that is not loopback, or one that `hosts` names',
+      endpoint,
+    )
   }
 }
 
@@ -123,7 +136,8 @@ export class AddressGuard {
     }
     if (isIP(host) !== 0 || !(byName || this.policy?.resolve !== undefined)) return undefined
     const known = this.#lookups.get(host)
-    const lookedUp = known !== undefined && performance.now() - known.at < lookupMs ? known : this.#lookUp(host)
+    const lookedUp =
+      known !== undefined && performance.now() - known.at < lookupMs ? known : this.#lookUp(host)
     if (lookedUp.answer === false) return undefined
     return lookedUp.isRefused.then((refuses) => {
       if (refuses) throw new AddressRefusedError(host)
@@ -207,7 +221,8 @@ function embedded(groups: readonly number[]): readonly string[] {
 function groupsOf(address: string): readonly number[] {
   const written = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const [head = '', tail] = written.split('::')
-  const parse = (part: string) => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)))
+  const parse = (part: string) =>
+    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
   const first = parse(head)
   const second = tail === undefined ? [] : parse(tail)
   return [...first, ...Array.from({ length: 8 - first.length - second.length }, () => 0), ...second]
