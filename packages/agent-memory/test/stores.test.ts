@@ -101,6 +101,14 @@ describe.each(flavours())('on $name', (flavour) => {
         expected: fc.uniqueArray(name, { maxLength: 2 }).map((ids) => ids.map((id) => ({ id }))),
         messages: prepared,
       }),
+      fc.record({
+        kind: fc.constant('put'),
+        token,
+        messages: prepared,
+        removes: fc.option(fc.record({ from: small, upTo: fc.constantFrom(3, 5, 1_000) }), {
+          nil: undefined,
+        }),
+      }),
       fc.record({ kind: fc.constant('set'), token, key, value: fc.json(), version: maybe(small) }),
       fc.record({ kind: fc.constant('add'), token, key, by: fc.integer({ min: -9, max: 9 }) }),
       fc.record({

@@ -226,7 +226,7 @@ export class OfflineBackend implements ThreadBackend {
 /** A number that is not known here can't be added to; what is known is shown as it will be. */
 function show(view: ThreadImage, change: Change): Changed {
   if (change.kind === 'add' && !view.state.has(change.key)) return { status: 'missing', ...view.standing() }
-  return changeThread(view, change, undefined, Date.now())
+  return changeThread(view, change, Date.now())
 }
 
 /** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */

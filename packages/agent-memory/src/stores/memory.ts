@@ -6,10 +6,11 @@ import { pageOf, tailOf } from '../replica/read.js'
 import { bytesOf, ThreadImage } from '../replica/thread-image.js'
 import type { Change, Changed } from './change.js'
 import { Leases } from './leases.js'
-import { tombstoneMs } from './limits.js'
+import { type Limits, noLimits, tombstoneMs } from './limits.js'
 import type {
   AppendOptions,
   AppendResult,
+  ChangeOptions,
   DeleteOptions,
   DeleteResult,
   Erased,
@@ -86,10 +87,9 @@ export class MemoryThreadStore implements ThreadStore {
     const fresh = messages.filter((message) => !log.has(message.id))
     const bytes = fresh.reduce((sum, message) => sum + bytesOf(message), log.bytes)
     if (bytes > this.#maxBytes) throw new MessageTooLargeError('thread', bytes, this.#maxBytes)
-    const most = options.limits?.threads ?? 0
     const result = log.append(messages, options, this.#clock.now(), {
       isFenced: options.fence !== undefined && options.fence < leases.fence,
-      ownerIsFull: most > 0 && this.#ofOwner(id.owner).length >= most,
+      ownerIsFull: this.#isFull(id.owner, options.limits),
     })
     if (result.status === 'stored') this.#keep(held, ttlMs)
     return result
@@ -108,10 +108,14 @@ export class MemoryThreadStore implements ThreadStore {
     return pageOf(this.#of(id).log, request)
   }
 
-  async change(id: ThreadId, change: Change, { ttlMs, generation }: WriteOptions): Promise<Changed> {
+  async change(id: ThreadId, change: Change, { ttlMs, generation, limits }: ChangeOptions): Promise<Changed> {
     const held = this.#of(id)
     const { version } = held.log
-    const changed = changeThread(held.log, change, generation, this.#clock.now())
+    const changed = changeThread(held.log, change, this.#clock.now(), {
+      generation,
+      limits,
+      ownerIsFull: this.#isFull(id.owner, limits),
+    })
     if (held.log.version > version) this.#keep(held, ttlMs)
     return changed
   }
@@ -186,6 +190,10 @@ export class MemoryThreadStore implements ThreadStore {
     const held = { id, log: ThreadImage.from(dump, over), leases: new Leases(), at: dump.changedAt }
     this.#threads.set(textOf(id), held, dump.ttlMs)
     return true
+  }
+
+  #isFull(owner: string, limits: Limits = noLimits): boolean {
+    return limits.threads > 0 && this.#ofOwner(owner).length >= limits.threads
   }
 
   #ofOwner(owner: string): Held[] {

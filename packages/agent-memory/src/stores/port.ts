@@ -13,6 +13,11 @@ export interface WriteOptions {
   readonly generation?: number | undefined
 }
 
+export interface ChangeOptions extends WriteOptions {
+  /** Of what a change adds. @default no limit */
+  readonly limits?: Limits | undefined
+}
+
 export interface AppendOptions extends WriteOptions {
   /** The version that the thread must have, unless all messages are there already. */
   readonly version?: number | undefined
@@ -177,7 +182,7 @@ export interface ThreadStore {
   tailSince(id: ThreadId, request: TailRequest, since: Since): Promise<TailAnswer>
   /** Records by place or id. */
   page(id: ThreadId, request: PageRequest): Promise<Page>
-  change(id: ThreadId, change: Change, options: WriteOptions): Promise<Changed>
+  change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed>
   /** Values of the thread's state; all of them without keys. */
   state(id: ThreadId, keys?: readonly string[]): Promise<ReadonlyMap<string, StateValue>>
   lease(id: ThreadId, request: LeaseRequest, options: WriteOptions): Promise<LeaseResult>

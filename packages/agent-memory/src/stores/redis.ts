@@ -11,6 +11,7 @@ import { digestOf } from './operation-digest.js'
 import type {
   AppendOptions,
   AppendResult,
+  ChangeOptions,
   DeleteOptions,
   DeleteResult,
   Erased,
@@ -111,11 +112,14 @@ export class RedisThreadStore implements ThreadStore {
     }
   }
 
-  async change(id: ThreadId, change: Change, options: WriteOptions): Promise<Changed> {
+  async change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed> {
     const token = 'token' in change ? change.token : undefined
     // A writer's number stands for one operation; a name may be used for another by mistake.
     const named = { token, digest: typeof token === 'string' ? digestOf(change) : '' }
-    const args = [...this.#head(id, { ...options, ...named }), ...changeArguments(change)]
+    const args = [
+      ...this.#head(id, { ...options, ...named }),
+      ...changeArguments(change, options.limits ?? noLimits),
+    ]
     const script = 'key' in change ? scripts.state : scripts[change.kind]
     const reply = asList(await this.#redis.run(script, this.#written(id), args))
     return { ...outcomeOf(change, reply), ...standingOf(reply) }

@@ -9,6 +9,7 @@ import headLua from '../scripts/thread/head.lua'
 import leaseLua from '../scripts/thread/lease.lua'
 import pageLua from '../scripts/thread/page.lua'
 import pinLua from '../scripts/thread/pin.lua'
+import putLua from '../scripts/thread/put.lua'
 import recordsLua from '../scripts/thread/records.lua'
 import removeLua from '../scripts/thread/remove.lua'
 import restoreLua from '../scripts/thread/restore.lua'
@@ -34,6 +35,7 @@ export const scripts = {
   remove: ofRecords('remove', removeLua),
   pin: ofRecords('pin', pinLua),
   splice: ofRecords('splice', spliceLua),
+  put: ofRecords('put', putLua),
   fork: ofRecords('fork', forkLua),
   state: ofThread('state', stateLua),
   summarise: ofThread('summarise', summariseLua),

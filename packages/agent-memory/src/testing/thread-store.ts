@@ -276,6 +276,59 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       expect((await store.tail(id, all)).count).toBe(3)
     })
 
+    const put = (names: string[], removes?: { from: number; upTo: number }, content = (name: string) => name) =>
+      change({
+        kind: 'put',
+        token: `put-${tokens++}`,
+        messages: names.map((name, index) =>
+          prepare({ id: name, role: 'user', content: content(name) }, index, options),
+        ),
+        removes,
+      })
+
+    it('holds messages as they are put: new ones, changed ones, and those that were removed', async () => {
+      await say('a', 'b', 'c')
+      await change({ kind: 'remove', id: 'b' })
+      expect(await put(['a', 'b', 'd'])).toMatchObject({ seqs: [1, 4, 5], before: 3, removed: 0, version: 3 })
+      expect(await ids()).toEqual(['a', 'c', 'b', 'd'])
+      expect(await put(['a', 'b', 'd'])).toMatchObject({ seqs: [1, 4, 5], version: 3 })
+      expect(await put(['a'], undefined, () => 'changed')).toMatchObject({ seqs: [1], version: 4 })
+      const [first] = (await store.tail(id, all)).records
+      expect(first).toMatchObject({ id: 'a', revision: 1 })
+      expect(JSON.parse(first?.body ?? '')).toMatchObject({ content: 'changed' })
+    })
+
+    it('takes away what is not put, within a range, and keeps the order that is given', async () => {
+      await say('a', 'b', 'c', 'd')
+      expect(await put(['a', 'x', 'c'], { from: 1, upTo: 3 })).toMatchObject({ removed: 1 })
+      expect(await ids()).toEqual(['a', 'd', 'x', 'c'])
+      // From the first that is there: what is before it was not seen by the one who puts.
+      await put(['x', 'y'], { from: 0, upTo: 1_000 })
+      expect(await ids()).toEqual(['a', 'd', 'x', 'y'])
+      expect(await put(['new'], { from: 0, upTo: 1_000 })).toMatchObject({ removed: 0 })
+    })
+
+    it('puts nothing into a thread that was deleted since', async () => {
+      await say('a')
+      const { generation } = await store.tail(id, all)
+      await remove()
+      const [message] = [prepare({ id: 'a', role: 'user' }, 0, options)]
+      const late = { kind: 'put', token: 'late', messages: [message] } as const
+      expect(await store.change(id, late, { ttlMs, generation })).toMatchObject({ status: 'deleted' })
+      expect(await ids()).toEqual([])
+    })
+
+    it('ties calls and results anew when a message that made them is put with others', async () => {
+      const say = (content: object[]) => ({ id: 'a', role: 'assistant', content })
+      const call = { type: 'tool-call', toolCallId: 'x' }
+      await append([say([call])])
+      const message = prepare(say([call, { type: 'tool-result', toolCallId: 'x' }]), 0, options)
+      await change({ kind: 'put', token: 'done', messages: [message] })
+      expect((await store.tail(id, all)).records).toMatchObject([{ opens: [], answers: [] }])
+      await append([{ id: 'r', role: 'tool', tool_call_id: 'x' }])
+      expect((await store.tail(id, all)).records[1]?.answers).toEqual([{ call: 'x', madeAt: undefined }])
+    })
+
     it('opens a call again whose result is taken away', async () => {
       const result = (name: string) => ({ id: name, role: 'tool', tool_call_id: 'x' })
       await append([{ id: 'c', role: 'assistant', tool_calls: [{ id: 'x' }] }, result('r1')])

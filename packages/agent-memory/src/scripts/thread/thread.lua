@@ -106,6 +106,16 @@ local function remember(outcome)
   redis.call('HSET', thread, '_o', tokens, '!' .. token, ARGV[6] .. ' ' .. outcome)
 end
 
+-- Whether the owner has as many threads as it may; those past their end go first, some at a time.
+local function ownerIsFull(most)
+  local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, 500)
+  if #gone > 0 then
+    redis.call('ZREM', KEYS[2], unpack(gone))
+    redis.call('ZREM', KEYS[3], unpack(gone))
+  end
+  return redis.call('ZCARD', KEYS[2]) >= most
+end
+
 -- Fields that are written with the head: names and values.
 local fields = {}
 
