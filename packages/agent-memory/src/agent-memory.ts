@@ -45,6 +45,7 @@ import { type ThreadId, textOf } from './stores/thread-id.js'
 import type { Token } from './stores/token.js'
 import { AppendBatcher } from './threads/append-batcher.js'
 import type { ThreadContext } from './threads/context.js'
+import { keptAlive } from './threads/keep-alive.js'
 import { KeyedQueue } from './threads/keyed-queue.js'
 import { type Owner, OwnerHandle } from './threads/owner.js'
 
@@ -196,8 +197,8 @@ class Memory implements AgentMemory, ThreadContext {
     return { writer: this.#writer, number: ++this.#operations }
   }
 
-  noted(id: ThreadId, messages: readonly PreparedMessage[]): void {
-    this.#recall?.note(id, messages, Date.now())
+  noted(id: ThreadId, messages: readonly PreparedMessage[], generation: number | undefined): void {
+    this.#recall?.note(id, messages, { at: this.options.clock.now(), generation })
   }
 
   status(): MemoryStatus {
@@ -217,7 +218,7 @@ class Memory implements AgentMemory, ThreadContext {
   }
 
   flushed({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#journal.whenEmpty(signal)
+    return keptAlive(this.#journal.whenEmpty(signal))
   }
 
   close(): void {

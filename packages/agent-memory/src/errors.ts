@@ -97,6 +97,27 @@ export class ThreadMissingError extends EvenkeelError<'THREAD_MISSING'> {
   }
 }
 
+/** The thread was deleted, or its owner erased, since the write began. Nothing was stored. */
+export class ThreadDeletedError extends EvenkeelError<'THREAD_DELETED'> {
+  override readonly name = 'ThreadDeletedError'
+
+  constructor() {
+    super('THREAD_DELETED', 'The thread was deleted since the write began; nothing was stored')
+  }
+}
+
+/** Redis is away, and this process knows only a part of the thread. */
+export class ThreadIncompleteError extends EvenkeelError<'THREAD_INCOMPLETE'> {
+  override readonly name = 'ThreadIncompleteError'
+
+  constructor() {
+    super(
+      'THREAD_INCOMPLETE',
+      'Redis is away, and this process knows only a part of the thread; try again when Redis is back',
+    )
+  }
+}
+
 /** Redis is away, and the journal holds all that it may. Nothing was taken. */
 export class JournalFullError extends EvenkeelError<'JOURNAL_FULL'> {
   override readonly name = 'JournalFullError'

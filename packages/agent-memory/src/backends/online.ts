@@ -73,8 +73,8 @@ export class OnlineBackend implements ThreadBackend {
     return { ...(await this.store.page(id, request)), ...fresh }
   }
 
-  async change(id: ThreadId, change: Change): Promise<ChangeResult> {
-    const changed = await this.store.change(id, change, this.terms)
+  async change(id: ThreadId, change: Change, generation?: number): Promise<ChangeResult> {
+    const changed = await this.store.change(id, change, { ...this.terms, generation })
     this.known?.changed(id, change, changed)
     if (changed.status === 'done') this.remember?.changed(id, change, changed)
     return { ...changed, journaled: false }

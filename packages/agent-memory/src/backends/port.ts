@@ -24,7 +24,12 @@ export type StoredOutcome = Extract<AppendResult, { readonly status: 'stored' | 
 export type AppendOutcome =
   | AppendResult
   /** Taken here, in an outage. `version` is the last one that is known of the thread, 0 for none. */
-  | { readonly status: 'journaled'; readonly version: number; readonly stored: Promise<StoredOutcome> }
+  | {
+      readonly status: 'journaled'
+      readonly version: number
+      readonly generation: number | undefined
+      readonly stored: Promise<StoredOutcome>
+    }
 
 export interface Freshness {
   /** Read in an outage: what others did may be missing. */
@@ -35,7 +40,7 @@ export interface Freshness {
 
 export type Reading = Tail & Freshness
 
-export type AppendGuards = Pick<AppendOptions, 'version' | 'fence' | 'token' | 'digest'>
+export type AppendGuards = Pick<AppendOptions, 'version' | 'fence' | 'token' | 'digest' | 'generation'>
 
 /** A change's outcome; `journaled` when it was taken here, in an outage. */
 export type ChangeResult = Changed & { readonly journaled: boolean }
@@ -45,7 +50,7 @@ export interface ThreadBackend {
   append(id: ThreadId, messages: readonly PreparedMessage[], options?: AppendGuards): Promise<AppendOutcome>
   read(id: ThreadId, request: TailRequest): Promise<Reading>
   page(id: ThreadId, request: PageRequest): Promise<Page & Freshness>
-  change(id: ThreadId, change: Change): Promise<ChangeResult>
+  change(id: ThreadId, change: Change, generation?: number): Promise<ChangeResult>
   state(
     id: ThreadId,
     keys?: readonly string[],

@@ -28,10 +28,11 @@ export function prepareAll(
   input: Message | readonly Message[],
   options: ResolvedOptions,
   operation?: string,
+  max = maxAtOnce,
 ): readonly PreparedMessage[] {
   const list = Array.isArray(input) ? (input as readonly Message[]) : [input as Message]
-  if (list.length === 0 || list.length > maxAtOnce) {
-    throw new InvalidInputError('messages', `1 to ${maxAtOnce} messages`, list)
+  if (list.length === 0 || list.length > max) {
+    throw new InvalidInputError('messages', `1 to ${max} messages`, list)
   }
   const messages = list.map((message, index) => prepare(message, index, options, operation))
   const ids = new Set<string>()

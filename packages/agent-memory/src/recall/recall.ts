@@ -58,6 +58,15 @@ type Payload =
 const maxWaiting = 1_000
 const embeddedAtOnce = 32
 
+/** A message that is to be embedded. */
+interface Noted {
+  readonly id: ThreadId
+  readonly message: PreparedMessage
+  readonly at: number
+  /** Of the thread, when the message was stored; `undefined` for one that waits in the journal. */
+  readonly generation: number | undefined
+}
+
 /** Reads one message by its id. */
 export type ReadMessage = (id: ThreadId, message: string) => Promise<MessageRecord | undefined>
 
@@ -66,7 +75,7 @@ export class Recall {
   readonly #embedder: Embedder
   readonly #store: RecallStore
   readonly #roles: ReadonlySet<string>
-  #waiting: { readonly id: ThreadId; readonly message: PreparedMessage; readonly at: number }[] = []
+  #waiting: Noted[] = []
   #working: Promise<void> | undefined
 
   constructor(embedder: Embedder, store: RecallStore) {
@@ -79,10 +88,14 @@ export class Recall {
   }
 
   /** Takes messages that were appended; they can be recalled a little later. */
-  note(id: ThreadId, messages: readonly PreparedMessage[], at: number): void {
+  note(
+    id: ThreadId,
+    messages: readonly PreparedMessage[],
+    { at, generation }: { readonly at: number; readonly generation: number | undefined },
+  ): void {
     for (const message of messages) {
       if (!this.#roles.has(message.role) || this.#waiting.length >= maxWaiting) continue
-      this.#waiting.push({ id, message, at })
+      this.#waiting.push({ id, message, at, generation })
     }
     if (this.#waiting.length > 0) this.#working ??= this.#work()
   }
@@ -186,9 +199,7 @@ export class Recall {
     }
   }
 
-  async #index(
-    some: readonly { readonly id: ThreadId; readonly message: PreparedMessage; readonly at: number }[],
-  ) {
+  async #index(some: readonly Noted[]) {
     const texts = some.map(({ message }) => plainText(JSON.parse(message.body)))
     const told = some
       .map((one, index) => ({ ...one, text: texts[index] ?? '' }))

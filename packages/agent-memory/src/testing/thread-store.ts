@@ -276,7 +276,11 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       expect((await store.tail(id, all)).count).toBe(3)
     })
 
-    const put = (names: string[], removes?: { from: number; upTo: number }, content = (name: string) => name) =>
+    const put = (
+      names: string[],
+      removes?: { from: number; upTo: number },
+      content = (name: string) => name,
+    ) =>
       change({
         kind: 'put',
         token: `put-${tokens++}`,

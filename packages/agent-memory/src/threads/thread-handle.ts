@@ -35,6 +35,8 @@ import type {
   AppendConditions,
   Page,
   PageOptions,
+  PutOptions,
+  PutReceipt,
   SpliceOptions,
   Thread,
   ThreadState,
@@ -44,6 +46,9 @@ import type {
 
 /** One page holds no more, whatever is asked. */
 const maxPage = 500
+
+/** Messages that one put holds. */
+const maxPut = 5_000
 
 /** Messages that one splice replaces. */
 const maxSpliced = 5_000
@@ -73,17 +78,40 @@ export class ThreadHandle implements Thread {
 
   async append(
     input: Message | readonly Message[],
-    { ifVersion, lease, operation }: AppendConditions = {},
+    { ifVersion, ifGeneration, lease, operation }: AppendConditions = {},
   ): Promise<Receipt> {
     const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
     const messages = prepareAll(input, this.#context.options, named)
     const options: AppendGuards = {
       version: ifVersion === undefined ? undefined : wholeInput('ifVersion', ifVersion, 0),
+      generation: ifGeneration === undefined ? undefined : wholeInput('ifGeneration', ifGeneration, 0),
       fence: lease === undefined ? undefined : wholeInput('lease.fence', lease.fence, 1),
       token: named,
       digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
     }
     return appendMessages(this.#context, this.#id, messages, options)
+  }
+
+  async put(input: Message | readonly Message[], options: PutOptions = {}): Promise<PutReceipt> {
+    const { ifGeneration, removes } = options
+    const generation = ifGeneration === undefined ? undefined : wholeInput('ifGeneration', ifGeneration, 0)
+    if (removes !== undefined) {
+      wholeInput('removes.from', removes.from, 0)
+      wholeInput('removes.upTo', removes.upTo, 0)
+    }
+    const messages = prepareAll(input, this.#context.options, undefined, maxPut)
+    const change = { kind: 'put', token: this.#context.nextToken(), messages, removes } as const
+    const { value, source } = await this.#context.write(this.#id, (store) =>
+      store.change(this.#id, change, generation),
+    )
+    const ids = messages.map(({ id }) => id)
+    const { version, generation: now } = value
+    const base = { ids, seqs: [], removed: 0, version, generation: now, source }
+    if (value.status === 'deleted') return { ...base, status: 'deleted' }
+    this.#context.noted(this.#id, messages, now)
+    if (value.journaled) return { ...base, status: 'journaled' }
+    if (value.status !== 'done' || value.kind !== 'put') throw errorOf(value, 'The thread')
+    return { ...base, status: 'stored', seqs: value.seqs, removed: value.removed }
   }
 
   window(options: WindowOptions = {}): Promise<Window> {
@@ -99,8 +127,8 @@ export class ThreadHandle implements Thread {
         ? { after: wholeInput('after', after ?? 0, 0), limit }
         : { before: wholeInput('before', before, 1), limit }
     const { value } = await this.#context.read((store) => store.page(this.#id, request))
-    const { next, count, version, stale, complete } = value
-    return { entries: value.records.map(entryOf), next, count, version, stale, complete }
+    const { next, count, version, generation, stale, complete } = value
+    return { entries: value.records.map(entryOf), next, count, version, generation, stale, complete }
   }
 
   async get(id: string): Promise<Entry | undefined> {
