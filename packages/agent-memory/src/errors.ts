@@ -15,9 +15,12 @@ export class MessageConflictError extends EvenkeelError<'MESSAGE_CONFLICT'> {
 /** A message is above `maxMessageBytes`. Nothing was stored. */
 export class MessageTooLargeError extends EvenkeelError<'MESSAGE_TOO_LARGE'> {
   override readonly name = 'MessageTooLargeError'
+  /** Of the message, where it has one. */
+  readonly id: string | undefined
 
-  constructor(field: string, bytes: number, maxBytes: number) {
+  constructor(field: string, bytes: number, maxBytes: number, id?: string) {
     super('MESSAGE_TOO_LARGE', `${field} has ${bytes} bytes as JSON; at most ${maxBytes} are taken`)
+    this.id = id
   }
 }
 

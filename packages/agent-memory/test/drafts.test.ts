@@ -50,11 +50,11 @@ describe.each(['memory', 'redis'])('a draft, in %s', (where) => {
     draft.write('so far')
     await draft.flush()
     expect(await threadOf(reader).recover(draft.id)).toBeUndefined()
-    expect(await threadOf(reader).recover(draft.id, { idleMs: 0 })).toMatchObject({
+    expect(await threadOf(reader).recover(draft.id, { idle: 0 })).toMatchObject({
       content: 'so far',
       interrupted: true,
     })
-    expect(await threadOf(reader).recover(draft.id, { idleMs: 0 })).toBeUndefined()
+    expect(await threadOf(reader).recover(draft.id, { idle: 0 })).toBeUndefined()
     draft.write(' more')
     await expect(draft.flush()).rejects.toMatchObject({ code: 'FENCED' })
     expect(await idsOf(reader)).toEqual([`draft.${draft.id}`])

@@ -63,7 +63,8 @@ export function prepare(
   }
   const body = toJson(field, rest)
   const bytes = Buffer.byteLength(body)
-  if (bytes > options.maxMessageBytes) throw new MessageTooLargeError(field, bytes, options.maxMessageBytes)
+  if (bytes > options.maxMessageBytes)
+    throw new MessageTooLargeError(field, bytes, options.maxMessageBytes, id)
   const tokens = options.countTokens(message)
   if (!Number.isFinite(tokens) || tokens < 0)
     throw new InvalidInputError('countTokens', 'a number from 0', tokens)

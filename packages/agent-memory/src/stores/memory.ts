@@ -45,6 +45,9 @@ interface Held {
   at: number
 }
 
+/** As scripts/thread/erase.lua has it. */
+const erasureStep = 1_000_000
+
 const spareBytes = 16_384
 
 /** Threads in this process, bounded. A thread is here as a whole, or not at all. */
@@ -53,6 +56,9 @@ export class MemoryThreadStore implements ThreadStore {
   readonly #maxBytes: number
   readonly #clock: Clock
   #lastAt = 0
+  /** How often an owner was erased, in steps that no thread's own deletions reach. */
+  readonly #erasures: ByteBoundedLru<number>
+  readonly #gone: ((owner: string, thread: string | undefined) => void)[] = []
 
   constructor(options: MemoryThreadStoreOptions = {}) {
     const { maxThreads = 1_000, maxBytes = 64 << 20, clock = systemClock } = options
@@ -62,8 +68,19 @@ export class MemoryThreadStore implements ThreadStore {
       sizeOf: ({ log }) => log.bytes + stateBytes(log),
       clock,
     })
+    this.#erasures = new ByteBoundedLru({ maxEntries: 100_000, sizeOf: () => 8, clock })
     this.#maxBytes = maxBytes
     this.#clock = clock
+  }
+
+  /** Calls this when a thread was deleted, or all of an owner. */
+  onGone(tell: (owner: string, thread: string | undefined) => void): void {
+    this.#gone.push(tell)
+  }
+
+  /** How often a thread of this name was deleted, or its owner erased. */
+  generationOf(id: ThreadId): number {
+    return this.#of(id).log.generation
   }
 
   /** Threads that are held. */
@@ -161,6 +178,7 @@ export class MemoryThreadStore implements ThreadStore {
   async delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult> {
     const { log } = this.#of(id)
     const result = log.delete(options)
+    for (const tell of this.#gone) if (result.existed) tell(id.owner, id.thread)
     // A thread's leases go with it.
     if (!log.exists) this.#threads.set(textOf(id), { id, log, leases: new Leases(), at: 0 }, tombstoneMs)
     return result
@@ -174,7 +192,10 @@ export class MemoryThreadStore implements ThreadStore {
 
   async erase(owner: string): Promise<Erased> {
     const held = this.#ofOwner(owner)
-    for (const { id } of held) this.#threads.delete(textOf(id))
+    const names = [...this.#threads.entries()].filter(([, { id }]) => id.owner === owner)
+    for (const [name] of names) this.#threads.delete(name)
+    this.#erasures.set(owner, this.#erasure(owner) + erasureStep, tombstoneMs)
+    for (const tell of this.#gone) tell(owner, undefined)
     const sum = (of: (log: ThreadImage) => number) => held.reduce((total, { log }) => total + of(log), 0)
     return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
   }
@@ -192,6 +213,10 @@ export class MemoryThreadStore implements ThreadStore {
     return true
   }
 
+  #erasure(owner: string): number {
+    return this.#erasures.get(owner) ?? 0
+  }
+
   #isFull(owner: string, limits: Limits = noLimits): boolean {
     return limits.threads > 0 && this.#ofOwner(owner).length >= limits.threads
   }
@@ -202,7 +227,11 @@ export class MemoryThreadStore implements ThreadStore {
   }
 
   #of(id: ThreadId): Held {
-    return this.#threads.get(textOf(id)) ?? { id, log: new ThreadImage(), leases: new Leases(), at: 0 }
+    const held = this.#threads.get(textOf(id))
+    if (held !== undefined) return held
+    const log = new ThreadImage()
+    log.generation = this.#erasure(id.owner)
+    return { id, log, leases: new Leases(), at: 0 }
   }
 
   #keep(held: Held, ttlMs: number): void {

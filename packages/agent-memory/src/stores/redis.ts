@@ -168,7 +168,8 @@ export class RedisThreadStore implements ThreadStore {
 
   async delete(id: ThreadId, { token, generation }: DeleteOptions): Promise<DeleteResult> {
     const args = [this.#now(), token, String(generation ?? ''), String(tombstoneMs), nameOf(id)]
-    const reply = asList(await this.#redis.run(scripts.delete, this.#written(id), args))
+    const keys = [...this.#written(id), this.#keys.key(id.owner, 'd', nameOf(id))]
+    const reply = asList(await this.#redis.run(scripts.delete, keys, args))
     return { existed: reply[0] === 1, generation: Number(reply[1]) }
   }
 

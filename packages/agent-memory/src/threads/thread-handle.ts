@@ -1,5 +1,5 @@
 import { type Answer, InvalidInputError } from '@evenkeel/core'
-import { checkSubject } from '@evenkeel/core/kit'
+import { checkSubject, input as inputs } from '@evenkeel/core/kit'
 import type { AppendGuards, ChangeResult } from '../backends/port.js'
 import {
   type Draft,
@@ -33,6 +33,8 @@ import { entryOf, errorOf, wholeInput } from './receipts.js'
 import { StateHandle } from './state.js'
 import type {
   AppendConditions,
+  DraftsOptions,
+  LeaseOptions,
   Page,
   PageOptions,
   PutOptions,
@@ -215,8 +217,10 @@ export class ThreadHandle implements Thread {
     return new DraftHandle(this.#context, this.#id, checkSubject('id', id, 256))
   }
 
-  drafts(): Promise<readonly string[]> {
-    return this.#context.drafts.list(this.#id)
+  async drafts({ idle }: DraftsOptions = {}): Promise<readonly string[]> {
+    const idleMs = idle === undefined ? Number.POSITIVE_INFINITY : inputs.duration('idle', idle)
+    const open = await this.#context.drafts.list(this.#id)
+    return open.filter(({ silentMs }) => silentMs < idleMs).map(({ id }) => id)
   }
 
   follow(draft: string, options: FollowOptions = {}): AsyncIterableIterator<Piece> {
@@ -235,8 +239,8 @@ export class ThreadHandle implements Thread {
     return { ...this.#id, draft: checkSubject('draft', draft, 256) }
   }
 
-  async lease({ ttlMs = 30_000 }: { ttlMs?: number | undefined } = {}): Promise<Lease | undefined> {
-    const ms = wholeInput('ttlMs', ttlMs, 1)
+  async lease({ ttl = '30s' }: LeaseOptions = {}): Promise<Lease | undefined> {
+    const ms = Math.ceil(inputs.duration('ttl', ttl, { minMs: 1 }))
     const token = newId()
     const ask = async (action: 'take' | 'renew' | 'release') => {
       const request = { name: 'run', action, token, ms } as const

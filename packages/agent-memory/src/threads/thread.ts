@@ -1,4 +1,5 @@
 import type { Source } from '@evenkeel/core'
+import type { Duration } from '@evenkeel/core/kit'
 import type { Draft, FollowOptions, RecoverOptions } from '../drafts/draft.js'
 import type { Piece } from '../drafts/port.js'
 import type { SubscribeOptions, ThreadEvent } from '../feed/subscribe.js'
@@ -162,6 +163,16 @@ export interface ThreadState {
   delete(key: string, options?: { readonly ifVersion?: number | undefined }): Promise<ChangeReceipt>
 }
 
+export interface DraftsOptions {
+  /** Leaves out those whose writer gave no sign of life for so long. @default none is left out */
+  readonly idle?: Duration | undefined
+}
+
+export interface LeaseOptions {
+  /** @default '30s' */
+  readonly ttl?: Duration | undefined
+}
+
 export interface Thread {
   readonly owner: string
   readonly id: string
@@ -228,8 +239,8 @@ export interface Thread {
    * @param options.id names it for its readers; a random one by default
    */
   draft(options?: { readonly id?: string | undefined }): Draft
-  /** Drafts that have not ended. */
-  drafts(): Promise<readonly string[]>
+  /** Drafts that have not ended, in the order in which they began. */
+  drafts(options?: DraftsOptions): Promise<readonly string[]>
   /** Pieces of a draft from the beginning, or behind one that was seen, as they come, until it ends. */
   follow(draft: string, options?: FollowOptions): AsyncIterableIterator<Piece>
   /**
@@ -243,7 +254,7 @@ export interface Thread {
    */
   subscribe(options?: SubscribeOptions): AsyncIterableIterator<ThreadEvent>
   /** The right to answer, for hosts that want one run of an agent at a time; `undefined` while another has it. */
-  lease(options?: { readonly ttlMs?: number | undefined }): Promise<Lease | undefined>
+  lease(options?: LeaseOptions): Promise<Lease | undefined>
   /** Removes the thread, all of it; says whether there was one, as far as is known. In an outage it is journaled. One round trip. */
   delete(): Promise<boolean>
 }

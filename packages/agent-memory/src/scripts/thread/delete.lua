@@ -2,7 +2,7 @@
 -- head.lua.
 --
 -- KEYS  1 hash of the thread, as thread.lua tells   2 the owner's threads by last change   3 the same by end
---       4 hash of the owner
+--       4 hash of the owner   5 hash of the thread's drafts, as drafts/write.lua tells
 -- ARGV  1 now in ms for tests, '' for the server's clock   2 token of this deletion
 --       3 generation known when it was accepted, '' for one of now   4 ms for which the note stays
 --       5 name of the thread in the sorted sets
@@ -27,6 +27,8 @@ if ARGV[3] ~= '' and generation > tonumber(ARGV[3]) then return { 0, generation 
 
 existed = epoch and epoch ~= '' and 1 or 0
 redis.call('UNLINK', thread)
+for _, draft in ipairs(redis.call('HKEYS', KEYS[5])) do redis.call('UNLINK', KEYS[5] .. ':' .. draft) end
+redis.call('UNLINK', KEYS[5])
 redis.call('HSET', thread, '_v', '1', '_g', whole(own + 1),
   '_m', packHead('', (version or 0) + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''), '_x', ARGV[2] .. ' ' .. existed)
 redis.call('PEXPIRE', thread, ARGV[4])

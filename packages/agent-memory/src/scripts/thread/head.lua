@@ -26,3 +26,8 @@ local function packHead(epoch, version, edited, newest, count, tokens, bytes, pa
   return struct.pack(numbers, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends)
     .. epoch .. pinned
 end
+
+-- How often a thread of this name was deleted, or its owner erased.
+local function generationOf(thread, owner)
+  return tonumber(redis.call('HGET', thread, '_g') or 0) + tonumber(redis.call('HGET', owner, 'g') or 0)
+end
