@@ -157,6 +157,7 @@ describe.each(flavours())('on $name', (flavour) => {
           (store, id) =>
             store.delete(id, deletion),
       ),
+      fc.constant((store: ThreadStore) => store.erase('o')),
       fc
         .record({ token: token.map((one) => `fork ${one}`), upTo: maybe(fc.integer({ min: 1, max: 9 })) })
         .map(
@@ -213,7 +214,7 @@ describe.each(flavours())('on $name', (flavour) => {
               await store.tail(id, bounds),
               await store.page(id, page),
               await store.state(id),
-              await store.threads('o', 9),
+              (await store.threads('o', { limit: 9 })).threads,
             ]),
           )
           // Epochs are random.

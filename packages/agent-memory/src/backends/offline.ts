@@ -21,7 +21,7 @@ import type {
   PageRequest,
   StateValue,
   TailRequest,
-  ThreadListing,
+  ThreadListPage,
   ThreadStore,
 } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
@@ -131,7 +131,7 @@ export class OfflineBackend implements ThreadBackend {
     throw cannot('a fork')
   }
 
-  async threads(): Promise<readonly ThreadListing[]> {
+  async threads(): Promise<ThreadListPage> {
     throw cannot('a list of threads')
   }
 

@@ -9,11 +9,12 @@ import type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   Tail,
   TailRequest,
-  ThreadListing,
+  ThreadListPage,
   ThreadStore,
 } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
@@ -99,8 +100,8 @@ export class OnlineBackend implements ThreadBackend {
     return result
   }
 
-  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
-    return this.store.threads(owner, limit, behind)
+  threads(owner: string, request: ListRequest): Promise<ThreadListPage> {
+    return this.store.threads(owner, request)
   }
 
   async erase(owner: string): Promise<Erased> {

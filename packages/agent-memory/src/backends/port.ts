@@ -8,12 +8,13 @@ import type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   StateValue,
   Tail,
   TailRequest,
-  ThreadListing,
+  ThreadListPage,
   ThreadStore,
 } from '../stores/port.js'
 import type { ThreadId, ThreadVersion } from '../stores/thread-id.js'
@@ -58,7 +59,7 @@ export interface ThreadBackend {
   lease(id: ThreadId, request: LeaseRequest): Promise<LeaseResult>
   fork(id: ThreadId, to: string, options: { token: string; upTo?: number | undefined }): Promise<ForkResult>
   delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>>
-  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]>
+  threads(owner: string, request: ListRequest): Promise<ThreadListPage>
   erase(owner: string): Promise<Erased>
   /** The store itself, for what is done by operators; not in an outage. */
   whole(): Promise<ThreadStore>

@@ -157,8 +157,10 @@ function put(
   for (const record of gone) image.drop(record)
   for (const [id, record] of there) if (moved.has(id)) image.drop(record)
   if (added > 0) image.begin()
-  const seqs = messages.map((message) => {
+  const altered: number[] = []
+  const seqs = messages.map((message, index) => {
     const record = there.get(message.id)
+    if (record?.digest !== message.digest) altered.push(index)
     if (record === undefined || moved.has(message.id)) {
       rewrites = image.place(message, now) || rewrites
       return image.newest
@@ -170,7 +172,7 @@ function put(
     return record.seq
   })
   if (added > 0 || rewrites) image.changed(rewrites)
-  return { status: 'done', kind: 'put', before, removed: gone.length, seqs }
+  return { status: 'done', kind: 'put', before, removed: gone.length, seqs, altered }
 }
 
 /** Messages of a range that are not among those that are given, in order. */

@@ -81,6 +81,8 @@ export type ChangeOutcome =
       readonly before: number
       /** Messages that went. */
       readonly removed: number
+      /** Places in the list of those that are new or have another body now. */
+      readonly altered: readonly number[]
     }
   | { readonly status: 'done'; readonly kind: 'state'; readonly valueVersion: number; readonly value: string }
   | { readonly status: 'done'; readonly kind: 'summarise'; readonly number: number }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { InvalidInputError } from '@evenkeel/core'
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core/kit'
 import { MessageTooLargeError } from '../errors.js'
 import type { PreparedMessage } from '../messages/prepare.js'
@@ -17,6 +19,7 @@ import type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   StateValue,
@@ -24,6 +27,7 @@ import type {
   TailRequest,
   ThreadDump,
   ThreadListing,
+  ThreadListPage,
   ThreadStore,
   WriteOptions,
 } from './port.js'
@@ -48,6 +52,9 @@ interface Held {
 /** As scripts/thread/erase.lua has it. */
 const erasureStep = 1_000_000
 
+/** A list is kept for so long behind each of its pages. */
+const listMs = 3_600_000
+
 const spareBytes = 16_384
 
 /** Threads in this process, bounded. A thread is here as a whole, or not at all. */
@@ -58,6 +65,8 @@ export class MemoryThreadStore implements ThreadStore {
   #lastAt = 0
   /** How often an owner was erased, in steps that no thread's own deletions reach. */
   readonly #erasures: ByteBoundedLru<number>
+  /** Lists that are being paged through, as they were at their beginning. */
+  readonly #lists: ByteBoundedLru<readonly ThreadListing[]>
   readonly #gone: ((owner: string, thread: string | undefined) => void)[] = []
 
   constructor(options: MemoryThreadStoreOptions = {}) {
@@ -66,6 +75,11 @@ export class MemoryThreadStore implements ThreadStore {
       maxEntries: maxThreads,
       maxBytes: maxBytes + spareBytes,
       sizeOf: ({ log }) => log.bytes + stateBytes(log),
+      clock,
+    })
+    this.#lists = new ByteBoundedLru({
+      maxEntries: 1_000,
+      sizeOf: (list) => list.reduce((sum, { thread }) => sum + 2 * thread.length + 50, 0),
       clock,
     })
     this.#erasures = new ByteBoundedLru({ maxEntries: 100_000, sizeOf: () => 8, clock })
@@ -184,10 +198,31 @@ export class MemoryThreadStore implements ThreadStore {
     return result
   }
 
-  async threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
-    const all = this.#ofOwner(owner).map(({ id, at }) => ({ thread: id.thread, at }))
-    all.sort(newestFirst)
-    return all.filter((one) => behind === undefined || newestFirst(behind, one) < 0).slice(0, limit)
+  async threads(owner: string, { limit, cursor }: ListRequest): Promise<ThreadListPage> {
+    const [, list = randomUUID(), from = '0'] = /^([\w-]{36})\.(\d{1,15})$/.exec(cursor ?? '') ?? []
+    const all = cursor === undefined ? this.#listOf(owner) : this.#lists.get(`${list} ${owner}`)
+    if (all === undefined) {
+      throw new InvalidInputError('cursor', 'a cursor of a list that is still kept', cursor)
+    }
+    const threads: ThreadListing[] = []
+    let next = Number(from)
+    for (; next < all.length && threads.length < limit; next++) {
+      const listed = all[next]
+      // What ended since is passed over.
+      if (listed !== undefined && this.#of({ owner, thread: listed.thread }).log.exists) threads.push(listed)
+    }
+    if (next >= all.length) this.#lists.delete(`${list} ${owner}`)
+    else this.#lists.set(`${list} ${owner}`, all, listMs)
+    return { threads, cursor: next >= all.length ? undefined : `${list}.${next}` }
+  }
+
+  async endList(owner: string, cursor: string): Promise<void> {
+    this.#lists.delete(`${cursor.split('.')[0]} ${owner}`)
+  }
+
+  async *owners(): AsyncIterable<string> {
+    const threads = [...this.#threads.entries()].filter(([, { log }]) => log.exists)
+    yield* new Set(threads.map(([, { id }]) => id.owner))
   }
 
   async erase(owner: string): Promise<Erased> {
@@ -198,6 +233,11 @@ export class MemoryThreadStore implements ThreadStore {
     for (const tell of this.#gone) tell(owner, undefined)
     const sum = (of: (log: ThreadImage) => number) => held.reduce((total, { log }) => total + of(log), 0)
     return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
+  }
+
+  /** What is erased here is gone at once. */
+  async remains(): Promise<number> {
+    return 0
   }
 
   async dump(id: ThreadId): Promise<ThreadDump | undefined> {
@@ -215,6 +255,12 @@ export class MemoryThreadStore implements ThreadStore {
 
   #erasure(owner: string): number {
     return this.#erasures.get(owner) ?? 0
+  }
+
+  #listOf(owner: string): readonly ThreadListing[] {
+    return this.#ofOwner(owner)
+      .map(({ id, at }) => ({ thread: id.thread, at }))
+      .sort(newestFirst)
   }
 
   #isFull(owner: string, limits: Limits = noLimits): boolean {

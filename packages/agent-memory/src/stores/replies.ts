@@ -112,8 +112,9 @@ function doneOf({ kind }: Change, details: readonly Reply[]): ChangeOutcome {
     case 'splice':
       return { status: 'done', kind, seqs: details.slice(1).map(Number) }
     case 'put': {
-      const [before = 0, removed = 0, ...seqs] = details.map(Number)
-      return { status: 'done', kind, before, removed, seqs }
+      const [before = 0, removed = 0, count = 0, ...rest] = details.map(Number)
+      const altered = rest.slice(count).map((place) => place - 1)
+      return { status: 'done', kind, before, removed, seqs: rest.slice(0, count), altered }
     }
     case 'summarise':
       return { status: 'done', kind, number: Number(first) }

@@ -11,6 +11,7 @@ import pageLua from '../scripts/thread/page.lua'
 import pinLua from '../scripts/thread/pin.lua'
 import putLua from '../scripts/thread/put.lua'
 import recordsLua from '../scripts/thread/records.lua'
+import remainsLua from '../scripts/thread/remains.lua'
 import removeLua from '../scripts/thread/remove.lua'
 import restoreLua from '../scripts/thread/restore.lua'
 import spliceLua from '../scripts/thread/splice.lua'
@@ -44,8 +45,9 @@ export const scripts = {
   page: reading('page', pageLua),
   stateRead: reading('state-read', stateReadLua),
   delete: ofHead('delete', deleteLua),
-  threads: defineScript({ name: 'agent-memory.threads', lua: threadsLua }),
+  threads: ofHead('threads', threadsLua),
   erase: ofHead('erase', eraseLua),
+  remains: ofHead('remains', remainsLua),
   dump: reading('dump', dumpLua),
   restore: ofHead('restore', restoreLua),
 }

@@ -4,7 +4,7 @@ import { prepare } from '../messages/prepare.js'
 import { resolveOptions } from '../options.js'
 import type { Change } from '../stores/change.js'
 import type { Limits } from '../stores/limits.js'
-import type { PageRequest, ThreadStore } from '../stores/port.js'
+import type { PageRequest, ThreadListPage, ThreadStore } from '../stores/port.js'
 
 export interface ThreadStoreHarness {
   /** An empty store. */
@@ -543,13 +543,69 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       await append([{ id: 'a', role: 'user' }], { owner: 'other', thread: 'not mine' })
       await append([{ id: 'b', role: 'user' }], { ...id, thread: 'one' })
       await remove({ ...id, thread: 'two' })
-      const listed = await store.threads(id.owner, 10)
-      expect(listed.map(({ thread }) => thread)).toEqual(['one', 'four {}', 'three'])
-      const first = await store.threads(id.owner, 1)
-      expect((await store.threads(id.owner, 10, first[0])).map(({ thread }) => thread)).toEqual([
-        'four {}',
-        'three',
-      ])
+      const names = (page: ThreadListPage) => page.threads.map(({ thread }) => thread)
+      const listed = await store.threads(id.owner, { limit: 10 })
+      expect(names(listed)).toEqual(['one', 'four {}', 'three'])
+      expect(listed.cursor).toBeUndefined()
+      const first = await store.threads(id.owner, { limit: 1 })
+      expect(names(first)).toEqual(['one'])
+      const rest = await store.threads(id.owner, { limit: 10, cursor: first.cursor })
+      expect(names(rest)).toEqual(['four {}', 'three'])
+      expect(rest.cursor).toBeUndefined()
+    })
+
+    it('lists the threads of one moment, whatever is written while its pages are read', async () => {
+      const names = Array.from({ length: 25 }, (_, index) => `t${index}`)
+      for (const thread of names) await append([{ id: 'a', role: 'user' }], { ...id, thread })
+      const seen: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await store.threads(id.owner, { limit: 4, cursor, purpose: 'walk' })
+        seen.push(...page.threads.map(({ thread }) => thread))
+        cursor = page.cursor
+        for (const thread of ['t0', 't3', `new ${seen.length}`]) {
+          await append([{ id: `m${seen.length}`, role: 'user' }], { ...id, thread })
+        }
+        await remove({ ...id, thread: 't1' })
+      } while (cursor !== undefined)
+      expect(seen.filter((name) => name !== 't1').toSorted()).toEqual(
+        names.filter((name) => name !== 't1').toSorted(),
+      )
+      await expect(store.threads(id.owner, { limit: 1, cursor: 'none' })).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+      })
+    })
+
+    it('lists the owners that have threads', async () => {
+      const owners = ['user:1', 'other {}', 'third']
+      for (const owner of owners) await append([{ id: 'a', role: 'user' }], { owner, thread: 't' })
+      await remove({ owner: 'third', thread: 't' })
+      const found: string[] = []
+      for await (const owner of store.owners()) found.push(owner)
+      expect(found.toSorted()).toEqual(['other {}', 'user:1'])
+    })
+
+    it('has nothing of an owner that was erased, from then on, and keeps what is written afterwards', async () => {
+      const names = Array.from({ length: 230 }, (_, index) => `t${index}`)
+      for (const thread of names) await append([{ id: 'a', role: 'user' }], { ...id, thread })
+      await harness.pass(2)
+      const erasing = store.erase(id.owner)
+      let written = 0
+      const writing = (async () => {
+        // All is gone at once, though it is removed bit by bit.
+        while ((await ids({ ...id, thread: 't229' })).length > 0);
+        for (const thread of names) {
+          await append([{ id: 'b', role: 'user' }], { ...id, thread })
+          written++
+        }
+      })()
+      expect(await erasing).toMatchObject({ threads: 230, messages: 230 })
+      await writing
+      expect(written).toBe(230)
+      expect(await store.remains(id.owner)).toBe(0)
+      for (const thread of names) expect(await ids({ ...id, thread })).toEqual(['b'])
+      const page = await store.threads(id.owner, { limit: 500 })
+      expect(page.threads).toHaveLength(230)
     })
 
     it('lets a summary stand for a beginning that did not change since it was planned', async () => {

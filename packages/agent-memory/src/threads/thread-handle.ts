@@ -110,9 +110,14 @@ export class ThreadHandle implements Thread {
     const { version, generation: now } = value
     const base = { ids, seqs: [], removed: 0, version, generation: now, source }
     if (value.status === 'deleted') return { ...base, status: 'deleted' }
-    this.#context.noted(this.#id, messages, now)
-    if (value.journaled) return { ...base, status: 'journaled' }
+    if (value.journaled) {
+      this.#context.noted(this.#id, messages, ifGeneration)
+      return { ...base, status: 'journaled' }
+    }
     if (value.status !== 'done' || value.kind !== 'put') throw errorOf(value, 'The thread')
+    const altered = new Set(value.altered)
+    const news = messages.filter((_, index) => altered.has(index))
+    this.#context.noted(this.#id, news, now)
     return { ...base, status: 'stored', seqs: value.seqs, removed: value.removed }
   }
 
@@ -275,6 +280,7 @@ export class ThreadHandle implements Thread {
       throw new InvalidInputError('message', 'the same tool calls and results as before', change)
     }
     if (value.status !== 'done' || value.kind !== 'edit') throw errorOf(value, 'The message')
+    this.#context.noted(this.#id, [message], value.generation)
     return { revision: value.revision, version: value.version }
   }
 

@@ -8,14 +8,13 @@
 --       5 name of the thread in the sorted sets
 -- Reply {1 if there was a thread, generation after it}
 local thread = KEYS[1]
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local now = nowFrom(ARGV[1])
 local function whole(number) return string.format('%.0f', number) end
 local meta = redis.call('HMGET', thread, '_g', '_x', '_m')
-local epoch, version = headFrom(meta[3])
+local epoch, version, _, _, _, _, _, _, _, made = headFrom(meta[3])
+local erasedAt = tonumber(redis.call('HGET', KEYS[4], 'e') or -1)
+-- What the owner had when it was erased is gone, though it may not be removed yet.
+if made and made <= erasedAt then epoch, meta = nil, {} end
 local own = tonumber(meta[1] or 0)
 local generation = own + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
 
@@ -30,7 +29,8 @@ redis.call('UNLINK', thread)
 for _, draft in ipairs(redis.call('HKEYS', KEYS[5])) do redis.call('UNLINK', KEYS[5] .. ':' .. draft) end
 redis.call('UNLINK', KEYS[5])
 redis.call('HSET', thread, '_v', '1', '_g', whole(own + 1),
-  '_m', packHead('', (version or 0) + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''), '_x', ARGV[2] .. ' ' .. existed)
+  '_m', packHead('', (version or 0) + 1, 0, 0, 0, 0, 0, 0, 0,
+    math.max(now, erasedAt + 1), now, 0, ''), '_x', ARGV[2] .. ' ' .. existed)
 redis.call('PEXPIRE', thread, ARGV[4])
 redis.call('ZREM', KEYS[2], ARGV[5])
 -- An erasure of the owner finds it there.

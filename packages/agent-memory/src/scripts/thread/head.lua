@@ -31,3 +31,20 @@ end
 local function generationOf(thread, owner)
   return tonumber(redis.call('HGET', thread, '_g') or 0) + tonumber(redis.call('HGET', owner, 'g') or 0)
 end
+
+-- The server's clock in ms, or the one of tests.
+local function nowFrom(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The head of a thread for a reader: none when its owner was erased since it was made.
+local function liveHead(packed, owner)
+  local erasedAt = packed and redis.call('HGET', owner, 'e')
+  if erasedAt then
+    local epoch, _, _, _, _, _, _, _, _, created = headFrom(packed)
+    if epoch ~= '' and created <= tonumber(erasedAt) then return nil end
+  end
+  return packed
+end

@@ -5,7 +5,8 @@
 --       seq of 0 for that of the first given message that is there
 --       10 most messages of a thread   11 most bytes   12 most threads of the owner; 0 for no limit
 --       13 … messages, no id twice
--- Reply {'done', …, newest seq before, number of messages that went, seq, …}, {'full', …, limit}
+-- Reply {'done', …, newest seq before, number of messages that went, number of messages, their seqs, places from 1 of
+--       those that are new or have another body now}, {'full', …, limit}
 local messages = messagesFrom(13)
 local removes, before = ARGV[8] ~= '', newest
 local names = {}
@@ -64,10 +65,13 @@ for _, message in ipairs(messages) do
     rewrites = true
   end
 end
-for _, message in ipairs(messages) do
+local altered = {}
+for index, message in ipairs(messages) do
+  local isOther = not message.there or lineOf(message.record)[8] ~= ARGV[message.at + 3]
+  if isOther then altered[#altered + 1] = index end
   if message.there and not message.moves then
     message.seq = message.there
-    if lineOf(message.record)[8] ~= ARGV[message.at + 3] then
+    if isOther then
       rewrite(message, message.there, message.record)
       rewrites = true
     end
@@ -77,9 +81,12 @@ for _, message in ipairs(messages) do
 end
 local seqs = {}
 for _, message in ipairs(messages) do seqs[#seqs + 1] = message.seq end
-local outcome = whole(before) .. ' ' .. #gone .. ' ' .. table.concat(seqs, ' ')
+local outcome = table.concat({ whole(before), #gone, #seqs, table.concat(seqs, ' '), table.concat(altered, ' ') }, ' ')
 if changes or rewrites then
   remember(outcome)
   save(rewrites)
 end
-return reply('done', before, #gone, unpack(seqs))
+local answer = reply('done', before, #gone, #seqs)
+for _, seq in ipairs(seqs) do answer[#answer + 1] = seq end
+for _, index in ipairs(altered) do answer[#answer + 1] = index end
+return answer
