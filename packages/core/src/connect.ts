@@ -1,6 +1,7 @@
-import { Connection } from './connection/connection.js'
+import type { Connection } from './connection/connection.js'
+import { RedisConnection } from './connection/redis-connection.js'
 import { UnavailableError } from './errors.js'
-import { Breaker } from './guard/breaker.js'
+import { loadBreaker } from './guard/breaker.js'
 import { type Environment, readEnvironment } from './options/environment.js'
 import { type ConnectOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { createTelemetry, type TelemetrySubject } from './telemetry/commands.js'
@@ -21,15 +22,16 @@ export async function connect(
   env: Environment = process.env,
 ): Promise<Connection> {
   const resolved = resolveOptions(readEnvironment(env, options))
-  const connection = new Connection({
-    provider: await createProvider(resolved),
-    namespace: resolved.namespace,
+  const provider = await createProvider(resolved)
+  const connection = new RedisConnection({
+    provider,
+    namespace: provider.keyPrefix + resolved.namespace,
     commandTimeoutMs: resolved.commandTimeoutMs,
+    connectionTimeoutMs: resolved.connectionTimeoutMs,
     maxInFlight: resolved.maxInFlight,
     enableOfflineQueue: resolved.enableOfflineQueue,
     autoResync: resolved.autoResync,
-    makeBreaker: await Breaker.load(),
-    breaker: resolved.breaker,
+    createBreaker: await loadBreaker(resolved.breaker),
     healthCheckIntervalMs: resolved.healthCheckIntervalMs,
     alerts: resolved.alerts,
   })
@@ -44,6 +46,7 @@ export async function connect(
         'not-sent',
       )
     }
+    await tellMissingPermissions(connection)
     return connection
   } catch (error) {
     await connection.close()
@@ -51,7 +54,16 @@ export async function connect(
   }
 }
 
-function telemetrySubject(connection: Connection, { topology }: ResolvedOptions): TelemetrySubject {
+async function tellMissingPermissions(connection: RedisConnection): Promise<void> {
+  const missing = await connection.missingPermissions()
+  if (missing.length === 0) return
+  process.emitWarning(
+    `The Redis user may not use ${missing.join(', ')}: calls that need it are refused (docs/acl.md lists what each package needs)`,
+    { code: 'EVENKEEL_ACL' },
+  )
+}
+
+function telemetrySubject(connection: RedisConnection, { topology }: ResolvedOptions): TelemetrySubject {
   return {
     address:
       topology.kind === 'standalone' && topology.address.path === undefined ? topology.address : undefined,
