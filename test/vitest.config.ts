@@ -7,7 +7,7 @@ const report = process.env.CI ? { json: `${root}/test/.report/vitest.json` } : {
 
 const shared = {
   plugins: [luaAsText()],
-  // Packages are tested from their sources; only the consumer and example tests use what was built.
+  // Packages are tested from their sources; only the examples' tests use what was built (and test/outside).
   resolve: { conditions: ['@evenkeel/source'] },
   // Vitest passes these on to Node: with 'import' among them, a CommonJS dependency would require ES modules.
   ssr: { resolve: { conditions: ['@evenkeel/source', 'node'] } },
@@ -25,7 +25,7 @@ export default defineConfig({
           name: 'tests',
           root,
           include: ['{packages,examples}/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**', '**/*.chaos.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**', '**/*.chaos.test.ts', 'test/outside/**'],
           testTimeout: 20_000,
           hookTimeout: 60_000,
           maxWorkers: 2,

@@ -1,9 +1,9 @@
--- Reads stamps, makes those that are missing, or sets them.
--- KEYS  the stamps of one namespace
+-- Reads versions, makes those that are missing, or sets them.
+-- KEYS  the versions of one namespace
 -- ARGV  for each of them: '1' to set it, '0' to make it only where there is none; a random text; how long a
 --       new one lives, in ms, or '0' for ever
--- Reply the stamps that hold now, in the order of the keys.
--- Idempotent: the same texts give the same stamps.
+-- Reply the versions that hold now, in the order of the keys.
+-- Idempotent: the same texts give the same versions.
 local present = {}
 for index, key in ipairs(KEYS) do
   local set, value, ttl = ARGV[index * 3 - 2], ARGV[index * 3 - 1], ARGV[index * 3]
