@@ -1,6 +1,7 @@
 import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from '../clients/port.js'
 import { UnavailableError } from '../errors.js'
 import { createLog } from '../kit/log.js'
+import { warnOfListener } from '../kit/logger.js'
 import type { CommandOptions } from './executor.js'
 
 const log = createLog('core')
@@ -161,7 +162,7 @@ export class PubSub {
       try {
         handler(message, name)
       } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), { code: 'EVENKEEL_LISTENER' })
+        warnOfListener(handler, error, 'message')
       }
     }
   }

@@ -49,10 +49,13 @@ function withoutArguments(message: string, args: readonly Argument[]): string {
   const [known = message] = message.split(', with args beginning with', 1)
   const secrets = args.filter((arg, index) => arg.length >= minLength && !isPublic(args, index))
   if (secrets.length === 0) return known
-  const unquoted = known.replace(/'([^']*)'|`([^`]*)`|"([^"]*)"/g, (quoted, ...parts: (string | undefined)[]) => {
-    const part = parts.slice(0, 3).find((text) => text !== undefined) ?? ''
-    return part.length > 0 && secrets.some((secret) => secret.includes(part)) ? "'…'" : quoted
-  })
+  const unquoted = known.replace(
+    /'([^']*)'|`([^`]*)`|"([^"]*)"/g,
+    (quoted, ...parts: (string | undefined)[]) => {
+      const part = parts.slice(0, 3).find((text) => text !== undefined) ?? ''
+      return part.length > 0 && secrets.some((secret) => secret.includes(part)) ? "'…'" : quoted
+    },
+  )
   return secrets.reduce<string>(
     (text, secret) => (secret.length > text.length ? text : text.replaceAll(secret.toString(), '…')),
     unquoted,

@@ -52,11 +52,7 @@ class Variables {
   list(name: string, option: string, because: string): readonly string[] {
     const value = this.text(name, option)
     if (value === undefined) {
-      throw new InvalidOptionError(
-        name,
-        `addresses with commas between, since ${because} is set`,
-        undefined,
-      )
+      throw new InvalidOptionError(name, `addresses with commas between, since ${because} is set`, undefined)
     }
     return value.split(',').map((part) => part.trim())
   }
@@ -72,9 +68,7 @@ class Variables {
 export function readEnvironment(env: Environment, options: ConnectOptions): EnvironmentOptions {
   const variables = new Variables(env)
   const saysWhere = ['client', 'url', 'host', 'port', 'cluster', 'sentinel'] as const
-  const where = saysWhere.every((name) => options[name] === undefined)
-    ? readLocation(variables, options)
-    : {}
+  const where = saysWhere.every((name) => options[name] === undefined) ? readLocation(variables, options) : {}
   const healthCheckSeconds = variables.number('REDIS_HEALTH_CHECK_INTERVAL', 'healthCheckInterval', 1, 86_400)
   const given = {
     ...where,

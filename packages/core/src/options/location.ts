@@ -1,7 +1,14 @@
 import type { TlsOptions } from '../clients/port.js'
 import { InvalidOptionError } from '../errors.js'
 import { option } from '../kit/validate.js'
-import { type AddressParts, checkHost, type HostAndPort, type NodeAddress, parseAddress, parseUrl } from './url.js'
+import {
+  type AddressParts,
+  checkHost,
+  type HostAndPort,
+  type NodeAddress,
+  parseAddress,
+  parseUrl,
+} from './url.js'
 
 /** A password, or a function asked for one at every new connection (for credentials that rotate). */
 export type Password = string | (() => string | Promise<string>)
@@ -162,9 +169,16 @@ function resolveShared(options: LocationOptions, from: AddressParts, field: Fiel
   return {
     username: optionalText(field('username'), options.username) ?? from.username,
     password: resolvePassword(field('password'), options.password) ?? from.password,
-    database: option.integer(field('database'), options.database ?? from.database ?? 0, { min: 0, max: 65_535 }),
+    database: option.integer(field('database'), options.database ?? from.database ?? 0, {
+      min: 0,
+      max: 65_535,
+    }),
     tls: resolveTls(field('tls'), options.tls, from.tls),
-    readFrom: option.oneOf(field('readFrom'), options.readFrom ?? 'primary', ['primary', 'replica', 'nearest']),
+    readFrom: option.oneOf(field('readFrom'), options.readFrom ?? 'primary', [
+      'primary',
+      'replica',
+      'nearest',
+    ]),
   }
 }
 
@@ -184,7 +198,8 @@ function resolveSentinel(options: LocationOptions, sentinel: SentinelOptions, fi
   const name = field('sentinel.nodes')
   const nodes = addresses(name, sentinel.nodes)
   const own = common(name, nodes, { ...sentinel, tls: options.tls })
-  if (own.database !== undefined) throw new InvalidOptionError(name, 'no database: sentinels have none', nodes)
+  if (own.database !== undefined)
+    throw new InvalidOptionError(name, 'no database: sentinels have none', nodes)
   const { tls } = own
   return {
     ...resolveShared(options, tls === undefined ? {} : { tls }, field),
@@ -212,13 +227,15 @@ function resolveReplicas(options: LocationOptions, shared: Shared, field: string
       port,
       username: hasCredentials ? own.username : shared.username,
       password: hasCredentials ? own.password : shared.password,
-      tls: own.tls === true ? (shared.tls === false ? {} : shared.tls) : own.tls === false ? false : shared.tls,
+      // Plain only where both URLs are: what the primary is asked over TLS is not sent to a replica without.
+      tls: shared.tls === false && own.tls === true ? {} : shared.tls,
     }
   })
 }
 
 function addresses(field: string, nodes: readonly NodeAddress[]): readonly (AddressParts & HostAndPort)[] {
-  if (!Array.isArray(nodes) || nodes.length === 0) throw new InvalidOptionError(field, 'at least one node', nodes)
+  if (!Array.isArray(nodes) || nodes.length === 0)
+    throw new InvalidOptionError(field, 'at least one node', nodes)
   return nodes.map((node: NodeAddress, index) => parseAddress(`${field}[${index}]`, node))
 }
 
@@ -253,7 +270,8 @@ function optionalText(field: string, value: string | undefined): string | undefi
 function resolvePassword(field: string, value: Password | undefined): Password | undefined {
   if (typeof value === 'function') return value
   if (value === undefined || value === '') return undefined
-  if (typeof value !== 'string') throw new InvalidOptionError(field, 'text or a function that gives it', value)
+  if (typeof value !== 'string')
+    throw new InvalidOptionError(field, 'text or a function that gives it', value)
   return value
 }
 
@@ -280,7 +298,8 @@ function resolveTls(
     throw new InvalidOptionError(field, 'a boolean or TLS options', value)
   }
   option.members(field, value, tlsNames)
-  if (value.rejectUnauthorized !== undefined) option.flag(`${field}.rejectUnauthorized`, value.rejectUnauthorized)
+  if (value.rejectUnauthorized !== undefined)
+    option.flag(`${field}.rejectUnauthorized`, value.rejectUnauthorized)
   if (value.servername !== undefined) option.text(`${field}.servername`, value.servername, { min: 0 })
   for (const name of ['ca', 'cert', 'key'] as const) checkPem(`${field}.${name}`, value[name])
   return value
