@@ -31,8 +31,9 @@ export async function connect(
   warnOfIgnored(fromEnvironment.ignored, resolved.logger)
   const connection = new RedisConnection({
     provider,
-    namespace: resolved.namespace,
+    namespace: provider.keyPrefix + resolved.namespace,
     commandTimeoutMs: resolved.commandTimeoutMs,
+    connectionTimeoutMs: resolved.connectionTimeoutMs,
     maxInFlight: resolved.maxInFlight,
     enableOfflineQueue: resolved.enableOfflineQueue,
     autoResync: resolved.autoResync,
@@ -53,6 +54,7 @@ export async function connect(
         'not-sent',
       )
     }
+    await tellMissingPermissions(connection, resolved.logger)
     reportOutages(connection, claimed.name, resolved.logger)
     return connection
   } catch (error) {
@@ -65,6 +67,16 @@ function warnOfIgnored(variables: readonly string[], logger: Logger | undefined)
   if (variables.length === 0) return
   const message = `REDIS_URL counts as a whole; what ${variables.join(', ')} says otherwise is ignored.`
   notify(logger, 'warn', message, 'EVENKEEL_ENVIRONMENT')
+}
+
+async function tellMissingPermissions(
+  connection: RedisConnection,
+  logger: Logger | undefined,
+): Promise<void> {
+  const missing = await connection.missingPermissions()
+  if (missing.length === 0) return
+  const message = `The Redis user may not use ${missing.join(', ')}: calls that need it are refused (docs/acl.md lists what each package needs)`
+  notify(logger, 'warn', message, 'EVENKEEL_ACL')
 }
 
 function telemetrySubject(

@@ -81,7 +81,12 @@ describe.each(flavours())('health on $name', (flavour) => {
   it('tells how far a replica is behind', async () => {
     const replica = await startRedis({
       flavour,
-      args: { replicaof: `${server.host} ${server.port}`, masterauth: 'c4nary' },
+      // One that can be written to: a read-only replica is not used, so it has no health to tell.
+      args: {
+        replicaof: `${server.host} ${server.port}`,
+        masterauth: 'c4nary',
+        'replica-read-only': 'no',
+      },
     })
     await until(async () => (await replica.info('master_link_status')) === 'up', 20_000)
     expect((await redis.health()).server?.replicationLagSeconds).toBeGreaterThanOrEqual(0)
