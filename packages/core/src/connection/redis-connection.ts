@@ -405,10 +405,11 @@ export class RedisConnection implements Connection {
   }
 }
 
-function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
+function pairHealth({ name, durability, state, fallbackSince, held }: PairStatus): PairHealth {
   const size = held?.()
   return {
     name,
+    durability,
     state,
     fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
     entries: size?.entries,
