@@ -78,5 +78,7 @@ async function tryOnce(options: ResolvedLockOptions, token: string): Promise<Att
 }
 
 function unavailable(cause?: unknown): never {
-  throw new EvenkeelError('LOCK_UNAVAILABLE', 'Without Redis a lock can keep no other process out', { cause })
+  throw new EvenkeelError('LOCK_UNAVAILABLE', 'Without Redis, a lock excludes nobody in other processes', {
+    cause,
+  })
 }
