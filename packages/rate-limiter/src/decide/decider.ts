@@ -101,6 +101,7 @@ export class Decider {
     })
     this.#stores = failover<LimitStore>(redis, {
       name: 'rate-limiter',
+      durability: 'transient',
       primary:
         redis && new RedisLimitStore(redis, { name, offlineCharges: this.#offlineCharges, instance: id }),
       fallback: this.#memory,
