@@ -1,5 +1,5 @@
 export type { Charge } from './algorithms/meter.js'
-export type { LimitResult } from './algorithms/verdict.js'
+export type { LimitResult } from './algorithms/meter.js'
 export type { Costs, Part, Subject } from './costs.js'
 export type { Reservation } from './decide/reservation.js'
 export type { LimitStatus, RateLimitDecision } from './decide/result.js'

@@ -10,7 +10,7 @@ import { CostReader, type Costs, type Subject } from './costs.js'
 import { Decider, type SourcedDecision } from './decide/decider.js'
 import { WaitQueue } from './decide/queue.js'
 import { asReservation, newReservationId, OpenReservation, type Reservation } from './decide/reservation.js'
-import { type LimitStatus, type RateLimitDecision, toResult } from './decide/result.js'
+import { type LimitStatus, type RateLimitDecision, toRateLimitDecision } from './decide/result.js'
 import { SlotRenewal } from './decide/slot-renewal.js'
 import type { Limit } from './limits.js'
 import { type RateLimiterOptions, type ResolvedOptions, resolveOptions } from './options.js'
@@ -186,7 +186,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
       const limitCosts = this.#limitCosts.read(subject, costs, 'judge', perMille)
       this.#decider.ask({
         limitCosts,
-        terms: perMille === 1_000 ? undefined : { perMille },
+        options: perMille === 1_000 ? undefined : { perMille },
         done: (decision, source) => resolve(this.#answer(limitCosts, decision, source)),
         failed,
       })
@@ -196,7 +196,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   async peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
     const limitCosts = this.#limitCosts.read(subject, costs, 'take')
     const { value, source } = await this.#decider.decide(limitCosts, { mode: 'peek' })
-    return toResult(limitCosts, value, source)
+    return toRateLimitDecision(limitCosts, value, source)
   }
 
   async reserve(
@@ -306,7 +306,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   async stats(subject: string): Promise<SubjectStats<Name>> {
     const limitCosts = this.#limitCosts.limitKeys(subject).map((limitKey) => ({ ...limitKey, cost: 0 }))
     const { value, source } = await this.#decider.decide(limitCosts, { mode: 'peek' })
-    const { limits, blocked } = toResult<Name>(limitCosts, value, source)
+    const { limits, blocked } = toRateLimitDecision<Name>(limitCosts, value, source)
     const used = Object.fromEntries(
       Object.entries<LimitStatus | undefined>(limits).map(([name, status]) => [
         name,
@@ -351,7 +351,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   }
 
   #answer(limitCosts: readonly LimitCost[], value: Decision, source: Source): RateLimitDecision<Name> {
-    const decision = toResult<Name>(limitCosts, value, source)
+    const decision = toRateLimitDecision<Name>(limitCosts, value, source)
     const { allowed, limitedBy } = decision
     this.#metrics?.count(allowed, source, limitedBy)
     if (this.#usage !== undefined) {

@@ -15,7 +15,7 @@ import { shareOf } from '../src/outage/share.js'
 /** One limit, asked for one subject. */
 async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {
   const limitCosts = [{ subject: 'u', name: 'l', limit, cost }]
-  const [decision] = await store.decide([{ limitCosts, terms: { mode } }])
+  const [decision] = await store.decide([{ limitCosts, options: { mode } }])
   return { allowed: decision?.outcome === 'allowed', result: decision?.results[0] }
 }
 

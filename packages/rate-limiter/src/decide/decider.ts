@@ -119,23 +119,23 @@ export class Decider {
     return this.#options.redis === undefined ? 1 : (this.#instances?.share.instances ?? 1)
   }
 
-  decide(limitCosts: readonly LimitCost[], terms?: DecisionOptions): Promise<SourcedDecision> {
+  decide(limitCosts: readonly LimitCost[], options?: DecisionOptions): Promise<SourcedDecision> {
     return new Promise((resolve, reject) => {
       const done: PendingDecision['done'] = (value, source, notedAtMs) =>
         resolve({ value, source, notedAtMs })
-      this.ask({ limitCosts, terms, done, failed: reject })
+      this.ask({ limitCosts, options, done, failed: reject })
     })
   }
 
   /** {@link decide} without a promise, for those who are called a million times a second. */
   ask(asked: PendingDecision): void {
     if (this.#options.redis === undefined) {
-      const value = this.#memory.decideNow(asked.limitCosts, asked.terms)
+      const value = this.#memory.decideNow(asked.limitCosts, asked.options)
       asked.done(value, 'memory', value.results[0]?.chargedAtMs ?? 0)
       return
     }
     this.#instances?.start()
-    if (asked.terms === undefined) {
+    if (asked.options === undefined) {
       if (this.#spend(asked) || this.#deny(asked)) return
       if (
         this.#leases?.covers(asked.limitCosts) &&
@@ -177,15 +177,15 @@ export class Decider {
    * back already keeps to its share too. `false` where the share denies.
    */
   #chargeShare(asked: PendingDecision): boolean {
-    const { limitCosts, terms, done } = asked
+    const { limitCosts, options, done } = asked
     if (this.#options.onOutage !== 'fallback' || this.#stores.state !== 'primary') return true
-    if (terms?.mode === 'peek' || terms?.mode === 'book') return true
-    const decision = this.#memory.decideNow(limitCosts, { ...terms, mode: 'peek' })
+    if (options?.mode === 'peek' || options?.mode === 'book') return true
+    const decision = this.#memory.decideNow(limitCosts, { ...options, mode: 'peek' })
     if (decision.outcome !== 'allowed') {
       done(decision, 'memory', 0)
       return false
     }
-    asked.notedAtMs = this.#memory.mirror(limitCosts, this.#options.clock.now(), 0, terms?.id)
+    asked.notedAtMs = this.#memory.mirror(limitCosts, this.#options.clock.now(), 0, options?.id)
     return true
   }
 
@@ -223,7 +223,7 @@ export class Decider {
       }
       this.#turnOf(limitCosts).add({
         limitCosts,
-        terms: { leaseRequests },
+        options: { leaseRequests },
         done: (decision, source, notedAtMs) => {
           granted(source === 'redis' ? decision : undefined)
           done(decision, source, notedAtMs)
@@ -248,14 +248,14 @@ export class Decider {
       const one = asked[index]
       const decision = decisions[index]
       if (one === undefined || decision === undefined) continue
-      const { limitCosts, terms } = one
+      const { limitCosts, options } = one
       let notedAtMs = one.notedAtMs ?? decision.results[0]?.chargedAtMs ?? 0
       if (one.notedAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
-        this.#unnote(limitCosts, one.notedAtMs, terms?.id)
-      if (source === 'redis' && terms?.mode !== 'peek') {
+        this.#unnote(limitCosts, one.notedAtMs, options?.id)
+      if (source === 'redis' && options?.mode !== 'peek') {
         if (decision.outcome === 'denied') this.#denials.remember(limitCosts, decision, monotonic)
         else if (decision.outcome !== 'queued' && one.notedAtMs === undefined)
-          notedAtMs = this.#memory.mirror(limitCosts, now, decision.delayMs, terms?.id)
+          notedAtMs = this.#memory.mirror(limitCosts, now, decision.delayMs, options?.id)
         // Just after an outage Redis has not heard of all yet.
         if (!isReturning) this.#memory.observeRemote(limitCosts, decision.results, now)
       }
@@ -450,7 +450,7 @@ export class Decider {
     for (let from = 0; from < limitKeys.length; from += limitKeysAtOnce) {
       const some = limitKeys.slice(from, from + limitKeysAtOnce)
       await primary.decide(
-        some.map((limitKey) => ({ limitCosts: [{ ...limitKey, cost: 0 }], terms: { mode: 'peek' } })),
+        some.map((limitKey) => ({ limitCosts: [{ ...limitKey, cost: 0 }], options: { mode: 'peek' } })),
       )
     }
   }

@@ -4,7 +4,7 @@ import { slackMs } from '../algorithms/meter.js'
 import { QueueFullError, RateLimitedError } from '../errors.js'
 import type { DecisionOptions, LimitCost } from '../stores/port.js'
 import type { Decider, SourcedDecision } from './decider.js'
-import { toResult } from './result.js'
+import { toRateLimitDecision } from './result.js'
 
 export interface WaitRequest {
   readonly id: string
@@ -41,8 +41,8 @@ export class WaitQueue {
   }
 
   /** @throws RateLimitedError, QueueFullError, the signal's reason; nothing is charged then */
-  async admit(limitCosts: readonly LimitCost[], terms: WaitRequest): Promise<SourcedDecision> {
-    const { id, timeoutMs, openMs, perMille, signal } = terms
+  async admit(limitCosts: readonly LimitCost[], options: WaitRequest): Promise<SourcedDecision> {
+    const { id, timeoutMs, openMs, perMille, signal } = options
     const deadline = this.#clock.monotonic() + timeoutMs
     signal?.throwIfAborted()
     const isFull = this.#count >= this.#maxQueue
@@ -62,7 +62,7 @@ export class WaitQueue {
         const { value } = decided
         if (value.outcome === 'allowed') return decided
         if (value.outcome === 'booked') {
-          if (await this.#sleepUntil(decided, limitCosts, terms, sentAtMs)) return decided
+          if (await this.#sleepUntil(decided, limitCosts, options, sentAtMs)) return decided
           // The timer was late: the time is given back, and the call asks again.
           continue
         }
@@ -76,7 +76,7 @@ export class WaitQueue {
           if (this.#clock.monotonic() >= deadline) {
             await this.#giveBack(limitCosts, decided, id)
             throw new RateLimitedError(
-              toResult(limitCosts, { ...value, outcome: 'denied' }, decided.source),
+              toRateLimitDecision(limitCosts, { ...value, outcome: 'denied' }, decided.source),
               timeoutMs,
             )
           }
@@ -101,7 +101,7 @@ export class WaitQueue {
   ): number {
     if (value.outcome === 'queued') return askAgainMs
     // Where one booking can't hold for all nodes of a Cluster, and where a block ends.
-    const decision = toResult(limitCosts, value, source)
+    const decision = toRateLimitDecision(limitCosts, value, source)
     if (decision.retryAfterMs > leftMs || leftMs === 0) throw new RateLimitedError(decision, timeoutMs)
     return Math.max(1, decision.retryAfterMs)
   }
