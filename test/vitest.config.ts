@@ -7,10 +7,10 @@ const report = process.env.CI ? { json: `${root}/test/.report/vitest.json` } : {
 
 const shared = {
   plugins: [luaAsText()],
-  // Packages are tested from their sources; only the consumer and example tests use what was built.
-  resolve: { conditions: ['source'] },
+  // Packages are tested from their sources; only the examples' tests use what was built (and test/outside).
+  resolve: { conditions: ['@evenkeel/source'] },
   // Vitest passes these on to Node: with 'import' among them, a CommonJS dependency would require ES modules.
-  ssr: { resolve: { conditions: ['source', 'node'] } },
+  ssr: { resolve: { conditions: ['@evenkeel/source', 'node'] } },
 }
 
 export default defineConfig({
@@ -25,12 +25,10 @@ export default defineConfig({
           name: 'tests',
           root,
           include: ['{packages,examples}/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**', '**/*.chaos.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**', '**/*.chaos.test.ts', 'test/outside/**'],
           testTimeout: 20_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
-          // A dependency of `ai` has an export condition `source` too; Vite can read what it leads to, Node can't.
-          server: { deps: { inline: [/node_modules\/(?:ai|ai-5|ai-7|@ai-sdk|eventsource-parser)\//] } },
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,3 +1,3 @@
 import { definePackage } from '../../test/tooling/tsup.js'
 
-export default definePackage({ index: 'src/index.ts', bin: 'src/bin.ts' })
+export default definePackage({ bin: 'src/bin.ts' })

@@ -1,3 +1,3 @@
 import { definePackage } from '../../test/tooling/tsup.js'
 
-export default definePackage({ index: 'src/index.ts', testing: 'src/testing/index.ts' })
+export default definePackage()

@@ -1,14 +1,22 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * Prints what failed, where the end of a long log shows it, and what vitest counted: `N passed, N failed`. A file
- * that could not even run counts as a failure.
+ * Prints what failed, where the end of a long log shows it, and what vitest counted in all its runs:
+ * `N passed, N failed`. A file that could not even run counts as a failure, and so does a run that left no report.
  */
-const report = new URL('../.report/vitest.json', import.meta.url)
 let passed = 0
-let failed = 1
-try {
-  const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'))
+let failed = 0
+for (const run of ['vitest', 'outside']) {
+  try {
+    count(JSON.parse(readFileSync(new URL(`../.report/${run}.json`, import.meta.url), 'utf8')))
+  } catch (error) {
+    failed++
+    console.error(`vitest left no report: ${error.message}`)
+  }
+}
+console.log(`${passed} passed, ${failed} failed`)
+
+function count({ numPassedTests, numFailedTests, testResults }) {
   const broken = testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
   )
@@ -18,9 +26,6 @@ try {
     }
     if (broken.some((file) => file.name === name)) console.log(`failed: ${name}\n${message}`)
   }
-  passed = numPassedTests
-  failed = numFailedTests + broken.length
-} catch (error) {
-  console.error(`vitest left no report: ${error.message}`)
+  passed += numPassedTests
+  failed += numFailedTests + broken.length
 }
-console.log(`${passed} passed, ${failed} failed`)

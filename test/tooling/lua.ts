@@ -1,13 +1,40 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vitest/config'
 
-/** Lets vitest import a `.lua` file as text, as tsup's text loader does in the build. */
+/** Scripts that all packages may include. */
+const shared = fileURLToPath(new URL('../../packages/core/src/scripts/include', import.meta.url))
+
+const includeLine = /^--- @include "([a-z-]+)"$/gm
+
+/**
+ * The text of a Lua script. A line `--- @include "name"` stands for the script `name.lua` in the folder `include`
+ * beside the script or a folder above it, or in that of core, so that no two scripts hold a copy of the same function.
+ */
+export function readLua(path: string): string {
+  return readFileSync(path, 'utf8').replace(includeLine, (_, name: string) => {
+    const file = findInclude(dirname(path), `${name}.lua`)
+    if (file === undefined) throw new Error(`${path} includes "${name}", which is nowhere`)
+    return readLua(file).trimEnd()
+  })
+}
+
+function findInclude(folder: string, name: string): string | undefined {
+  const above = [folder, dirname(folder)].map((directory) => join(directory, 'include', name))
+  return [...above, join(shared, name)].find((file) => existsSync(file))
+}
+
+/** Lets vitest import a `.lua` file as text, as the build does. */
 export function luaAsText(): Plugin {
   return {
     name: 'evenkeel:lua',
     enforce: 'pre',
-    transform(code, id) {
-      if (id.endsWith('.lua')) return { code: `export default ${JSON.stringify(code)}`, map: null }
-      return null
+    load(id) {
+      const [path = id] = id.split('?')
+      return path.endsWith('.lua')
+        ? { code: `export default ${JSON.stringify(readLua(path))}`, map: null }
+        : null
     },
   }
 }

@@ -1,14 +1,77 @@
+import { readFileSync } from 'node:fs'
 import { defineConfig } from 'tsup'
+import { isOnlyForImport } from './esm-only.mjs'
+import { readLua } from './lua.js'
 
-/** The build of every published package: ESM and CommonJS with types for both, Lua inlined. */
-export function definePackage(entry: Record<string, string>) {
+/** An export of a manifest as the repository has it: our source, and what is built of it. */
+interface Export {
+  '@evenkeel/source': string
+  import: { default: string }
+}
+
+/**
+ * The build of every published package: ESM and CommonJS with types for both, Lua inlined. The entries are the
+ * exports of its manifest; `more` are those that nobody imports, such as a command.
+ */
+export function definePackage(more: Record<string, string> = {}) {
+  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+    exports: Record<string, Export | string>
+    dependencies?: Record<string, string>
+  }
+  const onlyForImport = Object.keys(manifest.dependencies ?? {}).filter(
+    // Our own packages have both forms, but may not be built yet.
+    (name) => !name.startsWith('@evenkeel/') && isOnlyForImport(process.cwd(), name),
+  )
   return defineConfig({
-    entry,
+    entry: { ...entries(manifest.exports), ...more },
     format: ['esm', 'cjs'],
     dts: true,
     sourcemap: true,
     clean: true,
     target: 'node20',
-    loader: { '.lua': 'text' },
+    // Entries share what they have in common: a class of one entry is the class of the other, in CommonJS too.
+    splitting: true,
+    // A CommonJS build can't require these (Node gives it a namespace where it expects the default export, or
+    // refuses), so that build has them inside; the ESM build goes on importing them.
+    noExternal: onlyForImport,
+    esbuildPlugins: [externalInEsm(onlyForImport), luaAsModule()],
   })
+}
+
+function entries(exports: Record<string, Export | string>): Record<string, string> {
+  const entry: Record<string, string> = {}
+  for (const target of Object.values(exports)) {
+    if (typeof target === 'string') continue
+    const built = /^\.\/dist\/(.+)\.js$/.exec(target.import.default)?.[1]
+    if (built === undefined) throw new Error(`${target.import.default} is not a module in dist`)
+    entry[built] = target['@evenkeel/source']
+  }
+  return entry
+}
+
+type Plugin = NonNullable<
+  Extract<ReturnType<typeof defineConfig>, { entry?: unknown }>['esbuildPlugins']
+>[number]
+
+function externalInEsm(names: readonly string[]): Plugin {
+  return {
+    name: 'evenkeel:external-in-esm',
+    setup(build) {
+      if (build.initialOptions.format !== 'esm') return
+      build.onResolve({ filter: /^[^.]/ }, ({ path }) =>
+        names.some((name) => path === name || path.startsWith(`${name}/`))
+          ? { path, external: true }
+          : undefined,
+      )
+    },
+  }
+}
+
+function luaAsModule(): Plugin {
+  return {
+    name: 'evenkeel:lua',
+    setup(build) {
+      build.onLoad({ filter: /\.lua$/ }, ({ path }) => ({ contents: readLua(path), loader: 'text' }))
+    },
+  }
 }

@@ -7,7 +7,9 @@ import {
   InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
-import { AppendBatches } from './append-batches.js'
+import { OfflineBackend } from './backends/offline.js'
+import { OnlineBackend } from './backends/online.js'
+import type { ThreadBackend } from './backends/port.js'
 import {
   type BackupOptions,
   backup,
@@ -18,34 +20,33 @@ import {
   verify,
 } from './backup/backup.js'
 import { mergeInto } from './backup/merge.js'
-import { type Conversations, StoredConversations } from './conversations.js'
-import { MemoryDrafts } from './drafts/memory-drafts.js'
-import { RedisDrafts } from './drafts/redis-drafts.js'
-import type { DraftStore } from './drafts/store.js'
-import { Doorbell } from './feed/doorbell.js'
+import { MemoryDrafts } from './drafts/memory.js'
+import type { DraftStore } from './drafts/port.js'
+import { RedisDrafts } from './drafts/redis.js'
+import { ChangeNotifier } from './feed/notifier.js'
 import { checkMemory, type MemoryHealth } from './health.js'
-import { Adoption } from './journal/adoption.js'
 import { JournalFile } from './journal/file.js'
 import { Journal } from './journal/journal.js'
-import { OutageConversations } from './journal/outage.js'
-import { RecentWrites } from './journal/recent-writes.js'
-import { KnownThreads } from './known-threads.js'
-import { Lines } from './lines.js'
-import { newId, type PreparedMessage } from './message.js'
-import type { Token } from './operations.js'
+import { OrphanRecovery } from './journal/orphan-recovery.js'
+import { RecentWrites } from './journal/resend-lost.js'
+import { newId } from './messages/ids.js'
+import type { PreparedMessage } from './messages/prepare.js'
+import { Counters, type MemoryStats, observe } from './metrics.js'
 import { type AgentMemoryOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { type Owner, OwnerHandle } from './owner.js'
-import { MemoryRecall } from './recall/memory-recall.js'
+import { MemoryRecall } from './recall/memory.js'
+import type { RecallStore } from './recall/port.js'
 import { Recall } from './recall/recall.js'
-import { RedisRecall } from './recall/redis-recall.js'
-import type { RecallStore } from './recall/store.js'
-import type { ThreadServices } from './services.js'
-import { Counters, type MemoryStats, observe } from './stats.js'
-import { type ThreadId, type ThreadStore, textOf } from './store.js'
+import { RedisRecall } from './recall/redis.js'
+import { ReplicaCache } from './replica/replica-cache.js'
 import { MemoryThreadStore } from './stores/memory.js'
+import type { ThreadStore } from './stores/port.js'
 import { RedisThreadStore } from './stores/redis.js'
-import type { Thread } from './thread.js'
-import { ThreadHandle } from './thread-handle.js'
+import { type ThreadId, textOf } from './stores/thread-id.js'
+import type { Token } from './stores/token.js'
+import { AppendBatcher } from './threads/append-batcher.js'
+import type { ThreadContext } from './threads/context.js'
+import { KeyedQueue } from './threads/keyed-queue.js'
+import { type Owner, OwnerHandle } from './threads/owner.js'
 
 export interface MemoryStatus {
   readonly state: FailoverState
@@ -94,24 +95,24 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
   return new Memory(resolveOptions(options))
 }
 
-class Memory implements AgentMemory, ThreadServices {
+class Memory implements AgentMemory, ThreadContext {
   readonly options: ResolvedOptions
   readonly drafts: DraftStore
-  readonly bell: Doorbell
+  readonly notifier: ChangeNotifier
   readonly counters = new Counters()
   readonly #recall: Recall | undefined
   readonly #recallStore: RecallStore
   readonly #journal: Journal
-  readonly #outage: OutageConversations
-  readonly #stores: Failover<Conversations>
-  readonly #batches: AppendBatches
+  readonly #outage: OfflineBackend
+  readonly #stores: Failover<ThreadBackend>
+  readonly #batches: AppendBatcher
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
-  readonly #lines = new Lines()
+  readonly #lines = new KeyedQueue()
   readonly #stop: (() => void)[] = []
   /** Names this memory among the writers of a thread. */
   readonly #writer = newId()
   #operations = 0
-  #adoption: Adoption | undefined
+  #adoption: OrphanRecovery | undefined
   #isClosed = false
 
   constructor(options: ResolvedOptions) {
@@ -119,9 +120,9 @@ class Memory implements AgentMemory, ThreadServices {
     this.options = options
     const file = options.journal.dir === undefined ? undefined : new JournalFile(options.journal.dir)
     this.#journal = new Journal(options.journal, file)
-    const known = new KnownThreads(options)
+    const known = new ReplicaCache(options)
     const recent = new RecentWrites({ windowMs: options.healWindowMs, maxBytes: 8 << 20, clock })
-    const outage = new OutageConversations(
+    const outage = new OfflineBackend(
       this.#journal,
       known,
       { ...options, counters: this.counters },
@@ -132,18 +133,18 @@ class Memory implements AgentMemory, ThreadServices {
     const store = redis && new RedisThreadStore(redis)
     if (redis !== undefined) this.#stop.push(redis.on('down', () => recent.prune()))
     const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
-    this.bell = new Doorbell(redis)
+    this.notifier = new ChangeNotifier(redis)
     this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
     this.#recallStore = redis === undefined ? new MemoryRecall() : new RedisRecall(redis, options.ttlMs)
     this.#recall = options.embed && new Recall(options.embed, this.#recallStore)
-    this.#stores = failover<Conversations>(redis, {
+    this.#stores = failover<ThreadBackend>(redis, {
       name: 'agent-memory',
-      primary: store && new StoredConversations(store, options, known, recent, this.counters),
-      fallback: store ? outage : new StoredConversations(own, options, undefined, undefined, this.counters),
+      primary: store && new OnlineBackend(store, options, known, recent, this.counters),
+      fallback: store ? outage : new OnlineBackend(own, options, undefined, undefined, this.counters),
       recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),
       held: () => ({ entries: known.size, bytes: known.bytes + this.#journal.bytes }),
     })
-    this.#batches = new AppendBatches((id, write) => this.#inLine(id, write))
+    this.#batches = new AppendBatcher((id, write) => this.#inLine(id, write))
     const { telemetry } = options
     const gauges = {
       journaled: () => this.#journal.messages,
@@ -152,7 +153,7 @@ class Memory implements AgentMemory, ThreadServices {
     }
     this.#stop.push(observe(this.counters, gauges, telemetry))
     if (store !== undefined && file !== undefined) {
-      const adoption = new Adoption(file, {
+      const adoption = new OrphanRecovery(file, {
         journal: this.#journal,
         isUp: () => this.#stores.state === 'primary',
         adopt: (write) => outage.adopt(write),
@@ -165,10 +166,6 @@ class Memory implements AgentMemory, ThreadServices {
 
   owner(owner: string): Owner {
     return new OwnerHandle(checkSubject('owner', owner), this)
-  }
-
-  thread(id: ThreadId): Thread {
-    return new ThreadHandle(id, this)
   }
 
   async *backup(
@@ -239,25 +236,25 @@ class Memory implements AgentMemory, ThreadServices {
     }
   }
 
-  read<T>(read: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+  read<T>(read: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>> {
     return this.#stores.run(read)
   }
 
-  write<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+  write<T>(id: ThreadId, write: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>> {
     this.#batches.close(id)
     return this.#inLine(id, write)
   }
 
-  append: ThreadServices['append'] = (id, messages, options) => this.#batches.append(id, messages, options)
+  append: ThreadContext['append'] = (id, messages, options) => this.#batches.append(id, messages, options)
 
-  #inLine<T>(id: ThreadId, write: (store: Conversations) => Promise<T>): Promise<Answer<T>> {
+  #inLine<T>(id: ThreadId, write: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>> {
     return this.#lines.in(textOf(id), async () => {
       const held = this.#outage.held
       if (held !== undefined) await held
       const before = this.#adoption?.before(id)
       if (before !== undefined) await before
       const answer = await this.#stores.run(write)
-      if (this.options.feed) this.bell.ring(id)
+      if (this.options.feed) this.notifier.notify(id)
       return answer
     })
   }

@@ -1,5 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
-import type { Limit } from './change.js'
+import type { Limit } from './stores/limits.js'
 
 /** A message's id is known with another body. Nothing was stored. */
 export class MessageConflictError extends EvenkeelError<'MESSAGE_CONFLICT'> {

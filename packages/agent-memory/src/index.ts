@@ -6,10 +6,8 @@ export type {
   RestoreReport,
   VerifyReport,
 } from './backup/backup.js'
-export type { Change, Changed, ChangeOutcome, Limit } from './change.js'
-export type { Compaction, CompactOptions, SummarizeRequest } from './compaction.js'
 export type { Draft, FollowOptions, RecoverOptions } from './drafts/draft.js'
-export type { Piece } from './drafts/store.js'
+export type { Piece } from './drafts/port.js'
 export {
   BackupDamagedError,
   FencedError,
@@ -27,12 +25,13 @@ export {
 } from './errors.js'
 export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 export type { MemoryHealth, MemoryWarning } from './health.js'
-export type { Message, PreparedMessage, StoredMessage } from './message.js'
-export type { Token } from './operations.js'
+export type { Message, StoredMessage } from './messages/message.js'
+export type { PreparedMessage } from './messages/prepare.js'
+export type { Answered, MessageRecord, Summary } from './messages/record.js'
+export type { MemoryStats } from './metrics.js'
 export type { AgentMemoryOptions, JournalOptions } from './options.js'
-export type { EraseReceipt, ListedThread, ListOptions, Owner } from './owner.js'
-export type { Embedder, Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'
-export type { Answered, Record, Summary } from './record.js'
+export type { Embedder } from './recall/embedder.js'
+export type { Fact, Facts, Recalled, RecallOptions } from './recall/recall.js'
 export {
   createSessions,
   type ListedSession,
@@ -42,7 +41,9 @@ export {
   type SessionsOptions,
   type SessionWriteOptions,
 } from './sessions/sessions.js'
-export type { MemoryStats } from './stats.js'
+export type { Change, Changed, ChangeOutcome } from './stores/change.js'
+export type { Limit, Limits } from './stores/limits.js'
+export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
 export type {
   AppendOptions,
   AppendResult,
@@ -52,38 +53,34 @@ export type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
-  Limits,
-  Listed,
   Page as RecordPage,
   PageRequest,
   Since,
-  Standing,
   StateValue,
   Tail,
   TailAnswer,
   TailRequest,
   ThreadDump,
-  ThreadId,
+  ThreadListing,
   ThreadStore,
   WriteOptions,
-} from './store.js'
-export { MemoryThreadStore, type MemoryThreadStoreOptions } from './stores/memory.js'
+} from './stores/port.js'
 export { RedisThreadStore } from './stores/redis.js'
+export type { ThreadId, ThreadVersion } from './stores/thread-id.js'
+export type { Token } from './stores/token.js'
+export type { ChangeReceipt, Entry, Lease, Receipt, StoredReceipt } from './threads/entry.js'
+export type { EraseReceipt, ListedThread, ListOptions, Owner } from './threads/owner.js'
 export type {
   AppendConditions,
-  ChangeReceipt,
-  Entry,
-  Lease,
   Page,
   PageOptions,
-  Receipt,
   SpliceOptions,
   StateEntry,
   StateReceipt,
-  StoredReceipt,
   Thread,
   ThreadState,
   ThreadSummary,
   Window,
   WindowOptions,
-} from './thread.js'
+} from './threads/thread.js'
+export type { Compaction, CompactOptions, SummarizeRequest } from './window/compact.js'

@@ -8,9 +8,9 @@ import {
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
-import type { Message } from './message.js'
-import type { Embedder } from './recall/recall.js'
-import type { Limits } from './store.js'
+import type { Message } from './messages/message.js'
+import type { Embedder } from './recall/embedder.js'
+import type { Limits } from './stores/limits.js'
 
 /** Where an outage's writes wait; beyond a bound more are refused, never dropped. */
 export type JournalOptions = {

@@ -2,10 +2,10 @@ import { AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage } from
 import type { AgentInputItem, Session } from '@openai/agents-core'
 import { convertToModelMessages, type UIMessage } from 'ai'
 import { describe, expect, it } from 'vitest'
-import { createChats } from '../src/ai-sdk.js'
+import { createChats } from '../src/adapters/ai-sdk.js'
+import { createChatHistory } from '../src/adapters/langchain.js'
+import { createAgentSession } from '../src/adapters/openai-agents.js'
 import { createAgentMemory } from '../src/index.js'
-import { createChatHistory } from '../src/langchain.js'
-import { createAgentSession } from '../src/openai-agents.js'
 import { threadOf, useRedis, user } from './support.js'
 
 const redis = useRedis()

@@ -9,7 +9,7 @@ import {
   type Message,
   type PreparedMessage,
 } from '../src/index.js'
-import { prepare } from '../src/message.js'
+import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
 
 const user = (id: string) => ({ id, role: 'user', content: `message ${id}` })

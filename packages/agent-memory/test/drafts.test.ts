@@ -1,6 +1,6 @@
 import { createUIMessageStream, createUIMessageStreamResponse, type UIMessage } from 'ai'
 import { describe, expect, it } from 'vitest'
-import { createChats } from '../src/ai-sdk.js'
+import { createChats } from '../src/adapters/ai-sdk.js'
 import { type AgentMemory, createAgentMemory, type Thread } from '../src/index.js'
 import { idsOf, soon, threadOf, useRedis, user } from './support.js'
 

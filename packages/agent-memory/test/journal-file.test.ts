@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { createAgentMemory } from '../src/index.js'
 import { decodeLines, encodeLine } from '../src/journal/codec.js'
-import { type Addressed, entryOf } from '../src/journal/entry.js'
+import { entryOf, type ThreadWrite } from '../src/journal/entry.js'
 import { JournalFile } from '../src/journal/file.js'
 import { idsOf, soon, threadOf, useRedis, user } from './support.js'
 
@@ -153,7 +153,7 @@ describe('a journal in a file', () => {
 })
 
 describe('a journal’s lines', () => {
-  const entry = (id: string, text: string): Addressed => ({
+  const entry = (id: string, text: string): ThreadWrite => ({
     id: { owner: 'o', thread: text },
     write: { kind: 'delete', token: id, generation: undefined },
   })

@@ -3,7 +3,7 @@ import { flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { type BaseStore, emptyCheckpoint, InMemoryStore, uuid6 } from '@langchain/langgraph-checkpoint'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createCheckpointSaver, createLangGraphStore } from '../src/langgraph.js'
+import { createCheckpointSaver, createLangGraphStore } from '../src/adapters/langgraph/index.js'
 import { useRedis } from './support.js'
 
 // The suite of LangGraph takes the test runner's functions from the global object.

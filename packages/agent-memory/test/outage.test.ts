@@ -1,12 +1,12 @@
 import { type Connection, connect } from '@evenkeel/core'
 import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { OfflineBackend } from '../src/backends/offline.js'
 import { type AgentMemory, createAgentMemory, type Message, RedisThreadStore } from '../src/index.js'
 import { Journal } from '../src/journal/journal.js'
-import { OutageConversations } from '../src/journal/outage.js'
-import { KnownThreads } from '../src/known-threads.js'
-import { prepare } from '../src/message.js'
+import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
+import { ReplicaCache } from '../src/replica/replica-cache.js'
 import { MemoryThreadStore } from '../src/stores/memory.js'
 
 const user = (id: string, content = `message ${id}`): Message => ({ id, role: 'user', content })
@@ -252,8 +252,8 @@ describe('two replays that overlap', () => {
   it('promise 3: lose nothing', async () => {
     const options = resolveOptions({})
     const journal = new Journal({ maxMessages: 100, maxBytes: 1e6 })
-    const known = new KnownThreads({ ...options, ttlMs: 1_000 })
-    const outage = new OutageConversations(journal, known, options)
+    const known = new ReplicaCache({ ...options, ttlMs: 1_000 })
+    const outage = new OfflineBackend(journal, known, options)
     const id = { owner: 'o', thread: 't' }
     for (const name of ['a', 'b', 'c', 'd']) await outage.append(id, [prepare(user(name), 0, options)])
     // A store whose first answer comes when a second replay is under way.

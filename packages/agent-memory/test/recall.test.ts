@@ -3,8 +3,8 @@ import { flavours, startRedis } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createAgentMemory, type Embedder } from '../src/index.js'
-import { MemoryRecall } from '../src/recall/memory-recall.js'
-import { RedisRecall } from '../src/recall/redis-recall.js'
+import { MemoryRecall } from '../src/recall/memory.js'
+import { RedisRecall } from '../src/recall/redis.js'
 import { useRedis, user } from './support.js'
 
 const redis = useRedis()

@@ -12,6 +12,7 @@ import {
 import { emptyCheckpoint } from '@langchain/langgraph-checkpoint'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createCheckpointSaver, createLangGraphStore } from '../src/adapters/langgraph/index.js'
 import {
   type Change,
   createAgentMemory,
@@ -22,8 +23,8 @@ import {
   type ThreadId,
   type ThreadStore,
 } from '../src/index.js'
-import { createCheckpointSaver, createLangGraphStore } from '../src/langgraph.js'
-import { type Message, prepare } from '../src/message.js'
+import type { Message } from '../src/messages/message.js'
+import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
 import { testThreadStore } from '../src/testing/index.js'
 
@@ -164,7 +165,7 @@ describe.each(flavours())('on $name', (flavour) => {
         .map(
           (one): Step =>
             (store, id) =>
-              store.lease(id, { name: 'turn', ...one }, { ttlMs: 60_000 }),
+              store.lease(id, { name: 'run', ...one }, { ttlMs: 60_000 }),
         ),
     )
     const step = fc.record({

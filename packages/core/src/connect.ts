@@ -1,10 +1,10 @@
-import { Connection } from './connection.js'
-import { type Environment, readEnvironment } from './environment.js'
+import { Connection } from './connection/connection.js'
 import { UnavailableError } from './errors.js'
 import { Breaker } from './guard/breaker.js'
+import { type Environment, readEnvironment } from './options/environment.js'
 import { type ConnectOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { createTelemetry, type TelemetrySubject } from './telemetry/telemetry.js'
-import { createSource } from './topology/source.js'
+import { createTelemetry, type TelemetrySubject } from './telemetry/commands.js'
+import { createProvider } from './topology/create-provider.js'
 
 /**
  * Connects to Redis, or gets ready to: resolves also while Redis is away (unless `required`), and goes on
@@ -22,7 +22,7 @@ export async function connect(
 ): Promise<Connection> {
   const resolved = resolveOptions(readEnvironment(env, options))
   const connection = new Connection({
-    source: await createSource(resolved),
+    provider: await createProvider(resolved),
     namespace: resolved.namespace,
     commandTimeoutMs: resolved.commandTimeoutMs,
     maxInFlight: resolved.maxInFlight,

@@ -13,6 +13,7 @@ export const errorCodes = [
   'REDIS_REFUSED',
   'CREDENTIALS_REFUSED',
   'REDIS_REPLY',
+  'UNEXPECTED_REPLY',
   'LOCK_UNAVAILABLE',
   'LOCK_TIMEOUT',
   'LOCK_LOST',
@@ -71,6 +72,7 @@ export type UnavailableCode =
   | 'COMMAND_UNKNOWN'
   | 'OVERLOADED'
   | 'REDIS_REFUSED'
+  | 'UNEXPECTED_REPLY'
 
 /**
  * Redis could not answer: failover answers such a call from memory.
@@ -124,11 +126,30 @@ export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
   }
 }
 
-/** Shows a value in a message: short, and of objects only the kind, since they may hold secrets. */
-function describe(value: unknown): string {
-  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}…'` : `'${value}'`
-  if (typeof value === 'bigint') return `${value}n`
+/**
+ * A reply has another shape than its command gives, as on a connection that is inside a MULTI. Whether the command
+ * ran is not known; the reply is not repeated.
+ */
+export class UnexpectedReplyError extends UnavailableError {
+  override readonly name = 'UnexpectedReplyError'
+
+  constructor(command: string, expected: string) {
+    super('UNEXPECTED_REPLY', `${command} was not answered with ${expected}`, 'unknown')
+  }
+}
+
+/**
+ * Says what kind of value was given. What callers and operators type may hold prompts and passwords, so no text
+ * is repeated, and of objects only the kind is shown.
+ */
+export function describe(value: unknown): string {
+  if (typeof value === 'string')
+    return value === '' ? 'an empty string' : `a string of ${value.length} characters`
+  // A number of many digits may be somebody's: a card, a telephone, an account.
+  if (typeof value === 'number' || typeof value === 'bigint')
+    return String(value).length > 9 ? `a ${typeof value}` : String(value)
   if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return 'a symbol'
   if (Array.isArray(value)) return `an array of ${value.length}`
   if (typeof value === 'object' && value !== null)
     return `an object (${value.constructor?.name ?? 'null prototype'})`

@@ -1,11 +1,11 @@
-export { ByteBoundedLru, type ByteBoundedLruOptions } from './bounded/byte-bounded-lru.js'
-export { wholeNumber } from './checks.js'
 export type { Argument, MessageHandler, Reply } from './clients/port.js'
-export { type Clock, ManualClock, systemClock } from './clock.js'
 export { connect } from './connect.js'
-export type { Connection, ConnectionEvents, ConnectionState } from './connection.js'
-export { type Duration, type DurationBounds, durationMs } from './duration.js'
-export { Emitter } from './emitter.js'
+export type { Connection } from './connection/connection.js'
+export type { ConnectionEvents } from './connection/events.js'
+export type { CommandOptions } from './connection/executor.js'
+export type { SubscribeOptions, Subscription } from './connection/pub-sub.js'
+export { defineScript, type Script, type ScriptDefinition } from './connection/scripts.js'
+export type { ConnectionState, FailoverState } from './connection/state.js'
 export {
   CommandTimeoutError,
   type ErrorCode,
@@ -15,21 +15,20 @@ export {
   ReplyError,
   UnavailableError,
 } from './errors.js'
-export type { CommandOptions } from './executor.js'
 export {
   type Answer,
   type Failover,
   type FailoverHost,
   type FailoverOptions,
-  type FailoverState,
   failover,
   type RecoverContext,
   type Source,
-} from './failover.js'
+} from './failover/failover.js'
 export type { Alert, AlertName, AlertThresholds } from './health/alerts.js'
-export { createHealthHandler, type HealthHandlerOptions } from './health/handler.js'
-export { toNodeHandler } from './health/node-http.js'
 export type { HealthReport, PairHealth, ServerHealth } from './health/report.js'
+export { createHealthHandler, type HealthHandlerOptions } from './http/health-handler.js'
+export { createManagementHandler, type ManagementHandlerOptions } from './http/management-handler.js'
+export { toNodeHandler } from './http/node.js'
 export {
   type Codec,
   createKeyValueStore,
@@ -40,14 +39,17 @@ export {
 export { MemoryKeyValueStore, type MemoryKeyValueStoreOptions } from './key-value/memory-store.js'
 export { RedisKeyValueStore } from './key-value/redis-store.js'
 export type { KeyValuePort, SetOptions, Versioned } from './key-value/store.js'
-export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './keys.js'
-export { type Lock, lock } from './lock/lock.js'
+export { type Clock, ManualClock, systemClock } from './kit/clock.js'
+export { type Duration, type DurationBounds, durationMs } from './kit/duration.js'
+export { Emitter } from './kit/emitter.js'
+export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './kit/keys.js'
+export { createLog } from './kit/log.js'
+export { ByteBoundedLru, type ByteBoundedLruOptions } from './kit/lru.js'
+export { untilAborted } from './kit/until-aborted.js'
+export { wholeNumber } from './kit/validate.js'
+export type { Lock } from './lock/held-lock.js'
+export { lock } from './lock/lock.js'
 export type { LockOptions } from './lock/options.js'
-export { createLog } from './log.js'
-export { createManagementHandler, type ManagementHandlerOptions } from './management-handler.js'
 export type { ConnectOptions, NodeAddress, Password } from './options.js'
-export type { SubscribeOptions, Subscription } from './pub-sub.js'
-export { defineScript, type Script, type ScriptDefinition } from './scripts.js'
+export type { TelemetryOptions } from './telemetry/commands.js'
 export { loadMeter, type MeterOptions } from './telemetry/meter.js'
-export type { TelemetryOptions } from './telemetry/telemetry.js'
-export { untilAborted } from './until-aborted.js'

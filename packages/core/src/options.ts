@@ -1,11 +1,11 @@
-import { wholeNumber } from './checks.js'
-import type { LibraryOption } from './clients/libraries.js'
+import type { LibraryOption } from './clients/detect.js'
 import type { TlsOptions } from './clients/port.js'
-import { type Duration, durationMs } from './duration.js'
 import { InvalidOptionError } from './errors.js'
 import type { BreakerOptions } from './guard/breaker.js'
 import type { AlertThresholds } from './health/alerts.js'
-import type { TelemetryOptions } from './telemetry/telemetry.js'
+import { type Duration, durationMs } from './kit/duration.js'
+import { wholeNumber } from './kit/validate.js'
+import type { TelemetryOptions } from './telemetry/commands.js'
 
 /** `'host:port'`, `'[::1]:port'`, or its parts. */
 export type NodeAddress = string | { readonly host: string; readonly port: number }

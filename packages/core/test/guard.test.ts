@@ -1,8 +1,8 @@
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Breaker } from '../src/guard/breaker.js'
-import { DeadlineQueue, type List, type Timed } from '../src/guard/deadline.js'
-import { meaningOf, unavailabilityTable, wasNotSent } from '../src/guard/unavailability.js'
+import { DeadlineQueue, type List, type Timed } from '../src/guard/deadline-queue.js'
+import { meaningOf, unavailabilityTable, wasNotSent } from '../src/guard/error-meaning.js'
 
 class Item implements Timed {
   dueAt = 0

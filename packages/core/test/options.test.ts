@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readEnvironment } from '../src/environment.js'
 import { connect, durationMs, EvenkeelError } from '../src/index.js'
+import { readEnvironment } from '../src/options/environment.js'
 import { type ConnectOptions, parseAddress, resolveOptions } from '../src/options.js'
 
 const resolve = (options: ConnectOptions, env: Record<string, string> = {}) =>
@@ -42,17 +42,17 @@ describe('options in code', () => {
   })
 
   it.each([
-    [{ url: 'http://localhost' }, /^url: .*'http:'/],
+    [{ url: 'http://localhost' }, /^url: .*a string of 5 characters/],
     [{ url: 'not a url' }, /^url: /],
-    [{ url: 'redis://localhost/abc' }, /^url: .*'abc'/],
+    [{ url: 'redis://localhost/abc' }, /^url: .*a string of 3 characters/],
     [{ port: 70_000 }, /^port: .*70000/],
     [{ database: -1 }, /^database: .*-1/],
     [{ commandTimeout: 0 }, /^commandTimeout: /],
-    [{ commandTimeout: '5 fortnights' as '5s' }, /^commandTimeout: .*'5 fortnights'/],
+    [{ commandTimeout: '5 fortnights' as '5s' }, /^commandTimeout: .*a string of 12 characters/],
     [{ maxInFlight: 1.5 }, /^maxInFlight: .*1\.5/],
     [{ poolSize: 0 }, /^poolSize: .*0/],
     [{ namespace: 'a{b}' }, /^namespace: /],
-    [{ readFrom: 'anywhere' as 'replica' }, /^readFrom: .*'anywhere'/],
+    [{ readFrom: 'anywhere' as 'replica' }, /^readFrom: .*a string of 8 characters/],
     [{ url: 'rediss://h', tls: false }, /^tls: /],
     [{ cluster: { nodes: [] } }, /^cluster\.nodes: /],
     [{ cluster: { nodes: ['h:0'] } }, /^cluster\.nodes\[0\]: /],
@@ -154,7 +154,7 @@ describe('the environment', () => {
     ['REDIS_ENABLE_AUTORESYNC', '2'],
     ['REDIS_HEALTH_CHECK_INTERVAL', '0'],
   ])('%s=%s is an error that names both', (name, value) => {
-    expect(() => resolve({}, { [name]: value })).toThrow(new RegExp(`^${name}: expected .* got '${value}'`))
+    expect(() => resolve({}, { [name]: value })).toThrow(new RegExp(`^${name}: expected .* got a string`))
   })
 
   it('says which variable is missing', () => {

@@ -91,7 +91,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
     proxy.blackHole()
     await allInTime(deadlineMs, () => Array.from({ length: 50 }, () => timed(redis.command(['GET', 'k']))))
     await until(() => redis.inFlight === 0, 3 * deadlineMs)
-    proxy.restore()
+    void proxy.restore()
     // What hangs in the black hole is an attempt to connect; it ends at the connection's own deadline.
     expect(await answersAgain(redis, 1_000 + returnMs)).toBeLessThan(1_000 + returnMs)
   })

@@ -1,117 +1,36 @@
-import { type Duration, durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
-import { CandidateIndex, inService, matching } from './choosing/candidates.js'
-import { Chooser } from './choosing/chooser.js'
-import { nearestMiss } from './choosing/nearest-miss.js'
-import { makeStrategy } from './choosing/strategies/index.js'
-import { checkWanted, type Enrolled, type Wanted } from './choosing/wanted.js'
-import { Dispatch, type NodeLease } from './dispatch.js'
+import { durationMs, Emitter, InvalidInputError } from '@evenkeel/core'
+import type {
+  AcquireOptions,
+  AssignedLease,
+  DecoderPool,
+  Drained,
+  DrainOptions,
+  PoolEvents,
+  PoolStatus,
+} from './api.js'
+import { Balancer } from './balancing/balancer.js'
+import { CandidateIndex, inService, matching } from './balancing/candidates.js'
+import { nearestMiss } from './balancing/nearest-miss.js'
+import { checkRequirements, type ExperimentUnit, type NodeRequirements } from './balancing/requirements.js'
+import { makeStrategy } from './balancing/strategies/index.js'
+import { Dispatcher } from './dispatch/dispatcher.js'
+import { RetryBudget } from './dispatch/retry-budget.js'
+import { type Acquire, type RunOptions, runOnPool } from './dispatch/run.js'
 import { type MirrorDamagedError, NoNodeError } from './errors.js'
-import { type Assignment, ExperimentBook, type Experiments } from './experiments/experiments.js'
+import { ExperimentBook } from './experiments/experiments.js'
+import { nothing } from './file/content.js'
+import { FileSync } from './file/sync.js'
 import { Health } from './health/health.js'
-import type { PreservationStatus } from './health/preservation.js'
-import type { NodeHealth } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
-import { Members, type PoolChange } from './members.js'
-import { Metrics } from './metrics.js'
-import { nothing } from './mirror/content.js'
-import { Mirroring } from './mirror/mirroring.js'
-import { checkNode, type DecoderNode, type NodeInput } from './node.js'
-import type { NodeState } from './node-state.js'
+import { PoolMetrics } from './metrics.js'
+import { checkNode, type DecoderNode, type NodeInput } from './nodes/node.js'
+import { checkReport, type NodeReport } from './nodes/node-report.js'
+import type { NodeState } from './nodes/node-state.js'
+import { NodeTable, type PoolChange } from './nodes/node-table.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { Registry } from './registry.js'
-import { checkReport, type NodeReport } from './report.js'
-import { type Acquire, RetryBudget, type RunOptions, runOnPool } from './run.js'
+import { maxNodes } from './registry/port.js'
+import { Registry } from './registry/registry.js'
 import { Slots } from './slots/slots.js'
-import { maxNodes } from './store.js'
-
-export type PoolEvents = {
-  change(change: PoolChange): void
-  warning(error: MirrorDamagedError): void
-}
-
-export interface AcquireOptions extends Wanted, Enrolled {
-  /** How long to wait for a free place. @default 0, not at all */
-  readonly timeout?: Duration | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/** A place, and the part in an experiment that the request has. */
-export interface AssignedLease extends NodeLease {
-  readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
-}
-
-export interface DrainOptions {
-  /** How long to wait for the requests under way. @default 0, not at all */
-  readonly deadline?: Duration | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-export interface Drained {
-  /** Requests that are still under way, as far as this coordinator has heard; an outage hides the others'. */
-  readonly left: number
-}
-
-export interface NodeStatus extends NodeHealth {
-  readonly node: DecoderNode
-  /** Requests of this coordinator under way. */
-  readonly inFlight: number
-  /** Requests of all coordinators under way, as this one last heard. */
-  readonly inUse: number
-  /** Requests that this coordinator gave it. */
-  readonly requests: number
-}
-
-export interface PoolStatus {
-  readonly state: FailoverState
-  readonly version: number
-  /** Callers of this coordinator that wait for a place. */
-  readonly waiting: number
-  /** Those that live, this one included; in an outage as they were. */
-  readonly coordinators: number
-  /** While it is on, no node is removed for its silence alone; why, and about whom nothing is decided. */
-  readonly preservation: PreservationStatus | undefined
-  readonly nodes: readonly NodeStatus[]
-}
-
-export interface DecoderPool {
-  /**
-   * Registers or changes a node, and renews its lease from then on, until it is removed or this pool closed.
-   * The same endpoint twice is one node. Two round trips. @throws InvalidInputError
-   */
-  register(node: NodeInput): Promise<DecoderNode>
-  /** Renews a node's lease once, for a node that another process registered; `false` where there is none. One round trip. */
-  renew(id: string): Promise<boolean>
-  /** Removes a node; the removal is remembered. */
-  deregister(id: string): Promise<boolean>
-  /**
-   * Takes a node out for new requests of all coordinators, and leaves it those it has, until it is registered with
-   * `draining: false`. With a deadline it resolves when those of all coordinators have ended, or the time is up.
-   * Nothing where there is no such node. One round trip, and then what is told anyway.
-   */
-  drain(id: string, options?: DrainOptions): Promise<Drained | undefined>
-  /**
-   * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
-   * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
-   * load alone. @throws InvalidInputError
-   */
-  report(id: string, report: NodeReport): Promise<boolean>
-  /** A node with a free place, from the local view: synchronous, no round trip. Nothing is counted. */
-  pick(wanted?: Wanted): DecoderNode | undefined
-  /** A place on the node for a request, counted against its capacity; waits first come, first served. @throws NoNodeError */
-  acquire(options?: AcquireOptions): Promise<AssignedLease>
-  /**
-   * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
-   * safe (or `idempotent`), within a budget of a fifth of all requests. Where the answer is a `Response` the node's
-   * place is kept until its body has been read or cancelled. @throws NoNodeError, or what `call` throws
-   */
-  run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
-  /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
-  readonly experiments: Experiments
-  status(): PoolStatus
-  on<K extends keyof PoolEvents>(event: K, listener: PoolEvents[K]): () => void
-  /** Ends what the pool began; the connection stays open. */
-  close(): Promise<void>
-}
 
 /**
  * A registry of inference nodes that coordinators share through Redis, and the choice of one. While Redis
@@ -135,19 +54,19 @@ export async function startPool(options: ResolvedOptions): Promise<DecoderPool> 
 class Pool implements DecoderPool {
   readonly #options: ResolvedOptions
   readonly #registry: Registry
-  readonly #mirror: Mirroring | undefined
+  readonly #mirror: FileSync | undefined
   readonly #health: Health
   readonly #keeper: LeaseKeeper
   readonly #events = new Emitter<PoolEvents>()
-  readonly #members = new Members()
+  readonly #members = new NodeTable()
   /** Ids that were registered here: this coordinator renews their leases. */
   readonly #own = new Set<string>()
   readonly #candidates: CandidateIndex
-  readonly #chooser: Chooser
+  readonly #balancer: Balancer
   readonly #slots: Slots
-  readonly #dispatch: Dispatch
+  readonly #dispatch: Dispatcher
   readonly #budget = new RetryBudget()
-  readonly #metrics: Metrics
+  readonly #metrics: PoolMetrics
   readonly experiments: ExperimentBook
   #closed = false
 
@@ -168,7 +87,7 @@ class Pool implements DecoderPool {
       options.region,
       (state, now) => this.#health.trialDue(state, now),
     )
-    this.#chooser = new Chooser(
+    this.#balancer = new Balancer(
       this.#candidates,
       makeStrategy[options.strategy](),
       options.adapterMargin,
@@ -178,10 +97,10 @@ class Pool implements DecoderPool {
     this.#slots = new Slots(options, {
       freed: () => this.#dispatch.serve(),
       told: (id, total) => this.#members.get(id)?.reported(options.clock.monotonic(), total),
-      waiting: () => this.#dispatch.waitingWishes(),
+      waiting: () => this.#dispatch.waitingRequirements(),
     })
-    this.#dispatch = new Dispatch({
-      chooser: this.#chooser,
+    this.#dispatch = new Dispatcher({
+      balancer: this.#balancer,
       slots: this.#slots,
       clock: options.clock,
       maxWaiting: options.maxWaiting,
@@ -194,13 +113,13 @@ class Pool implements DecoderPool {
     this.#mirror =
       file === undefined
         ? undefined
-        : new Mirroring(file, name, {
+        : new FileSync(file, name, {
             registry: this.#registry,
             experiments: this.experiments,
             register: (node) => this.register(node),
             warn: (error) => this.#warn(error),
           })
-    this.#metrics = new Metrics(name, options.telemetry, {
+    this.#metrics = new PoolMetrics(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
       ejections: () => this.#health.ejections,
@@ -271,12 +190,12 @@ class Pool implements DecoderPool {
     )
   }
 
-  pick(wanted: Wanted = {}): DecoderNode | undefined {
-    return this.#chooser.choose(wanted, this.#options.clock.monotonic())?.node
+  pick(wanted: NodeRequirements = {}): DecoderNode | undefined {
+    return this.#balancer.choose(wanted, this.#options.clock.monotonic())?.node
   }
 
   async acquire(options: AcquireOptions = {}): Promise<AssignedLease> {
-    checkWanted(options)
+    checkRequirements(options)
     const timeoutMs = durationMs('timeout', options.timeout ?? 0)
     const { wanted, part, served } = this.#enrol(options)
     const lease = await this.#dispatch.acquire(wanted, timeoutMs, options.signal)
@@ -288,7 +207,7 @@ class Pool implements DecoderPool {
     call: (node: DecoderNode, signal: AbortSignal) => Promise<T>,
     options: RunOptions = {},
   ): Promise<T> {
-    checkWanted(options)
+    checkRequirements(options)
     const { wanted, served } = this.#enrol(options)
     const host = {
       acquire: (...args: Parameters<Acquire>) => this.#dispatch.acquire(...args),
@@ -335,7 +254,7 @@ class Pool implements DecoderPool {
   }
 
   /** What a request wants once the experiment that it has a part in has had its say. */
-  #enrol<T extends Wanted & Enrolled>(options: T) {
+  #enrol<T extends NodeRequirements & ExperimentUnit>(options: T) {
     const { languagePair, unit } = options
     const assigned =
       languagePair === undefined || unit === undefined
@@ -355,13 +274,13 @@ class Pool implements DecoderPool {
   }
 
   /** Whether a node for it is in service, free or not. */
-  #isServed(wanted: Wanted): boolean {
+  #isServed(wanted: NodeRequirements): boolean {
     const fitting = matching(this.#members.list, wanted)
     const now = this.#options.clock.monotonic()
     return fitting.some((state) => state.isServing(now))
   }
 
-  #noNode(wanted: Wanted): NoNodeError {
+  #noNode(wanted: NodeRequirements): NoNodeError {
     if (this.#closed) return new NoNodeError('closed', 'The pool was closed')
     const { list } = this.#members
     const matches = matching(list, wanted)

@@ -1,30 +1,30 @@
-export { type StrategyName, strategyNames } from './choosing/strategy.js'
-export type { Enrolled, Wanted } from './choosing/wanted.js'
-export {
-  type AcquireOptions,
-  type AssignedLease,
-  createDecoderPool,
-  type DecoderPool,
-  type Drained,
-  type DrainOptions,
-  type NodeStatus,
-  type PoolEvents,
-  type PoolStatus,
-} from './decoder-pool.js'
-export type { NodeLease, Outcome } from './dispatch.js'
+export type {
+  AcquireOptions,
+  AssignedLease,
+  DecoderPool,
+  Drained,
+  DrainOptions,
+  NodeStatus,
+  PoolEvents,
+  PoolStatus,
+} from './api.js'
+export { type PromptBlockOptions, promptBlocks } from './balancing/prompt-blocks.js'
+export type { ExperimentUnit, NodeRequirements } from './balancing/requirements.js'
+export { type StrategyName, strategyNames } from './balancing/strategy.js'
+export { createDecoderPool } from './decoder-pool.js'
+export type { NodeLease } from './dispatch/dispatcher.js'
+export type { Outcome } from './dispatch/outcome.js'
+export { PushBackError, type RunOptions } from './dispatch/run.js'
 export { MirrorDamagedError, NoNodeError } from './errors.js'
 export type { Arm } from './experiments/assign.js'
 export type { Experiment, ExperimentInput, ExperimentRecord } from './experiments/experiment.js'
 export type { Assignment, Experiments, Exposure } from './experiments/experiments.js'
-export { MemoryExperimentStore } from './experiments/memory-store.js'
-export { RedisExperimentStore } from './experiments/redis-store.js'
-export type { ExperimentStore, PutOutcome } from './experiments/store.js'
+export { MemoryExperimentStore } from './experiments/memory.js'
+export type { ExperimentStore, PutOutcome } from './experiments/port.js'
+export { RedisExperimentStore } from './experiments/redis.js'
 export type { EjectionReason } from './health/ejection.js'
-export { MemoryHealthStore, type MemoryHealthStoreOptions } from './health/memory-store.js'
+export { MemoryHealthStore, type MemoryHealthStoreOptions } from './health/memory.js'
 export type { OutlierOptions, ProbeOptions } from './health/options.js'
-export type { PreservationReason, PreservationStatus } from './health/preservation.js'
-export { RedisHealthStore, type RedisHealthStoreOptions } from './health/redis-store.js'
-export type { HealthState, NodeEjection, NodeHealth, NodeVerdict } from './health/status.js'
 export type {
   HealthStore,
   HealthWord,
@@ -32,32 +32,33 @@ export type {
   ProbingCoordinator,
   SharedVerdicts,
   Verdict,
-} from './health/store.js'
-export type { PoolChange } from './members.js'
-export type { DecoderNode, NodeInput } from './node.js'
+} from './health/port.js'
+export type { PreservationReason, PreservationStatus } from './health/preservation.js'
+export { RedisHealthStore, type RedisHealthStoreOptions } from './health/redis.js'
+export type { HealthState, NodeEjection, NodeHealth, NodeVerdict } from './health/status.js'
+export type { DecoderNode, NodeInput } from './nodes/node.js'
+export type { NodeReport } from './nodes/node-report.js'
+export type { PoolChange } from './nodes/node-table.js'
 export type { DecoderPoolOptions } from './options.js'
-export { type PromptBlockOptions, promptBlocks } from './prompt-blocks.js'
-export type { NodeReport } from './report.js'
-export { PushBackError, type RunOptions } from './run.js'
-export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory-store.js'
-export { RedisSlotStore, type RedisSlotStoreOptions } from './slots/redis-store.js'
+export { MemoryRegistryStore, type MemoryRegistryStoreOptions } from './registry/memory.js'
 export type {
-  Attendance,
-  Batch,
-  BatchResult,
-  Coordinator,
-  Gauges,
-  SlotRequest,
-  SlotStore,
-} from './slots/store.js'
-export type {
-  Changes,
-  News,
   Position,
   PutResult,
   Registration,
+  RegistryDelta,
+  RegistrySnapshot,
   RegistryStore,
   RemoveResult,
-} from './store.js'
-export { MemoryRegistryStore, type MemoryRegistryStoreOptions } from './stores/memory.js'
-export { RedisRegistryStore, type RedisRegistryStoreOptions } from './stores/redis.js'
+} from './registry/port.js'
+export { RedisRegistryStore, type RedisRegistryStoreOptions } from './registry/redis.js'
+export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory.js'
+export type {
+  Batch,
+  BatchResult,
+  Coordinator,
+  HeartbeatReply,
+  SlotCounts,
+  SlotRequest,
+  SlotStore,
+} from './slots/port.js'
+export { RedisSlotStore, type RedisSlotStoreOptions } from './slots/redis.js'

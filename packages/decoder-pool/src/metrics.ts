@@ -1,5 +1,5 @@
 import { createLog, loadMeter, type MeterOptions } from '@evenkeel/core'
-import type { PoolStatus } from './decoder-pool.js'
+import type { PoolStatus } from './api.js'
 import type { Exposure } from './experiments/experiments.js'
 import { healthStates } from './health/status.js'
 
@@ -14,7 +14,7 @@ export interface Observed {
 }
 
 /** Metrics through OpenTelemetry, read when it asks: a choice costs no more for them. */
-export class Metrics {
+export class PoolMetrics {
   #stop = () => {}
 
   constructor(pool: string, options: boolean | MeterOptions, observed: Observed) {

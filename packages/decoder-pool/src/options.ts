@@ -7,7 +7,7 @@ import {
   type MeterOptions,
   systemClock,
 } from '@evenkeel/core'
-import { type StrategyName, strategyNames } from './choosing/strategy.js'
+import { type StrategyName, strategyNames } from './balancing/strategy.js'
 import {
   type OutlierOptions,
   type ProbeOptions,
@@ -60,7 +60,7 @@ export interface DecoderPoolOptions {
   readonly longestRequest?: Duration | undefined
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
-  /** Metrics, where the host has registered OpenTelemetry. @default true */
+  /** PoolMetrics, where the host has registered OpenTelemetry. @default true */
   readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
   /** A number from 0 to 1. @default Math.random */

@@ -1,13 +1,13 @@
 import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Tier } from '../src/choosing/candidates.js'
-import { makeStrategy } from '../src/choosing/strategies/index.js'
-import { scheduleOf } from '../src/choosing/strategies/weighted-round-robin.js'
-import { bestOfFew } from '../src/choosing/strategy.js'
+import { Tier } from '../src/balancing/candidates.js'
+import { makeStrategy } from '../src/balancing/strategies/index.js'
+import { scheduleOf } from '../src/balancing/strategies/weighted-round-robin.js'
+import { bestOfFew } from '../src/balancing/strategy.js'
 import { type StrategyName, strategyNames } from '../src/index.js'
-import { checkNode } from '../src/node.js'
-import { NodeState } from '../src/node-state.js'
+import { checkNode } from '../src/nodes/node.js'
+import { NodeState } from '../src/nodes/node-state.js'
 import { node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()
@@ -338,7 +338,7 @@ describe('a pool', () => {
     [{ sessionKey: '\ud800' }, 'sessionKey'],
     [{ prefix: 'abc' as unknown as string[] }, 'prefix'],
     [{ timeout: -1 }, 'timeout'],
-  ])('refuses a wish of %j before it takes a place', async (wanted, field) => {
+  ])('refuses a requirement of %j before it takes a place', async (wanted, field) => {
     const pool = await create()
     await pool.register(node('a'))
     await expect(pool.acquire(wanted)).rejects.toMatchObject({ field })

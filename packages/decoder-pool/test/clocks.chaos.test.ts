@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '@evenkeel/core'
 import { passTime, until } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
 import type { DecoderPool } from '../src/index.js'
-import { SharedClock } from '../src/shared-clock.js'
+import { SharedClock } from '../src/registry/server-clock.js'
 import { durable, idsOf, node, useCoordinators, useServers } from './pools.js'
 
 const start = useServers()

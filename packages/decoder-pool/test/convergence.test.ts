@@ -1,8 +1,8 @@
 import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkNode } from '../src/node.js'
-import { MemoryRegistryStore } from '../src/stores/memory.js'
+import { checkNode } from '../src/nodes/node.js'
+import { MemoryRegistryStore } from '../src/registry/memory.js'
 
 const leaseMs = 60_000
 const coordinators = 3

@@ -81,7 +81,7 @@ describe('choosing', () => {
     expect(pool.status().nodes[0]?.inFlight).toBe(0)
   })
 
-  it('promise 5: lets no more than maxWaiting wait, and serves each wish in a long line by itself', async () => {
+  it('promise 5: lets no more than maxWaiting wait, and serves each requirement in a long line by itself', async () => {
     const pool = await create({ maxWaiting: 1_000 })
     await pool.register(node('a', { capacity: 1, tags: ['x'] }))
     await pool.register(node('b', { capacity: 1, tags: ['y'] }))

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Outliers } from '../src/health/outliers.js'
 import type { DecoderPool, DecoderPoolOptions, NodeLease } from '../src/index.js'
-import { checkNode } from '../src/node.js'
-import { NodeState } from '../src/node-state.js'
+import { checkNode } from '../src/nodes/node.js'
+import { NodeState } from '../src/nodes/node-state.js'
 import { node, useCoordinators } from './pools.js'
 
 const { create, join } = useCoordinators()

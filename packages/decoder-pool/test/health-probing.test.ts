@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { adaptersIn } from '../src/health/probe.js'
 import { ProbeRecord } from '../src/health/probe-record.js'
-import { ProberChoice } from '../src/health/probers.js'
+import { ProberAssignment } from '../src/health/prober-assignment.js'
 
 describe('nodes and their probers', () => {
   const coordinators = (count: number, region?: string) =>
@@ -13,8 +13,8 @@ describe('nodes and their probers', () => {
     const live = coordinators(5)
     const counts = new Map<string, number>()
     for (const node of nodes) {
-      const probers = new ProberChoice(2).of(node, live)
-      expect(new ProberChoice(2).of(node, [...live].reverse())).toEqual(probers)
+      const probers = new ProberAssignment(2).of(node, live)
+      expect(new ProberAssignment(2).of(node, [...live].reverse())).toEqual(probers)
       expect(new Set(probers).size).toBe(2)
       for (const id of probers) counts.set(id, (counts.get(id) ?? 0) + 1)
     }
@@ -22,7 +22,7 @@ describe('nodes and their probers', () => {
   })
 
   it('come from the node’s own region where it has any', () => {
-    const choice = new ProberChoice(2)
+    const choice = new ProberAssignment(2)
     for (const node of nodes) {
       const two = choice.of(node, [...coordinators(9, 'us'), ...coordinators(3, 'eu')])
       expect(two.every((id) => id.startsWith('eu'))).toBe(true)
@@ -37,7 +37,7 @@ describe('nodes and their probers', () => {
         const live = coordinators(count, 'eu')
         const rest = live.filter((_, index) => index !== gone % count)
         const left = live[gone % count]?.id ?? ''
-        const choice = new ProberChoice(2)
+        const choice = new ProberAssignment(2)
         for (const node of nodes.slice(0, 40)) {
           const before = choice.of(node, live)
           const stayed = before.filter((id) => id !== left)

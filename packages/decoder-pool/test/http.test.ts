@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type AddressPolicy, createCoordinatorHandler } from '../src/http/index.js'
+import { type AddressPolicy, createCoordinatorHandler } from '../src/adapters/http.js'
 import { node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()

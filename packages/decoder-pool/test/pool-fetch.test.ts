@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { until } from '@evenkeel/test-servers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createPoolFetch } from '../src/http/index.js'
+import { createPoolFetch } from '../src/adapters/http.js'
 import { promptBlocks } from '../src/index.js'
 import { useCoordinators } from './pools.js'
 

@@ -3,9 +3,9 @@ import { until } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
-  type Attendance,
   type BatchResult,
   type Coordinator,
+  type HeartbeatReply,
   MemorySlotStore,
   RedisSlotStore,
   type SlotStore,
@@ -35,11 +35,11 @@ onEachServer((redis) => {
   it('goes by the server’s time', async () => {
     const store = new RedisSlotStore(redis(), `timed-${pools++}`)
     const held = new Map([['a', 1]])
-    await store.attend({ id: 'one', region: undefined }, 1, held, 60_000)
-    await store.attend({ id: 'two', region: undefined }, 1, held, 50)
+    await store.heartbeat({ id: 'one', region: undefined }, 1, held, 60_000)
+    await store.heartbeat({ id: 'two', region: undefined }, 1, held, 50)
     let sequence = 2
     const total = async () =>
-      (await store.attend({ id: 'one', region: undefined }, sequence++, held, 60_000)).totals.get('a')
+      (await store.heartbeat({ id: 'one', region: undefined }, sequence++, held, 60_000)).totals.get('a')
     await until(async () => (await total()) === 1)
   })
 
@@ -87,20 +87,20 @@ const nodes = ['a', 'b', 'c'] as const
 const counts = fc
   .dictionary(fc.constantFrom(...nodes), fc.nat(3))
   .map((held) => new Map(Object.entries(held)))
-const wishes = fc.constantFrom('x', 'y')
+const requirements = fc.constantFrom('x', 'y')
 const request = fc.record({
   candidates: fc
     .uniqueArray(fc.constantFrom(...nodes), { minLength: 1, maxLength: 3 })
     .map((some) => some.map((node) => ({ node, capacity: 3 }))),
-  wish: wishes,
+  requirement: requirements,
   waitedMs: fc.nat(80),
 })
 const word = fc.record({
   who: fc.constantFrom('one', 'two', 'three'),
-  action: fc.constantFrom('attend', 'take', 'take', 'take', 'take-again', 'leave', 'pass'),
+  action: fc.constantFrom('heartbeat', 'take', 'take', 'take', 'take-again', 'leave', 'pass'),
   held: counts,
   requests: fc.array(request, { maxLength: 4 }),
-  waiting: fc.dictionary(wishes, fc.nat(100)).map((ages) => new Map(Object.entries(ages))),
+  waiting: fc.dictionary(requirements, fc.nat(100)).map((ages) => new Map(Object.entries(ages))),
   ms: fc.nat(60),
 })
 
@@ -110,13 +110,13 @@ type Word = typeof word extends fc.Arbitrary<infer T> ? T : never
 async function said(store: SlotStore, { who, action, held, requests, waiting }: Word, sequence: number) {
   const me: Coordinator = { id: who, region: who === 'two' ? 'eu' : undefined }
   if (action === 'leave') return store.leave(me)
-  if (action === 'attend') return inOrder(await store.attend(me, sequence, held, 100))
+  if (action === 'heartbeat') return inOrder(await store.heartbeat(me, sequence, held, 100))
   // A word that was sent before the last one.
   const number = action === 'take-again' ? sequence - 2 : sequence
   return inOrder(await store.take(me, { sequence: number, held, requests, waiting }))
 }
 
-function inOrder(answer: Attendance | BatchResult) {
+function inOrder(answer: HeartbeatReply | BatchResult) {
   const live = 'live' in answer ? answer.live.map(({ id, region }) => `${id} ${region}`).sort() : []
   return { ...answer, live, totals: [...answer.totals].filter(([, count]) => count > 0).sort() }
 }
@@ -145,7 +145,7 @@ async function holdsCapacity(store: SlotStore, time: ManualClock, events: readon
   const living = Array.from({ length: 8 }, (_, index) => newcomer(`first-${index}`))
   const late: (() => Promise<unknown>)[] = []
   let born = 0
-  const attend = (one: Living) => store.attend(one.me, ++one.sequence, new Map(one.held), 1_000)
+  const heartbeat = (one: Living) => store.heartbeat(one.me, ++one.sequence, new Map(one.held), 1_000)
   const holdsBy = (node: string) => living.reduce((sum, { held }) => sum + (held.get(node) ?? 0), 0)
 
   for (const { who, node, action } of events) {
@@ -156,14 +156,14 @@ async function holdsCapacity(store: SlotStore, time: ManualClock, events: readon
       const batch = {
         sequence: ++one.sequence,
         held: new Map([...one.untold].map((name) => [name, one.held.get(name) ?? 0])),
-        requests: [{ candidates: [{ node, capacity }], wish: 'w', waitedMs: 0 }],
+        requests: [{ candidates: [{ node, capacity }], requirement: 'w', waitedMs: 0 }],
         waiting: new Map(),
       }
       return () => store.take(one.me, batch)
     }
     if (action === 'take') {
       const { known: isKnown, given } = await ask()()
-      if (!isKnown) await attend(one)
+      if (!isKnown) await heartbeat(one)
       else one.untold.clear()
       if (given[0] === 0) one.held.set(node, known + 1)
     } else if (action === 'take-lost') {
@@ -176,7 +176,7 @@ async function holdsCapacity(store: SlotStore, time: ManualClock, events: readon
       one.held.set(node, known - 1)
       one.untold.add(node)
     } else if (action === 'tick') {
-      await attend(one)
+      await heartbeat(one)
       one.untold.clear()
       await late.shift()?.()
     } else if (action === 'die') {
@@ -184,7 +184,7 @@ async function holdsCapacity(store: SlotStore, time: ManualClock, events: readon
     } else if (action === 'pass') {
       // Those that live renew in time.
       time.advance(400)
-      for (const other of living) if (other.sequence > 0) await attend(other)
+      for (const other of living) if (other.sequence > 0) await heartbeat(other)
     }
     for (const name of ['a', 'b']) expect(holdsBy(name)).toBeLessThanOrEqual(capacity)
   }
@@ -192,11 +192,11 @@ async function holdsCapacity(store: SlotStore, time: ManualClock, events: readon
   // In the end everything is told, and what the dead held is free.
   for (const word of late) await word()
   time.advance(500)
-  for (const one of living) await attend(one)
+  for (const one of living) await heartbeat(one)
   time.advance(600)
   const [first] = living
   if (first === undefined) return
-  const { totals } = await attend(first)
+  const { totals } = await heartbeat(first)
   for (const name of ['a', 'b']) expect(totals.get(name) ?? 0).toBe(holdsBy(name))
 }
 

@@ -2,7 +2,7 @@ import { ManualClock } from '@evenkeel/core'
 import { type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeLease } from '../src/index.js'
-import { OwnLimits } from '../src/slots/own-limits.js'
+import { OutageQuota } from '../src/slots/outage-quota.js'
 import { shareOf } from '../src/slots/share.js'
 import { node, useCoordinators } from './pools.js'
 
@@ -258,7 +258,7 @@ describe('slots while Redis is away', () => {
 
   it('keep to even shares once the requests of before have ended, and those make the capacity', () => {
     const clock = new ManualClock()
-    const limits = live.map(({ id }) => new OwnLimits(id, clock, 60_000, false))
+    const limits = live.map(({ id }) => new OutageQuota(id, clock, 60_000, false))
     const held = [new Map([['a', 9]]), new Map([['a', 1]]), new Map()]
     for (const [index, limit] of limits.entries()) {
       limit.begin({
@@ -279,7 +279,7 @@ describe('slots while Redis is away', () => {
 
   it('leave free what was free, where no node may ever have more than its capacity', () => {
     const clock = new ManualClock()
-    const limit = new OwnLimits('x', clock, 60_000, true)
+    const limit = new OutageQuota('x', clock, 60_000, true)
     limit.begin({ live, held: new Map([['a', 2]]), totals: new Map([['a', 3]]), at: clock.monotonic() })
     expect([limit.of('a', 10), limit.of('b', 10)]).toEqual([2, 0])
     clock.advance(60_000)

@@ -1,8 +1,13 @@
 import { createKeyspace, ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { MemoryRegistryStore, type News, RedisRegistryStore, type RegistryStore } from '../src/index.js'
-import { checkNode } from '../src/node.js'
+import {
+  MemoryRegistryStore,
+  RedisRegistryStore,
+  type RegistrySnapshot,
+  type RegistryStore,
+} from '../src/index.js'
+import { checkNode } from '../src/nodes/node.js'
 import { type RegistryStoreLimits, testRegistryStore } from '../src/testing/index.js'
 import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 
@@ -95,7 +100,7 @@ onEachServer((redis) => {
 })
 
 /** What two stores must agree on, in one order. */
-function contentOf({ version, registrations, removed, expired }: News) {
+function contentOf({ version, registrations, removed, expired }: RegistrySnapshot) {
   const nodes = registrations.map(({ node: { id, ...rest }, revision }) => [
     id,
     JSON.stringify(rest),

@@ -35,8 +35,8 @@ export interface Policy {
   readonly onlyIfCached: boolean
 }
 
-const mostTags = 32
-const longestName = 256
+const maxTags = 32
+const maxName = 256
 
 /** @throws INVALID_INPUT that names the field, before anything is asked */
 export function policyOf(base: Policy, options: CallOptions): Policy {
@@ -53,15 +53,15 @@ export function policyOf(base: Policy, options: CallOptions): Policy {
         ? base.staleWhileRevalidateMs
         : durationMs('staleWhileRevalidate', staleWhileRevalidate),
     tags: tags === undefined ? base.tags : checkTags(tags),
-    namespace: namespace === undefined ? base.namespace : checkSubject('namespace', namespace, longestName),
+    namespace: namespace === undefined ? base.namespace : checkSubject('namespace', namespace, maxName),
   }
 }
 
 export function checkTags(tags: unknown): readonly string[] {
-  if (!Array.isArray(tags) || tags.length > mostTags) {
-    throw new InvalidInputError('tags', `a list of at most ${mostTags}`, tags)
+  if (!Array.isArray(tags) || tags.length > maxTags) {
+    throw new InvalidInputError('tags', `a list of at most ${maxTags}`, tags)
   }
-  return [...new Set(tags.map((tag: unknown) => checkSubject('tags', tag, longestName)))].sort()
+  return [...new Set(tags.map((tag: unknown) => checkSubject('tags', tag, maxName)))].sort()
 }
 
 function flag(field: string, value: unknown, otherwise: boolean): boolean {

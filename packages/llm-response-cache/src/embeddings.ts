@@ -3,8 +3,8 @@ import { type CallOptions, policyOf } from './call-options.js'
 import type { Entry } from './entry/entry.js'
 import { canonicalHash } from './key/canonical.js'
 import { lookHere, lookUp, timesOf } from './lookup/context.js'
-import type { EngineParts } from './lookup/create-context.js'
-import type { Place } from './stores/port.js'
+import type { CacheContext } from './lookup/create-context.js'
+import type { EntryKey } from './stores/port.js'
 import { noUsage } from './usage/tokens.js'
 
 export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
@@ -20,11 +20,11 @@ const contentType = 'application/x-float32'
 
 /** Vectors of texts, each an entry of its own: of a batch the provider is asked for what is not known. */
 export class Embeddings {
-  readonly #engine: EngineParts
+  readonly #engine: CacheContext
   /** Texts that are being asked for, by their place. */
   readonly #flights = new Map<string, Promise<Float32Array>>()
 
-  constructor(engine: EngineParts) {
+  constructor(engine: CacheContext) {
     this.#engine = engine
   }
 
@@ -33,34 +33,34 @@ export class Embeddings {
     check(texts, options)
     const policy = policyOf(this.#engine.options.policy, { ...this.#engine.scope.current, ...options })
     const { namespace } = policy
-    const { stats, vault } = this.#engine
-    const places = texts.map((text) => ({
+    const { stats, tiers } = this.#engine
+    const entryKeys = texts.map((text) => ({
       namespace,
       name: `embedding:${model}:${this.#engine.shown(namespace, canonicalHash(model, text))}`,
     }))
     const vectors = new Map<string, Float32Array | Promise<Float32Array>>()
     const missing = new Map<
       string,
-      { readonly text: string; readonly place: Place; readonly stamps: Entry['stamps'] }
+      { readonly text: string; readonly entryKey: EntryKey; readonly versions: Entry['versions'] }
     >()
     await Promise.all(
-      places.map(async (place, index) => {
-        const here = policy.refresh || !policy.useCache ? undefined : lookHere(this.#engine, place, policy)
-        const under = policy.refresh || !policy.useCache ? undefined : this.#flights.get(place.name)
+      entryKeys.map(async (entryKey, index) => {
+        const here = policy.refresh || !policy.useCache ? undefined : lookHere(this.#engine, entryKey, policy)
+        const under = policy.refresh || !policy.useCache ? undefined : this.#flights.get(entryKey.name)
         if (here !== undefined || under !== undefined) {
           stats.answered(here === undefined ? 'coalesced' : 'hit', namespace, model, here?.held.entry.usage)
           const known = here === undefined ? under : vectorOf(here.held.entry)
-          if (known !== undefined) vectors.set(place.name, known)
+          if (known !== undefined) vectors.set(entryKey.name, known)
           return
         }
-        const { entry, stamps } = policy.useCache
-          ? await lookUp(this.#engine, place, policy, ({ kind }) => kind === 'bytes')
-          : { entry: undefined, stamps: [] }
+        const { entry, versions } = policy.useCache
+          ? await lookUp(this.#engine, entryKey, policy, ({ kind }) => kind === 'bytes')
+          : { entry: undefined, versions: [] }
         if (entry !== undefined && !policy.refresh) {
           stats.answered('hit', namespace, model, entry.usage)
-          vectors.set(place.name, vectorOf(entry))
-        } else if (!vectors.has(place.name))
-          missing.set(place.name, { text: texts[index] ?? '', place, stamps })
+          vectors.set(entryKey.name, vectorOf(entry))
+        } else if (!vectors.has(entryKey.name))
+          missing.set(entryKey.name, { text: texts[index] ?? '', entryKey, versions })
       }),
     )
     const wanted = [...missing.values()]
@@ -72,10 +72,10 @@ export class Embeddings {
         namespace,
         model,
       )
-      for (const [index, { place, stamps }] of batch.entries()) {
+      for (const [index, { entryKey, versions }] of batch.entries()) {
         const flight = asked.then((all) => all[index] ?? new Float32Array())
-        if (policy.useCache) this.#flights.set(place.name, flight)
-        vectors.set(place.name, flight)
+        if (policy.useCache) this.#flights.set(entryKey.name, flight)
+        vectors.set(entryKey.name, flight)
         flight
           .then(async (vector) => {
             stats.answered(policy.useCache ? 'miss' : 'bypass', namespace, model, undefined)
@@ -86,7 +86,7 @@ export class Embeddings {
               ...{
                 kind: 'bytes',
                 costMs: 0,
-                stamps,
+                versions,
                 model,
                 usage: noUsage,
                 status: 200,
@@ -95,17 +95,17 @@ export class Embeddings {
                 body,
               },
             }
-            if (await vault.keep(place, entry)) stats.stored(namespace, model)
+            if (await tiers.keep(entryKey, entry)) stats.stored(namespace, model)
           })
           .catch(() => {})
           .finally(() => {
-            if (this.#flights.get(place.name) === flight) this.#flights.delete(place.name)
+            if (this.#flights.get(entryKey.name) === flight) this.#flights.delete(entryKey.name)
           })
       }
       await asked
     }
     // Everybody gets vectors of his own: they are written into.
-    return Promise.all(places.map(async ({ name }) => Float32Array.from(await (vectors.get(name) ?? []))))
+    return Promise.all(entryKeys.map(async ({ name }) => Float32Array.from(await (vectors.get(name) ?? []))))
   }
 
   async #ask(

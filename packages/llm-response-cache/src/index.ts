@@ -3,7 +3,7 @@ export type { Clear, ClearResult } from './clear.js'
 export type { EmbeddingsOptions } from './embeddings.js'
 export type { CompressionOptions } from './entry/compression.js'
 export type { EncryptOptions } from './entry/encryption.js'
-export type { Entry, EntryKind, Stamp } from './entry/entry.js'
+export type { Entry, EntryKind, Version } from './entry/entry.js'
 export { LeaderLostError, ProviderStalledError } from './errors.js'
 export type { Fetch, FetchOptions, Replay } from './fetch/cached-fetch.js'
 export { canonicalHash, UnkeyableError } from './key/canonical.js'
@@ -18,11 +18,11 @@ export { MemoryFlightStore } from './stores/memory-flights.js'
 export type {
   BeginOptions,
   CommitOutcome,
+  EntryKey,
   EntryStore,
   FlightStore,
   LogRecord,
   LogView,
-  Place,
   Reading,
   Role,
   WriteOptions,
@@ -30,5 +30,5 @@ export type {
 export type { Price, Prices } from './usage/prices.js'
 export type { CacheStats, Counts } from './usage/stats.js'
 export type { Usage } from './usage/tokens.js'
-export { type CacheKind, createCache, type SideCache, type SideCacheOptions } from './value-cache.js'
+export { type CacheKind, createCache, type ValueCache, type ValueCacheOptions } from './value-cache.js'
 export type { WrapOptions, Wrapped } from './wrap.js'

@@ -2,9 +2,9 @@ import type { FailoverState } from '@evenkeel/core'
 import { type CallOptions, CallScope, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { Embeddings, type EmbeddingsOptions } from './embeddings.js'
-import { cachedFetch, type Fetch, type FetchOptions, type ResponseEngine } from './fetch/cached-fetch.js'
+import { cachedFetch, type Fetch, type FetchContext, type FetchOptions } from './fetch/cached-fetch.js'
 import { type Explanation, explain } from './key/explain.js'
-import { createEngine } from './lookup/create-context.js'
+import { createContext } from './lookup/create-context.js'
 import { SemanticSearch } from './lookup/semantic.js'
 import { type ResponseCacheOptions as BaseOptions, resolveResponseOptions } from './options.js'
 import type { SemanticOptions } from './semantic/options.js'
@@ -78,9 +78,9 @@ export interface ResponseCache {
  */
 export function createResponseCache(options: ResponseCacheOptions = {}): ResponseCache {
   const resolved = resolveResponseOptions(options)
-  const parts = createEngine(resolved, { kind, room: 'llm-cache' }, resolved.prices, new CallScope())
+  const parts = createContext(resolved, { kind, room: 'llm-cache' }, resolved.prices, new CallScope())
   const semantic = options.semantic && semanticCacheOf(options.semantic, options)
-  const engine: ResponseEngine = {
+  const engine: FetchContext = {
     ...parts,
     options: resolved,
     semantic: semantic && new SemanticSearch(semantic.cache),
@@ -99,17 +99,17 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
     },
     invalidate: async (what) => {
       const { namespace, tags } = policyOf(resolved.policy, what)
-      if (tags.length > 0) await parts.vault.restamp(namespace, parts.vault.stampNames(namespace, tags))
+      if (tags.length > 0) await parts.tiers.invalidate(namespace, parts.tiers.versionNames(namespace, tags))
     },
     clear: async (what = {}) => clearing(parts, what),
     explain: (a, b) => explain(a, b, resolved.keys),
     stats: () => parts.stats.read(),
     sharedStats: () => parts.sharedStats.read(),
     get held() {
-      return parts.vault.held
+      return parts.tiers.held
     },
     get state() {
-      return parts.vault.state
+      return parts.tiers.state
     },
     close: () => {
       parts.close()

@@ -1,16 +1,16 @@
 import { checkSubject, type FailoverState, InvalidOptionError } from '@evenkeel/core'
 import { type CallOptions, CallScope, type Policy, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
-import { createEngine, type EngineParts } from './lookup/create-context.js'
+import { type CacheContext, createContext } from './lookup/create-context.js'
 import { type Detailed, jsonValues, type ValueKind, Values } from './lookup/values.js'
 import { type CacheOptions, resolveOptions } from './options.js'
-import type { Place } from './stores/port.js'
+import type { EntryKey } from './stores/port.js'
 import type { CacheStats } from './usage/stats.js'
 
 /** Kinds with a default ttl of their own; any other name of letters, digits, `-` and `_` will do. */
 export type CacheKind = 'search-results' | 'model-metadata' | 'embeddings' | (string & {})
 
-export interface SideCacheOptions<V> extends CacheOptions {
+export interface ValueCacheOptions<V> extends CacheOptions {
   /** Names the cache in keys and metrics, and the variable of its default ttl: `CACHE_TTL_<KIND>` in seconds. */
   readonly kind: CacheKind
   /** How values become text. @default JSON */
@@ -23,7 +23,7 @@ export interface SideCacheOptions<V> extends CacheOptions {
 }
 
 /** One round trip an operation, or none where this process has the entry. */
-export interface SideCache<V> {
+export interface ValueCache<V> {
   /** What is kept, or what `load` gives: once for all who ask at the same time. Its errors are not kept. */
   getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V>
   /** {@link getOrSet}, with how it was answered. */
@@ -48,7 +48,7 @@ export interface SideCache<V> {
  * const search = createCache<Hit[]>({ redis, kind: 'search-results', ttl: '10m', staleWhileRevalidate: '1h' })
  * const hits = await search.getOrSet(query, () => searchEngine(query))
  */
-export function createCache<V>(options: SideCacheOptions<V>): SideCache<V> {
+export function createCache<V>(options: ValueCacheOptions<V>): ValueCache<V> {
   const { kind, codec, share = 'copy' } = options
   if (typeof kind !== 'string' || !/^[\w-]{1,64}$/.test(kind)) {
     throw new InvalidOptionError('kind', 'letters, digits, dashes and underscores', kind)
@@ -56,16 +56,16 @@ export function createCache<V>(options: SideCacheOptions<V>): SideCache<V> {
   if (share !== 'copy' && share !== 'frozen')
     throw new InvalidOptionError('share', "'copy' or 'frozen'", share)
   const resolved = resolveOptions(options, kind)
-  const engine = createEngine(resolved, { kind, room: `llm-cache-${kind}` }, {}, new CallScope())
+  const engine = createContext(resolved, { kind, room: `llm-cache-${kind}` }, {}, new CallScope())
   return new Side(engine, codec, share === 'frozen')
 }
 
-class Side<V> implements SideCache<V> {
-  readonly #engine: EngineParts
+class Side<V> implements ValueCache<V> {
+  readonly #engine: CacheContext
   readonly #values: Values<V>
   readonly #isShared: boolean
 
-  constructor(engine: EngineParts, codec: SideCacheOptions<V>['codec'], isShared: boolean) {
+  constructor(engine: CacheContext, codec: ValueCacheOptions<V>['codec'], isShared: boolean) {
     this.#engine = engine
     this.#isShared = isShared
     this.#values = new Values<V>(engine, codec === undefined ? (jsonValues as ValueKind<V>) : kindOf(codec))
@@ -74,7 +74,7 @@ class Side<V> implements SideCache<V> {
   getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V> {
     try {
       const policy = this.#policy(options)
-      return this.#values.get(this.#place(key, policy), policy, load, this.#isShared)
+      return this.#values.get(this.#entryKey(key, policy), policy, load, this.#isShared)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -82,22 +82,22 @@ class Side<V> implements SideCache<V> {
 
   async detailed(key: string, load: () => Promise<V>, options?: CallOptions): Promise<Detailed<V>> {
     const policy = this.#policy(options)
-    return this.#values.detailed(this.#place(key, policy), policy, load)
+    return this.#values.detailed(this.#entryKey(key, policy), policy, load)
   }
 
   async get(key: string, options?: CallOptions): Promise<V | undefined> {
     const policy = this.#policy(options)
-    return this.#values.peek(this.#place(key, policy), policy)
+    return this.#values.peek(this.#entryKey(key, policy), policy)
   }
 
   async set(key: string, value: V, options?: CallOptions): Promise<boolean> {
     const policy = this.#policy(options)
-    return this.#values.set(this.#place(key, policy), policy, value)
+    return this.#values.set(this.#entryKey(key, policy), policy, value)
   }
 
   async delete(key: string, options?: Pick<CallOptions, 'namespace'>): Promise<boolean> {
-    const { namespace, name } = this.#place(key, this.#policy(options))
-    return (await this.#engine.vault.delete(namespace, [name])) > 0
+    const { namespace, name } = this.#entryKey(key, this.#policy(options))
+    return (await this.#engine.tiers.delete(namespace, [name])) > 0
   }
 
   async clear(what: Clear = {}): Promise<ClearResult> {
@@ -106,8 +106,8 @@ class Side<V> implements SideCache<V> {
 
   async invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void> {
     const { namespace, tags } = this.#policy(what)
-    const { vault } = this.#engine
-    if (tags.length > 0) await vault.restamp(namespace, vault.stampNames(namespace, tags))
+    const { tiers } = this.#engine
+    if (tags.length > 0) await tiers.invalidate(namespace, tiers.versionNames(namespace, tags))
   }
 
   with<T>(options: CallOptions, within: () => T): T {
@@ -120,7 +120,7 @@ class Side<V> implements SideCache<V> {
   }
 
   get state(): FailoverState {
-    return this.#engine.vault.state
+    return this.#engine.tiers.state
   }
 
   close(): void {
@@ -134,12 +134,12 @@ class Side<V> implements SideCache<V> {
     return policyOf(policy, { ...current, ...options })
   }
 
-  #place(key: string, { namespace }: Policy): Place {
+  #entryKey(key: string, { namespace }: Policy): EntryKey {
     return { namespace, name: this.#engine.shown(namespace, checkSubject('key', key)) }
   }
 }
 
-function kindOf<V>(codec: NonNullable<SideCacheOptions<V>['codec']>): ValueKind<V> {
+function kindOf<V>(codec: NonNullable<ValueCacheOptions<V>['codec']>): ValueKind<V> {
   return {
     kind: 'value',
     contentType: 'text/plain',

@@ -1,9 +1,9 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
 import { type CallOptions, type Policy, policyOf } from './call-options.js'
 import { canonicalHash } from './key/canonical.js'
-import type { EngineParts } from './lookup/create-context.js'
+import type { CacheContext } from './lookup/create-context.js'
 import { type Detailed, jsonValues, type ValueKind, Values } from './lookup/values.js'
-import type { Place } from './stores/port.js'
+import type { EntryKey } from './stores/port.js'
 
 export interface WrapOptions<Args extends readonly unknown[]> {
   /** Names the function in keys. @default its own name */
@@ -27,7 +27,7 @@ export interface Wrapped<Args extends readonly unknown[], T> {
 
 /** The cache in front of any function whose answer JSON can carry. */
 export function wrapFunction<Args extends readonly unknown[], T>(
-  engine: EngineParts,
+  engine: CacheContext,
   call: (...args: Args) => Promise<T>,
   options: WrapOptions<Args>,
 ): Wrapped<Args, T> {
@@ -43,7 +43,7 @@ export function wrapFunction<Args extends readonly unknown[], T>(
     const own = options.options?.(...args)
     return current === undefined && own === undefined ? base : policyOf(base, { ...current, ...own })
   }
-  const placeOf = (args: Args, { namespace }: Policy): Place => {
+  const placeOf = (args: Args, { namespace }: Policy): EntryKey => {
     const key = canonicalHash('wrap', name, keyOf(...args))
     return { namespace, name: `wrap:${name}:${engine.shown(namespace, key)}` }
   }

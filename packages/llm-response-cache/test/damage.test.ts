@@ -73,21 +73,25 @@ function damaged({
   const end = Buffer.from(kind === 'crlf' ? '\r\n\r\n' : '\n\n')
   // Its last event says that all is well: whatever is cut is cut before that has ended.
   const lastEvent = bytes.lastIndexOf(end, bytes.length - end.length - 1) + end.length
-  const place = Math.floor(at * (bytes.length - end.length))
+  const entryKey = Math.floor(at * (bytes.length - end.length))
   switch (how) {
     case 'truncated':
-      return { bytes: bytes.subarray(0, place), isCut: false }
+      return { bytes: bytes.subarray(0, entryKey), isCut: false }
     case 'reset':
       // A connection that is cut after the last byte is cut all the same.
       return { bytes: bytes.subarray(0, Math.floor(at * (bytes.length + 1))), isCut: true }
     case 'bytes':
       // No UTF-8 anywhere.
       return {
-        bytes: Buffer.concat([bytes.subarray(0, place), Buffer.from([0xff, 0xfe]), bytes.subarray(place)]),
+        bytes: Buffer.concat([
+          bytes.subarray(0, entryKey),
+          Buffer.from([0xff, 0xfe]),
+          bytes.subarray(entryKey),
+        ]),
         isCut: false,
       }
     default: {
-      const before = bytes.lastIndexOf(end, Math.min(place, lastEvent - 1))
+      const before = bytes.lastIndexOf(end, Math.min(entryKey, lastEvent - 1))
       const from = before === -1 ? 0 : before + end.length
       return { bytes: Buffer.concat([bytes.subarray(0, from), added, bytes.subarray(from)]), isCut: false }
     }

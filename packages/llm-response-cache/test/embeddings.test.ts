@@ -57,7 +57,7 @@ describe('embeddings', () => {
     )
   })
 
-  it('are each at the place of their text, whatever is known, asked twice or under way', async () => {
+  it('are each at the entryKey of their text, whatever is known, asked twice or under way', async () => {
     const redis = await redisOf.connect()
     const texts = fc.array(fc.constantFrom(...Array.from({ length: 12 }, (_, index) => `t${index}`)), {
       maxLength: 20,

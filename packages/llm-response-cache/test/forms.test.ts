@@ -61,7 +61,7 @@ describe('one entry in two forms', () => {
       expect(again.choices[0]?.message.tool_calls).toEqual(
         first.choices[0]?.message.tool_calls?.map((call) => ({
           ...{ id: call.id, type: 'function' },
-          ...{ function: { name: 'weather', arguments: '{"place":"Rome"}' } },
+          ...{ function: { name: 'weather', arguments: '{"entryKey":"Rome"}' } },
         })),
       )
     })

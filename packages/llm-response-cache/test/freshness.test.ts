@@ -118,7 +118,7 @@ describe('answers over time', () => {
     expect(cache.stats()).toMatchObject({ stale: 1, errors: 2 })
   })
 
-  it('are not served in place of a refusal that is the caller’s own', async () => {
+  it('are not served in entryKey of a refusal that is the caller’s own', async () => {
     const { ask, clock, state } = scene({ grace: '10m' })
     await ask()
     clock.advance(120_000)

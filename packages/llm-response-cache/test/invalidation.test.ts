@@ -155,9 +155,9 @@ describe('several instances', () => {
     await one.getOrSet('b', load)
     await until(() => one.stats().stored === 2, 5_000)
     await until(async () => (await two.detailed('a', load)).source === 'memory', 5_000)
-    // A message that never arrives: the stamp is changed behind everybody's back.
-    const key = (await redisOf.server.command('KEYS', '*-stamp*')) as string[]
-    for (const stamp of key) await redisOf.server.command('SET', stamp, 'changed')
+    // A message that never arrives: the version is changed behind everybody's back.
+    const key = (await redisOf.server.command('KEYS', '*-version*')) as string[]
+    for (const version of key) await redisOf.server.command('SET', version, 'changed')
     expect(await two.get('b')).toBeUndefined()
     expect(await two.get('a')).toBeUndefined()
   })

@@ -66,7 +66,7 @@ describe('canonical keys', () => {
     expect(canonicalHash(one)).toBe(canonicalHash(other))
   })
 
-  it('refuse what has no place in a key', () => {
+  it('refuse what has no entryKey in a key', () => {
     const cycle: { self?: object } = {}
     cycle.self = cycle
     for (const wrong of [() => {}, Symbol('s'), Number.NaN, Number.POSITIVE_INFINITY, new Map(), cycle]) {

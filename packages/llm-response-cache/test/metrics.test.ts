@@ -38,14 +38,22 @@ describe('metrics', () => {
     const told = await points()
     expect(told).toEqual(
       expect.arrayContaining([
-        { name: 'evenkeel_cache_requests_total', attributes: { ...attributes, outcome: 'hit' }, value: 2 },
-        { name: 'evenkeel_cache_requests_total', attributes: { ...attributes, outcome: 'miss' }, value: 1 },
-        { name: 'evenkeel_cache_saved_tokens_total', attributes, value: 34 },
-        { name: 'evenkeel_cache_saved_money_total', attributes, value: 34 },
-        { name: 'evenkeel_cache_stored_total', attributes, value: 1 },
-        { name: 'evenkeel_cache_held_entries', attributes: { cache: 'llm_response' }, value: 1 },
         {
-          name: 'evenkeel_cache_provider_duration',
+          name: 'evenkeel_response_cache_requests_total',
+          attributes: { ...attributes, outcome: 'hit' },
+          value: 2,
+        },
+        {
+          name: 'evenkeel_response_cache_requests_total',
+          attributes: { ...attributes, outcome: 'miss' },
+          value: 1,
+        },
+        { name: 'evenkeel_response_cache_saved_tokens_total', attributes, value: 34 },
+        { name: 'evenkeel_response_cache_saved_money_total', attributes, value: 34 },
+        { name: 'evenkeel_response_cache_stored_total', attributes, value: 1 },
+        { name: 'evenkeel_response_cache_memory_entries', attributes: { cache: 'llm_response' }, value: 1 },
+        {
+          name: 'evenkeel_response_cache_provider_duration_seconds',
           attributes: { 'gen_ai.request.model': 'm' },
           value: expect.objectContaining({ count: 1 }),
         },

@@ -1,7 +1,7 @@
 import { type Connection, connect } from '@evenkeel/core'
 import { type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createCache, createResponseCache, type SideCache } from '../src/index.js'
+import { createCache, createResponseCache, type ValueCache } from '../src/index.js'
 import { chatCall, chatStream, chatUrl, completion, fakeProvider } from './fake.js'
 
 describe('with Redis gone', () => {
@@ -16,14 +16,14 @@ describe('with Redis gone', () => {
     await server.close()
   })
 
-  async function instance(url = server.url): Promise<{ cache: SideCache<string>; redis: Connection }> {
+  async function instance(url = server.url): Promise<{ cache: ValueCache<string>; redis: Connection }> {
     const redis = await connect({ url, commandTimeout: 200 })
     const cache = createCache<string>({ kind: 'k', redis })
     open.push(redis, cache)
     return { cache, redis }
   }
 
-  const back = (cache: SideCache<string>) => until(() => cache.state === 'primary', 5_000)
+  const back = (cache: ValueCache<string>) => until(() => cache.state === 'primary', 5_000)
 
   it('hits come from memory, calls go on at the provider’s own speed, and nobody waits for the dead', async () => {
     const { cache } = await instance()
@@ -66,7 +66,7 @@ describe('with Redis gone', () => {
         expect(await cache.get('tagged')).toBeUndefined()
         expect(await cache.get('deleted')).toBeUndefined()
       }
-      // A server that came back empty lost its stamps: misses, never a resurrection.
+      // A server that came back empty lost its versions: misses, never a resurrection.
       if (how === 'freeze') expect(await two.get('kept')).toBe('old')
     },
   )

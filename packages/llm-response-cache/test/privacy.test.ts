@@ -153,7 +153,7 @@ describe('privacy', () => {
     expect((await of(b))[0]).toBe('hit')
   })
 
-  it("an entry that is copied to another tenant's place is not served there", async () => {
+  it("an entry that is copied to another tenant's entryKey is not served there", async () => {
     const provider = fakeProvider((_, call) => Response.json(completion(`answer ${call}`)))
     for (const encrypt of [undefined, { keys: [k1] }]) {
       await redisOf.server.command('FLUSHALL')
@@ -164,11 +164,11 @@ describe('privacy', () => {
       const [from = '', to = ''] = entries
       expect(entries).toHaveLength(2)
       await redisOf.server.command('COPY', from, to, 'REPLACE')
-      // The stamps are another tenant's too; here they are made equal, to try the lock behind them.
-      const [stampA = '', stampB = ''] = (
-        (await redisOf.server.command('KEYS', '*stamp*')) as string[]
+      // The versions are another tenant's too; here they are made equal, to try the lock behind them.
+      const [versionA = '', versionB = ''] = (
+        (await redisOf.server.command('KEYS', '*version*')) as string[]
       ).sort()
-      await redisOf.server.command('COPY', stampA, stampB, 'REPLACE')
+      await redisOf.server.command('COPY', versionA, versionB, 'REPLACE')
       expect((await ask(cache, provider, 'hi', { 'x-evenkeel-namespace': 'b' }))[0]).toBe('miss')
     }
   })

@@ -245,7 +245,7 @@ describe('with Redis', () => {
     await server.command('CONFIG', 'RESETSTAT')
     await second?.chat.completions.create(ask('shared'))
     expect(provider.calls).toBe(1)
-    // The entry and its namespace's stamp, in one command.
+    // The entry and its namespace's version, in one command.
     const stats = String(await server.command('INFO', 'commandstats'))
     expect(/cmdstat_mget:calls=(\d+)/.exec(stats)?.[1]).toBe('1')
     expect(stats).not.toMatch(/cmdstat_(?:get|eval|evalsha|set):/)

@@ -11,7 +11,7 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Sealer } from '../src/entry/encryption.js'
+import { EntrySealer } from '../src/entry/encryption.js'
 import {
   createRedisStores,
   type EntryStore,
@@ -50,7 +50,7 @@ const steps = fc.array(
         'writeOnce',
         'sight',
         'delete',
-        'restamp',
+        'invalidate',
         'begin',
         'begin',
         'append',
@@ -72,21 +72,21 @@ type Step = typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never
 /** What one store says to one call, and what can be seen after it. */
 async function take({ entries, flights }: Stores, step: Step): Promise<unknown> {
   const { action, namespace, name, text, generation, published } = step
-  const place = { namespace, name }
+  const entryKey = { namespace, name }
   const entry = sampleEntry(text, { id: step.id || '00000003' })
   const options = { ttlMs: 60_000 }
   const answer = async (): Promise<unknown> => {
     switch (action) {
       case 'write':
-        return entries.write(place, entry, options)
+        return entries.write(entryKey, entry, options)
       case 'writeOnce':
-        return entries.write(place, entry, { ...options, onlyIfAbsent: true })
+        return entries.write(entryKey, entry, { ...options, onlyIfAbsent: true })
       case 'sight':
-        return entries.write(place, entry, { ...options, admitWithinMs: 60_000 })
+        return entries.write(entryKey, entry, { ...options, admitWithinMs: 60_000 })
       case 'delete':
-        return entries.delete([place])
-      case 'restamp':
-        return entries.restamp(
+        return entries.delete([entryKey])
+      case 'invalidate':
+        return entries.invalidate(
           namespace,
           new Map([
             [text, 'given'],
@@ -94,27 +94,27 @@ async function take({ entries, flights }: Stores, step: Step): Promise<unknown> 
           ]),
         )
       case 'begin':
-        return flights.begin(place, { generation, owner: 'o', leaseMs: 60_000, unlessId: step.id })
+        return flights.begin(entryKey, { generation, owner: 'o', leaseMs: 60_000, unlessId: step.id })
       case 'append':
-        return flights.append(place, generation, 60_000, 0, [{ type: 'data', data: Buffer.from(text) }])
+        return flights.append(entryKey, generation, 60_000, 0, [{ type: 'data', data: Buffer.from(text) }])
       case 'commit': {
         const own = text.length % 2 === 0 ? entry : undefined
-        return flights.commit(place, generation, own, {
+        return flights.commit(entryKey, generation, own, {
           ...options,
           published,
           admitWithinMs: text.length % 3,
         })
       }
       case 'fail':
-        return flights.fail(place, generation, Buffer.from(text))
+        return flights.fail(entryKey, generation, Buffer.from(text))
     }
   }
   const said = await answer()
-  const reading = await entries.read(place, [''])
-  // A stamp that nobody chose is random.
-  const stamps = reading.stamps.map((stamp) => (stamp.startsWith('given') ? stamp : 'random'))
-  const { state, records } = await flights.look(place, generation, '0')
-  return [said, { ...reading, stamps }, state, records.map(({ type, data }) => `${type} ${data}`)]
+  const reading = await entries.read(entryKey, [''])
+  // A version that nobody chose is random.
+  const versions = reading.versions.map((version) => (version.startsWith('given') ? version : 'random'))
+  const { state, records } = await flights.look(entryKey, generation, '0')
+  return [said, { ...reading, versions }, state, records.map(({ type, data }) => `${type} ${data}`)]
 }
 
 describe.each(flavours())('on $name', (flavour) => {
@@ -130,13 +130,15 @@ describe.each(flavours())('on $name', (flavour) => {
     await server.close()
   })
 
-  const fresh = async (sealer?: Sealer) => {
+  const fresh = async (sealer?: EntrySealer) => {
     await server.command('FLUSHALL')
     return createRedisStores(redis, { sealer })
   }
 
   testBoth('Redis', fresh)
-  testBoth('Redis, encrypted', () => fresh(new Sealer({ keys: [{ id: 'k1', secret: Buffer.alloc(32, 7) }] })))
+  testBoth('Redis, encrypted', () =>
+    fresh(new EntrySealer({ keys: [{ id: 'k1', secret: Buffer.alloc(32, 7) }] })),
+  )
 
   it('answers as memory does to the same random calls', async () => {
     await fc.assert(
@@ -153,9 +155,9 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('works on after SCRIPT FLUSH', async () => {
     const { flights } = await fresh()
-    const place = { namespace: 'n', name: 'k' }
+    const entryKey = { namespace: 'n', name: 'k' }
     const begin = (generation: string) =>
-      flights.begin(place, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
+      flights.begin(entryKey, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
     expect(await begin('g1')).toEqual({ role: 'lead' })
     await server.command('SCRIPT', 'FLUSH')
     expect(await begin('g2')).toMatchObject({ role: 'follow' })
@@ -163,13 +165,13 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('leaves nothing without an end behind, whatever becomes of a flight', async () => {
     const { entries, flights } = await fresh()
-    const place = { namespace: 'n', name: 'k' }
+    const entryKey = { namespace: 'n', name: 'k' }
     const minute = { ttlMs: 60_000 }
-    await entries.write(place, sampleEntry('"1"'), { ...minute, admitWithinMs: 1_000 })
+    await entries.write(entryKey, sampleEntry('"1"'), { ...minute, admitWithinMs: 1_000 })
     for (const generation of ['g1', 'g2']) {
-      await flights.begin(place, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
+      await flights.begin(entryKey, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
     }
-    await flights.append(place, 'g1', 60_000, 0, [{ type: 'data', data: Buffer.from('x') }])
+    await flights.append(entryKey, 'g1', 60_000, 0, [{ type: 'data', data: Buffer.from('x') }])
     for (const key of (await redis.command(['KEYS', '*'])) as string[]) {
       expect([key, await redis.command(['PTTL', key])]).toEqual([key, expect.any(Number)])
       expect(Number(await redis.command(['PTTL', key]))).toBeGreaterThan(0)

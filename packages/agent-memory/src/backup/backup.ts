@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
 import { BackupDamagedError } from '../errors.js'
-import { newId } from '../message.js'
-import type { Record, Summary } from '../record.js'
-import type { StateValue, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import { newId } from '../messages/ids.js'
+import type { MessageRecord, Summary } from '../messages/record.js'
+import type { StateValue, ThreadDump, ThreadStore } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
 
 export interface BackupOptions {
   readonly signal?: AbortSignal | undefined
@@ -46,7 +47,7 @@ type Line =
       readonly at: string
     }
   | { readonly kind: 'thread'; readonly id: ThreadId; readonly head: DumpHead }
-  | { readonly kind: 'message'; readonly record: Record }
+  | { readonly kind: 'message'; readonly record: MessageRecord }
   | { readonly kind: 'footer'; readonly threads: number; readonly messages: number; readonly sha256: string }
 
 interface DumpHead extends Omit<ThreadDump, 'records' | 'state'> {
@@ -136,7 +137,7 @@ async function* read(
   lines: Iterable<string> | AsyncIterable<string>,
 ): AsyncGenerator<{ readonly id: ThreadId; readonly dump: ThreadDump }> {
   const hash = createHash('sha256')
-  let open: { id: ThreadId; head: DumpHead; records: Record[] } | undefined
+  let open: { id: ThreadId; head: DumpHead; records: MessageRecord[] } | undefined
   let [threads, messages, number, isWhole] = [0, 0, 0, false]
   for await (const text of lines) {
     if (text.trim() === '') continue
@@ -169,7 +170,15 @@ async function* read(
   if (!isWhole) throw new BackupDamagedError('its end is missing')
 }
 
-function finished({ id, head, records }: { id: ThreadId; head: DumpHead; records: readonly Record[] }) {
+function finished({
+  id,
+  head,
+  records,
+}: {
+  id: ThreadId
+  head: DumpHead
+  records: readonly MessageRecord[]
+}) {
   const { messages, state, ...rest } = head
   if (messages !== records.length)
     throw new BackupDamagedError(`a thread of ${messages} messages has ${records.length}`)

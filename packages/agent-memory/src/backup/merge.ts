@@ -1,6 +1,8 @@
-import type { PreparedMessage } from '../message.js'
-import type { Record } from '../record.js'
-import type { Limits, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { MessageRecord } from '../messages/record.js'
+import type { Limits } from '../stores/limits.js'
+import type { ThreadDump, ThreadStore } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
 
 /** Messages that go together. */
 const atOnce = 200
@@ -28,6 +30,6 @@ export async function mergeInto(
   return conflicts
 }
 
-function messageOf({ id, role, tokens, digest, body, opens, answers }: Record): PreparedMessage {
+function messageOf({ id, role, tokens, digest, body, opens, answers }: MessageRecord): PreparedMessage {
   return { id, role, tokens, digest, body, opens, answers: answers.map(({ call }) => call) }
 }

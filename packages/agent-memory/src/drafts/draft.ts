@@ -1,9 +1,12 @@
 import { UnavailableError } from '@evenkeel/core'
 import { FencedError, MessageConflictError } from '../errors.js'
-import { type Message, newId, prepareAll } from '../message.js'
-import type { ThreadServices } from '../services.js'
-import type { ThreadId } from '../store.js'
-import type { DraftId, Piece } from './store.js'
+import { newId } from '../messages/ids.js'
+import type { Message } from '../messages/message.js'
+import { prepareAll } from '../messages/prepare.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import { appendMessages } from '../threads/append.js'
+import type { ThreadContext } from '../threads/context.js'
+import type { DraftId, Piece } from './port.js'
 
 /** An answer that is still being made, shown to every reader in every process. */
 export interface Draft {
@@ -40,14 +43,14 @@ export interface RecoverOptions {
 /** Pieces are sent at most so often. */
 const flushMs = 50
 /** One piece is no longer than this. */
-const mostOfPiece = 32_768
+const maxPiece = 32_768
 /** What waits for Redis is no more than this; a draft that is not shown is no loss, its message is kept. */
-const mostWaiting = 1 << 20
+const maxWaiting = 1 << 20
 const ttlMs = 3_600_000
 
 export class DraftHandle implements Draft {
   readonly id: string
-  readonly #services: ThreadServices
+  readonly #context: ThreadContext
   readonly #place: DraftId
   readonly #token = newId()
   #waiting = ''
@@ -58,14 +61,14 @@ export class DraftHandle implements Draft {
   #isFenced = false
   #isEnded = false
 
-  constructor(services: ThreadServices, thread: ThreadId, id: string) {
+  constructor(context: ThreadContext, thread: ThreadId, id: string) {
     this.id = id
-    this.#services = services
+    this.#context = context
     this.#place = { ...thread, draft: id }
   }
 
   write(text: string): void {
-    if (this.#isEnded || this.#isFenced || this.#waiting.length > mostWaiting) return
+    if (this.#isEnded || this.#isFenced || this.#waiting.length > maxWaiting) return
     this.#waiting += text
     if (this.#timer !== undefined) return
     this.#timer = setTimeout(() => {
@@ -84,8 +87,8 @@ export class DraftHandle implements Draft {
   }
 
   async finalize(message: Message) {
-    const { services, place } = { services: this.#services, place: this.#place }
-    const [prepared] = prepareAll(message, services.options)
+    const { context, place } = { context: this.#context, place: this.#place }
+    const [prepared] = prepareAll(message, context.options)
     if (prepared === undefined) throw new TypeError('A message was not prepared')
     const shown = await this.flush().then(
       () => true,
@@ -95,9 +98,9 @@ export class DraftHandle implements Draft {
       },
     )
     this.#stop()
-    const options = { ttlMs: services.options.ttlMs, token: this.#token, number: this.#sent + 1 }
+    const options = { ttlMs: context.options.ttlMs, token: this.#token, number: this.#sent + 1 }
     const result = shown
-      ? await services.drafts.finalize(place, prepared, options).catch((error: unknown) => {
+      ? await context.drafts.finalize(place, prepared, options).catch((error: unknown) => {
           // The message's id is the same there and in the journal: it is there once, whatever has happened.
           if (!UnavailableError.isInstance(error)) throw error
           return undefined
@@ -105,10 +108,10 @@ export class DraftHandle implements Draft {
       : undefined
     if (result?.status === 'fenced') throw new FencedError()
     if (result?.status === 'conflict') throw new MessageConflictError(prepared.id)
-    services.bell.ring(place)
+    context.notifier.notify(place)
     if (result?.status === 'stored' || result?.status === 'duplicate')
       return { status: result.status, id: prepared.id }
-    const { status } = await services.thread(place).append({ ...message, id: prepared.id })
+    const { status } = await appendMessages(context, place, [prepared], {})
     return { status, id: prepared.id }
   }
 
@@ -116,8 +119,8 @@ export class DraftHandle implements Draft {
     await this.flush()
     this.#stop()
     const piece = { number: this.#sent + 1, text: '', token: this.#token, isEnd: true, ttlMs }
-    await this.#services.drafts.write(this.#place, piece)
-    this.#services.bell.ring(this.#place)
+    await this.#context.drafts.write(this.#place, piece)
+    this.#context.notifier.notify(this.#place)
   }
 
   #stop(): void {
@@ -131,19 +134,19 @@ export class DraftHandle implements Draft {
       // What may have been sent is sent again under its number before anything else.
       this.#sending ??= { number: this.#sent + 1, text: this.#take() }
       const piece = { ...this.#sending, token: this.#token, isEnd: false, ttlMs }
-      const status = await this.#services.drafts.write(this.#place, piece)
+      const status = await this.#context.drafts.write(this.#place, piece)
       if (status !== 'written') {
         this.#isFenced = true
         throw new FencedError()
       }
       this.#sent = this.#sending.number
       this.#sending = undefined
-      this.#services.bell.ring(this.#place)
+      this.#context.notifier.notify(this.#place)
     }
   }
 
   #take(): string {
-    let length = Math.min(mostOfPiece, this.#waiting.length)
+    let length = Math.min(maxPiece, this.#waiting.length)
     // Half of a character is none.
     if (length < this.#waiting.length && /[\uD800-\uDBFF]/.test(this.#waiting[length - 1] ?? '')) length--
     const text = this.#waiting.slice(0, length)
@@ -154,14 +157,14 @@ export class DraftHandle implements Draft {
 
 /** Pieces of a draft as they come, until it ends. In an outage it waits. */
 export async function* follow(
-  services: ThreadServices,
+  context: ThreadContext,
   id: DraftId,
   { after = 0, signal }: FollowOptions,
 ): AsyncGenerator<Piece> {
   let behind = after
-  for await (const _ of services.bell.rings(id, signal)) {
+  for await (const _ of context.notifier.changes(id, signal)) {
     for (;;) {
-      const reading = await services.drafts.read(id, behind).catch((error: unknown) => {
+      const reading = await context.drafts.read(id, behind).catch((error: unknown) => {
         if (!UnavailableError.isInstance(error)) throw error
         return { pieces: [], isEnded: false }
       })
@@ -178,15 +181,15 @@ export async function* follow(
 
 /** Makes a message of a draft whose writer is gone. `undefined` while it lives, or when there is none. */
 export async function recover(
-  services: ThreadServices,
+  context: ThreadContext,
   id: DraftId,
   { idleMs = 30_000, message = interrupted }: RecoverOptions,
 ): Promise<Message | undefined> {
   const token = newId()
-  if ((await services.drafts.take(id, token, idleMs)) !== 'taken') return undefined
+  if ((await context.drafts.take(id, token, idleMs)) !== 'taken') return undefined
   let [text, number] = ['', 0]
   for (;;) {
-    const reading = await services.drafts.read(id, number)
+    const reading = await context.drafts.read(id, number)
     for (const piece of reading?.pieces ?? []) {
       text += piece.text
       number = piece.number
@@ -195,11 +198,11 @@ export async function recover(
   }
   // One draft is one message, whoever recovers it.
   const made = { id: `draft.${id.draft}`, ...message(text) }
-  const [prepared] = prepareAll(made, services.options)
+  const [prepared] = prepareAll(made, context.options)
   if (prepared === undefined) return undefined
-  const options = { ttlMs: services.options.ttlMs, token, number: number + 1 }
-  const result = await services.drafts.finalize(id, prepared, options)
-  services.bell.ring(id)
+  const options = { ttlMs: context.options.ttlMs, token, number: number + 1 }
+  const result = await context.drafts.finalize(id, prepared, options)
+  context.notifier.notify(id)
   return result.status === 'stored' || result.status === 'duplicate' ? made : undefined
 }
 

@@ -1,9 +1,9 @@
 import { UnavailableError } from '@evenkeel/core'
 import { ThreadUnknownError } from '../errors.js'
-import { entryOf, wholeInput } from '../outcomes.js'
-import type { ThreadServices } from '../services.js'
-import type { ThreadId } from '../store.js'
-import type { Entry } from '../thread.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { ThreadContext } from '../threads/context.js'
+import type { Entry } from '../threads/entry.js'
+import { entryOf, wholeInput } from '../threads/receipts.js'
 
 /** What happened to a thread. */
 export type ThreadEvent =
@@ -22,18 +22,18 @@ export interface SubscribeOptions {
 const pageSize = 200
 
 /**
- * Follows a thread. A bell says that there may be something new, and a read says what: a bell that is missed
+ * Follows a thread. A notification says that there may be something new, and a read says what: one that is missed
  * costs time, and no message. In an outage nothing comes; afterwards everything does.
  */
 export async function* subscribe(
-  services: ThreadServices,
+  context: ThreadContext,
   id: ThreadId,
   { after: from, signal }: SubscribeOptions,
 ): AsyncGenerator<ThreadEvent> {
   if (from !== undefined) wholeInput('after', from, 0)
   const pageBehind = async (after: number) => {
     try {
-      const { value } = await services.read((store) => store.page(id, { after, limit: pageSize }))
+      const { value } = await context.read((store) => store.page(id, { after, limit: pageSize }))
       return value.stale ? undefined : value
     } catch (error) {
       if (UnavailableError.isInstance(error) || error instanceof ThreadUnknownError) return undefined
@@ -42,7 +42,7 @@ export async function* subscribe(
   }
   let after = from
   let known: { readonly epoch: string; readonly edited: number } | undefined
-  for await (const _ of services.bell.rings(id, signal)) {
+  for await (const _ of context.notifier.changes(id, signal)) {
     for (let isMore = true; isMore && signal?.aborted !== true; ) {
       const page = await pageBehind(after ?? Number.MAX_SAFE_INTEGER - 1)
       if (page === undefined) break

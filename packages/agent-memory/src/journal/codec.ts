@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib'
-import type { Addressed } from './entry.js'
+import type { ThreadWrite } from './entry.js'
 
 /** A line of a journal's file: an entry, or the numbers of entries that are done with. */
-export type Line = { readonly number: number; readonly entry: Addressed } | { readonly done: number }
+export type Line = { readonly number: number; readonly entry: ThreadWrite } | { readonly done: number }
 
 /** One line: eight hex digits of CRC-32, a blank, JSON. */
 export function encodeLine(line: Line): string {
@@ -18,10 +18,10 @@ export function encodeLine(line: Line): string {
  * one that a crash cut off, or what a disk has spoilt. Every whole line is an acknowledged write of its own.
  */
 export function decodeLines(text: string): {
-  readonly entries: readonly Addressed[]
+  readonly entries: readonly ThreadWrite[]
   readonly spoilt: number
 } {
-  const open = new Map<number, Addressed>()
+  const open = new Map<number, ThreadWrite>()
   let spoilt = 0
   for (const own of text.split('\n')) {
     if (own === '') continue

@@ -1,9 +1,10 @@
-import type { Change, Changed } from '../change.js'
-import type { Settled } from '../conversations.js'
-import type { PreparedMessage } from '../message.js'
-import type { DeleteResult, ThreadId } from '../store.js'
-import { bytesOf } from '../thread-log.js'
-import { Outcome } from './outcome.js'
+import type { StoredOutcome } from '../backends/port.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import { bytesOf } from '../replica/thread-image.js'
+import type { Change, Changed } from '../stores/change.js'
+import type { DeleteResult } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import { Deferred } from './deferred.js'
 
 /** What a write does; enough to do it again. */
 export type Write = {
@@ -25,32 +26,32 @@ export type JournalEntry = {
   /** In the journal's file; 0 without one. */
   number: number
   /** Taken over from a process that is gone: it comes before all that this one writes. */
-  isOwed: boolean
+  isInherited: boolean
   readonly messages: number
   readonly bytes: number
 } & (
-  | (Extract<Write, { kind: 'append' }> & { readonly outcome: Outcome<Settled> })
-  | (Extract<Write, { kind: 'delete' }> & { readonly outcome: Outcome<DeleteResult> })
-  | (Extract<Write, { kind: 'change' }> & { readonly outcome: Outcome<Changed> })
+  | (Extract<Write, { kind: 'append' }> & { readonly outcome: Deferred<StoredOutcome> })
+  | (Extract<Write, { kind: 'delete' }> & { readonly outcome: Deferred<DeleteResult> })
+  | (Extract<Write, { kind: 'change' }> & { readonly outcome: Deferred<Changed> })
 )
 
 export type AppendEntry = Extract<JournalEntry, { kind: 'append' }>
 
 /** A write and the thread that it is for. */
-export interface Addressed {
+export interface ThreadWrite {
   readonly id: ThreadId
   readonly write: Write
 }
 
 export function entryOf(write: Write): JournalEntry {
-  const waiting = { ...sizeOf(write), number: 0, isOwed: false }
+  const waiting = { ...sizeOf(write), number: 0, isInherited: false }
   switch (write.kind) {
     case 'append':
-      return { ...write, ...waiting, outcome: new Outcome<Settled>() }
+      return { ...write, ...waiting, outcome: new Deferred<StoredOutcome>() }
     case 'delete':
-      return { ...write, ...waiting, outcome: new Outcome<DeleteResult>() }
+      return { ...write, ...waiting, outcome: new Deferred<DeleteResult>() }
     case 'change':
-      return { ...write, ...waiting, outcome: new Outcome<Changed>() }
+      return { ...write, ...waiting, outcome: new Deferred<Changed>() }
   }
 }
 

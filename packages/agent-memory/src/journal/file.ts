@@ -17,9 +17,9 @@ import {
 import { join } from 'node:path'
 import { InvalidOptionError } from '@evenkeel/core'
 import { JournalFailedError } from '../errors.js'
-import type { ThreadId } from '../store.js'
+import type { ThreadId } from '../stores/thread-id.js'
 import { decodeLines, encodeLine } from './codec.js'
-import type { Addressed, JournalEntry, Write } from './entry.js'
+import type { JournalEntry, ThreadWrite, Write } from './entry.js'
 import type { JournalKeeper } from './journal.js'
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.js'
 
@@ -51,7 +51,7 @@ export class JournalFile implements JournalKeeper {
   readonly #identity: ProcessIdentity
   readonly #open = new Map<number, Open>()
   readonly #heartbeat: NodeJS.Timeout
-  #found: ((left: readonly Addressed[], spoilt: number) => void) | undefined
+  #found: ((left: readonly ThreadWrite[], spoilt: number) => void) | undefined
   #path: string
   #fd: number
   #size = 0
@@ -81,7 +81,7 @@ export class JournalFile implements JournalKeeper {
   }
 
   /** Looks for what processes that are gone have left behind: now, and from time to time. */
-  start(found: (left: readonly Addressed[], spoilt: number) => void): void {
+  start(found: (left: readonly ThreadWrite[], spoilt: number) => void): void {
     this.#found = found
     this.#adopt(true)
   }
@@ -106,7 +106,7 @@ export class JournalFile implements JournalKeeper {
   }
 
   /** What waits in the files of other processes of this host. */
-  others(): readonly Addressed[] {
+  others(): readonly ThreadWrite[] {
     const names = this.#files().filter(
       (name) => fileName.exec(name)?.[1] === this.#identity.host && join(this.#dir, name) !== this.#path,
     )

@@ -1,15 +1,15 @@
 import { JournalFullError } from '../errors.js'
-import { type ThreadId, textOf } from '../store.js'
-import type { ThreadLog } from '../thread-log.js'
+import type { ThreadImage } from '../replica/thread-image.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+import { Deferred } from './deferred.js'
 import type { JournalEntry } from './entry.js'
-import { Outcome } from './outcome.js'
 
 /** The writes of one thread that wait, in order, and the thread as it is with them. */
 export interface ThreadJournal {
   readonly id: ThreadId
   readonly entries: JournalEntry[]
   /** What this process knows of the thread, with what is journaled at its end. */
-  readonly view: ThreadLog
+  readonly view: ThreadImage
   /** Whether Redis's own part of the thread is known here; a thread may be new, or never seen. */
   readonly isKnown: boolean
   /** Every message from this seq on is known. */
@@ -35,7 +35,7 @@ export class Journal {
   readonly #keeper: JournalKeeper | undefined
   #messages = 0
   #bytes = 0
-  #waiters: Outcome<void>[] = []
+  #waiters: Deferred<void>[] = []
   #closed: Error | undefined
 
   constructor(bounds: { maxMessages: number; maxBytes: number }, keeper?: JournalKeeper) {
@@ -74,7 +74,7 @@ export class Journal {
     if (this.#closed !== undefined) throw this.#closed
     const { messages, bytes } = entry
     const isFull = this.#messages + messages > this.#maxMessages || this.#bytes + bytes > this.#maxBytes
-    if (isFull && !entry.isOwed) throw new JournalFullError(this.#messages)
+    if (isFull && !entry.isInherited) throw new JournalFullError(this.#messages)
     this.#keeper?.write(thread.id, entry)
     this.#threads.set(textOf(thread.id), thread)
     thread.entries.push(entry)
@@ -104,7 +104,7 @@ export class Journal {
     if (this.isEmpty) return
     if (this.#closed !== undefined) throw this.#closed
     signal?.throwIfAborted()
-    const waiter = new Outcome<void>()
+    const waiter = new Deferred<void>()
     const abort = () => waiter.reject(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     this.#waiters.push(waiter)

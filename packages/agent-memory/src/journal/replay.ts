@@ -1,16 +1,18 @@
 import { createLog, ReplyError } from '@evenkeel/core'
-import type { Remember, Settled } from '../conversations.js'
+import type { StoredOutcome, WriteLog } from '../backends/port.js'
 import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
-import type { KnownThreads } from '../known-threads.js'
-import type { PreparedMessage } from '../message.js'
-import type { Counters } from '../stats.js'
-import type { AppendResult, Limits, ThreadId, ThreadStore } from '../store.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Counters } from '../metrics.js'
+import type { ReplicaCache } from '../replica/replica-cache.js'
+import type { Limits } from '../stores/limits.js'
+import type { AppendResult, ThreadStore } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
 import type { AppendEntry, JournalEntry } from './entry.js'
 
 const log = createLog('agent-memory')
 
 /** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
-const mostTogether = { messages: 200, bytes: 512 << 10 }
+const maxTogether = { messages: 200, bytes: 512 << 10 }
 
 export interface ReplayTerms {
   readonly counters?: Counters | undefined
@@ -22,10 +24,10 @@ export interface ReplayTerms {
 export class Replay {
   constructor(
     private readonly store: ThreadStore,
-    private readonly known: KnownThreads,
+    private readonly known: ReplicaCache,
     private readonly terms: ReplayTerms,
     /** Left out for writes that Redis had acknowledged before, and may have lost: they are there already. */
-    private readonly remember?: Remember,
+    private readonly remember?: WriteLog,
   ) {}
 
   /** Sends the entries, which belong together; see {@link nextOf}. @throws UnavailableError when Redis is away again */
@@ -110,11 +112,11 @@ function isAppend(entry: JournalEntry): entry is AppendEntry {
   return entry.kind === 'append'
 }
 
-function isSettled(result: AppendResult): result is Settled {
+function isSettled(result: AppendResult): result is StoredOutcome {
   return result.status === 'stored' || result.status === 'duplicate' || result.status === 'deleted'
 }
 
-function errorOf(result: Exclude<AppendResult, Settled | { status: 'conflict' }>): Error {
+function errorOf(result: Exclude<AppendResult, StoredOutcome | { status: 'conflict' }>): Error {
   if (result.status === 'full') return new LimitReachedError(result.limit)
   return new OperationConflictError()
 }
@@ -129,8 +131,8 @@ export function nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[
     messages += entry.messages
     bytes += entry.bytes
     if (entry !== first) {
-      const fits = messages <= mostTogether.messages && bytes <= mostTogether.bytes
-      const isOfKind = entry.generation === first?.generation && entry.isOwed === first?.isOwed
+      const fits = messages <= maxTogether.messages && bytes <= maxTogether.bytes
+      const isOfKind = entry.generation === first?.generation && entry.isInherited === first?.isInherited
       const isLike = isAppend(entry) && isOfKind && entry.token === undefined
       if (!isLike || !fits || entry.batch.some(({ id }) => ids.has(id))) break
     }
@@ -146,4 +148,20 @@ function tellRefusal(entry: JournalEntry, error: Error): void {
   process.emitWarning(`A journaled ${entry.kind} was refused by Redis: ${error.message}`, {
     code: 'EVENKEEL_JOURNAL',
   })
+}
+
+/** Threads that are replayed at once; each of them in its order. */
+const replayedAtOnce = 16
+
+/** Some at a time; when one fails the others of its turn are awaited first. */
+export async function forEachConcurrent<T>(
+  items: Iterable<T>,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const next = items[Symbol.iterator]()
+  const lanes = Array.from({ length: replayedAtOnce }, async () => {
+    for (let item = next.next(); !item.done; item = next.next()) await work(item.value)
+  })
+  const failed = (await Promise.allSettled(lanes)).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
 }

@@ -1,20 +1,15 @@
 import { checkSubject, createLog, InvalidInputError, InvalidOptionError } from '@evenkeel/core'
-import { messageOf } from '../decoded.js'
-import { digestText, type PreparedMessage, type StoredMessage } from '../message.js'
-import { wholeInput } from '../outcomes.js'
-import type { ThreadServices } from '../services.js'
-import { type ThreadId, textOf } from '../store.js'
-import type { RecallItem, RecallStore } from './store.js'
+import { messageOf } from '../messages/decode.js'
+import { digestText } from '../messages/ids.js'
+import type { StoredMessage } from '../messages/message.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { MessageRecord } from '../messages/record.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+import { wholeInput } from '../threads/receipts.js'
+import type { Embedder } from './embedder.js'
+import type { RecallItem, RecallStore } from './port.js'
 
 const log = createLog('agent-memory')
-
-export interface Embedder {
-  /** Names the model: vectors of two models are never compared. */
-  readonly model: string
-  readonly embed: (texts: readonly string[], signal?: AbortSignal) => Promise<readonly ArrayLike<number>[]>
-  /** Roles whose messages can be recalled; an empty list for none. @default ['user', 'assistant'] */
-  readonly roles?: readonly string[] | undefined
-}
 
 export type Recalled = {
   /** Cosine, from -1 to 1, halved by age where asked. */
@@ -59,8 +54,11 @@ type Payload =
   | { readonly t: string; readonly i: string; readonly at: number }
 
 /** Messages that wait to be embedded; what comes beyond is not found by meaning until it is indexed. */
-const mostWaiting = 1_000
+const maxWaiting = 1_000
 const embeddedAtOnce = 32
+
+/** Reads one message by its id. */
+export type ReadMessage = (id: ThreadId, message: string) => Promise<MessageRecord | undefined>
 
 /** Finds what was said and learned by its meaning. Messages are embedded behind their appends, never before. */
 export class Recall {
@@ -82,7 +80,7 @@ export class Recall {
   /** Takes messages that were appended; they can be recalled a little later. */
   note(id: ThreadId, messages: readonly PreparedMessage[], at: number): void {
     for (const message of messages) {
-      if (!this.#roles.has(message.role) || this.#waiting.length >= mostWaiting) continue
+      if (!this.#roles.has(message.role) || this.#waiting.length >= maxWaiting) continue
       this.#waiting.push({ id, message, at })
     }
     if (this.#waiting.length > 0) this.#working ??= this.#work()
@@ -94,7 +92,7 @@ export class Recall {
   }
 
   async search(
-    services: ThreadServices,
+    read: ReadMessage,
     owner: string,
     query: string,
     { k = 5, minScore = -1, halfLifeMs, signal }: RecallOptions,
@@ -111,7 +109,7 @@ export class Recall {
     const gone: string[] = []
     for (const { id, payload, score } of hits) {
       if (!id.startsWith(`${this.#embedder.model}|`)) continue
-      const recalled = await this.#readHit(services, owner, JSON.parse(payload) as Payload, id)
+      const recalled = await this.#readHit(read, owner, JSON.parse(payload) as Payload, id)
       if (recalled === undefined) gone.push(id)
       else {
         const aged = halfLifeMs === undefined ? score : score * 0.5 ** ((now - recalled.at) / halfLifeMs)
@@ -158,16 +156,14 @@ export class Recall {
   }
 
   async #readHit(
-    services: ThreadServices,
+    read: ReadMessage,
     owner: string,
     payload: Payload,
     id: string,
   ): Promise<Recalled | undefined> {
     const { at } = payload
     if ('f' in payload) return { kind: 'fact', id, text: payload.f, metadata: payload.m, at, score: 0 }
-    const place = { owner, thread: payload.t }
-    const { value } = await services.read((store) => store.page(place, { ids: [payload.i] }))
-    const [record] = value.records
+    const record = await read({ owner, thread: payload.t }, payload.i)
     if (record === undefined) return undefined
     const message = messageOf(record)
     return { kind: 'message', thread: payload.t, message, text: plainText(message), at, score: 0 }

@@ -1,5 +1,5 @@
 import { ByteBoundedLru, type Clock, UnavailableError } from '@evenkeel/core'
-import { MemorySessionStore } from './memory-store.js'
+import { MemorySessionStore } from './memory.js'
 import type {
   ListedSession,
   SessionPlace,
@@ -7,7 +7,7 @@ import type {
   SessionStore,
   SessionWrite,
   SessionWritten,
-} from './store.js'
+} from './port.js'
 
 interface Seen {
   readonly record: SessionRecord

@@ -13,11 +13,12 @@ import {
   wholeNumber,
 } from '@evenkeel/core'
 import { VersionConflictError } from '../errors.js'
-import { newId, toJson } from '../message.js'
-import { MemorySessionStore } from './memory-store.js'
+import { newId } from '../messages/ids.js'
+import { toJson } from '../messages/json.js'
+import { MemorySessionStore } from './memory.js'
 import { OutageSessions, SeenSessions } from './outage.js'
-import { RedisSessionStore } from './redis-store.js'
-import type { SessionPlace, SessionStore } from './store.js'
+import type { SessionPlace, SessionStore } from './port.js'
+import { RedisSessionStore } from './redis.js'
 
 export interface SessionsOptions {
   /** Where sessions live; left out, they live in this process alone. */

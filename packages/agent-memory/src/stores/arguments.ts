@@ -1,7 +1,8 @@
-import { type Change, most } from '../change.js'
-import type { PreparedMessage } from '../message.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Change } from './change.js'
+import { fixedLimits } from './limits.js'
 
-/** A message, as scripts/records.lua takes it. */
+/** A message, as scripts/thread/records.lua takes it. */
 export function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
   const counts = [String(opens.length), String(answers.length)]
   const calls = [...opens, ...answers].map(encodeURIComponent)
@@ -16,7 +17,7 @@ export function changeArguments(change: Change): string[] {
     case 'remove':
       return [encodeURIComponent(change.id)]
     case 'pin':
-      return [encodeURIComponent(change.id), change.pinned ? '1' : '0', String(most.pinned)]
+      return [encodeURIComponent(change.id), change.pinned ? '1' : '0', String(fixedLimits.pinned)]
     case 'splice': {
       const expected = change.expected.flatMap(({ id, digest = '' }) => [encodeURIComponent(id), digest])
       return [String(change.expected.length), ...expected, ...change.messages.flatMap(argumentsOf)]
@@ -26,11 +27,11 @@ export function changeArguments(change: Change): string[] {
       return [plan, ...[to, before, edited, tokens].map(String), body]
     }
     case 'add':
-      return ['add', encodeURIComponent(change.key), String(change.by), '', String(most.stateKeys)]
+      return ['add', encodeURIComponent(change.key), String(change.by), '', String(fixedLimits.stateKeys)]
     default: {
       const value = change.kind === 'set' ? change.value : ''
       const version = String(change.version ?? '')
-      return [change.kind, encodeURIComponent(change.key), value, version, String(most.stateKeys)]
+      return [change.kind, encodeURIComponent(change.key), value, version, String(fixedLimits.stateKeys)]
     }
   }
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Reply } from '@evenkeel/core'
-import type { Record, Summary } from '../record.js'
-import type { Page, ThreadDump, ThreadId, ThreadStore } from '../store.js'
+import type { MessageRecord, Summary } from '../messages/record.js'
+import type { Page, ThreadDump, ThreadStore } from './port.js'
 import { asList, readSummary } from './replies.js'
+import type { ThreadId } from './thread-id.js'
 
 /** What a dump has beside records, state and standing. */
 type DumpHead = Omit<ThreadDump, 'version' | 'newest' | 'state' | 'records'>
@@ -13,7 +14,7 @@ const pageSize = 500
 const fieldsAtOnce = 400
 
 /** A thread that changes all the time is read again so often; then what is behind its first page is left out. */
-const mostTries = 5
+const maxTries = 5
 
 /** Reads a thread page by page, and again when something before the end of it changed meanwhile. */
 export async function dumpThread(
@@ -25,7 +26,7 @@ export async function dumpThread(
     const head = await readHead()
     if (head === undefined) return undefined
     const state = await store.state(id)
-    const records: Record[] = []
+    const records: MessageRecord[] = []
     let first: Page | undefined
     let isWhole = true
     for (let after: number | undefined = 0; after !== undefined; ) {
@@ -35,7 +36,7 @@ export async function dumpThread(
       records.push(...page.records)
       after = page.next
     }
-    if (first === undefined || (!isWhole && tries < mostTries)) continue
+    if (first === undefined || (!isWhole && tries < maxTries)) continue
     const { newest, version } = first
     return { ...head, version, newest, state, records: records.filter(({ seq }) => seq <= newest) }
   }
@@ -60,16 +61,17 @@ export function readDump(reply: readonly Reply[]): DumpHead {
   }
 }
 
-/** The head of a thread, as scripts/restore.lua takes it. */
+/** The head of a thread, as scripts/thread/restore.lua takes it. */
 export function headOf({ records, version, newest, pinned, ...dump }: ThreadDump): string[] {
-  const sum = (of: (record: Record) => number) => records.reduce((total, record) => total + of(record), 0)
+  const sum = (of: (record: MessageRecord) => number) =>
+    records.reduce((total, record) => total + of(record), 0)
   const sizes = [sum(({ tokens }) => tokens), sum(({ body }) => Buffer.byteLength(body))]
   const counters = [version, newest, records.length, ...sizes, dump.tokensEver, dump.turns]
   const texts = [...counters, dump.createdAt, dump.changedAt].map(String)
   return [randomUUID(), ...texts, pinned.join(' ')]
 }
 
-/** The other fields of a thread's hash, as scripts/thread.lua tells, some at a time: name, value, … */
+/** The other fields of a thread's hash, as scripts/thread/thread.lua tells, some at a time: name, value, … */
 export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
   const { records, state, summaries } = dump
   const [current] = summaries
@@ -97,7 +99,7 @@ export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
   yield fields
 }
 
-function textOf(record: Record): string {
+function textOf(record: MessageRecord): string {
   const { id, role, tokens, tokensBefore, turn, at, revision, digest, opens, answers, body } = record
   const calls = opens.map(encodeURIComponent).join(',')
   const answered = answers.map(({ call, madeAt }) => `${encodeURIComponent(call)}@${madeAt ?? ''}`).join(',')

@@ -1,4 +1,4 @@
-import type { LeaseRequest, LeaseResult } from '../store.js'
+import type { LeaseRequest, LeaseResult } from './port.js'
 
 interface Lease {
   readonly fence: number
@@ -6,13 +6,13 @@ interface Lease {
   readonly ends: number
 }
 
-/** The leases of a thread in this process, by the rules of scripts/lease.lua. */
+/** The leases of a thread in this process, by the rules of scripts/thread/lease.lua. */
 export class Leases {
   readonly #leases = new Map<string, Lease>()
 
-  /** The highest fence of the turn. */
+  /** The highest fence of a run. */
   get fence(): number {
-    return this.#leases.get('turn')?.fence ?? 0
+    return this.#leases.get('run')?.fence ?? 0
   }
 
   ask({ name, action, token, ms }: LeaseRequest, now: number): { result: LeaseResult; isNew: boolean } {

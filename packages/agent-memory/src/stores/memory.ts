@@ -1,32 +1,32 @@
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
-import type { Change, Changed } from '../change.js'
 import { MessageTooLargeError } from '../errors.js'
-import type { PreparedMessage } from '../message.js'
-import {
-  type AppendOptions,
-  type AppendResult,
-  type DeleteOptions,
-  type DeleteResult,
-  type Erased,
-  type ForkResult,
-  type LeaseRequest,
-  type LeaseResult,
-  type Listed,
-  type Page,
-  type PageRequest,
-  type StateValue,
-  type Tail,
-  type TailRequest,
-  type ThreadDump,
-  type ThreadId,
-  type ThreadStore,
-  textOf,
-  tombstoneMs,
-  type WriteOptions,
-} from '../store.js'
-import { bytesOf, ThreadLog } from '../thread-log.js'
-import { pageOf, tailOf } from '../thread-reads.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import { changeThread } from '../replica/apply.js'
+import { pageOf, tailOf } from '../replica/read.js'
+import { bytesOf, ThreadImage } from '../replica/thread-image.js'
+import type { Change, Changed } from './change.js'
 import { Leases } from './leases.js'
+import { tombstoneMs } from './limits.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  DeleteOptions,
+  DeleteResult,
+  Erased,
+  ForkResult,
+  LeaseRequest,
+  LeaseResult,
+  Page,
+  PageRequest,
+  StateValue,
+  Tail,
+  TailRequest,
+  ThreadDump,
+  ThreadListing,
+  ThreadStore,
+  WriteOptions,
+} from './port.js'
+import { type ThreadId, textOf } from './thread-id.js'
 
 export interface MemoryThreadStoreOptions {
   /** Beyond it the least recently used threads are forgotten, each as a whole. @default 1_000 */
@@ -38,7 +38,7 @@ export interface MemoryThreadStoreOptions {
 
 interface Held {
   readonly id: ThreadId
-  readonly log: ThreadLog
+  readonly log: ThreadImage
   readonly leases: Leases
   /** When it last changed, ms since 1970. */
   at: number
@@ -111,7 +111,7 @@ export class MemoryThreadStore implements ThreadStore {
   async change(id: ThreadId, change: Change, { ttlMs, generation }: WriteOptions): Promise<Changed> {
     const held = this.#of(id)
     const { version } = held.log
-    const changed = held.log.change(change, generation, this.#clock.now())
+    const changed = changeThread(held.log, change, generation, this.#clock.now())
     if (held.log.version > version) this.#keep(held, ttlMs)
     return changed
   }
@@ -162,7 +162,7 @@ export class MemoryThreadStore implements ThreadStore {
     return result
   }
 
-  async threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]> {
+  async threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
     const all = this.#ofOwner(owner).map(({ id, at }) => ({ thread: id.thread, at }))
     all.sort(newestFirst)
     return all.filter((one) => behind === undefined || newestFirst(behind, one) < 0).slice(0, limit)
@@ -171,7 +171,7 @@ export class MemoryThreadStore implements ThreadStore {
   async erase(owner: string): Promise<Erased> {
     const held = this.#ofOwner(owner)
     for (const { id } of held) this.#threads.delete(textOf(id))
-    const sum = (of: (log: ThreadLog) => number) => held.reduce((total, { log }) => total + of(log), 0)
+    const sum = (of: (log: ThreadImage) => number) => held.reduce((total, { log }) => total + of(log), 0)
     return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
   }
 
@@ -183,7 +183,7 @@ export class MemoryThreadStore implements ThreadStore {
   async restore(id: ThreadId, dump: ThreadDump): Promise<boolean> {
     const over = this.#of(id).log
     if (over.exists) return false
-    const held = { id, log: ThreadLog.from(dump, over), leases: new Leases(), at: dump.changedAt }
+    const held = { id, log: ThreadImage.from(dump, over), leases: new Leases(), at: dump.changedAt }
     this.#threads.set(textOf(id), held, dump.ttlMs)
     return true
   }
@@ -194,7 +194,7 @@ export class MemoryThreadStore implements ThreadStore {
   }
 
   #of(id: ThreadId): Held {
-    return this.#threads.get(textOf(id)) ?? { id, log: new ThreadLog(), leases: new Leases(), at: 0 }
+    return this.#threads.get(textOf(id)) ?? { id, log: new ThreadImage(), leases: new Leases(), at: 0 }
   }
 
   #keep(held: Held, ttlMs: number): void {
@@ -205,12 +205,12 @@ export class MemoryThreadStore implements ThreadStore {
 }
 
 /** As Redis orders names of one score: by their bytes, in the form in which they are kept there. */
-function newestFirst(one: Listed, other: Listed): number {
+function newestFirst(one: ThreadListing, other: ThreadListing): number {
   const [name, otherName] = [encodeURIComponent(one.thread), encodeURIComponent(other.thread)]
   return other.at - one.at || (name === otherName ? 0 : name < otherName ? 1 : -1)
 }
 
-function stateBytes({ state }: ThreadLog): number {
+function stateBytes({ state }: ThreadImage): number {
   let bytes = 0
   for (const [key, { value }] of state) bytes += 2 * (key.length + value.length)
   return bytes

@@ -1,36 +1,37 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, type Keyspace } from '@evenkeel/core'
-import type { Change, Changed, Limit } from '../change.js'
-import type { PreparedMessage } from '../message.js'
-import { digestOf, type Token } from '../operations.js'
-import {
-  type AppendOptions,
-  type AppendResult,
-  type DeleteOptions,
-  type DeleteResult,
-  type Erased,
-  type ForkResult,
-  type LeaseRequest,
-  type LeaseResult,
-  type Listed,
-  noLimits,
-  type Page,
-  type PageRequest,
-  type Since,
-  type StateValue,
-  type Tail,
-  type TailAnswer,
-  type TailRequest,
-  type ThreadDump,
-  type ThreadId,
-  type ThreadStore,
-  tombstoneMs,
-  type WriteOptions,
-} from '../store.js'
+import type { PreparedMessage } from '../messages/prepare.js'
 import { argumentsOf, changeArguments } from './arguments.js'
+import type { Change, Changed } from './change.js'
 import { dumpThread, fieldsOf, headOf, readDump } from './dumps.js'
+import type { Limit } from './limits.js'
+import { noLimits, tombstoneMs } from './limits.js'
+import { digestOf } from './operation-digest.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  DeleteOptions,
+  DeleteResult,
+  Erased,
+  ForkResult,
+  LeaseRequest,
+  LeaseResult,
+  Page,
+  PageRequest,
+  Since,
+  StateValue,
+  Tail,
+  TailAnswer,
+  TailRequest,
+  ThreadDump,
+  ThreadListing,
+  ThreadStore,
+  WriteOptions,
+} from './port.js'
 import { asList, outcomeOf, readRecords, readSummary, standingOf } from './replies.js'
 import { scripts } from './scripts.js'
+import type { ThreadId } from './thread-id.js'
+import type { Token } from './token.js'
 
 interface Writing extends WriteOptions {
   readonly token?: Token | undefined
@@ -166,12 +167,12 @@ export class RedisThreadStore implements ThreadStore {
     return { existed: reply[0] === 1, generation: Number(reply[1]) }
   }
 
-  async threads(owner: string, limit: number, behind?: Listed): Promise<readonly Listed[]> {
+  async threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
     const cursor = behind === undefined ? ['', ''] : [String(behind.at), encodeURIComponent(behind.thread)]
     const keys = [this.#keys.key(owner, 'i'), this.#keys.key(owner, 'x')]
     const args = [this.#now(), ...cursor, String(limit)]
     const flat = asList(await this.#redis.run(scripts.threads, keys, args)).map(String)
-    const listed: Listed[] = []
+    const listed: ThreadListing[] = []
     for (let index = 0; index < flat.length; index += 2) {
       listed.push({ thread: decodeURIComponent(flat[index] ?? ''), at: Number(flat[index + 1]) })
     }

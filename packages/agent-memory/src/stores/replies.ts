@@ -1,14 +1,15 @@
 import type { Reply } from '@evenkeel/core'
-import type { Change, ChangeOutcome, Limit } from '../change.js'
-import type { Record, Summary } from '../record.js'
-import type { Standing } from '../store.js'
+import type { MessageRecord, Summary } from '../messages/record.js'
+import type { Change, ChangeOutcome } from './change.js'
+import type { Limit } from './limits.js'
+import type { ThreadVersion } from './thread-id.js'
 
 export function asList(reply: Reply | undefined): Reply[] {
   return Array.isArray(reply) ? reply : []
 }
 
 /** The beginning of each script's reply: status, epoch, generation, version, edited. */
-export function standingOf(reply: readonly Reply[]): Standing {
+export function standingOf(reply: readonly Reply[]): ThreadVersion {
   const [, epoch = '', generation = 0, version = 0, edited = 0] = reply
   return {
     epoch: String(epoch),
@@ -18,16 +19,16 @@ export function standingOf(reply: readonly Reply[]): Standing {
   }
 }
 
-export function readRecords(reply: Reply | undefined): Record[] {
+export function readRecords(reply: Reply | undefined): MessageRecord[] {
   const flat = asList(reply)
-  const records: Record[] = []
+  const records: MessageRecord[] = []
   for (let index = 0; index < flat.length; index += 2) {
     records.push(readRecord(Number(flat[index]), String(flat[index + 1])))
   }
   return records
 }
 
-function readRecord(seq: number, stored: string): Record {
+function readRecord(seq: number, stored: string): MessageRecord {
   const lineEnd = stored.indexOf('\n')
   const fields = stored.slice(0, lineEnd).split('|')
   const [id = '', role = '', tokens, tokensBefore, turn, at, revision, digest = '', opens, answers] = fields

@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Change } from '../change.js'
-import { type Message, prepare } from '../message.js'
+import type { Message } from '../messages/message.js'
+import { prepare } from '../messages/prepare.js'
 import { resolveOptions } from '../options.js'
-import type { Limits, PageRequest, ThreadStore } from '../store.js'
+import type { Change } from '../stores/change.js'
+import type { Limits } from '../stores/limits.js'
+import type { PageRequest, ThreadStore } from '../stores/port.js'
 
 export interface ThreadStoreHarness {
   /** An empty store. */
@@ -359,7 +361,7 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
 
     it('gives a lease to one at a time, and shuts out who lost it', async () => {
       const ask = (action: 'take' | 'renew' | 'release', token: string, ms = 60_000) =>
-        store.lease(id, { name: 'turn', action, token, ms }, { ttlMs })
+        store.lease(id, { name: 'run', action, token, ms }, { ttlMs })
       expect(await ask('take', 'one')).toEqual({ status: 'held', fence: 1 })
       expect(await ask('take', 'one')).toEqual({ status: 'held', fence: 1 })
       expect(await ask('take', 'two')).toMatchObject({ status: 'taken' })

@@ -1,4 +1,4 @@
-import { untilAborted } from '../until-aborted.js'
+import { untilAborted } from '../kit/until-aborted.js'
 import type {
   Argument,
   ClientEvents,

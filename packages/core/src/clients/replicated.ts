@@ -1,5 +1,5 @@
-import { replyPrefix } from '../guard/unavailability.js'
-import type { ClientSource } from '../sources/source.js'
+import { replyPrefix } from '../guard/error-meaning.js'
+import type { ClientProvider } from '../topology/provider.js'
 import type { Argument, ClientPort, Reply, SendOptions } from './port.js'
 
 /** How fast the smoothed latency of a node follows its last answer. */
@@ -13,21 +13,21 @@ interface Node {
 /**
  * A primary with read replicas: commands that only read go to a replica, everything else to the primary.
  * A replica that is away, or can't answer, is stepped over: the read then goes to the primary.
- * Each replica reconnects by a source of its own; it never decides whether the whole is up.
+ * Each replica reconnects by a provider of its own; it never decides whether the whole is up.
  */
 export function replicatedClient(
   primary: ClientPort,
-  replicas: readonly ClientSource[],
+  replicas: readonly ClientProvider[],
   readFrom: 'replica' | 'nearest',
 ): ClientPort {
   const main: Node = { client: primary, latencyMs: 0 }
   const others: Node[] = replicas.map(() => ({ client: undefined, latencyMs: 0 }))
   let turn = 0
 
-  replicas.forEach((source, index) => {
+  replicas.forEach((provider, index) => {
     const node = others[index]
     if (node === undefined) return
-    void source.start({
+    void provider.start({
       ready: (client) => {
         node.client = client
       },
@@ -71,11 +71,11 @@ export function replicatedClient(
     watch: (events) => primary.watch(events),
     subscriber: () => primary.subscriber(),
     close: async () => {
-      await Promise.allSettled([primary.close(), ...replicas.map((source) => source.close())])
+      await Promise.allSettled([primary.close(), ...replicas.map((provider) => provider.close())])
     },
     kill() {
       primary.kill()
-      for (const source of replicas) void source.close()
+      for (const provider of replicas) void provider.close()
     },
   }
 }

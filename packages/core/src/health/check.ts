@@ -1,14 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import type { Connection } from '../connection.js'
-import { createKeyspace } from '../keys.js'
+import type { Argument, Reply } from '../clients/port.js'
+import type { CommandOptions } from '../connection/executor.js'
+import { createKeyspace } from '../kit/keys.js'
 import { parseInfo } from './info.js'
 import { type HealthReport, serverHealth } from './report.js'
+import type { Vitals } from './vitals.js'
 
 /** No part of a check waits longer, whatever the connection's own deadline. */
 const partTimeoutMs = 1_000
 
+/** What a health check needs of the connection. */
+export interface HealthSubject {
+  readonly namespace: string
+  command(args: readonly Argument[], options?: CommandOptions): Promise<Reply>
+  vitals(): Vitals
+}
+
 /** Asks Redis how it is: all questions at once, none past its deadline. Never rejects. */
-export async function checkHealth(redis: Connection): Promise<HealthReport> {
+export async function checkHealth(redis: HealthSubject): Promise<HealthReport> {
   const options = { timeoutMs: partTimeoutMs }
   const ask = async (...args: string[]) => redis.command(args, options).catch(() => undefined)
   const startedAt = performance.now()
@@ -34,7 +43,7 @@ export async function checkHealth(redis: Connection): Promise<HealthReport> {
   return { status, reasons, ...report }
 }
 
-async function tryOperations(redis: Connection, options: { timeoutMs: number }) {
+async function tryOperations(redis: HealthSubject, options: { timeoutMs: number }) {
   const key = createKeyspace(redis.namespace, 'health').key(randomUUID())
   const attempt = async (args: string[], expected: unknown) =>
     redis.command(args, { ...options, key }).then(

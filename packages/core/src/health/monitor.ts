@@ -1,4 +1,4 @@
-import { createLog } from '../log.js'
+import { createLog } from '../kit/log.js'
 import { type Alert, type AlertName, type AlertThresholds, alertsOf } from './alerts.js'
 import type { HealthReport } from './report.js'
 

@@ -1,5 +1,4 @@
-import type { ConnectionState } from '../connection.js'
-import type { FailoverState } from '../failover.js'
+import type { ConnectionState, FailoverState } from '../connection/state.js'
 import type { BreakerCounts } from '../guard/breaker.js'
 import { type Info, numberOf } from './info.js'
 

@@ -1,6 +1,6 @@
-import { ByteBoundedLru } from '../bounded/byte-bounded-lru.js'
-import { type Clock, systemClock } from '../clock.js'
 import { EvenkeelError } from '../errors.js'
+import { type Clock, systemClock } from '../kit/clock.js'
+import { ByteBoundedLru } from '../kit/lru.js'
 import type { KeyValuePort, SetOptions, Versioned } from './store.js'
 
 export interface MemoryKeyValueStoreOptions {

@@ -1,9 +1,9 @@
 import type { Reply } from '../clients/port.js'
-import type { Connection } from '../connection.js'
-import { escapeGlob } from '../keys.js'
+import type { Connection } from '../connection/connection.js'
+import { defineScript } from '../connection/scripts.js'
+import { escapeGlob } from '../kit/keys.js'
 import incrementLua from '../scripts/kv-increment.lua'
 import setLua from '../scripts/kv-set.lua'
-import { defineScript } from '../scripts.js'
 import type { KeyValuePort, SetOptions, Versioned } from './store.js'
 
 const setScript = defineScript({ name: 'key-value.set', lua: setLua })

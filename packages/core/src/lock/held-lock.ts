@@ -1,5 +1,22 @@
 import { EvenkeelError, UnavailableError } from '../errors.js'
-import type { Lock } from './lock.js'
+
+/** A lock that is held. `await using` releases it. */
+export interface Lock extends AsyncDisposable {
+  readonly token: string
+  /**
+   * Grows with every holder of the resource. A resource that refuses a lower fence than it has seen is safe
+   * from a holder that was paused beyond its ttl.
+   */
+  readonly fence: number
+  /** Aborts the moment the lock may have been lost, before the server lets another have it. */
+  readonly signal: AbortSignal
+  /** `'redis'`, or `'memory'` for one that excludes only this process. */
+  readonly source: 'redis' | 'memory'
+  /** Renews now, by the ttl or another one; it is renewed by itself at a third of its ttl. @throws LOCK_LOST */
+  extend(ttlMs?: number): Promise<void>
+  /** Gives it back; says whether it was still held. May be called again. */
+  release(): Promise<boolean>
+}
 
 /** What keeps a lock: the server, or this process. */
 export interface Lease {

@@ -1,5 +1,4 @@
-import { HeldLock, type Lease } from './held-lock.js'
-import type { Lock } from './lock.js'
+import { HeldLock, type Lease, type Lock } from './held-lock.js'
 import type { ResolvedLockOptions } from './options.js'
 
 interface Holder {

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Connection } from '../connection.js'
+import type { Connection } from '../connection/connection.js'
+import { defineScript } from '../connection/scripts.js'
 import { EvenkeelError, UnavailableError } from '../errors.js'
-import { createKeyspace } from '../keys.js'
+import { createKeyspace } from '../kit/keys.js'
 import acquireLua from '../scripts/lock-acquire.lua'
 import extendLua from '../scripts/lock-extend.lua'
 import releaseLua from '../scripts/lock-release.lua'
-import { defineScript } from '../scripts.js'
-import { HeldLock, type Lease } from './held-lock.js'
+import { HeldLock, type Lease, type Lock } from './held-lock.js'
 import { LocalLocks } from './local-locks.js'
 import { type LockOptions, type ResolvedLockOptions, resolveLockOptions } from './options.js'
 
@@ -19,24 +19,6 @@ const releaseScript = defineScript({ name: 'lock.release', lua: releaseLua })
 const longestPauseMs = 250
 
 const localLocks = new LocalLocks()
-
-/** A lock that is held. `await using` releases it. */
-export interface Lock extends AsyncDisposable {
-  readonly token: string
-  /**
-   * Grows with every holder of the resource. A resource that refuses a lower fence than it has seen is safe
-   * from a holder that was paused beyond its ttl.
-   */
-  readonly fence: number
-  /** Aborts the moment the lock may have been lost, before the server lets another have it. */
-  readonly signal: AbortSignal
-  /** `'redis'`, or `'memory'` for one that excludes only this process. */
-  readonly source: 'redis' | 'memory'
-  /** Renews now, by the ttl or another one; it is renewed by itself at a third of its ttl. @throws LOCK_LOST */
-  extend(ttlMs?: number): Promise<void>
-  /** Gives it back; says whether it was still held. May be called again. */
-  release(): Promise<boolean>
-}
 
 /**
  * Takes the lock on a resource: one round trip when it is free. Renewed by itself until it is released or

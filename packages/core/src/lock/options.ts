@@ -1,7 +1,7 @@
-import type { Connection } from '../connection.js'
-import { type Duration, durationMs } from '../duration.js'
+import type { Connection } from '../connection/connection.js'
 import { InvalidOptionError } from '../errors.js'
-import { checkSubject } from '../keys.js'
+import { type Duration, durationMs } from '../kit/duration.js'
+import { checkSubject } from '../kit/keys.js'
 
 export interface LockOptions {
   /** How long a holder that vanished keeps others out; renewed at a third of it. @default '10s' */

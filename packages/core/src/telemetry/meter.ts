@@ -1,19 +1,96 @@
-import type { Meter, MeterProvider } from '@opentelemetry/api'
+import { createLog } from '../kit/log.js'
+import type { MeterLike, MeterProviderLike } from './provider.js'
 
 export interface MeterOptions {
-  /** @default the one registered with OpenTelemetry */
-  readonly meterProvider?: MeterProvider | undefined
+  /** @default the one registered with OpenTelemetry, now or later */
+  readonly meterProvider?: MeterProviderLike | undefined
+}
+
+const log = createLog('metrics')
+
+/** Milliseconds between two looks for a provider that was not registered yet. */
+const lookEveryMs = 1_000
+
+/**
+ * Attaches metrics of a package to the provider that the host gives, or to the one that it registers with
+ * OpenTelemetry, before or after this call: until there is one, it is looked for once a second. `attach` returns
+ * what takes the metrics out again; so does the returned function, which also ends the looking. OpenTelemetry is
+ * imported here, with the first use: it takes longer to load than core.
+ */
+export function followMeter(
+  name: string,
+  options: boolean | MeterOptions,
+  attach: (meter: MeterLike) => () => void,
+): () => void {
+  let detach = () => {}
+  let isStopped = false
+  if (options === false) return () => {}
+  const attachTo = (provider: MeterProviderLike) => {
+    if (isStopped) return
+    try {
+      detach = attach(provider.getMeter(name))
+    } catch (error) {
+      log('%s has no metrics: %s', name, error)
+    }
+  }
+  const given = options === true ? undefined : options.meterProvider
+  const stopLooking = given === undefined ? whenRegistered(attachTo) : () => {}
+  if (given !== undefined) attachTo(given)
+  return () => {
+    isStopped = true
+    stopLooking()
+    detach()
+  }
+}
+
+const waiting = new Set<(provider: MeterProviderLike) => void>()
+let timer: NodeJS.Timeout | undefined
+
+/** One timer looks for all who wait; it does not keep the process alive. */
+function whenRegistered(found: (provider: MeterProviderLike) => void): () => void {
+  waiting.add(found)
+  void look()
+  return () => {
+    waiting.delete(found)
+    if (waiting.size === 0) clearTimeout(timer)
+  }
+}
+
+async function look(): Promise<void> {
+  clearTimeout(timer)
+  try {
+    const provider = await registeredMeterProvider()
+    if (provider !== undefined) {
+      const found = [...waiting]
+      waiting.clear()
+      for (const attach of found) attach(provider)
+    }
+  } catch (error) {
+    log('OpenTelemetry could not be loaded: %s', error)
+    waiting.clear()
+  }
+  clearTimeout(timer)
+  if (waiting.size === 0) return
+  timer = setTimeout(() => void look(), lookEveryMs)
+  timer.unref()
+}
+
+/** The provider that the host has registered; `undefined` while there is only OpenTelemetry's no-op. */
+export async function registeredMeterProvider(): Promise<MeterProviderLike | undefined> {
+  const { metrics } = await import('@opentelemetry/api')
+  const registered = metrics.getMeterProvider()
+  return registered.constructor.name === 'NoopMeterProvider' ? undefined : (registered as MeterProviderLike)
 }
 
 /**
- * A meter for a package's own metrics; `undefined` where the host has registered none and gives none, so that
- * nothing is counted for nobody. OpenTelemetry is imported here, with the first use: it takes longer than core.
+ * A meter for a package's own metrics; `undefined` where the host has registered none by now and gives none.
+ * @deprecated {@link followMeter} also finds a provider that is registered later
  */
-export async function loadMeter(name: string, options: boolean | MeterOptions): Promise<Meter | undefined> {
+export async function loadMeter(
+  name: string,
+  options: boolean | MeterOptions,
+): Promise<MeterLike | undefined> {
   if (options === false) return undefined
-  const api = await import('@opentelemetry/api')
   const given = options === true ? undefined : options.meterProvider
-  const registered = api.metrics.getMeterProvider()
-  const isRegistered = registered.constructor.name !== 'NoopMeterProvider'
-  return (given ?? (isRegistered ? registered : undefined))?.getMeter(name)
+  return (given ?? (await registeredMeterProvider()))?.getMeter(name)
 }

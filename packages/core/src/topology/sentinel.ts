@@ -1,7 +1,7 @@
 import type { ClientLibrary, ClientPort, SubscriberPort, Target } from '../clients/port.js'
-import { createLog } from '../log.js'
+import { createLog } from '../kit/log.js'
+import { untilAborted } from '../kit/until-aborted.js'
 import type { HostAndPort } from '../options.js'
-import { untilAborted } from '../until-aborted.js'
 
 const log = createLog('core')
 

@@ -33,7 +33,7 @@ export interface ExperimentRecord {
   readonly experiment: Experiment | undefined
 }
 
-export const mostExperiments = 1_000
+export const maxExperiments = 1_000
 
 const otherNames: Readonly<Record<string, string>> = {
   language_pair: 'languagePair',

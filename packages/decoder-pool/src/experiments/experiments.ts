@@ -15,9 +15,9 @@ import {
   type ExperimentInput,
   type ExperimentRecord,
 } from './experiment.js'
-import { MemoryExperimentStore } from './memory-store.js'
-import { RedisExperimentStore } from './redis-store.js'
-import type { ExperimentStore, PutOutcome } from './store.js'
+import { MemoryExperimentStore } from './memory.js'
+import type { ExperimentStore, PutOutcome } from './port.js'
+import { RedisExperimentStore } from './redis.js'
 
 const log = createLog('decoder-pool')
 
@@ -51,7 +51,7 @@ export interface Experiments {
   exposures(): readonly Exposure[]
 }
 
-const mostUnits = 100_000
+const maxUnits = 100_000
 
 /** Experiments as one coordinator follows them: what it knows is in memory, and the newest word of each counts. */
 export class ExperimentBook implements Experiments {
@@ -61,7 +61,7 @@ export class ExperimentBook implements Experiments {
   readonly #stores: Failover<ExperimentStore>
   readonly #channel: string
   readonly #exposures = new Map<string, { -readonly [K in keyof Exposure]: Exposure[K] }>()
-  readonly #seen = new ByteBoundedLru<true>({ maxEntries: mostUnits * 2, sizeOf: () => 1 })
+  readonly #seen = new ByteBoundedLru<true>({ maxEntries: maxUnits * 2, sizeOf: () => 1 })
   #byPair: ReadonlyMap<string, Experiment> = new Map()
   #subscription: Subscription | undefined
   #timer: NodeJS.Timeout | undefined

@@ -1,6 +1,6 @@
 import { createLog } from '@evenkeel/core'
-import type { Outcome } from '../dispatch.js'
-import type { NodeState } from '../node-state.js'
+import type { Outcome, Phase } from '../dispatch/outcome.js'
+import type { NodeState } from '../nodes/node-state.js'
 import type { ResolvedOptions } from '../options.js'
 import type { EjectionReason } from './ejection.js'
 import { Outliers } from './outliers.js'
@@ -8,18 +8,15 @@ import { Outliers } from './outliers.js'
 const log = createLog('decoder-pool')
 
 /** Ejected by comparison at one time: one, or a tenth of the pool. What all share is no node's fault. */
-const mostByComparison = 0.1
+const maxByComparison = 0.1
 /** A refusal is believed for so long at most. */
-const longestPushBackMs = 300_000
+const maxPushBackMs = 300_000
 /** A trial that takes longer than this is not waited for. */
-const longestTrialMs = 60_000
+const maxTrialMs = 60_000
 /** A permit that its holder has no request for goes to the others after this, or the first ejection's time. */
-const longestIdleMs = 10_000
+const maxIdleMs = 10_000
 /** Whoever was refused the permit asks again after this part of the first ejection. */
 const permitRetryShare = 0.1
-
-/** What a request is for its node. `'panic'`: it was ejected, and used because most were. */
-export type Phase = 'serving' | 'trial' | 'panic'
 
 export interface Permits {
   /** Whether permits are shared; otherwise each coordinator gives its own at once. */
@@ -54,7 +51,7 @@ export class Ejector {
     this.#options = options
     this.#host = host
     this.#outliers = new Outliers(options.outliers)
-    this.#idleMs = Math.min(longestIdleMs, options.outliers.ejectForMs)
+    this.#idleMs = Math.min(maxIdleMs, options.outliers.ejectForMs)
   }
 
   close(): void {
@@ -72,7 +69,7 @@ export class Ejector {
     if (ejection.trial === 'none') return 'serving'
     if (!ejection.isOver(now) || ejection.trial !== 'open') return 'panic'
     ejection.trial = 'busy'
-    ejection.permitUntil = now + longestTrialMs
+    ejection.permitUntil = now + maxTrialMs
     this.#watch(state, now)
     this.#host.serviceChanged()
     return 'trial'
@@ -109,7 +106,7 @@ export class Ejector {
     }
     ejection.trial = 'asked'
     this.#host.permits
-      .takeTrial(node.id, longestTrialMs)
+      .takeTrial(node.id, maxTrialMs)
       .catch((error) => {
         log('no permit to try %s: %s', node.id, error)
         return false
@@ -194,14 +191,14 @@ export class Ejector {
 
   #mayCompare(now: number): boolean {
     const states = this.#host.states()
-    const most = Math.max(1, Math.floor(states.length * mostByComparison))
+    const most = Math.max(1, Math.floor(states.length * maxByComparison))
     const compared = states.filter(({ ejection }) => !ejection.isOver(now) && ejection.reason !== 'failures')
     return compared.length < most
   }
 
   #pushedBack(state: NodeState, retryAfterMs: number, now: number): void {
     const isNew = state.pushedBackUntil <= now
-    const waitMs = Math.min(longestPushBackMs, Math.max(0, retryAfterMs))
+    const waitMs = Math.min(maxPushBackMs, Math.max(0, retryAfterMs))
     state.pushedBackUntil = Math.max(state.pushedBackUntil, now + waitMs)
     if (!isNew) return
     this.#host.serviceChanged()

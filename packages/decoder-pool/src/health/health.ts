@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { createLog } from '@evenkeel/core'
-import type { Outcome } from '../dispatch.js'
-import type { Members } from '../members.js'
-import type { DecoderNode } from '../node.js'
-import type { NodeState } from '../node-state.js'
+import type { Outcome, Phase } from '../dispatch/outcome.js'
+import type { DecoderNode } from '../nodes/node.js'
+import type { NodeState } from '../nodes/node-state.js'
+import type { NodeTable } from '../nodes/node-table.js'
 import type { ResolvedOptions } from '../options.js'
-import { Ejector, type Phase } from './ejector.js'
-import { Exchange, type ForeignVerdict } from './exchange.js'
+import { Ejector } from './ejector.js'
 import { type PreservationStatus, SelfPreservation, type Sight } from './preservation.js'
 import type { ProbeOutcome } from './probe.js'
 import { Prober, type ProbeTarget } from './prober.js'
-import { ProberChoice } from './probers.js'
+import { ProberAssignment } from './prober-assignment.js'
 import { healthOf, type NodeHealth } from './status.js'
+import { type ForeignVerdict, VerdictExchange } from './verdict-exchange.js'
 
 const log = createLog('decoder-pool')
 
@@ -23,7 +23,7 @@ const freshIntervals = 3
 const listenerIntervalMs = 5_000
 
 export interface HealthHost {
-  readonly members: Members
+  readonly members: NodeTable
   /** Whether the registry itself answers. */
   isAuthoritative(): boolean
   serviceChanged(): void
@@ -40,9 +40,9 @@ export interface HealthHost {
 export class Health {
   readonly #options: ResolvedOptions
   readonly #host: HealthHost
-  readonly #exchange: Exchange
+  readonly #exchange: VerdictExchange
   readonly #ejector: Ejector
-  readonly #choice: ProberChoice
+  readonly #choice: ProberAssignment
   readonly #prober: Prober | undefined
   readonly #preservation: SelfPreservation
   #timer: NodeJS.Timeout | undefined
@@ -51,8 +51,8 @@ export class Health {
     const { probe, random, leaseMs } = options
     this.#options = options
     this.#host = host
-    this.#exchange = new Exchange(options, randomUUID(), () => this.#assessAll())
-    this.#choice = new ProberChoice(probe?.probers ?? 2)
+    this.#exchange = new VerdictExchange(options, randomUUID(), () => this.#assessAll())
+    this.#choice = new ProberAssignment(probe?.probers ?? 2)
     this.#preservation = new SelfPreservation(leaseMs)
     this.#ejector = new Ejector(options, {
       permits: this.#exchange,

@@ -1,12 +1,12 @@
 /** Fewer nodes or calls say nothing about who is an exception. */
-const leastNodes = 5
-const leastCalls = 100
+const minNodes = 5
+const minCalls = 100
 /** What a node itself must have had to be compared. */
-const leastOwnCalls = 10
+const minOwnCalls = 10
 /** Who lies so many standard deviations below the mean fails too often (Envoy's default). */
 const sigmas = 1.9
 /** In a pool without failures one is far from the mean by sigmas, and no reason to eject. */
-const leastGap = 0.1
+const minGap = 0.1
 const timesMedian = 3
 const slowWindows = 3
 
@@ -65,15 +65,15 @@ export class Outliers {
   }
 
   #compare(): readonly Outlier[] {
-    const compared = [...this.#counts].filter(([, { calls }]) => calls >= leastOwnCalls)
+    const compared = [...this.#counts].filter(([, { calls }]) => calls >= minOwnCalls)
     const calls = compared.reduce((sum, [, counts]) => sum + counts.calls, 0)
-    if (compared.length < leastNodes || calls < leastCalls) {
+    if (compared.length < minNodes || calls < minCalls) {
       this.#slow.clear()
       return []
     }
     const rates = compared.map(([id, { good, calls: all }]) => [id, good / all] as const)
     const latencies = compared
-      .filter(([, { good }]) => good >= leastOwnCalls)
+      .filter(([, { good }]) => good >= minOwnCalls)
       .map(([id, { good, latencyMs }]) => [id, latencyMs / good] as const)
     const failing = this.#switches.successRate ? failingOf(rates) : []
     const slow = this.#switches.latency ? this.#slowOf(latencies) : []
@@ -84,7 +84,7 @@ export class Outliers {
   }
 
   #slowOf(latencies: readonly (readonly [string, number])[]): readonly string[] {
-    const bound = latencies.length < leastNodes ? Number.POSITIVE_INFINITY : timesMedian * medianOf(latencies)
+    const bound = latencies.length < minNodes ? Number.POSITIVE_INFINITY : timesMedian * medianOf(latencies)
     const slow = latencies.filter(([, latencyMs]) => latencyMs > bound).map(([id]) => id)
     this.#slow = new Map(slow.map((id) => [id, (this.#slow.get(id) ?? 0) + 1]))
     const ejected = slow.filter((id) => (this.#slow.get(id) ?? 0) >= slowWindows)
@@ -97,7 +97,7 @@ export class Outliers {
 function failingOf(rates: readonly (readonly [string, number])[]): readonly string[] {
   const mean = rates.reduce((sum, [, rate]) => sum + rate, 0) / rates.length
   const variance = rates.reduce((sum, [, rate]) => sum + (rate - mean) ** 2, 0) / rates.length
-  const bound = Math.min(mean - sigmas * Math.sqrt(variance), mean - leastGap)
+  const bound = Math.min(mean - sigmas * Math.sqrt(variance), mean - minGap)
   return rates
     .filter(([, rate]) => rate < bound)
     .sort(([, one], [, other]) => one - other)

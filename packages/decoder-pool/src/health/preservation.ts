@@ -1,9 +1,9 @@
 /** Fewer than this ended leases are what happens to nodes; more, and more than the share, at once to a registry. */
-const leastEnded = 2
+const minEnded = 2
 const shareEnded = 0.3
 /** A jump of less ends no lease of a living node: leases are renewed three times in each. */
 const jumpShareOfLease = 0.5
-const leastJumpMs = 1_000
+const minJumpMs = 1_000
 /** While on, at most one node or this share of the pool is removed in a minute (as Eureka's evictions). */
 const removalShare = 0.15
 const minuteMs = 60_000
@@ -112,7 +112,7 @@ export class SelfPreservation {
     if (sight.lostData) return 'registry-lost-data'
     if (this.#danger?.reason === 'registry-away') return 'registry-back'
     const ended = [...sight.expired.values()].filter((agoMs) => agoMs <= this.#leaseMs).length
-    const isMany = ended >= leastEnded && ended > sight.nodes * shareEnded
+    const isMany = ended >= minEnded && ended > sight.nodes * shareEnded
     return isMany ? 'many-leases-ended' : undefined
   }
 
@@ -122,6 +122,6 @@ export class SelfPreservation {
     this.#clock = timeMs === undefined ? undefined : { timeMs, at: now }
     if (before === undefined || timeMs === undefined) return false
     const offMs = Math.abs(timeMs - before.timeMs - (now - before.at))
-    return offMs > Math.max(leastJumpMs, this.#leaseMs * jumpShareOfLease)
+    return offMs > Math.max(minJumpMs, this.#leaseMs * jumpShareOfLease)
   }
 }

@@ -6,9 +6,9 @@ const log = createLog('decoder-pool')
 export type ProbeOutcome = 'ok' | 'failed' | 'timeout'
 
 /** What a list of adapters may at most take; a node is not to fill this process. */
-const mostBytes = 64 << 10
-const mostAdapters = 256
-const longestName = 512
+const maxBytes = 64 << 10
+const maxAdapters = 256
+const maxNameLength = 512
 
 /** `GET /health`: any 2xx is good. Redirects are not followed: a node must not send its prober elsewhere. */
 export async function probeHealth(
@@ -58,7 +58,7 @@ export function adaptersIn(body: unknown): readonly string[] | undefined {
   const list = Array.isArray(body) ? body : listIn(body)
   const names = list?.map(nameOf)
   // Half of a list would take adapters away that are there.
-  if (names === undefined || names.length > mostAdapters || names.includes(undefined)) return undefined
+  if (names === undefined || names.length > maxAdapters || names.includes(undefined)) return undefined
   return [...new Set(names.filter((name) => name !== undefined))].sort()
 }
 
@@ -73,7 +73,7 @@ function listIn(body: unknown): readonly unknown[] | undefined {
 function nameOf(entry: unknown): string | undefined {
   const fields = typeof entry === 'object' && entry !== null ? (entry as Record<string, unknown>) : undefined
   const name = fields === undefined ? entry : (fields.id ?? fields.name)
-  return typeof name === 'string' && name !== '' && name.length <= longestName ? name : undefined
+  return typeof name === 'string' && name !== '' && name.length <= maxNameLength ? name : undefined
 }
 
 async function textOf(response: Response): Promise<string> {
@@ -81,7 +81,7 @@ async function textOf(response: Response): Promise<string> {
   let text = ''
   for await (const chunk of response.body ?? []) {
     text += decoder.decode(chunk, { stream: true })
-    if (text.length > mostBytes) throw new Error(`more than ${mostBytes} characters`)
+    if (text.length > maxBytes) throw new Error(`more than ${maxBytes} characters`)
   }
   return text + decoder.decode()
 }

@@ -1,4 +1,4 @@
-import type { NodeState } from '../node-state.js'
+import type { NodeState } from '../nodes/node-state.js'
 import type { EjectionReason } from './ejection.js'
 
 /**

@@ -1,7 +1,7 @@
 -- Gives back all that a coordinator held: it has left, or its lease has ended.
 --
--- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in attend.lua)
---       4 sorted set waiting   (as in take-slots.lua)
+-- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in heartbeat.lua)
+--       4 sorted set waiting   (as in acquire-slots.lua)
 -- ARGV  1 'id region'  2 '1' if only an ended lease is reaped  3 the time in µs for tests, or '' for the server's
 -- Reply 1 if it was reaped
 local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
@@ -19,8 +19,8 @@ local held = redis.call('HGETALL', KEYS[3])
 for index = 1, #held, 2 do
   local node = held[index]
   if node == '' then
-    for wish in string.gmatch(string.match(held[index + 1], '^%d+(.*)$'), '%S+') do
-      redis.call('ZREM', KEYS[4], wish .. ' ' .. ARGV[1])
+    for requirement in string.gmatch(string.match(held[index + 1], '^%d+(.*)$'), '%S+') do
+      redis.call('ZREM', KEYS[4], requirement .. ' ' .. ARGV[1])
     end
   elseif redis.call('HINCRBY', KEYS[2], node, '-' .. held[index + 1]) <= 0 then
     redis.call('HDEL', KEYS[2], node)

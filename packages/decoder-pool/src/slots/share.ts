@@ -1,5 +1,5 @@
-import { hash32, mix } from '../choosing/hash.js'
-import type { Coordinator } from './store.js'
+import { hash32, mix } from '../balancing/hash.js'
+import type { Coordinator } from './port.js'
 
 /**
  * A coordinator's part of a node's capacity, where nobody counts for all: divided evenly, and what does not divide

@@ -1,10 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { type Answer, createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
 import type { ResolvedOptions } from '../options.js'
-import { OwnLimits } from './own-limits.js'
-import { RedisSlotStore } from './redis-store.js'
+import { OutageQuota } from './outage-quota.js'
+import {
+  type Coordinator,
+  leaseMs,
+  offerMs,
+  type SlotCounts,
+  type SlotRequest,
+  type SlotStore,
+} from './port.js'
+import { RedisSlotStore } from './redis.js'
 import { shareOf } from './share.js'
-import { type Coordinator, type Gauges, leaseMs, offerMs, type SlotRequest, type SlotStore } from './store.js'
 import { Watchers } from './watchers.js'
 
 const log = createLog('decoder-pool')
@@ -13,17 +20,17 @@ const tickMs = 1_000
 /** What was given back is told after so long, if no request takes it along before. */
 const tellMs = 5
 /** Requests that go together. */
-const mostTogether = 256
-/** Wishes that others are told of; further ones are told when these are served. */
-const mostWishes = 64
+const maxTogether = 256
+/** Requirements that others are told of; further ones are told when these are served. */
+const maxRequirements = 64
 
 export interface SlotsHost {
   /** Somebody who waits may be served. */
   freed(): void
   /** All coordinators together have so many requests on the node. */
   told(node: string, total: number): void
-  /** Wishes that wait, with how long the oldest of each has, in milliseconds. */
-  waiting(): Gauges
+  /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
+  waiting(): SlotCounts
 }
 
 type Delayed = 'tick' | 'tell' | 'retry'
@@ -35,7 +42,7 @@ interface Queued {
 
 /** Redis is away: nothing is known of others. */
 const nobody: SlotStore = {
-  attend: async () => ({ known: false, live: [], totals: new Map() }),
+  heartbeat: async () => ({ known: false, live: [], totals: new Map() }),
   take: async () => ({ known: false, given: [], totals: new Map(), othersWait: false }),
   leave: async () => {},
 }
@@ -50,26 +57,26 @@ export class Slots {
   readonly #options: ResolvedOptions
   readonly #host: SlotsHost
   readonly #stores: Failover<SlotStore>
-  readonly #limits: OwnLimits
+  readonly #limits: OutageQuota
   readonly #channel: string
   readonly #held = new Map<string, number>()
   /** What the store has been told of that. */
   #told = new Map<string, number>()
   readonly #untold = new Set<string>()
-  #waitingTold: Gauges = new Map()
+  #waitingTold: SlotCounts = new Map()
   /** What others held when they were last heard of. */
   readonly #others = new Map<string, number>()
   #live: readonly Coordinator[]
   #queue: Queued[] = []
   #sequence = 0
   /** All that is held is to be told next, under a new lease. */
-  #isAttendanceDue = true
+  #isHeartbeatDue = true
   #isSending = false
   /** Redis cannot be asked. */
   #isCut = false
-  /** On the monotonic clock, by when the last attendance was sent. */
+  /** On the monotonic clock, by when the last heartbeat was sent. */
   #leaseEndsAt = Number.NEGATIVE_INFINITY
-  #attendances = 0
+  #heartbeats = 0
   readonly #watchers = new Watchers()
   #subscription: Subscription | undefined
   readonly #timers = new Map<Delayed, NodeJS.Timeout>()
@@ -82,13 +89,13 @@ export class Slots {
     this.#options = options
     this.#host = host
     this.#channel = `decoder-pool:${name}:slots`
-    this.#limits = new OwnLimits(this.me.id, clock, longestRequestMs, outageSlots === 'hold')
+    this.#limits = new OutageQuota(this.me.id, clock, longestRequestMs, outageSlots === 'hold')
     this.#stores = failover<SlotStore>(redis, {
       name: 'decoder-pool-slots',
       primary: redis && new RedisSlotStore(redis, name),
       fallback: nobody,
       // Back at once, and not with the next tick.
-      recover: async () => void setImmediate(() => this.#attendNow()),
+      recover: async () => void setImmediate(() => this.#heartbeatNow()),
     })
   }
 
@@ -149,7 +156,7 @@ export class Slots {
     this.#hold(node, -1)
     this.#watchers.look()
     const { redis, slots } = this.#options
-    // Where nobody's requests depend on it the next attendance tells it.
+    // Where nobody's requests depend on it the next heartbeat tells it.
     if (redis === undefined || slots === 'local') return
     this.#untold.add(node)
     this.#later('tell', tellMs, () => this.#send())
@@ -166,9 +173,9 @@ export class Slots {
    * @throws the signal's reason
    */
   async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const since = this.#attendances + (this.#options.redis === undefined ? 0 : 2)
+    const since = this.#heartbeats + (this.#options.redis === undefined ? 0 : 2)
     const isIdle = () =>
-      this.#closed || (this.totalOn(node) === 0 && (this.#attendances >= since || this.#isCut))
+      this.#closed || (this.totalOn(node) === 0 && (this.#heartbeats >= since || this.#isCut))
     await this.#watchers.until(isIdle, timeoutMs, signal)
   }
 
@@ -180,7 +187,7 @@ export class Slots {
     await this.#subscription?.close()
     // What still runs is counted for one lease more.
     if (this.#held.size > 0)
-      await this.#ask((store) => store.attend(this.me, ++this.#sequence, this.#held, leaseMs))
+      await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, this.#held, leaseMs))
     else await this.#ask((store) => store.leave(this.me))
     this.#stores.close()
   }
@@ -214,8 +221,8 @@ export class Slots {
     if (this.#isSending) return
     this.#isSending = true
     try {
-      while (!this.#closed && (this.#isAttendanceDue || this.#hasNews())) {
-        if (this.#isAttendanceDue) await this.#attend()
+      while (!this.#closed && (this.#isHeartbeatDue || this.#hasNews())) {
+        if (this.#isHeartbeatDue) await this.#heartbeat()
         else await this.#exchange()
         if (this.#isCut) break
       }
@@ -229,23 +236,23 @@ export class Slots {
     const waiting = this.#waiting()
     return (
       waiting.size !== this.#waitingTold.size ||
-      [...waiting.keys()].some((wish) => !this.#waitingTold.has(wish))
+      [...waiting.keys()].some((requirement) => !this.#waitingTold.has(requirement))
     )
   }
 
-  #waiting(): Gauges {
+  #waiting(): SlotCounts {
     const waiting = this.#host.waiting()
-    return waiting.size <= mostWishes ? waiting : new Map([...waiting].slice(0, mostWishes))
+    return waiting.size <= maxRequirements ? waiting : new Map([...waiting].slice(0, maxRequirements))
   }
 
-  #attendNow(): void {
-    this.#isAttendanceDue = true
+  #heartbeatNow(): void {
+    this.#isHeartbeatDue = true
     void this.#send()
   }
 
   #tick(): void {
     this.#later('tick', tickMs * (0.9 + this.#options.random() * 0.2), async () => {
-      this.#isAttendanceDue = true
+      this.#isHeartbeatDue = true
       await this.#send()
       this.#tick()
     })
@@ -257,18 +264,18 @@ export class Slots {
   }
 
   /** All that is held, as it is: what was lost on the way before is made good. */
-  async #attend(): Promise<void> {
-    this.#isAttendanceDue = false
+  async #heartbeat(): Promise<void> {
+    this.#isHeartbeatDue = false
     this.#untold.clear()
     const held = new Map(this.#held)
     const sentAt = this.#options.clock.monotonic()
-    const answer = await this.#ask((store) => store.attend(this.me, ++this.#sequence, held, leaseMs))
+    const answer = await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, held, leaseMs))
     if (answer === undefined)
       return this.#cut(new Map([...this.#told.keys()].map((node) => [node, held.get(node) ?? 0])))
     const { known, live, totals } = answer
     if (!known) {
       // One that was sent before arrived after it; this one is true.
-      this.#isAttendanceDue = true
+      this.#isHeartbeatDue = true
       return
     }
     // Nobody else there any more: Redis has lost who was.
@@ -281,7 +288,7 @@ export class Slots {
     this.#told = held
     for (const node of this.#others.keys()) if (!totals.has(node)) this.#note(node, 0)
     for (const [node, total] of totals) this.#note(node, total)
-    this.#attendances++
+    this.#heartbeats++
     this.#watchers.look()
     this.#host.freed()
   }
@@ -289,7 +296,7 @@ export class Slots {
   async #exchange(): Promise<void> {
     clearTimeout(this.#timers.get('tell'))
     this.#timers.delete('tell')
-    const batch = this.#queue.splice(0, mostTogether)
+    const batch = this.#queue.splice(0, maxTogether)
     const requests = batch.map(({ request }) => request)
     const held = new Map([...this.#untold].map((node) => [node, this.#held.get(node) ?? 0]))
     this.#untold.clear()
@@ -305,7 +312,7 @@ export class Slots {
       // Reaped while this process stood still, and what it was given before that is others' by now; or lost with the
       // data: first all that is held, then these again.
       this.#limit(this.#held)
-      this.#isAttendanceDue = true
+      this.#isHeartbeatDue = true
       this.#queue.unshift(...batch)
       return
     }
@@ -337,7 +344,7 @@ export class Slots {
    * Redis is away. What it was sent it may still do: what is held is told when it is back. What it was told and not
    * sent again it counts as this coordinator's, though the requests may have ended while it was waited for.
    */
-  #cut(sent: Gauges): void {
+  #cut(sent: SlotCounts): void {
     if (this.#options.redis !== undefined) {
       // Without a lease nothing is its own: it stood still, and others may have been given that.
       const told = (this.#hasLease ? [...this.#told] : []).map(
@@ -351,7 +358,7 @@ export class Slots {
   }
 
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
-  #limit(own: Gauges): void {
+  #limit(own: SlotCounts): void {
     if (this.#isCut || this.#limits.isWaiting) return
     const known = [...own.keys(), ...this.#others.keys()]
     const totals = new Map(known.map((node) => [node, (own.get(node) ?? 0) + (this.#others.get(node) ?? 0)]))

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type Experiment, mostExperiments } from '../experiments/experiment.js'
-import type { ExperimentStore } from '../experiments/store.js'
+import { type Experiment, maxExperiments } from '../experiments/experiment.js'
+import type { ExperimentStore } from '../experiments/port.js'
 
 export interface ExperimentStoreHarness {
   /** An empty store. */
@@ -90,7 +90,7 @@ export function testExperimentStore(name: string, harness: ExperimentStoreHarnes
     })
 
     it('holds a bounded number, removed ones included', async () => {
-      const all = Array.from({ length: mostExperiments }, (_, index) =>
+      const all = Array.from({ length: maxExperiments }, (_, index) =>
         experiment(`e${index}`, { active: false }),
       )
       for (let from = 0; from < all.length; from += 100) {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { HealthStore, OwnVerdict, SharedVerdicts } from '../health/store.js'
+import type { HealthStore, OwnVerdict, SharedVerdicts } from '../health/port.js'
 
 export interface HealthStoreHarness {
   /** An empty store. */

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { checkNode, type NodeInput } from '../node.js'
-import type { RegistryStore } from '../store.js'
+import { checkNode, type NodeInput } from '../nodes/node.js'
+import type { RegistryStore } from '../registry/port.js'
 
 export interface RegistryStoreLimits {
   readonly maxNodes?: number | undefined

@@ -1,5 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { type Coordinator, type Gauges, offerMs, type SlotRequest, type SlotStore } from '../slots/store.js'
+import {
+  type Coordinator,
+  offerMs,
+  type SlotCounts,
+  type SlotRequest,
+  type SlotStore,
+} from '../slots/port.js'
 
 export interface SlotStoreHarness {
   /** An empty store. */
@@ -22,30 +28,30 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
 
     const one: Coordinator = { id: 'one', region: 'eu' }
     const two: Coordinator = { id: 'two', region: undefined }
-    const none: Gauges = new Map()
-    const attend = (who: Coordinator, held: Gauges = none, ms = leaseMs) =>
-      store.attend(who, ++sequence, held, ms)
+    const none: SlotCounts = new Map()
+    const heartbeat = (who: Coordinator, held: SlotCounts = none, ms = leaseMs) =>
+      store.heartbeat(who, ++sequence, held, ms)
     const wants = (capacity: number, ...nodes: readonly string[]): SlotRequest => ({
       candidates: nodes.map((node) => ({ node, capacity })),
-      wish: 'any',
+      requirement: 'any',
       waitedMs: 0,
     })
     const take = (who: Coordinator, requests: readonly SlotRequest[], held = none, waiting = none) =>
       store.take(who, { sequence: ++sequence, held, requests, waiting })
     const totals = async () =>
-      Object.fromEntries((await attend({ id: 'onlooker', region: undefined })).totals)
+      Object.fromEntries((await heartbeat({ id: 'onlooker', region: undefined })).totals)
 
     it('tells who lives, with their regions', async () => {
-      await attend(one)
-      const { live, known } = await attend(two)
+      await heartbeat(one)
+      const { live, known } = await heartbeat(two)
       expect(known).toBe(true)
       expect([...live].sort((a, b) => (a.id < b.id ? -1 : 1))).toMatchObject([one, two])
       expect(live.every(({ leftMs }) => leftMs > 0 && leftMs <= leaseMs)).toBe(true)
     })
 
     it('gives the first candidate that has room, up to the capacity of all coordinators together', async () => {
-      await attend(one)
-      await attend(two)
+      await heartbeat(one)
+      await heartbeat(two)
       const some = Array.from({ length: 3 }, () => wants(2, 'a', 'b'))
       expect(await take(one, some)).toMatchObject({ known: true, given: [0, 0, 1] })
       const { given, totals: seen } = await take(two, some)
@@ -54,10 +60,10 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
     })
 
     it('knows counts as they are: told twice they are the same, told less they are free', async () => {
-      await attend(one)
+      await heartbeat(one)
       await take(one, [wants(3, 'a'), wants(3, 'a')])
-      await attend(one, new Map([['a', 2]]))
-      await attend(one, new Map([['a', 2]]))
+      await heartbeat(one, new Map([['a', 2]]))
+      await heartbeat(one, new Map([['a', 2]]))
       expect(await totals()).toEqual({ a: 2 })
       await take(one, [], new Map([['a', 1]]))
       await take(one, [], new Map([['a', 1]]))
@@ -67,26 +73,26 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
     })
 
     it('refuses what arrives after something later', async () => {
-      await attend(one)
+      await heartbeat(one)
       const early = ++sequence
       await take(one, [wants(5, 'a')])
       const late = { sequence: early, held: none, requests: [wants(5, 'a')], waiting: none }
       expect((await store.take(one, late)).known).toBe(false)
-      expect((await store.attend(one, early, new Map([['a', 5]]), leaseMs)).known).toBe(false)
+      expect((await store.heartbeat(one, early, new Map([['a', 5]]), leaseMs)).known).toBe(false)
       expect(await totals()).toEqual({ a: 1 })
     })
 
-    it('takes nothing for who has not attended, and gives back what an ended lease held', async () => {
+    it('takes nothing for who has sent no heartbeat, and gives back what an ended lease held', async () => {
       expect((await take(one, [wants(1, 'a')])).known).toBe(false)
-      await attend(one)
-      await attend(two)
+      await heartbeat(one)
+      await heartbeat(two)
       await take(one, [wants(1, 'a')])
       await harness.pass(leaseMs * 0.7)
-      await attend(two)
+      await heartbeat(two)
       await harness.pass(leaseMs * 0.7)
       // Nobody has reaped it yet: what it has may still be under way.
       expect((await take(two, [wants(1, 'a')])).given).toEqual([-1])
-      const { live, totals: left } = await attend(two)
+      const { live, totals: left } = await heartbeat(two)
       expect(live).toMatchObject([two])
       expect(left.size).toBe(0)
       expect((await take(two, [wants(1, 'a')])).given).toEqual([0])
@@ -94,47 +100,47 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
     })
 
     it('reaps nobody at once where no lease lives: it was away itself', async () => {
-      await attend(one, new Map([['a', 1]]))
-      await attend(two, new Map([['a', 1]]))
+      await heartbeat(one, new Map([['a', 1]]))
+      await heartbeat(two, new Map([['a', 1]]))
       await harness.pass(leaseMs * 1.1)
-      const { live, totals: left } = await attend(one, new Map([['a', 1]]))
+      const { live, totals: left } = await heartbeat(one, new Map([['a', 1]]))
       expect(live).toMatchObject([one])
       expect(Object.fromEntries(left)).toEqual({ a: 2 })
-      expect(Object.fromEntries((await attend(one)).totals)).toEqual({})
+      expect(Object.fromEntries((await heartbeat(one)).totals)).toEqual({})
     })
 
     it('forgets for whom a coordinator waited whose lease has ended', async () => {
-      await attend(one, none, 60_000)
-      await attend(two)
+      await heartbeat(one, none, 60_000)
+      await heartbeat(two)
       await take(two, [], none, new Map([['any', 1_000]]))
       await harness.pass(leaseMs * 1.1)
-      await attend(one, none, 60_000)
-      await attend(two)
+      await heartbeat(one, none, 60_000)
+      await heartbeat(two)
       expect(await take(one, [wants(1, 'a')])).toMatchObject({ given: [0], othersWait: false })
     })
 
     it('counts all that a coordinator holds who comes back after that, though it is too much', async () => {
-      await attend(two, none, leaseMs * 10)
-      await attend(one, new Map([['a', 1]]))
+      await heartbeat(two, none, leaseMs * 10)
+      await heartbeat(one, new Map([['a', 1]]))
       await harness.pass(leaseMs * 1.1)
-      await attend(two)
+      await heartbeat(two)
       await take(two, [wants(1, 'a')])
-      await attend(one, new Map([['a', 1]]))
+      await heartbeat(one, new Map([['a', 1]]))
       expect(await totals()).toEqual({ a: 2 })
-      await attend(one)
+      await heartbeat(one)
       expect((await take(one, [wants(1, 'a')])).given).toEqual([-1])
     })
 
     it('gives back at once what a coordinator held who leaves', async () => {
-      await attend(one, new Map([['a', 4]]))
+      await heartbeat(one, new Map([['a', 4]]))
       await store.leave(one)
       await store.leave(one)
       expect(await totals()).toEqual({})
     })
 
     it('keeps a slot a moment for a request of another coordinator that has waited longer', async () => {
-      await attend(one, none, 60_000)
-      await attend(two, none, 60_000)
+      await heartbeat(one, none, 60_000)
+      await heartbeat(two, none, 60_000)
       await take(one, [wants(1, 'a')])
       await take(two, [wants(1, 'a')], none, new Map([['any', 100]]))
       const free = new Map([['a', 0]])
@@ -153,17 +159,21 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       expect((await take(one, [own])).given).toEqual([0])
     })
 
-    it('gives another wish nothing less for that', async () => {
-      await attend(one)
-      await attend(two)
+    it('gives another requirement nothing less for that', async () => {
+      await heartbeat(one)
+      await heartbeat(two)
       await take(two, [], none, new Map([['other', 1_000]]))
       expect((await take(one, [wants(1, 'a')])).given).toEqual([0])
     })
 
-    it('gives nobody a place before the first of his wish', async () => {
-      await attend(one)
+    it('gives nobody a place before the first of his requirement', async () => {
+      await heartbeat(one)
       await take(one, [wants(1, 'a')])
-      const { given } = await take(one, [wants(1, 'a'), wants(1, 'b'), { ...wants(1, 'b'), wish: 'other' }])
+      const { given } = await take(one, [
+        wants(1, 'a'),
+        wants(1, 'b'),
+        { ...wants(1, 'b'), requirement: 'other' },
+      ])
       expect(given).toEqual([-1, -1, 0])
     })
   })

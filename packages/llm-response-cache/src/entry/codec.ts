@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { type Compression, isCompressionId } from './compression.js'
-import type { Sealer } from './encryption.js'
+import type { EntrySealer } from './encryption.js'
 import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
 
 /**
@@ -11,7 +11,7 @@ import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
  * 4   kind, compression, sealed (a byte each), one byte of nothing
  * 8   status (u16), length of the names (u32) at 10, 14 unused u16
  * 16  created, fresh until, dead at (f64 each), cost ms (f32) at 40, input and output tokens (f64) at 44
- * 60  names: content type, model, stamps, timing; texts are UTF-8 behind their length (u16)
+ * 60  names: content type, model, versions, timing; texts are UTF-8 behind their length (u16)
  * …   body, compressed, then sealed
  * -8  CRC-32 over all before it, begun with that of its key: an entry under another key is a damaged one
  * -4  the entry's id
@@ -21,9 +21,9 @@ import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
  */
 export class EntryCodec {
   readonly #compression: Compression
-  readonly #sealer: Sealer | undefined
+  readonly #sealer: EntrySealer | undefined
 
-  constructor(compression: Compression, sealer: Sealer | undefined) {
+  constructor(compression: Compression, sealer: EntrySealer | undefined) {
     this.#compression = compression
     this.#sealer = sealer
   }
@@ -83,7 +83,10 @@ export class EntryCodec {
     const names = new NameReader(bytes, headLength, bodyAt)
     const contentType = names.text()
     const model = names.text()
-    const stamps = Array.from({ length: names.count() }, () => ({ name: names.text(), value: names.text() }))
+    const versions = Array.from({ length: names.count() }, () => ({
+      name: names.text(),
+      value: names.text(),
+    }))
     const timing = Array.from({ length: names.count() }, () => names.whole())
     return {
       id: bytes.toString('hex', end + 4, end + 8),
@@ -94,7 +97,7 @@ export class EntryCodec {
       costMs: bytes.readFloatLE(40),
       usage: { input: bytes.readDoubleLE(44), output: bytes.readDoubleLE(52) },
       status: bytes.readUInt16LE(8),
-      stamps,
+      versions,
       model,
       contentType,
       timing,
@@ -112,13 +115,13 @@ export function idOf(bytes: Buffer): string {
 const magic = 'EKC2'
 const headLength = 60
 const tailLength = 8
-const mostCount = 0xffff
+const maxCount = 0xffff
 
 function checkOf(key: string, content: Buffer): number {
   return crc32(content, crc32(key))
 }
 
-function encodeNames({ contentType, model, stamps, timing }: Entry): Buffer {
+function encodeNames({ contentType, model, versions, timing }: Entry): Buffer {
   const parts: Buffer[] = []
   const whole = (value: number, bytes: 2 | 4) => {
     const part = Buffer.alloc(bytes)
@@ -126,18 +129,18 @@ function encodeNames({ contentType, model, stamps, timing }: Entry): Buffer {
     parts.push(part)
   }
   const text = (value: string) => {
-    const bytes = Buffer.from(value).subarray(0, mostCount)
+    const bytes = Buffer.from(value).subarray(0, maxCount)
     whole(bytes.byteLength, 2)
     parts.push(bytes)
   }
   text(contentType)
   text(model)
-  whole(stamps.length, 2)
-  for (const { name, value } of stamps) {
+  whole(versions.length, 2)
+  for (const { name, value } of versions) {
     text(name)
     text(value)
   }
-  const steps = timing.slice(0, mostCount)
+  const steps = timing.slice(0, maxCount)
   whole(steps.length, 2)
   for (const step of steps) whole(Math.min(0xffff_ffff, Math.max(0, Math.round(step))), 4)
   return Buffer.concat(parts)

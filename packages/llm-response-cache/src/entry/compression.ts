@@ -56,7 +56,7 @@ const algorithms: Partial<Record<CompressionId, Algorithm>> = {
 }
 
 /** What it must save to be worth unpacking. */
-const leastSaving = 0.2
+const minSaving = 0.2
 
 /** An entry says a few hundred bytes that unpack to gigabytes only where somebody made it so. */
 const maxUnpacked = 256 << 20
@@ -86,7 +86,7 @@ export class Compression {
     const chosen = algorithms[this.#id]
     if (chosen === undefined || bytes.byteLength < this.#minBytes) return { id: ids.none, bytes }
     const packed = await chosen.compress(bytes)
-    return packed.byteLength <= bytes.byteLength * (1 - leastSaving)
+    return packed.byteLength <= bytes.byteLength * (1 - minSaving)
       ? { id: this.#id, bytes: packed }
       : { id: ids.none, bytes }
   }

@@ -13,14 +13,14 @@ export interface EncryptOptions {
 
 const ivLength = 12
 const tagLength = 16
-const leastSecret = 32
+const minSecret = 32
 
 /**
  * Bodies in AES-256-GCM, each namespace under a data key of its own (HKDF-SHA-256 of the secret), bound to
  * the key and the head of their entry: moved to another place, or to another tenant, they don't open. Names
  * that a host chose are replaced by an HMAC.
  */
-export class Sealer {
+export class EntrySealer {
   readonly #secrets: ReadonlyMap<string, Buffer>
   readonly #sealing: { readonly id: string; readonly secret: Buffer }
   readonly #nameSecret: Buffer
@@ -85,7 +85,7 @@ export class Sealer {
     const name = `${id}\0${namespace}`
     const known = this.#dataKeys.get(name)
     if (known !== undefined) return known
-    if (this.#dataKeys.size >= mostDataKeys) this.#dataKeys.clear()
+    if (this.#dataKeys.size >= maxDataKeys) this.#dataKeys.clear()
     const derived = Buffer.from(hkdfSync('sha256', secret, namespace, 'evenkeel llm cache', 32))
     this.#dataKeys.set(name, derived)
     return derived
@@ -93,7 +93,7 @@ export class Sealer {
 }
 
 /** Each is 32 bytes, made again in some microseconds. */
-const mostDataKeys = 10_000
+const maxDataKeys = 10_000
 
 function aadOf(bound: readonly (string | Buffer)[]): Buffer {
   return Buffer.concat(
@@ -108,9 +108,9 @@ function aadOf(bound: readonly (string | Buffer)[]): Buffer {
 
 function secretOf(field: string, secret: unknown): Buffer {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'base64') : secret
-  if (!Buffer.isBuffer(bytes) || bytes.byteLength < leastSecret) {
+  if (!Buffer.isBuffer(bytes) || bytes.byteLength < minSecret) {
     // Never what was given: an error goes to logs.
-    throw new InvalidOptionError(field, `a secret of ${leastSecret} bytes or more`, typeof secret)
+    throw new InvalidOptionError(field, `a secret of ${minSecret} bytes or more`, typeof secret)
   }
   return bytes
 }

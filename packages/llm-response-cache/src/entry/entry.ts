@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Usage } from '../usage/tokens.js'
 
 /** The generation under which a call began: of the namespace (the empty name) or of a tag. */
-export interface Stamp {
+export interface Version {
   readonly name: string
   readonly value: string
 }
@@ -22,7 +22,7 @@ export interface Entry {
   /** How long the provider took: dear answers are renewed earlier. */
   readonly costMs: number
   /** Captured before the provider was called; another value now means that it was invalidated. */
-  readonly stamps: readonly Stamp[]
+  readonly versions: readonly Version[]
   readonly model: string
   /** What the provider counted for it; zeros when it did not say. */
   readonly usage: Usage
@@ -50,6 +50,6 @@ export function textOf({ body }: Pick<Entry, 'body'>): string {
 }
 
 /** Bytes that it takes here, roughly. */
-export function sizeOf({ body, timing, stamps }: Entry): number {
-  return body.length + timing.length * 8 + stamps.length * 64 + 200
+export function sizeOf({ body, timing, versions }: Entry): number {
+  return body.length + timing.length * 8 + versions.length * 64 + 200
 }

@@ -22,7 +22,7 @@ export interface FreshnessRules {
 /**
  * Early renewal is probabilistic: the dearer an answer was and the nearer its end, the likelier a reader
  * renews it, so that one of many does, shortly before all of them would miss. Vattani, Chierichetti and
- * Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (VLDB 2015). Pure; `random` is from 0 to 1.
+ * Lowenstein, "Optimal Probabilistic Cache Versionede Prevention" (VLDB 2015). Pure; `random` is from 0 to 1.
  */
 export function judge(
   entry: Pick<Entry, 'createdAtMs' | 'freshUntilMs' | 'deadAtMs' | 'costMs'>,

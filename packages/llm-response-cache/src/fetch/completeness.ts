@@ -1,5 +1,5 @@
 import { parseObject } from '../key/request-key.js'
-import { mostUsage, noUsage, type Usage, usageOf } from '../usage/tokens.js'
+import { maxUsage, noUsage, type Usage, usageOf } from '../usage/tokens.js'
 import { readEvent, splitEvents } from './events.js'
 
 /** An event may not be larger: a provider's own are a few hundred bytes. */
@@ -107,7 +107,7 @@ export class StreamJudge {
       this.#spoilt = true
       return
     }
-    this.#usage = mostUsage(this.#usage, usageOf(message))
+    this.#usage = maxUsage(this.#usage, usageOf(message))
     if (message.usage) this.#toldUsage = true
     this.#choices(message.choices)
     switch (message.type) {

@@ -3,12 +3,12 @@ import type { Entry } from '../entry/entry.js'
 import { isRecord, type Json } from '../json.js'
 import { canonicalHash } from '../key/canonical.js'
 import { type CacheableRequest, parseObject } from '../key/request-key.js'
-import { type Engine, lookUp, timesOf } from '../lookup/context.js'
-import type { Place } from '../stores/port.js'
+import { type LookupContext, lookUp, timesOf } from '../lookup/context.js'
+import type { EntryKey } from '../stores/port.js'
 import { noUsage, type Usage } from '../usage/tokens.js'
-import type { Fetch, ResponseEngine } from './cached-fetch.js'
+import type { Fetch, FetchContext } from './cached-fetch.js'
 import { recordsOf } from './forms/json.js'
-import type { Asked } from './provider-request.js'
+import type { ProviderRequest } from './provider-request.js'
 import { marked } from './serve.js'
 
 const kind = 'value'
@@ -25,39 +25,39 @@ interface Item {
  * Redis, one for all writes.
  */
 export async function embeddingsByItem(
-  engine: ResponseEngine,
+  engine: FetchContext,
   request: CacheableRequest,
   policy: Policy,
-  asked: Asked,
+  asked: ProviderRequest,
   upstream: Fetch,
 ): Promise<Response | undefined> {
   const { input, ...params } = request.params
   if (!asked.url.pathname.endsWith('/embeddings') || !isList(input) || policy.onlyIfCached) return undefined
   const { namespace } = policy
-  const placeOf = (item: unknown): Place => {
+  const placeOf = (item: unknown): EntryKey => {
     const key = canonicalHash('embedding', request.provider, asked.url.pathname, params, item)
     return { namespace, name: engine.nameOf(namespace, request.provider, request.model, key) }
   }
-  const places = input.map(placeOf)
+  const entryKeys = input.map(placeOf)
   const known = await Promise.all(
-    places.map(async (place) => {
-      const here = policy.refresh ? undefined : engine.vault.local(place)?.entry
-      return lookUpItem(engine, place, policy, here)
+    entryKeys.map(async (entryKey) => {
+      const here = policy.refresh ? undefined : engine.tiers.local(entryKey)?.entry
+      return lookUpItem(engine, entryKey, policy, here)
     }),
   )
   const items = new Map<string, Json>()
   for (const [index, { item }] of known.entries()) {
-    const place = places[index]
-    if (item !== undefined && place !== undefined) items.set(place.name, item)
+    const entryKey = entryKeys[index]
+    if (item !== undefined && entryKey !== undefined) items.set(entryKey.name, item)
   }
   // Each that is not known goes once, however often it is asked for.
   const missing = new Map<
     string,
-    { readonly place: Place; readonly input: unknown; readonly stamps: Entry['stamps'] }
+    { readonly entryKey: EntryKey; readonly input: unknown; readonly versions: Entry['versions'] }
   >()
-  for (const [index, place] of places.entries()) {
-    const stamps = known[index]?.stamps ?? []
-    if (!items.has(place.name)) missing.set(place.name, { place, input: input[index], stamps })
+  for (const [index, entryKey] of entryKeys.entries()) {
+    const versions = known[index]?.versions ?? []
+    if (!items.has(entryKey.name)) missing.set(entryKey.name, { entryKey, input: input[index], versions })
   }
   const saved = known.filter(({ item }) => item !== undefined)
   const savedUsage = { input: saved.reduce((sum, { usage }) => sum + usage.input, 0), output: 0 }
@@ -86,15 +86,21 @@ export async function embeddingsByItem(
       wanted.map((one) => one.input),
     )
     await Promise.all(
-      wanted.map(async ({ place, stamps }, index) => {
+      wanted.map(async ({ entryKey, versions }, index) => {
         const item: Item = { embedding: vectors[index] }
-        items.set(place.name, { ...item })
+        items.set(entryKey.name, { ...item })
         const entry: Entry = {
           ...timesOf(engine, policy),
-          ...{ kind, costMs: 0, stamps, model: request.model, usage: { input: each[index] ?? 0, output: 0 } },
+          ...{
+            kind,
+            costMs: 0,
+            versions,
+            model: request.model,
+            usage: { input: each[index] ?? 0, output: 0 },
+          },
           ...{ status: 200, contentType: 'application/json', timing: [], body: JSON.stringify(item) },
         }
-        if (await engine.vault.keep(place, entry)) engine.stats.stored(namespace, request.model)
+        if (await engine.tiers.keep(entryKey, entry)) engine.stats.stored(namespace, request.model)
       }),
     )
   }
@@ -104,7 +110,7 @@ export async function embeddingsByItem(
   const total = savedUsage.input + billed
   const answer = {
     object: 'list',
-    data: places.map(({ name }, index) => ({ object: 'embedding', index, ...items.get(name) })),
+    data: entryKeys.map(({ name }, index) => ({ object: 'embedding', index, ...items.get(name) })),
     model: request.model,
     usage: { prompt_tokens: total, total_tokens: total },
   }
@@ -122,24 +128,24 @@ function isList(input: unknown): input is readonly unknown[] {
 }
 
 async function lookUpItem(
-  engine: Engine,
-  place: Place,
+  engine: LookupContext,
+  entryKey: EntryKey,
   policy: Policy,
   here: Entry | undefined,
-): Promise<{ readonly item: Json | undefined; readonly stamps: Entry['stamps']; readonly usage: Usage }> {
+): Promise<{ readonly item: Json | undefined; readonly versions: Entry['versions']; readonly usage: Usage }> {
   const now = engine.options.clock.now()
   if (here !== undefined && here.kind === kind && here.freshUntilMs > now) {
-    return { item: parseObject(String(here.body)), stamps: here.stamps, usage: here.usage }
+    return { item: parseObject(String(here.body)), versions: here.versions, usage: here.usage }
   }
-  const { entry, stamps } = await lookUp(engine, place, policy, (known) => known.kind === kind)
+  const { entry, versions } = await lookUp(engine, entryKey, policy, (known) => known.kind === kind)
   const isFresh = entry !== undefined && !policy.refresh && entry.freshUntilMs > now
-  if (!isFresh) return { item: undefined, stamps, usage: noUsage }
-  return { item: parseObject(String(entry.body)), stamps, usage: entry.usage }
+  if (!isFresh) return { item: undefined, versions, usage: noUsage }
+  return { item: parseObject(String(entry.body)), versions, usage: entry.usage }
 }
 
 async function call(
-  { stats, metrics }: ResponseEngine,
-  asked: Asked,
+  { stats, metrics }: FetchContext,
+  asked: ProviderRequest,
   upstream: Fetch,
   { namespace }: Policy,
   model: string,

@@ -1,15 +1,15 @@
 import { LeaderLostError } from '../errors.js'
 import type { LogRecord } from '../stores/port.js'
 import { Recording } from '../streams/recording.js'
-import type { Live } from './shared-response.js'
+import type { SharedResponse } from './shared-response.js'
 
 /** Where an answer goes on after its leader was lost. */
 export type Successor =
   | { readonly kind: 'body'; readonly body: Buffer }
-  | { readonly kind: 'live'; readonly live: Live }
+  | { readonly kind: 'live'; readonly live: SharedResponse }
 
 export type Opened =
-  | { readonly kind: 'live'; readonly live: Live }
+  | { readonly kind: 'live'; readonly live: SharedResponse }
   /** The answer stands in the entry. */
   | { readonly kind: 'entry' }
   /** Another one may lead now. */
@@ -45,7 +45,7 @@ export async function openFollowed(
   recording.attend()
   const { status, statusText } = head
   const headers = new Headers(head.headers)
-  const live: Live = {
+  const live: SharedResponse = {
     ...{ status, statusText, headers, recording, joined: { count: 0 } },
     isSpoilt: () => false,
     // What the leader asked for is not told: who needs more than a bare stream asks for himself.
@@ -83,7 +83,7 @@ async function* bodyOf(
   yield* after(Buffer.concat(passed), successor.kind === 'body' ? [successor.body] : chunksOf(successor.live))
 }
 
-function isAlike(head: Head, { status, headers }: Live): boolean {
+function isAlike(head: Head, { status, headers }: SharedResponse): boolean {
   const known = new Headers(head.headers).get('content-type')
   return status === head.status && headers.get('content-type') === known
 }
@@ -105,7 +105,7 @@ async function* after(
   if (at < beginning.byteLength) throw new LeaderLostError(beginning.byteLength)
 }
 
-async function* chunksOf({ recording }: Live): AsyncGenerator<Uint8Array> {
+async function* chunksOf({ recording }: SharedResponse): AsyncGenerator<Uint8Array> {
   const reader = recording.read().getReader()
   try {
     for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value

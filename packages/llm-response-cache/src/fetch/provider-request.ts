@@ -1,7 +1,7 @@
 import type { Fetch } from './cached-fetch.js'
 
 /** A call of `fetch`, taken apart. */
-export interface Asked {
+export interface ProviderRequest {
   readonly url: URL
   readonly method: string
   readonly headers: Headers
@@ -14,7 +14,7 @@ export interface Asked {
 const oursPrefix = 'x-evenkeel-'
 
 /** A Request has its body as a stream, which is not ours to read: it is passed on. */
-export function describe(input: string | URL | Request, init: RequestInit): Asked {
+export function describe(input: string | URL | Request, init: RequestInit): ProviderRequest {
   const isRequest = typeof input === 'object' && 'url' in input
   const url = new URL(isRequest ? input.url : input)
   const method = (init.method ?? (isRequest ? input.method : 'GET')).toUpperCase()

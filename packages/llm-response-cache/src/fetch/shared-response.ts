@@ -2,17 +2,17 @@ import type { Policy } from '../call-options.js'
 import type { Entry } from '../entry/entry.js'
 import { parseObject } from '../key/request-key.js'
 import { timesOf } from '../lookup/context.js'
-import type { Lead } from '../lookup/flight.js'
+import type { FlightLease } from '../lookup/flight.js'
 import type { LogRecord } from '../stores/port.js'
 import { Recording } from '../streams/recording.js'
 import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
-import type { ResponseEngine, Wanted } from './cached-fetch.js'
+import type { FetchContext, FetchTarget } from './cached-fetch.js'
 import { isProperEnd, StreamJudge } from './completeness.js'
 import { isStream } from './forms/forms.js'
 import { shownHeaders } from './serve.js'
 
 /** An answer on its way, to any number of callers. */
-export interface Live {
+export interface SharedResponse {
   readonly status: number
   readonly statusText: string
   readonly headers: Headers
@@ -32,14 +32,14 @@ const everybodys = new Set([400, 404, 413, 422])
  * Makes a provider's answer live: it is recorded as it passes, told to other instances once somebody follows,
  * and kept when it has ended properly.
  */
-export function makeLive(
-  engine: ResponseEngine,
-  wanted: Wanted,
-  lead: Lead,
-  stamps: Entry['stamps'],
+export function shareResponse(
+  engine: FetchContext,
+  wanted: FetchTarget,
+  lead: FlightLease,
+  versions: Entry['versions'],
   response: Response,
   beganAt: number,
-): Live {
+): SharedResponse {
   const { options } = engine
   const { status, statusText, headers } = response
   const contentType = headers.get('content-type') ?? ''
@@ -69,7 +69,7 @@ export function makeLive(
           ? undefined
           : {
               ...timesOf(engine, wanted.policy, ttlMs),
-              ...{ kind: 'response', costMs: costMs + (performance.now() - beganAt), stamps },
+              ...{ kind: 'response', costMs: costMs + (performance.now() - beganAt), versions },
               ...{ model: wanted.model, usage, status, contentType, timing, body },
             }
       // What is not kept is right for those who have it already, and for nobody who asks from now on.
@@ -96,9 +96,9 @@ export function makeLive(
 
 /** The end of an answer: it is kept or not, and followers hear of it either way. */
 async function land(
-  engine: ResponseEngine,
-  wanted: Wanted,
-  lead: Lead,
+  engine: FetchContext,
+  wanted: FetchTarget,
+  lead: FlightLease,
   published: Promise<boolean> | undefined,
   entry: Entry | undefined,
   error: unknown,
@@ -111,7 +111,7 @@ async function land(
   if (outcome === 'publish') return lead.fail('the answer can not be shared')
   if (outcome !== 'kept') return
   engine.stats.stored(wanted.policy.namespace, wanted.model)
-  if (wanted.replaces) engine.vault.tellReplaced(wanted.place)
+  if (wanted.replaces) engine.tiers.tellReplaced(wanted.entryKey)
 }
 
 /** What waits for the answer to an append goes with the next one; but not more often than this. */
@@ -119,7 +119,7 @@ const batchMs = 20
 
 /** Reads the recording as one more reader, from its beginning, and adds what comes to the log. */
 async function publishTo(
-  lead: Lead,
+  lead: FlightLease,
   { status, statusText, headers }: Pick<Response, 'status' | 'statusText' | 'headers'>,
   recording: Recording,
 ): Promise<boolean> {
@@ -169,7 +169,7 @@ function joinData(records: readonly LogRecord[]): LogRecord[] {
 
 /** How long an answer is kept; nothing for one that is not. */
 function ttlOf(
-  { options }: ResponseEngine,
+  { options }: FetchContext,
   { ttlMs }: Policy,
   status: number,
   contentType: string,

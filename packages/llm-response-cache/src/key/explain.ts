@@ -20,7 +20,7 @@ export interface Explanation {
 type Body = string | Readonly<Record<string, unknown>>
 
 /** Enough to see why; a conversation that went another way differs everywhere. */
-const mostDifferences = 50
+const maxDifferences = 50
 
 /** By which paths two requests differ, and so miss each other's entries. */
 export function explain(a: Body, b: Body, rules: KeyRules): Explanation {
@@ -37,7 +37,7 @@ export function explain(a: Body, b: Body, rules: KeyRules): Explanation {
     if (!ignoredNames.has(name)) differences.push(...found)
     else if (found.length > 0) ignored.push(`$.${name}`)
   }
-  return { equal: differences.length === 0, differences: differences.slice(0, mostDifferences), ignored }
+  return { equal: differences.length === 0, differences: differences.slice(0, maxDifferences), ignored }
 }
 
 function bodyOf(field: string, body: Body): Readonly<Record<string, unknown>> {
@@ -87,6 +87,6 @@ function textsDiffer(one: string, other: string): string {
     const [left, right] = [shape.exec(near(one))?.[0], shape.exec(near(other))?.[0]]
     return left !== undefined && right !== undefined && left !== right
   })
-  const place = `texts of ${one.length} and ${other.length} characters differ from character ${at}`
-  return suspect === undefined ? place : `${place}: it looks like ${suspect[1]}`
+  const entryKey = `texts of ${one.length} and ${other.length} characters differ from character ${at}`
+  return suspect === undefined ? entryKey : `${entryKey}: it looks like ${suspect[1]}`
 }

@@ -1,27 +1,27 @@
 import type { Source } from '@evenkeel/core'
 import type { CallScope, Policy } from '../call-options.js'
-import { type Entry, newEntryId, type Stamp } from '../entry/entry.js'
+import { type Entry, newEntryId, type Version } from '../entry/entry.js'
 import { jittered, judge, type Verdict } from '../entry/freshness.js'
 import type { ResolvedOptions } from '../options.js'
-import type { Held } from '../stores/memory-entries.js'
-import type { Place } from '../stores/port.js'
-import type { Vault } from '../tiers/tiered-store.js'
+import type { CachedEntry } from '../stores/memory-entries.js'
+import type { EntryKey } from '../stores/port.js'
+import type { TieredStore } from '../tiers/tiered-store.js'
 import type { Metrics } from '../usage/metrics.js'
 import type { StatsBook } from '../usage/stats.js'
-import type { Coordinator } from './flight.js'
+import type { FlightCoordinator } from './flight.js'
 
 /** What all kinds of look-ups work with. */
-export interface Engine {
+export interface LookupContext {
   readonly options: ResolvedOptions
-  readonly vault: Vault
-  readonly coordinator: Coordinator
+  readonly tiers: TieredStore
+  readonly coordinator: FlightCoordinator
   readonly stats: StatsBook
   readonly metrics: Metrics
   readonly scope: CallScope
 }
 
 /** What a look found. */
-export interface Looked {
+export interface EntryLookup {
   /** Served, perhaps while it is renewed behind that. */
   readonly entry: Entry | undefined
   readonly verdict: Verdict
@@ -29,17 +29,17 @@ export interface Looked {
   readonly grace: Entry | undefined
   /** The id of what is there, and not served. */
   readonly id: string
-  readonly stamps: readonly Stamp[]
+  readonly versions: readonly Version[]
   readonly source: Source
 }
 
 /** What this process may answer at once, without asking anybody. */
 export function lookHere(
-  { vault, options }: Engine,
-  place: Place,
+  { tiers, options }: LookupContext,
+  entryKey: EntryKey,
   policy: Policy,
-): { readonly held: Held; readonly verdict: 'fresh' | 'renew' } | undefined {
-  const held = vault.local(place)
+): { readonly held: CachedEntry; readonly verdict: 'fresh' | 'renew' } | undefined {
+  const held = tiers.local(entryKey)
   if (held === undefined) return undefined
   const verdict = judge(held.entry, options.clock.now(), policy, options.random)
   return verdict === 'fresh' || verdict === 'renew' ? { held, verdict } : undefined
@@ -47,12 +47,12 @@ export function lookHere(
 
 /** One round trip. */
 export async function lookUp(
-  { vault, options }: Engine,
-  place: Place,
+  { tiers, options }: LookupContext,
+  entryKey: EntryKey,
   policy: Policy,
   suits: (entry: Entry) => boolean,
-): Promise<Looked> {
-  const { entry, id, stamps, source } = await vault.find(place, policy.tags)
+): Promise<EntryLookup> {
+  const { entry, id, versions, source } = await tiers.find(entryKey, policy.tags)
   const now = options.clock.now()
   const known = entry !== undefined && suits(entry) ? entry : undefined
   const verdict = known === undefined ? 'dead' : judge(known, now, policy, options.random)
@@ -62,14 +62,14 @@ export async function lookUp(
     verdict,
     grace: verdict === 'grace' ? known : undefined,
     id,
-    stamps,
+    versions,
     source,
   }
 }
 
 /** When an answer that was given now ends. */
 export function timesOf(
-  { options }: Engine,
+  { options }: LookupContext,
   policy: Policy,
   ttlMs = policy.ttlMs,
 ): Pick<Entry, 'id' | 'createdAtMs' | 'freshUntilMs' | 'deadAtMs'> {
@@ -79,6 +79,6 @@ export function timesOf(
   return { id: newEntryId(), createdAtMs, freshUntilMs, deadAtMs }
 }
 
-export function ageOf({ options }: Engine, { createdAtMs }: Entry): number {
+export function ageOf({ options }: LookupContext, { createdAtMs }: Entry): number {
   return Math.max(0, options.clock.now() - createdAtMs)
 }

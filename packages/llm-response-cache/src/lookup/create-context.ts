@@ -1,16 +1,16 @@
 import type { CallScope } from '../call-options.js'
 import { Compression } from '../entry/compression.js'
-import { Sealer } from '../entry/encryption.js'
+import { EntrySealer } from '../entry/encryption.js'
 import type { ResolvedOptions } from '../options.js'
-import { Vault } from '../tiers/tiered-store.js'
+import { TieredStore } from '../tiers/tiered-store.js'
 import { Metrics } from '../usage/metrics.js'
 import type { Prices } from '../usage/prices.js'
 import { SharedStats } from '../usage/shared-stats.js'
 import { StatsBook } from '../usage/stats.js'
-import type { Engine } from './context.js'
-import { Coordinator } from './flight.js'
+import type { LookupContext } from './context.js'
+import { FlightCoordinator } from './flight.js'
 
-export interface EngineParts extends Engine {
+export interface CacheContext extends LookupContext {
   readonly sharedStats: SharedStats
   /** A host's text as a part of a name: hidden where names are. */
   shown(namespace: string, text: string): string
@@ -18,27 +18,27 @@ export interface EngineParts extends Engine {
 }
 
 /** `kind` names the cache in metrics, `room` its keys. */
-export function createEngine(
+export function createContext(
   options: ResolvedOptions,
   { kind, room }: { readonly kind: string; readonly room: string },
   prices: Prices,
   scope: CallScope,
-): EngineParts {
+): CacheContext {
   const { encrypt, compress, telemetry, redis } = options
-  const sealer = encrypt && new Sealer(encrypt)
-  const vault = new Vault(options, room, sealer, new Compression(compress))
-  const coordinator = new Coordinator(vault, options)
+  const sealer = encrypt && new EntrySealer(encrypt)
+  const tiers = new TieredStore(options, room, sealer, new Compression(compress))
+  const coordinator = new FlightCoordinator(tiers, options)
   const stats = new StatsBook(prices)
-  const metrics = new Metrics(kind, telemetry, stats, () => vault.held)
+  const metrics = new Metrics(kind, telemetry, stats, () => tiers.held)
   const sharedStats = new SharedStats(redis, kind, stats)
   return {
-    ...{ options, vault, coordinator, stats, metrics, scope, sharedStats },
+    ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats },
     shown: (namespace, text) => sealer?.hideName(namespace, text) ?? text,
     close: () => {
       coordinator.close()
       sharedStats.close()
       metrics.close()
-      vault.close()
+      tiers.close()
     },
   }
 }

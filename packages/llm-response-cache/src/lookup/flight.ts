@@ -2,55 +2,61 @@ import { randomUUID } from 'node:crypto'
 import { createLog, type Source } from '@evenkeel/core'
 import type { Entry } from '../entry/entry.js'
 import type { ResolvedOptions } from '../options.js'
-import { placeId } from '../stores/entry-key.js'
-import type { LogRecord, Place } from '../stores/port.js'
-import type { Vault } from '../tiers/tiered-store.js'
+import { entryKeyId } from '../stores/entry-key.js'
+import type { EntryKey, LogRecord } from '../stores/port.js'
+import type { TieredStore } from '../tiers/tiered-store.js'
 
 const log = createLog('llm-response-cache')
 
-export type Part =
+export type FlightRole =
   | { readonly role: 'hit'; readonly entry: Entry; readonly source: Source }
-  | { readonly role: 'lead'; readonly lead: Lead }
+  | { readonly role: 'lead'; readonly lead: FlightLease }
   | { readonly role: 'follow'; readonly generation: string }
 
 /** A follower hears of news at once where messages arrive; otherwise it looks as often as this. */
 const lookEveryMs = 250
 
 /** Which instance calls the provider, and how the others hear of it. */
-export class Coordinator {
-  readonly #vault: Vault
+export class FlightCoordinator {
+  readonly #tiers: TieredStore
   readonly #options: ResolvedOptions
   readonly #owner = randomUUID()
-  readonly #leads = new Map<string, Lead>()
+  readonly #leads = new Map<string, FlightLease>()
   #inbox: Promise<() => void> | undefined
 
-  constructor(vault: Vault, options: ResolvedOptions) {
-    this.#vault = vault
+  constructor(tiers: TieredStore, options: ResolvedOptions) {
+    this.#tiers = tiers
     this.#options = options
   }
 
   /** `unlessId` names an entry that is of no use. One round trip, none where calls are not shared between instances. */
-  async begin(place: Place, unlessId: string): Promise<Part> {
+  async begin(entryKey: EntryKey, unlessId: string): Promise<FlightRole> {
     const generation = randomUUID()
     if (this.#options.singleFlight !== 'shared') {
-      return { role: 'lead', lead: this.alone(place) }
+      return { role: 'lead', lead: this.alone(entryKey) }
     }
     // Not waited for: without it followers are noticed with the next renewal.
     if (this.#options.redis !== undefined) this.#inbox ??= this.#listen()
     const { leaseMs } = this.#options
     const options = { generation, owner: this.#owner, leaseMs, unlessId }
-    const { value: role, source } = await this.#vault.run(({ flights }) => flights.begin(place, options))
+    const { value: role, source } = await this.#tiers.run(({ flights }) => flights.begin(entryKey, options))
     switch (role.role) {
       case 'hit':
         return { role: 'hit', entry: role.entry, source }
       case 'follow':
-        await this.#vault.run(async ({ flights }) => flights.summon(role.owner, place))
+        await this.#tiers.run(async ({ flights }) => flights.notifyLeader(role.owner, entryKey))
         return { role: 'follow', generation: role.generation }
       case 'lead': {
-        const id = placeId(place)
-        const lead: Lead = new Lead(this.#vault, this.#options, place, { generation, source }, () => {
-          if (this.#leads.get(id) === lead) this.#leads.delete(id)
-        })
+        const id = entryKeyId(entryKey)
+        const lead: FlightLease = new FlightLease(
+          this.#tiers,
+          this.#options,
+          entryKey,
+          { generation, source },
+          () => {
+            if (this.#leads.get(id) === lead) this.#leads.delete(id)
+          },
+        )
         this.#leads.set(id, lead)
         return { role: 'lead', lead }
       }
@@ -58,25 +64,25 @@ export class Coordinator {
   }
 
   /** A call that nobody else is to hear of. */
-  alone(place: Place): Lead {
-    return new Lead(this.#vault, this.#options, place, undefined, ignore)
+  alone(entryKey: EntryKey): FlightLease {
+    return new FlightLease(this.#tiers, this.#options, entryKey, undefined, ignore)
   }
 
   /**
    * What a leader publishes, from its beginning to `end` or `failed`. Ends without either when the leader is
    * lost: its lease has ended.
    */
-  async *follow(place: Place, generation: string, signal?: AbortSignal): AsyncGenerator<LogRecord> {
+  async *follow(entryKey: EntryKey, generation: string, signal?: AbortSignal): AsyncGenerator<LogRecord> {
     let wake = ignore
-    const { value: unwatch } = await this.#vault.run(({ flights }) => flights.watch(place, () => wake()))
+    const { value: unwatch } = await this.#tiers.run(({ flights }) => flights.watch(entryKey, () => wake()))
     let cursor = '0'
     try {
       while (signal?.aborted !== true) {
         const news = new Promise<void>((resolve) => {
           wake = resolve
         })
-        const { value: view } = await this.#vault.run(({ flights }) =>
-          flights.look(place, generation, cursor),
+        const { value: view } = await this.#tiers.run(({ flights }) =>
+          flights.look(entryKey, generation, cursor),
         )
         cursor = view.cursor
         for (const record of view.records) {
@@ -100,8 +106,8 @@ export class Coordinator {
   }
 
   async #listen(): Promise<() => void> {
-    const { value } = await this.#vault.run(({ flights }) =>
-      flights.onSummons(this.#owner, (place) => this.#leads.get(placeId(place))?.summoned()),
+    const { value } = await this.#tiers.run(({ flights }) =>
+      flights.onNotified(this.#owner, (entryKey) => this.#leads.get(entryKeyId(entryKey))?.summoned()),
     )
     return value
   }
@@ -111,11 +117,11 @@ export class Coordinator {
  * A lease to call the provider for one answer, held until the answer is committed or failed. Without a lease
  * (calls are not shared, or it was lost) everything goes on, for the callers of this process alone.
  */
-export class Lead {
-  readonly place: Place
+export class FlightLease {
+  readonly entryKey: EntryKey
   /** Somebody elsewhere waits for the answer. */
   onFollowed: () => void = ignore
-  readonly #vault: Vault
+  readonly #tiers: TieredStore
   readonly #options: ResolvedOptions
   readonly #onDone: () => void
   readonly #timer: NodeJS.Timeout | undefined
@@ -125,14 +131,14 @@ export class Lead {
   #appending: Promise<unknown> = Promise.resolve()
 
   constructor(
-    vault: Vault,
+    tiers: TieredStore,
     options: ResolvedOptions,
-    place: Place,
+    entryKey: EntryKey,
     lease: { readonly generation: string; readonly source: Source } | undefined,
     onDone: () => void,
   ) {
-    this.place = place
-    this.#vault = vault
+    this.entryKey = entryKey
+    this.#tiers = tiers
     this.#options = options
     this.#lease = lease
     this.#onDone = onDone
@@ -166,26 +172,26 @@ export class Lead {
     await this.#appending
     const lease = this.#lease
     const ttlMs = entry === undefined ? 1 : entry.deadAtMs - this.#options.clock.now()
-    const wanted = entry !== undefined && ttlMs > 0 && this.#vault.fits(entry) ? entry : undefined
+    const wanted = entry !== undefined && ttlMs > 0 && this.#tiers.fits(entry) ? entry : undefined
     if (lease === undefined) {
       this.#done()
-      return wanted !== undefined && (await this.#vault.keep(this.place, wanted)) ? 'kept' : 'not-kept'
+      return wanted !== undefined && (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     }
     try {
       const options = { ttlMs: Math.max(1, ttlMs), admitWithinMs: this.#options.admitWithinMs, published }
-      const { value: outcome, source } = await this.#vault.run(({ flights }) =>
-        flights.commit(this.place, lease.generation, wanted, options),
+      const { value: outcome, source } = await this.#tiers.run(({ flights }) =>
+        flights.commit(this.entryKey, lease.generation, wanted, options),
       )
       if (outcome === 'publish') return 'publish'
       this.#done()
       if (outcome === 'kept' && wanted !== undefined) {
-        this.#vault.noteKept(this.place, wanted, source)
+        this.#tiers.noteKept(this.entryKey, wanted, source)
         return 'kept'
       }
       // Begun on one side of an outage and ended on the other: the lease was nobody's to lose.
       const crossed = outcome === 'fenced' && (source === 'memory' || lease.source === 'memory')
       if (crossed && wanted !== undefined)
-        return (await this.#vault.keep(this.place, wanted)) ? 'kept' : 'not-kept'
+        return (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     } catch (error) {
       log('an answer could not be kept: %s', error)
       this.#done()
@@ -199,8 +205,8 @@ export class Lead {
     const lease = this.#lease
     this.#done()
     if (lease === undefined) return
-    await this.#vault
-      .run(({ flights }) => flights.fail(this.place, lease.generation, Buffer.from(reason)))
+    await this.#tiers
+      .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason)))
       .catch((error: unknown) => log('followers were not told of a failure: %s', error))
   }
 
@@ -211,10 +217,10 @@ export class Lead {
     this.#records += records.length
     try {
       const { leaseMs } = this.#options
-      const { value: followers } = await this.#vault.run(({ flights }) =>
+      const { value: followers } = await this.#tiers.run(({ flights }) =>
         records.length === 0
-          ? flights.renew(this.place, lease.generation, leaseMs)
-          : flights.append(this.place, lease.generation, leaseMs, from, records),
+          ? flights.renew(this.entryKey, lease.generation, leaseMs)
+          : flights.append(this.entryKey, lease.generation, leaseMs, from, records),
       )
       // Another one leads by now, or Redis forgot: what is here is for this process's own callers alone.
       if (followers < 0) clearInterval(this.#timer)

@@ -6,8 +6,8 @@ import type { Wire } from '../key/rules.js'
 import type { Finding, SemanticHit } from '../semantic/lookup.js'
 import { questionOf } from '../semantic/question.js'
 import type { SemanticCache } from '../semantic/semantic-cache.js'
-import type { Place } from '../stores/port.js'
-import { type Engine, lookUp } from './context.js'
+import type { EntryKey } from '../stores/port.js'
+import { type LookupContext, lookUp } from './context.js'
 
 /** What a look by meaning found. */
 export interface SemanticLook {
@@ -29,30 +29,30 @@ export class SemanticSearch {
   }
 
   async look(
-    engine: Engine,
+    engine: LookupContext,
     request: CacheableRequest,
-    place: Place,
+    entryKey: EntryKey,
     policy: Policy,
   ): Promise<SemanticLook | undefined> {
     const question = questionOf(request.params)
     if (question === undefined) return undefined
-    const context = [place.namespace, request.provider, String(request.endpoint.path), question.context]
+    const context = [entryKey.namespace, request.provider, String(request.endpoint.path), question.context]
     const { wire } = request.form
     const read = async (name: string): Promise<unknown> => {
-      const { entry } = await lookUp(engine, { ...place, name }, policy, ({ kind }) => kind === 'response')
+      const { entry } = await lookUp(engine, { ...entryKey, name }, policy, ({ kind }) => kind === 'response')
       return entry && answerOf(entry, wire)
     }
     const cache = await this.#cache.catch(() => undefined)
     if (cache === undefined) return undefined
-    const finding = await cache.find({ text: question.text, context }, place.name, read)
-    const hit = finding.outcome === 'hit' ? await entryOf(engine, finding, place, policy) : undefined
+    const finding = await cache.find({ text: question.text, context }, entryKey.name, read)
+    const hit = finding.outcome === 'hit' ? await entryOf(engine, finding, entryKey, policy) : undefined
     return {
       entry: hit,
       told: finding.outcome === 'hit' ? toldOf(finding) : undefined,
       learn: (entry) => learn(finding, answerOf(entry, wire), policy.ttlMs),
       fallback: () => {
         const withheld = finding.outcome === 'miss' ? finding.fallback() : undefined
-        const entry = withheld && engine.vault.local({ ...place, name: withheld.id })?.entry
+        const entry = withheld && engine.tiers.local({ ...entryKey, name: withheld.id })?.entry
         return withheld && entry && { entry, told: toldOf(withheld) }
       },
     }
@@ -65,12 +65,12 @@ function learn(finding: Finding<unknown>, fresh: unknown, ttlMs: number): void {
 
 /** It was read a moment ago, so memory has it. */
 async function entryOf(
-  engine: Engine,
+  engine: LookupContext,
   { id }: SemanticHit<unknown>,
-  place: Place,
+  entryKey: EntryKey,
   policy: Policy,
 ): Promise<Entry | undefined> {
-  return (await lookUp(engine, { ...place, name: id }, policy, ({ kind }) => kind === 'response')).entry
+  return (await lookUp(engine, { ...entryKey, name: id }, policy, ({ kind }) => kind === 'response')).entry
 }
 
 function answerOf(entry: Entry, wire: Wire | undefined): unknown {

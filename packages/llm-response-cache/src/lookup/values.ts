@@ -1,13 +1,13 @@
 import type { Source } from '@evenkeel/core'
 import type { Policy } from '../call-options.js'
 import type { Entry, EntryKind } from '../entry/entry.js'
-import { placeId } from '../stores/entry-key.js'
-import type { Held } from '../stores/memory-entries.js'
-import type { Place } from '../stores/port.js'
+import { entryKeyId } from '../stores/entry-key.js'
+import type { CachedEntry } from '../stores/memory-entries.js'
+import type { EntryKey } from '../stores/port.js'
 import type { Outcome } from '../usage/stats.js'
 import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
-import { ageOf, type Engine, type Looked, lookHere, lookUp, timesOf } from './context.js'
-import type { Lead } from './flight.js'
+import { ageOf, type EntryLookup, type LookupContext, lookHere, lookUp, timesOf } from './context.js'
+import type { FlightLease } from './flight.js'
 
 export interface Detailed<T> {
   readonly value: T
@@ -59,42 +59,42 @@ interface Produced {
 }
 
 /** After so many leaders that died over one answer, a process calls the provider for itself. */
-const mostLeaders = 3
+const maxLeaders = 3
 
 /** Look-ups of values: in this process, in flight here, in Redis, in flight elsewhere, at the provider. */
 export class Values<T> {
-  readonly #engine: Engine
+  readonly #engine: LookupContext
   readonly #kind: ValueKind<T>
   readonly #flights = new Map<string, Flight>()
   /** Look-ups on their way to Redis. */
-  readonly #looks = new Map<string, { readonly policy: Policy; readonly looked: Promise<Looked> }>()
+  readonly #looks = new Map<string, { readonly policy: Policy; readonly looked: Promise<EntryLookup> }>()
 
-  constructor(engine: Engine, kind: ValueKind<T>) {
+  constructor(engine: LookupContext, kind: ValueKind<T>) {
     this.#engine = engine
     this.#kind = kind
   }
 
   /** The value alone, on the shortest way. `isShared`: everybody gets one deeply frozen value. */
-  get(place: Place, policy: Policy, produce: () => Promise<T>, isShared = false): Promise<T> {
+  get(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>, isShared = false): Promise<T> {
     if (policy.useCache && !policy.refresh) {
-      const here = lookHere(this.#engine, place, policy)
+      const here = lookHere(this.#engine, entryKey, policy)
       if (here !== undefined) {
         const { held, verdict } = here
-        this.#countHere(held, place)
-        if (verdict === 'renew') this.#renew(place, policy, produce, held.entry.id)
+        this.#countHere(held, entryKey)
+        if (verdict === 'renew') this.#renew(entryKey, policy, produce, held.entry.id)
         return Promise.resolve(isShared ? this.#frozen(held) : this.#kind.decode(held.entry.body))
       }
     }
-    const detailed = this.#beyond(place, policy, produce)
+    const detailed = this.#beyond(entryKey, policy, produce)
     return isShared ? detailed.then(({ value }) => deepFreeze(value)) : detailed.then(({ value }) => value)
   }
 
-  async detailed(place: Place, policy: Policy, produce: () => Promise<T>): Promise<Detailed<T>> {
-    const here = policy.refresh || !policy.useCache ? undefined : lookHere(this.#engine, place, policy)
-    if (here === undefined) return this.#beyond(place, policy, produce)
+  async detailed(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>): Promise<Detailed<T>> {
+    const here = policy.refresh || !policy.useCache ? undefined : lookHere(this.#engine, entryKey, policy)
+    if (here === undefined) return this.#beyond(entryKey, policy, produce)
     const { entry } = here.held
-    const outcome = this.#countHere(here.held, place)
-    if (here.verdict === 'renew') this.#renew(place, policy, produce, entry.id)
+    const outcome = this.#countHere(here.held, entryKey)
+    if (here.verdict === 'renew') this.#renew(entryKey, policy, produce, entry.id)
     return this.#reused(
       outcome,
       this.#kind.decode(entry.body),
@@ -105,61 +105,61 @@ export class Values<T> {
   }
 
   /** What this process can't answer by itself. */
-  async #beyond(place: Place, policy: Policy, produce: () => Promise<T>): Promise<Detailed<T>> {
+  async #beyond(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>): Promise<Detailed<T>> {
     if (!policy.useCache) {
-      const value = await this.#call(place, produce)
+      const value = await this.#call(entryKey, produce)
       const { model } = this.#kind.describe(value)
-      this.#count('bypass', place, model, undefined)
+      this.#count('bypass', entryKey, model, undefined)
       return { value, cached: false, outcome: 'bypass', source: 'memory', ageMs: 0, savedTokens: 0 }
     }
     if (policy.onlyIfCached) {
-      const value = (await this.peek(place, policy)) as T
+      const value = (await this.peek(entryKey, policy)) as T
       const cached = value !== undefined
       const outcome = cached ? 'hit' : 'miss'
       return { value, cached, outcome, source: 'memory', ageMs: 0, savedTokens: 0 }
     }
-    const id = placeId(place)
+    const id = entryKeyId(entryKey)
     // Who asks for a new answer does not want the one that is under way.
     const under = policy.refresh ? undefined : this.#flights.get(id)
     if (under === undefined && !policy.refresh) {
       // A hit needs nobody to share it with: what costs is what comes after a miss.
-      const looked = await this.#look(id, place, policy)
+      const looked = await this.#look(id, entryKey, policy)
       if (looked.entry !== undefined) {
-        if (looked.verdict === 'renew') this.#renew(place, policy, produce, looked.entry.id)
-        return this.#found(looked.entry, place, looked.source)
+        if (looked.verdict === 'renew') this.#renew(entryKey, policy, produce, looked.entry.id)
+        return this.#found(looked.entry, entryKey, looked.source)
       }
       const since = this.#flights.get(id)
       return this.#landed(
-        since ?? this.#fly(id, place, policy, produce, looked),
+        since ?? this.#fly(id, entryKey, policy, produce, looked),
         since !== undefined,
-        place,
+        entryKey,
         policy,
         produce,
       )
     }
     return this.#landed(
-      under ?? this.#fly(id, place, policy, produce),
+      under ?? this.#fly(id, entryKey, policy, produce),
       under !== undefined,
-      place,
+      entryKey,
       policy,
       produce,
     )
   }
 
   /** Who asks for the same at the same time asks once. */
-  #look(id: string, place: Place, policy: Policy): Promise<Looked> {
+  #look(id: string, entryKey: EntryKey, policy: Policy): Promise<EntryLookup> {
     const under = this.#looks.get(id)
     if (under !== undefined && under.policy === policy) return under.looked
-    const looked = lookUp(this.#engine, place, policy, this.#suits)
+    const looked = lookUp(this.#engine, entryKey, policy, this.#suits)
     this.#looks.set(id, { policy, looked })
     const end = () => void this.#looks.delete(id)
     looked.then(end, end)
     return looked
   }
 
-  #found(entry: Entry, place: Place, source: Source): Detailed<T> {
+  #found(entry: Entry, entryKey: EntryKey, source: Source): Detailed<T> {
     const outcome = isPast(this.#engine, entry) ? 'stale' : 'hit'
-    this.#count(outcome, place, entry.model, entry.usage)
+    this.#count(outcome, entryKey, entry.model, entry.usage)
     return this.#reused(
       outcome,
       this.#kind.decode(entry.body),
@@ -173,17 +173,17 @@ export class Values<T> {
   async #landed(
     { answer }: Flight,
     isJoined: boolean,
-    place: Place,
+    entryKey: EntryKey,
     policy: Policy,
     produce: () => Promise<T>,
   ): Promise<Detailed<T>> {
     const { outcome, body, value, entry, source, model, usage } = await answer
     if (isJoined && body === undefined) {
       // It can't be shared, so nobody was spared anything.
-      return this.#beyond(place, { ...policy, useCache: false }, produce)
+      return this.#beyond(entryKey, { ...policy, useCache: false }, produce)
     }
     const joined = isJoined && outcome === 'miss' ? 'coalesced' : outcome
-    this.#count(joined, place, model, joined === 'miss' ? undefined : usage)
+    this.#count(joined, entryKey, model, joined === 'miss' ? undefined : usage)
     if (joined === 'miss') {
       return { value: value as T, cached: false, outcome: 'miss', source, ageMs: 0, savedTokens: 0 }
     }
@@ -193,33 +193,39 @@ export class Values<T> {
   }
 
   /** What is there, fresh, without calling anybody. One round trip at most. */
-  async peek(place: Place, policy: Policy, isCounted = true): Promise<T | undefined> {
-    const here = lookHere(this.#engine, place, policy)
-    const entry = here?.held.entry ?? (await lookUp(this.#engine, place, policy, this.#suits)).entry
+  async peek(entryKey: EntryKey, policy: Policy, isCounted = true): Promise<T | undefined> {
+    const here = lookHere(this.#engine, entryKey, policy)
+    const entry = here?.held.entry ?? (await lookUp(this.#engine, entryKey, policy, this.#suits)).entry
     if (isCounted)
-      this.#count(entry === undefined ? 'miss' : 'hit', place, entry?.model ?? 'unknown', entry?.usage)
+      this.#count(entry === undefined ? 'miss' : 'hit', entryKey, entry?.model ?? 'unknown', entry?.usage)
     return entry === undefined ? undefined : this.#kind.decode(entry.body)
   }
 
-  /** Says whether it was kept. Two round trips: stamps, and the write. */
-  async set(place: Place, policy: Policy, value: T): Promise<boolean> {
-    const { vault, stats } = this.#engine
-    const { stamps } = await vault.find(place, policy.tags)
-    const entry = this.#entry(policy, stamps, value, 0)
-    if (entry === undefined || !(await vault.keep(place, entry))) return false
-    vault.tellReplaced(place)
-    stats.stored(place.namespace, entry.model)
+  /** Says whether it was kept. Two round trips: versions, and the write. */
+  async set(entryKey: EntryKey, policy: Policy, value: T): Promise<boolean> {
+    const { tiers, stats } = this.#engine
+    const { versions } = await tiers.find(entryKey, policy.tags)
+    const entry = this.#entry(policy, versions, value, 0)
+    if (entry === undefined || !(await tiers.keep(entryKey, entry))) return false
+    tiers.tellReplaced(entryKey)
+    stats.stored(entryKey.namespace, entry.model)
     return true
   }
 
   #suits = (entry: Entry): boolean => entry.kind === this.#kind.kind
 
-  #fly(id: string, place: Place, policy: Policy, produce: () => Promise<T>, looked?: Looked): Flight {
+  #fly(
+    id: string,
+    entryKey: EntryKey,
+    policy: Policy,
+    produce: () => Promise<T>,
+    looked?: EntryLookup,
+  ): Flight {
     let landed = () => {}
     const kept = new Promise<void>((resolve) => {
       landed = resolve
     })
-    const flight: Flight = { answer: this.#produce(place, policy, produce, landed, looked) }
+    const flight: Flight = { answer: this.#produce(entryKey, policy, produce, landed, looked) }
     this.#flights.set(id, flight)
     // Until the entry is there, who asks joins what has just ended.
     const end = () => {
@@ -230,15 +236,15 @@ export class Values<T> {
   }
 
   async #produce(
-    place: Place,
+    entryKey: EntryKey,
     policy: Policy,
     produce: () => Promise<T>,
     landed: () => void,
-    known: Looked | undefined,
+    known: EntryLookup | undefined,
   ): Promise<Produced> {
-    const looked = known ?? (await lookUp(this.#engine, place, policy, this.#suits))
+    const looked = known ?? (await lookUp(this.#engine, entryKey, policy, this.#suits))
     try {
-      return await this.#lead(place, policy, produce, looked, landed)
+      return await this.#lead(entryKey, policy, produce, looked, landed)
     } catch (error) {
       landed()
       if (looked.grace === undefined) throw error
@@ -248,84 +254,84 @@ export class Values<T> {
 
   /** Calls the provider, or waits for whoever calls it. */
   async #lead(
-    place: Place,
+    entryKey: EntryKey,
     policy: Policy,
     produce: () => Promise<T>,
-    looked: Looked,
+    looked: EntryLookup,
     landed: () => void,
   ): Promise<Produced> {
     const { coordinator } = this.#engine
-    for (let leaders = 0; leaders < mostLeaders; leaders++) {
-      const part = await coordinator.begin(place, looked.id)
+    for (let leaders = 0; leaders < maxLeaders; leaders++) {
+      const part = await coordinator.begin(entryKey, looked.id)
       if (part.role === 'hit') {
-        const found = await lookUp(this.#engine, place, policy, this.#suits)
+        const found = await lookUp(this.#engine, entryKey, policy, this.#suits)
         if (found.entry === undefined) break
         landed()
         return this.#produced('hit', found.entry, found.source)
       }
       if (part.role === 'follow') {
-        const end = await this.#endOf(place, part.generation)
+        const end = await this.#endOf(entryKey, part.generation)
         // A leader that died leaves its place to the next one; one that failed says what would happen here too.
         if (end === 'lost') continue
-        const found = end === 'end' ? await lookUp(this.#engine, place, policy, this.#suits) : undefined
+        const found = end === 'end' ? await lookUp(this.#engine, entryKey, policy, this.#suits) : undefined
         if (found?.entry === undefined) break
         landed()
         return this.#produced('coalesced', found.entry, found.source)
       }
       return this.#callAs(part.lead, policy, produce, looked, landed)
     }
-    return this.#callAs(coordinator.alone(place), policy, produce, looked, landed)
+    return this.#callAs(coordinator.alone(entryKey), policy, produce, looked, landed)
   }
 
   /** Calls the provider and keeps what it gives, behind the answer; `landed` when others can find it. */
   async #callAs(
-    lead: Lead,
+    lead: FlightLease,
     policy: Policy,
     produce: () => Promise<T>,
-    { stamps, source, id }: Pick<Looked, 'stamps' | 'source' | 'id'>,
+    { versions, source, id }: Pick<EntryLookup, 'versions' | 'source' | 'id'>,
     landed: () => void,
   ): Promise<Produced> {
-    const { vault, stats } = this.#engine
-    const { place } = lead
+    const { tiers, stats } = this.#engine
+    const { entryKey } = lead
     const began = performance.now()
     let value: T
     try {
-      value = await this.#call(place, produce)
+      value = await this.#call(entryKey, produce)
     } catch (error) {
       void lead.fail('error').finally(landed)
       throw error
     }
-    const entry = this.#entry(policy, stamps, value, performance.now() - began)
+    const entry = this.#entry(policy, versions, value, performance.now() - began)
     void lead
       .commit(entry, false)
       .then((outcome) => {
         if (outcome === 'publish') return lead.fail('not kept')
         if (outcome !== 'kept' || entry === undefined) return undefined
-        stats.stored(place.namespace, entry.model)
-        if (id !== '') vault.tellReplaced(place)
+        stats.stored(entryKey.namespace, entry.model)
+        if (id !== '') tiers.tellReplaced(entryKey)
         return undefined
       })
       .finally(landed)
     return this.#missed(value, entry, source)
   }
 
-  async #endOf(place: Place, generation: string): Promise<'end' | 'failed' | 'lost'> {
-    for await (const { type } of this.#engine.coordinator.follow(place, generation)) {
+  async #endOf(entryKey: EntryKey, generation: string): Promise<'end' | 'failed' | 'lost'> {
+    for await (const { type } of this.#engine.coordinator.follow(entryKey, generation)) {
       if (type === 'end' || type === 'failed') return type
     }
     return 'lost'
   }
 
   /** Behind an answer that was served already: one instance renews, the others go on serving. */
-  #renew(place: Place, policy: Policy, produce: () => Promise<T>, entryId: string): void {
-    const id = `renew ${placeId(place)}`
+  #renew(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>, entryId: string): void {
+    const id = `renew ${entryKeyId(entryKey)}`
     if (this.#flights.has(id)) return
     const renewal = async (): Promise<Produced> => {
-      const { coordinator, vault } = this.#engine
-      const part = await coordinator.begin(place, entryId)
+      const { coordinator, tiers } = this.#engine
+      const part = await coordinator.begin(entryKey, entryId)
       if (part.role !== 'lead') return { ...nothing, outcome: 'hit', source: 'redis' }
-      const { stamps, source } = await vault.find(place, policy.tags)
-      const looked = { stamps, source, id: entryId }
+      const { versions, source } = await tiers.find(entryKey, policy.tags)
+      const looked = { versions, source, id: entryId }
       // Until it is kept, nobody else renews it.
       return new Promise((resolve, reject) => {
         const renewed = this.#callAs(part.lead, policy, produce, looked, () => resolve(renewed))
@@ -338,19 +344,19 @@ export class Values<T> {
     answer.catch(() => {}).finally(() => this.#flights.delete(id))
   }
 
-  async #call(place: Place, produce: () => Promise<T>): Promise<T> {
+  async #call(entryKey: EntryKey, produce: () => Promise<T>): Promise<T> {
     const began = performance.now()
     try {
       return await produce()
     } catch (error) {
-      this.#engine.stats.failed(place.namespace, 'unknown')
+      this.#engine.stats.failed(entryKey.namespace, 'unknown')
       throw error
     } finally {
-      this.#engine.metrics.called(performance.now() - began)
+      this.#engine.metrics.called(performance.now() - began, 'unknown')
     }
   }
 
-  #entry(policy: Policy, stamps: Looked['stamps'], value: T, costMs: number): Entry | undefined {
+  #entry(policy: Policy, versions: EntryLookup['versions'], value: T, costMs: number): Entry | undefined {
     const body = this.#kind.encode(value)
     if (body === undefined) return undefined
     const { kind, contentType } = this.#kind
@@ -359,7 +365,7 @@ export class Values<T> {
       ...times,
       kind,
       costMs,
-      stamps,
+      versions,
       ...this.#kind.describe(value),
       status: 200,
       contentType,
@@ -382,17 +388,17 @@ export class Values<T> {
     return { value, cached: true, outcome, source, ageMs, savedTokens: usage.input + usage.output }
   }
 
-  #countHere({ entry }: Held, place: Place): 'hit' | 'stale' {
+  #countHere({ entry }: CachedEntry, entryKey: EntryKey): 'hit' | 'stale' {
     const outcome = isPast(this.#engine, entry) ? 'stale' : 'hit'
-    this.#count(outcome, place, entry.model, entry.usage)
+    this.#count(outcome, entryKey, entry.model, entry.usage)
     return outcome
   }
 
-  #count(outcome: Outcome, { namespace }: Place, model: string, saved: Usage | undefined): void {
+  #count(outcome: Outcome, { namespace }: EntryKey, model: string, saved: Usage | undefined): void {
     this.#engine.stats.answered(outcome, namespace, model, saved)
   }
 
-  #frozen(held: Held): T {
+  #frozen(held: CachedEntry): T {
     held.frozen ??= deepFreeze(this.#kind.decode(held.entry.body))
     return held.frozen as T
   }
@@ -400,7 +406,7 @@ export class Values<T> {
 
 const nothing = { body: undefined, value: undefined, entry: undefined, model: 'unknown', usage: noUsage }
 
-function isPast({ options }: Engine, { freshUntilMs }: Entry): boolean {
+function isPast({ options }: LookupContext, { freshUntilMs }: Entry): boolean {
   return options.clock.now() >= freshUntilMs
 }
 

@@ -1,6 +1,6 @@
-import { compareSheets, type Objection } from './features/compare.js'
+import { compareQuestionFeatures, type Objection } from './features/compare.js'
 import { textDigest } from './features/digest.js'
-import { sheetOf } from './features/features.js'
+import { questionFeaturesOf } from './features/features.js'
 import { choose, compared } from './policy/choose.js'
 import { upperBound } from './policy/clopper-pearson.js'
 import {
@@ -136,7 +136,11 @@ async function judge(
     const vectors = await embed(some.flatMap(({ a, b }) => [a, b]))
     for (const [index, pair] of some.entries()) {
       const [one, other] = [vectors[index * 2], vectors[index * 2 + 1]].map((vector) => unitVector(vector))
-      const comparison = compareSheets(sheetOf(pair.a, digest), sheetOf(pair.b, digest), { minOverlap })
+      const comparison = compareQuestionFeatures(
+        questionFeaturesOf(pair.a, digest),
+        questionFeaturesOf(pair.b, digest),
+        { minOverlap },
+      )
       const similarity = one && other ? one.reduce((sum, value, i) => sum + value * (other[i] ?? 0), 0) : -1
       judged.push({ ...pair, similarity, ...comparison, objection: guard ? comparison.objection : undefined })
     }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isRecord } from '../json.js'
-import { compareSheets } from './features/compare.js'
-import { sheetOf } from './features/features.js'
+import { compareQuestionFeatures } from './features/compare.js'
+import { questionFeaturesOf } from './features/features.js'
 import { upperBound } from './policy/clopper-pearson.js'
 import { unitVector } from './vector.js'
 
@@ -29,9 +29,13 @@ export function defaultJudge(embed: Embed, minSimilarity = 0.9): Judge {
       return isDeepStrictEqual(structures[0], structures[1])
     }
     const digest = (part: string) => part
-    const { objection } = compareSheets(sheetOf(text, digest), sheetOf(otherText, digest), {
-      minOverlap: 0.5,
-    })
+    const { objection } = compareQuestionFeatures(
+      questionFeaturesOf(text, digest),
+      questionFeaturesOf(otherText, digest),
+      {
+        minOverlap: 0.5,
+      },
+    )
     if (objection !== undefined && objection !== 'order' && objection !== 'substitution') return false
     const [near, far] = (await embed([text, otherText])).map(unitVector)
     return near !== undefined && far !== undefined && cosine(near, far) >= minSimilarity

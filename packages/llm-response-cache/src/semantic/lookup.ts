@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { createLog, untilAborted } from '@evenkeel/core'
-import { compareSheets } from './features/compare.js'
+import { compareQuestionFeatures } from './features/compare.js'
 import { textDigest } from './features/digest.js'
-import { type Digest, type Sheet, sheetOf } from './features/features.js'
-import { decodeSheet } from './features/features-codec.js'
+import { type Digest, type QuestionFeatures, questionFeaturesOf } from './features/features.js'
+import { decodeQuestionFeatures } from './features/features-codec.js'
 import { readHitId, writeHitId } from './hit-id.js'
 import type { Place } from './index/port.js'
 import { SharedIndex } from './index/shared.js'
@@ -70,7 +70,7 @@ interface Look<A> {
 }
 
 /** Looks questions up by meaning, decides, and learns from what the provider says. Never fails a caller. */
-export class Finder {
+export class SemanticLookup {
   readonly #options: ResolvedSemanticOptions
   readonly #index: SharedIndex
   readonly #learner: Learner
@@ -112,7 +112,7 @@ export class Finder {
   ): Promise<Finding<A>> {
     const { maxTextLength, timeoutMs } = this.#options
     if (text.trim() === '' || text.length > maxTextLength) return this.#miss('not-comparable')
-    const sheet = sheetOf(text, this.#digest)
+    const sheet = questionFeaturesOf(text, this.#digest)
     const scope = this.#scopeOf(context, sheet)
     if (scope === undefined) return this.#miss('not-comparable')
     try {
@@ -125,7 +125,7 @@ export class Finder {
 
   async #look<A>(
     text: string,
-    sheet: Sheet,
+    sheet: QuestionFeatures,
     scope: string,
     key: string,
     read: (id: string) => Promise<A | undefined>,
@@ -192,16 +192,16 @@ export class Finder {
    * What must be equal. With the guard on that is also what it would compare for equality, so that a thousand
    * questions about a thousand order numbers don't hide the one about the same number from each other.
    */
-  #scopeOf(context: unknown, { numbers, literals, code, script }: Sheet): string | undefined {
+  #scopeOf(context: unknown, { numbers, literals, code, script }: QuestionFeatures): string | undefined {
     const { guard, scope } = this.#options
     return guard ? scopeOf(context, scope, numbers, literals, code, script) : scopeOf(context, scope)
   }
 
-  #compare(sheet: Sheet, other: string): ReturnType<typeof compareSheets> {
+  #compare(sheet: QuestionFeatures, other: string): ReturnType<typeof compareQuestionFeatures> {
     const { guard, minOverlap } = this.#options
-    const decoded = decodeSheet(other)
+    const decoded = decodeQuestionFeatures(other)
     if (decoded === undefined) return { objection: 'overlap', overlap: 0 }
-    const comparison = compareSheets(sheet, decoded, { minOverlap })
+    const comparison = compareQuestionFeatures(sheet, decoded, { minOverlap })
     return guard ? comparison : { ...comparison, objection: undefined }
   }
 

@@ -1,5 +1,5 @@
 import { createKeyValueStore, InvalidOptionError, type KeyValueStore } from '@evenkeel/core'
-import { Finder, type Finding } from './lookup.js'
+import { type Finding, SemanticLookup } from './lookup.js'
 import { resolveSemanticOptions, type SemanticOptions } from './options.js'
 import type { Question } from './question.js'
 import type { SemanticStats } from './stats.js'
@@ -46,7 +46,7 @@ export interface SemanticCacheOptions extends SemanticOptions {
  */
 export function createSemanticCache(options: SemanticCacheOptions): SemanticCache {
   const resolved = resolveSemanticOptions(options)
-  const finder = new Finder(resolved)
+  const finder = new SemanticLookup(resolved)
   const kept = options.answers === undefined ? keyValueAnswers(options, resolved.namespace) : undefined
   const answers = options.answers ?? kept?.answers
   if (answers === undefined) throw new InvalidOptionError('answers', 'a store of answers', answers)

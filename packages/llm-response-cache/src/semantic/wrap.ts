@@ -1,5 +1,5 @@
 import { type Duration, durationMs, InvalidOptionError } from '@evenkeel/core'
-import type { Finder } from './lookup.js'
+import type { SemanticLookup } from './lookup.js'
 import { type Question, questionOf, scopeOf } from './question.js'
 
 /** Where answers are kept by their exact key. */
@@ -37,7 +37,7 @@ export interface SemanticWrapped<Args extends readonly unknown[], T> {
 }
 
 interface Parts {
-  readonly finder: Finder
+  readonly finder: SemanticLookup
   readonly answers: AnswerStore
   readonly ttlMs: number
 }

@@ -1,7 +1,7 @@
 import type { Connection } from '@evenkeel/core'
 import { EntryCodec } from '../entry/codec.js'
 import { Compression } from '../entry/compression.js'
-import type { Sealer } from '../entry/encryption.js'
+import type { EntrySealer } from '../entry/encryption.js'
 import type { EntryStore, FlightStore } from './port.js'
 import { RedisEntryStore } from './redis-entries.js'
 import { RedisFlightStore } from './redis-flights.js'
@@ -20,7 +20,7 @@ export function createRedisStores(
     compression = new Compression(),
     room = 'llm-cache',
   }: {
-    readonly sealer?: Sealer | undefined
+    readonly sealer?: EntrySealer | undefined
     readonly compression?: Compression | undefined
     /** Caches of other rooms share nothing. @default 'llm-cache' */
     readonly room?: string | undefined

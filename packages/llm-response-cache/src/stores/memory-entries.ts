@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
 import { type Entry, sizeOf } from '../entry/entry.js'
-import { placeId, placePrefix } from './entry-key.js'
+import { entryKeyId, entryKeyPrefix } from './entry-key.js'
 import { globToRegExp } from './glob.js'
-import type { EntryStore, Place, Reading, WriteOptions } from './port.js'
+import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
 
 export interface MemoryEntryStoreOptions {
   /** @default 10_000 */
@@ -14,36 +14,40 @@ export interface MemoryEntryStoreOptions {
 }
 
 /** An entry in this process, with what its holder notes about it. */
-export interface Held {
+export interface CachedEntry {
   readonly entry: Entry
-  /** When Redis last confirmed it, and in which generation of trust; see the vault. */
+  /** When Redis last confirmed it, and in which generation of trust; see the tiered store. */
   checkedAt: number
   trust: number
-  /** When its stamps were last compared with the present ones; see `stampsVersion`. */
-  stampsVersion: number
+  /** When its versions were last compared with the present ones; see `versionsEpoch`. */
+  versionsEpoch: number
   /** The value, parsed once, for callers who share it. */
   frozen: unknown
 }
 
-const maxStamps = 50_000
+const maxVersions = 50_000
 
 /** Answers in this process, bounded in entries and bytes. */
 export class MemoryEntryStore implements EntryStore {
-  readonly #entries: ByteBoundedLru<Held>
-  readonly #stamps: ByteBoundedLru<string>
-  /** Raised when a stamp changes: while it stays, what held then holds now. */
-  stampsVersion = 0
-  /** What was set last is most often what is set next: the stamp of a namespace that nobody clears. */
-  #lastStamp: { readonly namespace: string; readonly name: string; readonly value: string } | undefined
+  readonly #entries: ByteBoundedLru<CachedEntry>
+  readonly #versions: ByteBoundedLru<string>
+  /** Raised when a version changes: while it stays, what held then holds now. */
+  versionsEpoch = 0
+  /** What was set last is most often what is set next: the version of a namespace that nobody clears. */
+  #lastVersion: { readonly namespace: string; readonly name: string; readonly value: string } | undefined
   #lastNamespace = ''
-  #lastPrefix = placePrefix('')
-  /** Asked for once. */
+  #lastPrefix = entryKeyPrefix('')
+  /** ProviderRequest for once. */
   readonly #seen: ByteBoundedLru<true>
 
   constructor({ maxEntries, maxBytes, clock = systemClock }: MemoryEntryStoreOptions = {}) {
     this.#entries = new ByteBoundedLru({ maxEntries, maxBytes, clock, sizeOf: ({ entry }) => sizeOf(entry) })
-    this.#stamps = new ByteBoundedLru({ maxEntries: maxStamps, clock, sizeOf: (stamp) => stamp.length })
-    this.#seen = new ByteBoundedLru({ maxEntries: maxStamps, clock, sizeOf: () => 1 })
+    this.#versions = new ByteBoundedLru({
+      maxEntries: maxVersions,
+      clock,
+      sizeOf: (version) => version.length,
+    })
+    this.#seen = new ByteBoundedLru({ maxEntries: maxVersions, clock, sizeOf: () => 1 })
   }
 
   get entries(): number {
@@ -55,74 +59,74 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   /** What is held, without a promise. */
-  held(place: Place): Held | undefined {
-    return this.#entries.get(this.#id(place))
+  held(entryKey: EntryKey): CachedEntry | undefined {
+    return this.#entries.get(this.#id(entryKey))
   }
 
-  hold(place: Place, entry: Entry, ttlMs: number, checkedAt = 0, trust = 0): Held {
-    const held: Held = { entry, checkedAt, trust, stampsVersion: -1, frozen: undefined }
-    this.#entries.set(this.#id(place), held, ttlMs)
+  hold(entryKey: EntryKey, entry: Entry, ttlMs: number, checkedAt = 0, trust = 0): CachedEntry {
+    const held: CachedEntry = { entry, checkedAt, trust, versionsEpoch: -1, frozen: undefined }
+    this.#entries.set(this.#id(entryKey), held, ttlMs)
     return held
   }
 
-  drop(place: Place): boolean {
-    return this.#entries.delete(this.#id(place))
+  drop(entryKey: EntryKey): boolean {
+    return this.#entries.delete(this.#id(entryKey))
   }
 
-  /** A stamp that is known, without making one. */
-  stamp(namespace: string, name: string): string | undefined {
-    return this.#stamps.get(placeId({ namespace, name }))
+  /** A version that is known, without making one. */
+  version(namespace: string, name: string): string | undefined {
+    return this.#versions.get(entryKeyId({ namespace, name }))
   }
 
-  setStamp(namespace: string, name: string, value: string): void {
-    const last = this.#lastStamp
+  setVersion(namespace: string, name: string, value: string): void {
+    const last = this.#lastVersion
     if (last?.value === value && last.namespace === namespace && last.name === name) return
-    this.#lastStamp = { namespace, name, value }
-    const id = placeId({ namespace, name })
-    if (this.#stamps.get(id) === value) return
-    this.#stamps.set(id, value)
-    this.stampsVersion++
+    this.#lastVersion = { namespace, name, value }
+    const id = entryKeyId({ namespace, name })
+    if (this.#versions.get(id) === value) return
+    this.#versions.set(id, value)
+    this.versionsEpoch++
   }
 
-  async read(place: Place, stamps: readonly string[]): Promise<Reading> {
-    const entry = this.held(place)?.entry
-    return { entry, id: entry?.id ?? '', stamps: this.#present(place.namespace, stamps) }
+  async read(entryKey: EntryKey, versions: readonly string[]): Promise<Reading> {
+    const entry = this.held(entryKey)?.entry
+    return { entry, id: entry?.id ?? '', versions: this.#present(entryKey.namespace, versions) }
   }
 
   async write(
-    place: Place,
+    entryKey: EntryKey,
     entry: Entry,
     { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 }: WriteOptions,
   ): Promise<boolean> {
-    if (onlyIfAbsent && this.held(place) !== undefined) return false
-    if (!this.admits(place, admitWithinMs)) return false
-    this.hold(place, entry, ttlMs)
+    if (onlyIfAbsent && this.held(entryKey) !== undefined) return false
+    if (!this.admits(entryKey, admitWithinMs)) return false
+    this.hold(entryKey, entry, ttlMs)
     return true
   }
 
   /** Whether this is the second time within the span; notes the first. */
-  admits(place: Place, withinMs: number): boolean {
-    if (withinMs === 0 || this.#seen.get(placeId(place)) === true || this.held(place) !== undefined)
+  admits(entryKey: EntryKey, withinMs: number): boolean {
+    if (withinMs === 0 || this.#seen.get(entryKeyId(entryKey)) === true || this.held(entryKey) !== undefined)
       return true
-    this.#seen.set(placeId(place), true, withinMs)
+    this.#seen.set(entryKeyId(entryKey), true, withinMs)
     return false
   }
 
-  async delete(places: readonly Place[]): Promise<number> {
-    return places.filter((place) => this.held(place) !== undefined && this.drop(place)).length
+  async delete(entryKeys: readonly EntryKey[]): Promise<number> {
+    return entryKeys.filter((entryKey) => this.held(entryKey) !== undefined && this.drop(entryKey)).length
   }
 
-  async stamps(namespace: string, names: readonly string[]): Promise<readonly string[]> {
+  async versions(namespace: string, names: readonly string[]): Promise<readonly string[]> {
     return this.#present(namespace, names)
   }
 
-  async restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void> {
-    for (const [name, value] of stamps) this.setStamp(namespace, name, value)
+  async invalidate(namespace: string, versions: ReadonlyMap<string, string>): Promise<void> {
+    for (const [name, value] of versions) this.setVersion(namespace, name, value)
   }
 
   async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
     const matches = globToRegExp(pattern)
-    const begin = placeId({ namespace, name: '' })
+    const begin = entryKeyId({ namespace, name: '' })
     const names = [...this.#entries.entries()]
       .filter(([id]) => id.startsWith(begin))
       .map(([id]) => id.slice(begin.length))
@@ -130,20 +134,20 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   /** Most look-ups are of the namespace of the one before. */
-  #id({ namespace, name }: Place): string {
+  #id({ namespace, name }: EntryKey): string {
     if (namespace !== this.#lastNamespace) {
       this.#lastNamespace = namespace
-      this.#lastPrefix = placePrefix(namespace)
+      this.#lastPrefix = entryKeyPrefix(namespace)
     }
     return this.#lastPrefix + name
   }
 
   #present(namespace: string, names: readonly string[]): readonly string[] {
     return names.map((name) => {
-      const known = this.stamp(namespace, name)
+      const known = this.version(namespace, name)
       if (known !== undefined) return known
       const made = randomUUID()
-      this.setStamp(namespace, name, made)
+      this.setVersion(namespace, name, made)
       return made
     })
   }

@@ -1,14 +1,14 @@
 import { type Clock, systemClock } from '@evenkeel/core'
 import type { Entry } from '../entry/entry.js'
-import { placeId } from './entry-key.js'
+import { entryKeyId } from './entry-key.js'
 import type { MemoryEntryStore } from './memory-entries.js'
 import type {
   BeginOptions,
   CommitOutcome,
+  EntryKey,
   FlightStore,
   LogRecord,
   LogView,
-  Place,
   Role,
   WriteOptions,
 } from './port.js'
@@ -21,7 +21,7 @@ interface Lease {
 }
 
 /** Ended logs that are kept for those who still read them. */
-const mostLogs = 1_000
+const maxLogs = 1_000
 
 /** Flights within one process: the port's meaning without Redis. */
 export class MemoryFlightStore implements FlightStore {
@@ -30,24 +30,24 @@ export class MemoryFlightStore implements FlightStore {
   readonly #leases = new Map<string, Lease>()
   readonly #logs = new Map<string, LogRecord[]>()
   readonly #watchers = new Map<string, Set<() => void>>()
-  readonly #summoned = new Map<string, Set<(place: Place) => void>>()
+  readonly #notified = new Map<string, Set<(entryKey: EntryKey) => void>>()
 
   constructor(entries: MemoryEntryStore, clock: Clock = systemClock) {
     this.#entries = entries
     this.#clock = clock
   }
 
-  async begin(place: Place, options: BeginOptions): Promise<Role> {
+  async begin(entryKey: EntryKey, options: BeginOptions): Promise<Role> {
     const { generation, owner, leaseMs, unlessId } = options
-    const entry = this.#entries.held(place)?.entry
+    const entry = this.#entries.held(entryKey)?.entry
     if (entry !== undefined && entry.id !== unlessId) return { role: 'hit', entry }
-    const lease = this.#lease(place)
+    const lease = this.#lease(entryKey)
     if (lease?.generation === generation) return { role: 'lead' }
     if (lease !== undefined) {
       lease.followers++
       return { role: 'follow', generation: lease.generation, owner: lease.owner }
     }
-    this.#leases.set(placeId(place), {
+    this.#leases.set(entryKeyId(entryKey), {
       generation,
       owner,
       expiresAt: this.#clock.monotonic() + leaseMs,
@@ -56,95 +56,95 @@ export class MemoryFlightStore implements FlightStore {
     return { role: 'lead' }
   }
 
-  renew(place: Place, generation: string, leaseMs: number): Promise<number> {
-    return this.append(place, generation, leaseMs, 0, [])
+  renew(entryKey: EntryKey, generation: string, leaseMs: number): Promise<number> {
+    return this.append(entryKey, generation, leaseMs, 0, [])
   }
 
   async append(
-    place: Place,
+    entryKey: EntryKey,
     generation: string,
     leaseMs: number,
     from: number,
     records: readonly LogRecord[],
   ): Promise<number> {
-    const lease = this.#lease(place)
+    const lease = this.#lease(entryKey)
     if (lease?.generation !== generation) return -1
     lease.expiresAt = this.#clock.monotonic() + leaseMs
     if (records.length > 0) {
-      const known = this.#log(place, generation)
+      const known = this.#log(entryKey, generation)
       known.push(...records.slice(known.length - from))
-      this.#tell(place)
+      this.#tell(entryKey)
     }
     return lease.followers
   }
 
   async commit(
-    place: Place,
+    entryKey: EntryKey,
     generation: string,
     entry: Entry | undefined,
     { ttlMs, admitWithinMs = 0, published }: WriteOptions & { readonly published: boolean },
   ): Promise<CommitOutcome> {
-    const lease = this.#lease(place)
+    const lease = this.#lease(entryKey)
     if (lease?.generation !== generation) return 'fenced'
     const followed = lease.followers > 0
-    const admitted = entry !== undefined && (followed || this.#entries.admits(place, admitWithinMs))
+    const admitted = entry !== undefined && (followed || this.#entries.admits(entryKey, admitWithinMs))
     if (followed && !admitted && !published) return 'publish'
-    if (admitted) this.#entries.hold(place, entry, ttlMs)
+    if (admitted) this.#entries.hold(entryKey, entry, ttlMs)
     if (followed) {
-      this.#log(place, generation).push({ type: 'end', data: Buffer.from(published ? '1' : '0') })
+      this.#log(entryKey, generation).push({ type: 'end', data: Buffer.from(published ? '1' : '0') })
     }
-    this.#leases.delete(placeId(place))
-    this.#tell(place)
+    this.#leases.delete(entryKeyId(entryKey))
+    this.#tell(entryKey)
     return admitted ? 'kept' : 'released'
   }
 
-  async fail(place: Place, generation: string, reason: Buffer): Promise<void> {
-    const lease = this.#lease(place)
+  async fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void> {
+    const lease = this.#lease(entryKey)
     if (lease?.generation !== generation) return
-    if (lease.followers > 0) this.#log(place, generation).push({ type: 'failed', data: reason })
-    this.#leases.delete(placeId(place))
-    this.#tell(place)
+    if (lease.followers > 0) this.#log(entryKey, generation).push({ type: 'failed', data: reason })
+    this.#leases.delete(entryKeyId(entryKey))
+    this.#tell(entryKey)
   }
 
-  async look(place: Place, generation: string, cursor: string): Promise<LogView> {
-    const state = this.#lease(place)?.generation === generation ? 'live' : 'gone'
-    const all = this.#logs.get(`${generation} ${placeId(place)}`) ?? []
+  async look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView> {
+    const state = this.#lease(entryKey)?.generation === generation ? 'live' : 'gone'
+    const all = this.#logs.get(`${generation} ${entryKeyId(entryKey)}`) ?? []
     const records = all.slice(Number(cursor))
     return { state, records, cursor: String(Number(cursor) + records.length) }
   }
 
-  async watch(place: Place, onNews: () => void): Promise<() => void> {
-    return join(this.#watchers, placeId(place), onNews)
+  async watch(entryKey: EntryKey, onNews: () => void): Promise<() => void> {
+    return join(this.#watchers, entryKeyId(entryKey), onNews)
   }
 
-  summon(owner: string, place: Place): void {
-    for (const listener of this.#summoned.get(owner) ?? []) queueMicrotask(() => listener(place))
+  notifyLeader(owner: string, entryKey: EntryKey): void {
+    for (const listener of this.#notified.get(owner) ?? []) queueMicrotask(() => listener(entryKey))
   }
 
-  async onSummons(owner: string, listener: (place: Place) => void): Promise<() => void> {
-    return join(this.#summoned, owner, listener)
+  async onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void> {
+    return join(this.#notified, owner, listener)
   }
 
-  #lease(place: Place): Lease | undefined {
-    const lease = this.#leases.get(placeId(place))
+  #lease(entryKey: EntryKey): Lease | undefined {
+    const lease = this.#leases.get(entryKeyId(entryKey))
     if (lease === undefined || lease.expiresAt > this.#clock.monotonic()) return lease
-    this.#leases.delete(placeId(place))
+    this.#leases.delete(entryKeyId(entryKey))
     return undefined
   }
 
-  #log(place: Place, generation: string): LogRecord[] {
-    const id = `${generation} ${placeId(place)}`
+  #log(entryKey: EntryKey, generation: string): LogRecord[] {
+    const id = `${generation} ${entryKeyId(entryKey)}`
     const known = this.#logs.get(id)
     if (known !== undefined) return known
     const [oldest] = this.#logs.keys()
-    if (this.#logs.size >= mostLogs && oldest !== undefined) this.#logs.delete(oldest)
+    if (this.#logs.size >= maxLogs && oldest !== undefined) this.#logs.delete(oldest)
     const made: LogRecord[] = []
     this.#logs.set(id, made)
     return made
   }
 
-  #tell(place: Place): void {
-    for (const onNews of this.#watchers.get(placeId(place)) ?? []) queueMicrotask(onNews)
+  #tell(entryKey: EntryKey): void {
+    for (const onNews of this.#watchers.get(entryKeyId(entryKey)) ?? []) queueMicrotask(onNews)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Entry } from '../entry/entry.js'
-import type { Place } from './entry-key.js'
+import type { EntryKey } from './entry-key.js'
 
-export type { Place }
+export type { EntryKey }
 
 export interface Reading {
   /** What can be read there, live or not. */
@@ -9,7 +9,7 @@ export interface Reading {
   /** The id of what is there, although it may be unreadable; empty for nothing. */
   readonly id: string
   /** The present generations, in the order in which they were asked for. */
-  readonly stamps: readonly string[]
+  readonly versions: readonly string[]
 }
 
 export interface WriteOptions {
@@ -24,26 +24,26 @@ export interface WriteOptions {
 /**
  * Where answers live. `testEntryStore` of `@evenkeel/llm-response-cache/testing` proves an implementation.
  *
- * Namespaces and tags are invalidated by a new stamp, a random text: entries carry the stamps under which they
+ * Namespaces and tags are invalidated by a new version, a random text: entries carry the versions under which they
  * were begun, and count only while those are the present ones. So an invalidation costs the same for one entry
- * and for a million, an answer begun before it is never served after it, and a lost stamp makes misses,
+ * and for a million, an answer begun before it is never served after it, and a lost version makes misses,
  * never a resurrection.
  */
 export interface EntryStore {
   /**
-   * The entry, and the stamps of those names (the namespace's is the empty name), made where there are none.
-   * One round trip, two where a stamp is missing; reads of one turn of the event loop may share theirs.
+   * The entry, and the versions of those names (the namespace's is the empty name), made where there are none.
+   * One round trip, two where a version is missing; reads of one turn of the event loop may share theirs.
    * `known` is what the reader has of it, and is given back where that is still what is there.
    */
-  read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading>
+  read(entryKey: EntryKey, versions: readonly string[], known?: Entry): Promise<Reading>
   /** Says whether it was kept. Idempotent. One round trip. */
-  write(place: Place, entry: Entry, options: WriteOptions): Promise<boolean>
+  write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean>
   /** How many there were. One round trip. */
-  delete(places: readonly Place[]): Promise<number>
-  /** The present stamps, made where there are none. One round trip. */
-  stamps(namespace: string, names: readonly string[]): Promise<readonly string[]>
-  /** Sets stamps. Idempotent. One round trip. */
-  restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void>
+  delete(entryKeys: readonly EntryKey[]): Promise<number>
+  /** The present versions, made where there are none. One round trip. */
+  versions(namespace: string, names: readonly string[]): Promise<readonly string[]>
+  /** Sets versions. Idempotent. One round trip. */
+  invalidate(namespace: string, versions: ReadonlyMap<string, string>): Promise<void>
   /** Pages of names that match a glob pattern (`*`, `?`, `[…]`); a name may come twice. */
   names(namespace: string, pattern: string): AsyncIterable<readonly string[]>
 }
@@ -99,15 +99,15 @@ export type CommitOutcome =
  * and idempotent.
  */
 export interface FlightStore {
-  begin(place: Place, options: BeginOptions): Promise<Role>
+  begin(entryKey: EntryKey, options: BeginOptions): Promise<Role>
   /** Followers so far, or -1 when the lease is lost. */
-  renew(place: Place, generation: string, leaseMs: number): Promise<number>
+  renew(entryKey: EntryKey, generation: string, leaseMs: number): Promise<number>
   /**
    * Adds to the log, which has `from` records before, and renews. Followers so far, or -1 when the lease is
    * lost: nothing was added.
    */
   append(
-    place: Place,
+    entryKey: EntryKey,
     generation: string,
     leaseMs: number,
     from: number,
@@ -115,18 +115,18 @@ export interface FlightStore {
   ): Promise<number>
   /** Writes the entry, ends the log and gives back the lease, all at once. */
   commit(
-    place: Place,
+    entryKey: EntryKey,
     generation: string,
     entry: Entry | undefined,
     options: WriteOptions & { readonly published: boolean },
   ): Promise<CommitOutcome>
   /** Ends the log without an answer, and gives back the lease. */
-  fail(place: Place, generation: string, reason: Buffer): Promise<void>
-  look(place: Place, generation: string, cursor: string): Promise<LogView>
+  fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void>
+  look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView>
   /** Hears that a log has grown or ended; may miss it. */
-  watch(place: Place, onNews: () => void): Promise<() => void>
+  watch(entryKey: EntryKey, onNews: () => void): Promise<() => void>
   /** Tells a leader that it is followed; may be lost. */
-  summon(owner: string, place: Place): void
+  notifyLeader(owner: string, entryKey: EntryKey): void
   /** Hears of followers of flights that `owner` leads; may miss some. */
-  onSummons(owner: string, listener: (place: Place) => void): Promise<() => void>
+  onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void>
 }

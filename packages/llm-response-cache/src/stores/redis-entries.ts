@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
 import { type EntryCodec, idOf } from '../entry/codec.js'
 import type { Entry } from '../entry/entry.js'
-import stampsLua from '../scripts/stamps.lua'
+import versionsLua from '../scripts/versions.lua'
 import writeLua from '../scripts/write.lua'
-import type { EntryStore, Place, Reading, WriteOptions } from './port.js'
+import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
 import type { RedisKeys } from './redis-keys.js'
 import { TurnReads } from './turn-reads.js'
 
-const stampsScript = defineScript({ name: 'llm-cache.stamps', lua: stampsLua })
+const versionsScript = defineScript({ name: 'llm-cache.versions', lua: versionsLua })
 const writeScript = defineScript({ name: 'llm-cache.write', lua: writeLua })
 
 /** Answers shared by all instances: one string an entry, spread over a Cluster by their own keys. */
@@ -25,15 +25,15 @@ export class RedisEntryStore implements EntryStore {
     this.#reads = new TurnReads(redis)
   }
 
-  async read(place: Place, stamps: readonly string[], known?: Entry): Promise<Reading> {
-    const key = this.#keys.entry(place)
-    const { namespace } = place
+  async read(entryKey: EntryKey, versions: readonly string[], known?: Entry): Promise<Reading> {
+    const key = this.#keys.entry(entryKey)
+    const { namespace } = entryKey
     const { value, others } = await this.#reads.read(
       key,
-      stamps.map((name) => this.#keys.stamp(namespace, name)),
+      versions.map((name) => this.#keys.version(namespace, name)),
     )
-    const present = others.map((stamp) => stamp?.toString('latin1'))
-    const complete = present.every((stamp) => stamp !== undefined)
+    const present = others.map((version) => version?.toString('latin1'))
+    const complete = present.every((version) => version !== undefined)
     const id = value === undefined ? '' : idOf(value)
     // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
     const isKnown = known !== undefined && known.id === id
@@ -41,49 +41,49 @@ export class RedisEntryStore implements EntryStore {
     return {
       entry: value === undefined ? undefined : found instanceof Promise ? await found : found,
       id,
-      stamps: complete ? (present as readonly string[]) : await this.stamps(namespace, stamps),
+      versions: complete ? (present as readonly string[]) : await this.versions(namespace, versions),
     }
   }
 
-  async write(place: Place, entry: Entry, options: WriteOptions): Promise<boolean> {
+  async write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean> {
     const { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 } = options
-    const key = this.#keys.entry(place)
-    const bytes = await this.#codec.encode(place.namespace, key, entry)
+    const key = this.#keys.entry(entryKey)
+    const bytes = await this.#codec.encode(entryKey.namespace, key, entry)
     const px = wholeMs(ttlMs)
     if (admitWithinMs === 0) {
       const only = onlyIfAbsent ? ['NX'] : []
       return (await this.#redis.command(['SET', key, bytes, 'PX', px, ...only], { key })) !== null
     }
     const args = [bytes, px, onlyIfAbsent ? '1' : '0', wholeMs(admitWithinMs)]
-    return (await this.#redis.run(writeScript, [key, this.#keys.seen(place)], args)) === 1
+    return (await this.#redis.run(writeScript, [key, this.#keys.seen(entryKey)], args)) === 1
   }
 
-  async delete(places: readonly Place[]): Promise<number> {
+  async delete(entryKeys: readonly EntryKey[]): Promise<number> {
     const counts = await Promise.all(
-      places.map((place) => {
-        const key = this.#keys.entry(place)
+      entryKeys.map((entryKey) => {
+        const key = this.#keys.entry(entryKey)
         return this.#redis.command(['UNLINK', key], { key })
       }),
     )
     return counts.reduce<number>((sum, count) => sum + Number(count), 0)
   }
 
-  async stamps(namespace: string, names: readonly string[]): Promise<readonly string[]> {
-    const keys = names.map((name) => this.#keys.stamp(namespace, name))
+  async versions(namespace: string, names: readonly string[]): Promise<readonly string[]> {
+    const keys = names.map((name) => this.#keys.version(namespace, name))
     const reply = await this.#redis.run(
-      stampsScript,
+      versionsScript,
       keys,
       names.flatMap((name) => ['0', randomUUID(), lifeOf(name)]),
     )
     return texts(reply)
   }
 
-  async restamp(namespace: string, stamps: ReadonlyMap<string, string>): Promise<void> {
-    const keys = [...stamps.keys()].map((name) => this.#keys.stamp(namespace, name))
+  async invalidate(namespace: string, versions: ReadonlyMap<string, string>): Promise<void> {
+    const keys = [...versions.keys()].map((name) => this.#keys.version(namespace, name))
     await this.#redis.run(
-      stampsScript,
+      versionsScript,
       keys,
-      [...stamps].flatMap(([name, value]) => ['1', value, lifeOf(name)]),
+      [...versions].flatMap(([name, value]) => ['1', value, lifeOf(name)]),
     )
   }
 
@@ -98,9 +98,9 @@ export function wholeMs(ms: number): string {
   return String(Math.max(1, Math.ceil(ms)))
 }
 
-/** Tags come and go, so their stamps end; one that ended makes misses. A namespace's stays. */
-function lifeOf(stamp: string): string {
-  return stamp === '' ? '0' : String(30 * 86_400_000)
+/** Tags come and go, so their versions end; one that ended makes misses. A namespace's stays. */
+function lifeOf(version: string): string {
+  return version === '' ? '0' : String(30 * 86_400_000)
 }
 
 function texts(reply: Reply): string[] {

@@ -1,6 +1,6 @@
 import { type Argument, type Connection, createLog, defineScript, type Reply } from '@evenkeel/core'
 import type { EntryCodec } from '../entry/codec.js'
-import type { Sealer } from '../entry/encryption.js'
+import type { EntrySealer } from '../entry/encryption.js'
 import type { Entry } from '../entry/entry.js'
 import appendLua from '../scripts/flight-append.lua'
 import beginLua from '../scripts/flight-begin.lua'
@@ -10,10 +10,10 @@ import lookLua from '../scripts/flight-look.lua'
 import type {
   BeginOptions,
   CommitOutcome,
+  EntryKey,
   FlightStore,
   LogRecord,
   LogView,
-  Place,
   Role,
   WriteOptions,
 } from './port.js'
@@ -37,39 +37,42 @@ export class RedisFlightStore implements FlightStore {
   readonly #redis: Connection
   readonly #keys: RedisKeys
   readonly #codec: EntryCodec
-  readonly #sealer: Sealer | undefined
+  readonly #sealer: EntrySealer | undefined
 
-  constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec, sealer: Sealer | undefined) {
+  constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec, sealer: EntrySealer | undefined) {
     this.#redis = redis
     this.#keys = keys
     this.#codec = codec
     this.#sealer = sealer
   }
 
-  async begin(place: Place, options: BeginOptions): Promise<Role> {
+  async begin(entryKey: EntryKey, options: BeginOptions): Promise<Role> {
     const { generation, owner, leaseMs, unlessId } = options
-    const key = this.#keys.entry(place)
+    const key = this.#keys.entry(entryKey)
     const reply = await this.#redis.run(
       beginScript,
-      [key, this.#keys.lease(place)],
+      [key, this.#keys.lease(entryKey)],
       [generation, owner, wholeMs(leaseMs), unlessId],
       { buffers: true },
     )
     const [role, first, second] = list(reply)
     if (String(role) === 'follow') return { role: 'follow', generation: String(first), owner: String(second) }
     if (String(role) === 'lead' || !Buffer.isBuffer(first)) return { role: 'lead' }
-    const entry = await this.#codec.decode(place.namespace, key, first)
+    const entry = await this.#codec.decode(entryKey.namespace, key, first)
     if (entry !== undefined) return { role: 'hit', entry }
     // It can't be read; what can't be read is in nobody's way.
-    return this.begin(place, { ...options, unlessId: first.toString('hex', Math.max(0, first.length - 4)) })
+    return this.begin(entryKey, {
+      ...options,
+      unlessId: first.toString('hex', Math.max(0, first.length - 4)),
+    })
   }
 
-  async renew(place: Place, generation: string, leaseMs: number): Promise<number> {
-    return this.append(place, generation, leaseMs, 0, [])
+  async renew(entryKey: EntryKey, generation: string, leaseMs: number): Promise<number> {
+    return this.append(entryKey, generation, leaseMs, 0, [])
   }
 
   async append(
-    place: Place,
+    entryKey: EntryKey,
     generation: string,
     leaseMs: number,
     from: number,
@@ -77,29 +80,29 @@ export class RedisFlightStore implements FlightStore {
   ): Promise<number> {
     const sealed = records.flatMap(({ type, data }): Argument[] => [
       type,
-      this.#sealer?.seal(place.namespace, boundTo(place, generation), data) ?? data,
+      this.#sealer?.seal(entryKey.namespace, boundTo(entryKey, generation), data) ?? data,
     ])
     const reply = await this.#redis.run(
       appendScript,
-      [this.#keys.lease(place), this.#keys.log(place, generation)],
+      [this.#keys.lease(entryKey), this.#keys.log(entryKey, generation)],
       [generation, wholeMs(leaseMs), logMs, String(from), ...sealed],
     )
-    if (records.length > 0) this.#tell(this.#keys.channel(place), 'more')
+    if (records.length > 0) this.#tell(this.#keys.channel(entryKey), 'more')
     return Number(reply)
   }
 
   async commit(
-    place: Place,
+    entryKey: EntryKey,
     generation: string,
     entry: Entry | undefined,
     options: WriteOptions & { readonly published: boolean },
   ): Promise<CommitOutcome> {
-    const key = this.#keys.entry(place)
+    const key = this.#keys.entry(entryKey)
     const bytes =
-      entry === undefined ? Buffer.alloc(0) : await this.#codec.encode(place.namespace, key, entry)
+      entry === undefined ? Buffer.alloc(0) : await this.#codec.encode(entryKey.namespace, key, entry)
     const reply = await this.#redis.run(
       commitScript,
-      [key, this.#keys.lease(place), this.#keys.log(place, generation), this.#keys.seen(place)],
+      [key, this.#keys.lease(entryKey), this.#keys.log(entryKey, generation), this.#keys.seen(entryKey)],
       [
         generation,
         bytes,
@@ -109,24 +112,24 @@ export class RedisFlightStore implements FlightStore {
         logMs,
       ],
     )
-    this.#tell(this.#keys.channel(place), 'end')
+    this.#tell(this.#keys.channel(entryKey), 'end')
     return String(reply) as CommitOutcome
   }
 
-  async fail(place: Place, generation: string, reason: Buffer): Promise<void> {
-    const sealed = this.#sealer?.seal(place.namespace, boundTo(place, generation), reason) ?? reason
+  async fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void> {
+    const sealed = this.#sealer?.seal(entryKey.namespace, boundTo(entryKey, generation), reason) ?? reason
     await this.#redis.run(
       failScript,
-      [this.#keys.lease(place), this.#keys.log(place, generation)],
+      [this.#keys.lease(entryKey), this.#keys.log(entryKey, generation)],
       [generation, sealed, logMs],
     )
-    this.#tell(this.#keys.channel(place), 'end')
+    this.#tell(this.#keys.channel(entryKey), 'end')
   }
 
-  async look(place: Place, generation: string, cursor: string): Promise<LogView> {
+  async look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView> {
     const reply = await this.#redis.run(
       lookScript,
-      [this.#keys.lease(place), this.#keys.log(place, generation)],
+      [this.#keys.lease(entryKey), this.#keys.log(entryKey, generation)],
       [generation, cursor, recordsAtOnce],
       { buffers: true },
     )
@@ -138,23 +141,25 @@ export class RedisFlightStore implements FlightStore {
       const data = Buffer.isBuffer(raw) ? raw : Buffer.from(String(raw ?? ''))
       // The end tells a digit of ours, which the script writes.
       const isOpen = this.#sealer === undefined || type === 'end'
-      const opened = isOpen ? data : this.#sealer?.open(place.namespace, boundTo(place, generation), data)
+      const opened = isOpen
+        ? data
+        : this.#sealer?.open(entryKey.namespace, boundTo(entryKey, generation), data)
       if (opened === undefined) return { state: 'gone', records, cursor: String(next) }
       records.push({ type, data: opened })
     }
     return { state: String(state) === 'live' ? 'live' : 'gone', records, cursor: String(next) }
   }
 
-  async watch(place: Place, onNews: () => void): Promise<() => void> {
-    const subscription = await this.#redis.subscribe(this.#keys.channel(place), onNews, { onGap: onNews })
+  async watch(entryKey: EntryKey, onNews: () => void): Promise<() => void> {
+    const subscription = await this.#redis.subscribe(this.#keys.channel(entryKey), onNews, { onGap: onNews })
     return () => void subscription.close().catch(ignore)
   }
 
-  summon(owner: string, place: Place): void {
-    this.#tell(inboxOf(owner), JSON.stringify([place.namespace, place.name]))
+  notifyLeader(owner: string, entryKey: EntryKey): void {
+    this.#tell(inboxOf(owner), JSON.stringify([entryKey.namespace, entryKey.name]))
   }
 
-  async onSummons(owner: string, listener: (place: Place) => void): Promise<() => void> {
+  async onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void> {
     const subscription = await this.#redis.subscribe(inboxOf(owner), (message) => {
       const [namespace, name] = JSON.parse(message) as [string, string]
       listener({ namespace, name })
@@ -172,7 +177,7 @@ function inboxOf(owner: string): string {
   return `llm-cache:inbox:${owner}`
 }
 
-function boundTo({ name }: Place, generation: string): string[] {
+function boundTo({ name }: EntryKey, generation: string): string[] {
   return [name, generation]
 }
 

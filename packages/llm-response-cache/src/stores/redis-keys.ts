@@ -1,52 +1,52 @@
 import { createKeyspace, escapeGlob, escapeTag } from '@evenkeel/core'
-import type { Place } from './port.js'
+import type { EntryKey } from './port.js'
 
 /**
  * Names of this package's keys. An entry, its lease and its logs share a hash tag of their own, so that a
- * Cluster spreads entries; the stamps of a namespace share one, so that they are set and read together.
+ * Cluster spreads entries; the versions of a namespace share one, so that they are set and read together.
  */
 export class RedisKeys {
   readonly #room: string
   /** Most look-ups are of the namespace of the one before. */
   #lastBegin: { readonly namespace: string; readonly begin: string } | undefined
-  #lastStamp: { readonly namespace: string; readonly key: string } | undefined
+  #lastVersion: { readonly namespace: string; readonly key: string } | undefined
   readonly #entries: ReturnType<typeof createKeyspace>
-  readonly #stamps: ReturnType<typeof createKeyspace>
+  readonly #versions: ReturnType<typeof createKeyspace>
 
   constructor(prefix: string, room: string) {
     this.#room = room
     this.#entries = createKeyspace(prefix, room)
-    this.#stamps = createKeyspace(prefix, `${room}-stamp`)
+    this.#versions = createKeyspace(prefix, `${room}-version`)
   }
 
-  entry({ namespace, name }: Place): string {
+  entry({ namespace, name }: EntryKey): string {
     return `${this.#beginOf(namespace)}${escapeTag(name)}}`
   }
 
-  lease({ namespace, name }: Place): string {
+  lease({ namespace, name }: EntryKey): string {
     return this.#entries.key(subjectOf(namespace, name), 'lease')
   }
 
-  log({ namespace, name }: Place, generation: string): string {
+  log({ namespace, name }: EntryKey, generation: string): string {
     return this.#entries.key(subjectOf(namespace, name), 'log', generation)
   }
 
   /** Marks what was asked for once. */
-  seen({ namespace, name }: Place): string {
+  seen({ namespace, name }: EntryKey): string {
     return this.#entries.key(subjectOf(namespace, name), 'seen')
   }
 
   /** Where a log's followers hear of it; beside the log in a Cluster. */
-  channel({ namespace, name }: Place): string {
+  channel({ namespace, name }: EntryKey): string {
     return `${this.#room}:{${escapeTag(subjectOf(namespace, name))}}`
   }
 
-  stamp(namespace: string, name: string): string {
-    if (name !== '') return this.#stamps.key(namespace, name)
-    if (this.#lastStamp?.namespace !== namespace) {
-      this.#lastStamp = { namespace, key: this.#stamps.key(namespace, '') }
+  version(namespace: string, name: string): string {
+    if (name !== '') return this.#versions.key(namespace, name)
+    if (this.#lastVersion?.namespace !== namespace) {
+      this.#lastVersion = { namespace, key: this.#versions.key(namespace, '') }
     }
-    return this.#lastStamp.key
+    return this.#lastVersion.key
   }
 
   /** Of the names of a namespace; matches entries alone, whose keys end with their tag. */

@@ -1,6 +1,6 @@
 import type { Connection, Reply } from '@evenkeel/core'
 
-interface Asked {
+interface ProviderRequest {
   readonly key: string
   readonly others: readonly string[]
   resolve(read: Read): void
@@ -13,16 +13,16 @@ export interface Read {
 }
 
 /** A command with more of them keeps the server from others for too long. */
-const mostReads = 32
+const maxReads = 32
 
 /**
  * Reads of one turn of the event loop travel in one MGET: a command of its own costs each of them several
- * times what the reading costs. What several ask for (the stamps of their namespace) goes once. In a Cluster,
+ * times what the reading costs. What several ask for (the versions of their namespace) goes once. In a Cluster,
  * whose keys are on many nodes, each is a GET, sent in the same turn.
  */
 export class TurnReads {
   readonly #redis: Connection
-  #asked: Asked[] = []
+  #asked: ProviderRequest[] = []
   readonly #flush = () => this.flush()
 
   constructor(redis: Connection) {
@@ -33,7 +33,7 @@ export class TurnReads {
     return new Promise((resolve, reject) => {
       // After all microtasks: what the last reads set off leaves in one command again.
       if (this.#asked.length === 0) process.nextTick(this.#flush)
-      if (this.#asked.push({ key, others, resolve, reject }) >= mostReads) this.flush()
+      if (this.#asked.push({ key, others, resolve, reject }) >= maxReads) this.flush()
     })
   }
 
@@ -41,12 +41,12 @@ export class TurnReads {
     const asked = this.#asked
     if (asked.length === 0) return
     this.#asked = []
-    const places = new Map<string, number>()
+    const entryKeys = new Map<string, number>()
     const keys: string[] = []
     const placeOf = (key: string) => {
-      const known = places.get(key)
+      const known = entryKeys.get(key)
       if (known !== undefined) return known
-      places.set(key, keys.length)
+      entryKeys.set(key, keys.length)
       return keys.push(key) - 1
     }
     for (const { key, others } of asked) {
@@ -55,7 +55,7 @@ export class TurnReads {
     }
     this.#get(keys).then(
       (values) => {
-        const found = (key: string) => values[places.get(key) ?? -1]
+        const found = (key: string) => values[entryKeys.get(key) ?? -1]
         for (const { key, others, resolve } of asked) {
           resolve({ value: found(key), others: others.map(found) })
         }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Entry, textOf } from '../entry/entry.js'
-import type { EntryStore, Place } from '../stores/port.js'
+import type { EntryKey, EntryStore } from '../stores/port.js'
 
 export interface EntryStoreHarness {
   /** A store without entries. */
@@ -18,7 +18,7 @@ export function sampleEntry(body: string | Buffer, own: Partial<Entry> = {}): En
       createdAtMs: 1_700_000_000_000,
     },
     ...{ freshUntilMs: 1_700_000_060_000, deadAtMs: 1_700_000_090_000, costMs: 1_234.5, timing: [] },
-    ...{ stamps: [{ name: '', value: 's1' }], model: 'm', usage: { input: 3, output: 4 }, status: 200 },
+    ...{ versions: [{ name: '', value: 's1' }], model: 'm', usage: { input: 3, output: 4 }, status: 200 },
     ...{ contentType: 'application/json', body },
     ...own,
   }
@@ -33,35 +33,35 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       store = await harness.create()
     })
 
-    const at = (own: string, namespace = 'n'): Place => ({ namespace, name: own })
+    const at = (own: string, namespace = 'n'): EntryKey => ({ namespace, name: own })
     const minute = { ttlMs: 60_000 }
-    const read = async (place: Place) => {
-      const { entry } = await store.read(place, [])
+    const read = async (entryKey: EntryKey) => {
+      const { entry } = await store.read(entryKey, [])
       return entry && textOf(entry)
     }
 
-    it('has no entry before one is written, and a stamp that stays', async () => {
+    it('has no entry before one is written, and a version that stays', async () => {
       const first = await store.read(at('k'), [''])
       expect(first).toMatchObject({ entry: undefined, id: '' })
-      expect(first.stamps).toEqual([expect.stringMatching(/./)])
-      expect((await store.read(at('other'), [''])).stamps).toEqual(first.stamps)
+      expect(first.versions).toEqual([expect.stringMatching(/./)])
+      expect((await store.read(at('other'), [''])).versions).toEqual(first.versions)
     })
 
-    it('agrees on one stamp when many meet a new namespace at once', async () => {
+    it('agrees on one version when many meet a new namespace at once', async () => {
       const readings = await Promise.all(
         Array.from({ length: 20 }, (_, index) => store.read(at(`k${index}`, 'fresh'), ['', 'tag'])),
       )
-      expect(new Set(readings.map(({ stamps }) => stamps.join())).size).toBe(1)
+      expect(new Set(readings.map(({ versions }) => versions.join())).size).toBe(1)
     })
 
     it('gives back all of an entry, text and bytes, and replaces it', async () => {
       const bytes = Buffer.from([0, 1, 2, 253, 254, 255, 13, 10])
-      const stamps = [
+      const versions = [
         { name: '', value: 'a' },
         { name: 'täg', value: 'b' },
       ]
       const first = sampleEntry(bytes, {
-        stamps,
+        versions,
         timing: [3, 20, 5, 0],
         status: 404,
         contentType: 'text/x; a=1',
@@ -72,7 +72,7 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       expect(known.id).toBe(first.id)
       const second = sampleEntry('{"ü":1}', { id: '01020304' })
       await store.write(at('k'), second, minute)
-      expect(await store.read(at('k'), [])).toEqual({ entry: second, id: '01020304', stamps: [] })
+      expect(await store.read(at('k'), [])).toEqual({ entry: second, id: '01020304', versions: [] })
     })
 
     it('keeps large bodies as they are', async () => {
@@ -126,25 +126,25 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       expect(await read(at('a'))).toBeUndefined()
     })
 
-    it('sets stamps of one namespace, as often as it is told', async () => {
-      const [other] = (await store.read(at('k', 'other'), [''])).stamps
-      await store.restamp(
+    it('sets versions of one namespace, as often as it is told', async () => {
+      const [other] = (await store.read(at('k', 'other'), [''])).versions
+      await store.invalidate(
         'n',
         new Map([
           ['', 'e2'],
           ['tag', 't2'],
         ]),
       )
-      await store.restamp(
+      await store.invalidate(
         'n',
         new Map([
           ['', 'e2'],
           ['tag', 't2'],
         ]),
       )
-      expect((await store.read(at('k'), ['tag', ''])).stamps).toEqual(['t2', 'e2'])
-      expect(await store.stamps('n', ['', 'tag'])).toEqual(['e2', 't2'])
-      expect((await store.read(at('k', 'other'), [''])).stamps).toEqual([other])
+      expect((await store.read(at('k'), ['tag', ''])).versions).toEqual(['t2', 'e2'])
+      expect(await store.versions('n', ['', 'tag'])).toEqual(['e2', 't2'])
+      expect((await store.read(at('k', 'other'), [''])).versions).toEqual([other])
     })
 
     it('names what matches a pattern', async () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import type { EntryStore, FlightStore, LogRecord, Place } from '../stores/port.js'
+import type { EntryKey, EntryStore, FlightStore, LogRecord } from '../stores/port.js'
 import { sampleEntry } from './entry-store.js'
 
 export interface FlightStoreHarness {
@@ -16,7 +16,7 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
   describe(`a flight store: ${name}`, () => {
     let entries: EntryStore
     let flights: FlightStore
-    const place: Place = { namespace: 'n', name: 'k {1}' }
+    const entryKey: EntryKey = { namespace: 'n', name: 'k {1}' }
     const minute = { ttlMs: 60_000 }
 
     beforeEach(async () => {
@@ -24,10 +24,10 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     })
 
     const begin = (generation: string, unlessId = '', leaseMs = 60_000) =>
-      flights.begin(place, { generation, owner: `owner of ${generation}`, leaseMs, unlessId })
+      flights.begin(entryKey, { generation, owner: `owner of ${generation}`, leaseMs, unlessId })
     const data = (text: string): LogRecord => ({ type: 'data', data: Buffer.from(text) })
     const told = async (generation: string, cursor = '0') => {
-      const { state, records } = await flights.look(place, generation, cursor)
+      const { state, records } = await flights.look(entryKey, generation, cursor)
       return [state, ...records.map((record) => `${record.type} ${record.data}`)]
     }
 
@@ -35,8 +35,8 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       expect(await begin('g1')).toEqual({ role: 'lead' })
       expect(await begin('g1')).toEqual({ role: 'lead' })
       expect(await begin('g2')).toEqual({ role: 'follow', generation: 'g1', owner: 'owner of g1' })
-      expect(await flights.renew(place, 'g1', 60_000)).toBe(1)
-      expect(await flights.renew(place, 'g2', 60_000)).toBe(-1)
+      expect(await flights.renew(entryKey, 'g1', 60_000)).toBe(1)
+      expect(await flights.renew(entryKey, 'g2', 60_000)).toBe(-1)
     })
 
     it('lets one of many lead who begin at once', async () => {
@@ -46,7 +46,7 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
 
     it('gives what is there, unless it is of no use', async () => {
       const entry = sampleEntry('"1"', { id: 'aabbccdd' })
-      await entries.write(place, entry, minute)
+      await entries.write(entryKey, entry, minute)
       expect(await begin('g1')).toEqual({ role: 'hit', entry })
       expect(await begin('g1', '11223344')).toEqual({ role: 'hit', entry })
       expect(await begin('g1', 'aabbccdd')).toEqual({ role: 'lead' })
@@ -56,10 +56,10 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       await begin('g1')
       await begin('g2')
       const first = [{ type: 'head', data: Buffer.from('{}') } as const, data('a')]
-      expect(await flights.append(place, 'g1', 60_000, 0, first)).toBe(1)
-      expect(await flights.append(place, 'g1', 60_000, 0, first)).toBe(1)
-      const { cursor } = await flights.look(place, 'g1', '0')
-      await flights.append(place, 'g1', 60_000, 2, [data('\0ü')])
+      expect(await flights.append(entryKey, 'g1', 60_000, 0, first)).toBe(1)
+      expect(await flights.append(entryKey, 'g1', 60_000, 0, first)).toBe(1)
+      const { cursor } = await flights.look(entryKey, 'g1', '0')
+      await flights.append(entryKey, 'g1', 60_000, 2, [data('\0ü')])
       expect(await told('g1')).toEqual(['live', 'head {}', 'data a', 'data \0ü'])
       expect(await told('g1', cursor)).toEqual(['live', 'data \0ü'])
     })
@@ -68,8 +68,8 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       await begin('g1')
       await begin('g2')
       const entry = sampleEntry('"1"')
-      expect(await flights.commit(place, 'g1', entry, { ...minute, published: false })).toBe('kept')
-      expect((await entries.read(place, [])).entry).toEqual(entry)
+      expect(await flights.commit(entryKey, 'g1', entry, { ...minute, published: false })).toBe('kept')
+      expect((await entries.read(entryKey, [])).entry).toEqual(entry)
       expect(await told('g1')).toEqual(['gone', 'end 0'])
       expect(await begin('g3', entry.id)).toEqual({ role: 'lead' })
     })
@@ -77,20 +77,20 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     it('asks for the answer in the log where nothing else would tell it', async () => {
       await begin('g1')
       await begin('g2')
-      expect(await flights.commit(place, 'g1', undefined, { ttlMs: 1, published: false })).toBe('publish')
-      await flights.append(place, 'g1', 60_000, 0, [data('x')])
-      expect(await flights.commit(place, 'g1', undefined, { ttlMs: 1, published: true })).toBe('released')
+      expect(await flights.commit(entryKey, 'g1', undefined, { ttlMs: 1, published: false })).toBe('publish')
+      await flights.append(entryKey, 'g1', 60_000, 0, [data('x')])
+      expect(await flights.commit(entryKey, 'g1', undefined, { ttlMs: 1, published: true })).toBe('released')
       expect(await told('g1')).toEqual(['gone', 'data x', 'end 1'])
     })
 
     it('keeps at second sight only, and what is followed at once', async () => {
       const options = { ...minute, admitWithinMs: 60_000, published: false }
       await begin('g1')
-      expect(await flights.commit(place, 'g1', sampleEntry('"1"'), options)).toBe('released')
+      expect(await flights.commit(entryKey, 'g1', sampleEntry('"1"'), options)).toBe('released')
       await begin('g2')
-      expect(await flights.commit(place, 'g2', sampleEntry('"2"'), options)).toBe('kept')
-      await entries.delete([place])
-      const other = { ...place, name: 'followed' }
+      expect(await flights.commit(entryKey, 'g2', sampleEntry('"2"'), options)).toBe('kept')
+      await entries.delete([entryKey])
+      const other = { ...entryKey, name: 'followed' }
       await flights.begin(other, { generation: 'g1', owner: 'o', leaseMs: 60_000, unlessId: '' })
       await flights.begin(other, { generation: 'g2', owner: 'o', leaseMs: 60_000, unlessId: '' })
       expect(await flights.commit(other, 'g1', sampleEntry('"3"'), options)).toBe('kept')
@@ -100,19 +100,19 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       await begin('g1', '', 80)
       await harness.pass(100)
       expect(await begin('g2')).toEqual({ role: 'lead' })
-      expect(await flights.append(place, 'g1', 60_000, 0, [data('late')])).toBe(-1)
-      expect(await flights.commit(place, 'g1', sampleEntry('"late"'), { ...minute, published: false })).toBe(
-        'fenced',
-      )
-      await flights.fail(place, 'g1', Buffer.from('late'))
-      expect((await entries.read(place, [])).entry).toBeUndefined()
+      expect(await flights.append(entryKey, 'g1', 60_000, 0, [data('late')])).toBe(-1)
+      expect(
+        await flights.commit(entryKey, 'g1', sampleEntry('"late"'), { ...minute, published: false }),
+      ).toBe('fenced')
+      await flights.fail(entryKey, 'g1', Buffer.from('late'))
+      expect((await entries.read(entryKey, [])).entry).toBeUndefined()
       expect(await told('g1')).toEqual(['gone'])
-      expect(await flights.renew(place, 'g2', 60_000)).toBe(0)
+      expect(await flights.renew(entryKey, 'g2', 60_000)).toBe(0)
     })
 
     it('keeps a lease that is renewed', async () => {
       await begin('g1', '', 200)
-      await flights.renew(place, 'g1', 60_000)
+      await flights.renew(entryKey, 'g1', 60_000)
       await harness.pass(300)
       expect(await begin('g2')).toMatchObject({ role: 'follow' })
     })
@@ -120,7 +120,7 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     it('tells followers of a failure', async () => {
       await begin('g1')
       await begin('g2')
-      await flights.fail(place, 'g1', Buffer.from('why'))
+      await flights.fail(entryKey, 'g1', Buffer.from('why'))
       expect(await told('g1')).toEqual(['gone', 'failed why'])
       expect(await begin('g3')).toEqual({ role: 'lead' })
     })
@@ -128,12 +128,12 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     it('tells of news, and summons a leader', async () => {
       const news = vi.fn()
       const summoned = vi.fn()
-      const stops = [await flights.watch(place, news), await flights.onSummons('owner of g1', summoned)]
+      const stops = [await flights.watch(entryKey, news), await flights.onNotified('owner of g1', summoned)]
       await begin('g1')
       await begin('g2')
-      flights.summon('owner of g1', place)
-      await vi.waitFor(() => expect(summoned).toHaveBeenCalledWith(place))
-      await flights.append(place, 'g1', 60_000, 0, [data('x')])
+      flights.notifyLeader('owner of g1', entryKey)
+      await vi.waitFor(() => expect(summoned).toHaveBeenCalledWith(entryKey))
+      await flights.append(entryKey, 'g1', 60_000, 0, [data('x')])
       await vi.waitFor(() => expect(news).toHaveBeenCalled())
       for (const stop of stops) stop()
     })

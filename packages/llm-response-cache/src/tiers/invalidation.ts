@@ -6,16 +6,16 @@ const log = createLog('llm-response-cache')
 /** What one instance tells the others to forget. */
 export interface Invalidation {
   readonly namespace: string
-  readonly stamps: ReadonlyMap<string, string>
+  readonly versions: ReadonlyMap<string, string>
   readonly names: readonly string[]
 }
 
 /**
- * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: stamps
+ * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: versions
  * heal with the next look-up of their namespace that reaches Redis, everything by the time that memory is
  * trusted at most.
  */
-export class Invalidations {
+export class InvalidationBus {
   readonly #redis: Connection
   readonly #channel: string
   /** Tells an instance's own messages from those of others: what it forgot it forgot before it told. */
@@ -53,8 +53,8 @@ export class Invalidations {
   }
 
   /** One round trip, which nobody waits for. */
-  tell({ namespace, stamps, names }: Invalidation): void {
-    const message = JSON.stringify([this.#origin, namespace, [...stamps], names])
+  tell({ namespace, versions, names }: Invalidation): void {
+    const message = JSON.stringify([this.#origin, namespace, [...versions], names])
     this.#redis.publish(this.#channel, message).catch((error: unknown) => log('not told: %s', error))
   }
 
@@ -67,13 +67,13 @@ export class Invalidations {
 
 function parse(message: string): (Invalidation & { readonly origin: string }) | undefined {
   try {
-    const [origin, namespace, stamps, names] = JSON.parse(message) as [
+    const [origin, namespace, versions, names] = JSON.parse(message) as [
       string,
       string,
       [string, string][],
       string[],
     ]
-    return { origin, namespace, stamps: new Map(stamps), names }
+    return { origin, namespace, versions: new Map(versions), names }
   } catch {
     return undefined
   }

@@ -1,25 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import { createLog, type Failover, failover, type Source } from '@evenkeel/core'
 import type { Compression } from '../entry/compression.js'
-import type { Sealer } from '../entry/encryption.js'
-import type { Entry, Stamp } from '../entry/entry.js'
+import type { EntrySealer } from '../entry/encryption.js'
+import type { Entry, Version } from '../entry/entry.js'
 import type { ResolvedOptions } from '../options.js'
 import { createRedisStores, type Stores } from '../stores/create-redis-stores.js'
-import { type Held, MemoryEntryStore } from '../stores/memory-entries.js'
+import { type CachedEntry, MemoryEntryStore } from '../stores/memory-entries.js'
 import { MemoryFlightStore } from '../stores/memory-flights.js'
-import type { EntryStore, Place } from '../stores/port.js'
-import { Invalidations } from './invalidation.js'
-import { OutageLog } from './outage-changes.js'
+import type { EntryKey, EntryStore } from '../stores/port.js'
+import { InvalidationBus } from './invalidation.js'
+import { OutageChanges } from './outage-changes.js'
 
 const log = createLog('llm-response-cache')
 
 export interface Found {
-  /** An entry whose stamps hold. Whether it is fresh is the reader's to judge. */
+  /** An entry whose versions hold. Whether it is fresh is the reader's to judge. */
   readonly entry: Entry | undefined
   /** The id of what is there, of use or not; empty for nothing. */
   readonly id: string
   /** What to write under that is called for now. */
-  readonly stamps: readonly Stamp[]
+  readonly versions: readonly Version[]
   readonly source: Source
 }
 
@@ -31,30 +31,35 @@ const pageSize = 500
  * Entries of all namespaces, found and kept at two levels: this process's memory, which is trusted for a
  * while, and Redis. While Redis is away, memory is all there is, and is trusted for as long as its entries live.
  */
-export class Vault {
+export class TieredStore {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryEntryStore
-  readonly #sealer: Sealer | undefined
+  readonly #sealer: EntrySealer | undefined
   readonly #stores: Failover<Stores>
-  readonly #invalidations: Invalidations | undefined
-  readonly #outage = new OutageLog()
+  readonly #invalidations: InvalidationBus | undefined
+  readonly #outage = new OutageChanges()
   /** Raised when messages may have been missed: what was confirmed before is no longer trusted. */
   #trust = 1
   /** Raised with each invalidation, so that a look-up which began before it trusts nothing that it read. */
   #heard = 0
   #closed = false
 
-  constructor(options: ResolvedOptions, room: string, sealer: Sealer | undefined, compression: Compression) {
+  constructor(
+    options: ResolvedOptions,
+    room: string,
+    sealer: EntrySealer | undefined,
+    compression: Compression,
+  ) {
     const { redis, maxEntries, maxBytes, clock } = options
     this.#options = options
     this.#sealer = sealer
     this.#memory = new MemoryEntryStore({ maxEntries, maxBytes, clock })
     this.#invalidations =
       redis &&
-      new Invalidations(
+      new InvalidationBus(
         redis,
         room,
-        ({ namespace, stamps, names }) => this.#forget(namespace, stamps, names),
+        ({ namespace, versions, names }) => this.#forget(namespace, versions, names),
         () => this.#distrust(),
       )
     this.#stores = failover<Stores>(redis, {
@@ -84,42 +89,44 @@ export class Vault {
   }
 
   /** What memory may answer by itself, now. No round trip, no promise. */
-  local(place: Place): Held | undefined {
+  local(entryKey: EntryKey): CachedEntry | undefined {
     const { clock, l1TtlMs } = this.#options
     const isShared = this.#stores.state === 'primary'
     if (isShared && (l1TtlMs === 0 || this.#invalidations?.listening !== true)) return undefined
-    const held = this.#memory.held(place)
-    if (held === undefined || !this.#stampsHold(place.namespace, held)) return undefined
+    const held = this.#memory.held(entryKey)
+    if (held === undefined || !this.#versionsHold(entryKey.namespace, held)) return undefined
     if (!isShared) return held
     const isTrusted = held.trust === this.#trust && clock.monotonic() - held.checkedAt < l1TtlMs
     return isTrusted ? held : undefined
   }
 
   /** One round trip; two for an entry with tags that the reader did not name. */
-  async find(place: Place, tags: readonly string[]): Promise<Found> {
-    const { namespace } = place
-    const names = tags.length === 0 ? onlyNamespace : ['', ...this.stampNames(namespace, tags)]
+  async find(entryKey: EntryKey, tags: readonly string[]): Promise<Found> {
+    const { namespace } = entryKey
+    const names = tags.length === 0 ? onlyNamespace : ['', ...this.versionNames(namespace, tags)]
     const heard = this.#heard
-    const held = this.#memory.held(place)
-    const { value, source } = await this.#stores.run(({ entries }) => entries.read(place, names, held?.entry))
-    const stamps = names.map((name, index) => ({ name, value: value.stamps[index] ?? '' }))
+    const held = this.#memory.held(entryKey)
+    const { value, source } = await this.#stores.run(({ entries }) =>
+      entries.read(entryKey, names, held?.entry),
+    )
+    const versions = names.map((name, index) => ({ name, value: value.versions[index] ?? '' }))
     const { id } = value
-    const entry = value.entry ?? this.#notHandedOver(place)
-    const holds = entry !== undefined && (await this.#holds(namespace, entry, stamps))
-    if (source === 'redis') this.#learn(place, holds ? entry : undefined, held, stamps, heard)
-    return { entry: holds ? entry : undefined, id, stamps, source }
+    const entry = value.entry ?? this.#notHandedOver(entryKey)
+    const holds = entry !== undefined && (await this.#holds(namespace, entry, versions))
+    if (source === 'redis') this.#learn(entryKey, holds ? entry : undefined, held, versions, heard)
+    return { entry: holds ? entry : undefined, id, versions, source }
   }
 
   /** Keeps an answer that was begun without a lease. Never rejects: an answer must not fail because it can't be kept. */
-  async keep(place: Place, entry: Entry): Promise<boolean> {
+  async keep(entryKey: EntryKey, entry: Entry): Promise<boolean> {
     const ttlMs = entry.deadAtMs - this.#options.clock.now()
     if (!this.fits(entry) || ttlMs <= 0) return false
     const { admitWithinMs } = this.#options
     try {
       const { value, source } = await this.#stores.run(({ entries }) =>
-        entries.write(place, entry, { ttlMs, admitWithinMs }),
+        entries.write(entryKey, entry, { ttlMs, admitWithinMs }),
       )
-      if (value) this.noteKept(place, entry, source)
+      if (value) this.noteKept(entryKey, entry, source)
       return value
     } catch (error) {
       log('an answer could not be kept: %s', error)
@@ -133,50 +140,50 @@ export class Vault {
   }
 
   /** An entry was written; memory has it too from now on. */
-  noteKept(place: Place, entry: Entry, source: Source): void {
+  noteKept(entryKey: EntryKey, entry: Entry, source: Source): void {
     const { clock } = this.#options
-    this.#learnUnknown(place.namespace, entry.stamps)
-    this.#memory.hold(place, entry, entry.deadAtMs - clock.now(), clock.monotonic(), this.#trust)
-    if (source === 'memory' && this.#options.redis !== undefined) this.#outage.noteWritten(place)
+    this.#learnUnknown(entryKey.namespace, entry.versions)
+    this.#memory.hold(entryKey, entry, entry.deadAtMs - clock.now(), clock.monotonic(), this.#trust)
+    if (source === 'memory' && this.#options.redis !== undefined) this.#outage.noteWritten(entryKey)
   }
 
   /** An entry was replaced: others' copies of the old one go. */
-  tellReplaced({ namespace, name }: Place): void {
-    this.#invalidations?.tell({ namespace, stamps: new Map(), names: [name] })
+  tellReplaced({ namespace, name }: EntryKey): void {
+    this.#invalidations?.tell({ namespace, versions: new Map(), names: [name] })
   }
 
-  /** How tags are named in stamps: they are a host's words, which may be a customer's. */
-  stampNames(namespace: string, tags: readonly string[]): readonly string[] {
+  /** How tags are named in versions: they are a host's words, which may be a customer's. */
+  versionNames(namespace: string, tags: readonly string[]): readonly string[] {
     const sealer = this.#sealer
     return sealer === undefined ? tags : tags.map((tag) => sealer.hideName(namespace, tag))
   }
 
-  /** New stamps for a namespace (the empty name) or tags of it, by their stamps' names; what was begun under the old ones is over. */
-  async restamp(namespace: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const stamps = new Map(names.map((name) => [name, randomUUID()]))
-    this.#forget(namespace, stamps, [])
-    this.#outage.noteStamps(namespace, stamps)
-    const { source } = await this.#stores.run(({ entries }) => entries.restamp(namespace, stamps))
+  /** New versions for a namespace (the empty name) or tags of it, by their versions' names; what was begun under the old ones is over. */
+  async invalidate(namespace: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const versions = new Map(names.map((name) => [name, randomUUID()]))
+    this.#forget(namespace, versions, [])
+    this.#outage.noteVersions(namespace, versions)
+    const { source } = await this.#stores.run(({ entries }) => entries.invalidate(namespace, versions))
     // A look-up that began before may have brought the old ones meanwhile.
-    this.#forget(namespace, stamps, [])
-    if (source === 'redis') this.#outage.settleStamps(namespace, stamps)
-    this.#invalidations?.tell({ namespace, stamps, names: [] })
-    return stamps
+    this.#forget(namespace, versions, [])
+    if (source === 'redis') this.#outage.settleVersions(namespace, versions)
+    this.#invalidations?.tell({ namespace, versions, names: [] })
+    return versions
   }
 
   /** How many there were. */
   async delete(namespace: string, names: readonly string[]): Promise<number> {
-    const places = names.map((name) => ({ namespace, name }))
-    const { value, source } = await this.#stores.run(({ entries }) => entries.delete(places))
-    this.#forget(namespace, noStamps, names)
+    const entryKeys = names.map((name) => ({ namespace, name }))
+    const { value, source } = await this.#stores.run(({ entries }) => entries.delete(entryKeys))
+    this.#forget(namespace, noVersions, names)
     if (
       source === 'memory' &&
       this.#options.redis !== undefined &&
-      !places.every((place) => this.#outage.noteDeleted(place))
+      !entryKeys.every((entryKey) => this.#outage.noteDeleted(entryKey))
     ) {
-      await this.restamp(namespace, [''])
+      await this.invalidate(namespace, [''])
     }
-    this.#invalidations?.tell({ namespace, stamps: noStamps, names })
+    this.#invalidations?.tell({ namespace, versions: noVersions, names })
     return value
   }
 
@@ -217,71 +224,71 @@ export class Vault {
   }
 
   /** What was answered in an outage is an answer, although Redis has not heard of it yet. */
-  #notHandedOver(place: Place): Entry | undefined {
-    return this.#outage.hasWritten(place) ? this.#memory.held(place)?.entry : undefined
+  #notHandedOver(entryKey: EntryKey): Entry | undefined {
+    return this.#outage.hasWritten(entryKey) ? this.#memory.held(entryKey)?.entry : undefined
   }
 
-  #stampsHold(namespace: string, held: Held): boolean {
-    const { stampsVersion } = this.#memory
-    if (held.stampsVersion === stampsVersion) return true
-    for (const { name, value } of held.entry.stamps) {
-      if (this.#memory.stamp(namespace, name) !== value) return false
+  #versionsHold(namespace: string, held: CachedEntry): boolean {
+    const { versionsEpoch } = this.#memory
+    if (held.versionsEpoch === versionsEpoch) return true
+    for (const { name, value } of held.entry.versions) {
+      if (this.#memory.version(namespace, name) !== value) return false
     }
-    held.stampsVersion = stampsVersion
+    held.versionsEpoch = versionsEpoch
     return true
   }
 
-  /** Whether all stamps of an entry are the present ones. */
-  async #holds(namespace: string, entry: Entry, present: readonly Stamp[]): Promise<boolean> {
-    const unknown: Stamp[] = []
-    for (const stamp of entry.stamps) {
-      const now = present.find(({ name }) => name === stamp.name)
-      if (now === undefined) unknown.push(stamp)
-      else if (now.value !== stamp.value) return false
+  /** Whether all versions of an entry are the present ones. */
+  async #holds(namespace: string, entry: Entry, present: readonly Version[]): Promise<boolean> {
+    const unknown: Version[] = []
+    for (const version of entry.versions) {
+      const now = present.find(({ name }) => name === version.name)
+      if (now === undefined) unknown.push(version)
+      else if (now.value !== version.value) return false
     }
     if (unknown.length === 0) return true
     const { value } = await this.#stores.run(({ entries }) =>
-      entries.stamps(
+      entries.versions(
         namespace,
         unknown.map(({ name }) => name),
       ),
     )
-    return unknown.every((stamp, index) => {
+    return unknown.every((version, index) => {
       const now = value[index]
-      if (now !== undefined) this.#memory.setStamp(namespace, stamp.name, now)
-      return now === stamp.value
+      if (now !== undefined) this.#memory.setVersion(namespace, version.name, now)
+      return now === version.value
     })
   }
 
   /** Memory takes part in what Redis said, unless something was invalidated since it was asked. */
   #learn(
-    place: Place,
+    entryKey: EntryKey,
     entry: Entry | undefined,
-    held: Held | undefined,
-    stamps: readonly Stamp[],
+    held: CachedEntry | undefined,
+    versions: readonly Version[],
     heard: number,
   ): void {
-    if (heard !== this.#heard) return this.#learnUnknown(place.namespace, stamps)
-    for (const { name, value } of stamps) this.#memory.setStamp(place.namespace, name, value)
+    if (heard !== this.#heard) return this.#learnUnknown(entryKey.namespace, versions)
+    for (const { name, value } of versions) this.#memory.setVersion(entryKey.namespace, name, value)
     const { clock } = this.#options
     const ttlMs = entry === undefined ? 0 : entry.deadAtMs - clock.now()
-    if (entry === undefined || ttlMs <= 0) this.#memory.drop(place)
+    if (entry === undefined || ttlMs <= 0) this.#memory.drop(entryKey)
     else if (held?.entry === entry) {
       held.checkedAt = clock.monotonic()
       held.trust = this.#trust
-    } else this.#memory.hold(place, entry, ttlMs, clock.monotonic(), this.#trust)
+    } else this.#memory.hold(entryKey, entry, ttlMs, clock.monotonic(), this.#trust)
   }
 
   /** An outage may begin before a look-up that nothing disturbed: then this is the best that is known. */
-  #learnUnknown(namespace: string, stamps: readonly Stamp[]): void {
-    for (const { name, value } of stamps) {
-      if (this.#memory.stamp(namespace, name) === undefined) this.#memory.setStamp(namespace, name, value)
+  #learnUnknown(namespace: string, versions: readonly Version[]): void {
+    for (const { name, value } of versions) {
+      if (this.#memory.version(namespace, name) === undefined) this.#memory.setVersion(namespace, name, value)
     }
   }
 
-  #forget(namespace: string, stamps: ReadonlyMap<string, string>, names: readonly string[]): void {
+  #forget(namespace: string, versions: ReadonlyMap<string, string>, names: readonly string[]): void {
     this.#heard++
-    for (const [name, value] of stamps) this.#memory.setStamp(namespace, name, value)
+    for (const [name, value] of versions) this.#memory.setVersion(namespace, name, value)
     for (const name of names) this.#memory.drop({ namespace, name })
   }
 
@@ -292,21 +299,21 @@ export class Vault {
 
   /** Before Redis is read again it hears what was invalidated without it. */
   async #makeUpFor(entries: EntryStore, signal: AbortSignal): Promise<void> {
-    for (const [namespace, pending] of [...this.#outage.stamps]) {
+    for (const [namespace, pending] of [...this.#outage.versions]) {
       signal.throwIfAborted()
-      const stamps = new Map(pending)
-      await entries.restamp(namespace, stamps)
-      this.#outage.settleStamps(namespace, stamps)
-      this.#invalidations?.tell({ namespace, stamps, names: [] })
+      const versions = new Map(pending)
+      await entries.invalidate(namespace, versions)
+      this.#outage.settleVersions(namespace, versions)
+      this.#invalidations?.tell({ namespace, versions, names: [] })
     }
     const deleted = [...this.#outage.deleted]
     for (let at = 0; at < deleted.length; at += pageSize) {
       signal.throwIfAborted()
       const page = deleted.slice(at, at + pageSize)
-      await entries.delete(page.map(([, place]) => place))
-      for (const [id, place] of page) {
+      await entries.delete(page.map(([, entryKey]) => entryKey))
+      for (const [id, entryKey] of page) {
         this.#outage.deleted.delete(id)
-        this.#invalidations?.tell({ ...place, stamps: noStamps, names: [place.name] })
+        this.#invalidations?.tell({ ...entryKey, versions: noVersions, names: [entryKey.name] })
       }
     }
   }
@@ -317,13 +324,13 @@ export class Vault {
       const some = [...this.#outage.written].slice(0, handOver.atOnce)
       const now = this.#options.clock.now()
       await Promise.all(
-        some.map(async ([id, place]) => {
+        some.map(async ([id, entryKey]) => {
           this.#outage.written.delete(id)
-          const entry = this.#memory.held(place)?.entry
+          const entry = this.#memory.held(entryKey)?.entry
           if (entry === undefined || entry.deadAtMs <= now) return
           const options = { ttlMs: entry.deadAtMs - now, onlyIfAbsent: true }
-          const { source } = await this.#stores.run(({ entries }) => entries.write(place, entry, options))
-          if (source === 'memory') this.#outage.noteWritten(place)
+          const { source } = await this.#stores.run(({ entries }) => entries.write(entryKey, entry, options))
+          if (source === 'memory') this.#outage.noteWritten(entryKey)
         }),
       ).catch((error: unknown) => log('an answer could not be handed over: %s', error))
       await new Promise<void>((resolve) => setTimeout(resolve, handOver.pauseMs).unref())
@@ -332,4 +339,4 @@ export class Vault {
 }
 
 const onlyNamespace: readonly string[] = ['']
-const noStamps: ReadonlyMap<string, string> = new Map()
+const noVersions: ReadonlyMap<string, string> = new Map()

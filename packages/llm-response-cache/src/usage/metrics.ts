@@ -1,14 +1,21 @@
-import { createLog, loadMeter, type MeterOptions } from '@evenkeel/core'
-import type { StatsBook } from './stats.js'
+import {
+  followMeter,
+  type Measurement,
+  type MeterOptions,
+  type MetricTable,
+  observeMetrics,
+} from '@evenkeel/core/kit'
+import type { Counts, StatsBook } from './stats.js'
 
-const log = createLog('llm-response-cache')
-
-export interface Held {
+/** What the memory of this process holds. */
+export interface MemorySize {
   readonly entries: number
   readonly bytes: number
 }
 
-const requests = [
+const packageName = '@evenkeel/llm-response-cache'
+
+const outcomes = [
   ['hits', 'hit'],
   ['misses', 'miss'],
   ['coalesced', 'coalesced'],
@@ -18,80 +25,86 @@ const requests = [
 
 /**
  * Metrics through OpenTelemetry, read from the counts when it asks, so that a hit costs no more for them.
- * Labels are the outcome and the model (as `gen_ai.request.model`), never a key, a tenant or a prompt.
+ * Labels are the outcome and the model (as `gen_ai.request.model`, of a bounded number of names), never a key,
+ * a tenant or a prompt.
  */
 export class Metrics {
+  readonly #stats: StatsBook
+  readonly #stops: readonly (() => void)[]
   #provider: { record(seconds: number, labels: Record<string, string>): void } | undefined
-  #stop = () => {}
 
-  constructor(cache: string, options: boolean | MeterOptions, stats: StatsBook, held: () => Held) {
-    this.#register(cache, options, stats, held).catch((error: unknown) => log('no metrics: %s', error))
+  constructor(cache: string, options: boolean | MeterOptions, stats: StatsBook, held: () => MemorySize) {
+    this.#stats = stats
+    this.#stops = [
+      observeMetrics(packageName, options, tableOf(cache, stats, held)),
+      followMeter(packageName, options, (meter) => {
+        this.#provider = meter.createHistogram('evenkeel_response_cache_provider_duration_seconds', {
+          description: 'Calls of the provider, until the answer began',
+          unit: 's',
+        })
+        return () => {
+          this.#provider = undefined
+        }
+      }),
+    ]
   }
 
   /** A call of the provider ended, well or not. */
-  called(ms: number, model = 'unknown'): void {
-    this.#provider?.record(ms / 1_000, { 'gen_ai.request.model': model })
+  called(ms: number, model: string): void {
+    this.#provider?.record(ms / 1_000, { 'gen_ai.request.model': this.#stats.labelOf(model) })
   }
 
   close(): void {
-    this.#stop()
+    for (const stop of this.#stops) stop()
   }
+}
 
-  async #register(
-    cache: string,
-    options: boolean | MeterOptions,
-    stats: StatsBook,
-    held: () => Held,
-  ): Promise<void> {
-    const meter = await loadMeter('@evenkeel/llm-response-cache', options)
-    if (meter === undefined) return
-    this.#provider = meter.createHistogram('evenkeel_cache_provider_duration', {
-      description: 'Calls of the provider, until the answer began',
-      unit: 's',
-    })
-    const counters = {
-      requests: meter.createObservableCounter('evenkeel_cache_requests_total', {
-        description: 'Calls, by how they were answered',
-      }),
-      tokens: meter.createObservableCounter('evenkeel_cache_saved_tokens_total', {
-        description: 'Tokens that the provider had counted for answers that were reused',
-      }),
-      money: meter.createObservableCounter('evenkeel_cache_saved_money_total', {
-        description: 'What those would have cost, by the host’s prices',
-      }),
-      errors: meter.createObservableCounter('evenkeel_cache_provider_errors_total', {
-        description: 'Calls of the provider that failed',
-      }),
-      stored: meter.createObservableCounter('evenkeel_cache_stored_total', {
-        description: 'Entries written',
-      }),
-    }
-    const entries = meter.createObservableGauge('evenkeel_cache_held_entries', {
-      description: 'Entries in the memory of this process',
-    })
-    const bytes = meter.createObservableGauge('evenkeel_cache_held_bytes', { unit: 'By' })
-    const ratio = meter.createObservableGauge('evenkeel_cache_hit_ratio', {
-      description: 'Answers reused by all that could have been, since the process began',
-    })
-    const observed = [...Object.values(counters), entries, bytes, ratio]
-    const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
-      const { byModel, hitRate } = stats.read()
-      for (const [model, counts] of Object.entries(byModel)) {
-        const labels = { cache, 'gen_ai.request.model': model }
-        for (const [name, outcome] of requests) {
-          result.observe(counters.requests, counts[name], { ...labels, outcome })
-        }
-        result.observe(counters.tokens, counts.tokensSaved, labels)
-        result.observe(counters.money, counts.moneySaved, labels)
-        result.observe(counters.errors, counts.errors, labels)
-        result.observe(counters.stored, counts.stored, labels)
-      }
-      const now = held()
-      result.observe(entries, now.entries, { cache })
-      result.observe(bytes, now.bytes, { cache })
-      result.observe(ratio, hitRate, { cache })
-    }
-    meter.addBatchObservableCallback(observe, observed)
-    this.#stop = () => meter.removeBatchObservableCallback(observe, observed)
+function tableOf(cache: string, stats: StatsBook, held: () => MemorySize): MetricTable {
+  const byModel = (read: (counts: Counts) => number) => (): Measurement[] =>
+    Object.entries(stats.read().byModel).map(([model, counts]) => ({
+      value: read(counts),
+      labels: { cache, 'gen_ai.request.model': model },
+    }))
+  const counter = (description: string, read: (counts: Counts) => number) =>
+    ({ kind: 'counter', description, observe: byModel(read) }) as const
+  const gauge = (description: string, read: () => number) =>
+    ({ kind: 'gauge', description, observe: () => [{ value: read(), labels: { cache } }] }) as const
+  return {
+    evenkeel_response_cache_requests_total: {
+      kind: 'counter',
+      description: 'Calls, by how they were answered',
+      observe: () =>
+        Object.entries(stats.read().byModel).flatMap(([model, counts]) =>
+          outcomes.map(([name, outcome]) => ({
+            value: counts[name],
+            labels: { cache, 'gen_ai.request.model': model, outcome },
+          })),
+        ),
+    },
+    evenkeel_response_cache_saved_tokens_total: counter(
+      'Tokens that the provider had counted for answers that were reused',
+      ({ tokensSaved }) => tokensSaved,
+    ),
+    evenkeel_response_cache_saved_money_total: counter(
+      'What those tokens would have cost, by the host’s prices',
+      ({ moneySaved }) => moneySaved,
+    ),
+    evenkeel_response_cache_provider_errors_total: counter(
+      'Calls of the provider that failed',
+      ({ errors }) => errors,
+    ),
+    evenkeel_response_cache_stored_total: counter('Entries written', ({ stored }) => stored),
+    evenkeel_response_cache_memory_entries: gauge(
+      'Entries in the memory of this process',
+      () => held().entries,
+    ),
+    evenkeel_response_cache_memory_bytes: {
+      ...gauge('Bytes of the entries in the memory of this process', () => held().bytes),
+      unit: 'By',
+    },
+    evenkeel_response_cache_hit_ratio: gauge(
+      'Answers reused by all that could have been, since the process began',
+      () => stats.read().hitRate,
+    ),
   }
 }

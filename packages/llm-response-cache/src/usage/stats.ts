@@ -55,13 +55,15 @@ const counterOf = {
   bypass: 'bypassed',
 } as const satisfies Record<Outcome, keyof Counts>
 
-const mostNames = 200
+const maxNames = 200
+const maxNameLength = 128
 
 /** Counts in this process, so that a hit costs no second round trip. */
 export class StatsBook {
   readonly #prices: Prices
   readonly #cells = new Map<string, Map<string, MutableCounts>>()
   readonly #isPriced: boolean
+  readonly #models = new Set<string>(['unknown'])
   #lastNamespace = ''
   #lastModel = ''
   #lastCell: MutableCounts | undefined
@@ -72,9 +74,22 @@ export class StatsBook {
   }
 
   answered(outcome: Outcome, namespace: string, model: string, saved: Usage | undefined): void {
+    if (outcome !== 'bypass') this.knows(model)
     const cell = this.#cell(namespace, model)
     cell[counterOf[outcome]]++
     if (saved !== undefined) this.#save(cell, model, saved)
+  }
+
+  /** A provider has answered for this model: from now on it counts under its own name. */
+  knows(model: string): void {
+    if (this.#models.has(model) || this.#models.size >= maxNames || model.length > maxNameLength) return
+    this.#models.add(model)
+    this.#lastCell = undefined
+  }
+
+  /** The name under which a model counts. Only those that a provider has answered for have one of their own. */
+  labelOf(model: string): string {
+    return this.#models.has(model) ? model : 'other'
   }
 
   failed(namespace: string, model: string): void {
@@ -113,7 +128,7 @@ export class StatsBook {
       return this.#lastCell
     }
     const models = bounded(this.#cells, namespace, () => new Map<string, MutableCounts>())
-    const cell = bounded(models, model, noCounts)
+    const cell = bounded(models, this.labelOf(model), noCounts)
     this.#lastNamespace = namespace
     this.#lastModel = model
     this.#lastCell = cell
@@ -164,7 +179,7 @@ function add(sum: MutableCounts, counts: Counts): void {
 function bounded<T>(map: Map<string, T>, name: string, make: () => T): T {
   const known = map.get(name)
   if (known !== undefined) return known
-  const shown = map.size >= mostNames ? 'other' : name
+  const shown = map.size >= maxNames ? 'other' : name
   const value = map.get(shown) ?? make()
   map.set(shown, value)
   return value

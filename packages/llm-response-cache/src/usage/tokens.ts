@@ -18,7 +18,7 @@ export function usageOf(answer: unknown): Usage {
 }
 
 /** A stream tells its usage in pieces; each number is the largest that was told. */
-export function mostUsage(one: Usage, other: Usage): Usage {
+export function maxUsage(one: Usage, other: Usage): Usage {
   return { input: Math.max(one.input, other.input), output: Math.max(one.output, other.output) }
 }
 

@@ -13,7 +13,7 @@ import { createSemanticCache, lexicalEmbedder } from '../../src/semantic/index.j
 import { seededRandom } from '../semantic/labelled-set.js'
 import { answerText, type StandIn, startStandIn } from './stand-in.js'
 
-interface Asked {
+interface ProviderRequest {
   readonly prompt?: string
   readonly temperature?: number
   readonly abortSignal?: AbortSignal
@@ -39,21 +39,24 @@ function faceOf(ai: Ai, chat: (url: string) => Parameters<Ai['wrapLanguageModel'
       middleware: aiSdkMiddleware(cache, options),
     })
     const tools = {
-      weather: ai.tool({ inputSchema: z.object({ place: z.string() }) }),
+      weather: ai.tool({ inputSchema: z.object({ entryKey: z.string() }) }),
     } as unknown as ai6.ToolSet
-    const settings = ({ prompt = 'hi', tools: withTools, useCache, ...more }: Asked) => ({
+    const settings = ({ prompt = 'hi', tools: withTools, useCache, ...more }: ProviderRequest) => ({
       ...{ model, prompt, maxRetries: 0, ...more },
       ...(withTools ? { tools } : {}),
       ...(useCache === false ? { providerOptions: { evenkeel: { useCache: false } } } : {}),
     })
     return {
-      generate: async (asked: Asked = {}): Promise<Answered> => {
+      generate: async (asked: ProviderRequest = {}): Promise<Answered> => {
         const { text, toolCalls, finishReason, usage, providerMetadata } = await ai.generateText(
           settings(asked),
         )
         return { text, toolCalls, finishReason, usage, metadata: providerMetadata?.evenkeel }
       },
-      stream: async (asked: Asked = {}, onText: (text: string) => void = () => {}): Promise<Answered> => {
+      stream: async (
+        asked: ProviderRequest = {},
+        onText: (text: string) => void = () => {},
+      ): Promise<Answered> => {
         const errors: unknown[] = []
         const result = ai.streamText({ ...settings(asked), onError: ({ error }) => void errors.push(error) })
         let text = ''
@@ -122,7 +125,8 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('the middleware for the AI SDK 
       expect(comparable(second)).toEqual(comparable(first))
       expect(second.metadata).toMatchObject({ cache: 'hit' })
       expect(second.usage.totalTokens).toBe(17)
-      if (tools) expect(second.toolCalls).toMatchObject([{ toolName: 'weather', input: { place: 'Rome' } }])
+      if (tools)
+        expect(second.toolCalls).toMatchObject([{ toolName: 'weather', input: { entryKey: 'Rome' } }])
     }
     expect(provider.calls).toHaveLength(2)
   })

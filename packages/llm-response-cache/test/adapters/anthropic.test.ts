@@ -7,7 +7,7 @@ import { answerText, type StandIn, startStandIn } from './stand-in.js'
 
 const ask = { model: 'claude', max_tokens: 100, messages: [{ role: 'user' as const, content: 'hi' }] }
 const tools: Anthropic.Tool[] = [
-  { name: 'weather', input_schema: { type: 'object', properties: { place: { type: 'string' } } } },
+  { name: 'weather', input_schema: { type: 'object', properties: { entryKey: { type: 'string' } } } },
 ]
 
 describe.each(['middleware', 'fetch'] as const)('the Anthropic SDK by its %s option', (way) => {
@@ -56,7 +56,7 @@ describe.each(['middleware', 'fetch'] as const)('the Anthropic SDK by its %s opt
     }
     expect(provider.calls).toHaveLength(2)
     const last = await anthropic.messages.stream({ ...ask, tools }).finalMessage()
-    expect(last.content).toMatchObject([{ type: 'tool_use', input: { place: 'Rome' } }])
+    expect(last.content).toMatchObject([{ type: 'tool_use', input: { entryKey: 'Rome' } }])
   })
 
   it.each(['length', 'truncated', 'error-inside'] as const)(

@@ -51,7 +51,7 @@ describe('the cache for LangChain.js', () => {
     const first = await chat().invoke('weather?', { tools: [tool] })
     const second = await chat().invoke('weather?', { tools: [tool] })
     expect(second.tool_calls).toEqual(first.tool_calls)
-    expect(second.tool_calls).toMatchObject([{ name: 'weather', args: { place: 'Rome' } }])
+    expect(second.tool_calls).toMatchObject([{ name: 'weather', args: { entryKey: 'Rome' } }])
     expect(provider.calls).toHaveLength(1)
   })
 

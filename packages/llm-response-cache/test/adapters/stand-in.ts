@@ -50,7 +50,7 @@ export async function startStandIn(): Promise<StandIn> {
       }),
   }
 
-  const call = { name: 'weather', arguments: '{"place":"Rome"}' }
+  const call = { name: 'weather', arguments: '{"entryKey":"Rome"}' }
 
   const completion = (body: Json): Json => {
     const finish_reason = standIn.mode === 'length' ? 'length' : body.tools ? 'tool_calls' : 'stop'
@@ -147,7 +147,7 @@ export async function startStandIn(): Promise<StandIn> {
 
   const responseEvents = (body: Json): string[] => {
     const whole = responseObject(body)
-    const place = { item_id: 'msg_1', output_index: 0, content_index: 0 }
+    const entryKey = { item_id: 'msg_1', output_index: 0, content_index: 0 }
     const events: Json[] = [
       { type: 'response.created', response: { ...whole, status: 'in_progress', output: [] } },
       {
@@ -155,7 +155,7 @@ export async function startStandIn(): Promise<StandIn> {
         output_index: 0,
         item: { type: 'message', id: 'msg_1', content: [] },
       },
-      ...pieces.map((delta) => ({ type: 'response.output_text.delta', ...place, delta })),
+      ...pieces.map((delta) => ({ type: 'response.output_text.delta', ...entryKey, delta })),
       { type: 'response.completed', response: whole },
     ]
     return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compareSheets } from '../../src/semantic/features/compare.js'
-import { sheetOf } from '../../src/semantic/features/features.js'
+import { compareQuestionFeatures } from '../../src/semantic/features/compare.js'
+import { questionFeaturesOf } from '../../src/semantic/features/features.js'
 import { labelledSet } from './labelled-set.js'
 
 const plain = (text: string) => text
 const objection = (one: string, other: string) => {
-  const sheets = [sheetOf(one, plain), sheetOf(other, plain)] as const
-  const found = compareSheets(...sheets, { minOverlap: 0.3 }).objection
-  expect(compareSheets(sheets[1], sheets[0], { minOverlap: 0.3 }).objection).toBe(found)
+  const sheets = [questionFeaturesOf(one, plain), questionFeaturesOf(other, plain)] as const
+  const found = compareQuestionFeatures(...sheets, { minOverlap: 0.3 }).objection
+  expect(compareQuestionFeatures(sheets[1], sheets[0], { minOverlap: 0.3 }).objection).toBe(found)
   return found
 }
 
@@ -154,7 +154,7 @@ describe('the guard', () => {
 
   it('takes nothing of the text along but digests', () => {
     const text = 'Alice pays 4711 dollars for `rm -rf` via https://a.example not Bob'
-    const sheet = JSON.stringify(sheetOf(text, (part) => `#${part.length}`))
+    const sheet = JSON.stringify(questionFeaturesOf(text, (part) => `#${part.length}`))
     for (const word of ['Alice', 'alice', '4711', 'rm', 'example', 'Bob', 'bob', 'pay'])
       expect(sheet).not.toContain(word)
   })
@@ -165,7 +165,7 @@ describe('the guard', () => {
       // Words of a script without spaces are cut by the runtime, at about a microsecond a character.
       const length = piece === '你好' ? 8_000 : 50_000
       const began = performance.now()
-      sheetOf(piece.repeat(Math.ceil(length / piece.length)), plain)
+      questionFeaturesOf(piece.repeat(Math.ceil(length / piece.length)), plain)
       expect(performance.now() - began).toBeLessThan(1_500)
     },
   )

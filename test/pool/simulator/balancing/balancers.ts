@@ -1,5 +1,5 @@
-import { makeStrategy } from '../../../../packages/decoder-pool/src/choosing/strategies/index.js'
-import { type Strategy, strategyNames } from '../../../../packages/decoder-pool/src/choosing/strategy.js'
+import { makeStrategy } from '../../../../packages/decoder-pool/src/balancing/strategies/index.js'
+import { type Strategy, strategyNames } from '../../../../packages/decoder-pool/src/balancing/strategy.js'
 import { leastBusy, roundRobin, simpleShuffle } from './baselines.js'
 
 export interface Balancer {

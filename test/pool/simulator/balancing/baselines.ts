@@ -1,5 +1,5 @@
-import type { Strategy } from '../../../../packages/decoder-pool/src/choosing/strategy.js'
-import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import type { Strategy } from '../../../../packages/decoder-pool/src/balancing/strategy.js'
+import type { NodeState } from '../../../../packages/decoder-pool/src/nodes/node-state.js'
 
 /** In turns, as each coordinator counts for itself. */
 export function roundRobin(): Strategy {

@@ -1,11 +1,14 @@
-import { CandidateIndex } from '../../../../packages/decoder-pool/src/choosing/candidates.js'
-import { Chooser } from '../../../../packages/decoder-pool/src/choosing/chooser.js'
-import type { Outcome } from '../../../../packages/decoder-pool/src/dispatch.js'
-import { Ejector, type Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
-import { judgeAbort } from '../../../../packages/decoder-pool/src/health/faults.js'
-import { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import { Balancer as PoolBalancer } from '../../../../packages/decoder-pool/src/balancing/balancer.js'
+import { CandidateIndex } from '../../../../packages/decoder-pool/src/balancing/candidates.js'
+import {
+  judgeAbort,
+  type Outcome,
+  type Phase,
+} from '../../../../packages/decoder-pool/src/dispatch/outcome.js'
+import { RetryBudget } from '../../../../packages/decoder-pool/src/dispatch/retry-budget.js'
+import { Ejector } from '../../../../packages/decoder-pool/src/health/ejector.js'
+import { NodeState } from '../../../../packages/decoder-pool/src/nodes/node-state.js'
 import { type ResolvedOptions, resolveOptions } from '../../../../packages/decoder-pool/src/options.js'
-import { RetryBudget } from '../../../../packages/decoder-pool/src/run.js'
 import type { CallEnd, Node } from '../cluster/node.js'
 import type { Draws } from '../draws.js'
 import type { Timeline } from '../timeline.js'
@@ -34,7 +37,7 @@ export class Coordinator {
   readonly #members = new Map<string, Member>()
   readonly #states: NodeState[] = []
   readonly #index: CandidateIndex
-  readonly #chooser: Chooser
+  readonly #balancer: PoolBalancer
   readonly #ejector: Ejector
   readonly #mindsCapacity: boolean
   readonly #budget = new RetryBudget()
@@ -54,7 +57,7 @@ export class Coordinator {
       undefined,
       (state, now) => this.#ejector.trialDue(state, now),
     )
-    this.#chooser = new Chooser(this.#index, balancer.make(), this.#options.adapterMargin, random)
+    this.#balancer = new PoolBalancer(this.#index, balancer.make(), this.#options.adapterMargin, random)
     this.#ejector = new Ejector(this.#options, {
       // Each lets a node back by a trial of its own.
       permits: { isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
@@ -125,7 +128,7 @@ export class Coordinator {
 
   #place(request: Request): boolean {
     const { now } = this.#timeline
-    const state = this.#chooser.choose(request.wanted, now, request.tried)
+    const state = this.#balancer.choose(request.wanted, now, request.tried)
     const member = state && this.#members.get(state.node.id)
     if (member === undefined) {
       // Where all nodes were tried in vain there is nothing to wait for.
@@ -148,7 +151,7 @@ export class Coordinator {
     this.#noteDead(member)
     state.inFlight++
     state.requests++
-    const onOver = this.#chooser.given(state, request.wanted)
+    const onOver = this.#balancer.given(state, request.wanted)
     const phase = this.#ejector.began(state, givenAt)
     let firstTokenMs: number | undefined
     const onFirstToken = () => {

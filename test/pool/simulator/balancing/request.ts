@@ -1,6 +1,6 @@
-import type { Wanted } from '../../../../packages/decoder-pool/src/choosing/wanted.js'
-import type { Phase } from '../../../../packages/decoder-pool/src/health/ejector.js'
-import type { NodeState } from '../../../../packages/decoder-pool/src/node-state.js'
+import type { NodeRequirements } from '../../../../packages/decoder-pool/src/balancing/requirements.js'
+import type { Phase } from '../../../../packages/decoder-pool/src/dispatch/outcome.js'
+import type { NodeState } from '../../../../packages/decoder-pool/src/nodes/node-state.js'
 import type { Arrival } from '../traffic/arrival.js'
 
 export type RequestEnd = 'answered' | 'failed' | 'gaveUp'
@@ -16,7 +16,7 @@ export interface Call {
 /** A caller's request, from its arrival to its one end. */
 export class Request {
   readonly work: Pick<Arrival, 'promptTokens' | 'answerTokens' | 'blocks'>
-  readonly wanted: Wanted
+  readonly wanted: NodeRequirements
   readonly arrivedAt: number
   /** What its prompt takes on an idle node that knows nothing of it. */
   readonly aloneMs: number

@@ -1,4 +1,4 @@
-import { checkNode, type DecoderNode } from '../../../../packages/decoder-pool/src/node.js'
+import { checkNode, type DecoderNode } from '../../../../packages/decoder-pool/src/nodes/node.js'
 import type { Draws } from '../draws.js'
 import type { Timeline } from '../timeline.js'
 import { Engine, type Job } from './engine.js'

@@ -21,17 +21,21 @@ export function eventsOf(response: Json): SseEvent[] {
   send('response.created', { response: begun })
   send('response.in_progress', { response: begun })
   for (const [output_index, item] of recordsOf(response.output).entries()) {
-    const place = { output_index, item_id: item.id }
+    const entryKey = { output_index, item_id: item.id }
     send('response.output_item.added', { output_index, item: { ...item, ...emptied(item) } })
     if (item.type === 'message') {
       for (const [content_index, part] of recordsOf(item.content).entries()) {
-        sendPart(send, { ...place, content_index }, part)
+        sendPart(send, { ...entryKey, content_index }, part)
       }
     } else if (item.type === 'function_call') {
       for (const delta of pieces(String(item.arguments ?? ''))) {
-        send('response.function_call_arguments.delta', { ...place, delta })
+        send('response.function_call_arguments.delta', { ...entryKey, delta })
       }
-      send('response.function_call_arguments.done', { ...place, name: item.name, arguments: item.arguments })
+      send('response.function_call_arguments.done', {
+        ...entryKey,
+        name: item.name,
+        arguments: item.arguments,
+      })
     }
     send('response.output_item.done', { output_index, item })
   }
@@ -44,13 +48,16 @@ function emptied({ type }: Json): Json {
   return type === 'function_call' ? { status: 'in_progress', arguments: '' } : {}
 }
 
-function sendPart(send: (type: string, members: Json) => void, place: Json, part: Json): void {
+function sendPart(send: (type: string, members: Json) => void, entryKey: Json, part: Json): void {
   const isRefusal = part.type === 'refusal'
   const text = String((isRefusal ? part.refusal : part.text) ?? '')
   const name = isRefusal ? 'refusal' : 'output_text'
   const own = isRefusal ? {} : { logprobs: [] }
-  send('response.content_part.added', { ...place, part: { ...part, [isRefusal ? 'refusal' : 'text']: '' } })
-  for (const delta of pieces(text)) send(`response.${name}.delta`, { ...place, delta, ...own })
-  send(`response.${name}.done`, { ...place, [isRefusal ? 'refusal' : 'text']: text, ...own })
-  send('response.content_part.done', { ...place, part })
+  send('response.content_part.added', {
+    ...entryKey,
+    part: { ...part, [isRefusal ? 'refusal' : 'text']: '' },
+  })
+  for (const delta of pieces(text)) send(`response.${name}.delta`, { ...entryKey, delta, ...own })
+  send(`response.${name}.done`, { ...entryKey, [isRefusal ? 'refusal' : 'text']: text, ...own })
+  send('response.content_part.done', { ...entryKey, part })
 }

@@ -1,4 +1,4 @@
-import type { Sheet } from './features.js'
+import type { QuestionFeatures } from './features.js'
 
 export const objections = [
   'numbers',
@@ -30,7 +30,11 @@ export interface CompareOptions {
 }
 
 /** Whether anything in two texts says that their answers differ. Symmetric. */
-export function compareSheets(one: Sheet, other: Sheet, { minOverlap }: CompareOptions): Comparison {
+export function compareQuestionFeatures(
+  one: QuestionFeatures,
+  other: QuestionFeatures,
+  { minOverlap }: CompareOptions,
+): Comparison {
   const [left, right] = [new Set(one.words), new Set(other.words)]
   const shared = [...left].filter((word) => right.has(word)).length
   const all = left.size + right.size - shared
@@ -39,7 +43,7 @@ export function compareSheets(one: Sheet, other: Sheet, { minOverlap }: CompareO
   return { overlap, objection: found ?? (overlap < minOverlap ? 'overlap' : undefined) }
 }
 
-function objects(one: Sheet, other: Sheet): Objection | undefined {
+function objects(one: QuestionFeatures, other: QuestionFeatures): Objection | undefined {
   if (!sameList(one.numbers, other.numbers)) return 'numbers'
   if (!allIn(one.names, other) || !allIn(other.names, one)) return 'names'
   if (!sameList(one.literals, other.literals)) return 'literals'
@@ -53,23 +57,23 @@ function objects(one: Sheet, other: Sheet): Objection | undefined {
 }
 
 /** A name in one text must be a word of the other, however it is written there. */
-function allIn(names: readonly string[], { words }: Sheet): boolean {
+function allIn(names: readonly string[], { words }: QuestionFeatures): boolean {
   return names.every((name) => words.includes(name))
 }
 
-function negatesOtherwise(one: Sheet, other: Sheet): boolean {
+function negatesOtherwise(one: QuestionFeatures, other: QuestionFeatures): boolean {
   return one.negations % 2 !== other.negations % 2 || one.negations > 0 !== other.negations > 0
 }
 
 /** Where both speak of a group of words that rule each other out, and say different ones. */
-function rulesOut(one: Sheet, other: Sheet): boolean {
+function rulesOut(one: QuestionFeatures, other: QuestionFeatures): boolean {
   return Object.entries(one.exclusive).some(([group, words]) => {
     const others = other.exclusive[group]
     return others !== undefined && !sameList(words, others)
   })
 }
 
-function reverses({ reversed, words }: Sheet, other: Sheet): boolean {
+function reverses({ reversed, words }: QuestionFeatures, other: QuestionFeatures): boolean {
   return reversed.some(
     ([word, meant]) => other.words.includes(meant) && !other.words.includes(word) && !words.includes(meant),
   )
@@ -79,7 +83,7 @@ function reverses({ reversed, words }: Sheet, other: Sheet): boolean {
  * Words that are in both texts and have changed their roles: what is `from` here is `to` there, or two names
  * without any such word have changed places, or the text is three words of which the outer two have.
  */
-function isReordered(one: Sheet, other: Sheet): boolean {
+function isReordered(one: QuestionFeatures, other: QuestionFeatures): boolean {
   const [first, second, third] = one.words
   if (one.words.length === 3 && sameList(other.words, [third ?? '', second ?? '', first ?? ''])) return true
   const isShared = (word: string) => one.words.includes(word) && other.words.includes(word)
@@ -98,7 +102,7 @@ function isReordered(one: Sheet, other: Sheet): boolean {
 }
 
 /** A word that has roles in both texts, and none of them in common: mail `from` her is no mail `to` her. */
-function changesRole(one: Sheet, other: Sheet): boolean {
+function changesRole(one: QuestionFeatures, other: QuestionFeatures): boolean {
   return one.roles.some(([, word]) => {
     const [left, right] = [one, other].map(({ roles }) =>
       roles.filter(([, who]) => who === word).map(([role]) => role),
@@ -107,7 +111,7 @@ function changesRole(one: Sheet, other: Sheet): boolean {
   })
 }
 
-function rolesOf({ roles }: Sheet): Map<string, string[]> {
+function rolesOf({ roles }: QuestionFeatures): Map<string, string[]> {
   const found = new Map<string, string[]>()
   for (const [role, word] of roles) found.set(role, [...(found.get(role) ?? []), word])
   return found

@@ -1,7 +1,7 @@
-import type { Sheet } from './features.js'
+import type { QuestionFeatures } from './features.js'
 
 /** A sheet as the index keeps it; nothing for what is damaged or of another version: no candidate then. */
-export function decodeSheet(text: string): Sheet | undefined {
+export function decodeQuestionFeatures(text: string): QuestionFeatures | undefined {
   try {
     const value: unknown = JSON.parse(text)
     return isSheet(value) ? value : undefined
@@ -10,7 +10,7 @@ export function decodeSheet(text: string): Sheet | undefined {
   }
 }
 
-function isSheet(value: unknown): value is Sheet {
+function isSheet(value: unknown): value is QuestionFeatures {
   if (typeof value !== 'object' || value === null) return false
   const sheet = value as Record<string, unknown>
   const lists = [sheet.numbers, sheet.names, sheet.qualifiers, sheet.literals, sheet.code, sheet.words]

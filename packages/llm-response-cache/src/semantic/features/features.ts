@@ -15,7 +15,7 @@ import {
  * What the guard compares of a text. Everything that was taken from the text is there as a digest, so that
  * the sheet can be kept where the text must not be.
  */
-export interface Sheet {
+export interface QuestionFeatures {
   /** Numbers with their units, dates and times; sorted. */
   readonly numbers: readonly string[]
   /** What is written as a name, away from the beginning of a sentence. */
@@ -73,7 +73,7 @@ const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’]*/gu
 const sentenceEnd = /[.!?:;\n•-]\s*["'“(]*$/
 
 /** What the guard looks at in a text, taken down as digests. Linear in the text's length. */
-export function sheetOf(text: string, digest: Digest): Sheet {
+export function questionFeaturesOf(text: string, digest: Digest): QuestionFeatures {
   let rest = text.normalize('NFKC').replace(abbreviations, (all) => all.replaceAll('.', ''))
   const literals: string[] = []
   const code: string[] = []
@@ -116,7 +116,11 @@ export function sheetOf(text: string, digest: Digest): Sheet {
   }
 }
 
-function readWords(rest: string, digest: Digest, numbers: string[]): Omit<Sheet, 'code' | 'literals'> {
+function readWords(
+  rest: string,
+  digest: Digest,
+  numbers: string[],
+): Omit<QuestionFeatures, 'code' | 'literals'> {
   const names = new Set<string>()
   const qualified = new Set<string>()
   const words: string[] = []

@@ -1,0 +1,27 @@
+export interface Document {
+  readonly key: string
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** As JSON. */
+  readonly json: string
+}
+
+/** Where documents live, by namespace: a path of labels. */
+export interface DocumentStore {
+  get(namespace: readonly string[], key: string): Promise<Document | undefined>
+  /** Writes documents of one namespace in one step; `undefined` removes one. */
+  put(namespace: readonly string[], documents: ReadonlyMap<string, string | undefined>): Promise<void>
+  all(namespace: readonly string[]): Promise<readonly Document[]>
+  /** Namespaces that begin with a path: label by label, never a part of one. */
+  namespaces(prefix: readonly string[]): Promise<readonly (readonly string[])[]>
+}
+
+export function nameOf(namespace: readonly string[]): string {
+  return namespace.map((label) => `${encodeURIComponent(label)}/`).join('')
+}
+
+export function documentOf(key: string, stored: string): Document {
+  const [created = '', updated = ''] = stored.split(' ', 2)
+  const json = stored.slice(created.length + updated.length + 2)
+  return { key, createdAt: Number(created), updatedAt: Number(updated), json }
+}

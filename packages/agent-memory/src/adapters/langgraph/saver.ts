@@ -1,0 +1,251 @@
+import { type Connection, checkSubject, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import type { RunnableConfig } from '@langchain/core/runnables'
+import {
+  BaseCheckpointSaver,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointPendingWrite,
+  type CheckpointTuple,
+  copyCheckpoint,
+  maxChannelVersion,
+  type PendingWrite,
+  type SerializerProtocol,
+  TASKS,
+  WRITES_IDX_MAP,
+} from '@langchain/langgraph-checkpoint'
+import { decode, digestOf, elementsOf, encode, listHead } from './checkpoints/codec.js'
+import { MemoryCheckpoints } from './checkpoints/memory.js'
+import type { CheckpointStore, ReadCheckpoint } from './checkpoints/port.js'
+import { RedisCheckpoints } from './checkpoints/redis.js'
+
+export interface CheckpointSaverOptions {
+  /** Where checkpoints live, a Redis without modules; left out, they live in this process alone. */
+  readonly redis?: Connection | undefined
+  /** How long a thread's checkpoints live after the last of them. @default they stay */
+  readonly ttl?: Duration | undefined
+  readonly serde?: SerializerProtocol | undefined
+  /** Of the threads that live in this process. @default 1_000 */
+  readonly maxThreads?: number | undefined
+  /** Of the threads that live in this process. @default 256 MiB */
+  readonly maxBytes?: number | undefined
+}
+
+/**
+ * A checkpointer of LangGraph. What a checkpoint and the one before have in common is stored once, element by
+ * element, so a thread of N messages takes room for N. `put` and `getTuple` are one round trip. In an outage
+ * they reject with an UnavailableError: a graph that went on from an old checkpoint would be wrong.
+ */
+export function createCheckpointSaver(options: CheckpointSaverOptions = {}): BaseCheckpointSaver {
+  const { redis, ttl, serde, maxThreads = 1_000, maxBytes = 256 << 20 } = options
+  const ttlMs = ttl === undefined ? undefined : durationMs('ttl', ttl, { minMs: 1_000 })
+  const store =
+    redis === undefined
+      ? new MemoryCheckpoints({ maxThreads, maxBytes, ttlMs })
+      : new RedisCheckpoints(redis, ttlMs)
+  return new Saver(store, serde)
+}
+
+/** Elements of an array that are named together. */
+const runLength = 32
+
+/** Where a value is: one digest, or those of an array's elements and runs of elements. */
+type Reference = string | readonly string[]
+
+interface Skeleton {
+  readonly parent: string | undefined
+  /** The checkpoint without its values. */
+  readonly checkpoint: string
+  readonly metadata: string
+  readonly channels: Readonly<Record<string, Reference>>
+}
+
+class Saver extends BaseCheckpointSaver {
+  readonly #store: CheckpointStore
+
+  constructor(store: CheckpointStore, serde: SerializerProtocol | undefined) {
+    super(serde)
+    this.#store = store
+  }
+
+  async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const { thread, namespace, id } = placeOf(config)
+    if (thread === undefined) return undefined
+    const found = await this.#store.read(thread, namespace, id)
+    return found && this.#tupleOf(thread, found)
+  }
+
+  async *list(config: RunnableConfig, options: CheckpointListOptions = {}): AsyncGenerator<CheckpointTuple> {
+    const { before, limit = Number.POSITIVE_INFINITY, filter = {} } = options
+    const { thread: only, id: onlyId } = placeOf(config)
+    const onlyNamespace: unknown = config.configurable?.checkpoint_ns
+    const beforeId = before === undefined ? undefined : placeOf(before).id
+    let left = limit
+    for await (const thread of only === undefined ? this.#store.threads() : [only]) {
+      for (const [namespace, id] of await this.#store.names(thread)) {
+        if (left <= 0) return
+        const isOther = onlyNamespace !== undefined && namespace !== onlyNamespace
+        if (isOther || (onlyId !== undefined && id !== onlyId)) continue
+        if (beforeId !== undefined && id >= beforeId) continue
+        const found = await this.#store.read(thread, namespace, id)
+        const tuple = found && (await this.#tupleOf(thread, found))
+        if (tuple === undefined || !fits(tuple.metadata, filter)) continue
+        left--
+        yield tuple
+      }
+    }
+  }
+
+  async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const { thread, namespace, id: parent } = requiredPlaceOf(config)
+    const { channel_values, ...rest } = copyCheckpoint(checkpoint)
+    const values = new Map<string, string>()
+    const digests = new Set<string>()
+    const channels: Record<string, Reference> = {}
+    for (const [channel, value] of Object.entries(channel_values)) {
+      // Without a parent there is nothing from which what is not new could have come.
+      const isSet = parent !== undefined || channel in newVersions
+      if (value === undefined || !isSet) continue
+      const isSplit = Array.isArray(value) && !value.includes(undefined)
+      const reference = isSplit ? await this.#keepElements(value, values) : await this.#keep(value, values)
+      channels[channel] = reference
+      for (const digest of typeof reference === 'string' ? [reference] : reference) digests.add(digest)
+    }
+    const skeleton: Skeleton = {
+      parent,
+      checkpoint: await encode(this.serde, { ...rest, channel_values: {} }),
+      metadata: await encode(this.serde, metadata),
+      channels,
+    }
+    const stored = {
+      namespace,
+      id: checkpoint.id,
+      text: JSON.stringify(skeleton),
+      digests: [...values.keys()],
+    }
+    await this.#store.put(thread, stored, values)
+    return { configurable: { thread_id: thread, checkpoint_ns: namespace, checkpoint_id: checkpoint.id } }
+  }
+
+  async putWrites(config: RunnableConfig, writes: PendingWrite[], taskId: string): Promise<void> {
+    const { thread, namespace, id } = requiredPlaceOf(config)
+    if (id === undefined) throw new InvalidInputError('configurable.checkpoint_id', 'a checkpoint', id)
+    const stored = await Promise.all(
+      writes.map(async ([channel, value], index) => ({
+        task: taskId,
+        index: WRITES_IDX_MAP[channel] ?? index,
+        text: `${encodeURIComponent(channel)}\n${await encode(this.serde, value)}`,
+      })),
+    )
+    if (stored.length > 0) await this.#store.putWrites(thread, namespace, id, stored)
+  }
+
+  async deleteThread(threadId: string): Promise<void> {
+    await this.#store.delete(checkSubject('threadId', threadId))
+  }
+
+  async #keep(value: unknown, values: Map<string, string>): Promise<string> {
+    return keepText(await encode(this.serde, value), values)
+  }
+
+  /** Full runs of elements are named together, so that a long list costs each checkpoint little. */
+  async #keepElements(elements: readonly unknown[], values: Map<string, string>): Promise<readonly string[]> {
+    const digests = await Promise.all(elements.map((element) => this.#keep(element, values)))
+    const references: string[] = []
+    for (let from = 0; from < digests.length; from += runLength) {
+      const run = digests.slice(from, from + runLength)
+      if (run.length < runLength) references.push(...run)
+      else references.push(keepText(listHead + run.join(','), values))
+    }
+    return references
+  }
+
+  async #elementsOf({ values }: ReadCheckpoint, references: readonly string[]): Promise<unknown[]> {
+    const digests = references.flatMap((reference) => elementsOf(values.get(reference)) ?? reference)
+    return Promise.all(digests.map((digest) => decode(this.serde, values.get(digest) ?? '')))
+  }
+
+  async #tupleOf(thread: string, found: ReadCheckpoint): Promise<CheckpointTuple> {
+    const { parent, checkpoint: text, metadata, channels } = JSON.parse(found.text) as Skeleton
+    const read = (digest: string) => decode(this.serde, found.values.get(digest) ?? '')
+    const checkpoint = (await decode(this.serde, text)) as Checkpoint
+    for (const [channel, reference] of Object.entries(channels)) {
+      checkpoint.channel_values[channel] =
+        typeof reference === 'string' ? await read(reference) : await this.#elementsOf(found, reference)
+    }
+    const configOf = (id: string) => ({
+      configurable: { thread_id: thread, checkpoint_ns: found.namespace, checkpoint_id: id },
+    })
+    if (checkpoint.v < 4 && parent !== undefined)
+      await this.#addSends(checkpoint, thread, found.namespace, parent)
+    return {
+      config: configOf(found.id),
+      checkpoint,
+      metadata: (await decode(this.serde, metadata)) as CheckpointMetadata,
+      pendingWrites: await this.#writesOf(found),
+      ...(parent !== undefined && { parentConfig: configOf(parent) }),
+    }
+  }
+
+  async #writesOf({ writes }: ReadCheckpoint): Promise<CheckpointPendingWrite[]> {
+    return Promise.all(
+      writes.map(async ({ task, text }): Promise<CheckpointPendingWrite> => {
+        const lineEnd = text.indexOf('\n')
+        const value = await decode(this.serde, text.slice(lineEnd + 1))
+        return [task, decodeURIComponent(text.slice(0, lineEnd)), value]
+      }),
+    )
+  }
+
+  /** Before version 4 of their format checkpoints left what was sent to the parent's writes. */
+  async #addSends(checkpoint: Checkpoint, thread: string, namespace: string, parent: string): Promise<void> {
+    const found = await this.#store.read(thread, namespace, parent)
+    const writes = found === undefined ? [] : await this.#writesOf(found)
+    const sends = writes.filter(([, channel]) => channel === TASKS).map(([, , value]) => value)
+    checkpoint.channel_values[TASKS] = sends
+    const versions = Object.values(checkpoint.channel_versions)
+    checkpoint.channel_versions[TASKS] =
+      versions.length > 0 ? maxChannelVersion(...versions) : this.getNextVersion(undefined)
+  }
+}
+
+function keepText(text: string, values: Map<string, string>): string {
+  const digest = digestOf(text)
+  values.set(digest, text)
+  return digest
+}
+
+function fits(metadata: object | undefined, filter: object): boolean {
+  const own = new Map(Object.entries(metadata ?? {}))
+  return Object.entries(filter).every(([key, value]) => own.get(key) === value)
+}
+
+interface Place {
+  readonly thread: string | undefined
+  readonly namespace: string
+  readonly id: string | undefined
+}
+
+function placeOf({ configurable = {} }: RunnableConfig): Place {
+  const { thread_id, checkpoint_ns = '', checkpoint_id } = configurable
+  const text = (field: string, value: unknown) =>
+    value === undefined || value === '' ? undefined : checkSubject(`configurable.${field}`, value)
+  return {
+    thread: text('thread_id', thread_id),
+    namespace: text('checkpoint_ns', checkpoint_ns) ?? '',
+    id: text('checkpoint_id', checkpoint_id),
+  }
+}
+
+function requiredPlaceOf(config: RunnableConfig): Place & { readonly thread: string } {
+  const { thread, ...place } = placeOf(config)
+  if (thread === undefined)
+    throw new InvalidInputError('configurable.thread_id', 'the id of a thread', thread)
+  return { thread, ...place }
+}

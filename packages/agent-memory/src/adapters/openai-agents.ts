@@ -1,0 +1,177 @@
+import { InvalidInputError } from '@evenkeel/core'
+import type { AgentInputItem, Session } from '@openai/agents-core'
+import { MessageMissingError, VersionConflictError } from '../errors.js'
+import { digestText, newId } from '../messages/ids.js'
+import type { Message, StoredMessage } from '../messages/message.js'
+import type { Entry } from '../threads/entry.js'
+import { allEntries, newestEntries } from '../threads/read-all.js'
+import type { Thread } from '../threads/thread.js'
+
+/** A function call of the history that is to be replaced by another one with the same id. */
+export interface HistoryMutation {
+  readonly type: 'replace_function_call'
+  readonly callId: string
+  readonly replacement: Extract<AgentInputItem, { type: 'function_call' }>
+}
+
+export type HistoryTransaction =
+  | { readonly type: 'append_items'; readonly items: AgentInputItem[] }
+  | {
+      readonly type: 'replace_suffix'
+      readonly expectedSuffix: AgentInputItem[]
+      readonly replacement: AgentInputItem[]
+    }
+
+/** A session of the OpenAI Agents SDK with its optional abilities: transactions, mutations, compaction. */
+export interface AgentSession extends Session {
+  /**
+   * Changes the history in one step, once, however often it is asked for under one id. The same id with
+   * another change, or a suffix that does not match, is refused with nothing changed.
+   */
+  applyHistoryTransaction(args: {
+    readonly operationId: string
+    readonly transaction: HistoryTransaction
+  }): Promise<void>
+  applyHistoryMutations(args: { readonly mutations: readonly HistoryMutation[] }): Promise<void>
+  replaceHistoryWithCompaction(items: AgentInputItem[]): Promise<void>
+}
+
+/** A thread as a session of the OpenAI Agents SDK. */
+export function createAgentSession(thread: Thread): AgentSession {
+  return new ThreadSession(thread)
+}
+
+/** A suffix, or a history, that is replaced in one step. */
+const maxReplaced = 5_000
+
+class ThreadSession implements AgentSession {
+  readonly #thread: Thread
+
+  constructor(thread: Thread) {
+    this.#thread = thread
+  }
+
+  async getSessionId(): Promise<string> {
+    return this.#thread.id
+  }
+
+  async getItems(limit?: number): Promise<AgentInputItem[]> {
+    if (limit !== undefined && limit <= 0) return []
+    const entries = await (limit === undefined
+      ? allEntries(this.#thread)
+      : newestEntries(this.#thread, limit))
+    return entries.map(itemOf)
+  }
+
+  async addItems(items: AgentInputItem[]): Promise<void> {
+    const messages = items.map((item) => ({ ...messageOf(item), id: newId() }))
+    for (let from = 0; from < messages.length; from += 1_000) {
+      await this.#thread.append(messages.slice(from, from + 1_000))
+    }
+  }
+
+  async popItem(): Promise<AgentInputItem | undefined> {
+    for (;;) {
+      const [newest] = await newestEntries(this.#thread, 1)
+      if (newest === undefined) return undefined
+      try {
+        await this.#thread.splice({ replace: [newest.message.id], messages: [] })
+        return itemOf(newest)
+      } catch (error) {
+        // Another one was appended, or taken, in between.
+        if (!(error instanceof VersionConflictError)) throw error
+      }
+    }
+  }
+
+  async clearSession(): Promise<void> {
+    await this.#thread.delete()
+  }
+
+  async applyHistoryTransaction({
+    operationId,
+    transaction,
+  }: {
+    readonly operationId: string
+    readonly transaction: HistoryTransaction
+  }): Promise<void> {
+    if (transaction.type === 'append_items') {
+      if (transaction.items.length === 0) return
+      await this.#thread.append(transaction.items.map(messageOf), { operation: operationId })
+      return
+    }
+    const { expectedSuffix, replacement } = transaction
+    const newest = await newestEntries(this.#thread, expectedSuffix.length)
+    const isThere =
+      newest.length === expectedSuffix.length &&
+      newest.every((entry, index) => canonical(itemOf(entry)) === canonical(expectedSuffix[index]))
+    await this.#thread.splice({
+      // A suffix that is not there may have been replaced by this very operation: its name tells.
+      replace: isThere ? newest.map(({ message }) => message.id) : [`not there ${newId()}`],
+      messages: replacement.map(messageOf),
+      operation: operationId,
+      fingerprint: digestText(canonical(transaction)),
+    })
+  }
+
+  async applyHistoryMutations({
+    mutations,
+  }: {
+    readonly mutations: readonly HistoryMutation[]
+  }): Promise<void> {
+    const entries = mutations.length === 0 ? [] : await allEntries(this.#thread)
+    for (const { callId, replacement } of mutations) {
+      const entry = entries.findLast((one) => {
+        const item = itemOf(one)
+        return item.type === 'function_call' && item.callId === callId
+      })
+      if (entry === undefined) throw new MessageMissingError(callId)
+      if (replacement.callId !== callId) {
+        throw new InvalidInputError(
+          'replacement.callId',
+          'the id of the call that it replaces',
+          replacement.callId,
+        )
+      }
+      await this.#thread.edit(entry.message.id, messageOf(replacement))
+    }
+  }
+
+  async replaceHistoryWithCompaction(items: AgentInputItem[]): Promise<void> {
+    const entries = await allEntries(this.#thread)
+    if (entries.length > maxReplaced) {
+      throw new InvalidInputError('items', `a history of at most ${maxReplaced} items`, entries)
+    }
+    const messages = items.map((item) => ({ ...messageOf(item), id: newId() }))
+    await this.#thread.splice({ replace: entries.map(({ message }) => message.id), messages })
+  }
+}
+
+/** An item has no id of its own; its role and calls are told to the window. */
+function messageOf(item: AgentInputItem): Message {
+  const plain = JSON.parse(canonical(item)) as Record<string, unknown>
+  const { type = 'message', role, callId } = plain
+  const isCall = typeof type === 'string' && type.endsWith('_call') && typeof callId === 'string'
+  const isResult = typeof type === 'string' && type.endsWith('_call_result') && typeof callId === 'string'
+  const roleOf = isResult ? 'tool' : typeof role === 'string' ? role : 'assistant'
+  return {
+    role: roleOf,
+    item: plain,
+    ...(isCall && { tool_calls: [{ id: callId }] }),
+    ...(isResult && { tool_call_id: callId }),
+  }
+}
+
+function itemOf({ message }: Pick<Entry, 'message'>): AgentInputItem {
+  const { item, id: _, ...rest } = message as StoredMessage & { readonly item?: AgentInputItem }
+  return structuredClone(item ?? (rest as unknown as AgentInputItem))
+}
+
+/** JSON with sorted keys: two items are the same when it is. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : part,
+  )
+}

@@ -1,0 +1,243 @@
+import { UnavailableError } from '@evenkeel/core'
+import { ThreadUnknownError } from '../errors.js'
+import { entryOf, type JournalEntry, type ThreadWrite, type Write } from '../journal/entry.js'
+import type { Journal, ThreadJournal } from '../journal/journal.js'
+import { forEachConcurrent, nextOf, Replay, type ReplayTerms } from '../journal/replay.js'
+import type { RecentWrites } from '../journal/resend-lost.js'
+import { resendLost } from '../journal/resend-lost.js'
+import { WriteGate } from '../journal/write-gate.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import { changeThread } from '../replica/apply.js'
+import { pageOf, tailOf } from '../replica/read.js'
+import type { ReplicaCache } from '../replica/replica-cache.js'
+import { ThreadImage } from '../replica/thread-image.js'
+import type { Change, Changed } from '../stores/change.js'
+import type {
+  DeleteResult,
+  Erased,
+  ForkResult,
+  LeaseResult,
+  Page,
+  PageRequest,
+  StateValue,
+  TailRequest,
+  ThreadListing,
+  ThreadStore,
+} from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { AppendGuards, AppendOutcome, ChangeResult, Freshness, Reading, ThreadBackend } from './port.js'
+
+/**
+ * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
+ * thread. On return the journal is replayed, each thread in its order.
+ *
+ * Nothing is awaited before a write is in the journal, so that no turn of the event loop comes between the
+ * choice of this side and the journal; see {@link replay}.
+ */
+export class OfflineBackend implements ThreadBackend {
+  readonly #journal: Journal
+  readonly #known: ReplicaCache
+  readonly #terms: ReplayTerms
+  readonly #recent: RecentWrites | undefined
+  readonly #before: ((id: ThreadId) => Promise<void> | undefined) | undefined
+  #hold: WriteGate | undefined
+
+  /** @param before what new writes of a thread that are journaled must wait for; what is owed waits for nothing */
+  constructor(
+    journal: Journal,
+    known: ReplicaCache,
+    terms: ReplayTerms,
+    recent?: RecentWrites,
+    before?: (id: ThreadId) => Promise<void> | undefined,
+  ) {
+    this.#journal = journal
+    this.#known = known
+    this.#terms = terms
+    this.#recent = recent
+    this.#before = before
+  }
+
+  /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
+  get held(): Promise<void> | undefined {
+    return this.#hold?.promise
+  }
+
+  async append(
+    id: ThreadId,
+    batch: readonly PreparedMessage[],
+    { version, fence, token, digest }: AppendGuards = {},
+  ): Promise<AppendOutcome> {
+    if (version !== undefined || fence !== undefined) throw cannot('a condition of an append')
+    const thread = this.#threadOf(id)
+    const conflict = thread.view.conflictOf(batch)
+    if (conflict !== undefined) return { status: 'conflict', id: conflict }
+    const { version: known } = thread.view
+    const entry = this.#add(thread, {
+      kind: 'append',
+      batch,
+      generation: generationOf(thread),
+      token,
+      digest,
+    })
+    thread.view.append(batch, {}, Date.now())
+    await this.#journal.synced()
+    return {
+      status: 'journaled',
+      version: thread.isKnown ? known : 0,
+      stored: entry.outcome.promise as Extract<AppendOutcome, { status: 'journaled' }>['stored'],
+    }
+  }
+
+  async read(id: ThreadId, request: TailRequest): Promise<Reading> {
+    const { view, from } = this.#seen(id)
+    const tail = tailOf(view, request)
+    return { ...tail, stale: true, complete: tail.from >= from }
+  }
+
+  async page(id: ThreadId, request: PageRequest): Promise<Page & Freshness> {
+    const { view } = this.#seen(id)
+    return { ...pageOf(view, request), stale: true, complete: view.size >= view.count }
+  }
+
+  async change(id: ThreadId, change: Change): Promise<ChangeResult> {
+    const isConditional = 'version' in change && change.version !== undefined
+    if (isConditional || change.kind === 'edit' || change.kind === 'splice' || change.kind === 'summarise') {
+      throw cannot('a change that depends on what the thread is')
+    }
+    const thread = this.#threadOf(id)
+    this.#add(thread, { kind: 'change', change, generation: generationOf(thread) })
+    const changed = show(thread.view, change)
+    await this.#journal.synced()
+    return { ...changed, journaled: true }
+  }
+
+  async state(
+    id: ThreadId,
+    keys?: readonly string[],
+  ): Promise<{ readonly values: ReadonlyMap<string, StateValue> } & Freshness> {
+    const thread = this.#journal.of(id)
+    const state = thread?.view.state ?? new Map<string, StateValue>()
+    const values = new Map([...state].filter(([key]) => keys === undefined || keys.includes(key)))
+    // Only what was written here in this outage is known.
+    if (keys === undefined ? values.size === 0 : values.size < keys.length) throw new ThreadUnknownError()
+    return { values, stale: true, complete: keys !== undefined }
+  }
+
+  async lease(): Promise<LeaseResult> {
+    throw cannot('a lease')
+  }
+
+  async fork(): Promise<ForkResult> {
+    throw cannot('a fork')
+  }
+
+  async threads(): Promise<readonly ThreadListing[]> {
+    throw cannot('a list of threads')
+  }
+
+  async erase(): Promise<Erased> {
+    throw cannot('an erasure')
+  }
+
+  async whole(): Promise<ThreadStore> {
+    throw cannot('a backup')
+  }
+
+  async delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>> {
+    const thread = this.#threadOf(id)
+    this.#add(thread, { kind: 'delete', token, generation: generationOf(thread) })
+    const result = thread.view.delete({ token })
+    await this.#journal.synced()
+    return result
+  }
+
+  /** Takes over a write that another process had acknowledged, and left behind. */
+  adopt({ id, write }: ThreadWrite): void {
+    const thread = this.#threadOf(id)
+    const entry = entryOf(write)
+    entry.isInherited = true
+    this.#journal.add(thread, entry)
+    if (write.kind === 'append') thread.view.append(write.batch, {}, Date.now())
+    else if (write.kind === 'delete') thread.view.delete({ token: write.token })
+    else show(thread.view, write.change)
+  }
+
+  /**
+   * Sends what is journaled to the store, and calls `handOver` in the turn in which nothing is left. What
+   * fails because Redis is away again stays in the journal; every entry may be sent again.
+   *
+   * Writers go on meanwhile, and one who never pauses for a round trip would keep the journal from ever being
+   * empty: so when what had waited is sent, writes are held up until the little that came since is too.
+   */
+  async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
+    if (this.#recent !== undefined) {
+      await resendLost(store, this.#recent, new Replay(store, this.#known, this.#terms), signal)
+    }
+    const replay = new Replay(store, this.#known, this.#terms, this.#recent)
+    await this.#sendWaiting(replay, signal)
+    const hold = new WriteGate()
+    this.#hold = hold
+    try {
+      while (!this.#journal.isEmpty) await this.#sendWaiting(replay, signal)
+      handOver()
+    } finally {
+      hold.end()
+      if (this.#hold === hold) this.#hold = undefined
+    }
+  }
+
+  /** Everything that is in the journal now; what comes meanwhile is not waited for. */
+  async #sendWaiting(replay: Replay, signal: AbortSignal): Promise<void> {
+    const waiting = [...this.#journal.threads()].map((thread) => ({ thread, last: thread.entries.at(-1) }))
+    await forEachConcurrent(waiting, async ({ thread, last }) => {
+      while (last !== undefined && thread.entries.includes(last)) {
+        signal.throwIfAborted()
+        const entries = nextOf(thread.entries)
+        if (!entries[0]?.isInherited) await this.#before?.(thread.id)
+        await replay.send(thread.id, entries)
+        for (const entry of entries) this.#journal.acknowledge(thread, entry)
+      }
+    })
+  }
+
+  #add(thread: ThreadJournal, write: Write): JournalEntry {
+    const entry = entryOf(write)
+    this.#journal.add(thread, entry)
+    return entry
+  }
+
+  #seen(id: ThreadId): { readonly view: ThreadImage; readonly from: number } {
+    const journaled = this.#journal.of(id)
+    if (journaled !== undefined) return journaled
+    const seen = this.#known.get(id)
+    if (seen === undefined) throw new ThreadUnknownError()
+    return { view: seen.log, from: seen.from }
+  }
+
+  #threadOf(id: ThreadId): ThreadJournal {
+    const journaled = this.#journal.of(id)
+    if (journaled !== undefined) return journaled
+    const seen = this.#known.get(id)
+    const from = seen?.from ?? Number.POSITIVE_INFINITY
+    return { id, entries: [], view: new ThreadImage(seen?.log), isKnown: seen !== undefined, from }
+  }
+}
+
+/** A number that is not known here can't be added to; what is known is shown as it will be. */
+function show(view: ThreadImage, change: Change): Changed {
+  if (change.kind === 'add' && !view.state.has(change.key)) return { status: 'missing', ...view.standing() }
+  return changeThread(view, change, undefined, Date.now())
+}
+
+/** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */
+function generationOf({ isKnown, view }: ThreadJournal): number | undefined {
+  return isKnown ? view.generation : undefined
+}
+
+function cannot(what: string): UnavailableError {
+  return new UnavailableError(
+    'CONNECTION_DOWN',
+    `Redis is away, and ${what} can not be checked here`,
+    'not-sent',
+  )
+}

@@ -1,0 +1,60 @@
+import { type Connection, Emitter } from '@evenkeel/core'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+
+/** A reader that hears nothing looks by itself after so long: a notification that is missed costs only time. */
+const lookMs = { least: 700, most: 1_300 }
+
+/** Tells readers that there may be something new in a thread. What is new they read themselves. */
+export class ChangeNotifier {
+  readonly #redis: Connection | undefined
+  readonly #here = new Emitter<{ changed(name: string): void }>()
+
+  constructor(redis: Connection | undefined) {
+    this.#redis = redis
+  }
+
+  /** Nobody waits for it. */
+  notify(id: ThreadId): void {
+    const name = nameOf(id)
+    if (this.#redis === undefined) this.#here.emit('changed', name)
+    else this.#redis.publish(name, '').catch(() => {})
+  }
+
+  /** Yields now, at each notification, and from time to time, until the signal aborts. */
+  async *changes(id: ThreadId, signal: AbortSignal | undefined): AsyncGenerator<void> {
+    const name = nameOf(id)
+    let wake = () => {}
+    let isChanged = false
+    const onChange = () => {
+      isChanged = true
+      wake()
+    }
+    const subscription = await this.#redis?.subscribe(name, onChange, { onGap: onChange })
+    const stop = this.#here.on('changed', (other) => {
+      if (other === name) onChange()
+    })
+    signal?.addEventListener('abort', onChange, { once: true })
+    try {
+      while (signal?.aborted !== true) {
+        isChanged = false
+        yield
+        if (isChanged || signal?.aborted) continue
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, lookMs.least + Math.random() * (lookMs.most - lookMs.least))
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+    } finally {
+      signal?.removeEventListener('abort', onChange)
+      stop()
+      await subscription?.close().catch(() => {})
+    }
+  }
+}
+
+function nameOf(id: ThreadId): string {
+  return `agent-memory:bell:${encodeURIComponent(textOf(id))}`
+}

@@ -1,0 +1,69 @@
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+import { Deferred } from './deferred.js'
+import type { ThreadWrite } from './entry.js'
+
+/** While somebody waits the others' files are looked at so often; less, when that takes long. */
+const lookMs = 25
+
+/** Whoever waits for longer goes on: the other process may be cut off. */
+const maxWaitMs = 5_000
+
+interface Left {
+  readonly writes: Set<string>
+  readonly gone: Deferred<void>
+}
+
+/**
+ * Writes that were acknowledged on this host before this process began, and that another process is to send: it
+ * may have taken over what this very writer left when it crashed. Writes of the same threads wait for them, so
+ * that a writer's own order is kept whoever sends what it left.
+ */
+export class PredecessorWrites {
+  readonly #look: () => readonly ThreadWrite[]
+  readonly #threads = new Map<string, Left>()
+  #endsAt: number | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param look gives what waits in other processes' files */
+  constructor(look: () => readonly ThreadWrite[]) {
+    this.#look = look
+    for (const one of look()) {
+      const left = this.#threads.get(textOf(one.id)) ?? { writes: new Set(), gone: new Deferred<void>() }
+      left.writes.add(JSON.stringify(one.write))
+      this.#threads.set(textOf(one.id), left)
+    }
+  }
+
+  /** Resolves when nothing of this thread is left, within some seconds; `undefined` when there is nothing. */
+  before(id: ThreadId): Promise<void> | undefined {
+    const left = this.#threads.get(textOf(id))
+    if (left === undefined) return undefined
+    if (this.#endsAt === undefined) {
+      this.#endsAt = performance.now() + maxWaitMs
+      this.#lookAgain()
+    }
+    return left.gone.promise
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    for (const { gone } of this.#threads.values()) gone.resolve()
+    this.#threads.clear()
+  }
+
+  #lookAgain(): void {
+    const since = performance.now()
+    const waiting = new Set(this.#look().map(({ id, write }) => `${textOf(id)}\n${JSON.stringify(write)}`))
+    for (const [thread, { writes, gone }] of this.#threads) {
+      for (const write of writes) if (!waiting.has(`${thread}\n${write}`)) writes.delete(write)
+      if (writes.size > 0) continue
+      this.#threads.delete(thread)
+      gone.resolve()
+    }
+    if (this.#threads.size === 0) return
+    const now = performance.now()
+    if (now > (this.#endsAt ?? now)) return this.close()
+    this.#timer = setTimeout(() => this.#lookAgain(), Math.max(lookMs, 10 * (now - since)))
+    this.#timer.unref()
+  }
+}

@@ -1,2 +1,0 @@
-export { type CheckpointSaverOptions, createCheckpointSaver } from './langgraph/saver.js'
-export { createLangGraphStore, type LangGraphStoreOptions } from './langgraph/store.js'

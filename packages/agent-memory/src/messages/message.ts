@@ -1,0 +1,17 @@
+/**
+ * A message in a provider's own shape: OpenAI's (`tool_calls`, `tool_call_id`), Anthropic's (`tool_use` and
+ * `tool_result` blocks) or the Vercel AI SDK's (`tool-call` and `tool-result` parts). Everything that JSON
+ * can carry is kept as it is.
+ */
+export interface Message {
+  /** One id, one place, whatever is retried. @default a random one */
+  readonly id?: string | undefined
+  readonly role: string
+  readonly content?: unknown
+  readonly [field: string]: unknown
+}
+
+/** A message as it is given back: with its id. */
+export interface StoredMessage extends Message {
+  readonly id: string
+}

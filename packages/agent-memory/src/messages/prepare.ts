@@ -1,0 +1,76 @@
+import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { MessageTooLargeError } from '../errors.js'
+import type { ResolvedOptions } from '../options.js'
+import { digestText, newId } from './ids.js'
+import { toJson } from './json.js'
+import type { Message } from './message.js'
+import { type ToolCalls, toolCallsOf } from './tool-calls.js'
+
+/** A message as stores hold it. */
+export interface PreparedMessage extends ToolCalls {
+  readonly id: string
+  readonly role: string
+  readonly tokens: number
+  /** The message without its id, as JSON. */
+  readonly body: string
+  /** Tells two bodies under one id apart. */
+  readonly digest: string
+}
+
+const maxIdLength = 512
+
+/** One append takes no more. */
+const maxAtOnce = 1_000
+
+/** @param operation names the append: messages without an id get one made of it */
+export function prepareAll(
+  input: Message | readonly Message[],
+  options: ResolvedOptions,
+  operation?: string,
+): readonly PreparedMessage[] {
+  const list = Array.isArray(input) ? (input as readonly Message[]) : [input as Message]
+  if (list.length === 0 || list.length > maxAtOnce) {
+    throw new InvalidInputError('messages', `1 to ${maxAtOnce} messages`, list)
+  }
+  const messages = list.map((message, index) => prepare(message, index, options, operation))
+  const ids = new Set<string>()
+  for (const { id } of messages) {
+    if (ids.has(id)) throw new InvalidInputError('messages', 'each id once', id)
+    ids.add(id)
+  }
+  return messages
+}
+
+export function prepare(
+  message: Message,
+  index: number,
+  options: ResolvedOptions,
+  operation?: string,
+): PreparedMessage {
+  const field = `messages[${index}]`
+  if (typeof message !== 'object' || message === null)
+    throw new InvalidInputError(field, 'a message', message)
+  const { id = operation === undefined ? newId() : `${digestText(operation)}.${index}`, ...rest } = message
+  checkSubject(`${field}.id`, id, maxIdLength)
+  if (typeof rest.role !== 'string' || !/^[\w-]{1,64}$/.test(rest.role)) {
+    throw new InvalidInputError(
+      `${field}.role`,
+      'a name of letters, digits, dashes and underscores',
+      rest.role,
+    )
+  }
+  const body = toJson(field, rest)
+  const bytes = Buffer.byteLength(body)
+  if (bytes > options.maxMessageBytes) throw new MessageTooLargeError(field, bytes, options.maxMessageBytes)
+  const tokens = options.countTokens(message)
+  if (!Number.isFinite(tokens) || tokens < 0)
+    throw new InvalidInputError('countTokens', 'a number from 0', tokens)
+  return {
+    id,
+    role: rest.role,
+    tokens: Math.ceil(tokens),
+    body,
+    digest: digestText(body),
+    ...toolCallsOf(rest),
+  }
+}

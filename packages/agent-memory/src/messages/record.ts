@@ -1,0 +1,42 @@
+/** A tool call that a message answers. */
+export interface Answered {
+  readonly call: string
+  /** Seq of the message that made the call; `undefined` when it was not open: unknown, or answered before. */
+  readonly madeAt: number | undefined
+}
+
+/** A message in its place. */
+export interface MessageRecord {
+  /** From 1, without gaps; where a message was removed its number stays empty. */
+  readonly seq: number
+  readonly id: string
+  readonly role: string
+  readonly tokens: number
+  /** Tokens of all that was appended before it, of what was removed since too: a place that never moves. */
+  readonly tokensBefore: number
+  /** Turns up to it, its own included; a user's message that answers no tool call begins one. */
+  readonly turn: number
+  /** When it was appended, ms since 1970 by the store's clock. */
+  readonly at: number
+  /** How often it was edited. */
+  readonly revision: number
+  /** Tells two bodies apart. */
+  readonly digest: string
+  /** Ids of the tool calls that it makes. */
+  readonly opens: readonly string[]
+  readonly answers: readonly Answered[]
+  /** The message without its id, as JSON. */
+  readonly body: string
+}
+
+/** A summary that stands for the beginning of a thread. */
+export interface Summary {
+  readonly number: number
+  /** The last seq that it covers. */
+  readonly to: number
+  readonly tokens: number
+  /** When it was made, ms since 1970. */
+  readonly at: number
+  /** As JSON. */
+  readonly body: string
+}

@@ -1,0 +1,7 @@
+export interface Embedder {
+  /** Names the model: vectors of two models are never compared. */
+  readonly model: string
+  readonly embed: (texts: readonly string[], signal?: AbortSignal) => Promise<readonly ArrayLike<number>[]>
+  /** Roles whose messages can be recalled; an empty list for none. @default ['user', 'assistant'] */
+  readonly roles?: readonly string[] | undefined
+}

@@ -1,0 +1,32 @@
+import { ByteBoundedLru } from '@evenkeel/core'
+import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
+import { cosine } from './vectors.js'
+
+/** What can be recalled, in this process; bounded by owners. */
+export class MemoryRecall implements RecallStore {
+  readonly #owners = new ByteBoundedLru<Map<string, RecallItem>>({
+    maxEntries: 1_000,
+    sizeOf: (items) =>
+      [...items.values()].reduce((sum, { vector, payload }) => sum + 4 * vector.length + payload.length, 0),
+  })
+
+  async put(owner: string, items: readonly RecallItem[], removed: readonly string[]): Promise<void> {
+    const own = this.#owners.get(owner) ?? new Map<string, RecallItem>()
+    for (const id of removed) own.delete(id)
+    for (const item of items) own.set(item.id, item)
+    this.#owners.set(owner, own)
+  }
+
+  async search(owner: string, vector: Float32Array, k: number): Promise<readonly RecallHit[]> {
+    return nearest(this.#owners.get(owner)?.values() ?? [], vector, k, cosine)
+  }
+
+  async all(owner: string): Promise<ReadonlyMap<string, string>> {
+    const items = [...(this.#owners.get(owner)?.values() ?? [])]
+    return new Map(items.map(({ id, payload }) => [id, payload]))
+  }
+
+  erase(owner: string): void {
+    this.#owners.delete(owner)
+  }
+}

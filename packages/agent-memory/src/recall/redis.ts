@@ -1,0 +1,119 @@
+import {
+  type Argument,
+  ByteBoundedLru,
+  type Connection,
+  createKeyspace,
+  defineScript,
+  type Keyspace,
+} from '@evenkeel/core'
+import putLua from '../scripts/recall/put.lua'
+import { asList } from '../stores/replies.js'
+import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
+import { cosine, packVector, unpackVector } from './vectors.js'
+
+const putScript = defineScript({ name: 'agent-memory.recall-put', lua: putLua })
+
+interface Mirror {
+  readonly version: string
+  readonly items: readonly RecallItem[]
+}
+
+/**
+ * What can be recalled, of all instances: in a vector set where the server has them (Redis 8), otherwise in a
+ * hash of which each process keeps a copy and looks at every item.
+ */
+export class RedisRecall implements RecallStore {
+  readonly #redis: Connection
+  readonly #keys: Keyspace
+  readonly #ttlMs: number
+  readonly #mirrors = new ByteBoundedLru<Mirror>({
+    maxEntries: 100,
+    sizeOf: ({ items }) =>
+      items.reduce((sum, { vector, payload }) => sum + 4 * vector.length + payload.length, 0),
+  })
+  #hasSets: boolean | undefined
+
+  /** @param vectorSets `false` leaves the server's vector sets unused */
+  constructor(redis: Connection, ttlMs: number, vectorSets = true) {
+    this.#redis = redis
+    this.#keys = createKeyspace(redis.namespace, 'agent-memory')
+    this.#ttlMs = ttlMs
+    if (!vectorSets) this.#hasSets = false
+  }
+
+  async put(owner: string, items: readonly RecallItem[], removed: readonly string[]): Promise<void> {
+    const usesSet = await this.#usesSets()
+    const packed = items.flatMap(({ id, payload, vector }): Argument[] => [
+      encodeURIComponent(id),
+      payload,
+      usesSet ? Buffer.from(packVector(vector), 'base64') : packVector(vector),
+    ])
+    const gone = removed.map(encodeURIComponent)
+    const args = [
+      String(Math.ceil(this.#ttlMs)),
+      usesSet ? '1' : '0',
+      String(gone.length),
+      ...gone,
+      ...packed,
+    ]
+    await this.#redis.run(putScript, this.#keysOf(owner), args)
+  }
+
+  async search(owner: string, vector: Float32Array, k: number): Promise<readonly RecallHit[]> {
+    const [hash = '', set = ''] = this.#keysOf(owner)
+    if (!(await this.#usesSets())) return nearest(await this.#mirrorOf(owner), vector, k, cosine)
+    const asked = Buffer.from(packVector(vector), 'base64')
+    const query = ['VSIM', set, 'FP32', asked, 'WITHSCORES', 'COUNT', String(k)]
+    const flat = asList(await this.#redis.command(query, { key: set })).map(String)
+    const ids = flat.filter((_, index) => index % 2 === 0)
+    if (ids.length === 0) return []
+    const payloads = asList(await this.#redis.command(['HMGET', hash, ...ids], { key: hash }))
+    return ids.flatMap((id, index) => {
+      const payload = payloads[index]
+      // The set tells from 0 to 1 what a cosine tells from -1.
+      const score = 2 * Number(flat[2 * index + 1]) - 1
+      return typeof payload === 'string' ? [{ id: decodeURIComponent(id), payload, score }] : []
+    })
+  }
+
+  async all(owner: string): Promise<ReadonlyMap<string, string>> {
+    const items = await this.#fieldsOf(owner)
+    const own = [...items].filter(([id]) => id !== '_n' && !id.startsWith('v:'))
+    return new Map(own.map(([id, payload]) => [decodeURIComponent(id), payload]))
+  }
+
+  /** One round trip when nothing changed since the last search. */
+  async #mirrorOf(owner: string): Promise<readonly RecallItem[]> {
+    const [hash = ''] = this.#keysOf(owner)
+    const version = String(await this.#redis.command(['HGET', hash, '_n'], { key: hash }))
+    const known = this.#mirrors.get(owner)
+    if (known?.version === version) return known.items
+    const fields = await this.#fieldsOf(owner)
+    const items: RecallItem[] = []
+    for (const [id, payload] of fields) {
+      const vector = fields.get(`v:${id}`)
+      if (vector !== undefined)
+        items.push({ id: decodeURIComponent(id), payload, vector: unpackVector(vector) })
+    }
+    this.#mirrors.set(owner, { version: fields.get('_n') ?? '', items })
+    return items
+  }
+
+  async #fieldsOf(owner: string): Promise<Map<string, string>> {
+    const [hash = ''] = this.#keysOf(owner)
+    const flat = asList(await this.#redis.command(['HGETALL', hash], { key: hash })).map(String)
+    const fields = new Map<string, string>()
+    for (let index = 0; index < flat.length; index += 2) fields.set(flat[index] ?? '', flat[index + 1] ?? '')
+    return fields
+  }
+
+  /** Asked once: a server says by itself which commands it has. */
+  async #usesSets(): Promise<boolean> {
+    this.#hasSets ??= asList(await this.#redis.command(['COMMAND', 'INFO', 'VADD']))[0] !== null
+    return this.#hasSets
+  }
+
+  #keysOf(owner: string): string[] {
+    return [this.#keys.key(owner, 'v'), this.#keys.key(owner, 'w')]
+  }
+}

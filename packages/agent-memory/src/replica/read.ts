@@ -1,0 +1,57 @@
+import type { MessageRecord } from '../messages/record.js'
+import type { Page, PageRequest, Tail, TailRequest } from '../stores/port.js'
+import type { ThreadImage } from './thread-image.js'
+
+/** The newest records within all bounds, as scripts/thread/tail.lua reads them. */
+export function tailOf(
+  log: ThreadImage,
+  { maxMessages, maxTokens, maxTurns = Number.POSITIVE_INFINITY }: TailRequest,
+): Tail {
+  const [summary] = log.summaries
+  const floor = (summary?.to ?? 0) + 1
+  const records: MessageRecord[] = []
+  let [tokens, isCut, from] = [0, false, log.newest + 1]
+  let newestTurn: number | undefined
+  for (const record of log.downFrom(log.newest)) {
+    if (record.seq < floor) break
+    newestTurn ??= record.turn
+    tokens += record.tokens
+    isCut = records.length >= maxMessages || tokens > maxTokens || record.turn <= newestTurn - maxTurns
+    if (isCut) break
+    records.push(record)
+    from = record.seq
+  }
+  // With all of what is not summarised, nothing is missing before it either.
+  if (!isCut && records.length < maxMessages) from = 1
+  const pinned = log.pinned.flatMap((seq) => log.at(seq) ?? [])
+  const { count, newest } = log
+  return {
+    kind: 'tail',
+    ...log.standing(),
+    count,
+    newest,
+    records: records.reverse(),
+    from,
+    pinned,
+    summary,
+  }
+}
+
+/** Records by place or id, as scripts/thread/page.lua reads them. */
+export function pageOf(log: ThreadImage, request: PageRequest): Page {
+  const { count, newest } = log
+  const standing = { ...log.standing(), count, newest }
+  if ('ids' in request) {
+    return { ...standing, records: request.ids.flatMap((id) => log.find(id) ?? []), next: undefined }
+  }
+  const up = 'after' in request
+  const step = up ? 1 : -1
+  const records: MessageRecord[] = []
+  let seq = up ? Math.max(1, request.after + 1) : Math.min(newest, request.before - 1)
+  for (let looks = 4 * request.limit + 100; seq >= 1 && seq <= newest; seq += step, looks--) {
+    if (records.length >= request.limit || looks === 0) return { ...standing, records, next: seq - step }
+    const record = log.at(seq)
+    if (record !== undefined) records.push(record)
+  }
+  return { ...standing, records, next: undefined }
+}

@@ -1,0 +1,81 @@
+import { ByteBoundedLru, type Clock } from '@evenkeel/core'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Change, Changed } from '../stores/change.js'
+import type { Tail } from '../stores/port.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
+import { type Stored, ThreadReplica } from './replica.js'
+
+/** A window holds no more, so neither needs to be known of a thread. */
+const maxKept = 1_000
+
+/** What this process has seen of threads in Redis. Bounded; holds nothing that would be missed. */
+export class ReplicaCache {
+  readonly #threads: ByteBoundedLru<ThreadReplica>
+  readonly #ttlMs: number
+  readonly #clock: Clock
+
+  constructor(options: { maxThreads: number; maxBytes: number; ttlMs: number; clock: Clock }) {
+    const { maxThreads, maxBytes, ttlMs, clock } = options
+    this.#ttlMs = ttlMs
+    this.#clock = clock
+    this.#threads = new ByteBoundedLru({
+      maxEntries: maxThreads,
+      maxBytes,
+      sizeOf: ({ log }) => log.bytes,
+      clock,
+    })
+  }
+
+  get size(): number {
+    return this.#threads.size
+  }
+
+  get bytes(): number {
+    return this.#threads.bytes
+  }
+
+  get(id: ThreadId): ThreadReplica | undefined {
+    return this.#threads.get(textOf(id))
+  }
+
+  appended(id: ThreadId, messages: readonly PreparedMessage[], stored: Stored): void {
+    this.#change(id, (thread) => thread.appended(messages, stored, this.#clock.now()))
+  }
+
+  read(id: ThreadId, tail: Tail): ThreadReplica {
+    return this.#change(id, (thread) => thread.read(tail))
+  }
+
+  changed(id: ThreadId, change: Change, changed: Changed): void {
+    const known = this.get(id)?.changed(change, changed, this.#clock.now()) ?? true
+    if (!known) this.forget(id)
+  }
+
+  deleted(id: ThreadId, generation: number): void {
+    const thread = new ThreadReplica()
+    thread.log.generation = generation
+    this.#threads.set(textOf(id), thread, this.#ttlMs)
+  }
+
+  forget(id: ThreadId): void {
+    this.#threads.delete(textOf(id))
+  }
+
+  /** Of an owner, or all there is. */
+  forgetAll(owner?: string): void {
+    if (owner === undefined) this.#threads.clear()
+    else {
+      const prefix = textOf({ owner, thread: '' })
+      const keys = [...this.#threads.entries()].map(([key]) => key)
+      for (const key of keys) if (key.startsWith(prefix)) this.#threads.delete(key)
+    }
+  }
+
+  #change(id: ThreadId, change: (thread: ThreadReplica) => void): ThreadReplica {
+    const thread = this.get(id) ?? new ThreadReplica()
+    change(thread)
+    thread.trim(maxKept)
+    this.#threads.set(textOf(id), thread, this.#ttlMs)
+    return thread
+  }
+}

@@ -1,0 +1,157 @@
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Change, Changed } from '../stores/change.js'
+import type { Since, Tail, TailRequest } from '../stores/port.js'
+import type { ThreadVersion } from '../stores/thread-id.js'
+import { changeThread } from './apply.js'
+import { tailOf } from './read.js'
+import { ThreadImage } from './thread-image.js'
+
+/** What a store said of an append. */
+export type Stored = ThreadVersion & { readonly seqs: readonly number[]; readonly before: number }
+
+const unknown = -1
+
+/**
+ * What this process has seen of a thread in Redis: to read only what is new, and to go on with in an outage.
+ * Every record from `#from` to `#upTo` is here as it was at version `#synced`.
+ */
+export class ThreadReplica {
+  readonly log = new ThreadImage()
+  #from = 1
+  #upTo = 0
+  #synced = unknown
+  #last: { readonly key: string; readonly tail: Tail } | undefined
+
+  /** Every message from this seq on is known. */
+  get from(): number {
+    return this.#from
+  }
+
+  get since(): Since | undefined {
+    if (this.#synced === unknown || !this.log.exists) return undefined
+    return { epoch: this.log.epoch, version: this.#synced, newest: this.#upTo }
+  }
+
+  /** The end of the thread as it is known here; the very same object as long as nothing changed. */
+  tail(request: TailRequest): Tail {
+    const { maxMessages, maxTokens, maxTurns = 0 } = request
+    const { version, generation } = this.log
+    const key = `${maxMessages} ${maxTokens} ${maxTurns} ${version} ${generation} ${this.#upTo}`
+    if (this.#last?.key !== key) this.#last = { key, tail: tailOf(this.log, request) }
+    return this.#last.tail
+  }
+
+  /** Whether all that a window of this size can hold is here, but for what is newer. */
+  covers(request: TailRequest): boolean {
+    return this.since !== undefined && this.tail(request).from >= this.#from
+  }
+
+  appended(messages: readonly PreparedMessage[], stored: Stored, now: number): void {
+    const { log } = this
+    const isNew = stored.epoch !== log.epoch
+    if (!stored.seqs.some((seq) => seq > stored.before)) {
+      // All of it was there before: the version is what others made of the thread, and not known here.
+      if (!isNew) log.generation = stored.generation
+      return
+    }
+    this.#last = undefined
+    if (isNew) {
+      this.#forget()
+      // A thread that this append began is known from its beginning.
+      if (stored.before === 0) this.#synced = stored.version - 1
+    }
+    if (stored.version === this.#synced && !isNew) return
+    // Behind a message that was removed it is not known here how many tokens and turns came before.
+    const [newest] = log.downFrom(this.#upTo)
+    const isAtEnd = stored.before === this.#upTo && (newest?.seq ?? 0) === this.#upTo
+    const isNext = stored.version === this.#synced + 1 && isAtEnd
+    log.epoch = stored.epoch
+    let first: number | undefined
+    for (const [index, message] of messages.entries()) {
+      const seq = stored.seqs[index] ?? 0
+      if (seq <= stored.before || seq <= log.newest || log.has(message.id)) continue
+      first ??= seq
+      log.newest = seq - 1
+      log.place(message, now)
+    }
+    if (isNext) {
+      this.#upTo = log.newest
+      this.#synced = stored.version
+    } else {
+      // Others changed the thread in between: the next read reads it anew.
+      this.#synced = unknown
+      this.#from = first ?? log.newest + 1
+    }
+    this.#stand(stored)
+  }
+
+  /** Takes note of a read, unless something newer was noted since it began. */
+  read(tail: Tail): void {
+    this.#last = undefined
+    const { log } = this
+    if (tail.epoch !== log.epoch) this.#forget()
+    else if (tail.version < this.#synced) return
+    if (tail.kind === 'tail') {
+      const isContinued =
+        this.#synced !== unknown && tail.edited <= this.#synced && tail.from <= this.#upTo + 1
+      if (!isContinued) this.#forget()
+      this.#from = isContinued ? Math.min(this.#from, tail.from) : tail.from
+      for (const record of tail.pinned) log.put(record)
+      log.pinned = tail.pinned.map(({ seq }) => seq)
+      log.summaries = tail.summary === undefined ? [] : [{ ...tail.summary, plan: '' }]
+    }
+    for (const record of tail.records) log.put(record)
+    log.epoch = tail.epoch
+    log.newest = tail.newest
+    log.count = tail.count
+    this.#upTo = tail.newest
+    this.#synced = tail.version
+    this.#stand(tail)
+  }
+
+  /** Takes note of a change; false when it can't be told what the thread is now. */
+  changed(change: Change, changed: Changed, now: number): boolean {
+    this.#last = undefined
+    if (changed.epoch !== this.log.epoch || changed.version === this.#synced) return true
+    if (changed.version !== this.#synced + 1 || changed.status !== 'done') return false
+    if (!this.#follows(change, now)) return false
+    this.#synced = changed.version
+    this.#upTo = this.log.newest
+    this.#stand(changed)
+    return true
+  }
+
+  /** Whether it was this change that made the next version, and is made here too. */
+  #follows(change: Change, now: number): boolean {
+    // Values are not kept here, so that nobody can tell whether there was one to take away.
+    if ('key' in change) return change.kind !== 'unset'
+    const { log } = this
+    const { version } = log
+    // What touches a message that is not known here can't be followed. What changes nothing makes no version:
+    // then the next one is somebody else's.
+    return changeThread(log, change, undefined, now).status === 'done' && log.version !== version
+  }
+
+  /** Keeps the newest records and what is pinned; now and then, since it costs by the records. */
+  trim(maxMessages: number): void {
+    const { log } = this
+    if (log.size <= maxMessages * 1.25) return
+    this.#last = undefined
+    const [...records] = log.downFrom(log.newest)
+    for (const record of records.slice(maxMessages)) if (!log.pinned.includes(record.seq)) log.unsee(record)
+    this.#from = Math.max(this.#from, records[maxMessages - 1]?.seq ?? 1)
+  }
+
+  #forget(): void {
+    this.log.clear()
+    this.#from = 1
+    this.#upTo = 0
+    this.#synced = unknown
+  }
+
+  #stand({ generation, version, edited }: ThreadVersion): void {
+    this.log.generation = generation
+    this.log.version = Math.max(version, this.#synced)
+    this.log.edited = edited
+  }
+}

@@ -1,0 +1,56 @@
+-- Copies a thread up to a place, under a name that is free. Behind thread.lua and records.lua; there the
+-- thread is the copy.
+--
+-- KEYS  5 hash of the thread that is copied
+-- ARGV  8 seq of the last message to copy, '' for all
+-- Reply {'done', …, newest seq, records}, {'missing', …} when there is nothing to copy, {'exists', …}
+if exists then return reply('exists') end
+local source = headFrom(redis.call('HGET', KEYS[5], '_m'))
+if not source or source == '' then return reply('missing') end
+local own, lasting = epoch, version
+redis.call('COPY', KEYS[5], thread, 'REPLACE')
+-- What belongs to the original alone: its operations, leases and deletions.
+for one in string.gmatch(redis.call('HGET', thread, '_o') or '', '%S+') do
+  redis.call('HDEL', thread, '!' .. one)
+end
+for one in string.gmatch(redis.call('HGET', thread, '_w') or '', '%S+') do
+  redis.call('HDEL', thread, '~' .. one)
+end
+redis.call('HDEL', thread, '_o', '_w', '_x', '_f', '%run', '%compaction')
+if deletions then redis.call('HSET', thread, '_g', deletions) else redis.call('HDEL', thread, '_g') end
+takeHead(redis.call('HGET', thread, '_m'))
+exists, epoch, created, version = false, own, now, math.max(lasting, version)
+
+local last = math.min(newest, tonumber(ARGV[8]) or newest)
+for seq = newest, last + 1, -1 do
+  local record = redis.call('HGET', thread, whole(seq))
+  if record then
+    local id = lineOf(record)[1]
+    drop(seq, record)
+    redis.call('HDEL', thread, '#' .. id)
+  end
+end
+newest = last
+for seq = last, 1, -1 do
+  local record = redis.call('HGET', thread, whole(seq))
+  if record then
+    local head = lineOf(record)
+    passed, turn = tonumber(head[4]) + tonumber(head[3]), tonumber(head[5])
+    break
+  end
+end
+-- A summary of more than was copied is none of the copy's; the one before it may be.
+local number, covers = string.match(redis.call('HGET', thread, '_s') or '', '^(%d+) (%d+)$')
+if number and tonumber(covers) > last then
+  redis.call('HDEL', thread, '_s', '^' .. number)
+  number = whole(tonumber(number) - 1)
+  covers = string.match(redis.call('HGET', thread, '^' .. number) or '', '^(%d+)|')
+  if covers and tonumber(covers) <= last then
+    redis.call('HSET', thread, '_s', number .. ' ' .. covers)
+  else
+    redis.call('HDEL', thread, '^' .. number)
+  end
+end
+remember('')
+save(true)
+return reply('done', newest, count)

@@ -1,0 +1,33 @@
+import type { Answer } from '@evenkeel/core'
+import type { AppendGuards, AppendOutcome, ThreadBackend } from '../backends/port.js'
+import type { DraftStore } from '../drafts/port.js'
+import type { ChangeNotifier } from '../feed/notifier.js'
+import type { PreparedMessage } from '../messages/prepare.js'
+import type { Counters } from '../metrics.js'
+import type { ResolvedOptions } from '../options.js'
+import type { Recall } from '../recall/recall.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import type { Token } from '../stores/token.js'
+
+/** What a memory gives to the parts of which it consists. */
+export interface ThreadContext {
+  readonly options: ResolvedOptions
+  readonly drafts: DraftStore
+  readonly notifier: ChangeNotifier
+  readonly counters: Counters
+  /** @throws InvalidOptionError when the host gave no embedder */
+  readonly recall: () => Recall
+  /** The next number of this process; whoever takes it joins the thread's line in the same turn. */
+  nextToken(): Token
+  /** Takes note of messages that were appended. */
+  noted(id: ThreadId, messages: readonly PreparedMessage[]): void
+  /** An answer from Redis, or from this process in an outage. */
+  read<T>(read: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>>
+  /** The same, behind the thread's writes that came before. */
+  write<T>(id: ThreadId, write: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>>
+  append(
+    id: ThreadId,
+    messages: readonly PreparedMessage[],
+    options: AppendGuards,
+  ): Promise<Answer<AppendOutcome>>
+}

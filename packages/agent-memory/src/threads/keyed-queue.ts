@@ -1,0 +1,32 @@
+import { UnavailableError } from '@evenkeel/core'
+
+/** Work that waits behind other work of its line; beyond it callers are told to slow down. */
+const maxWaiting = 10_000
+
+/** Work by line, one at a time in each, in the order in which it came. */
+export class KeyedQueue {
+  readonly #last = new Map<string, Promise<unknown>>()
+  #waiting = 0;
+
+  /** @throws UnavailableError OVERLOADED when 10,000 wait already */
+  async in<T>(line: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(line)
+    if (before !== undefined && this.#waiting >= maxWaiting) {
+      throw new UnavailableError('OVERLOADED', `${this.#waiting} writes wait already`, 'not-sent')
+    }
+    const mine = before === undefined ? work() : this.#after(before, work)
+    this.#last.set(line, mine)
+    try {
+      return await mine
+    } finally {
+      if (this.#last.get(line) === mine) this.#last.delete(line)
+    }
+  }
+
+  async #after<T>(before: Promise<unknown>, work: () => Promise<T>): Promise<T> {
+    this.#waiting++
+    await before.catch(() => {})
+    this.#waiting--
+    return work()
+  }
+}

@@ -1,0 +1,259 @@
+import { type Answer, checkSubject, InvalidInputError } from '@evenkeel/core'
+import type { AppendGuards, ChangeResult } from '../backends/port.js'
+import {
+  type Draft,
+  DraftHandle,
+  type FollowOptions,
+  follow,
+  type RecoverOptions,
+  recover,
+} from '../drafts/draft.js'
+import type { DraftId, Piece } from '../drafts/port.js'
+import {
+  MessageConflictError,
+  MessageMissingError,
+  ThreadExistsError,
+  ThreadMissingError,
+  VersionConflictError,
+} from '../errors.js'
+import { type SubscribeOptions, subscribe, type ThreadEvent } from '../feed/subscribe.js'
+import { digestText, newId } from '../messages/ids.js'
+import type { Message, StoredMessage } from '../messages/message.js'
+import { prepareAll } from '../messages/prepare.js'
+import type { Change } from '../stores/change.js'
+import type { PageRequest } from '../stores/port.js'
+import type { ThreadId } from '../stores/thread-id.js'
+import { type Compaction, type CompactOptions, compact } from '../window/compact.js'
+import { readWindow } from '../window/read.js'
+import { appendMessages } from './append.js'
+import type { ThreadContext } from './context.js'
+import type { Entry, Lease, Receipt } from './entry.js'
+import { entryOf, errorOf, wholeInput } from './receipts.js'
+import { StateHandle } from './state.js'
+import type {
+  AppendConditions,
+  Page,
+  PageOptions,
+  SpliceOptions,
+  Thread,
+  ThreadState,
+  Window,
+  WindowOptions,
+} from './thread.js'
+
+/** One page holds no more, whatever is asked. */
+const maxPage = 500
+
+/** Messages that one splice replaces. */
+const maxSpliced = 5_000
+
+/** An edit by a function is tried again so often, when others edit the same message. */
+const maxEdits = 10
+
+/** A thread of an owner, as hosts see it: input is checked here, and outcomes become answers or errors. */
+export class ThreadHandle implements Thread {
+  readonly state: ThreadState
+  readonly #id: ThreadId
+  readonly #context: ThreadContext
+
+  constructor(id: ThreadId, context: ThreadContext) {
+    this.#id = id
+    this.#context = context
+    this.state = new StateHandle(context, (change) => this.#change(change), id)
+  }
+
+  get owner(): string {
+    return this.#id.owner
+  }
+
+  get id(): string {
+    return this.#id.thread
+  }
+
+  async append(
+    input: Message | readonly Message[],
+    { ifVersion, lease, operation }: AppendConditions = {},
+  ): Promise<Receipt> {
+    const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
+    const messages = prepareAll(input, this.#context.options, named)
+    const options: AppendGuards = {
+      version: ifVersion === undefined ? undefined : wholeInput('ifVersion', ifVersion, 0),
+      fence: lease === undefined ? undefined : wholeInput('lease.fence', lease.fence, 1),
+      token: named,
+      digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
+    }
+    return appendMessages(this.#context, this.#id, messages, options)
+  }
+
+  window(options: WindowOptions = {}): Promise<Window> {
+    return readWindow(this.#context, this.#id, options)
+  }
+
+  async page(options: PageOptions = {}): Promise<Page> {
+    const { after, before, limit = 50 } = options
+    if (limit > maxPage) throw new InvalidInputError('limit', `a whole number from 1 to ${maxPage}`, limit)
+    wholeInput('limit', limit, 1)
+    const request: PageRequest =
+      before === undefined
+        ? { after: wholeInput('after', after ?? 0, 0), limit }
+        : { before: wholeInput('before', before, 1), limit }
+    const { value } = await this.#context.read((store) => store.page(this.#id, request))
+    const { next, count, version, stale, complete } = value
+    return { entries: value.records.map(entryOf), next, count, version, stale, complete }
+  }
+
+  async get(id: string): Promise<Entry | undefined> {
+    checkSubject('id', id, 512)
+    const { value } = await this.#context.read((store) => store.page(this.#id, { ids: [id] }))
+    const [record] = value.records
+    return record && entryOf(record)
+  }
+
+  async edit(
+    id: string,
+    change: Omit<Message, 'id'> | ((message: StoredMessage) => Omit<Message, 'id'>),
+    options: { readonly revision?: number | undefined } = {},
+  ): Promise<{ readonly revision: number; readonly version: number }> {
+    checkSubject('id', id, 512)
+    const { revision } = options
+    if (typeof change !== 'function') return this.#edit(id, change, revision)
+    for (let tries = 1; ; tries++) {
+      const entry = await this.get(id)
+      if (entry === undefined) throw new MessageMissingError(id)
+      try {
+        return await this.#edit(id, change(entry.message), revision ?? entry.revision)
+      } catch (error) {
+        const isAgain = error instanceof VersionConflictError && revision === undefined && tries < maxEdits
+        if (!isAgain) throw error
+      }
+    }
+  }
+
+  async remove(id: string): Promise<boolean> {
+    const done = await this.#change({ kind: 'remove', id: checkSubject('id', id, 512) })
+    return done.value.status === 'done'
+  }
+
+  pin(id: string): Promise<void> {
+    return this.#pin(id, true)
+  }
+
+  unpin(id: string): Promise<void> {
+    return this.#pin(id, false)
+  }
+
+  async splice({ replace, messages: input, operation, fingerprint }: SpliceOptions) {
+    const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
+    if (!Array.isArray(replace) || replace.length > maxSpliced) {
+      throw new InvalidInputError('replace', `ids of at most ${maxSpliced} messages`, replace)
+    }
+    const expected = replace.map((id) => ({ id: checkSubject('replace', id, 512) }))
+    const messages = input.length === 0 ? [] : prepareAll(input, this.#context.options, named)
+    const { value } = await this.#change({
+      kind: 'splice',
+      token: named ?? this.#context.nextToken(),
+      digest: fingerprint === undefined ? undefined : digestText(fingerprint),
+      expected,
+      messages,
+    })
+    if (value.status === 'conflict' && value.id !== undefined) throw new MessageConflictError(value.id)
+    if (value.status !== 'done' || value.kind !== 'splice') throw errorOf(value, 'The end of the thread')
+    return { ids: messages.map(({ id }) => id), seqs: value.seqs, version: value.version }
+  }
+
+  async fork({
+    id = newId(),
+    upTo,
+  }: {
+    id?: string | undefined
+    upTo?: number | undefined
+  } = {}): Promise<Thread> {
+    const to = checkSubject('id', id)
+    if (to === this.id) throw new ThreadExistsError()
+    if (upTo !== undefined) wholeInput('upTo', upTo, 1)
+    const options = { token: newId(), upTo }
+    const { value } = await this.#context.write(this.#id, (store) => store.fork(this.#id, to, options))
+    if (value.status === 'missing') throw new ThreadMissingError()
+    if (value.status !== 'done') throw new ThreadExistsError()
+    return new ThreadHandle({ owner: this.owner, thread: to }, this.#context)
+  }
+
+  compact(options: CompactOptions): Promise<Compaction> {
+    return compact(this.#context, this.#id, options)
+  }
+
+  draft({ id = newId() }: { id?: string | undefined } = {}): Draft {
+    return new DraftHandle(this.#context, this.#id, checkSubject('id', id, 256))
+  }
+
+  drafts(): Promise<readonly string[]> {
+    return this.#context.drafts.list(this.#id)
+  }
+
+  follow(draft: string, options: FollowOptions = {}): AsyncIterableIterator<Piece> {
+    return follow(this.#context, this.#draftId(draft), options)
+  }
+
+  recover(draft: string, options: RecoverOptions = {}): Promise<Message | undefined> {
+    return recover(this.#context, this.#draftId(draft), options)
+  }
+
+  subscribe(options: SubscribeOptions = {}): AsyncIterableIterator<ThreadEvent> {
+    return subscribe(this.#context, this.#id, options)
+  }
+
+  #draftId(draft: string): DraftId {
+    return { ...this.#id, draft: checkSubject('draft', draft, 256) }
+  }
+
+  async lease({ ttlMs = 30_000 }: { ttlMs?: number | undefined } = {}): Promise<Lease | undefined> {
+    const ms = wholeInput('ttlMs', ttlMs, 1)
+    const token = newId()
+    const ask = async (action: 'take' | 'renew' | 'release') => {
+      const request = { name: 'run', action, token, ms } as const
+      return (await this.#context.write(this.#id, (store) => store.lease(this.#id, request))).value
+    }
+    const taken = await ask('take')
+    if (taken.status === 'taken') return undefined
+    return {
+      fence: taken.fence,
+      renew: async () => (await ask('renew')).status === 'held',
+      release: async () => void (await ask('release')),
+    }
+  }
+
+  async delete(): Promise<boolean> {
+    const token = newId()
+    const { value } = await this.#context.write(this.#id, (store) => store.delete(this.#id, token))
+    return value.existed
+  }
+
+  async #edit(id: string, change: Omit<Message, 'id'>, revision: number | undefined) {
+    const [message] = prepareAll({ ...change, id } as Message, this.#context.options)
+    if (message === undefined) throw new MessageMissingError(id)
+    const { value } = await this.#change({
+      kind: 'edit',
+      token: this.#context.nextToken(),
+      message,
+      revision,
+    })
+    if (value.status === 'missing') throw new MessageMissingError(id)
+    if (value.status === 'calls') {
+      throw new InvalidInputError('message', 'the same tool calls and results as before', change)
+    }
+    if (value.status !== 'done' || value.kind !== 'edit') throw errorOf(value, 'The message')
+    return { revision: value.revision, version: value.version }
+  }
+
+  async #pin(id: string, pinned: boolean): Promise<void> {
+    const { value } = await this.#change({ kind: 'pin', id: checkSubject('id', id, 512), pinned })
+    if (value.status === 'calls')
+      throw new InvalidInputError('id', 'a message without tool calls and results', id)
+    if (value.status === 'missing' && !value.journaled) throw new MessageMissingError(id)
+    if (value.status !== 'done' && !value.journaled) throw errorOf(value, 'The message')
+  }
+
+  #change(change: Change): Promise<Answer<ChangeResult>> {
+    return this.#context.write(this.#id, (store) => store.change(this.#id, change))
+  }
+}

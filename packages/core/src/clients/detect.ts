@@ -1,0 +1,89 @@
+import { EvenkeelError, InvalidOptionError } from '../errors.js'
+import { type IoredisClient, type IoredisModule, ioredisClient, ioredisLibrary } from './ioredis.js'
+import {
+  type NodeRedisClient,
+  type NodeRedisCluster,
+  type NodeRedisModule,
+  type NodeRedisSentinel,
+  nodeRedisClient,
+  nodeRedisCluster,
+  nodeRedisLibrary,
+  nodeRedisSentinel,
+} from './node-redis.js'
+import type { ClientLibrary, ClientPort } from './port.js'
+
+/**
+ * Tells by its shape which client a host gave us: two copies of a library, or a subclass, make
+ * `instanceof` fail, and importing the libraries to compare would make them required.
+ */
+export function recogniseClient(client: object): ClientPort {
+  if (has(client, 'callBuffer') || has(client, 'defineCommand')) return ioredisClient(client as IoredisClient)
+  if (has(client, 'sendCommand')) {
+    if ('slots' in client || has(client, 'nodeClient')) return nodeRedisCluster(client as NodeRedisCluster)
+    if (has(client, 'getMasterNode') || has(client, 'getSentinelNode')) {
+      return nodeRedisSentinel(client as NodeRedisSentinel)
+    }
+    return nodeRedisClient(client as NodeRedisClient)
+  }
+  throw new EvenkeelError(
+    'UNKNOWN_CLIENT',
+    `client: expected a client of node-redis (4, 5, 6) or ioredis (5), got ${client?.constructor?.name ?? typeof client}; ` +
+      'a client of another library needs an adapter (see CONTRIBUTING, "Adding a client")',
+  )
+}
+
+function has(client: object, method: string): boolean {
+  return method in client && typeof (client as Record<string, unknown>)[method] === 'function'
+}
+
+/** A client library: by its npm name, or the imported module itself. */
+export type LibraryOption = 'redis' | 'ioredis' | object
+
+/**
+ * The library that connections of ours are made with. Without a wish: `redis` (node-redis) where it is
+ * installed, else `ioredis`. Both are optional peers, so neither is imported before this is called.
+ */
+export async function findLibrary(wish: LibraryOption | undefined): Promise<ClientLibrary> {
+  if (typeof wish === 'object') return recogniseLibrary(wish)
+  for (const name of wish === undefined ? (['redis', 'ioredis'] as const) : [wish]) {
+    const module = await importOptional(name)
+    if (module !== undefined) return recogniseLibrary(module)
+  }
+  throw new EvenkeelError(
+    'CLIENT_MISSING',
+    `No Redis client is installed: run 'npm install redis' (node-redis 4, 5 or 6) or 'npm install ioredis'`,
+  )
+}
+
+function recogniseLibrary(module: object): ClientLibrary {
+  if (isNodeRedis(module)) return nodeRedisLibrary(module, 'createSentinel' in module ? '5' : '4')
+  const ioredis = findIoredis(module)
+  if (ioredis !== undefined) return ioredisLibrary(ioredis, '5')
+  throw new InvalidOptionError('library', `'redis', 'ioredis' or one of these modules`, module)
+}
+
+function isNodeRedis(module: object): module is NodeRedisModule {
+  return 'createClient' in module && 'createCluster' in module
+}
+
+/** CommonJS seen through `import` has its names on `default` too. */
+function findIoredis(module: object): IoredisModule | undefined {
+  const candidates = [module, 'default' in module ? module.default : undefined]
+  return candidates.find(isIoredis)
+}
+
+function isIoredis(module: unknown): module is IoredisModule {
+  const isObject = (typeof module === 'object' && module !== null) || typeof module === 'function'
+  return isObject && 'Redis' in module && 'Cluster' in module
+}
+
+async function importOptional(name: 'redis' | 'ioredis'): Promise<object | undefined> {
+  try {
+    // Two literal specifiers, so that bundlers see them.
+    return name === 'redis' ? await import('redis') : await import('ioredis')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && String(error.code).includes('MODULE_NOT_FOUND'))
+      return undefined
+    throw error
+  }
+}

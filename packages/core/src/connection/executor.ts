@@ -1,0 +1,207 @@
+import type { Argument, ClientPort, Reply, SendOptions } from '../clients/port.js'
+import {
+  CommandTimeoutError,
+  EvenkeelError,
+  InvalidInputError,
+  ReplyError,
+  UnavailableError,
+} from '../errors.js'
+import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
+import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
+import { LatencyHistogram } from '../health/latency.js'
+
+/** How a command that was sent ended, for whoever counts and decides. */
+export interface Evidence {
+  succeeded(generation: number): void
+  failed(generation: number, error: UnavailableError): void
+  /** A deadline passed, and nothing at all was heard for at least half of it. */
+  silent(sentAt: number): void
+  demoted(): void
+  credentialsRefused(error: Error): void
+}
+
+export type Observer = (command: string, durationMs: number, failure: EvenkeelError | undefined) => void
+
+export interface CommandOptions extends SendOptions {
+  /** This command's deadline in milliseconds. @default the connection's `commandTimeout` */
+  readonly timeoutMs?: number | undefined
+  /** Gives up waiting. A command that was sent already may still run. */
+  readonly signal?: AbortSignal | undefined
+}
+
+class Call implements Timed {
+  dueAt = 0
+  previous: Timed | undefined = undefined
+  next: Timed | undefined = undefined
+  list: List | undefined = undefined
+  settled = false
+  onAbort: (() => void) | undefined = undefined
+
+  constructor(
+    readonly command: string,
+    readonly sentAt: number,
+    readonly timeoutMs: number,
+    readonly generation: number,
+    readonly resolve: (reply: Reply) => void,
+    readonly reject: (error: Error) => void,
+    readonly signal: AbortSignal | undefined,
+  ) {}
+}
+
+/**
+ * Sends commands such that each one ends in time, and says how it ended: ok, the server's error, not sent,
+ * unknown (sent and never answered), shed, or aborted by the caller.
+ */
+export class Executor {
+  /** Sent and not yet settled by the client; those past their deadline still count, since the client holds them. */
+  inFlight = 0
+  lastHeardAt = 0
+  readonly latency = new LatencyHistogram()
+  observe: Observer | undefined
+
+  readonly #deadlines = new DeadlineQueue<Call>((call) => this.#overdue(call))
+  readonly #evidence: Evidence
+  readonly #timeoutMs: number
+  readonly #maxInFlight: number
+
+  constructor(options: { timeoutMs: number; maxInFlight: number }, evidence: Evidence) {
+    this.#timeoutMs = options.timeoutMs
+    this.#maxInFlight = options.maxInFlight
+    this.#evidence = evidence
+  }
+
+  send(
+    client: Pick<ClientPort, 'send'>,
+    generation: number,
+    args: readonly Argument[],
+    options: CommandOptions,
+  ): Promise<Reply> {
+    if (this.inFlight >= this.#maxInFlight) {
+      return Promise.reject(
+        new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
+      )
+    }
+    const { signal } = options
+    if (signal?.aborted) return Promise.reject(aborted(String(args[0]), 'not sent'))
+    return new Promise((resolve, reject) => {
+      const now = performance.now()
+      const timeoutMs = options.timeoutMs ?? this.#timeoutMs
+      const call = new Call(String(args[0]), now, timeoutMs, generation, resolve, reject, signal)
+      this.inFlight++
+      this.#deadlines.add(call, timeoutMs, now)
+      if (signal !== undefined) this.#followSignal(call, signal)
+      client.send(args, options).then(
+        (reply) => this.#answered(call, reply),
+        (error: unknown) => this.#failed(call, error),
+      )
+    })
+  }
+
+  close(): void {
+    this.#deadlines.close()
+  }
+
+  #answered(call: Call, reply: Reply): void {
+    this.inFlight--
+    const now = performance.now()
+    this.lastHeardAt = now
+    if (call.settled) return
+    this.#settle(call)
+    this.latency.record(now - call.sentAt, now)
+    this.#evidence.succeeded(call.generation)
+    if (this.observe !== undefined) this.observe(call.command, now - call.sentAt, undefined)
+    call.resolve(reply)
+  }
+
+  #failed(call: Call, error: unknown): void {
+    this.inFlight--
+    const fromServer = error instanceof Error && replyPrefix(error) !== undefined
+    if (fromServer) this.lastHeardAt = performance.now()
+    if (call.settled) return
+    this.#settle(call)
+    this.#reject(call, this.#translate(call, error, fromServer))
+  }
+
+  #translate(call: Call, error: unknown, fromServer: boolean): EvenkeelError {
+    const meaning = meaningOf(error)
+    const options = { cause: error }
+    const message = error instanceof Error ? error.message : String(error)
+    if (meaning === 'unavailable' || meaning === 'demoted') {
+      const unavailable = unavailableError(call.command, error, message, fromServer)
+      this.#evidence.failed(call.generation, unavailable)
+      if (meaning === 'demoted') this.#evidence.demoted()
+      return unavailable
+    }
+    if (meaning === 'credentials') {
+      if (error instanceof Error) this.#evidence.credentialsRefused(error)
+      return new EvenkeelError('CREDENTIALS_REFUSED', `${call.command} was refused: ${message}`, options)
+    }
+    if (fromServer) this.#evidence.succeeded(call.generation)
+    else if (error instanceof TypeError) {
+      return new InvalidInputError(call.command, 'text or Buffers as arguments', error.message)
+    }
+    const prefix = error instanceof Error ? replyPrefix(error) : undefined
+    return new ReplyError(call.command, prefix ?? 'ERR', options)
+  }
+
+  #overdue(call: Call): void {
+    this.#settle(call)
+    const error = withoutStack(() => new CommandTimeoutError(call.command, call.timeoutMs))
+    const quietFor = performance.now() - Math.max(this.lastHeardAt, call.sentAt)
+    // Half a deadline: what was sent just before the last reply is silence too.
+    if (quietFor >= call.timeoutMs / 2) this.#evidence.silent(call.sentAt)
+    this.#evidence.failed(call.generation, error)
+    this.#reject(call, error)
+  }
+
+  #reject(call: Call, error: EvenkeelError): void {
+    if (this.observe !== undefined) this.observe(call.command, performance.now() - call.sentAt, error)
+    call.reject(error)
+  }
+
+  #settle(call: Call): void {
+    call.settled = true
+    this.#deadlines.remove(call)
+    if (call.onAbort !== undefined) call.signal?.removeEventListener('abort', call.onAbort)
+  }
+
+  #followSignal(call: Call, signal: AbortSignal): void {
+    call.onAbort = () => {
+      this.#settle(call)
+      call.reject(aborted(call.command, 'it may have run', signal.reason))
+    }
+    signal.addEventListener('abort', call.onAbort, { once: true })
+  }
+}
+
+/** A timer's stack says nothing, and to write ten thousand of them takes longer than to expire their calls. */
+function withoutStack<T>(make: () => T): T {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+function unavailableError(
+  command: string,
+  cause: unknown,
+  message: string,
+  fromServer: boolean,
+): UnavailableError {
+  const options = { cause }
+  if (fromServer) {
+    return new UnavailableError('REDIS_REFUSED', `${command} was refused: ${message}`, 'refused', options)
+  }
+  if (wasNotSent(cause)) {
+    return new UnavailableError('CONNECTION_DOWN', `${command} was not sent: ${message}`, 'not-sent', options)
+  }
+  const lost = `${command} lost its connection (${message}); it may have run`
+  return new UnavailableError('COMMAND_UNKNOWN', lost, 'unknown', options)
+}
+
+function aborted(command: string, state: string, cause?: unknown): EvenkeelError {
+  return new EvenkeelError('COMMAND_ABORTED', `${command} was aborted by the caller; ${state}`, { cause })
+}

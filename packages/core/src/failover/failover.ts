@@ -1,0 +1,235 @@
+import type { ConnectionEvents } from '../connection/events.js'
+import type { ConnectionState, FailoverState, PairStatus } from '../connection/state.js'
+import { InvalidOptionError, UnavailableError } from '../errors.js'
+import { createLog } from '../kit/log.js'
+
+/** What a pair of stores needs to know of the connection. */
+export interface FailoverHost {
+  readonly state: ConnectionState
+  readonly autoResync: boolean
+  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
+  /** Lists the pair in health reports and metrics, until the returned function is called. */
+  track?(pair: PairStatus): () => void
+  /** A call was answered from memory. */
+  fellBack?(pair: string, reason: string): void
+}
+
+export type Source = 'redis' | 'memory'
+
+/** An answer, and which of the two stores gave it. */
+export interface Answer<T> {
+  readonly value: T
+  readonly source: Source
+}
+
+export interface FailoverOptions<S> {
+  /** Names the pair in logs and metrics: the package's own name. */
+  readonly name: string
+  /** The store on Redis; left out together with the connection, everything is answered from memory. */
+  readonly primary?: S | undefined
+  readonly fallback: S
+  /**
+   * Runs once after each outage, before Redis is used again: hands over what memory gathered, or drops it.
+   * It must be idempotent, since it starts again when Redis goes away meanwhile. Calls are answered from
+   * memory until it resolves.
+   */
+  readonly recover?: ((stores: RecoverContext<S>) => Promise<void>) | undefined
+  /** What the fallback holds, for health reports. */
+  readonly held?: (() => { readonly entries: number; readonly bytes: number }) | undefined
+  /** `'throw'` gives callers the UnavailableError instead of an answer from memory. @default 'fallback' */
+  readonly onOutage?: 'fallback' | 'throw' | undefined
+  /** How long one try of `recover` may take. @default 10_000 */
+  readonly recoverTimeoutMs?: number | undefined
+  /** Instances do not all recover in the same instant: each waits up to this long first. @default 100 */
+  readonly recoverJitterMs?: number | undefined
+}
+
+export interface RecoverContext<S> {
+  readonly primary: S
+  readonly fallback: S
+  /**
+   * Switches to Redis in this very turn. Whoever hands over a journal calls it in the turn in which it
+   * finds the journal empty, so that no call slips in between; without it the switch comes with the
+   * promise's end.
+   */
+  handOver(): void
+  /** Aborts when Redis is gone again, the time is up, or the pair is closed. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Two stores that implement one port: the one on Redis answers while Redis is there, the one in memory
+ * while it is not.
+ */
+export interface Failover<S> {
+  readonly state: FailoverState
+  /** Runs one operation on the store whose turn it is. A call that finds Redis unavailable runs again on memory. */
+  run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>>
+  close(): void
+}
+
+export function failover<S>(redis: FailoverHost | undefined, options: FailoverOptions<S>): Failover<S> {
+  if (redis !== undefined && !('autoResync' in redis)) {
+    throw new InvalidOptionError('redis', "a connection, made by connect() of '@evenkeel/core'", redis)
+  }
+  if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
+  return new StorePair(redis, options.primary, options)
+}
+
+function answeredByRedis<T>(value: T): Answer<T> {
+  return { value, source: 'redis' }
+}
+
+function answeredByMemory<T>(value: T): Answer<T> {
+  return { value, source: 'memory' }
+}
+
+class MemoryOnly<S> implements Failover<S> {
+  readonly state = 'fallback'
+
+  constructor(private readonly store: S) {}
+
+  run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
+    return operation(this.store).then(answeredByMemory)
+  }
+
+  close(): void {}
+}
+
+const retryMs = { first: 100, most: 1_000 }
+
+class StorePair<S> implements Failover<S>, PairStatus {
+  state: FailoverState
+  fallbackSince: number | undefined
+  readonly #redis: FailoverHost
+  readonly #primary: S
+  readonly #options: FailoverOptions<S>
+  readonly #log: ReturnType<typeof createLog>
+  readonly #stop: (() => void)[]
+  #recovery: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+  #closed = false
+
+  constructor(redis: FailoverHost, primary: S, options: FailoverOptions<S>) {
+    this.#redis = redis
+    this.#primary = primary
+    this.#options = options
+    this.#log = createLog(options.name)
+    this.state = redis.state === 'up' ? 'primary' : 'fallback'
+    this.fallbackSince = this.state === 'primary' ? undefined : performance.now()
+    this.#stop = [
+      redis.on('down', () => this.#leave('Redis is down')),
+      redis.on('up', () => {
+        if (redis.autoResync) this.#scheduleRecovery(Math.random() * (options.recoverJitterMs ?? 100))
+      }),
+      redis.on('resync', () => void this.#recover()),
+      redis.on('close', () => this.#leave('the connection was closed')),
+      redis.track?.(this) ?? (() => {}),
+    ]
+  }
+
+  // Not async: this is on the path of every call, and a chain of one `then` is the cheapest there is.
+  run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
+    if (this.state === 'primary') {
+      return operation(this.#primary).then(answeredByRedis, (error: unknown) => {
+        if (this.#options.onOutage === 'throw' || !UnavailableError.isInstance(error)) throw error
+        this.#missed(error)
+        this.#redis.fellBack?.(this.#options.name, error.code)
+        return operation(this.#options.fallback).then(answeredByMemory)
+      })
+    }
+    if (this.#options.onOutage === 'throw') {
+      const message = `Redis is ${this.#redis.state}`
+      return Promise.reject(new UnavailableError('CONNECTION_DOWN', message, 'not-sent'))
+    }
+    this.#redis.fellBack?.(this.#options.name, this.state)
+    return operation(this.#options.fallback).then(answeredByMemory)
+  }
+
+  get name(): string {
+    return this.#options.name
+  }
+
+  get held(): PairStatus['held'] {
+    return this.#options.held
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#recovery?.abort(new Error('closed'))
+    for (const stop of this.#stop) stop()
+  }
+
+  /** One call was answered from memory although the connection is up; what it left there must not stay behind. */
+  #missed(error: UnavailableError): void {
+    if (this.#options.recover === undefined || this.state !== 'primary') return
+    this.#leave(error.message)
+    if (this.#redis.state === 'up' && this.#redis.autoResync) this.#scheduleRecovery(this.#pause())
+  }
+
+  #leave(reason: string): void {
+    clearTimeout(this.#timer)
+    this.#recovery?.abort(new Error(reason))
+    if (this.state === 'fallback') return
+    this.fallbackSince ??= performance.now()
+    this.state = 'fallback'
+    this.#log('answering from memory: %s', reason)
+  }
+
+  #scheduleRecovery(delayMs: number): void {
+    if (this.#closed) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#recover(), delayMs)
+    this.#timer.unref()
+  }
+
+  async #recover(): Promise<void> {
+    if (this.#closed || this.state !== 'fallback' || this.#redis.state !== 'up') return
+    this.state = 'recovering'
+    const recovery = new AbortController()
+    this.#recovery = recovery
+    const timer = setTimeout(
+      () => recovery.abort(new Error('recovery took too long')),
+      this.#options.recoverTimeoutMs ?? 10_000,
+    )
+    timer.unref()
+    try {
+      await Promise.race([
+        this.#options.recover?.({
+          primary: this.#primary,
+          fallback: this.#options.fallback,
+          handOver: () => {
+            if (!recovery.signal.aborted) this.state = 'primary'
+          },
+          signal: recovery.signal,
+        }),
+        rejectOnAbort(recovery.signal),
+      ])
+      recovery.signal.throwIfAborted()
+      this.#failures = 0
+      this.state = 'primary'
+      this.fallbackSince = undefined
+      this.#log('answering from Redis again')
+    } catch (error) {
+      this.#log('recovery failed: %s', error)
+      this.state = 'fallback'
+      if (this.#redis.state === 'up') this.#scheduleRecovery(this.#pause())
+    } finally {
+      clearTimeout(timer)
+      this.#recovery = undefined
+    }
+  }
+
+  #pause(): number {
+    const base = Math.min(retryMs.most, retryMs.first * 2 ** this.#failures++)
+    return base * (0.5 + Math.random() * 0.5)
+  }
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}

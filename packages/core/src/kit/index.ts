@@ -1,0 +1,49 @@
+/**
+ * What the packages of this family share. It is outside of semantic versioning: a release of core may change it, and
+ * each package depends on the version of core that it was released with.
+ */
+
+export { defineScript, type Script, type ScriptDefinition } from '../connection/scripts.js'
+export { createManagementHandler, type ManagementHandlerOptions } from '../http/management-handler.js'
+export { followMeter, type MeterOptions } from '../telemetry/meter.js'
+export {
+  type Measurement,
+  type MetricTable,
+  type ObservedMetric,
+  observeMetrics,
+} from '../telemetry/metrics.js'
+export type {
+  InstrumentOptions,
+  Labels,
+  MeterLike,
+  MeterProviderLike,
+  ObservableInstrument,
+  ObservableResultLike,
+  TracerProviderLike,
+} from '../telemetry/provider.js'
+export { type Clock, ManualClock, systemClock } from './clock.js'
+export { type Deferred, deferred } from './deferred.js'
+export { type Duration, type DurationBounds, durationMs } from './duration.js'
+export { Emitter } from './emitter.js'
+export { isRequest, isResponse } from './fetch-shapes.js'
+export { type Heartbeat, type HeartbeatOptions, heartbeat } from './heartbeat.js'
+export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './keys.js'
+export { createLog } from './log.js'
+export { ByteBoundedLru, type ByteBoundedLruOptions } from './lru.js'
+export { integerOf, listOf, mapOf, okOf, pairsOf, textOf } from './replies.js'
+export { retryAfterMs } from './retry-after.js'
+export { SharedView, type SharedViewHost, type SharedViewOptions } from './shared-view.js'
+export { type LinkedSignal, linkSignals, onAbort } from './signals.js'
+export { TickBatcher, type TickBatcherOptions } from './tick-batcher.js'
+export {
+  type LongTimer,
+  type LongTimerOptions,
+  maxTimerMs,
+  type SleepOptions,
+  setLongTimeout,
+  sleep,
+} from './timers.js'
+export { untilAborted } from './until-aborted.js'
+export { input, type NumberBounds, option, type Validator, wholeNumber } from './validate.js'
+export { cosine, hasVectorSets, packVector, unpackVector } from './vectors.js'
+export { type BodyEnd, type WatchedBodyOptions, watchedBody } from './watched-body.js'

@@ -1,0 +1,104 @@
+import type { MessageHandler } from '../clients/port.js'
+import type { SubscribeOptions, Subscription } from '../connection/pub-sub.js'
+import { type LongTimer, setLongTimeout } from './timers.js'
+
+/** What following needs of a connection. */
+export interface SharedViewHost {
+  subscribe(channel: string, handler: MessageHandler, options?: SubscribeOptions): Promise<Subscription>
+}
+
+export interface SharedViewOptions {
+  /** Without one there are no messages, and polls alone. */
+  readonly redis: SharedViewHost | undefined
+  readonly channel: string
+  /** Milliseconds between a message and the read that it causes, so that a burst of changes is read once. @default 5 */
+  readonly settleMs?: number | undefined
+  /** Milliseconds between two reads without a message; jittered by a tenth. No polls without it. */
+  readonly pollMs?: number | undefined
+  /** Reads what is shared. Never beside another read of this view. */
+  read(cause: 'message' | 'poll' | 'asked'): Promise<void>
+  onError(error: unknown): void
+  /** Whether a message is worth a read; all are without it. */
+  concerns?(message: string): boolean
+  /** From 0 to 1. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+/**
+ * Shared state as one instance follows it: a message says only that something is new, a read fetches it, and a
+ * poll makes up for messages that were missed. A gap in the subscription counts as a message.
+ */
+export class SharedView {
+  readonly #options: SharedViewOptions
+  #subscription: Subscription | undefined
+  #reading: Promise<void> | undefined
+  #timer: LongTimer | undefined
+  /** A read that follows a message is due; further messages need no other one. */
+  #isSoon = false
+  #isClosed = false
+
+  constructor(options: SharedViewOptions) {
+    this.#options = options
+  }
+
+  /** Subscribes, and begins to poll. Reads nothing yet. @throws what subscribing throws */
+  async start(): Promise<void> {
+    const { redis, channel, concerns } = this.#options
+    const subscription = await redis?.subscribe(
+      channel,
+      (message) => {
+        if (concerns?.(message) ?? true) this.soon()
+      },
+      { onGap: () => this.soon() },
+    )
+    if (this.#isClosed) return subscription?.close()
+    this.#subscription = subscription
+    this.#poll()
+  }
+
+  /** Reads within `settleMs`. A later call never puts an earlier one off. */
+  soon(): void {
+    if (this.#isSoon || this.#isClosed) return
+    this.#isSoon = true
+    this.#schedule(this.#options.settleMs ?? 5)
+  }
+
+  /** Reads now; a caller that comes during a read waits for the next one, which sees what was there by then. */
+  async refresh(): Promise<void> {
+    await this.#read('asked')
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#timer?.clear()
+    const subscription = this.#subscription
+    this.#subscription = undefined
+    await subscription?.close()
+  }
+
+  #poll(): void {
+    const { pollMs, random = Math.random } = this.#options
+    if (!this.#isSoon && pollMs !== undefined) this.#schedule(pollMs * (0.9 + random() * 0.2))
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer?.clear()
+    if (!this.#isClosed) this.#timer = setLongTimeout(() => void this.#onTimer(), delayMs)
+  }
+
+  async #onTimer(): Promise<void> {
+    const cause = this.#isSoon ? 'message' : 'poll'
+    this.#isSoon = false
+    await this.#read(cause).catch((error: unknown) => this.#options.onError(error))
+    this.#poll()
+  }
+
+  async #read(cause: 'message' | 'poll' | 'asked'): Promise<void> {
+    while (this.#reading !== undefined) await this.#reading.catch(() => {})
+    if (this.#isClosed) return
+    this.#reading = this.#options.read(cause).finally(() => {
+      this.#reading = undefined
+    })
+    await this.#reading
+  }
+}

@@ -1,0 +1,59 @@
+import { type Deferred, deferred } from './deferred.js'
+
+export interface TickBatcherOptions<Request, Result> {
+  /** Requests in one call; one more begins the next call at once. */
+  readonly max: number
+  /** Answers all requests of one turn of the event loop, in their order. */
+  send(requests: readonly Request[]): Promise<readonly Result[]>
+  /**
+   * Whether a call of several that failed is repeated request by request, so that a request which can't be
+   * answered fails alone. Only for calls that change nothing when they fail. @default false
+   */
+  readonly retryAlone?: boolean | undefined
+}
+
+interface Waiting<Request, Result> extends Deferred<Result> {
+  readonly request: Request
+}
+
+/**
+ * Requests that are made in one turn of the event loop travel in one call: a round trip of its own costs each
+ * of them several times what answering it costs. A call of one request is sent in the same turn too.
+ */
+export class TickBatcher<Request, Result> {
+  readonly #options: TickBatcherOptions<Request, Result>
+  #waiting: Waiting<Request, Result>[] = []
+  readonly #flush = () => this.flush()
+
+  constructor(options: TickBatcherOptions<Request, Result>) {
+    this.#options = options
+  }
+
+  add(request: Request): Promise<Result> {
+    // After all microtasks: what the answers of the last call set off leaves in one call again.
+    if (this.#waiting.length === 0) process.nextTick(this.#flush)
+    const waiting = { request, ...deferred<Result>() }
+    if (this.#waiting.push(waiting) >= this.#options.max) this.flush()
+    return waiting.promise
+  }
+
+  /** Sends what waits now. */
+  flush(): void {
+    const batch = this.#waiting
+    if (batch.length === 0) return
+    this.#waiting = []
+    this.#send(batch).catch((error: unknown) => {
+      if (batch.length > 1 && this.#options.retryAlone === true) {
+        for (const one of batch) this.#send([one]).catch(one.reject)
+      } else for (const { reject } of batch) reject(error)
+    })
+  }
+
+  async #send(batch: readonly Waiting<Request, Result>[]): Promise<void> {
+    const results = await this.#options.send(batch.map(({ request }) => request))
+    if (results.length !== batch.length) {
+      throw new Error(`${batch.length} requests were answered with ${results.length} results`)
+    }
+    for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result)
+  }
+}

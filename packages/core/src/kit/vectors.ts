@@ -1,0 +1,35 @@
+import type { Reply } from '../clients/port.js'
+
+/** A vector as its 32-bit numbers, little-endian: what VADD and VSIM take as `FP32`. */
+export function packVector(vector: Float32Array): Buffer {
+  const bytes = Buffer.alloc(vector.length * 4)
+  for (const [index, value] of vector.entries()) bytes.writeFloatLE(value, index * 4)
+  return bytes
+}
+
+export function unpackVector(bytes: Buffer): Float32Array {
+  const vector = new Float32Array(bytes.length >> 2)
+  for (let index = 0; index < vector.length; index++) vector[index] = bytes.readFloatLE(index * 4)
+  return vector
+}
+
+/** From -1 to 1; 0 when one of them has no length. Vectors of two sizes have nothing in common. */
+export function cosine(one: Float32Array, other: Float32Array): number {
+  if (one.length !== other.length) return 0
+  let [dot, length, otherLength] = [0, 0, 0]
+  for (let index = 0; index < one.length; index++) {
+    const [a = 0, b = 0] = [one[index], other[index]]
+    dot += a * b
+    length += a * a
+    otherLength += b * b
+  }
+  return length === 0 || otherLength === 0 ? 0 : dot / Math.sqrt(length * otherLength)
+}
+
+/** Whether the server has vector sets (VADD, VSIM: Redis 8). One round trip. @throws what the command throws */
+export async function hasVectorSets(redis: {
+  command(args: readonly string[]): Promise<Reply>
+}): Promise<boolean> {
+  const reply = await redis.command(['COMMAND', 'INFO', 'VADD'])
+  return Array.isArray(reply) && Array.isArray(reply[0])
+}

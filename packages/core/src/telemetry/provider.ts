@@ -1,0 +1,36 @@
+/**
+ * What evenkeel uses of OpenTelemetry, by shape: a host's providers fit, and no type of OpenTelemetry shows in a
+ * declaration of ours.
+ */
+export interface MeterProviderLike {
+  getMeter(name: string): MeterLike
+}
+
+export interface TracerProviderLike {
+  // A tracer is only handed back to OpenTelemetry.
+  getTracer(name: string): object
+}
+
+export interface InstrumentOptions {
+  readonly description?: string
+  readonly unit?: string
+  readonly advice?: { explicitBucketBoundaries?: number[] }
+}
+
+export type Labels = Readonly<Record<string, string | number | boolean>>
+
+export interface MeterLike {
+  createCounter(name: string, options?: InstrumentOptions): { add(value: number, labels?: Labels): void }
+  createHistogram(name: string, options?: InstrumentOptions): { record(value: number, labels?: Labels): void }
+  createObservableCounter(name: string, options?: InstrumentOptions): ObservableInstrument
+  createObservableGauge(name: string, options?: InstrumentOptions): ObservableInstrument
+}
+
+export interface ObservableInstrument {
+  addCallback(callback: (result: ObservableResultLike) => void): void
+  removeCallback(callback: (result: ObservableResultLike) => void): void
+}
+
+export interface ObservableResultLike {
+  observe(value: number, labels?: Labels): void
+}

@@ -1,0 +1,100 @@
+import type { Duration, FailoverState } from '@evenkeel/core'
+import type { ExperimentUnit, NodeRequirements } from './balancing/requirements.js'
+import type { NodeLease } from './dispatch/dispatcher.js'
+import type { RunOptions } from './dispatch/run.js'
+import type { MirrorDamagedError } from './errors.js'
+import type { Assignment, Experiments } from './experiments/experiments.js'
+import type { PreservationStatus } from './health/preservation.js'
+import type { NodeHealth } from './health/status.js'
+import type { DecoderNode, NodeInput } from './nodes/node.js'
+import type { NodeReport } from './nodes/node-report.js'
+import type { PoolChange } from './nodes/node-table.js'
+
+export type PoolEvents = {
+  change(change: PoolChange): void
+  warning(error: MirrorDamagedError): void
+}
+
+export interface AcquireOptions extends NodeRequirements, ExperimentUnit {
+  /** How long to wait for a free place. @default 0, not at all */
+  readonly timeout?: Duration | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A place, and the part in an experiment that the request has. */
+export interface AssignedLease extends NodeLease {
+  readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
+}
+
+export interface DrainOptions {
+  /** How long to wait for the requests under way. @default 0, not at all */
+  readonly deadline?: Duration | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Drained {
+  /** Requests that are still under way, as far as this coordinator has heard; an outage hides the others'. */
+  readonly left: number
+}
+
+export interface NodeStatus extends NodeHealth {
+  readonly node: DecoderNode
+  /** Requests of this coordinator under way. */
+  readonly inFlight: number
+  /** Requests of all coordinators under way, as this one last heard. */
+  readonly inUse: number
+  /** Requests that this coordinator gave it. */
+  readonly requests: number
+}
+
+export interface PoolStatus {
+  readonly state: FailoverState
+  readonly version: number
+  /** Callers of this coordinator that wait for a place. */
+  readonly waiting: number
+  /** Those that live, this one included; in an outage as they were. */
+  readonly coordinators: number
+  /** While it is on, no node is removed for its silence alone; why, and about whom nothing is decided. */
+  readonly preservation: PreservationStatus | undefined
+  readonly nodes: readonly NodeStatus[]
+}
+
+export interface DecoderPool {
+  /**
+   * Registers or changes a node, and renews its lease from then on, until it is removed or this pool closed.
+   * The same endpoint twice is one node. Two round trips. @throws InvalidInputError
+   */
+  register(node: NodeInput): Promise<DecoderNode>
+  /** Renews a node's lease once, for a node that another process registered; `false` where there is none. One round trip. */
+  renew(id: string): Promise<boolean>
+  /** Removes a node; the removal is remembered. */
+  deregister(id: string): Promise<boolean>
+  /**
+   * Takes a node out for new requests of all coordinators, and leaves it those it has, until it is registered with
+   * `draining: false`. With a deadline it resolves when those of all coordinators have ended, or the time is up.
+   * Nothing where there is no such node. One round trip, and then what is told anyway.
+   */
+  drain(id: string, options?: DrainOptions): Promise<Drained | undefined>
+  /**
+   * What a node says of itself: its load counts in this coordinator's choices and fades within seconds, its
+   * adapters and whether it drains are told to all. `false` where there is no such node. No round trip for
+   * load alone. @throws InvalidInputError
+   */
+  report(id: string, report: NodeReport): Promise<boolean>
+  /** A node with a free place, from the local view: synchronous, no round trip. Nothing is counted. */
+  pick(wanted?: NodeRequirements): DecoderNode | undefined
+  /** A place on the node for a request, counted against its capacity; waits first come, first served. @throws NoNodeError */
+  acquire(options?: AcquireOptions): Promise<AssignedLease>
+  /**
+   * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
+   * safe (or `idempotent`), within a budget of a fifth of all requests. Where the answer is a `Response` the node's
+   * place is kept until its body has been read or cancelled. @throws NoNodeError, or what `call` throws
+   */
+  run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
+  /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
+  readonly experiments: Experiments
+  status(): PoolStatus
+  on<K extends keyof PoolEvents>(event: K, listener: PoolEvents[K]): () => void
+  /** Ends what the pool began; the connection stays open. */
+  close(): Promise<void>
+}

@@ -1,0 +1,77 @@
+import type { NodeState } from '../../nodes/node-state.js'
+import { hash32 } from '../hash.js'
+import { bestOfFew, type Strategy } from '../strategy.js'
+import { CommonPrefixes } from './common-prefixes.js'
+import { homeOf } from './consistent-hash.js'
+import { PrefixHolders } from './prefix-holders.js'
+
+/** What a known block spares, in blocks: to compute it, and the room that a second copy would take from others. */
+const worth = 2
+/** How much of a prompt is expected at its home, which other coordinators send the same conversation to. */
+const atHome = 0.5
+/** A node's work is counted half by requests and half by blocks: an answer takes its place when its prompt is done. */
+const byBlocks = 0.5
+const averageShare = 0.01
+
+/**
+ * The node with the least to do, the prompt included, less what it need not do since it has the beginning of the
+ * prompt in its KV cache; all in blocks. Candidates are the node that was given the longest beginning, a few
+ * drawn at random, and the prompt's home: a node by the hash of the first block that not everybody begins with.
+ * All coordinators know the same home, so a conversation stays together although no two of them have spoken.
+ */
+export function prefix(otherwise: Strategy): Strategy {
+  const known = new PrefixHolders()
+  const beginnings = new CommonPrefixes()
+  const work = new OwnWork()
+  return {
+    name: 'prefix',
+    choose: (tier, wanted, now, random) => {
+      const blocks = wanted.prefix
+      if (blocks === undefined || blocks.length === 0) return otherwise.choose(tier, wanted, now, random)
+      const costOf = (state: NodeState, spared: number) =>
+        work.on(state, now) + (blocks.length - worth * spared) / state.node.capacity
+      const held = known.longest(tier, blocks)
+      const home = homeOf(tier, hash32(String(beginnings.own(blocks, tier.states.length))))
+      const idle = bestOfFew(tier.states, (state) => costOf(state, 0), random)
+      let best = idle
+      let least = idle === undefined ? Number.POSITIVE_INFINITY : costOf(idle, 0)
+      const consider = (state: NodeState, spared: number) => {
+        const cost = costOf(state, spared)
+        // Of equals the one that has something.
+        if (cost > least) return
+        best = state
+        least = cost
+      }
+      if (home !== undefined) consider(home, atHome * blocks.length)
+      if (held !== undefined) consider(held.state, held.known)
+      return best
+    },
+    given: (state, { prefix: blocks }) => {
+      if (blocks === undefined || blocks.length === 0) return undefined
+      const over = work.add(state, blocks.length - known.knownBy(state, blocks))
+      known.given(state, blocks)
+      beginnings.note(blocks)
+      return over
+    },
+  }
+}
+
+/** Blocks that this coordinator's requests under way had to compute, by node. */
+class OwnWork {
+  readonly #blocks = new WeakMap<NodeState, number>()
+  /** Of a request. */
+  #average = 1
+
+  /** With others' requests at the average, and by what the node can take at the moment. */
+  on(state: NodeState, now: number): number {
+    const own = (this.#blocks.get(state) ?? 0) - state.inFlight * this.#average
+    return state.loadAt(now, 1) * this.#average + (byBlocks * own) / state.node.capacity
+  }
+
+  /** Gives what to call when the request is over. */
+  add(state: NodeState, blocks: number): () => void {
+    this.#average += (blocks - this.#average) * averageShare
+    this.#blocks.set(state, (this.#blocks.get(state) ?? 0) + blocks)
+    return () => this.#blocks.set(state, (this.#blocks.get(state) ?? 0) - blocks)
+  }
+}

@@ -1,0 +1,203 @@
+import type { Clock } from '@evenkeel/core'
+import type { Balancer } from '../balancing/balancer.js'
+import { type NodeRequirements, requirementKey } from '../balancing/requirements.js'
+import { NoNodeError } from '../errors.js'
+import type { DecoderNode } from '../nodes/node.js'
+import type { NodeState } from '../nodes/node-state.js'
+import type { Slots } from '../slots/slots.js'
+import { FairQueue } from './fair-queue.js'
+import type { Outcome, Phase } from './outcome.js'
+
+/** One request's place on a node. */
+export interface NodeLease {
+  readonly node: DecoderNode
+  /** Gives the place back, and says how it went; once, further calls do nothing. */
+  release(outcome: Outcome): void
+}
+
+/** A request that is counted, and may be given the node. */
+interface Begun {
+  readonly state: NodeState
+  readonly at: number
+  readonly phase: Phase
+}
+
+export interface DispatcherHost {
+  readonly balancer: Balancer
+  readonly slots: Slots
+  readonly clock: Clock
+  readonly maxWaiting: number
+  /** A request on a node has ended. */
+  released(state: NodeState): void
+  /** A request is given to the node. */
+  began(state: NodeState, now: number): Phase
+  /** How it went. */
+  ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
+  /** Why nobody could be given. */
+  noNode(wanted: NodeRequirements): NoNodeError
+}
+
+/** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
+const maxCandidates = 8
+
+/** Gives requests to nodes, counts them, hears how they went, and lets the others wait in a line. */
+export class Dispatcher {
+  readonly #host: DispatcherHost
+  readonly #line: FairQueue<NodeLease>
+  requests = 0
+  #closed = false
+
+  constructor(host: DispatcherHost) {
+    this.#host = host
+    this.#line = new FairQueue<NodeLease>({
+      most: host.maxWaiting,
+      now: () => host.clock.monotonic(),
+      giveBack: (lease) => lease.release({ ok: true, error: 'nobody waits for it any more' }),
+    })
+  }
+
+  get waiting(): number {
+    return this.#line.length
+  }
+
+  /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
+  waitingRequirements(): ReadonlyMap<string, number> {
+    return this.#line.oldest()
+  }
+
+  async acquire(
+    wanted: NodeRequirements,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    except?: ReadonlySet<string>,
+  ): Promise<NodeLease> {
+    signal?.throwIfAborted()
+    if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
+    const requirement = requirementKey(wanted)
+    // Those who wait come first, and take what they can before this caller does.
+    if (this.#line.length > 0) this.#line.serve()
+    if (!this.#line.has(requirement)) {
+      const lease = await this.#take(wanted, requirement, 0, except)
+      if (lease !== undefined) return this.#unless(signal, lease)
+    }
+    if (timeoutMs <= 0) throw this.#host.noNode(wanted)
+    const take = (waitedMs: number) => this.#take(wanted, requirement, waitedMs, except)
+    const waited = this.#line.wait(requirement, take, { timeoutMs, signal })
+    // Something may have been given back between the two.
+    this.#line.serve()
+    this.#host.slots.waitingChanged()
+    const given = await waited.finally(() => this.#host.slots.waitingChanged())
+    if (given === 'full') {
+      throw new NoNodeError('too-many-waiting', `${this.#host.maxWaiting} callers wait already`)
+    }
+    if (given === undefined) {
+      throw this.#closed ? new NoNodeError('closed', 'The pool was closed') : this.#host.noNode(wanted)
+    }
+    return given
+  }
+
+  /** Somebody who waits may be served now. */
+  serve(): void {
+    if (this.#line.length > 0) this.#line.serve()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#line.close()
+  }
+
+  #unless(signal: AbortSignal | undefined, lease: NodeLease): NodeLease {
+    if (signal?.aborted !== true) return lease
+    lease.release({ ok: true, error: signal.reason })
+    throw signal.reason
+  }
+
+  async #take(
+    wanted: NodeRequirements,
+    requirement: string,
+    waitedMs: number,
+    except: ReadonlySet<string> | undefined,
+  ): Promise<NodeLease | undefined> {
+    const { slots } = this.#host
+    const tried = new Set(except)
+    let candidates = this.#candidates(wanted, tried)
+    // What was heard of others may be old. Who has just come asks in spite of it; who waits is told of what is freed.
+    if (candidates.length === 0 && waitedMs === 0) {
+      candidates = this.#candidates(wanted, tried, ({ node: { id, capacity }, inFlight }) =>
+        slots.mayHaveRoom(id, capacity, inFlight),
+      )
+    }
+    for (let [first] = candidates; first !== undefined; [first] = candidates) {
+      // Counted at once, so that whoever chooses meanwhile sees it.
+      const begun = this.#begin(first)
+      const index = await slots.take({
+        candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),
+        requirement,
+        waitedMs,
+      })
+      const state = candidates[index]
+      if (state === first) return this.#lease(begun, wanted)
+      this.#forget(begun)
+      if (state !== undefined) return this.#lease(this.#begin(state), wanted)
+      for (const { node } of candidates) tried.add(node.id)
+      candidates = this.#candidates(wanted, tried)
+    }
+    return undefined
+  }
+
+  #begin(state: NodeState): Begun {
+    state.inFlight++
+    const at = this.#host.clock.monotonic()
+    return { state, at, phase: this.#host.began(state, at) }
+  }
+
+  /** It came to nothing, which is no fault of the node. */
+  #forget({ state, at, phase }: Begun): void {
+    this.#host.released(state)
+    this.#host.ended(state, phase, { ok: true, error: 'not given' }, at, 0)
+  }
+
+  /** The best first. */
+  #candidates(
+    wanted: NodeRequirements,
+    tried: Set<string>,
+    hasRoom?: (state: NodeState) => boolean,
+  ): readonly NodeState[] {
+    const { balancer, clock, slots } = this.#host
+    const now = clock.monotonic()
+    const candidates: NodeState[] = []
+    const except = tried.size === 0 ? undefined : tried
+    const best = balancer.choose(wanted, now, except, hasRoom)
+    if (best === undefined) return candidates
+    candidates.push(best)
+    const others = new Set(tried).add(best.node.id)
+    while (slots.mayBeFull(best.node.id, best.node.capacity) && candidates.length < maxCandidates) {
+      const next = balancer.choose(wanted, now, others, hasRoom)
+      if (next === undefined) break
+      others.add(next.node.id)
+      candidates.push(next)
+    }
+    return candidates
+  }
+
+  #lease({ state, at, phase }: Begun, wanted: NodeRequirements): NodeLease {
+    const { balancer, clock, slots } = this.#host
+    state.requests++
+    this.requests++
+    const onOver = balancer.given(state, wanted)
+    let released = false
+    return {
+      node: state.node,
+      release: (outcome) => {
+        if (released) return
+        released = true
+        slots.release(state.node.id)
+        onOver?.()
+        this.#host.released(state)
+        const now = clock.monotonic()
+        this.#host.ended(state, phase, outcome, now, now - at)
+        this.serve()
+      },
+    }
+  }
+}

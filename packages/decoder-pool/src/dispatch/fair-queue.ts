@@ -1,0 +1,157 @@
+interface Waiter<T> {
+  /** Tries to take something; how long it has waited is told, in milliseconds. */
+  readonly take: (waitedMs: number) => Promise<T | undefined>
+  readonly settle: (taken: T | undefined) => void
+  readonly since: number
+  /** Rises with each who comes. */
+  readonly number: number
+  hasLeft: boolean
+}
+
+export interface WaitOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface FairQueueOptions<T> {
+  /** Callers that wait at once. */
+  readonly most: number
+  /** A number of milliseconds that never goes back. */
+  readonly now: () => number
+  /** What was taken for one who has left meanwhile. */
+  readonly giveBack: (taken: T) => void
+}
+
+/** So many of one requirement try at once. */
+const together = 64
+
+/**
+ * Callers that wait for something to take: first come, first served among those of one requirement, bounded. Where
+ * the first of a requirement gets nothing, nobody behind him would, so a long line costs no more than a short one.
+ */
+export class FairQueue<T> {
+  readonly #requirements = new Map<string, Set<Waiter<T>>>()
+  readonly #options: FairQueueOptions<T>
+  #length = 0
+  #next = 0
+  #isServing = false
+  #isDue = false
+  #closed = false
+
+  constructor(options: FairQueueOptions<T>) {
+    this.#options = options
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** Whether somebody with this requirement waits. */
+  has(requirement: string): boolean {
+    return this.#requirements.has(requirement)
+  }
+
+  /** For how many milliseconds the oldest of each requirement has waited. */
+  oldest(): ReadonlyMap<string, number> {
+    const now = this.#options.now()
+    return new Map(
+      [...this.#requirements].map(([requirement, waiters]) => {
+        const [first] = waiters
+        return [requirement, now - (first?.since ?? now)]
+      }),
+    )
+  }
+
+  /** Resolves with what was taken, with nothing when time is up, or at once with `'full'`. */
+  wait(
+    requirement: string,
+    take: (waitedMs: number) => Promise<T | undefined>,
+    { timeoutMs, signal }: WaitOptions,
+  ): Promise<T | undefined | 'full'> {
+    if (this.#closed) return Promise.resolve(undefined)
+    if (this.#length >= this.#options.most) return Promise.resolve('full')
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+        this.#leave(requirement, waiter)
+      }
+      const settle = (taken: T | undefined) => {
+        leave()
+        resolve(taken)
+      }
+      const onAbort = () => {
+        leave()
+        reject(signal?.reason)
+      }
+      const waiter = { take, settle, since: this.#options.now(), number: this.#next++, hasLeft: false }
+      const timer = setTimeout(() => settle(undefined), timeoutMs)
+      timer.unref()
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#length++
+      this.#requirements.set(requirement, (this.#requirements.get(requirement) ?? new Set()).add(waiter))
+    })
+  }
+
+  /** Something may be there: whoever can take it does, in the order in which they came. */
+  serve(): void {
+    this.#isDue = true
+    if (this.#isServing || this.#length === 0) return
+    void this.#serveAll()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const waiters of [...this.#requirements.values()])
+      for (const waiter of [...waiters]) waiter.settle(undefined)
+  }
+
+  async #serveAll(): Promise<void> {
+    this.#isServing = true
+    while (this.#isDue && this.#length > 0) {
+      this.#isDue = false
+      const hopeful = new Set(this.#requirements.keys())
+      // One of a requirement at first, and twice as many each time that all got something.
+      for (let count = 1; hopeful.size > 0; count = Math.min(together, count * 2)) {
+        await this.#tryFirst(hopeful, count)
+      }
+    }
+    // In the turn of the last look, so that nobody who calls after it is missed.
+    this.#isServing = false
+  }
+
+  /** A requirement whose first get nothing is given up for now. */
+  async #tryFirst(hopeful: Set<string>, count: number): Promise<void> {
+    const first = [...hopeful]
+      .flatMap((requirement) =>
+        [...(this.#requirements.get(requirement) ?? [])]
+          .slice(0, count)
+          .map((waiter) => ({ requirement, waiter })),
+      )
+      .sort((one, other) => one.waiter.number - other.waiter.number)
+    const now = this.#options.now()
+    const lucky = new Set<string>()
+    const unlucky = new Set<string>()
+    await Promise.all(
+      first.map(async ({ requirement, waiter }) => {
+        const taken = await waiter.take(now - waiter.since)
+        if (taken === undefined) unlucky.add(requirement)
+        else if (waiter.hasLeft) this.#options.giveBack(taken)
+        else {
+          lucky.add(requirement)
+          waiter.settle(taken)
+        }
+      }),
+    )
+    for (const requirement of hopeful)
+      if (unlucky.has(requirement) || !lucky.has(requirement)) hopeful.delete(requirement)
+  }
+
+  #leave(requirement: string, waiter: Waiter<T>): void {
+    const waiters = this.#requirements.get(requirement)
+    if (!waiters?.delete(waiter)) return
+    waiter.hasLeft = true
+    this.#length--
+    if (waiters.size === 0) this.#requirements.delete(requirement)
+  }
+}

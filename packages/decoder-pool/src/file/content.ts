@@ -1,0 +1,9 @@
+import type { ExperimentRecord } from '../experiments/experiment.js'
+import type { RegistryDelta } from '../registry/port.js'
+
+/** What a coordinator knows, as the file keeps it. */
+export interface FileContent extends RegistryDelta {
+  readonly experiments: readonly ExperimentRecord[]
+}
+
+export const nothing: FileContent = { registrations: [], removed: new Map(), experiments: [] }

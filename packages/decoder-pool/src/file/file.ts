@@ -1,0 +1,272 @@
+import { type BigIntStats, constants } from 'node:fs'
+import { access, copyFile, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { createLog } from '@evenkeel/core'
+import { MirrorDamagedError } from '../errors.js'
+import { type FileContent, nothing } from './content.js'
+import { type Edit, editOf } from './edit.js'
+import { decodeMirror, digestOf, encodeMirror, type ReadMirror } from './format.js'
+
+const log = createLog('decoder-pool')
+
+export interface FileOwner {
+  /** What is to be in the file. */
+  known(): FileContent
+  /** What another coordinator wrote into it: of each node the newer stays. */
+  learn(content: FileContent): Promise<void>
+  /** What somebody changed by hand: newer than all that is known. */
+  edited(edit: Edit): Promise<void>
+  warn(damage: MirrorDamagedError): void
+}
+
+/** What is in the file, seen from whoever last read or wrote it. */
+type Found =
+  | { readonly kind: 'as-left' | 'missing' }
+  | Damaged
+  | { readonly kind: 'written'; readonly left: Left }
+  | { readonly kind: 'edited'; readonly left: Left; readonly edit: Edit }
+
+interface Damaged {
+  readonly kind: 'damaged'
+  readonly damage: MirrorDamagedError
+  readonly mark: string
+}
+
+/** What was last read or written, and the file's mark then. */
+interface Left {
+  readonly content: FileContent
+  readonly digest: string
+  readonly mark: string
+}
+
+interface Read extends Omit<ReadMirror, 'content'> {
+  readonly left: Left
+}
+
+const unclear = 'the checksum is another one; remove "sha256" after an edit by hand'
+
+const maxEditable = 16
+const maxAttempts = 5
+
+/** Tells the temporary files of one process apart. */
+let files = 0
+
+/**
+ * The pool as a JSON file. Written whole: a temporary file, fsync, rename, and a copy beside it as `.1`; so that at
+ * every moment a whole file is there, whatever somebody does to the other. What somebody else wrote into it, another coordinator or a hand, is taken,
+ * and never written over unread. One thing at a time.
+ */
+export class PoolFile {
+  readonly #file: string
+  readonly #pool: string
+  readonly #mirrored: FileOwner
+  readonly #temporary: string
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Something has changed since the last write, or that failed. */
+  #isDue = false
+  #left: Left | undefined
+  /** What the file lately said, by digest: an editor that saves now may have been opened a while ago. */
+  readonly #editable = new Map<string, FileContent>()
+  /** The mark of a damaged file at the last check, and of the one that was told of. */
+  #suspect: string | undefined
+  #told: string | undefined
+
+  constructor(file: string, pool: string, mirrored: FileOwner) {
+    this.#file = file
+    this.#pool = pool
+    this.#mirrored = mirrored
+    this.#temporary = `${file}.${process.pid}-${files++}.tmp`
+  }
+
+  /** To begin with. A file that is not there is an empty pool; a damaged one is told of, and its last good copy used. */
+  async load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
+    try {
+      const { left, writtenBy } = await this.#read(this.#file)
+      if (writtenBy === 'unclear') throw this.#damaged(unclear)
+      this.#leave(left)
+      return { content: left.content, damage: undefined }
+    } catch (error) {
+      if (isMissing(error)) return { content: nothing, damage: undefined }
+      this.#told = await lookAt(this.#file).catch(() => undefined)
+      const lastGood = await this.#read(`${this.#file}.1`).catch(() => undefined)
+      return { content: lastGood?.left.content ?? nothing, damage: this.#asDamage(error) }
+    }
+  }
+
+  /** Takes what somebody else wrote, writes what is due, and puts the file back where it is gone. Mostly one `stat`. */
+  check(): Promise<void> {
+    return this.#inTurn(async () => {
+      const found = await this.#look()
+      if (found.kind === 'damaged') return this.#tellOnceItStays(found)
+      this.#suspect = undefined
+      await this.#take(found)
+      if (found.kind !== 'as-left' || this.#isDue) await this.#write()
+    })
+  }
+
+  /** Resolves when what is known by then, or something newer, is in the file. */
+  write(): Promise<void> {
+    this.#isDue = true
+    return this.#inTurn(async () => {
+      // Somebody may save it while ours is written, and is heard first then. Whoever came before wrote all that is known.
+      for (let attempt = 0; this.#isDue && attempt < maxAttempts; attempt++) {
+        if (isEmpty(this.#mirrored.known())) return
+        const found = await this.#look()
+        if (found.kind === 'damaged') await this.#putAside(found)
+        await this.#take(found)
+        await this.#write()
+      }
+    })
+  }
+
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(task)
+    this.#turn = done.catch(() => {})
+    return done
+  }
+
+  async #take(found: Found): Promise<void> {
+    if (found.kind === 'written') await this.#mirrored.learn(found.left.content)
+    if (found.kind === 'edited') await this.#mirrored.edited(found.edit)
+    if ('left' in found) this.#leave(found.left)
+  }
+
+  /** Kept for whoever can mend it. */
+  async #putAside(damaged: Damaged): Promise<void> {
+    this.#tell(damaged)
+    await rename(this.#file, `${this.#file}.damaged`)
+  }
+
+  /** An editor may be half-way through saving it, so it must be the same at two checks. */
+  #tellOnceItStays(damaged: Damaged): void {
+    const stays = this.#suspect === damaged.mark
+    this.#suspect = damaged.mark
+    if (stays) this.#tell(damaged)
+  }
+
+  #tell({ damage, mark }: Damaged): void {
+    if (this.#told === mark) return
+    this.#told = mark
+    this.#mirrored.warn(damage)
+  }
+
+  async #look(): Promise<Found> {
+    let mark = ''
+    try {
+      mark = await lookAt(this.#file)
+      return mark === this.#left?.mark ? { kind: 'as-left' } : this.#foundIn(await this.#read(this.#file))
+    } catch (error) {
+      return isMissing(error) ? { kind: 'missing' } : { kind: 'damaged', damage: this.#asDamage(error), mark }
+    }
+  }
+
+  #foundIn({ left, writtenBy, sha256 }: Read): Found {
+    if (this.#left === undefined && writtenBy === 'unclear') throw this.#damaged(unclear)
+    if (writtenBy === 'coordinator') return { kind: 'written', left }
+    // A file that changed while somebody looked was written by somebody, whatever its checksum says.
+    const before = this.#editable.get(String(sha256)) ?? this.#left?.content ?? nothing
+    const edit = editOf(before, left.content)
+    const lacking = edit.removeNodes.length
+    const of = before.registrations.length
+    // An empty template that a deployment puts there must not empty the pool.
+    if (lacking * 2 > of)
+      throw this.#damaged(`it lacks ${lacking} of ${of} nodes; deregister so many instead`)
+    return { kind: 'edited', left, edit }
+  }
+
+  async #read(file: string): Promise<Read> {
+    const mark = await lookAt(file)
+    const { content, ...more } = await decodeMirror(this.#file, this.#pool, await readFile(file, 'utf8'))
+    return { left: { content, digest: digestOf(content), mark }, ...more }
+  }
+
+  async #write(): Promise<void> {
+    const content = this.#mirrored.known()
+    this.#isDue = false
+    if (isEmpty(content)) return
+    const digest = digestOf(content)
+    if (digest === this.#left?.digest && !(await this.#isGone())) return
+    try {
+      const mark = await this.#replace(content)
+      if (mark === undefined) this.#isDue = true
+      else this.#leave({ content, digest, mark })
+    } catch (error) {
+      this.#isDue = true
+      throw error
+    }
+  }
+
+  /** Gives its mark; nothing, and leaves the file alone, where somebody saved it since it was looked at. */
+  async #replace(content: FileContent): Promise<string | undefined> {
+    const folder = dirname(this.#file)
+    await mkdir(folder, { recursive: true })
+    const mark = await writeDurably(this.#temporary, encodeMirror(this.#pool, content))
+    // As late as can be.
+    if (!(await this.#isGone()) && (await lookAt(this.#file)) !== this.#left?.mark) return undefined
+    await rename(this.#temporary, this.#file)
+    await copyFile(this.#file, this.#temporary, constants.COPYFILE_FICLONE)
+    await rename(this.#temporary, `${this.#file}.1`)
+    await syncFolder(folder)
+    log('wrote %s', this.#file)
+    return mark
+  }
+
+  #isGone(): Promise<boolean> {
+    return access(this.#file).then(
+      () => false,
+      () => true,
+    )
+  }
+
+  #leave(left: Left): void {
+    this.#left = left
+    this.#editable.set(left.digest, left.content)
+    const [oldest] = this.#editable.keys()
+    if (this.#editable.size > maxEditable && oldest !== undefined) this.#editable.delete(oldest)
+  }
+
+  #asDamage(error: unknown): MirrorDamagedError {
+    return error instanceof MirrorDamagedError ? error : this.#damaged(String(error), { cause: error })
+  }
+
+  #damaged(reason: string, options?: ErrorOptions): MirrorDamagedError {
+    return new MirrorDamagedError(this.#file, reason, options)
+  }
+}
+
+/** Not because its nodes were removed, which it would remember: it rather means that nothing could be read. */
+function isEmpty({ registrations, removed, experiments }: FileContent): boolean {
+  return registrations.length + removed.size + experiments.length === 0
+}
+
+/** Another one for whatever is written. The time of its last rename is no part of it: our own comes after. */
+function markOf({ mtimeNs, size, ino }: BigIntStats): string {
+  return [mtimeNs, size, ino].join(' ')
+}
+
+function lookAt(file: string): Promise<string> {
+  return stat(file, { bigint: true }).then(markOf)
+}
+
+/** Gives its mark: after the rename somebody else may have been there. */
+async function writeDurably(file: string, text: string): Promise<string> {
+  const handle = await open(file, 'w', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+    return markOf(await handle.stat({ bigint: true }))
+  } finally {
+    await handle.close()
+  }
+}
+
+/** So that the rename is on the disk too. Some systems can't open a folder; there it comes a little later. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined)
+  await handle?.sync().catch(() => {})
+  await handle?.close()
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto'
+import { MirrorDamagedError } from '../errors.js'
+import { checkExperiment, type ExperimentRecord, experimentInputOf } from '../experiments/experiment.js'
+import { nodeInputOf } from '../nodes/field-aliases.js'
+import { checkNode } from '../nodes/node.js'
+import type { Registration } from '../registry/port.js'
+import type { FileContent } from './content.js'
+import { lineOf, lineOfDamage } from './error-lines.js'
+
+interface Mirror {
+  readonly format: 1
+  readonly pool: string
+  readonly writtenAt: string
+  /** Each with its `revision`; in a file that was made by hand without. */
+  readonly nodes: readonly unknown[]
+  /** Id to revision of the removal. */
+  readonly removed?: Readonly<Record<string, number>>
+  /** Each with its `revision`, one that was removed with nothing but that and its id. */
+  readonly experiments?: readonly unknown[]
+  /** SHA-256 of all of that as written; absent in a file that was made by hand. */
+  readonly sha256?: string
+}
+
+export interface ReadMirror {
+  readonly content: FileContent
+  /** `'unclear'`: it has a checksum, which is not that of what it says. A hand was there, or the disk is bad. */
+  readonly writtenBy: 'coordinator' | 'hand' | 'unclear'
+  /** The checksum that it has: after an edit that of what was edited. */
+  readonly sha256: unknown
+}
+
+/** Older than any change: what a file made by hand says is taken where nobody knows better, and never replaces it. */
+const byHand = 1
+
+export function encodeMirror(pool: string, content: FileContent): string {
+  const body = bodyOf(content)
+  const writtenAt = new Date().toISOString()
+  const mirror: Mirror = { format: 1, pool, writtenAt, ...body, sha256: digest(body) }
+  return `${JSON.stringify(mirror, null, 2)}\n`
+}
+
+/** The same for the same content, in whatever order. */
+export function digestOf(content: FileContent): string {
+  return digest(bodyOf(content))
+}
+
+/**
+ * A whole file, written by a coordinator or by hand; a bare list is one of nodes.
+ * @throws MirrorDamagedError with the line and what is wrong there
+ */
+export async function decodeMirror(file: string, pool: string, text: string): Promise<ReadMirror> {
+  const parsed = await parse(file, text)
+  const mirror = (Array.isArray(parsed) ? { nodes: parsed } : (parsed ?? {})) as Partial<Mirror>
+  const { nodes, removed = {}, experiments = [], sha256 } = mirror
+  if (!Array.isArray(nodes)) throw new MirrorDamagedError(file, "there is no list 'nodes'")
+  if (!Array.isArray(experiments)) throw new MirrorDamagedError(file, "'experiments' is no list")
+  if (mirror.pool !== undefined && mirror.pool !== pool) {
+    throw new MirrorDamagedError(file, `it is of the pool '${mirror.pool}', not of '${pool}'`)
+  }
+  const each = async <T>(list: 'nodes' | 'experiments', values: readonly unknown[], read: Reader<T>) => {
+    const place = Array.isArray(parsed) ? [] : [list]
+    const decoded: T[] = []
+    for (const [index, value] of values.entries()) {
+      try {
+        decoded.push(read(value))
+      } catch (error) {
+        const line = await lineOf(text, [...place, index])
+        const reason = error instanceof Error ? error.message : String(error)
+        throw new MirrorDamagedError(file, `line ${line}, ${list}[${index}]: ${reason}`, { cause: error })
+      }
+    }
+    return decoded
+  }
+  return {
+    content: {
+      registrations: await each('nodes', nodes, registrationOf),
+      removed: new Map(Object.entries(removed).map(([id, revision]) => [id, revisionOf(revision)])),
+      experiments: await each('experiments', experiments, recordOf),
+    },
+    writtenBy:
+      sha256 === undefined
+        ? 'hand'
+        : sha256 === digest({ nodes, removed, experiments })
+          ? 'coordinator'
+          : 'unclear',
+    sha256,
+  }
+}
+
+type Reader<T> = (value: unknown) => T
+
+function bodyOf({ registrations, removed, experiments }: FileContent) {
+  return {
+    nodes: [...registrations]
+      .sort((one, other) => (one.node.id < other.node.id ? -1 : 1))
+      .map(({ node, revision }) => ({ ...node, revision })),
+    removed: Object.fromEntries([...removed].sort(([one], [other]) => (one < other ? -1 : 1))),
+    experiments: [...experiments]
+      .sort((one, other) => (one.id < other.id ? -1 : 1))
+      .map(({ id, revision, experiment }) => ({ id, ...experiment, revision })),
+  }
+}
+
+async function parse(file: string, text: string): Promise<unknown> {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const { line, reason } = await lineOfDamage(text)
+    throw new MirrorDamagedError(file, `line ${line}: no JSON, ${reason}`, { cause: error })
+  }
+}
+
+function registrationOf(value: unknown): Registration {
+  const node = checkNode(nodeInputOf(value))
+  return { node, revision: revisionIn(value) }
+}
+
+function recordOf(value: unknown): ExperimentRecord {
+  const { revision: _, ...input } = experimentInputOf(value) as ReturnType<typeof experimentInputOf> & {
+    readonly revision?: unknown
+  }
+  const revision = revisionIn(value)
+  // Nothing but an id: it was removed.
+  if (Object.keys(input).length === 1) return { id: String(input.id), revision, experiment: undefined }
+  const experiment = checkExperiment(input)
+  return { id: experiment.id, revision, experiment }
+}
+
+function revisionIn(value: unknown): number {
+  return revisionOf((value as { readonly revision?: unknown }).revision)
+}
+
+function revisionOf(value: unknown): number {
+  return Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : byHand
+}
+
+function digest(body: Pick<Mirror, 'nodes' | 'removed' | 'experiments'>): string {
+  const { nodes, removed, experiments } = body
+  return createHash('sha256')
+    .update(JSON.stringify([nodes, removed, experiments]))
+    .digest('hex')
+}

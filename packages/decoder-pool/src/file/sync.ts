@@ -1,0 +1,92 @@
+import { createLog } from '@evenkeel/core'
+import { MirrorDamagedError } from '../errors.js'
+import type { ExperimentBook } from '../experiments/experiments.js'
+import type { NodeInput } from '../nodes/node.js'
+import type { Registry } from '../registry/registry.js'
+import type { FileContent } from './content.js'
+import type { Edit } from './edit.js'
+import { type FileOwner, PoolFile } from './file.js'
+
+const log = createLog('decoder-pool')
+
+export interface FileSyncHost {
+  readonly registry: Registry
+  readonly experiments: ExperimentBook
+  /** As if somebody had called it. */
+  register(node: NodeInput): Promise<unknown>
+  warn(error: MirrorDamagedError): void
+}
+
+/** Keeps the file and the pool in step, both ways. */
+export class FileSync implements FileOwner {
+  readonly #path: string
+  readonly #file: PoolFile
+  readonly #host: FileSyncHost
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(path: string, pool: string, host: FileSyncHost) {
+    this.#path = path
+    this.#file = new PoolFile(path, pool, this)
+    this.#host = host
+  }
+
+  /** What an earlier process knew, and what is wrong with its file. */
+  load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
+    return this.#file.load()
+  }
+
+  /** Looks at the file each `intervalMs`. A look works where notifications do not come: network disks, mounted config maps. */
+  watch(intervalMs: number): void {
+    this.#timer = setInterval(() => this.#try(() => this.#file.check()), intervalMs)
+    this.#timer.unref()
+  }
+
+  /** The pool has changed. Never rejects: a file that can't be written stops nobody. */
+  save(): Promise<void> {
+    return this.#try(() => this.#file.write())
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.save()
+  }
+
+  known(): FileContent {
+    const { registrations, removed } = this.#host.registry.known()
+    return { registrations, removed, experiments: this.#host.experiments.records() }
+  }
+
+  async learn(content: FileContent): Promise<void> {
+    log('another process wrote %s', this.#path)
+    await this.#host.registry.learn(content)
+    await this.#host.experiments.learn(content.experiments)
+  }
+
+  /** Removals first: an endpoint that was given another id is the same node until then. */
+  async edited(edit: Edit): Promise<void> {
+    log('%s was edited by hand', this.#path)
+    const { registry, experiments, register } = this.#host
+    for (const id of edit.removeNodes) await registry.remove(id)
+    for (const node of edit.putNodes) await this.#or(node.id, register(node))
+    for (const id of edit.removeExperiments) await experiments.remove(id)
+    for (const experiment of edit.putExperiments) await this.#or(experiment.id, experiments.put(experiment))
+  }
+
+  warn(error: MirrorDamagedError): void {
+    this.#host.warn(error)
+  }
+
+  /** What the pool refuses, such as experiments that overlap, is told of; the rest of the edit stands. */
+  async #or(id: string, change: Promise<unknown>): Promise<void> {
+    await change.catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.warn(new MirrorDamagedError(this.#path, `${id} was not taken: ${reason}`, { cause: error }))
+    })
+  }
+
+  async #try(task: () => Promise<void>): Promise<void> {
+    await task().catch((error: unknown) => {
+      this.warn(new MirrorDamagedError(this.#path, `could not be written: ${error}`, { cause: error }))
+    })
+  }
+}

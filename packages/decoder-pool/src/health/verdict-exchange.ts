@@ -1,0 +1,175 @@
+import { createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
+import type { ResolvedOptions } from '../options.js'
+import { MemoryHealthStore } from './memory.js'
+import type { HealthStore, OwnVerdict, ProbingCoordinator } from './port.js'
+import { RedisHealthStore } from './redis.js'
+
+const log = createLog('decoder-pool')
+
+/** After a message this long passes before verdicts are read, so that many messages are one read. */
+const settleMs = 5
+/** Whoever was not heard of for so many rounds of probes probes no more. */
+const roundsAlive = 3
+/** A verdict is told again after this part of the time for which it is kept. */
+const againShare = 1 / 3
+
+/** Another coordinator's verdict about a node. Times are those of this process's monotonic clock. */
+export interface ForeignVerdict {
+  readonly healthy: boolean
+  /** When what it saw began. */
+  readonly since: number
+  readonly toldAt: number
+}
+
+/**
+ * Tells the other coordinators what this one's probes say, and knows what theirs do: one round trip a round of
+ * probes, whatever the number of nodes, and a message when a verdict changes. Redis away, everyone is alone.
+ */
+export class VerdictExchange {
+  /** This coordinator's. */
+  readonly id: string
+  readonly keepMs: number
+  readonly #options: ResolvedOptions
+  readonly #stores: Failover<HealthStore>
+  readonly #channel: string
+  readonly #onNews: () => void
+  /** By node, then by coordinator. */
+  readonly #foreign = new Map<string, Map<string, ForeignVerdict>>()
+  readonly #told = new Map<string, { readonly healthy: boolean; readonly at: number }>()
+  #probers: readonly ProbingCoordinator[]
+  #mark: number | undefined
+  #subscription: Subscription | undefined
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(options: ResolvedOptions, id: string, onNews: () => void) {
+    const { redis, name, clock, probe, region } = options
+    this.#options = options
+    this.id = id
+    this.#probers = probe === undefined ? [] : [{ id, region }]
+    this.#onNews = onNews
+    this.#channel = `decoder-pool:${name}:health`
+    this.keepMs = Math.max(60_000, 6 * (probe?.intervalMs ?? 0))
+    this.#stores = failover<HealthStore>(redis, {
+      name: 'decoder-pool-health',
+      primary: redis && new RedisHealthStore(redis, name, { now: options.registryTime }),
+      fallback: new MemoryHealthStore({ clock }),
+    })
+  }
+
+  /** Whether others can be heard; otherwise each coordinator probes for itself. */
+  get isShared(): boolean {
+    return this.#stores.state === 'primary'
+  }
+
+  async start(): Promise<void> {
+    this.#subscription = await this.#options.redis?.subscribe(
+      this.#channel,
+      (message) => this.#heard(message),
+      {
+        onGap: () => this.#soon(),
+      },
+    )
+    // Before the first probe: who else probes, and what they know.
+    await this.share([])
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    if (this.isShared && this.#options.probe !== undefined) {
+      await this.#stores.run((store) => store.leave(this.id)).catch((error) => log('not told: %s', error))
+    }
+    this.#stores.close()
+    await this.#subscription?.close()
+  }
+
+  /** Those that probe, as last heard; this one included, where it does. */
+  get probers(): readonly ProbingCoordinator[] {
+    return this.#probers
+  }
+
+  /** Another coordinator's word about a node, while it is kept. */
+  verdictOf(by: string, node: string): ForeignVerdict | undefined {
+    const verdict = this.#foreign.get(node)?.get(by)
+    return verdict && this.#options.clock.monotonic() - verdict.toldAt <= this.keepMs ? verdict : undefined
+  }
+
+  /** Tells the verdicts that others do not know yet, or will soon forget, and takes theirs. */
+  async share(verdicts: readonly OwnVerdict[]): Promise<void> {
+    const now = this.#options.clock.monotonic()
+    const untold = verdicts.filter(({ node, healthy }) => {
+      const told = this.#told.get(node)
+      return told?.healthy !== healthy || now - told.at >= this.keepMs * againShare
+    })
+    try {
+      await this.#exchange(untold)
+    } catch (error) {
+      log('verdicts were not shared: %s', error)
+    }
+    const nodes = new Set(verdicts.map(({ node }) => node))
+    for (const node of this.#told.keys()) if (!nodes.has(node)) this.#told.delete(node)
+  }
+
+  takeTrial(node: string, ttlMs: number): Promise<boolean> {
+    return this.#stores.run((store) => store.takeTrial(node, this.id, ttlMs)).then(({ value }) => value)
+  }
+
+  async giveTrial(node: string): Promise<void> {
+    await this.#stores.run((store) => store.giveTrial(node, this.id))
+  }
+
+  async #exchange(untold: readonly OwnVerdict[]): Promise<void> {
+    const { clock, redis } = this.#options
+    const { value, source } = await this.#stores.run((store) => store.share(this.#word(untold), this.#mark))
+    // What memory was told nobody heard.
+    if (source === 'memory') return this.#told.clear()
+    this.#probers = value.probers
+    const now = clock.monotonic()
+    const isNews = untold.some(({ node, healthy }) => (this.#told.get(node)?.healthy ?? true) !== healthy)
+    for (const { node, healthy } of untold) this.#told.set(node, { healthy, at: now })
+    if (value.complete) {
+      this.#foreign.clear()
+      // Data that was lost takes what was told with it; with the next round it is told again.
+      if (this.#mark !== undefined) this.#told.clear()
+    }
+    this.#mark = value.mark
+    for (const { by, node, healthy, forMs, toldMs } of value.verdicts) {
+      const known = this.#foreign.get(node) ?? new Map<string, ForeignVerdict>()
+      known.set(by, { healthy, since: now - forMs, toldAt: now - toldMs })
+      this.#foreign.set(node, known)
+    }
+    this.#forget(now)
+    if (this.#closed) return
+    this.#onNews()
+    if (isNews) {
+      await redis?.publish(this.#channel, this.id).catch((error) => log('not published: %s', error))
+    }
+  }
+
+  #word(verdicts: readonly OwnVerdict[]) {
+    const { region, probe } = this.#options
+    const aliveMs = this.#closed || probe === undefined ? 0 : roundsAlive * probe.intervalMs + probe.timeoutMs
+    return { by: this.id, region, aliveMs, keepMs: this.keepMs, verdicts }
+  }
+
+  #forget(now: number): void {
+    for (const [node, known] of this.#foreign) {
+      for (const [by, { toldAt }] of known) if (now - toldAt > this.keepMs) known.delete(by)
+      if (known.size === 0) this.#foreign.delete(node)
+    }
+  }
+
+  #heard(by: string): void {
+    if (by !== this.id) this.#soon()
+  }
+
+  #soon(): void {
+    if (this.#timer !== undefined || this.#closed) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      void this.#exchange([]).catch((error) => log('verdicts were not read: %s', error))
+    }, settleMs)
+    this.#timer.unref()
+  }
+}

@@ -1,3 +1,0 @@
-export type { AddressPolicy } from './addresses.js'
-export { type CoordinatorHandlerOptions, createCoordinatorHandler } from './handler.js'
-export { createPoolFetch, type PoolFetchOptions, type PoolRequest } from './pool-fetch.js'

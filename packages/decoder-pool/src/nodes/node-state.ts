@@ -1,0 +1,178 @@
+import { Ejection } from '../health/ejection.js'
+import { ProbeRecord } from '../health/probe-record.js'
+import type { Registration } from '../registry/port.js'
+import type { DecoderNode } from './node.js'
+
+/** How much one answer counts in a node's latency. */
+const answerShare = 0.05
+/** And how much one failure. */
+const failureShare = 0.5
+/** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
+const latencyDecayMs = 300_000
+/** What a node told of others' requests counts less and less, by this. */
+const reportDecayMs = 2_500
+/** A node that was never heard of is taken for as quick as this. */
+const unknownLatencyMs = 100
+/** What a node that has just come back takes of its full share. */
+const minShare = 0.1
+
+/** A failure counts as an answer that took twice as long as the former ones, up to this. */
+const slowestFailureMs = 60_000
+
+export interface SlowStart {
+  /** How long a node that comes (back) is given less than its share. */
+  readonly slowStartMs: number
+}
+
+/** Who said last whether a node is healthy. */
+export interface Judgement {
+  readonly healthy: boolean
+  /** The coordinator's id. */
+  readonly by: string
+  /** On the monotonic clock. */
+  readonly at: number
+}
+
+/** What this coordinator knows of a node, beside its registration: its own requests, probes and outcomes. */
+export class NodeState {
+  /** This coordinator's own requests under way; exact. */
+  inFlight = 0
+  /** What probes say, its own or others'; a node is taken for healthy until one says otherwise. */
+  healthy = true
+  judgement: Judgement | undefined
+  requests = 0
+  readonly probes = new ProbeRecord()
+  readonly ejection = new Ejection()
+  /** It asked for nothing new until then. */
+  pushedBackUntil = 0
+  /** When a request or probe of this coordinator was last answered. */
+  workedAt = Number.NEGATIVE_INFINITY
+  /** When this coordinator first knew of it, on the monotonic clock. */
+  readonly joinedAt: number
+  #registration: Registration
+  /** The node's own, kept at hand: choices ask for it before anything else. */
+  #capacity: number
+  #warmFrom = 0
+  #warmUntil = 0
+  /** Requests of others, as the node last told. */
+  #others = 0
+  #reportedAt = 0
+  #failed = 0
+  #failedForMs = unknownLatencyMs
+  #lastFailedAt = 0
+  #latencyMs = 0
+  #latencyAt = 0
+
+  constructor(registration: Registration, now: number) {
+    this.#registration = registration
+    this.#capacity = registration.node.capacity
+    this.joinedAt = now
+  }
+
+  get node(): DecoderNode {
+    return this.#registration.node
+  }
+
+  /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
+  loadAt(now: number, more = 0): number {
+    const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
+    if (now >= this.#warmUntil) return load
+    const share = Math.max(minShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
+    return load / share
+  }
+
+  /** Whether an answer or a failure has told how quick it is. */
+  get knowsLatency(): boolean {
+    return this.#latencyMs > 0
+  }
+
+  /**
+   * Geometric mean of its answers in milliseconds, the newer ones counting more. Prompts differ by a factor of a
+   * hundred, so that a sum, or a peak, tells what somebody asked and not how quick the node is.
+   */
+  latencyAt(now: number): number {
+    if (!this.knowsLatency) return unknownLatencyMs
+    // Silence is no sign of speed, but an old word is no sign of slowness either.
+    return Math.max(1, this.#latencyMs * Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs))
+  }
+
+  /** Gives whether it is another version of the node. */
+  update(registration: Registration): boolean {
+    const isNew = registration.revision !== this.#registration.revision
+    this.#registration = registration
+    this.#capacity = registration.node.capacity
+    return isNew
+  }
+
+  /** Healthy, and neither ejected nor waiting for a trial to end. */
+  isServing(now: number): boolean {
+    return this.healthy && !this.ejection.blocks(now)
+  }
+
+  isWarming(now: number): boolean {
+    return now < this.#warmUntil
+  }
+
+  /** Whether it has requests, and has of late answered some: then it may be too busy for a probe. */
+  isBusy(now: number, withinMs: number): boolean {
+    return (this.inFlight > 0 || this.#othersAt(now) >= 1) && now - this.workedAt <= withinMs
+  }
+
+  /** What the node says it has under way; what of it is not this coordinator's own is others'. */
+  reported(now: number, underWay: number): void {
+    this.#others = Math.max(0, underWay - this.inFlight)
+    this.#reportedAt = now
+  }
+
+  /** An old report fades, rather than steer for ever. */
+  #othersAt(now: number): number {
+    if (this.#others === 0) return 0
+    return this.#others * Math.exp(-Math.max(0, now - this.#reportedAt) / reportDecayMs)
+  }
+
+  /**
+   * What fails at once leaves a node empty, which must not draw all others there: a failure counts as a request
+   * that is under way about as long as an answer would have been.
+   */
+  #failedAt(now: number): number {
+    if (this.#failed === 0) return 0
+    return this.#failed * Math.max(0, 1 - (now - this.#lastFailedAt) / this.#failedForMs)
+  }
+
+  /** It has just come, or come back: its caches are cold. */
+  warmsUp(now: number, { slowStartMs }: SlowStart): void {
+    this.#warmFrom = now
+    this.#warmUntil = now + slowStartMs
+  }
+
+  /** Gives whether it went into or out of service by this. */
+  judged(judgement: Judgement, now: number, slowStart: SlowStart): boolean {
+    const before = this.healthy
+    this.judgement = judgement
+    this.healthy = judgement.healthy
+    if (this.healthy && !before) this.warmsUp(now, slowStart)
+    return this.healthy !== before
+  }
+
+  /** A request was answered. */
+  succeeded(now: number, latencyMs: number): void {
+    this.workedAt = now
+    this.#noteLatency(now, latencyMs, answerShare)
+  }
+
+  /** A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests. */
+  failed(now: number): void {
+    const before = this.latencyAt(now)
+    this.#failed = Math.min(this.node.capacity, this.#failedAt(now) + 1)
+    this.#failedForMs = Math.max(before, unknownLatencyMs)
+    this.#lastFailedAt = now
+    const told = Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before))
+    this.#noteLatency(now, told, failureShare)
+  }
+
+  #noteLatency(now: number, latencyMs: number, share: number): void {
+    const told = Math.max(1, latencyMs)
+    this.#latencyMs = this.knowsLatency ? this.#latencyMs * (told / this.#latencyMs) ** share : told
+    this.#latencyAt = now
+  }
+}

@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto'
+import { type Clock, systemClock } from '@evenkeel/core'
+import type { DecoderNode } from '../nodes/node.js'
+import {
+  maxNodes,
+  maxRemoved,
+  type PutResult,
+  type Registration,
+  type RegistryDelta,
+  type RegistrySnapshot,
+  type RegistryStore,
+  type RemoveResult,
+} from './port.js'
+
+export interface MemoryRegistryStoreOptions {
+  /** One more is not taken. @default 10_000 */
+  readonly maxNodes?: number | undefined
+  /** So many removals are remembered, the newest. @default 1_000 */
+  readonly maxRemoved?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** The registry in this process: alone, or as this coordinator knows the one on Redis. */
+export class MemoryRegistryStore implements RegistryStore {
+  readonly #nodes = new Map<string, Registration>()
+  readonly #endpoints = new Map<string, string>()
+  readonly #leases = new Map<string, number>()
+  readonly #removed = new Map<string, number>()
+  /** Removals that no other store is known to have. */
+  readonly #untold = new Set<string>()
+  readonly #maxNodes: number
+  readonly #maxRemoved: number
+  readonly #clock: Clock
+  readonly #epoch = randomUUID()
+  #version = 0
+
+  constructor(options: MemoryRegistryStoreOptions = {}) {
+    this.#maxNodes = options.maxNodes ?? maxNodes
+    this.#maxRemoved = options.maxRemoved ?? maxRemoved
+    this.#clock = options.clock ?? systemClock
+  }
+
+  async put(input: DecoderNode, leaseMs: number, given?: number, base?: number): Promise<PutResult> {
+    const id = this.#endpoints.get(input.endpoint) ?? input.id
+    const node = { ...input, id }
+    const stored = this.#nodes.get(id)
+    const newest = this.#newest(id)
+    if (base !== undefined && base !== (stored?.revision ?? 0)) return this.#result(id, 'stale')
+    if (given !== undefined && given <= newest) return this.#result(id, 'stale')
+    if (stored === undefined && this.#nodes.size >= this.#maxNodes) return this.#result(id, 'full')
+    this.#leases.set(id, this.#clock.monotonic() + leaseMs)
+    if (given === undefined && stored !== undefined && JSON.stringify(stored.node) === JSON.stringify(node)) {
+      return this.#result(id, 'renewed')
+    }
+    this.#store({ node, revision: given ?? Math.max(newest + 1, this.#micros()) })
+    this.#version++
+    return this.#result(id, stored === undefined ? 'created' : 'updated')
+  }
+
+  async renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]> {
+    const expiresAt = this.#clock.monotonic() + leaseMs
+    const known = ids.filter((id) => this.#nodes.has(id))
+    for (const id of known) this.#leases.set(id, Math.max(this.#leases.get(id) ?? 0, expiresAt))
+    return ids.filter((id) => !this.#nodes.has(id))
+  }
+
+  async remove(id: string, given?: number): Promise<RemoveResult> {
+    const isStored = this.#nodes.has(id)
+    const newest = this.#newest(id)
+    if (given === undefined ? !isStored : given <= newest) {
+      return { removed: false, revision: 0, version: this.#version }
+    }
+    const revision = given ?? Math.max(newest + 1, this.#micros())
+    this.#remove(id, revision)
+    if (this.#removed.has(id)) this.#untold.add(id)
+    if (isStored) this.#version++
+    return { removed: isStored, revision, version: this.#version }
+  }
+
+  /** Always everything: nothing is sent anywhere. */
+  async read(): Promise<RegistrySnapshot> {
+    return this.known()
+  }
+
+  get(id: string): Registration | undefined {
+    return this.#nodes.get(id)
+  }
+
+  /** What {@link read} resolves with, at once. */
+  known(): RegistrySnapshot {
+    const now = this.#clock.monotonic()
+    const ended = [...this.#leases].filter(([, expiresAt]) => expiresAt <= now)
+    return {
+      epoch: this.#epoch,
+      version: this.#version,
+      complete: true,
+      registrations: [...this.#nodes.values()],
+      removed: new Map(this.#removed),
+      expired: new Map(ended.map(([id, expiresAt]) => [id, Math.floor(now - expiresAt)])),
+    }
+  }
+
+  /**
+   * Takes over what another store has, node by node the newer; what that one lacks stays, since a node is
+   * gone only when it was removed. Gives what is newer here: where the news are not complete, than these.
+   */
+  merge(
+    { complete, registrations, removed }: RegistryDelta & { readonly complete: boolean },
+    leaseMs: number,
+  ): RegistryDelta {
+    const expiresAt = this.#clock.monotonic() + leaseMs
+    const theirs = new Map(removed)
+    for (const [id, revision] of removed) {
+      if (revision >= this.#newest(id)) this.#remove(id, revision)
+    }
+    for (const registration of registrations) {
+      const { id } = registration.node
+      theirs.set(id, registration.revision)
+      if (registration.revision < this.#newest(id) || !this.#takesEndpoint(registration)) continue
+      this.#store(registration)
+      this.#leases.set(id, expiresAt)
+    }
+    return this.#ahead(theirs, complete)
+  }
+
+  /** These removals have been told to the other store, which need not remember them for ever. */
+  told({ removed }: RegistryDelta): void {
+    for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)
+  }
+
+  #ahead(theirs: ReadonlyMap<string, number>, isComplete: boolean): RegistryDelta {
+    const isNewer = (id: string, revision: number) => {
+      const told = theirs.get(id)
+      return told === undefined ? isComplete : revision > told
+    }
+    return {
+      registrations: [...this.#nodes.values()].filter(({ node, revision }) => isNewer(node.id, revision)),
+      // A removal that the other has forgotten by now is told again only where it contradicts a node.
+      removed: new Map(
+        [...this.#removed].filter(
+          ([id, revision]) => isNewer(id, revision) && (theirs.has(id) || this.#untold.has(id)),
+        ),
+      ),
+    }
+  }
+
+  /** Two that registered one endpoint while they could not see each other made one node; the newer one's. */
+  #takesEndpoint({ node, revision }: Registration): boolean {
+    const other = this.#endpoints.get(node.endpoint)
+    if (other === undefined || other === node.id) return true
+    if (this.#newest(other) > revision) return false
+    this.#nodes.delete(other)
+    this.#leases.delete(other)
+    return true
+  }
+
+  #newest(id: string): number {
+    return Math.max(this.#nodes.get(id)?.revision ?? 0, this.#removed.get(id) ?? 0)
+  }
+
+  #store(registration: Registration): void {
+    const { id, endpoint } = registration.node
+    const former = this.#nodes.get(id)
+    if (former !== undefined) this.#endpoints.delete(former.node.endpoint)
+    this.#nodes.set(id, registration)
+    this.#endpoints.set(endpoint, id)
+    this.#forget(id)
+  }
+
+  #remove(id: string, revision: number): void {
+    const stored = this.#nodes.get(id)
+    if (stored !== undefined) this.#endpoints.delete(stored.node.endpoint)
+    this.#nodes.delete(id)
+    this.#leases.delete(id)
+    this.#removed.set(id, revision)
+    if (this.#removed.size > this.#maxRemoved) this.#forget(this.#oldestRemoval())
+  }
+
+  #forget(id: string): void {
+    this.#removed.delete(id)
+    this.#untold.delete(id)
+  }
+
+  /** Of equally old ones the first by name, as in a sorted set. */
+  #oldestRemoval(): string {
+    let oldest: readonly [string, number] | undefined
+    for (const removal of this.#removed) {
+      const [id, revision] = removal
+      const [oldestId, least] = oldest ?? ['', Number.POSITIVE_INFINITY]
+      if (revision < least || (revision === least && id < oldestId)) oldest = removal
+    }
+    return oldest?.[0] ?? ''
+  }
+
+  /** Revisions of all coordinators are compared, so this is the clock on the wall, in microseconds. */
+  #micros(): number {
+    return Math.floor(this.#clock.now() * 1_000)
+  }
+
+  #result(id: string, outcome: PutResult['outcome']): PutResult {
+    return { id, outcome, revision: this.#nodes.get(id)?.revision ?? 0, version: this.#version }
+  }
+}

@@ -1,0 +1,85 @@
+import type { DecoderNode } from '../nodes/node.js'
+
+/** A node as the registry holds it. */
+export interface Registration {
+  readonly node: DecoderNode
+  /**
+   * Which change of this node it is, removals included: microseconds since 1970 by the clock of whoever
+   * made the change, and always more than the one before. Of two versions of a node the higher one is the newer.
+   */
+  readonly revision: number
+}
+
+/** Up to where somebody has followed the registry. */
+export interface Position {
+  /** Made once for the data; another one means that the data was lost. */
+  readonly epoch: string
+  /** Rises by one with each change of any node. */
+  readonly version: number
+}
+
+export interface RegistryDelta {
+  readonly registrations: readonly Registration[]
+  /** Removed ids, with the revision of the removal. */
+  readonly removed: ReadonlyMap<string, number>
+}
+
+/** What the registry holds, as of one moment. */
+export interface RegistrySnapshot extends Position, RegistryDelta {
+  /** Whether this is everything; otherwise it is what changed since the position that was asked for. */
+  readonly complete: boolean
+  /** All ids whose lease has ended, with how long ago, in milliseconds. */
+  readonly expired: ReadonlyMap<string, number>
+  /** The store's own time in milliseconds, by which leases end; nothing where that is this process's. */
+  readonly timeMs?: number | undefined
+}
+
+export interface PutResult {
+  /** The id under which the endpoint is known; another one than given if it was registered before. */
+  readonly id: string
+  /** The node's after it, `0` where there is none. */
+  readonly revision: number
+  /** The registry's after it. */
+  readonly version: number
+  /** `'stale'`: something newer is known. `'full'`: there are {@link maxNodes}. Neither changes anything. */
+  readonly outcome: 'created' | 'updated' | 'renewed' | 'stale' | 'full'
+}
+
+export interface RemoveResult {
+  /** Whether there was a node, and now is none. */
+  readonly removed: boolean
+  /** The removal's, `0` where nothing was removed or remembered. */
+  readonly revision: number
+  /** The registry's after it. */
+  readonly version: number
+}
+
+/** A pool holds this many nodes at most. */
+export const maxNodes = 10_000
+
+/** So many removals are remembered, the newest. */
+export const maxRemoved = 1_000
+
+/**
+ * Where the registry lives. Each operation is one atomic step and one round trip, so that coordinators
+ * that change it at once never lose each other's nodes; each may be repeated. `testRegistryStore` of
+ * `@evenkeel/decoder-pool/testing` proves an implementation.
+ */
+export interface RegistryStore {
+  /**
+   * Registers or changes a node and renews its lease. The same endpoint twice is one node; an unchanged
+   * one is only renewed. With `revision` (a change that was made elsewhere) it is applied only if it is
+   * newer than what is known of the node, its removal included. With `base` (a change of a part of what was
+   * read) only if the node still has that revision; otherwise it is `'stale'`.
+   */
+  put(node: DecoderNode, leaseMs: number, revision?: number, base?: number): Promise<PutResult>
+  /** Renews the leases of registered nodes; never creates one. Gives the ids that are not registered. */
+  renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]>
+  /**
+   * Removes a node and remembers that. With `revision` (a removal that was made elsewhere) only if that is
+   * newer than what is known; it is then remembered even where there is no such node.
+   */
+  remove(id: string, revision?: number): Promise<RemoveResult>
+  /** What changed since a position, or everything where that can't be told or is not asked for. */
+  read(since?: Position): Promise<RegistrySnapshot>
+}

@@ -1,0 +1,302 @@
+import {
+  createLog,
+  type Failover,
+  type FailoverState,
+  failover,
+  type Source,
+  type Subscription,
+} from '@evenkeel/core'
+import type { DecoderNode } from '../nodes/node.js'
+import type { ResolvedOptions } from '../options.js'
+import { MemoryRegistryStore } from './memory.js'
+import type { Position, PutResult, RegistryDelta, RegistrySnapshot, RegistryStore } from './port.js'
+import { RedisRegistryStore } from './redis.js'
+import { SharedClock } from './server-clock.js'
+
+const log = createLog('decoder-pool')
+
+/** After a message this long passes before the registry is read, so that a burst of changes is read once. */
+const settleMs = 5
+
+/** Of so many polls one compares everything, and so finds what a failover of Redis lost behind our back. */
+const pollsBetweenFull = 15
+
+/** Commands under way at once while what was known is handed over. */
+const batch = 64
+
+const mergeTimeoutMs = 10_000
+
+/** Others that were quicker with a change of the same node. */
+const maxAttempts = 20
+
+/**
+ * The shared registry as one coordinator follows it. What it knows is in memory, node by node the newest
+ * revision; changes go to Redis, and what changed there is merged in. A message says only that there is a
+ * new version, a poll heals what messages missed. A node is gone only when its removal is known, so a
+ * registry that comes back older or empty is given back what it lost.
+ */
+export class Registry {
+  /** The registry's time, as well as it is known. */
+  readonly clock: SharedClock
+  readonly #options: ResolvedOptions
+  readonly #memory: MemoryRegistryStore
+  readonly #redis: RedisRegistryStore | undefined
+  readonly #stores: Failover<RegistryStore>
+  readonly #onNews: () => void
+  readonly #channel: string
+  #position: Position | undefined
+  /** Where it was when it was last read, also where the next read compares everything. */
+  #last: Position | undefined
+  #lostData = false
+  #timeMs: number | undefined
+  /** The newest that was heard of; ahead of the position after a change of one's own. */
+  #version = 0
+  #expired: ReadonlyMap<string, number> = new Map()
+  #reading: Promise<void> | undefined
+  #subscription: Subscription | undefined
+  #timer: NodeJS.Timeout | undefined
+  /** A read that follows a message is due; further messages need no other one. */
+  #isSoon = false
+  #polls = 0
+  #closed = false
+
+  constructor(options: ResolvedOptions, onNews: () => void) {
+    const { redis, name, clock } = options
+    this.#options = options
+    this.#onNews = onNews
+    this.#channel = `decoder-pool:${name}`
+    this.clock = new SharedClock(clock)
+    this.#memory = new MemoryRegistryStore({ clock: this.clock })
+    this.#redis = redis && new RedisRegistryStore(redis, name, { now: options.registryTime })
+    this.#stores = failover<RegistryStore>(redis, {
+      name: 'decoder-pool',
+      primary: this.#redis,
+      fallback: this.#memory,
+      recoverTimeoutMs: mergeTimeoutMs,
+      recover: ({ signal }) => this.#recover(signal),
+    })
+  }
+
+  get state(): FailoverState {
+    return this.#stores.state
+  }
+
+  /** Whether what it says of leases can be relied on: not while the registry that others renew in is away. */
+  get isAuthoritative(): boolean {
+    return this.#redis === undefined || this.state === 'primary'
+  }
+
+  /** What is known here, with the registry's version and the ended leases that it last told of. */
+  known(): RegistrySnapshot {
+    const known = this.#memory.known()
+    if (this.#redis === undefined) return known
+    return { ...known, version: this.#version, expired: this.#expired }
+  }
+
+  /** What reading it showed since the last look at this, beside its content. */
+  takeSight(): { readonly lostData: boolean; readonly timeMs: number | undefined } {
+    const lostData = this.#lostData
+    this.#lostData = false
+    return { lostData, timeMs: this.#timeMs }
+  }
+
+  /** Begins with what an earlier process knew, then reads the registry for the first time. */
+  async start(earlier: RegistryDelta): Promise<void> {
+    const { redis } = this.#options
+    await this.#remember(earlier)
+    this.#subscription = await redis?.subscribe(this.#channel, () => this.#soon(), {
+      onGap: () => this.#soon(),
+    })
+    await this.#refresh()
+    this.#poll()
+  }
+
+  /** What somebody else knew: of each node the newer stays, and Redis is told with the next read. */
+  async learn(changes: RegistryDelta): Promise<void> {
+    await this.#remember(changes)
+    // Only a full read tells what is newer here.
+    this.#position = undefined
+    this.#onNews()
+    if (this.#redis !== undefined) this.#soon()
+  }
+
+  /**
+   * RegistryDelta a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
+   * removed does not come back. `false` where there is none. Two round trips, and two more for each who was quicker.
+   */
+  async change(id: string, change: (node: DecoderNode) => DecoderNode): Promise<boolean> {
+    for (let attempt = 0; ; attempt++) {
+      const known = this.#memory.get(id)
+      if (known === undefined) return false
+      const node = change(known.node)
+      if (JSON.stringify(node) === JSON.stringify(known.node)) return true
+      // Should others always be quicker, the last word has to be somebody's.
+      const base = attempt < maxAttempts ? known.revision : undefined
+      if ((await this.put(node, base)).outcome !== 'stale') return true
+      await this.#refresh()
+    }
+  }
+
+  /** Two round trips: to register, and to tell the others. With `base` only if the node still is of that revision. */
+  async put(node: DecoderNode, base?: number): Promise<PutResult> {
+    const { leaseMs } = this.#options
+    const { value, source } = await this.#stores.run((store) => store.put(node, leaseMs, undefined, base))
+    if (value.outcome === 'full' || value.outcome === 'stale') return value
+    const { id, revision, version } = value
+    const registrations = [{ node: { ...node, id }, revision }]
+    if (source === 'redis')
+      this.#memory.merge({ complete: false, registrations, removed: new Map() }, leaseMs)
+    if (value.outcome !== 'renewed') await this.#changed(version, source)
+    return value
+  }
+
+  async remove(id: string): Promise<boolean> {
+    const { value, source } = await this.#stores.run((store) => store.remove(id))
+    if (!value.removed) return false
+    const removed = new Map([[id, value.revision]])
+    if (source === 'redis')
+      this.#memory.merge({ complete: false, registrations: [], removed }, this.#options.leaseMs)
+    await this.#changed(value.version, source)
+    return true
+  }
+
+  /** Renews leases, all in one round trip; gives the ids that are not registered. */
+  async renew(ids: readonly string[]): Promise<readonly string[]> {
+    const { value } = await this.#stores.run((store) => store.renew(ids, this.#options.leaseMs))
+    return value
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#stores.close()
+    await this.#subscription?.close()
+  }
+
+  async #remember({ registrations, removed }: RegistryDelta): Promise<void> {
+    for (const { node, revision } of registrations)
+      await this.#memory.put(node, this.#options.leaseMs, revision)
+    for (const [id, revision] of removed) await this.#memory.remove(id, revision)
+  }
+
+  async #changed(version: number, source: Source): Promise<void> {
+    if (source === 'redis') this.#version = version
+    this.#onNews()
+    if (source === 'redis') await this.#publish(version)
+  }
+
+  async #publish(version: number): Promise<void> {
+    // Whoever misses it polls.
+    await this.#options.redis
+      ?.publish(this.#channel, String(version))
+      .catch((error) => log('not published: %s', error))
+  }
+
+  /** Never put off by the next message: a pool that changes all the time is followed too. */
+  #soon(): void {
+    if (this.#isSoon || this.#closed) return
+    this.#isSoon = true
+    this.#schedule(settleMs)
+  }
+
+  #poll(): void {
+    const { pollIntervalMs, random } = this.#options
+    if (!this.#isSoon) this.#schedule(pollIntervalMs * (0.9 + random() * 0.2))
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer)
+    if (this.#closed) return
+    this.#timer = setTimeout(() => void this.#pollNow(), delayMs)
+    this.#timer.unref()
+  }
+
+  async #pollNow(): Promise<void> {
+    if (this.#isSoon) this.#isSoon = false
+    else if (++this.#polls % pollsBetweenFull === 0) this.#position = undefined
+    await this.#refresh().catch((error) => log('the registry could not be read: %s', error))
+    this.#poll()
+  }
+
+  /** One read at a time. Whoever comes during one waits for the next, which sees what was there when he came. */
+  async #refresh(): Promise<void> {
+    while (this.#reading !== undefined) await this.#reading.catch(() => {})
+    this.#reading = this.#read().finally(() => {
+      this.#reading = undefined
+    })
+    await this.#reading
+  }
+
+  async #read(): Promise<void> {
+    const { value: news, source } = await this.#stores.run((store) => store.read(this.#position))
+    if (source === 'memory') return this.#onNews()
+    await this.#take(news, AbortSignal.timeout(mergeTimeoutMs)).catch((error) => {
+      log('the registry could not be told of what it lacks: %s', error)
+      // The next read compares everything again.
+      this.#position = undefined
+      this.#onNews()
+    })
+  }
+
+  /** What memory gathered in the outage goes to Redis, and what Redis has comes here. */
+  async #recover(signal: AbortSignal): Promise<void> {
+    if (this.#redis === undefined) return
+    await this.#take(await this.#redis.read(), signal)
+    // Between the last look at memory and its end a change may have been made here; a full read finds it.
+    this.#position = undefined
+    this.#soon()
+  }
+
+  async #take(news: RegistrySnapshot, signal: AbortSignal): Promise<void> {
+    const { leaseMs } = this.#options
+    this.#timeMs = news.timeMs
+    if (news.timeMs !== undefined) this.clock.heard(news.timeMs)
+    const last = this.#last
+    if (last !== undefined && (news.epoch !== last.epoch || news.version < last.version))
+      this.#lostData = true
+    const ahead = this.#memory.merge(news, leaseMs)
+    if (this.#redis === undefined || (ahead.registrations.length === 0 && ahead.removed.size === 0)) {
+      return this.#arrivedAt(news)
+    }
+    log('telling the registry of %d nodes and %d removals', ahead.registrations.length, ahead.removed.size)
+    await this.#handOver(this.#redis, ahead, signal)
+    this.#memory.told(ahead)
+    // As it is now: an endpoint may be known under another id, and another coordinator may have been newer.
+    const merged = await this.#redis.read()
+    this.#memory.merge(merged, leaseMs)
+    this.#arrivedAt(merged)
+    await this.#publish(merged.version)
+  }
+
+  #arrivedAt({ epoch, version, expired }: RegistrySnapshot): void {
+    this.#position = { epoch, version }
+    this.#last = this.#position
+    this.#version = version
+    this.#expired = expired
+    this.#onNews()
+  }
+
+  async #handOver(
+    redis: RedisRegistryStore,
+    { registrations, removed }: RegistryDelta,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { leaseMs } = this.#options
+    const changes = [
+      ...registrations.map(
+        ({ node, revision }) =>
+          () =>
+            redis.put(node, leaseMs, revision),
+      ),
+      ...[...removed].map(
+        ([id, revision]) =>
+          () =>
+            redis.remove(id, revision),
+      ),
+    ]
+    for (let from = 0; from < changes.length; from += batch) {
+      await Promise.all(changes.slice(from, from + batch).map((change) => change()))
+      signal.throwIfAborted()
+    }
+  }
+}

@@ -1,0 +1,56 @@
+-- Renews a coordinator's lease, and tells all that it holds.
+--
+-- KEYS  1 sorted set coordinators: 'id region', expiry in ms   2 hash totals: node to count of all
+--       3 hash of the coordinator: node to its own count, '' to its last sequence and the requirements that wait
+-- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it without a heartbeat
+--       5 the time in µs for tests, or '' for the server's  6… node, count, …
+-- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
+--        {'id region', …} to reap}
+local me, sequence, keep = ARGV[1], tonumber(ARGV[2]), ARGV[4]
+local micros = tonumber(ARGV[5])
+if not micros then
+  local time = redis.call('TIME')
+  micros = time[1] * 1000000 + time[2]
+end
+local now = math.floor(micros / 1000)
+local after = string.format('(%.0f', now)
+
+-- Where nobody's lease lives, Redis was away rather than everybody dead: whoever is alive gets a moment to say so.
+local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
+
+local last, requirements = string.match(redis.call('HGET', KEYS[3], '') or '0', '^(%d+)(.*)$')
+local known = tonumber(last) < sequence
+if known then
+  redis.call('ZADD', KEYS[1], now + ARGV[3], me)
+  local held = {}
+  for index = 6, #ARGV, 2 do
+    local count = tonumber(ARGV[index + 1])
+    if count > 0 then held[ARGV[index]] = count end
+  end
+  local before = redis.call('HGETALL', KEYS[3])
+  for index = 1, #before, 2 do
+    local node = before[index]
+    if node ~= '' then
+      local by = (held[node] or 0) - tonumber(before[index + 1])
+      if by ~= 0 and redis.call('HINCRBY', KEYS[2], node, by) <= 0 then redis.call('HDEL', KEYS[2], node) end
+      if not held[node] then redis.call('HDEL', KEYS[3], node) end
+    end
+  end
+  local former = {}
+  for index = 1, #before, 2 do former[before[index]] = true end
+  for node, count in pairs(held) do
+    if not former[node] then redis.call('HINCRBY', KEYS[2], node, count) end
+    redis.call('HSET', KEYS[3], node, count)
+  end
+  redis.call('HSET', KEYS[3], '', sequence .. requirements)
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
+end
+
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], after, '+inf', 'WITHSCORES')
+for index = 2, #live, 2 do live[index] = tonumber(live[index]) - now end
+return {
+  known and 1 or 0,
+  live,
+  redis.call('HGETALL', KEYS[2]),
+  wasAway and {} or redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
+}

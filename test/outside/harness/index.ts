@@ -1,0 +1,5 @@
+export { type Form, forms } from './forms.js'
+export { type PublishedPackage, packages, root } from './packages.js'
+export type { Outcome, Service } from './process.js'
+export { type Project, type ProjectOptions, project, type ScriptOptions } from './project.js'
+export { type RuntimeName, runtimes } from './runtimes.js'

@@ -1,0 +1,37 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isOnlyForImport } from './esm-only.mjs'
+
+/**
+ * What the package in the working directory packs is given to publint and to "are the types wrong". Neither looks at
+ * what the CommonJS build requires.
+ */
+const folder = mkdtempSync(join(tmpdir(), 'evenkeel-pack-'))
+const run = (command, args) => execFileSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+try {
+  run('pnpm', ['--silent', 'pack', '--pack-destination', folder])
+  const tarball = join(folder, readdirSync(folder)[0])
+  run('publint', ['--strict', tarball])
+  run('attw', [tarball, '--profile', 'strict'])
+  const refused = modulesRequired('dist').filter((specifier) => isOnlyForImport(process.cwd(), specifier))
+  if (refused.length > 0) {
+    console.error(`The CommonJS build requires what can only be imported: ${refused.join(', ')}`)
+    process.exitCode = 1
+  }
+} catch (error) {
+  // What the command had to say stands above.
+  process.exitCode = error.status ?? 1
+  if (error.status === undefined) throw error
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+function modulesRequired(dist) {
+  const required = readdirSync(dist)
+    .filter((file) => file.endsWith('.cjs'))
+    .flatMap((file) => [...readFileSync(join(dist, file), 'utf8').matchAll(/\brequire\("([^"]+)"\)/g)])
+    .map(([, specifier]) => specifier)
+  return [...new Set(required)]
+}
