@@ -10,18 +10,15 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { concurrency, fixedWindow, slidingWindow, tokenBucket } from '../src/index.js'
+import { OfflineCharges } from '../src/outage/offline-charges.js'
 import {
-  concurrency,
   type Decision,
-  fixedWindow,
   type LimitCost,
   type LimitStore,
   MemoryLimitStore,
   RedisLimitStore,
-  slidingWindow,
-  tokenBucket,
-} from '../src/index.js'
-import { OfflineCharges } from '../src/outage/offline-charges.js'
+} from '../src/store.js'
 import { testLimitStore } from '../src/testing/index.js'
 
 testLimitStore('memory', { create: (clock) => new MemoryLimitStore({ clock }) })

@@ -31,7 +31,10 @@ export const rateLimit: FastifyPluginCallback<FastifyLimitOptions<string>> = Obj
           return
         case 'refused': {
           const { status, headers, body } = refusalOf(admission)
-          return reply.code(status).headers(appendTo(getterOf(reply), headers)).send(body)
+          return reply
+            .code(status)
+            .headers(appendTo(getterOf(reply), headers))
+            .send(body)
         }
       }
     })

@@ -1,6 +1,7 @@
-import { type Connection, createLog, type RecoverContext, ReplyError } from '@evenkeel/core'
-import type { Decision, HeldSlot, LimitKey, LimitStore, Settlement } from '../stores/port.js'
+import { type RecoverContext, ReplyError } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { MemoryLimitStore } from '../stores/memory.js'
+import type { HeldSlot, LimitKey, LimitStore, Settlement } from '../stores/port.js'
 import type { Instances } from './instances.js'
 import { OfflineCharges } from './offline-charges.js'
 
@@ -57,7 +58,8 @@ export class Recovery {
   chargeAgain(): void {
     this.#chargeAgain(() => true)
     const held = this.#host.heldSlots()
-    if (held.length > 0) this.#host.adopt(held).catch((error: unknown) => log('slots were not held again: %s', error))
+    if (held.length > 0)
+      this.#host.adopt(held).catch((error: unknown) => log('slots were not held again: %s', error))
   }
 
   /** The same for a few limits whose keys could not be read and were deleted. */

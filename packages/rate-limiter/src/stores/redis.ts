@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, Emitter, type Keyspace, UnavailableError } from '@evenkeel/core'
-import { slackMs } from '../algorithms/meter.js'
 import type { LimitResult } from '../algorithms/meter.js'
+import { slackMs } from '../algorithms/meter.js'
 import type { Entry, OfflineCharges } from '../outage/offline-charges.js'
 import type {
   Change,

@@ -1,12 +1,18 @@
 import { createLog, InvalidInputError, InvalidOptionError, UnavailableError } from '@evenkeel/core'
+import type { RateLimiter } from '../../api.js'
 import type { Costs } from '../../costs.js'
 import type { Reservation } from '../../decide/reservation.js'
 import type { RateLimitDecision } from '../../decide/result.js'
-import type { RateLimiter } from '../../rate-limiter.js'
 import type { AnswerEnd, AnswerLife } from './answer-life.js'
 import { type HeaderStyle, headerStyles, rateLimitHeaders, retryAfterSeconds } from './headers.js'
-import { invalidRequestProblem, limitedProblem, type Problem, unavailableProblem, unnamedProblem } from './problem.js'
-import { byIp, type RequestView } from './subjects.js'
+import {
+  invalidRequestProblem,
+  limitedProblem,
+  type Problem,
+  unavailableProblem,
+  unnamedProblem,
+} from './problem.js'
+import { byIp, type RequestView, type SubjectFunction } from './subjects.js'
 
 const log = createLog('rate-limiter')
 const peerAddress = byIp()
@@ -21,7 +27,7 @@ export interface HttpLimitOptions<Name extends string, Request> {
    * through unnamed; one whose name is empty, too long or no text with 400.
    * @default byIp(), with what the framework says is the client's address
    */
-  readonly subject?: ((view: RequestView, request: Request) => Maybe<string | undefined>) | undefined
+  readonly subject?: SubjectFunction<Request> | undefined
   /**
    * What a request costs. A function's cost that can't be charged (negative, fractional, above the limit) was
    * read from what the client sent, and is refused with 400.
@@ -36,9 +42,7 @@ export interface HttpLimitOptions<Name extends string, Request> {
    * What a request cost, once it has ended; `undefined` leaves the charge as it was. `status` is that of the
    * answer, `aborted` says that the client left first. Costs one round trip more.
    */
-  readonly settle?:
-    | ((request: Request, answer: AnswerEnd) => Maybe<Costs<Name> | undefined>)
-    | undefined
+  readonly settle?: ((request: Request, answer: AnswerEnd) => Maybe<Costs<Name> | undefined>) | undefined
   /** Called for each request that is refused with 429. */
   readonly onLimited?: ((request: Request, decision: RateLimitDecision<Name>) => void) | undefined
 }

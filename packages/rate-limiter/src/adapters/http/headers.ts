@@ -1,5 +1,5 @@
+import type { Policy } from '../../api.js'
 import type { LimitStatus, RateLimitDecision } from '../../decide/result.js'
-import type { Policy } from '../../rate-limiter.js'
 
 /**
  * `'draft'`: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10. `'legacy'`:
@@ -57,7 +57,8 @@ export function appendTo(get: (name: string) => unknown, headers: Readonly<Heade
   }
   const remaining = textOf(get('X-RateLimit-Remaining'))
   if (remaining !== '' && Number(remaining) < Number(merged['X-RateLimit-Remaining'])) {
-    for (const name of ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset']) delete merged[name]
+    for (const name of ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'])
+      delete merged[name]
   }
   return merged
 }
@@ -85,7 +86,8 @@ const writers: Record<
       const policy = policies[name]
       if (policy === undefined) continue
       quotas.push(`${quoted(name)};q=${integer(policy.limit)}${windowOf(policy)}${unitOf(policy)}`)
-      const reset = policy.kind === 'concurrency' && !decision.blocked ? '' : `;t=${seconds(untilMs(decision, status))}`
+      const reset =
+        policy.kind === 'concurrency' && !decision.blocked ? '' : `;t=${seconds(untilMs(decision, status))}`
       state.push(`${quoted(name)};r=${integer(remainingOf(decision, status))}${reset}`)
     }
     if (quotas.length === 0) return

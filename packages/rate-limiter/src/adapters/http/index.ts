@@ -8,5 +8,6 @@ export {
   byIp,
   firstOf,
   type RequestView,
+  type SubjectFunction,
   type SubjectOf,
 } from './subjects.js'

@@ -1,5 +1,5 @@
+import { watchedBody } from '@evenkeel/core/kit'
 import { AnswerLife } from './answer-life.js'
-import { watchedBody } from './watched-body.js'
 
 /**
  * How long an answer's body may lie unread before its slot goes back: the reader that never comes is gone, though
@@ -29,7 +29,7 @@ export function endWithBody(request: Request, response: Response, life: AnswerLi
     return response
   }
   return watchedBody(response, {
-    onEnd: (how) => life.end({ status, aborted: how !== 'read' }),
+    onEnd: (how) => life.end({ status, aborted: how.kind !== 'read' }),
     maxUnreadMs,
   })
 }
