@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vitest/config'
 
@@ -21,8 +21,10 @@ export function readLua(path: string): string {
 }
 
 function findInclude(folder: string, name: string): string | undefined {
-  const above = [folder, dirname(folder)].map((directory) => join(directory, 'include', name))
-  return [...above, join(shared, name)].find((file) => existsSync(file))
+  // What is included may include its neighbours.
+  const base = basename(folder) === 'include' ? dirname(folder) : folder
+  const near = [base, dirname(base)].map((directory) => join(directory, 'include', name))
+  return [...near, join(shared, name)].find((file) => existsSync(file))
 }
 
 /** Lets vitest import a `.lua` file as text, as the build does. */

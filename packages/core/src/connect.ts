@@ -1,6 +1,7 @@
-import { Connection } from './connection/connection.js'
+import type { Connection } from './connection/connection.js'
+import { RedisConnection } from './connection/redis-connection.js'
 import { UnavailableError } from './errors.js'
-import { Breaker } from './guard/breaker.js'
+import { loadBreaker } from './guard/breaker.js'
 import { type Environment, readEnvironment } from './options/environment.js'
 import { type ConnectOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { createTelemetry, type TelemetrySubject } from './telemetry/commands.js'
@@ -21,15 +22,14 @@ export async function connect(
   env: Environment = process.env,
 ): Promise<Connection> {
   const resolved = resolveOptions(readEnvironment(env, options))
-  const connection = new Connection({
+  const connection = new RedisConnection({
     provider: await createProvider(resolved),
     namespace: resolved.namespace,
     commandTimeoutMs: resolved.commandTimeoutMs,
     maxInFlight: resolved.maxInFlight,
     enableOfflineQueue: resolved.enableOfflineQueue,
     autoResync: resolved.autoResync,
-    circuit: await Breaker.load(),
-    breaker: resolved.breaker,
+    createBreaker: await loadBreaker(resolved.breaker),
     healthCheckIntervalMs: resolved.healthCheckIntervalMs,
     alerts: resolved.alerts,
   })
@@ -51,7 +51,7 @@ export async function connect(
   }
 }
 
-function telemetrySubject(connection: Connection, { topology }: ResolvedOptions): TelemetrySubject {
+function telemetrySubject(connection: RedisConnection, { topology }: ResolvedOptions): TelemetrySubject {
   return {
     address:
       topology.kind === 'standalone' && topology.address.path === undefined ? topology.address : undefined,

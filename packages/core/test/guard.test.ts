@@ -1,6 +1,6 @@
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Breaker } from '../src/guard/breaker.js'
+import { type Breaker, loadBreaker } from '../src/guard/breaker.js'
 import { DeadlineQueue, type List, type Timed } from '../src/guard/deadline-queue.js'
 import { meaningOf, unavailabilityTable, wasNotSent } from '../src/guard/error-meaning.js'
 
@@ -93,16 +93,14 @@ describe('the breaker', () => {
   let breaker: Breaker
 
   beforeEach(async () => {
-    const circuit = await Breaker.load()
+    const createBreaker = await loadBreaker({})
     vi.useFakeTimers()
     trials = 0
     changes = []
-    breaker = new Breaker(
-      circuit,
-      {},
-      () => trials++,
-      (closed, reason) => changes.push(`${closed ? 'closed' : 'open'}: ${reason}`),
-    )
+    breaker = createBreaker({
+      trial: () => trials++,
+      changed: (closed, reason) => changes.push(`${closed ? 'closed' : 'open'}: ${reason}`),
+    })
   })
   afterEach(() => {
     breaker.shutdown()

@@ -1,437 +1,65 @@
 import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
-import { EvenkeelError, UnavailableError } from '../errors.js'
-import { Breaker, type BreakerOptions } from '../guard/breaker.js'
-import { meaningOf } from '../guard/error-meaning.js'
-import type { AlertThresholds } from '../health/alerts.js'
-import { checkHealth } from '../health/check.js'
-import { HealthMonitor } from '../health/monitor.js'
-import type { HealthReport, PairHealth } from '../health/report.js'
-import type { Vitals } from '../health/vitals.js'
-import { Emitter } from '../kit/emitter.js'
-import { createLog } from '../kit/log.js'
-import type { Telemetry } from '../telemetry/commands.js'
-import type { ClientProvider } from '../topology/provider.js'
+import type { HealthReport } from '../health/report.js'
 import type { ConnectionEvents } from './events.js'
-import { type CommandOptions, Executor } from './executor.js'
-import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
-import { runScript, type Script } from './scripts.js'
-import type { ConnectionState, PairStatus } from './state.js'
+import type { CommandOptions } from './executor.js'
+import type { SubscribeOptions, Subscription } from './pub-sub.js'
+import type { Script } from './scripts.js'
+import type { ConnectionState } from './state.js'
 
-const log = createLog('core')
-
-export interface ConnectionSettings {
-  readonly provider: ClientProvider
-  /** Ends with a colon. */
-  readonly namespace: string
-  readonly commandTimeoutMs: number
-  readonly maxInFlight: number
-  readonly circuit: Awaited<ReturnType<typeof Breaker.load>>
-  readonly breaker: BreakerOptions
-  readonly healthCheckIntervalMs: number
-  readonly alerts: AlertThresholds
-  /** Commands wait, within their deadline, for a connection that is not up. */
-  readonly enableOfflineQueue: boolean
-  /** Whether recovery starts by itself when Redis is back. */
-  readonly autoResync: boolean
-}
-
-const noOptions: CommandOptions = {}
-
-/**
- * One Redis, as all packages of a process share it. Joins the provider of clients, the deadline and the
- * breaker; each of them knows nothing of the others.
- */
-export class Connection {
+/** One Redis, as all packages of a process share it. Made by `connect()`. */
+export interface Connection extends AsyncDisposable {
   /** Prefix of every key, `evenkeel:` by default. */
   readonly namespace: string
   /** Whether recovery starts by itself when Redis is back; otherwise {@link resync} starts it. */
   readonly autoResync: boolean
-  readonly #events = new Emitter<ConnectionEvents>()
-  readonly #provider: ClientProvider
-  readonly #executor: Executor
-  readonly #breaker: Breaker
-  readonly #pubSub: PubSub
-  readonly #monitor: HealthMonitor
-  readonly #pairs = new Set<PairStatus>()
-  #telemetry: Telemetry | undefined
-  readonly #commandTimeoutMs: number
-  readonly #firstVerdict = withResolver()
-  readonly #maxInFlight: number
-  readonly #enableOfflineQueue: boolean
-  #waiting = 0
-  #client: ClientPort | undefined
-  #state: ConnectionState = 'connecting'
-  #downSince = performance.now()
-  /** The client whose PING is unanswered. */
-  #asked: ClientPort | undefined
-  #stuckTimer: NodeJS.Timeout | undefined
-  #credentialsError: Error | undefined
-
-  constructor(settings: ConnectionSettings) {
-    this.namespace = settings.namespace
-    this.autoResync = settings.autoResync
-    this.#provider = settings.provider
-    this.#maxInFlight = settings.maxInFlight
-    this.#enableOfflineQueue = settings.enableOfflineQueue
-    this.#commandTimeoutMs = settings.commandTimeoutMs
-    this.#breaker = new Breaker(
-      settings.circuit,
-      settings.breaker,
-      () => this.#tryNow(),
-      (closed, reason) => {
-        this.#telemetry?.transition(closed)
-        if (closed) this.#wentUp()
-        else this.#wentDown(reason)
-      },
-    )
-    this.#pubSub = new PubSub(this.#pubSubHost())
-    this.#monitor = new HealthMonitor(() => this.health(), settings.healthCheckIntervalMs, settings.alerts, {
-      report: (report) => this.#events.emit('health', report),
-      alert: (alert) => this.#events.emit('alert', alert),
-      cleared: (name) => this.#events.emit('alertCleared', name),
-    })
-    this.#executor = new Executor(
-      { timeoutMs: settings.commandTimeoutMs, maxInFlight: settings.maxInFlight },
-      {
-        succeeded: (generation) => this.#breaker.succeeded(generation),
-        failed: (generation, error) => {
-          this.#breaker.failed(generation)
-          if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
-        },
-        silent: (sentAt) => this.#silent(sentAt),
-        demoted: () => this.#provider.drop('the server became a replica'),
-        credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
-      },
-    )
-  }
-
-  get state(): ConnectionState {
-    return this.#state
-  }
-
+  readonly state: ConnectionState
   /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
-  get topology(): ClientPort['topology'] | undefined {
-    return this.#client?.topology
-  }
-
+  readonly topology: ClientPort['topology'] | undefined
   /** Why Redis is not used at the moment, without any secret. */
-  get downReason(): string {
-    return this.#breaker.reason
-  }
+  readonly downReason: string
+  /** Commands sent and not yet settled by the client. */
+  readonly inFlight: number
 
-  get inFlight(): number {
-    return this.#executor.inFlight
-  }
-
-  /** Resolves when the first attempt has ended. @throws CREDENTIALS_REFUSED, nothing else */
-  async start(): Promise<void> {
-    await this.#provider.start({
-      ready: (client) => {
-        const changedOver = this.#client !== undefined
-        this.#client = client
-        if (changedOver) this.#pubSub.suspend()
-        if (this.#breaker.closed) this.#pubSub.resume()
-        this.#tryNow()
-      },
-      lost: (error) => {
-        this.#client = undefined
-        if (error !== undefined && meaningOf(error) === 'credentials') this.#credentialsError = error
-        this.#breaker.trip(error?.message ?? 'the connection ended')
-        if (this.#state === 'connecting') this.#wentDown(error?.message ?? 'no connection')
-      },
-    })
-    await this.#firstVerdict.promise
-    if (this.#credentialsError !== undefined) {
-      throw new EvenkeelError(
-        'CREDENTIALS_REFUSED',
-        `Redis refused the credentials: ${this.#credentialsError.message}`,
-        {
-          cause: this.#credentialsError,
-        },
-      )
-    }
-  }
-
-  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
-    // Whoever wants to hear of alerts wants them looked for.
-    if (event === 'alert' || event === 'health') this.#monitor.start()
-    return this.#events.on(event, listener)
-  }
-
-  off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void {
-    this.#events.off(event, listener)
-  }
+  /** Calls the listener at each event. Returns a function that stops it. Listening to `alert` or `health` starts the monitor. */
+  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
+  off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void
 
   /**
    * Sends one command; one round trip, or none while Redis is down.
    * @throws UnavailableError when Redis can't answer now, CommandTimeoutError past the deadline,
    * ReplyError when the server answered with an error.
    */
-  command(args: readonly Argument[], options: CommandOptions = noOptions): Promise<Reply> {
-    const client = this.#client
-    if (client === undefined || !this.#breaker.closed) {
-      return this.#enableOfflineQueue ? this.#whenUp(args, options) : Promise.reject(this.#unavailable())
-    }
-    return this.#executor.send(client, this.#breaker.generation, args, options)
-  }
+  command(args: readonly Argument[], options?: CommandOptions): Promise<Reply>
 
   /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
   run(
     script: Script,
     keys: readonly Argument[],
     args: readonly Argument[],
-    options: CommandOptions = noOptions,
-  ): Promise<Reply> {
-    return runScript(
-      (command, sendOptions) => this.command(command, sendOptions),
-      script,
-      keys,
-      args,
-      options,
-    )
-  }
+    options?: CommandOptions,
+  ): Promise<Reply>
 
   /**
    * Pages of keys that match a pattern, over all primaries of a Cluster. One round trip a page of about
-   * `count` keys; a key may come twice. @throws as {@link command}
+   * `count` keys (500 by default); a key may come twice. @throws as {@link command}
    */
-  async *scan(pattern: string, count = 500): AsyncIterable<readonly string[]> {
-    const client = this.#client
-    if (client === undefined || !this.#breaker.closed) throw this.#unavailable()
-    for (const send of await client.primaries()) {
-      let cursor = '0'
-      do {
-        const args = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)]
-        const reply = await this.#executor.send({ send }, this.#breaker.generation, args, noOptions)
-        const [next, keys] = Array.isArray(reply) ? reply : []
-        cursor = String(next ?? '0')
-        yield Array.isArray(keys) ? keys.map(String) : []
-      } while (cursor !== '0')
-    }
-  }
+  scan(pattern: string, count?: number): AsyncIterable<readonly string[]>
 
   /**
    * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
    * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
    */
-  subscribe(channel: string, handler: MessageHandler, options: SubscribeOptions = {}): Promise<Subscription> {
-    return this.#pubSub.subscribe(channel, handler, options)
-  }
+  subscribe(channel: string, handler: MessageHandler, options?: SubscribeOptions): Promise<Subscription>
 
   /** One round trip; while Redis is away the message reaches the subscribers in this process only. */
-  publish(channel: string, message: string): Promise<void> {
-    return this.#pubSub.publish(channel, message)
-  }
+  publish(channel: string, message: string): Promise<void>
 
   /** Asks Redis how it is; all at once, within a second or two whatever happens. Never rejects. */
-  health(): Promise<HealthReport> {
-    return checkHealth(this)
-  }
-
-  /** Checks health every `healthCheckInterval`, until the connection is closed. */
-  startMonitor(): void {
-    this.#monitor.start()
-  }
-
-  stopMonitor(): void {
-    this.#monitor.stop()
-  }
-
-  /** What is known without asking Redis. */
-  vitals(): Vitals {
-    const { closed, reason, counts } = this.#breaker
-    return {
-      state: this.#state,
-      topology: this.topology,
-      client: this.#client?.library,
-      latency: this.#executor.latency,
-      inFlight: this.inFlight,
-      breaker: { closed, reason, ...counts },
-      pairs: [...this.#pairs].map(pairHealth),
-    }
-  }
-
-  track(pair: PairStatus): () => void {
-    this.#pairs.add(pair)
-    return () => this.#pairs.delete(pair)
-  }
-
-  fellBack(pair: string, reason: string): void {
-    this.#telemetry?.fellBack(pair, reason)
-  }
-
-  /** Tells of commands, openings and fallbacks from now on. */
-  useTelemetry(telemetry: Telemetry): void {
-    this.#telemetry = telemetry
-    this.#executor.observe = telemetry.command
-  }
+  health(): Promise<HealthReport>
 
   /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
-  resync(): void {
-    this.#events.emit('resync')
-  }
+  resync(): void
 
   /** Ends what is ours; a borrowed client stays open. May be called again. */
-  async close(): Promise<void> {
-    if (this.#state === 'closed') return
-    this.#state = 'closed'
-    this.#firstVerdict.resolve()
-    this.#client = undefined
-    clearTimeout(this.#stuckTimer)
-    this.#monitor.stop()
-    this.#breaker.shutdown()
-    await this.#pubSub.close()
-    await this.#provider.close()
-    this.#executor.close()
-    this.#events.emit('close')
-    this.#events.clear()
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  /** The offline queue: as bounded as what is in flight, and never past the command's own deadline. */
-  async #whenUp(args: readonly Argument[], options: CommandOptions): Promise<Reply> {
-    if (this.#state === 'closed' || this.#waiting >= this.#maxInFlight) throw this.#unavailable()
-    const deadlineMs = options.timeoutMs ?? this.#commandTimeoutMs
-    const startedAt = performance.now()
-    const waited = withResolver()
-    const stops = [this.#events.on('up', waited.resolve), this.#events.on('close', waited.resolve)]
-    const timer = setTimeout(waited.resolve, deadlineMs)
-    timer.unref()
-    options.signal?.addEventListener('abort', waited.resolve, { once: true })
-    this.#waiting++
-    await waited.promise
-    this.#waiting--
-    clearTimeout(timer)
-    options.signal?.removeEventListener('abort', waited.resolve)
-    for (const stop of stops) stop()
-    const client = this.#client
-    const leftMs = Math.ceil(deadlineMs - (performance.now() - startedAt))
-    if (client === undefined || !this.#breaker.closed || leftMs <= 0) throw this.#unavailable()
-    return this.#executor.send(client, this.#breaker.generation, args, { ...options, timeoutMs: leftMs })
-  }
-
-  /**
-   * Asks for a sign of life, past the breaker. One question at a time: a frozen server that answers it at
-   * last has shown that it is back, and unanswered ones must not pile up in the client.
-   */
-  #tryNow(): void {
-    const client = this.#client
-    // Without a client there is nothing to ask; the provider says when there is one.
-    if (client === undefined) return void this.#breaker.settle(false)
-    if (this.#asked === client) return void this.#breaker.settle(false)
-    this.#asked = client
-    const overdue = setTimeout(
-      () => this.#verdict(false, `PING was not answered within ${this.#commandTimeoutMs} ms`),
-      this.#commandTimeoutMs,
-    )
-    overdue.unref()
-    const answered = (alive: boolean, reason?: string) => {
-      clearTimeout(overdue)
-      if (this.#asked !== client) return
-      this.#asked = undefined
-      if (this.#client === client) this.#verdict(alive, reason)
-    }
-    signOfLife(client).then(
-      () => answered(true),
-      (error: Error) => {
-        if (meaningOf(error) === 'credentials') this.#credentialsError = error
-        if (client.topology === 'cluster') this.#provider.refresh(error.message)
-        answered(false, error.message)
-      },
-    )
-  }
-
-  #verdict(alive: boolean, reason = 'no sign of life'): void {
-    this.#breaker.settle(alive, reason)
-    if (!alive && this.#state === 'connecting') this.#wentDown(reason)
-  }
-
-  /** Nothing was heard for a deadline. If that goes on for another, the socket is given up. */
-  #silent(sentAt: number): void {
-    if (!this.#breaker.closed) return
-    this.#breaker.trip(`Redis was silent for ${this.#commandTimeoutMs} ms`)
-    clearTimeout(this.#stuckTimer)
-    this.#stuckTimer = setTimeout(() => {
-      if (!this.#breaker.closed && this.#executor.lastHeardAt <= sentAt)
-        this.#provider.drop('no reply for two deadlines')
-    }, this.#commandTimeoutMs)
-    this.#stuckTimer.unref()
-  }
-
-  #pubSubHost(): PubSubHost {
-    const connection = this
-    return {
-      namespace: this.namespace,
-      get client() {
-        return connection.#client
-      },
-      get isUp() {
-        return connection.#state === 'up'
-      },
-      command: (args, options) => this.command(args, options),
-    }
-  }
-
-  #wentUp(): void {
-    if (this.#state === 'closed') return
-    const downForMs = Math.round(performance.now() - this.#downSince)
-    this.#state = 'up'
-    this.#firstVerdict.resolve()
-    this.#credentialsError = undefined
-    log('up after %d ms', downForMs)
-    this.#pubSub.resume()
-    this.#events.emit('up', { downForMs })
-  }
-
-  #wentDown(reason: string): void {
-    if (this.#state === 'closed' || this.#state === 'down') return
-    if (this.#state === 'up') this.#downSince = performance.now()
-    this.#state = 'down'
-    this.#firstVerdict.resolve()
-    log('down: %s', reason)
-    this.#pubSub.suspend()
-    this.#events.emit('down', { reason })
-  }
-
-  #unavailable(): UnavailableError {
-    if (this.#state === 'closed') {
-      return new UnavailableError('CONNECTION_CLOSED', 'The connection was closed', 'not-sent')
-    }
-    return new UnavailableError(
-      'CONNECTION_DOWN',
-      `Redis is ${this.#state}: ${this.#breaker.reason}`,
-      'not-sent',
-    )
-  }
-}
-
-function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
-  const size = held?.()
-  return {
-    name,
-    state,
-    fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
-    entries: size?.entries,
-    bytes: size?.bytes,
-  }
-}
-
-/** In a Cluster one dead node is no outage, and a PING goes to any: the first of a few answers counts. */
-function signOfLife(client: ClientPort): Promise<unknown> {
-  const ping = () => client.send(['PING'], noOptions)
-  if (client.topology === 'standalone') return ping()
-  return Promise.any([ping(), ping(), ping()]).catch((error) => {
-    throw error instanceof AggregateError ? error.errors[0] : error
-  })
-}
-
-function withResolver(): { readonly promise: Promise<void>; resolve(): void } {
-  let resolve = () => {}
-  const promise = new Promise<void>((settle) => {
-    resolve = settle
-  })
-  return { promise, resolve }
+  close(): Promise<void>
 }

@@ -24,19 +24,50 @@ type Outcome = 'ok' | 'failed'
 
 const buckets = 10
 
+/** What the breaker asks for and reports. */
+export interface BreakerHost {
+  /** Asks Redis for a sign of life. Called after each pause while the breaker is open. */
+  trial(): void
+  changed(closed: boolean, reason: string): void
+}
+
+/** Decides whether commands are sent at all. */
+export interface Breaker {
+  /** Whether commands may be sent. Read on the hot path. */
+  readonly closed: boolean
+  /** Rises with every change; a command remembers the one in which it was sent. */
+  readonly generation: number
+  /** Why the breaker is open. */
+  readonly reason: string
+  readonly counts: BreakerCounts
+  /** A command that was sent in `generation` succeeded. */
+  succeeded(generation: number): void
+  /** A command that was sent in `generation` found Redis unavailable. */
+  failed(generation: number): void
+  /** Opens the breaker on evidence that needs no statistics: the socket ended, or nothing was received for a deadline. */
+  trip(reason: string): void
+  /** The trial's result. A failed one keeps the breaker open for a longer pause. */
+  settle(alive: boolean, reason?: string): void
+  shutdown(): void
+}
+
+export type CreateBreaker = (host: BreakerHost) => Breaker
+
+/** Imports opossum, which takes some milliseconds, with the first connection and not with the package. */
+export async function loadBreaker(options: BreakerOptions): Promise<CreateBreaker> {
+  const { default: Circuit } = await import('opossum')
+  return (host) => new OpossumBreaker(Circuit, options, host)
+}
+
 /**
- * Decides whether commands are sent at all.
- *
  * opossum keeps the window and the states. It costs a microsecond or two a call and remembers a latency
  * for each, so it watches only while there is something to decide: from a failure on until a whole window
  * went by without another. A healthy connection pays one comparison a command. Outcomes of commands that
  * were sent before the last opening are kept from it, because a late success would close a half-open
  * breaker, and a late failure open it again.
  */
-export class Breaker {
-  /** Whether commands may be sent. Read on the hot path. */
+class OpossumBreaker implements Breaker {
   closed = false
-  /** Rises with every change; a command remembers the one in which it was sent. */
   generation = 0
 
   readonly #circuit: CircuitBreaker<[Outcome], void>
@@ -45,7 +76,7 @@ export class Breaker {
   readonly #windowMs: number
   readonly #resetMs: number
   readonly #maxResetMs: number
-  readonly #onChange: (closed: boolean, reason: string) => void
+  readonly #host: BreakerHost
   readonly #counts = { opened: 0, failures: 0, trials: 0 }
   #watchUntil = 0
   #rotatedAt = 0
@@ -53,22 +84,11 @@ export class Breaker {
   #attempt = 0
   #reason = 'connecting'
 
-  /** Imports opossum, which takes some milliseconds, with the first connection and not with the package. */
-  static async load(): Promise<typeof CircuitBreaker> {
-    return (await import('opossum')).default
-  }
-
-  /** `trial` asks Redis for a sign of life; it is called after each pause while the breaker is open. */
-  constructor(
-    Circuit: typeof CircuitBreaker,
-    options: BreakerOptions,
-    trial: () => void,
-    onChange: (closed: boolean, reason: string) => void,
-  ) {
+  constructor(Circuit: typeof CircuitBreaker, options: BreakerOptions, host: BreakerHost) {
     this.#windowMs = options.windowMs ?? 10_000
     this.#resetMs = options.resetMs ?? 250
     this.#maxResetMs = options.maxResetMs ?? 750
-    this.#onChange = onChange
+    this.#host = host
     // opossum keeps this very object, so changing `resetTimeout` changes its next pause.
     this.#settings = {
       timeout: false,
@@ -89,7 +109,7 @@ export class Breaker {
     this.#circuit.on('close', () => this.#set(true, 'recovered'))
     this.#circuit.on('halfOpen', () => {
       this.#counts.trials++
-      trial()
+      host.trial()
     })
     // Open until the first connection is there; that is no outage yet, so it does not count.
     this.#circuit.open()
@@ -104,12 +124,10 @@ export class Breaker {
     return { ...this.#counts }
   }
 
-  /** A command that was sent in `generation` succeeded. */
   succeeded(generation: number): void {
     if (this.#watchUntil !== 0) this.#record('ok', generation)
   }
 
-  /** A command that was sent in `generation` found Redis unavailable. */
   failed(generation: number): void {
     this.#counts.failures++
     if (generation !== this.generation || !this.closed) return
@@ -117,14 +135,12 @@ export class Breaker {
     this.#record('failed', generation)
   }
 
-  /** Evidence that needs no statistics: the socket ended, or nothing at all was heard for a deadline. */
   trip(reason: string): void {
     this.#reason = reason
     this.#settings.resetTimeout = this.#pause()
     this.#circuit.open()
   }
 
-  /** The trial's result. A failed one keeps the breaker open for a longer pause. */
   settle(alive: boolean, reason = this.#reason): void {
     if (alive) {
       this.#circuit.close()
@@ -175,7 +191,7 @@ export class Breaker {
       this.#rotate(Number.POSITIVE_INFINITY)
       this.#rotatedAt = this.#closedAt
     }
-    this.#onChange(closed, reason)
+    this.#host.changed(closed, reason)
   }
 
   /** Doubles with every opening that follows another closely, with jitter, so that instances spread. */

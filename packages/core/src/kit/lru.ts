@@ -38,6 +38,8 @@ export class ByteBoundedLru<V> {
   readonly #maxBytes: number
   readonly #sizeOf: (value: V) => number
   readonly #clock: Clock
+  /** Counted here: quick-lru goes through its older generation to tell its size. */
+  #size = 0
   #bytes = 0
   /** Keys that were the least recently used when the last search ended, the oldest at the end. */
   #victims: string[] = []
@@ -53,8 +55,9 @@ export class ByteBoundedLru<V> {
     this.#clock = clock
     this.#entries = new QuickLRU({
       maxSize: this.#maxEntries,
-      // Never called while the bound below holds; it keeps the bytes true if it should be.
+      // Never called while the bound below holds; it keeps the counts true if it should be.
       onEviction: (_, entry) => {
+        this.#size--
         this.#bytes -= entry.bytes
       },
     })
@@ -62,7 +65,7 @@ export class ByteBoundedLru<V> {
 
   /** Entries held, those past their time included until they are met. */
   get size(): number {
-    return this.#entries.size
+    return this.#size
   }
 
   get bytes(): number {
@@ -91,8 +94,8 @@ export class ByteBoundedLru<V> {
     this.delete(key)
     const bytes = this.#sizeOf(value) + key.length + overheadBytes
     if (bytes > this.#maxBytes) return false
-    while (this.#entries.size >= this.#maxEntries || this.#bytes + bytes > this.#maxBytes)
-      this.#forgetOldest()
+    while (this.#size >= this.#maxEntries || this.#bytes + bytes > this.#maxBytes) this.#forgetOldest()
+    this.#size++
     this.#bytes += bytes
     const expiresAt = this.#clock.monotonic() + ttlMs
     this.#entries.set(key, { value, bytes, expiresAt, usedAfter: this.#searches })
@@ -102,6 +105,7 @@ export class ByteBoundedLru<V> {
   delete(key: string): boolean {
     const entry = this.#entries.peek(key)
     if (entry === undefined) return false
+    this.#size--
     this.#bytes -= entry.bytes
     return this.#entries.delete(key)
   }
@@ -109,6 +113,7 @@ export class ByteBoundedLru<V> {
   clear(): void {
     this.#entries.clear()
     this.#victims = []
+    this.#size = 0
     this.#bytes = 0
   }
 

@@ -13,13 +13,10 @@ export function listOf(command: string, reply: Reply): readonly Reply[] {
 
 /** Integers; those that a client gives as text (ioredis with `stringNumbers`) too. */
 export function integerOf(command: string, reply: Reply | undefined): number {
-  const value =
-    typeof reply === 'number'
-      ? reply
-      : Number(Buffer.isBuffer(reply) ? reply.toString() : (reply ?? Number.NaN))
-  if (typeof reply !== 'object' || Buffer.isBuffer(reply)) {
-    if (Number.isSafeInteger(value) && reply !== '') return value
-  }
+  if (typeof reply === 'number' && Number.isSafeInteger(reply)) return reply
+  const text = Buffer.isBuffer(reply) ? reply.toString() : reply
+  if (typeof text === 'string' && /^-?\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text)))
+    return Number(text)
   throw new UnexpectedReplyError(command, 'an integer')
 }
 

@@ -7,6 +7,9 @@ export interface SharedViewHost {
   subscribe(channel: string, handler: MessageHandler, options?: SubscribeOptions): Promise<Subscription>
 }
 
+/** What made a view read: the first of the causes where one read serves several. */
+export type ReadCause = 'message' | 'poll' | 'asked'
+
 export interface SharedViewOptions {
   /** Without one there are no messages, and polls alone. */
   readonly redis: SharedViewHost | undefined
@@ -16,7 +19,7 @@ export interface SharedViewOptions {
   /** Milliseconds between two reads without a message; jittered by a tenth. No polls without it. */
   readonly pollMs?: number | undefined
   /** Reads what is shared. Never beside another read of this view. */
-  read(cause: 'message' | 'poll' | 'asked'): Promise<void>
+  read(cause: ReadCause): Promise<void>
   onError(error: unknown): void
   /** Whether a message is worth a read; all are without it. */
   concerns?(message: string): boolean
@@ -32,6 +35,8 @@ export class SharedView {
   readonly #options: SharedViewOptions
   #subscription: Subscription | undefined
   #reading: Promise<void> | undefined
+  /** The read after the one that is under way. */
+  #next: Promise<void> | undefined
   #timer: LongTimer | undefined
   /** A read that follows a message is due; further messages need no other one. */
   #isSoon = false
@@ -41,9 +46,10 @@ export class SharedView {
     this.#options = options
   }
 
-  /** Subscribes, and begins to poll. Reads nothing yet. @throws what subscribing throws */
+  /** Subscribes, and begins to poll, also where it can't subscribe. Reads nothing yet. @throws what subscribing throws */
   async start(): Promise<void> {
     const { redis, channel, concerns } = this.#options
+    this.#poll()
     const subscription = await redis?.subscribe(
       channel,
       (message) => {
@@ -53,7 +59,6 @@ export class SharedView {
     )
     if (this.#isClosed) return subscription?.close()
     this.#subscription = subscription
-    this.#poll()
   }
 
   /** Reads within `settleMs`. A later call never puts an earlier one off. */
@@ -64,8 +69,8 @@ export class SharedView {
   }
 
   /** Reads now; a caller that comes during a read waits for the next one, which sees what was there by then. */
-  async refresh(): Promise<void> {
-    await this.#read('asked')
+  refresh(): Promise<void> {
+    return this.#read('asked')
   }
 
   async close(): Promise<void> {
@@ -93,12 +98,26 @@ export class SharedView {
     this.#poll()
   }
 
-  async #read(cause: 'message' | 'poll' | 'asked'): Promise<void> {
-    while (this.#reading !== undefined) await this.#reading.catch(() => {})
+  /** Callers that come during a read share the next one. */
+  #read(cause: ReadCause): Promise<void> {
+    if (this.#next !== undefined) return this.#next
+    if (this.#reading === undefined) return this.#begin(cause)
+    this.#next = this.#reading
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        return this.#begin(cause)
+      })
+    return this.#next
+  }
+
+  async #begin(cause: ReadCause): Promise<void> {
     if (this.#isClosed) return
-    this.#reading = this.#options.read(cause).finally(() => {
-      this.#reading = undefined
-    })
+    this.#reading = Promise.resolve()
+      .then(() => this.#options.read(cause))
+      .finally(() => {
+        this.#reading = undefined
+      })
     await this.#reading
   }
 }

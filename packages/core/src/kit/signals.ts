@@ -1,5 +1,7 @@
 import { setMaxListeners } from 'node:events'
 
+const unlimited = new WeakSet<AbortSignal>()
+
 export interface LinkedSignal {
   readonly signal: AbortSignal
   /** Aborts the linked signal. */
@@ -15,43 +17,34 @@ export interface LinkedSignal {
  */
 export function linkSignals(...sources: readonly (AbortSignal | undefined)[]): LinkedSignal {
   const controller = new AbortController()
-  const followed = sources.filter((source) => source !== undefined)
-  const listeners = followed.map((source) => {
-    const onAbort = () => controller.abort(source.reason)
-    if (source.aborted) onAbort()
-    else {
-      followSignal(source, onAbort)
-    }
-    return { source, onAbort }
-  })
-  return {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    unlink: () => {
-      for (const { source, onAbort } of listeners) source.removeEventListener('abort', onAbort)
-    },
+  const stops: (() => void)[] = []
+  const unlink = () => {
+    for (const stop of stops.splice(0)) stop()
   }
+  const abort = (reason: unknown) => {
+    unlink()
+    controller.abort(reason)
+  }
+  for (const source of sources) {
+    if (controller.signal.aborted) break
+    stops.push(onAbort(source, abort))
+  }
+  return { signal: controller.signal, abort, unlink }
 }
 
 /** Calls back when the signal aborts, at once if it has. Returns a function that stops it. */
 export function onAbort(signal: AbortSignal | undefined, callback: (reason: unknown) => void): () => void {
   if (signal === undefined) return () => {}
-  const listener = () => callback(signal.reason)
   if (signal.aborted) {
-    listener()
+    callback(signal.reason)
     return () => {}
   }
-  followSignal(signal, listener)
-  return () => signal.removeEventListener('abort', listener)
-}
-
-const unlimited = new WeakSet<AbortSignal>()
-
-function followSignal(signal: AbortSignal, listener: () => void): void {
-  // Node warns of a leak from the eleventh listener on; who waits on one signal here may be thousands.
+  const listener = () => callback(signal.reason)
+  // Node warns of a leak from the eleventh listener on; calls that wait on one signal here may be thousands.
   if (!unlimited.has(signal)) {
     unlimited.add(signal)
     setMaxListeners(0, signal)
   }
   signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
 }

@@ -1,3 +1,5 @@
+import { onAbort } from './signals.js'
+
 /** Node fires a timer of more than 2^31 - 1 ms (24.8 days) after 1 ms. */
 export const maxTimerMs = 2 ** 31 - 1
 
@@ -48,18 +50,17 @@ export interface SleepOptions extends LongTimerOptions {
 export function sleep(delayMs: number, { signal, ref = true }: SleepOptions = {}): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
-    const onAbort = () => {
-      timer.clear()
-      reject(signal?.reason)
-    }
     const timer = setLongTimeout(
       () => {
-        signal?.removeEventListener('abort', onAbort)
+        stopFollowing()
         resolve()
       },
       delayMs,
       { ref },
     )
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const stopFollowing = onAbort(signal, (reason) => {
+      timer.clear()
+      reject(reason)
+    })
   })
 }

@@ -1,3 +1,5 @@
+import { onAbort } from './signals.js'
+
 /**
  * Waits for a promise that nothing bounds, such as a client's handshake. Rejects with the signal's reason
  * when that aborts first; then, and when the promise rejects, `abandon` frees whatever is half open.
@@ -8,18 +10,16 @@ export async function untilAborted<T>(
   abandon: () => void = () => {},
 ): Promise<T> {
   pending.catch(() => {})
-  let onAbort = () => {}
+  let stopFollowing = () => {}
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
+    stopFollowing = onAbort(signal, reject)
   })
   try {
-    return await Promise.race([pending, aborted])
+    return await Promise.race([aborted, pending])
   } catch (error) {
     abandon()
     throw error
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    stopFollowing()
   }
 }

@@ -13,7 +13,10 @@ export function unpackVector(bytes: Buffer): Float32Array {
   return vector
 }
 
-/** From -1 to 1; 0 when one of them has no length. Vectors of two sizes have nothing in common. */
+/**
+ * From -1 to 1; 0 when one of them has no length or holds what is no finite number. Vectors of two sizes have
+ * nothing in common.
+ */
 export function cosine(one: Float32Array, other: Float32Array): number {
   if (one.length !== other.length) return 0
   let [dot, length, otherLength] = [0, 0, 0]
@@ -23,7 +26,9 @@ export function cosine(one: Float32Array, other: Float32Array): number {
     length += a * a
     otherLength += b * b
   }
-  return length === 0 || otherLength === 0 ? 0 : dot / Math.sqrt(length * otherLength)
+  const likeness = dot / Math.sqrt(length * otherLength)
+  // Rounding may leave the range by an ulp, which an arc cosine or a threshold of 1 would notice.
+  return Number.isFinite(likeness) ? Math.max(-1, Math.min(1, likeness)) : 0
 }
 
 /** Whether the server has vector sets (VADD, VSIM: Redis 8). One round trip. @throws what the command throws */

@@ -32,13 +32,13 @@ export interface WatchedBodyOptions {
 
 /**
  * The same response, with a call back when its body is over. Chunks pass one by one, as the reader asks for
- * them; nothing is kept. A response without a body ends at once.
+ * them; nothing is kept. A response without a body, or whose body another reader has, ends at once.
  */
 export function watchedBody(
   response: Response,
   { onEnd, onChunk, maxUnreadMs = Number.POSITIVE_INFINITY }: WatchedBodyOptions,
 ): Response {
-  if (response.body === null) {
+  if (response.body === null || response.body.locked || !mayHaveBody(response.status)) {
     onEnd({ kind: 'read' })
     return response
   }
@@ -74,6 +74,8 @@ export function watchedBody(
         } catch (error) {
           end({ kind: 'broken', error })
           controller.error(error)
+          // The source of a chunk that `onChunk` refused is not read any further.
+          reader.cancel(error).catch(() => {})
         }
       },
       async cancel(reason) {
@@ -87,10 +89,21 @@ export function watchedBody(
   awaitRead()
   dropped.register(body, { end, reader }, key)
   const { status, statusText, headers } = response
-  // What a constructed response does not have.
-  return Object.defineProperties(new Response(body, { status, statusText, headers }), {
-    url: { value: response.url },
-    redirected: { value: response.redirected },
-    type: { value: response.type },
+  return withOriginOf(response, new Response(body, { status, statusText, headers }))
+}
+
+/** Statuses with which no `Response` with a body can be constructed, though a server may make one by other means. */
+function mayHaveBody(status: number): boolean {
+  return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
+}
+
+/** Gives a response that was constructed, and its clones, what only those of a fetch have: `url`, `redirected`, `type`. */
+export function withOriginOf(model: Response, response: Response): Response {
+  const { url, redirected, type } = model
+  return Object.defineProperties(response, {
+    url: { value: url },
+    redirected: { value: redirected },
+    type: { value: type },
+    clone: { value: () => withOriginOf(model, Response.prototype.clone.call(response)) },
   })
 }

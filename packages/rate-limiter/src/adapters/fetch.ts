@@ -1,5 +1,5 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
-import { createLog, isRequest, linkSignals, option, watchedBody } from '@evenkeel/core/kit'
+import { createLog, isRequest, linkSignals, option, watchedBody, withOriginOf } from '@evenkeel/core/kit'
 import type { Policy, RateLimiter } from '../api.js'
 import type { Costs } from '../costs.js'
 import type { Reservation } from '../decide/reservation.js'
@@ -132,7 +132,7 @@ class LimitedCall<Name extends string> {
   /** Settles when the answer has ended. What is no stream is read whole, so that it ends whether it is read or not. */
   async finish(response: Response): Promise<Response> {
     const reader = new UsageReader(response.headers.get('content-type') ?? '')
-    if (response.body === null) {
+    if (response.body === null || response.body.locked) {
       await this.#settle(response, reader)
       return response
     }
@@ -200,14 +200,10 @@ async function readWhole(response: Response, reader: UsageReader): Promise<Whole
 
 /** The same response. A body that broke off fails where it is read, as it would have. */
 function withBody(response: Response, body: WholeBody): Response {
-  const { status, statusText, headers, url, redirected, type } = response
+  const { status, statusText, headers } = response
   const content =
     'bytes' in body ? body.bytes : new ReadableStream({ start: (controller) => controller.error(body.error) })
-  return Object.defineProperties(new Response(content, { status, statusText, headers }), {
-    url: { value: url },
-    redirected: { value: redirected },
-    type: { value: type },
-  })
+  return withOriginOf(response, new Response(content, { status, statusText, headers }))
 }
 
 function usedCosts<Name extends string>(

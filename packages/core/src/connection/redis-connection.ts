@@ -1,0 +1,393 @@
+import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
+import { EvenkeelError, UnavailableError } from '../errors.js'
+import type { Breaker, CreateBreaker } from '../guard/breaker.js'
+import { meaningOf } from '../guard/error-meaning.js'
+import type { AlertThresholds } from '../health/alerts.js'
+import { checkHealth } from '../health/check.js'
+import { HealthMonitor } from '../health/monitor.js'
+import type { HealthReport, PairHealth } from '../health/report.js'
+import type { Vitals } from '../health/vitals.js'
+import { deferred } from '../kit/deferred.js'
+import { Emitter } from '../kit/emitter.js'
+import { createLog } from '../kit/log.js'
+import type { Telemetry } from '../telemetry/commands.js'
+import type { ClientProvider } from '../topology/provider.js'
+import type { Connection } from './connection.js'
+import type { ConnectionEvents } from './events.js'
+import { type CommandOptions, Executor } from './executor.js'
+import { Liveness, type LivenessHost } from './liveness.js'
+import { OfflineQueue } from './offline-queue.js'
+import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
+import { runScript, type Script } from './scripts.js'
+import type { ConnectionState, PairStatus } from './state.js'
+
+const log = createLog('core')
+
+export interface ConnectionSettings {
+  readonly provider: ClientProvider
+  /** Ends with a colon. */
+  readonly namespace: string
+  readonly commandTimeoutMs: number
+  readonly maxInFlight: number
+  readonly createBreaker: CreateBreaker
+  readonly healthCheckIntervalMs: number
+  readonly alerts: AlertThresholds
+  /** Commands wait, within their deadline, for a connection that is not up. */
+  readonly enableOfflineQueue: boolean
+  /** Whether recovery starts by itself when Redis is back. */
+  readonly autoResync: boolean
+}
+
+const noOptions: CommandOptions = {}
+
+/**
+ * Joins the provider of clients, the deadline, the breaker and the signs of life; each of them knows nothing of
+ * the others.
+ */
+export class RedisConnection implements Connection {
+  readonly namespace: string
+  readonly autoResync: boolean
+  readonly #events = new Emitter<ConnectionEvents>()
+  readonly #provider: ClientProvider
+  readonly #executor: Executor
+  readonly #breaker: Breaker
+  readonly #liveness: Liveness
+  readonly #offlineQueue: OfflineQueue | undefined
+  readonly #pubSub: PubSub
+  readonly #monitor: HealthMonitor
+  readonly #pairs = new Set<PairStatus>()
+  #telemetry: Telemetry | undefined
+  readonly #commandTimeoutMs: number
+  readonly #firstVerdict = deferred()
+  #client: ClientPort | undefined
+  #state: ConnectionState = 'connecting'
+  #downSince = performance.now()
+  #credentialsError: Error | undefined
+
+  constructor(settings: ConnectionSettings) {
+    this.namespace = settings.namespace
+    this.autoResync = settings.autoResync
+    this.#provider = settings.provider
+    this.#commandTimeoutMs = settings.commandTimeoutMs
+    this.#liveness = new Liveness(this.#livenessHost(), settings.commandTimeoutMs)
+    this.#breaker = settings.createBreaker({
+      trial: () => this.#liveness.ask(),
+      changed: (closed, reason) => {
+        this.#telemetry?.transition(closed)
+        if (closed) this.#wentUp()
+        else this.#wentDown(reason)
+      },
+    })
+    if (settings.enableOfflineQueue) {
+      this.#offlineQueue = new OfflineQueue(
+        { onceSettled: (callback) => this.#onceSettled(callback) },
+        settings.maxInFlight,
+      )
+    }
+    this.#pubSub = new PubSub(this.#pubSubHost())
+    this.#monitor = new HealthMonitor(() => this.health(), settings.healthCheckIntervalMs, settings.alerts, {
+      report: (report) => this.#events.emit('health', report),
+      alert: (alert) => this.#events.emit('alert', alert),
+      cleared: (name) => this.#events.emit('alertCleared', name),
+    })
+    this.#executor = new Executor(
+      { timeoutMs: settings.commandTimeoutMs, maxInFlight: settings.maxInFlight },
+      {
+        succeeded: (generation) => this.#breaker.succeeded(generation),
+        failed: (generation, error) => {
+          this.#breaker.failed(generation)
+          if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
+        },
+        silent: (sentAt) => this.#liveness.silent(sentAt),
+        demoted: () => this.#provider.drop('the server became a replica'),
+        credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
+      },
+    )
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
+  get topology(): ClientPort['topology'] | undefined {
+    return this.#client?.topology
+  }
+
+  /** Why Redis is not used at the moment, without any secret. */
+  get downReason(): string {
+    return this.#breaker.reason
+  }
+
+  get inFlight(): number {
+    return this.#executor.inFlight
+  }
+
+  /** Resolves when the first attempt has ended. @throws CREDENTIALS_REFUSED, nothing else */
+  async start(): Promise<void> {
+    await this.#provider.start({
+      ready: (client) => {
+        const changedOver = this.#client !== undefined
+        this.#client = client
+        if (changedOver) this.#pubSub.suspend()
+        if (this.#breaker.closed) this.#pubSub.resume()
+        this.#liveness.ask()
+      },
+      lost: (error) => {
+        this.#client = undefined
+        if (error !== undefined && meaningOf(error) === 'credentials') this.#credentialsError = error
+        this.#breaker.trip(error?.message ?? 'the connection ended')
+        if (this.#state === 'connecting') this.#wentDown(error?.message ?? 'no connection')
+      },
+    })
+    await this.#firstVerdict.promise
+    if (this.#credentialsError !== undefined) {
+      throw new EvenkeelError(
+        'CREDENTIALS_REFUSED',
+        `Redis refused the credentials: ${this.#credentialsError.message}`,
+        {
+          cause: this.#credentialsError,
+        },
+      )
+    }
+  }
+
+  on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
+    // Whoever wants to hear of alerts wants them looked for.
+    if (event === 'alert' || event === 'health') this.#monitor.start()
+    return this.#events.on(event, listener)
+  }
+
+  off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void {
+    this.#events.off(event, listener)
+  }
+
+  /**
+   * Sends one command; one round trip, or none while Redis is down.
+   * @throws UnavailableError when Redis can't answer now, CommandTimeoutError past the deadline,
+   * ReplyError when the server answered with an error.
+   */
+  command(args: readonly Argument[], options: CommandOptions = noOptions): Promise<Reply> {
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed) {
+      return this.#offlineQueue ? this.#whenUp(args, options) : Promise.reject(this.#unavailable())
+    }
+    return this.#executor.send(client, this.#breaker.generation, args, options)
+  }
+
+  /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
+  run(
+    script: Script,
+    keys: readonly Argument[],
+    args: readonly Argument[],
+    options: CommandOptions = noOptions,
+  ): Promise<Reply> {
+    return runScript(
+      (command, sendOptions) => this.command(command, sendOptions),
+      script,
+      keys,
+      args,
+      options,
+    )
+  }
+
+  /**
+   * Pages of keys that match a pattern, over all primaries of a Cluster. One round trip a page of about
+   * `count` keys; a key may come twice. @throws as {@link command}
+   */
+  async *scan(pattern: string, count = 500): AsyncIterable<readonly string[]> {
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed) throw this.#unavailable()
+    for (const send of await client.primaries()) {
+      let cursor = '0'
+      do {
+        const args = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)]
+        const reply = await this.#executor.send({ send }, this.#breaker.generation, args, noOptions)
+        const [next, keys] = Array.isArray(reply) ? reply : []
+        cursor = String(next ?? '0')
+        yield Array.isArray(keys) ? keys.map(String) : []
+      } while (cursor !== '0')
+    }
+  }
+
+  /**
+   * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
+   * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
+   */
+  subscribe(channel: string, handler: MessageHandler, options: SubscribeOptions = {}): Promise<Subscription> {
+    return this.#pubSub.subscribe(channel, handler, options)
+  }
+
+  /** One round trip; while Redis is away the message reaches the subscribers in this process only. */
+  publish(channel: string, message: string): Promise<void> {
+    return this.#pubSub.publish(channel, message)
+  }
+
+  /** Asks Redis how it is; all at once, within a second or two whatever happens. Never rejects. */
+  health(): Promise<HealthReport> {
+    return checkHealth(this)
+  }
+
+  /** Checks health every `healthCheckInterval`, until the connection is closed. */
+  startMonitor(): void {
+    this.#monitor.start()
+  }
+
+  stopMonitor(): void {
+    this.#monitor.stop()
+  }
+
+  /** What is known without asking Redis. */
+  vitals(): Vitals {
+    const { closed, reason, counts } = this.#breaker
+    return {
+      state: this.#state,
+      topology: this.topology,
+      client: this.#client?.library,
+      latency: this.#executor.latency,
+      inFlight: this.inFlight,
+      breaker: { closed, reason, ...counts },
+      pairs: [...this.#pairs].map(pairHealth),
+    }
+  }
+
+  track(pair: PairStatus): () => void {
+    this.#pairs.add(pair)
+    return () => this.#pairs.delete(pair)
+  }
+
+  fellBack(pair: string, reason: string): void {
+    this.#telemetry?.fellBack(pair, reason)
+  }
+
+  /** Tells of commands, openings and fallbacks from now on. */
+  useTelemetry(telemetry: Telemetry): void {
+    this.#telemetry = telemetry
+    this.#executor.observe = telemetry.command
+  }
+
+  /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
+  resync(): void {
+    this.#events.emit('resync')
+  }
+
+  /** Ends what is ours; a borrowed client stays open. May be called again. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#firstVerdict.resolve()
+    this.#client = undefined
+    this.#liveness.close()
+    this.#monitor.stop()
+    this.#breaker.shutdown()
+    await this.#pubSub.close()
+    await this.#provider.close()
+    this.#executor.close()
+    this.#events.emit('close')
+    this.#events.clear()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #whenUp(args: readonly Argument[], options: CommandOptions): Promise<Reply> {
+    const queue = this.#offlineQueue
+    if (queue === undefined || queue.isFull || this.#state === 'closed') throw this.#unavailable()
+    const leftMs = await queue.wait(options.timeoutMs ?? this.#commandTimeoutMs, options.signal)
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed || leftMs <= 0) throw this.#unavailable()
+    return this.#executor.send(client, this.#breaker.generation, args, { ...options, timeoutMs: leftMs })
+  }
+
+  #onceSettled(callback: () => void): () => void {
+    const stops = [this.#events.on('up', callback), this.#events.on('close', callback)]
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }
+
+  #livenessHost(): LivenessHost {
+    const connection = this
+    return {
+      get client() {
+        return connection.#client
+      },
+      get isInUse() {
+        return connection.#breaker.closed
+      },
+      get lastHeardAt() {
+        return connection.#executor.lastHeardAt
+      },
+      verdict: (alive, reason) => this.#verdict(alive, reason),
+      failed: (error, client) => {
+        if (meaningOf(error) === 'credentials') this.#credentialsError = error
+        if (client.topology === 'cluster') this.#provider.refresh(error.message)
+      },
+      unresponsive: (reason) => this.#breaker.trip(reason),
+      drop: (reason) => this.#provider.drop(reason),
+    }
+  }
+
+  #verdict(alive: boolean, reason?: string): void {
+    this.#breaker.settle(alive, reason)
+    if (!alive && this.#state === 'connecting' && reason !== undefined) this.#wentDown(reason)
+  }
+
+  #pubSubHost(): PubSubHost {
+    const connection = this
+    return {
+      namespace: this.namespace,
+      get client() {
+        return connection.#client
+      },
+      get isUp() {
+        return connection.#state === 'up'
+      },
+      command: (args, options) => this.command(args, options),
+    }
+  }
+
+  #wentUp(): void {
+    if (this.#state === 'closed') return
+    const downForMs = Math.round(performance.now() - this.#downSince)
+    this.#state = 'up'
+    this.#firstVerdict.resolve()
+    this.#credentialsError = undefined
+    log('up after %d ms', downForMs)
+    this.#pubSub.resume()
+    this.#events.emit('up', { downForMs })
+  }
+
+  #wentDown(reason: string): void {
+    if (this.#state === 'closed' || this.#state === 'down') return
+    if (this.#state === 'up') this.#downSince = performance.now()
+    this.#state = 'down'
+    this.#firstVerdict.resolve()
+    log('down: %s', reason)
+    this.#pubSub.suspend()
+    this.#events.emit('down', { reason })
+  }
+
+  #unavailable(): UnavailableError {
+    if (this.#state === 'closed') {
+      return new UnavailableError('CONNECTION_CLOSED', 'The connection was closed', 'not-sent')
+    }
+    return new UnavailableError(
+      'CONNECTION_DOWN',
+      `Redis is ${this.#state}: ${this.#breaker.reason}`,
+      'not-sent',
+    )
+  }
+}
+
+function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
+  const size = held?.()
+  return {
+    name,
+    state,
+    fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
+    entries: size?.entries,
+    bytes: size?.bytes,
+  }
+}
