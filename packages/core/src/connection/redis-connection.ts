@@ -1,6 +1,7 @@
 import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
 import { EvenkeelError, UnavailableError } from '../errors.js'
 import type { Breaker, CreateBreaker } from '../guard/breaker.js'
+import { messageOf, safeError } from '../guard/client-error.js'
 import { meaningOf } from '../guard/error-meaning.js'
 import type { AlertThresholds } from '../health/alerts.js'
 import { checkHealth } from '../health/check.js'
@@ -17,6 +18,7 @@ import type { ConnectionEvents } from './events.js'
 import { type CommandOptions, Executor } from './executor.js'
 import { Liveness, type LivenessHost } from './liveness.js'
 import { OfflineQueue } from './offline-queue.js'
+import { missingPermissions } from './permissions.js'
 import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
 import { runScript, type Script } from './scripts.js'
 import type { ConnectionState, PairStatus } from './state.js'
@@ -28,6 +30,7 @@ export interface ConnectionSettings {
   /** Ends with a colon. */
   readonly namespace: string
   readonly commandTimeoutMs: number
+  readonly connectionTimeoutMs: number
   readonly maxInFlight: number
   readonly createBreaker: CreateBreaker
   readonly healthCheckIntervalMs: number
@@ -84,7 +87,7 @@ export class RedisConnection implements Connection {
         settings.maxInFlight,
       )
     }
-    this.#pubSub = new PubSub(this.#pubSubHost())
+    this.#pubSub = new PubSub(this.#pubSubHost(), settings.connectionTimeoutMs)
     this.#monitor = new HealthMonitor(() => this.health(), settings.healthCheckIntervalMs, settings.alerts, {
       report: (report) => this.#events.emit('health', report),
       alert: (alert) => this.#events.emit('alert', alert),
@@ -99,7 +102,7 @@ export class RedisConnection implements Connection {
           if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
         },
         silent: (sentAt) => this.#liveness.silent(sentAt),
-        demoted: () => this.#provider.drop('the server became a replica'),
+        demoted: () => this.#demoted(),
         credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
       },
     )
@@ -115,8 +118,8 @@ export class RedisConnection implements Connection {
   }
 
   /** Why Redis is not used at the moment, without any secret. */
-  get downReason(): string {
-    return this.#breaker.reason
+  get downReason(): string | undefined {
+    return this.#state === 'up' ? undefined : this.#breaker.reason
   }
 
   get inFlight(): number {
@@ -136,26 +139,33 @@ export class RedisConnection implements Connection {
       lost: (error) => {
         this.#client = undefined
         if (error !== undefined && meaningOf(error) === 'credentials') this.#credentialsError = error
-        this.#breaker.trip(error?.message ?? 'the connection ended')
-        if (this.#state === 'connecting') this.#wentDown(error?.message ?? 'no connection')
+        const reason = error && messageOf(error)
+        this.#breaker.trip(reason ?? 'the connection ended')
+        if (this.#state === 'connecting') this.#wentDown(reason ?? 'no connection')
       },
     })
     await this.#firstVerdict.promise
     if (this.#credentialsError !== undefined) {
-      throw new EvenkeelError(
-        'CREDENTIALS_REFUSED',
-        `Redis refused the credentials: ${this.#credentialsError.message}`,
-        {
-          cause: this.#credentialsError,
-        },
-      )
+      const cause = safeError(this.#credentialsError)
+      throw new EvenkeelError('CREDENTIALS_REFUSED', `Redis refused the credentials: ${cause.message}`, {
+        cause,
+      })
     }
   }
 
+  /** What the Redis user lacks of what all packages need; empty while Redis is away. */
+  async missingPermissions(): Promise<readonly string[]> {
+    const client = this.#client
+    if (client === undefined || this.#state !== 'up') return []
+    return missingPermissions(client, this.namespace, this.#commandTimeoutMs)
+  }
+
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
-    // Whoever wants to hear of alerts wants them looked for.
+    // Alerts are looked for when there is a listener to tell.
     if (event === 'alert' || event === 'health') this.#monitor.start()
-    return this.#events.on(event, listener)
+    const stop = this.#events.on(event, listener)
+    if (event === 'down' && this.#state === 'down') queueMicrotask(() => this.#repeatDown(listener))
+    return stop
   }
 
   off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void {
@@ -260,10 +270,10 @@ export class RedisConnection implements Connection {
     this.#telemetry?.fellBack(pair, reason)
   }
 
-  /** Tells of commands, openings and fallbacks from now on. */
-  useTelemetry(telemetry: Telemetry): void {
+  /** Reports commands, openings and fallbacks from now on, or no more. */
+  useTelemetry(telemetry: Telemetry | undefined): void {
     this.#telemetry = telemetry
-    this.#executor.observe = telemetry.command
+    this.#executor.observe = telemetry?.command
   }
 
   /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
@@ -325,8 +335,16 @@ export class RedisConnection implements Connection {
         if (client.topology === 'cluster') this.#provider.refresh(error.message)
       },
       unresponsive: (reason) => this.#breaker.trip(reason),
-      drop: (reason) => this.#provider.drop(reason),
+      drop: (reason, cause) => this.#provider.drop(reason, cause),
     }
+  }
+
+  /** A write was refused by a server that has become a replica. */
+  #demoted(): void {
+    const reason = 'the server became a replica'
+    this.#liveness.demoted()
+    if (this.#client?.topology === 'standalone') this.#breaker.trip(reason)
+    this.#provider.drop(reason, 'demoted')
   }
 
   #verdict(alive: boolean, reason?: string): void {
@@ -369,6 +387,12 @@ export class RedisConnection implements Connection {
     this.#events.emit('down', { reason })
   }
 
+  /** A connection that was down before anybody could listen says so to each listener. */
+  #repeatDown(listener: ConnectionEvents[keyof ConnectionEvents]): void {
+    if (this.#state !== 'down') return
+    this.#events.emitTo('down', listener as ConnectionEvents['down'], { reason: this.#breaker.reason })
+  }
+
   #unavailable(): UnavailableError {
     if (this.#state === 'closed') {
       return new UnavailableError('CONNECTION_CLOSED', 'The connection was closed', 'not-sent')
@@ -381,10 +405,11 @@ export class RedisConnection implements Connection {
   }
 }
 
-function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
+function pairHealth({ name, durability, state, fallbackSince, held }: PairStatus): PairHealth {
   const size = held?.()
   return {
     name,
+    durability,
     state,
     fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
     entries: size?.entries,
