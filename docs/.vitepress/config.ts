@@ -25,7 +25,15 @@ export default defineConfig({
   description: "Shared state for LLM services on Redis that stays level when Redis doesn't.",
   // The site is made of docs/ and of the pages beside the packages.
   srcDir: '..',
-  srcExclude: ['**/node_modules/**', '*.md', 'examples/**', 'test/**', '.changeset/**', '.github/**', '**/CHANGELOG.md'],
+  srcExclude: [
+    '**/node_modules/**',
+    '*.md',
+    'examples/**',
+    'test/**',
+    '.changeset/**',
+    '.github/**',
+    '**/CHANGELOG.md',
+  ],
   rewrites: { 'docs/:page*': ':page*', ...rewrites },
   base: '/evenkeel/',
   cleanUrls: true,
@@ -57,10 +65,45 @@ export default defineConfig({
         text: 'Packages',
         items: [
           { text: 'Core', link: '/core/' },
-          { text: 'Rate limiter', link: '/rate-limiter/', items: pages('rate-limiter', { http: 'HTTP', guarantees: 'Guarantees', 'migrating-from-rate-limiter-flexible': 'From rate-limiter-flexible' }) },
-          { text: 'Response cache', link: '/response-cache/', items: pages('response-cache', { adapters: 'Adapters', semantic: 'Questions in other words', guarantees: 'Guarantees', 'migrate-from-litellm': 'From LiteLLM', 'migrate-from-cache-manager': 'From cache-manager', 'migrate-from-langchain-redis-cache': "From LangChain's cache" }) },
-          { text: 'Agent memory', link: '/agent-memory/', items: pages('agent-memory', { adapters: 'Adapters', operations: 'Operations', guarantees: 'Guarantees' }) },
-          { text: 'Decoder pool', link: '/decoder-pool/', items: pages('decoder-pool', { health: 'Health', slots: 'Slots', simulation: 'Strategies, simulated' }) },
+          {
+            text: 'Rate limiter',
+            link: '/rate-limiter/',
+            items: pages('rate-limiter', {
+              http: 'HTTP',
+              guarantees: 'Guarantees',
+              'migrating-from-rate-limiter-flexible': 'From rate-limiter-flexible',
+            }),
+          },
+          {
+            text: 'Response cache',
+            link: '/response-cache/',
+            items: pages('response-cache', {
+              adapters: 'Adapters',
+              semantic: 'Questions in other words',
+              guarantees: 'Guarantees',
+              'migrate-from-litellm': 'From LiteLLM',
+              'migrate-from-cache-manager': 'From cache-manager',
+              'migrate-from-langchain-redis-cache': "From LangChain's cache",
+            }),
+          },
+          {
+            text: 'Agent memory',
+            link: '/agent-memory/',
+            items: pages('agent-memory', {
+              adapters: 'Adapters',
+              operations: 'Operations',
+              guarantees: 'Guarantees',
+            }),
+          },
+          {
+            text: 'Decoder pool',
+            link: '/decoder-pool/',
+            items: pages('decoder-pool', {
+              health: 'Health',
+              slots: 'Slots',
+              simulation: 'Strategies, simulated',
+            }),
+          },
           { text: 'The command', link: '/command/' },
         ],
       },

@@ -64,10 +64,14 @@ describe('entry points, without a container engine', () => {
       [1, 2, 3].map(() => startRedis({ password, args: { 'cluster-enabled': 'yes', masterauth: password } })),
     )
     const run = () =>
-      execFileSync('sh', [join(folder, 'redis/create-cluster.sh'), ...nodes.map((node) => `127.0.0.1:${node.port}`)], {
-        env: { ...process.env, REDIS_PASSWORD: password, CLUSTER_REPLICAS: '0' },
-        encoding: 'utf8',
-      })
+      execFileSync(
+        'sh',
+        [join(folder, 'redis/create-cluster.sh'), ...nodes.map((node) => `127.0.0.1:${node.port}`)],
+        {
+          env: { ...process.env, REDIS_PASSWORD: password, CLUSTER_REPLICAS: '0' },
+          encoding: 'utf8',
+        },
+      )
     try {
       expect(run()).toMatch(/All 16384 slots covered/)
       await expect.poll(() => run(), { timeout: 15_000 }).toMatch(/the Cluster is there/)
@@ -79,13 +83,18 @@ describe('entry points, without a container engine', () => {
   it('the health check of production says yes to a server that answers, and no to one that is frozen', async () => {
     const server = await startRedis({ password })
     await server.command('ACL', 'SETUSER', 'evenkeel', 'on', `>${password}`, '~evenkeel:*', '+ping')
-    const services = yaml('compose/docker-compose.prod.yml')[0]?.services as { redis: { healthcheck: { test: string[] } } }
+    const services = yaml('compose/docker-compose.prod.yml')[0]?.services as {
+      redis: { healthcheck: { test: string[] } }
+    }
     const [, line = ''] = services.redis.healthcheck.test
     // Compose writes a dollar twice; the port is the container's own.
     const command = line.replaceAll('$$', '$').replace('redis-cli', `redis-cli -p ${server.port} -t 1`)
     const isHealthy = () => {
       try {
-        execFileSync('sh', ['-c', command], { env: { ...process.env, REDIS_PASSWORD: password }, timeout: 3_000 })
+        execFileSync('sh', ['-c', command], {
+          env: { ...process.env, REDIS_PASSWORD: password },
+          timeout: 3_000,
+        })
         return true
       } catch {
         return false

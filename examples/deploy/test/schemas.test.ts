@@ -1,5 +1,5 @@
-import Ajv2019 from 'ajv/dist/2019.js'
 import { createRequire } from 'node:module'
+import Ajv2019 from 'ajv/dist/2019.js'
 import { describe, expect, it } from 'vitest'
 import { folder, list, read, yaml } from './files.js'
 
@@ -20,7 +20,9 @@ describe('compose files', () => {
 
   it.each(list('compose'))('%s mounts and builds files that are there', (path) => {
     const services = Object.values((yaml(path)[0]?.services ?? {}) as Record<string, { volumes?: string[] }>)
-    const mounts = services.flatMap(({ volumes = [] }) => volumes).map((volume) => volume.replace(/\$\{[^}]*:-([^}]*)\}/, '$1').split(':')[0] ?? '')
+    const mounts = services
+      .flatMap(({ volumes = [] }) => volumes)
+      .map((volume) => volume.replace(/\$\{[^}]*:-([^}]*)\}/, '$1').split(':')[0] ?? '')
     for (const mount of mounts.filter((one) => one.startsWith('..') && !one.endsWith('production.conf'))) {
       expect(() => read(mount.replace('../', '')) || list(mount.replace('../', ''))).not.toThrow(/ENOENT/)
     }
@@ -37,14 +39,23 @@ describe('Kubernetes files', () => {
     'networking.k8s.io/v1/NetworkPolicy': 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy',
   }
 
-  const documents = list('kubernetes').flatMap((path) => yaml(path).map((document) => [path, document] as const))
+  const documents = list('kubernetes').flatMap((path) =>
+    yaml(path).map((document) => [path, document] as const),
+  )
 
   it.each(documents)('%s: %o is what the API allows', async (_, document) => {
     const model = kinds[`${document.apiVersion}/${document.kind}`]
     expect(model).toBeDefined()
-    const { [String(document.kind)]: Model } = (await import(String(model))) as Record<string, new (data: object) => { validate(): void }>
+    const { [String(document.kind)]: Model } = (await import(String(model))) as Record<
+      string,
+      new (
+        data: object,
+      ) => { validate(): void }
+    >
     if (Model === undefined) throw new Error(`no model of ${document.kind}`)
     expect(() => new Model(document).validate()).not.toThrow()
-    expect(() => new Model({ ...document, spec: { ...(document.spec as object), template: 7, selector: 7 } }).validate()).toThrow()
+    expect(() =>
+      new Model({ ...document, spec: { ...(document.spec as object), template: 7, selector: 7 } }).validate(),
+    ).toThrow()
   })
 })
