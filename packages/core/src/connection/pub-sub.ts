@@ -2,6 +2,7 @@ import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from
 import { ReplyError, UnavailableError } from '../errors.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import { createLog } from '../kit/log.js'
+import { warnOfListener } from '../kit/logger.js'
 import { linkSignals } from '../kit/signals.js'
 import { untilAborted } from '../kit/until-aborted.js'
 import type { CommandOptions } from './executor.js'
@@ -272,7 +273,7 @@ export class PubSub {
       try {
         handler(message, name)
       } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), { code: 'EVENKEEL_LISTENER' })
+        warnOfListener(handler, error, 'message')
       }
     }
   }
