@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from '@evenkeel/core'
-import { claimPort, pickFlavour, releasePort, startRedis } from '@evenkeel/test-servers'
+import { claimPort, flavours, releasePort, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { folder, yaml } from './files.js'
 
@@ -43,7 +43,7 @@ describe('entry points, without a container engine', () => {
           PRIMARY_PORT: String(primary.port),
           SENTINEL_PORT: String(own),
           SENTINEL_CONF: join(data, `sentinel-${number}.conf`),
-          SENTINEL_SERVER: pickFlavour().command,
+          SENTINEL_SERVER: flavours()[0]?.command,
         }
         children.push(spawn('sh', [join(folder, 'redis/sentinel.sh')], { env, stdio: 'ignore' }))
         return `127.0.0.1:${own}`
@@ -88,7 +88,7 @@ describe('entry points, without a container engine', () => {
     }
     const [, line = ''] = services.redis.healthcheck.test
     // Compose writes a dollar twice; the port is the container's own.
-    const command = line.replaceAll('$$', '$').replace('redis-cli', `redis-cli -p ${server.port} -t 1`)
+    const command = line.replaceAll('$$', '$').replace('redis-cli', `timeout 1 redis-cli -p ${server.port}`)
     const isHealthy = () => {
       try {
         execFileSync('sh', ['-c', command], {

