@@ -141,29 +141,32 @@ describe('a database that is refused', () => {
 })
 
 describe('a URL of a read-only replica', () => {
-  it.each(clientLibraries)('is told with $name, without a storm of connections or events', async ({ load }) => {
-    const replica = await startRedis({ args: { replicaof: `${server.host} ${server.port}` } })
-    await until(async () => (await replica.info('master_link_status')) === 'up', 20_000)
-    const library = (await load()) as object
-    const refused = await connect({ url: replica.url, library, required: true }).catch((error) => error)
-    expect(refused).toMatchObject({ code: 'CONNECTION_DOWN' })
-    expect(refused.message).toContain('read-only replica')
+  it.each(clientLibraries)(
+    'is told with $name, without a storm of connections or events',
+    async ({ load }) => {
+      const replica = await startRedis({ args: { replicaof: `${server.host} ${server.port}` } })
+      await until(async () => (await replica.info('master_link_status')) === 'up', 20_000)
+      const library = (await load()) as object
+      const refused = await connect({ url: replica.url, library, required: true }).catch((error) => error)
+      expect(refused).toMatchObject({ code: 'CONNECTION_DOWN' })
+      expect(refused.message).toContain('read-only replica')
 
-    const redis = await connect({ url: replica.url, library })
-    const events: string[] = []
-    redis.on('up', () => events.push('up'))
-    redis.on('down', () => events.push('down'))
-    const before = Number(await replica.info('total_connections_received'))
-    for (let count = 0; count < 100; count++) {
-      await redis.command(['SET', 'k', 'v']).catch(() => {})
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    expect(events).toEqual([])
-    expect(Number(await replica.info('total_connections_received')) - before).toBeLessThan(15)
+      const redis = await connect({ url: replica.url, library })
+      const events: string[] = []
+      redis.on('up', () => events.push('up'))
+      redis.on('down', () => events.push('down'))
+      const before = Number(await replica.info('total_connections_received'))
+      for (let count = 0; count < 100; count++) {
+        await redis.command(['SET', 'k', 'v']).catch(() => {})
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      expect(events).toEqual([])
+      expect(Number(await replica.info('total_connections_received')) - before).toBeLessThan(15)
 
-    await replica.command('REPLICAOF', 'NO', 'ONE')
-    await until(() => redis.state === 'up', 20_000)
-    await redis.close()
-    await replica.close()
-  })
+      await replica.command('REPLICAOF', 'NO', 'ONE')
+      await until(() => redis.state === 'up', 20_000)
+      await redis.close()
+      await replica.close()
+    },
+  )
 })

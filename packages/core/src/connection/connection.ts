@@ -16,8 +16,8 @@ export interface Connection extends AsyncDisposable {
   readonly state: ConnectionState
   /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
   readonly topology: ClientPort['topology'] | undefined
-  /** Why Redis is not used at the moment, without any secret. */
-  readonly downReason: string
+  /** Why Redis is not used at the moment, without any secret; `undefined` while it is. */
+  readonly downReason: string | undefined
   /** Commands sent and not yet settled by the client. */
   readonly inFlight: number
 

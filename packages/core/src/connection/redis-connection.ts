@@ -1,6 +1,7 @@
 import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
 import { EvenkeelError, UnavailableError } from '../errors.js'
 import type { Breaker, CreateBreaker } from '../guard/breaker.js'
+import { messageOf, safeError } from '../guard/client-error.js'
 import { meaningOf } from '../guard/error-meaning.js'
 import type { AlertThresholds } from '../health/alerts.js'
 import { checkHealth } from '../health/check.js'
@@ -125,8 +126,8 @@ export class RedisConnection implements Connection {
   }
 
   /** Why Redis is not used at the moment, without any secret. */
-  get downReason(): string {
-    return this.#breaker.reason
+  get downReason(): string | undefined {
+    return this.#state === 'up' ? undefined : this.#breaker.reason
   }
 
   get inFlight(): number {
@@ -146,19 +147,17 @@ export class RedisConnection implements Connection {
       lost: (error) => {
         this.#client = undefined
         if (error !== undefined && meaningOf(error) === 'credentials') this.#credentialsError = error
-        this.#breaker.trip(error?.message ?? 'the connection ended')
-        if (this.#state === 'connecting') this.#wentDown(error?.message ?? 'no connection')
+        const reason = error && messageOf(error)
+        this.#breaker.trip(reason ?? 'the connection ended')
+        if (this.#state === 'connecting') this.#wentDown(reason ?? 'no connection')
       },
     })
     await this.#firstVerdict.promise
     if (this.#credentialsError !== undefined) {
-      throw new EvenkeelError(
-        'CREDENTIALS_REFUSED',
-        `Redis refused the credentials: ${this.#credentialsError.message}`,
-        {
-          cause: this.#credentialsError,
-        },
-      )
+      const cause = safeError(this.#credentialsError)
+      throw new EvenkeelError('CREDENTIALS_REFUSED', `Redis refused the credentials: ${cause.message}`, {
+        cause,
+      })
     }
   }
 
@@ -172,7 +171,9 @@ export class RedisConnection implements Connection {
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
     // Alerts are looked for when there is a listener to tell.
     if (event === 'alert' || event === 'health') this.#monitor.start()
-    return this.#events.on(event, listener)
+    const stop = this.#events.on(event, listener)
+    if (event === 'down' && this.#state === 'down') queueMicrotask(() => this.#repeatDown(listener))
+    return stop
   }
 
   off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void {
@@ -192,7 +193,7 @@ export class RedisConnection implements Connection {
     const refusal = checkTransaction(commands)
     if (refusal !== undefined) throw refusal
     // For the executor it is one command with one reply.
-    const results = await this.#send(['MULTI'], options, (client) => {
+    const results = await this.#send(['MULTI', ...commands.flat()], options, (client) => {
       const key = options.key ?? routeOf(commands, client.topology)
       return { send: () => client.transaction(commands, { key }) }
     })
@@ -285,10 +286,10 @@ export class RedisConnection implements Connection {
     this.#telemetry?.fellBack(pair, reason)
   }
 
-  /** Tells of commands, openings and fallbacks from now on. */
-  useTelemetry(telemetry: Telemetry): void {
+  /** Reports commands, openings and fallbacks from now on, or no more. */
+  useTelemetry(telemetry: Telemetry | undefined): void {
     this.#telemetry = telemetry
-    this.#executor.observe = telemetry.command
+    this.#executor.observe = telemetry?.command
   }
 
   /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
@@ -410,6 +411,12 @@ export class RedisConnection implements Connection {
     this.#events.emit('down', { reason })
   }
 
+  /** A connection that was down before anybody could listen says so to each listener. */
+  #repeatDown(listener: ConnectionEvents[keyof ConnectionEvents]): void {
+    if (this.#state !== 'down') return
+    this.#events.emitTo('down', listener as ConnectionEvents['down'], { reason: this.#breaker.reason })
+  }
+
   #unavailable(): UnavailableError {
     if (this.#state === 'closed') {
       return new UnavailableError('CONNECTION_CLOSED', 'The connection was closed', 'not-sent')
@@ -422,10 +429,11 @@ export class RedisConnection implements Connection {
   }
 }
 
-function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
+function pairHealth({ name, durability, state, fallbackSince, held }: PairStatus): PairHealth {
   const size = held?.()
   return {
     name,
+    durability,
     state,
     fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
     entries: size?.entries,

@@ -1,6 +1,7 @@
 import calculateSlot from 'cluster-key-slot'
 import type { Argument, ClientPort, Reply } from '../clients/port.js'
 import { InvalidInputError, ReplyError, TransactionError } from '../errors.js'
+import { commandName, safeError } from '../guard/client-error.js'
 import { replyPrefix } from '../guard/error-meaning.js'
 import { checkCommand } from './refused-commands.js'
 
@@ -75,7 +76,7 @@ export function repliesOf(commands: Commands, results: readonly (Reply | Error)[
   if (results.every(isReply)) return results
   const index = results.findIndex((result) => !isReply(result))
   const replies = results.map((result, at) =>
-    result instanceof Error ? failureOf(String(commands[at]?.[0]), result) : result,
+    result instanceof Error ? failureOf(commands[at] ?? [], result) : result,
   )
   throw new TransactionError(index, replies)
 }
@@ -84,8 +85,9 @@ function isReply(result: Reply | Error): result is Reply {
   return !(result instanceof Error)
 }
 
-function failureOf(command: string, error: Error): ReplyError {
-  return new ReplyError(command, replyPrefix(error) ?? 'ERR', { cause: error })
+function failureOf(args: readonly Argument[], error: Error): ReplyError {
+  const cause = safeError(error, args)
+  return new ReplyError(commandName(String(args[0])), replyPrefix(error) ?? 'ERR', { cause })
 }
 
 function firstKey(args: readonly Argument[]): Argument | undefined {

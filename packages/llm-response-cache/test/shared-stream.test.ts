@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { SharedParts } from '../../src/streams/shared-parts.js'
+import { SharedStream, sourceOf } from '../src/streams/shared-stream.js'
 
 /** Numbers, counted as they are asked for. */
 function counting(until: number, failAt?: number) {
@@ -28,17 +28,17 @@ const collect = async (stream: ReadableStream<number>) => {
 
 const share = (stream: ReadableStream<number>, maxBytes = 1_000) => {
   const ended: (readonly number[] | undefined)[] = []
-  const shared = new SharedParts<number>(stream, {
-    maxBytes,
+  const shared = new SharedStream<number>(sourceOf(stream), {
+    ...{ maxSize: maxBytes, stallMs: 10_000, onAbandon: 'finish' },
     sizeOf: () => 1,
-    onEnd: (parts) => ended.push(parts),
+    onEnd: ({ pieces, error }) => ended.push(error === undefined ? pieces && [...pieces] : undefined),
   })
   return { shared, ended }
 }
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, 5))
 
-describe('shared parts', () => {
+describe('a shared stream', () => {
   it('come whole to every reader, and are recorded once', async () => {
     const { shared, ended } = share(counting(50).stream)
     const first = collect(shared.read())
@@ -66,9 +66,9 @@ describe('shared parts', () => {
     expect(shared.joinable).toBe(false)
     for (let at = 0; at < 100; at++) expect((await reader.read()).value).toBe(at)
     expect(source.state.pulled).toBeLessThan(105)
-    expect(ended).toEqual([undefined])
     await reader.cancel()
     await settle()
+    expect(ended).toEqual([undefined])
     expect(source.state.cancelled).toBe(true)
   })
 
