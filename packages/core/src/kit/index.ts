@@ -60,4 +60,4 @@ export {
 export { untilAborted } from './until-aborted.js'
 export { input, type NumberBounds, option, type Validator, wholeNumber } from './validate.js'
 export { cosine, hasVectorSets, packVector, unpackVector } from './vectors.js'
-export { type BodyEnd, type WatchedBodyOptions, watchedBody } from './watched-body.js'
+export { type BodyEnd, type WatchedBodyOptions, watchedBody, withOriginOf } from './watched-body.js'
