@@ -1,4 +1,4 @@
-import { connect, type Connection } from '@evenkeel/core'
+import { type Connection, connect } from '@evenkeel/core'
 import { createDecoderPool } from '@evenkeel/decoder-pool'
 import { createResponseCache } from '@evenkeel/llm-response-cache'
 import { type RedisServer, startRedis } from '@evenkeel/test-servers'
@@ -50,9 +50,15 @@ describe('evenkeel pool', () => {
   it('shows nodes, drains one and removes it, beside a coordinator', async () => {
     const pool = await createDecoderPool({ redis, name: 'llama', probe: false })
     await pool.register({ id: 'gpu-1', endpoint: 'http://127.0.0.1:1', capacity: 4, model: 'llama' })
-    const status = async () => (await run('pool', 'status', '--name', 'llama')).json() as { nodes: { id: string; state: string; capacity: number }[] }
+    const status = async () =>
+      (await run('pool', 'status', '--name', 'llama')).json() as {
+        nodes: { id: string; state: string; capacity: number }[]
+      }
     expect(await status()).toMatchObject({ nodes: [{ id: 'gpu-1', state: 'serving', capacity: 4 }] })
-    expect((await run('pool', 'drain', 'gpu-1', '--name', 'llama')).json()).toEqual({ node: 'gpu-1', left: 0 })
+    expect((await run('pool', 'drain', 'gpu-1', '--name', 'llama')).json()).toEqual({
+      node: 'gpu-1',
+      left: 0,
+    })
     await expect.poll(() => pool.pick()).toBeUndefined()
     expect(await status()).toMatchObject({ nodes: [{ state: 'draining' }] })
     expect((await run('pool', 'remove', 'gpu-1', '--name', 'llama')).code).toBe(exitCodes.usage)

@@ -34,7 +34,12 @@ function addStats(parent: Command, context: Context): void {
 function linesOf(stats: CacheStats): readonly string[] {
   const { byModel, byTenant: _, bypassedBy, ...totals } = stats
   return [
-    ...table(Object.entries(totals).map(([name, value]) => [name, typeof value === 'number' ? round(value) : String(value)])),
+    ...table(
+      Object.entries(totals).map(([name, value]) => [
+        name,
+        typeof value === 'number' ? round(value) : String(value),
+      ]),
+    ),
     '',
     ...table([
       ['model', 'hits', 'misses'],
@@ -69,11 +74,15 @@ function addClear(parent: Command, context: Context): void {
     .action((flags: ClearFlags) =>
       withCache(flags, context.io, async (cache) => {
         const { tenant, model, tag, pattern } = flags
-        const what = Object.fromEntries(Object.entries({ tenant, model, tag, pattern }).filter(([, value]) => value !== undefined))
+        const what = Object.fromEntries(
+          Object.entries({ tenant, model, tag, pattern }).filter(([, value]) => value !== undefined),
+        )
         const named = Object.entries(what).map(([name, value]) => `${name} ${value}`)
         await confirm(context.io, flags.yes, `Cached answers are forgotten (${named.join(', ') || 'all'})`)
         const cleared = await cache.clear(what)
-        show(context.io, flags.json === true, { cleared: cleared ?? null }, () => [cleared === undefined ? 'all were forgotten' : `${cleared} were forgotten`])
+        show(context.io, flags.json === true, { cleared: cleared ?? null }, () => [
+          cleared === undefined ? 'all were forgotten' : `${cleared} were forgotten`,
+        ])
       }),
     )
 }
@@ -92,7 +101,9 @@ function addInvalidate(parent: Command, context: Context): void {
     .action((tags: readonly string[], flags: InvalidateFlags) =>
       withCache(flags, context.io, async (cache) => {
         await cache.invalidate({ tags, ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }) })
-        show(context.io, flags.json === true, { invalidated: tags }, () => [`answers with ${tags.join(', ')} are misses from now on`])
+        show(context.io, flags.json === true, { invalidated: tags }, () => [
+          `answers with ${tags.join(', ')} are misses from now on`,
+        ])
       }),
     )
 }
@@ -102,7 +113,8 @@ async function withCache<T>(flags: Flags, io: Io, work: (cache: ResponseCache) =
     const cache = createResponseCache({ redis, telemetry: false })
     try {
       const result = await work(cache)
-      if (cache.state !== 'primary') throw new CommandError(exitCodes.unreachable, 'Redis went away meanwhile; nothing is certain')
+      if (cache.state !== 'primary')
+        throw new CommandError(exitCodes.unreachable, 'Redis went away meanwhile; nothing is certain')
       return result
     } finally {
       await cache.close()

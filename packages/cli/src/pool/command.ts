@@ -59,7 +59,9 @@ function addStatus(parent: Command, context: Context): void {
       withRedis(flags, context.io, async (redis) => {
         const nodes = await readNodes(redis, flags.name)
         show(context.io, flags.json === true, { pool: flags.name, nodes }, () =>
-          nodes.length === 0 ? [`no nodes are registered in '${flags.name}'`] : table([heads, ...nodes.map((node) => rowOf(node, context.io))]),
+          nodes.length === 0
+            ? [`no nodes are registered in '${flags.name}'`]
+            : table([heads, ...nodes.map((node) => rowOf(node, context.io))]),
         )
       }),
     )
@@ -69,7 +71,13 @@ function addStatus(parent: Command, context: Context): void {
 export async function readNodes(redis: Connection, pool: string): Promise<readonly NodeRow[]> {
   const [registry, shared] = await Promise.all([
     new RedisRegistryStore(redis, pool).read(),
-    new RedisHealthStore(redis, pool).share({ by: 'evenkeel-command', region: undefined, aliveMs: 0, keepMs: 1, verdicts: [] }),
+    new RedisHealthStore(redis, pool).share({
+      by: 'evenkeel-command',
+      region: undefined,
+      aliveMs: 0,
+      keepMs: 1,
+      verdicts: [],
+    }),
   ])
   return registry.registrations.map(({ node }) => {
     const verdicts = shared.verdicts.filter((verdict) => verdict.node === node.id)
@@ -77,11 +85,26 @@ export async function readNodes(redis: Connection, pool: string): Promise<readon
     const lapsedMs = registry.expired.get(node.id)
     const { id, endpoint, capacity, model, region, tags, adapters } = node
     const state = stateOf(node, unhealthy > verdicts.length / 2, lapsedMs)
-    return { id, endpoint, state, capacity, model, region, tags, adapters, verdicts: { healthy: verdicts.length - unhealthy, unhealthy }, lapsedMs }
+    return {
+      id,
+      endpoint,
+      state,
+      capacity,
+      model,
+      region,
+      tags,
+      adapters,
+      verdicts: { healthy: verdicts.length - unhealthy, unhealthy },
+      lapsedMs,
+    }
   })
 }
 
-function stateOf({ draining }: DecoderNode, isUnhealthy: boolean, lapsedMs: number | undefined): NodeRow['state'] {
+function stateOf(
+  { draining }: DecoderNode,
+  isUnhealthy: boolean,
+  lapsedMs: number | undefined,
+): NodeRow['state'] {
   if (draining) return 'draining'
   if (isUnhealthy) return 'unhealthy'
   return lapsedMs === undefined ? 'serving' : 'lapsed'
@@ -118,7 +141,9 @@ function addDrain(parent: Command, context: Context): void {
         const drained = await pool.drain(node, { deadline: flags.deadline as `${number}s` })
         if (drained === undefined) throw unknownNode(node, flags.name)
         show(context.io, flags.json === true, { node, left: drained.left }, () => [
-          drained.left === 0 ? `${node} takes no requests, and none is under way` : `${node} takes no requests; ${drained.left} are under way`,
+          drained.left === 0
+            ? `${node} takes no requests, and none is under way`
+            : `${node} takes no requests; ${drained.left} are under way`,
         ])
       }),
     )
@@ -167,7 +192,10 @@ function addExperiments(parent: Command, context: Context): void {
 }
 
 function unknownNode(node: string, pool: string): CommandError {
-  return new CommandError(exitCodes.usage, `no node ${node} is registered in '${pool}'; see evenkeel pool status`)
+  return new CommandError(
+    exitCodes.usage,
+    `no node ${node} is registered in '${pool}'; see evenkeel pool status`,
+  )
 }
 
 /** As a coordinator that asks no node for its health and takes no requests. */
