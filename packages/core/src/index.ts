@@ -4,8 +4,10 @@ export type { Connection } from './connection/connection.js'
 export type { ConnectionEvents } from './connection/events.js'
 export type { CommandOptions } from './connection/executor.js'
 export type { SubscribeOptions, Subscription } from './connection/pub-sub.js'
+
 export { defineScript, type Script, type ScriptDefinition } from './connection/scripts.js'
 export type { ConnectionState, Durability, FailoverState } from './connection/state.js'
+export type { TransactionOptions } from './connection/transaction.js'
 export {
   CommandTimeoutError,
   type ErrorCode,
@@ -13,6 +15,7 @@ export {
   InvalidInputError,
   InvalidOptionError,
   ReplyError,
+  TransactionError,
   UnavailableError,
 } from './errors.js'
 export {

@@ -1,4 +1,4 @@
-import type { Argument, ClientPort, Reply, SendOptions } from '../clients/port.js'
+import type { Argument, Caller, SendOptions } from '../clients/port.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
@@ -31,6 +31,11 @@ export interface CommandOptions extends SendOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What a command goes through, and the kind of its reply. */
+export interface Sender<R> {
+  send(args: readonly Argument[], options: SendOptions, caller: Caller): Promise<R>
+}
+
 class Call implements Timed {
   dueAt = 0
   previous: Timed | undefined = undefined
@@ -48,7 +53,7 @@ class Call implements Timed {
     readonly sentAt: number,
     readonly timeoutMs: number,
     readonly generation: number,
-    readonly resolve: (reply: Reply) => void,
+    readonly resolve: (reply: unknown) => void,
     readonly reject: (error: Error) => void,
   ) {}
 }
@@ -75,12 +80,12 @@ export class Executor {
     this.#evidence = evidence
   }
 
-  send(
-    client: Pick<ClientPort, 'send'>,
+  send<R>(
+    client: Sender<R>,
     generation: number,
     args: readonly Argument[],
     options: CommandOptions,
-  ): Promise<Reply> {
+  ): Promise<R> {
     if (this.inFlight >= this.#maxInFlight) {
       return Promise.reject(
         new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
@@ -88,10 +93,10 @@ export class Executor {
     }
     const { signal } = options
     if (signal?.aborted) return Promise.reject(aborted(commandName(String(args[0])), 'not sent'))
-    return new Promise((resolve, reject) => {
+    return new Promise<R>((resolve, reject) => {
       const now = performance.now()
       const timeoutMs = options.timeoutMs ?? this.#timeoutMs
-      const call = new Call(args, now, timeoutMs, generation, resolve, reject)
+      const call = new Call(args, now, timeoutMs, generation, resolve as (reply: unknown) => void, reject)
       this.inFlight++
       this.#deadlines.add(call, timeoutMs, now)
       if (signal !== undefined) this.#followSignal(call, signal)
@@ -106,7 +111,7 @@ export class Executor {
     this.#deadlines.close()
   }
 
-  #answered(call: Call, reply: Reply): void {
+  #answered(call: Call, reply: unknown): void {
     this.inFlight--
     const now = performance.now()
     this.lastHeardAt = now
@@ -128,6 +133,8 @@ export class Executor {
   }
 
   #translate(call: Call, error: unknown, fromServer: boolean): EvenkeelError {
+    // An argument was refused before anything was sent.
+    if (EvenkeelError.isInstance(error)) return error
     const meaning = meaningOf(error)
     const cause = safeError(error, fromServer ? call.args : [])
     const options = { cause }
