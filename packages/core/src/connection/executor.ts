@@ -10,7 +10,9 @@ import { commandName, type SafeError, safeError } from '../guard/client-error.js
 import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
+import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
+import { maxTimerMs } from '../kit/timers.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
@@ -73,6 +75,7 @@ export class Executor {
   readonly #evidence: Evidence
   readonly #timeoutMs: number
   readonly #maxInFlight: number
+  #idle: Deferred<void> | undefined
 
   constructor(options: { timeoutMs: number; maxInFlight: number }, evidence: Evidence) {
     this.#timeoutMs = options.timeoutMs
@@ -91,6 +94,8 @@ export class Executor {
         new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
       )
     }
+    const wrong = options.timeoutMs === undefined ? undefined : wrongTimeout(options.timeoutMs)
+    if (wrong !== undefined) return Promise.reject(wrong)
     const { signal } = options
     if (signal?.aborted) return Promise.reject(aborted(commandName(String(args[0])), 'not sent'))
     return new Promise<R>((resolve, reject) => {
@@ -107,12 +112,26 @@ export class Executor {
     })
   }
 
+  /** Resolves when nothing is in flight any more, or after `mostMs`. */
+  async idle(mostMs: number): Promise<void> {
+    if (this.inFlight === 0) return
+    this.#idle ??= deferred()
+    const timer = setTimeout(this.#idle.resolve, mostMs)
+    await this.#idle.promise
+    clearTimeout(timer)
+  }
+
   close(): void {
     this.#deadlines.close()
   }
 
-  #answered(call: Call, reply: unknown): void {
+  #left(): void {
     this.inFlight--
+    if (this.inFlight === 0) this.#idle?.resolve()
+  }
+
+  #answered(call: Call, reply: unknown): void {
+    this.#left()
     const now = performance.now()
     this.lastHeardAt = now
     if (call.settled) return
@@ -124,7 +143,7 @@ export class Executor {
   }
 
   #failed(call: Call, error: unknown): void {
-    this.inFlight--
+    this.#left()
     const fromServer = error instanceof Error && replyPrefix(error) !== undefined
     if (fromServer) this.lastHeardAt = performance.now()
     if (call.settled) return
@@ -196,6 +215,12 @@ function withoutStack<T>(make: () => T): T {
   } finally {
     Error.stackTraceLimit = stackTraceLimit
   }
+}
+
+/** Node would fire a timer of more than 24.8 days at once, and a command that waits for so long is a mistake. */
+function wrongTimeout(timeoutMs: unknown): InvalidInputError | undefined {
+  if (typeof timeoutMs === 'number' && timeoutMs <= maxTimerMs) return undefined
+  return new InvalidInputError('timeoutMs', `a number of milliseconds up to ${maxTimerMs}`, timeoutMs)
 }
 
 function unavailableError(
