@@ -7,7 +7,7 @@ export interface RunOptions {
   readonly args?: readonly string[]
   /**
    * How long it may run. It is no measure of speed: a process that ends only because it is killed has kept something
-   * open. @default 60_000
+   * open. @default 30_000
    */
   readonly timeoutMs?: number
   /** A warning is a failure, unless the test is about one. @default 'refused' */
@@ -42,7 +42,7 @@ export async function execute(
   options: RunOptions = {},
 ): Promise<Outcome> {
   const running = start(command, [...args, ...(options.args ?? [])], cwd, options)
-  const { timeoutMs = 60_000 } = options
+  const { timeoutMs = 30_000 } = options
   const timer = setTimeout(() => running.child.kill('SIGKILL'), timeoutMs)
   const { code, signal } = await running.end
   clearTimeout(timer)
