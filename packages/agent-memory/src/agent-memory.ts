@@ -1,12 +1,12 @@
 import {
   type Answer,
-  checkSubject,
   type Failover,
   type FailoverState,
   failover,
   InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import { OfflineBackend } from './backends/offline.js'
 import { OnlineBackend } from './backends/online.js'
 import type { ThreadBackend } from './backends/port.js'

@@ -1,6 +1,4 @@
-import { createLog, loadMeter, type MeterOptions } from '@evenkeel/core'
-
-const log = createLog('agent-memory')
+import { type MeterOptions, observeMetrics } from '@evenkeel/core/kit'
 
 /** What a memory has done since it was made, in this process. */
 export interface MemoryStats {
@@ -29,24 +27,27 @@ export interface MemoryStats {
     readonly stale: number
   }
   readonly compactions: number
+  /** Messages that recall does not find, since embedding them failed again and again. */
+  readonly notEmbedded: number
 }
 
-/** Counts; whoever does something counts it here. */
+/** Counters, incremented where the work happens. */
 export class Counters {
   readonly appended = { stored: 0, duplicate: 0, journaled: 0, refused: 0 }
   appendTrips = 0
   readonly journal = { replayed: 0, healed: 0, refused: 0 }
   readonly reads = { unchanged: 0, newer: 0, whole: 0, stale: 0 }
   compactions = 0
+  notEmbedded = 0
 
   read(): MemoryStats {
-    const { appendTrips, compactions } = this
+    const { appendTrips, compactions, notEmbedded } = this
     const { appended, journal, reads } = structuredClone({
       appended: this.appended,
       journal: this.journal,
       reads: this.reads,
     })
-    return { appended, appendTrips, journal, reads, compactions }
+    return { appended, appendTrips, journal, reads, compactions, notEmbedded }
   }
 }
 
@@ -56,55 +57,60 @@ export interface Gauges {
   readonly threads: () => number
 }
 
-/** Tells the counts to OpenTelemetry, when it asks. The returned function ends that. */
+/** Registers the counts with OpenTelemetry. The returned function takes them out again. */
 export function observe(counters: Counters, gauges: Gauges, options: boolean | MeterOptions): () => void {
-  let stop = () => {}
-  let isStopped = false
-  register(counters, gauges, options).then(
-    (end) => {
-      stop = end
-      if (isStopped) end()
+  const name = (metric: string) => `evenkeel_agent_memory_${metric}`
+  const by = (label: string, counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts).map(([key, value]) => ({ value, labels: { [label]: key } }))
+  return observeMetrics('@evenkeel/agent-memory', options, {
+    [name('messages_total')]: {
+      kind: 'counter',
+      description: 'Messages, by what became of their append',
+      observe: () => by('status', counters.appended),
     },
-    (error: unknown) => log('no metrics: %s', error),
-  )
-  return () => {
-    isStopped = true
-    stop()
-  }
-}
-
-async function register(
-  counters: Counters,
-  gauges: Gauges,
-  options: boolean | MeterOptions,
-): Promise<() => void> {
-  const meter = await loadMeter('@evenkeel/agent-memory', options)
-  if (meter === undefined) return () => {}
-  const counter = (name: string, description: string) =>
-    meter.createObservableCounter(`agent_memory_${name}`, { description })
-  const gauge = (name: string, description: string) =>
-    meter.createObservableGauge(`agent_memory_${name}`, { description })
-  const messages = counter('messages_total', 'Messages, by what became of their append')
-  const replayed = counter('replayed_total', 'Journaled messages, by what became of them in Redis')
-  const healed = counter('healed_total', 'Writes that Redis had lost, and has again')
-  const reads = counter('reads_total', 'Windows, by what came over the wire')
-  const compactions = counter('compactions_total', 'Summaries put over a beginning of a thread')
-  const waiting = gauge('journal_messages', 'Messages that wait in the journal')
-  const bytes = gauge('journal_bytes', 'Bytes that wait in the journal')
-  const threads = gauge('known_threads', 'Threads of which this process keeps the end')
-  const observed = [messages, replayed, healed, reads, compactions, waiting, bytes, threads]
-  const callback: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
-    for (const [status, count] of Object.entries(counters.appended))
-      result.observe(messages, count, { status })
-    for (const [kind, count] of Object.entries(counters.reads)) result.observe(reads, count, { kind })
-    result.observe(replayed, counters.journal.replayed, { status: 'stored' })
-    result.observe(replayed, counters.journal.refused, { status: 'refused' })
-    result.observe(healed, counters.journal.healed)
-    result.observe(compactions, counters.compactions)
-    result.observe(waiting, gauges.journaled())
-    result.observe(bytes, gauges.journaledBytes())
-    result.observe(threads, gauges.threads())
-  }
-  meter.addBatchObservableCallback(callback, observed)
-  return () => meter.removeBatchObservableCallback(callback, observed)
+    [name('replayed_total')]: {
+      kind: 'counter',
+      description: 'Journaled messages, by what became of them in Redis',
+      observe: () => {
+        const { replayed, refused } = counters.journal
+        return by('status', { stored: replayed, refused })
+      },
+    },
+    [name('healed_total')]: {
+      kind: 'counter',
+      description: 'Writes that Redis had lost, and has again',
+      observe: () => counters.journal.healed,
+    },
+    [name('reads_total')]: {
+      kind: 'counter',
+      description: 'Windows, by what came over the wire',
+      observe: () => by('kind', counters.reads),
+    },
+    [name('compactions_total')]: {
+      kind: 'counter',
+      description: 'Summaries put over the beginning of a thread',
+      observe: () => counters.compactions,
+    },
+    [name('not_embedded_total')]: {
+      kind: 'counter',
+      description: 'Messages that recall does not find, since embedding them failed',
+      observe: () => counters.notEmbedded,
+    },
+    [name('journal_messages')]: {
+      kind: 'gauge',
+      description: 'Messages that wait in the journal',
+      observe: gauges.journaled,
+    },
+    [name('journal_bytes')]: {
+      kind: 'gauge',
+      unit: 'By',
+      description: 'Bytes that wait in the journal',
+      observe: gauges.journaledBytes,
+    },
+    [name('known_threads')]: {
+      kind: 'gauge',
+      description: 'Threads of which this process keeps the end',
+      observe: gauges.threads,
+    },
+  })
 }

@@ -1,13 +1,12 @@
+import { type Connection, InvalidOptionError } from '@evenkeel/core'
 import {
   type Clock,
-  type Connection,
   type Duration,
   durationMs,
-  InvalidOptionError,
   type MeterOptions,
   systemClock,
   wholeNumber,
-} from '@evenkeel/core'
+} from '@evenkeel/core/kit'
 import type { Message } from './messages/message.js'
 import type { Embedder } from './recall/embedder.js'
 import type { Limits } from './stores/limits.js'

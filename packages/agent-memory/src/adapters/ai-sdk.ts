@@ -1,4 +1,4 @@
-import { checkSubject } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import type { UIMessage } from 'ai'
 import { digestText } from '../messages/ids.js'
 import type { Message } from '../messages/message.js'

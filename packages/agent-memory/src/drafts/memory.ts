@@ -1,4 +1,4 @@
-import { ByteBoundedLru, type Clock } from '@evenkeel/core'
+import { ByteBoundedLru, type Clock } from '@evenkeel/core/kit'
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { AppendResult, ThreadStore, WriteOptions } from '../stores/port.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { createKeyspace, defineScript, type Keyspace } from '@evenkeel/core/kit'
 import type { PreparedMessage } from '../messages/prepare.js'
 import finalizeLua from '../scripts/drafts/finalize.lua'
 import takeLua from '../scripts/drafts/take.lua'

@@ -1,4 +1,5 @@
-import { type Connection, Emitter } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { Emitter } from '@evenkeel/core/kit'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 
 /** A reader that hears nothing looks by itself after so long: a notification that is missed costs only time. */

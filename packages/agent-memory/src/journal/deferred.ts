@@ -1,14 +1,8 @@
-/** A promise that may be looked at or not: nobody who doesn't is bothered by its rejection. */
-export class Deferred<T> {
-  readonly promise: Promise<T>
-  resolve: (value: T) => void = () => {}
-  reject: (error: unknown) => void = () => {}
+import { type Deferred, deferred } from '@evenkeel/core/kit'
 
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve
-      this.reject = reject
-    })
-    this.promise.catch(() => {})
-  }
+/** A deferred whose rejection bothers nobody who does not look at it. */
+export function quietDeferred<T>(): Deferred<T> {
+  const made = deferred<T>()
+  made.promise.catch(() => {})
+  return made
 }

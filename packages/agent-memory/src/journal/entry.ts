@@ -1,10 +1,11 @@
+import type { Deferred } from '@evenkeel/core/kit'
 import type { StoredOutcome } from '../backends/port.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import { bytesOf } from '../replica/thread-image.js'
 import type { Change, Changed } from '../stores/change.js'
 import type { DeleteResult } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
-import { Deferred } from './deferred.js'
+import { quietDeferred } from './deferred.js'
 
 /** What a write does; enough to do it again. */
 export type Write = {
@@ -47,11 +48,11 @@ export function entryOf(write: Write): JournalEntry {
   const waiting = { ...sizeOf(write), number: 0, isInherited: false }
   switch (write.kind) {
     case 'append':
-      return { ...write, ...waiting, outcome: new Deferred<StoredOutcome>() }
+      return { ...write, ...waiting, outcome: quietDeferred<StoredOutcome>() }
     case 'delete':
-      return { ...write, ...waiting, outcome: new Deferred<DeleteResult>() }
+      return { ...write, ...waiting, outcome: quietDeferred<DeleteResult>() }
     case 'change':
-      return { ...write, ...waiting, outcome: new Deferred<Changed>() }
+      return { ...write, ...waiting, outcome: quietDeferred<Changed>() }
   }
 }
 

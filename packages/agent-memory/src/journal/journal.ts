@@ -1,7 +1,8 @@
+import type { Deferred } from '@evenkeel/core/kit'
 import { JournalFullError } from '../errors.js'
 import type { ThreadImage } from '../replica/thread-image.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
-import { Deferred } from './deferred.js'
+import { quietDeferred } from './deferred.js'
 import type { JournalEntry } from './entry.js'
 
 /** The writes of one thread that wait, in order, and the thread as it is with them. */
@@ -104,7 +105,7 @@ export class Journal {
     if (this.isEmpty) return
     if (this.#closed !== undefined) throw this.#closed
     signal?.throwIfAborted()
-    const waiter = new Deferred<void>()
+    const waiter = quietDeferred<void>()
     const abort = () => waiter.reject(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     this.#waiters.push(waiter)

@@ -1,5 +1,6 @@
+import type { Deferred } from '@evenkeel/core/kit'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
-import { Deferred } from './deferred.js'
+import { quietDeferred } from './deferred.js'
 import type { ThreadWrite } from './entry.js'
 
 /** While somebody waits the others' files are looked at so often; less, when that takes long. */
@@ -28,7 +29,7 @@ export class PredecessorWrites {
   constructor(look: () => readonly ThreadWrite[]) {
     this.#look = look
     for (const one of look()) {
-      const left = this.#threads.get(textOf(one.id)) ?? { writes: new Set(), gone: new Deferred<void>() }
+      const left = this.#threads.get(textOf(one.id)) ?? { writes: new Set(), gone: quietDeferred<void>() }
       left.writes.add(JSON.stringify(one.write))
       this.#threads.set(textOf(one.id), left)
     }

@@ -1,4 +1,5 @@
-import { createLog, ReplyError } from '@evenkeel/core'
+import { ReplyError } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { StoredOutcome, WriteLog } from '../backends/port.js'
 import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
 import type { PreparedMessage } from '../messages/prepare.js'

@@ -1,4 +1,4 @@
-import type { Clock } from '@evenkeel/core'
+import type { Clock } from '@evenkeel/core/kit'
 import type { WriteLog } from '../backends/port.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change } from '../stores/change.js'

@@ -1,4 +1,5 @@
-import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import { MessageTooLargeError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { digestText, newId } from './ids.js'

@@ -1,4 +1,4 @@
-import { ByteBoundedLru } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
 import { cosine } from './vectors.js'
 

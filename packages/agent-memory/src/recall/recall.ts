@@ -1,4 +1,5 @@
-import { checkSubject, createLog, InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { checkSubject, createLog } from '@evenkeel/core/kit'
 import { messageOf } from '../messages/decode.js'
 import { digestText } from '../messages/ids.js'
 import type { StoredMessage } from '../messages/message.js'

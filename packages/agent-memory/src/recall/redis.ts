@@ -1,11 +1,5 @@
-import {
-  type Argument,
-  ByteBoundedLru,
-  type Connection,
-  createKeyspace,
-  defineScript,
-  type Keyspace,
-} from '@evenkeel/core'
+import type { Argument, Connection } from '@evenkeel/core'
+import { ByteBoundedLru, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core/kit'
 import putLua from '../scripts/recall/put.lua'
 import { asList } from '../stores/replies.js'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'

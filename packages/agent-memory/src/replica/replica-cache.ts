@@ -1,4 +1,4 @@
-import { ByteBoundedLru, type Clock } from '@evenkeel/core'
+import { ByteBoundedLru, type Clock } from '@evenkeel/core/kit'
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change, Changed } from '../stores/change.js'
 import type { Tail } from '../stores/port.js'

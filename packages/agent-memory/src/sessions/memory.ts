@@ -1,4 +1,4 @@
-import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
+import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core/kit'
 import {
   destroyedMs,
   type ListedSession,

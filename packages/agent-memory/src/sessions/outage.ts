@@ -1,4 +1,5 @@
-import { ByteBoundedLru, type Clock, UnavailableError } from '@evenkeel/core'
+import { UnavailableError } from '@evenkeel/core'
+import { ByteBoundedLru, type Clock } from '@evenkeel/core/kit'
 import { MemorySessionStore } from './memory.js'
 import type {
   ListedSession,

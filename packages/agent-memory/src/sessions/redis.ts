@@ -1,4 +1,5 @@
-import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { createKeyspace, defineScript, type Keyspace } from '@evenkeel/core/kit'
 import destroyLua from '../scripts/sessions/destroy.lua'
 import listLua from '../scripts/sessions/list.lua'
 import readLua from '../scripts/sessions/read.lua'

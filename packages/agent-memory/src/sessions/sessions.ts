@@ -1,17 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { type Connection, type Failover, failover, InvalidInputError, type Source } from '@evenkeel/core'
 import {
   type Clock,
-  type Connection,
   checkSubject,
   type Duration,
   durationMs,
-  type Failover,
-  failover,
-  InvalidInputError,
-  type Source,
   systemClock,
   wholeNumber,
-} from '@evenkeel/core'
+} from '@evenkeel/core/kit'
 import { VersionConflictError } from '../errors.js'
 import { newId } from '../messages/ids.js'
 import { toJson } from '../messages/json.js'

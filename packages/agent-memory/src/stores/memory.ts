@@ -1,4 +1,4 @@
-import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
+import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core/kit'
 import { MessageTooLargeError } from '../errors.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import { changeThread } from '../replica/apply.js'

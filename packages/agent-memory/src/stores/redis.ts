@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, type Keyspace } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { createKeyspace, type Keyspace } from '@evenkeel/core/kit'
 import type { PreparedMessage } from '../messages/prepare.js'
 import { argumentsOf, changeArguments } from './arguments.js'
 import type { Change, Changed } from './change.js'

@@ -1,4 +1,4 @@
-import { defineScript } from '@evenkeel/core'
+import { defineScript } from '@evenkeel/core/kit'
 import appendLua from '../scripts/thread/append.lua'
 import deleteLua from '../scripts/thread/delete.lua'
 import dumpLua from '../scripts/thread/dump.lua'

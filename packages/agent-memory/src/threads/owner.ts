@@ -1,4 +1,5 @@
-import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import type { Facts, Recalled, RecallOptions } from '../recall/recall.js'
 import type { Erased, ThreadListing } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'

@@ -1,4 +1,5 @@
-import { type Answer, checkSubject, InvalidInputError } from '@evenkeel/core'
+import { type Answer, InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import type { AppendGuards, ChangeResult } from '../backends/port.js'
 import {
   type Draft,

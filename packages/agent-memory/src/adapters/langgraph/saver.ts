@@ -1,4 +1,5 @@
-import { type Connection, checkSubject, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import { type Connection, InvalidInputError } from '@evenkeel/core'
+import { checkSubject, type Duration, durationMs } from '@evenkeel/core/kit'
 import type { RunnableConfig } from '@langchain/core/runnables'
 import {
   BaseCheckpointSaver,

@@ -1,4 +1,5 @@
-import { type Connection, checkSubject, InvalidInputError } from '@evenkeel/core'
+import { type Connection, InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import {
   BaseStore,
   type GetOperation,

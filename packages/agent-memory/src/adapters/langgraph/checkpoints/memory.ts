@@ -1,4 +1,4 @@
-import { ByteBoundedLru } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { elementsOf } from './codec.js'
 import type { CheckpointStore, ReadCheckpoint, StoredCheckpoint, StoredWrite } from './port.js'
 

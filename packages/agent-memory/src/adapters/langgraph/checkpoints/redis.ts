@@ -1,4 +1,5 @@
-import { ByteBoundedLru, type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { ByteBoundedLru, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core/kit'
 import putLua from '../../../scripts/checkpoints/put.lua'
 import readLua from '../../../scripts/checkpoints/read.lua'
 import writesLua from '../../../scripts/checkpoints/writes.lua'

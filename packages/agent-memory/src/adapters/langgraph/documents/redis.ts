@@ -1,4 +1,5 @@
-import { type Connection, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { createKeyspace, defineScript, type Keyspace } from '@evenkeel/core/kit'
 import putLua from '../../../scripts/documents/put.lua'
 import { asList } from '../../../stores/replies.js'
 import { type Document, type DocumentStore, documentOf, nameOf } from './port.js'
