@@ -11,7 +11,7 @@ const family = (imports: string) => `
   const memory = createAgentMemory({ redis })
   const sessions = createSessions({ redis })
   const pool = await createDecoderPool({ redis })
-  const store = createKeyValueStore(redis, { prefix: 'kv' })
+  const store = createKeyValueStore({ redis, prefix: 'kv' })
 
   const check = await limiter.check('user:42')
   let calls = 0
