@@ -1,13 +1,13 @@
 /** What the command's exit code says; they never change their meaning. */
 export const exitCodes = {
   done: 0,
-  /** Something unforeseen. */
+  /** Something unforeseen; with --strict, warnings; `redis status` where none runs. */
   failed: 1,
-  /** Wrong or missing flags, or a node that the coordinator refuses as such. */
+  /** Wrong or missing flags, errors in a checked file, failures that the doctor found, a refused node. */
   usage: 2,
   /** The node does not answer its health check. */
   unhealthy: 3,
-  /** Every way to register failed. */
+  /** Redis can't be reached, or every way to register failed. */
   unreachable: 4,
 } as const
 
@@ -17,9 +17,12 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly exitCode: ExitCode
+  /** Whether the command has written its JSON document already. */
+  readonly isShown: boolean
 
-  constructor(exitCode: ExitCode, message: string) {
+  constructor(exitCode: ExitCode, message: string, isShown = false) {
     super(message)
     this.exitCode = exitCode
+    this.isShown = isShown
   }
 }

@@ -1,36 +1,63 @@
 import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
 
 /** What the command sees of the process it runs in, so that it can be tried without one. */
 export interface Io {
   out(line: string): void
   err(line: string): void
+  /** Replaces what `show` last showed on a terminal's standard error: progress. Does nothing elsewhere. */
+  progress(line: string | undefined): void
   /** Asks a person; nothing where there is none. */
   readonly ask: ((question: string) => Promise<string>) | undefined
+  /** The same, without showing what is typed. */
+  readonly askSecret: ((question: string) => Promise<string>) | undefined
   /** Resolves when the process is told to end. */
   stopped(): Promise<void>
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Whether standard output is a terminal that shows colours. */
+  readonly hasColours: boolean
+  /** Whether standard output is a terminal. */
+  readonly isTerminal: boolean
 }
 
+/** The real process. Output to a pipe that was closed (`| head`) ends the command quietly. */
 export function processIo(): Io {
-  const isPerson = process.stdin.isTTY === true && process.stdout.isTTY === true
+  const { stdin, stdout, stderr, env } = process
+  for (const stream of [stdout, stderr]) stream.on('error', endIfClosed)
+  const isPerson = stdin.isTTY === true && stderr.isTTY === true
   return {
-    out: (line) => void process.stdout.write(`${line}\n`),
-    err: (line) => void process.stderr.write(`${line}\n`),
-    ask: isPerson ? askPerson : undefined,
+    out: (line) => void stdout.write(`${line}\n`),
+    err: (line) => void stderr.write(`${line}\n`),
+    progress: (line) => {
+      if (stderr.isTTY === true) stderr.write(`\r\x1b[K${line ?? ''}`)
+    },
+    ask: isPerson ? (question) => askPerson(question, false) : undefined,
+    askSecret: isPerson ? (question) => askPerson(question, true) : undefined,
     stopped: () =>
       new Promise((resolve) => {
         process.once('SIGTERM', () => resolve())
         process.once('SIGINT', () => resolve())
       }),
-    env: process.env,
+    env,
+    hasColours: stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb',
+    isTerminal: stdout.isTTY === true,
   }
 }
 
-async function askPerson(question: string): Promise<string> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr })
+function endIfClosed(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+}
+
+async function askPerson(question: string, isSecret: boolean): Promise<string> {
+  // What is typed is echoed by readline's output: for a secret that goes nowhere.
+  const output = isSecret ? new Writable({ write: (_, __, done) => done() }) : process.stderr
+  const lines = createInterface({ input: process.stdin, output, terminal: true })
   try {
-    return (await lines.question(`${question}: `)).trim()
+    if (isSecret) process.stderr.write(`${question}: `)
+    return (await lines.question(isSecret ? '' : `${question}: `)).trim()
   } finally {
     lines.close()
+    if (isSecret) process.stderr.write('\n')
   }
 }

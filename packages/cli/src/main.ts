@@ -1,38 +1,96 @@
+import { EvenkeelError } from '@evenkeel/core'
+import { Command, CommanderError } from 'commander'
+import { addCompletion } from './completion.js'
+import type { Context } from './context.js'
+import { addDoctor } from './doctor/command.js'
 import { CommandError, type ExitCode, exitCodes } from './exit-codes.js'
 import type { Io } from './io.js'
+import { addRedis } from './redis/command.js'
+import { addRedisConf } from './redis-conf/command.js'
 import { registerDecoder, registerDecoderHelp } from './register-decoder/command.js'
+import { version } from './version.js'
 
-const help = `evenkeel <command> [flags]
-
-  register-decoder   registers an inference node with a decoder pool
-
-evenkeel <command> --help tells a command's flags.`
-
-/** Runs one command; gives its exit code, and never rejects. */
+/** Runs one command; gives its exit code, and never rejects. With `--json`, an error is a JSON document too. */
 export async function main(args: readonly string[], io: Io): Promise<ExitCode> {
-  const [command, ...rest] = args
-  try {
-    switch (command) {
-      case 'register-decoder':
-        if (rest.includes('--help')) {
-          io.out(registerDecoderHelp)
-          return exitCodes.done
-        }
-        return await registerDecoder(rest, io)
-      case undefined:
-      case 'help':
-      case '--help':
-        io.out(help)
-        return command === undefined ? exitCodes.usage : exitCodes.done
-      default:
-        throw new CommandError(exitCodes.usage, `there is no command '${command}'; see evenkeel --help`)
-    }
-  } catch (error) {
-    if (error instanceof CommandError) {
-      io.err(`evenkeel: ${error.message}`)
-      return error.exitCode
-    }
-    io.err(`evenkeel: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
-    return exitCodes.failed
+  let code: ExitCode = exitCodes.done
+  const context: Context = {
+    io,
+    end: (given) => {
+      code = given
+    },
   }
+  try {
+    const program = createProgram(context)
+    if (args.length === 0) {
+      io.err(program.helpInformation().trimEnd())
+      return exitCodes.usage
+    }
+    await program.parseAsync(args, { from: 'user' })
+    return code
+  } catch (error) {
+    return failed(error, args.includes('--json'), io)
+  }
+}
+
+/** All commands, with their flags. */
+export function createProgram(context: Context): Command {
+  const { io } = context
+  const program = new Command('evenkeel')
+    .description('Operates what evenkeel keeps in Redis, and the Redis itself.')
+    .version(version, '-V, --version')
+    .helpCommand(true)
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text.trimEnd()),
+      writeErr: () => {},
+      getOutHasColors: () => io.hasColours,
+    })
+  addDoctor(program, context)
+  addRedisConf(program, context)
+  addRedis(program, context)
+  addRegisterDecoder(program, context)
+  addCompletion(program, context)
+  inherit(program)
+  return program
+}
+
+/** It reads its own flags. */
+function addRegisterDecoder(program: Command, context: Context): void {
+  program
+    .command('register-decoder')
+    .description('registers an inference node with a decoder pool')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption(false)
+    .argument('[flags...]')
+    .action(async (flags: readonly string[]) => {
+      if (flags.includes('--help') || flags.includes('-h')) return context.io.out(registerDecoderHelp)
+      context.end(await registerDecoder(flags, context.io))
+    })
+}
+
+/** Commander hands neither down to the commands of a command. */
+function inherit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command)
+    inherit(child)
+  }
+}
+
+function failed(error: unknown, isJson: boolean, io: Io): ExitCode {
+  io.progress(undefined)
+  if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done
+  const message = messageOf(error)
+  const isShown = error instanceof CommandError && error.isShown
+  if (isJson && !isShown) io.out(JSON.stringify({ error: message }))
+  io.err(`evenkeel: ${message}`)
+  if (error instanceof CommandError) return error.exitCode
+  return error instanceof CommanderError ? exitCodes.usage : exitCodes.failed
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof CommanderError) return error.message.replace(/^error: /, '')
+  if (error instanceof CommandError || EvenkeelError.isInstance(error)) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

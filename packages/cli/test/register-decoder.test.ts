@@ -9,6 +9,7 @@ import { createCoordinatorHandler } from '@evenkeel/decoder-pool/http'
 import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { exitCodes, type Io, main } from '../src/index.js'
+import { fakeIo as io } from './support.js'
 
 const nowhere = 'http://127.0.0.1:9'
 let folder: string
@@ -36,19 +37,6 @@ beforeEach(async () => {
 async function listen(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-function io(own: Partial<Io> = {}) {
-  const lines = { out: [] as string[], err: [] as string[] }
-  const made: Io = {
-    out: (line) => void lines.out.push(line),
-    err: (line) => void lines.err.push(line),
-    ask: undefined,
-    stopped: () => new Promise(() => {}),
-    env: {},
-    ...own,
-  }
-  return { ...lines, io: made }
 }
 
 /** The flags of a node that is there, and what comes of them. */

@@ -30,7 +30,7 @@ export async function registerDecoder(args: readonly string[], io: Io): Promise<
     return exitCodes.done
   }
   if (flags.json) io.out(JSON.stringify({ registered: false, failures }))
-  throw new CommandError(exitCodes.unreachable, `not registered\n  ${failures.join('\n  ')}`)
+  throw new CommandError(exitCodes.unreachable, `not registered\n  ${failures.join('\n  ')}`, flags.json)
 }
 
 async function checkHealth({ node, timeoutMs }: Flags): Promise<void> {

@@ -24,7 +24,13 @@ export interface MeterLike {
   createHistogram(name: string, options?: InstrumentOptions): { record(value: number, labels?: Labels): void }
   createObservableCounter(name: string, options?: InstrumentOptions): ObservableInstrument
   createObservableGauge(name: string, options?: InstrumentOptions): ObservableInstrument
+  addBatchObservableCallback(callback: BatchCallback, instruments: ObservableInstrument[]): void
+  removeBatchObservableCallback(callback: BatchCallback, instruments: ObservableInstrument[]): void
 }
+
+export type BatchCallback = (result: {
+  observe(instrument: ObservableInstrument, value: number, labels?: Labels): void
+}) => void
 
 export interface ObservableInstrument {
   addCallback(callback: (result: ObservableResultLike) => void): void

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import { type Connection, connect, EvenkeelError } from '@evenkeel/core'
+import type { Command } from 'commander'
+import { CommandError, exitCodes } from './exit-codes.js'
+import type { Io } from './io.js'
+
+/** Flags that say where Redis is. */
+export interface ConnectionFlags {
+  readonly url?: string
+  readonly cluster?: string
+  readonly sentinel?: string
+  readonly sentinelName?: string
+  readonly username?: string
+  readonly passwordEnv?: string
+  readonly askPassword?: boolean
+  readonly tlsCa?: string
+  readonly namespace?: string
+}
+
+/** Adds the flags; without any of them the environment says where Redis is, as for a service. */
+export function withConnectionFlags(command: Command): Command {
+  return command
+    .option(
+      '--url <url>',
+      'where Redis is, such as redis://localhost:6379 or rediss://host:6380/1 (default: REDIS_URL and its like)',
+    )
+    .option('--cluster <nodes>', 'some nodes of a Cluster, such as a:7000,b:7000')
+    .option('--sentinel <nodes>', 'where sentinels listen, such as a:26379,b:26379')
+    .option('--sentinel-name <name>', 'the name they know the primary by (default: mymaster)')
+    .option('--username <name>', 'user of the ACL')
+    .option('--password-env <variable>', 'environment variable that holds the password')
+    .option('--ask-password', 'ask for the password')
+    .option('--tls-ca <file>', 'certificate of the authority that signed the server’s')
+    .option('--namespace <prefix>', 'prefix of all keys (default: evenkeel)')
+}
+
+/** Connects as a service would, but fails where Redis does not answer. */
+export async function openRedis(flags: ConnectionFlags, io: Io): Promise<Connection> {
+  const password = await passwordOf(flags, io)
+  const list = (nodes: string) => nodes.split(',').map((node) => node.trim())
+  try {
+    return await connect(
+      {
+        ...(flags.url === undefined ? {} : { url: flags.url }),
+        ...(flags.cluster === undefined ? {} : { cluster: { nodes: list(flags.cluster) } }),
+        ...(flags.sentinel === undefined
+          ? {}
+          : { sentinel: { nodes: list(flags.sentinel), name: flags.sentinelName ?? 'mymaster' } }),
+        ...(flags.username === undefined ? {} : { username: flags.username }),
+        ...(password === undefined ? {} : { password }),
+        ...(flags.tlsCa === undefined ? {} : { tls: { ca: readFileSync(flags.tlsCa, 'utf8') } }),
+        ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
+        commandTimeout: '5s',
+        required: true,
+        telemetry: false,
+      },
+      io.env,
+    )
+  } catch (error) {
+    if (EvenkeelError.isInstance(error) && error.code === 'INVALID_OPTION') {
+      throw new CommandError(exitCodes.usage, error.message)
+    }
+    throw new CommandError(
+      exitCodes.unreachable,
+      `Redis can't be used: ${error instanceof Error ? error.message : error}`,
+    )
+  }
+}
+
+async function passwordOf(
+  { passwordEnv, askPassword }: ConnectionFlags,
+  io: Io,
+): Promise<string | undefined> {
+  if (askPassword === true) {
+    if (io.askSecret === undefined)
+      throw new CommandError(exitCodes.usage, 'there is nobody to ask for the password; use --password-env')
+    return io.askSecret('Password of Redis')
+  }
+  if (passwordEnv === undefined) return undefined
+  const password = io.env[passwordEnv]
+  if (!password) throw new CommandError(exitCodes.usage, `the variable ${passwordEnv} holds no password`)
+  return password
+}
+
+/** Runs with a connection, and closes it in every case. */
+export async function withRedis<T>(
+  flags: ConnectionFlags,
+  io: Io,
+  work: (redis: Connection) => Promise<T>,
+): Promise<T> {
+  const redis = await openRedis(flags, io)
+  try {
+    return await work(redis)
+  } finally {
+    await redis.close()
+  }
+}
