@@ -45,6 +45,7 @@ import { type ThreadId, textOf } from './stores/thread-id.js'
 import type { Token } from './stores/token.js'
 import { AppendBatcher } from './threads/append-batcher.js'
 import type { ThreadContext } from './threads/context.js'
+import { keptAlive } from './threads/keep-alive.js'
 import { KeyedQueue } from './threads/keyed-queue.js'
 import { type Owner, OwnerHandle } from './threads/owner.js'
 
@@ -58,8 +59,16 @@ export interface MemoryStatus {
 export interface AgentMemory {
   /** Conversations of a user, a workspace, or whoever they belong to. Owners can't reach each other's. */
   owner(owner: string): Owner
-  /** A backup of owners' threads, line by line (NDJSON). Not possible in an outage. */
-  backup(owners: Iterable<string> | AsyncIterable<string>, options?: BackupOptions): AsyncIterable<string>
+  /** Owners that have threads, in no order. Walks all keys by SCAN: for operators. Not possible in an outage. */
+  owners(): AsyncIterable<string>
+  /**
+   * A backup of threads, line by line (NDJSON): those of the given owners, or of all there are. Of each owner the
+   * threads that it has when its turn comes. Not possible in an outage.
+   */
+  backup(
+    owners?: Iterable<string> | AsyncIterable<string> | undefined,
+    options?: BackupOptions,
+  ): AsyncIterable<string>
   /**
    * Puts threads of a backup back: where they were, with their places, ids and remaining time. It may be
    * repeated. @throws BackupDamagedError; of an array of lines nothing is restored then
@@ -135,8 +144,10 @@ class Memory implements AgentMemory, ThreadContext {
     const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
     this.notifier = new ChangeNotifier(redis)
     this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
-    this.#recallStore = redis === undefined ? new MemoryRecall() : new RedisRecall(redis, options.ttlMs)
-    this.#recall = options.embed && new Recall(options.embed, this.#recallStore)
+    this.#recallStore = redis === undefined ? new MemoryRecall(own) : new RedisRecall(redis, options.ttlMs)
+    this.#recall =
+      options.embed && new Recall(options.embed, this.#recallStore, { clock, counters: this.counters })
+    this.#stop.push(() => this.#recall?.close())
     this.#stores = failover<ThreadBackend>(redis, {
       name: 'agent-memory',
       primary: store && new OnlineBackend(store, options, known, recent, this.counters),
@@ -168,11 +179,16 @@ class Memory implements AgentMemory, ThreadContext {
     return new OwnerHandle(checkSubject('owner', owner), this)
   }
 
+  async *owners(): AsyncIterableIterator<string> {
+    yield* (await this.#whole()).owners()
+  }
+
   async *backup(
-    owners: Iterable<string> | AsyncIterable<string>,
+    owners?: Iterable<string> | AsyncIterable<string> | undefined,
     options?: BackupOptions,
   ): AsyncIterableIterator<string> {
-    yield* backup(await this.#whole(), owners, options)
+    const store = await this.#whole()
+    yield* backup(store, owners ?? store.owners(), options)
   }
 
   async restore(
@@ -196,8 +212,8 @@ class Memory implements AgentMemory, ThreadContext {
     return { writer: this.#writer, number: ++this.#operations }
   }
 
-  noted(id: ThreadId, messages: readonly PreparedMessage[]): void {
-    this.#recall?.note(id, messages, Date.now())
+  noted(id: ThreadId, messages: readonly PreparedMessage[], generation: number | undefined): void {
+    this.#recall?.note(id, messages, { at: this.options.clock.now(), generation })
   }
 
   status(): MemoryStatus {
@@ -217,7 +233,7 @@ class Memory implements AgentMemory, ThreadContext {
   }
 
   flushed({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#journal.whenEmpty(signal)
+    return keptAlive(this.#journal.whenEmpty(signal))
   }
 
   close(): void {

@@ -15,9 +15,12 @@ export class MessageConflictError extends EvenkeelError<'MESSAGE_CONFLICT'> {
 /** A message is above `maxMessageBytes`. Nothing was stored. */
 export class MessageTooLargeError extends EvenkeelError<'MESSAGE_TOO_LARGE'> {
   override readonly name = 'MessageTooLargeError'
+  /** Of the message, where it has one. */
+  readonly id: string | undefined
 
-  constructor(field: string, bytes: number, maxBytes: number) {
+  constructor(field: string, bytes: number, maxBytes: number, id?: string) {
     super('MESSAGE_TOO_LARGE', `${field} has ${bytes} bytes as JSON; at most ${maxBytes} are taken`)
+    this.id = id
   }
 }
 
@@ -94,6 +97,27 @@ export class ThreadMissingError extends EvenkeelError<'THREAD_MISSING'> {
 
   constructor() {
     super('THREAD_MISSING', 'There is no such thread: it was never written, was deleted, or its time is over')
+  }
+}
+
+/** The thread was deleted, or its owner erased, since the write began. Nothing was stored. */
+export class ThreadDeletedError extends EvenkeelError<'THREAD_DELETED'> {
+  override readonly name = 'ThreadDeletedError'
+
+  constructor() {
+    super('THREAD_DELETED', 'The thread was deleted since the write began; nothing was stored')
+  }
+}
+
+/** Redis is away, and this process knows only a part of the thread. */
+export class ThreadIncompleteError extends EvenkeelError<'THREAD_INCOMPLETE'> {
+  override readonly name = 'ThreadIncompleteError'
+
+  constructor() {
+    super(
+      'THREAD_INCOMPLETE',
+      'Redis is away, and this process knows only a part of the thread; try again when Redis is back',
+    )
   }
 }
 

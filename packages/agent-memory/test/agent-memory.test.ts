@@ -88,7 +88,7 @@ describe('with Redis', () => {
   it('says where a message is, and refuses another body under its id', async () => {
     const thread = memory.owner('o').thread('t')
     const receipt = { status: 'stored', ids: ['a'], seqs: [1], version: 1 }
-    const { stored, ...now } = await thread.append(user('a'))
+    const { stored, generation, ...now } = await thread.append(user('a'))
     expect(now).toEqual({ ...receipt, source: 'redis' })
     expect(await stored).toEqual(receipt)
     expect(await thread.append(user('a'))).toMatchObject({ status: 'duplicate', seqs: [1] })

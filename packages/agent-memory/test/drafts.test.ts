@@ -50,11 +50,11 @@ describe.each(['memory', 'redis'])('a draft, in %s', (where) => {
     draft.write('so far')
     await draft.flush()
     expect(await threadOf(reader).recover(draft.id)).toBeUndefined()
-    expect(await threadOf(reader).recover(draft.id, { idleMs: 0 })).toMatchObject({
+    expect(await threadOf(reader).recover(draft.id, { idle: 0 })).toMatchObject({
       content: 'so far',
       interrupted: true,
     })
-    expect(await threadOf(reader).recover(draft.id, { idleMs: 0 })).toBeUndefined()
+    expect(await threadOf(reader).recover(draft.id, { idle: 0 })).toBeUndefined()
     draft.write(' more')
     await expect(draft.flush()).rejects.toMatchObject({ code: 'FENCED' })
     expect(await idsOf(reader)).toEqual([`draft.${draft.id}`])
@@ -75,6 +75,81 @@ it('a draft in an outage is not shown, and its message is kept', async () => {
   await back()
   await memory.flushed(soon())
   expect(await idsOf(memory)).toEqual(['m'])
+})
+
+describe.each(['memory', 'redis'])('drafts and their threads, in %s', (where) => {
+  it('ends with its thread, and brings nothing back', async () => {
+    const [writer, reader] = await pair(where)
+    const thread = threadOf(writer)
+    await thread.append(user('q'))
+    const [draft, other] = [thread.draft(), thread.draft()]
+    draft.write('half')
+    await draft.flush()
+    await thread.delete()
+    expect(await threadOf(reader).drafts()).toEqual([])
+    expect(await textOf(threadOf(reader), draft.id)).toBe('')
+    expect(await draft.finalize({ role: 'assistant', content: 'whole' })).toMatchObject({ status: 'deleted' })
+    expect(await other.finalize({ role: 'assistant', content: 'whole' })).toMatchObject({ status: 'deleted' })
+    expect(await idsOf(reader)).toEqual([])
+  })
+
+  it('is gone with its owner, finished or not', async () => {
+    const [writer, reader] = await pair(where)
+    const [open, done] = [threadOf(writer).draft(), threadOf(writer).draft()]
+    for (const draft of [open, done]) {
+      draft.write('secret')
+      await draft.flush()
+    }
+    await done.finalize({ id: 'm', role: 'assistant', content: 'secret' })
+    expect(await writer.owner('o').erase()).toMatchObject({ verified: true, threads: 1, messages: 1 })
+    expect(await textOf(threadOf(reader), done.id)).toBe('')
+    expect(await textOf(threadOf(reader), open.id)).toBe('')
+    expect(await open.finalize({ role: 'assistant', content: 'secret' })).toMatchObject({ status: 'deleted' })
+    expect(await idsOf(reader)).toEqual([])
+  })
+
+  it('shuts a late writer out, though it writes nothing more', async () => {
+    const [writer, reader] = await pair(where)
+    const draft = threadOf(writer).draft()
+    draft.write('Let me think. ')
+    await draft.flush()
+    await threadOf(reader).recover(draft.id, { idle: 0 })
+    await expect(draft.finalize({ role: 'assistant', content: 'whole' })).rejects.toMatchObject({
+      code: 'FENCED',
+    })
+    expect(await idsOf(reader)).toEqual([`draft.${draft.id}`])
+  })
+
+  it('lists drafts in their order, and ends a reader whose writer is gone', async () => {
+    const [writer, reader] = await pair(where)
+    const thread = writer.owner('o').thread('chat:3f2b9c1e-aaaa-bbbb-cccc-ddddeeeeffff:tenant:acme-corp:v2')
+    const same = reader.owner('o').thread(thread.id)
+    const drafts = Array.from({ length: 12 }, (_, index) => `${11 - index} ${'x'.repeat(80)}`)
+    for (const id of drafts) {
+      await thread.draft({ id }).flush()
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    expect(await same.drafts()).toEqual(drafts)
+    let ended = false
+    for await (const _ of same.follow(drafts[0] ?? '', { idle: 0, ...soon() })) ended = false
+    ended = true
+    expect(ended).toBe(true)
+    expect(await same.drafts({ idle: 0 })).toEqual([])
+  })
+
+  it('keeps a character whole that two writes share, and shows all that was written at once', async () => {
+    const [writer, reader] = await pair(where)
+    const draft = threadOf(writer).draft()
+    draft.write('a\ud83d')
+    await draft.flush()
+    draft.write('\ude42b')
+    await draft.flush()
+    draft.write('x'.repeat(1_500_000))
+    await draft.end()
+    const text = await textOf(threadOf(reader), draft.id)
+    expect(text.slice(0, 4)).toBe('a🙂b')
+    expect(text).toHaveLength(1_500_004)
+  })
 })
 
 describe.each(['memory', 'redis'])('a subscription, in %s', (where) => {

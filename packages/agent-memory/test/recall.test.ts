@@ -2,7 +2,7 @@ import { connect } from '@evenkeel/core'
 import { flavours, startRedis } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createAgentMemory, type Embedder } from '../src/index.js'
+import { createAgentMemory, type Embedder, MemoryThreadStore } from '../src/index.js'
 import { MemoryRecall } from '../src/recall/memory.js'
 import { RedisRecall } from '../src/recall/redis.js'
 import { useRedis, user } from './support.js'
@@ -96,7 +96,7 @@ describe.each(flavours())('recall on $name', (flavour) => {
         vector,
         async (items, query) => {
           const stores = [
-            new MemoryRecall(),
+            new MemoryRecall(new MemoryThreadStore()),
             new RedisRecall(connection, 60_000),
             new RedisRecall(connection, 60_000, false),
           ]

@@ -59,7 +59,7 @@ describe('statistics', () => {
     }
     await vi.waitFor(async () =>
       expect(await points()).toContainEqual({
-        name: 'agent_memory_messages_total',
+        name: 'evenkeel_agent_memory_messages_total',
         attributes: { status: 'stored' },
         value: 1,
       }),

@@ -101,6 +101,14 @@ describe.each(flavours())('on $name', (flavour) => {
         expected: fc.uniqueArray(name, { maxLength: 2 }).map((ids) => ids.map((id) => ({ id }))),
         messages: prepared,
       }),
+      fc.record({
+        kind: fc.constant('put'),
+        token,
+        messages: prepared,
+        removes: fc.option(fc.record({ from: small, upTo: fc.constantFrom(3, 5, 1_000) }), {
+          nil: undefined,
+        }),
+      }),
       fc.record({ kind: fc.constant('set'), token, key, value: fc.json(), version: maybe(small) }),
       fc.record({ kind: fc.constant('add'), token, key, by: fc.integer({ min: -9, max: 9 }) }),
       fc.record({
@@ -149,6 +157,7 @@ describe.each(flavours())('on $name', (flavour) => {
           (store, id) =>
             store.delete(id, deletion),
       ),
+      fc.constant((store: ThreadStore) => store.erase('o')),
       fc
         .record({ token: token.map((one) => `fork ${one}`), upTo: maybe(fc.integer({ min: 1, max: 9 })) })
         .map(
@@ -205,7 +214,7 @@ describe.each(flavours())('on $name', (flavour) => {
               await store.tail(id, bounds),
               await store.page(id, page),
               await store.state(id),
-              await store.threads('o', 9),
+              (await store.threads('o', { limit: 9 })).threads,
             ]),
           )
           // Epochs are random.

@@ -22,10 +22,12 @@ export async function connect(
   env: Environment = process.env,
 ): Promise<Connection> {
   const resolved = resolveOptions(readEnvironment(env, options))
+  const provider = await createProvider(resolved)
   const connection = new RedisConnection({
-    provider: await createProvider(resolved),
-    namespace: resolved.namespace,
+    provider,
+    namespace: provider.keyPrefix + resolved.namespace,
     commandTimeoutMs: resolved.commandTimeoutMs,
+    connectionTimeoutMs: resolved.connectionTimeoutMs,
     maxInFlight: resolved.maxInFlight,
     enableOfflineQueue: resolved.enableOfflineQueue,
     autoResync: resolved.autoResync,
@@ -44,11 +46,21 @@ export async function connect(
         'not-sent',
       )
     }
+    await tellMissingPermissions(connection)
     return connection
   } catch (error) {
     await connection.close()
     throw error
   }
+}
+
+async function tellMissingPermissions(connection: RedisConnection): Promise<void> {
+  const missing = await connection.missingPermissions()
+  if (missing.length === 0) return
+  process.emitWarning(
+    `The Redis user may not use ${missing.join(', ')}: calls that need it are refused (docs/acl.md lists what each package needs)`,
+    { code: 'EVENKEEL_ACL' },
+  )
 }
 
 function telemetrySubject(connection: RedisConnection, { topology }: ResolvedOptions): TelemetrySubject {

@@ -4,6 +4,7 @@ export const errorCodes = [
   'INVALID_INPUT',
   'UNKNOWN_CLIENT',
   'CLIENT_MISSING',
+  'CLOSED',
   'CONNECTION_CLOSED',
   'CONNECTION_DOWN',
   'COMMAND_TIMEOUT',

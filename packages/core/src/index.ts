@@ -5,7 +5,7 @@ export type { ConnectionEvents } from './connection/events.js'
 export type { CommandOptions } from './connection/executor.js'
 export type { SubscribeOptions, Subscription } from './connection/pub-sub.js'
 export { defineScript, type Script, type ScriptDefinition } from './connection/scripts.js'
-export type { ConnectionState, FailoverState } from './connection/state.js'
+export type { ConnectionState, Durability, FailoverState } from './connection/state.js'
 export {
   CommandTimeoutError,
   type ErrorCode,
@@ -37,8 +37,14 @@ export {
   type KeyValueStoreOptions,
 } from './key-value/key-value-store.js'
 export { MemoryKeyValueStore, type MemoryKeyValueStoreOptions } from './key-value/memory-store.js'
+export type {
+  Expected,
+  KeyValuePort,
+  SetOptions,
+  SetResult,
+  Versioned,
+} from './key-value/port.js'
 export { RedisKeyValueStore } from './key-value/redis-store.js'
-export type { KeyValuePort, SetOptions, Versioned } from './key-value/store.js'
 export { type Clock, ManualClock, systemClock } from './kit/clock.js'
 export { type Duration, type DurationBounds, durationMs } from './kit/duration.js'
 export { Emitter } from './kit/emitter.js'

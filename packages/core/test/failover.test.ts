@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { ConnectionEvents, ConnectionState } from '../src/index.js'
+import type { ConnectionEvents, ConnectionState, RecoverContext } from '../src/index.js'
 import { Emitter, failover, UnavailableError } from '../src/index.js'
+import { deferred } from '../src/kit/index.js'
 
 /** A connection whose state the test decides. */
 class Weather {
@@ -25,6 +26,11 @@ class Weather {
   resync(): void {
     this.#events.emit('resync')
   }
+
+  close(): void {
+    this.state = 'closed'
+    this.#events.emit('close')
+  }
 }
 
 interface Notes {
@@ -43,7 +49,12 @@ class Paper implements Notes {
 
 const gone = () => new UnavailableError('COMMAND_UNKNOWN', 'lost', 'unknown')
 
-function setUp(options: { recover?: () => Promise<void>; onOutage?: 'fallback' | 'throw' } = {}) {
+function setUp(
+  options: {
+    recover?: (context: RecoverContext<Notes>) => Promise<void>
+    onOutage?: 'fallback' | 'throw'
+  } = {},
+) {
   const redis = new Weather()
   const primary = new Paper()
   const fallback = new Paper()
@@ -64,6 +75,37 @@ describe('failover', () => {
     primary.refuse = gone()
     expect(await add('a')).toEqual({ value: 1, source: 'memory' })
     expect(fallback.notes).toEqual(['a'])
+  })
+
+  it.each(['OVERLOADED', 'CONNECTION_CLOSED'] as const)(
+    'tells the caller of a limit or a close of our own (%s): that is no outage',
+    async (code) => {
+      const recover = vi.fn(async () => {})
+      const { add, primary, fallback, pair } = setUp({ recover })
+      primary.refuse = new UnavailableError(code, 'refused here', 'not-sent')
+      await expect(add('a')).rejects.toBe(primary.refuse)
+      expect(pair.state).toBe('primary')
+      expect(fallback.notes).toEqual([])
+      primary.refuse = undefined
+      expect(await add('b')).toEqual({ value: 1, source: 'redis' })
+      expect(recover).not.toHaveBeenCalled()
+    },
+  )
+
+  it('answers from neither store once the connection is closed', async () => {
+    const { add, redis, fallback } = setUp()
+    redis.close()
+    await expect(add('a')).rejects.toMatchObject({ code: 'CONNECTION_CLOSED', outcome: 'not-sent' })
+    expect(fallback.notes).toEqual([])
+  })
+
+  it.each([
+    [{ onOutage: 'shrug' }, /^onOutage: expected one of 'fallback', 'throw'/],
+    [{ durability: 'forever' }, /^durability: expected one of 'durable', 'transient', 'disposable'/],
+    [{ recovered: async () => {} }, /^recovered: expected no member .*did you mean 'recover'/],
+    [{ name: '' }, /^name: expected/],
+  ])('refuses %j', (wrong, message) => {
+    expect(() => setUp(wrong as object)).toThrow(message)
   })
 
   it("gives every other error to the caller, since memory can't know better", async () => {
@@ -114,6 +156,28 @@ describe('failover', () => {
     redis.rise()
     await vi.waitFor(() => expect(pair.state).toBe('primary'))
     expect(calls).toBe(2)
+  })
+
+  it('lets calls wait for the end of recovery where it asks for that, however it ends', async () => {
+    const ends = [deferred(), deferred()]
+    let tries = 0
+    const recover = async ({ holdCalls }: RecoverContext<Notes>) => {
+      const end = ends[tries++]
+      holdCalls()
+      await end?.promise
+    }
+    const { add, redis, pair } = setUp({ recover })
+    redis.fall()
+    redis.rise()
+    await vi.waitFor(() => expect(tries).toBe(1))
+    const first = add('a')
+    ends[0]?.reject(new Error('not yet'))
+    expect((await first).source).toBe('memory')
+    await vi.waitFor(() => expect(tries).toBe(2))
+    const second = [add('b'), add('c')]
+    ends[1]?.resolve()
+    expect((await Promise.all(second)).map(({ source }) => source)).toEqual(['redis', 'redis'])
+    expect(pair.state).toBe('primary')
   })
 
   it('tries again, with pauses, when recovery fails', async () => {

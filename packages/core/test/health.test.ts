@@ -81,7 +81,12 @@ describe.each(flavours())('health on $name', (flavour) => {
   it('tells how far a replica is behind', async () => {
     const replica = await startRedis({
       flavour,
-      args: { replicaof: `${server.host} ${server.port}`, masterauth: 'c4nary' },
+      // One that can be written to: a read-only replica is not used, so it has no health to tell.
+      args: {
+        replicaof: `${server.host} ${server.port}`,
+        masterauth: 'c4nary',
+        'replica-read-only': 'no',
+      },
     })
     await until(async () => (await replica.info('master_link_status')) === 'up', 20_000)
     expect((await redis.health()).server?.replicationLagSeconds).toBeGreaterThanOrEqual(0)
@@ -199,7 +204,10 @@ describe('alerts', () => {
   })
 
   it('know of no memory limit, slowness, lag, eviction and missing persistence', () => {
-    const pairs = [{ name: 'agent-memory', state: 'primary' }]
+    const keeping = (durability: string) => ({
+      active: false,
+      pairs: [{ name: `a ${durability} pair`, durability, state: 'primary' }],
+    })
     expect(names({ server: { memory: { usedBytes: 5, limitBytes: 0 }, persistence: {} } })).toEqual([])
     expect(names({ latency: { pingMs: 150 } })).toEqual(['slow'])
     expect(names({ server: { memory: {}, persistence: {}, replicationLagSeconds: 11 } })).toEqual([
@@ -207,9 +215,12 @@ describe('alerts', () => {
     ])
     const evicting = { memory: {}, persistence: { aof: false }, evictionPolicy: 'allkeys-lru' }
     expect(names({ server: evicting })).toEqual([])
-    expect(names({ server: evicting, fallback: { active: false, pairs } })).toEqual([
-      'eviction-policy',
-      'aof-off',
+    expect(names({ server: evicting, fallback: keeping('disposable') })).toEqual([])
+    expect(names({ server: evicting, fallback: keeping('transient') })).toEqual(['eviction-policy'])
+    const durable = report({ server: evicting, fallback: keeping('durable') })
+    expect(alertsOf(durable, {}, new Set(), false)).toEqual([
+      { name: 'eviction-policy', message: expect.stringContaining('(a durable pair)') },
+      { name: 'aof-off', message: expect.stringContaining('(a durable pair)') },
     ])
     expect(alertsOf(report({}), {}, new Set(), true).map(({ name }) => name)).toEqual(['clock-jump'])
   })

@@ -1,39 +1,54 @@
-import { checkSubject } from '@evenkeel/core/kit'
+import { UnavailableError } from '@evenkeel/core'
+import { ByteBoundedLru, checkSubject } from '@evenkeel/core/kit'
 import type { UIMessage } from 'ai'
+import { MessageTooLargeError } from '../errors.js'
 import { digestText } from '../messages/ids.js'
-import type { Message } from '../messages/message.js'
-import type { Entry } from '../threads/entry.js'
+import type { Message, StoredMessage } from '../messages/message.js'
 import type { Owner } from '../threads/owner.js'
-import { allEntries } from '../threads/read-all.js'
-import type { Thread, WindowOptions } from '../threads/thread.js'
+import { allEntries, type ReadAllOptions } from '../threads/read-all.js'
+import type { Thread, Window, WindowOptions } from '../threads/thread.js'
 
 export interface SaveOptions<M extends UIMessage> {
   readonly chatId: string
   /** The chat as the client or the stream has it. */
   readonly messages: readonly M[]
   /**
-   * Takes away what is stored and not among `messages`, as after a regeneration. Not for chats that several
-   * write at once: what another wrote meanwhile would go too. @default false
+   * Takes away what is stored and not among `messages`, as after a regeneration, and gives the chat the order of the
+   * list. What these `Chats` have not read or saved stays; when they know nothing of the chat, what lies before the
+   * first of `messages` that is stored. Not for chats that several write at once. @default false
    */
   readonly removeMissing?: boolean | undefined
 }
 
 /** Chats of the AI SDK. */
 export interface Chats<M extends UIMessage = UIMessage> {
-  /** All messages of a chat, in order; none for a new one. */
-  load(chatId: string): Promise<M[]>
-  /** The newest messages, to convert for a model: the cost does not grow with the chat. */
+  /**
+   * All messages of a chat, in order; none for a new one.
+   * @throws ThreadIncompleteError in an outage, when this process knows only a part and `partial` is not set
+   */
+  load(chatId: string, options?: ReadAllOptions): Promise<M[]>
+  /**
+   * The newest messages, to convert for a model: the cost does not grow with the chat. The summary of a chat that
+   * was compacted stands before them, as a system message.
+   */
   window(chatId: string, options?: WindowOptions): Promise<M[]>
-  /** Appends what is new, edits what changed, and writes nothing else. */
+  /**
+   * Has the chat hold the messages: appends what is new, edits what changed, and brings back what was removed, in one
+   * step and without a look before; in an outage it is journaled. A chat that was deleted since these `Chats` read it
+   * stays deleted. A message without an id, which the AI SDK gives to answers where there is no `generateMessageId`,
+   * is known by the message that it answers.
+   * @throws MessageTooLargeError that names the message; the others are saved
+   */
   save(options: SaveOptions<M>): Promise<void>
   thread(chatId: string): Thread
   /**
    * Keeps the stream of an answer while it is made, so that any process can give it again from the beginning:
-   * for `consumeSseStream` of `toUIMessageStreamResponse`. Resolves when the stream has ended.
+   * for `consumeSseStream` of `toUIMessageStreamResponse`. Resolves when the stream has ended, and never rejects.
    */
   record(options: { readonly chatId: string; readonly stream: ReadableStream<string> }): Promise<void>
   /**
-   * The answer that is being made, from its beginning, for a client that lost it; `undefined` when none is.
+   * The answer that is being made, from its beginning, for a client that lost it; `undefined` when none is, or when
+   * that can't be told in an outage. It ends with the answer, and 30 s after its writer is gone.
    * To be sent with `UI_MESSAGE_STREAM_HEADERS` of the AI SDK.
    */
   resume(
@@ -42,59 +57,138 @@ export interface Chats<M extends UIMessage = UIMessage> {
   ): Promise<ReadableStream<string> | undefined>
 }
 
+/** What has been read or saved of a chat. */
+interface SeenChat {
+  readonly generation: number
+  readonly from: number
+  readonly upTo: number
+}
+
 /**
  * Chats of one owner for the AI SDK: `load` for the page, `save` in `onFinish`, and nothing is written twice.
  * @example
  * const chats = createChats(memory.owner(userId))
  * const messages = await chats.load(id)
- * return result.toUIMessageStreamResponse({ originalMessages: messages, onFinish: ({ messages }) => chats.save({ chatId: id, messages }) })
+ * return result.toUIMessageStreamResponse({
+ *   originalMessages: messages,
+ *   generateMessageId: generateId,
+ *   onFinish: ({ messages }) => chats.save({ chatId: id, messages }),
+ * })
  */
 export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chats<M> {
   const thread = (chatId: string) => owner.thread(checkSubject('chatId', chatId))
+  const seen = new ByteBoundedLru<SeenChat>({ maxEntries: 10_000, sizeOf: () => 50 })
   return {
     thread,
-    load: async (chatId) =>
-      (await allEntries(thread(chatId))).map(({ message }) => structuredClone(message) as unknown as M),
-    window: async (chatId, options) =>
-      (await thread(chatId).window(options)).messages.map(
-        (message) => structuredClone(message) as unknown as M,
-      ),
+    async load(chatId, options) {
+      const { entries, generation, newest, complete } = await allEntries(thread(chatId), options)
+      // Of a part nothing can be said to be missing.
+      seen.set(chatId, { generation, from: complete ? 1 : Number.MAX_SAFE_INTEGER, upTo: newest })
+      return entries.map(({ message }) => structuredClone(message) as unknown as M)
+    },
+    async window(chatId, options) {
+      const window = await thread(chatId).window(options)
+      const { generation, from } = window
+      if (!window.stale) seen.set(chatId, { generation, from, upTo: Number.MAX_SAFE_INTEGER })
+      return messagesOf(window) as unknown as M[]
+    },
     record: ({ chatId, stream }) => record(thread(chatId), stream),
     resume: (chatId, { signal } = {}) => resume(thread(chatId), signal),
-    save: (options) => save(thread(options.chatId), options),
+    async save({ chatId, messages, removeMissing = false }) {
+      if (messages.length === 0) return
+      const before = seen.get(chatId)
+      const saved = await save(thread(chatId), messages as unknown as readonly StoredMessage[], {
+        before,
+        removeMissing,
+      })
+      if (saved !== undefined) seen.set(chatId, saved)
+    },
   }
 }
 
-async function save<M extends UIMessage>(
+interface SaveTerms {
+  readonly before: SeenChat | undefined
+  readonly removeMissing: boolean
+}
+
+async function save(
   thread: Thread,
-  { messages, removeMissing = false }: SaveOptions<M>,
-): Promise<void> {
-  const stored = new Map<string, Entry>((await allEntries(thread)).map((entry) => [entry.message.id, entry]))
-  const fresh: Message[] = []
-  for (const message of messages) {
-    const { id, ...body } = message as unknown as Message & { readonly id: string }
-    const known = stored.get(id)
-    if (known === undefined) fresh.push({ ...body, id })
-    else {
-      const { id: _, ...before } = known.message
-      // As JSON has it: a field that is undefined is none.
-      const isSame = digestText(JSON.stringify(body)) === digestText(JSON.stringify(before))
-      if (!isSame) await thread.edit(id, body)
+  given: readonly StoredMessage[],
+  { before, removeMissing }: SaveTerms,
+): Promise<SeenChat | undefined> {
+  let messages = await named(thread, given)
+  let refused: MessageTooLargeError | undefined
+  for (;;) {
+    try {
+      const receipt = await thread.put(messages, {
+        ifGeneration: before?.generation,
+        // What a refused message would be in the place of is not taken away.
+        removes:
+          removeMissing && refused === undefined
+            ? { from: before?.from ?? 0, upTo: before?.upTo ?? Number.MAX_SAFE_INTEGER }
+            : undefined,
+      })
+      if (refused !== undefined) throw refused
+      if (receipt.status !== 'stored') return before
+      const { generation, seqs } = receipt
+      const from = Math.min(before?.from ?? Number.MAX_SAFE_INTEGER, ...seqs)
+      return { generation, from, upTo: Math.max(before?.upTo ?? 0, ...seqs) }
+    } catch (error) {
+      if (!(error instanceof MessageTooLargeError) || error === refused) throw error
+      refused ??= error
+      const kept = messages.filter(({ id }) => id !== error.id)
+      if (kept.length === 0 || kept.length === messages.length) throw refused
+      messages = kept
     }
   }
-  for (let from = 0; from < fresh.length; from += 1_000) await thread.append(fresh.slice(from, from + 1_000))
-  if (!removeMissing) return
-  const kept = new Set(messages.map(({ id }) => id))
-  for (const id of stored.keys()) if (!kept.has(id)) await thread.remove(id)
 }
 
+/**
+ * Messages with ids. An answer without one is called by the message that it answers. The client gives the same
+ * answer an id of its own: where such answers are, those before are looked for under the name that they were given.
+ */
+async function named(thread: Thread, given: readonly StoredMessage[]): Promise<readonly Message[]> {
+  if (!given.some(({ id }) => id === '' || id === undefined)) return given
+  const messages: Message[] = []
+  let previous = ''
+  for (const message of given) {
+    const name = `answer.${digestText(previous)}`
+    const isNamed = message.id !== '' && message.id !== undefined
+    const isKnown = isNamed && message.role === 'assistant' && (await isStored(thread, name))
+    const id = isNamed && !isKnown ? message.id : name
+    messages.push({ ...message, id })
+    previous = id
+  }
+  return messages
+}
+
+async function isStored(thread: Thread, id: string): Promise<boolean> {
+  // In an outage it is taken as it comes.
+  const entry = await thread.get(id).catch(() => undefined)
+  return entry !== undefined
+}
+
+/** Messages of a window, the summary of those before as one of them. */
+function messagesOf({ messages, summary }: Window): readonly object[] {
+  const copies = messages.map((message) => structuredClone(message))
+  if (summary === undefined) return copies
+  const parts = [{ type: 'text', text: summary.text }]
+  const system = copies.findIndex(({ role }) => role !== 'system')
+  const at = system < 0 ? copies.length : system
+  return copies.toSpliced(at, 0, { id: `summary.${summary.upTo}`, role: 'system', parts } as StoredMessage)
+}
+
+/** Whatever goes wrong with the recording is not the answer's fault: it goes on, unrecorded. */
 async function record(thread: Thread, stream: ReadableStream<string>): Promise<void> {
+  const reader = stream.getReader()
   const draft = thread.draft()
   // A stream is a draft from its first moment on, whenever its first words come.
-  draft.write(': recorded\n\n')
   await draft.flush().catch(() => {})
-  const reader = stream.getReader()
-  for (let next = await reader.read(); !next.done; next = await reader.read()) draft.write(next.value)
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) draft.write(next.value)
+  } catch {
+    // The answer broke off: its readers have what there was of it.
+  }
   await draft.end().catch(() => {})
 }
 
@@ -102,7 +196,11 @@ async function resume(
   thread: Thread,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<string> | undefined> {
-  const draft = (await thread.drafts()).at(-1)
+  const open = await thread.drafts({ idle: '30s' }).catch((error: unknown) => {
+    if (UnavailableError.isInstance(error)) return []
+    throw error
+  })
+  const draft = open.at(-1)
   if (draft === undefined) return undefined
   const stop = new AbortController()
   const pieces = thread.follow(draft, {

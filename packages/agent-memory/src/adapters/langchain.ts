@@ -5,14 +5,21 @@ import {
   mapChatMessagesToStoredMessages,
   mapStoredMessagesToChatMessages,
 } from '@langchain/core/messages'
+import { ThreadIncompleteError } from '../errors.js'
 import { newId } from '../messages/ids.js'
 import type { Message, StoredMessage } from '../messages/message.js'
+import { appendInParts } from '../threads/append-parts.js'
 import { allEntries } from '../threads/read-all.js'
 import type { Thread, WindowOptions } from '../threads/thread.js'
 
 export interface ChatHistoryOptions {
   /** Gives this window of the thread rather than all of it: its cost does not grow with the thread. */
   readonly window?: WindowOptions | undefined
+  /**
+   * In an outage gives what this process knows of the thread, where the default is to refuse a part of it with
+   * ThreadIncompleteError. @default false
+   */
+  readonly partial?: boolean | undefined
 }
 
 /**
@@ -30,18 +37,19 @@ class ThreadHistory extends BaseListChatMessageHistory {
   override lc_namespace = ['evenkeel', 'agent-memory']
   readonly #thread: Thread
   readonly #window: WindowOptions | undefined
+  readonly #partial: boolean
+  /** Of the thread, when it was last read: what is added belongs to that one. */
+  #generation: number | undefined
 
-  constructor(thread: Thread, { window }: ChatHistoryOptions) {
+  constructor(thread: Thread, { window, partial = false }: ChatHistoryOptions) {
     super()
     this.#thread = thread
     this.#window = window
+    this.#partial = partial
   }
 
   override async getMessages(): Promise<BaseMessage[]> {
-    const messages =
-      this.#window === undefined
-        ? (await allEntries(this.#thread)).map(({ message }) => message)
-        : (await this.#thread.window(this.#window)).messages
+    const messages = this.#window === undefined ? await this.#all() : await this.#windowed(this.#window)
     return mapStoredMessagesToChatMessages(messages.map(toLangChain))
   }
 
@@ -49,28 +57,54 @@ class ThreadHistory extends BaseListChatMessageHistory {
     return this.addMessages([message])
   }
 
+  /** A thread that was deleted since it was read stays deleted. */
   override async addMessages(messages: BaseMessage[]): Promise<void> {
-    if (messages.length > 0)
-      await this.#thread.append(mapChatMessagesToStoredMessages(messages).map(fromLangChain))
+    const own = mapChatMessagesToStoredMessages(messages).map(fromLangChain)
+    this.#generation = await appendInParts(this.#thread, own, this.#generation)
   }
 
   override async clear(): Promise<void> {
     await this.#thread.delete()
+    this.#generation = undefined
   }
+
+  async #all(): Promise<readonly StoredMessage[]> {
+    const { entries, generation } = await allEntries(this.#thread, { partial: this.#partial })
+    this.#generation = generation
+    return entries.map(({ message }) => structuredClone(message))
+  }
+
+  async #windowed(options: WindowOptions): Promise<readonly StoredMessage[]> {
+    const { messages, summary, generation, complete } = await this.#thread.window(options)
+    if (!complete && !this.#partial) throw new ThreadIncompleteError()
+    this.#generation = generation
+    const copies = messages.map((message) => structuredClone(message))
+    if (summary === undefined) return copies
+    const first = copies.findIndex(({ role }) => role !== 'system' && role !== 'developer')
+    const content = { id: `summary.${summary.upTo}`, role: 'system', content: summary.text }
+    return copies.toSpliced(first < 0 ? copies.length : first, 0, content)
+  }
+}
+
+interface ToolCallFields {
+  readonly tool_calls?: unknown
+  readonly invalid_tool_calls?: unknown
 }
 
 const roles: Record<string, string> = { human: 'user', ai: 'assistant', developer: 'system' }
 
 /** Role, content and tool calls stand where a window looks for them; the rest is kept as LangChain wrote it. */
 function fromLangChain({ type, data }: LangChainMessage): Message {
-  const { id, content, tool_call_id, ...rest } = data as LangChainMessage['data'] & { tool_calls?: unknown }
-  const { tool_calls, ...other } = rest
+  const { id, content, tool_call_id, ...rest } = data as LangChainMessage['data'] & ToolCallFields
+  const { tool_calls, invalid_tool_calls, ...other } = rest
   const isGeneric = !(type in roles) && /^[\w-]{1,64}$/.test(data.role ?? '')
   return {
     id: id ?? newId(),
     role: roles[type] ?? (isGeneric ? data.role : undefined) ?? type,
     content,
     ...(tool_calls !== undefined && { tool_calls }),
+    // Some providers' classes send these with the others, and so they need an answer too.
+    ...(Array.isArray(invalid_tool_calls) && invalid_tool_calls.length > 0 && { invalid_tool_calls }),
     ...(tool_call_id !== undefined && { tool_call_id }),
     langchain: { type, data: other },
   }

@@ -3,6 +3,7 @@ import type { AgentInputItem, Session } from '@openai/agents-core'
 import { MessageMissingError, VersionConflictError } from '../errors.js'
 import { digestText, newId } from '../messages/ids.js'
 import type { Message, StoredMessage } from '../messages/message.js'
+import { appendInParts } from '../threads/append-parts.js'
 import type { Entry } from '../threads/entry.js'
 import { allEntries, newestEntries } from '../threads/read-all.js'
 import type { Thread } from '../threads/thread.js'
@@ -36,9 +37,17 @@ export interface AgentSession extends Session {
   replaceHistoryWithCompaction(items: AgentInputItem[]): Promise<void>
 }
 
+export interface AgentSessionOptions {
+  /**
+   * In an outage gives what this process knows of the thread, where the default is to refuse a part of it with
+   * ThreadIncompleteError. @default false
+   */
+  readonly partial?: boolean | undefined
+}
+
 /** A thread as a session of the OpenAI Agents SDK. */
-export function createAgentSession(thread: Thread): AgentSession {
-  return new ThreadSession(thread)
+export function createAgentSession(thread: Thread, options: AgentSessionOptions = {}): AgentSession {
+  return new ThreadSession(thread, options)
 }
 
 /** A suffix, or a history, that is replaced in one step. */
@@ -46,9 +55,13 @@ const maxReplaced = 5_000
 
 class ThreadSession implements AgentSession {
   readonly #thread: Thread
+  readonly #options: AgentSessionOptions
+  /** Of the thread, when it was last read: what is added belongs to that one. */
+  #generation: number | undefined
 
-  constructor(thread: Thread) {
+  constructor(thread: Thread, options: AgentSessionOptions) {
     this.#thread = thread
+    this.#options = options
   }
 
   async getSessionId(): Promise<string> {
@@ -57,22 +70,23 @@ class ThreadSession implements AgentSession {
 
   async getItems(limit?: number): Promise<AgentInputItem[]> {
     if (limit !== undefined && limit <= 0) return []
-    const entries = await (limit === undefined
-      ? allEntries(this.#thread)
-      : newestEntries(this.#thread, limit))
+    const { entries, generation } = await (limit === undefined
+      ? allEntries(this.#thread, this.#options)
+      : newestEntries(this.#thread, limit, this.#options))
+    this.#generation = generation
     return entries.map(itemOf)
   }
 
+  /** A thread that was deleted since it was read stays deleted. */
   async addItems(items: AgentInputItem[]): Promise<void> {
     const messages = items.map((item) => ({ ...messageOf(item), id: newId() }))
-    for (let from = 0; from < messages.length; from += 1_000) {
-      await this.#thread.append(messages.slice(from, from + 1_000))
-    }
+    this.#generation = await appendInParts(this.#thread, messages, this.#generation)
   }
 
   async popItem(): Promise<AgentInputItem | undefined> {
     for (;;) {
-      const [newest] = await newestEntries(this.#thread, 1)
+      const { entries } = await newestEntries(this.#thread, 1)
+      const [newest] = entries
       if (newest === undefined) return undefined
       try {
         await this.#thread.splice({ replace: [newest.message.id], messages: [] })
@@ -86,6 +100,7 @@ class ThreadSession implements AgentSession {
 
   async clearSession(): Promise<void> {
     await this.#thread.delete()
+    this.#generation = undefined
   }
 
   async applyHistoryTransaction({
@@ -101,7 +116,7 @@ class ThreadSession implements AgentSession {
       return
     }
     const { expectedSuffix, replacement } = transaction
-    const newest = await newestEntries(this.#thread, expectedSuffix.length)
+    const { entries: newest } = await newestEntries(this.#thread, expectedSuffix.length)
     const isThere =
       newest.length === expectedSuffix.length &&
       newest.every((entry, index) => canonical(itemOf(entry)) === canonical(expectedSuffix[index]))
@@ -119,7 +134,7 @@ class ThreadSession implements AgentSession {
   }: {
     readonly mutations: readonly HistoryMutation[]
   }): Promise<void> {
-    const entries = mutations.length === 0 ? [] : await allEntries(this.#thread)
+    const entries = mutations.length === 0 ? [] : (await allEntries(this.#thread)).entries
     for (const { callId, replacement } of mutations) {
       const entry = entries.findLast((one) => {
         const item = itemOf(one)
@@ -138,7 +153,7 @@ class ThreadSession implements AgentSession {
   }
 
   async replaceHistoryWithCompaction(items: AgentInputItem[]): Promise<void> {
-    const entries = await allEntries(this.#thread)
+    const { entries } = await allEntries(this.#thread)
     if (entries.length > maxReplaced) {
       throw new InvalidInputError('items', `a history of at most ${maxReplaced} items`, entries)
     }

@@ -21,7 +21,7 @@ import type {
   PageRequest,
   StateValue,
   TailRequest,
-  ThreadListing,
+  ThreadListPage,
   ThreadStore,
 } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
@@ -65,25 +65,22 @@ export class OfflineBackend implements ThreadBackend {
   async append(
     id: ThreadId,
     batch: readonly PreparedMessage[],
-    { version, fence, token, digest }: AppendGuards = {},
+    { version, fence, token, digest, generation }: AppendGuards = {},
   ): Promise<AppendOutcome> {
     if (version !== undefined || fence !== undefined) throw cannot('a condition of an append')
     const thread = this.#threadOf(id)
     const conflict = thread.view.conflictOf(batch)
     if (conflict !== undefined) return { status: 'conflict', id: conflict }
+    if (thread.view.isOvertaken(generation)) return { status: 'deleted', generation: thread.view.generation }
     const { version: known } = thread.view
-    const entry = this.#add(thread, {
-      kind: 'append',
-      batch,
-      generation: generationOf(thread),
-      token,
-      digest,
-    })
+    const since = generation ?? generationOf(thread)
+    const entry = this.#add(thread, { kind: 'append', batch, generation: since, token, digest })
     thread.view.append(batch, {}, Date.now())
     await this.#journal.synced()
     return {
       status: 'journaled',
       version: thread.isKnown ? known : 0,
+      generation: since,
       stored: entry.outcome.promise as Extract<AppendOutcome, { status: 'journaled' }>['stored'],
     }
   }
@@ -99,13 +96,16 @@ export class OfflineBackend implements ThreadBackend {
     return { ...pageOf(view, request), stale: true, complete: view.size >= view.count }
   }
 
-  async change(id: ThreadId, change: Change): Promise<ChangeResult> {
+  async change(id: ThreadId, change: Change, generation?: number): Promise<ChangeResult> {
     const isConditional = 'version' in change && change.version !== undefined
     if (isConditional || change.kind === 'edit' || change.kind === 'splice' || change.kind === 'summarise') {
       throw cannot('a change that depends on what the thread is')
     }
     const thread = this.#threadOf(id)
-    this.#add(thread, { kind: 'change', change, generation: generationOf(thread) })
+    if (thread.view.isOvertaken(generation)) {
+      return { status: 'deleted', ...thread.view.standing(), journaled: true }
+    }
+    this.#add(thread, { kind: 'change', change, generation: generation ?? generationOf(thread) })
     const changed = show(thread.view, change)
     await this.#journal.synced()
     return { ...changed, journaled: true }
@@ -131,7 +131,7 @@ export class OfflineBackend implements ThreadBackend {
     throw cannot('a fork')
   }
 
-  async threads(): Promise<readonly ThreadListing[]> {
+  async threads(): Promise<ThreadListPage> {
     throw cannot('a list of threads')
   }
 
@@ -226,7 +226,7 @@ export class OfflineBackend implements ThreadBackend {
 /** A number that is not known here can't be added to; what is known is shown as it will be. */
 function show(view: ThreadImage, change: Change): Changed {
   if (change.kind === 'add' && !view.state.has(change.key)) return { status: 'missing', ...view.standing() }
-  return changeThread(view, change, undefined, Date.now())
+  return changeThread(view, change, Date.now())
 }
 
 /** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */

@@ -9,11 +9,12 @@ import type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   Tail,
   TailRequest,
-  ThreadListing,
+  ThreadListPage,
   ThreadStore,
 } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
@@ -73,8 +74,8 @@ export class OnlineBackend implements ThreadBackend {
     return { ...(await this.store.page(id, request)), ...fresh }
   }
 
-  async change(id: ThreadId, change: Change): Promise<ChangeResult> {
-    const changed = await this.store.change(id, change, this.terms)
+  async change(id: ThreadId, change: Change, generation?: number): Promise<ChangeResult> {
+    const changed = await this.store.change(id, change, { ...this.terms, generation })
     this.known?.changed(id, change, changed)
     if (changed.status === 'done') this.remember?.changed(id, change, changed)
     return { ...changed, journaled: false }
@@ -99,8 +100,8 @@ export class OnlineBackend implements ThreadBackend {
     return result
   }
 
-  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
-    return this.store.threads(owner, limit, behind)
+  threads(owner: string, request: ListRequest): Promise<ThreadListPage> {
+    return this.store.threads(owner, request)
   }
 
   async erase(owner: string): Promise<Erased> {

@@ -8,12 +8,13 @@ import type {
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   StateValue,
   Tail,
   TailRequest,
-  ThreadListing,
+  ThreadListPage,
   ThreadStore,
 } from '../stores/port.js'
 import type { ThreadId, ThreadVersion } from '../stores/thread-id.js'
@@ -24,7 +25,12 @@ export type StoredOutcome = Extract<AppendResult, { readonly status: 'stored' | 
 export type AppendOutcome =
   | AppendResult
   /** Taken here, in an outage. `version` is the last one that is known of the thread, 0 for none. */
-  | { readonly status: 'journaled'; readonly version: number; readonly stored: Promise<StoredOutcome> }
+  | {
+      readonly status: 'journaled'
+      readonly version: number
+      readonly generation: number | undefined
+      readonly stored: Promise<StoredOutcome>
+    }
 
 export interface Freshness {
   /** Read in an outage: what others did may be missing. */
@@ -35,7 +41,7 @@ export interface Freshness {
 
 export type Reading = Tail & Freshness
 
-export type AppendGuards = Pick<AppendOptions, 'version' | 'fence' | 'token' | 'digest'>
+export type AppendGuards = Pick<AppendOptions, 'version' | 'fence' | 'token' | 'digest' | 'generation'>
 
 /** A change's outcome; `journaled` when it was taken here, in an outage. */
 export type ChangeResult = Changed & { readonly journaled: boolean }
@@ -45,7 +51,7 @@ export interface ThreadBackend {
   append(id: ThreadId, messages: readonly PreparedMessage[], options?: AppendGuards): Promise<AppendOutcome>
   read(id: ThreadId, request: TailRequest): Promise<Reading>
   page(id: ThreadId, request: PageRequest): Promise<Page & Freshness>
-  change(id: ThreadId, change: Change): Promise<ChangeResult>
+  change(id: ThreadId, change: Change, generation?: number): Promise<ChangeResult>
   state(
     id: ThreadId,
     keys?: readonly string[],
@@ -53,7 +59,7 @@ export interface ThreadBackend {
   lease(id: ThreadId, request: LeaseRequest): Promise<LeaseResult>
   fork(id: ThreadId, to: string, options: { token: string; upTo?: number | undefined }): Promise<ForkResult>
   delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>>
-  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]>
+  threads(owner: string, request: ListRequest): Promise<ThreadListPage>
   erase(owner: string): Promise<Erased>
   /** The store itself, for what is done by operators; not in an outage. */
   whole(): Promise<ThreadStore>

@@ -201,13 +201,17 @@ function parse(text: string, number: number): Line {
   throw new BackupDamagedError(`line ${number} can not be read`)
 }
 
+/** All threads that an owner has at this moment. */
 async function* threadsOf(store: ThreadStore, owner: string): AsyncGenerator<string> {
-  const page = 200
-  let listed = await store.threads(owner, page)
-  while (listed.length > 0) {
-    for (const { thread } of listed) yield thread
-    if (listed.length < page) return
-    listed = await store.threads(owner, page, listed.at(-1))
+  let cursor: string | undefined
+  try {
+    do {
+      const page = await store.threads(owner, { limit: 500, cursor, purpose: 'walk' })
+      cursor = page.cursor
+      for (const { thread } of page.threads) yield thread
+    } while (cursor !== undefined)
+  } finally {
+    if (cursor !== undefined) await store.endList(owner, cursor).catch(() => {})
   }
 }
 

@@ -1,63 +1,82 @@
 import { UnavailableError } from '@evenkeel/core'
-import { FencedError, MessageConflictError } from '../errors.js'
+import { type Duration, type Heartbeat, heartbeat, input } from '@evenkeel/core/kit'
+import { FencedError, MessageConflictError, ThreadDeletedError } from '../errors.js'
 import { newId } from '../messages/ids.js'
 import type { Message } from '../messages/message.js'
-import { prepareAll } from '../messages/prepare.js'
+import { type PreparedMessage, prepareAll } from '../messages/prepare.js'
+import type { AppendResult } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { appendMessages } from '../threads/append.js'
 import type { ThreadContext } from '../threads/context.js'
-import type { DraftId, Piece } from './port.js'
+import { type DraftId, type DraftWrite, type Piece, recoveredId } from './port.js'
 
 /** An answer that is still being made, shown to every reader in every process. */
 export interface Draft {
   readonly id: string
   /** Adds to it; pieces that come close together are sent as one. Never waits, and never throws for an outage. */
   write(text: string): void
-  /** Resolves when all that was written is in the store. @throws FencedError when another took the draft over */
+  /**
+   * Resolves when all that was written is in the store.
+   * @throws FencedError when another took the draft over, or its thread was deleted
+   */
   flush(): Promise<void>
   /**
    * Appends the message that the draft came to, and ends the draft, in one step. In an outage the message is
-   * journaled like any other.
-   * @throws FencedError when another took the draft over
+   * journaled like any other. `deleted`: the thread was deleted since the draft began, and stays so.
+   * @throws FencedError when another took the draft over, MessageConflictError
    */
-  finalize(
-    message: Message,
-  ): Promise<{ readonly status: 'stored' | 'duplicate' | 'journaled'; readonly id: string }>
+  finalize(message: Message): Promise<DraftReceipt>
   /** Ends it without a message. */
   end(): Promise<void>
+}
+
+export interface DraftReceipt {
+  readonly status: 'stored' | 'duplicate' | 'journaled' | 'deleted'
+  readonly id: string
 }
 
 export interface FollowOptions {
   /** Begins behind this piece. @default 0, at the beginning */
   readonly after?: number | undefined
+  /** A writer that gave no sign of life for so long is taken to be gone: the draft ends for the reader. @default '30s' */
+  readonly idle?: Duration | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RecoverOptions {
-  /** A writer that has been silent for so long is taken to be gone. @default 30_000 */
-  readonly idleMs?: number | undefined
+  /** A writer that gave no sign of life for so long is taken to be gone. It gives one each 10 s. @default '30s' */
+  readonly idle?: Duration | undefined
   /** Makes a message of what there is. @default an assistant's message with the text, and `interrupted: true` */
   readonly message?: ((text: string) => Message) | undefined
 }
 
 /** Pieces are sent at most so often. */
 const flushMs = 50
-/** One piece is no longer than this. */
+/** Characters of one piece. */
 const maxPiece = 32_768
-/** What waits for Redis is no more than this; a draft that is not shown is no loss, its message is kept. */
-const maxWaiting = 1 << 20
+/** Characters that wait for Redis. Beyond it a draft is shown with a gap; its message is kept whole. */
+const maxWaiting = 8 << 20
 const ttlMs = 3_600_000
+/** A writer says so often that it lives, a third of the silence after which it is taken to be gone. */
+const signMs = 10_000
+const defaultIdle: Duration = '30s'
 
 export class DraftHandle implements Draft {
   readonly id: string
   readonly #context: ThreadContext
   readonly #place: DraftId
   readonly #token = newId()
+  readonly #signs: Heartbeat
   #waiting = ''
-  #sending: { readonly number: number; readonly text: string } | undefined
+  /** Characters left out behind what waits. */
+  #omitted = 0
+  #sending: Piece | undefined
   #sent = 0
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> | undefined
+  #begun: Promise<void> | undefined
+  /** Of the thread when the draft began; `undefined` while that is not known. */
+  #generation: number | undefined
   #isFenced = false
   #isEnded = false
 
@@ -65,11 +84,27 @@ export class DraftHandle implements Draft {
     this.id = id
     this.#context = context
     this.#place = { ...thread, draft: id }
+    // A handle that was dropped without an end is collected, and its draft can be recovered.
+    const handle = new WeakRef(this)
+    const signs = heartbeat({
+      everyMs: signMs,
+      beat: () => {
+        const draft = handle.deref()
+        return draft === undefined ? signs.close() : draft.#sign()
+      },
+      // While Redis is away there is nobody to tell.
+      onError: () => {},
+    })
+    this.#signs = signs
+    signs.start()
+    this.#begin().catch(() => {})
   }
 
   write(text: string): void {
-    if (this.#isEnded || this.#isFenced || this.#waiting.length > maxWaiting) return
-    this.#waiting += text
+    if (this.#isEnded || this.#isFenced) return
+    const room = maxWaiting - this.#waiting.length
+    if (this.#omitted > 0 || text.length > room) this.#omitted += text.length
+    else this.#waiting += text
     if (this.#timer !== undefined) return
     this.#timer = setTimeout(() => {
       this.#timer = undefined
@@ -78,95 +113,156 @@ export class DraftHandle implements Draft {
     this.#timer.unref()
   }
 
-  async flush(): Promise<void> {
-    while (this.#flushing !== undefined) await this.#flushing.catch(() => {})
-    this.#flushing = this.#send().finally(() => {
-      this.#flushing = undefined
-    })
-    return this.#flushing
+  flush(): Promise<void> {
+    return this.#flush(false)
   }
 
-  async finalize(message: Message) {
-    const { context, place } = { context: this.#context, place: this.#place }
-    const [prepared] = prepareAll(message, context.options)
+  async finalize(message: Message): Promise<DraftReceipt> {
+    const [prepared] = prepareAll(message, this.#context.options)
     if (prepared === undefined) throw new TypeError('A message was not prepared')
-    const shown = await this.flush().then(
+    const isShown = await this.#flush(true).then(
       () => true,
       (error: unknown) => {
+        // What another took over, or what was deleted, is told by the store below.
+        if (error instanceof FencedError) return true
         if (!UnavailableError.isInstance(error)) throw error
         return false
       },
     )
     this.#stop()
-    const options = { ttlMs: context.options.ttlMs, token: this.#token, number: this.#sent + 1 }
-    const result = shown
-      ? await context.drafts.finalize(place, prepared, options).catch((error: unknown) => {
-          // The message's id is the same there and in the journal: it is there once, whatever has happened.
-          if (!UnavailableError.isInstance(error)) throw error
-          return undefined
-        })
-      : undefined
+    const { id } = prepared
+    const result = isShown ? await this.#finalizeShown(prepared) : undefined
     if (result?.status === 'fenced') throw new FencedError()
-    if (result?.status === 'conflict') throw new MessageConflictError(prepared.id)
-    context.notifier.notify(place)
-    if (result?.status === 'stored' || result?.status === 'duplicate')
-      return { status: result.status, id: prepared.id }
-    const { status } = await appendMessages(context, place, [prepared], {})
-    return { status, id: prepared.id }
+    if (result?.status === 'conflict') throw new MessageConflictError(id)
+    if (result?.status === 'deleted') return { status: 'deleted', id }
+    if (result?.status === 'stored' || result?.status === 'duplicate') {
+      this.#context.counters.appended[result.status]++
+      this.#context.noted(this.#place, [prepared], result.generation)
+      return { status: result.status, id }
+    }
+    return this.#append(prepared)
   }
 
   async end(): Promise<void> {
-    await this.flush()
     this.#stop()
-    const piece = { number: this.#sent + 1, text: '', token: this.#token, isEnd: true, ttlMs }
-    await this.#context.drafts.write(this.#place, piece)
-    this.#context.notifier.notify(this.#place)
+    await this.#flush(true)
+    await this.#write({ kind: 'end', number: this.#sent + 1 })
+  }
+
+  /** The message's id is the same there and in the journal: it is there once, whatever has happened. */
+  async #finalizeShown(message: PreparedMessage): Promise<AppendResult | undefined> {
+    const { drafts, options, notifier } = this.#context
+    const end = {
+      ttlMs: options.ttlMs,
+      token: this.#token,
+      number: this.#sent + 1,
+      generation: this.#generation,
+    }
+    const result = await drafts.finalize(this.#place, message, end).catch((error: unknown) => {
+      if (!UnavailableError.isInstance(error)) throw error
+      return undefined
+    })
+    notifier.notify(this.#place)
+    return result
+  }
+
+  async #append(message: PreparedMessage): Promise<DraftReceipt> {
+    const { id } = message
+    try {
+      const guards = { generation: this.#generation }
+      const { status } = await appendMessages(this.#context, this.#place, [message], guards)
+      return { status, id }
+    } catch (error) {
+      if (error instanceof ThreadDeletedError) return { status: 'deleted', id }
+      throw error
+    }
   }
 
   #stop(): void {
     this.#isEnded = true
+    this.#signs.close()
     clearTimeout(this.#timer)
   }
 
-  async #send(): Promise<void> {
-    while (this.#sending !== undefined || this.#waiting !== '') {
+  /** Tries again when it failed. */
+  #begin(): Promise<void> {
+    this.#begun ??= this.#write({ kind: 'begin' }).catch((error: unknown) => {
+      this.#begun = undefined
+      throw error
+    })
+    return this.#begun
+  }
+
+  async #sign(): Promise<void> {
+    await this.#begin()
+    await this.#write({ kind: 'alive' })
+  }
+
+  async #write(write: DistributiveOmit<DraftWrite, 'token' | 'ttlMs'>): Promise<void> {
+    const written = await this.#context.drafts.write(this.#place, { ...write, token: this.#token, ttlMs })
+    if (written.status !== 'written') {
+      this.#isFenced = true
+      this.#signs.close()
+      throw new FencedError()
+    }
+    this.#generation = written.generation
+    if (write.kind === 'piece' || write.kind === 'end') this.#context.notifier.notify(this.#place)
+  }
+
+  async #flush(isLast: boolean): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing.catch(() => {})
+    this.#flushing = this.#send(isLast).finally(() => {
+      this.#flushing = undefined
+    })
+    return this.#flushing
+  }
+
+  async #send(isLast: boolean): Promise<void> {
+    await this.#begin()
+    for (;;) {
       if (this.#isFenced) throw new FencedError()
       // What may have been sent is sent again under its number before anything else.
-      this.#sending ??= { number: this.#sent + 1, text: this.#take() }
-      const piece = { ...this.#sending, token: this.#token, isEnd: false, ttlMs }
-      const status = await this.#context.drafts.write(this.#place, piece)
-      if (status !== 'written') {
-        this.#isFenced = true
-        throw new FencedError()
-      }
+      this.#sending ??= this.#take(isLast)
+      if (this.#sending === undefined) return
+      await this.#write({ kind: 'piece', ...this.#sending })
       this.#sent = this.#sending.number
       this.#sending = undefined
-      this.#context.notifier.notify(this.#place)
     }
   }
 
-  #take(): string {
+  /** The next piece. Half of a character waits for its other half. */
+  #take(isLast: boolean): Piece | undefined {
     let length = Math.min(maxPiece, this.#waiting.length)
-    // Half of a character is none.
-    if (length < this.#waiting.length && /[\uD800-\uDBFF]/.test(this.#waiting[length - 1] ?? '')) length--
-    const text = this.#waiting.slice(0, length)
-    this.#waiting = this.#waiting.slice(length)
-    return text
+    const isCut = /[\uD800-\uDBFF]/.test(this.#waiting[length - 1] ?? '')
+    if (isCut && (length < this.#waiting.length || !isLast)) length--
+    const number = this.#sent + 1
+    if (length > 0) {
+      const text = this.#waiting.slice(0, length)
+      this.#waiting = this.#waiting.slice(length)
+      return { number, text, omitted: 0 }
+    }
+    const omitted = this.#omitted
+    if (omitted === 0) return undefined
+    this.#omitted = 0
+    return { number, text: '', omitted }
   }
 }
 
-/** Pieces of a draft as they come, until it ends. In an outage it waits. */
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+/** Pieces of a draft as they come, until it ends or its writer is gone. In an outage it waits. */
 export async function* follow(
   context: ThreadContext,
   id: DraftId,
-  { after = 0, signal }: FollowOptions,
+  { after = 0, idle = defaultIdle, signal }: FollowOptions,
 ): AsyncGenerator<Piece> {
+  const idleMs = input.duration('idle', idle)
   let behind = after
   for await (const _ of context.notifier.changes(id, signal)) {
     for (;;) {
       const reading = await context.drafts.read(id, behind).catch((error: unknown) => {
         if (!UnavailableError.isInstance(error)) throw error
-        return { pieces: [], isEnded: false }
+        return { pieces: [], isEnded: false, silentMs: 0 }
       })
       if (reading === undefined) return
       for (const piece of reading.pieces) {
@@ -174,7 +270,10 @@ export async function* follow(
         behind = piece.number
       }
       if (reading.isEnded) return
-      if (reading.pieces.length === 0) break
+      if (reading.pieces.length === 0) {
+        if (reading.silentMs >= idleMs) return
+        break
+      }
     }
   }
 }
@@ -183,9 +282,10 @@ export async function* follow(
 export async function recover(
   context: ThreadContext,
   id: DraftId,
-  { idleMs = 30_000, message = interrupted }: RecoverOptions,
+  { idle = defaultIdle, message = interrupted }: RecoverOptions,
 ): Promise<Message | undefined> {
   const token = newId()
+  const idleMs = input.duration('idle', idle)
   if ((await context.drafts.take(id, token, idleMs)) !== 'taken') return undefined
   let [text, number] = ['', 0]
   for (;;) {
@@ -197,13 +297,15 @@ export async function recover(
     if (reading === undefined || reading.pieces.length === 0) break
   }
   // One draft is one message, whoever recovers it.
-  const made = { id: `draft.${id.draft}`, ...message(text) }
+  const made = { id: recoveredId(id.draft), ...message(text) }
   const [prepared] = prepareAll(made, context.options)
   if (prepared === undefined) return undefined
-  const options = { ttlMs: context.options.ttlMs, token, number: number + 1 }
-  const result = await context.drafts.finalize(id, prepared, options)
+  const end = { ttlMs: context.options.ttlMs, token, number: number + 1 }
+  const result = await context.drafts.finalize(id, prepared, end)
   context.notifier.notify(id)
-  return result.status === 'stored' || result.status === 'duplicate' ? made : undefined
+  if (result.status !== 'stored' && result.status !== 'duplicate') return undefined
+  context.noted(id, [prepared], result.generation)
+  return made
 }
 
 function interrupted(text: string): Message {

@@ -10,34 +10,60 @@ export interface Piece {
   /** From 1, without gaps. */
   readonly number: number
   readonly text: string
+  /** Characters before this text that were left out, since too much waited for Redis; 0 nearly always. */
+  readonly omitted: number
 }
 
 export interface DraftReading {
   readonly pieces: readonly Piece[]
   readonly isEnded: boolean
+  /** Since the writer's last sign of life; 0 when the draft has ended. */
+  readonly silentMs: number
 }
 
-export interface PieceWrite extends Piece {
+export interface OpenDraft {
+  readonly id: string
+  /** Since the writer's last sign of life. */
+  readonly silentMs: number
+}
+
+export type DraftWrite = {
   /** Of the writer: another one's is refused. */
   readonly token: string
-  readonly isEnd: boolean
   readonly ttlMs: number
+} & (
+  | { readonly kind: 'begin' | 'alive' }
+  | ({ readonly kind: 'piece' } & Piece)
+  | { readonly kind: 'end'; readonly number: number }
+)
+
+export type DraftWritten =
+  /** `generation`: of the thread when the draft began. */
+  | { readonly status: 'written'; readonly generation: number }
+  /** Another has taken the draft over. */
+  | { readonly status: 'fenced' }
+  /** It ended, its time is over, or its thread was deleted. */
+  | { readonly status: 'gone' }
+
+export interface DraftEnd extends WriteOptions {
+  readonly token: string
+  readonly number: number
 }
 
-/** Where answers live that are still being made. Every operation may be repeated. */
+/** Where answers live that are still being made. Every operation may be repeated, and takes one round trip. */
 export interface DraftStore {
-  /** `fenced`: another has taken the draft over. `gone`: it ended, or its time is over. */
-  write(id: DraftId, piece: PieceWrite): Promise<'written' | 'fenced' | 'gone'>
+  write(id: DraftId, write: DraftWrite): Promise<DraftWritten>
   /** Pieces behind a number; `undefined` when there is no such draft (any more). */
   read(id: DraftId, after: number): Promise<DraftReading | undefined>
   /** Takes over a draft whose writer has been silent for so long. */
   take(id: DraftId, token: string, idleMs: number): Promise<'taken' | 'alive' | 'gone'>
   /** Appends a message and ends the draft, in one step. */
-  finalize(
-    id: DraftId,
-    message: PreparedMessage,
-    options: WriteOptions & { readonly token: string; readonly number: number },
-  ): Promise<AppendResult>
-  /** Drafts of a thread that have not ended. */
-  list(id: ThreadId): Promise<readonly string[]>
+  finalize(id: DraftId, message: PreparedMessage, end: DraftEnd): Promise<AppendResult>
+  /** Drafts of a thread that have not ended, in the order in which they began. */
+  list(id: ThreadId): Promise<readonly OpenDraft[]>
+}
+
+/** The id of the message that is made of a draft whose writer is gone. */
+export function recoveredId(draft: string): string {
+  return `draft.${draft}`
 }

@@ -28,10 +28,11 @@ export function prepareAll(
   input: Message | readonly Message[],
   options: ResolvedOptions,
   operation?: string,
+  max = maxAtOnce,
 ): readonly PreparedMessage[] {
   const list = Array.isArray(input) ? (input as readonly Message[]) : [input as Message]
-  if (list.length === 0 || list.length > maxAtOnce) {
-    throw new InvalidInputError('messages', `1 to ${maxAtOnce} messages`, list)
+  if (list.length === 0 || list.length > max) {
+    throw new InvalidInputError('messages', `1 to ${max} messages`, list)
   }
   const messages = list.map((message, index) => prepare(message, index, options, operation))
   const ids = new Set<string>()
@@ -62,7 +63,8 @@ export function prepare(
   }
   const body = toJson(field, rest)
   const bytes = Buffer.byteLength(body)
-  if (bytes > options.maxMessageBytes) throw new MessageTooLargeError(field, bytes, options.maxMessageBytes)
+  if (bytes > options.maxMessageBytes)
+    throw new MessageTooLargeError(field, bytes, options.maxMessageBytes, id)
   const tokens = options.countTokens(message)
   if (!Number.isFinite(tokens) || tokens < 0)
     throw new InvalidInputError('countTokens', 'a number from 0', tokens)

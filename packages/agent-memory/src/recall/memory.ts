@@ -1,19 +1,32 @@
 import { ByteBoundedLru } from '@evenkeel/core/kit'
+import type { MemoryThreadStore } from '../stores/memory.js'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
 import { cosine } from './vectors.js'
 
 /** What can be recalled, in this process; bounded by owners. */
 export class MemoryRecall implements RecallStore {
+  readonly #threads: MemoryThreadStore
   readonly #owners = new ByteBoundedLru<Map<string, RecallItem>>({
     maxEntries: 1_000,
     sizeOf: (items) =>
       [...items.values()].reduce((sum, { vector, payload }) => sum + 4 * vector.length + payload.length, 0),
   })
 
+  constructor(threads: MemoryThreadStore) {
+    this.#threads = threads
+    threads.onGone((owner, thread) => {
+      if (thread === undefined) this.#owners.delete(owner)
+    })
+  }
+
+  async generationOf(owner: string): Promise<number> {
+    return this.#threads.generationOf({ owner, thread: '' })
+  }
+
   async put(owner: string, items: readonly RecallItem[], removed: readonly string[]): Promise<void> {
     const own = this.#owners.get(owner) ?? new Map<string, RecallItem>()
     for (const id of removed) own.delete(id)
-    for (const item of items) own.set(item.id, item)
+    for (const item of items) if (!this.#isOvertaken(owner, item)) own.set(item.id, item)
     this.#owners.set(owner, own)
   }
 
@@ -26,7 +39,10 @@ export class MemoryRecall implements RecallStore {
     return new Map(items.map(({ id, payload }) => [id, payload]))
   }
 
-  erase(owner: string): void {
-    this.#owners.delete(owner)
+  #isOvertaken(owner: string, { since }: RecallItem): boolean {
+    return (
+      since !== undefined &&
+      this.#threads.generationOf({ owner, thread: since.thread ?? '' }) > since.generation
+    )
   }
 }

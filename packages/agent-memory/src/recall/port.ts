@@ -4,6 +4,8 @@ export interface RecallItem {
   readonly vector: Float32Array
   /** What is known of it, as JSON; of a message only where it is. */
   readonly payload: string
+  /** It is not put when its thread, or its owner, was deleted or erased since this generation. */
+  readonly since?: { readonly thread: string | undefined; readonly generation: number } | undefined
 }
 
 export interface RecallHit {
@@ -17,6 +19,8 @@ export interface RecallHit {
 export interface RecallStore {
   /** Puts items, and takes others away, in one step. */
   put(owner: string, items: readonly RecallItem[], removed: readonly string[]): Promise<void>
+  /** How often an owner was erased, as `since` of a fact that is being made. */
+  generationOf(owner: string): Promise<number>
   /** The nearest items, the best first. */
   search(owner: string, vector: Float32Array, k: number): Promise<readonly RecallHit[]>
   /** Payloads by id. */

@@ -1,10 +1,11 @@
 import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
-import { checkSubject, createLog } from '@evenkeel/core/kit'
+import { type Clock, checkSubject, createLog, type Duration, input, sleep } from '@evenkeel/core/kit'
 import { messageOf } from '../messages/decode.js'
 import { digestText } from '../messages/ids.js'
 import type { StoredMessage } from '../messages/message.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { MessageRecord } from '../messages/record.js'
+import type { Counters } from '../metrics.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { wholeInput } from '../threads/receipts.js'
 import type { Embedder } from './embedder.js'
@@ -29,7 +30,7 @@ export interface RecallOptions {
   /** @default -1 */
   readonly minScore?: number | undefined
   /** What is as old as this counts half. @default age does not matter */
-  readonly halfLifeMs?: number | undefined
+  readonly halfLife?: Duration | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -57,6 +58,24 @@ type Payload =
 /** Messages that wait to be embedded; what comes beyond is not found by meaning until it is indexed. */
 const maxWaiting = 1_000
 const embeddedAtOnce = 32
+/** Pauses before a batch is embedded again that failed. */
+const retriesMs = [100, 500, 2_000]
+
+/** A message that is to be embedded. */
+interface Noted {
+  readonly id: ThreadId
+  readonly message: PreparedMessage
+  readonly at: number
+  /** Of the thread, when the message was stored; `undefined` for one that waits in the journal. */
+  readonly generation: number | undefined
+}
+
+export interface RecallHost {
+  readonly clock: Clock
+  readonly counters: Counters
+  /** @default a timer that does not keep the process alive */
+  readonly pause?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined
+}
 
 /** Reads one message by its id. */
 export type ReadMessage = (id: ThreadId, message: string) => Promise<MessageRecord | undefined>
@@ -66,10 +85,14 @@ export class Recall {
   readonly #embedder: Embedder
   readonly #store: RecallStore
   readonly #roles: ReadonlySet<string>
-  #waiting: { readonly id: ThreadId; readonly message: PreparedMessage; readonly at: number }[] = []
+  readonly #host: RecallHost
+  readonly #closed = new AbortController()
+  #warnedAt = Number.NEGATIVE_INFINITY
+  #waiting: Noted[] = []
   #working: Promise<void> | undefined
 
-  constructor(embedder: Embedder, store: RecallStore) {
+  constructor(embedder: Embedder, store: RecallStore, host: RecallHost) {
+    this.#host = host
     if (typeof embedder.embed !== 'function' || typeof embedder.model !== 'string' || embedder.model === '') {
       throw new InvalidOptionError('embed', 'a model and a function', embedder)
     }
@@ -79,10 +102,15 @@ export class Recall {
   }
 
   /** Takes messages that were appended; they can be recalled a little later. */
-  note(id: ThreadId, messages: readonly PreparedMessage[], at: number): void {
+  note(
+    id: ThreadId,
+    messages: readonly PreparedMessage[],
+    { at, generation }: { readonly at: number; readonly generation: number | undefined },
+  ): void {
     for (const message of messages) {
-      if (!this.#roles.has(message.role) || this.#waiting.length >= maxWaiting) continue
-      this.#waiting.push({ id, message, at })
+      if (!this.#roles.has(message.role)) continue
+      if (this.#waiting.length < maxWaiting) this.#waiting.push({ id, message, at, generation })
+      else this.#giveUp(1, 'more of them wait than may')
     }
     if (this.#waiting.length > 0) this.#working ??= this.#work()
   }
@@ -96,16 +124,17 @@ export class Recall {
     read: ReadMessage,
     owner: string,
     query: string,
-    { k = 5, minScore = -1, halfLifeMs, signal }: RecallOptions,
+    { k = 5, minScore = -1, halfLife, signal }: RecallOptions,
   ): Promise<readonly Recalled[]> {
     if (typeof query !== 'string' || query.trim() === '')
       throw new InvalidInputError('query', 'a text', query)
     if (wholeInput('k', k, 1) > 100) throw new InvalidInputError('k', 'a whole number from 1 to 100', k)
+    const halfLifeMs = halfLife === undefined ? undefined : input.duration('halfLife', halfLife, { minMs: 1 })
     const [vector] = await this.#vectorsOf([query], signal)
     if (vector === undefined) throw new TypeError('The embedder gave no vector')
     // More than asked for: some may be gone, and age may change their order.
     const hits = await this.#store.search(owner, vector, 3 * k + 10)
-    const now = Date.now()
+    const now = this.#host.clock.now()
     const found: Recalled[] = []
     const gone: string[] = []
     for (const { id, payload, score } of hits) {
@@ -127,10 +156,14 @@ export class Recall {
       add: async (text, { metadata = null, supersedes } = {}) => {
         checkSubject('text', text, 16_384)
         const id = this.#factId(text)
-        const at = Date.now()
-        const [vector] = await this.#vectorsOf([text])
+        const at = this.#host.clock.now()
+        const [generation, [vector]] = await Promise.all([
+          this.#store.generationOf(owner),
+          this.#vectorsOf([text]),
+        ])
         if (vector === undefined) throw new TypeError('The embedder gave no vector')
-        const item = { id, vector, payload: JSON.stringify({ f: text, m: metadata, at }) }
+        const payload = JSON.stringify({ f: text, m: metadata, at })
+        const item = { id, vector, payload, since: { thread: undefined, generation } }
         await this.#store.put(
           owner,
           [item],
@@ -170,38 +203,65 @@ export class Recall {
     return { kind: 'message', thread: payload.t, message, text: plainText(message), at, score: 0 }
   }
 
-  async #work(): Promise<void> {
-    try {
-      while (this.#waiting.length > 0) {
-        const some = this.#waiting.slice(0, embeddedAtOnce)
-        await this.#index(some)
-        this.#waiting = this.#waiting.slice(some.length)
-      }
-    } catch (error) {
-      // Nobody waits for it; what is not embedded is found in its thread, not by its meaning.
-      log('%d messages were not embedded: %s', this.#waiting.length, error)
-      this.#waiting = []
-    } finally {
-      this.#working = undefined
-    }
+  close(): void {
+    this.#closed.abort(new Error('closed'))
   }
 
-  async #index(
-    some: readonly { readonly id: ThreadId; readonly message: PreparedMessage; readonly at: number }[],
-  ) {
+  async #work(): Promise<void> {
+    const { signal } = this.#closed
+    let failures = 0
+    while (this.#waiting.length > 0 && !signal.aborted) {
+      const some = this.#waiting.slice(0, embeddedAtOnce)
+      try {
+        await this.#index(some)
+        failures = 0
+        this.#waiting = this.#waiting.slice(some.length)
+      } catch (error) {
+        failures++
+        log('embedding %d messages failed: %s', some.length, error)
+        if (failures <= retriesMs.length) await this.#pause(retriesMs[failures - 1] ?? 0)
+        else {
+          // These alone: what waits behind them may be embedded.
+          failures = 0
+          this.#giveUp(some.length, error instanceof Error ? error.message : String(error))
+          this.#waiting = this.#waiting.slice(some.length)
+        }
+      }
+    }
+    this.#working = undefined
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { pause = (delay, signal) => sleep(delay, { signal, ref: false }) } = this.#host
+    await pause(ms, this.#closed.signal).catch(() => {})
+  }
+
+  /** Told at most once a minute. */
+  #giveUp(count: number, why: string): void {
+    this.#host.counters.notEmbedded += count
+    const now = this.#host.clock.monotonic()
+    if (now - this.#warnedAt < 60_000) return
+    this.#warnedAt = now
+    process.emitWarning(`Messages were not embedded, and recall does not find them: ${why}`, {
+      code: 'EVENKEEL_RECALL',
+    })
+  }
+
+  async #index(some: readonly Noted[]): Promise<void> {
     const texts = some.map(({ message }) => plainText(JSON.parse(message.body)))
     const told = some
       .map((one, index) => ({ ...one, text: texts[index] ?? '' }))
       .filter(({ text }) => text !== '')
     const vectors = await this.#vectorsOf(told.map(({ text }) => text))
     const byOwner = new Map<string, RecallItem[]>()
-    for (const [index, { id, message, at }] of told.entries()) {
+    for (const [index, { id, message, at, generation }] of told.entries()) {
       const vector = vectors[index]
       if (vector === undefined) continue
       const payload = JSON.stringify({ t: id.thread, i: message.id, at })
       const name = digestText(`${textOf(id)} ${message.id}`)
       const items = byOwner.get(id.owner) ?? []
-      items.push({ id: `${this.#embedder.model}|message|${name}`, vector, payload })
+      const since = generation === undefined ? undefined : { thread: id.thread, generation }
+      items.push({ id: `${this.#embedder.model}|message|${name}`, vector, payload, since })
       byOwner.set(id.owner, items)
     }
     for (const [owner, items] of byOwner) await this.#store.put(owner, items, [])
@@ -214,8 +274,16 @@ export class Recall {
   }
 }
 
+interface SpokenMessage {
+  readonly content?: unknown
+  readonly parts?: unknown
+  /** Of the OpenAI Agents SDK. */
+  readonly item?: unknown
+}
+
 /** The words of a message, whatever shape its provider gives them. */
-function plainText({ content, parts }: { readonly content?: unknown; readonly parts?: unknown }): string {
+function plainText({ content, parts, item }: SpokenMessage): string {
+  if (typeof item === 'object' && item !== null && content === undefined) return plainText(item)
   const blocks = content ?? parts
   if (typeof blocks === 'string') return blocks
   if (!Array.isArray(blocks)) return ''

@@ -1,11 +1,12 @@
 import type { Argument, Connection } from '@evenkeel/core'
-import { ByteBoundedLru, createKeyspace, defineScript, type Keyspace } from '@evenkeel/core/kit'
+import { ByteBoundedLru, createKeyspace, defineScript, integerOf, type Keyspace } from '@evenkeel/core/kit'
 import putLua from '../scripts/recall/put.lua'
+import headLua from '../scripts/thread/head.lua'
 import { asList } from '../stores/replies.js'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
 import { cosine, packVector, unpackVector } from './vectors.js'
 
-const putScript = defineScript({ name: 'agent-memory.recall-put', lua: putLua })
+const putScript = defineScript({ name: 'agent-memory.recall-put', lua: `${headLua}\n${putLua}` })
 
 interface Mirror {
   readonly version: string
@@ -37,10 +38,13 @@ export class RedisRecall implements RecallStore {
 
   async put(owner: string, items: readonly RecallItem[], removed: readonly string[]): Promise<void> {
     const usesSet = await this.#usesSets()
-    const packed = items.flatMap(({ id, payload, vector }): Argument[] => [
+    const threads = [...new Set(items.flatMap(({ since }) => since?.thread ?? []))]
+    const packed = items.flatMap(({ id, payload, vector, since }): Argument[] => [
       encodeURIComponent(id),
       payload,
       usesSet ? Buffer.from(packVector(vector), 'base64') : packVector(vector),
+      String(since?.thread === undefined ? 0 : 1 + threads.indexOf(since.thread)),
+      String(since?.generation ?? ''),
     ])
     const gone = removed.map(encodeURIComponent)
     const args = [
@@ -50,7 +54,17 @@ export class RedisRecall implements RecallStore {
       ...gone,
       ...packed,
     ]
-    await this.#redis.run(putScript, this.#keysOf(owner), args)
+    const keys = [
+      ...this.#keysOf(owner),
+      this.#keys.key(owner, 'o'),
+      ...threads.map((thread) => this.#keys.key(owner, 't', encodeURIComponent(thread))),
+    ]
+    await this.#redis.run(putScript, keys, args)
+  }
+
+  async generationOf(owner: string): Promise<number> {
+    const key = this.#keys.key(owner, 'o')
+    return integerOf('HGET', (await this.#redis.command(['HGET', key, 'g'], { key })) ?? 0)
   }
 
   async search(owner: string, vector: Float32Array, k: number): Promise<readonly RecallHit[]> {
@@ -72,7 +86,7 @@ export class RedisRecall implements RecallStore {
 
   async all(owner: string): Promise<ReadonlyMap<string, string>> {
     const items = await this.#fieldsOf(owner)
-    const own = [...items].filter(([id]) => id !== '_n' && !id.startsWith('v:'))
+    const own = [...items].filter(([id]) => id !== '_n' && id !== '_g' && !id.startsWith('v:'))
     return new Map(own.map(([id, payload]) => [decodeURIComponent(id), payload]))
   }
 

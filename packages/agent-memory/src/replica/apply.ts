@@ -1,30 +1,42 @@
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { MessageRecord } from '../messages/record.js'
 import type { Change, Changed, ChangeOutcome } from '../stores/change.js'
-import { fixedLimits } from '../stores/limits.js'
+import { fixedLimits, type Limits, noLimits } from '../stores/limits.js'
 import { digestOf } from '../stores/operation-digest.js'
 import type { ThreadImage } from './thread-image.js'
+
+/** What a change must know beside the thread. */
+interface ChangeTerms {
+  readonly generation?: number | undefined
+  readonly limits?: Limits | undefined
+  readonly ownerIsFull?: boolean | undefined
+}
 
 /** Changes a thread in this process, once a token, by the same rules as the scripts of the same names; a test compares both. */
 export function changeThread(
   image: ThreadImage,
   change: Change,
-  generation: number | undefined,
   now: number,
+  { generation, ...terms }: ChangeTerms = {},
 ): Changed {
   const answer = (outcome: ChangeOutcome): Changed => ({ ...outcome, ...image.standing() })
   if (image.isOvertaken(generation)) return answer({ status: 'deleted' })
-  if (!('token' in change)) return answer(applyChange(image, change, now))
+  if (!('token' in change)) return answer(applyChange(image, change, now, terms))
   const digest = typeof change.token === 'string' ? digestOf(change) : ''
   const before = image.operations.before(change.token, digest)
   if (before !== undefined) return answer(before)
   const { version } = image
-  const outcome = applyChange(image, change, now)
+  const outcome = applyChange(image, change, now, terms)
   if (image.version > version) image.operations.remember(change.token, digest, outcome, now)
   return answer(outcome)
 }
 
-function applyChange(image: ThreadImage, change: Change, now: number): ChangeOutcome {
+function applyChange(
+  image: ThreadImage,
+  change: Change,
+  now: number,
+  terms: Omit<ChangeTerms, 'generation'>,
+): ChangeOutcome {
   switch (change.kind) {
     case 'edit':
       return edit(image, change.message, change.revision)
@@ -39,6 +51,8 @@ function applyChange(image: ThreadImage, change: Change, now: number): ChangeOut
       return pin(image, change.id, change.pinned)
     case 'splice':
       return splice(image, change, now)
+    case 'put':
+      return put(image, change, now, terms)
     case 'summarise':
       return summarise(image, change, now)
     default:
@@ -102,6 +116,79 @@ function splice(
   for (const message of messages) image.place(message, now)
   image.changed(true)
   return { status: 'done', kind: 'splice', seqs: messages.map(({ id }) => image.seqOf(id) ?? 0) }
+}
+
+/** See scripts/thread/put.lua. */
+function put(
+  image: ThreadImage,
+  { messages, removes }: Extract<Change, { kind: 'put' }>,
+  now: number,
+  { limits = noLimits, ownerIsFull = false }: Omit<ChangeTerms, 'generation'>,
+): ChangeOutcome {
+  const before = image.newest
+  const there = new Map<string, MessageRecord>()
+  const moved = new Set<string>()
+  let [last, moves] = [0, false]
+  for (const { id } of messages) {
+    const record = image.find(id)
+    if (record !== undefined) {
+      there.set(id, record)
+      if (moves || (removes !== undefined && record.seq < last)) {
+        moves = true
+        moved.add(id)
+      } else last = record.seq
+    } else if (removes !== undefined) moves = true
+  }
+  const gone = removes === undefined ? [] : notGiven(image, there, removes)
+  const added = messages.length - there.size
+  const size = (of: Iterable<{ readonly body: string }>) => {
+    let bytes = 0
+    for (const { body } of of) bytes += Buffer.byteLength(body)
+    return bytes
+  }
+  const growth = size(messages) - size(there.values()) - size(gone)
+  const isOver = (limit: number, value: number) => limit > 0 && value > limit
+  if (added > 0 && isOver(limits.messages, image.count + added - gone.length)) {
+    return { status: 'full', limit: 'messages' }
+  }
+  if (growth > 0 && isOver(limits.bytes, image.bodyBytes + growth)) return { status: 'full', limit: 'bytes' }
+  if (added > 0 && ownerIsFull && !image.exists) return { status: 'full', limit: 'threads' }
+  let rewrites = gone.length > 0 || moved.size > 0
+  for (const record of gone) image.drop(record)
+  for (const [id, record] of there) if (moved.has(id)) image.drop(record)
+  if (added > 0) image.begin()
+  const altered: number[] = []
+  const seqs = messages.map((message, index) => {
+    const record = there.get(message.id)
+    if (record?.digest !== message.digest) altered.push(index)
+    if (record === undefined || moved.has(message.id)) {
+      rewrites = image.place(message, now) || rewrites
+      return image.newest
+    }
+    if (record.digest !== message.digest) {
+      image.rewrite(record, message)
+      rewrites = true
+    }
+    return record.seq
+  })
+  if (added > 0 || rewrites) image.changed(rewrites)
+  return { status: 'done', kind: 'put', before, removed: gone.length, seqs, altered }
+}
+
+/** Messages of a range that are not among those that are given, in order. */
+function notGiven(
+  image: ThreadImage,
+  given: ReadonlyMap<string, MessageRecord>,
+  { from, upTo }: { readonly from: number; readonly upTo: number },
+): readonly MessageRecord[] {
+  const seqs = [...given.values()].map(({ seq }) => seq)
+  const first = from === 0 ? Math.min(image.newest + 1, ...seqs) : from
+  const gone: MessageRecord[] = []
+  for (const record of image.downFrom(Math.min(upTo, image.newest))) {
+    if (record.seq < first) break
+    if (!given.has(record.id)) gone.push(record)
+  }
+  return gone.reverse()
 }
 
 function summarise(

@@ -125,11 +125,13 @@ export class ThreadReplica {
   #follows(change: Change, now: number): boolean {
     // Values are not kept here, so that nobody can tell whether there was one to take away.
     if ('key' in change) return change.kind !== 'unset'
+    // Which of the given messages are there can't be told where only the end of the thread is known.
+    if (change.kind === 'put' && this.#from > 1) return false
     const { log } = this
     const { version } = log
     // What touches a message that is not known here can't be followed. What changes nothing makes no version:
     // then the next one is somebody else's.
-    return changeThread(log, change, undefined, now).status === 'done' && log.version !== version
+    return changeThread(log, change, now).status === 'done' && log.version !== version
   }
 
   /** Keeps the newest records and what is pinned; now and then, since it costs by the records. */

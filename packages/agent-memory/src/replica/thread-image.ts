@@ -276,12 +276,7 @@ export class ThreadImage implements ThreadVersion {
   /** Puts a message at the thread's end; true when it is the first system message, which every window holds. */
   place({ id, role, tokens, body, digest, opens, answers }: PreparedMessage, at: number): boolean {
     const seq = ++this.newest
-    const answered: Answered[] = []
-    for (const call of answers) {
-      answered.push({ call, madeAt: this.#openCalls.get(call) })
-      this.#openCalls.delete(call)
-    }
-    for (const call of opens) this.#openCalls.set(call, seq)
+    const answered = this.#takeCalls(seq, opens, answers)
     if (role === 'user' && answers.length === 0) this.#turn++
     const record = { seq, id, role, tokens, tokensBefore: this.#passed, turn: this.#turn, at, revision: 0 }
     this.add({ ...record, digest, opens, answers: answered, body })
@@ -293,15 +288,18 @@ export class ThreadImage implements ThreadVersion {
     return true
   }
 
+  /** Gives a record another body where it is, with the tool calls and results that it has now. */
+  rewrite(record: MessageRecord, { role, tokens, body, digest, opens, answers }: PreparedMessage): void {
+    this.#releaseCalls(record)
+    const answered = this.#takeCalls(record.seq, opens, answers)
+    this.forget(record)
+    const revision = record.revision + 1
+    this.add({ ...record, role, tokens, body, digest, revision, opens, answers: answered })
+  }
+
   /** Takes a record away; its id stays known. A call whose result is gone is open again. */
   drop(record: MessageRecord): void {
-    for (const { call, madeAt } of record.answers) {
-      const isOpenAgain = madeAt !== undefined && this.#records.has(madeAt) && !this.#openCalls.has(call)
-      if (isOpenAgain) this.#openCalls.set(call, madeAt)
-    }
-    for (const call of record.opens) {
-      if (this.#openCalls.get(call) === record.seq) this.#openCalls.delete(call)
-    }
+    this.#releaseCalls(record)
     this.forget(record)
     this.count--
     this.pinned = this.pinned.filter((seq) => seq !== record.seq)
@@ -340,6 +338,28 @@ export class ThreadImage implements ThreadVersion {
   unsee(record: MessageRecord): void {
     this.forget(record)
     this.#places.delete(record.id)
+  }
+
+  /** Opens and answers tool calls for the message at a seq; says where the answered calls were made. */
+  #takeCalls(seq: number, opens: readonly string[], answers: readonly string[]): readonly Answered[] {
+    const answered: Answered[] = []
+    for (const call of answers) {
+      answered.push({ call, madeAt: this.#openCalls.get(call) })
+      this.#openCalls.delete(call)
+    }
+    for (const call of opens) this.#openCalls.set(call, seq)
+    return answered
+  }
+
+  /** Undoes {@link ThreadImage.#takeCalls}: a call whose result is gone is open again. */
+  #releaseCalls(record: MessageRecord): void {
+    for (const { call, madeAt } of record.answers) {
+      const isOpenAgain = madeAt !== undefined && this.#records.has(madeAt) && !this.#openCalls.has(call)
+      if (isOpenAgain) this.#openCalls.set(call, madeAt)
+    }
+    for (const call of record.opens) {
+      if (this.#openCalls.get(call) === record.seq) this.#openCalls.delete(call)
+    }
   }
 
   /** Whether the thread was deleted since a write of this generation was accepted. */

@@ -1,6 +1,6 @@
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change } from './change.js'
-import { fixedLimits } from './limits.js'
+import { fixedLimits, type Limits } from './limits.js'
 
 /** A message, as scripts/thread/records.lua takes it. */
 export function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
@@ -10,7 +10,7 @@ export function argumentsOf({ id, role, tokens, digest, body, opens, answers }: 
 }
 
 /** What a change's own script takes behind the arguments of all. */
-export function changeArguments(change: Change): string[] {
+export function changeArguments(change: Change, limits: Limits): string[] {
   switch (change.kind) {
     case 'edit':
       return [String(change.revision ?? ''), ...argumentsOf(change.message)]
@@ -21,6 +21,12 @@ export function changeArguments(change: Change): string[] {
     case 'splice': {
       const expected = change.expected.flatMap(({ id, digest = '' }) => [encodeURIComponent(id), digest])
       return [String(change.expected.length), ...expected, ...change.messages.flatMap(argumentsOf)]
+    }
+    case 'put': {
+      const { removes, messages } = change
+      const range = removes === undefined ? ['', ''] : [String(removes.from), String(removes.upTo)]
+      const bounds = [limits.messages, limits.bytes, limits.threads].map(String)
+      return [...range, ...bounds, ...messages.flatMap(argumentsOf)]
     }
     case 'summarise': {
       const { plan, to, before, edited, tokens, body } = change

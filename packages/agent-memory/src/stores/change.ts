@@ -26,6 +26,17 @@ export type Change =
       readonly expected: readonly { readonly id: string; readonly digest?: string | undefined }[]
       readonly messages: readonly PreparedMessage[]
     }
+  /** The thread holds the messages as they are given: new ones at its end, changed ones where they are. */
+  | {
+      readonly kind: 'put'
+      readonly token: Token
+      readonly messages: readonly PreparedMessage[]
+      /**
+       * Messages between these seqs that are not given go, and the thread has the order of the list. `from` 0: from
+       * the first given message that is there.
+       */
+      readonly removes?: { readonly from: number; readonly upTo: number } | undefined
+    }
   | {
       readonly kind: 'set'
       readonly token: Token
@@ -62,6 +73,17 @@ export type ChangeOutcome =
   | { readonly status: 'done'; readonly kind: 'edit'; readonly seq: number; readonly revision: number }
   | { readonly status: 'done'; readonly kind: 'remove' | 'pin'; readonly seq: number }
   | { readonly status: 'done'; readonly kind: 'splice'; readonly seqs: readonly number[] }
+  | {
+      readonly status: 'done'
+      readonly kind: 'put'
+      readonly seqs: readonly number[]
+      /** The thread's newest seq before: what is above it is new. */
+      readonly before: number
+      /** Messages that went. */
+      readonly removed: number
+      /** Places in the list of those that are new or have another body now. */
+      readonly altered: readonly number[]
+    }
   | { readonly status: 'done'; readonly kind: 'state'; readonly valueVersion: number; readonly value: string }
   | { readonly status: 'done'; readonly kind: 'summarise'; readonly number: number }
   /** The message is not there. */

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { InvalidInputError } from '@evenkeel/core'
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core/kit'
 import { MessageTooLargeError } from '../errors.js'
 import type { PreparedMessage } from '../messages/prepare.js'
@@ -6,16 +8,18 @@ import { pageOf, tailOf } from '../replica/read.js'
 import { bytesOf, ThreadImage } from '../replica/thread-image.js'
 import type { Change, Changed } from './change.js'
 import { Leases } from './leases.js'
-import { tombstoneMs } from './limits.js'
+import { type Limits, noLimits, tombstoneMs } from './limits.js'
 import type {
   AppendOptions,
   AppendResult,
+  ChangeOptions,
   DeleteOptions,
   DeleteResult,
   Erased,
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   StateValue,
@@ -23,6 +27,7 @@ import type {
   TailRequest,
   ThreadDump,
   ThreadListing,
+  ThreadListPage,
   ThreadStore,
   WriteOptions,
 } from './port.js'
@@ -44,6 +49,12 @@ interface Held {
   at: number
 }
 
+/** As scripts/thread/erase.lua has it. */
+const erasureStep = 1_000_000
+
+/** A list is kept for so long behind each of its pages. */
+const listMs = 3_600_000
+
 const spareBytes = 16_384
 
 /** Threads in this process, bounded. A thread is here as a whole, or not at all. */
@@ -52,6 +63,11 @@ export class MemoryThreadStore implements ThreadStore {
   readonly #maxBytes: number
   readonly #clock: Clock
   #lastAt = 0
+  /** How often an owner was erased, in steps that no thread's own deletions reach. */
+  readonly #erasures: ByteBoundedLru<number>
+  /** Lists that are being paged through, as they were at their beginning. */
+  readonly #lists: ByteBoundedLru<readonly ThreadListing[]>
+  readonly #gone: ((owner: string, thread: string | undefined) => void)[] = []
 
   constructor(options: MemoryThreadStoreOptions = {}) {
     const { maxThreads = 1_000, maxBytes = 64 << 20, clock = systemClock } = options
@@ -61,8 +77,24 @@ export class MemoryThreadStore implements ThreadStore {
       sizeOf: ({ log }) => log.bytes + stateBytes(log),
       clock,
     })
+    this.#lists = new ByteBoundedLru({
+      maxEntries: 1_000,
+      sizeOf: (list) => list.reduce((sum, { thread }) => sum + 2 * thread.length + 50, 0),
+      clock,
+    })
+    this.#erasures = new ByteBoundedLru({ maxEntries: 100_000, sizeOf: () => 8, clock })
     this.#maxBytes = maxBytes
     this.#clock = clock
+  }
+
+  /** Calls this when a thread was deleted, or all of an owner. */
+  onGone(tell: (owner: string, thread: string | undefined) => void): void {
+    this.#gone.push(tell)
+  }
+
+  /** How often a thread of this name was deleted, or its owner erased. */
+  generationOf(id: ThreadId): number {
+    return this.#of(id).log.generation
   }
 
   /** Threads that are held. */
@@ -86,10 +118,9 @@ export class MemoryThreadStore implements ThreadStore {
     const fresh = messages.filter((message) => !log.has(message.id))
     const bytes = fresh.reduce((sum, message) => sum + bytesOf(message), log.bytes)
     if (bytes > this.#maxBytes) throw new MessageTooLargeError('thread', bytes, this.#maxBytes)
-    const most = options.limits?.threads ?? 0
     const result = log.append(messages, options, this.#clock.now(), {
       isFenced: options.fence !== undefined && options.fence < leases.fence,
-      ownerIsFull: most > 0 && this.#ofOwner(id.owner).length >= most,
+      ownerIsFull: this.#isFull(id.owner, options.limits),
     })
     if (result.status === 'stored') this.#keep(held, ttlMs)
     return result
@@ -108,10 +139,14 @@ export class MemoryThreadStore implements ThreadStore {
     return pageOf(this.#of(id).log, request)
   }
 
-  async change(id: ThreadId, change: Change, { ttlMs, generation }: WriteOptions): Promise<Changed> {
+  async change(id: ThreadId, change: Change, { ttlMs, generation, limits }: ChangeOptions): Promise<Changed> {
     const held = this.#of(id)
     const { version } = held.log
-    const changed = changeThread(held.log, change, generation, this.#clock.now())
+    const changed = changeThread(held.log, change, this.#clock.now(), {
+      generation,
+      limits,
+      ownerIsFull: this.#isFull(id.owner, limits),
+    })
     if (held.log.version > version) this.#keep(held, ttlMs)
     return changed
   }
@@ -157,22 +192,52 @@ export class MemoryThreadStore implements ThreadStore {
   async delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult> {
     const { log } = this.#of(id)
     const result = log.delete(options)
+    for (const tell of this.#gone) if (result.existed) tell(id.owner, id.thread)
     // A thread's leases go with it.
     if (!log.exists) this.#threads.set(textOf(id), { id, log, leases: new Leases(), at: 0 }, tombstoneMs)
     return result
   }
 
-  async threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
-    const all = this.#ofOwner(owner).map(({ id, at }) => ({ thread: id.thread, at }))
-    all.sort(newestFirst)
-    return all.filter((one) => behind === undefined || newestFirst(behind, one) < 0).slice(0, limit)
+  async threads(owner: string, { limit, cursor }: ListRequest): Promise<ThreadListPage> {
+    const [, list = randomUUID(), from = '0'] = /^([\w-]{36})\.(\d{1,15})$/.exec(cursor ?? '') ?? []
+    const all = cursor === undefined ? this.#listOf(owner) : this.#lists.get(`${list} ${owner}`)
+    if (all === undefined) {
+      throw new InvalidInputError('cursor', 'a cursor of a list that is still kept', cursor)
+    }
+    const threads: ThreadListing[] = []
+    let next = Number(from)
+    for (; next < all.length && threads.length < limit; next++) {
+      const listed = all[next]
+      // What ended since is passed over.
+      if (listed !== undefined && this.#of({ owner, thread: listed.thread }).log.exists) threads.push(listed)
+    }
+    if (next >= all.length) this.#lists.delete(`${list} ${owner}`)
+    else this.#lists.set(`${list} ${owner}`, all, listMs)
+    return { threads, cursor: next >= all.length ? undefined : `${list}.${next}` }
+  }
+
+  async endList(owner: string, cursor: string): Promise<void> {
+    this.#lists.delete(`${cursor.split('.')[0]} ${owner}`)
+  }
+
+  async *owners(): AsyncIterable<string> {
+    const threads = [...this.#threads.entries()].filter(([, { log }]) => log.exists)
+    yield* new Set(threads.map(([, { id }]) => id.owner))
   }
 
   async erase(owner: string): Promise<Erased> {
     const held = this.#ofOwner(owner)
-    for (const { id } of held) this.#threads.delete(textOf(id))
+    const names = [...this.#threads.entries()].filter(([, { id }]) => id.owner === owner)
+    for (const [name] of names) this.#threads.delete(name)
+    this.#erasures.set(owner, this.#erasure(owner) + erasureStep, tombstoneMs)
+    for (const tell of this.#gone) tell(owner, undefined)
     const sum = (of: (log: ThreadImage) => number) => held.reduce((total, { log }) => total + of(log), 0)
     return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
+  }
+
+  /** What is erased here is gone at once. */
+  async remains(): Promise<number> {
+    return 0
   }
 
   async dump(id: ThreadId): Promise<ThreadDump | undefined> {
@@ -188,13 +253,31 @@ export class MemoryThreadStore implements ThreadStore {
     return true
   }
 
+  #erasure(owner: string): number {
+    return this.#erasures.get(owner) ?? 0
+  }
+
+  #listOf(owner: string): readonly ThreadListing[] {
+    return this.#ofOwner(owner)
+      .map(({ id, at }) => ({ thread: id.thread, at }))
+      .sort(newestFirst)
+  }
+
+  #isFull(owner: string, limits: Limits = noLimits): boolean {
+    return limits.threads > 0 && this.#ofOwner(owner).length >= limits.threads
+  }
+
   #ofOwner(owner: string): Held[] {
     const held = [...this.#threads.entries()].map(([, one]) => one)
     return held.filter(({ id, log }) => id.owner === owner && log.exists)
   }
 
   #of(id: ThreadId): Held {
-    return this.#threads.get(textOf(id)) ?? { id, log: new ThreadImage(), leases: new Leases(), at: 0 }
+    const held = this.#threads.get(textOf(id))
+    if (held !== undefined) return held
+    const log = new ThreadImage()
+    log.generation = this.#erasure(id.owner)
+    return { id, log, leases: new Leases(), at: 0 }
   }
 
   #keep(held: Held, ttlMs: number): void {

@@ -11,6 +11,10 @@ export function digestOf(change: Change): string {
       const ids = [...change.expected, ...change.messages].map(({ id, digest = '' }) => `${id}=${digest}`)
       return digestText(`${change.expected.length}:${ids.join(' ')}`)
     }
+    case 'put': {
+      const ids = change.messages.map(({ id, digest }) => `${id}=${digest}`)
+      return digestText(`put ${change.removes?.from} ${change.removes?.upTo} ${ids.join(' ')}`)
+    }
     case 'set':
       return digestText(`${change.key}=${change.value}`)
     case 'add':

@@ -13,6 +13,11 @@ export interface WriteOptions {
   readonly generation?: number | undefined
 }
 
+export interface ChangeOptions extends WriteOptions {
+  /** Of what a change adds. @default no limit */
+  readonly limits?: Limits | undefined
+}
+
 export interface AppendOptions extends WriteOptions {
   /** The version that the thread must have, unless all messages are there already. */
   readonly version?: number | undefined
@@ -116,6 +121,23 @@ export interface StateValue {
   readonly value: string
 }
 
+export interface ListRequest {
+  readonly limit: number
+  /** Of the page before. */
+  readonly cursor?: string | undefined
+  /**
+   * `walk`: all pages are asked for, one after the other, and the list is kept for an hour behind each of them.
+   * `page`: for some minutes, and of an owner only the latest few such lists. @default 'page'
+   */
+  readonly purpose?: 'page' | 'walk' | undefined
+}
+
+export interface ThreadListPage {
+  readonly threads: readonly ThreadListing[]
+  /** For the next page; `undefined` at the end. */
+  readonly cursor: string | undefined
+}
+
 export interface ThreadListing {
   readonly thread: string
   /** When it last changed, ms since 1970. */
@@ -177,7 +199,7 @@ export interface ThreadStore {
   tailSince(id: ThreadId, request: TailRequest, since: Since): Promise<TailAnswer>
   /** Records by place or id. */
   page(id: ThreadId, request: PageRequest): Promise<Page>
-  change(id: ThreadId, change: Change, options: WriteOptions): Promise<Changed>
+  change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed>
   /** Values of the thread's state; all of them without keys. */
   state(id: ThreadId, keys?: readonly string[]): Promise<ReadonlyMap<string, StateValue>>
   lease(id: ThreadId, request: LeaseRequest, options: WriteOptions): Promise<LeaseResult>
@@ -189,10 +211,22 @@ export interface ThreadStore {
   ): Promise<ForkResult>
   /** Removes the thread, all of it, and remembers for a week that it did. */
   delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult>
-  /** An owner's threads, the last changed first, behind one of them. */
-  threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]>
-  /** Removes all threads of an owner; some round trips. No write from before brings one back. */
+  /**
+   * An owner's threads, the last changed first. The pages of one list are those of one moment: what is written
+   * meanwhile hides and repeats nothing. @throws InvalidInputError for a cursor of a list that is kept no more
+   */
+  threads(owner: string, request: ListRequest): Promise<ThreadListPage>
+  /** Lets go of a list that is not read to its end. */
+  endList(owner: string, cursor: string): Promise<void>
+  /** Owners that have threads. By SCAN: for operators, not for requests. */
+  owners(): AsyncIterable<string>
+  /**
+   * Removes all that an owner has, from the first of some round trips on; no write from before brings any of it
+   * back, and what is written meanwhile stays.
+   */
   erase(owner: string): Promise<Erased>
+  /** How much is left of an owner from before its latest erasure: threads, drafts and what can be recalled. */
+  remains(owner: string): Promise<number>
   /** All of a thread, as it is at one moment; a round trip for 500 messages. */
   dump(id: ThreadId): Promise<ThreadDump | undefined>
   /** Puts a thread of a dump where there is none; false where there is one. Some round trips, the last one all or nothing. */

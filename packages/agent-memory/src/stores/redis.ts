@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Connection } from '@evenkeel/core'
-import { createKeyspace, type Keyspace } from '@evenkeel/core/kit'
+import { type Connection, InvalidInputError, type Reply } from '@evenkeel/core'
+import { createKeyspace, integerOf, type Keyspace, listOf, textOf } from '@evenkeel/core/kit'
 import type { PreparedMessage } from '../messages/prepare.js'
 import { argumentsOf, changeArguments } from './arguments.js'
 import type { Change, Changed } from './change.js'
@@ -11,12 +11,14 @@ import { digestOf } from './operation-digest.js'
 import type {
   AppendOptions,
   AppendResult,
+  ChangeOptions,
   DeleteOptions,
   DeleteResult,
   Erased,
   ForkResult,
   LeaseRequest,
   LeaseResult,
+  ListRequest,
   Page,
   PageRequest,
   Since,
@@ -26,6 +28,7 @@ import type {
   TailRequest,
   ThreadDump,
   ThreadListing,
+  ThreadListPage,
   ThreadStore,
   WriteOptions,
 } from './port.js'
@@ -33,6 +36,16 @@ import { asList, outcomeOf, readRecords, readSummary, standingOf } from './repli
 import { scripts } from './scripts.js'
 import type { ThreadId } from './thread-id.js'
 import type { Token } from './token.js'
+
+/** A list is kept for so long behind each of its pages. */
+const walkMs = 3_600_000
+const pagesMs = 600_000
+
+/** Lists that an owner's users page through at once. */
+const maxPageLists = 8
+
+/** Threads that one call of the script removes. */
+const erasedAtOnce = 100
 
 interface Writing extends WriteOptions {
   readonly token?: Token | undefined
@@ -111,11 +124,14 @@ export class RedisThreadStore implements ThreadStore {
     }
   }
 
-  async change(id: ThreadId, change: Change, options: WriteOptions): Promise<Changed> {
+  async change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed> {
     const token = 'token' in change ? change.token : undefined
     // A writer's number stands for one operation; a name may be used for another by mistake.
     const named = { token, digest: typeof token === 'string' ? digestOf(change) : '' }
-    const args = [...this.#head(id, { ...options, ...named }), ...changeArguments(change)]
+    const args = [
+      ...this.#head(id, { ...options, ...named }),
+      ...changeArguments(change, options.limits ?? noLimits),
+    ]
     const script = 'key' in change ? scripts.state : scripts[change.kind]
     const reply = asList(await this.#redis.run(script, this.#written(id), args))
     return { ...outcomeOf(change, reply), ...standingOf(reply) }
@@ -164,20 +180,53 @@ export class RedisThreadStore implements ThreadStore {
 
   async delete(id: ThreadId, { token, generation }: DeleteOptions): Promise<DeleteResult> {
     const args = [this.#now(), token, String(generation ?? ''), String(tombstoneMs), nameOf(id)]
-    const reply = asList(await this.#redis.run(scripts.delete, this.#written(id), args))
+    const keys = [...this.#written(id), this.#keys.key(id.owner, 'd', nameOf(id))]
+    const reply = asList(await this.#redis.run(scripts.delete, keys, args))
     return { existed: reply[0] === 1, generation: Number(reply[1]) }
   }
 
-  async threads(owner: string, limit: number, behind?: ThreadListing): Promise<readonly ThreadListing[]> {
-    const cursor = behind === undefined ? ['', ''] : [String(behind.at), encodeURIComponent(behind.thread)]
-    const keys = [this.#keys.key(owner, 'i'), this.#keys.key(owner, 'x')]
-    const args = [this.#now(), ...cursor, String(limit)]
-    const flat = asList(await this.#redis.run(scripts.threads, keys, args)).map(String)
-    const listed: ThreadListing[] = []
-    for (let index = 0; index < flat.length; index += 2) {
-      listed.push({ thread: decodeURIComponent(flat[index] ?? ''), at: Number(flat[index + 1]) })
+  async threads(owner: string, request: ListRequest): Promise<ThreadListPage> {
+    const { limit, cursor, purpose = 'page' } = request
+    const place = cursor === undefined ? undefined : readCursor(cursor)
+    const list = place?.list ?? `${purpose === 'walk' ? 'w' : 'p'}${randomUUID()}`
+    const reply = await this.#list(owner, list, { limit, rank: String(place?.rank ?? '') })
+    const next = integerOf('threads', reply[0])
+    if (next < 0) throw new InvalidInputError('cursor', 'a cursor of a list that is still kept', cursor)
+    const threads: ThreadListing[] = []
+    for (let index = 1; index < reply.length; index += 2) {
+      const thread = decodeURIComponent(textOf('threads', reply[index]) ?? '')
+      threads.push({ thread, at: Number(textOf('threads', reply[index + 1])) })
     }
-    return listed
+    return { threads, cursor: next === 0 ? undefined : `${list}.${next}` }
+  }
+
+  async endList(owner: string, cursor: string): Promise<void> {
+    await this.#list(owner, readCursor(cursor).list, { limit: 1, rank: '-1' })
+  }
+
+  async *owners(): AsyncIterable<string> {
+    const seen = new Set<string>()
+    for await (const keys of this.#redis.scan(this.#keys.pattern('{'))) {
+      for (const key of keys) {
+        const owner = /\{([^}]*)\}:i$/.exec(key)?.[1]
+        if (owner === undefined || seen.has(owner)) continue
+        seen.add(owner)
+        yield decodeURIComponent(owner)
+      }
+    }
+  }
+
+  async #list(
+    owner: string,
+    list: string,
+    { limit, rank }: { readonly limit: number; readonly rank: string },
+  ): Promise<readonly Reply[]> {
+    const [kept, prefix] = [this.#keys.key(owner, 'l', list), this.#keys.key(owner, 'l', '')]
+    const keys = [...['i', 'x', 'l'].map((part) => this.#keys.key(owner, part)), kept]
+    const isWalk = list.startsWith('w')
+    const args = [this.#now(), String(limit), rank, list, String(isWalk ? walkMs : pagesMs)]
+    const own = [...args, isWalk ? '0' : String(maxPageLists), prefix]
+    return listOf('threads', await this.#redis.run(scripts.threads, keys, own))
   }
 
   async #tail(id: ThreadId, request: TailRequest, since: readonly string[]): Promise<TailAnswer> {
@@ -205,33 +254,33 @@ export class RedisThreadStore implements ThreadStore {
   }
 
   async erase(owner: string): Promise<Erased> {
-    const [index, ends, own] = ['i', 'x', 'o'].map((part) => this.#keys.key(owner, part))
-    const keys = [index, ends, own].map(String)
+    const parts = ['i', 'x', 'o', 'e', 'd', 'l', 'v', 'w']
+    const keys = parts.map((part) => this.#keys.key(owner, part))
+    const prefixes = ['t', 'd', 'l'].map((part) => this.#keys.key(owner, part, ''))
     let erased: Erased = { threads: 0, messages: 0, bytes: 0 }
-    for (let isFirst = true; ; isFirst = false) {
-      const some = await Promise.all(
-        keys.slice(0, 2).map((key) => this.#redis.command(['ZRANGE', key, '0', '99'], { key })),
-      )
-      const names = [...new Set(some.flatMap((reply) => asList(reply).map(String)))]
-      if (names.length === 0 && !isFirst) {
-        await this.#eraseOthers(owner)
-        return erased
-      }
-      const threads = names.map((name) => this.#keys.key(owner, 't', name))
-      const args = [isFirst ? '1' : '0', String(tombstoneMs), ...names]
-      const reply = asList(await this.#redis.run(scripts.erase, [...keys, ...threads], args)).map(Number)
-      const [count = 0, messages = 0, bytes = 0] = reply
+    for (let [isFirst, isMore] = [true, true]; isMore; isFirst = false) {
+      const args = [this.#now(), isFirst ? '1' : '0', String(tombstoneMs), String(erasedAtOnce), ...prefixes]
+      const reply = listOf('erase', await this.#redis.run(scripts.erase, keys, args))
+      const [left = 0, threads = 0, messages = 0, bytes = 0] = reply.map((one) => integerOf('erase', one))
+      isMore = left === 1
       erased = {
-        threads: erased.threads + count,
+        threads: erased.threads + threads,
         messages: erased.messages + messages,
         bytes: erased.bytes + bytes,
       }
     }
+    return erased
+  }
+
+  async remains(owner: string): Promise<number> {
+    const keys = ['i', 'x', 'o', 'e', 'd', 'v'].map((part) => this.#keys.key(owner, part))
+    const prefixes = ['t', 'd'].map((part) => this.#keys.key(owner, part, ''))
+    return integerOf('remains', await this.#redis.run(scripts.remains, keys, prefixes))
   }
 
   async dump(id: ThreadId): Promise<ThreadDump | undefined> {
     return dumpThread(this, id, async () => {
-      const reply = asList(await this.#redis.run(scripts.dump, this.#read(id).slice(0, 1), []))
+      const reply = asList(await this.#redis.run(scripts.dump, this.#read(id), []))
       return reply.length === 0 ? undefined : readDump(reply)
     })
   }
@@ -246,14 +295,6 @@ export class RedisThreadStore implements ThreadStore {
     const keys = [...this.#written(id), waiting]
     const args = [String(Math.max(1, Math.ceil(dump.ttlMs))), nameOf(id), ...headOf(dump)]
     return (await this.#redis.run(scripts.restore, keys, args)) === 1
-  }
-
-  async #eraseOthers(owner: string): Promise<void> {
-    const hash = this.#keys.key(owner, 'd')
-    const names = asList(await this.#redis.command(['HKEYS', hash], { key: hash })).map(String)
-    const streams = names.map((name) => this.#keys.key(owner, 'd', ...name.split('|')))
-    const recall = ['v', 'w'].map((part) => this.#keys.key(owner, part))
-    await this.#redis.command(['UNLINK', hash, ...streams, ...recall], { key: hash })
   }
 
   #key(id: ThreadId): string {
@@ -283,4 +324,10 @@ function nameOfToken(token: Token): string {
 
 function nameOf({ thread }: ThreadId): string {
   return encodeURIComponent(thread)
+}
+
+function readCursor(cursor: string): { readonly list: string; readonly rank: number } {
+  const [, list = '', rank] = /^([pw][\w-]{36})\.(\d{1,15})$/.exec(cursor) ?? []
+  if (list === '') throw new InvalidInputError('cursor', 'a cursor of an earlier page', cursor)
+  return { list, rank: Number(rank) }
 }

@@ -97,6 +97,7 @@ export function outcomeOf(change: Change, reply: readonly Reply[]): ChangeOutcom
 /** A splice remembers its seqs, behind the place before them; an edit its seq and revision; a state's write its value. */
 function textsOf({ kind }: Change, remembered: string): Reply[] {
   if (kind === 'edit') return remembered.split(' ')
+  if (kind === 'put') return remembered.split(' ').filter(Boolean)
   return kind === 'splice' ? ['0', ...remembered.split(' ').filter(Boolean)] : [remembered]
 }
 
@@ -110,6 +111,11 @@ function doneOf({ kind }: Change, details: readonly Reply[]): ChangeOutcome {
       return { status: 'done', kind, seq: Number(first) }
     case 'splice':
       return { status: 'done', kind, seqs: details.slice(1).map(Number) }
+    case 'put': {
+      const [before = 0, removed = 0, count = 0, ...rest] = details.map(Number)
+      const altered = rest.slice(count).map((place) => place - 1)
+      return { status: 'done', kind, before, removed, seqs: rest.slice(0, count), altered }
+    }
     case 'summarise':
       return { status: 'done', kind, number: Number(first) }
     default: {

@@ -9,7 +9,9 @@ import headLua from '../scripts/thread/head.lua'
 import leaseLua from '../scripts/thread/lease.lua'
 import pageLua from '../scripts/thread/page.lua'
 import pinLua from '../scripts/thread/pin.lua'
+import putLua from '../scripts/thread/put.lua'
 import recordsLua from '../scripts/thread/records.lua'
+import remainsLua from '../scripts/thread/remains.lua'
 import removeLua from '../scripts/thread/remove.lua'
 import restoreLua from '../scripts/thread/restore.lua'
 import spliceLua from '../scripts/thread/splice.lua'
@@ -34,6 +36,7 @@ export const scripts = {
   remove: ofRecords('remove', removeLua),
   pin: ofRecords('pin', pinLua),
   splice: ofRecords('splice', spliceLua),
+  put: ofRecords('put', putLua),
   fork: ofRecords('fork', forkLua),
   state: ofThread('state', stateLua),
   summarise: ofThread('summarise', summariseLua),
@@ -42,8 +45,9 @@ export const scripts = {
   page: reading('page', pageLua),
   stateRead: reading('state-read', stateReadLua),
   delete: ofHead('delete', deleteLua),
-  threads: defineScript({ name: 'agent-memory.threads', lua: threadsLua }),
+  threads: ofHead('threads', threadsLua),
   erase: ofHead('erase', eraseLua),
+  remains: ofHead('remains', remainsLua),
   dump: reading('dump', dumpLua),
   restore: ofHead('restore', restoreLua),
 }

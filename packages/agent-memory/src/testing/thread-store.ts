@@ -4,7 +4,7 @@ import { prepare } from '../messages/prepare.js'
 import { resolveOptions } from '../options.js'
 import type { Change } from '../stores/change.js'
 import type { Limits } from '../stores/limits.js'
-import type { PageRequest, ThreadStore } from '../stores/port.js'
+import type { PageRequest, ThreadListPage, ThreadStore } from '../stores/port.js'
 
 export interface ThreadStoreHarness {
   /** An empty store. */
@@ -276,6 +276,63 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       expect((await store.tail(id, all)).count).toBe(3)
     })
 
+    const put = (
+      names: string[],
+      removes?: { from: number; upTo: number },
+      content = (name: string) => name,
+    ) =>
+      change({
+        kind: 'put',
+        token: `put-${tokens++}`,
+        messages: names.map((name, index) =>
+          prepare({ id: name, role: 'user', content: content(name) }, index, options),
+        ),
+        removes,
+      })
+
+    it('holds messages as they are put: new ones, changed ones, and those that were removed', async () => {
+      await say('a', 'b', 'c')
+      await change({ kind: 'remove', id: 'b' })
+      expect(await put(['a', 'b', 'd'])).toMatchObject({ seqs: [1, 4, 5], before: 3, removed: 0, version: 3 })
+      expect(await ids()).toEqual(['a', 'c', 'b', 'd'])
+      expect(await put(['a', 'b', 'd'])).toMatchObject({ seqs: [1, 4, 5], version: 3 })
+      expect(await put(['a'], undefined, () => 'changed')).toMatchObject({ seqs: [1], version: 4 })
+      const [first] = (await store.tail(id, all)).records
+      expect(first).toMatchObject({ id: 'a', revision: 1 })
+      expect(JSON.parse(first?.body ?? '')).toMatchObject({ content: 'changed' })
+    })
+
+    it('takes away what is not put, within a range, and keeps the order that is given', async () => {
+      await say('a', 'b', 'c', 'd')
+      expect(await put(['a', 'x', 'c'], { from: 1, upTo: 3 })).toMatchObject({ removed: 1 })
+      expect(await ids()).toEqual(['a', 'd', 'x', 'c'])
+      // From the first that is there: what is before it was not seen by the one who puts.
+      await put(['x', 'y'], { from: 0, upTo: 1_000 })
+      expect(await ids()).toEqual(['a', 'd', 'x', 'y'])
+      expect(await put(['new'], { from: 0, upTo: 1_000 })).toMatchObject({ removed: 0 })
+    })
+
+    it('puts nothing into a thread that was deleted since', async () => {
+      await say('a')
+      const { generation } = await store.tail(id, all)
+      await remove()
+      const [message] = [prepare({ id: 'a', role: 'user' }, 0, options)]
+      const late = { kind: 'put', token: 'late', messages: [message] } as const
+      expect(await store.change(id, late, { ttlMs, generation })).toMatchObject({ status: 'deleted' })
+      expect(await ids()).toEqual([])
+    })
+
+    it('ties calls and results anew when a message that made them is put with others', async () => {
+      const say = (content: object[]) => ({ id: 'a', role: 'assistant', content })
+      const call = { type: 'tool-call', toolCallId: 'x' }
+      await append([say([call])])
+      const message = prepare(say([call, { type: 'tool-result', toolCallId: 'x' }]), 0, options)
+      await change({ kind: 'put', token: 'done', messages: [message] })
+      expect((await store.tail(id, all)).records).toMatchObject([{ opens: [], answers: [] }])
+      await append([{ id: 'r', role: 'tool', tool_call_id: 'x' }])
+      expect((await store.tail(id, all)).records[1]?.answers).toEqual([{ call: 'x', madeAt: undefined }])
+    })
+
     it('opens a call again whose result is taken away', async () => {
       const result = (name: string) => ({ id: name, role: 'tool', tool_call_id: 'x' })
       await append([{ id: 'c', role: 'assistant', tool_calls: [{ id: 'x' }] }, result('r1')])
@@ -486,13 +543,69 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       await append([{ id: 'a', role: 'user' }], { owner: 'other', thread: 'not mine' })
       await append([{ id: 'b', role: 'user' }], { ...id, thread: 'one' })
       await remove({ ...id, thread: 'two' })
-      const listed = await store.threads(id.owner, 10)
-      expect(listed.map(({ thread }) => thread)).toEqual(['one', 'four {}', 'three'])
-      const first = await store.threads(id.owner, 1)
-      expect((await store.threads(id.owner, 10, first[0])).map(({ thread }) => thread)).toEqual([
-        'four {}',
-        'three',
-      ])
+      const names = (page: ThreadListPage) => page.threads.map(({ thread }) => thread)
+      const listed = await store.threads(id.owner, { limit: 10 })
+      expect(names(listed)).toEqual(['one', 'four {}', 'three'])
+      expect(listed.cursor).toBeUndefined()
+      const first = await store.threads(id.owner, { limit: 1 })
+      expect(names(first)).toEqual(['one'])
+      const rest = await store.threads(id.owner, { limit: 10, cursor: first.cursor })
+      expect(names(rest)).toEqual(['four {}', 'three'])
+      expect(rest.cursor).toBeUndefined()
+    })
+
+    it('lists the threads of one moment, whatever is written while its pages are read', async () => {
+      const names = Array.from({ length: 25 }, (_, index) => `t${index}`)
+      for (const thread of names) await append([{ id: 'a', role: 'user' }], { ...id, thread })
+      const seen: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await store.threads(id.owner, { limit: 4, cursor, purpose: 'walk' })
+        seen.push(...page.threads.map(({ thread }) => thread))
+        cursor = page.cursor
+        for (const thread of ['t0', 't3', `new ${seen.length}`]) {
+          await append([{ id: `m${seen.length}`, role: 'user' }], { ...id, thread })
+        }
+        await remove({ ...id, thread: 't1' })
+      } while (cursor !== undefined)
+      expect(seen.filter((name) => name !== 't1').toSorted()).toEqual(
+        names.filter((name) => name !== 't1').toSorted(),
+      )
+      await expect(store.threads(id.owner, { limit: 1, cursor: 'none' })).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+      })
+    })
+
+    it('lists the owners that have threads', async () => {
+      const owners = ['user:1', 'other {}', 'third']
+      for (const owner of owners) await append([{ id: 'a', role: 'user' }], { owner, thread: 't' })
+      await remove({ owner: 'third', thread: 't' })
+      const found: string[] = []
+      for await (const owner of store.owners()) found.push(owner)
+      expect(found.toSorted()).toEqual(['other {}', 'user:1'])
+    })
+
+    it('has nothing of an owner that was erased, from then on, and keeps what is written afterwards', async () => {
+      const names = Array.from({ length: 230 }, (_, index) => `t${index}`)
+      for (const thread of names) await append([{ id: 'a', role: 'user' }], { ...id, thread })
+      await harness.pass(2)
+      const erasing = store.erase(id.owner)
+      let written = 0
+      const writing = (async () => {
+        // All is gone at once, though it is removed bit by bit.
+        while ((await ids({ ...id, thread: 't229' })).length > 0);
+        for (const thread of names) {
+          await append([{ id: 'b', role: 'user' }], { ...id, thread })
+          written++
+        }
+      })()
+      expect(await erasing).toMatchObject({ threads: 230, messages: 230 })
+      await writing
+      expect(written).toBe(230)
+      expect(await store.remains(id.owner)).toBe(0)
+      for (const thread of names) expect(await ids({ ...id, thread })).toEqual(['b'])
+      const page = await store.threads(id.owner, { limit: 500 })
+      expect(page.threads).toHaveLength(230)
     })
 
     it('lets a summary stand for a beginning that did not change since it was planned', async () => {

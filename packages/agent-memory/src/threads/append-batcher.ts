@@ -10,6 +10,7 @@ export type RunQueued = <T>(id: ThreadId, write: (store: ThreadBackend) => Promi
 const maxTogether = { messages: 200, bytes: 256 << 10 }
 
 interface Batch {
+  readonly generation: number | undefined
   readonly parts: (readonly PreparedMessage[])[]
   readonly ids: Set<string>
   messages: number
@@ -42,12 +43,13 @@ export class AppendBatcher {
     messages: readonly PreparedMessage[],
     options: AppendGuards,
   ): Promise<Answer<AppendOutcome>> {
-    const isPlain = Object.values(options).every((option) => option === undefined)
+    const { generation, ...conditions } = options
+    const isPlain = Object.values(conditions).every((option) => option === undefined)
     if (!isPlain) {
       this.close(id)
       return this.#inLine(id, (store) => store.append(id, messages, options))
     }
-    const batch = this.#batchFor(id, messages)
+    const batch = this.#batchFor(id, messages, generation)
     const index = batch.parts.push(messages) - 1
     for (const message of messages) batch.ids.add(message.id)
     batch.messages += messages.length
@@ -60,16 +62,17 @@ export class AppendBatcher {
     return { value: settlement.appended, source }
   }
 
-  #batchFor(id: ThreadId, messages: readonly PreparedMessage[]): Batch {
+  #batchFor(id: ThreadId, messages: readonly PreparedMessage[], generation: number | undefined): Batch {
     const key = textOf(id)
     const batch = this.#gathering.get(key)
     const fits =
       batch !== undefined &&
+      batch.generation === generation &&
       batch.messages + messages.length <= maxTogether.messages &&
       batch.bytes + bytesOf(messages) <= maxTogether.bytes &&
       !messages.some((message) => batch.ids.has(message.id))
     if (fits) return batch
-    const fresh: Batch = { parts: [], ids: new Set(), messages: 0, bytes: 0, result: undefined }
+    const fresh: Batch = { generation, parts: [], ids: new Set(), messages: 0, bytes: 0, result: undefined }
     this.#gathering.set(key, fresh)
     return fresh
   }
@@ -78,19 +81,20 @@ export class AppendBatcher {
     return this.#inLine(id, (store) => {
       // From here on nothing may join. This runs again, with the same appends, when Redis goes away.
       if (this.#gathering.get(textOf(id)) === batch) this.#gathering.delete(textOf(id))
-      return sendTogether(id, batch.parts, store)
+      return sendTogether(id, batch, store)
     })
   }
 }
 
 async function sendTogether(
   id: ThreadId,
-  parts: readonly (readonly PreparedMessage[])[],
+  { parts, generation }: Batch,
   store: ThreadBackend,
 ): Promise<readonly Settlement[]> {
   const [only] = parts
-  if (only !== undefined && parts.length === 1) return [{ appended: await store.append(id, only) }]
-  const whole = await store.append(id, parts.flat()).catch((error: unknown) => {
+  if (only !== undefined && parts.length === 1)
+    return [{ appended: await store.append(id, only, { generation }) }]
+  const whole = await store.append(id, parts.flat(), { generation }).catch((error: unknown) => {
     if (UnavailableError.isInstance(error)) throw error
     return undefined
   })
@@ -105,7 +109,7 @@ async function sendTogether(
   const settlements: Settlement[] = []
   for (const messages of parts) {
     settlements.push(
-      await store.append(id, messages).then(
+      await store.append(id, messages, { generation }).then(
         (appended) => ({ appended }),
         (error: unknown) => {
           if (UnavailableError.isInstance(error)) throw error

@@ -16,7 +16,7 @@ export async function appendMessages(
   const { status } = value
   const isTaken = status === 'stored' || status === 'duplicate' || status === 'journaled'
   context.counters.appended[isTaken ? status : 'refused'] += messages.length
-  if (status === 'stored' || status === 'journaled') context.noted(id, messages)
+  if (status === 'stored' || status === 'journaled') context.noted(id, messages, value.generation)
   const ids = messages.map((message) => message.id)
   return receiptOf(ids, value, source)
 }

@@ -20,7 +20,7 @@ export interface ThreadContext {
   /** The next number of this process; whoever takes it joins the thread's line in the same turn. */
   nextToken(): Token
   /** Takes note of messages that were appended. */
-  noted(id: ThreadId, messages: readonly PreparedMessage[]): void
+  noted(id: ThreadId, messages: readonly PreparedMessage[], generation: number | undefined): void
   /** An answer from Redis, or from this process in an outage. */
   read<T>(read: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>>
   /** The same, behind the thread's writes that came before. */

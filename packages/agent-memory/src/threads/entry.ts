@@ -20,6 +20,8 @@ export interface Receipt {
   readonly seqs: readonly number[]
   /** Of the thread; rises with each change. While journaled the last one that is known, or 0. */
   readonly version: number
+  /** How often a thread of this name was deleted before, as far as is known; for `ifGeneration` of a later write. */
+  readonly generation: number | undefined
   readonly source: Source
   /**
    * Resolves when the messages are in the store. Rejects with MessageConflictError when another writer took

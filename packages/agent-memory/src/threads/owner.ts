@@ -1,7 +1,7 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { checkSubject } from '@evenkeel/core/kit'
 import type { Facts, Recalled, RecallOptions } from '../recall/recall.js'
-import type { Erased, ThreadListing } from '../stores/port.js'
+import type { Erased, ListRequest } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import type { ThreadContext } from './context.js'
 import { wholeInput } from './receipts.js'
@@ -28,9 +28,15 @@ export interface Owner {
   readonly id: string
   /** @throws InvalidInputError for an empty id, or one that is no well-formed text */
   thread(thread: string): Thread
-  /** All threads, the last changed first; one round trip a page of 50. Not possible in an outage. */
+  /**
+   * All threads, the last changed first, as they are at the beginning of the walk: what is written meanwhile hides and
+   * repeats none. One round trip for 500. Not possible in an outage.
+   */
   threads(): AsyncIterableIterator<ListedThread>
-  /** A page of them. One round trip. */
+  /**
+   * A page of them. One round trip. The pages of one list are those of one moment; it is kept for ten minutes behind
+   * each of them, and of an owner the latest eight.
+   */
   listThreads(
     options?: ListOptions,
   ): Promise<{ readonly threads: readonly ListedThread[]; readonly cursor: string | undefined }>
@@ -56,7 +62,10 @@ export interface EraseReceipt extends Erased {
   readonly owner: string
   /** When it was done, ISO 8601. */
   readonly at: string
-  /** Afterwards nothing of the owner was found. What stays for a week is a note that it was erased. */
+  /**
+   * Afterwards nothing from before was found: no thread, draft or vector. What stays for a week is a note that it was
+   * erased. What was written meanwhile is new, and stays.
+   */
   readonly verified: boolean
 }
 
@@ -77,11 +86,20 @@ export class OwnerHandle implements Owner {
 
   async *threads(): AsyncIterableIterator<ListedThread> {
     let cursor: string | undefined
-    do {
-      const page = await this.listThreads({ cursor })
-      yield* page.threads
-      cursor = page.cursor
-    } while (cursor !== undefined)
+    try {
+      do {
+        const page = await this.#list({ limit: maxListed, cursor, purpose: 'walk' })
+        cursor = page.cursor
+        yield* page.threads
+      } while (cursor !== undefined)
+    } finally {
+      // A walk that is broken off.
+      const left = cursor
+      if (left !== undefined) {
+        const store = await this.#context.read((backend) => backend.whole()).catch(() => undefined)
+        await store?.value.endList(this.id, left).catch(() => {})
+      }
+    }
   }
 
   async listThreads({ limit = 50, cursor }: ListOptions = {}) {
@@ -89,16 +107,7 @@ export class OwnerHandle implements Owner {
       throw new InvalidInputError('limit', `a whole number from 1 to ${maxListed}`, limit)
     }
     wholeInput('limit', limit, 1)
-    const behind = cursor === undefined ? undefined : readCursor(cursor)
-    const { value } = await this.#context.read((store) => store.threads(this.id, limit, behind))
-    const threads = value.map(({ thread, at }) => ({
-      id: thread,
-      changedAt: at,
-      thread: this.thread(thread),
-    }))
-    const last = value.at(-1)
-    const isEnd = last === undefined || value.length < limit
-    return { threads, cursor: isEnd ? undefined : `${last.at}.${last.thread}` }
+    return this.#list({ limit, cursor })
   }
 
   get facts(): Facts {
@@ -118,18 +127,19 @@ export class OwnerHandle implements Owner {
   }
 
   async erase(): Promise<EraseReceipt> {
+    const at = new Date().toISOString()
     const { value: erased } = await this.#context.read((store) => store.erase(this.id))
-    const { value: left } = await this.#context.read((store) => store.threads(this.id, 1))
-    return { owner: this.id, ...erased, at: new Date().toISOString(), verified: left.length === 0 }
+    const { value: left } = await this.#context.read(async (store) => (await store.whole()).remains(this.id))
+    return { owner: this.id, ...erased, at, verified: left === 0 }
   }
-}
 
-function readCursor(cursor: string): ThreadListing {
-  const dot = cursor.indexOf('.')
-  const at = Number(cursor.slice(0, dot))
-  const thread = cursor.slice(dot + 1)
-  if (dot < 1 || !Number.isSafeInteger(at) || thread === '') {
-    throw new InvalidInputError('cursor', 'a cursor of an earlier page', cursor)
+  async #list(request: ListRequest) {
+    const { value } = await this.#context.read((store) => store.threads(this.id, request))
+    const threads = value.threads.map(({ thread, at }) => ({
+      id: thread,
+      changedAt: at,
+      thread: this.thread(thread),
+    }))
+    return { threads, cursor: value.cursor }
   }
-  return { thread, at }
 }

@@ -5,12 +5,14 @@ import {
   LimitReachedError,
   MessageConflictError,
   OperationConflictError,
+  ThreadDeletedError,
   ThreadMissingError,
   VersionConflictError,
 } from '../errors.js'
 import { messageOf } from '../messages/decode.js'
 import type { MessageRecord } from '../messages/record.js'
 import type { Entry, Receipt, StoredReceipt } from './entry.js'
+import { keptAlive } from './keep-alive.js'
 
 // What stores answer, as hosts are told: a receipt, an entry, or an error.
 
@@ -56,13 +58,15 @@ export function receiptOf(ids: readonly string[], appended: AppendOutcome, sourc
       const stored = appended.stored.then((settled) => storedReceipt(ids, settled))
       // Looking at it is the host's choice.
       stored.catch(() => {})
-      return { status: 'journaled', ids, seqs: [], version: appended.version, source, stored }
+      const { version, generation } = appended
+      return { status: 'journaled', ids, seqs: [], version, generation, source, stored: keptAlive(stored) }
     }
     case 'deleted':
-      throw new TypeError('A write of now can not come before a deletion')
+      throw new ThreadDeletedError()
     default: {
-      const { status, seqs, version } = appended
-      return { status, ids, seqs, version, source, stored: Promise.resolve({ status, ids, seqs, version }) }
+      const { status, seqs, version, generation } = appended
+      const stored = Promise.resolve({ status, ids, seqs, version })
+      return { status, ids, seqs, version, generation, source, stored }
     }
   }
 }

@@ -1,5 +1,5 @@
 import { type Answer, InvalidInputError } from '@evenkeel/core'
-import { checkSubject } from '@evenkeel/core/kit'
+import { checkSubject, input as inputs } from '@evenkeel/core/kit'
 import type { AppendGuards, ChangeResult } from '../backends/port.js'
 import {
   type Draft,
@@ -33,8 +33,12 @@ import { entryOf, errorOf, wholeInput } from './receipts.js'
 import { StateHandle } from './state.js'
 import type {
   AppendConditions,
+  DraftsOptions,
+  LeaseOptions,
   Page,
   PageOptions,
+  PutOptions,
+  PutReceipt,
   SpliceOptions,
   Thread,
   ThreadState,
@@ -44,6 +48,9 @@ import type {
 
 /** One page holds no more, whatever is asked. */
 const maxPage = 500
+
+/** Messages that one put holds. */
+const maxPut = 5_000
 
 /** Messages that one splice replaces. */
 const maxSpliced = 5_000
@@ -73,17 +80,45 @@ export class ThreadHandle implements Thread {
 
   async append(
     input: Message | readonly Message[],
-    { ifVersion, lease, operation }: AppendConditions = {},
+    { ifVersion, ifGeneration, lease, operation }: AppendConditions = {},
   ): Promise<Receipt> {
     const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
     const messages = prepareAll(input, this.#context.options, named)
     const options: AppendGuards = {
       version: ifVersion === undefined ? undefined : wholeInput('ifVersion', ifVersion, 0),
+      generation: ifGeneration === undefined ? undefined : wholeInput('ifGeneration', ifGeneration, 0),
       fence: lease === undefined ? undefined : wholeInput('lease.fence', lease.fence, 1),
       token: named,
       digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
     }
     return appendMessages(this.#context, this.#id, messages, options)
+  }
+
+  async put(input: Message | readonly Message[], options: PutOptions = {}): Promise<PutReceipt> {
+    const { ifGeneration, removes } = options
+    const generation = ifGeneration === undefined ? undefined : wholeInput('ifGeneration', ifGeneration, 0)
+    if (removes !== undefined) {
+      wholeInput('removes.from', removes.from, 0)
+      wholeInput('removes.upTo', removes.upTo, 0)
+    }
+    const messages = prepareAll(input, this.#context.options, undefined, maxPut)
+    const change = { kind: 'put', token: this.#context.nextToken(), messages, removes } as const
+    const { value, source } = await this.#context.write(this.#id, (store) =>
+      store.change(this.#id, change, generation),
+    )
+    const ids = messages.map(({ id }) => id)
+    const { version, generation: now } = value
+    const base = { ids, seqs: [], removed: 0, version, generation: now, source }
+    if (value.status === 'deleted') return { ...base, status: 'deleted' }
+    if (value.journaled) {
+      this.#context.noted(this.#id, messages, ifGeneration)
+      return { ...base, status: 'journaled' }
+    }
+    if (value.status !== 'done' || value.kind !== 'put') throw errorOf(value, 'The thread')
+    const altered = new Set(value.altered)
+    const news = messages.filter((_, index) => altered.has(index))
+    this.#context.noted(this.#id, news, now)
+    return { ...base, status: 'stored', seqs: value.seqs, removed: value.removed }
   }
 
   window(options: WindowOptions = {}): Promise<Window> {
@@ -99,8 +134,8 @@ export class ThreadHandle implements Thread {
         ? { after: wholeInput('after', after ?? 0, 0), limit }
         : { before: wholeInput('before', before, 1), limit }
     const { value } = await this.#context.read((store) => store.page(this.#id, request))
-    const { next, count, version, stale, complete } = value
-    return { entries: value.records.map(entryOf), next, count, version, stale, complete }
+    const { next, count, version, generation, stale, complete } = value
+    return { entries: value.records.map(entryOf), next, count, version, generation, stale, complete }
   }
 
   async get(id: string): Promise<Entry | undefined> {
@@ -187,8 +222,10 @@ export class ThreadHandle implements Thread {
     return new DraftHandle(this.#context, this.#id, checkSubject('id', id, 256))
   }
 
-  drafts(): Promise<readonly string[]> {
-    return this.#context.drafts.list(this.#id)
+  async drafts({ idle }: DraftsOptions = {}): Promise<readonly string[]> {
+    const idleMs = idle === undefined ? Number.POSITIVE_INFINITY : inputs.duration('idle', idle)
+    const open = await this.#context.drafts.list(this.#id)
+    return open.filter(({ silentMs }) => silentMs < idleMs).map(({ id }) => id)
   }
 
   follow(draft: string, options: FollowOptions = {}): AsyncIterableIterator<Piece> {
@@ -207,8 +244,8 @@ export class ThreadHandle implements Thread {
     return { ...this.#id, draft: checkSubject('draft', draft, 256) }
   }
 
-  async lease({ ttlMs = 30_000 }: { ttlMs?: number | undefined } = {}): Promise<Lease | undefined> {
-    const ms = wholeInput('ttlMs', ttlMs, 1)
+  async lease({ ttl = '30s' }: LeaseOptions = {}): Promise<Lease | undefined> {
+    const ms = Math.ceil(inputs.duration('ttl', ttl, { minMs: 1 }))
     const token = newId()
     const ask = async (action: 'take' | 'renew' | 'release') => {
       const request = { name: 'run', action, token, ms } as const
@@ -243,6 +280,7 @@ export class ThreadHandle implements Thread {
       throw new InvalidInputError('message', 'the same tool calls and results as before', change)
     }
     if (value.status !== 'done' || value.kind !== 'edit') throw errorOf(value, 'The message')
+    this.#context.noted(this.#id, [message], value.generation)
     return { revision: value.revision, version: value.version }
   }
 

@@ -1,4 +1,5 @@
 import type { Source } from '@evenkeel/core'
+import type { Duration } from '@evenkeel/core/kit'
 import type { Draft, FollowOptions, RecoverOptions } from '../drafts/draft.js'
 import type { Piece } from '../drafts/port.js'
 import type { SubscribeOptions, ThreadEvent } from '../feed/subscribe.js'
@@ -12,6 +13,11 @@ export interface AppendConditions {
    * depend. Not possible in an outage.
    */
   readonly ifVersion?: number | undefined
+  /**
+   * Appends only if the thread was not deleted, nor its owner erased, since: that of the window, page or receipt
+   * on which the messages depend. In an outage it is checked when Redis is back.
+   */
+  readonly ifGeneration?: number | undefined
   /** Appends only while nobody took the lease after this holder. Not possible in an outage. */
   readonly lease?: { readonly fence: number } | undefined
   /**
@@ -62,6 +68,8 @@ export interface Window {
   /** Seq of the first message that is not pinned; 0 where there is none. */
   readonly from: number
   readonly version: number
+  /** How often a thread of this name was deleted before; `ifGeneration` of a write that depends on this read. */
+  readonly generation: number
   readonly source: Source
   /** Read in an outage: what others appended may be missing. */
   readonly stale: boolean
@@ -86,6 +94,8 @@ export interface Page {
   readonly next: number | undefined
   readonly count: number
   readonly version: number
+  /** How often a thread of this name was deleted before; `ifGeneration` of a write that depends on this read. */
+  readonly generation: number
   readonly stale: boolean
   readonly complete: boolean
 }
@@ -98,6 +108,30 @@ export interface SpliceOptions {
   readonly operation?: string | undefined
   /** Tells two operations of one name apart, where the ids to replace do not. @default made of all ids and contents */
   readonly fingerprint?: string | undefined
+}
+
+export interface PutOptions {
+  /**
+   * Takes messages away that are not given, and gives the thread the order of the list: those between two seqs.
+   * `from` 0 begins at the first given message that is there, so that nothing goes that lies before what the
+   * caller has. @default none goes
+   */
+  readonly removes?: { readonly from: number; readonly upTo: number } | undefined
+  /** As for an append. @default that of now */
+  readonly ifGeneration?: number | undefined
+}
+
+export interface PutReceipt {
+  /** `deleted`: the thread was deleted since `ifGeneration`, and stays so. */
+  readonly status: 'stored' | 'journaled' | 'deleted'
+  readonly ids: readonly string[]
+  /** Places of the messages, in their order; none while journaled. */
+  readonly seqs: readonly number[]
+  /** Messages that went. */
+  readonly removed: number
+  readonly version: number
+  readonly generation: number
+  readonly source: Source
 }
 
 export interface StateEntry<T = unknown> {
@@ -129,6 +163,16 @@ export interface ThreadState {
   delete(key: string, options?: { readonly ifVersion?: number | undefined }): Promise<ChangeReceipt>
 }
 
+export interface DraftsOptions {
+  /** Leaves out those whose writer gave no sign of life for so long. @default none is left out */
+  readonly idle?: Duration | undefined
+}
+
+export interface LeaseOptions {
+  /** @default '30s' */
+  readonly ttl?: Duration | undefined
+}
+
 export interface Thread {
   readonly owner: string
   readonly id: string
@@ -136,10 +180,16 @@ export interface Thread {
   /**
    * Appends messages at the thread's end, in one step: all, or none. One id has one place, however often it
    * is appended. One round trip; appends of one thread that come together share it.
-   * @throws MessageConflictError, MessageTooLargeError, LimitReachedError, VersionConflictError, FencedError,
+   * @throws MessageConflictError, MessageTooLargeError, LimitReachedError, VersionConflictError, FencedError, ThreadDeletedError,
    * OperationConflictError, JournalFullError, InvalidInputError; nothing is stored then
    */
   append(messages: Message | readonly Message[], conditions?: AppendConditions): Promise<Receipt>
+  /**
+   * Has the thread hold messages as they are given: new ones are appended, changed ones edited where they are, and
+   * what was removed comes back. One step, one round trip; in an outage it is journaled. At most 5,000 messages.
+   * @throws MessageTooLargeError, LimitReachedError, JournalFullError, InvalidInputError; nothing is stored then
+   */
+  put(messages: Message | readonly Message[], options?: PutOptions): Promise<PutReceipt>
   /**
    * The newest messages as a valid prompt. One round trip, which brings only what is new since the last one;
    * its cost does not grow with the thread. @throws ThreadUnknownError in an outage
@@ -189,8 +239,8 @@ export interface Thread {
    * @param options.id names it for its readers; a random one by default
    */
   draft(options?: { readonly id?: string | undefined }): Draft
-  /** Drafts that have not ended. */
-  drafts(): Promise<readonly string[]>
+  /** Drafts that have not ended, in the order in which they began. */
+  drafts(options?: DraftsOptions): Promise<readonly string[]>
   /** Pieces of a draft from the beginning, or behind one that was seen, as they come, until it ends. */
   follow(draft: string, options?: FollowOptions): AsyncIterableIterator<Piece>
   /**
@@ -204,7 +254,7 @@ export interface Thread {
    */
   subscribe(options?: SubscribeOptions): AsyncIterableIterator<ThreadEvent>
   /** The right to answer, for hosts that want one run of an agent at a time; `undefined` while another has it. */
-  lease(options?: { readonly ttlMs?: number | undefined }): Promise<Lease | undefined>
+  lease(options?: LeaseOptions): Promise<Lease | undefined>
   /** Removes the thread, all of it; says whether there was one, as far as is known. In an outage it is journaled. One round trip. */
   delete(): Promise<boolean>
 }

@@ -26,11 +26,11 @@ export async function readWindow(
   }
   const budget = { maxMessages, maxTokens }
   const { value, source } = await context.read((store) => store.read(id, { ...budget, maxTurns }))
-  const { count, version, stale, complete } = value
+  const { count, version, generation, stale, complete } = value
   if (stale) context.counters.reads.stale++
   const summary = readSummary(value.summary, maxTokens)
   const { messages, tokens, from } = chosenOf(value, summary, options, budget)
-  return { messages, summary, tokens, count, from, version, source, stale, complete }
+  return { messages, summary, tokens, count, from, version, generation, source, stale, complete }
 }
 
 interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'> {

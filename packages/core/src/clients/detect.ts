@@ -1,15 +1,10 @@
 import { EvenkeelError, InvalidOptionError } from '../errors.js'
 import { type IoredisClient, type IoredisModule, ioredisClient, ioredisLibrary } from './ioredis.js'
-import {
-  type NodeRedisClient,
-  type NodeRedisCluster,
-  type NodeRedisModule,
-  type NodeRedisSentinel,
-  nodeRedisClient,
-  nodeRedisCluster,
-  nodeRedisLibrary,
-  nodeRedisSentinel,
-} from './node-redis.js'
+import { type NodeRedisClient, nodeRedisClient } from './node-redis/client.js'
+import { type NodeRedisCluster, nodeRedisCluster } from './node-redis/cluster.js'
+import { type NodeRedisModule, nodeRedisLibrary } from './node-redis/library.js'
+import { type NodeRedisPool, nodeRedisPool } from './node-redis/pool.js'
+import { type NodeRedisSentinel, nodeRedisSentinel } from './node-redis/sentinel.js'
 import type { ClientLibrary, ClientPort } from './port.js'
 
 /**
@@ -23,12 +18,16 @@ export function recogniseClient(client: object): ClientPort {
     if (has(client, 'getMasterNode') || has(client, 'getSentinelNode')) {
       return nodeRedisSentinel(client as NodeRedisSentinel)
     }
-    return nodeRedisClient(client as NodeRedisClient)
+    if ('totalClients' in client && has(client, 'execute')) return nodeRedisPool(client as NodeRedisPool)
+    if ('isReady' in client && has(client, 'duplicate')) return nodeRedisClient(client as NodeRedisClient)
   }
+  const kind = client?.constructor?.name ?? typeof client
+  const hint = has(client, 'sendCommand')
+    ? 'what legacy() of node-redis returns is only a view: give the client itself'
+    : 'a client of another library needs an adapter (see CONTRIBUTING, "Adding a client")'
   throw new EvenkeelError(
     'UNKNOWN_CLIENT',
-    `client: expected a client of node-redis (4, 5, 6) or ioredis (5), got ${client?.constructor?.name ?? typeof client}; ` +
-      'a client of another library needs an adapter (see CONTRIBUTING, "Adding a client")',
+    `client: expected a client of node-redis (4, 5, 6) or ioredis (5), got ${kind}; ${hint}`,
   )
 }
 

@@ -20,7 +20,12 @@ export function pooledClient(clients: readonly ClientPort[]): ClientPort {
     get isReady() {
       return clients.every((client) => client.isReady)
     },
-    send: (args, options) => next().send(args, options),
+    notReady: first.notReady,
+    isEnded: false,
+    keyPrefix: first.keyPrefix,
+    wake: () => {},
+    send: (args, options, caller) => next().send(args, options, caller),
+    transaction: (commands, options) => next().transaction(commands, options),
     primaries: () => first.primaries(),
     watch(events) {
       const stops = clients.map((client) => client.watch(events))
@@ -28,7 +33,7 @@ export function pooledClient(clients: readonly ClientPort[]): ClientPort {
         for (const stop of stops) stop()
       }
     },
-    subscriber: () => first.subscriber(),
+    subscriber: (signal) => first.subscriber(signal),
     close: async () => void (await Promise.allSettled(clients.map((client) => client.close()))),
     kill() {
       for (const client of clients) client.kill()

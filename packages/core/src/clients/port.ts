@@ -22,6 +22,11 @@ export interface ClientEvents {
   error(error: Error): void
 }
 
+/** Who waits for a reply. A client that queues commands before it sends them drops those of a settled caller. */
+export interface Caller {
+  readonly settled: boolean
+}
+
 /** The client could not take the command: it was certainly not sent. */
 export class NotSentError extends Error {
   override readonly name = 'NotSentError'
@@ -29,29 +34,50 @@ export class NotSentError extends Error {
 
 export type MessageHandler = (message: string, channel: string) => void
 
+export type LibraryName = 'node-redis' | 'ioredis'
+
 /**
  * One client of one library, as core sees it. An adapter knows the library and nothing of evenkeel:
  * no deadline, no breaker, no retries.
  */
 export interface ClientPort {
-  readonly library: 'node-redis' | 'ioredis'
+  readonly library: LibraryName
   readonly topology: 'standalone' | 'cluster'
   readonly isReady: boolean
+  /** Why the client is not ready, and what its owner can do about it. */
+  readonly notReady: string
+  /** The client was closed by its owner, and does not connect by itself again. */
+  readonly isEnded: boolean
+  /** What the library itself would put before keys. Commands are sent without it; our namespace begins with it. */
+  readonly keyPrefix: string
+  /** Makes a client connect that does so at its first command; the first command may not be one of ours. */
+  wake(): void
   /** One round trip. Rejects with the library's own error; never throws synchronously. */
-  send(args: readonly Argument[], options: SendOptions): Promise<Reply>
+  send(args: readonly Argument[], options: SendOptions, caller?: Caller): Promise<Reply>
+  /**
+   * MULTI, the commands and EXEC in one write. Resolves with the reply of each command, which is an Error for one
+   * that failed; rejects when nothing was executed, or nobody knows.
+   */
+  transaction(
+    commands: readonly (readonly Argument[])[],
+    options: SendOptions,
+  ): Promise<readonly (Reply | Error)[]>
   /** The same, on every primary of a Cluster; on the one server elsewhere. For what has no key, such as SCAN. */
   primaries(): Promise<readonly Send[]>
   /** Follows the client's state from now on; the returned function stops it. */
   watch(events: ClientEvents): () => void
-  /** A client of the same target for subscriptions alone (a RESP2 subscriber can send nothing else). */
-  subscriber(): Promise<SubscriberPort>
+  /**
+   * A client of the same target for subscriptions alone (a RESP2 subscriber can send nothing else). Rejects when
+   * `signal` aborts, leaving no socket.
+   */
+  subscriber(signal: AbortSignal): Promise<SubscriberPort>
   /** Lets what is in flight finish, then ends the connection. */
   close(): Promise<void>
   /** Ends the connection now: no socket is left, every command in flight rejects. Synchronous, may be repeated. */
   kill(): void
 }
 
-export type Send = (args: readonly Argument[], options: SendOptions) => Promise<Reply>
+export type Send = (args: readonly Argument[], options: SendOptions, caller?: Caller) => Promise<Reply>
 
 export interface SubscriberPort {
   /** Resolves when the server has confirmed. Sharded channels are used in a Cluster. */
@@ -95,7 +121,7 @@ export interface ClusterTarget {
 
 /** A client library that core can make clients with. */
 export interface ClientLibrary {
-  readonly name: 'node-redis' | 'ioredis'
+  readonly name: LibraryName
   /** The npm version where the library tells it, else its major version. */
   readonly version: string
   /** A client that connects once and never again by itself. Rejects when `signal` aborts, leaving no socket. */

@@ -66,10 +66,17 @@ export function replicatedClient(
     get isReady() {
       return primary.isReady
     },
+    get notReady() {
+      return primary.notReady
+    },
+    isEnded: false,
+    keyPrefix: primary.keyPrefix,
+    wake: () => {},
+    transaction: (commands, options) => primary.transaction(commands, options),
     send: (args, options) => (options.readOnly ? read(args, options) : primary.send(args, options)),
     primaries: () => primary.primaries(),
     watch: (events) => primary.watch(events),
-    subscriber: () => primary.subscriber(),
+    subscriber: (signal) => primary.subscriber(signal),
     close: async () => {
       await Promise.allSettled([primary.close(), ...replicas.map((provider) => provider.close())])
     },

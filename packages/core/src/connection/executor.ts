@@ -9,6 +9,7 @@ import {
 import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
+import { onAbort } from '../kit/signals.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
@@ -35,7 +36,7 @@ class Call implements Timed {
   next: Timed | undefined = undefined
   list: List | undefined = undefined
   settled = false
-  onAbort: (() => void) | undefined = undefined
+  stopFollowing: (() => void) | undefined = undefined
 
   constructor(
     readonly command: string,
@@ -44,7 +45,6 @@ class Call implements Timed {
     readonly generation: number,
     readonly resolve: (reply: Reply) => void,
     readonly reject: (error: Error) => void,
-    readonly signal: AbortSignal | undefined,
   ) {}
 }
 
@@ -86,11 +86,11 @@ export class Executor {
     return new Promise((resolve, reject) => {
       const now = performance.now()
       const timeoutMs = options.timeoutMs ?? this.#timeoutMs
-      const call = new Call(String(args[0]), now, timeoutMs, generation, resolve, reject, signal)
+      const call = new Call(String(args[0]), now, timeoutMs, generation, resolve, reject)
       this.inFlight++
       this.#deadlines.add(call, timeoutMs, now)
       if (signal !== undefined) this.#followSignal(call, signal)
-      client.send(args, options).then(
+      client.send(args, options, call).then(
         (reply) => this.#answered(call, reply),
         (error: unknown) => this.#failed(call, error),
       )
@@ -162,15 +162,14 @@ export class Executor {
   #settle(call: Call): void {
     call.settled = true
     this.#deadlines.remove(call)
-    if (call.onAbort !== undefined) call.signal?.removeEventListener('abort', call.onAbort)
+    call.stopFollowing?.()
   }
 
   #followSignal(call: Call, signal: AbortSignal): void {
-    call.onAbort = () => {
+    call.stopFollowing = onAbort(signal, (reason) => {
       this.#settle(call)
-      call.reject(aborted(call.command, 'it may have run', signal.reason))
-    }
-    signal.addEventListener('abort', call.onAbort, { once: true })
+      call.reject(aborted(call.command, 'it may have run', reason))
+    })
   }
 }
 

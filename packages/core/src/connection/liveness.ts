@@ -1,4 +1,5 @@
-import type { ClientPort } from '../clients/port.js'
+import type { ClientPort, Reply } from '../clients/port.js'
+import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 
 export interface LivenessHost {
   /** The client that commands go to, if there is one. */
@@ -14,7 +15,19 @@ export interface LivenessHost {
   /** Nothing was received for a deadline: no more commands are to be sent. */
   unresponsive(reason: string): void
   /** Gives up the socket. */
-  drop(reason: string): void
+  drop(reason: string, cause?: 'demoted'): void
+}
+
+/** Turns of the event loop in which replies that wait in the socket are read. */
+const graceTurns = 3
+
+/** The server answers, and refuses all writes. */
+class ReadOnlyReplicaError extends Error {
+  override readonly name = 'ReadOnlyReplicaError'
+
+  constructor() {
+    super('the server is a read-only replica')
+  }
 }
 
 /** Finds out whether Redis can be used: by a PING, past the breaker, and by the silence of a socket. */
@@ -23,6 +36,8 @@ export class Liveness {
   readonly #deadlineMs: number
   /** The client whose PING is unanswered. */
   #asked: ClientPort | undefined
+  /** The client whose server was found to be no replica. */
+  #writable: ClientPort | undefined
   #stuckTimer: NodeJS.Timeout | undefined
 
   constructor(host: LivenessHost, deadlineMs: number) {
@@ -39,24 +54,36 @@ export class Liveness {
     // Without a client there is nothing to ask; the provider says when there is one.
     if (client === undefined || this.#asked === client) return this.#host.verdict(false)
     this.#asked = client
-    const overdue = setTimeout(
-      () => this.#host.verdict(false, `PING was not answered within ${this.#deadlineMs} ms`),
-      this.#deadlineMs,
-    )
+    let isOverdue = true
+    const overdue = setTimeout(() => {
+      // The timer of a blocked event loop is late; then the answer may be in the socket already.
+      afterTurns(graceTurns, () => {
+        if (isOverdue) this.#host.verdict(false, `PING was not answered within ${this.#deadlineMs} ms`)
+      })
+    }, this.#deadlineMs)
     overdue.unref()
     const answered = (alive: boolean, reason?: string) => {
       clearTimeout(overdue)
+      isOverdue = false
       if (this.#asked !== client) return
       this.#asked = undefined
       if (this.#host.client === client) this.#host.verdict(alive, reason)
     }
-    signOfLife(client).then(
+    this.#signOfLife(client).then(
       () => answered(true),
       (error: Error) => {
         this.#host.failed(error, client)
         answered(false, error.message)
+        if (error instanceof ReadOnlyReplicaError && this.#host.client === client) {
+          this.#host.drop(error.message, 'demoted')
+        }
       },
     )
+  }
+
+  /** A write was refused by a replica: the server is asked for its role before it is used again. */
+  demoted(): void {
+    this.#writable = undefined
   }
 
   /** A command passed its deadline and nothing was heard. If that goes on for another, the socket is given up. */
@@ -74,13 +101,43 @@ export class Liveness {
   close(): void {
     clearTimeout(this.#stuckTimer)
   }
+
+  async #signOfLife(client: ClientPort): Promise<void> {
+    // In a Cluster one dead node is no outage, and a PING goes to any: the first of a few answers counts.
+    if (client.topology === 'cluster') return anyOf([ping(client), ping(client), ping(client)])
+    if (this.#writable === client) return ping(client)
+    const [, replication] = await Promise.all([
+      ping(client),
+      // A user may lack the right to ask, and then the first write tells.
+      client.send(['INFO', 'replication'], {}).catch(() => ''),
+    ])
+    if (isReadOnlyReplica(replication)) throw new ReadOnlyReplicaError()
+    this.#writable = client
+  }
 }
 
-/** In a Cluster one dead node is no outage, and a PING goes to any: the first of a few answers counts. */
-function signOfLife(client: ClientPort): Promise<unknown> {
-  const ping = () => client.send(['PING'], {})
-  if (client.topology === 'standalone') return ping()
-  return Promise.any([ping(), ping(), ping()]).catch((error) => {
+function afterTurns(turns: number, callback: () => void): void {
+  setImmediate(() => (turns > 1 ? afterTurns(turns - 1, callback) : callback()))
+}
+
+async function ping(client: ClientPort): Promise<void> {
+  await client.send(['PING'], {}).catch((error: unknown) => {
+    if (!isAnswer(error)) throw error
+  })
+}
+
+/** Also a refusal shows that the server is there, such as the NOPERM of a user without the right to PING. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
+}
+
+function isReadOnlyReplica(replication: Reply): boolean {
+  const text = String(replication)
+  return /^role:slave\r?$/m.test(text) && /^slave_read_only:1\r?$/m.test(text)
+}
+
+function anyOf(attempts: readonly Promise<void>[]): Promise<void> {
+  return Promise.any(attempts).catch((error) => {
     throw error instanceof AggregateError ? error.errors[0] : error
   })
 }

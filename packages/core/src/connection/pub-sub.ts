@@ -1,6 +1,9 @@
 import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from '../clients/port.js'
-import { UnavailableError } from '../errors.js'
+import { ReplyError, UnavailableError } from '../errors.js'
+import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import { createLog } from '../kit/log.js'
+import { linkSignals } from '../kit/signals.js'
+import { untilAborted } from '../kit/until-aborted.js'
 import type { CommandOptions } from './executor.js'
 
 const log = createLog('core')
@@ -20,6 +23,8 @@ export interface Subscription {
 interface Listener {
   readonly handler: MessageHandler
   readonly onGap: (() => void) | undefined
+  /** Its `subscribe()` has resolved, so a refusal can't reach its caller any more. */
+  isConfirmed: boolean
 }
 
 /** What publish and subscribe need of the connection. */
@@ -30,7 +35,9 @@ export interface PubSubHost {
   command(args: readonly Argument[], options: CommandOptions): Promise<Reply>
 }
 
-const retryMs = 250
+const retryMs = { first: 250, max: 5_000 }
+/** A subscriber that lived this long ended for another reason than the one before it. */
+const provenAfterMs = 10_000
 
 /**
  * One subscriber connection for all channels of a process, sharded on Cluster, made at the first
@@ -39,27 +46,43 @@ const retryMs = 250
  */
 export class PubSub {
   readonly #host: PubSubHost
+  readonly #openTimeoutMs: number
   readonly #channels = new Map<string, Set<Listener>>()
+  /** Channels that the present subscriber has confirmed. */
+  readonly #attached = new Set<string>()
+  /** Channels that the server refuses, since the present subscriber was opened. */
+  readonly #refused = new Map<string, ReplyError>()
+  /** What is under way for a channel: a subscription waits for the end of an earlier one, and for its confirmation. */
+  readonly #pending = new Map<string, Promise<void>>()
   #subscriber: SubscriberPort | undefined
-  #opening: Promise<void> | undefined
+  #opening: { readonly done: Promise<void>; abort(reason: unknown): void } | undefined
+  #openedAt = 0
+  #failures = 0
   #unwatch: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(host: PubSubHost) {
+  constructor(host: PubSubHost, openTimeoutMs: number) {
     this.#host = host
+    this.#openTimeoutMs = openTimeoutMs
   }
 
-  /** Resolves when the server has confirmed, or at once while Redis is away: it is then made on return. */
+  /**
+   * Resolves when the server has confirmed, or at once while Redis is away: it is then made on return.
+   * @throws ReplyError when the server refuses the channel or the command
+   */
   async subscribe(name: string, handler: MessageHandler, options: SubscribeOptions): Promise<Subscription> {
     const channel = this.#host.namespace + name
-    const listener: Listener = { handler, onGap: options.onGap }
-    const known = this.#channels.get(channel)
-    if (known !== undefined) known.add(listener)
-    else {
-      this.#channels.set(channel, new Set([listener]))
+    const listener: Listener = { handler, onGap: options.onGap, isConfirmed: false }
+    const listeners = this.#channels.get(channel) ?? new Set()
+    this.#channels.set(channel, listeners.add(listener))
+    try {
       await this.#attach(channel)
+    } catch (error) {
+      this.#remove(channel, listener)
+      throw error
     }
+    listener.isConfirmed = true
     return { close: () => this.#leave(channel, listener) }
   }
 
@@ -77,68 +100,134 @@ export class PubSub {
 
   /** The connection is up again: whatever was subscribed is subscribed anew. */
   resume(): void {
+    this.#failures = 0
     if (this.#channels.size > 0) void this.#open()
   }
 
   /** The connection is down; a subscriber that still looks alive may hang on the same dead server. */
   suspend(): void {
     clearTimeout(this.#timer)
+    this.#opening?.abort(new Error('the connection is down'))
     this.#unwatch?.()
     this.#subscriber?.kill()
     this.#subscriber = undefined
+    this.#attached.clear()
+    this.#refused.clear()
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#timer)
-    this.#unwatch?.()
-    this.#channels.clear()
     const subscriber = this.#subscriber
     this.#subscriber = undefined
+    this.suspend()
+    this.#channels.clear()
     await subscriber?.close()
   }
 
   async #attach(channel: string): Promise<void> {
-    if (this.#subscriber === undefined) return this.#open()
-    try {
-      await this.#subscriber.subscribe(channel, this.#onMessage)
-    } catch (error) {
-      log('subscribing failed: %s', error)
-      this.#lost()
+    if (this.#subscriber === undefined) {
+      await this.#open()
+      const refusal = this.#refused.get(channel)
+      if (refusal !== undefined) throw refusal
+      return
     }
+    const subscriber = this.#subscriber
+    await this.#inOrder(channel, async () => {
+      if (this.#subscriber !== subscriber || this.#attached.has(channel)) return
+      try {
+        await withTimeout(subscriber.subscribe(channel, this.#onMessage), this.#openTimeoutMs)
+        this.#attached.add(channel)
+      } catch (error) {
+        if (isRefusal(error)) throw refusalOf(error)
+        log('subscribing failed: %s', error)
+        if (this.#subscriber === subscriber) this.#lost()
+      }
+    })
   }
 
   /** Opens the subscriber and subscribes to every channel; its users are told of the gap. */
   #open(): Promise<void> {
-    this.#opening ??= this.#openOnce().finally(() => {
-      this.#opening = undefined
-    })
-    return this.#opening
+    if (this.#opening === undefined) {
+      const opening = new AbortController()
+      const done = this.#openOnce(opening.signal).finally(() => {
+        this.#opening = undefined
+      })
+      this.#opening = { done, abort: (reason) => opening.abort(reason) }
+    }
+    return this.#opening.done
   }
 
-  async #openOnce(): Promise<void> {
+  async #openOnce(stop: AbortSignal): Promise<void> {
     const client = this.#host.client
     if (client === undefined || !this.#host.isUp || this.#closed || this.#subscriber !== undefined) return
+    const opening = linkSignals(stop)
+    const timer = setTimeout(
+      () => opening.abort(new Error(`no subscription within ${this.#openTimeoutMs} ms`)),
+      this.#openTimeoutMs,
+    )
+    timer.unref()
     let subscriber: SubscriberPort | undefined
     try {
-      subscriber = await client.subscriber()
-      if (this.#closed || this.#host.client !== client) return subscriber.kill()
-      // Channels may be added while the earlier ones are confirmed.
-      for (const channel of this.#channels.keys()) await subscriber.subscribe(channel, this.#onMessage)
+      subscriber = await client.subscriber(opening.signal)
+      opening.signal.throwIfAborted()
+      await untilAborted(this.#attachAll(subscriber), opening.signal)
     } catch (error) {
       log('the subscriber could not be opened: %s', error)
       subscriber?.kill()
-      return this.#lost()
+      // Whoever stopped it opens it again.
+      if (!stop.aborted) this.#lost()
+      return
+    } finally {
+      clearTimeout(timer)
+      opening.unlink()
     }
     this.#subscriber = subscriber
+    this.#openedAt = performance.now()
     this.#unwatch = subscriber.watch({ ready: () => this.#gap(), end: () => this.#lost(), error: () => {} })
     this.#gap()
   }
 
+  /** Subscribes to all channels, also to those that are added meanwhile. */
+  async #attachAll(subscriber: SubscriberPort): Promise<void> {
+    this.#attached.clear()
+    this.#refused.clear()
+    for (;;) {
+      const missing = [...this.#channels.keys()].filter(
+        (channel) => !this.#attached.has(channel) && !this.#refused.has(channel),
+      )
+      if (missing.length === 0) return
+      await Promise.all(missing.map((channel) => this.#attachTo(subscriber, channel)))
+    }
+  }
+
+  async #attachTo(subscriber: SubscriberPort, channel: string): Promise<void> {
+    try {
+      await subscriber.subscribe(channel, this.#onMessage)
+      this.#attached.add(channel)
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      const refusal = refusalOf(error)
+      this.#refused.set(channel, refusal)
+      const listeners = [...(this.#channels.get(channel) ?? [])]
+      if (listeners.some(({ isConfirmed }) => isConfirmed)) {
+        process.emitWarning(`A subscription is not made again: ${refusal.message}`, {
+          code: 'EVENKEEL_SUBSCRIPTION',
+        })
+      }
+    }
+  }
+
   #lost(): void {
+    if (performance.now() - this.#openedAt > provenAfterMs) this.#failures = 0
     this.suspend()
     if (this.#closed) return
-    this.#timer = setTimeout(() => this.resume(), retryMs)
+    const pauseMs = Math.min(retryMs.max, retryMs.first * 2 ** Math.min(this.#failures++, 8))
+    this.#timer = setTimeout(
+      () => {
+        if (this.#channels.size > 0) void this.#open()
+      },
+      pauseMs * (0.75 + Math.random() * 0.25),
+    )
     this.#timer.unref()
   }
 
@@ -147,10 +236,32 @@ export class PubSub {
   }
 
   async #leave(channel: string, listener: Listener): Promise<void> {
+    if (!this.#remove(channel, listener)) return
+    await this.#inOrder(channel, async () => {
+      // Entered again meanwhile: the subscription stays.
+      if (this.#channels.has(channel) || !this.#attached.delete(channel)) return
+      await this.#subscriber?.unsubscribe(channel).catch((error) => log('unsubscribing failed: %s', error))
+    })
+  }
+
+  /** Whether it was the last listener of its channel. */
+  #remove(channel: string, listener: Listener): boolean {
     const listeners = this.#channels.get(channel)
-    if (!listeners?.delete(listener) || listeners.size > 0) return
+    if (!listeners?.delete(listener) || listeners.size > 0) return false
     this.#channels.delete(channel)
-    await this.#subscriber?.unsubscribe(channel).catch((error) => log('unsubscribing failed: %s', error))
+    return true
+  }
+
+  /** Runs what concerns one channel after what was begun for it before. */
+  async #inOrder(channel: string, task: () => Promise<void>): Promise<void> {
+    const before = this.#pending.get(channel)
+    const run = (before ?? Promise.resolve()).catch(() => {}).then(task)
+    this.#pending.set(channel, run)
+    try {
+      await run
+    } finally {
+      if (this.#pending.get(channel) === run) this.#pending.delete(channel)
+    }
   }
 
   readonly #onMessage: MessageHandler = (message, channel) => this.#deliver(message, channel)
@@ -164,5 +275,25 @@ export class PubSub {
         process.emitWarning(error instanceof Error ? error : String(error), { code: 'EVENKEEL_LISTENER' })
       }
     }
+  }
+}
+
+/** The server is there and says no, such as by the NOPERM of a user without the channel. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof Error && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
+}
+
+function refusalOf(error: Error): ReplyError {
+  return new ReplyError('SUBSCRIBE', replyPrefix(error) ?? 'ERR', { cause: error })
+}
+
+async function withTimeout<T>(pending: Promise<T>, timeoutMs: number): Promise<T> {
+  const stop = new AbortController()
+  const timer = setTimeout(() => stop.abort(new Error(`no reply within ${timeoutMs} ms`)), timeoutMs)
+  timer.unref()
+  try {
+    return await untilAborted(pending, stop.signal)
+  } finally {
+    clearTimeout(timer)
   }
 }

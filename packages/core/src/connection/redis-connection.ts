@@ -17,6 +17,7 @@ import type { ConnectionEvents } from './events.js'
 import { type CommandOptions, Executor } from './executor.js'
 import { Liveness, type LivenessHost } from './liveness.js'
 import { OfflineQueue } from './offline-queue.js'
+import { missingPermissions } from './permissions.js'
 import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
 import { runScript, type Script } from './scripts.js'
 import type { ConnectionState, PairStatus } from './state.js'
@@ -28,6 +29,7 @@ export interface ConnectionSettings {
   /** Ends with a colon. */
   readonly namespace: string
   readonly commandTimeoutMs: number
+  readonly connectionTimeoutMs: number
   readonly maxInFlight: number
   readonly createBreaker: CreateBreaker
   readonly healthCheckIntervalMs: number
@@ -84,7 +86,7 @@ export class RedisConnection implements Connection {
         settings.maxInFlight,
       )
     }
-    this.#pubSub = new PubSub(this.#pubSubHost())
+    this.#pubSub = new PubSub(this.#pubSubHost(), settings.connectionTimeoutMs)
     this.#monitor = new HealthMonitor(() => this.health(), settings.healthCheckIntervalMs, settings.alerts, {
       report: (report) => this.#events.emit('health', report),
       alert: (alert) => this.#events.emit('alert', alert),
@@ -99,7 +101,7 @@ export class RedisConnection implements Connection {
           if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
         },
         silent: (sentAt) => this.#liveness.silent(sentAt),
-        demoted: () => this.#provider.drop('the server became a replica'),
+        demoted: () => this.#demoted(),
         credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
       },
     )
@@ -152,8 +154,15 @@ export class RedisConnection implements Connection {
     }
   }
 
+  /** What the Redis user lacks of what all packages need; empty while Redis is away. */
+  async missingPermissions(): Promise<readonly string[]> {
+    const client = this.#client
+    if (client === undefined || this.#state !== 'up') return []
+    return missingPermissions(client, this.namespace, this.#commandTimeoutMs)
+  }
+
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
-    // Whoever wants to hear of alerts wants them looked for.
+    // Alerts are looked for when there is a listener to tell.
     if (event === 'alert' || event === 'health') this.#monitor.start()
     return this.#events.on(event, listener)
   }
@@ -325,8 +334,16 @@ export class RedisConnection implements Connection {
         if (client.topology === 'cluster') this.#provider.refresh(error.message)
       },
       unresponsive: (reason) => this.#breaker.trip(reason),
-      drop: (reason) => this.#provider.drop(reason),
+      drop: (reason, cause) => this.#provider.drop(reason, cause),
     }
+  }
+
+  /** A write was refused by a server that has become a replica. */
+  #demoted(): void {
+    const reason = 'the server became a replica'
+    this.#liveness.demoted()
+    if (this.#client?.topology === 'standalone') this.#breaker.trip(reason)
+    this.#provider.drop(reason, 'demoted')
   }
 
   #verdict(alive: boolean, reason?: string): void {
@@ -381,10 +398,11 @@ export class RedisConnection implements Connection {
   }
 }
 
-function pairHealth({ name, state, fallbackSince, held }: PairStatus): PairHealth {
+function pairHealth({ name, durability, state, fallbackSince, held }: PairStatus): PairHealth {
   const size = held?.()
   return {
     name,
+    durability,
     state,
     fallbackForMs: fallbackSince === undefined ? 0 : Math.round(performance.now() - fallbackSince),
     entries: size?.entries,

@@ -1,7 +1,10 @@
 import type { ConnectionEvents } from '../connection/events.js'
-import type { ConnectionState, FailoverState, PairStatus } from '../connection/state.js'
+import type { ConnectionState, Durability, FailoverState, PairStatus } from '../connection/state.js'
 import { InvalidOptionError, UnavailableError } from '../errors.js'
+import { type Deferred, deferred } from '../kit/deferred.js'
 import { createLog } from '../kit/log.js'
+import { option } from '../kit/validate.js'
+import { isOutage } from './is-outage.js'
 
 /** What a pair of stores needs to know of the connection. */
 export interface FailoverHost {
@@ -34,6 +37,8 @@ export interface FailoverOptions<S> {
    * memory until it resolves.
    */
   readonly recover?: ((stores: RecoverContext<S>) => Promise<void>) | undefined
+  /** Which alerts the pair's data needs: of eviction, of a missing append-only file. @default 'disposable' */
+  readonly durability?: Durability | undefined
   /** What the fallback holds, for health reports. */
   readonly held?: (() => { readonly entries: number; readonly bytes: number }) | undefined
   /** `'throw'` gives callers the UnavailableError instead of an answer from memory. @default 'fallback' */
@@ -48,22 +53,30 @@ export interface RecoverContext<S> {
   readonly primary: S
   readonly fallback: S
   /**
-   * Switches to Redis in this very turn. Whoever hands over a journal calls it in the turn in which it
+   * Switches to Redis in this very turn. A `recover` that hands over a journal calls it in the turn in which it
    * finds the journal empty, so that no call slips in between; without it the switch comes with the
    * promise's end.
    */
   handOver(): void
+  /**
+   * Lets calls wait from now until recovery ends, in either way; then each is answered by the store whose turn it
+   * is. For the last of a journal that grows as fast as it is handed over. @see handOver
+   */
+  holdCalls(): void
   /** Aborts when Redis is gone again, the time is up, or the pair is closed. */
   readonly signal: AbortSignal
 }
 
 /**
  * Two stores that implement one port: the one on Redis answers while Redis is there, the one in memory
- * while it is not.
+ * while it is not. Once the connection is closed neither does: calls reject with CONNECTION_CLOSED.
  */
 export interface Failover<S> {
   readonly state: FailoverState
-  /** Runs one operation on the store whose turn it is. A call that finds Redis unavailable runs again on memory. */
+  /**
+   * Runs one operation on the store whose turn it is. A call that finds Redis unavailable runs again on memory.
+   * @throws UnavailableError with OVERLOADED or CONNECTION_CLOSED, which are no outage
+   */
   run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>>
   close(): void
 }
@@ -72,8 +85,27 @@ export function failover<S>(redis: FailoverHost | undefined, options: FailoverOp
   if (redis !== undefined && !('autoResync' in redis)) {
     throw new InvalidOptionError('redis', "a connection, made by connect() of '@evenkeel/core'", redis)
   }
+  checkOptions(options)
   if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
   return new StorePair(redis, options.primary, options)
+}
+
+function checkOptions<S>(options: FailoverOptions<S>): void {
+  const { onOutage = 'fallback', durability = 'disposable' } = options
+  option.members('', options, {
+    name: true,
+    primary: true,
+    fallback: true,
+    recover: true,
+    durability: true,
+    held: true,
+    onOutage: true,
+    recoverTimeoutMs: true,
+    recoverJitterMs: true,
+  })
+  option.text('name', options.name)
+  option.oneOf('onOutage', onOutage, ['fallback', 'throw'])
+  option.oneOf('durability', durability, ['durable', 'transient', 'disposable'])
 }
 
 function answeredByRedis<T>(value: T): Answer<T> {
@@ -96,7 +128,7 @@ class MemoryOnly<S> implements Failover<S> {
   close(): void {}
 }
 
-const retryMs = { first: 100, most: 1_000 }
+const retryMs = { first: 100, max: 1_000 }
 
 class StorePair<S> implements Failover<S>, PairStatus {
   state: FailoverState
@@ -107,6 +139,8 @@ class StorePair<S> implements Failover<S>, PairStatus {
   readonly #log: ReturnType<typeof createLog>
   readonly #stop: (() => void)[]
   #recovery: AbortController | undefined
+  /** Resolves when calls that wait for the end of recovery may go on. */
+  #held: Deferred<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
   #closed = false
@@ -133,12 +167,17 @@ class StorePair<S> implements Failover<S>, PairStatus {
   run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>> {
     if (this.state === 'primary') {
       return operation(this.#primary).then(answeredByRedis, (error: unknown) => {
-        if (this.#options.onOutage === 'throw' || !UnavailableError.isInstance(error)) throw error
+        if (this.#options.onOutage === 'throw' || !isOutage(error)) throw error
         this.#missed(error)
         this.#redis.fellBack?.(this.#options.name, error.code)
         return operation(this.#options.fallback).then(answeredByMemory)
       })
     }
+    if (this.#redis.state === 'closed') {
+      const message = 'The connection was closed'
+      return Promise.reject(new UnavailableError('CONNECTION_CLOSED', message, 'not-sent'))
+    }
+    if (this.#held !== undefined) return this.#held.promise.then(() => this.run(operation))
     if (this.#options.onOutage === 'throw') {
       const message = `Redis is ${this.#redis.state}`
       return Promise.reject(new UnavailableError('CONNECTION_DOWN', message, 'not-sent'))
@@ -149,6 +188,10 @@ class StorePair<S> implements Failover<S>, PairStatus {
 
   get name(): string {
     return this.#options.name
+  }
+
+  get durability(): Durability {
+    return this.#options.durability ?? 'disposable'
   }
 
   get held(): PairStatus['held'] {
@@ -203,6 +246,9 @@ class StorePair<S> implements Failover<S>, PairStatus {
           handOver: () => {
             if (!recovery.signal.aborted) this.state = 'primary'
           },
+          holdCalls: () => {
+            if (!recovery.signal.aborted) this.#held ??= deferred()
+          },
           signal: recovery.signal,
         }),
         rejectOnAbort(recovery.signal),
@@ -219,11 +265,13 @@ class StorePair<S> implements Failover<S>, PairStatus {
     } finally {
       clearTimeout(timer)
       this.#recovery = undefined
+      this.#held?.resolve()
+      this.#held = undefined
     }
   }
 
   #pause(): number {
-    const base = Math.min(retryMs.most, retryMs.first * 2 ** this.#failures++)
+    const base = Math.min(retryMs.max, retryMs.first * 2 ** this.#failures++)
     return base * (0.5 + Math.random() * 0.5)
   }
 }

@@ -1,4 +1,4 @@
-import type { HealthReport } from './report.js'
+import type { HealthReport, PairHealth } from './report.js'
 
 export type AlertName =
   | 'down'
@@ -26,9 +26,6 @@ export interface AlertThresholds {
 /** An alert ends only well below its threshold, so that a value which sways does not tell of itself for ever. */
 const clearAt = 0.9
 
-/** Stores that must not be evicted, by the names of their pairs. */
-const durable = ['agent-memory', 'decoder-pool', 'rate-limiter']
-
 /** Which alerts hold in a report, given those that held before. Pure. */
 export function alertsOf(
   report: HealthReport,
@@ -44,8 +41,8 @@ export function alertsOf(
     ? (server.memory.usedBytes ?? 0) / server.memory.limitBytes
     : undefined
   const slowest = Math.max(latency.pingMs ?? 0, latency.p99Ms ?? 0)
-  const names = fallback.pairs.map(({ name }) => name)
-  const evicted = names.filter((name) => durable.includes(name))
+  const kept = namesOf(fallback.pairs.filter(({ durability }) => durability !== 'disposable'))
+  const durable = namesOf(fallback.pairs.filter(({ durability }) => durability === 'durable'))
   const alerts: (Alert | false)[] = [
     report.state !== 'up' && { name: 'down', message: `Redis is ${report.state}: ${report.breaker.reason}` },
     over('memory', used, memory) && {
@@ -57,19 +54,24 @@ export function alertsOf(
       name: 'replication-lag',
       message: `A replica is ${server?.replicationLagSeconds} s behind`,
     },
-    evicted.length > 0 &&
+    kept !== '' &&
       server?.evictionPolicy?.startsWith('allkeys-') === true && {
         name: 'eviction-policy',
-        message: `maxmemory-policy ${server.evictionPolicy} may evict what ${evicted.join(', ')} keeps; use noeviction or volatile-lru`,
+        message: `maxmemory-policy ${server.evictionPolicy} may evict what must stay (${kept}); use noeviction or volatile-lru`,
       },
-    names.includes('agent-memory') &&
+    durable !== '' &&
       server?.persistence.aof === false && {
         name: 'aof-off',
-        message: 'appendonly is off: a restart of Redis loses conversations',
+        message: `appendonly is off: a restart of Redis loses what must outlive it (${durable})`,
       },
     clockJumped && { name: 'clock-jump', message: "This machine's clock jumped" },
   ]
   return alerts.filter((alert) => alert !== false)
+}
+
+/** Each name once: an instance of a package is a pair of its own. */
+function namesOf(pairs: readonly PairHealth[]): string {
+  return [...new Set(pairs.map(({ name }) => name))].join(', ')
 }
 
 function percent(share: number | undefined): string {

@@ -45,14 +45,14 @@ export async function checkHealth(redis: HealthSubject): Promise<HealthReport> {
 
 async function tryOperations(redis: HealthSubject, options: { timeoutMs: number }) {
   const key = createKeyspace(redis.namespace, 'health').key(randomUUID())
-  const attempt = async (args: string[], expected: unknown) =>
+  const attempt = async (args: string[], expected: string) =>
     redis.command(args, { ...options, key }).then(
-      (reply) => reply === expected,
+      (reply) => String(reply) === expected,
       () => false,
     )
   const set = await attempt(['SET', key, 'ok', 'PX', '10000'], 'OK')
   const get = set && (await attempt(['GET', key], 'ok'))
-  return { set, get, delete: set && (await attempt(['DEL', key], 1)) }
+  return { set, get, delete: set && (await attempt(['DEL', key], '1')) }
 }
 
 function reasonsOf({

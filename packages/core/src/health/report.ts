@@ -1,4 +1,4 @@
-import type { ConnectionState, FailoverState } from '../connection/state.js'
+import type { ConnectionState, Durability, FailoverState } from '../connection/state.js'
 import type { BreakerCounts } from '../guard/breaker.js'
 import { type Info, numberOf } from './info.js'
 
@@ -35,6 +35,8 @@ export interface ServerHealth {
 
 export interface PairHealth {
   readonly name: string
+  /** What it means when Redis loses what the pair keeps there. */
+  readonly durability: Durability
   readonly state: FailoverState
   /** How long memory has answered; 0 while Redis does. */
   readonly fallbackForMs: number

@@ -1,13 +1,15 @@
 import type { Connection } from '../connection/connection.js'
-import type { FailoverState } from '../connection/state.js'
-import { InvalidInputError, InvalidOptionError } from '../errors.js'
+import type { Durability, FailoverState } from '../connection/state.js'
+import { EvenkeelError, InvalidInputError, InvalidOptionError, UnavailableError } from '../errors.js'
 import { type Failover, failover, type Source } from '../failover/failover.js'
 import type { Clock } from '../kit/clock.js'
 import { type Duration, durationMs } from '../kit/duration.js'
 import { checkSubject } from '../kit/keys.js'
-import { MemoryKeyValueStore } from './memory-store.js'
-import { RedisKeyValueStore } from './redis-store.js'
-import type { KeyValuePort } from './store.js'
+import { mapBounded } from '../kit/map-bounded.js'
+import { input, option } from '../kit/validate.js'
+import { OutageKeyValueStore } from './outage-store.js'
+import type { KeyValuePort } from './port.js'
+import { maxAtOnce, RedisKeyValueStore } from './redis-store.js'
 
 /** How values become text. @default JSON */
 export interface Codec<V> {
@@ -28,11 +30,15 @@ export interface KeyValueStoreOptions<V> {
   readonly maxBytes?: number | undefined
   readonly codec?: Codec<V> | undefined
   /**
-   * After an outage, write back what memory holds newer, by compare. Without it Redis wins, and what was
-   * written meanwhile is forgotten. @default false
+   * After an outage, write back what was set, deleted and touched here meanwhile, each key where Redis still holds
+   * what this process knew of it; where another process has changed or deleted it, Redis wins. What was only read
+   * is never written. Without it Redis wins always, and what was written meanwhile is forgotten. @default false
    */
   readonly writeBack?: boolean | undefined
+  /** `'throw'` rejects with an UnavailableError instead of answering from memory. @default 'fallback' */
   readonly onOutage?: 'fallback' | 'throw' | undefined
+  /** What it means when Redis loses the values, for alerts of eviction and of a missing append-only file. @default 'disposable' */
+  readonly durability?: Durability | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -47,8 +53,14 @@ export interface KeyValueStats {
   readonly memoryBytes: number
 }
 
-/** One round trip an operation unless said otherwise. */
-export interface KeyValueStore<V> {
+/**
+ * One round trip an operation unless said otherwise. While Redis is away memory answers with what this process has
+ * seen and written, each value for the time that it had left. What many keys need is sent with at most 256 commands
+ * in flight; where the connection has room for fewer, fewer.
+ * @throws UnavailableError `OVERLOADED` when there is no room for one command: memory does not answer then
+ * @throws EvenkeelError `CLOSED` after {@link close}
+ */
+export interface KeyValueStore<V> extends AsyncDisposable {
   get(key: string): Promise<V | undefined>
   /** {@link get}, with the store that answered. */
   lookUp(key: string): Promise<{ readonly value: V | undefined; readonly source: Source }>
@@ -56,20 +68,31 @@ export interface KeyValueStore<V> {
   /** Says whether it was written; only `nx` (where there is none) can keep it from that. */
   set(key: string, value: V, options?: { readonly ttl?: Duration; readonly nx?: boolean }): Promise<boolean>
   delete(key: string): Promise<boolean>
-  /** In the order of the keys, sent together. */
+  /** In the order of the keys; one command a key, pipelined. */
   getMany(keys: readonly string[]): Promise<readonly (V | undefined)[]>
+  /** One command an entry, pipelined; not atomic. Where it rejects, some may be written. */
   setMany(entries: Iterable<readonly [string, V]>, options?: { readonly ttl?: Duration }): Promise<void>
-  /** Adds to a whole number, from 0 where there is none. Not idempotent: a retry after an unknown outcome counts again. */
+  /**
+   * Adds to a whole number, from 0 where there is none. Not idempotent: a retry after an unknown outcome counts again.
+   * @throws EvenkeelError `REDIS_REPLY` where the value, or the sum, is no whole number that JavaScript holds exactly
+   */
   increment(key: string, by?: number): Promise<number>
   /** A new ttl; `false` where there is no value. */
   touch(key: string, ttl?: Duration): Promise<boolean>
-  /** Removes what begins with the prefix, in batches, on every node; returns how many. */
+  /**
+   * Removes what begins with the prefix, in pages of about 500 keys, on every node; returns how many. In an outage
+   * it removes what memory holds.
+   */
   clear(prefix?: string): Promise<number>
-  /** What begins with the prefix. Each at least once if it stays meanwhile, none that was never there. */
+  /**
+   * What begins with the prefix, once each: all that stays meanwhile, and nothing that was never there. In an outage
+   * it is what memory holds. @throws UnavailableError when the outage begins or ends meanwhile: a part is not the whole
+   */
   entries(prefix?: string): AsyncIterable<readonly [string, V]>
   stats(): KeyValueStats
   readonly state: FailoverState
-  close(): void
+  /** Ends the store; the connection stays. May be called again. */
+  close(): Promise<void>
 }
 
 /**
@@ -81,40 +104,54 @@ export function createKeyValueStore<V>(options: KeyValueStoreOptions<V>): KeyVal
   return new Store(options)
 }
 
-/** Deletions of an outage that are remembered; beyond it the oldest is forgotten. */
-const maxDeleted = 10_000
-
 const json: Codec<unknown> = { encode: (value) => JSON.stringify(value), decode: (text) => JSON.parse(text) }
+
+const optionNames = {
+  redis: true,
+  prefix: true,
+  ttl: true,
+  maxEntries: true,
+  maxBytes: true,
+  codec: true,
+  writeBack: true,
+  onOutage: true,
+  durability: true,
+  clock: true,
+} as const
 
 class Store<V> implements KeyValueStore<V> {
   readonly #codec: Codec<V>
   readonly #ttlMs: number
   readonly #prefix: string
-  readonly #memory: MemoryKeyValueStore
+  readonly #memory: OutageKeyValueStore
   readonly #stores: Failover<KeyValuePort>
-  /** What was deleted in an outage. */
-  readonly #deleted = new Set<string>()
   readonly #counts = { hits: 0, misses: 0, writes: 0, deletes: 0, fromMemory: 0 }
+  #isClosed = false
 
   constructor(options: KeyValueStoreOptions<V>) {
-    const { redis, prefix, maxEntries, maxBytes, clock, onOutage, writeBack = false } = options
+    option.members('', options, optionNames)
+    const { redis, prefix, maxEntries, maxBytes, clock, onOutage, durability, writeBack = false } = options
     if (typeof prefix !== 'string' || !/^[\w.-]+$/.test(prefix)) {
       throw new InvalidOptionError('prefix', 'letters, digits, dots, dashes and underscores', prefix)
     }
+    option.flag('writeBack', writeBack)
     this.#codec = options.codec ?? (json as Codec<V>)
     this.#ttlMs = durationMs('ttl', options.ttl ?? '1h', { minMs: 1 })
     this.#prefix = `${redis?.namespace ?? ''}kv:${prefix}:`
-    this.#memory = new MemoryKeyValueStore({ maxEntries, maxBytes, clock })
+    this.#memory = new OutageKeyValueStore({
+      maxEntries,
+      maxBytes,
+      clock,
+      writesBack: writeBack && redis !== undefined,
+    })
     this.#stores = failover<KeyValuePort>(redis, {
       name: 'key-value',
+      durability,
       primary: redis && new RedisKeyValueStore(redis),
       fallback: this.#memory,
       onOutage,
-      recover: async ({ primary, signal }) => {
-        if (writeBack) await this.#writeBack(primary, signal)
-        this.#memory.clear()
-        this.#deleted.clear()
-      },
+      held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
+      recover: (context) => this.#memory.handOver(context),
     })
   }
 
@@ -127,71 +164,89 @@ class Store<V> implements KeyValueStore<V> {
   }
 
   async lookUp(key: string): Promise<{ value: V | undefined; source: Source }> {
-    const { value: found, source } = await this.#run((store) => store.get(this.#key(key)))
+    const name = this.#key(key)
+    const { value: found, source } = await this.#run((store) => store.get(name))
     this.#counts[found === undefined ? 'misses' : 'hits']++
-    if (found && source === 'redis') await this.#note(this.#key(key), found.value, found.version, this.#ttlMs)
-    return { value: found && this.#codec.decode(found.value), source }
+    if (source === 'redis') this.#memory.note(name, found)
+    return { value: found && this.#decode(found.value), source }
   }
 
   async has(key: string): Promise<boolean> {
-    return (await this.#run((store) => store.get(this.#key(key)))).value !== undefined
+    const name = this.#key(key)
+    const { value: found, source } = await this.#run((store) => store.get(name))
+    if (source === 'redis') this.#memory.note(name, found)
+    return found !== undefined
   }
 
   async set(
     key: string,
     value: V,
-    { ttl, nx = false }: { ttl?: Duration; nx?: boolean } = {},
+    options: { readonly ttl?: Duration; readonly nx?: boolean } = {},
   ): Promise<boolean> {
-    const options = { ttlMs: this.#ttl(ttl), onlyIfAbsent: nx }
+    const { ttl, nx = false } = input.members('options', options, { ttl: true, nx: true })
+    const ttlMs = this.#ttl(ttl)
     const text = this.#encode(value)
     const name = this.#key(key)
-    const { value: result, source } = await this.#run((store) => store.set(name, text, options))
+    const { value: result, source } = await this.#run((store) =>
+      store.set(name, text, { ttlMs, onlyIfAbsent: input.flag('nx', nx) }),
+    )
     if (!result.written) return false
     this.#counts.writes++
-    this.#deleted.delete(name)
-    if (source === 'redis') await this.#note(name, text, result.version, options.ttlMs)
+    if (source === 'redis') this.#memory.note(name, { value: text, version: result.version, ttlMs })
     return true
   }
 
   async delete(key: string): Promise<boolean> {
     const name = this.#key(key)
     const { value, source } = await this.#run((store) => store.delete(name))
-    if (source === 'redis') await this.#memory.delete(name)
-    else this.#rememberDeleted(name)
+    if (source === 'redis') this.#memory.forget(name)
     if (value) this.#counts.deletes++
     return value
   }
 
   async getMany(keys: readonly string[]): Promise<readonly (V | undefined)[]> {
     const names = keys.map((key) => this.#key(key))
-    const { value } = await this.#run((store) => store.getMany(names))
-    for (const found of value) this.#counts[found === undefined ? 'misses' : 'hits']++
-    return value.map((found) => found && this.#codec.decode(found.value))
+    const { value: found, source } = await this.#run((store) => store.getMany(names))
+    for (const [index, name] of names.entries()) {
+      this.#counts[found[index] === undefined ? 'misses' : 'hits']++
+      if (source === 'redis') this.#memory.note(name, found[index])
+    }
+    return found.map((one) => one && this.#decode(one.value))
   }
 
-  async setMany(entries: Iterable<readonly [string, V]>, options: { ttl?: Duration } = {}): Promise<void> {
-    await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)))
+  async setMany(
+    entries: Iterable<readonly [string, V]>,
+    options: { readonly ttl?: Duration } = {},
+  ): Promise<void> {
+    input.members('options', options, { ttl: true })
+    await mapBounded([...entries], maxAtOnce, ([key, value]) => this.set(key, value, options))
   }
 
   async increment(key: string, by = 1): Promise<number> {
     if (!Number.isSafeInteger(by)) throw new InvalidInputError('by', 'a whole number', by)
     const name = this.#key(key)
-    const { value, source } = await this.#run((store) => store.increment(name, by, this.#ttlMs))
-    // Its version is not told, so what memory knows of it is out of date.
-    if (source === 'redis') await this.#memory.delete(name)
-    return value
+    const { value: sum, source } = await this.#run((store) => store.increment(name, by, this.#ttlMs))
+    if (source === 'redis') this.#memory.note(name, sum)
+    return Number(sum.value)
   }
 
   async touch(key: string, ttl?: Duration): Promise<boolean> {
     const ttlMs = this.#ttl(ttl)
-    return (await this.#run((store) => store.touch(this.#key(key), ttlMs))).value
+    const name = this.#key(key)
+    const { value: isThere, source } = await this.#run((store) => store.touch(name, ttlMs))
+    if (source === 'redis') {
+      if (isThere) this.#memory.noteTtl(name, ttlMs)
+      else this.#memory.forget(name)
+    }
+    return isThere
   }
 
   async clear(prefix = ''): Promise<number> {
     const { value } = await this.#run(async (store) => {
       let count = 0
       for await (const page of store.keys(this.#prefix + prefix)) {
-        const deleted = await Promise.all(page.map((key) => store.delete(key)))
+        const deleted = await mapBounded(page, maxAtOnce, (key) => store.delete(key))
+        for (const key of page) if (store !== this.#memory) this.#memory.forget(key)
         count += deleted.filter(Boolean).length
       }
       return count
@@ -200,16 +255,20 @@ class Store<V> implements KeyValueStore<V> {
   }
 
   async *entries(prefix = ''): AsyncIterable<readonly [string, V]> {
-    const { value: pages } = await this.#run(async (store) => {
-      const all: string[] = []
-      for await (const page of store.keys(this.#prefix + prefix)) all.push(...page)
-      return [...new Set(all)]
+    const listed = await this.#run(async (store) => {
+      const all = new Set<string>()
+      for await (const page of store.keys(this.#prefix + prefix)) for (const key of page) all.add(key)
+      return [...all]
     })
-    for (let at = 0; at < pages.length; at += 100) {
-      const names = pages.slice(at, at + 100)
-      const { value } = await this.#run((store) => store.getMany(names))
+    for (let at = 0; at < listed.value.length; at += maxAtOnce) {
+      const names = listed.value.slice(at, at + maxAtOnce)
+      const { value, source } = await this.#run((store) => store.getMany(names))
+      if (source !== listed.source) {
+        const change = source === 'redis' ? 'came back' : 'went away'
+        throw new UnavailableError('CONNECTION_DOWN', `Redis ${change} during entries()`, 'not-sent')
+      }
       for (const [index, found] of value.entries()) {
-        if (found) yield [(names[index] ?? '').slice(this.#prefix.length), this.#codec.decode(found.value)]
+        if (found) yield [(names[index] ?? '').slice(this.#prefix.length), this.#decode(found.value)]
       }
     }
   }
@@ -218,38 +277,20 @@ class Store<V> implements KeyValueStore<V> {
     return { ...this.#counts, memoryEntries: this.#memory.entries, memoryBytes: this.#memory.bytes }
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    this.#isClosed = true
     this.#stores.close()
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
   async #run<T>(operation: (store: KeyValuePort) => Promise<T>): Promise<{ value: T; source: Source }> {
+    if (this.#isClosed) throw new EvenkeelError('CLOSED', 'The key-value store was closed')
     const answer = await this.#stores.run(operation)
     if (answer.source === 'memory') this.#counts.fromMemory++
     return answer
-  }
-
-  /** An outage begins with what was seen before it. */
-  async #note(key: string, value: string, version: number, ttlMs: number): Promise<void> {
-    await this.#memory.set(key, value, { ttlMs, version })
-  }
-
-  #rememberDeleted(key: string): void {
-    this.#deleted.add(key)
-    const [oldest] = this.#deleted
-    if (this.#deleted.size > maxDeleted && oldest !== undefined) this.#deleted.delete(oldest)
-  }
-
-  /** What memory wrote is newer than what Redis had then; whether it still is, the versions say. */
-  async #writeBack(primary: KeyValuePort, signal: AbortSignal): Promise<void> {
-    for (const key of [...this.#deleted]) {
-      signal.throwIfAborted()
-      await primary.delete(key)
-      this.#deleted.delete(key)
-    }
-    for (const { key, value, version, ttlMs } of [...this.#memory.held()]) {
-      signal.throwIfAborted()
-      await primary.set(key, value, { ttlMs: Math.max(1, ttlMs), version })
-    }
   }
 
   #key(key: string): string {
@@ -257,7 +298,7 @@ class Store<V> implements KeyValueStore<V> {
   }
 
   #ttl(ttl: Duration | undefined): number {
-    return ttl === undefined ? this.#ttlMs : durationMs('ttl', ttl, { minMs: 1 })
+    return ttl === undefined ? this.#ttlMs : durationMs('ttl', ttl, { minMs: 1 }, InvalidInputError)
   }
 
   #encode(value: V): string {
@@ -265,5 +306,14 @@ class Store<V> implements KeyValueStore<V> {
     if (typeof text !== 'string')
       throw new InvalidInputError('value', 'something that the codec makes text of', value)
     return text
+  }
+
+  /** What the codec says is not passed on: JSON.parse repeats the text. */
+  #decode(text: string): V {
+    try {
+      return this.#codec.decode(text)
+    } catch {
+      throw new EvenkeelError('REDIS_REPLY', `The codec can't read a value of '${this.#prefix}'`)
+    }
   }
 }

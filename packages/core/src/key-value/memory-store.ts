@@ -1,7 +1,14 @@
-import { EvenkeelError } from '../errors.js'
 import { type Clock, systemClock } from '../kit/clock.js'
 import { ByteBoundedLru } from '../kit/lru.js'
-import type { KeyValuePort, SetOptions, Versioned } from './store.js'
+import { noWholeNumber } from './errors.js'
+import {
+  digestOf,
+  type Expected,
+  type KeyValuePort,
+  type SetOptions,
+  type SetResult,
+  type Versioned,
+} from './port.js'
 
 export interface MemoryKeyValueStoreOptions {
   readonly maxEntries?: number | undefined
@@ -9,14 +16,17 @@ export interface MemoryKeyValueStoreOptions {
   readonly clock?: Clock | undefined
 }
 
-interface Held extends Versioned {
+interface Entry {
+  readonly value: string
+  readonly version: number
   readonly expiresAt: number
 }
 
 /** Values in this process, bounded in entries and bytes. */
 export class MemoryKeyValueStore implements KeyValuePort {
-  readonly #entries: ByteBoundedLru<Held>
+  readonly #entries: ByteBoundedLru<Entry>
   readonly #clock: Clock
+  #lastVersion = 0
 
   constructor({ maxEntries, maxBytes, clock = systemClock }: MemoryKeyValueStoreOptions = {}) {
     this.#clock = clock
@@ -37,8 +47,7 @@ export class MemoryKeyValueStore implements KeyValuePort {
   }
 
   async get(key: string): Promise<Versioned | undefined> {
-    const held = this.#entries.get(key)
-    return held && { value: held.value, version: held.version }
+    return this.#versioned(this.#entries.get(key))
   }
 
   getMany(keys: readonly string[]): Promise<readonly (Versioned | undefined)[]> {
@@ -48,33 +57,34 @@ export class MemoryKeyValueStore implements KeyValuePort {
   async set(
     key: string,
     value: string,
-    { ttlMs, onlyIfAbsent, version }: SetOptions,
-  ): Promise<{ written: boolean; version: number }> {
-    const known = this.#entries.get(key)?.version ?? 0
-    if ((onlyIfAbsent && known > 0) || (version !== undefined && version <= known))
-      return { written: false, version: known }
-    return { written: true, version: this.#put(key, value, version ?? known + 1, ttlMs) }
+    { ttlMs, onlyIfAbsent = false, expected }: SetOptions,
+  ): Promise<SetResult> {
+    const known = this.#entries.get(key)
+    const needed = onlyIfAbsent ? { version: 0 } : expected
+    if (needed !== undefined && !isExpected(known, needed))
+      return { written: false, version: known?.version ?? 0 }
+    const { version } = this.#write(key, value, ttlMs)
+    return { written: true, version }
   }
 
-  async delete(key: string): Promise<boolean> {
-    const known = this.#entries.get(key) !== undefined
-    this.#entries.delete(key)
-    return known
+  async delete(key: string, expected?: Expected): Promise<boolean> {
+    const known = this.#entries.get(key)
+    if (known === undefined || (expected !== undefined && !isExpected(known, expected))) return false
+    return this.#entries.delete(key)
   }
 
-  async increment(key: string, by: number, ttlMs: number): Promise<number> {
-    const held = this.#entries.get(key)
-    const before = held === undefined ? 0 : Number(held.value)
-    if (!Number.isSafeInteger(before)) throw new EvenkeelError('REDIS_REPLY', 'The value is no whole number')
-    const leftMs = held === undefined ? ttlMs : held.expiresAt - this.#clock.monotonic()
-    this.#put(key, String(before + by), (held?.version ?? 0) + 1, leftMs)
-    return before + by
+  async increment(key: string, by: number, ttlMs: number): Promise<Versioned> {
+    const known = this.#entries.get(key)
+    if (known !== undefined && !/^-?\d+$/.test(known.value)) throw noWholeNumber()
+    const sum = Number(known?.value ?? 0) + by
+    if (!Number.isSafeInteger(sum)) throw noWholeNumber()
+    return this.#write(key, String(sum), known === undefined ? ttlMs : this.#leftMs(known))
   }
 
   async touch(key: string, ttlMs: number): Promise<boolean> {
-    const held = this.#entries.get(key)
-    if (held === undefined) return false
-    this.#put(key, held.value, held.version, ttlMs)
+    const known = this.#entries.get(key)
+    if (known === undefined) return false
+    this.put(key, { value: known.value, version: known.version, ttlMs })
     return true
   }
 
@@ -82,24 +92,42 @@ export class MemoryKeyValueStore implements KeyValuePort {
     yield [...this.#entries.entries()].map(([key]) => key).filter((key) => key.startsWith(prefix))
   }
 
-  /** Everything that is held, with the time it has left. */
-  *held(): IterableIterator<{
-    readonly key: string
-    readonly value: string
-    readonly version: number
-    readonly ttlMs: number
-  }> {
-    const now = this.#clock.monotonic()
-    for (const [key, { value, version, expiresAt }] of this.#entries.entries())
-      yield { key, value, version, ttlMs: expiresAt - now }
+  /** The same as {@link get}, at once and without counting as a use. */
+  peek(key: string): Versioned | undefined {
+    return this.#versioned(this.#entries.peek(key))
+  }
+
+  /** Takes a value as another store has it, unless the one here is newer. */
+  put(key: string, { value, version, ttlMs }: Versioned): void {
+    if ((this.#entries.peek(key)?.version ?? 0) > version) return
+    this.#entries.set(key, { value, version, expiresAt: this.#clock.monotonic() + ttlMs }, ttlMs)
   }
 
   clear(): void {
     this.#entries.clear()
   }
 
-  #put(key: string, value: string, version: number, ttlMs: number): number {
-    this.#entries.set(key, { value, version, expiresAt: this.#clock.monotonic() + ttlMs }, ttlMs)
-    return version
+  #write(key: string, value: string, ttlMs: number): Versioned {
+    this.#lastVersion = Math.max(
+      this.#lastVersion + 1,
+      Math.floor(this.#clock.now() * 1_000),
+      (this.#entries.peek(key)?.version ?? 0) + 1,
+    )
+    const written = { value, version: this.#lastVersion, ttlMs }
+    this.put(key, written)
+    return written
   }
+
+  #versioned(entry: Entry | undefined): Versioned | undefined {
+    return entry && { value: entry.value, version: entry.version, ttlMs: this.#leftMs(entry) }
+  }
+
+  #leftMs({ expiresAt }: Entry): number {
+    return expiresAt - this.#clock.monotonic()
+  }
+}
+
+function isExpected(known: Entry | undefined, { version, orAbsent, orDigest }: Expected): boolean {
+  if ((known?.version ?? 0) === version) return true
+  return known === undefined ? orAbsent === true : digestOf(known.value) === orDigest
 }

@@ -2,14 +2,24 @@ import type { Reply } from '../clients/port.js'
 import type { Connection } from '../connection/connection.js'
 import { defineScript } from '../connection/scripts.js'
 import { escapeGlob } from '../kit/keys.js'
+import { mapBounded } from '../kit/map-bounded.js'
+import { integerOf, listOf, textOf } from '../kit/replies.js'
+import deleteLua from '../scripts/kv-delete.lua'
+import getLua from '../scripts/kv-get.lua'
 import incrementLua from '../scripts/kv-increment.lua'
 import setLua from '../scripts/kv-set.lua'
-import type { KeyValuePort, SetOptions, Versioned } from './store.js'
+import { noWholeNumber } from './errors.js'
+import type { Expected, KeyValuePort, SetOptions, SetResult, Versioned } from './port.js'
 
+const getScript = defineScript({ name: 'key-value.get', lua: getLua })
 const setScript = defineScript({ name: 'key-value.set', lua: setLua })
+const deleteScript = defineScript({ name: 'key-value.delete', lua: deleteLua })
 const incrementScript = defineScript({ name: 'key-value.increment', lua: incrementLua })
 
-/** Values in Redis, a small hash each. One round trip an operation; `getMany` sends all at once. */
+/** Commands of one operation over many keys that are in flight at once. */
+export const maxAtOnce = 256
+
+/** Values in Redis, a small hash each. One round trip an operation; `getMany` pipelines one command a key. */
 export class RedisKeyValueStore implements KeyValuePort {
   readonly #redis: Connection
 
@@ -18,31 +28,41 @@ export class RedisKeyValueStore implements KeyValuePort {
   }
 
   async get(key: string): Promise<Versioned | undefined> {
-    return readVersioned(await this.#redis.command(['HMGET', key, 'v', 'n'], { key, readOnly: false }))
+    const reply = await this.#redis.run(getScript, [key], [])
+    return reply === null ? undefined : readVersioned(getScript.name, reply)
   }
 
   getMany(keys: readonly string[]): Promise<readonly (Versioned | undefined)[]> {
-    return Promise.all(keys.map((key) => this.get(key)))
+    return mapBounded(keys, maxAtOnce, (key) => this.get(key))
   }
 
-  async set(key: string, value: string, options: SetOptions): Promise<{ written: boolean; version: number }> {
-    const { ttlMs, onlyIfAbsent = false, version = '' } = options
-    const args = [value, String(Math.ceil(ttlMs)), onlyIfAbsent ? '1' : '0', String(version)]
-    const reply = await this.#redis.run(setScript, [key], args)
-    const [written, newVersion = 0] = Array.isArray(reply) ? reply.map(Number) : []
-    return { written: written === 1, version: newVersion }
+  async set(key: string, value: string, options: SetOptions): Promise<SetResult> {
+    const { ttlMs, onlyIfAbsent = false, expected } = options
+    const { version, orAbsent, orDigest } = expectedArgs(onlyIfAbsent ? { version: 0 } : expected)
+    const args = [value, wholeMs(ttlMs), version, orAbsent, orDigest]
+    const reply = listOf(setScript.name, await this.#redis.run(setScript, [key], args))
+    return {
+      written: integerOf(setScript.name, reply[0]) === 1,
+      version: integerOf(setScript.name, reply[1]),
+    }
   }
 
-  async delete(key: string): Promise<boolean> {
-    return (await this.#redis.command(['UNLINK', key], { key })) === 1
+  async delete(key: string, expected?: Expected): Promise<boolean> {
+    const { version, orDigest } = expectedArgs(expected)
+    const reply = await this.#redis.run(deleteScript, [key], [version, orDigest])
+    return integerOf(deleteScript.name, reply) === 1
   }
 
-  async increment(key: string, by: number, ttlMs: number): Promise<number> {
-    return Number(await this.#redis.run(incrementScript, [key], [String(by), String(Math.ceil(ttlMs))]))
+  async increment(key: string, by: number, ttlMs: number): Promise<Versioned> {
+    const { name } = incrementScript
+    const reply = listOf(name, await this.#redis.run(incrementScript, [key], [String(by), wholeMs(ttlMs)]))
+    const [isDone, ...sum] = reply
+    if (integerOf(name, isDone) !== 1) throw noWholeNumber()
+    return readVersioned(name, sum)
   }
 
   async touch(key: string, ttlMs: number): Promise<boolean> {
-    return (await this.#redis.command(['PEXPIRE', key, String(Math.ceil(ttlMs))], { key })) === 1
+    return integerOf('PEXPIRE', await this.#redis.command(['PEXPIRE', key, wholeMs(ttlMs)], { key })) === 1
   }
 
   keys(prefix: string): AsyncIterable<readonly string[]> {
@@ -50,10 +70,26 @@ export class RedisKeyValueStore implements KeyValuePort {
   }
 }
 
-function readVersioned(reply: Reply): Versioned | undefined {
-  if (!Array.isArray(reply)) return undefined
-  const [value, version] = reply
-  return value === null || value === undefined
-    ? undefined
-    : { value: String(value), version: Number(version) }
+/** A key without an end, which this store never writes, has none here either. */
+function readVersioned(name: string, reply: Reply): Versioned {
+  const [value, version, leftMs] = listOf(name, reply)
+  const ttlMs = integerOf(name, leftMs)
+  return {
+    value: textOf(name, typeof value === 'number' ? String(value) : value) ?? '',
+    version: integerOf(name, version),
+    ttlMs: ttlMs < 0 ? Number.POSITIVE_INFINITY : ttlMs,
+  }
+}
+
+function expectedArgs(expected: Expected | undefined) {
+  const { version, orAbsent = false, orDigest = '' } = expected ?? {}
+  return {
+    version: version === undefined ? '' : String(version),
+    orAbsent: orAbsent ? '1' : '0',
+    orDigest,
+  }
+}
+
+function wholeMs(ttlMs: number): string {
+  return String(Math.max(1, Math.ceil(ttlMs)))
 }

@@ -4,6 +4,7 @@
  */
 
 export { defineScript, type Script, type ScriptDefinition } from '../connection/scripts.js'
+export { isOutage } from '../failover/is-outage.js'
 export { createManagementHandler, type ManagementHandlerOptions } from '../http/management-handler.js'
 export { followMeter, type MeterOptions } from '../telemetry/meter.js'
 export {
@@ -30,6 +31,7 @@ export { type Heartbeat, type HeartbeatOptions, heartbeat } from './heartbeat.js
 export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './keys.js'
 export { createLog } from './log.js'
 export { ByteBoundedLru, type ByteBoundedLruOptions } from './lru.js'
+export { mapBounded } from './map-bounded.js'
 export { integerOf, listOf, mapOf, okOf, pairsOf, textOf } from './replies.js'
 export { retryAfterMs } from './retry-after.js'
 export { SharedView, type SharedViewHost, type SharedViewOptions } from './shared-view.js'

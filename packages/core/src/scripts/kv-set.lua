@@ -1,13 +1,13 @@
--- Writes a value under a version.
+-- Writes a value under a new version.
 --
 -- KEYS  1 hash: v value, n version
--- ARGV  1 value  2 ttl in ms  3 '1' for only where there is none  4 a version to be newer than what is there, or ''
+-- ARGV  1 value  2 ttl in ms  3 the version that must be there, '0' for none, '' for any
+--       4 '1' where nothing may be there too  5 SHA-1 of a value that may be there too, or ''
 -- Reply {written, version}
-local version = tonumber(redis.call('HGET', KEYS[1], 'n') or 0)
-if ARGV[3] == '1' and version > 0 then return { 0, version } end
-local given = tonumber(ARGV[4])
-if given and given <= version then return { 0, version } end
-version = given or version + 1
+--- @include "kv-version"
+local version = version_of(KEYS[1])
+if ARGV[3] ~= '' and not is_expected(KEYS[1], version, ARGV[3], ARGV[4], ARGV[5]) then return { 0, version } end
+version = version_after(version)
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 'n', string.format('%.0f', version))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return { 1, version }

@@ -1,27 +1,46 @@
 import type { ClientPort } from '../clients/port.js'
 import type { ClientProvider, ProviderEvents } from './provider.js'
 
+/** Pause between two looks at a client that is not ready: pools and cluster clients have no event for it. */
+const lookEveryMs = 100
+
 /**
  * The host's own client. It is watched and used, never connected, ended or configured: its reconnecting,
- * its error handlers and its lifecycle stay the host's.
+ * its error handlers and its lifecycle stay the host's. Only a client that connects at its first command (ioredis
+ * with `lazyConnect`) is made to, since its first command may be one of ours.
  */
 export class BorrowedProvider implements ClientProvider {
   readonly owned = false
+  readonly keyPrefix: string
   readonly #client: ClientPort
+  readonly #patienceMs: number
+  #events: ProviderEvents | undefined
   #unwatch: (() => void) | undefined
+  #isReady = false
+  #isLost = false
+  #look: NodeJS.Timeout | undefined
+  #endWait: (() => void) | undefined
 
-  constructor(client: ClientPort) {
+  /** `patienceMs`: how long `start` waits for a client that is still connecting. */
+  constructor(client: ClientPort, patienceMs: number) {
     this.#client = client
+    this.#patienceMs = patienceMs
+    this.keyPrefix = client.keyPrefix
   }
 
+  /** Resolves when the client is ready, an attempt of its own to connect has failed, or the time is over. */
   async start(events: ProviderEvents): Promise<void> {
+    this.#events = events
     this.#unwatch = this.#client.watch({
-      ready: () => events.ready(this.#client),
-      end: (error) => events.lost(error),
+      ready: () => this.#ready(),
+      end: (error) => this.#ended(error),
       error: () => {},
     })
-    if (this.#client.isReady) events.ready(this.#client)
-    else events.lost(new Error('The given client is not connected'))
+    if (this.#client.isReady) return this.#ready()
+    if (this.#client.isEnded) return this.#ended(new Error(this.#client.notReady))
+    this.#client.wake()
+    await this.#wait()
+    if (!this.#isReady && !this.#isLost) this.#ended(new Error(this.#client.notReady))
   }
 
   /** Ending it is the host's to do; the breaker keeps commands from it until it answers again. */
@@ -31,6 +50,47 @@ export class BorrowedProvider implements ClientProvider {
   refresh(): void {}
 
   async close(): Promise<void> {
+    this.#events = undefined
+    this.#endWait?.()
+    clearInterval(this.#look)
     this.#unwatch?.()
+  }
+
+  async #wait(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#endWait = resolve
+      timer = setTimeout(resolve, this.#patienceMs)
+      this.#lookOut()
+    })
+    clearTimeout(timer)
+    this.#endWait = undefined
+  }
+
+  #ready(): void {
+    clearInterval(this.#look)
+    this.#isReady = true
+    this.#isLost = false
+    this.#events?.ready(this.#client)
+    this.#endWait?.()
+  }
+
+  #ended(error: Error | undefined): void {
+    this.#isReady = false
+    // While the client is waited for, only a failure is news: it also says when it begins to connect.
+    if (this.#endWait !== undefined && error === undefined) return
+    this.#isLost = true
+    this.#events?.lost(error ?? new Error(this.#client.notReady))
+    this.#endWait?.()
+    this.#lookOut()
+  }
+
+  #lookOut(): void {
+    clearInterval(this.#look)
+    if (this.#events === undefined) return
+    this.#look = setInterval(() => {
+      if (this.#client.isReady) this.#ready()
+    }, lookEveryMs)
+    this.#look.unref()
   }
 }

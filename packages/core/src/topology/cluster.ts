@@ -1,4 +1,5 @@
 import type { ClientLibrary, Target } from '../clients/port.js'
+import { linkSignals } from '../kit/signals.js'
 import type { HostAndPort } from '../options.js'
 
 export interface LiveNode {
@@ -19,8 +20,8 @@ export async function liveClusterNode(
   candidates: readonly HostAndPort[],
   signal: AbortSignal,
 ): Promise<LiveNode> {
-  const rest = new AbortController()
-  const stop = AbortSignal.any([signal, rest.signal])
+  const rest = linkSignals(signal)
+  const stop = rest.signal
   try {
     return await Promise.any(
       distinct(candidates).map(async (answering) => {
@@ -37,6 +38,7 @@ export async function liveClusterNode(
     throw error instanceof AggregateError ? error.errors[0] : error
   } finally {
     rest.abort(new Error('Another node answered first'))
+    rest.unlink()
   }
 }
 

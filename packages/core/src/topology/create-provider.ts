@@ -2,6 +2,7 @@ import { findLibrary, recogniseClient } from '../clients/detect.js'
 import { pooledClient } from '../clients/pooled.js'
 import type { ClientLibrary, ClientPort, Target } from '../clients/port.js'
 import { replicatedClient } from '../clients/replicated.js'
+import { InvalidOptionError } from '../errors.js'
 import type { HostAndPort, Password, ResolvedOptions, Topology } from '../options.js'
 import { BorrowedProvider } from './borrowed.js'
 import { liveClusterNode } from './cluster.js'
@@ -14,7 +15,7 @@ type Of<K extends Topology['kind']> = Extract<Topology, { kind: K }>
 /** Turns checked options into the source of clients for their topology. Sends nothing yet. */
 export async function createProvider(options: ResolvedOptions): Promise<ClientProvider> {
   const { topology } = options
-  if (topology.kind === 'borrowed') return new BorrowedProvider(recogniseClient(topology.client))
+  if (topology.kind === 'borrowed') return borrowed(topology, options)
   const library = await findLibrary(options.library)
   switch (topology.kind) {
     case 'standalone':
@@ -24,6 +25,15 @@ export async function createProvider(options: ResolvedOptions): Promise<ClientPr
     case 'cluster':
       return cluster(topology, options, library)
   }
+}
+
+function borrowed({ client }: Of<'borrowed'>, { connectionTimeoutMs }: ResolvedOptions): ClientProvider {
+  const port = recogniseClient(client)
+  // Our namespace begins with it, and a namespace has none of these.
+  if (/[{}\s]/.test(port.keyPrefix)) {
+    throw new InvalidOptionError('client.keyPrefix', 'text without braces and blanks', port.keyPrefix)
+  }
+  return new BorrowedProvider(port, connectionTimeoutMs)
 }
 
 function standalone(

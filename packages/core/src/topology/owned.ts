@@ -6,6 +6,9 @@ const log = createLog('core')
 
 const refreshEveryMs = 1_000
 const drainMs = 1_000
+/** A connection that lived this long proves that its server was no replica. */
+const provenAfterMs = 10_000
+const maxDemotedBackoffMs = 5_000
 
 export interface OwnedProviderOptions {
   /** One attempt: resolves the topology, connects, authenticates. Leaves nothing behind when it rejects. */
@@ -27,6 +30,7 @@ export interface OwnedProviderOptions {
  */
 export class OwnedProvider implements ClientProvider {
   readonly owned = true
+  readonly keyPrefix = ''
   readonly #options: OwnedProviderOptions
   #events: ProviderEvents | undefined
   #client: ClientPort | undefined
@@ -34,6 +38,8 @@ export class OwnedProvider implements ClientProvider {
   #attempt: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  #demotions = 0
+  #adoptedAt = 0
   #refreshing = false
   #refreshedAt = 0
   #closed = false
@@ -47,12 +53,14 @@ export class OwnedProvider implements ClientProvider {
     await this.#connect()
   }
 
-  drop(reason: string): void {
+  drop(reason: string, cause?: 'demoted'): void {
     // An attempt under way may be waiting for the very server that was found to be gone.
     this.#attempt?.abort(new Error(reason))
     const client = this.#client
     if (client === undefined) return
     log('dropping the connection: %s', reason)
+    if (performance.now() - this.#adoptedAt > provenAfterMs) this.#demotions = 0
+    if (cause === 'demoted') this.#demotions++
     this.#forget()
     client.kill()
     this.#lost(new Error(reason))
@@ -119,6 +127,7 @@ export class OwnedProvider implements ClientProvider {
   #adopt(client: ClientPort): void {
     this.#client = client
     this.#failures = 0
+    this.#adoptedAt = performance.now()
     this.#unwatch = client.watch({
       ready: () => {},
       error: (error) => log('client error: %s', error.message),
@@ -149,8 +158,9 @@ export class OwnedProvider implements ClientProvider {
 
   #pause(): number {
     const { minBackoffMs = 50, maxBackoffMs = 500 } = this.#options
-    const base = Math.min(maxBackoffMs, minBackoffMs * 2 ** this.#failures)
+    const afterFailure = Math.min(maxBackoffMs, minBackoffMs * 2 ** this.#failures)
+    const afterDemotion = Math.min(maxDemotedBackoffMs, minBackoffMs * 2 ** this.#demotions)
     this.#failures = Math.min(this.#failures + 1, 16)
-    return base * (0.5 + Math.random() * 0.5)
+    return Math.max(afterFailure, this.#demotions === 0 ? 0 : afterDemotion) * (0.5 + Math.random() * 0.5)
   }
 }

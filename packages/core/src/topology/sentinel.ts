@@ -1,5 +1,7 @@
 import type { ClientLibrary, ClientPort, SubscriberPort, Target } from '../clients/port.js'
+import { replyPrefix } from '../guard/error-meaning.js'
 import { createLog } from '../kit/log.js'
+import { linkSignals } from '../kit/signals.js'
 import { untilAborted } from '../kit/until-aborted.js'
 import type { HostAndPort } from '../options.js'
 
@@ -33,8 +35,8 @@ export class SentinelResolver {
   /** The address that most sentinels name; one that lags behind a failover still names the old one. */
   async primary(signal: AbortSignal): Promise<HostAndPort> {
     const votes: HostAndPort[] = []
-    const enough = new AbortController()
-    const stop = AbortSignal.any([signal, enough.signal])
+    const enough = linkSignals(signal)
+    const stop = enough.signal
     const targets = await this.#options.sentinels()
     const asked = targets.map(async (target) => {
       votes.push(await this.#askOne(target, stop, (sentinel) => this.#addressFrom(sentinel)))
@@ -42,7 +44,7 @@ export class SentinelResolver {
       // A frozen sentinel must not hold up what the others say.
       else setTimeout(() => enough.abort(new Error('enough time to answer')), patienceMs).unref()
     })
-    const results = await Promise.allSettled(asked)
+    const results = await Promise.allSettled(asked).finally(() => enough.unlink())
     const { address } = leading(votes)
     if (address !== undefined) return address
     signal.throwIfAborted()
@@ -64,7 +66,7 @@ export class SentinelResolver {
     this.#watching = true
     const open = async (): Promise<void> => {
       const signal = AbortSignal.timeout(1_000)
-      this.#watcher = await this.#ask(signal, (sentinel) => sentinel.subscriber())
+      this.#watcher = await this.#ask(signal, (sentinel) => sentinel.subscriber(signal))
       this.#watcher.watch({ ready: () => {}, error: () => {}, end: () => this.#unwatch() })
       await this.#watcher.subscribe('+switch-master', (message) => {
         if (message.startsWith(`${this.#options.name} `)) onSwitch()
@@ -89,8 +91,8 @@ export class SentinelResolver {
 
   /** All sentinels at once, since one that is frozen would otherwise cost a whole attempt. */
   async #ask<T>(signal: AbortSignal, question: (sentinel: ClientPort) => Promise<T>): Promise<T> {
-    const rest = new AbortController()
-    const stop = AbortSignal.any([signal, rest.signal])
+    const rest = linkSignals(signal)
+    const stop = rest.signal
     const targets = await this.#options.sentinels()
     try {
       return await Promise.any(targets.map((target) => this.#askOne(target, stop, question)))
@@ -98,6 +100,7 @@ export class SentinelResolver {
       throw error instanceof AggregateError ? error.errors[0] : error
     } finally {
       rest.abort(new Error('another sentinel answered first'))
+      rest.unlink()
     }
   }
 
@@ -132,7 +135,11 @@ function leading(votes: readonly HostAndPort[]): { address: HostAndPort | undefi
 
 /** Refuses a server that a stale sentinel still calls the primary. */
 export async function assertPrimary(client: ClientPort): Promise<void> {
-  const reply = await client.send(['ROLE'], {})
+  const reply = await client.send(['ROLE'], {}).catch((error: unknown) => {
+    // A user without the right to ask: a replica shows itself with the first write, which it refuses.
+    if (error instanceof Error && replyPrefix(error) === 'NOPERM') return ['master']
+    throw error
+  })
   const role = Array.isArray(reply) ? String(reply[0]) : 'unknown'
   if (role !== 'master') throw new Error(`The server that Sentinel named is a ${role}, not the primary`)
 }

@@ -80,6 +80,7 @@ export class ExperimentBook implements Experiments {
     this.#channel = `decoder-pool:${name}:experiments`
     this.#stores = failover<ExperimentStore>(redis, {
       name: 'decoder-pool-experiments',
+      durability: 'transient',
       primary: this.#redis,
       fallback: this.#memory,
       recover: () => this.#merge(),

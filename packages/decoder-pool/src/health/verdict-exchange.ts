@@ -52,6 +52,7 @@ export class VerdictExchange {
     this.keepMs = Math.max(60_000, 6 * (probe?.intervalMs ?? 0))
     this.#stores = failover<HealthStore>(redis, {
       name: 'decoder-pool-health',
+      durability: 'transient',
       primary: redis && new RedisHealthStore(redis, name, { now: options.registryTime }),
       fallback: new MemoryHealthStore({ clock }),
     })

@@ -70,6 +70,7 @@ export class Registry {
     this.#redis = redis && new RedisRegistryStore(redis, name, { now: options.registryTime })
     this.#stores = failover<RegistryStore>(redis, {
       name: 'decoder-pool',
+      durability: 'transient',
       primary: this.#redis,
       fallback: this.#memory,
       recoverTimeoutMs: mergeTimeoutMs,

@@ -92,6 +92,7 @@ export class Slots {
     this.#limits = new OutageQuota(this.me.id, clock, longestRequestMs, outageSlots === 'hold')
     this.#stores = failover<SlotStore>(redis, {
       name: 'decoder-pool-slots',
+      durability: 'transient',
       primary: redis && new RedisSlotStore(redis, name),
       fallback: nobody,
       // Back at once, and not with the next tick.

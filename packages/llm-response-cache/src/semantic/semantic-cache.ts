@@ -59,7 +59,7 @@ export function createSemanticCache(options: SemanticCacheOptions): SemanticCach
     settled: () => finder.settled(),
     close: () => {
       finder.close()
-      kept?.store.close()
+      void kept?.store.close()
     },
   }
 }

@@ -64,6 +64,7 @@ export class TieredStore {
       )
     this.#stores = failover<Stores>(redis, {
       name: 'llm-response-cache',
+      durability: 'disposable',
       primary: redis && createRedisStores(redis, { sealer, compression, room }),
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),

@@ -1,25 +1,51 @@
--- Writes a piece of an answer that is still being made, or its end.
+-- Begins a draft, writes a piece of it or its end, or says that its writer lives. Behind head.lua.
 --
--- KEYS  1 stream of the pieces: entry <number>-0 with d and text, the last one with e   2 hash of the owner's drafts
--- ARGV  1 token of the writer   2 ms for which the draft stays   3 number of the piece   4 text
---       5 1 for the end   6 name of the draft in the hash
--- Reply 'written', 'fenced' when another took the draft over, 'gone' when it ended or its time is over
--- The hash holds by name: token|ms of the last piece
+-- KEYS  1 stream of the pieces: entry <number>-0 with d and text, o and the number of characters that were left
+--         out before it; the last one with e
+--       2 hash of the thread's drafts, by name: token|ms of the last sign of life|ms of its beginning|generation
+--         of the thread then|o while it is open, e when it ended
+--       3 sorted set: the owner's threads with drafts, by ms of the last beginning
+--       4 hash of the thread, as thread/thread.lua tells   5 hash of the owner
+-- ARGV  1 token of the writer   2 ms for which the draft stays   3 begin, piece, end or alive   4 number of the piece
+--       5 text   6 characters left out before it   7 name of the draft in the hash   8 name of the thread in the set
+-- Reply {'written', generation}, {'fenced'} when another took the draft over, {'gone'} when it ended, its time is
+--       over, or the thread was deleted since
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HGET', KEYS[2], ARGV[6])
-if not known and (ARGV[3] ~= '1' or redis.call('EXISTS', KEYS[1]) == 1) then return 'gone' end
-if known and string.match(known, '^[^|]*') ~= ARGV[1] then return 'fenced' end
-local field = ARGV[5] == '1' and 'e' or 'd'
--- A piece that comes again is there: the id of an entry only rises.
-redis.pcall('XADD', KEYS[1], ARGV[3] .. '-0', field, ARGV[4])
-if ARGV[5] == '1' then
-  redis.call('HDEL', KEYS[2], ARGV[6])
-  -- Readers that are behind still find the rest.
-  redis.call('PEXPIRE', KEYS[1], math.min(60000, tonumber(ARGV[2])))
+local function whole(number) return string.format('%.0f', number) end
+local generation = generationOf(KEYS[4], KEYS[5])
+local kind, name, ttl = ARGV[3], ARGV[7], tonumber(ARGV[2])
+local known = redis.call('HGET', KEYS[2], name)
+local token, _, began, since, state = string.match(known or '', '^([^|]*)|(%d+)|(%d+)|(%d+)|([oe])$')
+if known then
+  if token ~= ARGV[1] then return { 'fenced' } end
+  if state == 'e' then return { 'gone' } end
+  if tonumber(since) < generation then
+    redis.call('UNLINK', KEYS[1])
+    redis.call('HDEL', KEYS[2], name)
+    return { 'gone' }
+  end
 else
-  redis.call('HSET', KEYS[2], ARGV[6], ARGV[1] .. '|' .. string.format('%.0f', now))
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
+  if kind ~= 'begin' then return { 'gone' } end
+  began, since = whole(now), whole(generation)
+  -- Those that ended an hour ago, some at a time.
+  local some = redis.call('HRANDFIELD', KEYS[2], 5, 'WITHVALUES')
+  for index = 1, #some, 2 do
+    local at = tonumber(string.match(some[index + 1], '^[^|]*|(%d+)'))
+    if at < now - ttl then redis.call('HDEL', KEYS[2], some[index]) end
+  end
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. whole(now - 2 * ttl))
+  redis.call('ZADD', KEYS[3], now, ARGV[8])
+  redis.call('PEXPIRE', KEYS[3], whole(2 * ttl))
 end
-return 'written'
+-- A piece that comes again is there: the id of an entry only rises.
+if kind == 'piece' then
+  redis.pcall('XADD', KEYS[1], ARGV[4] .. '-0', 'd', ARGV[5], 'o', ARGV[6])
+elseif kind == 'end' then
+  redis.pcall('XADD', KEYS[1], ARGV[4] .. '-0', 'e', '')
+end
+redis.call('HSET', KEYS[2], name, table.concat({ ARGV[1], whole(now), began, since, kind == 'end' and 'e' or 'o' }, '|'))
+-- Readers that are behind still find the rest of one that ended.
+redis.call('PEXPIRE', KEYS[1], kind == 'end' and math.min(60000, ttl) or ttl)
+if redis.call('PTTL', KEYS[2]) < ttl then redis.call('PEXPIRE', KEYS[2], ttl) end
+return { 'written', tonumber(since) }

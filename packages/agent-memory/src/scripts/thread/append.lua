@@ -30,14 +30,7 @@ if fresh > 0 then
   local most, mostBytes, mostThreads = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
   if most > 0 and count + fresh > most then return reply('full', 'messages') end
   if mostBytes > 0 and bytes + size > mostBytes then return reply('full', 'bytes') end
-  if mostThreads > 0 and not exists then
-    local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, 500)
-    if #gone > 0 then
-      redis.call('ZREM', KEYS[2], unpack(gone))
-      redis.call('ZREM', KEYS[3], unpack(gone))
-    end
-    if redis.call('ZCARD', KEYS[2]) >= mostThreads then return reply('full', 'threads') end
-  end
+  if mostThreads > 0 and not exists and ownerIsFull(mostThreads) then return reply('full', 'threads') end
 end
 for _, message in ipairs(messages) do
   if not message.seq then pins = place(message) or pins end

@@ -2,20 +2,19 @@
 -- head.lua.
 --
 -- KEYS  1 hash of the thread, as thread.lua tells   2 the owner's threads by last change   3 the same by end
---       4 hash of the owner
+--       4 hash of the owner   5 hash of the thread's drafts, as drafts/write.lua tells
 -- ARGV  1 now in ms for tests, '' for the server's clock   2 token of this deletion
 --       3 generation known when it was accepted, '' for one of now   4 ms for which the note stays
 --       5 name of the thread in the sorted sets
 -- Reply {1 if there was a thread, generation after it}
 local thread = KEYS[1]
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local now = nowFrom(ARGV[1])
 local function whole(number) return string.format('%.0f', number) end
 local meta = redis.call('HMGET', thread, '_g', '_x', '_m')
-local epoch, version = headFrom(meta[3])
+local epoch, version, _, _, _, _, _, _, _, made = headFrom(meta[3])
+local erasedAt = tonumber(redis.call('HGET', KEYS[4], 'e') or -1)
+-- What the owner had when it was erased is gone, though it may not be removed yet.
+if made and made <= erasedAt then epoch, meta = nil, {} end
 local own = tonumber(meta[1] or 0)
 local generation = own + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
 
@@ -27,8 +26,11 @@ if ARGV[3] ~= '' and generation > tonumber(ARGV[3]) then return { 0, generation 
 
 existed = epoch and epoch ~= '' and 1 or 0
 redis.call('UNLINK', thread)
+for _, draft in ipairs(redis.call('HKEYS', KEYS[5])) do redis.call('UNLINK', KEYS[5] .. ':' .. draft) end
+redis.call('UNLINK', KEYS[5])
 redis.call('HSET', thread, '_v', '1', '_g', whole(own + 1),
-  '_m', packHead('', (version or 0) + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''), '_x', ARGV[2] .. ' ' .. existed)
+  '_m', packHead('', (version or 0) + 1, 0, 0, 0, 0, 0, 0, 0,
+    math.max(now, erasedAt + 1), now, 0, ''), '_x', ARGV[2] .. ' ' .. existed)
 redis.call('PEXPIRE', thread, ARGV[4])
 redis.call('ZREM', KEYS[2], ARGV[5])
 -- An erasure of the owner finds it there.

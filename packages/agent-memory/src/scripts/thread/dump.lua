@@ -1,10 +1,10 @@
 -- What a backup needs of a thread beside its records and state. Behind head.lua.
 --
--- KEYS  1 hash of the thread, as thread.lua tells
+-- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
 -- Reply {} when there is none, {ms until its end, created, last changed, pinned, tokens ever, turns,
 --        current summary's number, {number, summary, …}}
 local meta = redis.call('HMGET', KEYS[1], '_m', '_s')
-local epoch, _, _, _, _, _, _, passed, turn, created, changed, _, pinned = headFrom(meta[1])
+local epoch, _, _, _, _, _, _, passed, turn, created, changed, _, pinned = headFrom(liveHead(meta[1], KEYS[2]))
 if not epoch or epoch == '' then return {} end
 local number = string.match(meta[2] or '', '^%d+')
 local summaries = {}

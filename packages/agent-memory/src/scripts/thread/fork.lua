@@ -5,7 +5,7 @@
 -- ARGV  8 seq of the last message to copy, '' for all
 -- Reply {'done', …, newest seq, records}, {'missing', …} when there is nothing to copy, {'exists', …}
 if exists then return reply('exists') end
-local source = headFrom(redis.call('HGET', KEYS[5], '_m'))
+local source = headFrom(liveHead(redis.call('HGET', KEYS[5], '_m'), KEYS[4]))
 if not source or source == '' then return reply('missing') end
 local own, lasting = epoch, version
 redis.call('COPY', KEYS[5], thread, 'REPLACE')

@@ -26,3 +26,25 @@ local function packHead(epoch, version, edited, newest, count, tokens, bytes, pa
   return struct.pack(numbers, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends)
     .. epoch .. pinned
 end
+
+-- How often a thread of this name was deleted, or its owner erased.
+local function generationOf(thread, owner)
+  return tonumber(redis.call('HGET', thread, '_g') or 0) + tonumber(redis.call('HGET', owner, 'g') or 0)
+end
+
+-- The server's clock in ms, or the one of tests.
+local function nowFrom(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The head of a thread for a reader: none when its owner was erased since it was made.
+local function liveHead(packed, owner)
+  local erasedAt = packed and redis.call('HGET', owner, 'e')
+  if erasedAt then
+    local epoch, _, _, _, _, _, _, _, _, created = headFrom(packed)
+    if epoch ~= '' and created <= tonumber(erasedAt) then return nil end
+  end
+  return packed
+end

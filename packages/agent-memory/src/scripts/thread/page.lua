@@ -6,7 +6,7 @@
 --        {seq, record, …}}
 local thread = KEYS[1]
 local meta = redis.call('HMGET', thread, '_m', '_g')
-local epoch, version, edited, newest, count = headFrom(meta[1])
+local epoch, version, edited, newest, count = headFrom(liveHead(meta[1], KEYS[2]))
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
 newest = newest or 0
 local records, next = {}, 0

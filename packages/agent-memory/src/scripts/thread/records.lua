@@ -12,6 +12,11 @@ local function lineOf(record)
   return fields, lineEnd + 1
 end
 
+-- Bytes of a record's body.
+local function sizeOf(record)
+  return #record - string.find(record, '\n', 1, true)
+end
+
 -- Where an id is, the digest of its first body, and its record if that is still there. `known` is the field of
 -- the id, when it was read before.
 local function find(id, known)
@@ -95,4 +100,25 @@ local function drop(seq, record)
     if other ~= own then kept[#kept + 1] = other end
   end
   pinned = table.concat(kept, ' ')
+end
+
+-- Gives a record another body where it is, with the tool calls and results that it has now.
+local function rewrite(message, seq, record)
+  local head, own, at = lineOf(record), whole(seq), message.at
+  for call, made in string.gmatch(head[10], '([^@,]+)@(%d*)') do
+    if made ~= '' and redis.call('HEXISTS', thread, made) == 1 then redis.call('HSETNX', thread, '@' .. call, made) end
+  end
+  for call in string.gmatch(head[9], '[^,]+') do
+    if redis.call('HGET', thread, '@' .. call) == own then redis.call('HDEL', thread, '@' .. call) end
+  end
+  local opens, answers = '', ''
+  if message.opens + message.answers > 0 then opens, answers = placeCalls(message, own) end
+  local body = ARGV[at + 4]
+  local first = redis.call('HGET', thread, '#' .. head[1])
+  if first == own then first = own .. '.' .. head[8] end
+  tokens = tokens - tonumber(head[3]) + tonumber(ARGV[at + 2])
+  bytes = bytes - sizeOf(record) + #body
+  head[2], head[3], head[7], head[8] = ARGV[at + 1], ARGV[at + 2], whole(tonumber(head[7]) + 1), ARGV[at + 3]
+  head[9], head[10] = opens, answers
+  redis.call('HSET', thread, own, table.concat(head, '|') .. '\n' .. body, '#' .. head[1], first)
 end

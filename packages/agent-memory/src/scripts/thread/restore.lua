@@ -5,7 +5,7 @@
 --       3 … the head: epoch, version, newest, count, tokens, bytes, passed, turn, created, changed, pinned
 -- Reply 1, or 0 when there is a thread
 local there = redis.call('HMGET', KEYS[1], '_m', '_g')
-local epoch, lasting = headFrom(there[1])
+local epoch, lasting = headFrom(liveHead(there[1], KEYS[4]))
 if epoch and epoch ~= '' then
   redis.call('UNLINK', KEYS[5])
   return 0
@@ -15,9 +15,11 @@ local time = redis.call('TIME')
 local ends = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
 -- Whoever read what was there before reads all of it again.
 local version = ARGV[4] + (lasting or 0)
+-- It is not one of those that were erased before.
+local created = math.max(tonumber(ARGV[11]), tonumber(redis.call('HGET', KEYS[4], 'e') or -1) + 1)
 redis.call('HSET', KEYS[1], '_m', packHead(ARGV[3], version, version, ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9],
-  ARGV[10], ARGV[11], ARGV[12], ends, ARGV[13]))
-if there[2] then redis.call('HSET', KEYS[1], '_g', there[2]) end
+  ARGV[10], created, ARGV[12], ends, ARGV[13]))
+if lasting and there[2] then redis.call('HSET', KEYS[1], '_g', there[2]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[12], ARGV[2])
 redis.call('ZADD', KEYS[3], string.format('%.0f', ends), ARGV[2])

@@ -1,8 +1,9 @@
--- Values of a thread's state.
+-- Values of a thread's state. Behind head.lua.
 --
--- KEYS  1 hash of the thread, as thread.lua tells
+-- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
 -- ARGV  keys; none for all
 -- Reply {key, 'version JSON', …}
+if not liveHead(redis.call('HGET', KEYS[1], '_m'), KEYS[2]) then return {} end
 local keys = ARGV
 if #keys == 0 then
   for key in string.gmatch(redis.call('HGET', KEYS[1], '_k') or '', '%S+') do keys[#keys + 1] = key end

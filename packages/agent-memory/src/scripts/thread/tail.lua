@@ -9,7 +9,7 @@
 --        {pinned seq, record, …}, summary's number, summary}; the last three only with 'tail'
 local thread = KEYS[1]
 local meta = redis.call('HMGET', thread, '_m', '_g', '_s')
-local epoch, version, edited, newest, count, _, _, _, _, _, _, _, pins = headFrom(meta[1])
+local epoch, version, edited, newest, count, _, _, _, _, _, _, _, pins = headFrom(liveHead(meta[1], KEYS[2]))
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
 epoch, version, edited, newest, count = epoch or '', version or 0, edited or 0, newest or 0, count or 0
 local floor = 1
@@ -17,7 +17,7 @@ local known = ARGV[4] ~= '' and ARGV[4] == epoch and tonumber(ARGV[5])
 if known == version then return { 'same', generation } end
 
 local summary, number
-if meta[3] then
+if meta[3] and epoch ~= '' then
   local blank = string.find(meta[3], ' ', 1, true)
   number = string.sub(meta[3], 1, blank - 1)
   floor = tonumber(string.sub(meta[3], blank + 1)) + 1

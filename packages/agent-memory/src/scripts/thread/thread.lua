@@ -24,10 +24,7 @@
 --       ids, calls and keys are percent-encoded; calls by commas, answers call@seq of the call, by commas
 local thread = KEYS[1]
 local now, ttl, token = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+now = now or nowFrom('')
 -- Below 10^14, which all but numbers of tokens are, a number reads as it is.
 local function whole(number) return number < 1e14 and number .. '' or string.format('%.0f', number) end
 
@@ -41,9 +38,27 @@ local function takeHead(packed)
   end
 end
 local known = redis.call('HMGET', thread, '_m', '_g')
+local erased = redis.call('HMGET', KEYS[4], 'g', 'e')
+if erased[2] then
+  -- What the owner had when it was erased is gone, though it may not be removed yet.
+  local there, _, _, _, old, _, size, _, _, made = headFrom(known[1])
+  if there and made <= tonumber(erased[2]) then
+    if there ~= '' and redis.call('HEXISTS', KEYS[4], 'c') == 1 then
+      redis.call('HINCRBY', KEYS[4], 'c', 1)
+      redis.call('HINCRBY', KEYS[4], 'm', string.format('%.0f', old))
+      redis.call('HINCRBY', KEYS[4], 'b', string.format('%.0f', size))
+    end
+    redis.call('UNLINK', thread)
+    redis.call('ZREM', KEYS[2], ARGV[7])
+    redis.call('ZREM', KEYS[3], ARGV[7])
+    known = {}
+  end
+end
 takeHead(known[1])
+-- Nothing new is as old as what was erased.
+if not exists and erased[2] then created = math.max(created, tonumber(erased[2]) + 1) end
 local deletions = known[2]
-local generation = tonumber(deletions or 0) + tonumber(redis.call('HGET', KEYS[4], 'g') or 0)
+local generation = tonumber(deletions or 0) + tonumber(erased[1] or 0)
 
 local function reply(status, ...)
   return { status, exists and epoch or '', generation, version, edited, ... }
@@ -104,6 +119,16 @@ local function remember(outcome)
     tokens = string.sub(tokens, blank + 1)
   end
   redis.call('HSET', thread, '_o', tokens, '!' .. token, ARGV[6] .. ' ' .. outcome)
+end
+
+-- Whether the owner has as many threads as it may; those past their end go first, some at a time.
+local function ownerIsFull(most)
+  local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, 500)
+  if #gone > 0 then
+    redis.call('ZREM', KEYS[2], unpack(gone))
+    redis.call('ZREM', KEYS[3], unpack(gone))
+  end
+  return redis.call('ZCARD', KEYS[2]) >= most
 end
 
 -- Fields that are written with the head: names and values.

@@ -35,6 +35,7 @@ export class SharedIndex {
     this.#detecting = search === 'auto' && redis && exact ? new DetectingIndex(redis, exact) : undefined
     this.#stores = failover<SemanticIndex>(redis, {
       name: 'llm-semantic',
+      durability: 'disposable',
       primary: redis && (this.#detecting ?? (search === 'exact' ? exact : new VectorSetIndex(redis))),
       fallback: index ?? this.#memory,
       held: () => ({ entries: this.#memory.places, bytes: this.#memory.bytes }),

@@ -1,0 +1,20 @@
+-- Drafts of a thread that have not ended, in the order in which they began.
+--
+-- KEYS  1 hash of the thread's drafts, as write.lua tells
+-- Reply {name, ms of its beginning, ms since its writer's last sign of life, …}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all, open = redis.call('HGETALL', KEYS[1]), {}
+for index = 1, #all, 2 do
+  local _, at, began, _, state = string.match(all[index + 1], '^([^|]*)|(%d+)|(%d+)|(%d+)|([oe])$')
+  if state == 'o' then open[#open + 1] = { all[index], tonumber(began), now - tonumber(at) } end
+end
+table.sort(open, function(one, other)
+  if one[2] ~= other[2] then return one[2] < other[2] end
+  return one[1] < other[1]
+end)
+local flat = {}
+for _, one in ipairs(open) do
+  for part = 1, 3 do flat[#flat + 1] = one[part] end
+end
+return flat

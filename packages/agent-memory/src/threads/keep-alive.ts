@@ -1,0 +1,32 @@
+import { maxTimerMs } from '@evenkeel/core/kit'
+
+/**
+ * A promise that keeps the process alive from the moment in which somebody waits for it until it settles:
+ * connections and their timers do not, so a script that waits for its writes would end before they are done.
+ */
+class AwaitedPromise<T> extends Promise<T> {
+  // biome-ignore lint/suspicious/noThenProperty: that it is waited for is what shall be noticed
+  override then<A = T, B = never>(
+    onValue?: ((value: T) => A | PromiseLike<A>) | null,
+    onError?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    const alive = setInterval(() => {}, maxTimerMs)
+    const end = () => clearInterval(alive)
+    Promise.prototype.then.call(this, end, end)
+    return Promise.prototype.then.call(this, onValue, onError) as Promise<A | B>
+  }
+
+  /** What `then` gives is an ordinary promise. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise
+  }
+}
+
+/** The same, and its rejection bothers nobody who does not wait for it. */
+export function keptAlive<T>(promise: Promise<T>): Promise<T> {
+  const awaited = new AwaitedPromise<T>((resolve, reject) => {
+    promise.then(resolve, reject)
+  })
+  Promise.prototype.then.call(awaited, undefined, () => {})
+  return awaited
+}

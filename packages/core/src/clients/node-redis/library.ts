@@ -1,0 +1,86 @@
+import type { ClientLibrary, ClusterTarget, Target } from '../port.js'
+import { connectOnce, ignore, type NodeRedisClient, nodeRedisClient, subscriberOf } from './client.js'
+import { type NodeRedisCluster, nodeRedisCluster } from './cluster.js'
+
+export interface NodeRedisModule {
+  createClient(options: object): unknown
+  createCluster(options: object): unknown
+}
+
+export function nodeRedisLibrary(module: NodeRedisModule, version: string): ClientLibrary {
+  return {
+    name: 'node-redis',
+    version,
+    async open(target, signal) {
+      const { client, dispose } = await openOnce(module, target, signal)
+      const subscriber = async (until: AbortSignal) => {
+        const own = await openOnce(module, target, until)
+        return subscriberOf(own.client, own.dispose)
+      }
+      return nodeRedisClient(client, { dispose, subscriber })
+    },
+    async openCluster(cluster, signal) {
+      const client = module.createCluster(clusterOptions(cluster)) as NodeRedisCluster
+      client.on('error', ignore)
+      await connectOnce(client, undefined, signal)
+      return nodeRedisCluster(client)
+    },
+  }
+}
+
+async function openOnce(module: NodeRedisModule, target: Target, signal: AbortSignal) {
+  const dispose = new AbortController()
+  const client = module.createClient(clientOptions(target, dispose.signal)) as NodeRedisClient
+  client.on('error', ignore)
+  await connectOnce(client, dispose, signal)
+  // Only a name for CLIENT LIST. Versions 4 and 6 would end a connection whose user may not set it.
+  if (target.clientName !== undefined) {
+    client.sendCommand(['CLIENT', 'SETNAME', target.clientName]).catch(ignore)
+  }
+  return { client, dispose }
+}
+
+function clientOptions(target: Target, dispose: AbortSignal): object {
+  return {
+    ...sharedOptions(target),
+    socket: {
+      ...socketOptions(target),
+      ...(target.path === undefined ? { host: target.host, port: target.port } : { path: target.path }),
+      signal: dispose,
+    },
+    database: target.database,
+  }
+}
+
+function clusterOptions({ nodes, target, readFrom }: ClusterTarget): object {
+  return {
+    rootNodes: nodes.map((node) => ({ socket: { ...socketOptions(target), ...node } })),
+    // Root nodes pass nothing on: what every node needs stands in the defaults. A node that is gone must
+    // fail at once; the whole client is made anew from the nodes that live.
+    defaults: { ...sharedOptions(target), socket: socketOptions(target) },
+    useReplicas: readFrom !== 'primary',
+    // Else one unreachable node blocks the discovery of all others.
+    minimizeConnections: true,
+    RESP: 2,
+  }
+}
+
+function sharedOptions(target: Omit<Target, 'host' | 'port' | 'path'>): object {
+  return {
+    username: target.username,
+    password: target.password,
+    disableOfflineQueue: true,
+    RESP: 2,
+    maintNotifications: 'disabled',
+    commandOptions: { timeout: undefined },
+  }
+}
+
+function socketOptions(target: Omit<Target, 'host' | 'port' | 'path'>): object {
+  return {
+    connectTimeout: target.connectTimeoutMs,
+    noDelay: true,
+    reconnectStrategy: false,
+    ...(target.tls === false ? {} : { tls: true, ...target.tls }),
+  }
+}
