@@ -61,7 +61,7 @@ const both = `
   const { createDecoderPool } = require('@evenkeel/decoder-pool')`
 
 const right = {
-  check: [true, { requests: 4 }, 'redis'],
+  check: [true, 4, 'redis'],
   cache: [{ text: 'hello', call: 1 }, 'miss', { text: 'hello', call: 1 }],
   memory: ['stored', [['user', 'hello']]],
   pool: ['http://10.0.0.7:8000', 'http://10.0.0.7:8000'],
