@@ -12,7 +12,7 @@ export interface CallOptions {
   /** By which the answer can be invalidated; at most 32 of 1 to 256 characters. @default none */
   readonly tags?: readonly string[] | undefined
   /** Whose entries it looks at. @default the cache's */
-  readonly namespace?: string | undefined
+  readonly tenant?: string | undefined
   /** An older answer is no hit for this call. */
   readonly maxAge?: Duration | undefined
   readonly staleWhileRevalidate?: Duration | undefined
@@ -26,7 +26,7 @@ export interface Policy {
   readonly ttlMs: number
   readonly refresh: boolean
   readonly tags: readonly string[]
-  readonly namespace: string
+  readonly tenant: string
   readonly maxAgeMs: number
   readonly staleWhileRevalidateMs: number
   /** How long after its time an answer may be served while the provider fails. */
@@ -40,7 +40,7 @@ const maxName = 256
 
 /** @throws INVALID_INPUT that names the field, before anything is asked */
 export function policyOf(base: Policy, options: CallOptions): Policy {
-  const { useCache, ttl, refresh, tags, namespace, maxAge, staleWhileRevalidate, onlyIfCached } = options
+  const { useCache, ttl, refresh, tags, tenant, maxAge, staleWhileRevalidate, onlyIfCached } = options
   return {
     ...base,
     useCache: flag('useCache', useCache, base.useCache),
@@ -53,7 +53,7 @@ export function policyOf(base: Policy, options: CallOptions): Policy {
         ? base.staleWhileRevalidateMs
         : durationMs('staleWhileRevalidate', staleWhileRevalidate),
     tags: tags === undefined ? base.tags : checkTags(tags),
-    namespace: namespace === undefined ? base.namespace : checkSubject('namespace', namespace, maxName),
+    tenant: tenant === undefined ? base.tenant : checkSubject('tenant', tenant, maxName),
   }
 }
 
@@ -94,7 +94,7 @@ export class CallScope {
 /**
  * The options in a request's headers: `cache-control` with `no-store`, `no-cache`, `max-age`,
  * `only-if-cached` and `stale-while-revalidate` (RFC 9111, RFC 5861), `x-evenkeel-ttl`, `x-evenkeel-tags`
- * (between commas), `x-evenkeel-namespace`. Times are seconds in the first, durations such as `10m` or
+ * (between commas); never a tenant. Times are seconds in the first, durations such as `10m` or
  * milliseconds in the others.
  */
 export function optionsInHeaders(headers: Headers): CallOptions {
@@ -121,7 +121,6 @@ export function optionsInHeaders(headers: Headers): CallOptions {
             .map((tag) => tag.trim())
             .filter(Boolean),
     ),
-    ...defined('namespace', headers.get('x-evenkeel-namespace') ?? undefined),
   }
 }
 

@@ -103,13 +103,18 @@ export interface Target {
   readonly connectTimeoutMs: number
 }
 
+/** Of Node's `tls.connect`, what a connection to Redis needs. */
 export interface TlsOptions {
-  readonly ca?: string | Buffer | undefined
+  readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
   readonly cert?: string | Buffer | undefined
   readonly key?: string | Buffer | undefined
+  /** Of an encrypted `key`. */
+  readonly passphrase?: string | undefined
   readonly servername?: string | undefined
   /** @default true */
   readonly rejectUnauthorized?: boolean | undefined
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  readonly ciphers?: string | undefined
 }
 
 /** The nodes of a Cluster to begin with; `target` holds what all nodes share. */

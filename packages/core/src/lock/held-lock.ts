@@ -119,7 +119,7 @@ export class HeldLock implements Lock {
   }
 
   #lostError(why: string): EvenkeelError {
-    return new EvenkeelError('LOCK_LOST', `The lock on '${this.#options.resource}' is lost: ${why}`)
+    return new EvenkeelError('LOCK_LOST', `The lock is lost: ${why}`)
   }
 }
 

@@ -51,10 +51,7 @@ export async function lock(
     if ('lock' in attempt) return attempt.lock
     const leftMs = resolved.waitMs - (performance.now() - startedAt)
     if (leftMs <= 0)
-      throw new EvenkeelError(
-        'LOCK_TIMEOUT',
-        `The lock on '${resource}' was not free within ${resolved.waitMs} ms`,
-      )
+      throw new EvenkeelError('LOCK_TIMEOUT', `The lock was not free within ${resolved.waitMs} ms`)
     // Jitter keeps waiters from looking in step.
     const pauseMs = Math.min(
       leftMs,
@@ -68,15 +65,14 @@ type Attempt = { readonly lock: Lock } | { readonly heldForMs: number }
 
 async function tryOnce(options: ResolvedLockOptions, token: string): Promise<Attempt> {
   const { redis, onOutage, resource } = options
-  if (redis === undefined)
-    return onOutage === 'local' ? localLocks.take(options, token) : unavailable(resource)
+  if (redis === undefined) return onOutage === 'local' ? localLocks.take(options, token) : unavailable()
   try {
     return await takeOnRedis(redis, options, token)
   } catch (error) {
     if (!UnavailableError.isInstance(error)) throw error
     // It may have been taken: what the server holds for us must not block us once it is back.
     if (error.outcome === 'unknown') void release(redis, keysOf(redis, resource), token).catch(() => {})
-    return onOutage === 'local' ? localLocks.take(options, token) : unavailable(resource, error)
+    return onOutage === 'local' ? localLocks.take(options, token) : unavailable(error)
   }
 }
 
@@ -106,8 +102,8 @@ function keysOf(redis: Connection, resource: string): readonly string[] {
   return [key(resource), key(resource, 'fence')]
 }
 
-function unavailable(resource: string, cause?: unknown): never {
-  throw new EvenkeelError('LOCK_UNAVAILABLE', `Without Redis nobody can be kept from '${resource}'`, {
+function unavailable(cause?: unknown): never {
+  throw new EvenkeelError('LOCK_UNAVAILABLE', 'Without Redis, a lock excludes nobody in other processes', {
     cause,
   })
 }

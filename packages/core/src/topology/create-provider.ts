@@ -3,7 +3,7 @@ import { pooledClient } from '../clients/pooled.js'
 import type { ClientLibrary, ClientPort, Target } from '../clients/port.js'
 import { replicatedClient } from '../clients/replicated.js'
 import { InvalidOptionError } from '../errors.js'
-import type { HostAndPort, Password, ResolvedOptions, Topology } from '../options.js'
+import type { HostAndPort, Password, Replica, ResolvedOptions, Topology } from '../options.js'
 import { BorrowedProvider } from './borrowed.js'
 import { liveClusterNode } from './cluster.js'
 import { OwnedProvider } from './owned.js'
@@ -124,14 +124,16 @@ async function openPool(
 
 function withReplicas(
   primary: ClientPort,
-  replicas: readonly HostAndPort[],
+  replicas: readonly (HostAndPort & Partial<Replica>)[],
   topology: Of<'standalone'> | Of<'sentinel'>,
   options: ResolvedOptions,
   library: ClientLibrary,
 ): ClientPort {
   if (topology.readFrom === 'primary' || replicas.length === 0) return primary
-  const providers = replicas.map((address) =>
-    owned(options, async (signal) => library.open(await targetOf(topology, options, address), signal)),
+  const providers = replicas.map(({ host, port, ...own }) =>
+    owned(options, async (signal) =>
+      library.open(await targetOf({ ...topology, ...own }, options, { host, port }), signal),
+    ),
   )
   return replicatedClient(primary, providers, topology.readFrom)
 }

@@ -28,7 +28,7 @@ export class EntryCodec {
     this.#sealer = sealer
   }
 
-  async encode(namespace: string, key: string, entry: Entry): Promise<Buffer> {
+  async encode(tenant: string, key: string, entry: Entry): Promise<Buffer> {
     const names = encodeNames(entry)
     const head = Buffer.alloc(headLength)
     head.write(magic, 'latin1')
@@ -45,7 +45,7 @@ export class EntryCodec {
     head.writeDoubleLE(entry.usage.input, 44)
     head.writeDoubleLE(entry.usage.output, 52)
     const open = Buffer.concat([head, names])
-    const body = this.#sealer?.seal(namespace, [key, open], packed.bytes) ?? packed.bytes
+    const body = this.#sealer?.seal(tenant, [key, open], packed.bytes) ?? packed.bytes
     const content = Buffer.concat([open, body, Buffer.alloc(tailLength)])
     const end = content.byteLength - tailLength
     content.writeUInt32LE(checkOf(key, content.subarray(0, end)), end)
@@ -54,7 +54,7 @@ export class EntryCodec {
   }
 
   /** Not a promise where nothing has to be unpacked: it is on the path of every hit. */
-  decode(namespace: string, key: string, bytes: Buffer): Entry | undefined | Promise<Entry | undefined> {
+  decode(tenant: string, key: string, bytes: Buffer): Entry | undefined | Promise<Entry | undefined> {
     const end = bytes.byteLength - tailLength
     if (end < headLength || bytes.toString('latin1', 0, 4) !== magic) return undefined
     if (bytes.readUInt32LE(end) !== checkOf(key, bytes.subarray(0, end))) return undefined
@@ -62,7 +62,7 @@ export class EntryCodec {
     const compressionId = bytes[5] ?? 0
     const bodyAt = headLength + bytes.readUInt32LE(10)
     if (kind === undefined || bodyAt > end || !isCompressionId(compressionId)) return undefined
-    const raw = this.#unsealed(namespace, key, bytes, bodyAt, end)
+    const raw = this.#unsealed(tenant, key, bytes, bodyAt, end)
     if (raw === undefined) return undefined
     if (compressionId === 0) return this.#entry(kind, bytes, bodyAt, end, raw)
     return this.#compression
@@ -71,12 +71,10 @@ export class EntryCodec {
   }
 
   /** Sealed with a key that is gone, or not sealed where everything is: nothing. */
-  #unsealed(namespace: string, key: string, bytes: Buffer, bodyAt: number, end: number): Buffer | undefined {
+  #unsealed(tenant: string, key: string, bytes: Buffer, bodyAt: number, end: number): Buffer | undefined {
     const raw = bytes.subarray(bodyAt, end)
     if ((bytes[6] === 1) !== (this.#sealer !== undefined)) return undefined
-    return this.#sealer === undefined
-      ? raw
-      : this.#sealer.open(namespace, [key, bytes.subarray(0, bodyAt)], raw)
+    return this.#sealer === undefined ? raw : this.#sealer.open(tenant, [key, bytes.subarray(0, bodyAt)], raw)
   }
 
   #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry {

@@ -58,7 +58,7 @@ export class RedisFlightStore implements FlightStore {
     const [role, first, second] = list(reply)
     if (String(role) === 'follow') return { role: 'follow', generation: String(first), owner: String(second) }
     if (String(role) === 'lead' || !Buffer.isBuffer(first)) return { role: 'lead' }
-    const entry = await this.#codec.decode(entryKey.namespace, key, first)
+    const entry = await this.#codec.decode(entryKey.tenant, key, first)
     if (entry !== undefined) return { role: 'hit', entry }
     // It can't be read; what can't be read is in nobody's way.
     return this.begin(entryKey, {
@@ -80,7 +80,7 @@ export class RedisFlightStore implements FlightStore {
   ): Promise<number> {
     const sealed = records.flatMap(({ type, data }): Argument[] => [
       type,
-      this.#sealer?.seal(entryKey.namespace, boundTo(entryKey, generation), data) ?? data,
+      this.#sealer?.seal(entryKey.tenant, boundTo(entryKey, generation), data) ?? data,
     ])
     const reply = await this.#redis.run(
       appendScript,
@@ -99,7 +99,7 @@ export class RedisFlightStore implements FlightStore {
   ): Promise<CommitOutcome> {
     const key = this.#keys.entry(entryKey)
     const bytes =
-      entry === undefined ? Buffer.alloc(0) : await this.#codec.encode(entryKey.namespace, key, entry)
+      entry === undefined ? Buffer.alloc(0) : await this.#codec.encode(entryKey.tenant, key, entry)
     const reply = await this.#redis.run(
       commitScript,
       [key, this.#keys.lease(entryKey), this.#keys.log(entryKey, generation), this.#keys.seen(entryKey)],
@@ -117,7 +117,7 @@ export class RedisFlightStore implements FlightStore {
   }
 
   async fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void> {
-    const sealed = this.#sealer?.seal(entryKey.namespace, boundTo(entryKey, generation), reason) ?? reason
+    const sealed = this.#sealer?.seal(entryKey.tenant, boundTo(entryKey, generation), reason) ?? reason
     await this.#redis.run(
       failScript,
       [this.#keys.lease(entryKey), this.#keys.log(entryKey, generation)],
@@ -141,9 +141,7 @@ export class RedisFlightStore implements FlightStore {
       const data = Buffer.isBuffer(raw) ? raw : Buffer.from(String(raw ?? ''))
       // The end tells a digit of ours, which the script writes.
       const isOpen = this.#sealer === undefined || type === 'end'
-      const opened = isOpen
-        ? data
-        : this.#sealer?.open(entryKey.namespace, boundTo(entryKey, generation), data)
+      const opened = isOpen ? data : this.#sealer?.open(entryKey.tenant, boundTo(entryKey, generation), data)
       if (opened === undefined) return { state: 'gone', records, cursor: String(next) }
       records.push({ type, data: opened })
     }
@@ -156,13 +154,13 @@ export class RedisFlightStore implements FlightStore {
   }
 
   notifyLeader(owner: string, entryKey: EntryKey): void {
-    this.#tell(inboxOf(owner), JSON.stringify([entryKey.namespace, entryKey.name]))
+    this.#tell(inboxOf(owner), JSON.stringify([entryKey.tenant, entryKey.name]))
   }
 
   async onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void> {
     const subscription = await this.#redis.subscribe(inboxOf(owner), (message) => {
-      const [namespace, name] = JSON.parse(message) as [string, string]
-      listener({ namespace, name })
+      const [tenant, name] = JSON.parse(message) as [string, string]
+      listener({ tenant, name })
     })
     return () => void subscription.close().catch(ignore)
   }

@@ -16,7 +16,7 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
   describe(`a flight store: ${name}`, () => {
     let entries: EntryStore
     let flights: FlightStore
-    const entryKey: EntryKey = { namespace: 'n', name: 'k {1}' }
+    const entryKey: EntryKey = { tenant: 'n', name: 'k {1}' }
     const minute = { ttlMs: 60_000 }
 
     beforeEach(async () => {
