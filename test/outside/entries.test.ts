@@ -33,7 +33,7 @@ describe('in a project with all that adapters adapt', () => {
     }
   })
 
-  it('an error of one form is known to the other, and bears its name', async () => {
+  it('an error of either form bears the family's mark and its own name; entries of one form share their classes', async () => {
     const { value } = await app.run(
       `import { createRequire } from 'node:module'
       import * as imported from '@evenkeel/core'
@@ -43,13 +43,13 @@ describe('in a project with all that adapters adapt', () => {
       const error = new required.InvalidOptionError('ttl', 'a duration', 'x')
       const lru = new (require('@evenkeel/core/kit').ByteBoundedLru)({ maxEntries: 1, maxBytes: 10 })
       console.log(JSON.stringify({
-        across: [error instanceof imported.EvenkeelError, new imported.InvalidOptionError('a', 'b', 'c') instanceof required.EvenkeelError],
+        marked: [error, new imported.InvalidOptionError('a', 'b', 'c')].map((each) => Symbol.for('evenkeel.error') in each),
         names: [error.name, error.constructor.name],
         oneForm: [lru instanceof required.ByteBoundedLru, importedKit.ByteBoundedLru === imported.ByteBoundedLru],
       }))`,
     )
     expect(value).toEqual({
-      across: [true, true],
+      marked: [true, true],
       names: ['InvalidOptionError', 'InvalidOptionError'],
       oneForm: [true, true],
     })
@@ -105,12 +105,8 @@ describe('in a project without anything else', () => {
   it('packs no sources, tests or configuration', () => {
     for (const { name } of packages) {
       const files = readdirSync(join(app.folder, 'node_modules', name)).sort()
-      expect(files.filter((file) => file !== 'node_modules')).toEqual([
-        'LICENSE',
-        'README.md',
-        'dist',
-        'package.json',
-      ])
+      const published = ['LICENSE', 'README.md', ...(name === 'evenkeel' ? ['bin'] : []), 'dist', 'package.json']
+      expect(files.filter((file) => file !== 'node_modules')).toEqual(published)
     }
   })
 })

@@ -74,23 +74,26 @@ beforeAll(async () => {
 afterAll(() => redis.close())
 
 describe.each(frameworks)('$name', ({ name, script, dependencies }) => {
-  it.each(forms)('serves before, while and after Redis is away, and ends when it is told to, %s', async (form) => {
-    const app = await project(name, { dependencies: { ...dependencies, redis: libraries.redis6 } })
-    await using service = await app.serve(script, { form, env: { REDIS_URL: redis.url } })
-    const twenty = Array.from({ length: 20 }, () => [200, { hello: 'world' }])
+  it.each(forms)(
+    'serves before, while and after Redis is away, and ends when it is told to, %s',
+    async (form) => {
+      const app = await project(name, { dependencies: { ...dependencies, redis: libraries.redis6 } })
+      await using service = await app.serve(script, { form, env: { REDIS_URL: redis.url } })
+      const twenty = Array.from({ length: 20 }, () => [200, { hello: 'world' }])
 
-    expect(await ask(service, 20)).toEqual(twenty)
-    await redis.kill()
-    expect(await ask(service, 20)).toEqual(twenty)
-    await until(async () => (await state(service)) === 'down', 20_000)
-    expect(await ask(service, 20)).toEqual(twenty)
-    await redis.restart()
-    await until(async () => (await state(service)) === 'up', 20_000)
-    expect(await ask(service, 20)).toEqual(twenty)
-    const limited = await service.fetch('/')
-    expect(limited.headers.get('ratelimit')).toMatch(/"requests";r=\d+;t=\d+/)
-    await service.stop()
-  })
+      expect(await ask(service, 20)).toEqual(twenty)
+      await redis.kill()
+      expect(await ask(service, 20)).toEqual(twenty)
+      await until(async () => (await state(service)) === 'down', 20_000)
+      expect(await ask(service, 20)).toEqual(twenty)
+      await redis.restart()
+      await until(async () => (await state(service)) === 'up', 20_000)
+      expect(await ask(service, 20)).toEqual(twenty)
+      const limited = await service.fetch('/')
+      expect(limited.headers.get('ratelimit')).toMatch(/"requests";r=\d+;t=\d+/)
+      await service.stop()
+    },
+  )
 })
 
 async function ask(service: Service, times: number): Promise<unknown[]> {

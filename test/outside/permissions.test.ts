@@ -68,7 +68,16 @@ const whole = {
   downs: 0,
 }
 
-const needed = ['~evenkeel:*', '&evenkeel:*', '+@read', '+@write', '+@connection', '+@scripting', '+@pubsub', '+time']
+const needed = [
+  '~evenkeel:*',
+  '&evenkeel:*',
+  '+@read',
+  '+@write',
+  '+@connection',
+  '+@scripting',
+  '+@pubsub',
+  '+time',
+]
 
 describe('a Redis user with just what the packages need', () => {
   it('works, and nobody is warned', async () => {
@@ -101,7 +110,10 @@ describe('a user that lacks one thing is told what, and Redis counts as there', 
   })
 
   it('keys', async () => {
-    const { warnings, state, downs } = await asUser('keyless', ...needed.filter((rule) => !rule.startsWith('~')))
+    const { warnings, state, downs } = await asUser(
+      'keyless',
+      ...needed.filter((rule) => !rule.startsWith('~')),
+    )
     expect(warnings).toMatch(/keys ~evenkeel:\*/)
     expect({ state, downs }).toEqual({ state: 'up', downs: 0 })
   })

@@ -75,18 +75,17 @@ describe("the first example of a package's README runs as it is written", () => 
     expect(Object.keys(snippets).sort()).toEqual([...libraryNames].sort())
   })
 
-  it.each(Object.entries(snippets).flatMap(([name, snippet]) => forms.map((form) => ({ name, form, ...snippet }))))(
-    '$name, $form',
-    async ({ name, form, given, after, right }) => {
-      await redis.command('FLUSHALL')
-      const script = `${given}\n${firstOf(name)}\n${after}`
-      const { value } = await app.run(script, {
-        form,
-        env: { REDIS_URL: redis.url, OPENAI_API_KEY: 'none' },
-      })
-      expect(value).toEqual(right)
-    },
-  )
+  it.each(
+    Object.entries(snippets).flatMap(([name, snippet]) => forms.map((form) => ({ name, form, ...snippet }))),
+  )('$name, $form', async ({ name, form, given, after, right }) => {
+    await redis.command('FLUSHALL')
+    const script = `${given}\n${firstOf(name)}\n${after}`
+    const { value } = await app.run(script, {
+      form,
+      env: { REDIS_URL: redis.url, OPENAI_API_KEY: 'none' },
+    })
+    expect(value).toEqual(right)
+  })
 
   it('evenkeel: the command is installed, and says what it does', async () => {
     const { stdout } = await app.node([join(app.folder, 'node_modules/.bin/evenkeel'), '--help'])
