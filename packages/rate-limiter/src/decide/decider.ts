@@ -111,6 +111,7 @@ export class Decider {
     const instance = randomUUID()
     this.#stores = failover<LimitStore>(redis, {
       name: 'rate-limiter',
+      durability: 'transient',
       primary: redis && new RedisLimitStore(redis, { name, offlineCharges, instance }),
       fallback: this.#memory,
       recover: (stores) => this.#recovery?.recover(stores) ?? Promise.resolve(),
