@@ -33,7 +33,7 @@ describe('in a project with all that adapters adapt', () => {
     }
   })
 
-  it('an error of either form bears the family's mark and its own name; entries of one form share their classes', async () => {
+  it('an error of either form bears the mark of the family and its own name; entries of a form share classes', async () => {
     const { value } = await app.run(
       `import { createRequire } from 'node:module'
       import * as imported from '@evenkeel/core'
@@ -105,7 +105,13 @@ describe('in a project without anything else', () => {
   it('packs no sources, tests or configuration', () => {
     for (const { name } of packages) {
       const files = readdirSync(join(app.folder, 'node_modules', name)).sort()
-      const published = ['LICENSE', 'README.md', ...(name === 'evenkeel' ? ['bin'] : []), 'dist', 'package.json']
+      const published = [
+        'LICENSE',
+        'README.md',
+        ...(name === 'evenkeel' ? ['bin'] : []),
+        'dist',
+        'package.json',
+      ]
       expect(files.filter((file) => file !== 'node_modules')).toEqual(published)
     }
   })

@@ -21,19 +21,20 @@ const script = `
   const limiter = createRateLimiter({ redis, limits: { requests: slidingWindow(5, '1m') } })
   const cache = createResponseCache({ redis })
   const memory = createAgentMemory({ redis })
-  const pool = await createDecoderPool({ redis })
+  // A pool that may not hear of changes does not start.
+  const pool = await createDecoderPool({ redis }).catch((error) => error)
   const store = createKeyValueStore({ redis, prefix: 'kv' })
   const told = {
     limiter: await attempt(async () => (await limiter.check('user')).source),
     cache: await attempt(async () => (await cache.wrap(async () => 1, { name: 'one' }).detailed()).outcome),
     memory: await attempt(async () => (await memory.owner('u').thread('t').append({ role: 'user', content: 'x' })).status),
-    pool: await attempt(async () => (await pool.register({ endpoint: 'http://10.0.0.7:8000' })).endpoint),
+    pool: pool instanceof Error ? pool.code : await attempt(async () => (await pool.register({ endpoint: 'http://10.0.0.7:8000' })).endpoint),
     keyValue: await attempt(async () => (await store.set('a', 1), store.get('a'))),
     lock: await attempt(async () => { const held = await lock(redis, 'job'); await held.release(); return held.source }),
     subscribe: await attempt(async () => { await redis.subscribe('news', () => {}); return 'subscribed' }),
   }
   const state = redis.state
-  for (const each of [store, pool, memory, cache, limiter, redis]) await each.close()
+  for (const each of [store, pool, memory, cache, limiter, redis]) await each.close?.()
   console.log(JSON.stringify({ ...told, state, downs, warnings: warnings.join('\\n') }))`
 
 type Told = Record<string, unknown> & { warnings: string; state: string; downs: number }
