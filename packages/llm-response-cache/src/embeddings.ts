@@ -21,6 +21,11 @@ export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
   readonly maxBatch?: number | undefined
 }
 
+const names: Readonly<Record<keyof EmbeddingsOptions, true>> = {
+  ...{ model: true, embed: true, maxBatch: true, useCache: true, ttl: true, refresh: true, tags: true },
+  ...{ tenant: true, maxAge: true, staleWhileRevalidate: true },
+}
+
 const contentType = 'application/x-float32'
 
 interface LiveVector {
@@ -143,10 +148,12 @@ export class Embeddings {
   }
 }
 
-function check(texts: unknown, { model, embed, maxBatch }: EmbeddingsOptions): void {
+function check(texts: unknown, options: EmbeddingsOptions): void {
+  const { model, embed, maxBatch } = options
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string')) {
     throw new InvalidInputError('texts', 'a list of texts', texts)
   }
+  input.members('', options, names)
   input.text('model', model, { max: 256 })
   input.fn('embed', embed)
   if (maxBatch !== undefined) input.integer('maxBatch', maxBatch)

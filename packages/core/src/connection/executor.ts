@@ -10,6 +10,7 @@ import { commandName, type SafeError, safeError } from '../guard/client-error.js
 import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
+import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
@@ -73,6 +74,7 @@ export class Executor {
   readonly #evidence: Evidence
   readonly #timeoutMs: number
   readonly #maxInFlight: number
+  #idle: Deferred<void> | undefined
 
   constructor(options: { timeoutMs: number; maxInFlight: number }, evidence: Evidence) {
     this.#timeoutMs = options.timeoutMs
@@ -107,12 +109,26 @@ export class Executor {
     })
   }
 
+  /** Resolves when nothing is in flight any more, or after `mostMs`. */
+  async idle(mostMs: number): Promise<void> {
+    if (this.inFlight === 0) return
+    this.#idle ??= deferred()
+    const timer = setTimeout(this.#idle.resolve, mostMs)
+    await this.#idle.promise
+    clearTimeout(timer)
+  }
+
   close(): void {
     this.#deadlines.close()
   }
 
-  #answered(call: Call, reply: unknown): void {
+  #left(): void {
     this.inFlight--
+    if (this.inFlight === 0) this.#idle?.resolve()
+  }
+
+  #answered(call: Call, reply: unknown): void {
+    this.#left()
     const now = performance.now()
     this.lastHeardAt = now
     if (call.settled) return
@@ -124,7 +140,7 @@ export class Executor {
   }
 
   #failed(call: Call, error: unknown): void {
-    this.inFlight--
+    this.#left()
     const fromServer = error instanceof Error && replyPrefix(error) !== undefined
     if (fromServer) this.lastHeardAt = performance.now()
     if (call.settled) return

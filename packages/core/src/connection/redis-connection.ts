@@ -297,12 +297,17 @@ export class RedisConnection implements Connection {
     this.#events.emit('resync')
   }
 
-  /** Ends what is ours; a borrowed client stays open. May be called again. */
+  /**
+   * Ends what is ours; a borrowed client stays open. Commands that were sent are waited for, `commandTimeout` at the
+   * most; new ones are refused. May be called again.
+   */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#firstVerdict.resolve()
     this.#client = undefined
+    // What was sent is answered first: a message that is published with an instance's last breath reaches the others.
+    if (this.#breaker.closed) await this.#executor.idle(this.#commandTimeoutMs)
     this.#liveness.close()
     this.#monitor.stop()
     this.#breaker.shutdown()
