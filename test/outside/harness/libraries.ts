@@ -12,6 +12,8 @@ export const everyPeer: Readonly<Record<string, string>> = {
   '@langchain/core': '1.2.13',
   '@langchain/langgraph-checkpoint': '1.1.5',
   '@openai/agents-core': '0.20.0',
+  '@opentelemetry/exporter-prometheus': '0.219.0',
+  '@opentelemetry/sdk-metrics': '2.12.1',
   '@types/express': '5.0.6',
   '@types/express-session': '1.19.0',
   '@types/node': '20.19.43',
