@@ -33,7 +33,10 @@ export type JournalOptions = {
 export interface AgentMemoryOptions {
   /** Where threads live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** How long a thread lives after its last change. @default '30d' */
+  /**
+   * How long a thread lives after its last change.
+   * @default CACHE_TTL_AGENT_MEMORY of the environment in seconds, else '30d'
+   */
   readonly ttl?: Duration | undefined
   /** Tokens of a message. @default a quarter of its characters, rounded up */
   readonly countTokens?: ((message: Message) => number) | undefined
@@ -100,7 +103,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     throw new InvalidOptionError('countTokens', 'a function', countTokens)
   return {
     redis: options.redis,
-    ttlMs: durationMs('ttl', options.ttl ?? '30d', { minMs: 1_000 }),
+    ttlMs: ttlOption(options.ttl, { variable: 'CACHE_TTL_AGENT_MEMORY', otherwise: '30d' }),
     countTokens,
     maxMessageBytes: wholeNumber('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
     journal: {
@@ -121,6 +124,20 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
   }
+}
+
+/** A ttl; when it is left out that of a variable of the environment, in seconds as operators know them. */
+export function ttlOption(
+  ttl: Duration | undefined,
+  { variable, otherwise }: { readonly variable: string; readonly otherwise: Duration },
+): number {
+  const told = process.env[variable]
+  if (ttl !== undefined || told === undefined || told === '') {
+    return durationMs('ttl', ttl ?? otherwise, { minMs: 1_000 })
+  }
+  const seconds = Number(told)
+  if (Number.isFinite(seconds) && seconds >= 1) return durationMs(variable, seconds * 1_000)
+  throw new InvalidOptionError(variable, 'a number of seconds from 1', told)
 }
 
 function folderOf(journal: JournalOptions): string | undefined {

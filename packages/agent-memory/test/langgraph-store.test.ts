@@ -13,7 +13,12 @@ describe.each(['memory', 'redis'])('LangGraph, in %s', (where) => {
   it('keeps the values of a checkpoint without a parent that names nothing new, as MemorySaver does', async () => {
     const savers = [new MemorySaver(), createCheckpointSaver({ redis: await connection() })]
     const values = { list: ['question'], nothing: null, text: '' }
-    const checkpoint = { ...emptyCheckpoint(), id: uuid6(1), channel_values: values, channel_versions: { list: 1 } }
+    const checkpoint = {
+      ...emptyCheckpoint(),
+      id: uuid6(1),
+      channel_values: values,
+      channel_versions: { list: 1 },
+    }
     for (const saver of savers) {
       await saver.put({ configurable: { thread_id: 'copy', checkpoint_ns: '' } }, checkpoint, metadata(1), {})
       const tuple = await saver.getTuple({ configurable: { thread_id: 'copy' } })
@@ -110,7 +115,9 @@ describe.each(['memory', 'redis'])('LangGraph, in %s', (where) => {
   it('misses and repeats no item while others are put', async () => {
     const store = createLangGraphStore({ redis: await connection() })
     const put = (from: number, count: number) =>
-      Promise.all(Array.from({ length: count }, (_, index) => store.put(['n'], `k${from + index}`, { index })))
+      Promise.all(
+        Array.from({ length: count }, (_, index) => store.put(['n'], `k${from + index}`, { index })),
+      )
     for (let from = 0; from < 200; from += 20) await put(from, 20)
     const keys: string[] = []
     for (let offset = 0; offset < 200; offset += 25) {
