@@ -111,8 +111,10 @@ it('sessions in Redis and in memory answer alike', async () => {
       })
       .map(
         ({ name: own, ...write }): Step =>
-          (store) =>
-            store.write({ group: 'g', name: own }, write),
+          Object.assign((store: SessionStore) => store.write({ group: 'g', name: own }, write), {
+            // What a failure prints.
+            toString: () => `write ${own} ${fc.stringify(write)}`,
+          }),
       ),
     fc.record({ name, ttlMs: fc.constantFrom(undefined, 1e6) }).map(
       ({ name: own, ttlMs }): Step =>

@@ -15,10 +15,8 @@ local session = KEYS[1]
 local now = tonumber(ARGV[1]) or now()
 local function whole(number) return string.format('%.0f', number) end
 local meta = redis.call('HMGET', session, '_v', '_d', '_x', '_o', '_u', '_b')
-if meta[2] and ARGV[4] == '2' then
-  redis.call('UNLINK', session)
-  meta = {}
-end
+local revives = meta[2] and ARGV[4] == '2'
+if revives then meta = {} end
 if meta[2] or (not meta[1] and ARGV[4] == '0') then return { 'gone' } end
 local version, token, tokens = tonumber(meta[1] or 0), ARGV[8], meta[4] or ''
 local before = redis.call('PTTL', session)
@@ -45,11 +43,12 @@ for name, value in pairs(writes) do
 end
 local own = meta[1] and 2 or 0
 for index = 3, 6 do own = own + (meta[index] and 1 or 0) end
-local total = redis.call('HLEN', session) - own + fields
+local total = redis.call('HLEN', session) - own - (revives and 1 or 0) + fields
 for _, name in ipairs(goes) do total = total - redis.call('HEXISTS', session, name) end
 if fields > 0 and total > tonumber(ARGV[9]) then return { 'full' } end
 if bytes > tonumber(ARGV[10]) and bytes > tonumber(meta[6] or 0) then return { 'full' } end
 
+if revives then redis.call('UNLINK', session) end
 local ends, user = tonumber(meta[3]), meta[5]
 if not meta[1] then
   redis.call('HSET', session, '_c', whole(now))
