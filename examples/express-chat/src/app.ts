@@ -86,8 +86,8 @@ export function createChatApp(options: {
   return {
     app,
     close: () => {
-      memory.close()
-      sessions.close()
+      await memory.close()
+      await sessions.close()
     },
   }
 }

@@ -1,13 +1,21 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { type Connection, type Failover, type FailoverState, failover, InvalidInputError, type Source } from '@evenkeel/core'
+import {
+  type Connection,
+  type Failover,
+  type FailoverState,
+  failover,
+  InvalidInputError,
+  type Source,
+} from '@evenkeel/core'
 import {
   type Clock,
   checkSubject,
   type Duration,
   durationMs,
+  option,
   systemClock,
   wholeNumber,
-  option } from '@evenkeel/core/kit'
+} from '@evenkeel/core/kit'
 import { SessionTooLargeError, VersionConflictError } from '../errors.js'
 import { newId } from '../messages/ids.js'
 import { toJson } from '../messages/json.js'
