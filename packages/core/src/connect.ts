@@ -2,9 +2,12 @@ import type { Connection } from './connection/connection.js'
 import { RedisConnection } from './connection/redis-connection.js'
 import { UnavailableError } from './errors.js'
 import { loadBreaker } from './guard/breaker.js'
+import { reportOutages } from './health/outage-notice.js'
+import { type Logger, notify } from './kit/logger.js'
 import { type Environment, readEnvironment } from './options/environment.js'
-import { type ConnectOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { createTelemetry, type TelemetrySubject } from './telemetry/commands.js'
+import { type ConnectOptions, checkOptionNames, type ResolvedOptions, resolveOptions } from './options.js'
+import { startTelemetry, type TelemetrySubject } from './telemetry/commands.js'
+import { claimName, defaultName } from './telemetry/connection-name.js'
 import { createProvider } from './topology/create-provider.js'
 
 /**
@@ -21,8 +24,11 @@ export async function connect(
   options: ConnectOptions = {},
   env: Environment = process.env,
 ): Promise<Connection> {
-  const resolved = resolveOptions(readEnvironment(env, options))
+  checkOptionNames(options)
+  const fromEnvironment = readEnvironment(env, options)
+  const resolved = resolveOptions(fromEnvironment.options, fromEnvironment.sources)
   const provider = await createProvider(resolved)
+  warnOfIgnored(fromEnvironment.ignored, resolved.logger)
   const connection = new RedisConnection({
     provider,
     namespace: provider.keyPrefix + resolved.namespace,
@@ -35,9 +41,11 @@ export async function connect(
     healthCheckIntervalMs: resolved.healthCheckIntervalMs,
     alerts: resolved.alerts,
   })
-  const telemetry = await createTelemetry(resolved.telemetry, telemetrySubject(connection, resolved))
-  if (telemetry !== undefined) connection.useTelemetry(telemetry)
+  const claimed = claimName(resolved.name ?? defaultName(resolved.topology))
+  connection.on('close', claimed.release)
   try {
+    const subject = telemetrySubject(connection, claimed.name, resolved)
+    connection.on('close', await startTelemetry(resolved.telemetry, subject))
     await connection.start()
     if (resolved.required && connection.state !== 'up') {
       throw new UnavailableError(
@@ -46,7 +54,8 @@ export async function connect(
         'not-sent',
       )
     }
-    await tellMissingPermissions(connection)
+    await tellMissingPermissions(connection, resolved.logger)
+    reportOutages(connection, claimed.name, resolved.logger)
     return connection
   } catch (error) {
     await connection.close()
@@ -54,17 +63,30 @@ export async function connect(
   }
 }
 
-async function tellMissingPermissions(connection: RedisConnection): Promise<void> {
-  const missing = await connection.missingPermissions()
-  if (missing.length === 0) return
-  process.emitWarning(
-    `The Redis user may not use ${missing.join(', ')}: calls that need it are refused (docs/acl.md lists what each package needs)`,
-    { code: 'EVENKEEL_ACL' },
-  )
+function warnOfIgnored(variables: readonly string[], logger: Logger | undefined): void {
+  if (variables.length === 0) return
+  const message = `REDIS_URL counts as a whole; what ${variables.join(', ')} says otherwise is ignored.`
+  notify(logger, 'warn', message, 'EVENKEEL_ENVIRONMENT')
 }
 
-function telemetrySubject(connection: RedisConnection, { topology }: ResolvedOptions): TelemetrySubject {
+async function tellMissingPermissions(
+  connection: RedisConnection,
+  logger: Logger | undefined,
+): Promise<void> {
+  const missing = await connection.missingPermissions()
+  if (missing.length === 0) return
+  const message = `The Redis user may not use ${missing.join(', ')}: calls that need it are refused (docs/acl.md lists what each package needs)`
+  notify(logger, 'warn', message, 'EVENKEEL_ACL')
+}
+
+function telemetrySubject(
+  connection: RedisConnection,
+  name: string,
+  { topology }: ResolvedOptions,
+): TelemetrySubject {
   return {
+    name,
+    report: (telemetry) => connection.useTelemetry(telemetry),
     address:
       topology.kind === 'standalone' && topology.address.path === undefined ? topology.address : undefined,
     get inFlight() {

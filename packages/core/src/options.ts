@@ -1,61 +1,66 @@
 import type { LibraryOption } from './clients/detect.js'
-import type { TlsOptions } from './clients/port.js'
 import { InvalidOptionError } from './errors.js'
-import type { BreakerOptions } from './guard/breaker.js'
+import type { BreakerOptions as BreakerSettings } from './guard/breaker.js'
 import type { AlertThresholds } from './health/alerts.js'
-import { type Duration, durationMs } from './kit/duration.js'
-import { wholeNumber } from './kit/validate.js'
+import type { Duration } from './kit/duration.js'
+import type { Logger } from './kit/logger.js'
+import { option } from './kit/validate.js'
+import {
+  type LocationOptions,
+  type OptionSources,
+  resolveTopology,
+  type Topology,
+} from './options/location.js'
 import type { TelemetryOptions } from './telemetry/commands.js'
 
-/** `'host:port'`, `'[::1]:port'`, or its parts. */
-export type NodeAddress = string | { readonly host: string; readonly port: number }
+export type {
+  ClusterOptions,
+  LocationOptions,
+  OptionSources,
+  Password,
+  Replica,
+  SentinelOptions,
+  Topology,
+} from './options/location.js'
+export type { HostAndPort, NodeAddress } from './options/url.js'
 
-/** A password, or a function asked for one at every new connection (for credentials that rotate). */
-export type Password = string | (() => string | Promise<string>)
+/** When commands are no longer sent to a Redis that fails. */
+export interface BreakerOptions {
+  /** Share of failed commands within the window that opens the breaker, in percent. @default 50 */
+  readonly errorThresholdPercentage?: number | undefined
+  /** Fewer outcomes than this in the window decide nothing. @default 20 */
+  readonly volumeThreshold?: number | undefined
+  /** @default '10s' */
+  readonly window?: Duration | undefined
+  /** How long the breaker stays open before the first trial. @default '250ms' */
+  readonly resetTimeout?: Duration | undefined
+  /** The longest pause between two trials. @default '750ms', so that a recovered Redis is used within a second */
+  readonly maxResetTimeout?: Duration | undefined
+}
 
-export interface ConnectOptions {
-  /**
-   * The host's own client, connected or about to be: node-redis 4, 5 or 6 (client, cluster, pool, sentinel)
-   * or ioredis (client, cluster). It is never configured, reconnected or closed by us.
-   */
-  readonly client?: object | undefined
+/** Thresholds of the alerts of the monitor. */
+export interface AlertOptions {
+  /** Share of `maxmemory`. @default 0.8 */
+  readonly memory?: number | undefined
+  /** Of the PING, and of the 99th percentile of commands. @default '100ms' */
+  readonly slow?: Duration | undefined
+  /** @default '10s' */
+  readonly replicationLag?: Duration | undefined
+}
+
+export interface ConnectOptions extends LocationOptions {
   /** The library that makes our own connections. @default `redis` where installed, else `ioredis` */
   readonly library?: LibraryOption | undefined
-
-  /** `redis://user:password@host:port/db`, `rediss://` for TLS, `unix:///path`. */
-  readonly url?: string | undefined
-  /** @default '127.0.0.1' */
-  readonly host?: string | undefined
-  /** @default 6379 */
-  readonly port?: number | undefined
-  readonly username?: string | undefined
-  readonly password?: Password | undefined
-  /** @default 0 */
-  readonly database?: number | undefined
-  /** @default false, true for `rediss:` */
-  readonly tls?: boolean | TlsOptions | undefined
-
-  /** Redis Cluster: some of its nodes; the others are found through them. */
-  readonly cluster?: { readonly nodes: readonly NodeAddress[] } | undefined
-  /** Sentinel: where sentinels listen, and the name they know the primary by. */
-  readonly sentinel?:
-    | {
-        readonly nodes: readonly NodeAddress[]
-        readonly name: string
-        readonly username?: string | undefined
-        readonly password?: Password | undefined
-      }
-    | undefined
-  /** Read replicas of a standalone primary; with Sentinel and Cluster they are found by themselves. */
-  readonly replicas?: readonly string[] | undefined
-  /** Where commands that only read, and may be stale, go. @default 'primary' */
-  readonly readFrom?: 'primary' | 'replica' | 'nearest' | undefined
   /**
    * Connections to the server. One, pipelined, is normally the fastest; more help where values are large.
    * @default 1
    */
   readonly poolSize?: number | undefined
-
+  /**
+   * Names this connection in metrics and warnings, where a process has more than one.
+   * @default its address, such as `127.0.0.1:6379/0`
+   */
+  readonly name?: string | undefined
   /** Prefix of every key and channel; `:` is added where it has none. @default 'evenkeel:' */
   readonly namespace?: string | undefined
   /** Reads `REDIS_DB_<SERVICE>` for the database: `'ai-agents'` reads `REDIS_DB_AI_AGENTS`. */
@@ -76,45 +81,21 @@ export interface ConnectOptions {
   readonly breaker?: BreakerOptions | undefined
   /** Pause between two checks of the monitor. @default '30s' */
   readonly healthCheckInterval?: Duration | undefined
-  readonly alerts?: AlertThresholds | undefined
-  /** OpenTelemetry; by default to the SDK that is registered when `connect()` is called, if any. @default true */
+  readonly alerts?: AlertOptions | undefined
+  /**
+   * Takes the line that says that Redis can't be used, and the one that says that it is used again: pino, console, or
+   * anything with `info` and `warn`. @default process.emitWarning, with the codes EVENKEEL_REDIS_DOWN and _UP
+   */
+  readonly logger?: Logger | undefined
+  /** OpenTelemetry; by default with the SDK that the host registers, before or after `connect()`. @default true */
   readonly telemetry?: boolean | TelemetryOptions | undefined
 }
-
-export interface HostAndPort {
-  readonly host: string
-  readonly port: number
-}
-
-interface Shared {
-  readonly username: string | undefined
-  readonly password: Password | undefined
-  readonly database: number
-  readonly tls: TlsOptions | false
-  readonly readFrom: 'primary' | 'replica' | 'nearest'
-}
-
-/** Where Redis is, one shape a topology. */
-export type Topology =
-  | { readonly kind: 'borrowed'; readonly client: object }
-  | (Shared & {
-      readonly kind: 'standalone'
-      readonly address: HostAndPort & { readonly path?: string | undefined }
-      readonly replicas: readonly HostAndPort[]
-    })
-  | (Shared & { readonly kind: 'cluster'; readonly nodes: readonly HostAndPort[] })
-  | (Shared & {
-      readonly kind: 'sentinel'
-      readonly sentinels: readonly HostAndPort[]
-      readonly name: string
-      readonly sentinelUsername: string | undefined
-      readonly sentinelPassword: Password | undefined
-    })
 
 export interface ResolvedOptions {
   readonly topology: Topology
   readonly library: LibraryOption | undefined
   readonly poolSize: number
+  readonly name: string | undefined
   readonly namespace: string
   readonly required: boolean
   readonly commandTimeoutMs: number
@@ -122,166 +103,178 @@ export interface ResolvedOptions {
   readonly maxInFlight: number
   readonly enableOfflineQueue: boolean
   readonly autoResync: boolean
-  readonly breaker: BreakerOptions
+  readonly breaker: BreakerSettings
   readonly healthCheckIntervalMs: number
   readonly alerts: AlertThresholds
+  readonly logger: Logger | undefined
   readonly telemetry: boolean | TelemetryOptions
 }
 
-/** Checks every option and fills in the defaults. Throws {@link InvalidOptionError} before any I/O. */
-export function resolveOptions(options: ConnectOptions): ResolvedOptions {
-  return {
-    topology: resolveTopology(options),
-    library: options.library,
-    poolSize: wholeNumber('poolSize', options.poolSize ?? 1, 1, 128),
-    namespace: resolveNamespace(options.namespace ?? 'evenkeel:'),
-    required: options.required ?? false,
-    commandTimeoutMs: durationMs('commandTimeout', options.commandTimeout ?? 500, {
-      minMs: 1,
-      maxMs: 600_000,
-    }),
-    connectionTimeoutMs: durationMs('connectionTimeout', options.connectionTimeout ?? 5_000, {
-      minMs: 1,
-      maxMs: 600_000,
-    }),
-    maxInFlight: wholeNumber('maxInFlight', options.maxInFlight ?? 10_000, 1, 10_000_000),
-    enableOfflineQueue: options.enableOfflineQueue ?? false,
-    autoResync: options.enableAutoResync ?? true,
-    breaker: options.breaker ?? {},
-    healthCheckIntervalMs: durationMs('healthCheckInterval', options.healthCheckInterval ?? 30_000, {
-      minMs: 100,
-    }),
-    alerts: options.alerts ?? {},
-    telemetry: options.telemetry ?? true,
-  }
+const names: Readonly<Record<keyof ConnectOptions, true>> = {
+  client: true,
+  url: true,
+  host: true,
+  port: true,
+  username: true,
+  password: true,
+  database: true,
+  tls: true,
+  cluster: true,
+  sentinel: true,
+  replicas: true,
+  readFrom: true,
+  library: true,
+  poolSize: true,
+  name: true,
+  namespace: true,
+  service: true,
+  required: true,
+  commandTimeout: true,
+  connectionTimeout: true,
+  maxInFlight: true,
+  enableOfflineQueue: true,
+  enableAutoResync: true,
+  breaker: true,
+  healthCheckInterval: true,
+  alerts: true,
+  logger: true,
+  telemetry: true,
 }
 
-function resolveTopology(options: ConnectOptions): Topology {
-  const ways = (['client', 'cluster', 'sentinel'] as const).filter((way) => options[way] !== undefined)
-  if (ways.length > 1) throw new InvalidOptionError(ways.join(' and '), 'only one of them', options)
-  if (options.client !== undefined) return { kind: 'borrowed', client: options.client }
-  const url = options.url === undefined ? {} : parseUrl('url', options.url)
-  const shared: Shared = {
-    username: options.username ?? url.username,
-    password: options.password ?? url.password,
-    database: wholeNumber('database', options.database ?? url.database ?? 0, 0, 65_535),
-    tls: resolveTls(options.tls, url.tls),
-    readFrom: oneOf('readFrom', options.readFrom ?? 'primary', ['primary', 'replica', 'nearest']),
+/** What the client libraries call what is called otherwise here. */
+const otherNames: Readonly<Record<string, keyof ConnectOptions>> = {
+  socket: 'host',
+  path: 'url',
+  db: 'database',
+  user: 'username',
+  keyPrefix: 'namespace',
+  prefix: 'namespace',
+  timeout: 'commandTimeout',
+  connectTimeout: 'connectionTimeout',
+  sentinels: 'sentinel',
+  nodes: 'cluster',
+  rootNodes: 'cluster',
+}
+
+const libraries: Readonly<Record<Extract<LibraryOption, string>, true>> = { redis: true, ioredis: true }
+
+/**
+ * Refuses what is no option, before the environment is asked: a typo must not be filled in from there.
+ *
+ * @throws InvalidOptionError
+ */
+export function checkOptionNames(options: unknown): asserts options is ConnectOptions {
+  if (typeof options === 'string' || options instanceof URL) {
+    throw new InvalidOptionError('options', 'an object, such as { url }', String(options))
   }
-  if (options.cluster !== undefined) {
-    if (shared.database !== 0)
-      throw new InvalidOptionError('database', '0, the only one of a Cluster', shared.database)
-    return { ...shared, kind: 'cluster', nodes: addresses('cluster.nodes', options.cluster.nodes) }
-  }
-  if (options.sentinel !== undefined) {
-    const { nodes, name, username, password } = options.sentinel
-    if (typeof name !== 'string' || name === '') throw new InvalidOptionError('sentinel.name', 'a name', name)
-    return {
-      ...shared,
-      kind: 'sentinel',
-      sentinels: addresses('sentinel.nodes', nodes),
-      name,
-      sentinelUsername: username,
-      sentinelPassword: password,
+  option.object('options', options as object)
+  for (const [other, name] of Object.entries(otherNames)) {
+    if (Object.hasOwn(options as object, other)) {
+      const expected = `no member of this name (did you mean '${name}'?)`
+      throw new InvalidOptionError(other, expected, Reflect.get(options as object, other))
     }
   }
+  option.members<ConnectOptions>('', options as ConnectOptions, names)
+}
+
+/**
+ * Checks every option and fills in the defaults. `sources` names the variables that options came from.
+ *
+ * @throws InvalidOptionError before any I/O
+ */
+export function resolveOptions(options: ConnectOptions, sources: OptionSources = {}): ResolvedOptions {
+  checkOptionNames(options)
+  const field = (name: keyof ConnectOptions) => sources[name] ?? name
+  const flag = (name: 'required' | 'enableOfflineQueue' | 'enableAutoResync', byDefault: boolean) =>
+    option.flag(field(name), options[name] ?? byDefault)
+  const timeout = (name: 'commandTimeout' | 'connectionTimeout', byDefault: Duration) =>
+    option.duration(field(name), options[name] ?? byDefault, { minMs: 1, maxMs: 600_000 })
+  if (options.service !== undefined) option.text('service', options.service)
   return {
-    ...shared,
-    kind: 'standalone',
-    address: {
-      host: options.host ?? url.host ?? '127.0.0.1',
-      port: wholeNumber('port', options.port ?? url.port ?? 6_379, 1, 65_535),
-      path: url.path,
-    },
-    replicas: (options.replicas ?? []).map((replica, index) => {
-      const { host = '127.0.0.1', port = 6_379 } = parseUrl(`replicas[${index}]`, replica)
-      return { host, port }
+    topology: resolveTopology(options, sources),
+    library: resolveLibrary(options.library),
+    poolSize: option.integer(field('poolSize'), options.poolSize ?? 1, { max: 128 }),
+    name: options.name === undefined ? undefined : option.text('name', options.name, { max: 100 }),
+    namespace: resolveNamespace(field('namespace'), options.namespace ?? 'evenkeel:'),
+    required: flag('required', false),
+    commandTimeoutMs: timeout('commandTimeout', '500ms'),
+    connectionTimeoutMs: timeout('connectionTimeout', '5s'),
+    maxInFlight: option.integer('maxInFlight', options.maxInFlight ?? 10_000, { max: 10_000_000 }),
+    enableOfflineQueue: flag('enableOfflineQueue', false),
+    autoResync: flag('enableAutoResync', true),
+    breaker: resolveBreaker(options.breaker ?? {}),
+    healthCheckIntervalMs: option.duration(
+      field('healthCheckInterval'),
+      options.healthCheckInterval ?? '30s',
+      { minMs: 100 },
+    ),
+    alerts: resolveAlerts(options.alerts ?? {}),
+    logger: resolveLogger(options.logger),
+    telemetry: resolveTelemetry(options.telemetry ?? true),
+  }
+}
+
+function resolveLibrary(library: unknown): LibraryOption | undefined {
+  if (library === undefined || (typeof library === 'object' && library !== null)) return library
+  // A module in CommonJS may be a function with members.
+  if (typeof library === 'function') return library
+  return option.oneOf('library', library, Object.keys(libraries)) as LibraryOption
+}
+
+function resolveNamespace(field: string, namespace: unknown): string {
+  const text = option.text(field, namespace, { max: 512 })
+  if (/[{}\s]/.test(text)) throw new InvalidOptionError(field, 'text without braces and blanks', text)
+  return text.endsWith(':') ? text : `${text}:`
+}
+
+function resolveBreaker(options: BreakerOptions): BreakerSettings {
+  option.members('breaker', options, {
+    errorThresholdPercentage: true,
+    volumeThreshold: true,
+    window: true,
+    resetTimeout: true,
+    maxResetTimeout: true,
+  })
+  const { errorThresholdPercentage = 50, volumeThreshold = 20, window = '10s' } = options
+  const duration = (name: string, value: Duration) =>
+    option.duration(`breaker.${name}`, value, { minMs: 10, maxMs: 3_600_000 })
+  const resetMs = duration('resetTimeout', options.resetTimeout ?? '250ms')
+  return {
+    errorThresholdPercentage: option.number('breaker.errorThresholdPercentage', errorThresholdPercentage, {
+      min: 1,
+      max: 100,
     }),
+    volumeThreshold: option.integer('breaker.volumeThreshold', volumeThreshold, { max: 1_000_000 }),
+    windowMs: duration('window', window),
+    resetMs,
+    maxResetMs: Math.max(resetMs, duration('maxResetTimeout', options.maxResetTimeout ?? '750ms')),
   }
 }
 
-interface UrlParts {
-  readonly host?: string
-  readonly port?: number
-  readonly path?: string
-  readonly username?: string
-  readonly password?: string
-  readonly database?: number
-  readonly tls?: boolean
-}
-
-/** The value is never repeated in the error, since it may hold a password. */
-function parseUrl(field: string, text: string): UrlParts {
-  const expected = "a URL like 'redis://user:password@host:6379/0', 'rediss://…' or 'unix:///path'"
-  let url: URL
-  try {
-    url = new URL(text)
-  } catch {
-    throw new InvalidOptionError(field, expected, hidden)
-  }
-  const credentials = {
-    ...(url.username && { username: decodeURIComponent(url.username) }),
-    ...(url.password && { password: decodeURIComponent(url.password) }),
-  }
-  if (url.protocol === 'unix:') return { ...credentials, path: url.pathname }
-  if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') {
-    throw new InvalidOptionError(field, expected, url.protocol)
-  }
-  const path = url.pathname.replace(/^\//, '')
-  if (!/^\d*$/.test(path)) throw new InvalidOptionError(field, 'a database number as its path', path)
+function resolveAlerts(options: AlertOptions): AlertThresholds {
+  option.members('alerts', options, { memory: true, slow: true, replicationLag: true })
+  const { memory = 0.8, slow = '100ms', replicationLag = '10s' } = options
   return {
-    ...credentials,
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1',
-    ...(url.port && { port: Number(url.port) }),
-    ...(path && { database: Number(path) }),
-    tls: url.protocol === 'rediss:',
+    memory: option.number('alerts.memory', memory, { min: 0, max: 1 }),
+    slowMs: option.duration('alerts.slow', slow),
+    replicationLagSeconds: option.duration('alerts.replicationLag', replicationLag) / 1_000,
   }
 }
 
-const hidden = { toString: () => 'something else' }
-
-function resolveTls(
-  option: boolean | TlsOptions | undefined,
-  fromUrl: boolean | undefined,
-): TlsOptions | false {
-  if (option === undefined) return fromUrl ? {} : false
-  if (option === false && fromUrl) throw new InvalidOptionError('tls', 'true beside a rediss: URL', false)
-  if (typeof option === 'boolean') return option ? {} : false
-  if (typeof option !== 'object' || option === null)
-    throw new InvalidOptionError('tls', 'a boolean or TLS options', option)
-  return option
+function resolveLogger(logger: Logger | undefined): Logger | undefined {
+  if (logger === undefined) return undefined
+  option.object('logger', logger)
+  option.fn('logger.info', logger.info)
+  option.fn('logger.warn', logger.warn)
+  return logger
 }
 
-function resolveNamespace(namespace: unknown): string {
-  if (typeof namespace !== 'string' || namespace === '' || /[{}\s]/.test(namespace)) {
-    throw new InvalidOptionError('namespace', 'text without braces and blanks', namespace)
-  }
-  return namespace.endsWith(':') ? namespace : `${namespace}:`
-}
-
-function addresses(field: string, nodes: readonly NodeAddress[]): readonly HostAndPort[] {
-  if (!Array.isArray(nodes) || nodes.length === 0)
-    throw new InvalidOptionError(field, 'at least one node', nodes)
-  return nodes.map((node: NodeAddress, index) => parseAddress(`${field}[${index}]`, node))
-}
-
-/** `'host:port'`, `'[v6]:port'` or a `redis:` URL; the port is 6379 where there is none. */
-export function parseAddress(field: string, node: NodeAddress): HostAndPort {
-  if (typeof node !== 'string')
-    return { host: node.host, port: wholeNumber(`${field}.port`, node.port, 1, 65_535) }
-  if (node.includes('://')) {
-    const { host = '127.0.0.1', port = 6_379 } = parseUrl(field, node)
-    return { host, port }
-  }
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(node.trim())
-  const host = match?.[1] ?? match?.[2]
-  if (host === undefined)
-    throw new InvalidOptionError(field, "an address like 'host:6379' or '[::1]:6379'", node)
-  return { host, port: wholeNumber(field, Number(match?.[3] ?? 6_379), 1, 65_535) }
-}
-
-export function oneOf<T extends string>(field: string, value: unknown, allowed: readonly T[]): T {
-  const found = allowed.find((candidate) => candidate === value)
-  if (found === undefined) throw new InvalidOptionError(field, `one of ${allowed.join(', ')}`, value)
-  return found
+function resolveTelemetry(options: boolean | TelemetryOptions): boolean | TelemetryOptions {
+  if (typeof options === 'boolean') return options
+  option.members('telemetry', options, { meterProvider: true, tracerProvider: true, spans: true })
+  const { meterProvider, tracerProvider, spans } = options
+  if (spans !== undefined) option.flag('telemetry.spans', spans)
+  if (meterProvider !== undefined) option.fn('telemetry.meterProvider.getMeter', meterProvider?.getMeter)
+  if (tracerProvider !== undefined) option.fn('telemetry.tracerProvider.getTracer', tracerProvider?.getTracer)
+  return options
 }

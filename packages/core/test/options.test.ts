@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { connect, durationMs, EvenkeelError } from '../src/index.js'
 import { readEnvironment } from '../src/options/environment.js'
-import { type ConnectOptions, parseAddress, resolveOptions } from '../src/options.js'
+import { parseAddress } from '../src/options/url.js'
+import { type ConnectOptions, resolveOptions } from '../src/options.js'
 
-const resolve = (options: ConnectOptions, env: Record<string, string> = {}) =>
-  resolveOptions(readEnvironment(env, options))
+const resolve = (options: ConnectOptions, env: Record<string, string> = {}) => {
+  const read = readEnvironment(env, options)
+  return resolveOptions(read.options, read.sources)
+}
 
 describe('options in code', () => {
   it('come with defaults', () => {
@@ -42,9 +45,9 @@ describe('options in code', () => {
   })
 
   it.each([
-    [{ url: 'http://localhost' }, /^url: .*a string of 5 characters/],
+    [{ url: 'http://localhost' }, /^url: .*a string of 16 characters/],
     [{ url: 'not a url' }, /^url: /],
-    [{ url: 'redis://localhost/abc' }, /^url: .*a string of 3 characters/],
+    [{ url: 'redis://localhost/abc' }, /^url: .*a string of 21 characters/],
     [{ port: 70_000 }, /^port: .*70000/],
     [{ database: -1 }, /^database: .*-1/],
     [{ commandTimeout: 0 }, /^commandTimeout: /],
@@ -185,7 +188,7 @@ describe('durations and addresses', () => {
   )
 
   it('reads addresses', () => {
-    expect(parseAddress('node', 'redis://h:7')).toEqual({ host: 'h', port: 7 })
+    expect(parseAddress('node', 'redis://h:7')).toEqual({ host: 'h', port: 7, tls: false })
     expect(parseAddress('node', { host: 'h', port: 7 })).toEqual({ host: 'h', port: 7 })
     expect(() => parseAddress('node', 'a:b:c')).toThrow(/^node: /)
   })

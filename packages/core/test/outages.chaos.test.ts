@@ -156,7 +156,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
   it('stays down, and says why, while the password is wrong', async () => {
     await server.command('CONFIG', 'SET', 'requirepass', 'changed')
     await server.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    await until(() => redis.state === 'down' && /AUTH|PASS/i.test(redis.downReason), 3_000)
+    await until(() => redis.state === 'down' && /AUTH|PASS/i.test(redis.downReason ?? ''), 3_000)
     await server.command('CONFIG', 'SET', 'requirepass', '')
     expect(await answersAgain(redis, returnMs)).toBeLessThan(returnMs)
   })

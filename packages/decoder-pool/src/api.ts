@@ -1,4 +1,5 @@
 import type { Duration, FailoverState } from '@evenkeel/core'
+import type { PoolRequest } from './adapters/pool-request.js'
 import type { ExperimentUnit, NodeRequirements } from './balancing/requirements.js'
 import type { NodeLease } from './dispatch/dispatcher.js'
 import type { RunOptions } from './dispatch/run.js'
@@ -24,6 +25,22 @@ export interface AcquireOptions extends NodeRequirements, ExperimentUnit {
 /** A place, and the part in an experiment that the request has. */
 export interface AssignedLease extends NodeLease {
   readonly experiment?: (Assignment & { readonly diverted: boolean }) | undefined
+}
+
+export interface PoolFetchOptions {
+  /**
+   * What a request wants of a node: model, tags, session, prompt blocks, a time to wait; for all requests, or worked
+   * out for each. @default anything, at once
+   */
+  readonly wanted?: RunOptions | ((request: PoolRequest) => RunOptions) | undefined
+  /** What calls the chosen node. @default undici's `request`, through the dispatcher that the global `fetch` uses */
+  readonly fetch?: ((url: string, init: RequestInit, node: DecoderNode) => Promise<Response>) | undefined
+  /**
+   * Where no node can be given: `'answer'` with 404 (none matches) or 503 and Retry-After (none has a place), whose
+   * body says why as OpenAI's API does, or `'throw'` the NoNodeError, of which clients only say "Connection error".
+   * @default 'answer'
+   */
+  readonly noNode?: 'answer' | 'throw' | undefined
 }
 
 export interface DrainOptions {
@@ -91,6 +108,15 @@ export interface DecoderPool {
    * place is kept until its body has been read or cancelled. @throws NoNodeError, or what `call` throws
    */
   run<T>(call: (node: DecoderNode, signal: AbortSignal) => Promise<T>, options?: RunOptions): Promise<T>
+  /**
+   * A `fetch` whose host is the pool: a request keeps its path and goes to a node of the pool's choice, counts
+   * against that node's capacity until its answer has been read, and is tried elsewhere where that is safe. For SDKs
+   * that take a `fetch`. The host of the URL means nothing. Redirects are followed on the node itself; what leads
+   * elsewhere is given as it is. @throws what `fetch` throws, PoolClosedError, and where asked for NoNodeError
+   * @example
+   * const openai = new OpenAI({ baseURL: 'http://pool/v1', apiKey, fetch: pool.fetch() })
+   */
+  fetch(options?: PoolFetchOptions): typeof globalThis.fetch
   /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
   readonly experiments: Experiments
   status(): PoolStatus
@@ -98,3 +124,6 @@ export interface DecoderPool {
   /** Ends what the pool began; the connection stays open. */
   close(): Promise<void>
 }
+
+/** Under which a pool has what looks at addresses when nodes are called; the same in all copies of the package. */
+export const addressGuard: unique symbol = Symbol.for('evenkeel.decoder-pool.address-guard') as never

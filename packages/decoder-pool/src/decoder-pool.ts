@@ -1,12 +1,15 @@
 import { durationMs, Emitter, InvalidInputError } from '@evenkeel/core'
-import type {
-  AcquireOptions,
-  AssignedLease,
-  DecoderPool,
-  Drained,
-  DrainOptions,
-  PoolEvents,
-  PoolStatus,
+import { createPoolFetch } from './adapters/pool-fetch.js'
+import {
+  type AcquireOptions,
+  type AssignedLease,
+  addressGuard,
+  type DecoderPool,
+  type Drained,
+  type DrainOptions,
+  type PoolEvents,
+  type PoolFetchOptions,
+  type PoolStatus,
 } from './api.js'
 import { Balancer } from './balancing/balancer.js'
 import { CandidateIndex, inService, matching } from './balancing/candidates.js'
@@ -15,14 +18,15 @@ import { checkRequirements, type ExperimentUnit, type NodeRequirements } from '.
 import { makeStrategy } from './balancing/strategies/index.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
-import { type Acquire, type RunOptions, runOnPool } from './dispatch/run.js'
+import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
 import { type MirrorDamagedError, NoNodeError } from './errors.js'
 import { ExperimentBook } from './experiments/experiments.js'
 import { nothing } from './file/content.js'
 import { FileSync } from './file/sync.js'
 import { Health } from './health/health.js'
 import { LeaseKeeper } from './lease-keeper.js'
-import { PoolMetrics } from './metrics.js'
+import { observePool } from './metrics.js'
+import { AddressGuard } from './nodes/addresses.js'
 import { checkNode, type DecoderNode, type NodeInput } from './nodes/node.js'
 import { checkReport, type NodeReport } from './nodes/node-report.js'
 import type { NodeState } from './nodes/node-state.js'
@@ -66,7 +70,9 @@ class Pool implements DecoderPool {
   readonly #slots: Slots
   readonly #dispatch: Dispatcher
   readonly #budget = new RetryBudget()
-  readonly #metrics: PoolMetrics
+  readonly #guard = new AddressGuard()
+  readonly #runHost: RunHost
+  readonly #stopMetrics: () => void
   readonly experiments: ExperimentBook
   #closed = false
 
@@ -108,7 +114,16 @@ class Pool implements DecoderPool {
       began: (state, now) => this.#health.began(state, now),
       ended: (...args) => this.#health.ended(...args),
       noNode: (wanted) => this.#noNode(wanted),
+      mayServe: (wanted, except, withinMs) => this.#mayServe(wanted, except, withinMs),
     })
+    this.#runHost = {
+      acquire: (wanted, request) => this.#dispatch.acquire(wanted, request),
+      budget: this.#budget,
+      clock: options.clock,
+      typicalMs: () => this.#health.typicalMs(),
+      checkAddress: ({ endpoint }) => this.#guard.check(endpoint, false),
+      contradicted: (id) => this.#health.contradicted(id, options.clock.monotonic()),
+    }
     this.experiments = new ExperimentBook({ ...options, clock: this.#registry.clock }, () => this.#save())
     this.#mirror =
       file === undefined
@@ -119,7 +134,7 @@ class Pool implements DecoderPool {
             register: (node) => this.register(node),
             warn: (error) => this.#warn(error),
           })
-    this.#metrics = new PoolMetrics(name, options.telemetry, {
+    this.#stopMetrics = observePool(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
       ejections: () => this.#health.ejections,
@@ -198,7 +213,7 @@ class Pool implements DecoderPool {
     checkRequirements(options)
     const timeoutMs = durationMs('timeout', options.timeout ?? 0)
     const { wanted, part, served } = this.#enrol(options)
-    const lease = await this.#dispatch.acquire(wanted, timeoutMs, options.signal)
+    const lease = await this.#dispatch.acquire(wanted, { timeoutMs, signal: options.signal })
     served()
     return part === undefined ? lease : { ...lease, experiment: part }
   }
@@ -209,14 +224,18 @@ class Pool implements DecoderPool {
   ): Promise<T> {
     checkRequirements(options)
     const { wanted, served } = this.#enrol(options)
-    const host = {
-      acquire: (...args: Parameters<Acquire>) => this.#dispatch.acquire(...args),
-      budget: this.#budget,
-      clock: this.#options.clock,
-    }
-    const value = await runOnPool(host, call, { ...options, ...wanted })
+    const value = await runOnPool(this.#runHost, call, { ...options, ...wanted })
     served()
     return value
+  }
+
+  fetch(options: PoolFetchOptions = {}): typeof globalThis.fetch {
+    return createPoolFetch({ ...options, pool: this })
+  }
+
+  /** For adapters: looks at an endpoint's address again when it is called. */
+  get [addressGuard](): AddressGuard {
+    return this.#guard
   }
 
   status(): PoolStatus {
@@ -246,7 +265,7 @@ class Pool implements DecoderPool {
     await this.#health.close()
     this.#dispatch.close()
     await this.#slots.close()
-    this.#metrics.close()
+    this.#stopMetrics()
     await this.#registry.close()
     await this.experiments.close()
     await this.#mirror?.close()
@@ -280,8 +299,14 @@ class Pool implements DecoderPool {
     return fitting.some((state) => state.isServing(now))
   }
 
+  /** Whether a node in service, these apart, may take a request within the time. */
+  #mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean {
+    const now = this.#options.clock.monotonic()
+    const { usable } = inService(matching(this.#members.list, wanted), now)
+    return usable.some((state) => !except.has(state.node.id) && state.pushedBackUntil - now < withinMs)
+  }
+
   #noNode(wanted: NodeRequirements): NoNodeError {
-    if (this.#closed) return new NoNodeError('closed', 'The pool was closed')
     const { list } = this.#members
     const matches = matching(list, wanted)
     if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))

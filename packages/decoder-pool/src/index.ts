@@ -1,3 +1,4 @@
+export type { PoolRequest } from './adapters/pool-request.js'
 export type {
   AcquireOptions,
   AssignedLease,
@@ -6,6 +7,7 @@ export type {
   DrainOptions,
   NodeStatus,
   PoolEvents,
+  PoolFetchOptions,
   PoolStatus,
 } from './api.js'
 export { type PromptBlockOptions, promptBlocks } from './balancing/prompt-blocks.js'
@@ -14,8 +16,15 @@ export { type StrategyName, strategyNames } from './balancing/strategy.js'
 export { createDecoderPool } from './decoder-pool.js'
 export type { NodeLease } from './dispatch/dispatcher.js'
 export type { Outcome } from './dispatch/outcome.js'
-export { PushBackError, type RunOptions } from './dispatch/run.js'
-export { MirrorDamagedError, NoNodeError } from './errors.js'
+export type { RunOptions } from './dispatch/run.js'
+export {
+  AddressRefusedError,
+  MirrorDamagedError,
+  NoNodeError,
+  PoolClosedError,
+  PushBackError,
+} from './errors.js'
+
 export type { Arm } from './experiments/assign.js'
 export type { Experiment, ExperimentInput, ExperimentRecord } from './experiments/experiment.js'
 export type { Assignment, Experiments, Exposure } from './experiments/experiments.js'

@@ -1,9 +1,7 @@
-import { createLog, loadMeter, type MeterOptions } from '@evenkeel/core'
+import { type Measurement, type MeterOptions, type MetricTable, observeMetrics } from '@evenkeel/core/kit'
 import type { PoolStatus } from './api.js'
 import type { Exposure } from './experiments/experiments.js'
 import { healthStates } from './health/status.js'
-
-const log = createLog('decoder-pool')
 
 export interface Observed {
   status(): PoolStatus
@@ -13,64 +11,58 @@ export interface Observed {
   requests(): number
 }
 
-/** Metrics through OpenTelemetry, read when it asks: a choice costs no more for them. */
-export class PoolMetrics {
-  #stop = () => {}
+/** Metrics through OpenTelemetry, read when it asks: a choice costs no more for them. Gives what ends them. */
+export function observePool(pool: string, options: boolean | MeterOptions, observed: Observed): () => void {
+  return observeMetrics('@evenkeel/decoder-pool', options, tableOf(pool, observed))
+}
 
-  constructor(pool: string, options: boolean | MeterOptions, observed: Observed) {
-    this.#register(pool, options, observed).catch((error: unknown) => log('no metrics: %s', error))
+function tableOf(pool: string, observed: Observed): MetricTable {
+  const one = (value: number): Measurement[] => [{ value, labels: { pool } }]
+  return {
+    evenkeel_decoder_pool_nodes: {
+      ...{ kind: 'gauge', description: 'Nodes, by state' },
+      observe: () => nodesByState(observed.status(), pool),
+    },
+    evenkeel_decoder_pool_in_flight: {
+      ...{ kind: 'gauge', description: 'Requests of this coordinator under way' },
+      observe: () => one(observed.status().nodes.reduce((sum, { inFlight }) => sum + inFlight, 0)),
+    },
+    evenkeel_decoder_pool_waiting: {
+      ...{ kind: 'gauge', description: 'Callers of this coordinator that wait for a place' },
+      observe: () => one(observed.status().waiting),
+    },
+    evenkeel_decoder_pool_requests_total: {
+      ...{ kind: 'counter', description: 'Requests that were given a node' },
+      observe: () => one(observed.requests()),
+    },
+    evenkeel_decoder_pool_ejections_total: {
+      ...{
+        kind: 'counter',
+        description: 'Times that nodes were taken out for what their requests came to, by reason',
+      },
+      observe: () =>
+        Object.entries(observed.ejections()).map(([reason, value]) => ({ value, labels: { pool, reason } })),
+    },
+    evenkeel_decoder_pool_exposures_total: {
+      ...{ kind: 'counter', description: 'Requests of experiments, by arm' },
+      observe: () => observed.exposures().flatMap((exposure) => exposureOf(exposure, pool)),
+    },
+    evenkeel_decoder_pool_self_preservation: {
+      ...{ kind: 'gauge', description: '1 while no node is removed for its silence alone' },
+      observe: () => one(observed.status().preservation === undefined ? 0 : 1),
+    },
   }
+}
 
-  close(): void {
-    this.#stop()
-  }
+function nodesByState({ nodes }: PoolStatus, pool: string): Measurement[] {
+  const states = new Map<string, number>(healthStates.map((state) => [state, 0]))
+  for (const { state } of nodes) states.set(state, (states.get(state) ?? 0) + 1)
+  return [...states].map(([state, value]) => ({ value, labels: { pool, state } }))
+}
 
-  async #register(pool: string, options: boolean | MeterOptions, observed: Observed): Promise<void> {
-    const meter = await loadMeter('@evenkeel/decoder-pool', options)
-    if (meter === undefined) return
-    const nodes = meter.createObservableGauge('evenkeel_pool_nodes', { description: 'Nodes, by state' })
-    const inFlight = meter.createObservableGauge('evenkeel_pool_in_flight', {
-      description: 'Requests of this coordinator under way',
-    })
-    const waiting = meter.createObservableGauge('evenkeel_pool_waiting', {
-      description: 'Callers of this coordinator that wait for a place',
-    })
-    const requests = meter.createObservableCounter('evenkeel_pool_requests_total', {
-      description: 'Requests that were given a node',
-    })
-    const ejections = meter.createObservableCounter('evenkeel_pool_ejections_total', {
-      description: 'Times that nodes were taken out for what their requests came to, by reason',
-    })
-    const exposures = meter.createObservableCounter('evenkeel_pool_exposures_total', {
-      description: 'Requests of experiments, by arm',
-    })
-    const preserving = meter.createObservableGauge('evenkeel_pool_self_preservation', {
-      description: '1 while no node is removed for its silence alone',
-    })
-    const all = [nodes, preserving, inFlight, waiting, requests, ejections, exposures]
-    const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
-      const status = observed.status()
-      const states = new Map<string, number>(healthStates.map((state) => [state, 0]))
-      for (const { state } of status.nodes) states.set(state, (states.get(state) ?? 0) + 1)
-      for (const [state, count] of states) result.observe(nodes, count, { pool, state })
-      result.observe(preserving, status.preservation === undefined ? 0 : 1, { pool })
-      result.observe(
-        inFlight,
-        status.nodes.reduce((sum, one) => sum + one.inFlight, 0),
-        { pool },
-      )
-      result.observe(waiting, status.waiting, { pool })
-      result.observe(requests, observed.requests(), { pool })
-      for (const [reason, count] of Object.entries(observed.ejections())) {
-        result.observe(ejections, count, { pool, reason })
-      }
-      for (const one of observed.exposures()) {
-        const { experiment, arm } = one
-        result.observe(exposures, one.requests - one.diverted, { pool, experiment, arm, diverted: false })
-        result.observe(exposures, one.diverted, { pool, experiment, arm, diverted: true })
-      }
-    }
-    meter.addBatchObservableCallback(observe, all)
-    this.#stop = () => meter.removeBatchObservableCallback(observe, all)
-  }
+function exposureOf({ experiment, arm, requests, diverted }: Exposure, pool: string): Measurement[] {
+  return [
+    { value: requests - diverted, labels: { pool, experiment, arm, diverted: false } },
+    { value: diverted, labels: { pool, experiment, arm, diverted: true } },
+  ]
 }

@@ -128,7 +128,7 @@ describe('a fetch whose host is the pool', () => {
     expect(inFlight()).toBe(0)
   })
 
-  it('is told what each request wants', async () => {
+  it('is told what each request wants, and says what nobody has', async () => {
     const seen: string[] = []
     const node = (name: string) =>
       serve((_, response) => {
@@ -143,9 +143,14 @@ describe('a fetch whose host is the pool', () => {
       await fetch('http://pool/', { method: 'POST', body: JSON.stringify({ model }) })
     }
     expect(seen).toEqual(['large', 'small', 'large'])
-    await expect(fetch('http://pool/', { method: 'POST', body: '{"model":"none"}' })).rejects.toMatchObject({
-      code: 'NO_NODE',
+    const unknown = { method: 'POST', body: '{"model":"none"}' }
+    const answer = await fetch('http://pool/', unknown)
+    expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([404, 'false'])
+    expect(await answer.json()).toMatchObject({
+      error: { code: 'model_not_found', message: expect.stringContaining("'none'") },
     })
+    const throwing = pool.fetch({ wanted: { model: 'none' }, noNode: 'throw' })
+    await expect(throwing('http://pool/', unknown)).rejects.toMatchObject({ code: 'NO_NODE' })
   })
 })
 

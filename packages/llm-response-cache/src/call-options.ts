@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { checkSubject, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import { input } from '@evenkeel/core/kit'
 
 /** What one call may have otherwise than the cache has it. */
 export interface CallOptions {
@@ -12,7 +13,7 @@ export interface CallOptions {
   /** By which the answer can be invalidated; at most 32 of 1 to 256 characters. @default none */
   readonly tags?: readonly string[] | undefined
   /** Whose entries it looks at. @default the cache's */
-  readonly namespace?: string | undefined
+  readonly tenant?: string | undefined
   /** An older answer is no hit for this call. */
   readonly maxAge?: Duration | undefined
   readonly staleWhileRevalidate?: Duration | undefined
@@ -26,7 +27,7 @@ export interface Policy {
   readonly ttlMs: number
   readonly refresh: boolean
   readonly tags: readonly string[]
-  readonly namespace: string
+  readonly tenant: string
   readonly maxAgeMs: number
   readonly staleWhileRevalidateMs: number
   /** How long after its time an answer may be served while the provider fails. */
@@ -38,9 +39,19 @@ export interface Policy {
 const maxTags = 32
 const maxName = 256
 
+const names: Readonly<Record<keyof CallOptions, true>> = {
+  ...{ useCache: true, ttl: true, refresh: true, tags: true, tenant: true, maxAge: true },
+  ...{ staleWhileRevalidate: true, onlyIfCached: true },
+}
+
+/** A misspelt option of a call must not be one that is not there: it may be the tenant. @throws INVALID_INPUT */
+export function checkCallOptions(options: CallOptions): CallOptions {
+  return input.members('', options, names)
+}
+
 /** @throws INVALID_INPUT that names the field, before anything is asked */
 export function policyOf(base: Policy, options: CallOptions): Policy {
-  const { useCache, ttl, refresh, tags, namespace, maxAge, staleWhileRevalidate, onlyIfCached } = options
+  const { useCache, ttl, refresh, tags, tenant, maxAge, staleWhileRevalidate, onlyIfCached } = options
   return {
     ...base,
     useCache: flag('useCache', useCache, base.useCache),
@@ -53,7 +64,7 @@ export function policyOf(base: Policy, options: CallOptions): Policy {
         ? base.staleWhileRevalidateMs
         : durationMs('staleWhileRevalidate', staleWhileRevalidate),
     tags: tags === undefined ? base.tags : checkTags(tags),
-    namespace: namespace === undefined ? base.namespace : checkSubject('namespace', namespace, maxName),
+    tenant: tenant === undefined ? base.tenant : checkSubject('tenant', tenant, maxName),
   }
 }
 
@@ -77,6 +88,7 @@ export class CallScope {
   #used = false
 
   run<T>(options: CallOptions, within: () => T): T {
+    checkCallOptions(options)
     this.#used = true
     return this.#storage.run({ ...this.#storage.getStore(), ...options }, within)
   }
@@ -94,7 +106,7 @@ export class CallScope {
 /**
  * The options in a request's headers: `cache-control` with `no-store`, `no-cache`, `max-age`,
  * `only-if-cached` and `stale-while-revalidate` (RFC 9111, RFC 5861), `x-evenkeel-ttl`, `x-evenkeel-tags`
- * (between commas), `x-evenkeel-namespace`. Times are seconds in the first, durations such as `10m` or
+ * (between commas); never a tenant. Times are seconds in the first, durations such as `10m` or
  * milliseconds in the others.
  */
 export function optionsInHeaders(headers: Headers): CallOptions {
@@ -121,7 +133,6 @@ export function optionsInHeaders(headers: Headers): CallOptions {
             .map((tag) => tag.trim())
             .filter(Boolean),
     ),
-    ...defined('namespace', headers.get('x-evenkeel-namespace') ?? undefined),
   }
 }
 

@@ -2,10 +2,10 @@ import { checkSubject } from '@evenkeel/core'
 import { checkTags } from './call-options.js'
 import type { CacheContext } from './lookup/create-context.js'
 
-/** What to forget; nothing but a namespace for all of it. */
+/** What to forget; nothing but a tenant for all of it. */
 export interface Clear {
   /** @default the cache's */
-  readonly namespace?: string | undefined
+  readonly tenant?: string | undefined
   /** Answers of this model. */
   readonly model?: string | undefined
   /** Answers with this tag. */
@@ -14,34 +14,34 @@ export interface Clear {
   readonly pattern?: string | undefined
 }
 
-/** How many were forgotten; `undefined` for a whole namespace, which is forgotten without counting it. */
+/** How many were forgotten; `undefined` for a whole tenant, which is forgotten without counting it. */
 export type ClearResult = number | undefined
 
 /**
- * A whole namespace by a new version, in O(1). What is named by a tag is a miss at once, by its version, and then
- * counted and removed as what is named by a model or a pattern: by walking the names of the namespace, which
+ * A whole tenant by a new version, in O(1). What is named by a tag is a miss at once, by its version, and then
+ * counted and removed as what is named by a model or a pattern: by walking the names of the tenant, which
  * takes as long as the database is large, without ever blocking it.
  */
 export async function clearing(
   { tiers, options }: CacheContext,
-  { namespace = options.policy.namespace, model, tag, pattern }: Clear,
+  { tenant = options.policy.tenant, model, tag, pattern }: Clear,
 ): Promise<ClearResult> {
-  checkSubject('namespace', namespace, 256)
+  checkSubject('tenant', tenant, 256)
   if (model !== undefined) checkSubject('model', model)
   if (pattern !== undefined) checkSubject('pattern', pattern)
-  const [versionName] = tag === undefined ? [] : tiers.versionNames(namespace, checkTags([tag]))
+  const [versionName] = tag === undefined ? [] : tiers.versionNames(tenant, checkTags([tag]))
   if (model === undefined && tag === undefined && pattern === undefined) {
-    await tiers.invalidate(namespace, [''])
+    await tiers.invalidate(tenant, [''])
     return undefined
   }
-  const versions = versionName === undefined ? undefined : await tiers.invalidate(namespace, [versionName])
+  const versions = versionName === undefined ? undefined : await tiers.invalidate(tenant, [versionName])
   const old = (entry: { readonly versions: readonly { readonly name: string; readonly value: string }[] }) =>
     versions === undefined ||
     entry.versions.some(({ name, value }) => name === versionName && value !== versions.get(name))
   const isOfModel = (own: string) => model === undefined || own === model
   const isByName = model === undefined && versions === undefined
   return tiers.sweep(
-    namespace,
+    tenant,
     pattern ?? '*',
     isByName ? undefined : (entry) => old(entry) && isOfModel(entry.model),
   )

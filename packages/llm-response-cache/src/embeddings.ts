@@ -1,9 +1,14 @@
 import { InvalidInputError } from '@evenkeel/core'
-import { type CallOptions, policyOf } from './call-options.js'
+import { input } from '@evenkeel/core/kit'
+import { type CallOptions, type Policy, policyOf } from './call-options.js'
 import type { Entry } from './entry/entry.js'
 import { canonicalHash } from './key/canonical.js'
-import { lookHere, lookUp, timesOf } from './lookup/context.js'
+import { Batch } from './lookup/batch.js'
+import type { Call, Found } from './lookup/call.js'
+import { isPast, timesOf } from './lookup/context.js'
 import type { CacheContext } from './lookup/create-context.js'
+import { Lookup } from './lookup/lookup.js'
+import { isProviderOutage } from './lookup/outage.js'
 import type { EntryKey } from './stores/port.js'
 import { noUsage } from './usage/tokens.js'
 
@@ -16,114 +21,126 @@ export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
   readonly maxBatch?: number | undefined
 }
 
+const names: Readonly<Record<keyof EmbeddingsOptions, true>> = {
+  ...{ model: true, embed: true, maxBatch: true, useCache: true, ttl: true, refresh: true, tags: true },
+  ...{ tenant: true, maxAge: true, staleWhileRevalidate: true },
+}
+
 const contentType = 'application/x-float32'
+
+interface LiveVector {
+  readonly vector: Float32Array
+  readonly entry: Entry
+}
 
 /** Vectors of texts, each an entry of its own: of a batch the provider is asked for what is not known. */
 export class Embeddings {
-  readonly #engine: CacheContext
-  /** Texts that are being asked for, by their place. */
-  readonly #flights = new Map<string, Promise<Float32Array>>()
+  readonly #context: CacheContext
+  readonly #lookup: Lookup<LiveVector>
 
-  constructor(engine: CacheContext) {
-    this.#engine = engine
+  constructor(context: CacheContext) {
+    this.#context = context
+    this.#lookup = new Lookup(context)
   }
 
   async get(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]> {
-    const { model, embed, maxBatch = 2_048 } = options
+    const { model, maxBatch = 2_048 } = options
     check(texts, options)
-    const policy = policyOf(this.#engine.options.policy, { ...this.#engine.scope.current, ...options })
-    const { namespace } = policy
-    const { stats, tiers } = this.#engine
-    const entryKeys = texts.map((text) => ({
-      namespace,
-      name: `embedding:${model}:${this.#engine.shown(namespace, canonicalHash(model, text))}`,
-    }))
-    const vectors = new Map<string, Float32Array | Promise<Float32Array>>()
-    const missing = new Map<
-      string,
-      { readonly text: string; readonly entryKey: EntryKey; readonly versions: Entry['versions'] }
-    >()
-    await Promise.all(
-      entryKeys.map(async (entryKey, index) => {
-        const here = policy.refresh || !policy.useCache ? undefined : lookHere(this.#engine, entryKey, policy)
-        const under = policy.refresh || !policy.useCache ? undefined : this.#flights.get(entryKey.name)
-        if (here !== undefined || under !== undefined) {
-          stats.answered(here === undefined ? 'coalesced' : 'hit', namespace, model, here?.held.entry.usage)
-          const known = here === undefined ? under : vectorOf(here.held.entry)
-          if (known !== undefined) vectors.set(entryKey.name, known)
-          return
-        }
-        const { entry, versions } = policy.useCache
-          ? await lookUp(this.#engine, entryKey, policy, ({ kind }) => kind === 'bytes')
-          : { entry: undefined, versions: [] }
-        if (entry !== undefined && !policy.refresh) {
-          stats.answered('hit', namespace, model, entry.usage)
-          vectors.set(entryKey.name, vectorOf(entry))
-        } else if (!vectors.has(entryKey.name))
-          missing.set(entryKey.name, { text: texts[index] ?? '', entryKey, versions })
+    const policy = policyOf(this.#context.options.policy, { ...this.#context.scope.current, ...options })
+    const { tenant } = policy
+    const nameOf = (text: string) =>
+      `embedding:${model}:${this.#context.shown(tenant, canonicalHash(model, text))}`
+    const unique = [...new Set(texts)]
+    const batch = new Batch<string, Float32Array>({
+      ...{ expected: unique.length, maxBatch },
+      load: (some) => this.#ask(some, options, tenant),
+    })
+    const found = await Promise.all(
+      unique.map(async (text) => {
+        const entryKey = { tenant, name: nameOf(text) }
+        const vector = policy.useCache
+          ? await this.#vectorOf(text, entryKey, { policy, model, batch })
+          : await this.#bypass(text, entryKey, model, batch)
+        return [text, vector] as const
       }),
     )
-    const wanted = [...missing.values()]
-    for (let at = 0; at < wanted.length; at += maxBatch) {
-      const batch = wanted.slice(at, at + maxBatch)
-      const asked = this.#ask(
-        batch.map(({ text }) => text),
-        embed,
-        namespace,
-        model,
-      )
-      for (const [index, { entryKey, versions }] of batch.entries()) {
-        const flight = asked.then((all) => all[index] ?? new Float32Array())
-        if (policy.useCache) this.#flights.set(entryKey.name, flight)
-        vectors.set(entryKey.name, flight)
-        flight
-          .then(async (vector) => {
-            stats.answered(policy.useCache ? 'miss' : 'bypass', namespace, model, undefined)
-            if (!policy.useCache) return
-            const body = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
-            const entry: Entry = {
-              ...timesOf(this.#engine, policy),
-              ...{
-                kind: 'bytes',
-                costMs: 0,
-                versions,
-                model,
-                usage: noUsage,
-                status: 200,
-                contentType,
-                timing: [],
-                body,
-              },
-            }
-            if (await tiers.keep(entryKey, entry)) stats.stored(namespace, model)
-          })
-          .catch(() => {})
-          .finally(() => {
-            if (this.#flights.get(entryKey.name) === flight) this.#flights.delete(entryKey.name)
-          })
-      }
-      await asked
-    }
+    const vectors = new Map(found)
     // Everybody gets vectors of his own: they are written into.
-    return Promise.all(entryKeys.map(async ({ name }) => Float32Array.from(await (vectors.get(name) ?? []))))
+    return texts.map((text) => Float32Array.from(vectors.get(text) ?? []))
+  }
+
+  async #bypass(text: string, { tenant }: EntryKey, model: string, batch: Batch<string, Float32Array>) {
+    const vector = await batch.load(text, new AbortController().signal, batch.arrival())
+    this.#context.stats.answered('bypass', tenant, model, undefined)
+    return vector
+  }
+
+  async #vectorOf(
+    text: string,
+    entryKey: EntryKey,
+    {
+      policy,
+      model,
+      batch,
+    }: { readonly policy: Policy; readonly model: string; readonly batch: Batch<string, Float32Array> },
+  ): Promise<Float32Array> {
+    const arrived = batch.arrival()
+    const call: Call<LiveVector> = {
+      ...{ entryKey, policy, model, isOutage: isProviderOutage, isPartOfBatch: true, onWaits: arrived },
+      suits: ({ kind }) => kind === 'bytes',
+      joins: () => true,
+      produce: async ({ signal, versions }) => {
+        const vector = await batch.load(text, signal, arrived)
+        const body = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
+        const entry: Entry = {
+          ...timesOf(this.#context, policy),
+          ...{
+            kind: 'bytes',
+            costMs: 0,
+            versions,
+            model,
+            usage: noUsage,
+            status: 200,
+            contentType,
+            timing: [],
+            body,
+          },
+        }
+        return { live: { vector, entry }, ended: Promise.resolve(entry) }
+      },
+    }
+    const found = await this.#lookup.find(call).finally(arrived)
+    return this.#taken(found, entryKey, model)
+  }
+
+  #taken(found: Found<LiveVector>, { tenant }: EntryKey, model: string): Float32Array {
+    if (found.kind === 'nothing') throw new TypeError('A look-up of a vector came to nothing')
+    const { stats } = this.#context
+    if (found.kind === 'live') {
+      stats.answered(found.outcome, tenant, model, undefined)
+      return found.live.vector
+    }
+    const outcome = found.outcome === 'hit' && isPast(this.#context, found.entry) ? 'stale' : found.outcome
+    stats.answered(outcome, tenant, model, found.entry.usage)
+    return vectorOf(found.entry)
   }
 
   async #ask(
     texts: readonly string[],
-    embed: EmbeddingsOptions['embed'],
-    namespace: string,
-    model: string,
+    { embed, model }: EmbeddingsOptions,
+    tenant: string,
   ): Promise<Float32Array[]> {
-    const { stats, metrics } = this.#engine
+    const { stats, metrics } = this.#context
     const began = performance.now()
     try {
       const vectors = [...(await embed(texts))].map((vector) => Float32Array.from(vector))
       if (vectors.length !== texts.length || vectors.some((vector) => !isUsable(vector))) {
         throw new TypeError(`embed gave ${vectors.length} usable vectors for ${texts.length} texts`)
       }
+      stats.knows(model)
       return vectors
     } catch (error) {
-      stats.failed(namespace, model)
+      stats.failed(tenant, model)
       throw error
     } finally {
       metrics.called(performance.now() - began, model)
@@ -131,14 +148,15 @@ export class Embeddings {
   }
 }
 
-function check(texts: unknown, { model, embed }: EmbeddingsOptions): void {
+function check(texts: unknown, options: EmbeddingsOptions): void {
+  const { model, embed, maxBatch } = options
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string')) {
     throw new InvalidInputError('texts', 'a list of texts', texts)
   }
-  if (typeof model !== 'string' || model === '' || model.length > 256) {
-    throw new InvalidInputError('model', 'text of 1 to 256 characters', model)
-  }
-  if (typeof embed !== 'function') throw new InvalidInputError('embed', 'a function', embed)
+  input.members('', options, names)
+  input.text('model', model, { max: 256 })
+  input.fn('embed', embed)
+  if (maxBatch !== undefined) input.integer('maxBatch', maxBatch)
 }
 
 /** An empty or a null vector, or one with a hole, is a failure that looks like an answer. */

@@ -27,3 +27,21 @@ export class ProviderStalledError extends EvenkeelError<'PROVIDER_STALLED'> {
     super('PROVIDER_STALLED', `The provider sent nothing for ${stallMs} ms, and was given up`)
   }
 }
+
+/** A value that has no defined place in a key: a function, a symbol, NaN, a cycle, an object of an unknown class. */
+export class UnkeyableError extends EvenkeelError<'UNKEYABLE'> {
+  override readonly name = 'UnkeyableError'
+
+  constructor(message: string) {
+    super('UNKEYABLE', message)
+  }
+}
+
+/** The cache was closed while this call was under way. */
+export class CacheClosedError extends EvenkeelError<'CLOSED'> {
+  override readonly name = 'CacheClosedError'
+
+  constructor() {
+    super('CLOSED', 'The cache was closed')
+  }
+}

@@ -9,10 +9,11 @@ import {
   systemClock,
   wholeNumber,
 } from '@evenkeel/core'
+import { option } from '@evenkeel/core/kit'
 import type { Policy } from './call-options.js'
 import type { CompressionOptions } from './entry/compression.js'
 import type { EncryptOptions } from './entry/encryption.js'
-import type { KeyRules } from './key/rules.js'
+import { type KeyRules, keyRuleNames } from './key/rules.js'
 import { checkPrices, type Prices } from './usage/prices.js'
 
 /** What every cache of this package has. */
@@ -22,7 +23,7 @@ export interface CacheOptions {
   /** How long an answer is a hit. @default CACHE_TTL_* of the environment in seconds, else '1h' */
   readonly ttl?: Duration | undefined
   /** Tenants, or anything else whose entries must not meet; 1 to 256 characters. @default 'default' */
-  readonly namespace?: string | undefined
+  readonly tenant?: string | undefined
   /** What is stored together does not end together: times differ by this share of them. @default 0.1 */
   readonly jitter?: number | undefined
   /** How long after its time an answer is still served at once, while it is renewed behind that. @default 0 */
@@ -54,10 +55,31 @@ export interface CacheOptions {
   readonly singleFlight?: 'shared' | 'process' | 'off' | undefined
   /** After so long without a sign of life of the instance that calls, another one calls. @default '5s' */
   readonly lease?: Duration | undefined
+  /**
+   * A provider, or a function, that shows no sign of life for this long is given up: its caller gets
+   * `ProviderStalledError`, and who waits with him makes a call of his own. @default '5m'
+   */
+  readonly stallTimeout?: Duration | undefined
+  /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
+  readonly onAbandon?: 'finish' | 'cancel' | undefined
   readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
   /** From 0 to 1; for tests. @default Math.random */
   readonly random?: (() => number) | undefined
+}
+
+export const cacheOptionNames: Readonly<Record<keyof CacheOptions, true>> = {
+  ...{ redis: true, ttl: true, tenant: true, jitter: true, staleWhileRevalidate: true, grace: true },
+  ...{ earlyRefresh: true, admit: true, admitWithin: true, l1Ttl: true, maxEntries: true, maxBytes: true },
+  ...{
+    maxEntryBytes: true,
+    compress: true,
+    encrypt: true,
+    singleFlight: true,
+    lease: true,
+    stallTimeout: true,
+  },
+  ...{ onAbandon: true, telemetry: true, clock: true, random: true },
 }
 
 export interface ResponseCacheOptions extends CacheOptions {
@@ -74,10 +96,6 @@ export interface ResponseCacheOptions extends CacheOptions {
   readonly keys?: KeyRules | undefined
   /** What the models cost, to tell what was saved. Nothing is built in, since prices age. */
   readonly prices?: Prices | undefined
-  /** A provider that sends nothing for so long is given up. @default '5m' */
-  readonly stallTimeout?: Duration | undefined
-  /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
-  readonly onAbandon?: 'finish' | 'cancel' | undefined
 }
 
 export interface ResolvedOptions {
@@ -93,6 +111,8 @@ export interface ResolvedOptions {
   readonly encrypt: EncryptOptions | undefined
   readonly singleFlight: 'shared' | 'process' | 'off'
   readonly leaseMs: number
+  readonly stallMs: number
+  readonly onAbandon: 'finish' | 'cancel'
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
   readonly random: () => number
@@ -103,14 +123,22 @@ export interface ResolvedResponseOptions extends ResolvedOptions {
   readonly negativeTtlMs: ReadonlyMap<number, number>
   readonly keys: KeyRules
   readonly prices: Prices
-  readonly stallMs: number
-  readonly onAbandon: 'finish' | 'cancel'
 }
 
 const minuteMs = 60_000
 
+export const responseCacheOptionNames: Readonly<Record<keyof ResponseCacheOptions, true>> = {
+  ...cacheOptionNames,
+  ...{ policy: true, maxTemperature: true, negativeTtl: true, keys: true, prices: true },
+}
+
 /** @throws INVALID_OPTION that names the field. `kind` chooses the variable that tells the default ttl. */
 export function resolveOptions(options: CacheOptions, kind: string): ResolvedOptions {
+  if (options.compress !== undefined && options.compress !== false) {
+    option.members('compress', options.compress, { minBytes: true, algorithm: true })
+  }
+  if (options.encrypt !== undefined)
+    option.members('encrypt', options.encrypt, { keys: true, nameSecret: true })
   return {
     redis: options.redis,
     policy: {
@@ -118,7 +146,7 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
       refresh: false,
       onlyIfCached: false,
       tags: [],
-      namespace: namespaceOf(options.namespace),
+      tenant: tenantOf(options.tenant),
       ttlMs: ttlOf(options.ttl, kind),
       maxAgeMs: Number.POSITIVE_INFINITY,
       staleWhileRevalidateMs: durationMs('staleWhileRevalidate', options.staleWhileRevalidate ?? 0),
@@ -138,6 +166,8 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
     encrypt: options.encrypt,
     singleFlight: oneOf('singleFlight', options.singleFlight ?? 'shared', ['shared', 'process', 'off']),
     leaseMs: durationMs('lease', options.lease ?? '5s', { minMs: 100, maxMs: 10 * minuteMs }),
+    stallMs: durationMs('stallTimeout', options.stallTimeout ?? '5m', { minMs: 1 }),
+    onAbandon: oneOf('onAbandon', options.onAbandon ?? 'finish', ['finish', 'cancel']),
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
@@ -147,6 +177,7 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
 export function resolveResponseOptions(options: ResponseCacheOptions): ResolvedResponseOptions {
   const { policy = 'always', maxTemperature = 0, negativeTtl = {} } = options
   oneOf('policy', policy, ['always', 'deterministic'])
+  if (options.keys !== undefined) option.members('keys', options.keys, keyRuleNames)
   return {
     ...resolveOptions(options, 'llm-responses'),
     maxTemperature:
@@ -154,16 +185,14 @@ export function resolveResponseOptions(options: ResponseCacheOptions): ResolvedR
     negativeTtlMs: new Map(Object.entries(negativeTtl).map(negative)),
     keys: options.keys ?? {},
     prices: checkPrices(options.prices ?? {}),
-    stallMs: durationMs('stallTimeout', options.stallTimeout ?? '5m', { minMs: 1 }),
-    onAbandon: oneOf('onAbandon', options.onAbandon ?? 'finish', ['finish', 'cancel']),
   }
 }
 
-function namespaceOf(namespace: unknown = 'default'): string {
+function tenantOf(tenant: unknown = 'default'): string {
   try {
-    return checkSubject('namespace', namespace, 256)
+    return checkSubject('tenant', tenant, 256)
   } catch (cause) {
-    const error = new InvalidOptionError('namespace', 'well-formed text of 1 to 256 characters', namespace)
+    const error = new InvalidOptionError('tenant', 'well-formed text of 1 to 256 characters', tenant)
     error.cause = cause
     throw error
   }

@@ -1,12 +1,20 @@
 import type { FailoverState } from '@evenkeel/core'
+import { option } from '@evenkeel/core/kit'
 import { type CallOptions, CallScope, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { Embeddings, type EmbeddingsOptions } from './embeddings.js'
-import { cachedFetch, type Fetch, type FetchContext, type FetchOptions } from './fetch/cached-fetch.js'
+import { cachedFetch, type ResponseContext } from './fetch/cached-fetch.js'
+import type { Fetch, FetchOptions } from './fetch/options.js'
+import { canonicalHash } from './key/canonical.js'
 import { type Explanation, explain } from './key/explain.js'
+import { contexts } from './lookup/adapter-context.js'
 import { createContext } from './lookup/create-context.js'
 import { SemanticSearch } from './lookup/semantic.js'
-import { type ResponseCacheOptions as BaseOptions, resolveResponseOptions } from './options.js'
+import {
+  type ResponseCacheOptions as BaseOptions,
+  resolveResponseOptions,
+  responseCacheOptionNames,
+} from './options.js'
 import type { SemanticOptions } from './semantic/options.js'
 import type { SemanticCache } from './semantic/semantic-cache.js'
 import type { CacheStats } from './usage/stats.js'
@@ -28,13 +36,13 @@ export interface ResponseCache {
    */
   wrap<Args extends readonly unknown[], T>(
     call: (...args: Args) => Promise<T>,
-    options?: WrapOptions<Args>,
+    options?: WrapOptions<NoInfer<Args>, NoInfer<T>>,
   ): Wrapped<Args, T>
   /**
    * A `fetch` for a provider's SDK: answers of chat, responses, messages, completions and embeddings calls
-   * are kept, streams too, once they ended properly; everything else passes through. A request's
-   * `cache-control` (`no-store`, `no-cache`, `max-age`, `only-if-cached`, `stale-while-revalidate`) and
-   * `x-evenkeel-ttl`, `-tags`, `-namespace` count for that request. Responses say `x-evenkeel-cache: hit |
+   * are kept, streams too, once they ended properly; everything else passes through. With
+   * `optionsByHeader`, a request's `cache-control` (`no-store`, `no-cache`, `max-age`, `only-if-cached`,
+   * `stale-while-revalidate`) and `x-evenkeel-ttl`, `-tags` count for that request. Responses say `x-evenkeel-cache: hit |
    * miss | coalesced | stale | bypass`, hits their `age` in seconds.
    */
   fetch(options?: FetchOptions): Fetch
@@ -46,16 +54,20 @@ export interface ResponseCache {
   /** Options for every call within a function, however deep, where an SDK has no place for them. */
   with<T>(options: CallOptions, within: () => T): T
   /** Makes everything with one of these tags a miss, what is under way included. O(1), one round trip. */
-  invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void>
+  invalidate(what: { readonly tags: readonly string[]; readonly tenant?: string }): Promise<void>
   /**
-   * Forgets all answers of the namespace, in O(1); an answer begun before it is not served after it. With a
+   * Forgets all answers of the tenant, in O(1); an answer begun before it is not served after it. With a
    * model, a tag or a pattern it forgets those, and says how many: it walks the names of the database.
    */
   clear(what?: Clear): Promise<ClearResult>
-  /** By which JSON paths two requests differ ("why was that a miss?"); values are never shown. */
+  /**
+   * By which JSON paths two requests differ ("why was that a miss?"), and why one passes by. Values are never shown.
+   * @param url where they go; by default what their fields look like
+   */
   explain(
     a: string | Readonly<Record<string, unknown>>,
     b: string | Readonly<Record<string, unknown>>,
+    url?: string,
   ): Explanation
   /** Counts of this process since it began. */
   stats(): CacheStats
@@ -65,8 +77,9 @@ export interface ResponseCache {
   readonly held: { readonly entries: number; readonly bytes: number }
   /** Whether entries come from Redis at the moment. */
   readonly state: FailoverState
-  /** Ends what the cache began; the connection stays open. */
-  close(): void
+  /** Ends the cache's own work, and what waits for it; the connection stays open. May be called again. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -77,32 +90,36 @@ export interface ResponseCache {
  * const openai = new OpenAI({ fetch: cache.fetch() })
  */
 export function createResponseCache(options: ResponseCacheOptions = {}): ResponseCache {
+  option.members('', options, { ...responseCacheOptionNames, semantic: true })
   const resolved = resolveResponseOptions(options)
   const parts = createContext(resolved, { kind, room: 'llm-cache' }, resolved.prices, new CallScope())
   const semantic = options.semantic && semanticCacheOf(options.semantic, options)
-  const engine: FetchContext = {
+  const context: ResponseContext = {
     ...parts,
     options: resolved,
     semantic: semantic && new SemanticSearch(semantic.cache),
-    flights: new Map(),
-    nameOf: (namespace, provider, model, key) =>
-      `${kind}:${provider}:${model}:${parts.shown(namespace, key)}`,
+    nameOf: (tenant, provider, model, key) =>
+      `${kind}:${provider}:${inName(model)}:${parts.shown(tenant, key)}`,
   }
   const embeddings = new Embeddings(parts)
-  return {
+  const close = async () => {
+    await Promise.all([parts.close(), semantic?.close()])
+  }
+  const cache: ResponseCache = {
     wrap: (call, wrapOptions = {}) => wrapFunction(parts, call, wrapOptions),
-    fetch: (fetchOptions = {}) => cachedFetch(engine, fetchOptions),
+    fetch: (fetchOptions = {}) => cachedFetch(context, fetchOptions),
     embeddings: (texts, embeddingsOptions) => embeddings.get(texts, embeddingsOptions),
     with: (callOptions, within) => {
       policyOf(resolved.policy, callOptions)
       return parts.scope.run(callOptions, within)
     },
     invalidate: async (what) => {
-      const { namespace, tags } = policyOf(resolved.policy, what)
-      if (tags.length > 0) await parts.tiers.invalidate(namespace, parts.tiers.versionNames(namespace, tags))
+      const { tenant, tags } = policyOf(resolved.policy, what)
+      if (tags.length > 0) await parts.tiers.invalidate(tenant, parts.tiers.versionNames(tenant, tags))
     },
     clear: async (what = {}) => clearing(parts, what),
-    explain: (a, b) => explain(a, b, resolved.keys),
+    explain: (a, b, url) =>
+      explain(a, b, { rules: resolved.keys, maxTemperature: resolved.maxTemperature, url }),
     stats: () => parts.stats.read(),
     sharedStats: () => parts.sharedStats.read(),
     get held() {
@@ -111,11 +128,18 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
     get state() {
       return parts.tiers.state
     },
-    close: () => {
-      parts.close()
-      semantic?.close()
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   }
+  contexts.set(cache, parts)
+  return cache
+}
+
+/** A caller's text is a part of an entry's name up to this length. */
+const maxModelInName = 128
+
+function inName(model: string): string {
+  return model.length <= maxModelInName ? model : canonicalHash(model)
 }
 
 const kind = 'llm_response'
@@ -123,12 +147,12 @@ const kind = 'llm_response'
 /** One that was made here is closed here. Its code is loaded with the first cache that wants it. */
 function semanticCacheOf(
   semantic: NonNullable<ResponseCacheOptions['semantic']>,
-  { redis, ttl, namespace, clock }: ResponseCacheOptions,
-): { readonly cache: Promise<Pick<SemanticCache, 'find'>>; close(): void } {
-  if ('find' in semantic) return { cache: Promise.resolve(semantic), close: () => {} }
+  { redis, ttl, tenant, clock }: ResponseCacheOptions,
+): { readonly cache: Promise<Pick<SemanticCache, 'find'>>; close(): Promise<void> } {
+  if ('find' in semantic) return { cache: Promise.resolve(semantic), close: async () => {} }
   const cache = import('./semantic/index.js').then(({ createSemanticCache }) =>
-    createSemanticCache({ redis, ttl, namespace, clock, ...semantic }),
+    createSemanticCache({ redis, ttl, tenant, clock, ...semantic }),
   )
   cache.catch(() => {})
-  return { cache, close: () => void cache.then((made) => made.close()).catch(() => {}) }
+  return { cache, close: () => cache.then((made) => made.close()).catch(() => {}) }
 }

@@ -1,9 +1,11 @@
 import { checkSubject, type FailoverState, InvalidOptionError } from '@evenkeel/core'
-import { type CallOptions, CallScope, type Policy, policyOf } from './call-options.js'
+import { option } from '@evenkeel/core/kit'
+import { type CallOptions, CallScope, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { type CacheContext, createContext } from './lookup/create-context.js'
-import { type Detailed, jsonValues, type ValueKind, Values } from './lookup/values.js'
-import { type CacheOptions, resolveOptions } from './options.js'
+import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
+import { type Detailed, Values } from './lookup/values.js'
+import { type CacheOptions, cacheOptionNames, resolveOptions } from './options.js'
 import type { EntryKey } from './stores/port.js'
 import type { CacheStats } from './usage/stats.js'
 
@@ -13,13 +15,18 @@ export type CacheKind = 'search-results' | 'model-metadata' | 'embeddings' | (st
 export interface ValueCacheOptions<V> extends CacheOptions {
   /** Names the cache in keys and metrics, and the variable of its default ttl: `CACHE_TTL_<KIND>` in seconds. */
   readonly kind: CacheKind
-  /** How values become text. @default JSON */
-  readonly codec?: { encode(value: V): string; decode(text: string): V } | undefined
+  /** How values become text. @default JSON, for plain values alone */
+  readonly codec?: Codec<V> | undefined
   /**
    * What a caller gets of an entry in this process: `copy`, a fresh one for each; `frozen`, one value for all,
    * deeply frozen, without decoding it again. @default 'copy'
    */
   readonly share?: 'copy' | 'frozen' | undefined
+}
+
+const names: Readonly<Record<keyof ValueCacheOptions<unknown>, true>> = {
+  ...cacheOptionNames,
+  ...{ kind: true, codec: true, share: true },
 }
 
 /** One round trip an operation, or none where this process has the entry. */
@@ -31,14 +38,16 @@ export interface ValueCache<V> {
   get(key: string, options?: CallOptions): Promise<V | undefined>
   /** Says whether it was kept. Two round trips. */
   set(key: string, value: V, options?: CallOptions): Promise<boolean>
-  delete(key: string, options?: Pick<CallOptions, 'namespace'>): Promise<boolean>
+  delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean>
   clear(what?: Clear): Promise<ClearResult>
   /** Makes everything with one of these tags a miss. O(1), one round trip. */
-  invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void>
+  invalidate(what: { readonly tags: readonly string[]; readonly tenant?: string }): Promise<void>
   with<T>(options: CallOptions, within: () => T): T
   stats(): CacheStats
   readonly state: FailoverState
-  close(): void
+  /** Ends the cache's own work, and what waits for it; the connection stays open. May be called again. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -55,20 +64,22 @@ export function createCache<V>(options: ValueCacheOptions<V>): ValueCache<V> {
   }
   if (share !== 'copy' && share !== 'frozen')
     throw new InvalidOptionError('share', "'copy' or 'frozen'", share)
+  option.members('', options, names)
   const resolved = resolveOptions(options, kind)
-  const engine = createContext(resolved, { kind, room: `llm-cache-${kind}` }, {}, new CallScope())
-  return new Side(engine, codec, share === 'frozen')
+  const context = createContext(resolved, { kind, room: `llm-cache-${kind}` }, {}, new CallScope())
+  return new ValueCacheOf(context, codec, share === 'frozen')
 }
 
-class Side<V> implements ValueCache<V> {
-  readonly #engine: CacheContext
+class ValueCacheOf<V> implements ValueCache<V> {
+  readonly #context: CacheContext
   readonly #values: Values<V>
   readonly #isShared: boolean
 
-  constructor(engine: CacheContext, codec: ValueCacheOptions<V>['codec'], isShared: boolean) {
-    this.#engine = engine
+  constructor(context: CacheContext, codec: ValueCacheOptions<V>['codec'], isShared: boolean) {
+    this.#context = context
     this.#isShared = isShared
-    this.#values = new Values<V>(engine, codec === undefined ? (jsonValues as ValueKind<V>) : kindOf(codec))
+    const own = codec === undefined ? (jsonCodec as ValueCodec<V>) : textCodec(codec)
+    this.#values = new Values<V>(context, own)
   }
 
   getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V> {
@@ -95,56 +106,50 @@ class Side<V> implements ValueCache<V> {
     return this.#values.set(this.#entryKey(key, policy), policy, value)
   }
 
-  async delete(key: string, options?: Pick<CallOptions, 'namespace'>): Promise<boolean> {
-    const { namespace, name } = this.#entryKey(key, this.#policy(options))
-    return (await this.#engine.tiers.delete(namespace, [name])) > 0
+  async delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean> {
+    const { tenant, name } = this.#entryKey(key, this.#policy(options))
+    return (await this.#context.tiers.delete(tenant, [name])) > 0
   }
 
   async clear(what: Clear = {}): Promise<ClearResult> {
-    return clearing(this.#engine, what)
+    return clearing(this.#context, what)
   }
 
-  async invalidate(what: { readonly tags: readonly string[]; readonly namespace?: string }): Promise<void> {
-    const { namespace, tags } = this.#policy(what)
-    const { tiers } = this.#engine
-    if (tags.length > 0) await tiers.invalidate(namespace, tiers.versionNames(namespace, tags))
+  async invalidate(what: { readonly tags: readonly string[]; readonly tenant?: string }): Promise<void> {
+    const { tenant, tags } = this.#policy(what)
+    const { tiers } = this.#context
+    if (tags.length > 0) await tiers.invalidate(tenant, tiers.versionNames(tenant, tags))
   }
 
   with<T>(options: CallOptions, within: () => T): T {
-    policyOf(this.#engine.options.policy, options)
-    return this.#engine.scope.run(options, within)
+    policyOf(this.#context.options.policy, options)
+    return this.#context.scope.run(options, within)
   }
 
   stats(): CacheStats {
-    return this.#engine.stats.read()
+    return this.#context.stats.read()
   }
 
   get state(): FailoverState {
-    return this.#engine.tiers.state
+    return this.#context.tiers.state
   }
 
-  close(): void {
-    this.#engine.close()
+  close(): Promise<void> {
+    return this.#context.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #policy(options: CallOptions | undefined): Policy {
-    const { policy } = this.#engine.options
-    const { current } = this.#engine.scope
+    const { policy } = this.#context.options
+    const { current } = this.#context.scope
     if (options === undefined && current === undefined) return policy
-    return policyOf(policy, { ...current, ...options })
+    return policyOf(policy, { ...current, ...(options && checkCallOptions(options)) })
   }
 
-  #entryKey(key: string, { namespace }: Policy): EntryKey {
-    return { namespace, name: this.#engine.shown(namespace, checkSubject('key', key)) }
-  }
-}
-
-function kindOf<V>(codec: NonNullable<ValueCacheOptions<V>['codec']>): ValueKind<V> {
-  return {
-    kind: 'value',
-    contentType: 'text/plain',
-    encode: (value) => codec.encode(value),
-    decode: (body) => codec.decode(String(body)),
-    describe: (value) => jsonValues.describe(value),
+  #entryKey(key: string, { tenant }: Policy): EntryKey {
+    return { tenant, name: this.#context.shown(tenant, checkSubject('key', key)) }
   }
 }

@@ -1,12 +1,14 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
-import { type CallOptions, type Policy, policyOf } from './call-options.js'
+import { option } from '@evenkeel/core/kit'
+import { type CallOptions, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { canonicalHash } from './key/canonical.js'
 import type { CacheContext } from './lookup/create-context.js'
-import { type Detailed, jsonValues, type ValueKind, Values } from './lookup/values.js'
+import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
+import { type Detailed, Values } from './lookup/values.js'
 import type { EntryKey } from './stores/port.js'
 
-export interface WrapOptions<Args extends readonly unknown[]> {
-  /** Names the function in keys. @default its own name */
+export interface WrapOptions<Args extends readonly unknown[], T = unknown> {
+  /** Names the function in keys. @default its own name, which no other wrapped function may have */
   readonly name?: string | undefined
   /** What the answer depends on. @default all arguments */
   readonly key?: ((...args: Args) => unknown) | undefined
@@ -14,9 +16,16 @@ export interface WrapOptions<Args extends readonly unknown[]> {
   readonly ttl?: Duration | undefined
   /** Options of a call, by its arguments. @default none */
   readonly options?: ((...args: Args) => CallOptions) | undefined
+  /** How answers become text. @default JSON, for plain values alone */
+  readonly codec?: Codec<T> | undefined
+}
+
+const names: Readonly<Record<keyof WrapOptions<[]>, true>> = {
+  ...{ name: true, key: true, ttl: true, options: true, codec: true },
 }
 
 export interface Wrapped<Args extends readonly unknown[], T> {
+  /** @throws UnkeyableError for arguments that can't be told apart (streams, blobs, objects of a class): give `key` */
   (...args: Args): Promise<T>
   detailed(...args: Args): Promise<Detailed<T>>
   /** What is kept for these arguments, uncounted, without a call of the function. One round trip, or none. */
@@ -25,44 +34,78 @@ export interface Wrapped<Args extends readonly unknown[], T> {
   keep(value: T, ...args: Args): Promise<boolean>
 }
 
-/** The cache in front of any function whose answer JSON can carry. */
+/** The cache in front of any function whose answer JSON, or a codec, gives back as it was. */
 export function wrapFunction<Args extends readonly unknown[], T>(
-  engine: CacheContext,
+  context: CacheContext,
   call: (...args: Args) => Promise<T>,
-  options: WrapOptions<Args>,
+  options: WrapOptions<Args, T>,
 ): Wrapped<Args, T> {
-  const name = options.name ?? call.name
-  if (name === '') throw new InvalidOptionError('name', 'a name, since the function has none', name)
+  option.fn('call', call)
+  option.members('', options, names)
+  const name = nameOf(context, call, options.name)
   const { ttl } = options
-  const base = policyOf(engine.options.policy, { ttl })
-  const values = new Values<T>(engine, jsonValues as ValueKind<T>)
+  const base = policyOf(context.options.policy, { ttl })
+  const values = new Values<T>(context, codecOf(name, options.codec))
   const keyOf = options.key ?? ((...args: Args) => args)
 
   const policyFor = (args: Args): Policy => {
-    const { current } = engine.scope
-    const own = options.options?.(...args)
+    const { current } = context.scope
+    const given = options.options?.(...args)
+    const own = given && checkCallOptions(given)
     return current === undefined && own === undefined ? base : policyOf(base, { ...current, ...own })
   }
-  const placeOf = (args: Args, { namespace }: Policy): EntryKey => {
+  const entryKeyOf = (args: Args, { tenant }: Policy): EntryKey => {
     const key = canonicalHash('wrap', name, keyOf(...args))
-    return { namespace, name: `wrap:${name}:${engine.shown(namespace, key)}` }
+    return { tenant, name: `wrap:${name}:${context.shown(tenant, key)}` }
   }
   const wrapped = async (...args: Args): Promise<T> => {
     const policy = policyFor(args)
-    return values.get(placeOf(args, policy), policy, () => call(...args))
+    return values.get(entryKeyOf(args, policy), policy, () => call(...args))
   }
   return Object.assign(wrapped, {
     detailed: async (...args: Args) => {
       const policy = policyFor(args)
-      return values.detailed(placeOf(args, policy), policy, () => call(...args))
+      return values.detailed(entryKeyOf(args, policy), policy, () => call(...args))
     },
     peek: async (...args: Args) => {
       const policy = policyFor(args)
-      return values.peek(placeOf(args, policy), policy, false)
+      return values.peek(entryKeyOf(args, policy), policy, false)
     },
     keep: async (value: T, ...args: Args) => {
       const policy = policyFor(args)
-      return values.set(placeOf(args, policy), policy, value)
+      return values.set(entryKeyOf(args, policy), policy, value)
     },
   })
+}
+
+/** A function's own name names it alone: two functions of one name would get each other's answers. */
+function nameOf(
+  context: CacheContext,
+  call: object & { readonly name: string },
+  given: string | undefined,
+): string {
+  if (given !== undefined) return option.text('name', given, { max: 256 })
+  const { name } = call
+  const known = context.wrapped.get(name)?.deref()
+  if (name === '' || (known !== undefined && known !== call)) {
+    const why = name === '' ? 'since the function has none' : 'since another wrapped function has the same'
+    throw new InvalidOptionError('name', `a name of its own, ${why}`, name)
+  }
+  context.wrapped.set(name, new WeakRef(call))
+  return name
+}
+
+function codecOf<T>(name: string, codec: Codec<T> | undefined): ValueCodec<T> {
+  let isTold = false
+  return {
+    ...(codec === undefined ? (jsonCodec as ValueCodec<T>) : textCodec(codec)),
+    onRefused: (error) => {
+      if (isTold) return
+      isTold = true
+      const why = error instanceof Error ? error.message : String(error)
+      process.emitWarning(`wrap: answers of '${name}' are passed on and not kept: ${why}. Give it a codec.`, {
+        code: 'EVENKEEL_NOT_KEPT',
+      })
+    },
+  }
 }

@@ -66,7 +66,7 @@ describe('embeddings', () => {
     let run = 0
     await fc.assert(
       fc.asyncProperty(batches, fc.boolean(), async (all, atOnce) => {
-        const cache = createResponseCache({ redis, namespace: `run ${run++}` })
+        const cache = createResponseCache({ redis, tenant: `run ${run++}` })
         let asked = 0
         const embed = async (own: readonly string[]) => {
           asked += own.length
@@ -106,7 +106,7 @@ describe('embeddings', () => {
 
   it('go through an SDK input by input, in its encoding, with their usage', async () => {
     const redis = await redisOf.connect()
-    const cache = redisOf.own(createResponseCache({ redis, namespace: 'sdk' }))
+    const cache = redisOf.own(createResponseCache({ redis, tenant: 'sdk' }))
     const provider = embeddingProvider()
     const client = new OpenAI({
       apiKey: 'k',

@@ -12,6 +12,7 @@ describe('why two requests miss each other', () => {
       equal: true,
       differences: [],
       ignored: ['$.user', '$.stream', '$.metadata', '$.trace'],
+      bypassed: [],
     })
   })
 

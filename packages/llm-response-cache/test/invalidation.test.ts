@@ -5,15 +5,15 @@ import { chatCall, chatStream, chatUrl, completion, fakeProvider, settled } from
 import { useRedis } from './support.js'
 
 const redisOf = useRedis()
-let namespaces = 0
+let tenants = 0
 
 describe.each(['memory', 'Redis'])('in %s', (where) => {
   async function scene(options: ResponseCacheOptions = {}) {
     const redis = where === 'Redis' ? await redisOf.connect() : undefined
-    const namespace = `ns${namespaces++}`
-    const cache = redisOf.own(createResponseCache({ redis, namespace, ...options }))
+    const tenant = `ns${tenants++}`
+    const cache = redisOf.own(createResponseCache({ redis, tenant, ...options }))
     const provider = fakeProvider((body, call) => Response.json(completion(`answer ${call}`, body.model)))
-    const cached = cache.fetch({ fetch: provider.fetch })
+    const cached = cache.fetch({ optionsByHeader: true, fetch: provider.fetch })
     const ask = async (content: string, headers: Record<string, string> = {}, more: object = {}) => {
       const before = cache.stats().stored
       const response = await cached(chatUrl, chatCall(content, headers, more))
@@ -22,7 +22,7 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
       if (told === 'miss') await until(() => cache.stats().stored > before, 5_000)
       return told
     }
-    return { cache, ask, provider, namespace, redis }
+    return { cache, ask, provider, tenant, redis }
   }
 
   it('a tag makes all that has it a miss, and nothing else', async () => {
@@ -40,7 +40,7 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
 
   it('what was begun before an invalidation is not served after it', async () => {
     const redis = where === 'Redis' ? await redisOf.connect() : undefined
-    const cache = redisOf.own(createResponseCache({ redis, namespace: `ns${namespaces++}` }))
+    const cache = redisOf.own(createResponseCache({ redis, tenant: `ns${tenants++}` }))
     let release = () => {}
     const generate = cache.wrap(
       async (n: number) => {
@@ -63,7 +63,7 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
   })
 
   it('a model, a tag and a pattern are cleared with their counts', async () => {
-    const { ask, cache, namespace } = await scene()
+    const { ask, cache, tenant } = await scene()
     for (let index = 0; index < 25; index++) {
       await ask(`q${index}`, index % 5 === 0 ? { 'x-evenkeel-tags': 'five' } : {}, {
         model: index % 2 === 0 ? 'even' : 'odd:1',
@@ -73,8 +73,8 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
     expect(await cache.clear({ tag: 'five' })).toBe(5)
     expect(await cache.clear({ model: 'even' })).toBe(10)
     expect(await cache.clear({ pattern: 'wrap:*' })).toBe(0)
-    expect(await cache.clear({ pattern: 'llm_response:*:odd:1:*', namespace: 'another' })).toBe(0)
-    expect(await cache.clear({ pattern: 'llm_response:*:odd:1:*', namespace })).toBe(10)
+    expect(await cache.clear({ pattern: 'llm_response:*:odd:1:*', tenant: 'another' })).toBe(0)
+    expect(await cache.clear({ pattern: 'llm_response:*:odd:1:*', tenant })).toBe(10)
     expect(await ask('q1', {}, { model: 'odd:1' })).toBe('miss')
     expect(await cache.clear()).toBeUndefined()
     expect(await ask('q1', {}, { model: 'odd:1' })).toBe('miss')
@@ -85,7 +85,7 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
     await ask('a')
     await expect(cache.clear({ tag: '' })).rejects.toMatchObject({ code: 'INVALID_INPUT', field: 'tags' })
     await expect(cache.clear({ pattern: '' })).rejects.toMatchObject({ field: 'pattern' })
-    await expect(cache.clear({ namespace: '\ud800' })).rejects.toMatchObject({ field: 'namespace' })
+    await expect(cache.clear({ tenant: '\ud800' })).rejects.toMatchObject({ field: 'tenant' })
     await expect(cache.invalidate({ tags: [1 as unknown as string] })).rejects.toMatchObject({
       field: 'tags',
     })
@@ -94,16 +94,16 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
 
   it('options reach calls through any depth', async () => {
     const { ask, cache, provider } = await scene()
-    await cache.with({ tags: ['deep'], namespace: 'tenant' }, async () => {
+    await cache.with({ tags: ['deep'], tenant: 'tenant' }, async () => {
       await settled()
       await cache.with({ ttl: '5m' }, () => ask('a'))
     })
     expect(await ask('a')).toBe('miss')
-    expect(await cache.with({ namespace: 'tenant' }, () => ask('a'))).toBe('hit')
+    expect(await cache.with({ tenant: 'tenant' }, () => ask('a'))).toBe('hit')
     expect(await cache.with({ useCache: false }, () => ask('a'))).toBe('bypass')
     expect(await cache.with({ refresh: true }, () => ask('a'))).toBe('miss')
-    await cache.invalidate({ tags: ['deep'], namespace: 'tenant' })
-    expect(await cache.with({ namespace: 'tenant' }, () => ask('a'))).toBe('miss')
+    await cache.invalidate({ tags: ['deep'], tenant: 'tenant' })
+    expect(await cache.with({ tenant: 'tenant' }, () => ask('a'))).toBe('miss')
     expect(() => cache.with({ ttl: -1 }, () => 1)).toThrow('ttl')
     // What is ours does not go to the provider.
     await ask('b', { 'x-evenkeel-tags': 'x', 'cache-control': 'max-age=5' })
@@ -115,11 +115,11 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
 
 describe('several instances', () => {
   async function instances(count: number, options: ResponseCacheOptions = {}) {
-    const namespace = `ns${namespaces++}`
+    const tenant = `ns${tenants++}`
     const made = await Promise.all(
       Array.from({ length: count }, async () => {
         const redis = await redisOf.connect()
-        return redisOf.own(createCache<number>({ kind: 'k', redis, namespace, ...options }))
+        return redisOf.own(createCache<number>({ kind: 'k', redis, tenant, ...options }))
       }),
     )
     return made as [(typeof made)[0], (typeof made)[0]]
@@ -196,9 +196,9 @@ describe('several instances', () => {
     ['with', true, 1],
     ['without', false, 2],
   ])('get an object of what another one streams %s its usage', async (_, withUsage, calls) => {
-    const namespace = `ns${namespaces++}`
+    const tenant = `ns${tenants++}`
     const [one, two] = await Promise.all(
-      [1, 2].map(async () => redisOf.own(createResponseCache({ redis: await redisOf.connect(), namespace }))),
+      [1, 2].map(async () => redisOf.own(createResponseCache({ redis: await redisOf.connect(), tenant }))),
     )
     let release = () => {}
     const held = new Promise<void>((resolve) => {
@@ -218,13 +218,13 @@ describe('several instances', () => {
       return new Response(stream, { headers: { 'content-type': 'text/event-stream' } })
     })
     const usage = withUsage ? { stream_options: { include_usage: true } } : {}
-    const leading = one?.fetch({ fetch: provider.fetch })(
+    const leading = one?.fetch({ optionsByHeader: true, fetch: provider.fetch })(
       chatUrl,
       chatCall('hi', {}, { stream: true, ...usage }),
     )
     const streamed = leading?.then((response) => response.text())
     await until(() => provider.calls.length === 1, 5_000)
-    const following = two?.fetch({ fetch: provider.fetch })(chatUrl, chatCall('hi'))
+    const following = two?.fetch({ optionsByHeader: true, fetch: provider.fetch })(chatUrl, chatCall('hi'))
     await new Promise((resolve) => setTimeout(resolve, 150))
     release()
     const response = await following
@@ -237,13 +237,13 @@ describe('several instances', () => {
   })
 
   it('count together', async () => {
-    const namespace = `ns${namespaces++}`
+    const tenant = `ns${tenants++}`
     const caches = await Promise.all(
       [1, 2].map(async () =>
         redisOf.own(
           createResponseCache({
             redis: await redisOf.connect(),
-            namespace,
+            tenant,
             prices: { 'm*': { input: 2, output: 3 } },
           }),
         ),
@@ -251,14 +251,14 @@ describe('several instances', () => {
     )
     const provider = fakeProvider(() => Response.json(completion('x')))
     for (const cache of caches) {
-      const cached = cache.fetch({ fetch: provider.fetch })
+      const cached = cache.fetch({ optionsByHeader: true, fetch: provider.fetch })
       for (let turn = 0; turn < 2; turn++) {
         await (await cached(chatUrl, chatCall('hi'))).text()
         await until(() => cache.stats().stored + cache.stats().hits > turn, 5_000)
       }
       await cache.sharedStats()
     }
-    const own = async () => (await caches[0]?.sharedStats())?.byNamespace[namespace]
+    const own = async () => (await caches[0]?.sharedStats())?.byTenant[tenant]
     // 10 tokens of input at 2 and 7 of output at 3, a million each; three hits of one miss.
     expect(await own()).toMatchObject({ hits: 3, misses: 1, tokensSaved: 51, stored: 1 })
     expect((await own())?.moneySaved).toBeCloseTo((3 * 41) / 1e6, 12)

@@ -93,7 +93,7 @@ describe('with Redis gone', () => {
     expect(await one.get('shared')).toBe('from one')
   })
 
-  it('a whole namespace cleared in the outage is cleared for all, with what was deleted beyond counting', async () => {
+  it('a whole tenant cleared in the outage is cleared for all, with what was deleted beyond counting', async () => {
     const { cache: one } = await instance()
     const { cache: two } = await instance()
     await one.set('k', 'old')

@@ -47,7 +47,10 @@ const ask = async (
   headers = {},
 ) => {
   const before = cache.stats().stored
-  const response = await cache.fetch({ fetch: provider.fetch })(chatUrl, chatCall(content, headers))
+  const response = await cache.fetch({ optionsByHeader: true, fetch: provider.fetch })(
+    chatUrl,
+    chatCall(content, headers),
+  )
   const text = await response.text()
   const told = response.headers.get('x-evenkeel-cache')
   if (told === 'miss') await until(() => cache.stats().stored > before, 5_000)
@@ -94,9 +97,9 @@ describe('privacy', () => {
       return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
     })
     const call = chatCall('shared-c4nary', {}, { stream: true })
-    const leading = one.fetch({ fetch: slow.fetch })(chatUrl, call)
+    const leading = one.fetch({ optionsByHeader: true, fetch: slow.fetch })(chatUrl, call)
     await until(() => slow.calls.length === 1, 5_000)
-    const following = two.fetch({ fetch: slow.fetch })(chatUrl, call)
+    const following = two.fetch({ optionsByHeader: true, fetch: slow.fetch })(chatUrl, call)
     const texts = Promise.all([leading, following].map(async (response) => (await response).text()))
     await until(async () => /:log:/.test((await dump()).toString()), 3_000)
     const whole = await dump()
@@ -107,7 +110,7 @@ describe('privacy', () => {
     expect(whole + (await dump())).not.toContain('c4nary')
     expect(slow.calls).toHaveLength(1)
     // The check can fail: without encryption the same words are there.
-    const plain = await cacheWith(undefined, { namespace: 'plain' })
+    const plain = await cacheWith(undefined, { tenant: 'plain' })
     await ask(plain, provider, 'prompt-c4nary')
     expect(await dump()).toContain('answer-c4nary')
     expect(await dump()).not.toContain('prompt-c4nary')
@@ -116,12 +119,12 @@ describe('privacy', () => {
   it('keys rotate: the old one still opens, and one that is gone makes misses', async () => {
     const provider = fakeProvider((_, call) => Response.json(completion(`answer ${call}`)))
     const nameSecret = randomBytes(32)
-    const before = await cacheWith({ keys: [k1], nameSecret }, { namespace: 'rotation' })
+    const before = await cacheWith({ keys: [k1], nameSecret }, { tenant: 'rotation' })
     await ask(before, provider, 'hi')
-    const during = await cacheWith({ keys: [k2, k1], nameSecret }, { namespace: 'rotation' })
+    const during = await cacheWith({ keys: [k2, k1], nameSecret }, { tenant: 'rotation' })
     expect((await ask(during, provider, 'hi'))[0]).toBe('hit')
     await ask(during, provider, 'new')
-    const after = await cacheWith({ keys: [k2], nameSecret }, { namespace: 'rotation' })
+    const after = await cacheWith({ keys: [k2], nameSecret }, { tenant: 'rotation' })
     expect((await ask(after, provider, 'new'))[0]).toBe('hit')
     expect((await ask(after, provider, 'hi'))[0]).toBe('miss')
     expect((await ask(after, provider, 'hi'))[0]).toBe('hit')
@@ -129,9 +132,9 @@ describe('privacy', () => {
 
   it('what was stored without encryption is a miss with it, and the other way round', async () => {
     const provider = fakeProvider(() => Response.json(completion('x')))
-    const open = await cacheWith(undefined, { namespace: 'mixed' })
+    const open = await cacheWith(undefined, { tenant: 'mixed' })
     await open.wrap(async () => 'open', { name: 'f' })()
-    const sealed = await cacheWith({ keys: [k1] }, { namespace: 'mixed' })
+    const sealed = await cacheWith({ keys: [k1] }, { tenant: 'mixed' })
     expect(await sealed.wrap(async () => 'sealed', { name: 'f' })()).toBe('sealed')
     void provider
   })
@@ -141,14 +144,14 @@ describe('privacy', () => {
     ['sealed', { keys: [k1] }],
   ])("two tenants can't hit each other's entries, %s", async (_, encrypt) => {
     const provider = fakeProvider((_, call) => Response.json(completion(`answer ${call}`)))
-    const cache = await cacheWith(encrypt, { namespace: `tenants ${encrypt === undefined}` })
+    const cache = await cacheWith(encrypt, { tenant: `tenants ${encrypt === undefined}` })
     const [a, b] = ['tenant', 'tenant/llm_response:api.example.com:m:']
-    const of = (namespace: string) => ask(cache, provider, 'hi', { 'x-evenkeel-namespace': namespace })
+    const of = (tenant: string) => cache.with({ tenant }, () => ask(cache, provider, 'hi'))
     expect((await of(a))[0]).toBe('miss')
     expect((await of(b))[0]).toBe('miss')
     expect((await of(a))[1]).toContain('answer 1')
     expect((await of(b))[1]).toContain('answer 2')
-    await cache.clear({ namespace: a })
+    await cache.clear({ tenant: a })
     expect((await of(a))[0]).toBe('miss')
     expect((await of(b))[0]).toBe('hit')
   })
@@ -158,8 +161,8 @@ describe('privacy', () => {
     for (const encrypt of [undefined, { keys: [k1] }]) {
       await redisOf.server.command('FLUSHALL')
       const cache = await cacheWith(encrypt)
-      await ask(cache, provider, 'hi', { 'x-evenkeel-namespace': 'a' })
-      await ask(cache, provider, 'hi', { 'x-evenkeel-namespace': 'b' })
+      await cache.with({ tenant: 'a' }, () => ask(cache, provider, 'hi'))
+      await cache.with({ tenant: 'b' }, () => ask(cache, provider, 'hi'))
       const entries = ((await redisOf.server.command('KEYS', '*llm-cache:*')) as string[]).sort()
       const [from = '', to = ''] = entries
       expect(entries).toHaveLength(2)
@@ -169,7 +172,7 @@ describe('privacy', () => {
         (await redisOf.server.command('KEYS', '*version*')) as string[]
       ).sort()
       await redisOf.server.command('COPY', versionA, versionB, 'REPLACE')
-      expect((await ask(cache, provider, 'hi', { 'x-evenkeel-namespace': 'b' }))[0]).toBe('miss')
+      expect((await cache.with({ tenant: 'b' }, () => ask(cache, provider, 'hi')))[0]).toBe('miss')
     }
   })
 

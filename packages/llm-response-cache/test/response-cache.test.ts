@@ -22,7 +22,12 @@ beforeEach(async () => {
 afterEach(() => provider[Symbol.asyncDispose]())
 
 const clientOf = (cache: ResponseCache) =>
-  new OpenAI({ apiKey: 'k', baseURL: provider.baseURL, fetch: cache.fetch(), maxRetries: 0 })
+  new OpenAI({
+    apiKey: 'k',
+    baseURL: provider.baseURL,
+    fetch: cache.fetch({ optionsByHeader: true }),
+    maxRetries: 0,
+  })
 
 const collect = async (client: OpenAI, content: string, options = {}) => {
   const stream = await client.chat.completions.create({ ...ask(content), stream: true }, options)
@@ -183,10 +188,10 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     expect(provider.calls).toBe(4)
   })
 
-  it('keeps namespaces apart', async () => {
+  it('keeps tenants apart', async () => {
     await client.chat.completions.create(ask('hi'))
     await stored(1)
-    const other = createResponseCache({ redis, namespace: 'other' })
+    const other = createResponseCache({ redis, tenant: 'other' })
     await clientOf(other).chat.completions.create(ask('hi'))
     expect(provider.calls).toBe(2)
     other.close()
@@ -245,7 +250,7 @@ describe('with Redis', () => {
     await server.command('CONFIG', 'RESETSTAT')
     await second?.chat.completions.create(ask('shared'))
     expect(provider.calls).toBe(1)
-    // The entry and its namespace's version, in one command.
+    // The entry and its tenant's version, in one command.
     const stats = String(await server.command('INFO', 'commandstats'))
     expect(/cmdstat_mget:calls=(\d+)/.exec(stats)?.[1]).toBe('1')
     expect(stats).not.toMatch(/cmdstat_(?:get|eval|evalsha|set):/)
@@ -278,7 +283,11 @@ describe('with Redis', () => {
   it('promise 10: keeps no prompt and no API key in Redis', async () => {
     await using redis = await connect({ url: server.url })
     const cache = createResponseCache({ redis })
-    const client = new OpenAI({ apiKey: 'k-c4nary', baseURL: provider.baseURL, fetch: cache.fetch() })
+    const client = new OpenAI({
+      apiKey: 'k-c4nary',
+      baseURL: provider.baseURL,
+      fetch: cache.fetch({ optionsByHeader: true }),
+    })
     await client.chat.completions.create(ask('prompt-c4nary'))
     await until(() => cache.stats().stored === 1, 5_000)
     const keys = (await redis.command(['KEYS', '*'])) as string[]
@@ -311,7 +320,7 @@ describe('with Redis', () => {
     await own.close()
   })
 
-  it.each([{ ttl: 0 }, { ttl: 'x' as '1s' }, { namespace: '' }, { maxBytes: 0 }, { maxEntryBytes: 1.5 }])(
+  it.each([{ ttl: 0 }, { ttl: 'x' as '1s' }, { tenant: '' }, { maxBytes: 0 }, { maxEntryBytes: 1.5 }])(
     'refuses %j',
     (options) => {
       expect(() => createResponseCache(options)).toThrow(/expected/)

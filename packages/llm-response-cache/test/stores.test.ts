@@ -18,7 +18,7 @@ import {
   type FlightStore,
   MemoryEntryStore,
   MemoryFlightStore,
-} from '../src/index.js'
+} from '../src/store.js'
 import { sampleEntry, testEntryStore, testFlightStore } from '../src/testing/index.js'
 
 interface Stores {
@@ -58,7 +58,7 @@ const steps = fc.array(
         'fail',
       ] as const),
     ),
-    namespace: fc.constantFrom('a', 'b/{c}'),
+    tenant: fc.constantFrom('a', 'b/{c}'),
     name: fc.constantFrom('x', 'y'),
     text: fc.string({ maxLength: 20 }),
     generation: fc.constantFrom('g1', 'g2', 'g3'),
@@ -71,8 +71,8 @@ type Step = typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never
 
 /** What one store says to one call, and what can be seen after it. */
 async function take({ entries, flights }: Stores, step: Step): Promise<unknown> {
-  const { action, namespace, name, text, generation, published } = step
-  const entryKey = { namespace, name }
+  const { action, tenant, name, text, generation, published } = step
+  const entryKey = { tenant, name }
   const entry = sampleEntry(text, { id: step.id || '00000003' })
   const options = { ttlMs: 60_000 }
   const answer = async (): Promise<unknown> => {
@@ -87,7 +87,7 @@ async function take({ entries, flights }: Stores, step: Step): Promise<unknown> 
         return entries.delete([entryKey])
       case 'invalidate':
         return entries.invalidate(
-          namespace,
+          tenant,
           new Map([
             [text, 'given'],
             ['', 'given too'],
@@ -155,7 +155,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('works on after SCRIPT FLUSH', async () => {
     const { flights } = await fresh()
-    const entryKey = { namespace: 'n', name: 'k' }
+    const entryKey = { tenant: 'n', name: 'k' }
     const begin = (generation: string) =>
       flights.begin(entryKey, { generation, owner: 'o', leaseMs: 60_000, unlessId: '' })
     expect(await begin('g1')).toEqual({ role: 'lead' })
@@ -165,7 +165,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   it('leaves nothing without an end behind, whatever becomes of a flight', async () => {
     const { entries, flights } = await fresh()
-    const entryKey = { namespace: 'n', name: 'k' }
+    const entryKey = { tenant: 'n', name: 'k' }
     const minute = { ttlMs: 60_000 }
     await entries.write(entryKey, sampleEntry('"1"'), { ...minute, admitWithinMs: 1_000 })
     for (const generation of ['g1', 'g2']) {

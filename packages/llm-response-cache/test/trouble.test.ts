@@ -19,7 +19,7 @@ describe('trouble', () => {
 
   it('a request of 10 MB has a key, and one of 17 MB passes by', async () => {
     const provider = fakeProvider(() => Response.json(completion('x')))
-    const cached = cache.fetch({ fetch: provider.fetch })
+    const cached = cache.fetch({ optionsByHeader: true, fetch: provider.fetch })
     const large = 'ü'.repeat(5 << 20)
     const first = await cached(chatUrl, chatCall(large))
     expect(told(first)).toBe('miss')
@@ -41,7 +41,7 @@ describe('trouble', () => {
     ]
     for (const [contentType, body] of lies) {
       const provider = fakeProvider(() => new Response(body, { headers: { 'content-type': contentType } }))
-      const response = await cache.fetch({ fetch: provider.fetch })(
+      const response = await cache.fetch({ optionsByHeader: true, fetch: provider.fetch })(
         chatUrl,
         chatCall(`lie ${contentType} ${body}`),
       )
@@ -88,7 +88,7 @@ describe('trouble', () => {
         bytes.subarray(at * size, (at + 1) * size),
       )
       const provider = fakeProvider(() => sse(...pieces))
-      const cached = cache.fetch({ fetch: provider.fetch })
+      const cached = cache.fetch({ optionsByHeader: true, fetch: provider.fetch })
       const call = chatCall(`size ${size}`, {}, { stream: true })
       expect(await (await cached(chatUrl, call)).text()).toBe(bytes.toString())
       await settled()
@@ -107,7 +107,7 @@ describe('trouble', () => {
           { headers: { 'content-type': 'text/event-stream' } },
         ),
     )
-    const response = await impatient.fetch({ fetch: silent.fetch })(
+    const response = await impatient.fetch({ optionsByHeader: true, fetch: silent.fetch })(
       chatUrl,
       chatCall('x', {}, { stream: true }),
     )
@@ -154,18 +154,20 @@ describe('over HTTP', () => {
   it('a caller who leaves before the answer began leaves no call behind that hangs', async () => {
     provider.delayMs = 60
     const abort = new AbortController()
-    const leaving = cache.fetch()(url(), { ...call('hi'), signal: abort.signal })
+    const leaving = cache.fetch({ optionsByHeader: true })(url(), { ...call('hi'), signal: abort.signal })
     await until(() => provider.calls === 1, 5_000)
     abort.abort()
     await expect(leaving).rejects.toThrow()
     await until(() => cache.stats().stored === 1, 5_000)
-    expect((await cache.fetch()(url(), call('hi'))).headers.get('x-evenkeel-cache')).toBe('hit')
+    expect(
+      (await cache.fetch({ optionsByHeader: true })(url(), call('hi'))).headers.get('x-evenkeel-cache'),
+    ).toBe('hit')
   })
 
   it('a call whose callers have all left is ended, where the host wants that', async () => {
     const strict = createResponseCache({ onAbandon: 'cancel' })
     provider.delayMs = 20
-    const response = await strict.fetch()(url(), call('hi'))
+    const response = await strict.fetch({ optionsByHeader: true })(url(), call('hi'))
     await response.body?.cancel()
     await until(() => provider.aborted === 1, 5_000)
     expect(strict.stats().stored).toBe(0)
@@ -175,7 +177,7 @@ describe('over HTTP', () => {
   it('a reader who is slower than the provider holds up nobody else, in bounded memory', async () => {
     provider.mode = 'endless'
     const small = createResponseCache({ maxEntryBytes: 100_000 })
-    const response = await small.fetch()(url(), call('hi'))
+    const response = await small.fetch({ optionsByHeader: true })(url(), call('hi'))
     const reader = response.body?.getReader()
     await reader?.read()
     const before = process.memoryUsage().arrayBuffers
@@ -203,7 +205,7 @@ describe('on a Cluster', () => {
       return Response.json(completion(`answer ${count}`))
     })
     const ask = async (cache: ResponseCache, content: string, headers = {}) => {
-      const cached = cache.fetch({ fetch: provider.fetch })
+      const cached = cache.fetch({ optionsByHeader: true, fetch: provider.fetch })
       const response = await cached(chatUrl, chatCall(content, headers))
       await response.text()
       return response.headers.get('x-evenkeel-cache')

@@ -1,4 +1,4 @@
-import type { Argument, ClientPort, Reply, SendOptions } from '../clients/port.js'
+import type { Argument, Caller, SendOptions } from '../clients/port.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
@@ -6,9 +6,11 @@ import {
   ReplyError,
   UnavailableError,
 } from '../errors.js'
+import { commandName, type SafeError, safeError } from '../guard/client-error.js'
 import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
+import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
@@ -30,6 +32,11 @@ export interface CommandOptions extends SendOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What a command goes through, and the kind of its reply. */
+export interface Sender<R> {
+  send(args: readonly Argument[], options: SendOptions, caller: Caller): Promise<R>
+}
+
 class Call implements Timed {
   dueAt = 0
   previous: Timed | undefined = undefined
@@ -38,12 +45,16 @@ class Call implements Timed {
   settled = false
   stopFollowing: (() => void) | undefined = undefined
 
+  get command(): string {
+    return String(this.args[0])
+  }
+
   constructor(
-    readonly command: string,
+    readonly args: readonly Argument[],
     readonly sentAt: number,
     readonly timeoutMs: number,
     readonly generation: number,
-    readonly resolve: (reply: Reply) => void,
+    readonly resolve: (reply: unknown) => void,
     readonly reject: (error: Error) => void,
   ) {}
 }
@@ -63,6 +74,7 @@ export class Executor {
   readonly #evidence: Evidence
   readonly #timeoutMs: number
   readonly #maxInFlight: number
+  #idle: Deferred<void> | undefined
 
   constructor(options: { timeoutMs: number; maxInFlight: number }, evidence: Evidence) {
     this.#timeoutMs = options.timeoutMs
@@ -70,23 +82,23 @@ export class Executor {
     this.#evidence = evidence
   }
 
-  send(
-    client: Pick<ClientPort, 'send'>,
+  send<R>(
+    client: Sender<R>,
     generation: number,
     args: readonly Argument[],
     options: CommandOptions,
-  ): Promise<Reply> {
+  ): Promise<R> {
     if (this.inFlight >= this.#maxInFlight) {
       return Promise.reject(
         new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
       )
     }
     const { signal } = options
-    if (signal?.aborted) return Promise.reject(aborted(String(args[0]), 'not sent'))
-    return new Promise((resolve, reject) => {
+    if (signal?.aborted) return Promise.reject(aborted(commandName(String(args[0])), 'not sent'))
+    return new Promise<R>((resolve, reject) => {
       const now = performance.now()
       const timeoutMs = options.timeoutMs ?? this.#timeoutMs
-      const call = new Call(String(args[0]), now, timeoutMs, generation, resolve, reject)
+      const call = new Call(args, now, timeoutMs, generation, resolve as (reply: unknown) => void, reject)
       this.inFlight++
       this.#deadlines.add(call, timeoutMs, now)
       if (signal !== undefined) this.#followSignal(call, signal)
@@ -97,12 +109,26 @@ export class Executor {
     })
   }
 
+  /** Resolves when nothing is in flight any more, or after `mostMs`. */
+  async idle(mostMs: number): Promise<void> {
+    if (this.inFlight === 0) return
+    this.#idle ??= deferred()
+    const timer = setTimeout(this.#idle.resolve, mostMs)
+    await this.#idle.promise
+    clearTimeout(timer)
+  }
+
   close(): void {
     this.#deadlines.close()
   }
 
-  #answered(call: Call, reply: Reply): void {
+  #left(): void {
     this.inFlight--
+    if (this.inFlight === 0) this.#idle?.resolve()
+  }
+
+  #answered(call: Call, reply: unknown): void {
+    this.#left()
     const now = performance.now()
     this.lastHeardAt = now
     if (call.settled) return
@@ -114,7 +140,7 @@ export class Executor {
   }
 
   #failed(call: Call, error: unknown): void {
-    this.inFlight--
+    this.#left()
     const fromServer = error instanceof Error && replyPrefix(error) !== undefined
     if (fromServer) this.lastHeardAt = performance.now()
     if (call.settled) return
@@ -123,30 +149,34 @@ export class Executor {
   }
 
   #translate(call: Call, error: unknown, fromServer: boolean): EvenkeelError {
+    // An argument was refused before anything was sent.
+    if (EvenkeelError.isInstance(error)) return error
     const meaning = meaningOf(error)
-    const options = { cause: error }
-    const message = error instanceof Error ? error.message : String(error)
+    const cause = safeError(error, fromServer ? call.args : [])
+    const options = { cause }
+    const command = commandName(call.command)
     if (meaning === 'unavailable' || meaning === 'demoted') {
-      const unavailable = unavailableError(call.command, error, message, fromServer)
+      const unavailable = unavailableError(command, cause, wasNotSent(error), fromServer)
       this.#evidence.failed(call.generation, unavailable)
       if (meaning === 'demoted') this.#evidence.demoted()
       return unavailable
     }
     if (meaning === 'credentials') {
       if (error instanceof Error) this.#evidence.credentialsRefused(error)
-      return new EvenkeelError('CREDENTIALS_REFUSED', `${call.command} was refused: ${message}`, options)
+      return new EvenkeelError('CREDENTIALS_REFUSED', `${command} was refused: ${cause.message}`, options)
     }
     if (fromServer) this.#evidence.succeeded(call.generation)
     else if (error instanceof TypeError) {
-      return new InvalidInputError(call.command, 'text or Buffers as arguments', error.message)
+      const wrong = call.args.find((arg) => typeof arg !== 'string' && !Buffer.isBuffer(arg))
+      return new InvalidInputError(command, 'text or Buffers as arguments', wrong)
     }
     const prefix = error instanceof Error ? replyPrefix(error) : undefined
-    return new ReplyError(call.command, prefix ?? 'ERR', options)
+    return new ReplyError(command, prefix ?? 'ERR', options)
   }
 
   #overdue(call: Call): void {
     this.#settle(call)
-    const error = withoutStack(() => new CommandTimeoutError(call.command, call.timeoutMs))
+    const error = withoutStack(() => new CommandTimeoutError(commandName(call.command), call.timeoutMs))
     const quietFor = performance.now() - Math.max(this.lastHeardAt, call.sentAt)
     // Half a deadline: what was sent just before the last reply is silence too.
     if (quietFor >= call.timeoutMs / 2) this.#evidence.silent(call.sentAt)
@@ -168,7 +198,7 @@ export class Executor {
   #followSignal(call: Call, signal: AbortSignal): void {
     call.stopFollowing = onAbort(signal, (reason) => {
       this.#settle(call)
-      call.reject(aborted(call.command, 'it may have run', reason))
+      call.reject(aborted(commandName(call.command), 'it may have run', reason))
     })
   }
 }
@@ -186,15 +216,16 @@ function withoutStack<T>(make: () => T): T {
 
 function unavailableError(
   command: string,
-  cause: unknown,
-  message: string,
+  cause: SafeError,
+  isUnsent: boolean,
   fromServer: boolean,
 ): UnavailableError {
   const options = { cause }
+  const { message } = cause
   if (fromServer) {
     return new UnavailableError('REDIS_REFUSED', `${command} was refused: ${message}`, 'refused', options)
   }
-  if (wasNotSent(cause)) {
+  if (isUnsent) {
     return new UnavailableError('CONNECTION_DOWN', `${command} was not sent: ${message}`, 'not-sent', options)
   }
   const lost = `${command} lost its connection (${message}); it may have run`

@@ -1,7 +1,9 @@
 import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from '../clients/port.js'
 import { ReplyError, UnavailableError } from '../errors.js'
+import { safeError } from '../guard/client-error.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import { createLog } from '../kit/log.js'
+import { warnOfListener } from '../kit/logger.js'
 import { linkSignals } from '../kit/signals.js'
 import { untilAborted } from '../kit/until-aborted.js'
 import type { CommandOptions } from './executor.js'
@@ -272,7 +274,7 @@ export class PubSub {
       try {
         handler(message, name)
       } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), { code: 'EVENKEEL_LISTENER' })
+        warnOfListener(handler, error, 'message')
       }
     }
   }
@@ -284,7 +286,7 @@ function isRefusal(error: unknown): error is Error {
 }
 
 function refusalOf(error: Error): ReplyError {
-  return new ReplyError('SUBSCRIBE', replyPrefix(error) ?? 'ERR', { cause: error })
+  return new ReplyError('SUBSCRIBE', replyPrefix(error) ?? 'ERR', { cause: safeError(error) })
 }
 
 async function withTimeout<T>(pending: Promise<T>, timeoutMs: number): Promise<T> {

@@ -1,6 +1,7 @@
 import type { ConnectionEvents } from '../connection/events.js'
 import type { ConnectionState, Durability, FailoverState, PairStatus } from '../connection/state.js'
-import { InvalidOptionError, UnavailableError } from '../errors.js'
+import { UnavailableError } from '../errors.js'
+import { checkConnection } from '../kit/connection-option.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { createLog } from '../kit/log.js'
 import { option } from '../kit/validate.js'
@@ -82,9 +83,7 @@ export interface Failover<S> {
 }
 
 export function failover<S>(redis: FailoverHost | undefined, options: FailoverOptions<S>): Failover<S> {
-  if (redis !== undefined && !('autoResync' in redis)) {
-    throw new InvalidOptionError('redis', "a connection, made by connect() of '@evenkeel/core'", redis)
-  }
+  checkConnection('redis', redis)
   checkOptions(options)
   if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
   return new StorePair(redis, options.primary, options)

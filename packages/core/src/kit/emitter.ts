@@ -28,20 +28,27 @@ export class Emitter<E extends Events> {
   }
 
   emit<K extends keyof E>(event: K, ...values: Parameters<E[K]>): void {
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
-      try {
-        listener(...values)
-      } catch (error) {
-        log('a listener of %s threw: %O', String(event), error)
-        process.emitWarning(error instanceof Error ? error : String(error), {
-          code: 'EVENKEEL_LISTENER',
-          detail: `thrown by a listener of '${String(event)}'`,
-        })
-      }
-    }
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) this.#call(event, listener, values)
+  }
+
+  /** Gives one listener an event that it came too late for. */
+  emitTo<K extends keyof E>(event: K, listener: E[K], ...values: Parameters<E[K]>): void {
+    if (this.#listeners.get(event)?.has(listener)) this.#call(event, listener, values)
   }
 
   clear(): void {
     this.#listeners.clear()
+  }
+
+  #call<K extends keyof E>(event: K, listener: E[keyof E], values: Parameters<E[K]>): void {
+    try {
+      listener(...values)
+    } catch (error) {
+      log('a listener of %s threw: %O', String(event), error)
+      process.emitWarning(error instanceof Error ? error : String(error), {
+        code: 'EVENKEEL_LISTENER',
+        detail: `thrown by a listener of '${String(event)}'`,
+      })
+    }
   }
 }

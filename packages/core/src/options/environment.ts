@@ -1,103 +1,172 @@
 import { InvalidOptionError } from '../errors.js'
-import type { ConnectOptions } from '../options.js'
+import type { ConnectOptions, OptionSources } from '../options.js'
+import { parseUrl } from './url.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface EnvironmentOptions {
+  /** What the code gives, and what the environment adds. */
+  readonly options: ConnectOptions
+  /** The variable of each option that the environment gave. */
+  readonly sources: OptionSources
+  /** Variables that say something else than `REDIS_URL`, and so don't count. */
+  readonly ignored: readonly string[]
+}
+
+/** Options of the environment, by their variables. */
+class Variables {
+  readonly sources: Record<string, string> = {}
+  readonly ignored: string[] = []
+  readonly #env: Environment
+
+  constructor(env: Environment) {
+    this.#env = env
+  }
+
+  /** An empty variable is no variable: that is how compose files and CI unset one. */
+  text(name: string, option?: string): string | undefined {
+    const value = this.#env[name]?.trim()
+    if (value === undefined || value === '') return undefined
+    if (option !== undefined) this.sources[option] = name
+    return value
+  }
+
+  flag(name: string, option?: string): boolean | undefined {
+    const value = this.text(name, option)
+    if (value === undefined) return undefined
+    if (/^(1|true|yes|on)$/i.test(value)) return true
+    if (/^(0|false|no|off)$/i.test(value)) return false
+    throw new InvalidOptionError(name, 'true or false', value)
+  }
+
+  number(name: string, option: string, min: number, max: number): number | undefined {
+    const value = this.text(name, option)
+    if (value === undefined) return undefined
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < min || number > max) {
+      throw new InvalidOptionError(name, `a whole number from ${min} to ${max}`, value)
+    }
+    return number
+  }
+
+  list(name: string, option: string, because: string): readonly string[] {
+    const value = this.text(name, option)
+    if (value === undefined) {
+      throw new InvalidOptionError(name, `addresses with commas between, since ${because} is set`, undefined)
+    }
+    return value.split(',').map((part) => part.trim())
+  }
+}
 
 /**
  * Options as the environment gives them. Variables that say where Redis is are read only when the code
  * doesn't say it; all others stand behind what the code gives. Errors name the variable.
+ *
+ * `REDIS_URL` counts as a whole: `REDIS_HOST` and `REDIS_PORT` beside it are not read, and what it says of user,
+ * password, database and TLS is not changed by other variables. They fill in what it leaves open.
  */
-export function readEnvironment(env: Environment, options: ConnectOptions): ConnectOptions {
-  const saysWhere = [options.client, options.url, options.host, options.cluster, options.sentinel]
-  const where = saysWhere.every((value) => value === undefined) ? readLocation(env, options) : {}
-  return withoutUndefined({
+export function readEnvironment(env: Environment, options: ConnectOptions): EnvironmentOptions {
+  const variables = new Variables(env)
+  const saysWhere = ['client', 'url', 'host', 'port', 'cluster', 'sentinel'] as const
+  const where = saysWhere.every((name) => options[name] === undefined) ? readLocation(variables, options) : {}
+  const healthCheckSeconds = variables.number('REDIS_HEALTH_CHECK_INTERVAL', 'healthCheckInterval', 1, 86_400)
+  const given = {
     ...where,
-    poolSize: wholeNumber(env, 'REDIS_POOL_SIZE', 1, 128),
-    connectionTimeout: wholeNumber(env, 'REDIS_CONNECTION_TIMEOUT', 1, 600_000),
-    commandTimeout: wholeNumber(env, 'REDIS_COMMAND_TIMEOUT', 1, 600_000),
-    enableOfflineQueue: flag(env, 'REDIS_ENABLE_OFFLINE_QUEUE'),
-    enableAutoResync: flag(env, 'REDIS_ENABLE_AUTORESYNC'),
-    namespace: text(env, 'REDIS_KEY_PREFIX'),
-    healthCheckInterval: inSeconds(wholeNumber(env, 'REDIS_HEALTH_CHECK_INTERVAL', 1, 86_400)),
-    ...withoutUndefined(options),
-  })
+    poolSize: variables.number('REDIS_POOL_SIZE', 'poolSize', 1, 128),
+    connectionTimeout: variables.number('REDIS_CONNECTION_TIMEOUT', 'connectionTimeout', 1, 600_000),
+    commandTimeout: variables.number('REDIS_COMMAND_TIMEOUT', 'commandTimeout', 1, 600_000),
+    enableOfflineQueue: variables.flag('REDIS_ENABLE_OFFLINE_QUEUE', 'enableOfflineQueue'),
+    enableAutoResync: variables.flag('REDIS_ENABLE_AUTORESYNC', 'enableAutoResync'),
+    namespace: variables.text('REDIS_KEY_PREFIX', 'namespace'),
+    healthCheckInterval: healthCheckSeconds === undefined ? undefined : healthCheckSeconds * 1_000,
+  }
+  const fromCode = withoutUndefined(options)
+  for (const name of Object.keys(fromCode)) delete variables.sources[name]
+  const { sources, ignored } = variables
+  return { options: { ...withoutUndefined(given), ...fromCode }, sources, ignored }
 }
 
-function readLocation(env: Environment, { service }: ConnectOptions): ConnectOptions {
-  const shared = {
-    username: text(env, 'REDIS_USERNAME'),
-    password: text(env, 'REDIS_PASSWORD'),
-    tls: flag(env, 'REDIS_TLS'),
-    database: readDatabase(env, service),
+function readLocation(variables: Variables, { service }: ConnectOptions): ConnectOptions {
+  const readFrom = variables.flag('REDIS_READ_REPLICAS', 'readFrom') ? ({ readFrom: 'replica' } as const) : {}
+  if (variables.flag('REDIS_CLUSTER_MODE')) {
+    const nodes = variables.list('REDIS_CLUSTER_NODES', 'cluster.nodes', 'REDIS_CLUSTER_MODE')
+    return { ...readAccess(variables, service), ...readFrom, cluster: { nodes } }
   }
-  if (flag(env, 'REDIS_CLUSTER_MODE')) {
+  const name = variables.text('REDIS_SENTINEL_MASTER', 'sentinel.name')
+  if (name !== undefined) {
+    const nodes = variables.list('REDIS_SENTINELS', 'sentinel.nodes', 'REDIS_SENTINEL_MASTER')
+    const username = variables.text('REDIS_SENTINEL_USERNAME', 'sentinel.username')
+    const password = variables.text('REDIS_SENTINEL_PASSWORD', 'sentinel.password')
     return {
-      ...shared,
-      ...readFrom(env),
-      cluster: { nodes: list(env, 'REDIS_CLUSTER_NODES', 'REDIS_CLUSTER_MODE') },
+      ...readAccess(variables, service),
+      ...readFrom,
+      sentinel: withoutUndefined({ nodes, name, username, password }),
     }
   }
-  const name = text(env, 'REDIS_SENTINEL_MASTER')
-  if (name !== undefined) {
-    const nodes = list(env, 'REDIS_SENTINELS', 'REDIS_SENTINEL_MASTER')
-    return { ...shared, ...readFrom(env), sentinel: { nodes, name } }
-  }
+  const replicas =
+    readFrom.readFrom === undefined
+      ? undefined
+      : variables.list('REDIS_READ_REPLICA_URLS', 'replicas', 'REDIS_READ_REPLICAS')
+  const url = variables.text('REDIS_URL', 'url')
+  if (url !== undefined) return { ...readBesideUrl(variables, url, service), ...readFrom, replicas, url }
   return {
-    ...shared,
-    ...readFrom(env),
-    url: text(env, 'REDIS_URL'),
-    host: text(env, 'REDIS_HOST'),
-    port: wholeNumber(env, 'REDIS_PORT', 1, 65_535),
-    replicas: flag(env, 'REDIS_READ_REPLICAS')
-      ? list(env, 'REDIS_READ_REPLICA_URLS', 'REDIS_READ_REPLICAS')
-      : undefined,
+    ...readAccess(variables, service),
+    ...readFrom,
+    host: variables.text('REDIS_HOST', 'host'),
+    port: readPort(variables),
+    replicas,
   }
 }
 
-function readDatabase(env: Environment, service: string | undefined): number | undefined {
-  const own =
-    service === undefined ? undefined : `REDIS_DB_${service.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`
-  const ofService = own === undefined ? undefined : wholeNumber(env, own, 0, 65_535)
-  return ofService ?? wholeNumber(env, 'REDIS_DB', 0, 65_535)
-}
-
-function readFrom(env: Environment): ConnectOptions {
-  return flag(env, 'REDIS_READ_REPLICAS') ? { readFrom: 'replica' } : {}
-}
-
-/** An empty variable is no variable: that is how compose files and CI unset one. */
-function text(env: Environment, name: string): string | undefined {
-  const value = env[name]?.trim()
-  return value === '' ? undefined : value
-}
-
-function flag(env: Environment, name: string): boolean | undefined {
-  const value = text(env, name)
-  if (value === undefined) return undefined
-  if (/^(1|true|yes|on)$/i.test(value)) return true
-  if (/^(0|false|no|off)$/i.test(value)) return false
-  throw new InvalidOptionError(name, 'true or false', value)
-}
-
-function wholeNumber(env: Environment, name: string, least: number, most: number): number | undefined {
-  const value = text(env, name)
-  if (value === undefined) return undefined
-  const number = Number(value)
-  if (!/^\d+$/.test(value) || number < least || number > most) {
-    throw new InvalidOptionError(name, `a whole number from ${least} to ${most}`, value)
+function readAccess(variables: Variables, service: string | undefined): ConnectOptions {
+  return {
+    username: variables.text('REDIS_USERNAME', 'username'),
+    password: variables.text('REDIS_PASSWORD', 'password'),
+    tls: variables.flag('REDIS_TLS', 'tls'),
+    database: readServiceDatabase(variables, service) ?? variables.number('REDIS_DB', 'database', 0, 65_535),
   }
-  return number
 }
 
-function list(env: Environment, name: string, because: string): readonly string[] {
-  const value = text(env, name)
-  if (value === undefined)
-    throw new InvalidOptionError(name, `addresses with commas between, since ${because} is set`, undefined)
-  return value.split(',').map((part) => part.trim())
+/** What the URL leaves open. A database of the service is the one exception: many services share one URL. */
+function readBesideUrl(variables: Variables, text: string, service: string | undefined): ConnectOptions {
+  const url = parseUrl('REDIS_URL', text)
+  const differs = (name: string, inUrl: string | number | undefined) => {
+    const value = variables.text(name)
+    if (value !== undefined && inUrl !== undefined && value.toLowerCase() !== String(inUrl).toLowerCase()) {
+      variables.ignored.push(name)
+    }
+  }
+  // REDIS_PORT alone says nothing: compose files publish a port by it, and Kubernetes sets it for a Service named redis.
+  differs('REDIS_HOST', url.host ?? url.path)
+  differs('REDIS_DB', url.database)
+  const hasUser = url.username !== undefined || url.password !== undefined
+  differs('REDIS_USERNAME', hasUser ? (url.username ?? 'default') : undefined)
+  if (url.password !== undefined && variables.text('REDIS_PASSWORD') !== undefined) {
+    if (variables.text('REDIS_PASSWORD') !== url.password) variables.ignored.push('REDIS_PASSWORD')
+  }
+  const tls = variables.flag('REDIS_TLS')
+  if (tls === false && url.tls === true) variables.ignored.push('REDIS_TLS')
+  return {
+    username: hasUser ? undefined : variables.text('REDIS_USERNAME', 'username'),
+    password: url.password === undefined ? variables.text('REDIS_PASSWORD', 'password') : undefined,
+    // Asked for, TLS is never left out, whatever the URL's scheme.
+    tls: tls === true ? variables.flag('REDIS_TLS', 'tls') : undefined,
+    database:
+      readServiceDatabase(variables, service) ??
+      (url.database === undefined ? variables.number('REDIS_DB', 'database', 0, 65_535) : undefined),
+  }
 }
 
-function inSeconds(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : seconds * 1_000
+/** For a Service named redis, Kubernetes (and docker links) set `REDIS_PORT=tcp://10.0.0.1:6379`: that is no port of ours. */
+function readPort(variables: Variables): number | undefined {
+  if (variables.text('REDIS_PORT')?.startsWith('tcp://')) return undefined
+  return variables.number('REDIS_PORT', 'port', 1, 65_535)
+}
+
+function readServiceDatabase(variables: Variables, service: string | undefined): number | undefined {
+  if (typeof service !== 'string') return undefined
+  const name = `REDIS_DB_${service.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`
+  return variables.number(name, 'database', 0, 65_535)
 }
 
 function withoutUndefined<T extends object>(values: T): T {

@@ -1,10 +1,14 @@
-import type { Meter, MeterProvider, Tracer, TracerProvider } from '@opentelemetry/api'
 import type { EvenkeelError } from '../errors.js'
+import { CommandCounts } from './counts.js'
+import { followMeter, registeredMeterProvider } from './meter.js'
+import { observeMetrics } from './metrics.js'
+import type { MeterProviderLike, TracerLike, TracerProviderLike } from './provider.js'
 
 export interface TelemetryOptions {
-  /** @default the one registered with OpenTelemetry */
-  readonly meterProvider?: MeterProvider | undefined
-  readonly tracerProvider?: TracerProvider | undefined
+  /** @default the one registered with OpenTelemetry, now or later */
+  readonly meterProvider?: MeterProviderLike | undefined
+  /** @default the one registered with OpenTelemetry, now or later */
+  readonly tracerProvider?: TracerProviderLike | undefined
   /**
    * A CLIENT span a command. Off unless asked for: the client libraries' own instrumentations make them too,
    * and two for one command mislead. @default false
@@ -12,112 +16,88 @@ export interface TelemetryOptions {
   readonly spans?: boolean | undefined
 }
 
-/** What the connection tells of. */
+/** Where the connection reports what it does. */
 export interface Telemetry {
   command(command: string, durationMs: number, failure: EvenkeelError | undefined): void
   fellBack(pair: string, reason: string): void
   transition(closed: boolean): void
 }
 
+/** The connection that is measured. */
 export interface TelemetrySubject {
+  /** The value of the label `connection`. */
+  readonly name: string
   readonly inFlight: number
   readonly state: string
   readonly pairs: readonly { readonly name: string; readonly active: boolean }[]
   readonly address: { readonly host: string; readonly port: number } | undefined
+  /** Reports to `telemetry` from now on; to nobody where there is none. */
+  report(telemetry: Telemetry | undefined): void
 }
 
-/** Labels must be few: a command that is none of these is 'other'. */
-const known = new Set(
-  (
-    'APPEND BITCOUNT COPY DECR DECRBY DEL DUMP EVAL EVALSHA EVALSHA_RO EVAL_RO EXISTS EXPIRE FCALL GET GETDEL GETEX GETSET ' +
-    'HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX HVALS INCR INCRBY INFO LINDEX LLEN LPOP LPUSH ' +
-    'LRANGE LREM LSET LTRIM MGET MSET PERSIST PEXPIRE PING PSETEX PTTL PUBLISH RENAME RESTORE ROLE RPOP RPUSH SADD SCAN ' +
-    'SCARD SET SETEX SETNX SISMEMBER SMEMBERS SPUBLISH SREM SSCAN STRLEN TIME TTL TYPE UNLINK VADD VSIM XACK XADD XDEL ' +
-    'XLEN XRANGE XREAD XREADGROUP XREVRANGE XTRIM ZADD ZCARD ZCOUNT ZINCRBY ZRANGE ZRANGEBYSCORE ZRANK ZREM ZSCAN ZSCORE'
-  ).split(' '),
-)
+const scope = '@evenkeel/core'
 
-const name = '@evenkeel/core'
+/** OpenTelemetry's SpanKind.CLIENT and SpanStatusCode.ERROR. */
+const clientKind = 2
+const errorStatus = 2
 
 /**
- * Metrics and spans through OpenTelemetry. Without an SDK, and without providers of the host's, there is
- * nothing to tell to: then this gives nothing, and a command costs one comparison.
+ * Metrics and spans through OpenTelemetry, with the providers that the host gives or registers, now or later. While
+ * there are none, a command costs one comparison. The returned function ends it: nothing of the connection is held
+ * or exported any more, but for the histogram's sums, which OpenTelemetry can't forget.
  */
-export async function createTelemetry(
+export async function startTelemetry(
   options: boolean | TelemetryOptions,
   subject: TelemetrySubject,
-): Promise<Telemetry | undefined> {
-  if (options === false) return undefined
-  // Imported here: it takes longer than the whole of core, and not everybody needs it.
-  const api = await import('@opentelemetry/api')
-  const { meterProvider, tracerProvider, spans = false } = options === true ? {} : options
-  const isRegistered = api.metrics.getMeterProvider().constructor.name !== 'NoopMeterProvider'
-  const meters = meterProvider ?? (isRegistered ? api.metrics.getMeterProvider() : undefined)
-  const tracer = spans ? (tracerProvider ?? api.trace.getTracerProvider()).getTracer(name) : undefined
-  if (meters === undefined && tracer === undefined) return undefined
-  const count = meters === undefined ? undefined : instruments(meters.getMeter(name), subject)
-  const trace =
-    tracer === undefined ? undefined : spansOf(tracer, subject, api.SpanKind.CLIENT, api.SpanStatusCode.ERROR)
-  return {
-    command(command, durationMs, failure) {
-      const operation = known.has(command) ? command : 'other'
-      count?.command(operation, durationMs, failure === undefined)
-      trace?.(operation, durationMs, failure)
-    },
-    fellBack: (pair, reason) => count?.fellBack(pair, reason),
-    transition: (closed) => count?.transition(closed),
+): Promise<() => void> {
+  if (options === false) return () => {}
+  const { meterProvider: given, tracerProvider, spans = false } = options === true ? {} : options
+  const trace = spans ? spansOf(await tracerOf(tracerProvider), subject) : undefined
+  const counts = new CommandCounts()
+  const toSpans: Telemetry | undefined = trace && { command: trace, fellBack() {}, transition() {} }
+  subject.report(toSpans)
+  // A provider that is there already is attached before the first command is sent.
+  const meterProvider = given ?? (await registeredMeterProvider())
+  const stops = [
+    observeMetrics(scope, { meterProvider }, counts.table(subject)),
+    followMeter(scope, { meterProvider }, (meter) => {
+      const duration = meter.createHistogram('redis_operation_duration_seconds', {
+        description: 'Time to the answer of a command',
+        unit: 's',
+        advice: { explicitBucketBoundaries: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10] },
+      })
+      subject.report({
+        command(command, durationMs, failure) {
+          const operation = counts.command(command, failure === undefined)
+          duration.record(durationMs / 1_000, { connection: subject.name, operation })
+          trace?.(command, durationMs, failure)
+        },
+        fellBack: (pair, reason) => counts.fellBack(pair, reason),
+        transition: (closed) => counts.transition(closed),
+      })
+      return () => subject.report(toSpans)
+    }),
+  ]
+  return () => {
+    for (const stop of stops) stop()
+    subject.report(undefined)
   }
 }
 
-/** Names that operators of such systems know. */
-function instruments(meter: Meter, subject: TelemetrySubject) {
-  const operations = meter.createCounter('redis_operations_total', {
-    description: 'Commands, by operation and success',
-  })
-  const duration = meter.createHistogram('redis_operation_duration_seconds', {
-    description: 'Time to the answer of a command',
-    unit: 's',
-    advice: { explicitBucketBoundaries: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10] },
-  })
-  const fallbackCalls = meter.createCounter('evenkeel_fallback_calls_total', {
-    description: 'Calls that memory answered',
-  })
-  const transitions = meter.createCounter('evenkeel_breaker_transitions_total', {
-    description: 'Openings and closings',
-  })
-  meter
-    .createObservableGauge('redis_connection_status', {
-      description: '1 for the state that the connection is in',
-    })
-    .addCallback((result) => {
-      for (const status of ['connecting', 'up', 'down', 'closed'])
-        result.observe(subject.state === status ? 1 : 0, { status })
-    })
-  meter
-    .createObservableGauge('evenkeel_fallback_active', { description: '1 while memory answers' })
-    .addCallback((result) => {
-      for (const { name: pair, active } of subject.pairs) result.observe(active ? 1 : 0, { package: pair })
-    })
-  meter
-    .createObservableGauge('evenkeel_commands_in_flight', { description: 'Commands sent and unanswered' })
-    .addCallback((result) => result.observe(subject.inFlight))
-  return {
-    command(operation: string, durationMs: number, success: boolean) {
-      operations.add(1, { operation, success })
-      duration.record(durationMs / 1_000, { operation })
-    },
-    fellBack: (pair: string, reason: string) => fallbackCalls.add(1, { package: pair, reason }),
-    transition: (closed: boolean) => transitions.add(1, { to: closed ? 'closed' : 'open' }),
-  }
+async function tracerOf(provider: TracerProviderLike | undefined): Promise<TracerLike> {
+  // Imported here: it takes longer than the whole of core, and not everybody needs it.
+  const tracers = provider ?? (await import('@opentelemetry/api')).trace.getTracerProvider()
+  return tracers.getTracer(scope)
 }
 
 /** By OpenTelemetry's conventions for databases; no key and no value is ever in one. */
-function spansOf(tracer: Tracer, subject: TelemetrySubject, kind: number, error: number) {
-  return (operation: string, durationMs: number, failure: EvenkeelError | undefined) => {
+function spansOf(tracer: TracerLike, subject: TelemetrySubject): Telemetry['command'] {
+  return (command, durationMs, failure) => {
     const endTime = Date.now()
     const { address } = subject
+    const operation = CommandCounts.operation(command)
     const span = tracer.startSpan(operation, {
-      kind,
+      kind: clientKind,
       startTime: endTime - durationMs,
       attributes: {
         'db.system.name': 'redis',
@@ -126,7 +106,7 @@ function spansOf(tracer: Tracer, subject: TelemetrySubject, kind: number, error:
         ...(failure && { 'error.type': failure.code }),
       },
     })
-    if (failure !== undefined) span.setStatus({ code: error })
+    if (failure !== undefined) span.setStatus({ code: errorStatus })
     span.end(endTime)
   }
 }

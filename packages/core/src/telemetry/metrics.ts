@@ -1,6 +1,6 @@
 import { createLog } from '../kit/log.js'
 import { followMeter, type MeterOptions } from './meter.js'
-import type { Labels, MeterLike, ObservableResultLike } from './provider.js'
+import type { Labels, MeterLike, ObservableInstrument, ObservableResultLike } from './provider.js'
 
 /** One value of a metric, with its labels. */
 export interface Measurement {
@@ -44,22 +44,49 @@ function register(meter: MeterLike, table: MetricTable): () => void {
       kind === 'counter'
         ? meter.createObservableCounter(name, options)
         : meter.createObservableGauge(name, options)
-    const callback = (result: ObservableResultLike) => observe(name, metric, result)
+    let last: readonly (Labels | undefined)[] = []
+    const callback = (result: ObservableResultLike) => {
+      last = observe(name, metric, result)
+    }
     instrument.addCallback(callback)
-    return () => instrument.removeCallback(callback)
+    return () => {
+      instrument.removeCallback(callback)
+      if (kind === 'gauge') endSeries(instrument, last)
+      last = []
+    }
   })
   return () => {
     for (const stop of stops) stop()
   }
 }
 
-/** A metric that can't be read leaves the others of the collection alone. */
-function observe(name: string, metric: ObservedMetric, result: ObservableResultLike): void {
+/** A metric that can't be read leaves the others of the collection alone. Returns the labels that were observed. */
+function observe(
+  name: string,
+  metric: ObservedMetric,
+  result: ObservableResultLike,
+): readonly (Labels | undefined)[] {
   try {
     const observed = metric.observe()
-    if (typeof observed === 'number') result.observe(observed)
-    else for (const { value, labels } of observed) result.observe(value, labels)
+    const measurements = typeof observed === 'number' ? [{ value: observed }] : [...observed]
+    for (const { value, labels } of measurements as readonly Measurement[]) result.observe(value, labels)
+    return measurements.map((measurement: Measurement) => measurement.labels)
   } catch (error) {
     log('%s could not be read: %s', name, error)
+    return []
   }
+}
+
+/**
+ * An SDK that adds up (as for Prometheus) exports the last value of a gauge for as long as the process runs. The last
+ * one is 0, so that no alert sees what is gone.
+ */
+function endSeries(instrument: ObservableInstrument, labels: readonly (Labels | undefined)[]): void {
+  if (labels.length === 0) return
+  const end = (result: ObservableResultLike) => {
+    for (const one of labels) result.observe(0, one)
+    // The SDK walks its callbacks just now.
+    queueMicrotask(() => instrument.removeCallback(end))
+  }
+  instrument.addCallback(end)
 }

@@ -7,8 +7,23 @@ export interface MeterProviderLike {
 }
 
 export interface TracerProviderLike {
-  // A tracer is only handed back to OpenTelemetry.
-  getTracer(name: string): object
+  getTracer(name: string): TracerLike
+}
+
+export interface TracerLike {
+  startSpan(name: string, options?: SpanOptions): SpanLike
+}
+
+export interface SpanOptions {
+  readonly kind?: number
+  /** Milliseconds since the epoch. */
+  readonly startTime?: number
+  readonly attributes?: Record<string, string | number>
+}
+
+export interface SpanLike {
+  setStatus(status: { code: number }): unknown
+  end(endTime?: number): void
 }
 
 export interface InstrumentOptions {

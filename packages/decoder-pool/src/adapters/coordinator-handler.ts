@@ -1,15 +1,19 @@
-import { createManagementHandler, InvalidInputError } from '@evenkeel/core'
-import type { DecoderPool } from '../api.js'
+import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { createManagementHandler, option } from '@evenkeel/core/kit'
+import { addressGuard, type DecoderPool } from '../api.js'
 import { experimentInputOf } from '../experiments/experiment.js'
+import { type AddressGuard, type AddressPolicy, checkAddress, checkPolicy } from '../nodes/addresses.js'
 import { nodeInputOf } from '../nodes/field-aliases.js'
 import { checkNode } from '../nodes/node.js'
-import { type AddressPolicy, checkAddress, checkPolicy } from './addresses.js'
 
 export interface CoordinatorHandlerOptions {
   readonly pool: DecoderPool
   /** Whether a request may see and change the pool. There is no default: whoever registers nodes gets the traffic. */
   readonly authorize: (request: Request) => boolean | Promise<boolean>
-  /** Which endpoints may be registered. @default any but link-local addresses and metadata services */
+  /**
+   * Which endpoints may be registered, and are looked at again when they are called. @default any but loopback and
+   * link-local addresses and metadata services
+   */
   readonly addresses?: AddressPolicy | undefined
   /** @default '/api' */
   readonly basePath?: string | undefined
@@ -31,8 +35,17 @@ const maxBytes = 64 << 10
 export function createCoordinatorHandler(
   options: CoordinatorHandlerOptions,
 ): (request: Request) => Promise<Response> {
-  const { pool, authorize, addresses = {}, basePath = '/api' } = options
+  option.members('', options, { pool: true, authorize: true, addresses: true, basePath: true })
+  const { pool, authorize, addresses = {} } = options
+  option.fn('authorize', authorize)
+  if (typeof pool?.register !== 'function') {
+    throw new InvalidOptionError('pool', 'made by createDecoderPool()', pool)
+  }
   checkPolicy(addresses)
+  const basePath = basePathOf(options.basePath ?? '/api')
+  // Strangers name the addresses from here on: each is looked at again when it is called.
+  const guard = (pool as { [addressGuard]?: AddressGuard })[addressGuard]
+  if (guard !== undefined) guard.policy = addresses
 
   const register = async (request: Request): Promise<Response> => {
     const input = nodeInputOf(await bodyOf(request))
@@ -50,7 +63,12 @@ export function createCoordinatorHandler(
     await pool.report(id, reportOf(await bodyOf(request)))
     return Response.json(pool.status().nodes.find((one) => one.node.id === id))
   }
-  const experiments = async (request: Request, id: string | undefined): Promise<Response> => {
+  const experiments = async (
+    request: Request,
+    id: string | undefined,
+    rest: readonly string[],
+  ): Promise<Response> => {
+    if (rest.length > 0) return problem(404, 'not found')
     if (id === undefined) {
       if (request.method !== 'GET') return notAllowed('GET')
       return Response.json({ experiments: pool.experiments.list(), exposures: pool.experiments.exposures() })
@@ -72,15 +90,17 @@ export function createCoordinatorHandler(
     if (version !== 'v1') return problem(404, 'not found')
     switch (room) {
       case 'register':
+        if (id !== undefined) return problem(404, 'not found')
         return request.method === 'POST' ? register(request) : notAllowed('POST')
       case 'unregister':
+        if (rest.length > 0) return problem(404, 'not found')
         if (request.method !== 'DELETE') return notAllowed('DELETE')
         if (id === undefined || !(await pool.deregister(id))) return problem(404, 'no node of that id')
         return Response.json({ removed: id })
       case 'node':
         return id === undefined ? problem(404, 'not found') : node(request, id, rest)
       case 'experiments':
-        return experiments(request, id)
+        return experiments(request, id, rest)
       default:
         return problem(404, 'not found')
     }
@@ -99,15 +119,32 @@ export function createCoordinatorHandler(
 
 class TooLarge extends Error {}
 
+/** Read as far as the bound and no further: a length may be missing, or lie. What was sent is not repeated. */
 async function bodyOf(request: Request): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw new TooLarge()
-  const text = await request.text()
-  if (text.length > maxBytes) throw new TooLarge()
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new InvalidInputError('body', 'JSON', text)
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
+    await request.body?.cancel()
+    throw new TooLarge()
   }
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength
+    // To leave the loop cancels the rest.
+    if (size > maxBytes) throw new TooLarge()
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(new TextDecoder().decode(Buffer.concat(chunks)))
+  } catch {
+    throw new InvalidInputError('body', 'JSON', undefined)
+  }
+}
+
+function basePathOf(path: unknown): string {
+  if (typeof path !== 'string' || !/^(?:\/[^?#\s]*)?$/.test(path)) {
+    throw new InvalidOptionError('basePath', "a path that begins with '/'", path)
+  }
+  return path.replace(/\/+$/, '')
 }
 
 function reportOf(body: unknown) {

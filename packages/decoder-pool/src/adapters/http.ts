@@ -1,3 +1,4 @@
-export type { AddressPolicy } from './addresses.js'
+export type { AddressPolicy } from '../nodes/addresses.js'
 export { type CoordinatorHandlerOptions, createCoordinatorHandler } from './coordinator-handler.js'
-export { createPoolFetch, type PoolFetchOptions, type PoolRequest } from './pool-fetch.js'
+export { type CreatePoolFetchOptions, createPoolFetch } from './pool-fetch.js'
+export type { PoolRequest } from './pool-request.js'

@@ -1,46 +1,119 @@
-import type { DecoderPool } from '../api.js'
-import type { RunOptions } from '../dispatch/run.js'
+import { InvalidOptionError } from '@evenkeel/core'
+import { isRequest, option } from '@evenkeel/core/kit'
+import { addressGuard, type DecoderPool, type PoolFetchOptions } from '../api.js'
+import { NoNodeError } from '../errors.js'
+import type { AddressGuard } from '../nodes/addresses.js'
 import type { DecoderNode } from '../nodes/node.js'
+import { type FetchInit, prepare } from './pool-request.js'
+import { followed } from './redirects.js'
+import { type PreparedRequest, send, undici } from './transport.js'
 
-/** A request as it came, for who decides where it may go. */
-export interface PoolRequest {
-  readonly method: string
-  readonly url: string
-  readonly headers: Headers
-  /** As text; empty where there is none. */
-  readonly body: string
-}
-
-export interface PoolFetchOptions {
+export interface CreatePoolFetchOptions extends PoolFetchOptions {
   readonly pool: DecoderPool
-  /** What the request wants of a node: model, tags, session, prompt blocks, a time to wait. @default anything, at once */
-  readonly wanted?: ((request: PoolRequest) => RunOptions) | undefined
-  /** What calls the chosen node. @default the global `fetch` */
-  readonly fetch?: ((url: string, init: RequestInit, node: DecoderNode) => Promise<Response>) | undefined
 }
+
+/** Calls that are under way, with what they were given: nothing else may hold a caller's signal or request. */
+const underWay = new Set<object>()
 
 /**
- * A `fetch` whose host is the pool: a request keeps its path and goes to a node of the pool's choice, counts against
- * that node's capacity until its answer has been read, and is tried elsewhere where that is safe. For SDKs that take
- * a `fetch`. The host of the URL means nothing. @throws NoNodeError beside what `fetch` throws
+ * As `pool.fetch(options)`, for a pool that is given. @throws what `pool.fetch()` throws
  * @example
  * const openai = new OpenAI({ baseURL: 'http://pool/v1', apiKey, fetch: createPoolFetch({ pool }) })
  */
-export function createPoolFetch(options: PoolFetchOptions): typeof globalThis.fetch {
-  const { pool, wanted = () => ({}), fetch = globalThis.fetch } = options
-  return async (input, init) => {
-    const request = new Request(input, init)
-    const { method, headers, signal } = request
-    const { pathname, search } = new URL(request.url)
-    // Read once, since it may have to be sent twice.
-    const bytes = request.body === null ? undefined : await request.arrayBuffer()
-    const body = bytes === undefined ? '' : new TextDecoder().decode(bytes)
-    return pool.run(
-      (node, either) => {
-        const sent = { method, headers, signal: either, ...(bytes !== undefined && { body: bytes }) }
-        return fetch(`${node.endpoint}${pathname}${search}`, sent, node)
-      },
-      { signal, ...wanted({ method, headers, body, url: request.url }) },
-    )
+export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalThis.fetch {
+  option.members('', options, { pool: true, wanted: true, fetch: true, noNode: true })
+  const { pool, wanted = {}, fetch, noNode = 'answer' } = options
+  option.oneOf('noNode', noNode, ['answer', 'throw'])
+  if (fetch !== undefined) option.fn('fetch', fetch)
+  if (typeof pool?.run !== 'function') {
+    throw new InvalidOptionError('pool', 'made by createDecoderPool()', pool)
   }
+  const guard = (pool as { [addressGuard]?: AddressGuard })[addressGuard]
+  const own: Calls = { custom: fetch, guard }
+  // So that the first request does not wait for it; should it fail, that request says so.
+  if (fetch === undefined) undici().catch(() => {})
+  return async (input, init) => {
+    const call = { input, init }
+    underWay.add(call)
+    try {
+      const { url, request, signal, seen } = await prepare(input, init as FetchInit)
+      const options = typeof wanted === 'function' ? wanted(seen) : wanted
+      const path = `${url.pathname}${url.search}`
+      const answer = await pool.run((node, either) => ask(node, path, request, either, own), {
+        signal,
+        ...options,
+      })
+      // Its signal follows the caller's only as long as somebody has the request.
+      if (isRequest(input) && answer.body !== null)
+        Object.defineProperty(answer.body, asked, { value: input })
+      return answer
+    } catch (error) {
+      if (noNode === 'throw' || !(error instanceof NoNodeError)) throw error
+      return unserved(error)
+    } finally {
+      underWay.delete(call)
+    }
+  }
+}
+
+const asked = Symbol('the request that was asked')
+
+interface Calls {
+  readonly custom: PoolFetchOptions['fetch']
+  readonly guard: AddressGuard | undefined
+}
+
+async function ask(
+  node: DecoderNode,
+  path: string,
+  prepared: PreparedRequest,
+  signal: AbortSignal,
+  { custom, guard }: Calls,
+): Promise<Response> {
+  const next = custom ?? replacedFetch()
+  // Who calls by other means knows other ways to names.
+  const looking = guard?.check(node.endpoint, next === undefined && prepared.dispatcher === undefined)
+  if (looking !== undefined) await looking
+  return followed(`${node.endpoint}${path}`, prepared, (url, request) => {
+    const isPlain = next === undefined && !request.headers.has('accept-encoding')
+    return isPlain
+      ? send(url, request, signal)
+      : byFetch(next ?? globalThis.fetch, url, request, signal, node)
+  })
+}
+
+async function byFetch(
+  fetch: NonNullable<PoolFetchOptions['fetch']>,
+  url: string,
+  { method, headers, body, dispatcher }: PreparedRequest,
+  signal: AbortSignal,
+  node: DecoderNode,
+): Promise<Response> {
+  const init: FetchInit = { method, headers: new Headers(headers), signal, redirect: 'manual' }
+  if (body !== undefined) init.body = body as NonNullable<RequestInit['body']>
+  if (dispatcher !== undefined) init.dispatcher = dispatcher
+  return fetch(url, init as RequestInit, node)
+}
+
+const nativeFetch = globalThis.fetch
+
+/** Somebody has put another one in the place of the global: a test's stand-in, an instrument. It is to see these too. */
+function replacedFetch(): typeof globalThis.fetch | undefined {
+  return globalThis.fetch === nativeFetch ? undefined : globalThis.fetch
+}
+
+/** In the words of OpenAI's API, so that clients tell their callers why; they wrap whatever a `fetch` throws. */
+function unserved({ reason, message }: NoNodeError): Response {
+  const isUnknown = reason === 'no-match'
+  const error = {
+    message,
+    type: isUnknown ? 'invalid_request_error' : 'server_error',
+    param: null,
+    code: isUnknown ? 'model_not_found' : 'no_node',
+  }
+  const headers = isUnknown ? { 'x-should-retry': 'false' } : { 'retry-after': '1' }
+  return Response.json(
+    { error },
+    { status: isUnknown ? 404 : 503, headers: { ...headers, 'x-evenkeel-code': 'NO_NODE' } },
+  )
 }

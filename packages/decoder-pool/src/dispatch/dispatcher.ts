@@ -1,12 +1,13 @@
 import type { Clock } from '@evenkeel/core'
+import { onAbort } from '@evenkeel/core/kit'
 import type { Balancer } from '../balancing/balancer.js'
 import { type NodeRequirements, requirementKey } from '../balancing/requirements.js'
-import { NoNodeError } from '../errors.js'
+import { NoNodeError, PoolClosedError } from '../errors.js'
 import type { DecoderNode } from '../nodes/node.js'
 import type { NodeState } from '../nodes/node-state.js'
 import type { Slots } from '../slots/slots.js'
 import { FairQueue } from './fair-queue.js'
-import type { Outcome, Phase } from './outcome.js'
+import { type Outcome, type Phase, unused } from './outcome.js'
 
 /** One request's place on a node. */
 export interface NodeLease {
@@ -35,7 +36,25 @@ export interface DispatcherHost {
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
   /** Why nobody could be given. */
   noNode(wanted: NodeRequirements): NoNodeError
+  /** Whether a node in service, these apart, may have a place within the time. */
+  mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean
 }
+
+export interface AcquireRequest {
+  /** How long to wait for a place. */
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+  /** Nodes that are not given. */
+  readonly except?: ReadonlySet<string> | undefined
+  /** Nodes that are given only where no other has a place. */
+  readonly avoid?: ReadonlySet<string> | undefined
+  /** Another node has been asked: with nobody left to ask there is nothing to wait for. */
+  readonly isRetry?: boolean | undefined
+}
+
+export type Acquire = (wanted: NodeRequirements, request: AcquireRequest) => Promise<NodeLease>
+
+const nobody: ReadonlySet<string> = new Set()
 
 /** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
 const maxCandidates = 8
@@ -45,6 +64,7 @@ export class Dispatcher {
   readonly #host: DispatcherHost
   readonly #line: FairQueue<NodeLease>
   requests = 0
+  #retries = 0
   #closed = false
 
   constructor(host: DispatcherHost) {
@@ -52,7 +72,7 @@ export class Dispatcher {
     this.#line = new FairQueue<NodeLease>({
       most: host.maxWaiting,
       now: () => host.clock.monotonic(),
-      giveBack: (lease) => lease.release({ ok: true, error: 'nobody waits for it any more' }),
+      giveBack: (lease) => lease.release({ ok: true, error: unused }),
     })
   }
 
@@ -62,27 +82,32 @@ export class Dispatcher {
 
   /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
   waitingRequirements(): ReadonlyMap<string, number> {
-    return this.#line.oldest()
+    const oldest = new Map<string, number>()
+    for (const [line, waitedMs] of this.#line.oldest()) {
+      const [requirement = line] = line.split('|')
+      oldest.set(requirement, Math.max(waitedMs, oldest.get(requirement) ?? 0))
+    }
+    return oldest
   }
 
-  async acquire(
-    wanted: NodeRequirements,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-    except?: ReadonlySet<string>,
-  ): Promise<NodeLease> {
+  async acquire(wanted: NodeRequirements, request: AcquireRequest): Promise<NodeLease> {
+    const { timeoutMs, signal, except = nobody, isRetry = false } = request
     signal?.throwIfAborted()
-    if (this.#closed) throw new NoNodeError('closed', 'The pool was closed')
+    if (this.#closed) throw new PoolClosedError()
     const requirement = requirementKey(wanted)
     // Those who wait come first, and take what they can before this caller does.
     if (this.#line.length > 0) this.#line.serve()
     if (!this.#line.has(requirement)) {
-      const lease = await this.#take(wanted, requirement, 0, except)
-      if (lease !== undefined) return this.#unless(signal, lease)
+      const lease = await this.#unlessAborted(signal, this.#take(wanted, requirement, 0, request))
+      if (lease !== undefined) return lease
     }
+    if (this.#closed) throw new PoolClosedError()
     if (timeoutMs <= 0) throw this.#host.noNode(wanted)
-    const take = (waitedMs: number) => this.#take(wanted, requirement, waitedMs, except)
-    const waited = this.#line.wait(requirement, take, { timeoutMs, signal })
+    if (isRetry && !this.#host.mayServe(wanted, except, timeoutMs)) throw this.#host.noNode(wanted)
+    const take = (waitedMs: number) => this.#take(wanted, requirement, waitedMs, request)
+    // One that may not have every node must not hold up those behind it that may.
+    const line = isRetry ? `${requirement}|${this.#retries++}` : requirement
+    const waited = this.#line.wait(line, take, { timeoutMs, signal })
     // Something may have been given back between the two.
     this.#line.serve()
     this.#host.slots.waitingChanged()
@@ -90,9 +115,7 @@ export class Dispatcher {
     if (given === 'full') {
       throw new NoNodeError('too-many-waiting', `${this.#host.maxWaiting} callers wait already`)
     }
-    if (given === undefined) {
-      throw this.#closed ? new NoNodeError('closed', 'The pool was closed') : this.#host.noNode(wanted)
-    }
+    if (given === undefined) throw this.#closed ? new PoolClosedError() : this.#host.noNode(wanted)
     return given
   }
 
@@ -106,20 +129,49 @@ export class Dispatcher {
     this.#line.close()
   }
 
-  #unless(signal: AbortSignal | undefined, lease: NodeLease): NodeLease {
-    if (signal?.aborted !== true) return lease
-    lease.release({ ok: true, error: signal.reason })
-    throw signal.reason
+  /** A place that comes for a caller who has left is given back. */
+  #unlessAborted(
+    signal: AbortSignal | undefined,
+    pending: Promise<NodeLease | undefined>,
+  ): Promise<NodeLease | undefined> {
+    // As many turns as below: callers with a signal and those without stand in line in the order of their calls.
+    if (signal === undefined) return pending.then((lease) => lease)
+    return new Promise((resolve, reject) => {
+      const stop = onAbort(signal, reject)
+      pending
+        .then((lease) => {
+          if (signal.aborted) lease?.release({ ok: true, error: unused })
+          else resolve(lease)
+        }, reject)
+        .finally(stop)
+    })
   }
 
   async #take(
     wanted: NodeRequirements,
     requirement: string,
     waitedMs: number,
-    except: ReadonlySet<string> | undefined,
+    { except, avoid }: AcquireRequest,
+  ): Promise<NodeLease | undefined> {
+    if (avoid !== undefined && avoid.size > 0) {
+      const other = await this.#takeBut(
+        new Set([...(except ?? nobody), ...avoid]),
+        wanted,
+        requirement,
+        waitedMs,
+      )
+      if (other !== undefined) return other
+    }
+    return this.#takeBut(new Set(except), wanted, requirement, waitedMs)
+  }
+
+  async #takeBut(
+    tried: Set<string>,
+    wanted: NodeRequirements,
+    requirement: string,
+    waitedMs: number,
   ): Promise<NodeLease | undefined> {
     const { slots } = this.#host
-    const tried = new Set(except)
     let candidates = this.#candidates(wanted, tried)
     // What was heard of others may be old. Who has just come asks in spite of it; who waits is told of what is freed.
     if (candidates.length === 0 && waitedMs === 0) {
@@ -154,7 +206,7 @@ export class Dispatcher {
   /** It came to nothing, which is no fault of the node. */
   #forget({ state, at, phase }: Begun): void {
     this.#host.released(state)
-    this.#host.ended(state, phase, { ok: true, error: 'not given' }, at, 0)
+    this.#host.ended(state, phase, { ok: true, error: unused }, at, 0)
   }
 
   /** The best first. */

@@ -1,3 +1,5 @@
+import { onAbort, setLongTimeout } from '@evenkeel/core/kit'
+
 interface Waiter<T> {
   /** Tries to take something; how long it has waited is told, in milliseconds. */
   readonly take: (waitedMs: number) => Promise<T | undefined>
@@ -72,24 +74,23 @@ export class FairQueue<T> {
     if (this.#length >= this.#options.most) return Promise.resolve('full')
     return new Promise((resolve, reject) => {
       const leave = () => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
+        timer.clear()
+        ignoreAbort()
         this.#leave(requirement, waiter)
       }
       const settle = (taken: T | undefined) => {
         leave()
         resolve(taken)
       }
-      const onAbort = () => {
-        leave()
-        reject(signal?.reason)
-      }
       const waiter = { take, settle, since: this.#options.now(), number: this.#next++, hasLeft: false }
-      const timer = setTimeout(() => settle(undefined), timeoutMs)
-      timer.unref()
-      signal?.addEventListener('abort', onAbort, { once: true })
+      // A caller waits for it: the process must not end before its time is up.
+      const timer = setLongTimeout(() => settle(undefined), timeoutMs, { ref: true })
       this.#length++
       this.#requirements.set(requirement, (this.#requirements.get(requirement) ?? new Set()).add(waiter))
+      const ignoreAbort = onAbort(signal, (reason) => {
+        leave()
+        reject(reason)
+      })
     })
   }
 

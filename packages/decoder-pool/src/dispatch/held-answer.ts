@@ -1,63 +1,117 @@
-/** What became of an answer's body. */
-export type BodyEnd =
-  | { readonly kind: 'read' | 'left' }
-  | { readonly kind: 'broken'; readonly error: unknown }
+import type { Clock } from '@evenkeel/core'
+import { isResponse } from '@evenkeel/core/kit'
+import { type BodyEnd, type BodyWatcher, watchedAnswer, watchedStream, watchIterable } from './answer-body.js'
+import type { NodeLease } from './dispatcher.js'
+import { type Judged, judgeAbort, judgeError, type Outcome, type Silence } from './outcome.js'
+import { isEventStream, StreamEvents } from './stream-events.js'
 
-interface Unread {
-  readonly end: (end: BodyEnd) => void
-  readonly reader: ReadableStreamDefaultReader<Uint8Array>
+/** An answer whose body was read before it was given: nothing of it is left to watch. */
+const alreadyRead = Symbol.for('evenkeel.decoder-pool.read')
+
+export function markRead(answer: Response): Response {
+  return Object.defineProperty(answer, alreadyRead, { value: true })
 }
 
-/** Whoever drops an answer unread gives its place back with the next collection of garbage. */
-const dropped = new FinalizationRegistry<Unread>(({ end, reader }) => {
-  reader.cancel().catch(() => {})
-  end({ kind: 'left' })
-})
+export interface AnswerContext {
+  readonly lease: NodeLease
+  readonly clock: Clock
+  /** When the node was asked. */
+  readonly givenAt: number
+  readonly signal: AbortSignal | undefined
+  silence(silentMs: number): Silence
+}
 
-/** The same answer; `onEnd` is called once, when its body has been read, left, or broken off. */
-export function heldWhileRead(answer: Response, onEnd: (end: BodyEnd) => void): Response {
-  const { body, status, statusText, headers, url } = answer
-  if (body === null) {
-    onEnd({ kind: 'read' })
-    return answer
+/** An answer whose place was given back: only the caller's signal still ends its body. */
+export function held<T>(value: T, signal: AbortSignal | undefined): T {
+  if (!isResponse(value) || alreadyRead in value || signal === undefined) return value
+  return watchedAnswer(value, { waiting() {}, chunk() {}, end() {} }, signal) as T
+}
+
+/**
+ * A good answer, as the caller gets it. One that still comes keeps its place until it has been read, left or broken
+ * off: a `Response`, a stream, and what clients of providers give for one.
+ */
+export function whole<T>(value: T, context: AnswerContext): T {
+  const { lease, clock, givenAt, signal } = context
+  if (isResponse(value) && !(alreadyRead in value)) {
+    const type = value.headers.get('content-type')
+    return watchedAnswer(value, new AnswerWatcher(context, isEventStream(type)), signal) as T
   }
-  const reader = body.getReader()
-  const key = {}
-  const end = (how: BodyEnd) => {
-    dropped.unregister(key)
-    onEnd(how)
+  if (value instanceof ReadableStream) {
+    return watchedStream(value, new AnswerWatcher(context, false), signal) as T
   }
-  const watched = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read()
-        if (!done) return controller.enqueue(value)
-        end({ kind: 'read' })
-        controller.close()
-      } catch (error) {
-        end({ kind: 'broken', error })
-        controller.error(error)
-      }
-    },
-    async cancel(reason) {
-      end({ kind: 'left' })
-      await reader.cancel(reason)
-    },
-  })
-  dropped.register(watched, { end: onEnd, reader }, key)
-  const held = new Response(watched, { status, statusText, headers })
-  // What a constructed answer does not have.
-  return Object.defineProperty(held, 'url', { value: url })
+  const isIterated = typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+  if (!isIterated || !watchIterable(value, new AnswerWatcher(context, false))) {
+    lease.release({ ok: true, latencyMs: clock.monotonic() - givenAt })
+  }
+  return value
 }
 
-/** By its shape: servers put a `Response` of their own in the global's place, of which `fetch`'s are no instances. */
-export function isResponse(value: unknown): value is Response {
-  if (typeof value !== 'object' || value === null) return false
-  const { status, headers, arrayBuffer } = value as Partial<Response>
-  return typeof status === 'number' && typeof headers === 'object' && typeof arrayBuffer === 'function'
+/** Judges a body by how it comes, and gives its node's place back when it is over. */
+class AnswerWatcher implements BodyWatcher {
+  readonly #context: AnswerContext
+  readonly #events: StreamEvents | undefined
+  /** Since when the caller waits for the next piece; nothing while the caller is what is waited for. */
+  #waitingSince: number | undefined
+  #firstAt: number | undefined
+
+  constructor(context: AnswerContext, isEvents: boolean) {
+    this.#context = context
+    this.#events = isEvents ? new StreamEvents() : undefined
+  }
+
+  waiting(): void {
+    this.#waitingSince ??= this.#context.clock.monotonic()
+  }
+
+  chunk(chunk: Uint8Array): void {
+    const { clock } = this.#context
+    const before = this.#events?.count
+    this.#events?.see(chunk, clock.now())
+    // A word that the node lives is not what the caller waits for.
+    if (before === undefined || this.#events?.count !== before) this.#waitingSince = undefined
+    const isAnswer = this.#events === undefined || this.#events.count > 0
+    if (isAnswer) this.#firstAt ??= clock.monotonic()
+  }
+
+  end(end: BodyEnd): void {
+    this.#events?.end(this.#context.clock.now())
+    this.#context.lease.release(this.#outcomeOf(end))
+  }
+
+  #outcomeOf(end: BodyEnd): Outcome {
+    const { clock, givenAt } = this.#context
+    const failure = this.#events?.failure
+    if (failure !== undefined) return outcomeOf(failure)
+    const latencyMs = (this.#firstAt ?? clock.monotonic()) - givenAt
+    if (end.kind === 'read') {
+      // Events without one piece of an answer are none.
+      const isEmpty = this.#events !== undefined && this.#events.count === 0
+      return isEmpty
+        ? { ok: false, error: new Error('the stream ended without a token') }
+        : { ok: true, latencyMs }
+    }
+    if (end.kind === 'broken') {
+      const { kind } = judgeError(end.error, clock.now())
+      if (kind !== 'blameless') return { ok: false, error: end.error }
+    }
+    return this.#leftOutcome(end.error, latencyMs)
+  }
+
+  /** The caller went. Had the node said nothing, or stopped to, that may be why; else it has done well. */
+  #leftOutcome(reason: unknown, latencyMs: number): Outcome {
+    const { clock, silence } = this.#context
+    const silentMs = this.#waitingSince === undefined ? 0 : clock.monotonic() - this.#waitingSince
+    if (judgeAbort(reason, silence(silentMs)).kind === 'fault') {
+      return { ok: false, error: new Error(`nothing came for ${Math.round(silentMs)} ms`) }
+    }
+    if (this.#firstAt === undefined) return { ok: true, error: reason ?? new Error('the caller left') }
+    return { ok: true, latencyMs }
+  }
 }
 
-/** Nobody will read it, and unread it would keep its connection and its place. */
-export function drop(answer: unknown): void {
-  if (isResponse(answer) && !answer.bodyUsed) answer.body?.cancel().catch(() => {})
+function outcomeOf(judged: Judged): Outcome {
+  const error = new Error('the stream told of an error')
+  if (judged.kind === 'push-back') return { ok: true, error, retryAfterMs: judged.retryAfterMs }
+  return { ok: judged.kind !== 'fault', error }
 }

@@ -1,40 +1,47 @@
-import { isResponse } from './held-answer.js'
+import { isResponse, retryAfterMs } from '@evenkeel/core/kit'
+import { defaultPushBackMs, PushBackError } from '../errors.js'
+import { causesOf } from './connect-errors.js'
 
 export interface Outcome {
   /** Whether the node did its work: its own faults count against it, a caller's bad request or abort does not. */
   readonly ok: boolean
   /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
   readonly latencyMs?: number | undefined
-  /** With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. */
+  /**
+   * With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. One with
+   * an HTTP status of 3xx or 4xx counts as load for as long as an answer would have taken.
+   */
   readonly error?: unknown
   /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for so many milliseconds. */
   readonly retryAfterMs?: number | undefined
 }
 
+/** The error of an outcome whose node was never called. */
+export const unused = Symbol('the node was not called')
+
 /** What a request is for its node. `'panic'`: it was ejected, and used because most were. */
 export type Phase = 'serving' | 'trial' | 'panic'
 
 /**
- * What an error or an HTTP answer says of the node. `'fault'`: it failed (connections refused or cut, 5xx,
- * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After).
- * `'blameless'`: the caller's doing (other 4xx, an abort). `'good'`: an answer.
+ * Whose fault an outcome is. `'fault'`: the node's, which counts against it (connections refused or cut, 5xx,
+ * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After). `'refusal'`:
+ * it refused as if the caller were wrong, nothing was begun (401, 403, 404, a redirect to elsewhere): the caller's
+ * doing, unless other nodes serve the same. `'blameless'`: the caller's doing (other 4xx, an abort, what could not be
+ * sent). `'good'`: an answer.
  */
 export type Judged =
-  | { readonly kind: 'good' | 'fault' | 'blameless' }
+  | { readonly kind: 'good' | 'fault' | 'blameless' | 'refusal' }
   | { readonly kind: 'push-back'; readonly retryAfterMs: number }
 
-/** Where a refusal does not say for how long: most are full, and free a place soon. */
-export const defaultPushBackMs = 100
-
 export function judgeError(error: unknown, nowMs: number): Judged {
-  if (typeof error === 'object' && error !== null) {
-    if ('name' in error && error.name === 'AbortError') return { kind: 'blameless' }
-    // As clients of HTTP and of providers throw them: `status`, `statusCode`, or a `response` that has one.
-    const response = 'response' in error ? error.response : undefined
-    const status = statusOf(error) ?? statusOf(response)
-    if (status !== undefined) return judgeStatus(status, headersOf(error) ?? headersOf(response), nowMs)
-  }
-  return { kind: 'fault' }
+  if (error instanceof PushBackError) return pushBack(error.retryAfterMs)
+  if (typeof error !== 'object' || error === null) return { kind: 'fault' }
+  if ('name' in error && error.name === 'AbortError') return { kind: 'blameless' }
+  // As clients of HTTP and of providers throw them: `status`, `statusCode`, or a `response` that has one.
+  const response = 'response' in error ? error.response : undefined
+  const status = statusOf(error)
+  if (status !== undefined) return judgeStatus(status, headersOf(error) ?? headersOf(response), nowMs)
+  return { kind: isOfTheCaller(error) ? 'blameless' : 'fault' }
 }
 
 /** An answer is good, unless it is one of HTTP's that says otherwise. */
@@ -43,46 +50,108 @@ export function judgeAnswer(answer: unknown, nowMs: number): Judged {
   return judgeStatus(answer.status, answer.headers, nowMs)
 }
 
-/**
- * A caller who leaves says nothing of the node; one whose time is up blames who had most of it, so that a node
- * that hangs is found though its health check answers.
- */
-export function judgeAbort(
-  reason: unknown,
-  { startedAt, givenAt, now }: { readonly startedAt: number; readonly givenAt: number; readonly now: number },
-): Judged {
-  const isTimeout = reason instanceof Error && reason.name === 'TimeoutError'
-  return { kind: isTimeout && now - givenAt >= (now - startedAt) / 2 ? 'fault' : 'blameless' }
+export interface Silence {
+  /** When the caller asked the pool, when the node was asked, and now. */
+  readonly startedAt: number
+  readonly givenAt: number
+  readonly now: number
+  /** How long nothing has come from the node for which the caller waits. */
+  readonly silentMs: number
+  /** Until the first word of an answer, in this pool of late; nothing where it has not answered yet. */
+  readonly typicalMs: number | undefined
 }
+
+/** A node that says nothing for so many times what the pool takes hangs, rather than that its caller is impatient. */
+const timesTypical = 4
+const minSilenceMs = 100
+
+/**
+ * A caller who leaves says nothing of the node, unless it hung: official clients end their own time-outs, and a
+ * caller's, by an abort like any other. One whose time is up (a `TimeoutError`) blames who had most of it.
+ */
+export function judgeAbort(reason: unknown, silence: Silence): Judged {
+  const { startedAt, givenAt, now, silentMs, typicalMs } = silence
+  if (silentMs <= 0) return { kind: 'blameless' }
+  const isTimeout = reason instanceof Error && reason.name === 'TimeoutError'
+  if (isTimeout && now - givenAt >= (now - startedAt) / 2) return { kind: 'fault' }
+  const hung = typicalMs !== undefined && silentMs >= Math.max(minSilenceMs, timesTypical * typicalMs)
+  return { kind: hung ? 'fault' : 'blameless' }
+}
+
+/** Statuses by which a node says that it won't, before it has done anything. */
+const refusals = new Set([401, 403, 404, 405, 421])
 
 function judgeStatus(status: number, headers: unknown, nowMs: number): Judged {
   const retryAfterMs = retryAfterIn(headers, nowMs)
-  if (status === 429) return { kind: 'push-back', retryAfterMs: retryAfterMs ?? defaultPushBackMs }
-  if (status === 503 && retryAfterMs !== undefined) return { kind: 'push-back', retryAfterMs }
+  if (status === 429) return pushBack(retryAfterMs ?? defaultPushBackMs)
+  if (status === 503 && retryAfterMs !== undefined) return pushBack(retryAfterMs)
   if (status >= 500) return { kind: 'fault' }
-  return { kind: status >= 400 ? 'blameless' : 'good' }
+  return { kind: kindOf(status) }
 }
+
+/** 304 is an answer; every other redirect that arrives here leads to where the pool does not go. */
+function kindOf(status: number): 'good' | 'refusal' | 'blameless' {
+  if (status < 300 || status === 304) return 'good'
+  return status < 400 || refusals.has(status) ? 'refusal' : 'blameless'
+}
+
+/** Clocks are askew, and "now" is no time to wait: a refusal stands for a moment at least. */
+function pushBack(retryAfterMs: number): Judged {
+  return { kind: 'push-back', retryAfterMs: Math.max(defaultPushBackMs, retryAfterMs) }
+}
+
+/** An error of HTTP that says that the node refused: 3xx and 4xx. */
+export function isHttpRefusal(error: unknown): boolean {
+  const status = statusOf(error)
+  return status !== undefined && status >= 300 && status < 500
+}
+
+export function isNodeRefusal(error: unknown): boolean {
+  const status = statusOf(error)
+  return status !== undefined && kindOf(status) === 'refusal'
+}
+
+/**
+ * What could not be sent because of what it is: an URL, a method, a header, a body, a port that no client takes.
+ * `fetch` tells these by a TypeError without a cause, or hides them in one whose cause has such a code.
+ */
+function isOfTheCaller(error: object): boolean {
+  if (error instanceof TypeError && error.cause === undefined) return true
+  return causesOf(error).some((cause) => {
+    const code = 'code' in cause ? String(cause.code) : ''
+    if (/^(?:ERR_INVALID_|ERR_HTTP_INVALID_|INVALID_INPUT$|INVALID_OPTION$)/.test(code)) return true
+    if (callersCodes.has(code)) return true
+    return 'message' in cause && callersMessages.has(String(cause.message).toLowerCase())
+  })
+}
+
+const callersCodes = new Set([
+  'UND_ERR_INVALID_ARG',
+  'UND_ERR_NOT_SUPPORTED',
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
+  'ERR_UNESCAPED_CHARACTERS',
+  'ERR_HTTP_HEADERS_SENT',
+])
+const callersMessages = new Set(['bad port', 'unknown scheme', 'invalid method', 'cors failure'])
 
 function statusOf(value: unknown): number | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { status, statusCode } = value as Record<string, unknown>
+  const { status, statusCode, response } = value as Record<string, unknown>
   const found = status ?? statusCode
-  return Number.isInteger(found) && Number(found) >= 100 && Number(found) < 600 ? Number(found) : undefined
+  if (Number.isInteger(found) && Number(found) >= 100 && Number(found) < 600) return Number(found)
+  return response === undefined || response === value ? undefined : statusOf(response)
 }
 
 function headersOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'headers' in value ? value.headers : undefined
 }
 
-/** Seconds, or a date (RFC 9110, 10.2.3). */
 function retryAfterIn(headers: unknown, nowMs: number): number | undefined {
   if (typeof headers !== 'object' || headers === null) return undefined
-  const value =
-    'get' in headers && typeof headers.get === 'function'
-      ? headers.get('retry-after')
-      : (headers as Record<string, unknown>)['retry-after']
-  if (typeof value !== 'string' && typeof value !== 'number') return undefined
-  const seconds = Number(value)
-  const ms = Number.isNaN(seconds) ? Date.parse(String(value)) - nowMs : seconds * 1_000
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms)
+  const get = 'get' in headers && typeof headers.get === 'function' ? headers.get.bind(headers) : undefined
+  const read = (name: string): string | null => {
+    const value = get === undefined ? (headers as Record<string, unknown>)[name] : get(name)
+    return value === undefined || value === null ? null : String(value)
+  }
+  return retryAfterMs({ get: read }, nowMs)
 }

@@ -1,7 +1,7 @@
 /** What retries and hedges may add: a fifth of the requests, and a few for who sends few. */
 const budgetShare = 0.2
 const budgetFloor = 3
-const budgetMost = 100
+const budgetMax = 100
 
 /**
  * A budget of retries (as Finagle's and Envoy's): each request earns a part of one, each retry spends one, so
@@ -11,7 +11,7 @@ export class RetryBudget {
   #balance = budgetFloor
 
   earn(): void {
-    this.#balance = Math.min(budgetMost, this.#balance + budgetShare)
+    this.#balance = Math.min(budgetMax, this.#balance + budgetShare)
   }
 
   spend(): boolean {

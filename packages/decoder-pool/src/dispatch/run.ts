@@ -1,33 +1,17 @@
 import { type Clock, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import { linkSignals, onAbort } from '@evenkeel/core/kit'
 import type { ExperimentUnit, NodeRequirements } from '../balancing/requirements.js'
 import { NoNodeError } from '../errors.js'
 import type { DecoderNode } from '../nodes/node.js'
-import type { NodeLease } from './dispatcher.js'
-import { type BodyEnd, drop, heldWhileRead, isResponse } from './held-answer.js'
-import {
-  defaultPushBackMs,
-  type Judged,
-  judgeAbort,
-  judgeAnswer,
-  judgeError,
-  type Outcome,
-} from './outcome.js'
+import { drop } from './answer-body.js'
+import { isNotSent } from './connect-errors.js'
+import type { Acquire, NodeLease } from './dispatcher.js'
+import { held, whole } from './held-answer.js'
+import { type Judged, judgeAbort, judgeAnswer, judgeError } from './outcome.js'
 import type { RetryBudget } from './retry-budget.js'
 
-/** A node's refusal for the moment: no fault of its own, and nothing was begun. It gets nothing new for `retryAfter`. */
-export class PushBackError extends Error {
-  override readonly name = 'PushBackError'
-  readonly retryAfterMs: number
-
-  /** @param options.retryAfter @default '100ms', at most 5 minutes */
-  constructor(message?: string, options: ErrorOptions & { readonly retryAfter?: Duration | undefined } = {}) {
-    super(message, options)
-    this.retryAfterMs = durationMs('retryAfter', options.retryAfter ?? defaultPushBackMs)
-  }
-}
-
 export interface RunOptions extends NodeRequirements, ExperimentUnit {
-  /** How long to wait for a free place. @default 0, not at all */
+  /** How long to wait for a free place, in all. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
   /**
@@ -41,7 +25,7 @@ export interface RunOptions extends NodeRequirements, ExperimentUnit {
   readonly hedgeAfter?: Duration | undefined
   /** Whether an error that is no push-back is the node's own fault. @default all but aborts and HTTP's 4xx */
   readonly isFault?: ((error: unknown) => boolean) | undefined
-  /** Whether an error shows that nothing was begun. @default refused connections and push-backs */
+  /** Whether an error shows that nothing was begun. @default what failed before anything was sent, and push-backs */
   readonly isSafe?: ((error: unknown) => boolean) | undefined
 }
 
@@ -67,107 +51,170 @@ class BadAnswer extends Error {
   }
 }
 
-export type Acquire = (
-  wanted: NodeRequirements,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-  except: ReadonlySet<string>,
-) => Promise<NodeLease>
-
 export interface RunHost {
   readonly acquire: Acquire
   readonly budget: RetryBudget
   readonly clock: Clock
+  /** Milliseconds until the first word of an answer in this pool of late; nothing where it has not answered yet. */
+  typicalMs(): number | undefined
+  /** A promise where the node's name has to be looked up first. @throws AddressRefusedError */
+  checkAddress(node: DecoderNode): Promise<void> | undefined
+  /** Other nodes serve what this one refused as if the caller were wrong. */
+  contradicted(id: string): void
 }
 
-/** One request on the pool: a node is chosen, called and told of, and what may be tried elsewhere is. */
-export async function runOnPool<T>(
-  host: RunHost,
-  call: (node: DecoderNode, signal: AbortSignal) => Promise<T>,
-  options: RunOptions,
-): Promise<T> {
-  const { acquire, budget, clock } = host
-  const run = resolveRun(options)
-  budget.earn()
-  const tried = new Set<string>()
-  const startedAt = clock.monotonic()
-  let former: unknown
-  const attempt = async (): Promise<T> => {
-    const lease = await acquire(options, run.timeoutMs, run.signal, tried)
-    tried.add(lease.node.id)
-    if (former instanceof BadAnswer) drop(former.value)
-    return tryOn(lease, call, run, clock, startedAt).catch((error: unknown) => {
-      // It may be asked again when its time is over, should nobody else have room by then.
-      if (judge(error, run.isFault, clock).kind === 'push-back') tried.delete(lease.node.id)
-      throw error
-    })
+type Call<T> = (node: DecoderNode, signal: AbortSignal) => Promise<T>
+
+/** One request on the pool: a node is chosen, called and judged, and what may be tried elsewhere is. */
+export async function runOnPool<T>(host: RunHost, call: Call<T>, options: RunOptions): Promise<T> {
+  const resolved = resolveRun(options)
+  host.budget.earn()
+  return new Run(host, call, options, resolved).answer()
+}
+
+class Run<T> {
+  readonly #host: RunHost
+  readonly #call: Call<T>
+  readonly #requirements: NodeRequirements
+  readonly #options: ResolvedRun
+  readonly #startedAt: number
+  /** Nodes that are asked no more. */
+  readonly #tried = new Set<string>()
+  /** Nodes that took nothing new: asked again only where no other has room. */
+  readonly #busy = new Set<string>()
+  /** Nodes that refused as if the caller were wrong. */
+  readonly #refusing: string[] = []
+  /** For a place, in all attempts. */
+  #waitedMs = 0
+  /** What the last attempt came to; the caller's, should nobody do better. */
+  #former: unknown
+
+  constructor(host: RunHost, call: Call<T>, requirements: NodeRequirements, options: ResolvedRun) {
+    this.#host = host
+    this.#call = call
+    this.#requirements = requirements
+    this.#options = options
+    this.#startedAt = host.clock.monotonic()
   }
-  for (let attempts = 1; ; attempts++) {
+
+  async answer(): Promise<T> {
+    const { attempts, hedgeMs, signal } = this.#options
+    const { budget } = this.#host
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const value =
+          hedgeMs === undefined ? await this.#attempt() : await hedged(() => this.#attempt(), hedgeMs, budget)
+        for (const id of this.#refusing) this.#host.contradicted(id)
+        return value
+      } catch (caught) {
+        if (signal?.aborted) throw signal.reason
+        // That nobody else can is no news to the caller: what the last one said is.
+        if (caught instanceof NoNodeError && this.#former !== undefined) return this.#last(this.#former)
+        if (attempt >= attempts || !this.#mayRepeat(caught)) return this.#last(caught)
+        this.#former = caught
+      }
+    }
+  }
+
+  #last(error: unknown): T {
+    if (!(error instanceof BadAnswer)) throw error
+    return held(error.value, this.#options.signal) as T
+  }
+
+  async #attempt(): Promise<T> {
+    const { timeoutMs, signal } = this.#options
+    const { acquire, clock } = this.#host
+    const askedAt = clock.monotonic()
+    const lease = await acquire(this.#requirements, {
+      timeoutMs: Math.max(0, timeoutMs - this.#waitedMs),
+      signal,
+      except: this.#tried,
+      avoid: this.#busy,
+      isRetry: this.#former !== undefined,
+    })
+    this.#waitedMs += clock.monotonic() - askedAt
+    const { id } = lease.node
+    this.#tried.add(id)
+    if (this.#former instanceof BadAnswer) drop(this.#former.value)
     try {
-      return run.hedgeMs === undefined ? await attempt() : await hedged(attempt, run.hedgeMs, budget)
-    } catch (caught) {
-      // That nobody else can is no news to the caller: what the last one said is.
-      const error = caught instanceof NoNodeError && former !== undefined ? former : caught
-      const mayRepeat = error !== former && isRepeatable(error, run, clock) && !run.signal?.aborted
-      if (mayRepeat && attempts < run.attempts && budget.spend()) former = error
-      else if (error instanceof BadAnswer) return error.value as T
-      else throw error
+      return await this.#tryOn(lease)
+    } catch (error) {
+      const { kind } = this.#judge(error)
+      if (kind === 'refusal') this.#refusing.push(id)
+      // It may be asked again when its time is over, should nobody else have room by then.
+      if (kind === 'push-back') {
+        this.#tried.delete(id)
+        this.#busy.add(id)
+      }
+      throw error
     }
   }
-}
 
-async function tryOn<T>(
-  lease: NodeLease,
-  call: (node: DecoderNode, signal: AbortSignal) => Promise<T>,
-  { signal, isFault }: ResolvedRun,
-  clock: Clock,
-  startedAt: number,
-): Promise<T> {
-  const own = new AbortController()
-  const both = signal === undefined ? own.signal : AbortSignal.any([signal, own.signal])
-  const givenAt = clock.monotonic()
-  try {
-    both.throwIfAborted()
-    const value = await call(lease.node, both)
-    const judged = judgeAnswer(value, clock.now())
-    if (judged.kind === 'fault' || judged.kind === 'push-back') throw new BadAnswer(value, judged)
-    if (judged.kind === 'good' && isResponse(value)) {
-      const latencyMs = clock.monotonic() - givenAt
-      return heldWhileRead(value, (end) => lease.release(outcomeOf(end, both, latencyMs))) as T
-    }
-    lease.release(judged.kind === 'good' ? { ok: true } : { ok: true, error: value })
-    return value
-  } catch (error) {
-    const judged = both.aborted
-      ? judgeAbort(both.reason, { startedAt, givenAt, now: clock.monotonic() })
-      : judge(error, isFault, clock)
-    lease.release({
-      ok: judged.kind !== 'fault',
-      error,
-      ...(judged.kind === 'push-back' && { retryAfterMs: judged.retryAfterMs }),
+  /** Settles with the caller's abort, whatever the call does about it; the place stays with a call that goes on. */
+  #tryOn(lease: NodeLease): Promise<T> {
+    const { signal } = this.#options
+    const link = linkSignals(signal)
+    const work = this.#work(lease, link.signal).finally(link.unlink)
+    if (signal === undefined) return work
+    return new Promise<T>((resolve, reject) => {
+      // A moment later, so that a call that listens has given its place back by then.
+      const stop = onAbort(signal, (reason) => setImmediate(() => reject(reason)))
+      work.then(resolve, reject).finally(stop)
     })
-    throw error
   }
-}
 
-/** A body that breaks off is the node's fault, unless it was the caller who broke it off. */
-function outcomeOf(end: BodyEnd, { aborted }: AbortSignal, latencyMs: number): Outcome {
-  if (end.kind !== 'broken') return { ok: true, latencyMs }
-  return { ok: aborted, error: end.error }
-}
+  async #work(lease: NodeLease, signal: AbortSignal): Promise<T> {
+    const { clock, typicalMs, checkAddress } = this.#host
+    const givenAt = clock.monotonic()
+    const silence = (silentMs: number) => ({
+      ...{ startedAt: this.#startedAt, givenAt, now: clock.monotonic(), typicalMs: typicalMs(), silentMs },
+    })
+    try {
+      signal.throwIfAborted()
+      const checking = checkAddress(lease.node)
+      if (checking !== undefined) await checking
+      const value = await this.#call(lease.node, signal)
+      const judged = judgeAnswer(value, clock.now())
+      if (judged.kind === 'fault' || judged.kind === 'push-back' || judged.kind === 'refusal') {
+        throw new BadAnswer(value, judged)
+      }
+      if (judged.kind === 'blameless') {
+        lease.release({ ok: true, error: value })
+        return held(value, this.#options.signal)
+      }
+      return whole(value, { lease, clock, givenAt, silence, signal: this.#options.signal })
+    } catch (error) {
+      const judged = signal.aborted
+        ? judgeAbort(signal.reason, silence(clock.monotonic() - givenAt))
+        : this.#judge(error)
+      lease.release({
+        ok: judged.kind !== 'fault',
+        error: error instanceof BadAnswer ? error.value : error,
+        ...(judged.kind === 'push-back' && { retryAfterMs: judged.retryAfterMs }),
+      })
+      throw error
+    }
+  }
 
-function judge(error: unknown, isFault: ResolvedRun['isFault'], clock: Clock): Judged {
-  if (error instanceof BadAnswer) return error.judged
-  if (error instanceof PushBackError) return { kind: 'push-back', retryAfterMs: error.retryAfterMs }
-  const judged = judgeError(error, clock.now())
-  if (judged.kind === 'push-back' || isFault === undefined) return judged
-  return { kind: isFault(error) ? 'fault' : 'blameless' }
-}
+  #judge(error: unknown): Judged {
+    const { isFault } = this.#options
+    if (error instanceof BadAnswer) return error.judged
+    const judged = judgeError(error, this.#host.clock.now())
+    if (judged.kind === 'push-back' || isFault === undefined) return judged
+    return { kind: isFault(error) ? 'fault' : 'blameless' }
+  }
 
-function isRepeatable(error: unknown, { idempotent, isFault, isSafe }: ResolvedRun, clock: Clock): boolean {
-  if (error instanceof NoNodeError) return false
-  const { kind } = judge(error, isFault, clock)
-  return kind === 'push-back' || (idempotent && kind === 'fault') || isSafe(error)
+  /** What was not begun always, but for a second opinion on the caller; else only what may be done twice. */
+  #mayRepeat(error: unknown): boolean {
+    if (error instanceof NoNodeError) return false
+    const { idempotent, isSafe } = this.#options
+    const { kind } = this.#judge(error)
+    if (kind === 'push-back') return true
+    const cause = error instanceof BadAnswer ? error.value : error
+    if (kind === 'refusal') return this.#refusing.length === 1 && this.#host.budget.spend()
+    if (isSafe(cause)) return true
+    return idempotent && kind === 'fault' && this.#host.budget.spend()
+  }
 }
 
 /** Two at most, and the first answer; the other goes on for nobody, and its outcome still counts. */
@@ -208,16 +255,6 @@ function resolveRun(options: RunOptions): ResolvedRun {
     attempts,
     hedgeMs: hedgeAfter === undefined ? undefined : durationMs('hedgeAfter', hedgeAfter, { minMs: 1 }),
     isFault: options.isFault,
-    isSafe: options.isSafe ?? isRefused,
+    isSafe: options.isSafe ?? isNotSent,
   }
-}
-
-/** Refused before a byte was sent; `fetch` hides that in the cause of its TypeError. */
-function isRefused(error: unknown): boolean {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  return (
-    typeof code === 'string' &&
-    ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)
-  )
 }

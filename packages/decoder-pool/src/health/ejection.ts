@@ -1,4 +1,4 @@
-export type EjectionReason = 'failures' | 'success-rate' | 'latency'
+export type EjectionReason = 'failures' | 'success-rate' | 'latency' | 'refusals'
 
 /**
  * What comes after an ejection: one request at a time shows whether the node works again. `'due'`: nobody has
@@ -19,6 +19,10 @@ export class Ejection {
   until = 0
   /** Failed requests in a row. */
   failures = 0
+  /** Requests in a row that it refused as if their callers were wrong (401, 403, 404). */
+  refusals = 0
+  /** Of these, how many another node then served. */
+  contradictions = 0
   /** When the permit for the trial ends, which others may take then. */
   permitUntil = Number.POSITIVE_INFINITY
   #count = 0
@@ -50,7 +54,14 @@ export class Ejection {
     this.until = Math.max(this.until, now + lengthMs)
     this.reason = reason
     this.trial = 'due'
+    this.forgetFailures()
+  }
+
+  /** It has done well. */
+  forgetFailures(): void {
     this.failures = 0
+    this.refusals = 0
+    this.contradictions = 0
   }
 
   /** The node works: it is back. What it did counts until a good period is over. */
@@ -59,6 +70,6 @@ export class Ejection {
     this.until = Math.min(this.until, now)
     this.trial = 'none'
     this.reason = undefined
-    this.failures = 0
+    this.forgetFailures()
   }
 }

@@ -1,9 +1,11 @@
 import { createLog } from '@evenkeel/core'
-import type { Outcome, Phase } from '../dispatch/outcome.js'
+import { isHttpRefusal, isNodeRefusal, type Outcome, type Phase } from '../dispatch/outcome.js'
 import type { NodeState } from '../nodes/node-state.js'
 import type { ResolvedOptions } from '../options.js'
 import type { EjectionReason } from './ejection.js'
 import { Outliers } from './outliers.js'
+import { Refusals } from './refusals.js'
+import { TypicalLatency } from './typical-latency.js'
 
 const log = createLog('decoder-pool')
 
@@ -44,7 +46,11 @@ export class Ejector {
   /** One for each node that is to come back. */
   readonly #timers = new Map<NodeState, NodeJS.Timeout>()
   /** Ejections by reason. */
-  readonly counts: Record<EjectionReason, number> = { failures: 0, 'success-rate': 0, latency: 0 }
+  readonly counts: Record<EjectionReason, number> = {
+    ...{ failures: 0, 'success-rate': 0, latency: 0, refusals: 0 },
+  }
+  readonly #refusals = new Refusals()
+  readonly #typical = new TypicalLatency()
   #closed = false
 
   constructor(options: ResolvedOptions, host: EjectorHost) {
@@ -75,24 +81,50 @@ export class Ejector {
     return 'trial'
   }
 
+  /** Milliseconds until the first word of an answer in this pool of late; nothing where it has not answered yet. */
+  typicalMs(): number | undefined {
+    return this.#typical.ms
+  }
+
   /** It has ended. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
     const { ok, error, retryAfterMs, latencyMs } = outcome
     if (retryAfterMs !== undefined) this.#pushedBack(state, retryAfterMs, now)
     const isNeutral = retryAfterMs !== undefined || (ok && error !== undefined)
-    if (phase === 'trial') this.#tried(state, isNeutral ? undefined : ok, now)
+    const refused = isNeutral && retryAfterMs === undefined && isHttpRefusal(error)
+    const isDenial = refused && isNodeRefusal(error)
+    if (phase === 'trial') this.#tried(state, verdictOf(state, isNeutral, isDenial, ok), now)
+    if (refused) this.#refused(state, phase, isDenial, now, tookMs)
     // A quick refusal is no quick answer, and a caller's fault or leave says nothing of the node.
     if (isNeutral) return
     const latency = latencyMs ?? tookMs
     if (ok) this.#succeeded(state, phase, now, latency)
     else if (phase === 'serving') this.#failed(state, now)
-    else state.failed(now)
+    else state.failed(now, this.#typical.ms)
     // An ejected node is not compared: what it did before is known.
     if (phase !== 'serving' || state.ejection.trial !== 'none') return
     for (const { id, reason } of this.#outliers.note(state.node.id, ok, latency, now)) {
       const outlier = this.#host.stateOf(id)
       if (outlier?.ejection.trial === 'none' && this.#mayCompare(now)) this.#eject(outlier, reason, now)
     }
+  }
+
+  /** Another node serves what this one refused as if its caller were wrong. */
+  contradicted(id: string, now: number): void {
+    const state = this.#host.stateOf(id)
+    if (state === undefined || state.ejection.trial !== 'none') return
+    state.ejection.contradictions++
+    if (state.ejection.contradictions >= this.#options.ejectAfter) this.#eject(state, 'refusals', now)
+  }
+
+  #refused(state: NodeState, phase: Phase, isDenial: boolean, now: number, tookMs: number): void {
+    state.refused(now, tookMs, this.#typical.ms)
+    if (!isDenial) return
+    this.#refusals.note(state.node.id, true, now)
+    if (phase !== 'serving' || state.ejection.trial !== 'none') return
+    state.ejection.refusals++
+    if (state.ejection.refusals < this.#options.ejectAfter) return
+    if (this.#refusals.isAlone(state.node.id, state.ejection.refusals)) this.#eject(state, 'refusals', now)
   }
 
   /** An ejection is over, and somebody would use the node: its trial may begin. */
@@ -131,13 +163,15 @@ export class Ejector {
 
   #succeeded(state: NodeState, phase: Phase, now: number, latencyMs: number): void {
     state.succeeded(now, latencyMs)
-    if (phase === 'serving') state.ejection.failures = 0
+    this.#typical.note(latencyMs)
+    this.#refusals.note(state.node.id, false, now)
+    if (phase === 'serving') state.ejection.forgetFailures()
     // Used because most were out, and good: as good as a trial.
     if (phase === 'panic' && state.ejection.trial !== 'none') this.#back(state, now)
   }
 
   #failed(state: NodeState, now: number): void {
-    state.failed(now)
+    state.failed(now, this.#typical.ms)
     const { ejection } = state
     // A request from before the ejection says nothing that is not known.
     if (ejection.trial !== 'none') return
@@ -247,4 +281,15 @@ export class Ejector {
     if (!this.#host.permits.isShared) return
     this.#host.permits.giveTrial(id).catch((error) => log('a permit was not given back: %s', error))
   }
+}
+
+/** What a trial says: nothing where it was the caller's doing, unless the node is out for just such answers. */
+function verdictOf(
+  state: NodeState,
+  isNeutral: boolean,
+  isDenial: boolean,
+  ok: boolean,
+): boolean | undefined {
+  if (isDenial && state.ejection.reason === 'refusals') return false
+  return isNeutral ? undefined : ok
 }

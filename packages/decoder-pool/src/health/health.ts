@@ -95,6 +95,16 @@ export class Health {
     await this.#exchange.close()
   }
 
+  /** See {@link Ejector.typicalMs}. */
+  typicalMs(): number | undefined {
+    return this.#ejector.typicalMs()
+  }
+
+  /** See {@link Ejector.contradicted}. */
+  contradicted(id: string, now: number): void {
+    this.#ejector.contradicted(id, now)
+  }
+
   /** A request is given to a node; what this gives goes to {@link ended} with its outcome. */
   began(state: NodeState, now: number): Phase {
     return this.#ejector.began(state, now)

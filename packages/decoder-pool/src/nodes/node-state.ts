@@ -160,14 +160,27 @@ export class NodeState {
     this.#noteLatency(now, latencyMs, answerShare)
   }
 
-  /** A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests. */
-  failed(now: number): void {
+  /**
+   * A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests.
+   * `typicalMs` is what an answer takes in this pool.
+   */
+  failed(now: number, typicalMs = unknownLatencyMs): void {
     const before = this.latencyAt(now)
-    this.#failed = Math.min(this.node.capacity, this.#failedAt(now) + 1)
-    this.#failedForMs = Math.max(before, unknownLatencyMs)
-    this.#lastFailedAt = now
+    this.#countFailed(now, Math.max(before, typicalMs))
     const told = Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before))
     this.#noteLatency(now, told, failureShare)
+  }
+
+  /** A request was refused for what it is, after `tookMs`: load, for as long as an answer would have taken. */
+  refused(now: number, tookMs: number, typicalMs = unknownLatencyMs): void {
+    const forMs = Math.max(this.latencyAt(now), typicalMs)
+    if (tookMs < forMs) this.#countFailed(now, forMs)
+  }
+
+  #countFailed(now: number, forMs: number): void {
+    this.#failed = Math.min(this.node.capacity, this.#failedAt(now) + 1)
+    this.#failedForMs = Math.max(forMs, unknownLatencyMs)
+    this.#lastFailedAt = now
   }
 
   #noteLatency(now: number, latencyMs: number, share: number): void {

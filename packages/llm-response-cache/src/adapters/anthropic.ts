@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { InvalidOptionError } from '@evenkeel/core'
-import type { FetchOptions } from '../fetch/cached-fetch.js'
+import type { FetchOptions } from '../fetch/options.js'
 import type { ResponseCache } from '../response-cache.js'
 
 /** The request of one attempt, as the SDK gives it to its middleware. */

@@ -22,7 +22,7 @@ export interface CacheHandlerOptions {
  *
  * - `GET /cache/stats`: the counts of every cache in this process
  * - `DELETE /cache`: all caches; `DELETE /cache/:name`: one; `DELETE /cache/:name/:pattern`: its entries whose
- *   names match a glob. `?namespace=`, `?model=` and `?tag=` narrow it.
+ *   names match a glob. `?tenant=`, `?model=` and `?tag=` narrow it.
  *
  * Answers are JSON: 200 with the counts or with how many were cleared, 400, 403, 404, 405.
  */
@@ -52,7 +52,7 @@ export function createCacheHandler(options: CacheHandlerOptions): (request: Requ
 
 function clearOf(query: URLSearchParams, pattern: string | undefined): Clear {
   return {
-    namespace: query.get('namespace') ?? undefined,
+    tenant: query.get('tenant') ?? undefined,
     model: query.get('model') ?? undefined,
     tag: query.get('tag') ?? undefined,
     pattern,

@@ -1,9 +1,19 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import { option } from '@evenkeel/core/kit'
 import { BaseCache, deserializeStoredGeneration, serializeGeneration } from '@langchain/core/caches'
+import { HumanMessage } from '@langchain/core/messages'
 import type { Generation } from '@langchain/core/outputs'
+import { ChatPromptValue } from '@langchain/core/prompt_values'
+import { type Policy, policyOf } from '../call-options.js'
+import { type Entry, textOf } from '../entry/entry.js'
+import { isRecord, type Json } from '../json.js'
 import { canonicalHash } from '../key/canonical.js'
+import { contextOf } from '../lookup/adapter-context.js'
+import { lookUp, timesOf } from '../lookup/context.js'
+import type { CacheContext } from '../lookup/create-context.js'
 import type { ResponseCache } from '../response-cache.js'
-import type { Wrapped } from '../wrap.js'
+import type { EntryKey } from '../stores/port.js'
+import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
 
 export interface LangchainOptions {
   /** @default the cache's */
@@ -12,43 +22,67 @@ export interface LangchainOptions {
 
 /**
  * The cache as a LangChain.js `BaseCache`: `new ChatOpenAI({ cache: langchainCache(cache) })`. A cache that
- * fails is a miss; a model's call never fails because of it. LangChain asks no cache for `.stream()`, and
- * does not show it bound tools: for these give the model the cached `fetch` instead
- * (`configuration: { fetch: cache.fetch() }`). A prompt with images, audio, video or files is never kept,
- * since LangChain shows a cache `[image]` in place of every one of them.
+ * fails is a miss; a model's call never fails because of it. LangChain asks no cache for `.stream()`, does not show
+ * it bound tools, and shows it a prompt as one text, in which an image, a file or a tool's result is a word in
+ * brackets or nothing at all. So a prompt with a word in brackets is never kept, and for prompts that are more than
+ * text give the model the cached `fetch` instead (`configuration: { fetch: cache.fetch() }`).
+ * @throws INVALID_OPTION with a version of LangChain that shows no trace of images (1.1.17 to 1.1.25)
  */
-export function langchainCache(
-  cache: Pick<ResponseCache, 'wrap' | 'with'>,
-  options: LangchainOptions = {},
-): BaseCache {
-  if (typeof cache?.wrap !== 'function') throw new InvalidOptionError('cache', 'a response cache', cache)
-  return new LangchainCache(cache, options)
+export function langchainCache(cache: ResponseCache, options: LangchainOptions = {}): BaseCache {
+  option.members('', options, { ttl: true })
+  checkTraces()
+  return new LangchainCache(contextOf(cache), options)
 }
 
-/** What stands in a prompt's text for content that the text does not tell apart. */
-const placeholder = /\[(?:image|image_url|audio|input_audio|video|file|document|media)\]/i
+/** What stands in a prompt's text for content that the text does not tell apart: any short word in brackets. */
+const placeholder = /\[[a-z][\w /-]{0,39}\]/i
+
+/** Two images must not make one prompt. */
+function checkTraces(): void {
+  const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } }
+  const shown = new ChatPromptValue([
+    new HumanMessage({ content: [{ type: 'text', text: 'x' }, image] }),
+  ]).toString()
+  if (placeholder.test(shown) || shown.includes('a.png')) return
+  throw new InvalidOptionError(
+    '@langchain/core',
+    'a version that shows a cache where a prompt has images',
+    shown,
+  )
+}
 
 /** Ends by which an answer is not the whole answer. */
 const cutShort = /^(?:length|max_tokens|max_output_tokens|content_filter|safety|refusal|error|incomplete)$/i
 
-type Stored = ReturnType<typeof serializeGeneration>
-
 class LangchainCache extends BaseCache {
-  readonly #cache: Pick<ResponseCache, 'wrap' | 'with'>
-  readonly #kept: Wrapped<[key: string], readonly Stored[] | undefined>
+  readonly #context: CacheContext
+  readonly #policy: Policy
 
-  constructor(cache: Pick<ResponseCache, 'wrap' | 'with'>, { ttl }: LangchainOptions) {
+  constructor(context: CacheContext, { ttl }: LangchainOptions) {
     super()
-    this.#cache = cache
-    this.#kept = cache.wrap(async (_key: string) => undefined, { name: 'langchain', key: (key) => key, ttl })
+    this.#context = context
+    this.#policy = policyOf(context.options.policy, { ttl })
   }
 
   override async lookup(prompt: string, llmKey: string): Promise<Generation[] | null> {
-    if (placeholder.test(prompt)) return null
     try {
+      const policy = this.#current()
+      const model = modelIn(llmKey)
+      const { stats } = this.#context
+      if (placeholder.test(prompt) || !policy.useCache) {
+        stats.bypassed(policy.useCache ? 'files' : 'asked-for', policy.tenant, model)
+        return null
+      }
+      const entryKey = this.#keyOf(prompt, llmKey, policy)
+      const entry = policy.refresh ? undefined : await this.#entry(entryKey, policy)
       // LangChain itself calls the model for a miss.
-      const look = () => this.#kept(keyOf(prompt, llmKey))
-      const stored = await this.#cache.with({ onlyIfCached: true }, look)
+      const stored = entry && generationsIn(entry)
+      stats.answered(
+        stored === undefined ? 'miss' : 'hit',
+        policy.tenant,
+        entry?.model ?? model,
+        entry?.usage,
+      )
       // Made anew for each caller: LangChain writes into what it gets.
       return stored?.map(deserializeStoredGeneration).map(withText) ?? null
     } catch {
@@ -57,17 +91,61 @@ class LangchainCache extends BaseCache {
   }
 
   override async update(prompt: string, llmKey: string, value: Generation[]): Promise<void> {
-    if (placeholder.test(prompt) || value.length === 0 || value.some(isCutShort)) return
     try {
-      await this.#kept.keep(value.map(serializeGeneration), keyOf(prompt, llmKey))
+      const policy = this.#current()
+      if (placeholder.test(prompt) || !policy.useCache || value.length === 0 || value.some(isCutShort)) return
+      const entryKey = this.#keyOf(prompt, llmKey, policy)
+      const { tiers, stats } = this.#context
+      const { versions } = await tiers.find(entryKey, policy.tags)
+      const model = modelIn(llmKey)
+      stats.knows(model)
+      const entry: Entry = {
+        ...timesOf(this.#context, policy),
+        ...{ kind: 'value', costMs: 0, versions, model, usage: usageIn(value), status: 200, timing: [] },
+        ...{ contentType: 'application/json', body: JSON.stringify(value.map(serializeGeneration)) },
+      }
+      if (!(await tiers.keep(entryKey, entry))) return
+      stats.stored(policy.tenant, model)
+      tiers.tellReplaced(entryKey)
     } catch {
       // An answer that can't be kept is an answer all the same.
     }
   }
+
+  #current(): Policy {
+    const { current } = this.#context.scope
+    return current === undefined ? this.#policy : policyOf(this.#policy, current)
+  }
+
+  #keyOf(prompt: string, llmKey: string, { tenant }: Policy): EntryKey {
+    const key = canonicalHash('langchain', prompt, llmKey)
+    return { tenant, name: `langchain:${modelIn(llmKey)}:${this.#context.shown(tenant, key)}` }
+  }
+
+  async #entry(entryKey: EntryKey, policy: Policy): Promise<Entry | undefined> {
+    return (await lookUp(this.#context, { entryKey, policy, suits: ({ kind }) => kind === 'value' })).entry
+  }
 }
 
-function keyOf(prompt: string, llmKey: string): string {
-  return canonicalHash('langchain', prompt, llmKey)
+function generationsIn(entry: Entry): Parameters<typeof deserializeStoredGeneration>[0][] | undefined {
+  const read: unknown = JSON.parse(textOf(entry))
+  return Array.isArray(read) ? read : undefined
+}
+
+/** LangChain names a model's parameters as `name:value` pairs with commas between them; values are JSON. */
+function modelIn(llmKey: string): string {
+  const found = /(?:^|[,{])"?(?:model|model_name|modelName|model_id)"?:"([^"]{1,128})"/.exec(llmKey)
+  return found?.[1] ?? 'unknown'
+}
+
+function usageIn(generations: readonly Generation[]): Usage {
+  let usage = noUsage
+  for (const generation of generations) {
+    const { message } = generation as Generation & { message?: { usage_metadata?: unknown } }
+    const told = usageOf({ usage: message?.usage_metadata })
+    usage = { input: usage.input + told.input, output: usage.output + told.output }
+  }
+  return usage
 }
 
 function withText(generation: { text: string; message?: unknown }): Generation {
@@ -76,13 +154,16 @@ function withText(generation: { text: string; message?: unknown }): Generation {
 
 function isCutShort(generation: Generation): boolean {
   const { generationInfo, message } = generation as Generation & {
-    message?: { response_metadata?: Record<string, unknown> }
+    message?: { response_metadata?: Json }
   }
-  const told = [generationInfo, message?.response_metadata].flatMap((info) => [
-    info?.finish_reason,
-    info?.finishReason,
-    info?.stop_reason,
-    (info?.incomplete_details as { reason?: unknown } | null | undefined)?.reason,
-  ])
+  const told = [generationInfo, message?.response_metadata].flatMap((info) => {
+    const details = info?.incomplete_details
+    return [
+      info?.finish_reason,
+      info?.finishReason,
+      info?.stop_reason,
+      isRecord(details) ? details.reason : undefined,
+    ]
+  })
   return told.some((reason) => typeof reason === 'string' && cutShort.test(reason))
 }

@@ -20,15 +20,18 @@ import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
  * What does not fit this, of a newer version or damaged, reads as nothing: a miss, never an error.
  */
 export class EntryCodec {
+  readonly #maxBytes: number
   readonly #compression: Compression
   readonly #sealer: EntrySealer | undefined
 
-  constructor(compression: Compression, sealer: EntrySealer | undefined) {
+  /** `maxBytes`: a body that unpacks to more is not read. */
+  constructor(compression: Compression, sealer: EntrySealer | undefined, maxBytes = 256 << 20) {
+    this.#maxBytes = maxBytes
     this.#compression = compression
     this.#sealer = sealer
   }
 
-  async encode(namespace: string, key: string, entry: Entry): Promise<Buffer> {
+  async encode(tenant: string, key: string, entry: Entry): Promise<Buffer> {
     const names = encodeNames(entry)
     const head = Buffer.alloc(headLength)
     head.write(magic, 'latin1')
@@ -45,7 +48,7 @@ export class EntryCodec {
     head.writeDoubleLE(entry.usage.input, 44)
     head.writeDoubleLE(entry.usage.output, 52)
     const open = Buffer.concat([head, names])
-    const body = this.#sealer?.seal(namespace, [key, open], packed.bytes) ?? packed.bytes
+    const body = this.#sealer?.seal(tenant, [key, open], packed.bytes) ?? packed.bytes
     const content = Buffer.concat([open, body, Buffer.alloc(tailLength)])
     const end = content.byteLength - tailLength
     content.writeUInt32LE(checkOf(key, content.subarray(0, end)), end)
@@ -54,7 +57,7 @@ export class EntryCodec {
   }
 
   /** Not a promise where nothing has to be unpacked: it is on the path of every hit. */
-  decode(namespace: string, key: string, bytes: Buffer): Entry | undefined | Promise<Entry | undefined> {
+  decode(tenant: string, key: string, bytes: Buffer): Entry | undefined | Promise<Entry | undefined> {
     const end = bytes.byteLength - tailLength
     if (end < headLength || bytes.toString('latin1', 0, 4) !== magic) return undefined
     if (bytes.readUInt32LE(end) !== checkOf(key, bytes.subarray(0, end))) return undefined
@@ -62,32 +65,36 @@ export class EntryCodec {
     const compressionId = bytes[5] ?? 0
     const bodyAt = headLength + bytes.readUInt32LE(10)
     if (kind === undefined || bodyAt > end || !isCompressionId(compressionId)) return undefined
-    const raw = this.#unsealed(namespace, key, bytes, bodyAt, end)
+    const raw = this.#unsealed(tenant, key, bytes, bodyAt, end)
     if (raw === undefined) return undefined
     if (compressionId === 0) return this.#entry(kind, bytes, bodyAt, end, raw)
     return this.#compression
-      .decompress(compressionId, raw)
+      .decompress(compressionId, raw, this.#maxBytes)
       .then((body) => body && this.#entry(kind, bytes, bodyAt, end, body))
   }
 
   /** Sealed with a key that is gone, or not sealed where everything is: nothing. */
-  #unsealed(namespace: string, key: string, bytes: Buffer, bodyAt: number, end: number): Buffer | undefined {
+  #unsealed(tenant: string, key: string, bytes: Buffer, bodyAt: number, end: number): Buffer | undefined {
     const raw = bytes.subarray(bodyAt, end)
     if ((bytes[6] === 1) !== (this.#sealer !== undefined)) return undefined
-    return this.#sealer === undefined
-      ? raw
-      : this.#sealer.open(namespace, [key, bytes.subarray(0, bodyAt)], raw)
+    return this.#sealer === undefined ? raw : this.#sealer.open(tenant, [key, bytes.subarray(0, bodyAt)], raw)
   }
 
-  #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry {
+  /** Nothing for an entry that could not be served: its checksum is right, and what it says is not. */
+  #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry | undefined {
     const names = new NameReader(bytes, headLength, bodyAt)
     const contentType = names.text()
     const model = names.text()
-    const versions = Array.from({ length: names.count() }, () => ({
+    const versions = Array.from({ length: names.count(minVersionLength) }, () => ({
       name: names.text(),
       value: names.text(),
     }))
-    const timing = Array.from({ length: names.count() }, () => names.whole())
+    const timing = Array.from({ length: names.count(4) }, () => names.whole())
+    const status = bytes.readUInt16LE(8)
+    const times = [16, 24, 32].map((at) => bytes.readDoubleLE(at))
+    if (names.isDamaged || !isServed(status) || !isHeaderText(contentType) || !times.every(Number.isFinite)) {
+      return undefined
+    }
     return {
       id: bytes.toString('hex', end + 4, end + 8),
       kind,
@@ -96,7 +103,7 @@ export class EntryCodec {
       deadAtMs: bytes.readDoubleLE(32),
       costMs: bytes.readFloatLE(40),
       usage: { input: bytes.readDoubleLE(44), output: bytes.readDoubleLE(52) },
-      status: bytes.readUInt16LE(8),
+      status,
       versions,
       model,
       contentType,
@@ -146,10 +153,24 @@ function encodeNames({ contentType, model, versions, timing }: Entry): Buffer {
   return Buffer.concat(parts)
 }
 
+/** A length and nothing, twice. */
+const minVersionLength = 4
+
+/** A status with which a response can be made that has a body. */
+function isServed(status: number): boolean {
+  return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
+}
+
+function isHeaderText(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text)
+}
+
+/** Reads what fits before an end; beyond it there is nothing, and `isDamaged` says so. */
 class NameReader {
   readonly #bytes: Buffer
   readonly #end: number
   #at: number
+  isDamaged = false
 
   constructor(bytes: Buffer, at: number, end: number) {
     this.#bytes = bytes
@@ -157,22 +178,36 @@ class NameReader {
     this.#end = end
   }
 
-  count(): number {
-    const value = this.#bytes.readUInt16LE(this.#at)
-    this.#at += 2
-    return value
+  /** Of things that take at least so many bytes each. */
+  count(minLength: number): number {
+    const value = this.#number(2)
+    if (value * minLength <= this.#end - this.#at) return value
+    this.isDamaged = true
+    return 0
   }
 
   whole(): number {
-    const value = this.#bytes.readUInt32LE(this.#at)
-    this.#at += 4
-    return value
+    return this.#number(4)
   }
 
   text(): string {
-    const length = this.count()
+    const length = this.#number(2)
     const from = this.#at
-    this.#at = Math.min(this.#end, from + length)
+    if (from + length > this.#end) {
+      this.isDamaged = true
+      return ''
+    }
+    this.#at = from + length
     return this.#bytes.toString('utf8', from, this.#at)
+  }
+
+  #number(length: 2 | 4): number {
+    if (this.#at + length > this.#end) {
+      this.isDamaged = true
+      return 0
+    }
+    const value = this.#bytes.readUIntLE(this.#at, length)
+    this.#at += length
+    return value
   }
 }

@@ -16,7 +16,7 @@ const tagLength = 16
 const minSecret = 32
 
 /**
- * Bodies in AES-256-GCM, each namespace under a data key of its own (HKDF-SHA-256 of the secret), bound to
+ * Bodies in AES-256-GCM, each tenant under a data key of its own (HKDF-SHA-256 of the secret), bound to
  * the key and the head of their entry: moved to another place, or to another tenant, they don't open. Names
  * that a host chose are replaced by an HMAC.
  */
@@ -24,7 +24,7 @@ export class EntrySealer {
   readonly #secrets: ReadonlyMap<string, Buffer>
   readonly #sealing: { readonly id: string; readonly secret: Buffer }
   readonly #nameSecret: Buffer
-  /** Data keys by key id and namespace. */
+  /** Data keys by key id and tenant. */
   readonly #dataKeys = new Map<string, Buffer>()
 
   constructor({ keys, nameSecret }: EncryptOptions) {
@@ -46,17 +46,17 @@ export class EntrySealer {
   }
 
   /** The key's id behind its length, the nonce, the tag, the text. */
-  seal(namespace: string, bound: readonly (string | Buffer)[], plain: Buffer): Buffer {
+  seal(tenant: string, bound: readonly (string | Buffer)[], plain: Buffer): Buffer {
     const { id, secret } = this.#sealing
     const iv = randomBytes(ivLength)
-    const cipher = createCipheriv('aes-256-gcm', this.#dataKey(id, secret, namespace), iv)
+    const cipher = createCipheriv('aes-256-gcm', this.#dataKey(id, secret, tenant), iv)
     cipher.setAAD(aadOf(bound))
     const sealed = Buffer.concat([cipher.update(plain), cipher.final()])
     return Buffer.concat([Buffer.from([id.length]), Buffer.from(id), iv, cipher.getAuthTag(), sealed])
   }
 
   /** Nothing for what was altered, moved, or sealed with a key that is gone. */
-  open(namespace: string, bound: readonly (string | Buffer)[], bytes: Buffer): Buffer | undefined {
+  open(tenant: string, bound: readonly (string | Buffer)[], bytes: Buffer): Buffer | undefined {
     const ivAt = 1 + (bytes[0] ?? 0)
     const textAt = ivAt + ivLength + tagLength
     if (bytes.byteLength < textAt) return undefined
@@ -64,7 +64,7 @@ export class EntrySealer {
     const secret = this.#secrets.get(id)
     if (secret === undefined) return undefined
     const iv = bytes.subarray(ivAt, ivAt + ivLength)
-    const decipher = createDecipheriv('aes-256-gcm', this.#dataKey(id, secret, namespace), iv)
+    const decipher = createDecipheriv('aes-256-gcm', this.#dataKey(id, secret, tenant), iv)
     decipher.setAAD(aadOf(bound))
     decipher.setAuthTag(bytes.subarray(ivAt + ivLength, textAt))
     try {
@@ -75,18 +75,18 @@ export class EntrySealer {
   }
 
   /** What stands in Redis for a name that may hold a prompt. */
-  hideName(namespace: string, name: string): string {
+  hideName(tenant: string, name: string): string {
     return createHmac('sha256', this.#nameSecret)
-      .update(`${namespace.length}:${namespace}${name}`)
+      .update(`${tenant.length}:${tenant}${name}`)
       .digest('base64url')
   }
 
-  #dataKey(id: string, secret: Buffer, namespace: string): Buffer {
-    const name = `${id}\0${namespace}`
+  #dataKey(id: string, secret: Buffer, tenant: string): Buffer {
+    const name = `${id}\0${tenant}`
     const known = this.#dataKeys.get(name)
     if (known !== undefined) return known
     if (this.#dataKeys.size >= maxDataKeys) this.#dataKeys.clear()
-    const derived = Buffer.from(hkdfSync('sha256', secret, namespace, 'evenkeel llm cache', 32))
+    const derived = Buffer.from(hkdfSync('sha256', secret, tenant, 'evenkeel llm cache', 32))
     this.#dataKeys.set(name, derived)
     return derived
   }

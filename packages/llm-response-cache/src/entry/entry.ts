@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Usage } from '../usage/tokens.js'
 
-/** The generation under which a call began: of the namespace (the empty name) or of a tag. */
+/** The generation under which a call began: of the tenant (the empty name) or of a tag. */
 export interface Version {
   readonly name: string
   readonly value: string

@@ -1,42 +1,131 @@
-import { parseObject } from '../key/request-key.js'
+import { isRecord, type Json } from '../json.js'
+import { parseObject } from '../key/parse.js'
+import type { Answers } from '../key/rules.js'
 import { maxUsage, noUsage, type Usage, usageOf } from '../usage/tokens.js'
 import { readEvent, splitEvents } from './events.js'
 
 /** An event may not be larger: a provider's own are a few hundred bytes. */
 const maxEventLength = 4 << 20
 
+/** How answers say that they ended by themselves, in lower case. */
 const properReasons = new Set([
-  'stop',
-  'tool_calls',
-  'function_call',
-  'end_turn',
-  'stop_sequence',
-  'tool_use',
+  ...[
+    'stop',
+    'tool_calls',
+    'function_call',
+    'end_turn',
+    'stop_sequence',
+    'tool_use',
+    'eos',
+    'eos_token',
+    'complete',
+  ],
 ])
 
-/** Whether a buffered answer ended by itself, and was not cut off by a limit or a filter. */
-export function isProperEnd(answer: Record<string, unknown>): boolean {
-  const choices = Array.isArray(answer.choices) ? (answer.choices as { finish_reason?: unknown }[]) : []
-  const candidates = Array.isArray(answer.candidates)
-    ? (answer.candidates as { finishReason?: unknown }[])
-    : []
-  const reasons = [
-    ...choices.map((choice) => choice?.finish_reason),
-    ...candidates.map((candidate) => String(candidate?.finishReason).toLowerCase()),
-    answer.stop_reason,
-    answer.done_reason,
-  ]
-  // One that was asked for as a stream, and came in another form, may be only its beginning.
-  if (answer.done === false) return false
-  if (reasons.some((reason) => typeof reason === 'string' && !properReasons.has(reason))) return false
-  return answer.status === undefined || answer.status === 'completed'
+export function isProperReason(reason: unknown): boolean {
+  return typeof reason === 'string' && properReasons.has(reason.toLowerCase())
+}
+
+/**
+ * Whether a buffered answer is whole: it says so as its protocol does, and nothing in it is an error, cut off by a
+ * limit or a filter, or empty. Failures come with the status 200 too.
+ */
+export function isWholeAnswer(answer: Json | undefined, answers: Answers): boolean {
+  if (answer === undefined || isSet(answer.error) || answer.type === 'error') return false
+  switch (answers) {
+    case 'chat':
+      return isWholeList(answer.choices, isWholeChoice)
+    case 'completions':
+      return isWholeList(
+        answer.choices,
+        (choice) => isProperReason(choice.finish_reason) && isText(choice.text),
+      )
+    case 'responses':
+      return answer.status === 'completed' && !isSet(answer.incomplete_details) && isFilled(answer.output)
+    case 'messages':
+      return answer.type === 'message' && isProperReason(answer.stop_reason) && isFilled(answer.content)
+    case 'embeddings':
+      return isWholeList(answer.data ?? answer.embeddings, hasVector) || isWholeVectors(answer.embeddings)
+    case 'moderations':
+      return isFilled(answer.results)
+    case 'ranking':
+      return isFilled(answer.results ?? answer.data)
+    case 'images':
+      return isWholeList(answer.data, ({ url, b64_json }) => isText(url) || isText(b64_json))
+    case 'gemini':
+      return !isBlocked(answer) && isWholeList(answer.candidates, isWholeCandidate)
+    case 'ollama':
+      return isWholeOllama(answer)
+    case 'ollama-embeddings':
+      return isWholeVectors(answer.embeddings) || isVector(answer.embedding)
+  }
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== false && value !== ''
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function isFilled(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0
+}
+
+function isWholeList(list: unknown, isWhole: (item: Json) => boolean): boolean {
+  return Array.isArray(list) && list.length > 0 && list.every((item) => isRecord(item) && isWhole(item))
+}
+
+function isWholeChoice({ finish_reason, message, error }: Json): boolean {
+  return isProperReason(finish_reason) && !isSet(error) && isRecord(message) && saysSomething(message)
+}
+
+/** An empty answer is a known failure of models; nobody is served one twice. */
+function saysSomething(message: Json): boolean {
+  const { content, tool_calls, function_call, refusal, audio, images } = message
+  return (
+    isText(content) ||
+    [content, tool_calls, images].some(isFilled) ||
+    isRecord(function_call) ||
+    isRecord(audio) ||
+    isText(refusal)
+  )
+}
+
+function isBlocked({ promptFeedback }: Json): boolean {
+  return isRecord(promptFeedback) && isSet(promptFeedback.blockReason)
+}
+
+function isWholeCandidate({ finishReason, content }: Json): boolean {
+  return isProperReason(finishReason) && isRecord(content) && isFilled(content.parts)
+}
+
+/** One that was asked for as a stream, and came in another form, may be only its beginning. */
+function isWholeOllama({ done, done_reason, message, response }: Json): boolean {
+  if (done !== true || !(done_reason === undefined || isProperReason(done_reason))) return false
+  return isRecord(message) ? saysSomething(message) : isText(response)
+}
+
+function hasVector({ embedding }: Json): boolean {
+  return isVector(embedding)
+}
+
+function isWholeVectors(vectors: unknown): boolean {
+  return Array.isArray(vectors) && vectors.length > 0 && vectors.every(isVector)
+}
+
+/** Numbers, not all of them 0; or bytes in base64, not all of them `A`, which stands for 0. */
+export function isVector(vector: unknown): boolean {
+  if (typeof vector === 'string') return /[^A=]/.test(vector)
+  return Array.isArray(vector) && vector.length > 0 && vector.every(Number.isFinite) && vector.some(Boolean)
 }
 
 /**
  * Reads a stream of server-sent events as it passes, and says at its end whether it was whole: it ended as
  * its protocol ends (OpenAI's `[DONE]` after a proper finish of every choice, Anthropic's `message_stop`,
- * `response.completed`), with no error inside and nothing cut off. Works on bytes as they come: events may
- * be split anywhere, within a character too, and end in LF or CRLF.
+ * `response.completed`, Gemini's last piece), with no error inside and nothing cut off. Works on bytes as they come:
+ * events may be split anywhere, within a character too, and end in LF, CR or CRLF.
  */
 export class StreamJudge {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true })
@@ -45,9 +134,13 @@ export class StreamJudge {
   #spoilt = false
   /** Something said that the answer ended by itself. */
   #proper = false
-  #open = new Set<number>()
+  /** The answer says something. */
+  #filled = false
+  readonly #open = new Set<number>()
+  readonly #finished = new Set<number>()
   #usage = noUsage
-  #toldUsage = false
+  /** Its protocol has no last word: a proper reason for every candidate is its end. */
+  #isGemini = false
 
   push(chunk: Uint8Array): void {
     if (this.#spoilt) return
@@ -63,23 +156,23 @@ export class StreamJudge {
     if (this.#rest.length > maxEventLength) this.#spoilt = true
   }
 
-  /** The stream has ended; half a character at its end is damage. */
+  /** The stream has ended; half a character or half an event at its end is damage. */
   end(): void {
     try {
       this.#decoder.decode()
     } catch {
       this.#spoilt = true
     }
+    // Some servers write no blank line after their last word.
+    if (this.#rest.trim() === 'data: [DONE]' || this.#rest.trim() === 'data:[DONE]') {
+      this.#event(this.#rest.trim())
+      this.#rest = ''
+    }
   }
 
   /** What the stream itself told of. */
   get usage(): Usage {
     return this.#usage
-  }
-
-  /** Whether it told what it used, as streams of chat completions do only when asked to. */
-  get toldUsage(): boolean {
-    return this.#toldUsage
   }
 
   /** Whether it holds an error, or can't be read: nobody else should be given it. */
@@ -89,37 +182,59 @@ export class StreamJudge {
 
   /** Whether what was pushed is a whole, proper answer. */
   get whole(): boolean {
-    return this.#ended && this.#proper && !this.#spoilt && this.#open.size === 0 && this.#rest.trim() === ''
+    const isOver = (this.#ended || this.#isGemini) && this.#open.size === 0 && this.#rest.trim() === ''
+    return isOver && this.#proper && this.#filled && !this.#spoilt
   }
 
-  #event(event: string): void {
-    const data = readEvent(event)?.data
-    if (data === undefined || data === '') return
-    // Some servers send `[DONE]` after protocols that have an end of their own.
-    if (data === '[DONE]') this.#ended = true
-    else if (this.#ended) this.#spoilt = true
-    else this.#message(data)
+  #event(block: string): void {
+    const event = readEvent(block)
+    if (event === undefined || event.data === '') return
+    if (event.event === 'error') {
+      this.#spoilt = true
+      return
+    }
+    // Some servers send `[DONE]` after protocols that have an end of their own, and pings at any time.
+    if (event.data === '[DONE]') this.#ended = true
+    else this.#message(event.data)
   }
 
   #message(data: string): void {
     const message = parseObject(data)
-    if (message === undefined || message.error || message.type === 'error') {
+    if (message === undefined || isSet(message.error) || message.type === 'error' || isBlocked(message)) {
       this.#spoilt = true
       return
     }
+    if (message.type === 'ping') return
+    if (this.#ended) {
+      // Only bookkeeping may follow: usage, or a filter's late word on what has passed.
+      if (this.#saysMore(message)) this.#spoilt = true
+      return
+    }
     this.#usage = maxUsage(this.#usage, usageOf(message))
-    if (message.usage) this.#toldUsage = true
+    if (message.candidates !== undefined || message.usageMetadata !== undefined) return this.#gemini(message)
     this.#choices(message.choices)
+    this.#typed(message)
+  }
+
+  #saysMore(message: Json): boolean {
+    return typeof message.type === 'string' || (Array.isArray(message.choices) && message.choices.length > 0)
+  }
+
+  #typed(message: Json): void {
     switch (message.type) {
+      case 'content_block_start':
+        this.#filled = true
+        break
       case 'message_stop':
         this.#ended = true
         break
       case 'response.completed':
         this.#ended = true
-        this.#proper = true
+        this.#proper = isRecord(message.response) && message.response.status === 'completed'
+        this.#filled = true
         break
       case 'message_delta':
-        this.#reason((message.delta as { stop_reason?: unknown } | undefined)?.stop_reason)
+        this.#reason(isRecord(message.delta) ? message.delta.stop_reason : undefined)
         break
       case 'response.failed':
       case 'response.incomplete':
@@ -130,19 +245,37 @@ export class StreamJudge {
 
   #choices(choices: unknown): void {
     if (!Array.isArray(choices)) return
-    for (const choice of choices as { index?: number; finish_reason?: unknown }[]) {
-      const index = choice?.index ?? 0
-      if (choice?.finish_reason) {
+    for (const choice of choices) {
+      if (!isRecord(choice)) continue
+      const index = Number(choice.index ?? 0)
+      const isFilled = isText(choice.text) || (isRecord(choice.delta) && saysSomething(choice.delta))
+      if (isFilled) this.#filled = true
+      if (isSet(choice.finish_reason)) {
         this.#reason(choice.finish_reason)
+        this.#open.delete(index)
+        this.#finished.add(index)
+      } else if (isFilled || !this.#finished.has(index)) this.#open.add(index)
+    }
+  }
+
+  /** Every piece has the form of an answer; the last one says why it ended. */
+  #gemini({ candidates }: Json): void {
+    for (const candidate of Array.isArray(candidates) ? candidates : []) {
+      if (!isRecord(candidate)) continue
+      const index = Number(candidate.index ?? 0)
+      if (isRecord(candidate.content) && isFilled(candidate.content.parts)) this.#filled = true
+      if (isSet(candidate.finishReason)) {
+        this.#reason(candidate.finishReason)
         this.#open.delete(index)
       } else this.#open.add(index)
     }
+    this.#isGemini = true
   }
 
   /** Cut off by a limit or a filter: right for its caller, wrong to give to others. */
   #reason(reason: unknown): void {
-    if (typeof reason !== 'string') return
-    if (properReasons.has(reason)) this.#proper = true
+    if (!isSet(reason)) return
+    if (isProperReason(reason)) this.#proper = true
     else this.#spoilt = true
   }
 }

@@ -2,188 +2,275 @@ import type { Policy } from '../call-options.js'
 import type { Entry } from '../entry/entry.js'
 import { isRecord, type Json } from '../json.js'
 import { canonicalHash } from '../key/canonical.js'
-import { type CacheableRequest, parseObject } from '../key/request-key.js'
-import { type LookupContext, lookUp, timesOf } from '../lookup/context.js'
+import { parseObject } from '../key/parse.js'
+import type { CacheableRequest } from '../key/request-key.js'
+import { Batch } from '../lookup/batch.js'
+import type { Call, Found } from '../lookup/call.js'
+import { timesOf } from '../lookup/context.js'
+import { Lookup } from '../lookup/lookup.js'
+import { isOutageStatus, isProviderOutage } from '../lookup/outage.js'
 import type { EntryKey } from '../stores/port.js'
-import { noUsage, type Usage } from '../usage/tokens.js'
-import type { Fetch, FetchContext } from './cached-fetch.js'
+import { type StreamSource, toWebStream } from '../streams/shared-stream.js'
+import type { Usage } from '../usage/tokens.js'
+import type { ResponseContext } from './cached-fetch.js'
+import { isVector } from './completeness.js'
 import { recordsOf } from './forms/json.js'
+import type { Fetch } from './options.js'
 import type { ProviderRequest } from './provider-request.js'
-import { marked } from './serve.js'
+import { marked, type ResponseHead } from './serve.js'
+import { readBody } from './shared-response.js'
 
 const kind = 'value'
 
-/** What is kept of each input. */
+/** A larger answer is passed on as it comes. */
+const maxAnswerBytes = 64 << 20
+
+export interface EmbeddingsRequest {
+  readonly request: CacheableRequest
+  readonly policy: Policy
+  readonly provider: ProviderRequest
+  readonly body: string
+  readonly upstream: Fetch
+  readonly owner: object
+}
+
+/** What is kept of each input: its item of the answer, and the model that the provider named. */
 interface Item {
-  readonly embedding: unknown
+  readonly item: Json
+  readonly model: unknown
+}
+
+interface LiveItem {
+  readonly item: Item
+  readonly usage: Usage
+}
+
+/** A provider's answer that is no list of vectors: a refusal, or a shape that is not known. */
+class OtherAnswer extends Error {
+  readonly head: ResponseHead
+  readonly body: Buffer | StreamSource<Uint8Array>
+
+  constructor(head: ResponseHead, body: Buffer | StreamSource<Uint8Array>) {
+    super(`The provider answered ${head.status}`)
+    this.head = head
+    this.body = body
+  }
+
+  get status(): number {
+    return this.head.status
+  }
 }
 
 /**
- * An embeddings call of several inputs, each an entry of its own: the provider is asked for those that are not
- * known. Every vector is put at the place of its input, by the index that the provider names. Nothing where
- * the call is of another kind, or can't be taken apart. One round trip for all look-ups of a standalone
- * Redis, one for all writes.
+ * An embeddings call, each of whose inputs is an entry of its own: the provider is asked for those that are not
+ * known, here or under way. Every vector is put at the place of its input, by the index that the provider names.
+ * Nothing where the call is of another kind, or can't be taken apart.
  */
 export async function embeddingsByItem(
-  engine: FetchContext,
-  request: CacheableRequest,
-  policy: Policy,
-  asked: ProviderRequest,
-  upstream: Fetch,
+  context: ResponseContext,
+  asked: EmbeddingsRequest,
 ): Promise<Response | undefined> {
-  const { input, ...params } = request.params
-  if (!asked.url.pathname.endsWith('/embeddings') || !isList(input) || policy.onlyIfCached) return undefined
-  const { namespace } = policy
-  const placeOf = (item: unknown): EntryKey => {
-    const key = canonicalHash('embedding', request.provider, asked.url.pathname, params, item)
-    return { namespace, name: engine.nameOf(namespace, request.provider, request.model, key) }
+  const inputs =
+    asked.request.endpoint.answers === 'embeddings' ? listOf(asked.request.params.input) : undefined
+  if (inputs === undefined) return undefined
+  return new ItemizedCall(context, asked, inputs).answer()
+}
+
+class ItemizedCall {
+  readonly #context: ResponseContext
+  readonly #asked: EmbeddingsRequest
+  readonly #inputs: readonly unknown[]
+  readonly #lookup: Lookup<LiveItem>
+  /** What the provider said for this request. */
+  #told:
+    | { readonly head: ResponseHead; readonly answer: Json; readonly bytes: Buffer; billed: number }
+    | undefined
+  /** How many inputs the provider was asked for. */
+  #loaded = 0
+
+  constructor(context: ResponseContext, asked: EmbeddingsRequest, inputs: readonly unknown[]) {
+    this.#context = context
+    this.#asked = asked
+    this.#inputs = inputs
+    this.#lookup = new Lookup(context)
   }
-  const entryKeys = input.map(placeOf)
-  const known = await Promise.all(
-    entryKeys.map(async (entryKey) => {
-      const here = policy.refresh ? undefined : engine.tiers.local(entryKey)?.entry
-      return lookUpItem(engine, entryKey, policy, here)
-    }),
-  )
-  const items = new Map<string, Json>()
-  for (const [index, { item }] of known.entries()) {
-    const entryKey = entryKeys[index]
-    if (item !== undefined && entryKey !== undefined) items.set(entryKey.name, item)
-  }
-  // Each that is not known goes once, however often it is asked for.
-  const missing = new Map<
-    string,
-    { readonly entryKey: EntryKey; readonly input: unknown; readonly versions: Entry['versions'] }
-  >()
-  for (const [index, entryKey] of entryKeys.entries()) {
-    const versions = known[index]?.versions ?? []
-    if (!items.has(entryKey.name)) missing.set(entryKey.name, { entryKey, input: input[index], versions })
-  }
-  const saved = known.filter(({ item }) => item !== undefined)
-  const savedUsage = { input: saved.reduce((sum, { usage }) => sum + usage.input, 0), output: 0 }
-  let billed = 0
-  if (missing.size > 0) {
-    const wanted = [...missing.values()]
-    const response = await call(
-      engine,
-      asked,
-      upstream,
-      policy,
-      request.model,
-      wanted.map((one) => one.input),
-    )
-    if (!response.ok) return marked(response, response.body, 'miss')
-    const body = await response.text()
-    const answer = parseObject(body)
-    const vectors = answer && vectorsOf(answer, wanted.length)
-    // An answer of a shape that is not known is passed on as it is, if it is the whole answer.
-    if (answer === undefined || vectors === undefined) {
-      return missing.size === input.length ? marked(response, body, 'miss') : undefined
+
+  async answer(): Promise<Response | undefined> {
+    const names = this.#inputs.map((input) => this.#nameOf(input))
+    const unique = new Map(names.map((name, index) => [name, this.#inputs[index]]))
+    const batch = new Batch<unknown, LiveItem>({
+      ...{ expected: unique.size, maxBatch: Number.MAX_SAFE_INTEGER },
+      load: (some, signal) => this.#load(some, signal),
+    })
+    try {
+      const found = await Promise.all(
+        [...unique].map(async ([name, input]) => [name, await this.#find(name, input, batch)] as const),
+      )
+      return this.#composed(names, new Map(found))
+    } catch (error) {
+      if (error instanceof OtherAnswer) return this.#refused(error)
+      throw error
     }
-    billed = tokensOf(answer)
-    const each = spread(
-      billed,
-      wanted.map((one) => one.input),
-    )
-    await Promise.all(
-      wanted.map(async ({ entryKey, versions }, index) => {
-        const item: Item = { embedding: vectors[index] }
-        items.set(entryKey.name, { ...item })
+  }
+
+  #nameOf(input: unknown): string {
+    const { request, policy } = this.#asked
+    const { input: _, ...params } = request.params
+    const key = canonicalHash('embedding', request.scope, params, input)
+    return this.#context.nameOf(policy.tenant, request.provider, request.model, key)
+  }
+
+  #find(name: string, input: unknown, batch: Batch<unknown, LiveItem>): Promise<Found<LiveItem>> {
+    const { policy, request, provider, owner } = this.#asked
+    const entryKey: EntryKey = { tenant: policy.tenant, name }
+    const arrived = batch.arrival()
+    const call: Call<LiveItem> = {
+      ...{ entryKey, policy, model: request.model, isPartOfBatch: true, onWaits: arrived },
+      ...{ signal: provider.signal, isRetry: provider.isRetry },
+      identity: { owner, credentials: provider.credentials },
+      isOutage: (error) =>
+        error instanceof OtherAnswer ? isOutageStatus(error.status) : isProviderOutage(error),
+      suits: (entry) => entry.kind === kind && itemIn(entry) !== undefined,
+      joins: () => true,
+      produce: async ({ signal, versions }) => {
+        const live = await batch.load(input, signal, arrived)
         const entry: Entry = {
-          ...timesOf(engine, policy),
-          ...{
-            kind,
-            costMs: 0,
-            versions,
-            model: request.model,
-            usage: { input: each[index] ?? 0, output: 0 },
-          },
-          ...{ status: 200, contentType: 'application/json', timing: [], body: JSON.stringify(item) },
+          ...timesOf(this.#context, policy),
+          ...{ kind, costMs: 0, versions, model: request.model, usage: live.usage, status: 200, timing: [] },
+          ...{ contentType: 'application/json', body: JSON.stringify(live.item) },
         }
-        if (await engine.tiers.keep(entryKey, entry)) engine.stats.stored(namespace, request.model)
-      }),
+        return { live, ended: Promise.resolve(entry) }
+      },
+    }
+    return this.#lookup.find(call).finally(arrived)
+  }
+
+  async #load(inputs: readonly unknown[], signal: AbortSignal): Promise<LiveItem[]> {
+    const { request, policy, upstream, provider, body } = this.#asked
+    const { stats, metrics, scope } = this.#context
+    const began = performance.now()
+    // Asked for as it came, where all of it is asked for.
+    const isWhole = inputs.length === this.#inputs.length
+    const sent = isWhole ? body : JSON.stringify({ ...parseObject(body), input: inputs })
+    this.#loaded += inputs.length
+    try {
+      const response = await scope.leave(() => provider.call(upstream, sent, signal))
+      const { status, statusText, url, headers } = response
+      const head = { status, statusText, url, headers }
+      const read = await readBody(response, maxAnswerBytes, () => {})
+      if ('source' in read) throw new OtherAnswer(head, read.source)
+      const answer = response.ok ? parseObject(read.bytes.toString()) : undefined
+      const items = answer && itemsOf(answer, inputs.length)
+      if (answer === undefined || items === undefined) throw new OtherAnswer(head, read.bytes)
+      stats.knows(request.model)
+      const billed = tokensOf(answer)
+      this.#told = { head, answer, bytes: read.bytes, billed: (this.#told?.billed ?? 0) + billed }
+      const shares = spread(billed, inputs)
+      return items.map((item, index) => ({
+        item: { item, model: answer.model },
+        usage: { input: shares[index] ?? 0, output: 0 },
+      }))
+    } catch (error) {
+      if (!(error instanceof OtherAnswer) || error.status !== 200) stats.failed(policy.tenant, request.model)
+      throw error
+    } finally {
+      metrics.called(performance.now() - began, request.model)
+    }
+  }
+
+  #composed(names: readonly string[], found: ReadonlyMap<string, Found<LiveItem>>): Response {
+    const { request, policy, provider } = this.#asked
+    const { stats } = this.#context
+    if ([...found.values()].some(({ kind: how }) => how === 'nothing')) return this.#notKept()
+    const taken = new Map([...found].map(([name, one]) => [name, liveOf(one)]))
+    const others = [...found.values()].filter((one) => !(one.kind === 'live' && one.outcome === 'miss'))
+    const isShared = others.some((one) => one.kind !== 'nothing' && one.outcome === 'coalesced')
+    const outcome = this.#loaded > 0 ? 'miss' : isShared ? 'coalesced' : 'hit'
+    const saved = others.reduce((sum, one) => sum + (liveOf(one)?.usage.input ?? 0), 0)
+    stats.answered(outcome, policy.tenant, request.model, { input: saved, output: 0 })
+    const told = this.#told
+    // All of it came from the provider for this request: it is given as it came.
+    if (told !== undefined && this.#loaded === names.length) {
+      return marked(told.head, new Uint8Array(told.bytes), 'miss')
+    }
+    const total = saved + (told?.billed ?? 0)
+    const [first] = taken.values()
+    const answer = {
+      object: 'list',
+      model: first?.item.model ?? request.model,
+      ...told?.answer,
+      data: names.map((name, index) => ({ object: 'embedding', ...taken.get(name)?.item.item, index })),
+      usage: {
+        ...(isRecord(told?.answer.usage) ? told.answer.usage : {}),
+        prompt_tokens: total,
+        total_tokens: total,
+      },
+    }
+    const headers = new Headers(told?.head.headers)
+    headers.set('content-type', 'application/json')
+    headers.set('x-evenkeel-embeddings', `known=${others.length}, asked=${this.#loaded}`)
+    const head = { status: 200, statusText: 'OK', url: told?.head.url ?? provider.url.href, headers }
+    return marked(head, JSON.stringify(answer), outcome)
+  }
+
+  #notKept(): Response {
+    const { request, policy, provider } = this.#asked
+    this.#context.stats.answered('miss', policy.tenant, request.model, undefined)
+    const body = JSON.stringify({ error: { message: 'Not in the cache, and only-if-cached was asked for' } })
+    const headers = new Headers({ 'content-type': 'application/json' })
+    return marked(
+      { status: 504, statusText: 'Gateway Timeout', url: provider.url.href, headers },
+      body,
+      'miss',
     )
   }
-  const outcome = missing.size === 0 ? 'hit' : 'miss'
-  engine.stats.answered(outcome, namespace, request.model, undefined)
-  engine.stats.saved(namespace, request.model, savedUsage)
-  const total = savedUsage.input + billed
-  const answer = {
-    object: 'list',
-    data: entryKeys.map(({ name }, index) => ({ object: 'embedding', index, ...items.get(name) })),
-    model: request.model,
-    usage: { prompt_tokens: total, total_tokens: total },
-  }
-  const headers = new Headers({
-    'content-type': 'application/json',
-    'x-evenkeel-embeddings': `known=${saved.length}, asked=${missing.size}`,
-  })
-  return marked({ status: 200, statusText: 'OK', headers }, JSON.stringify(answer), outcome)
-}
 
-/** Texts or lists of tokens; one list of tokens is one input. */
-function isList(input: unknown): input is readonly unknown[] {
-  if (!Array.isArray(input) || input.length === 0) return false
-  return input.every((item) => typeof item === 'string') || input.every((item) => Array.isArray(item))
-}
-
-async function lookUpItem(
-  engine: LookupContext,
-  entryKey: EntryKey,
-  policy: Policy,
-  here: Entry | undefined,
-): Promise<{ readonly item: Json | undefined; readonly versions: Entry['versions']; readonly usage: Usage }> {
-  const now = engine.options.clock.now()
-  if (here !== undefined && here.kind === kind && here.freshUntilMs > now) {
-    return { item: parseObject(String(here.body)), versions: here.versions, usage: here.usage }
-  }
-  const { entry, versions } = await lookUp(engine, entryKey, policy, (known) => known.kind === kind)
-  const isFresh = entry !== undefined && !policy.refresh && entry.freshUntilMs > now
-  if (!isFresh) return { item: undefined, versions, usage: noUsage }
-  return { item: parseObject(String(entry.body)), versions, usage: entry.usage }
-}
-
-async function call(
-  { stats, metrics }: FetchContext,
-  asked: ProviderRequest,
-  upstream: Fetch,
-  { namespace }: Policy,
-  model: string,
-  input: readonly unknown[],
-): Promise<Response> {
-  const began = performance.now()
-  try {
-    const whole = parseObject(String(asked.body)) ?? {}
-    const response = await asked.onward(upstream, asked.signal, JSON.stringify({ ...whole, input }))
-    if (!response.ok) stats.failed(namespace, model)
-    return response
-  } catch (error) {
-    stats.failed(namespace, model)
-    throw error
-  } finally {
-    metrics.called(performance.now() - began, model)
+  /** Passed on as it is where it answers the whole request; otherwise the request is made as a whole. */
+  #refused({ head, body }: OtherAnswer): Response | undefined {
+    const isOfAll = this.#loaded === this.#inputs.length || this.#loaded === 0
+    if (head.status === 200 && !isOfAll) return undefined
+    this.#context.stats.answered('miss', this.#asked.policy.tenant, this.#asked.request.model, undefined)
+    return marked(head, Buffer.isBuffer(body) ? new Uint8Array(body) : toWebStream(body), 'miss')
   }
 }
 
-/** By the index that the provider names, never by its order; nothing where one is missing or named twice. */
-function vectorsOf(answer: Json, count: number): readonly unknown[] | undefined {
+function liveOf(found: Found<LiveItem>): LiveItem | undefined {
+  if (found.kind === 'live') return found.live
+  if (found.kind === 'nothing') return undefined
+  const item = itemIn(found.entry)
+  return item && { item, usage: found.entry.usage }
+}
+
+function itemIn({ body, kind: own }: Entry): Item | undefined {
+  const read = own === kind ? parseObject(String(body)) : undefined
+  return read && isRecord(read.item) ? { item: read.item, model: read.model } : undefined
+}
+
+/** Texts or lists of tokens; one text, and one list of tokens, is one input. */
+function listOf(input: unknown): readonly unknown[] | undefined {
+  if (typeof input === 'string') return [input]
+  if (!Array.isArray(input) || input.length === 0) return undefined
+  if (input.every((item) => typeof item === 'string') || input.every((item) => Array.isArray(item)))
+    return input
+  return input.every((item) => typeof item === 'number') ? [input] : undefined
+}
+
+/**
+ * By the index that the provider names, never by its order where it names any; nothing where one is missing, named
+ * twice, or no vector.
+ */
+function itemsOf(answer: Json, count: number): Json[] | undefined {
   const data = recordsOf(answer.data)
-  if (data.length !== count) return undefined
-  const vectors: unknown[] = Array.from({ length: count })
-  const seen = new Set<number>()
-  for (const { index, embedding } of data) {
-    const at = Number(index)
-    if (!Number.isInteger(at) || at < 0 || at >= count || seen.has(at)) return undefined
-    const isVector = typeof embedding === 'string' ? embedding !== '' : isNumbers(embedding)
-    if (!isVector) return undefined
-    seen.add(at)
-    vectors[at] = embedding
+  if (data.length !== count || !Array.isArray(answer.data) || answer.data.length !== count) return undefined
+  const isUnnumbered = data.every(({ index }) => index === undefined)
+  const items = new Map<number, Json>()
+  for (const [order, { index, ...item }] of data.entries()) {
+    const at = isUnnumbered ? order : Number(index)
+    if (!Number.isInteger(at) || at < 0 || at >= count || items.has(at) || !isVector(item.embedding))
+      return undefined
+    items.set(at, item)
   }
-  return vectors
-}
-
-function isNumbers(vector: unknown): boolean {
-  return Array.isArray(vector) && vector.length > 0 && vector.every(Number.isFinite) && vector.some(Boolean)
+  return data.map((_, at) => items.get(at) ?? {})
 }
 
 function tokensOf({ usage }: Json): number {

@@ -1,57 +1,56 @@
 import { LeaderLostError } from '../errors.js'
+import type { Followed, FollowOptions } from '../lookup/call.js'
+import { isGivenUp } from '../lookup/flight.js'
 import type { LogRecord } from '../stores/port.js'
-import { Recording } from '../streams/recording.js'
+import { SharedStream, type StreamSource, sourceOf } from '../streams/shared-stream.js'
 import type { SharedResponse } from './shared-response.js'
-
-/** Where an answer goes on after its leader was lost. */
-export type Successor =
-  | { readonly kind: 'body'; readonly body: Buffer }
-  | { readonly kind: 'live'; readonly live: SharedResponse }
-
-export type Opened =
-  | { readonly kind: 'live'; readonly live: SharedResponse }
-  /** The answer stands in the entry. */
-  | { readonly kind: 'entry' }
-  /** Another one may lead now. */
-  | { readonly kind: 'lost' }
-  /** The provider failed for the leader; how, is not for everybody. */
-  | { readonly kind: 'failed' }
 
 interface Head {
   readonly status: number
   readonly statusText: string
   readonly headers: [string, string][]
+  readonly usageAsked?: boolean | undefined
 }
 
-/** An answer that another instance gets, live here too. `succeed` finds where it goes on if that one dies. */
-export async function openFollowed(
+/** An answer that another instance gets, shared here too. It goes on from a successor's if its leader dies. */
+export async function followResponse(
   records: AsyncGenerator<LogRecord>,
-  succeed: () => Promise<Successor>,
-  options: { readonly maxBytes: number; readonly stop: () => void; readonly landed: () => void },
-): Promise<Opened> {
+  { succeed, stop }: FollowOptions<SharedResponse>,
+  { url, maxBytes, stallMs }: { readonly url: string; readonly maxBytes: number; readonly stallMs: number },
+): Promise<Followed<SharedResponse>> {
   const first = await records.next()
   if (first.done) return { kind: 'lost' }
-  if (first.value.type === 'failed') return { kind: 'failed' }
-  if (first.value.type !== 'head') return { kind: 'entry' }
-  const head = JSON.parse(first.value.data.toString()) as Head
-  const recording = new Recording(streamOf(bodyOf(records, succeed, head, options.maxBytes), options.stop), {
-    maxBytes: options.maxBytes,
-    // The leader watches the provider, and its lease tells of its own life.
-    stallMs: 2 ** 31 - 1,
-    onAbandon: 'cancel',
-    onChunk: () => {},
-    onEnd: options.landed,
+  const { type, data } = first.value
+  if (type === 'failed') return { kind: isGivenUp(data) ? 'lost' : 'failed' }
+  if (type !== 'head') return { kind: 'entry' }
+  const head = JSON.parse(data.toString()) as Head
+  let settle = () => {}
+  const ended = new Promise<void>((resolve) => {
+    settle = resolve
   })
-  recording.attend()
-  const { status, statusText } = head
-  const headers = new Headers(head.headers)
+  const source: StreamSource<Uint8Array> = sourceOf(bodyOf(records, succeed, head, maxBytes))
+  const body = new SharedStream<Uint8Array>(
+    {
+      read: source.read,
+      cancel: async (reason) => {
+        stop()
+        await source.cancel(reason)
+      },
+    },
+    // Its leader watches the provider; a follower waits for as long as the leader may.
+    {
+      ...{ maxSize: maxBytes, stallMs: 2 * stallMs, onAbandon: 'cancel' },
+      sizeOf: ({ byteLength }) => byteLength,
+      onEnd: settle,
+    },
+  )
   const live: SharedResponse = {
-    ...{ status, statusText, headers, recording, joined: { count: 0 } },
+    ...{ status: head.status, statusText: head.statusText, url, headers: new Headers(head.headers), body },
     isSpoilt: () => false,
-    // What the leader asked for is not told: who needs more than a bare stream asks for himself.
-    usageAsked: false,
+    usageAsked: head.usageAsked === true,
+    ...{ identity: undefined, joined: { count: 0 } },
   }
-  return { kind: 'live', live }
+  return { kind: 'live', live, ended }
 }
 
 /**
@@ -60,7 +59,7 @@ export async function openFollowed(
  */
 async function* bodyOf(
   records: AsyncGenerator<LogRecord>,
-  succeed: () => Promise<Successor>,
+  succeed: FollowOptions<SharedResponse>['succeed'],
   head: Head,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array> {
@@ -68,7 +67,10 @@ async function* bodyOf(
   let length = 0
   for await (const { type, data } of records) {
     if (type === 'end') return
-    if (type === 'failed') throw new TypeError('The provider’s answer broke off')
+    if (type === 'failed') {
+      if (isGivenUp(data)) break
+      throw new TypeError('The provider’s answer broke off')
+    }
     if (data.byteLength === 0) continue
     passed.push(data)
     length += data.byteLength
@@ -105,28 +107,7 @@ async function* after(
   if (at < beginning.byteLength) throw new LeaderLostError(beginning.byteLength)
 }
 
-async function* chunksOf({ recording }: SharedResponse): AsyncGenerator<Uint8Array> {
-  const reader = recording.read().getReader()
-  try {
-    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value
-  } finally {
-    void reader.cancel().catch(() => {})
-  }
-}
-
-function streamOf(chunks: AsyncGenerator<Uint8Array>, stop: () => void): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        const { done, value } = await chunks.next()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      cancel: async () => {
-        stop()
-        await chunks.return(undefined)
-      },
-    },
-    { highWaterMark: 0 },
-  )
+async function* chunksOf({ body }: SharedResponse): AsyncGenerator<Uint8Array> {
+  if (Buffer.isBuffer(body)) yield body
+  else yield* body.read()
 }

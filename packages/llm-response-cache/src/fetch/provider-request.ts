@@ -1,43 +1,90 @@
-import type { Fetch } from './cached-fetch.js'
+import { isRequest } from '@evenkeel/core/kit'
+import type { Fetch } from './options.js'
 
 /** A call of `fetch`, taken apart. */
 export interface ProviderRequest {
   readonly url: URL
   readonly method: string
   readonly headers: Headers
-  readonly body: unknown
   readonly signal: AbortSignal | undefined
-  /** The call as it goes on to the provider, with what is ours taken out. */
-  onward(upstream: Fetch, signal: AbortSignal | undefined, body?: string): Promise<Response>
+  /** Of whom an error tells: credentials and accounts in the headers and the query. */
+  readonly credentials: string
+  /** The caller has given an earlier call up. */
+  readonly isRetry: boolean
+  /** The body as text, where it can be had without taking it from the call: nothing for streams and forms. */
+  text(): Promise<string | undefined> | string | undefined
+  /** The call as it was given, with its own signal, and with what is ours taken out of the headers. */
+  pass(upstream: Fetch): Promise<Response>
+  /** The call once more, with this body, and with a signal that is no caller's. */
+  call(upstream: Fetch, body: string, signal: AbortSignal): Promise<Response>
 }
 
 const oursPrefix = 'x-evenkeel-'
 
-/** A Request has its body as a stream, which is not ours to read: it is passed on. */
+/** Headers that name an account. */
+const accountHeaders = [
+  ...['authorization', 'proxy-authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'cookie'],
+  ...['openai-organization', 'openai-project', 'x-portkey-api-key', 'helicone-auth', 'cf-aig-authorization'],
+]
+
 export function describe(input: string | URL | Request, init: RequestInit): ProviderRequest {
-  const isRequest = typeof input === 'object' && 'url' in input
-  const url = new URL(isRequest ? input.url : input)
-  const method = (init.method ?? (isRequest ? input.method : 'GET')).toUpperCase()
-  const headers = new Headers(init.headers ?? (isRequest ? input.headers : undefined))
-  const ours = [...headers.keys()].filter((name) => name.startsWith(oursPrefix))
-  const cleaned = new Headers(headers)
-  for (const name of ours) cleaned.delete(name)
+  const request = isRequest(input) ? input : undefined
+  const url = new URL(request?.url ?? (input as string | URL))
+  const method = (init.method ?? request?.method ?? 'GET').toUpperCase()
+  const headers = new Headers(init.headers ?? request?.headers)
+  const isOurs = [...headers.keys()].some((name) => name.startsWith(oursPrefix))
+  const cleaned = isOurs ? withoutOurs(headers) : undefined
+  const ownHeaders = cleaned === undefined ? {} : { headers: cleaned }
   return {
     url,
     method,
     headers,
-    body: init.body ?? undefined,
-    signal: init.signal ?? (isRequest ? input.signal : undefined),
-    onward: (upstream, signal, body) => {
-      const { signal: _, ...rest } = init
-      const changed: RequestInit = {
-        ...rest,
-        ...(ours.length > 0 ? { headers: cleaned } : {}),
-        ...(body === undefined ? {} : { body }),
-        ...(signal === undefined ? {} : { signal }),
-      }
-      // A request object is passed on as it is: its body can be read once only.
-      return upstream(isRequest ? input : url.href, changed)
+    signal: init.signal ?? request?.signal ?? undefined,
+    get credentials() {
+      return [...accountHeaders.map((name) => headers.get(name) ?? ''), url.search].join('\n')
     },
+    isRetry: Number(headers.get('x-stainless-retry-count') ?? 0) > 0,
+    text: () => (init.body === undefined || init.body === null ? textOfRequest(request) : textOf(init.body)),
+    pass: (upstream) => upstream(input, cleaned === undefined ? init : { ...init, ...ownHeaders }),
+    call: (upstream, body, signal) => {
+      const { signal: _, body: __, ...rest } = init
+      const changed = { ...rest, method, ...ownHeaders, body, signal }
+      // A new one of its own class: a Request keeps what only its class knows, such as a dispatcher.
+      if (request === undefined) return upstream(url.href, changed)
+      const Own = request.constructor as typeof Request
+      return upstream(new Own(request, { ...changed, duplex: 'half' } as RequestInit))
+    },
+  }
+}
+
+function withoutOurs(headers: Headers): Headers {
+  const cleaned = new Headers(headers)
+  for (const name of headers.keys()) if (name.startsWith(oursPrefix)) cleaned.delete(name)
+  return cleaned
+}
+
+function textOfRequest(request: Request | undefined): Promise<string | undefined> | undefined {
+  // Of a copy: the request itself goes on to the provider where it is passed by.
+  if (request === undefined || request.body === null || request.bodyUsed) return undefined
+  return request
+    .clone()
+    .arrayBuffer()
+    .then((bytes) => decoded(new Uint8Array(bytes)))
+}
+
+function textOf(body: unknown): Promise<string | undefined> | string | undefined {
+  if (typeof body === 'string') return body
+  if (body instanceof ArrayBuffer) return decoded(new Uint8Array(body))
+  if (ArrayBuffer.isView(body)) return decoded(new Uint8Array(body.buffer, body.byteOffset, body.byteLength))
+  if (body instanceof Blob) return body.arrayBuffer().then((bytes) => decoded(new Uint8Array(bytes)))
+  return undefined
+}
+
+/** Nothing for what is no text, such as a compressed body. */
+function decoded(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
   }
 }

@@ -1,196 +1,245 @@
 import type { Policy } from '../call-options.js'
 import type { Entry } from '../entry/entry.js'
-import { parseObject } from '../key/request-key.js'
-import { timesOf } from '../lookup/context.js'
-import type { FlightLease } from '../lookup/flight.js'
-import type { LogRecord } from '../stores/port.js'
-import { Recording } from '../streams/recording.js'
+import { parseObject } from '../key/parse.js'
+import type { CacheableRequest } from '../key/request-key.js'
+import type { CallerIdentity, ProduceContext, Produced } from '../lookup/call.js'
+import { type LookupContext, timesOf } from '../lookup/context.js'
+import { isOutageStatus } from '../lookup/outage.js'
+import type { ResolvedResponseOptions } from '../options.js'
+import { SharedStream, type StreamEnd, type StreamSource, sourceOf } from '../streams/shared-stream.js'
 import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
-import type { FetchContext, FetchTarget } from './cached-fetch.js'
-import { isProperEnd, StreamJudge } from './completeness.js'
+import { isWholeAnswer, StreamJudge } from './completeness.js'
 import { isStream } from './forms/forms.js'
-import { shownHeaders } from './serve.js'
+import { sharedHeaders } from './headers.js'
+import { type PublishedHead, Publisher } from './publisher.js'
 
-/** An answer on its way, to any number of callers. */
+/** What fetch-level look-ups work with, beside the rest. */
+export interface FetchContext extends LookupContext {
+  readonly options: ResolvedResponseOptions
+}
+
+/** A response on its way, to any number of callers. */
 export interface SharedResponse {
   readonly status: number
   readonly statusText: string
+  readonly url: string
   readonly headers: Headers
-  readonly recording: Recording
+  /** Read whole where it is no stream, else shared as it comes. */
+  readonly body: Buffer | SharedStream<Uint8Array>
   /** Nothing more may join: what passed is not fit for others. */
-  readonly isSpoilt: () => boolean
-  /** Whether a chat stream was asked to tell its usage. */
+  isSpoilt(): boolean
+  /** A stream that was asked to tell its usage. */
   readonly usageAsked: boolean
+  readonly identity: CallerIdentity | undefined
   /** How many joined; what they were spared is known at the end. */
   readonly joined: { count: number }
+  /** What a whole answer told of; of a stream it is known at the end. */
+  usage?(): Usage
 }
 
-/** Failures that any caller would get, whoever's key it is: they are told to followers. */
-const everybodys = new Set([400, 404, 413, 422])
+/** What an answer is kept as. */
+export interface ResponseTarget {
+  readonly request: CacheableRequest
+  readonly policy: Policy
+  readonly identity: CallerIdentity
+}
+
+/** Failures that any caller would get, with whatever key: they are told to followers. */
+const everybodys = new Set([400, 413, 422])
+
+export function isEverybodys(status: number): boolean {
+  return status === 200 || everybodys.has(status)
+}
 
 /**
- * Makes a provider's answer live: it is recorded as it passes, told to other instances once somebody follows,
- * and kept when it has ended properly.
+ * A provider's answer, for all who wait for it: a body that is no stream is read whole, once; a stream is recorded
+ * as it passes. It is told to other instances once one of them follows, and kept when it has ended properly.
  */
-export function shareResponse(
-  engine: FetchContext,
-  wanted: FetchTarget,
-  lead: FlightLease,
-  versions: Entry['versions'],
+export async function shareResponse(
+  context: FetchContext,
+  target: ResponseTarget,
   response: Response,
-  beganAt: number,
-): SharedResponse {
-  const { options } = engine
-  const { status, statusText, headers } = response
-  const contentType = headers.get('content-type') ?? ''
+  { lease, versions, progress }: ProduceContext,
+): Promise<Produced<SharedResponse>> {
+  const { maxEntryBytes } = context.options
+  const { status } = response
+  const contentType = response.headers.get('content-type') ?? ''
+  const beganAt = performance.now()
+  const body = isStream(contentType)
+    ? { source: sourceOfBody(response) }
+    : await readBody(response, maxEntryBytes, progress)
+  const head = { status, statusText: response.statusText, url: response.url, headers: response.headers }
+  const common = {
+    ...head,
+    ...{ usageAsked: target.request.form.usage, identity: target.identity, joined: { count: 0 } },
+  }
+  const told = { ...head, headers: sharedHeaders(response.headers, false), usageAsked: common.usageAsked }
+  const entryOf = (bytes: Buffer, judge: StreamJudge | undefined, timing: readonly number[]) => {
+    const usage = judge?.usage ?? usageIn(bytes)
+    const ttlMs = ttlOf(context, target, { status, contentType, judge, bytes })
+    return ttlMs === undefined
+      ? { usage, entry: undefined }
+      : {
+          usage,
+          entry: {
+            ...timesOf(context, target.policy, ttlMs),
+            ...{ kind: 'response', costMs: performance.now() - beganAt, versions, status },
+            ...{ model: target.request.model, usage, timing, body: bytes },
+            contentType: contentType === '' ? 'text/event-stream' : contentType,
+          } satisfies Entry,
+        }
+  }
+  const isFailure = isOutageStatus(status)
+  if ('bytes' in body) {
+    const { bytes } = body
+    const live: SharedResponse = {
+      ...common,
+      body: bytes,
+      isSpoilt: () => false,
+      usage: () => usageIn(bytes),
+    }
+    const publisher = new Publisher(lease, told, () => [bytes])
+    if (!isEverybodys(status)) void lease.onceFollowed(() => lease.fail(String(status)))
+    return {
+      live,
+      isFailure,
+      ended: Promise.resolve(entryOf(bytes, undefined, []).entry),
+      publish: () => (isEverybodys(status) ? publisher.whole() : Promise.resolve(false)),
+    }
+  }
+  return streamed(context, target, {
+    common,
+    told,
+    isFailure,
+    source: body.source,
+    contentType,
+    lease,
+    entryOf,
+  })
+}
+
+interface StreamedParts {
+  readonly common: Omit<SharedResponse, 'body' | 'isSpoilt'>
+  readonly told: PublishedHead
+  readonly isFailure: boolean
+  readonly source: StreamSource<Uint8Array>
+  readonly contentType: string
+  readonly lease: ProduceContext['lease']
+  entryOf(
+    bytes: Buffer,
+    judge: StreamJudge | undefined,
+    timing: readonly number[],
+  ): { readonly usage: Usage; readonly entry: Entry | undefined }
+}
+
+function streamed(
+  context: FetchContext,
+  target: ResponseTarget,
+  parts: StreamedParts,
+): Produced<SharedResponse> {
+  const { options, stats } = context
+  const { common, contentType, lease } = parts
   const judge = isStream(contentType) ? new StreamJudge() : undefined
-  const joined = { count: 0 }
   const timing: number[] = []
   let last = performance.now()
-  const costMs = last - beganAt
-  const recording: Recording = new Recording(response.body ?? emptyStream(), {
-    maxBytes: options.maxEntryBytes,
-    stallMs: options.stallMs,
-    onAbandon: options.onAbandon,
-    onChunk: (chunk) => {
+  let settle: (end: StreamEnd<Uint8Array>) => void = () => {}
+  const end = new Promise<StreamEnd<Uint8Array>>((resolve) => {
+    settle = resolve
+  })
+  const stream = new SharedStream<Uint8Array>(parts.source, {
+    ...{ maxSize: options.maxEntryBytes, stallMs: options.stallMs, onAbandon: options.onAbandon },
+    sizeOf: ({ byteLength }) => byteLength,
+    onPiece: (chunk) => {
       judge?.push(chunk)
       const now = performance.now()
       if (judge !== undefined) timing.push(chunk.byteLength, now - last)
       last = now
     },
-    onEnd: ({ chunks, error }) => {
-      judge?.end()
-      const body = chunks && error === undefined ? Buffer.concat(chunks) : undefined
-      const usage = judge?.usage ?? usageIn(body)
-      engine.stats.saved(wanted.policy.namespace, wanted.model, usage, joined.count)
-      const ttlMs = body && ttlOf(engine, wanted.policy, status, contentType, judge, body)
-      const entry: Entry | undefined =
-        body === undefined || ttlMs === undefined
-          ? undefined
-          : {
-              ...timesOf(engine, wanted.policy, ttlMs),
-              ...{ kind: 'response', costMs: costMs + (performance.now() - beganAt), versions },
-              ...{ model: wanted.model, usage, status, contentType, timing, body },
-            }
-      // What is not kept is right for those who have it already, and for nobody who asks from now on.
-      if (entry === undefined) wanted.landed()
-      void land(engine, wanted, lead, published, entry, error).finally(wanted.landed)
-    },
+    onEnd: settle,
   })
-  let published: Promise<boolean> | undefined
-  const isTold = status === 200 || everybodys.has(status)
-  const publish = () => {
-    if (isTold) published ??= publishTo(lead, { status, statusText, headers }, recording)
-    // What is one account's alone is nobody else's answer.
-    else void lead.fail(String(status))
-  }
-  lead.onFollowed = publish
-  if (lead.followed) publish()
-  recording.attend()
+  const isShared = isEverybodys(common.status)
+  const publisher = new Publisher(lease, parts.told, () => stream)
+  // What is one account's alone is nobody else's answer.
+  lease.onceFollowed(() => (isShared ? void publisher.follow() : void lease.fail(String(common.status))))
+  const ended = end.then(({ pieces, error }) => {
+    judge?.end()
+    const bytes = pieces && error === undefined ? Buffer.concat(pieces) : undefined
+    const made = bytes && parts.entryOf(bytes, judge, timing)
+    const { count } = common.joined
+    stats.saved(target.policy.tenant, target.request.model, made?.usage ?? judge?.usage ?? noUsage, count)
+    if (error !== undefined) throw error.reason
+    return made?.entry
+  })
+  ended.catch(() => {})
   return {
-    ...{ status, statusText, headers, recording, joined },
-    isSpoilt: () => judge?.spoilt ?? false,
-    usageAsked: wanted.form.usage,
+    live: { ...common, body: stream, isSpoilt: () => judge?.spoilt ?? false },
+    isFailure: parts.isFailure,
+    ended,
+    published: () => publisher.following,
+    publish: () => (isShared ? publisher.follow() : Promise.resolve(false)),
   }
 }
 
-/** The end of an answer: it is kept or not, and followers hear of it either way. */
-async function land(
-  engine: FetchContext,
-  wanted: FetchTarget,
-  lead: FlightLease,
-  published: Promise<boolean> | undefined,
-  entry: Entry | undefined,
-  error: unknown,
-): Promise<void> {
-  const isWhole = published !== undefined && (await published)
-  if (error !== undefined || (published !== undefined && !isWhole && entry === undefined)) {
-    return lead.fail('the answer broke off')
-  }
-  const outcome = await lead.commit(entry, isWhole)
-  if (outcome === 'publish') return lead.fail('the answer can not be shared')
-  if (outcome !== 'kept') return
-  engine.stats.stored(wanted.policy.namespace, wanted.model)
-  if (wanted.replaces) engine.tiers.tellReplaced(wanted.entryKey)
+/** Of a web stream, or of the stream of Node that other implementations of fetch give. */
+function sourceOfBody(response: Response): StreamSource<Uint8Array> {
+  const body = response.body as ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | null
+  return body === null ? ended : sourceOf(body)
 }
 
-/** What waits for the answer to an append goes with the next one; but not more often than this. */
-const batchMs = 20
+const ended: StreamSource<Uint8Array> = { read: async () => ({ done: true }), cancel: async () => {} }
 
-/** Reads the recording as one more reader, from its beginning, and adds what comes to the log. */
-async function publishTo(
-  lead: FlightLease,
-  { status, statusText, headers }: Pick<Response, 'status' | 'statusText' | 'headers'>,
-  recording: Recording,
-): Promise<boolean> {
-  if (!recording.joinable) return false
-  const reader = recording.read().getReader()
-  const head = Buffer.from(JSON.stringify({ status, statusText, headers: shownHeaders(headers) }))
-  let waiting: LogRecord[] = [{ type: 'head', data: head }]
-  let isHeld = true
-  let sending: Promise<void> = Promise.resolve()
-  let isSending = false
-  const send = async () => {
-    while (waiting.length > 0 && isHeld) {
-      const records = joinData(waiting)
-      waiting = []
-      isHeld = await lead.publish(records)
-      if (isHeld) await new Promise<void>((resolve) => setTimeout(resolve, batchMs))
+/** A body is read whole, up to the bound; a longer one is handed on as a stream, with what was read in front. */
+export async function readBody(
+  response: Response,
+  maxBytes: number,
+  progress: () => void,
+): Promise<{ readonly bytes: Buffer } | { readonly source: StreamSource<Uint8Array> }> {
+  const told = Number(response.headers.get('content-length') ?? Number.NaN)
+  const isPacked = response.headers.has('content-encoding')
+  if (response.body === null) return { bytes: Buffer.alloc(0) }
+  if (told <= maxBytes && !isPacked) return { bytes: Buffer.from(await response.arrayBuffer()) }
+  const source = sourceOfBody(response)
+  const chunks: Uint8Array[] = []
+  let length = 0
+  while (length <= maxBytes) {
+    const { done, value } = await source.read()
+    if (done || value === undefined) {
+      const [only] = chunks
+      return { bytes: chunks.length === 1 && only !== undefined ? Buffer.from(only) : Buffer.concat(chunks) }
     }
-    isSending = false
+    progress()
+    chunks.push(value)
+    length += value.byteLength
   }
-  const begin = () => {
-    if (isSending) return
-    isSending = true
-    sending = send()
+  return {
+    source: {
+      read: async () => {
+        const value = chunks.shift()
+        return value === undefined ? source.read() : { done: false, value }
+      },
+      cancel: source.cancel,
+    },
   }
-  begin()
-  try {
-    for (let read = await reader.read(); !read.done && isHeld; read = await reader.read()) {
-      waiting.push({ type: 'data', data: Buffer.from(read.value) })
-      begin()
-    }
-    await sending
-    if (waiting.length > 0 && isHeld) isHeld = await lead.publish(joinData(waiting))
-    return isHeld
-  } catch {
-    return false
-  } finally {
-    void reader.cancel().catch(() => {})
-  }
-}
-
-/** Pieces that wait together are one record. */
-function joinData(records: readonly LogRecord[]): LogRecord[] {
-  const data = records.filter(({ type }) => type === 'data').map((record) => record.data)
-  const others = records.filter(({ type }) => type !== 'data')
-  return data.length === 0 ? others : [...others, { type: 'data', data: Buffer.concat(data) }]
 }
 
 /** How long an answer is kept; nothing for one that is not. */
 function ttlOf(
   { options }: FetchContext,
-  { ttlMs }: Policy,
-  status: number,
-  contentType: string,
-  judge: StreamJudge | undefined,
-  body: Buffer,
+  { request, policy }: ResponseTarget,
+  answer: {
+    readonly status: number
+    readonly contentType: string
+    readonly judge: StreamJudge | undefined
+    readonly bytes: Buffer
+  },
 ): number | undefined {
+  const { status, contentType, judge, bytes } = answer
   if (status !== 200) return options.negativeTtlMs.get(status)
-  if (judge !== undefined) return judge.whole ? ttlMs : undefined
-  return isWholeJson(contentType, body) ? ttlMs : undefined
+  if (judge !== undefined) return judge.whole ? policy.ttlMs : undefined
+  if (!contentType.includes('json')) return undefined
+  return isWholeAnswer(parseObject(bytes.toString()), request.endpoint.answers) ? policy.ttlMs : undefined
 }
 
-function isWholeJson(contentType: string, body: Buffer): boolean {
-  if (!contentType.includes('json')) return false
-  const answer = parseObject(body.toString())
-  return answer !== undefined && !answer.error && isProperEnd(answer)
-}
-
-function usageIn(body: Buffer | undefined): Usage {
-  return body === undefined ? noUsage : usageOf(parseObject(body.toString()))
-}
-
-function emptyStream(): ReadableStream<Uint8Array> {
-  return new ReadableStream({ start: (controller) => controller.close() })
+function usageIn(body: Buffer): Usage {
+  return usageOf(parseObject(body.toString()))
 }

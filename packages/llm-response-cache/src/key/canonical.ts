@@ -1,55 +1,60 @@
 import { createHash, type Hash } from 'node:crypto'
+import { UnkeyableError } from '../errors.js'
+import { classOf, isPlainObject } from '../json.js'
 
-/** A value that has no defined place in a key: a function, a symbol, NaN, a cycle. */
-export class UnkeyableError extends Error {
-  override readonly name = 'UnkeyableError'
-}
+export { UnkeyableError }
 
-export interface EncodingRules {
-  /** Members of objects that stay out, at any depth. */
-  readonly without?: ReadonlySet<string> | undefined
+/** What a protocol says of single objects of a value, found by where they stand in it. */
+export interface ProtocolPlaces {
   /**
-   * Ids that a model or a framework makes up (`call_…`, `toolu_…`) count by the order in which they appear:
-   * they are new in each run, and to rename them all alike changes no meaning. @default false
+   * Members that are ids which a model or a framework makes up (`call_…`, `toolu_…`): they count by the order in
+   * which they appear, since they are new in each run, and to rename them all alike changes no meaning.
    */
-  readonly renameIds?: boolean | undefined
+  readonly ids: ReadonlyMap<object, ReadonlySet<string>>
+  /** Members that change no answer. */
+  readonly omitted: ReadonlyMap<object, ReadonlySet<string>>
+  /** Objects whose members come, at any depth, in the order in which they are written: schemas. */
+  readonly ordered: ReadonlySet<object>
 }
+
+const nowhere: ProtocolPlaces = { ids: new Map(), omitted: new Map(), ordered: new Set() }
 
 const maxDepth = 200
+
+/** Members and items of a value. More take a second to sort and write. */
+const maxMembers = 100_000
 
 /**
  * SHA-256 over a typed, length-prefixed encoding, so that no two different values share a key: `1` is not
  * `'1'`, an absent field is not a null one. Members of objects come in the order of their names; numbers
  * are their IEEE 754 bits, with -0 as 0, so that 1 and 1.0 agree (RFC 8785 gives them one text too). Text
- * is taken as it is. Binary data counts by its digest, a Date by its ISO text, a URL by its href.
- * Time and memory are linear in the value; text is hashed as it is met.
+ * is taken as it is. Binary data counts by its class and digest, a Date by its ISO text, a URL by its href.
+ * Objects of any other class are refused, since what makes them differ can't be seen. Time and memory are linear in
+ * the value; text is hashed as it is met.
+ * @throws UnkeyableError for a value, or a part of one, that has no defined place in a key
  */
 export function canonicalHash(...values: readonly unknown[]): string {
-  return canonicalHashWith({}, ...values)
+  return canonicalHashWith(nowhere, ...values)
 }
 
-export function canonicalHashWith(rules: EncodingRules, ...values: readonly unknown[]): string {
-  const encoder = new Encoder(rules)
-  for (const value of values) encoder.value(value, 0)
+export function canonicalHashWith(places: ProtocolPlaces, ...values: readonly unknown[]): string {
+  const encoder = new Encoder(places)
+  for (const value of values) encoder.value(value, 0, false)
   return encoder.digest()
 }
-
-/** Where ids stand that mean nothing but themselves. */
-const idMembers = new Set(['tool_call_id', 'tool_use_id', 'call_id', 'toolCallId', 'id'])
-const madeUp = /^(?:call|toolu|msg|rs|fc|chatcmpl|srvtoolu|resp|item)[-_]/
 
 /** Text gathers up to here before it is hashed: each update of the hash is a call into native code. */
 const flushLength = 32_768
 
 class Encoder {
   readonly #hash: Hash = createHash('sha256')
-  readonly #without: ReadonlySet<string> | undefined
-  readonly #ids: Map<string, string> | undefined
+  readonly #places: ProtocolPlaces
+  readonly #ids = new Map<string, string>()
+  #members = 0
   #pending = ''
 
-  constructor({ without, renameIds = false }: EncodingRules) {
-    this.#without = without
-    this.#ids = renameIds ? new Map() : undefined
+  constructor(places: ProtocolPlaces) {
+    this.#places = places
   }
 
   digest(): string {
@@ -57,7 +62,7 @@ class Encoder {
     return this.#hash.digest('base64url')
   }
 
-  value(value: unknown, depth: number): void {
+  value(value: unknown, depth: number, isOrdered: boolean): void {
     switch (typeof value) {
       case 'string':
         return this.#text('s', value)
@@ -70,7 +75,7 @@ class Encoder {
       case 'bigint':
         return this.#text('i', value.toString())
       case 'object':
-        return value === null ? this.#write('z') : this.#object(value, depth)
+        return value === null ? this.#write('z') : this.#object(value, depth, isOrdered)
       default:
         throw new UnkeyableError(`A ${typeof value} can't be part of a key`)
     }
@@ -82,52 +87,58 @@ class Encoder {
     this.#text('n', String(value === 0 ? 0 : value))
   }
 
-  #object(value: object, depth: number): void {
+  #object(value: object, depth: number, isWithinOrdered: boolean): void {
     if (depth >= maxDepth) throw new UnkeyableError('The value is nested too deeply, or holds itself')
     if (Array.isArray(value)) {
+      this.#count(value.length)
       this.#write(`a${value.length}:`)
-      for (const item of value) this.value(item, depth + 1)
+      for (const item of value) this.value(item, depth + 1, isWithinOrdered)
       return
     }
-    const prototype: unknown = Object.getPrototypeOf(value)
-    if (prototype !== Object.prototype && prototype !== null && this.#special(value)) return
+    if (!isPlainObject(value)) return this.#special(value)
+    const isOrdered = isWithinOrdered || this.#places.ordered.has(value)
+    const omitted = this.#places.omitted.get(value)
+    const ids = this.#places.ids.get(value)
     const members = value as Record<string, unknown>
     const names: string[] = []
     for (const name of Object.keys(members)) {
-      if (members[name] !== undefined && !this.#without?.has(name)) names.push(name)
+      if (members[name] !== undefined && omitted?.has(name) !== true) names.push(name)
     }
-    if (names.length > 1) names.sort()
+    this.#count(names.length)
+    if (names.length > 1 && !isOrdered) names.sort()
     this.#write(`o${names.length}:`)
     for (const name of names) {
       this.#text('k', name)
       const member = members[name]
-      if (this.#ids !== undefined && typeof member === 'string' && idMembers.has(name)) this.#id(name, member)
-      else this.value(member, depth + 1)
+      if (typeof member === 'string' && ids?.has(name)) this.#id(member)
+      else this.value(member, depth + 1, isOrdered)
     }
   }
 
-  #special(value: object): boolean {
-    if (ArrayBuffer.isView(value)) {
-      this.#bytes(Buffer.from(value.buffer, value.byteOffset, value.byteLength))
-    } else if (value instanceof ArrayBuffer) this.#bytes(Buffer.from(value))
-    else if (value instanceof Date) this.#text('d', value.toISOString())
-    else if (value instanceof URL) this.#text('l', value.href)
-    else if (value instanceof Map || value instanceof Set || value instanceof Promise) {
-      throw new UnkeyableError(`A ${value.constructor.name} can't be part of a key`)
-    } else return false
-    return true
+  #count(more: number): void {
+    this.#members += more
+    if (this.#members > maxMembers) {
+      throw new UnkeyableError(`The value has more than ${maxMembers} members and items`)
+    }
   }
 
-  #id(name: string, id: string): void {
-    // An `id` may be a host's own; the other members are never anything else.
-    if (name === 'id' && !madeUp.test(id)) return this.#text('s', id)
-    const number = this.#ids?.get(id) ?? String(this.#ids?.size)
-    this.#ids?.set(id, number)
+  #special(value: object): void {
+    if (ArrayBuffer.isView(value)) {
+      this.#bytes(classOf(value), Buffer.from(value.buffer, value.byteOffset, value.byteLength))
+    } else if (value instanceof ArrayBuffer) this.#bytes('ArrayBuffer', Buffer.from(value))
+    else if (value instanceof Date) this.#text('d', String(value.getTime()))
+    else if (value instanceof URL) this.#text('l', value.href)
+    else throw new UnkeyableError(`An object of the class ${classOf(value)} can't be part of a key`)
+  }
+
+  #id(id: string): void {
+    const number = this.#ids.get(id) ?? String(this.#ids.size)
+    this.#ids.set(id, number)
     this.#text('#', number)
   }
 
-  #bytes(bytes: Buffer): void {
-    this.#text('b', createHash('sha256').update(bytes).digest('hex'))
+  #bytes(type: string, bytes: Buffer): void {
+    this.#text('b', `${type} ${createHash('sha256').update(bytes).digest('hex')}`)
   }
 
   #text(type: string, text: string): void {

@@ -1,5 +1,7 @@
 import { InvalidInputError } from '@evenkeel/core'
-import { parseObject } from './request-key.js'
+import { isRecord, type Json } from '../json.js'
+import { parseObject } from './parse.js'
+import { type BypassReason, endpointFor, type RequestKey, requestKey } from './request-key.js'
 import { endpoints, type KeyRules } from './rules.js'
 
 export interface Difference {
@@ -10,21 +12,41 @@ export interface Difference {
 }
 
 export interface Explanation {
-  /** Whether both have one key, as far as their bodies tell. */
+  /** Whether both have one key. */
   readonly equal: boolean
   readonly differences: readonly Difference[]
   /** Where they differ without an effect on the key. */
   readonly ignored: readonly string[]
+  /** Why one of them, or both, would pass by the cache: the reason, and what of the request it is about. */
+  readonly bypassed: readonly {
+    readonly which: 'a' | 'b'
+    readonly reason: BypassReason
+    readonly what?: string
+  }[]
 }
 
-type Body = string | Readonly<Record<string, unknown>>
+type Body = string | Readonly<Json>
+
+export interface ExplainOptions {
+  readonly rules: KeyRules
+  readonly maxTemperature?: number | undefined
+  readonly url?: string | undefined
+}
 
 /** Enough to see why; a conversation that went another way differs everywhere. */
 const maxDifferences = 50
 
-/** By which paths two requests differ, and so miss each other's entries. */
-export function explain(a: Body, b: Body, rules: KeyRules): Explanation {
+/** By which paths two requests differ, and so miss each other's entries; and why they pass by. */
+export function explain(a: Body, b: Body, options: ExplainOptions): Explanation {
   const [one, other] = [bodyOf('a', a), bodyOf('b', b)]
+  const keys = { a: keyOf(a, one, options), b: keyOf(b, other, options) }
+  const bypassed = (['a', 'b'] as const).flatMap((which) => {
+    const key = keys[which]
+    if (key.cacheable) return []
+    return [{ which, reason: key.reason, ...(key.detail === undefined ? {} : { what: key.detail }) }]
+  })
+  const equal = keys.a.cacheable && keys.b.cacheable && keys.a.key === keys.b.key
+  const { rules } = options
   const ignoredNames = new Set(
     [...endpoints.flatMap(({ withoutEffect }) => withoutEffect), ...(rules.exclude ?? [])].filter(
       (name) => !rules.include?.includes(name),
@@ -34,20 +56,49 @@ export function explain(a: Body, b: Body, rules: KeyRules): Explanation {
   const differences: Difference[] = []
   for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
     const found = differencesOf(`$.${name}`, one[name], other[name])
-    if (!ignoredNames.has(name)) differences.push(...found)
+    // Of requests with one key nothing counts in which they differ: made-up ids, marks of a prompt cache.
+    if (equal) ignored.push(...found.map(({ path }) => (ignoredNames.has(name) ? `$.${name}` : path)))
+    else if (!ignoredNames.has(name)) differences.push(...found)
     else if (found.length > 0) ignored.push(`$.${name}`)
   }
-  return { equal: differences.length === 0, differences: differences.slice(0, maxDifferences), ignored }
+  return {
+    equal,
+    differences: differences.slice(0, maxDifferences),
+    ignored: [...new Set(ignored)],
+    bypassed,
+  }
 }
 
-function bodyOf(field: string, body: Body): Readonly<Record<string, unknown>> {
-  const read = typeof body === 'string' ? parseObject(body) : body
-  if (typeof read !== 'object' || read === null) {
-    throw new InvalidInputError(field, "a request's body, as an object or as JSON", body)
+function keyOf(given: Body, body: Json, { rules, maxTemperature, url: told }: ExplainOptions): RequestKey {
+  const url = new URL(told ?? `https://api.example.com${pathOf(body)}`)
+  const endpoint = endpointFor({ url, method: 'POST' }, rules)
+  if (typeof endpoint === 'string') return { cacheable: false, reason: endpoint }
+  const text = typeof given === 'string' ? given : JSON.stringify(given)
+  return requestKey(
+    { url, method: 'POST', headers: new Headers(), endpoint, body: text },
+    rules,
+    maxTemperature,
+  )
+}
+
+/** Where a body of this look goes. */
+function pathOf(body: Json): string {
+  if (body.contents !== undefined) return '/v1beta/models/unknown:generateContent'
+  if (body.documents !== undefined && body.query !== undefined) return '/v1/rerank'
+  if (body.messages !== undefined) {
+    const isAnthropic = body.system !== undefined || JSON.stringify(body.messages).includes('"cache_control"')
+    return isAnthropic ? '/v1/messages' : '/v1/chat/completions'
   }
+  if (typeof body.prompt === 'string') return '/v1/completions'
+  const isEmbedding = body.dimensions !== undefined || body.encoding_format !== undefined
+  return isEmbedding ? '/v1/embeddings' : '/v1/responses'
+}
+
+function bodyOf(field: string, body: Body): Json {
+  const read = typeof body === 'string' ? parseObject(body) : body
+  if (!isRecord(read)) throw new InvalidInputError(field, "a request's body, as an object or as JSON", body)
   return read
 }
-
 function differencesOf(path: string, one: unknown, other: unknown): Difference[] {
   if (Object.is(one, other) || (one === 0 && other === 0)) return []
   if (one === undefined || other === undefined) {

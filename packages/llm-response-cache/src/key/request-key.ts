@@ -1,13 +1,34 @@
-import { canonicalHashWith, UnkeyableError } from './canonical.js'
-import { type Endpoint, endpoints, type KeyRules, providerTools, stateful, type Wire } from './rules.js'
+import { isRecord, type Json } from '../json.js'
+import { canonicalHash, canonicalHashWith, UnkeyableError } from './canonical.js'
+import { parseRequest } from './parse.js'
+import { declarationsOf, placesOf, records } from './places.js'
+import { referencesOf } from './references.js'
+import {
+  countedHeaders,
+  credentialParams,
+  type Endpoint,
+  endpoints,
+  hostTools,
+  type KeyRules,
+  searchingHosts,
+  searchingModels,
+  type Wire,
+} from './rules.js'
 
 /** Why a request is passed on without a look at the cache. */
 export type BypassReason =
   | 'endpoint'
   | 'method'
   | 'body'
+  /** Depends on what the server keeps: a conversation, a stored prompt, an item named by its id. */
   | 'stateful'
+  /** A tool that the provider runs itself, or of which nothing is known. */
   | 'side-effects'
+  /** A field of which it is not known that it is answered from the request alone; see `keys.allowFields`. */
+  | 'unknown-field'
+  /** A model that looks things up; see `keys.allowModels`. */
+  | 'searching-model'
+  /** Something that is named by its id or URL, and may change; see `keys.immutableFiles`. */
   | 'files'
   | 'random'
   | 'asked-for'
@@ -17,13 +38,15 @@ export interface CacheableRequest {
   readonly cacheable: true
   /** SHA-256 of all that changes the answer. */
   readonly key: string
+  /** SHA-256 of all that changes the answer beside the body: where, in which version, under which rules. */
+  readonly scope: string
   readonly model: string
   /** The host that answers. */
   readonly provider: string
   readonly endpoint: Endpoint
   readonly form: WantedForm
   /** What counts of the request. */
-  readonly params: Readonly<Record<string, unknown>>
+  readonly params: Readonly<Json>
 }
 
 /** In which form the answer is wanted; one entry serves all of them. */
@@ -32,106 +55,195 @@ export interface WantedForm {
   readonly streamed: boolean
   /** A stream that ends with what it used (`stream_options.include_usage`). */
   readonly usage: boolean
+  /** Anything else of the request that chooses a form, such as `alt=sse`. */
+  readonly variant: string
 }
 
-export type RequestKey = CacheableRequest | { readonly cacheable: false; readonly reason: BypassReason }
+export interface Bypass {
+  readonly cacheable: false
+  readonly reason: BypassReason
+  /** What it is about: a field, a tool's type. */
+  readonly detail?: string | undefined
+}
 
-/** Larger requests are not worth hashing; they are passed on. */
+export type RequestKey = CacheableRequest | Bypass
+
+/** Larger requests are not worth hashing; they are passed on. Characters. */
 const maxBodyLength = 16 << 20
 
-/** Headers that choose another behaviour of the provider. */
-const versionHeaders = ['anthropic-version', 'anthropic-beta', 'openai-beta']
+const maxModelLength = 256
+
+interface Located {
+  readonly url: URL
+  readonly method: string
+}
+
+/** The endpoint by which a request is known; or why it passes by, before its body is read. */
+export function endpointFor({ url, method }: Located, rules: KeyRules): Endpoint | BypassReason {
+  const path = url.pathname.replace(/\/$/, '')
+  const endpoint = endpoints.find((one) => one.path.test(path))
+  if (endpoint === undefined || (endpoint.optIn === 'images' && rules.images !== true)) return 'endpoint'
+  return method === 'POST' ? endpoint : 'method'
+}
 
 /**
  * The key of a provider call as it goes over HTTP: endpoint, API version, model and everything else that
- * changes the answer. Headers with credentials stay out; tenants are kept apart by the namespace. A streamed
- * and a buffered call have one key where their answers can be turned into one another.
+ * changes the answer. Headers with credentials stay out; tenants are kept apart by their names. A streamed
+ * and a buffered call have one key where their answers can be turned into one another. A request of which it is
+ * not known that its answer comes from the request alone has none.
  */
 export function requestKey(
-  request: { readonly url: URL; readonly method: string; readonly headers: Headers; readonly body: unknown },
+  request: Located & {
+    readonly headers: Headers
+    readonly endpoint: Endpoint
+    readonly body: unknown
+  },
   rules: KeyRules,
   maxTemperature = Number.POSITIVE_INFINITY,
 ): RequestKey {
-  const { url, method, headers, body } = request
-  const endpoint = endpoints.find(({ path }) => path.test(url.pathname))
-  if (endpoint === undefined || (endpoint.optIn === 'images' && rules.images !== true))
-    return bypass('endpoint')
-  if (method !== 'POST') return bypass('method')
+  const { url, endpoint, body } = request
   if (typeof body !== 'string') return bypass('body')
   if (body.length > maxBodyLength) return bypass('too-large')
-  const asked = parseObject(body)
+  const asked = parseRequest(body)
   if (asked === undefined) return bypass('body')
-  if (stateful.some((field) => asked[field])) return bypass('stateful')
-  if (runsProviderTools(asked, rules.allowTools ?? [])) return bypass('side-effects')
-  if (rules.immutableFiles !== true && body.includes('"file_id"')) return bypass('files')
-  if (isRandom(asked, maxTemperature)) return bypass('random')
+  const refused = refusalOf(asked, request, rules, maxTemperature)
+  if (refused !== undefined) return refused
+  const model = modelOf(asked, url)
   const params = paramsOf(asked, endpoint, rules)
-  const streamed = asked.stream === true
-  const usage =
-    (asked.stream_options as { include_usage?: unknown } | null | undefined)?.include_usage === true
+  const form = formOf(asked, url, endpoint)
   try {
-    const key = canonicalHashWith(
-      { without: new Set(endpoint.withoutEffectWithin), renameIds: rules.renameIds ?? true },
-      'fetch',
-      rules.salt,
-      url.host,
-      url.pathname,
-      url.searchParams.get('api-version'),
-      [...versionHeaders, ...(rules.headers ?? [])].map((name) => headers.get(name)),
-      params,
-      // What can't be turned into the other form is an entry of its own.
-      endpoint.wire === undefined && streamed,
-    )
-    const form = { wire: endpoint.wire, streamed, usage: streamed && usage }
-    return { cacheable: true, key, model: modelOf(asked, url), provider: url.host, endpoint, form, params }
+    const where = whereOf(request, rules)
+    const places = placesOf(endpoint.answers, params, rules.renameIds ?? true)
+    // What can't be turned into the other form is an entry of its own.
+    const isConvertible = endpoint.wire !== undefined && endpoint.wire !== 'openai-completions'
+    const apart = isConvertible ? '' : `${form.streamed} ${form.variant}`
+    const key = canonicalHashWith(places, 'fetch', where, params, apart)
+    const scope = canonicalHash('scope', where, form.variant)
+    return { cacheable: true, key, scope, model, provider: url.host, endpoint, form, params }
   } catch (error) {
-    if (error instanceof UnkeyableError) return bypass('body')
+    if (error instanceof UnkeyableError) return bypass('too-large')
     throw error
   }
 }
 
+/** Why an answer may depend on more than the request, or may not be kept. */
+function refusalOf(
+  asked: Json,
+  { url, endpoint }: { readonly url: URL; readonly endpoint: Endpoint },
+  rules: KeyRules,
+  maxTemperature: number,
+): Bypass | undefined {
+  if (!endpoint.requires.some((name) => asked[name] !== undefined)) return bypass('endpoint')
+  const state = [...endpoint.stateful].find((name) => isSet(asked[name]))
+  if (state !== undefined) return bypass('stateful', state)
+  const unknown = Object.keys(asked).find((name) => !isKnown(name, asked[name], endpoint, rules))
+  if (unknown !== undefined) return bypass('unknown-field', unknown)
+  const model = modelOf(asked, url)
+  const isSearching = searchingModels.test(model) || searchingHosts.test(url.hostname)
+  const others = Array.isArray(asked.models) ? asked.models.map(String) : []
+  const isAllowed = rules.allowModels?.includes(model) ?? false
+  if ((isSearching && !isAllowed) || others.some((name) => searchingModels.test(name))) {
+    return bypass('searching-model')
+  }
+  if (model.length > maxModelLength) return bypass('too-large', 'model')
+  const tool = records(asked.tools).find((one) => !isHostTool(one, rules.allowTools ?? []))
+  if (tool !== undefined || (Array.isArray(asked.tools) && !asked.tools.every(isRecord))) {
+    return bypass('side-effects', tool === undefined ? 'tools' : String(tool.type ?? Object.keys(tool)[0]))
+  }
+  const reference = referencesOf(asked, endpoint.answers)
+  if (reference.state) return bypass('stateful', 'input')
+  if (reference.files && rules.immutableFiles !== true) return bypass('files')
+  return isRandom(asked, maxTemperature) ? bypass('random') : undefined
+}
+
+function isKnown(name: string, value: unknown, endpoint: Endpoint, rules: KeyRules): boolean {
+  // What is null or absent asks for nothing.
+  if (value === null || value === undefined) return true
+  if (endpoint.fields.has(name) || endpoint.withoutEffect.includes(name)) return true
+  if (endpoint.stateful.has(name)) return true
+  return [rules.allowFields, rules.include, rules.exclude].some((names) => names?.includes(name))
+}
+
+/** Whether a field that would bring in state says anything. */
+function isSet(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0
+  return value !== undefined && value !== null && value !== false && value !== ''
+}
+
+/** Where the request goes, and what beside its body chooses the answer. */
+function whereOf(
+  { url, headers }: { readonly url: URL; readonly headers: Headers },
+  rules: KeyRules,
+): unknown {
+  const counted = [...headers].filter(
+    ([name]) => countedHeaders.test(name) || rules.headers?.some((own) => own.toLowerCase() === name),
+  )
+  const query = [...url.searchParams].filter(
+    ([name]) => !credentialParams.has(name.toLowerCase()) && name !== 'alt',
+  )
+  return [rules.salt, url.host, url.pathname.replace(/\/$/, ''), query.sort(), counted.sort()]
+}
+
+function formOf(asked: Json, url: URL, { wire, answers }: Endpoint): WantedForm {
+  const isGemini = answers === 'gemini'
+  // Ollama streams unless it is told not to.
+  const streamed = isGemini
+    ? url.pathname.endsWith(':streamGenerateContent')
+    : answers === 'ollama'
+      ? asked.stream !== false
+      : asked.stream === true
+  const options = asked.stream_options
+  const usage = streamed && isRecord(options) && options.include_usage === true
+  const variant = isGemini ? (url.searchParams.get('alt') ?? '') : ''
+  return { wire, streamed, usage, variant }
+}
+
 /** What counts of a request. */
 export function paramsOf(
-  request: Readonly<Record<string, unknown>>,
-  { withoutEffect }: Pick<Endpoint, 'withoutEffect'>,
+  request: Readonly<Json>,
+  { withoutEffect, answers }: Pick<Endpoint, 'withoutEffect' | 'answers'>,
   { exclude = [], include = [] }: KeyRules,
-): Record<string, unknown> {
+): Json {
   const left = new Set([...withoutEffect, ...exclude].filter((name) => !include.includes(name)))
-  return Object.fromEntries(Object.entries(request).filter(([name]) => !left.has(name)))
+  if (answers === 'ollama' || answers === 'gemini') left.add('stream')
+  const params = Object.fromEntries(Object.entries(request).filter(([name]) => !left.has(name)))
+  // Stored unless it is told not to: what is stored can be continued by its id, what is not can't.
+  if (answers === 'responses') params.store = request.store !== false
+  return params
 }
 
-export function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function bypass(reason: BypassReason): RequestKey {
-  return { cacheable: false, reason }
+function bypass(reason: BypassReason, detail?: string): Bypass {
+  return detail === undefined ? { cacheable: false, reason } : { cacheable: false, reason, detail }
 }
 
 /** Google's APIs name the model in the path. */
-function modelOf({ model }: Record<string, unknown>, url: URL): string {
+function modelOf({ model }: Json, url: URL): string {
   if (typeof model === 'string' && model !== '') return model
-  return /\/models\/([^/:]+)/.exec(url.pathname)?.[1] ?? 'unknown'
+  return /\/(?:models|tunedModels|endpoints|deployments)\/([^/:]+)/.exec(url.pathname)?.[1] ?? 'unknown'
 }
 
-function runsProviderTools({ tools }: Record<string, unknown>, allowed: readonly string[]): boolean {
-  if (!Array.isArray(tools)) return false
-  return tools.some((tool) => {
-    const type = String((tool as { type?: unknown } | null)?.type ?? '')
-    return providerTools.test(type) && !allowed.some((name) => type.startsWith(name))
-  })
+/** A tool whose calls only the host answers. */
+function isHostTool(tool: Json, allowed: readonly string[]): boolean {
+  const { type } = tool
+  if (typeof type === 'string') return hostTools.has(type) || allowed.some((name) => type.startsWith(name))
+  if (type !== undefined) return false
+  // Anthropic's own and Ollama's need no type; Gemini's are lists of declarations and nothing else.
+  if (typeof tool.name === 'string' && isRecord(tool.input_schema)) return true
+  if (isRecord(tool.function)) return true
+  const names = Object.keys(tool)
+  if (declarationsOf(tool).length > 0) {
+    return names.every((name) => name === 'functionDeclarations' || name === 'function_declarations')
+  }
+  return names.some((name) => allowed.some((own) => name.startsWith(own)))
 }
 
 /** What a request leaves out is the providers' default, 1. */
-function isRandom({ temperature, n, seed }: Record<string, unknown>, maxTemperature: number): boolean {
+function isRandom(asked: Json, maxTemperature: number): boolean {
   if (maxTemperature === Number.POSITIVE_INFINITY) return false
-  if (typeof n === 'number' && n > 1 && typeof seed !== 'number') return true
-  return (typeof temperature === 'number' ? temperature : 1) > maxTemperature
+  const options = [asked, asked.generationConfig, asked.generation_config, asked.options].filter(isRecord)
+  const numberOf = (...names: readonly string[]) =>
+    options.flatMap((own) => names.map((name) => own[name])).find((value) => typeof value === 'number')
+  const count = numberOf('n', 'candidateCount', 'candidate_count') ?? 1
+  if (count > 1 && numberOf('seed') === undefined) return true
+  return (numberOf('temperature') ?? 1) > maxTemperature
 }

@@ -1,4 +1,5 @@
 import type { Source } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { CallScope, Policy } from '../call-options.js'
 import { type Entry, newEntryId, type Version } from '../entry/entry.js'
 import { jittered, judge, type Verdict } from '../entry/freshness.js'
@@ -9,8 +10,11 @@ import type { TieredStore } from '../tiers/tiered-store.js'
 import type { Metrics } from '../usage/metrics.js'
 import type { StatsBook } from '../usage/stats.js'
 import type { FlightCoordinator } from './flight.js'
+import type { SharedCall } from './shared-call.js'
 
-/** What all kinds of look-ups work with. */
+const log = createLog('llm-response-cache')
+
+/** What all look-ups of one cache share. */
 export interface LookupContext {
   readonly options: ResolvedOptions
   readonly tiers: TieredStore
@@ -18,9 +22,11 @@ export interface LookupContext {
   readonly stats: StatsBook
   readonly metrics: Metrics
   readonly scope: CallScope
+  /** Calls that are under way in this process, by the id of their entry's key. */
+  readonly calls: Map<string, SharedCall<unknown>>
 }
 
-/** What a look found. */
+/** What was found of an entry at both levels. */
 export interface EntryLookup {
   /** Served, perhaps while it is renewed behind that. */
   readonly entry: Entry | undefined
@@ -29,7 +35,8 @@ export interface EntryLookup {
   readonly grace: Entry | undefined
   /** The id of what is there, and not served. */
   readonly id: string
-  readonly versions: readonly Version[]
+  /** What a new entry carries; nothing where they could not be read, so that no entry can be kept. */
+  readonly versions: readonly Version[] | undefined
   readonly source: Source
 }
 
@@ -45,14 +52,21 @@ export function lookHere(
   return verdict === 'fresh' || verdict === 'renew' ? { held, verdict } : undefined
 }
 
-/** One round trip. */
+/** One round trip. What can't be read is a miss, never an error. */
 export async function lookUp(
   { tiers, options }: LookupContext,
-  entryKey: EntryKey,
-  policy: Policy,
-  suits: (entry: Entry) => boolean,
+  {
+    entryKey,
+    policy,
+    suits,
+  }: { readonly entryKey: EntryKey; readonly policy: Policy; suits(entry: Entry): boolean },
 ): Promise<EntryLookup> {
-  const { entry, id, versions, source } = await tiers.find(entryKey, policy.tags)
+  const found = await tiers.find(entryKey, policy.tags).catch((error: unknown) => {
+    log('an entry could not be read: %s', error)
+    return undefined
+  })
+  if (found === undefined) return unreadable
+  const { entry, id, versions, source } = found
   const now = options.clock.now()
   const known = entry !== undefined && suits(entry) ? entry : undefined
   const verdict = known === undefined ? 'dead' : judge(known, now, policy, options.random)
@@ -61,10 +75,12 @@ export async function lookUp(
     entry: isServed ? known : undefined,
     verdict,
     grace: verdict === 'grace' ? known : undefined,
-    id,
-    versions,
-    source,
+    ...{ id, versions, source },
   }
+}
+
+const unreadable: EntryLookup = {
+  ...{ entry: undefined, verdict: 'dead', grace: undefined, id: '', versions: undefined, source: 'memory' },
 }
 
 /** When an answer that was given now ends. */
@@ -81,4 +97,8 @@ export function timesOf(
 
 export function ageOf({ options }: LookupContext, { createdAtMs }: Entry): number {
   return Math.max(0, options.clock.now() - createdAtMs)
+}
+
+export function isPast({ options }: LookupContext, { freshUntilMs }: Entry): boolean {
+  return options.clock.now() >= freshUntilMs
 }

@@ -1,6 +1,7 @@
 import type { CallScope } from '../call-options.js'
 import { Compression } from '../entry/compression.js'
 import { EntrySealer } from '../entry/encryption.js'
+import { CacheClosedError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { TieredStore } from '../tiers/tiered-store.js'
 import { Metrics } from '../usage/metrics.js'
@@ -9,12 +10,15 @@ import { SharedStats } from '../usage/shared-stats.js'
 import { StatsBook } from '../usage/stats.js'
 import type { LookupContext } from './context.js'
 import { FlightCoordinator } from './flight.js'
+import type { SharedCall } from './shared-call.js'
 
 export interface CacheContext extends LookupContext {
   readonly sharedStats: SharedStats
   /** A host's text as a part of a name: hidden where names are. */
-  shown(namespace: string, text: string): string
-  close(): void
+  shown(tenant: string, text: string): string
+  /** Functions that are wrapped under their own names. */
+  readonly wrapped: Map<string, WeakRef<object>>
+  close(): Promise<void>
 }
 
 /** `kind` names the cache in metrics, `room` its keys. */
@@ -31,14 +35,21 @@ export function createContext(
   const stats = new StatsBook(prices)
   const metrics = new Metrics(kind, telemetry, stats, () => tiers.held)
   const sharedStats = new SharedStats(redis, kind, stats)
+  const calls = new Map<string, SharedCall<unknown>>()
+  const closeAll = async () => {
+    for (const call of calls.values()) call.end(new CacheClosedError())
+    await Promise.all([coordinator.close(), sharedStats.close()])
+    metrics.close()
+    tiers.close()
+  }
+  let closing: Promise<void> | undefined
   return {
-    ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats },
-    shown: (namespace, text) => sealer?.hideName(namespace, text) ?? text,
+    ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats, calls },
+    shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,
+    wrapped: new Map(),
     close: () => {
-      coordinator.close()
-      sharedStats.close()
-      metrics.close()
-      tiers.close()
+      closing ??= closeAll()
+      return closing
     },
   }
 }

@@ -8,9 +8,10 @@ import type { TieredStore } from '../tiers/tiered-store.js'
 
 const log = createLog('llm-response-cache')
 
+/** What an instance is to do for an answer that is not there. */
 export type FlightRole =
   | { readonly role: 'hit'; readonly entry: Entry; readonly source: Source }
-  | { readonly role: 'lead'; readonly lead: FlightLease }
+  | { readonly role: 'lead'; readonly lease: FlightLease }
   | { readonly role: 'follow'; readonly generation: string }
 
 /** A follower hears of news at once where messages arrive; otherwise it looks as often as this. */
@@ -33,7 +34,7 @@ export class FlightCoordinator {
   async begin(entryKey: EntryKey, unlessId: string): Promise<FlightRole> {
     const generation = randomUUID()
     if (this.#options.singleFlight !== 'shared') {
-      return { role: 'lead', lead: this.alone(entryKey) }
+      return { role: 'lead', lease: this.alone(entryKey) }
     }
     // Not waited for: without it followers are noticed with the next renewal.
     if (this.#options.redis !== undefined) this.#inbox ??= this.#listen()
@@ -58,7 +59,7 @@ export class FlightCoordinator {
           },
         )
         this.#leads.set(id, lead)
-        return { role: 'lead', lead }
+        return { role: 'lead', lease: lead }
       }
     }
   }
@@ -76,8 +77,11 @@ export class FlightCoordinator {
     let wake = ignore
     const { value: unwatch } = await this.#tiers.run(({ flights }) => flights.watch(entryKey, () => wake()))
     let cursor = '0'
+    let heardAt = performance.now()
+    // A leader that is silent for longer than it waits for its provider is no leader any more.
+    const silentMs = this.#options.stallMs + this.#options.leaseMs
     try {
-      while (signal?.aborted !== true) {
+      while (signal?.aborted !== true && performance.now() - heardAt < silentMs) {
         const news = new Promise<void>((resolve) => {
           wake = resolve
         })
@@ -90,7 +94,10 @@ export class FlightCoordinator {
           if (record.type === 'end' || record.type === 'failed') return
         }
         if (view.state === 'gone') return
-        if (view.records.length > 0) continue
+        if (view.records.length > 0) {
+          heardAt = performance.now()
+          continue
+        }
         const timer = setTimeout(() => wake(), lookEveryMs)
         await news
         clearTimeout(timer)
@@ -100,14 +107,14 @@ export class FlightCoordinator {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#inbox?.then((stop) => stop(), ignore)
-    for (const lead of this.#leads.values()) void lead.fail('closed')
+    await Promise.all([...this.#leads.values()].map((lease) => lease.fail(givenUp)))
   }
 
   async #listen(): Promise<() => void> {
     const { value } = await this.#tiers.run(({ flights }) =>
-      flights.onNotified(this.#owner, (entryKey) => this.#leads.get(entryKeyId(entryKey))?.summoned()),
+      flights.onNotified(this.#owner, (entryKey) => this.#leads.get(entryKeyId(entryKey))?.noteFollower()),
     )
     return value
   }
@@ -119,8 +126,6 @@ export class FlightCoordinator {
  */
 export class FlightLease {
   readonly entryKey: EntryKey
-  /** Somebody elsewhere waits for the answer. */
-  onFollowed: () => void = ignore
   readonly #tiers: TieredStore
   readonly #options: ResolvedOptions
   readonly #onDone: () => void
@@ -128,6 +133,7 @@ export class FlightLease {
   #lease: { readonly generation: string; readonly source: Source } | undefined
   #records = 0
   #followed = false
+  #onFollowed: () => void = ignore
   #appending: Promise<unknown> = Promise.resolve()
 
   constructor(
@@ -147,14 +153,21 @@ export class FlightLease {
     this.#timer.unref()
   }
 
-  get followed(): boolean {
-    return this.#followed
+  /** Fences it; nothing where nobody else is to hear of the call. */
+  get generation(): string | undefined {
+    return this.#lease?.generation
   }
 
-  summoned(): void {
+  /** Calls back as soon as another instance waits for the answer; at once where one does. */
+  onceFollowed(onFollowed: () => void): void {
+    if (this.#followed) return onFollowed()
+    this.#onFollowed = onFollowed
+  }
+
+  noteFollower(): void {
     if (this.#followed || this.#lease === undefined) return
     this.#followed = true
-    this.onFollowed()
+    this.#onFollowed()
   }
 
   /** Adds to the log that followers read, in the order of the calls. Says whether the lease was still held. */
@@ -178,7 +191,12 @@ export class FlightLease {
       return wanted !== undefined && (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     }
     try {
-      const options = { ttlMs: Math.max(1, ttlMs), admitWithinMs: this.#options.admitWithinMs, published }
+      const options = {
+        ttlMs: Math.max(1, ttlMs),
+        admitWithinMs: this.#options.admitWithinMs,
+        published,
+        records: this.#records,
+      }
       const { value: outcome, source } = await this.#tiers.run(({ flights }) =>
         flights.commit(this.entryKey, lease.generation, wanted, options),
       )
@@ -194,9 +212,14 @@ export class FlightLease {
         return (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     } catch (error) {
       log('an answer could not be kept: %s', error)
-      this.#done()
+      await this.fail('the answer could not be kept')
     }
     return 'not-kept'
+  }
+
+  /** Nobody waits for the call any more: another instance may lead. The answer is kept all the same, if it comes. */
+  giveUp(): void {
+    void this.fail(givenUp)
   }
 
   /** Ends the flight without an answer. Never rejects. */
@@ -206,7 +229,7 @@ export class FlightLease {
     this.#done()
     if (lease === undefined) return
     await this.#tiers
-      .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason)))
+      .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason), this.#records))
       .catch((error: unknown) => log('followers were not told of a failure: %s', error))
   }
 
@@ -224,7 +247,7 @@ export class FlightLease {
       )
       // Another one leads by now, or Redis forgot: what is here is for this process's own callers alone.
       if (followers < 0) clearInterval(this.#timer)
-      else if (followers > 0) this.summoned()
+      else if (followers > 0) this.noteFollower()
       return followers >= 0
     } catch (error) {
       log('a lease could not be renewed: %s', error)
@@ -241,6 +264,13 @@ export class FlightLease {
     this.#lease = undefined
     this.#onDone()
   }
+}
+
+/** What a leader writes whose callers have all left, so that another one leads. */
+export const givenUp = 'given up'
+
+export function isGivenUp(reason: Buffer): boolean {
+  return reason.toString() === givenUp
 }
 
 function ignore(): void {}

@@ -2,24 +2,58 @@ import type { Policy } from '../call-options.js'
 import { bytesOf, type Entry } from '../entry/entry.js'
 import { answerIn } from '../fetch/forms/forms.js'
 import type { CacheableRequest } from '../key/request-key.js'
-import type { Wire } from '../key/rules.js'
-import type { Finding, SemanticHit } from '../semantic/lookup.js'
-import { questionOf } from '../semantic/question.js'
+import type { SemanticHit } from '../semantic/lookup.js'
+import { type Question, questionOf } from '../semantic/question.js'
 import type { SemanticCache } from '../semantic/semantic-cache.js'
 import type { EntryKey } from '../stores/port.js'
+import type { Alternative } from './call.js'
 import { type LookupContext, lookUp } from './context.js'
 
-/** What a look by meaning found. */
-export interface SemanticLook {
-  readonly entry: Entry | undefined
-  /** For the response's header. */
-  readonly told: string | undefined
-  learn(fresh: Entry): void
-  /** For a provider that fails. */
-  fallback(): { readonly entry: Entry; readonly told: string } | undefined
+export interface MeaningLookup {
+  readonly question: Question
+  readonly entryKey: EntryKey
+  readonly policy: Policy
+  /** Whether an entry is one of this kind. */
+  suits(entry: Entry): boolean
+  /** What an entry says, for judges; nothing where it can't be read. */
+  answerOf(entry: Entry): unknown
+  /** Hears of the hit that is served. */
+  onHit?(hit: SemanticHit<unknown>): void
 }
 
-/** Looks for answers to questions in other words, where the exact key has missed. Its failures are misses. */
+/** Looks for an answer to a question in other words, where the exact key has missed. */
+export async function lookByMeaning(
+  context: LookupContext,
+  semantic: Pick<SemanticCache, 'find'>,
+  { question, entryKey, policy, suits, answerOf, onHit }: MeaningLookup,
+): Promise<Alternative | undefined> {
+  const entryOf = async (name: string) =>
+    (await lookUp(context, { entryKey: { ...entryKey, name }, policy, suits })).entry
+  const read = async (name: string): Promise<unknown> => {
+    const entry = await entryOf(name)
+    return entry && answerOf(entry)
+  }
+  const finding = await semantic.find(question, entryKey.name, read)
+  // It was read a moment ago, so memory has it.
+  const entry = finding.outcome === 'hit' ? await entryOf(finding.id) : undefined
+  if (finding.outcome === 'hit' && entry !== undefined) onHit?.(finding)
+  return {
+    entry,
+    told: finding.outcome === 'hit' ? toldOf(finding) : undefined,
+    learn: (fresh) => {
+      if (finding.outcome === 'miss') finding.learn(answerOf(fresh), policy.ttlMs)
+    },
+    fallback: () => {
+      const withheld = finding.outcome === 'miss' ? finding.fallback() : undefined
+      const kept = withheld && context.tiers.local({ ...entryKey, name: withheld.id })?.entry
+      if (withheld === undefined || kept === undefined) return undefined
+      onHit?.(withheld)
+      return { entry: kept, told: toldOf(withheld) }
+    },
+  }
+}
+
+/** Meaning for HTTP answers. Its failures are misses. */
 export class SemanticSearch {
   readonly #cache: Promise<Pick<SemanticCache, 'find'>>
 
@@ -29,52 +63,23 @@ export class SemanticSearch {
   }
 
   async look(
-    engine: LookupContext,
+    context: LookupContext,
     request: CacheableRequest,
     entryKey: EntryKey,
     policy: Policy,
-  ): Promise<SemanticLook | undefined> {
-    const question = questionOf(request.params)
-    if (question === undefined) return undefined
-    const context = [entryKey.namespace, request.provider, String(request.endpoint.path), question.context]
-    const { wire } = request.form
-    const read = async (name: string): Promise<unknown> => {
-      const { entry } = await lookUp(engine, { ...entryKey, name }, policy, ({ kind }) => kind === 'response')
-      return entry && answerOf(entry, wire)
-    }
-    const cache = await this.#cache.catch(() => undefined)
-    if (cache === undefined) return undefined
-    const finding = await cache.find({ text: question.text, context }, entryKey.name, read)
-    const hit = finding.outcome === 'hit' ? await entryOf(engine, finding, entryKey, policy) : undefined
-    return {
-      entry: hit,
-      told: finding.outcome === 'hit' ? toldOf(finding) : undefined,
-      learn: (entry) => learn(finding, answerOf(entry, wire), policy.ttlMs),
-      fallback: () => {
-        const withheld = finding.outcome === 'miss' ? finding.fallback() : undefined
-        const entry = withheld && engine.tiers.local({ ...entryKey, name: withheld.id })?.entry
-        return withheld && entry && { entry, told: toldOf(withheld) }
-      },
-    }
+  ): Promise<Alternative | undefined> {
+    const taken = questionOf(request.params)
+    const cache = taken && (await this.#cache.catch(() => undefined))
+    if (taken === undefined || cache === undefined) return undefined
+    // All that the exact key keeps apart: host, path, versions, headers and rules.
+    const question = { text: taken.text, context: [entryKey.tenant, request.scope, taken.context] }
+    return lookByMeaning(context, cache, {
+      ...{ question, entryKey, policy },
+      suits: ({ kind }) => kind === 'response',
+      answerOf: (entry) =>
+        answerIn({ contentType: entry.contentType, body: bytesOf(entry) }, request.form.wire),
+    })
   }
-}
-
-function learn(finding: Finding<unknown>, fresh: unknown, ttlMs: number): void {
-  if (finding.outcome === 'miss') finding.learn(fresh, ttlMs)
-}
-
-/** It was read a moment ago, so memory has it. */
-async function entryOf(
-  engine: LookupContext,
-  { id }: SemanticHit<unknown>,
-  entryKey: EntryKey,
-  policy: Policy,
-): Promise<Entry | undefined> {
-  return (await lookUp(engine, { ...entryKey, name: id }, policy, ({ kind }) => kind === 'response')).entry
-}
-
-function answerOf(entry: Entry, wire: Wire | undefined): unknown {
-  return answerIn({ contentType: entry.contentType, body: bytesOf(entry) }, wire)
 }
 
 function toldOf({ similarity, confidence, hitId }: SemanticHit<unknown>): string {

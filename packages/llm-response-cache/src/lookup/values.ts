@@ -1,13 +1,18 @@
 import type { Source } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { Policy } from '../call-options.js'
 import type { Entry, EntryKind } from '../entry/entry.js'
-import { entryKeyId } from '../stores/entry-key.js'
 import type { CachedEntry } from '../stores/memory-entries.js'
 import type { EntryKey } from '../stores/port.js'
 import type { Outcome } from '../usage/stats.js'
-import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
-import { ageOf, type EntryLookup, type LookupContext, lookHere, lookUp, timesOf } from './context.js'
-import type { FlightLease } from './flight.js'
+import { noUsage, type Usage } from '../usage/tokens.js'
+import type { Call, Found, ProduceContext, Produced } from './call.js'
+import { ageOf, isPast, type LookupContext, timesOf } from './context.js'
+import { Lookup } from './lookup.js'
+import { isProviderOutage } from './outage.js'
+import type { ValueCodec } from './value-codec.js'
+
+const log = createLog('llm-response-cache')
 
 export interface Detailed<T> {
   readonly value: T
@@ -22,397 +27,170 @@ export interface Detailed<T> {
   readonly savedTokens: number
 }
 
-/** How values of one kind are written and read. */
-export interface ValueKind<T> {
-  readonly kind: EntryKind
-  readonly contentType: string
-  /** Nothing for what can't be kept; it is passed on. */
-  encode(value: T): string | Buffer | undefined
-  decode(body: string | Buffer): T
-  describe(value: T): { readonly model: string; readonly usage: Usage }
-}
-
-/** JSON, as any function's answer. */
-export const jsonValues: ValueKind<unknown> = {
-  kind: 'value',
-  contentType: 'application/json',
-  encode: (value) => JSON.stringify(value) as string | undefined,
-  decode: (body) => JSON.parse(typeof body === 'string' ? body : body.toString()),
-  describe: (value) => ({ model: modelOf(value), usage: usageOf(value) }),
-}
-
-/** One call of the provider, and all who wait for it. */
-interface Flight {
-  readonly answer: Promise<Produced>
-}
-
-interface Produced {
-  readonly outcome: 'hit' | 'miss' | 'coalesced' | 'stale'
-  /** As kept, of which everybody can make a copy; nothing for what can't be kept. */
-  readonly body: string | Buffer | undefined
-  /** What the provider gave, for the caller that it was called for. */
-  readonly value: unknown
+/** A value that a function gave, and how it is kept. */
+interface LiveValue<T> {
+  readonly value: T
+  /** Nothing where the value can't be kept: then it is shared with nobody. */
   readonly entry: Entry | undefined
-  readonly source: Source
   readonly model: string
-  readonly usage: Usage
 }
 
-/** After so many leaders that died over one answer, a process calls the provider for itself. */
-const maxLeaders = 3
-
-/** Look-ups of values: in this process, in flight here, in Redis, in flight elsewhere, at the provider. */
+/** Look-ups of values: what a function gives at once, and JSON or a codec can carry. */
 export class Values<T> {
-  readonly #engine: LookupContext
-  readonly #kind: ValueKind<T>
-  readonly #flights = new Map<string, Flight>()
-  /** Look-ups on their way to Redis. */
-  readonly #looks = new Map<string, { readonly policy: Policy; readonly looked: Promise<EntryLookup> }>()
+  readonly #context: LookupContext
+  readonly #codec: ValueCodec<T>
+  readonly #lookup: Lookup<LiveValue<T>>
+  readonly #kind: EntryKind = 'value'
 
-  constructor(engine: LookupContext, kind: ValueKind<T>) {
-    this.#engine = engine
-    this.#kind = kind
+  constructor(context: LookupContext, codec: ValueCodec<T>) {
+    this.#context = context
+    this.#codec = codec
+    this.#lookup = new Lookup(context)
   }
 
   /** The value alone, on the shortest way. `isShared`: everybody gets one deeply frozen value. */
   get(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>, isShared = false): Promise<T> {
-    if (policy.useCache && !policy.refresh) {
-      const here = lookHere(this.#engine, entryKey, policy)
-      if (here !== undefined) {
-        const { held, verdict } = here
-        this.#countHere(held, entryKey)
-        if (verdict === 'renew') this.#renew(entryKey, policy, produce, held.entry.id)
-        return Promise.resolve(isShared ? this.#frozen(held) : this.#kind.decode(held.entry.body))
-      }
+    if (!policy.useCache) return this.#bypass(entryKey, produce).then(({ value }) => value)
+    const call = this.#callOf(entryKey, policy, produce)
+    const here = this.#lookup.here(call)
+    if (here !== undefined) {
+      this.#countEntry(here.entry, entryKey)
+      return Promise.resolve(isShared ? this.#frozen(here) : this.#codec.decode(here.entry.body))
     }
-    const detailed = this.#beyond(entryKey, policy, produce)
+    const detailed = this.#lookup.beyond(call).then((found) => this.#detail(found, entryKey))
     return isShared ? detailed.then(({ value }) => deepFreeze(value)) : detailed.then(({ value }) => value)
   }
 
   async detailed(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>): Promise<Detailed<T>> {
-    const here = policy.refresh || !policy.useCache ? undefined : lookHere(this.#engine, entryKey, policy)
-    if (here === undefined) return this.#beyond(entryKey, policy, produce)
-    const { entry } = here.held
-    const outcome = this.#countHere(here.held, entryKey)
-    if (here.verdict === 'renew') this.#renew(entryKey, policy, produce, entry.id)
-    return this.#reused(
-      outcome,
-      this.#kind.decode(entry.body),
-      'memory',
-      ageOf(this.#engine, entry),
-      entry.usage,
-    )
-  }
-
-  /** What this process can't answer by itself. */
-  async #beyond(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>): Promise<Detailed<T>> {
-    if (!policy.useCache) {
-      const value = await this.#call(entryKey, produce)
-      const { model } = this.#kind.describe(value)
-      this.#count('bypass', entryKey, model, undefined)
-      return { value, cached: false, outcome: 'bypass', source: 'memory', ageMs: 0, savedTokens: 0 }
-    }
-    if (policy.onlyIfCached) {
-      const value = (await this.peek(entryKey, policy)) as T
-      const cached = value !== undefined
-      const outcome = cached ? 'hit' : 'miss'
-      return { value, cached, outcome, source: 'memory', ageMs: 0, savedTokens: 0 }
-    }
-    const id = entryKeyId(entryKey)
-    // Who asks for a new answer does not want the one that is under way.
-    const under = policy.refresh ? undefined : this.#flights.get(id)
-    if (under === undefined && !policy.refresh) {
-      // A hit needs nobody to share it with: what costs is what comes after a miss.
-      const looked = await this.#look(id, entryKey, policy)
-      if (looked.entry !== undefined) {
-        if (looked.verdict === 'renew') this.#renew(entryKey, policy, produce, looked.entry.id)
-        return this.#found(looked.entry, entryKey, looked.source)
-      }
-      const since = this.#flights.get(id)
-      return this.#landed(
-        since ?? this.#fly(id, entryKey, policy, produce, looked),
-        since !== undefined,
-        entryKey,
-        policy,
-        produce,
-      )
-    }
-    return this.#landed(
-      under ?? this.#fly(id, entryKey, policy, produce),
-      under !== undefined,
-      entryKey,
-      policy,
-      produce,
-    )
-  }
-
-  /** Who asks for the same at the same time asks once. */
-  #look(id: string, entryKey: EntryKey, policy: Policy): Promise<EntryLookup> {
-    const under = this.#looks.get(id)
-    if (under !== undefined && under.policy === policy) return under.looked
-    const looked = lookUp(this.#engine, entryKey, policy, this.#suits)
-    this.#looks.set(id, { policy, looked })
-    const end = () => void this.#looks.delete(id)
-    looked.then(end, end)
-    return looked
-  }
-
-  #found(entry: Entry, entryKey: EntryKey, source: Source): Detailed<T> {
-    const outcome = isPast(this.#engine, entry) ? 'stale' : 'hit'
-    this.#count(outcome, entryKey, entry.model, entry.usage)
-    return this.#reused(
-      outcome,
-      this.#kind.decode(entry.body),
-      source,
-      ageOf(this.#engine, entry),
-      entry.usage,
-    )
-  }
-
-  /** What a flight gives to one of those who wait for it. */
-  async #landed(
-    { answer }: Flight,
-    isJoined: boolean,
-    entryKey: EntryKey,
-    policy: Policy,
-    produce: () => Promise<T>,
-  ): Promise<Detailed<T>> {
-    const { outcome, body, value, entry, source, model, usage } = await answer
-    if (isJoined && body === undefined) {
-      // It can't be shared, so nobody was spared anything.
-      return this.#beyond(entryKey, { ...policy, useCache: false }, produce)
-    }
-    const joined = isJoined && outcome === 'miss' ? 'coalesced' : outcome
-    this.#count(joined, entryKey, model, joined === 'miss' ? undefined : usage)
-    if (joined === 'miss') {
-      return { value: value as T, cached: false, outcome: 'miss', source, ageMs: 0, savedTokens: 0 }
-    }
-    // Whoever shares an answer gets a copy of its own.
-    const copy = body === undefined ? (value as T) : this.#kind.decode(body)
-    return this.#reused(joined, copy, source, entry === undefined ? 0 : ageOf(this.#engine, entry), usage)
+    if (!policy.useCache) return this.#bypass(entryKey, produce)
+    return this.#detail(await this.#lookup.find(this.#callOf(entryKey, policy, produce)), entryKey)
   }
 
   /** What is there, fresh, without calling anybody. One round trip at most. */
   async peek(entryKey: EntryKey, policy: Policy, isCounted = true): Promise<T | undefined> {
-    const here = lookHere(this.#engine, entryKey, policy)
-    const entry = here?.held.entry ?? (await lookUp(this.#engine, entryKey, policy, this.#suits)).entry
-    if (isCounted)
-      this.#count(entry === undefined ? 'miss' : 'hit', entryKey, entry?.model ?? 'unknown', entry?.usage)
-    return entry === undefined ? undefined : this.#kind.decode(entry.body)
+    const only = { ...policy, onlyIfCached: true, refresh: false }
+    const found = await this.#lookup.find(this.#callOf(entryKey, only, neverCalled))
+    if (found.kind === 'entry') {
+      if (isCounted) this.#countEntry(found.entry, entryKey)
+      return this.#codec.decode(found.entry.body)
+    }
+    if (found.kind === 'live') return this.#detail(found, entryKey).value
+    if (isCounted) this.#count('miss', entryKey, 'unknown', undefined)
+    return undefined
   }
 
   /** Says whether it was kept. Two round trips: versions, and the write. */
   async set(entryKey: EntryKey, policy: Policy, value: T): Promise<boolean> {
-    const { tiers, stats } = this.#engine
+    const { tiers, stats } = this.#context
     const { versions } = await tiers.find(entryKey, policy.tags)
     const entry = this.#entry(policy, versions, value, 0)
     if (entry === undefined || !(await tiers.keep(entryKey, entry))) return false
     tiers.tellReplaced(entryKey)
-    stats.stored(entryKey.namespace, entry.model)
+    stats.stored(entryKey.tenant, entry.model)
     return true
   }
 
-  #suits = (entry: Entry): boolean => entry.kind === this.#kind.kind
-
-  #fly(
-    id: string,
-    entryKey: EntryKey,
-    policy: Policy,
-    produce: () => Promise<T>,
-    looked?: EntryLookup,
-  ): Flight {
-    let landed = () => {}
-    const kept = new Promise<void>((resolve) => {
-      landed = resolve
-    })
-    const flight: Flight = { answer: this.#produce(entryKey, policy, produce, landed, looked) }
-    this.#flights.set(id, flight)
-    // Until the entry is there, who asks joins what has just ended.
-    const end = () => {
-      if (this.#flights.get(id) === flight) this.#flights.delete(id)
+  #callOf(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>): Call<LiveValue<T>> {
+    return {
+      ...{ entryKey, policy, model: 'unknown', isOutage: isProviderOutage },
+      suits: this.#suits,
+      joins: isShareable,
+      produce: (context) => this.#produce(policy, produce, context),
     }
-    flight.answer.then(() => kept, landed).finally(end)
-    return flight
   }
 
   async #produce(
-    entryKey: EntryKey,
     policy: Policy,
     produce: () => Promise<T>,
-    landed: () => void,
-    known: EntryLookup | undefined,
-  ): Promise<Produced> {
-    const looked = known ?? (await lookUp(this.#engine, entryKey, policy, this.#suits))
-    try {
-      return await this.#lead(entryKey, policy, produce, looked, landed)
-    } catch (error) {
-      landed()
-      if (looked.grace === undefined) throw error
-      return this.#produced('stale', looked.grace, looked.source)
-    }
-  }
-
-  /** Calls the provider, or waits for whoever calls it. */
-  async #lead(
-    entryKey: EntryKey,
-    policy: Policy,
-    produce: () => Promise<T>,
-    looked: EntryLookup,
-    landed: () => void,
-  ): Promise<Produced> {
-    const { coordinator } = this.#engine
-    for (let leaders = 0; leaders < maxLeaders; leaders++) {
-      const part = await coordinator.begin(entryKey, looked.id)
-      if (part.role === 'hit') {
-        const found = await lookUp(this.#engine, entryKey, policy, this.#suits)
-        if (found.entry === undefined) break
-        landed()
-        return this.#produced('hit', found.entry, found.source)
-      }
-      if (part.role === 'follow') {
-        const end = await this.#endOf(entryKey, part.generation)
-        // A leader that died leaves its place to the next one; one that failed says what would happen here too.
-        if (end === 'lost') continue
-        const found = end === 'end' ? await lookUp(this.#engine, entryKey, policy, this.#suits) : undefined
-        if (found?.entry === undefined) break
-        landed()
-        return this.#produced('coalesced', found.entry, found.source)
-      }
-      return this.#callAs(part.lead, policy, produce, looked, landed)
-    }
-    return this.#callAs(coordinator.alone(entryKey), policy, produce, looked, landed)
-  }
-
-  /** Calls the provider and keeps what it gives, behind the answer; `landed` when others can find it. */
-  async #callAs(
-    lead: FlightLease,
-    policy: Policy,
-    produce: () => Promise<T>,
-    { versions, source, id }: Pick<EntryLookup, 'versions' | 'source' | 'id'>,
-    landed: () => void,
-  ): Promise<Produced> {
-    const { tiers, stats } = this.#engine
-    const { entryKey } = lead
+    { versions }: ProduceContext,
+  ): Promise<Produced<LiveValue<T>>> {
     const began = performance.now()
-    let value: T
-    try {
-      value = await this.#call(entryKey, produce)
-    } catch (error) {
-      void lead.fail('error').finally(landed)
-      throw error
-    }
+    const value = await produce()
     const entry = this.#entry(policy, versions, value, performance.now() - began)
-    void lead
-      .commit(entry, false)
-      .then((outcome) => {
-        if (outcome === 'publish') return lead.fail('not kept')
-        if (outcome !== 'kept' || entry === undefined) return undefined
-        stats.stored(entryKey.namespace, entry.model)
-        if (id !== '') tiers.tellReplaced(entryKey)
-        return undefined
-      })
-      .finally(landed)
-    return this.#missed(value, entry, source)
+    const model = entry?.model ?? this.#codec.describe(value).model
+    return { live: { value, entry, model }, ended: Promise.resolve(entry) }
   }
 
-  async #endOf(entryKey: EntryKey, generation: string): Promise<'end' | 'failed' | 'lost'> {
-    for await (const { type } of this.#engine.coordinator.follow(entryKey, generation)) {
-      if (type === 'end' || type === 'failed') return type
-    }
-    return 'lost'
-  }
-
-  /** Behind an answer that was served already: one instance renews, the others go on serving. */
-  #renew(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>, entryId: string): void {
-    const id = `renew ${entryKeyId(entryKey)}`
-    if (this.#flights.has(id)) return
-    const renewal = async (): Promise<Produced> => {
-      const { coordinator, tiers } = this.#engine
-      const part = await coordinator.begin(entryKey, entryId)
-      if (part.role !== 'lead') return { ...nothing, outcome: 'hit', source: 'redis' }
-      const { versions, source } = await tiers.find(entryKey, policy.tags)
-      const looked = { versions, source, id: entryId }
-      // Until it is kept, nobody else renews it.
-      return new Promise((resolve, reject) => {
-        const renewed = this.#callAs(part.lead, policy, produce, looked, () => resolve(renewed))
-        renewed.catch(reject)
-      })
-    }
-    const answer = this.#engine.scope.leave(renewal)
-    this.#flights.set(id, { answer })
-    // What was served stays valid for a while; the next reader tries again.
-    answer.catch(() => {}).finally(() => this.#flights.delete(id))
-  }
-
-  async #call(entryKey: EntryKey, produce: () => Promise<T>): Promise<T> {
+  /** Neither looked up nor kept, and shared with nobody. */
+  async #bypass(entryKey: EntryKey, produce: () => Promise<T>): Promise<Detailed<T>> {
+    const { stats, metrics } = this.#context
     const began = performance.now()
     try {
-      return await produce()
+      const value = await produce()
+      this.#count('bypass', entryKey, this.#codec.describe(value).model, undefined)
+      return { value, cached: false, outcome: 'bypass', source: 'memory', ageMs: 0, savedTokens: 0 }
     } catch (error) {
-      this.#engine.stats.failed(entryKey.namespace, 'unknown')
+      stats.failed(entryKey.tenant, 'unknown')
       throw error
     } finally {
-      this.#engine.metrics.called(performance.now() - began, 'unknown')
+      metrics.called(performance.now() - began, 'unknown')
     }
   }
 
-  #entry(policy: Policy, versions: EntryLookup['versions'], value: T, costMs: number): Entry | undefined {
-    const body = this.#kind.encode(value)
-    if (body === undefined) return undefined
-    const { kind, contentType } = this.#kind
-    const times = timesOf(this.#engine, policy)
-    return {
-      ...times,
-      kind,
-      costMs,
-      versions,
-      ...this.#kind.describe(value),
-      status: 200,
-      contentType,
-      timing: [],
-      body,
+  #detail(found: Found<LiveValue<T>>, entryKey: EntryKey): Detailed<T> {
+    const nothing = { source: 'memory', ageMs: 0, savedTokens: 0 } as const
+    // What a caller gets who wants no call is told by its type: `T | undefined` of `peek`.
+    if (found.kind === 'nothing') {
+      this.#count('miss', entryKey, 'unknown', undefined)
+      return { ...nothing, value: undefined as T, cached: false, outcome: 'miss' }
+    }
+    const { outcome, source } = found
+    if (found.kind === 'live' && outcome === 'miss') {
+      const { value, model } = found.live
+      this.#count('miss', entryKey, model, undefined)
+      return { ...nothing, value, cached: false, outcome, source }
+    }
+    const entry = found.kind === 'entry' ? found.entry : found.live.entry
+    if (entry === undefined) throw new TypeError('A value that can not be kept was shared')
+    const { model, usage } = entry
+    this.#count(outcome, entryKey, model, usage)
+    const savedTokens = usage.input + usage.output
+    // Who shares an answer gets a copy of his own.
+    const value = this.#codec.decode(entry.body)
+    return { value, cached: true, outcome, source, ageMs: ageOf(this.#context, entry), savedTokens }
+  }
+
+  #suits = (entry: Entry): boolean => entry.kind === this.#kind
+
+  /** Nothing for what can't be kept: the value is its caller's all the same. */
+  #entry(policy: Policy, versions: Entry['versions'], value: T, costMs: number): Entry | undefined {
+    try {
+      const body = this.#codec.encode(value)
+      if (body === undefined) return undefined
+      const { model, usage } = this.#codec.describe(value)
+      return {
+        ...timesOf(this.#context, policy),
+        ...{ kind: this.#kind, costMs, versions, model, usage, status: 200 },
+        ...{ contentType: this.#codec.contentType, timing: [], body },
+      }
+    } catch (error) {
+      log('a value can not be kept: %s', error)
+      this.#codec.onRefused?.(error)
+      return undefined
     }
   }
 
-  #produced(outcome: 'hit' | 'coalesced' | 'stale', entry: Entry, source: Source): Produced {
-    const { body, model, usage } = entry
-    return { outcome, body, value: undefined, entry, source, model, usage }
-  }
-
-  #missed(value: T, entry: Entry | undefined, source: Source): Produced {
-    const { model, usage } = entry ?? this.#kind.describe(value)
-    return { outcome: 'miss', body: entry?.body, value, entry: undefined, source, model, usage }
-  }
-
-  #reused(outcome: Outcome, value: T, source: Source, ageMs: number, usage: Usage): Detailed<T> {
-    return { value, cached: true, outcome, source, ageMs, savedTokens: usage.input + usage.output }
-  }
-
-  #countHere({ entry }: CachedEntry, entryKey: EntryKey): 'hit' | 'stale' {
-    const outcome = isPast(this.#engine, entry) ? 'stale' : 'hit'
+  #countEntry(entry: Entry, entryKey: EntryKey): void {
+    const outcome = isPast(this.#context, entry) ? 'stale' : 'hit'
     this.#count(outcome, entryKey, entry.model, entry.usage)
-    return outcome
   }
 
-  #count(outcome: Outcome, { namespace }: EntryKey, model: string, saved: Usage | undefined): void {
-    this.#engine.stats.answered(outcome, namespace, model, saved)
+  #count(outcome: Outcome, { tenant }: EntryKey, model: string, saved: Usage | undefined): void {
+    this.#context.stats.answered(outcome, tenant, model, saved ?? noUsage)
   }
 
   #frozen(held: CachedEntry): T {
-    held.frozen ??= deepFreeze(this.#kind.decode(held.entry.body))
+    held.frozen ??= deepFreeze(this.#codec.decode(held.entry.body))
     return held.frozen as T
   }
 }
 
-const nothing = { body: undefined, value: undefined, entry: undefined, model: 'unknown', usage: noUsage }
-
-function isPast({ options }: LookupContext, { freshUntilMs }: Entry): boolean {
-  return options.clock.now() >= freshUntilMs
+function isShareable({ entry }: LiveValue<unknown>): boolean {
+  return entry !== undefined
 }
 
-function modelOf(value: unknown): string {
-  const model = typeof value === 'object' && value !== null && 'model' in value ? value.model : undefined
-  return typeof model === 'string' ? model : 'unknown'
+async function neverCalled(): Promise<never> {
+  throw new TypeError('A look without a call has called')
 }
 
 function deepFreeze<T>(value: T): T {

@@ -1,5 +1,5 @@
 -- Reads versions, makes those that are missing, or sets them.
--- KEYS  the versions of one namespace
+-- KEYS  the versions of one tenant
 -- ARGV  for each of them: '1' to set it, '0' to make it only where there is none; a random text; how long a
 --       new one lives, in ms, or '0' for ever
 -- Reply the versions that hold now, in the order of the keys.

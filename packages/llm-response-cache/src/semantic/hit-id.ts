@@ -15,13 +15,13 @@ export function writeHitId({ place, id, similarity }: Hit): string {
 }
 
 /** @throws InvalidInputError for what `writeHitId` did not write */
-export function readHitId(hitId: unknown, { namespace, model }: { namespace: string; model: string }): Hit {
+export function readHitId(hitId: unknown, { tenant, model }: { tenant: string; model: string }): Hit {
   const [scope = '', id = '', dimensions = '', similarity = '', ...more] = partsOf(hitId)
   const isNumber = similarity !== '' && Number.isFinite(Number(similarity))
   if (scope === '' || id === '' || dimensions === '' || more.length > 0 || !isNumber) {
     throw new InvalidInputError('hitId', 'the hitId of a semantic hit', hitId)
   }
-  return { place: { namespace, space: `${model}/${dimensions}`, scope }, id, similarity: Number(similarity) }
+  return { place: { tenant, space: `${model}/${dimensions}`, scope }, id, similarity: Number(similarity) }
 }
 
 function partsOf(hitId: unknown): readonly string[] {

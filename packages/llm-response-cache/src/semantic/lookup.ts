@@ -82,10 +82,10 @@ export class SemanticLookup {
     this.#options = options
     this.#index = new SharedIndex(options)
     this.#digest = textDigest(options.secret)
-    const { redis, namespace, clock, refreshMs, maxErrorRate, confidence, judgeMissRate } = options
+    const { redis, tenant, clock, refreshMs, maxErrorRate, confidence, judgeMissRate } = options
     this.#learner = new Learner({
       store: redis === undefined ? new MemoryLearningStore() : new RedisLearningStore(redis),
-      learning: { namespace, name: rulesOf(options) },
+      learning: { tenant, name: rulesOf(options) },
       bound: { maxErrorRate, confidence, judgeMissRate },
       refreshMs,
       clock,
@@ -130,10 +130,10 @@ export class SemanticLookup {
     key: string,
     read: (id: string) => Promise<A | undefined>,
   ): Promise<Finding<A>> {
-    const { embed, model, namespace, minSimilarity, auditRate, shadow, random } = this.#options
+    const { embed, model, tenant, minSimilarity, auditRate, shadow, random } = this.#options
     const [policy, vectors] = await Promise.all([this.#learner.current(), embed([text])])
     const vector = unitVector(vectors[0])
-    const place: Place = { namespace, space: `${model}/${vector.length}`, scope }
+    const place: Place = { tenant, space: `${model}/${vector.length}`, scope }
     const rows = (await this.#index.nearest(place, vector, width))
       .filter(({ id }) => id !== key)
       .map((row) => compared(row, this.#compare(sheet, row.sheet), minSimilarity))

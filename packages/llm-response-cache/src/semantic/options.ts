@@ -28,8 +28,8 @@ export interface SemanticOptions {
   /** A last look before an answer is served: `false` refuses it. One that fails refuses too. */
   readonly verify?: ((look: Verification) => boolean | Promise<boolean>) | undefined
   /** Tenants. @default 'default' */
-  readonly namespace?: string | undefined
-  /** Users or anything else within a namespace who must not share answers: part of what must be equal. */
+  readonly tenant?: string | undefined
+  /** Users or anything else within a tenant who must not share answers: part of what must be equal. */
   readonly scope?: string | undefined
   /** Of what could be served, the share that is audited instead: the provider is called and compared. @default 0.05 */
   readonly auditRate?: number | undefined
@@ -53,7 +53,7 @@ export interface SemanticOptions {
   readonly index?: SemanticIndex | undefined
   /** `'auto'` takes vector sets where the server has them, else exact search on copies. @default 'auto' */
   readonly search?: 'auto' | 'vector-set' | 'exact' | undefined
-  /** Keys the digests of words in the index, so that nobody can try words against them. @default the namespace */
+  /** Keys the digests of words in the index, so that nobody can try words against them. @default the tenant */
   readonly secret?: string | Buffer | undefined
   /** A look-up that takes longer is a miss, so that a stuck embedder holds up nobody for ever. @default '2s' */
   readonly timeout?: Duration | undefined
@@ -85,10 +85,10 @@ export type ResolvedSemanticOptions = { readonly [K in keyof Defaulted]-?: NonNu
 }
 
 export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemanticOptions {
-  const { embed, model, namespace = 'default', scope, search = 'auto' } = options
+  const { embed, model, tenant = 'default', scope, search = 'auto' } = options
   if (typeof embed !== 'function') throw new InvalidOptionError('embed', 'a function', embed)
   text('model', model)
-  text('namespace', namespace)
+  text('tenant', tenant)
   if (scope !== undefined) text('scope', scope)
   if (!['auto', 'vector-set', 'exact'].includes(search)) {
     throw new InvalidOptionError('search', "'auto', 'vector-set' or 'exact'", search)
@@ -106,7 +106,7 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
     same: options.same ?? defaultJudge(embed),
     judgeMissRate: share('judgeMissRate', options.judgeMissRate ?? 0, 0, 0.9),
     verify: options.verify,
-    namespace,
+    tenant,
     scope,
     auditRate: share('auditRate', options.auditRate ?? 0.05, 0.001, 1),
     shadow: options.shadow ?? false,
@@ -118,7 +118,7 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     maxTextLength: wholeNumber('maxTextLength', options.maxTextLength ?? 4_000, 1, 100_000),
     search,
-    secret: options.secret ?? namespace,
+    secret: options.secret ?? tenant,
     timeoutMs: durationMs('timeout', options.timeout ?? '2s', { minMs: 1 }),
     refreshMs: durationMs('refresh', options.refresh ?? '5s', { minMs: 1 }),
     clock: options.clock ?? systemClock,

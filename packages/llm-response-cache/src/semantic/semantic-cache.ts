@@ -47,7 +47,7 @@ export interface SemanticCacheOptions extends SemanticOptions {
 export function createSemanticCache(options: SemanticCacheOptions): SemanticCache {
   const resolved = resolveSemanticOptions(options)
   const finder = new SemanticLookup(resolved)
-  const kept = options.answers === undefined ? keyValueAnswers(options, resolved.namespace) : undefined
+  const kept = options.answers === undefined ? keyValueAnswers(options, resolved.tenant) : undefined
   const answers = options.answers ?? kept?.answers
   if (answers === undefined) throw new InvalidOptionError('answers', 'a store of answers', answers)
   return {
@@ -66,10 +66,10 @@ export function createSemanticCache(options: SemanticCacheOptions): SemanticCach
 
 function keyValueAnswers(
   { redis, maxBytes, clock }: SemanticCacheOptions,
-  namespace: string,
+  tenant: string,
 ): { readonly answers: AnswerStore; readonly store: KeyValueStore<unknown> } {
   const store = createKeyValueStore<unknown>({ redis, prefix: 'llm-answers', maxBytes, clock })
-  const name = (key: string) => `${encodeURIComponent(namespace)}/${key}`
+  const name = (key: string) => `${encodeURIComponent(tenant)}/${key}`
   const answers: AnswerStore = {
     get: (key) => store.get(name(key)),
     set: async (key, answer, ttlMs) => {

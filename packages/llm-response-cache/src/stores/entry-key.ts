@@ -1,15 +1,15 @@
-/** Where an entry lives: a tenant's namespace, and a name within it. */
+/** Where an entry lives: a tenant's tenant, and a name within it. */
 export interface EntryKey {
-  readonly namespace: string
+  readonly tenant: string
   readonly name: string
 }
 
 /** One text for a place. The length keeps apart what would be one text otherwise. */
-export function entryKeyId({ namespace, name }: EntryKey): string {
-  return entryKeyPrefix(namespace) + name
+export function entryKeyId({ tenant, name }: EntryKey): string {
+  return entryKeyPrefix(tenant) + name
 }
 
-/** How the texts of all places of a namespace begin. */
-export function entryKeyPrefix(namespace: string): string {
-  return `${namespace.length}:${namespace}`
+/** How the texts of all places of a tenant begin. */
+export function entryKeyPrefix(tenant: string): string {
+  return `${tenant.length}:${tenant}`
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
 import { type Entry, sizeOf } from '../entry/entry.js'
 import { entryKeyId, entryKeyPrefix } from './entry-key.js'
-import { globToRegExp } from './glob.js'
+import { globMatcher } from './glob.js'
 import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
 
 export interface MemoryEntryStoreOptions {
@@ -33,9 +33,9 @@ export class MemoryEntryStore implements EntryStore {
   readonly #versions: ByteBoundedLru<string>
   /** Raised when a version changes: while it stays, what held then holds now. */
   versionsEpoch = 0
-  /** What was set last is most often what is set next: the version of a namespace that nobody clears. */
-  #lastVersion: { readonly namespace: string; readonly name: string; readonly value: string } | undefined
-  #lastNamespace = ''
+  /** What was set last is most often what is set next: the version of a tenant that nobody clears. */
+  #lastVersion: { readonly tenant: string; readonly name: string; readonly value: string } | undefined
+  #lastTenant = ''
   #lastPrefix = entryKeyPrefix('')
   /** ProviderRequest for once. */
   readonly #seen: ByteBoundedLru<true>
@@ -74,15 +74,15 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   /** A version that is known, without making one. */
-  version(namespace: string, name: string): string | undefined {
-    return this.#versions.get(entryKeyId({ namespace, name }))
+  version(tenant: string, name: string): string | undefined {
+    return this.#versions.get(entryKeyId({ tenant, name }))
   }
 
-  setVersion(namespace: string, name: string, value: string): void {
+  setVersion(tenant: string, name: string, value: string): void {
     const last = this.#lastVersion
-    if (last?.value === value && last.namespace === namespace && last.name === name) return
-    this.#lastVersion = { namespace, name, value }
-    const id = entryKeyId({ namespace, name })
+    if (last?.value === value && last.tenant === tenant && last.name === name) return
+    this.#lastVersion = { tenant, name, value }
+    const id = entryKeyId({ tenant, name })
     if (this.#versions.get(id) === value) return
     this.#versions.set(id, value)
     this.versionsEpoch++
@@ -90,7 +90,7 @@ export class MemoryEntryStore implements EntryStore {
 
   async read(entryKey: EntryKey, versions: readonly string[]): Promise<Reading> {
     const entry = this.held(entryKey)?.entry
-    return { entry, id: entry?.id ?? '', versions: this.#present(entryKey.namespace, versions) }
+    return { entry, id: entry?.id ?? '', versions: this.#present(entryKey.tenant, versions) }
   }
 
   async write(
@@ -116,38 +116,38 @@ export class MemoryEntryStore implements EntryStore {
     return entryKeys.filter((entryKey) => this.held(entryKey) !== undefined && this.drop(entryKey)).length
   }
 
-  async versions(namespace: string, names: readonly string[]): Promise<readonly string[]> {
-    return this.#present(namespace, names)
+  async versions(tenant: string, names: readonly string[]): Promise<readonly string[]> {
+    return this.#present(tenant, names)
   }
 
-  async invalidate(namespace: string, versions: ReadonlyMap<string, string>): Promise<void> {
-    for (const [name, value] of versions) this.setVersion(namespace, name, value)
+  async invalidate(tenant: string, versions: ReadonlyMap<string, string>): Promise<void> {
+    for (const [name, value] of versions) this.setVersion(tenant, name, value)
   }
 
-  async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
-    const matches = globToRegExp(pattern)
-    const begin = entryKeyId({ namespace, name: '' })
+  async *names(tenant: string, pattern: string): AsyncIterable<readonly string[]> {
+    const matches = globMatcher(pattern)
+    const begin = entryKeyId({ tenant, name: '' })
     const names = [...this.#entries.entries()]
       .filter(([id]) => id.startsWith(begin))
       .map(([id]) => id.slice(begin.length))
-    yield names.filter((name) => matches.test(name))
+    yield names.filter(matches)
   }
 
-  /** Most look-ups are of the namespace of the one before. */
-  #id({ namespace, name }: EntryKey): string {
-    if (namespace !== this.#lastNamespace) {
-      this.#lastNamespace = namespace
-      this.#lastPrefix = entryKeyPrefix(namespace)
+  /** Most look-ups are of the tenant of the one before. */
+  #id({ tenant, name }: EntryKey): string {
+    if (tenant !== this.#lastTenant) {
+      this.#lastTenant = tenant
+      this.#lastPrefix = entryKeyPrefix(tenant)
     }
     return this.#lastPrefix + name
   }
 
-  #present(namespace: string, names: readonly string[]): readonly string[] {
+  #present(tenant: string, names: readonly string[]): readonly string[] {
     return names.map((name) => {
-      const known = this.version(namespace, name)
+      const known = this.version(tenant, name)
       if (known !== undefined) return known
       const made = randomUUID()
-      this.setVersion(namespace, name, made)
+      this.setVersion(tenant, name, made)
       return made
     })
   }

@@ -24,14 +24,14 @@ export interface WriteOptions {
 /**
  * Where answers live. `testEntryStore` of `@evenkeel/llm-response-cache/testing` proves an implementation.
  *
- * Namespaces and tags are invalidated by a new version, a random text: entries carry the versions under which they
+ * Tenants and tags are invalidated by a new version, a random text: entries carry the versions under which they
  * were begun, and count only while those are the present ones. So an invalidation costs the same for one entry
  * and for a million, an answer begun before it is never served after it, and a lost version makes misses,
  * never a resurrection.
  */
 export interface EntryStore {
   /**
-   * The entry, and the versions of those names (the namespace's is the empty name), made where there are none.
+   * The entry, and the versions of those names (the tenant's is the empty name), made where there are none.
    * One round trip, two where a version is missing; reads of one turn of the event loop may share theirs.
    * `known` is what the reader has of it, and is given back where that is still what is there.
    */
@@ -41,11 +41,11 @@ export interface EntryStore {
   /** How many there were. One round trip. */
   delete(entryKeys: readonly EntryKey[]): Promise<number>
   /** The present versions, made where there are none. One round trip. */
-  versions(namespace: string, names: readonly string[]): Promise<readonly string[]>
+  versions(tenant: string, names: readonly string[]): Promise<readonly string[]>
   /** Sets versions. Idempotent. One round trip. */
-  invalidate(namespace: string, versions: ReadonlyMap<string, string>): Promise<void>
+  invalidate(tenant: string, versions: ReadonlyMap<string, string>): Promise<void>
   /** Pages of names that match a glob pattern (`*`, `?`, `[…]`); a name may come twice. */
-  names(namespace: string, pattern: string): AsyncIterable<readonly string[]>
+  names(tenant: string, pattern: string): AsyncIterable<readonly string[]>
 }
 
 /** How one of many instances comes to call the provider, and the others to hear of it. */
@@ -83,6 +83,13 @@ export interface LogView {
   readonly cursor: string
 }
 
+export interface CommitOptions extends WriteOptions {
+  /** The whole answer is in the log. */
+  readonly published: boolean
+  /** How many records the log has: its end is bound to its place. @default 0 */
+  readonly records?: number | undefined
+}
+
 export type CommitOutcome =
   /** The entry was written. */
   | 'kept'
@@ -118,10 +125,10 @@ export interface FlightStore {
     entryKey: EntryKey,
     generation: string,
     entry: Entry | undefined,
-    options: WriteOptions & { readonly published: boolean },
+    options: CommitOptions,
   ): Promise<CommitOutcome>
-  /** Ends the log without an answer, and gives back the lease. */
-  fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void>
+  /** Ends the log, of so many records, without an answer, and gives back the lease. */
+  fail(entryKey: EntryKey, generation: string, reason: Buffer, records?: number): Promise<void>
   look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView>
   /** Hears that a log has grown or ended; may miss it. */
   watch(entryKey: EntryKey, onNews: () => void): Promise<() => void>

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { type EntryCodec, idOf } from '../entry/codec.js'
 import type { Entry } from '../entry/entry.js'
 import versionsLua from '../scripts/versions.lua'
@@ -17,6 +18,8 @@ export class RedisEntryStore implements EntryStore {
   readonly #keys: RedisKeys
   readonly #codec: EntryCodec
   readonly #reads: TurnReads
+  /** Versions that were given their time again within the last day. */
+  readonly #renewals = new ByteBoundedLru<true>({ maxEntries: maxRenewals, sizeOf: () => 1 })
 
   constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec) {
     this.#redis = redis
@@ -27,28 +30,36 @@ export class RedisEntryStore implements EntryStore {
 
   async read(entryKey: EntryKey, versions: readonly string[], known?: Entry): Promise<Reading> {
     const key = this.#keys.entry(entryKey)
-    const { namespace } = entryKey
+    const { tenant } = entryKey
     const { value, others } = await this.#reads.read(
       key,
-      versions.map((name) => this.#keys.version(namespace, name)),
+      versions.map((name) => this.#keys.version(tenant, name)),
     )
     const present = others.map((version) => version?.toString('latin1'))
+    for (const name of versions) this.#renew(this.#keys.version(tenant, name))
     const complete = present.every((version) => version !== undefined)
     const id = value === undefined ? '' : idOf(value)
     // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
     const isKnown = known !== undefined && known.id === id
-    const found = isKnown || value === undefined ? known : this.#codec.decode(namespace, key, value)
+    const found = isKnown || value === undefined ? known : this.#codec.decode(tenant, key, value)
     return {
       entry: value === undefined ? undefined : found instanceof Promise ? await found : found,
       id,
-      versions: complete ? (present as readonly string[]) : await this.versions(namespace, versions),
+      versions: complete ? (present as readonly string[]) : await this.versions(tenant, versions),
     }
+  }
+
+  /** Not waited for: what is not renewed ends in a month, and makes misses. */
+  #renew(key: string): void {
+    if (this.#renewals.get(key) !== undefined) return
+    this.#renewals.set(key, true, renewEveryMs)
+    this.#redis.command(['PEXPIRE', key, String(versionLifeMs)], { key }).catch(() => {})
   }
 
   async write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean> {
     const { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 } = options
     const key = this.#keys.entry(entryKey)
-    const bytes = await this.#codec.encode(entryKey.namespace, key, entry)
+    const bytes = await this.#codec.encode(entryKey.tenant, key, entry)
     const px = wholeMs(ttlMs)
     if (admitWithinMs === 0) {
       const only = onlyIfAbsent ? ['NX'] : []
@@ -68,28 +79,28 @@ export class RedisEntryStore implements EntryStore {
     return counts.reduce<number>((sum, count) => sum + Number(count), 0)
   }
 
-  async versions(namespace: string, names: readonly string[]): Promise<readonly string[]> {
-    const keys = names.map((name) => this.#keys.version(namespace, name))
+  async versions(tenant: string, names: readonly string[]): Promise<readonly string[]> {
+    const keys = names.map((name) => this.#keys.version(tenant, name))
     const reply = await this.#redis.run(
       versionsScript,
       keys,
-      names.flatMap((name) => ['0', randomUUID(), lifeOf(name)]),
+      names.flatMap(() => ['0', randomUUID(), String(versionLifeMs)]),
     )
     return texts(reply)
   }
 
-  async invalidate(namespace: string, versions: ReadonlyMap<string, string>): Promise<void> {
-    const keys = [...versions.keys()].map((name) => this.#keys.version(namespace, name))
+  async invalidate(tenant: string, versions: ReadonlyMap<string, string>): Promise<void> {
+    const keys = [...versions.keys()].map((name) => this.#keys.version(tenant, name))
     await this.#redis.run(
       versionsScript,
       keys,
-      [...versions].flatMap(([name, value]) => ['1', value, lifeOf(name)]),
+      [...versions].flatMap(([, value]) => ['1', value, String(versionLifeMs)]),
     )
   }
 
-  async *names(namespace: string, pattern: string): AsyncIterable<readonly string[]> {
-    for await (const page of this.#redis.scan(this.#keys.pattern(namespace, pattern), 1_000)) {
-      if (page.length > 0) yield page.map((key) => this.#keys.nameOf(namespace, key))
+  async *names(tenant: string, pattern: string): AsyncIterable<readonly string[]> {
+    for await (const page of this.#redis.scan(this.#keys.pattern(tenant, pattern), 1_000)) {
+      if (page.length > 0) yield page.map((key) => this.#keys.nameOf(tenant, key))
     }
   }
 }
@@ -98,10 +109,13 @@ export function wholeMs(ms: number): string {
   return String(Math.max(1, Math.ceil(ms)))
 }
 
-/** Tags come and go, so their versions end; one that ended makes misses. A namespace's stays. */
-function lifeOf(version: string): string {
-  return version === '' ? '0' : String(30 * 86_400_000)
-}
+/**
+ * Tenants and tags come and go, so their versions end, and one that ended makes misses: milliseconds, of which one that
+ * is read is given as many again once a day.
+ */
+const versionLifeMs = 30 * 86_400_000
+const renewEveryMs = 86_400_000
+const maxRenewals = 50_000
 
 function texts(reply: Reply): string[] {
   return Array.isArray(reply) ? reply.map(String) : []

@@ -3,13 +3,13 @@ import type { EntryKey } from './port.js'
 
 /**
  * Names of this package's keys. An entry, its lease and its logs share a hash tag of their own, so that a
- * Cluster spreads entries; the versions of a namespace share one, so that they are set and read together.
+ * Cluster spreads entries; the versions of a tenant share one, so that they are set and read together.
  */
 export class RedisKeys {
   readonly #room: string
-  /** Most look-ups are of the namespace of the one before. */
-  #lastBegin: { readonly namespace: string; readonly begin: string } | undefined
-  #lastVersion: { readonly namespace: string; readonly key: string } | undefined
+  /** Most look-ups are of the tenant of the one before. */
+  #lastBegin: { readonly tenant: string; readonly begin: string } | undefined
+  #lastVersion: { readonly tenant: string; readonly key: string } | undefined
   readonly #entries: ReturnType<typeof createKeyspace>
   readonly #versions: ReturnType<typeof createKeyspace>
 
@@ -19,62 +19,62 @@ export class RedisKeys {
     this.#versions = createKeyspace(prefix, `${room}-version`)
   }
 
-  entry({ namespace, name }: EntryKey): string {
-    return `${this.#beginOf(namespace)}${escapeTag(name)}}`
+  entry({ tenant, name }: EntryKey): string {
+    return `${this.#beginOf(tenant)}${escapeTag(name)}}`
   }
 
-  lease({ namespace, name }: EntryKey): string {
-    return this.#entries.key(subjectOf(namespace, name), 'lease')
+  lease({ tenant, name }: EntryKey): string {
+    return this.#entries.key(subjectOf(tenant, name), 'lease')
   }
 
-  log({ namespace, name }: EntryKey, generation: string): string {
-    return this.#entries.key(subjectOf(namespace, name), 'log', generation)
+  log({ tenant, name }: EntryKey, generation: string): string {
+    return this.#entries.key(subjectOf(tenant, name), 'log', generation)
   }
 
   /** Marks what was asked for once. */
-  seen({ namespace, name }: EntryKey): string {
-    return this.#entries.key(subjectOf(namespace, name), 'seen')
+  seen({ tenant, name }: EntryKey): string {
+    return this.#entries.key(subjectOf(tenant, name), 'seen')
   }
 
   /** Where a log's followers hear of it; beside the log in a Cluster. */
-  channel({ namespace, name }: EntryKey): string {
-    return `${this.#room}:{${escapeTag(subjectOf(namespace, name))}}`
+  channel({ tenant, name }: EntryKey): string {
+    return `${this.#room}:{${escapeTag(subjectOf(tenant, name))}}`
   }
 
-  version(namespace: string, name: string): string {
-    if (name !== '') return this.#versions.key(namespace, name)
-    if (this.#lastVersion?.namespace !== namespace) {
-      this.#lastVersion = { namespace, key: this.#versions.key(namespace, '') }
+  version(tenant: string, name: string): string {
+    if (name !== '') return this.#versions.key(tenant, name)
+    if (this.#lastVersion?.tenant !== tenant) {
+      this.#lastVersion = { tenant, key: this.#versions.key(tenant, '') }
     }
     return this.#lastVersion.key
   }
 
-  /** Of the names of a namespace; matches entries alone, whose keys end with their tag. */
-  pattern(namespace: string, glob: string): string {
-    return `${escapeGlob(this.#beginOf(namespace))}${escapeTag(glob)}}`
+  /** Of the names of a tenant; matches entries alone, whose keys end with their tag. */
+  pattern(tenant: string, glob: string): string {
+    return `${escapeGlob(this.#beginOf(tenant))}${escapeTag(glob)}}`
   }
 
   /** The name in an entry's key. */
-  nameOf(namespace: string, key: string): string {
-    return unescapeTag(key.slice(this.#beginOf(namespace).length, -1))
+  nameOf(tenant: string, key: string): string {
+    return unescapeTag(key.slice(this.#beginOf(tenant).length, -1))
   }
 
-  #beginOf(namespace: string): string {
-    if (this.#lastBegin?.namespace !== namespace) {
-      const begin = `${this.#entries.prefix}{${escapeTag(escapeNamespace(namespace))}/`
-      this.#lastBegin = { namespace, begin }
+  #beginOf(tenant: string): string {
+    if (this.#lastBegin?.tenant !== tenant) {
+      const begin = `${this.#entries.prefix}{${escapeTag(escapeTenant(tenant))}/`
+      this.#lastBegin = { tenant, begin }
     }
     return this.#lastBegin.begin
   }
 }
 
-function subjectOf(namespace: string, name: string): string {
-  return `${escapeNamespace(namespace)}/${name}`
+function subjectOf(tenant: string, name: string): string {
+  return `${escapeTenant(tenant)}/${name}`
 }
 
-/** So that no namespace can end early, and reach into another one's names. */
-function escapeNamespace(namespace: string): string {
-  return namespace.replaceAll('%', '%25').replaceAll('/', '%2F')
+/** So that no tenant can end early, and reach into another one's names. */
+function escapeTenant(tenant: string): string {
+  return tenant.replaceAll('%', '%25').replaceAll('/', '%2F')
 }
 
 function unescapeTag(text: string): string {

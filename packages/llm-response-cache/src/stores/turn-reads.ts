@@ -17,7 +17,7 @@ const maxReads = 32
 
 /**
  * Reads of one turn of the event loop travel in one MGET: a command of its own costs each of them several
- * times what the reading costs. What several ask for (the versions of their namespace) goes once. In a Cluster,
+ * times what the reading costs. What several ask for (the versions of their tenant) goes once. In a Cluster,
  * whose keys are on many nodes, each is a GET, sent in the same turn.
  */
 export class TurnReads {

@@ -33,7 +33,7 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       store = await harness.create()
     })
 
-    const at = (own: string, namespace = 'n'): EntryKey => ({ namespace, name: own })
+    const at = (own: string, tenant = 'n'): EntryKey => ({ tenant, name: own })
     const minute = { ttlMs: 60_000 }
     const read = async (entryKey: EntryKey) => {
       const { entry } = await store.read(entryKey, [])
@@ -47,7 +47,7 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       expect((await store.read(at('other'), [''])).versions).toEqual(first.versions)
     })
 
-    it('agrees on one version when many meet a new namespace at once', async () => {
+    it('agrees on one version when many meet a new tenant at once', async () => {
       const readings = await Promise.all(
         Array.from({ length: 20 }, (_, index) => store.read(at(`k${index}`, 'fresh'), ['', 'tag'])),
       )
@@ -107,14 +107,13 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       expect(await read(at('k'))).toBeUndefined()
     })
 
-    it('keeps namespaces and names apart, whatever is in them', async () => {
+    it('keeps tenants and names apart, whatever is in them', async () => {
       const names = ['a', 'a/b', 'a%2Fb', '{a}', '}{', 'ü \n', '*', '%', '1:a']
-      for (const namespace of names) {
-        for (const own of names)
-          await store.write(at(own, namespace), sampleEntry(`"${namespace} ${own}"`), minute)
+      for (const tenant of names) {
+        for (const own of names) await store.write(at(own, tenant), sampleEntry(`"${tenant} ${own}"`), minute)
       }
-      for (const namespace of names) {
-        for (const own of names) expect(await read(at(own, namespace))).toBe(`"${namespace} ${own}"`)
+      for (const tenant of names) {
+        for (const own of names) expect(await read(at(own, tenant))).toBe(`"${tenant} ${own}"`)
       }
     })
 
@@ -126,7 +125,7 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       expect(await read(at('a'))).toBeUndefined()
     })
 
-    it('sets versions of one namespace, as often as it is told', async () => {
+    it('sets versions of one tenant, as often as it is told', async () => {
       const [other] = (await store.read(at('k', 'other'), [''])).versions
       await store.invalidate(
         'n',

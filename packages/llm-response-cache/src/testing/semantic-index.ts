@@ -12,7 +12,7 @@ export interface SemanticIndexHarness {
 export function testSemanticIndex(name: string, harness: SemanticIndexHarness): void {
   describe(`a semantic index: ${name}`, () => {
     let index: SemanticIndex
-    const place: Place = { namespace: 'n', space: 'embedder/3', scope: 's' }
+    const place: Place = { tenant: 'n', space: 'embedder/3', scope: 's' }
     const options = { ttlMs: 60_000, maxRows: 100 }
 
     beforeEach(async () => {
@@ -54,7 +54,7 @@ export function testSemanticIndex(name: string, harness: SemanticIndexHarness): 
     it('keeps places apart in each of their three parts, whatever is in their names', async () => {
       const names = ['a', 'a/b', '{a}', '}{', 'ü', '%2F', '*']
       const places = names.flatMap((odd) => [
-        { ...place, namespace: odd },
+        { ...place, tenant: odd },
         { ...place, space: odd },
         { ...place, scope: odd },
       ])

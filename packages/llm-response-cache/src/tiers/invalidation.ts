@@ -5,14 +5,14 @@ const log = createLog('llm-response-cache')
 
 /** What one instance tells the others to forget. */
 export interface Invalidation {
-  readonly namespace: string
+  readonly tenant: string
   readonly versions: ReadonlyMap<string, string>
   readonly names: readonly string[]
 }
 
 /**
  * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: versions
- * heal with the next look-up of their namespace that reaches Redis, everything by the time that memory is
+ * heal with the next look-up of their tenant that reaches Redis, everything by the time that memory is
  * trusted at most.
  */
 export class InvalidationBus {
@@ -53,8 +53,8 @@ export class InvalidationBus {
   }
 
   /** One round trip, which nobody waits for. */
-  tell({ namespace, versions, names }: Invalidation): void {
-    const message = JSON.stringify([this.#origin, namespace, [...versions], names])
+  tell({ tenant, versions, names }: Invalidation): void {
+    const message = JSON.stringify([this.#origin, tenant, [...versions], names])
     this.#redis.publish(this.#channel, message).catch((error: unknown) => log('not told: %s', error))
   }
 
@@ -67,13 +67,13 @@ export class InvalidationBus {
 
 function parse(message: string): (Invalidation & { readonly origin: string }) | undefined {
   try {
-    const [origin, namespace, versions, names] = JSON.parse(message) as [
+    const [origin, tenant, versions, names] = JSON.parse(message) as [
       string,
       string,
       [string, string][],
       string[],
     ]
-    return { origin, namespace, versions: new Map(versions), names }
+    return { origin, tenant, versions: new Map(versions), names }
   } catch {
     return undefined
   }

@@ -1,7 +1,7 @@
 import { entryKeyId } from '../stores/entry-key.js'
 import type { EntryKey } from '../stores/port.js'
 
-/** Beyond it a whole namespace is invalidated instead, which is always right and only costs hits. */
+/** Beyond it a whole tenant is invalidated instead, which is always right and only costs hits. */
 const maxDeletions = 10_000
 /** Beyond it the oldest is not handed over; it stays a hit here. */
 const maxWrites = 10_000
@@ -12,10 +12,10 @@ export class OutageChanges {
   readonly deleted = new Map<string, EntryKey>()
   readonly written = new Map<string, EntryKey>()
 
-  noteVersions(namespace: string, versions: ReadonlyMap<string, string>): void {
-    const known = this.versions.get(namespace) ?? new Map<string, string>()
+  noteVersions(tenant: string, versions: ReadonlyMap<string, string>): void {
+    const known = this.versions.get(tenant) ?? new Map<string, string>()
     for (const [name, value] of versions) known.set(name, value)
-    this.versions.set(namespace, known)
+    this.versions.set(tenant, known)
   }
 
   /** Says whether it could be noted. */
@@ -39,10 +39,10 @@ export class OutageChanges {
   }
 
   /** Forgets versions that Redis has by now, unless they were changed meanwhile. */
-  settleVersions(namespace: string, versions: ReadonlyMap<string, string>): void {
-    const known = this.versions.get(namespace)
+  settleVersions(tenant: string, versions: ReadonlyMap<string, string>): void {
+    const known = this.versions.get(tenant)
     if (known === undefined) return
     for (const [name, value] of versions) if (known.get(name) === value) known.delete(name)
-    if (known.size === 0) this.versions.delete(namespace)
+    if (known.size === 0) this.versions.delete(tenant)
   }
 }

@@ -28,7 +28,7 @@ const handOver = { atOnce: 50, pauseMs: 50 }
 const pageSize = 500
 
 /**
- * Entries of all namespaces, found and kept at two levels: this process's memory, which is trusted for a
+ * Entries of all tenants, found and kept at two levels: this process's memory, which is trusted for a
  * while, and Redis. While Redis is away, memory is all there is, and is trusted for as long as its entries live.
  */
 export class TieredStore {
@@ -59,13 +59,15 @@ export class TieredStore {
       new InvalidationBus(
         redis,
         room,
-        ({ namespace, versions, names }) => this.#forget(namespace, versions, names),
+        ({ tenant, versions, names }) => this.#forget(tenant, versions, names),
         () => this.#distrust(),
       )
     this.#stores = failover<Stores>(redis, {
       name: 'llm-response-cache',
       durability: 'disposable',
-      primary: redis && createRedisStores(redis, { sealer, compression, room }),
+      primary:
+        redis &&
+        createRedisStores(redis, { sealer, compression, room, maxEntryBytes: options.maxEntryBytes }),
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
       recover: async ({ primary, signal }) => {
@@ -95,7 +97,7 @@ export class TieredStore {
     const isShared = this.#stores.state === 'primary'
     if (isShared && (l1TtlMs === 0 || this.#invalidations?.listening !== true)) return undefined
     const held = this.#memory.held(entryKey)
-    if (held === undefined || !this.#versionsHold(entryKey.namespace, held)) return undefined
+    if (held === undefined || !this.#versionsHold(entryKey.tenant, held)) return undefined
     if (!isShared) return held
     const isTrusted = held.trust === this.#trust && clock.monotonic() - held.checkedAt < l1TtlMs
     return isTrusted ? held : undefined
@@ -103,8 +105,8 @@ export class TieredStore {
 
   /** One round trip; two for an entry with tags that the reader did not name. */
   async find(entryKey: EntryKey, tags: readonly string[]): Promise<Found> {
-    const { namespace } = entryKey
-    const names = tags.length === 0 ? onlyNamespace : ['', ...this.versionNames(namespace, tags)]
+    const { tenant } = entryKey
+    const names = tags.length === 0 ? onlyTenant : ['', ...this.versionNames(tenant, tags)]
     const heard = this.#heard
     const held = this.#memory.held(entryKey)
     const { value, source } = await this.#stores.run(({ entries }) =>
@@ -113,7 +115,7 @@ export class TieredStore {
     const versions = names.map((name, index) => ({ name, value: value.versions[index] ?? '' }))
     const { id } = value
     const entry = value.entry ?? this.#notHandedOver(entryKey)
-    const holds = entry !== undefined && (await this.#holds(namespace, entry, versions))
+    const holds = entry !== undefined && (await this.#holds(tenant, entry, versions))
     if (source === 'redis') this.#learn(entryKey, holds ? entry : undefined, held, versions, heard)
     return { entry: holds ? entry : undefined, id, versions, source }
   }
@@ -137,69 +139,69 @@ export class TieredStore {
 
   /** Whether an entry is small enough to be kept. */
   fits({ body }: Entry): boolean {
-    return body.length <= this.#options.maxEntryBytes
+    return Buffer.byteLength(body) <= this.#options.maxEntryBytes
   }
 
   /** An entry was written; memory has it too from now on. */
   noteKept(entryKey: EntryKey, entry: Entry, source: Source): void {
     const { clock } = this.#options
-    this.#learnUnknown(entryKey.namespace, entry.versions)
+    this.#learnUnknown(entryKey.tenant, entry.versions)
     this.#memory.hold(entryKey, entry, entry.deadAtMs - clock.now(), clock.monotonic(), this.#trust)
     if (source === 'memory' && this.#options.redis !== undefined) this.#outage.noteWritten(entryKey)
   }
 
   /** An entry was replaced: others' copies of the old one go. */
-  tellReplaced({ namespace, name }: EntryKey): void {
-    this.#invalidations?.tell({ namespace, versions: new Map(), names: [name] })
+  tellReplaced({ tenant, name }: EntryKey): void {
+    this.#invalidations?.tell({ tenant, versions: new Map(), names: [name] })
   }
 
   /** How tags are named in versions: they are a host's words, which may be a customer's. */
-  versionNames(namespace: string, tags: readonly string[]): readonly string[] {
+  versionNames(tenant: string, tags: readonly string[]): readonly string[] {
     const sealer = this.#sealer
-    return sealer === undefined ? tags : tags.map((tag) => sealer.hideName(namespace, tag))
+    return sealer === undefined ? tags : tags.map((tag) => sealer.hideName(tenant, tag))
   }
 
-  /** New versions for a namespace (the empty name) or tags of it, by their versions' names; what was begun under the old ones is over. */
-  async invalidate(namespace: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  /** New versions for a tenant (the empty name) or tags of it, by their versions' names; what was begun under the old ones is over. */
+  async invalidate(tenant: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const versions = new Map(names.map((name) => [name, randomUUID()]))
-    this.#forget(namespace, versions, [])
-    this.#outage.noteVersions(namespace, versions)
-    const { source } = await this.#stores.run(({ entries }) => entries.invalidate(namespace, versions))
+    this.#forget(tenant, versions, [])
+    this.#outage.noteVersions(tenant, versions)
+    const { source } = await this.#stores.run(({ entries }) => entries.invalidate(tenant, versions))
     // A look-up that began before may have brought the old ones meanwhile.
-    this.#forget(namespace, versions, [])
-    if (source === 'redis') this.#outage.settleVersions(namespace, versions)
-    this.#invalidations?.tell({ namespace, versions, names: [] })
+    this.#forget(tenant, versions, [])
+    if (source === 'redis') this.#outage.settleVersions(tenant, versions)
+    this.#invalidations?.tell({ tenant, versions, names: [] })
     return versions
   }
 
   /** How many there were. */
-  async delete(namespace: string, names: readonly string[]): Promise<number> {
-    const entryKeys = names.map((name) => ({ namespace, name }))
+  async delete(tenant: string, names: readonly string[]): Promise<number> {
+    const entryKeys = names.map((name) => ({ tenant, name }))
     const { value, source } = await this.#stores.run(({ entries }) => entries.delete(entryKeys))
-    this.#forget(namespace, noVersions, names)
+    this.#forget(tenant, noVersions, names)
     if (
       source === 'memory' &&
       this.#options.redis !== undefined &&
       !entryKeys.every((entryKey) => this.#outage.noteDeleted(entryKey))
     ) {
-      await this.invalidate(namespace, [''])
+      await this.invalidate(tenant, [''])
     }
-    this.#invalidations?.tell({ namespace, versions: noVersions, names })
+    this.#invalidations?.tell({ tenant, versions: noVersions, names })
     return value
   }
 
   /** Deletes what matches a glob and, where given, a condition. Round trips: two a page of some hundred names. */
-  async sweep(namespace: string, pattern: string, condition?: (entry: Entry) => boolean): Promise<number> {
+  async sweep(tenant: string, pattern: string, condition?: (entry: Entry) => boolean): Promise<number> {
     const { value } = await this.#stores.run(async ({ entries }) => {
       const found = new Set<string>()
-      for await (const page of entries.names(namespace, pattern)) for (const name of page) found.add(name)
+      for await (const page of entries.names(tenant, pattern)) for (const name of page) found.add(name)
       return [...found]
     })
     let count = 0
     for (let at = 0; at < value.length; at += pageSize) {
       const page = value.slice(at, at + pageSize)
-      const doomed = condition === undefined ? page : await this.#thoseThat(namespace, page, condition)
-      if (doomed.length > 0) count += await this.delete(namespace, doomed)
+      const doomed = condition === undefined ? page : await this.#thoseThat(tenant, page, condition)
+      if (doomed.length > 0) count += await this.delete(tenant, doomed)
     }
     return count
   }
@@ -211,12 +213,12 @@ export class TieredStore {
   }
 
   async #thoseThat(
-    namespace: string,
+    tenant: string,
     names: readonly string[],
     condition: (entry: Entry) => boolean,
   ): Promise<readonly string[]> {
     const { value: readings } = await this.#stores.run(({ entries }) =>
-      Promise.all(names.map((name) => entries.read({ namespace, name }, []))),
+      Promise.all(names.map((name) => entries.read({ tenant, name }, []))),
     )
     return names.filter((_, index) => {
       const entry = readings[index]?.entry
@@ -229,18 +231,26 @@ export class TieredStore {
     return this.#outage.hasWritten(entryKey) ? this.#memory.held(entryKey)?.entry : undefined
   }
 
-  #versionsHold(namespace: string, held: CachedEntry): boolean {
+  /** Whether what carries these versions was begun after all invalidations that this process knows of. */
+  areCurrent(tenant: string, versions: readonly Version[]): boolean {
+    return versions.every(({ name, value }) => {
+      const known = this.#memory.version(tenant, name)
+      return known === undefined || known === value
+    })
+  }
+
+  #versionsHold(tenant: string, held: CachedEntry): boolean {
     const { versionsEpoch } = this.#memory
     if (held.versionsEpoch === versionsEpoch) return true
     for (const { name, value } of held.entry.versions) {
-      if (this.#memory.version(namespace, name) !== value) return false
+      if (this.#memory.version(tenant, name) !== value) return false
     }
     held.versionsEpoch = versionsEpoch
     return true
   }
 
   /** Whether all versions of an entry are the present ones. */
-  async #holds(namespace: string, entry: Entry, present: readonly Version[]): Promise<boolean> {
+  async #holds(tenant: string, entry: Entry, present: readonly Version[]): Promise<boolean> {
     const unknown: Version[] = []
     for (const version of entry.versions) {
       const now = present.find(({ name }) => name === version.name)
@@ -250,13 +260,13 @@ export class TieredStore {
     if (unknown.length === 0) return true
     const { value } = await this.#stores.run(({ entries }) =>
       entries.versions(
-        namespace,
+        tenant,
         unknown.map(({ name }) => name),
       ),
     )
     return unknown.every((version, index) => {
       const now = value[index]
-      if (now !== undefined) this.#memory.setVersion(namespace, version.name, now)
+      if (now !== undefined) this.#memory.setVersion(tenant, version.name, now)
       return now === version.value
     })
   }
@@ -269,8 +279,8 @@ export class TieredStore {
     versions: readonly Version[],
     heard: number,
   ): void {
-    if (heard !== this.#heard) return this.#learnUnknown(entryKey.namespace, versions)
-    for (const { name, value } of versions) this.#memory.setVersion(entryKey.namespace, name, value)
+    if (heard !== this.#heard) return this.#learnUnknown(entryKey.tenant, versions)
+    for (const { name, value } of versions) this.#memory.setVersion(entryKey.tenant, name, value)
     const { clock } = this.#options
     const ttlMs = entry === undefined ? 0 : entry.deadAtMs - clock.now()
     if (entry === undefined || ttlMs <= 0) this.#memory.drop(entryKey)
@@ -281,16 +291,16 @@ export class TieredStore {
   }
 
   /** An outage may begin before a look-up that nothing disturbed: then this is the best that is known. */
-  #learnUnknown(namespace: string, versions: readonly Version[]): void {
+  #learnUnknown(tenant: string, versions: readonly Version[]): void {
     for (const { name, value } of versions) {
-      if (this.#memory.version(namespace, name) === undefined) this.#memory.setVersion(namespace, name, value)
+      if (this.#memory.version(tenant, name) === undefined) this.#memory.setVersion(tenant, name, value)
     }
   }
 
-  #forget(namespace: string, versions: ReadonlyMap<string, string>, names: readonly string[]): void {
+  #forget(tenant: string, versions: ReadonlyMap<string, string>, names: readonly string[]): void {
     this.#heard++
-    for (const [name, value] of versions) this.#memory.setVersion(namespace, name, value)
-    for (const name of names) this.#memory.drop({ namespace, name })
+    for (const [name, value] of versions) this.#memory.setVersion(tenant, name, value)
+    for (const name of names) this.#memory.drop({ tenant, name })
   }
 
   #distrust(): void {
@@ -300,12 +310,12 @@ export class TieredStore {
 
   /** Before Redis is read again it hears what was invalidated without it. */
   async #makeUpFor(entries: EntryStore, signal: AbortSignal): Promise<void> {
-    for (const [namespace, pending] of [...this.#outage.versions]) {
+    for (const [tenant, pending] of [...this.#outage.versions]) {
       signal.throwIfAborted()
       const versions = new Map(pending)
-      await entries.invalidate(namespace, versions)
-      this.#outage.settleVersions(namespace, versions)
-      this.#invalidations?.tell({ namespace, versions, names: [] })
+      await entries.invalidate(tenant, versions)
+      this.#outage.settleVersions(tenant, versions)
+      this.#invalidations?.tell({ tenant, versions, names: [] })
     }
     const deleted = [...this.#outage.deleted]
     for (let at = 0; at < deleted.length; at += pageSize) {
@@ -339,5 +349,5 @@ export class TieredStore {
   }
 }
 
-const onlyNamespace: readonly string[] = ['']
+const onlyTenant: readonly string[] = ['']
 const noVersions: ReadonlyMap<string, string> = new Map()

@@ -67,9 +67,10 @@ export class SharedStats {
     await this.#sending
   }
 
-  close(): void {
+  /** Sends what was counted last. */
+  close(): Promise<void> {
     clearInterval(this.#timer)
-    void this.flush()
+    return this.flush()
   }
 
   async #send(): Promise<void> {
@@ -90,10 +91,10 @@ export class SharedStats {
 
   #gather(): { readonly number: number; readonly fields: ReadonlyMap<string, number> } | undefined {
     const fields = new Map<string, number>()
-    for (const [namespace, models] of this.#stats.cells()) {
+    for (const [tenant, models] of this.#stats.cells()) {
       for (const [model, counts] of models) {
         for (const name of countNames) {
-          const field = JSON.stringify([namespace, model, name])
+          const field = JSON.stringify([tenant, model, name])
           const more = counts[name] - (this.#told.get(field) ?? 0)
           if (more > 0) fields.set(field, more)
         }
@@ -106,10 +107,10 @@ export class SharedStats {
 function cellsOf(flat: readonly string[]): ReadonlyMap<string, ReadonlyMap<string, Counts>> {
   const cells = new Map<string, Map<string, MutableCounts>>()
   for (let at = 0; at + 1 < flat.length; at += 2) {
-    const [namespace, model, name] = JSON.parse(flat[at] ?? '[]') as [string, string, keyof Counts]
+    const [tenant, model, name] = JSON.parse(flat[at] ?? '[]') as [string, string, keyof Counts]
     if (!countNames.includes(name)) continue
-    const models = cells.get(namespace) ?? new Map<string, MutableCounts>()
-    cells.set(namespace, models)
+    const models = cells.get(tenant) ?? new Map<string, MutableCounts>()
+    cells.set(tenant, models)
     const counts = models.get(model) ?? noCounts()
     models.set(model, counts)
     counts[name] += Number(flat[at + 1])

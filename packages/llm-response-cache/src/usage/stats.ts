@@ -30,7 +30,9 @@ export interface CacheStats extends Counts {
   readonly hitRate: number
   /** At most 200 of each; what is beyond counts as `other`. */
   readonly byModel: Readonly<Record<string, Counts>>
-  readonly byNamespace: Readonly<Record<string, Counts>>
+  readonly byTenant: Readonly<Record<string, Counts>>
+  /** Requests of this process that were passed by, by the reason; see `explain`. */
+  readonly bypassedBy: Readonly<Record<string, number>>
 }
 
 export const countNames = [
@@ -63,8 +65,9 @@ export class StatsBook {
   readonly #prices: Prices
   readonly #cells = new Map<string, Map<string, MutableCounts>>()
   readonly #isPriced: boolean
+  readonly #reasons = new Map<string, number>()
   readonly #models = new Set<string>(['unknown'])
-  #lastNamespace = ''
+  #lastTenant = ''
   #lastModel = ''
   #lastCell: MutableCounts | undefined
 
@@ -73,11 +76,17 @@ export class StatsBook {
     this.#isPriced = Object.keys(prices).length > 0
   }
 
-  answered(outcome: Outcome, namespace: string, model: string, saved: Usage | undefined): void {
+  answered(outcome: Outcome, tenant: string, model: string, saved: Usage | undefined): void {
     if (outcome !== 'bypass') this.knows(model)
-    const cell = this.#cell(namespace, model)
+    const cell = this.#cell(tenant, model)
     cell[counterOf[outcome]]++
     if (saved !== undefined) this.#save(cell, model, saved)
+  }
+
+  /** A request was passed by, and why. */
+  bypassed(reason: string, tenant: string, model: string): void {
+    this.answered('bypass', tenant, model, undefined)
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1)
   }
 
   /** A provider has answered for this model: from now on it counts under its own name. */
@@ -92,29 +101,29 @@ export class StatsBook {
     return this.#models.has(model) ? model : 'other'
   }
 
-  failed(namespace: string, model: string): void {
-    this.#cell(namespace, model).errors++
+  failed(tenant: string, model: string): void {
+    this.#cell(tenant, model).errors++
   }
 
-  stored(namespace: string, model: string): void {
-    this.#cell(namespace, model).stored++
+  stored(tenant: string, model: string): void {
+    this.#cell(tenant, model).stored++
   }
 
   /** What joined callers were spared is known when the answer has ended. */
-  saved(namespace: string, model: string, usage: Usage, times = 1): void {
-    this.#save(this.#cell(namespace, model), model, {
+  saved(tenant: string, model: string, usage: Usage, times = 1): void {
+    this.#save(this.#cell(tenant, model), model, {
       input: usage.input * times,
       output: usage.output * times,
     })
   }
 
-  /** Every namespace's counts by model. */
+  /** Every tenant's counts by model. */
   cells(): ReadonlyMap<string, ReadonlyMap<string, Counts>> {
     return this.#cells
   }
 
   read(): CacheStats {
-    return summed(this.#cells)
+    return { ...summed(this.#cells), bypassedBy: Object.fromEntries(this.#reasons) }
   }
 
   #save(cell: MutableCounts, model: string, usage: Usage): void {
@@ -123,13 +132,13 @@ export class StatsBook {
   }
 
   /** Most calls are of the same kind as the one before. */
-  #cell(namespace: string, model: string): MutableCounts {
-    if (this.#lastCell !== undefined && namespace === this.#lastNamespace && model === this.#lastModel) {
+  #cell(tenant: string, model: string): MutableCounts {
+    if (this.#lastCell !== undefined && tenant === this.#lastTenant && model === this.#lastModel) {
       return this.#lastCell
     }
-    const models = bounded(this.#cells, namespace, () => new Map<string, MutableCounts>())
+    const models = bounded(this.#cells, tenant, () => new Map<string, MutableCounts>())
     const cell = bounded(models, this.labelOf(model), noCounts)
-    this.#lastNamespace = namespace
+    this.#lastTenant = tenant
     this.#lastModel = model
     this.#lastCell = cell
     return cell
@@ -153,11 +162,11 @@ export function noCounts(): MutableCounts {
 export function summed(cells: ReadonlyMap<string, ReadonlyMap<string, Counts>>): CacheStats {
   const total = noCounts()
   const byModel = new Map<string, MutableCounts>()
-  const byNamespace = new Map<string, MutableCounts>()
-  for (const [namespace, models] of cells) {
+  const byTenant = new Map<string, MutableCounts>()
+  for (const [tenant, models] of cells) {
     for (const [model, counts] of models) {
       add(total, counts)
-      add(bounded(byNamespace, namespace, noCounts), counts)
+      add(bounded(byTenant, tenant, noCounts), counts)
       add(bounded(byModel, model, noCounts), counts)
     }
   }
@@ -168,7 +177,8 @@ export function summed(cells: ReadonlyMap<string, ReadonlyMap<string, Counts>>):
     ...total,
     hitRate: all === 0 ? 0 : reused / all,
     byModel: Object.fromEntries(byModel),
-    byNamespace: Object.fromEntries(byNamespace),
+    byTenant: Object.fromEntries(byTenant),
+    bypassedBy: {},
   }
 }
 

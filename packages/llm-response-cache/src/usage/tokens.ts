@@ -22,13 +22,22 @@ export function maxUsage(one: Usage, other: Usage): Usage {
   return { input: Math.max(one.input, other.input), output: Math.max(one.output, other.output) }
 }
 
-/** At the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's stream). */
+/**
+ * At the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's stream),
+ * in `usageMetadata` (Gemini), in counts beside the answer (Ollama).
+ */
 function usageIn(answer: unknown): Record<string, unknown> | undefined {
   if (!isRecord(answer)) return undefined
   for (const holder of [answer, answer.response, answer.message]) {
     if (isRecord(holder) && isRecord(holder.usage)) return holder.usage
   }
-  return undefined
+  const { usageMetadata: gemini, prompt_eval_count, eval_count } = answer
+  if (isRecord(gemini)) {
+    const output = count(gemini.candidatesTokenCount) + count(gemini.thoughtsTokenCount)
+    return { input_tokens: gemini.promptTokenCount, output_tokens: output }
+  }
+  if (prompt_eval_count === undefined && eval_count === undefined) return undefined
+  return { input_tokens: prompt_eval_count, output_tokens: eval_count }
 }
 
 /** The AI SDK's newer shape has an object with a total in place of each number. */

@@ -232,7 +232,9 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('the middleware for the AI SDK 
   })
 
   it('ends a call that hangs after its caller has left, so that nobody joins it for ever', async () => {
-    sdk = sdks[name](cache, provider.url, { abandonedAfter: 20 })
+    await cache.close()
+    cache = createResponseCache({ onAbandon: 'cancel' })
+    sdk = sdks[name](cache, provider.url)
     provider.delayMs = 60_000
     for (const ask of [sdk.generate, sdk.stream]) {
       const controller = new AbortController()

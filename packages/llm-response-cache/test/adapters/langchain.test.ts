@@ -3,6 +3,7 @@ import { ChatOpenAI } from '@langchain/openai'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { langchainCache } from '../../src/adapters/langchain.js'
 import { createResponseCache, type ResponseCache } from '../../src/index.js'
+import { contextOf } from '../../src/lookup/adapter-context.js'
 import { answerText, type StandIn, startStandIn } from './stand-in.js'
 
 describe('the cache for LangChain.js', () => {
@@ -89,12 +90,8 @@ describe('the cache for LangChain.js', () => {
   })
 
   it('is a miss when the cache fails, never an error', async () => {
-    const failing = {
-      wrap: () =>
-        Object.assign(() => Promise.reject(new Error('broken')), {
-          detailed: () => Promise.reject(new Error('broken')),
-        }),
-    } as unknown as ResponseCache
+    const failing = createResponseCache()
+    contextOf(failing).tiers.find = () => Promise.reject(new Error('broken'))
     const answer = await chat({ cache: langchainCache(failing) }).invoke('hi')
     expect(answer.content).toBe(answerText)
     expect(() => langchainCache({} as ResponseCache)).toThrow(

@@ -22,10 +22,10 @@ describe.each(['memory', 'Redis'])('semantic hits in fetch(), in %s', (where) =>
 
   it('serve an answer in other words once that is proved, in any form, and say so', async () => {
     const redis = where === 'Redis' ? await redisOf.connect() : undefined
-    const namespace = `semantic ${where}`
+    const tenant = `semantic ${where}`
     const lenient = { embed, model: 'lexical-1', maxErrorRate: 0.2, confidence: 0.9 }
-    semantic = createSemanticCache({ redis, namespace, ...lenient, random: seededRandom(1) })
-    cache = createResponseCache({ redis, namespace, semantic })
+    semantic = createSemanticCache({ redis, tenant, ...lenient, random: seededRandom(1) })
+    cache = createResponseCache({ redis, tenant, semantic })
     const provider = fakeProvider((body) => {
       const answer = answerTo((body.messages as { content: string }[]).at(-1)?.content ?? '')
       return body.stream === true ? sse(chatStream(answer, true)) : Response.json(completion(answer))

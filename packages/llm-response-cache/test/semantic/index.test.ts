@@ -55,7 +55,7 @@ describe.each(flavours())('on $name', (flavour) => {
     it('finds the nearest of 2,000 nearly always', async () => {
       await server.command('FLUSHALL')
       const [index, exact] = [create(), new MemorySemanticIndex()]
-      const place = { namespace: 'n', space: 's', scope: 'many' }
+      const place = { tenant: 'n', space: 's', scope: 'many' }
       const random = seededRandom(1)
       const vector = () => unitVector(Array.from({ length: 32 }, () => random() - 0.5))
       const rows = Array.from({ length: 2_000 }, (_, at) => ({ id: `r${at}`, vector: vector(), sheet: 's' }))
@@ -78,7 +78,7 @@ describe.each(flavours())('on $name', (flavour) => {
     it('leaves no key that never ends', async () => {
       await server.command('FLUSHALL')
       const index = create()
-      const place = { namespace: 'n', space: 's', scope: 'c' }
+      const place = { tenant: 'n', space: 's', scope: 'c' }
       await index.add(
         place,
         { id: 'x', vector: Float32Array.of(1, 0), sheet: 's' },
@@ -93,7 +93,7 @@ describe.each(flavours())('on $name', (flavour) => {
     it('serves what another instance put in, and begins anew when Redis lost everything', async () => {
       await server.command('FLUSHALL')
       const [one, other] = [create(), create()]
-      const place = { namespace: 'n', space: 's', scope: 'c' }
+      const place = { tenant: 'n', space: 's', scope: 'c' }
       const vector = Float32Array.of(1, 0)
       const ids = async () => (await other.nearest(place, vector, 4)).map(({ id }) => id)
       expect(await ids()).toEqual([])
@@ -118,7 +118,7 @@ describe.each(flavours())('on $name', (flavour) => {
           await server.command('FLUSHALL')
           const stores = [new MemorySemanticIndex(), create()]
           for (const [at, { action, id, scope, angle, maxRows }] of steps.entries()) {
-            const place = { namespace: 'n', space: 's', scope }
+            const place = { tenant: 'n', space: 's', scope }
             const radians = (angle * Math.PI) / 180
             const vector = Float32Array.of(Math.cos(radians), Math.sin(radians))
             const answers = await Promise.all(

@@ -17,7 +17,7 @@ import { driftLimit, driftStep } from '../../src/semantic/policy/drift.js'
 import { firstPolicy, lengthOf, nextPolicy } from '../../src/semantic/policy/epochs.js'
 import { featuresOf } from '../../src/semantic/policy/model.js'
 
-const learning = { namespace: 'n', name: 'rules' }
+const learning = { tenant: 'n', name: 'rules' }
 const bound = { maxErrorRate: 0.2, confidence: 0.9, judgeMissRate: 0 }
 
 /** What every learning store must do. */
@@ -75,8 +75,8 @@ function testLearningStore(name: string, create: () => Promise<LearningStore>): 
 
     it('keeps classes apart', async () => {
       const others = ['a', 'a/b', '{a}', '%', 'n'].flatMap((odd) => [
-        { namespace: odd, name: 'x' },
-        { namespace: 'x', name: odd },
+        { tenant: odd, name: 'x' },
+        { tenant: 'x', name: odd },
       ])
       for (const other of others) await store.advance(other, 1, JSON.stringify(other))
       for (const other of others) expect((await store.read(other)).policy).toBe(JSON.stringify(other))

@@ -118,7 +118,7 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     expect(model.calls.length).toBeLessThan(before + 2)
   })
 
-  it('never hits across a model, a system prompt, a parameter, an earlier turn, a scope or a namespace', async () => {
+  it('never hits across a model, a system prompt, a parameter, an earlier turn, a scope or a tenant', async () => {
     const model = oracle()
     const cache = create({ auditRate: 0.001 })
     const ask = await teach(cache, model)
@@ -140,7 +140,7 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     for (const other of others) expect((await ask.detailed(other)).outcome).toBe('miss')
     for (const other of [
       create({ scope: 'user 2', auditRate: 0.001 }),
-      create({ namespace: 'tenant-2', auditRate: 0.001 }),
+      create({ tenant: 'tenant-2', auditRate: 0.001 }),
     ]) {
       expect((await other.wrap(model.ask, { name: 'ask' }).detailed(request(reworded))).outcome).toBe('miss')
       await other.settled()
@@ -227,7 +227,7 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     broken = true
     expect((await ask.detailed(request('Is there a discount?'))).outcome).toBe('miss')
     expect(cache.stats().misses.failed).toBe(1)
-    const judging = create({ same: failing, namespace: 'judge' })
+    const judging = create({ same: failing, tenant: 'judge' })
     const asked = judging.wrap(model.ask, { name: 'ask' })
     for (const words of ['Is there any discount today?', 'Please tell me if there is any discount today']) {
       await asked(request(words))
@@ -254,7 +254,7 @@ describe.each(settings)('the semantic cache in $name', ({ flavour }) => {
     const answers = new Map<string, unknown>()
     let broken = false
     const cache = create({
-      namespace: 'failing answers',
+      tenant: 'failing answers',
       auditRate: 0.001,
       answers: {
         get: async (key) => {
@@ -330,7 +330,7 @@ it('rejects bad options by name, before any call', () => {
     ['search', { search: 'fast' }],
     ['same', { same: true }],
     ['maxRows', { maxRows: 0 }],
-    ['namespace', { namespace: '' }],
+    ['tenant', { tenant: '' }],
   ]
   for (const [field, option] of bad) {
     expect(() => createSemanticCache({ ...lenient, ...option })).toThrow(

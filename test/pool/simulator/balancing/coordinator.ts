@@ -97,7 +97,10 @@ export class Coordinator {
     const { now } = this.#timeline
     const { state, phase, givenAt } = call
     call.abort()
-    const { kind } = judgeAbort(timeIsUp, { startedAt: request.arrivedAt, givenAt, now })
+    const { kind } = judgeAbort(timeIsUp, {
+      ...{ startedAt: request.arrivedAt, givenAt, now, silentMs: now - givenAt },
+      typicalMs: this.#ejector.typicalMs(),
+    })
     const ended = kind === 'fault' ? { ok: false } : { ok: true, error: timeIsUp }
     this.#ejector.ended(state, phase, ended, now, now - givenAt)
     this.#left(state)

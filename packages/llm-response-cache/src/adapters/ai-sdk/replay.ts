@@ -1,5 +1,4 @@
 import { isRecord } from '../../json.js'
-import type { Detailed } from '../../lookup/values.js'
 import type { SemanticHit } from '../../semantic/lookup.js'
 import type { Answer, Part } from './answer.js'
 import { unpack } from './packed.js'
@@ -15,10 +14,6 @@ export type Marker =
 
 /** A result of the SDK, as a hit gives it and a judge sees it. */
 export type Result = Readonly<Record<string, unknown>>
-
-export function markerOf({ outcome, ageMs }: Detailed<unknown>): Marker {
-  return { cache: outcome === 'coalesced' ? 'coalesced' : 'hit', ageMs }
-}
 
 export function meaningOf({ similarity, confidence, hitId }: SemanticHit<unknown>): Marker {
   return { cache: 'semantic', similarity, confidence, hitId }

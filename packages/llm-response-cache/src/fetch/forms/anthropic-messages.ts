@@ -18,12 +18,19 @@ export function messageOf(events: readonly SseEvent[]): Json | undefined {
         blocks[index] = { ...(event.content_block as Json) }
         break
       case 'content_block_delta':
-        if (isRecord(event.delta)) addTo(blocks[index] ?? {}, index, event.delta, inputs)
+        if (!isRecord(event.delta) || !addTo(blocks[index] ?? {}, index, event.delta, inputs))
+          return undefined
         break
       case 'message_delta':
         if (message === undefined) return undefined
-        Object.assign(message, event.delta)
-        if (isRecord(event.usage)) message.usage = { ...(message.usage as Json), ...event.usage }
+        message = withEnd(message, event)
+        break
+      case 'content_block_stop':
+      case 'message_stop':
+      case 'ping':
+        break
+      default:
+        return undefined
     }
   }
   for (const [index, json] of inputs) {
@@ -33,7 +40,14 @@ export function messageOf(events: readonly SseEvent[]): Json | undefined {
   return message && { ...message, content: blocks }
 }
 
-function addTo(block: Json, index: number, delta: Json, inputs: Map<number, string>): void {
+/** The end tells the reason, what was used, and what a server adds to a message. */
+function withEnd(message: Json, { type: _, delta, usage, ...more }: Json): Json {
+  const told = isRecord(usage) ? { usage: { ...(message.usage as Json), ...usage } } : {}
+  return { ...message, ...(delta as Json), ...more, ...told }
+}
+
+/** Says whether the delta is of a kind that is known. */
+function addTo(block: Json, index: number, delta: Json, inputs: Map<number, string>): boolean {
   switch (delta.type) {
     case 'text_delta':
       block.text = String(block.text ?? '') + String(delta.text)
@@ -49,11 +63,15 @@ function addTo(block: Json, index: number, delta: Json, inputs: Map<number, stri
       break
     case 'citations_delta':
       block.citations = [...(Array.isArray(block.citations) ? block.citations : []), delta.citation]
+      break
+    default:
+      return false
   }
+  return true
 }
 
-/** A message as the stream that it could have been. */
-export function eventsOf(message: Json): SseEvent[] {
+/** A message as the stream that it could have been; nothing where a block of it has no stream that is known. */
+export function eventsOf(message: Json): SseEvent[] | undefined {
   const { content, stop_reason, stop_sequence, usage, ...head } = message
   const told = isRecord(usage) ? usage : {}
   const events: SseEvent[] = []
@@ -69,7 +87,9 @@ export function eventsOf(message: Json): SseEvent[] {
     },
   })
   for (const [index, block] of recordsOf(content).entries()) {
-    const { start, deltas } = blockInPieces(block)
+    const inPieces = blockInPieces(block)
+    if (inPieces === undefined) return undefined
+    const { start, deltas } = inPieces
     send('content_block_start', { index, content_block: start })
     for (const delta of deltas) send('content_block_delta', { index, delta })
     send('content_block_stop', { index })
@@ -82,7 +102,8 @@ export function eventsOf(message: Json): SseEvent[] {
   return events
 }
 
-function blockInPieces(block: Json): { readonly start: Json; readonly deltas: readonly Json[] } {
+/** Nothing for a block that has no pieces which are known. */
+function blockInPieces(block: Json): { readonly start: Json; readonly deltas: readonly Json[] } | undefined {
   switch (block.type) {
     case 'text': {
       const citations = Array.isArray(block.citations) ? block.citations : []
@@ -108,7 +129,9 @@ function blockInPieces(block: Json): { readonly start: Json; readonly deltas: re
         start: { ...block, input: {} },
         deltas: [{ type: 'input_json_delta', partial_json: JSON.stringify(block.input ?? {}) }],
       }
-    default:
+    case 'redacted_thinking':
       return { start: block, deltas: [] }
+    default:
+      return String(block.type).endsWith('_tool_result') ? { start: block, deltas: [] } : undefined
   }
 }

@@ -1,5 +1,6 @@
 import type { Json } from '../../json.js'
-import { parseObject, type WantedForm } from '../../key/request-key.js'
+import { parseObject } from '../../key/parse.js'
+import type { WantedForm } from '../../key/request-key.js'
 import type { Wire } from '../../key/rules.js'
 import { readEvents, type SseEvent, writeEvent } from '../events.js'
 import * as anthropic from './anthropic-messages.js'
@@ -14,11 +15,11 @@ export interface Formed {
 
 interface Forms {
   toObject(events: readonly SseEvent[]): Json | undefined
-  toEvents(answer: Json, withUsage: boolean): readonly SseEvent[]
+  toEvents(answer: Json, withUsage: boolean): readonly SseEvent[] | undefined
 }
 
 /** The providers' protocols that have two forms which say the same. */
-const forms: Record<Wire, Forms> = {
+const forms: Readonly<Record<Exclude<Wire, 'openai-completions'>, Forms>> = {
   'openai-chat': { toObject: chat.completionOf, toEvents: chat.chunksOf },
   'openai-responses': { toObject: responses.responseOf, toEvents: responses.eventsOf },
   'anthropic-messages': { toObject: anthropic.messageOf, toEvents: anthropic.eventsOf },
@@ -35,24 +36,20 @@ export function isStream(contentType: string): boolean {
 export function inForm({ contentType, body }: Formed, wanted: WantedForm): Formed | undefined {
   const isOne = isStream(contentType)
   const { wire } = wanted
-  if (wire === undefined) return isOne === wanted.streamed ? { contentType, body } : undefined
+  const as = { contentType, body }
+  if (wire === undefined) return isOne === wanted.streamed ? as : undefined
   try {
-    if (!isOne) {
-      return wanted.streamed
-        ? asStream(forms[wire].toEvents(parsed(body), wanted.usage))
-        : { contentType, body }
-    }
-    if (wire !== 'openai-chat') return wanted.streamed ? { contentType, body } : asObject(wire, body)
+    if (!isOne) return wanted.streamed ? asStream(wire, body, wanted.usage) : as
+    if (wire !== 'openai-chat' && wire !== 'openai-completions')
+      return wanted.streamed ? as : asObject(wire, body)
     const told = usageAt(body)
-    if (wanted.streamed && told === undefined) return wanted.usage ? undefined : { contentType, body }
-    if (told === undefined) return undefined
-    if (!wanted.streamed) return asObject(wire, body)
-    return {
-      contentType,
-      body: wanted.usage ? body : Buffer.concat([body.subarray(0, told.from), body.subarray(told.to)]),
-    }
+    if (!wanted.streamed) return told === undefined ? undefined : asObject(wire, body)
+    if (told === undefined) return wanted.usage ? undefined : as
+    const [first] = told
+    if (wanted.usage || first === undefined) return as
+    return { contentType, body: withoutParts(body, told) }
   } catch {
-    // What can't be read is not served; the provider is asked instead.
+    // What can't be read, or said in the other form, is not served; the provider is asked instead.
     return undefined
   }
 }
@@ -61,7 +58,9 @@ export function inForm({ contentType, body }: Formed, wanted: WantedForm): Forme
 export function answerIn({ contentType, body }: Formed, wire: Wire | undefined): Json | undefined {
   try {
     if (!isStream(contentType)) return parseObject(body.toString())
-    return wire && forms[wire].toObject(readEvents(body.toString()))
+    return wire && wire !== 'openai-completions'
+      ? forms[wire].toObject(readEvents(body.toString()))
+      : undefined
   } catch {
     return undefined
   }
@@ -74,27 +73,55 @@ function parsed(body: Buffer): Json {
 }
 
 function asObject(wire: Wire, body: Buffer): Formed | undefined {
+  if (wire === 'openai-completions') return undefined
   const answer = forms[wire].toObject(readEvents(body.toString()))
   return answer && { contentType: 'application/json', body: Buffer.from(JSON.stringify(answer)) }
 }
 
-function asStream(events: readonly SseEvent[]): Formed {
-  return {
-    contentType: 'text/event-stream; charset=utf-8',
-    body: Buffer.from(events.map(writeEvent).join('')),
-  }
+function asStream(wire: Wire, body: Buffer, withUsage: boolean): Formed | undefined {
+  if (wire === 'openai-completions') return undefined
+  const events = forms[wire].toEvents(parsed(body), withUsage)
+  return (
+    events && {
+      contentType: 'text/event-stream; charset=utf-8',
+      body: Buffer.from(events.map(writeEvent).join('')),
+    }
+  )
 }
 
-/** Where the event is that tells a chat stream's usage: the last before `[DONE]`, with no choices. */
-function usageAt(body: Buffer): { readonly from: number; readonly to: number } | undefined {
+interface BodyPart {
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * The events that tell a stream's usage and nothing else, which a caller who did not ask for it must not be sent.
+ * None of them where it rides on a piece of the answer, as some servers send it unasked; nothing where no usage is
+ * told at all.
+ */
+function usageAt(body: Buffer): readonly BodyPart[] | undefined {
   const text = body.toString('latin1')
+  const apart: BodyPart[] = []
+  let isTold = false
   const events = /([^\r\n][\s\S]*?)(?:\r\n|\n|\r(?!\n)){2}/g
   for (let match = events.exec(text); match !== null; match = events.exec(text)) {
     const data = /^data: ?(.*)$/m.exec(match[0])?.[1]
     const chunk = data?.includes('"usage"') ? parseObject(data) : undefined
-    if (chunk?.usage && Array.isArray(chunk.choices) && chunk.choices.length === 0) {
-      return { from: match.index, to: match.index + match[0].length }
+    if (!chunk?.usage) continue
+    isTold = true
+    if (Array.isArray(chunk.choices) && chunk.choices.length === 0) {
+      apart.push({ from: match.index, to: match.index + match[0].length })
     }
   }
-  return undefined
+  return isTold ? apart : undefined
+}
+
+function withoutParts(body: Buffer, parts: readonly BodyPart[]): Buffer {
+  let at = 0
+  const left: Buffer[] = []
+  for (const { from, to } of parts) {
+    left.push(body.subarray(at, from))
+    at = to
+  }
+  return Buffer.concat([...left, body.subarray(at)])
 }

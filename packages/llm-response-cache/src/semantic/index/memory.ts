@@ -106,6 +106,6 @@ export class PlaceMap<T> {
   }
 }
 
-function nameOf({ namespace, space, scope }: Place): string {
-  return [namespace, space, scope].map(encodeURIComponent).join('/')
+function nameOf({ tenant, space, scope }: Place): string {
+  return [tenant, space, scope].map(encodeURIComponent).join('/')
 }

@@ -1,7 +1,7 @@
 /** Where rows may meet: only what shares all three is ever compared. */
 export interface Place {
   /** Tenants. */
-  readonly namespace: string
+  readonly tenant: string
   /** The embedder, by name and dimensions: vectors of two embedders mean nothing to each other. */
   readonly space: string
   /** Everything of a request except the text that is compared. */

@@ -56,7 +56,7 @@ export class RedisRows {
   }
 
   run(script: Script, place: Place, args: readonly (string | Buffer)[], buffers = false): Promise<Reply> {
-    const subject = [place.namespace, place.space, place.scope].map(encodeURIComponent).join('/')
+    const subject = [place.tenant, place.space, place.scope].map(encodeURIComponent).join('/')
     const names = ['sheets', 'seen', 'vectors', 'ends', 'changes', 'place']
     return this.#redis.run(
       script,

@@ -49,8 +49,8 @@ export class MemoryLearningStore implements LearningStore {
     return true
   }
 
-  #held({ namespace, name }: LearningClass): Held {
-    const key = `${encodeURIComponent(namespace)}/${name}`
+  #held({ tenant, name }: LearningClass): Held {
+    const key = `${encodeURIComponent(tenant)}/${name}`
     const known = this.#classes.get(key)
     if (known !== undefined) return known
     const fresh: Held = { epoch: 1, policy: '', counted: 0, wealth: 0, drifted: false, lines: new Map() }

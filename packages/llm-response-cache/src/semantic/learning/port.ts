@@ -1,6 +1,6 @@
 /** What learns together: one tenant's questions, by one embedder, under one set of rules. */
 export interface LearningClass {
-  readonly namespace: string
+  readonly tenant: string
   readonly name: string
 }
 

@@ -47,8 +47,8 @@ export class RedisLearningStore implements LearningStore {
     )
   }
 
-  #keysOf({ namespace, name }: LearningClass): readonly string[] {
-    const subject = `${encodeURIComponent(namespace)}/${name}`
+  #keysOf({ tenant, name }: LearningClass): readonly string[] {
+    const subject = `${encodeURIComponent(tenant)}/${name}`
     return [this.#keys.key(subject), this.#keys.key(subject, 'audits')]
   }
 }

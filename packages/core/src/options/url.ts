@@ -1,0 +1,172 @@
+import { isIP } from 'node:net'
+import { domainToASCII } from 'node:url'
+import { InvalidOptionError } from '../errors.js'
+import { option } from '../kit/validate.js'
+
+/** `'host:port'`, `'[::1]:port'`, a `redis:` URL, or its parts. */
+export type NodeAddress = string | { readonly host: string; readonly port: number }
+
+export interface HostAndPort {
+  readonly host: string
+  readonly port: number
+}
+
+/** What an address says; what it leaves out is absent. */
+export interface AddressParts {
+  readonly host?: string
+  readonly port?: number
+  /** Of a unix socket. */
+  readonly path?: string
+  readonly username?: string
+  readonly password?: string
+  readonly database?: number
+  /** Absent where the address is not a URL. */
+  readonly tls?: boolean
+}
+
+const urlForm = "a URL like 'redis://user:password@host:6379/0', 'rediss://…' or 'unix:///path'"
+const encodedForm =
+  'a URL in whose user and password the characters # / ? @ % are percent-encoded (# is %23, % is %25)'
+
+const schemes: Readonly<Record<string, { readonly tls: boolean }>> = {
+  'redis:': { tls: false },
+  'rediss:': { tls: true },
+  'valkey:': { tls: false },
+  'valkeys:': { tls: true },
+}
+
+/**
+ * Reads a URL of Redis. Every part is decoded or refused. Errors name `field` and what is wrong; the URL itself is
+ * not repeated, since it may hold a password.
+ *
+ * @throws InvalidOptionError
+ */
+export function parseUrl(field: string, text: unknown): AddressParts {
+  if (typeof text !== 'string') throw new InvalidOptionError(field, urlForm, text)
+  const url = parsed(field, text)
+  const credentials = {
+    ...(url.username && { username: decoded(field, text, url.username) }),
+    ...(url.password && { password: decoded(field, text, url.password) }),
+  }
+  if (url.protocol === 'unix:') {
+    return { ...credentials, path: socketPath(field, text, url), ...databaseOf(field, text, url, '') }
+  }
+  const scheme = Object.hasOwn(schemes, url.protocol) ? schemes[url.protocol] : undefined
+  if (scheme === undefined || !text.includes('://')) throw new InvalidOptionError(field, urlForm, text)
+  const path = url.pathname.startsWith('/') ? url.pathname.slice(1) : url.pathname
+  if (!/^\d*$/.test(path)) {
+    throw new InvalidOptionError(field, "a database number as the URL's path, such as /0", text)
+  }
+  return {
+    ...credentials,
+    host: hostOf(field, text, url) || '127.0.0.1',
+    ...(url.port && { port: numberWithin(field, text, url.port, 1) }),
+    ...databaseOf(field, text, url, path),
+    tls: scheme.tls,
+  }
+}
+
+function parsed(field: string, text: string): URL {
+  const isSocket = text.startsWith('unix:')
+  if (text.includes('#') || (!isSocket && hasRawDelimiter(text))) {
+    throw new InvalidOptionError(field, encodedForm, text)
+  }
+  try {
+    // The URL standard wants a host after user and password; a socket has none.
+    return new URL(isSocket ? text.replace('@/', '@localhost/') : text)
+  } catch {
+    throw new InvalidOptionError(field, urlForm, text)
+  }
+}
+
+/** A `/` or `?` of a password ends the host, and what follows would be taken for a path: the `@` comes too late. */
+function hasRawDelimiter(text: string): boolean {
+  const authority = text.slice(text.indexOf('://') + 3)
+  const ends = [authority.indexOf('/'), authority.indexOf('?')].filter((at) => at >= 0)
+  return ends.length > 0 && authority.lastIndexOf('@') > Math.min(...ends)
+}
+
+function decoded(field: string, text: string, part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new InvalidOptionError(field, encodedForm, text)
+  }
+}
+
+function hostOf(field: string, text: string, url: URL): string {
+  if (url.hostname.startsWith('[')) return url.hostname.slice(1, -1)
+  return checkHost(field, decoded(field, text, url.hostname), text)
+}
+
+function socketPath(field: string, text: string, url: URL): string {
+  const path = decoded(field, text, url.pathname)
+  if (!path.startsWith('/') || path.length === 1 || (url.hostname !== '' && url.hostname !== 'localhost')) {
+    throw new InvalidOptionError(field, "a URL of a socket like 'unix:///path', with three slashes", text)
+  }
+  return path
+}
+
+/** The database stands in the path, or in `?db=`, as other clients have it. Other parameters are refused by name. */
+function databaseOf(field: string, text: string, url: URL, path: string): { readonly database?: number } {
+  let number = path
+  for (const [name, value] of url.searchParams) {
+    if (name !== 'db') throw new InvalidOptionError(field, `no parameter${named(name)} in the URL`, text)
+    if (!/^\d+$/.test(value) || (number !== '' && number !== value)) {
+      throw new InvalidOptionError(field, 'one database number, as path or as parameter db', text)
+    }
+    number = value
+  }
+  if (number === '') return {}
+  return { database: numberWithin(field, text, number, 0) }
+}
+
+function named(parameter: string): string {
+  return /^[a-zA-Z_]{1,24}$/.test(parameter) ? ` '${parameter}'` : ''
+}
+
+/** A host's name or number, as the resolver takes it. */
+export function checkHost(field: string, host: unknown, given: unknown = host): string {
+  if (typeof host === 'string' && /^[\x21-\x7e]*$/.test(host)) {
+    const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
+    if (isIP(bare.split('%', 1)[0] ?? '') === 6) return bare
+    if (!/[@:/?#[\]\\%]/.test(host)) return host
+  } else if (typeof host === 'string' && !/\s/.test(host)) {
+    const ascii = domainToASCII(host)
+    if (ascii !== '') return ascii
+  }
+  throw new InvalidOptionError(field, 'a host name or IP address, without port, user and scheme', given)
+}
+
+/** `'host:port'`, `'[v6]:port'`, a URL, or `{ host, port }`; the port is 6379 where there is none. */
+export function parseAddress(field: string, node: NodeAddress): AddressParts & HostAndPort {
+  if (typeof node !== 'string') {
+    option.members(field, node, { host: true, port: true })
+    return {
+      host: checkHost(`${field}.host`, node.host),
+      port: option.integer(`${field}.port`, node.port, { max: 65_535 }),
+    }
+  }
+  if (node.includes('://')) {
+    const { path, ...parts } = parseUrl(field, node)
+    if (path !== undefined) throw new InvalidOptionError(field, 'a host and a port, no unix socket', node)
+    return { port: 6_379, host: '127.0.0.1', ...parts }
+  }
+  const text = node.trim()
+  if (isIP(text) === 6) return { host: text, port: 6_379 }
+  const match = /^(\[[^\]]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(text)
+  if (match === null) {
+    throw new InvalidOptionError(field, "an address like 'host:6379' or '[::1]:6379', or a URL", node)
+  }
+  return {
+    host: checkHost(field, match[1], node),
+    port: numberWithin(field, node, match[2] ?? '6379', 1),
+  }
+}
+
+/** Digits may be part of somebody's password in the wrong place, so the error doesn't repeat them. */
+function numberWithin(field: string, given: string, digits: string, min: 0 | 1): number {
+  const number = Number(digits)
+  if (number >= min && number <= 65_535) return number
+  throw new InvalidOptionError(field, `a ${min === 1 ? 'port' : 'database'} from ${min} to 65535`, given)
+}

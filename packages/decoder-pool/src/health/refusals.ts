@@ -1,0 +1,48 @@
+/** Counts are halved each time this passes, so that what was is forgotten. */
+const halfLifeMs = 30_000
+/** A row of refusals that chance would bring more often than this says nothing of the node. */
+const maxChance = 0.001
+
+interface Counts {
+  refused: number
+  good: number
+}
+
+/**
+ * Who alone refuses callers (401, 403, 404) that the other nodes serve: a key that was not rotated there, a model that
+ * is not loaded. One refusal is its caller's fault; a row of them is the node's where the others' share of refusals
+ * makes such a row unlikely.
+ */
+export class Refusals {
+  readonly #counts = new Map<string, Counts>()
+  #halvedAt = 0
+
+  note(id: string, isRefusal: boolean, now: number): void {
+    if (now - this.#halvedAt >= halfLifeMs) this.#halve(now)
+    const counts = this.#counts.get(id) ?? { refused: 0, good: 0 }
+    this.#counts.set(id, counts)
+    if (isRefusal) counts.refused++
+    else counts.good++
+  }
+
+  /** Whether so many refusals in a row are the node's own doing, by what the other nodes say. */
+  isAlone(id: string, inRow: number): boolean {
+    let refused = 1
+    let all = 2
+    for (const [other, counts] of this.#counts) {
+      if (other === id) continue
+      refused += counts.refused
+      all += counts.refused + counts.good
+    }
+    return (refused / all) ** inRow < maxChance
+  }
+
+  #halve(now: number): void {
+    this.#halvedAt = now
+    for (const [id, counts] of this.#counts) {
+      counts.refused /= 2
+      counts.good /= 2
+      if (counts.refused + counts.good < 0.5) this.#counts.delete(id)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { createLog } from '@evenkeel/core/kit'
+import type { FlightLease } from '../lookup/flight.js'
+import type { LogRecord } from '../stores/port.js'
+import type { SharedStream } from '../streams/shared-stream.js'
+
+const log = createLog('llm-response-cache')
+
+/** What waits for the answer to an append goes with the next one; but not more often than this. */
+const batchMs = 20
+
+export interface PublishedHead extends Pick<Response, 'status' | 'statusText' | 'headers'> {
+  /** Of a stream: whether it was asked to tell its usage. */
+  readonly usageAsked: boolean
+}
+
+/** Tells the instances that follow a call what it gets: status and headers, then the body. */
+export class Publisher {
+  /** Whether followers have the whole answer, once that is known; nothing where none was followed. */
+  following: Promise<boolean> | undefined
+  readonly #lease: FlightLease
+  readonly #head: Buffer
+  readonly #body: () => readonly Uint8Array[] | SharedStream<Uint8Array>
+
+  constructor(
+    lease: FlightLease,
+    { status, statusText, headers, usageAsked }: PublishedHead,
+    body: () => readonly Uint8Array[] | SharedStream<Uint8Array>,
+  ) {
+    this.#lease = lease
+    this.#head = Buffer.from(JSON.stringify({ status, statusText, headers: [...headers], usageAsked }))
+    this.#body = body
+  }
+
+  /** All of it at once. */
+  whole(): Promise<boolean> {
+    return this.#lease.publish([{ type: 'head', data: this.#head }, ...this.#pieces()])
+  }
+
+  /** As it comes, from its beginning. Never rejects. */
+  follow(): Promise<boolean> {
+    this.following ??= this.#follow().catch((error: unknown) => {
+      log('an answer was not told to all who follow it: %s', error)
+      return false
+    })
+    return this.following
+  }
+
+  #pieces(): LogRecord[] {
+    const body = this.#body()
+    return 'read' in body ? [] : body.map((data) => ({ type: 'data', data: Buffer.from(data) }))
+  }
+
+  async #follow(): Promise<boolean> {
+    const body = this.#body()
+    if (!('read' in body)) return this.whole()
+    if (!body.joinable) return false
+    const reader = body.read().getReader()
+    let waiting: LogRecord[] = [{ type: 'head', data: this.#head }]
+    let isHeld = true
+    let sending: Promise<void> | undefined
+    const send = async () => {
+      while (waiting.length > 0 && isHeld) {
+        const records = joined(waiting)
+        waiting = []
+        isHeld = await this.#lease.publish(records)
+        if (isHeld) await new Promise<void>((resolve) => setTimeout(resolve, batchMs))
+      }
+      sending = undefined
+    }
+    sending = send()
+    try {
+      for (let read = await reader.read(); !read.done && isHeld; read = await reader.read()) {
+        waiting.push({ type: 'data', data: Buffer.from(read.value) })
+        sending ??= send()
+      }
+      await sending
+      if (waiting.length > 0 && isHeld) isHeld = await this.#lease.publish(joined(waiting))
+      return isHeld
+    } finally {
+      reader.cancel().catch(() => {})
+    }
+  }
+}
+
+/** Pieces that wait together are one record. */
+function joined(records: readonly LogRecord[]): LogRecord[] {
+  const data = records.filter(({ type }) => type === 'data').map((record) => record.data)
+  const others = records.filter(({ type }) => type !== 'data')
+  return data.length === 0 ? others : [...others, { type: 'data', data: Buffer.concat(data) }]
+}

@@ -1,0 +1,62 @@
+import { isRecord, type Json } from '../json.js'
+
+export function parseObject(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Members of a body; more take longer to parse than a request may take. */
+const maxMembers = 200_000
+
+/**
+ * A request's body, if it says one thing only: a name that occurs twice in an object means one thing to one parser
+ * and another thing to another one, and a whole number beyond 2^53 is not the number that JavaScript reads.
+ */
+export function parseRequest(text: string): Json | undefined {
+  if (countOf(text, '":') > maxMembers) return undefined
+  const value = parseObject(text)
+  if (value === undefined) return undefined
+  // What JSON.stringify writes, as all JavaScript SDKs send it, has neither; other texts are read to see.
+  return JSON.stringify(value) === text || isUnambiguous(text) ? value : undefined
+}
+
+function countOf(text: string, part: string): number {
+  let count = 0
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) {
+    if (++count > maxMembers) break
+  }
+  return count
+}
+
+/** Of a text that JSON.parse has read. */
+function isUnambiguous(text: string): boolean {
+  const names: (Set<string> | undefined)[] = []
+  const token = /"(?:[^"\\]|\\.)*"|[{}[\]]|-?\d[\d.eE+-]*/g
+  for (let match = token.exec(text); match !== null; match = token.exec(text)) {
+    const [found] = match
+    const first = found[0]
+    if (first === '{') names.push(new Set())
+    else if (first === '[') names.push(undefined)
+    else if (first === '}' || first === ']') names.pop()
+    else if (first !== '"') {
+      if (/^-?\d+$/.test(found) && !Number.isSafeInteger(Number(found))) return false
+    } else if (isName(text, token.lastIndex)) {
+      const name: unknown = JSON.parse(found)
+      const own = names.at(-1)
+      if (own === undefined || own.has(String(name))) return false
+      own.add(String(name))
+    }
+  }
+  return true
+}
+
+/** A text before a colon is a name. */
+function isName(text: string, at: number): boolean {
+  let next = at
+  while (/\s/.test(text.charAt(next))) next++
+  return text.charAt(next) === ':'
+}

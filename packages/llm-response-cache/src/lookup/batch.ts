@@ -1,0 +1,97 @@
+import { type Deferred, deferred } from '@evenkeel/core/kit'
+
+interface Wanted<I, R> extends Deferred<R> {
+  readonly item: I
+  readonly signal: AbortSignal
+}
+
+export interface BatchOptions<I, R> {
+  /** How many items are looked up: their loads are gathered until each of them has come to one end. */
+  readonly expected: number
+  /** Items in one call; more go in several, one after the other. */
+  readonly maxBatch: number
+  /** Answers items in their order. The signal aborts when none of them is wanted any more. */
+  load(items: readonly I[], signal: AbortSignal): Promise<readonly R[]>
+}
+
+/**
+ * The items of one request that nobody knows, in one call. Each item is looked up by itself, and either needs a
+ * load, or is found, or waits for somebody else's: when all have come so far, what needs a load is loaded together.
+ * What turns out later to need one goes in another call.
+ */
+export class Batch<I, R> {
+  readonly #options: BatchOptions<I, R>
+  #expected: number
+  #waiting: Wanted<I, R>[] = []
+  #isScheduled = false
+
+  constructor(options: BatchOptions<I, R>) {
+    this.#options = options
+    this.#expected = options.expected
+  }
+
+  /** For one item: the function returned by it is called when the item needs no load for now. May be called again. */
+  arrival(): () => void {
+    let isCounted = false
+    return () => {
+      if (isCounted) return
+      isCounted = true
+      this.#expected--
+      this.#flushWhenAllCame()
+    }
+  }
+
+  load(item: I, signal: AbortSignal, arrived: () => void): Promise<R> {
+    const wanted = { item, signal, ...deferred<R>() }
+    this.#waiting.push(wanted)
+    arrived()
+    this.#flushWhenAllCame()
+    return wanted.promise
+  }
+
+  #flushWhenAllCame(): void {
+    if (this.#expected > 0 || this.#waiting.length === 0 || this.#isScheduled) return
+    this.#isScheduled = true
+    // What comes in the same turn goes along.
+    process.nextTick(() => {
+      this.#isScheduled = false
+      const all = this.#waiting
+      this.#waiting = []
+      void this.#loadAll(all)
+    })
+  }
+
+  async #loadAll(all: readonly Wanted<I, R>[]): Promise<void> {
+    const { maxBatch, load } = this.#options
+    for (let at = 0; at < all.length; at += maxBatch) {
+      const some = all.slice(at, at + maxBatch)
+      try {
+        const items = some.map(({ item }) => item)
+        const results = await load(items, signalOfAll(some.map(({ signal }) => signal)))
+        for (const [index, { resolve, reject }] of some.entries()) {
+          const result = results[index]
+          if (result === undefined)
+            reject(new TypeError(`${some.length} items were answered by ${results.length}`))
+          else resolve(result)
+        }
+      } catch (error) {
+        for (const { reject } of all.slice(at)) reject(error)
+        return
+      }
+    }
+  }
+}
+
+/** Aborts when all of them have. */
+function signalOfAll(signals: readonly AbortSignal[]): AbortSignal {
+  const controller = new AbortController()
+  let left = signals.length
+  for (const signal of signals) {
+    const gone = () => {
+      if (--left === 0) controller.abort(signal.reason)
+    }
+    if (signal.aborted) gone()
+    else signal.addEventListener('abort', gone, { once: true })
+  }
+  return controller.signal
+}

@@ -1,0 +1,352 @@
+import { createLog, type LongTimer, setLongTimeout, untilAborted } from '@evenkeel/core/kit'
+import type { Entry } from '../entry/entry.js'
+import { judge } from '../entry/freshness.js'
+import { ProviderStalledError } from '../errors.js'
+import { entryKeyId } from '../stores/entry-key.js'
+import type { CachedEntry } from '../stores/memory-entries.js'
+import type { Alternative, Call, Found, Produced, Successor } from './call.js'
+import { isSameCaller } from './call.js'
+import { type EntryLookup, isPast, type LookupContext, lookHere, lookUp } from './context.js'
+import { type FlightLease, isGivenUp } from './flight.js'
+import { SharedCall } from './shared-call.js'
+
+const log = createLog('llm-response-cache')
+
+/** After this many leaders that died over one answer, a process calls the provider for itself. */
+const maxLeaders = 3
+
+/** After this many calls that could not be joined, a caller makes one of his own. */
+const maxJoins = 3
+
+/**
+ * How every answer is found, whatever it is: in the memory of this process, in a call that is under way here, in
+ * Redis, in a call that is under way in another instance, at the provider; and then it is kept. What differs
+ * between values, HTTP responses and streams of parts is in the `Call`.
+ */
+export class Lookup<L> {
+  readonly #context: LookupContext
+  readonly #calls: Map<string, SharedCall<L>>
+
+  constructor(context: LookupContext) {
+    this.#context = context
+    // One map for all look-ups of a cache: the names of their entries tell the kinds apart.
+    this.#calls = context.calls as Map<string, SharedCall<L>>
+  }
+
+  /** What this process may answer by itself, without a promise; renewed behind that where it is time. */
+  here(call: Call<L>): CachedEntry | undefined {
+    if (call.policy.refresh) return undefined
+    const here = lookHere(this.#context, call.entryKey, call.policy)
+    if (here === undefined || !call.suits(here.held.entry)) return undefined
+    if (here.verdict === 'renew') this.#renew(call, here.held.entry.id)
+    return here.held
+  }
+
+  /** @throws what the provider's call throws, or the caller's own signal's reason */
+  async find(call: Call<L>): Promise<Found<L>> {
+    call.signal?.throwIfAborted()
+    const here = this.here(call)
+    return here === undefined ? this.beyond(call) : this.#entryFound(here.entry, 'memory')
+  }
+
+  /** {@link find}, where `here` was asked already. */
+  async beyond(call: Call<L>): Promise<Found<L>> {
+    call.signal?.throwIfAborted()
+    const { refresh, onlyIfCached } = call.policy
+    let slot = entryKeyId(call.entryKey)
+    let isApart = false
+    for (let joins = 0; joins < maxJoins; joins++) {
+      // Who asks for a new answer does not want the one that is under way.
+      const under = refresh ? undefined : this.#joinable(slot, call)
+      if (under === undefined) break
+      call.onWaits?.()
+      const joined = await this.#join(under, call)
+      if (joined === 'apart') {
+        if (call.form === undefined)
+          return onlyIfCached ? { kind: 'nothing' } : this.#begin(undefined, call, true)
+        slot += ` ${call.form}`
+        isApart = true
+      } else if (joined !== 'again') return joined
+    }
+    if (onlyIfCached) return this.#onlyKept(call)
+    const found = await this.#begin(slot, call, isApart)
+    // Another instance's answer, in a form that is of no use to this caller.
+    if (found.kind === 'live' && found.outcome === 'coalesced' && !call.joins(found.live)) {
+      return this.#begin(undefined, call, true)
+    }
+    return found
+  }
+
+  /** The call that is under way, if this caller may share it. */
+  #joinable(slot: string, call: Call<L>): SharedCall<L> | undefined {
+    const under = this.#calls.get(slot)
+    if (under === undefined || under.isGivenUp) return undefined
+    if (call.isRetry === true && !under.options.isRetry && under.found === undefined) return undefined
+    const { tiers, options } = this.#context
+    // What was begun before an invalidation is over.
+    if (under.versions !== undefined && !tiers.areCurrent(call.entryKey.tenant, under.versions))
+      return undefined
+    const answered = under.answeredAtMs
+    if (answered !== undefined && options.clock.now() - answered >= call.policy.maxAgeMs) return undefined
+    return under
+  }
+
+  /** `again`: it came to nothing for this caller. `apart`: he can't be given what it gives to others. */
+  async #join(under: SharedCall<L>, call: Call<L>): Promise<Found<L> | 'again' | 'apart'> {
+    const wasEnded = under.isEnded
+    let found: Found<L>
+    try {
+      found = await under.wait(call.signal)
+    } catch (error) {
+      if (call.signal?.aborted) throw error
+      // Nobody but the first caller is tied to a call that hung, or to an error that may be about his account.
+      const isHis = isSameCaller(under.options.identity, call.identity) && !under.signal.aborted
+      if (isHis) throw error
+      return 'again'
+    }
+    if (found.kind === 'live') {
+      if (!call.joins(found.live)) return 'apart'
+      return { ...found, outcome: wasEnded ? 'hit' : 'coalesced' }
+    }
+    if (found.kind === 'nothing') return 'again'
+    const { clock, random } = this.#context.options
+    const verdict = judge(found.entry, clock.now(), { ...call.policy, earlyRefresh: 0 }, random)
+    const isServed = verdict === 'fresh' || verdict === 'renew' || found.isGrace === true
+    return isServed && call.suits(found.entry) ? found : 'again'
+  }
+
+  /** Begins a call that others may join, unless there is no `slot`; `isApart` keeps it from other instances. */
+  #begin(slot: string | undefined, call: Call<L>, isApart: boolean): Promise<Found<L>> {
+    const previous = slot === undefined ? undefined : this.#calls.get(slot)
+    const shared = new SharedCall<L>({
+      identity: call.identity,
+      isRetry: call.isRetry ?? false,
+      onAbandon: this.#context.options.onAbandon,
+      avoided: previous?.isGivenUp ? previous.generation : undefined,
+      finish: (self) => {
+        if (slot !== undefined && this.#calls.get(slot) === self) this.#calls.delete(slot)
+      },
+    })
+    if (slot !== undefined) this.#calls.set(slot, shared)
+    const run = this.#run(shared, call, isApart)
+    shared.begin(run)
+    run.then(
+      // A live answer stays until it is kept, so that latecomers can join it.
+      (found) => found.kind !== 'live' && shared.finish(),
+      () => shared.finish(),
+    )
+    return shared.wait(call.signal)
+  }
+
+  async #run(shared: SharedCall<L>, call: Call<L>, isApart: boolean): Promise<Found<L>> {
+    const looked = await lookUp(this.#context, call)
+    shared.versions = looked.versions
+    if (looked.entry !== undefined && !call.policy.refresh) {
+      if (looked.verdict === 'renew') this.#renew(call, looked.entry.id)
+      return this.#entryFound(looked.entry, looked.source)
+    }
+    const other = call.policy.refresh ? undefined : await call.alternative?.()
+    if (other?.entry !== undefined && call.suits(other.entry)) {
+      return { ...this.#entryFound(other.entry, looked.source), told: other.told }
+    }
+    try {
+      const found = await this.#call(shared, call, looked, { isApart, other })
+      if (found.kind !== 'live' || found.isFailure !== true) return found
+      return this.#instead(looked, other) ?? found
+    } catch (error) {
+      const instead = call.isOutage(error) ? this.#instead(looked, other) : undefined
+      if (instead === undefined) throw error
+      return instead
+    }
+  }
+
+  /** What may be served where the provider fails. */
+  #instead({ grace, source }: EntryLookup, other: Alternative | undefined): Found<L> | undefined {
+    if (grace !== undefined) return { kind: 'entry', entry: grace, outcome: 'stale', source, isGrace: true }
+    const withheld = other?.fallback()
+    return withheld && { ...this.#entryFound(withheld.entry, source), told: withheld.told }
+  }
+
+  /** Calls the provider, or follows the instance that calls it. */
+  async #call(
+    shared: SharedCall<L>,
+    call: Call<L>,
+    looked: EntryLookup,
+    { isApart, other }: { readonly isApart: boolean; readonly other: Alternative | undefined },
+  ): Promise<Found<L>> {
+    const { coordinator } = this.#context
+    const lead = (lease: FlightLease) => this.#lead(shared, call, lease, { ...looked, other })
+    for (let leaders = 0; leaders < maxLeaders && !isApart && looked.versions !== undefined; leaders++) {
+      const role = await this.#context.coordinator.begin(call.entryKey, looked.id).catch(failedToBegin)
+      if (role === undefined) break
+      if (role.role === 'lead') return lead(role.lease)
+      if (role.role === 'follow') {
+        // What was begun before is of no use to who asks for a new answer, or gave an earlier call up.
+        const isOwnCall = call.policy.refresh || call.isRetry === true
+        if (isOwnCall || role.generation === shared.options.avoided) break
+        shared.generation = role.generation
+        call.onWaits?.()
+        const followed = await this.#follow(shared, call, role.generation, looked)
+        if (followed.kind === 'live') {
+          shared.answeredAtMs = this.#context.options.clock.now()
+          void followed.ended.catch(() => {}).finally(() => shared.finish())
+          return { kind: 'live', live: followed.live, outcome: 'coalesced', source: looked.source }
+        }
+        if (followed.kind === 'lost') continue
+        if (followed.kind === 'failed') break
+      }
+      const found = await lookUp(this.#context, call)
+      if (found.entry === undefined) break
+      const outcome = role.role === 'follow' ? 'coalesced' : 'hit'
+      return { kind: 'entry', entry: found.entry, outcome, source: found.source }
+    }
+    return lead(coordinator.alone(call.entryKey))
+  }
+
+  /** Calls the provider under a lease. Whatever happens, the lease is given back and the call ends. */
+  async #lead(shared: SharedCall<L>, call: Call<L>, lease: FlightLease, looked: Looked): Promise<Found<L>> {
+    shared.lease = lease
+    shared.generation = lease.generation
+    const { options, stats, metrics } = this.#context
+    const began = performance.now()
+    let stalled: LongTimer | undefined
+    const progress = () => {
+      stalled?.clear()
+      stalled = setLongTimeout(() => shared.end(new ProviderStalledError(options.stallMs)), options.stallMs)
+    }
+    try {
+      // Dropped unread: all callers left before it began.
+      if (shared.isAbandoned) throw new Error('All callers left the call')
+      progress()
+      const versions = looked.versions ?? []
+      const producing = call.produce({ lease, versions, signal: shared.signal, progress })
+      const produced = await untilAborted(producing, shared.signal, () => discard(call, producing))
+      shared.answeredAtMs = options.clock.now()
+      if (produced.isFailure === true) stats.failed(call.entryKey.tenant, call.model)
+      void this.#keep(shared, call, lease, { produced, looked })
+      const { live, isFailure } = produced
+      return { kind: 'live', live, outcome: 'miss', source: looked.source, isFailure }
+    } catch (error) {
+      if (call.isPartOfBatch !== true) stats.failed(call.entryKey.tenant, call.model)
+      void lease.fail('no answer').finally(() => shared.finish())
+      throw error
+    } finally {
+      stalled?.clear()
+      if (call.isPartOfBatch !== true) metrics.called(performance.now() - began, call.model)
+    }
+  }
+
+  /** The end of an answer: it is kept or not, and the lease is given back on every way. Never rejects. */
+  async #keep(
+    shared: SharedCall<L>,
+    call: Call<L>,
+    lease: FlightLease,
+    { produced, looked }: { readonly produced: Produced<L>; readonly looked: Looked },
+  ): Promise<void> {
+    const { stats, tiers } = this.#context
+    try {
+      const ended = await produced.ended
+      shared.isEnded = true
+      const entry = looked.versions === undefined ? undefined : ended
+      // What is not kept is right for those who have it, and for nobody who asks from now on.
+      if (entry === undefined) shared.finish()
+      const isPublished = (await produced.published?.()) ?? false
+      let outcome = await lease.commit(entry, isPublished)
+      if (outcome === 'publish' && (await produced.publish?.())) outcome = await lease.commit(entry, true)
+      if (outcome === 'publish') return await lease.fail('the answer can not be shared')
+      if (outcome !== 'kept' || entry === undefined) return
+      stats.stored(call.entryKey.tenant, entry.model)
+      if (looked.id !== '') tiers.tellReplaced(call.entryKey)
+      looked.other?.learn(entry)
+    } catch (error) {
+      log('an answer was not kept: %s', error)
+      shared.finish()
+      await lease.fail('the answer broke off')
+    } finally {
+      shared.finish()
+    }
+  }
+
+  async #follow(shared: SharedCall<L>, call: Call<L>, generation: string, looked: EntryLookup) {
+    const stopping = new AbortController()
+    const records = this.#context.coordinator.follow(call.entryKey, generation, stopping.signal)
+    const options = {
+      succeed: () => this.#succeed(shared, call, looked),
+      stop: () => stopping.abort(),
+    }
+    try {
+      if (call.follow !== undefined) return await call.follow(records, options)
+      for await (const { type, data } of records) {
+        if (type === 'end') return { kind: 'entry' } as const
+        if (type === 'failed') return { kind: isGivenUp(data) ? 'lost' : 'failed' } as const
+      }
+      return { kind: 'lost' } as const
+    } catch (error) {
+      log('a call of another instance could not be followed: %s', error)
+      return { kind: 'failed' } as const
+    }
+  }
+
+  /** A leader died over an answer that was passed on in part: another one leads, here or elsewhere. */
+  async #succeed(shared: SharedCall<L>, call: Call<L>, looked: EntryLookup): Promise<Successor<L>> {
+    const found = await this.#call(shared, call, looked, { isApart: false, other: undefined })
+    if (found.kind === 'live') return { kind: 'live', live: found.live }
+    if (found.kind === 'entry') return { kind: 'body', body: Buffer.from(found.entry.body) }
+    throw new TypeError('No other instance could complete the answer')
+  }
+
+  /** Behind an answer that was served already: one instance renews, the others go on serving. */
+  #renew(call: Call<L>, entryId: string): void {
+    const slot = `renew ${entryKeyId(call.entryKey)}`
+    if (this.#calls.has(slot)) return
+    const { coordinator, scope } = this.#context
+    const shared = new SharedCall<L>({
+      ...{ identity: undefined, isRetry: false, onAbandon: 'finish', avoided: undefined },
+      finish: () => void this.#calls.delete(slot),
+    })
+    this.#calls.set(slot, shared)
+    const renewal = async (): Promise<Found<L>> => {
+      const looked = await lookUp(this.#context, call)
+      if (looked.versions === undefined) return { kind: 'nothing' }
+      const role = await coordinator.begin(call.entryKey, entryId)
+      if (role.role !== 'lead') return { kind: 'nothing' }
+      return this.#lead(shared, call, role.lease, { ...looked, id: entryId, other: undefined })
+    }
+    const run = scope.leave(renewal)
+    shared.begin(run)
+    // What was served stays valid for a while; the next reader tries again.
+    run.then(
+      (found) => found.kind !== 'live' && shared.finish(),
+      () => shared.finish(),
+    )
+  }
+
+  async #onlyKept(call: Call<L>): Promise<Found<L>> {
+    const { entry, source } = await lookUp(this.#context, call)
+    return entry === undefined ? { kind: 'nothing' } : this.#entryFound(entry, source)
+  }
+
+  #entryFound(entry: Entry, source: EntryLookup['source']) {
+    const outcome = isPast(this.#context, entry) ? 'stale' : 'hit'
+    return { kind: 'entry', entry, outcome, source } as const
+  }
+}
+
+interface Looked extends EntryLookup {
+  readonly other: Alternative | undefined
+}
+
+function failedToBegin(error: unknown): undefined {
+  log('a call is not shared between instances: %s', error)
+}
+
+/** A call that was ended before it answered may answer all the same. */
+function discard<L>(call: Call<L>, producing: Promise<Produced<L>>): void {
+  producing.then(
+    ({ live, ended }) => {
+      ended.catch(() => {})
+      call.discard?.(live)
+    },
+    () => {},
+  )
+}

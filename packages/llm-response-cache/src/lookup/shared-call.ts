@@ -1,0 +1,102 @@
+import { type LongTimer, setLongTimeout, untilAborted } from '@evenkeel/core/kit'
+import type { Version } from '../entry/entry.js'
+import type { CallerIdentity, Found } from './call.js'
+import type { FlightLease } from './flight.js'
+
+/** A call that nobody wants any more may take this long to end, before it is given up. */
+const abandonedMs = 120_000
+
+/** Who leaves sooner has changed his mind; a time limit of a client is longer. */
+const suspectMs = 250
+
+export interface SharedCallOptions<L> {
+  readonly identity: CallerIdentity | undefined
+  readonly isRetry: boolean
+  /** What becomes of a call whose callers have all left. */
+  readonly onAbandon: 'finish' | 'cancel'
+  /** The generation of a call that was given up: it is not followed. */
+  readonly avoided: string | undefined
+  /** No newcomer is to find it from now on. */
+  finish(self: SharedCall<L>): void
+}
+
+/** One call under way in this process, and the callers who wait for it. */
+export class SharedCall<L> {
+  readonly options: SharedCallOptions<L>
+  /** What the answer carries; known once Redis was asked. */
+  versions: readonly Version[] | undefined
+  /** Held while this process calls the provider. */
+  lease: FlightLease | undefined
+  /** Of the lease under which the provider is called, here or in another instance. */
+  generation: string | undefined
+  found: Found<L> | undefined
+  /** When the answer came, on the cache's clock. */
+  answeredAtMs: number | undefined
+  /** The answer is whole; it is kept, or will be in a moment. */
+  isEnded = false
+  readonly #beganAt = performance.now()
+  #isGivenUp = false
+  #waiting = 0
+  #run: Promise<Found<L>> | undefined
+  #abandoned: LongTimer | undefined
+  readonly #ending = new AbortController()
+
+  constructor(options: SharedCallOptions<L>) {
+    this.options = options
+  }
+
+  /** Aborts when the call stalled, or when nobody wants it. */
+  get signal(): AbortSignal {
+    return this.#ending.signal
+  }
+
+  /** A caller left before there was an answer, and not at once: it may hang, so newcomers make a call of their own. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp && this.found === undefined && performance.now() - this.#beganAt > suspectMs
+  }
+
+  /** All callers have left before there was an answer. */
+  get isAbandoned(): boolean {
+    return this.#isGivenUp && this.found === undefined && this.#waiting === 0
+  }
+
+  begin(run: Promise<Found<L>>): void {
+    this.#run = run
+    const over = () => this.#abandoned?.clear()
+    run.then((found) => {
+      this.found = found
+      over()
+    }, over)
+  }
+
+  end(reason: Error): void {
+    this.#ending.abort(reason)
+  }
+
+  finish(): void {
+    this.options.finish(this)
+  }
+
+  /** The signal ends this caller's wait alone. */
+  async wait(signal: AbortSignal | undefined): Promise<Found<L>> {
+    const run = this.#run
+    if (run === undefined) throw new TypeError('The call has not begun')
+    this.#waiting++
+    if (signal === undefined) return run
+    try {
+      return await untilAborted(run, signal)
+    } finally {
+      this.#waiting--
+      if (signal.aborted && this.found === undefined) this.#giveUp()
+    }
+  }
+
+  #giveUp(): void {
+    this.#isGivenUp = true
+    if (this.#waiting > 0) return
+    // Callers of other instances need not wait for what nobody waits for here.
+    this.lease?.giveUp()
+    if (this.options.onAbandon === 'cancel') return this.end(new Error('All callers left the call'))
+    this.#abandoned ??= setLongTimeout(() => this.end(new Error('The call was abandoned')), abandonedMs)
+  }
+}
