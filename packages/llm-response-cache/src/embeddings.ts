@@ -36,17 +36,19 @@ interface LiveVector {
 /** Vectors of texts, each an entry of its own: of a batch the provider is asked for what is not known. */
 export class Embeddings {
   readonly #context: CacheContext
+  readonly #policy: Policy
   readonly #lookup: Lookup<LiveVector>
 
-  constructor(context: CacheContext) {
+  constructor(context: CacheContext, ttlMs: number) {
     this.#context = context
+    this.#policy = { ...context.options.policy, ttlMs }
     this.#lookup = new Lookup(context)
   }
 
   async get(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]> {
     const { model, maxBatch = 2_048 } = options
     check(texts, options)
-    const policy = policyOf(this.#context.options.policy, { ...this.#context.scope.current, ...options })
+    const policy = policyOf(this.#policy, { ...this.#context.scope.current, ...options })
     const { tenant } = policy
     const nameOf = (text: string) =>
       `embedding:${model}:${this.#context.shown(tenant, canonicalHash(model, text))}`

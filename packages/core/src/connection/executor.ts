@@ -12,6 +12,7 @@ import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
+import { maxTimerMs } from '../kit/timers.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
@@ -93,6 +94,8 @@ export class Executor {
         new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
       )
     }
+    const wrong = options.timeoutMs === undefined ? undefined : wrongTimeout(options.timeoutMs)
+    if (wrong !== undefined) return Promise.reject(wrong)
     const { signal } = options
     if (signal?.aborted) return Promise.reject(aborted(commandName(String(args[0])), 'not sent'))
     return new Promise<R>((resolve, reject) => {
@@ -212,6 +215,12 @@ function withoutStack<T>(make: () => T): T {
   } finally {
     Error.stackTraceLimit = stackTraceLimit
   }
+}
+
+/** Node would fire a timer of more than 24.8 days at once, and a command that waits for so long is a mistake. */
+function wrongTimeout(timeoutMs: unknown): InvalidInputError | undefined {
+  if (typeof timeoutMs === 'number' && timeoutMs <= maxTimerMs) return undefined
+  return new InvalidInputError('timeoutMs', `a number of milliseconds up to ${maxTimerMs}`, timeoutMs)
 }
 
 function unavailableError(

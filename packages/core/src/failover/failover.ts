@@ -4,6 +4,7 @@ import { UnavailableError } from '../errors.js'
 import { checkConnection } from '../kit/connection-option.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { createLog } from '../kit/log.js'
+import { setLongTimeout } from '../kit/timers.js'
 import { option } from '../kit/validate.js'
 import { isOutage } from './is-outage.js'
 
@@ -104,6 +105,8 @@ function checkOptions<S>(options: FailoverOptions<S>): void {
   })
   option.text('name', options.name)
   option.oneOf('onOutage', onOutage, ['fallback', 'throw'])
+  option.number('recoverTimeoutMs', options.recoverTimeoutMs ?? 10_000, { min: 1 })
+  option.number('recoverJitterMs', options.recoverJitterMs ?? 100, { max: 60_000 })
   option.oneOf('durability', durability, ['durable', 'transient', 'disposable'])
 }
 
@@ -232,11 +235,10 @@ class StorePair<S> implements Failover<S>, PairStatus {
     this.state = 'recovering'
     const recovery = new AbortController()
     this.#recovery = recovery
-    const timer = setTimeout(
+    const timer = setLongTimeout(
       () => recovery.abort(new Error('recovery took too long')),
       this.#options.recoverTimeoutMs ?? 10_000,
     )
-    timer.unref()
     try {
       await Promise.race([
         this.#options.recover?.({
@@ -262,7 +264,7 @@ class StorePair<S> implements Failover<S>, PairStatus {
       this.state = 'fallback'
       if (this.#redis.state === 'up') this.#scheduleRecovery(this.#pause())
     } finally {
-      clearTimeout(timer)
+      timer.clear()
       this.#recovery = undefined
       this.#held?.resolve()
       this.#held = undefined
