@@ -204,10 +204,16 @@ describe('probing', () => {
     await pool.register(node('a', { capacity: 1 }))
     ;(await pool.acquire()).release({ ok: false })
     await pool.acquire()
+    expect(timers()).toBeLessThanOrEqual(before)
+    // Whoever waits is answered before the process ends.
     const waiting = pool.acquire({ timeout: 10_000 })
+    await until(() => pool.status().waiting === 1)
+    expect(timers()).toBeGreaterThan(before)
+    await pool.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'CLOSED', reason: 'closed' })
     expect(timers()).toBeLessThanOrEqual(before)
     await pool.close()
-    await expect(waiting).rejects.toMatchObject({ reason: 'closed' })
+    await expect(pool.register(node('late'))).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
   it('promise 7: stops when the pool is closed', async () => {
