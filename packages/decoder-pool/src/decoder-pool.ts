@@ -92,6 +92,7 @@ class Pool implements DecoderPool {
       serve: () => this.#dispatch.serve(),
       adaptersChanged: (id, adapters) => this.report(id, { adapters }),
       remove: (id) => this.#registry.remove(id),
+      guard: this.#guard,
     })
     this.#candidates = new CandidateIndex(
       () => this.#members.list,
