@@ -150,6 +150,7 @@ class Memory implements AgentMemory, ThreadContext {
     this.#stop.push(() => this.#recall?.close())
     this.#stores = failover<ThreadBackend>(redis, {
       name: 'agent-memory',
+      durability: 'durable',
       primary: store && new OnlineBackend(store, options, known, recent, this.counters),
       fallback: store ? outage : new OnlineBackend(own, options, undefined, undefined, this.counters),
       recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),

@@ -1,10 +1,13 @@
 import { EvenkeelError } from '@evenkeel/core'
 import { Command, CommanderError } from 'commander'
+import { addCache } from './cache/command.js'
 import { addCompletion } from './completion.js'
 import type { Context } from './context.js'
 import { addDoctor } from './doctor/command.js'
 import { CommandError, type ExitCode, exitCodes } from './exit-codes.js'
 import type { Io } from './io.js'
+import { addMemory } from './memory/command.js'
+import { addPool } from './pool/command.js'
 import { addRedis } from './redis/command.js'
 import { addRedisConf } from './redis-conf/command.js'
 import { registerDecoder, registerDecoderHelp } from './register-decoder/command.js'
@@ -49,6 +52,9 @@ export function createProgram(context: Context): Command {
   addDoctor(program, context)
   addRedisConf(program, context)
   addRedis(program, context)
+  addMemory(program, context)
+  addCache(program, context)
+  addPool(program, context)
   addRegisterDecoder(program, context)
   addCompletion(program, context)
   inherit(program)

@@ -114,7 +114,7 @@ export class CommandTimeoutError extends UnavailableError {
 
 /** Redis answered with an error that is the caller's to see (WRONGTYPE, a script's error, NOPERM …). */
 export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
-  override readonly name = 'ReplyError'
+  override readonly name: string = 'ReplyError'
   /** The first word of the server's message: `WRONGTYPE`, `NOPERM`, `ERR` … */
   readonly prefix: string
   readonly command: string
@@ -124,6 +124,27 @@ export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
     super('REDIS_REPLY', `${command} failed: ${cause instanceof Error ? cause.message : prefix}`, options)
     this.prefix = prefix
     this.command = command
+  }
+}
+
+/**
+ * A command of a transaction failed while it was executed. Redis does not undo the others: `replies` has what each
+ * of them was answered, with the error of each that failed.
+ */
+export class TransactionError extends ReplyError {
+  override readonly name = 'TransactionError'
+  /** Which command failed first. */
+  readonly index: number
+  readonly replies: readonly unknown[]
+
+  constructor(index: number, replies: readonly unknown[]) {
+    const failure = replies[index]
+    const [command, prefix] =
+      failure instanceof ReplyError ? [failure.command, failure.prefix] : ['EXEC', 'ERR']
+    super(command, prefix, { cause: failure })
+    this.message = `commands[${index}] of the transaction: ${failure instanceof Error ? failure.message : prefix}; the others were executed`
+    this.index = index
+    this.replies = replies
   }
 }
 

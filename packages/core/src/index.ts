@@ -4,8 +4,10 @@ export type { Connection } from './connection/connection.js'
 export type { ConnectionEvents } from './connection/events.js'
 export type { CommandOptions } from './connection/executor.js'
 export type { SubscribeOptions, Subscription } from './connection/pub-sub.js'
+
 export { defineScript, type Script, type ScriptDefinition } from './connection/scripts.js'
 export type { ConnectionState, Durability, FailoverState } from './connection/state.js'
+export type { TransactionOptions } from './connection/transaction.js'
 export {
   CommandTimeoutError,
   type ErrorCode,
@@ -13,6 +15,7 @@ export {
   InvalidInputError,
   InvalidOptionError,
   ReplyError,
+  TransactionError,
   UnavailableError,
 } from './errors.js'
 export {
@@ -50,12 +53,13 @@ export { type Duration, type DurationBounds, durationMs } from './kit/duration.j
 export { Emitter } from './kit/emitter.js'
 export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './kit/keys.js'
 export { createLog } from './kit/log.js'
+export type { Logger } from './kit/logger.js'
 export { ByteBoundedLru, type ByteBoundedLruOptions } from './kit/lru.js'
 export { untilAborted } from './kit/until-aborted.js'
 export { wholeNumber } from './kit/validate.js'
 export type { Lock } from './lock/held-lock.js'
 export { lock } from './lock/lock.js'
 export type { LockOptions } from './lock/options.js'
-export type { ConnectOptions, NodeAddress, Password } from './options.js'
+export type { AlertOptions, BreakerOptions, ConnectOptions, NodeAddress, Password } from './options.js'
 export type { TelemetryOptions } from './telemetry/commands.js'
 export { loadMeter, type MeterOptions } from './telemetry/meter.js'

@@ -161,3 +161,20 @@ it('works by methods on a client without call(), such as ioredis-mock', async ()
   expect(await redis.run(echo, ['k'], ['hello'])).toBe('hello')
   await redis.close()
 })
+
+describe('closing', () => {
+  it('lets what was sent be answered first', async () => {
+    const server = await startRedis()
+    try {
+      for (const library of ['redis', 'ioredis'] as const) {
+        const redis = await connect({ url: server.url, library })
+        const sent = Promise.all(Array.from({ length: 20 }, () => redis.command(['INCR', library])))
+        await redis.close()
+        expect(await sent).toHaveLength(20)
+        expect(await server.command('GET', library)).toBe('20')
+      }
+    } finally {
+      await server.close()
+    }
+  })
+})

@@ -87,10 +87,14 @@ describe('a lock', () => {
   it('is refused within a millisecond while Redis is away, and never silently local', async () => {
     await server.kill()
     await until(() => redis.state === 'down', 1_000)
-    await lock(redis, 'r').catch(() => {})
-    const startedAt = performance.now()
-    await expect(lock(redis, 'r')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' })
-    expect(performance.now() - startedAt).toBeLessThan(5)
+    const took = []
+    for (let call = 0; call < 50; call++) {
+      const startedAt = performance.now()
+      await expect(lock(redis, 'r')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' })
+      took.push(performance.now() - startedAt)
+    }
+    // The quickest of many: other processes can delay some calls, but not all of them.
+    expect(Math.min(...took)).toBeLessThan(1)
     const local = await lock(redis, 'r', { onOutage: 'local' })
     expect(local.source).toBe('memory')
     await expect(lock(redis, 'r', { onOutage: 'local' })).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })

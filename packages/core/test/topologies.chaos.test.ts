@@ -175,3 +175,30 @@ describe('TLS, users and databases', () => {
     await server.close()
   })
 })
+
+describe('a Cluster whose own addresses can not be reached', () => {
+  let cluster: RedisCluster
+
+  beforeAll(async () => {
+    cluster = await startCluster()
+  })
+  afterAll(() => cluster.close())
+
+  it.each(clientLibraries)('is reached by natMap with $name', async ({ load }) => {
+    // As behind NAT: each address that a node tells is reached by another name of its host.
+    const asked = new Set<string>()
+    const natMap = (address: string) => {
+      asked.add(address)
+      return { host: 'localhost', port: Number(address.split(':').at(-1)) }
+    }
+    await using redis = await connect({
+      cluster: { nodes: cluster.rootNodes, natMap },
+      library: (await load()) as object,
+      commandTimeout: 5_000,
+    })
+    for (const key of ['{a}', '{b}', '{c}', '{d}', '{e}']) {
+      expect(await redis.command(['SET', key, 'v'], { key })).toBe('OK')
+    }
+    expect(asked.size).toBeGreaterThanOrEqual(3)
+  })
+})

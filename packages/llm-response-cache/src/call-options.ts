@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { checkSubject, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
+import { input } from '@evenkeel/core/kit'
 
 /** What one call may have otherwise than the cache has it. */
 export interface CallOptions {
@@ -37,6 +38,16 @@ export interface Policy {
 
 const maxTags = 32
 const maxName = 256
+
+const names: Readonly<Record<keyof CallOptions, true>> = {
+  ...{ useCache: true, ttl: true, refresh: true, tags: true, tenant: true, maxAge: true },
+  ...{ staleWhileRevalidate: true, onlyIfCached: true },
+}
+
+/** A misspelt option of a call must not be one that is not there: it may be the tenant. @throws INVALID_INPUT */
+export function checkCallOptions(options: CallOptions): CallOptions {
+  return input.members('', options, names)
+}
 
 /** @throws INVALID_INPUT that names the field, before anything is asked */
 export function policyOf(base: Policy, options: CallOptions): Policy {
@@ -77,6 +88,7 @@ export class CallScope {
   #used = false
 
   run<T>(options: CallOptions, within: () => T): T {
+    checkCallOptions(options)
     this.#used = true
     return this.#storage.run({ ...this.#storage.getStore(), ...options }, within)
   }

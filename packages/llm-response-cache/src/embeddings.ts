@@ -21,6 +21,11 @@ export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
   readonly maxBatch?: number | undefined
 }
 
+const names: Readonly<Record<keyof EmbeddingsOptions, true>> = {
+  ...{ model: true, embed: true, maxBatch: true, useCache: true, ttl: true, refresh: true, tags: true },
+  ...{ tenant: true, maxAge: true, staleWhileRevalidate: true },
+}
+
 const contentType = 'application/x-float32'
 
 interface LiveVector {
@@ -31,17 +36,19 @@ interface LiveVector {
 /** Vectors of texts, each an entry of its own: of a batch the provider is asked for what is not known. */
 export class Embeddings {
   readonly #context: CacheContext
+  readonly #policy: Policy
   readonly #lookup: Lookup<LiveVector>
 
-  constructor(context: CacheContext) {
+  constructor(context: CacheContext, ttlMs: number) {
     this.#context = context
+    this.#policy = { ...context.options.policy, ttlMs }
     this.#lookup = new Lookup(context)
   }
 
   async get(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]> {
     const { model, maxBatch = 2_048 } = options
     check(texts, options)
-    const policy = policyOf(this.#context.options.policy, { ...this.#context.scope.current, ...options })
+    const policy = policyOf(this.#policy, { ...this.#context.scope.current, ...options })
     const { tenant } = policy
     const nameOf = (text: string) =>
       `embedding:${model}:${this.#context.shown(tenant, canonicalHash(model, text))}`
@@ -143,10 +150,12 @@ export class Embeddings {
   }
 }
 
-function check(texts: unknown, { model, embed, maxBatch }: EmbeddingsOptions): void {
+function check(texts: unknown, options: EmbeddingsOptions): void {
+  const { model, embed, maxBatch } = options
   if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string')) {
     throw new InvalidInputError('texts', 'a list of texts', texts)
   }
+  input.members('', options, names)
   input.text('model', model, { max: 256 })
   input.fn('embed', embed)
   if (maxBatch !== undefined) input.integer('maxBatch', maxBatch)

@@ -119,6 +119,8 @@ export interface ResolvedOptions {
 }
 
 export interface ResolvedResponseOptions extends ResolvedOptions {
+  /** Of `cache.embeddings()`, where a call says nothing else. */
+  readonly embeddingsTtlMs: number
   readonly maxTemperature: number
   readonly negativeTtlMs: ReadonlyMap<number, number>
   readonly keys: KeyRules
@@ -180,6 +182,7 @@ export function resolveResponseOptions(options: ResponseCacheOptions): ResolvedR
   if (options.keys !== undefined) option.members('keys', options.keys, keyRuleNames)
   return {
     ...resolveOptions(options, 'llm-responses'),
+    embeddingsTtlMs: ttlOf(options.ttl, 'embeddings'),
     maxTemperature:
       policy === 'always' ? Number.POSITIVE_INFINITY : within('maxTemperature', maxTemperature, 0, 100),
     negativeTtlMs: new Map(Object.entries(negativeTtl).map(negative)),

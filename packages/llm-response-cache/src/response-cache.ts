@@ -28,6 +28,9 @@ export interface ResponseCacheOptions extends BaseOptions {
   readonly semantic?: Omit<SemanticOptions, 'redis'> | Pick<SemanticCache, 'find'> | undefined
 }
 
+/** Inferred from the function alone: a `key` that looks at fewer parameters takes none from the wrapped function. */
+type Fixed<Args extends readonly unknown[]> = Args extends infer Own extends readonly unknown[] ? Own : never
+
 export interface ResponseCache {
   /**
    * The function, behind the cache: equal calls within the ttl get the first one's answer, and equal calls
@@ -36,7 +39,7 @@ export interface ResponseCache {
    */
   wrap<Args extends readonly unknown[], T>(
     call: (...args: Args) => Promise<T>,
-    options?: WrapOptions<NoInfer<Args>, NoInfer<T>>,
+    options?: WrapOptions<Fixed<Args>, NoInfer<T>>,
   ): Wrapped<Args, T>
   /**
    * A `fetch` for a provider's SDK: answers of chat, responses, messages, completions and embeddings calls
@@ -101,12 +104,15 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
     nameOf: (tenant, provider, model, key) =>
       `${kind}:${provider}:${inName(model)}:${parts.shown(tenant, key)}`,
   }
-  const embeddings = new Embeddings(parts)
+  const embeddings = new Embeddings(parts, resolved.embeddingsTtlMs)
   const close = async () => {
     await Promise.all([parts.close(), semantic?.close()])
   }
   const cache: ResponseCache = {
-    wrap: (call, wrapOptions = {}) => wrapFunction(parts, call, wrapOptions),
+    wrap: <Args extends readonly unknown[], T>(
+      call: (...args: Args) => Promise<T>,
+      wrapOptions: WrapOptions<Fixed<Args>, T> = {},
+    ) => wrapFunction(parts, call, wrapOptions as WrapOptions<Args, T>),
     fetch: (fetchOptions = {}) => cachedFetch(context, fetchOptions),
     embeddings: (texts, embeddingsOptions) => embeddings.get(texts, embeddingsOptions),
     with: (callOptions, within) => {

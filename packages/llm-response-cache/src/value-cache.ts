@@ -1,6 +1,6 @@
 import { checkSubject, type FailoverState, InvalidOptionError } from '@evenkeel/core'
 import { option } from '@evenkeel/core/kit'
-import { type CallOptions, CallScope, type Policy, policyOf } from './call-options.js'
+import { type CallOptions, CallScope, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { type CacheContext, createContext } from './lookup/create-context.js'
 import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
@@ -146,7 +146,7 @@ class ValueCacheOf<V> implements ValueCache<V> {
     const { policy } = this.#context.options
     const { current } = this.#context.scope
     if (options === undefined && current === undefined) return policy
-    return policyOf(policy, { ...current, ...options })
+    return policyOf(policy, { ...current, ...(options && checkCallOptions(options)) })
   }
 
   #entryKey(key: string, { tenant }: Policy): EntryKey {

@@ -1,6 +1,6 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
 import { option } from '@evenkeel/core/kit'
-import { type CallOptions, type Policy, policyOf } from './call-options.js'
+import { type CallOptions, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { canonicalHash } from './key/canonical.js'
 import type { CacheContext } from './lookup/create-context.js'
 import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
@@ -50,7 +50,8 @@ export function wrapFunction<Args extends readonly unknown[], T>(
 
   const policyFor = (args: Args): Policy => {
     const { current } = context.scope
-    const own = options.options?.(...args)
+    const given = options.options?.(...args)
+    const own = given && checkCallOptions(given)
     return current === undefined && own === undefined ? base : policyOf(base, { ...current, ...own })
   }
   const entryKeyOf = (args: Args, { tenant }: Policy): EntryKey => {

@@ -18,7 +18,7 @@ import {
   type FlightStore,
   MemoryEntryStore,
   MemoryFlightStore,
-} from '../src/index.js'
+} from '../src/store.js'
 import { sampleEntry, testEntryStore, testFlightStore } from '../src/testing/index.js'
 
 interface Stores {

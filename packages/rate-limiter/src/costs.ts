@@ -5,9 +5,9 @@ import type { LimitCost, LimitKey } from './stores/port.js'
 export type Costs<Name extends string> = { readonly [N in Name]?: number }
 
 /** The costs of one subject, where a call has several. Without costs: one unit of each limit. */
-export type Part<Name extends string> = Costs<Name> & { readonly subject: string }
+export type SubjectCosts<Name extends string> = Costs<Name> & { readonly subject: string }
 
-export type Subject<Name extends string> = string | readonly Part<Name>[]
+export type Subject<Name extends string> = string | readonly SubjectCosts<Name>[]
 
 /**
  * How the call treats slots of a `concurrency`. `'judge'`: without costs it looks whether one is free, and may
@@ -41,7 +41,7 @@ export class CostReader {
     if (costs !== undefined) throw new InvalidInputError('costs', 'to stand beside their subject', costs)
     if (subject.length === 0) throw new InvalidInputError('subject', 'at least one subject', subject)
     const seen = new Set<string>()
-    return subject.flatMap((part: Part<string>) => {
+    return subject.flatMap((part: SubjectCosts<string>) => {
       const { subject: own, ...ownCosts } = part ?? {}
       checkSubject('subject', own)
       if (seen.has(own)) throw new InvalidInputError('subject', 'each subject once', own)

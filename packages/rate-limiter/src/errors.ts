@@ -35,3 +35,12 @@ export class SlotLostError extends EvenkeelError<'SLOT_LOST'> {
     super('SLOT_LOST', `a slot of ${limit} was not renewed within its lease; stop the work that it protects`)
   }
 }
+
+/** The limiter was closed: what waited ends with it, and what is asked afterwards. */
+export class LimiterClosedError extends EvenkeelError<'CLOSED'> {
+  override readonly name = 'LimiterClosedError'
+
+  constructor(limiter: string) {
+    super('CLOSED', `the limiter '${limiter}' was closed`)
+  }
+}

@@ -48,6 +48,10 @@ export interface Concurrency extends Common {
 
 export type Limit = SlidingWindow | FixedWindow | TokenBucket | Concurrency
 
+/** Of a `concurrency`. */
+const maxSlots = 100_000
+const minLeaseMs = 100
+
 /** Products of a limit's numbers must stay exact, in JavaScript as in Lua. */
 const exact = Number.MAX_SAFE_INTEGER
 
@@ -113,23 +117,58 @@ export interface TokenBucketOptions extends LeaseOptions {
   readonly every: Duration
 }
 
-/** Bursts up to `capacity`, then `refill` units every `every`, evenly. */
+/**
+ * Bursts up to `capacity`, then `refill` units every `every`, evenly. A rate too fine for exact whole numbers (beyond
+ * 9 * 10^15 when capacity and milliseconds are multiplied, and with no common divisor) is taken as the nearest one below.
+ */
 export function tokenBucket(options: TokenBucketOptions): TokenBucket {
   const everyMs = whole('every', durationMs('every', options.every, { minMs: 1 }))
   const limit = wholeNumber('capacity', options.capacity)
   const refill = wholeNumber('refill', options.refill)
-  if (2 * limit * everyMs > exact || refill * everyMs > exact) {
-    throw new InvalidOptionError('capacity', `capacity times every (in ms) under ${exact / 2}`, limit)
-  }
-  const fillMs = (limit * everyMs) / refill
+  const rate = exactRate(limit, refill, everyMs)
+  if (rate === undefined)
+    throw new InvalidOptionError(
+      'capacity',
+      `at most ${Math.floor(exact / 4)}, with a rate from a unit a day`,
+      limit,
+    )
   return {
     kind: 'token-bucket',
     limit,
-    refill,
-    everyMs,
+    ...rate,
     ...unitOf(options),
-    ...leaseOf(options, fillMs),
+    ...leaseOf(options, (limit * everyMs) / refill),
   }
+}
+
+/** Levels are counted in units of 1/everyMs: products of the limit, twice, and of the refill must stay exact. */
+function isExact(limit: number, refill: number, everyMs: number): boolean {
+  return 2 * limit * everyMs <= exact && refill * everyMs <= exact
+}
+
+/** The rate as it is where it can be kept exactly, else in its lowest terms, else the nearest below that can. */
+function exactRate(
+  limit: number,
+  refill: number,
+  everyMs: number,
+): { readonly refill: number; readonly everyMs: number } | undefined {
+  if (isExact(limit, refill, everyMs)) return { refill, everyMs }
+  const divisor = commonDivisor(refill, everyMs)
+  const [ownRefill, ownEveryMs] = [refill / divisor, everyMs / divisor]
+  if (isExact(limit, ownRefill, ownEveryMs)) return { refill: ownRefill, everyMs: ownEveryMs }
+  const rate = refill / everyMs
+  const coarseMs = Math.min(
+    Math.floor(exact / (2 * limit)),
+    Math.floor(Math.sqrt(exact / Math.max(rate, 1e-9))),
+  )
+  const coarse = Math.floor(rate * coarseMs)
+  return coarse >= 1 && coarseMs >= 1 && isExact(limit, coarse, coarseMs)
+    ? { refill: coarse, everyMs: coarseMs }
+    : undefined
+}
+
+function commonDivisor(one: number, other: number): number {
+  return other === 0 ? one : commonDivisor(other, one % other)
 }
 
 export interface ConcurrencyOptions extends UnitOptions {
@@ -139,22 +178,80 @@ export interface ConcurrencyOptions extends UnitOptions {
 
 /** At most `limit` units held at once, by `reserve` and `run`. A crashed holder's slot is free after `lease`. */
 export function concurrency(limit: number, options: ConcurrencyOptions = {}): Concurrency {
-  const leaseMs = whole('lease', durationMs('lease', options.lease ?? '1m', { minMs: 100 }))
-  return { kind: 'concurrency', limit: wholeNumber('limit', limit, 1, 100_000), leaseMs, ...unitOf(options) }
+  const leaseMs = whole('lease', durationMs('lease', options.lease ?? '1m', { minMs: minLeaseMs }))
+  return { kind: 'concurrency', limit: wholeNumber('limit', limit, 1, maxSlots), leaseMs, ...unitOf(options) }
 }
 
-const kinds = ['sliding-window', 'fixed-window', 'token-bucket', 'concurrency']
+/** How each kind is made, and its members. */
+const shapes = {
+  'sliding-window': { made: 'slidingWindow(60, …)', numbers: ['windowMs'] },
+  'fixed-window': { made: 'fixedWindow(60, …)', numbers: ['windowMs'] },
+  'token-bucket': { made: 'tokenBucket({ capacity, refill, every })', numbers: ['refill', 'everyMs'] },
+  concurrency: { made: 'concurrency(8)', numbers: ['leaseMs'] },
+} as const
 
-export function isLimit(value: unknown): value is Limit {
-  const limit = value as Limit | null | undefined
-  return typeof limit === 'object' && limit !== null && kinds.includes(limit.kind) && limit.limit > 0
+/**
+ * Checks a limit that may have been put together by hand, or read from JSON.
+ * @throws InvalidOptionError that names it and says how it is made
+ */
+export function checkLimit(field: string, limit: Limit): void {
+  const { kind } = (limit ?? {}) as { readonly kind?: unknown }
+  if (typeof kind !== 'string' || !Object.hasOwn(shapes, kind))
+    throw new InvalidOptionError(
+      field,
+      'slidingWindow(…), tokenBucket(…), fixedWindow(…) or concurrency(…)',
+      limit,
+    )
+  const { made, numbers } = shapes[kind as Limit['kind']]
+  const members = limit as unknown as Readonly<Record<string, unknown>>
+  const wrong = (member: string) =>
+    new InvalidOptionError(`${field}.${member}`, `a limit made by ${made}`, members[member])
+  const known = ['kind', 'limit', 'unit', ...numbers]
+  if (kind === 'fixed-window') known.push('align')
+  if (kind !== 'concurrency') known.push('lease')
+  for (const member of Object.keys(members)) if (!known.includes(member)) throw wrong(member)
+  for (const member of ['limit', ...numbers]) if (!isPositive(members[member])) throw wrong(member)
+  const { unit, align, lease } = members
+  if (unit !== undefined && !isUnit(unit)) throw wrong('unit')
+  if (kind === 'fixed-window' && align !== 'clock' && align !== 'first-use') throw wrong('align')
+  if (limit.kind === 'concurrency' && (limit.limit > maxSlots || limit.leaseMs < minLeaseMs))
+    throw wrong('limit')
+  if (limit.kind === 'token-bucket' && !isExact(limit.limit, limit.refill, limit.everyMs))
+    throw wrong('limit')
+  if (lease !== undefined && !isLease(lease, windowMsOf(limit))) throw wrong('lease')
+}
+
+function isPositive(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) > 0
+}
+
+function isUnit(value: unknown): boolean {
+  return typeof value === 'string' && /^[a-z][a-z0-9-]*$/.test(value)
+}
+
+function isLease(value: unknown, windowMs: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { size, forMs } = value as Partial<QuotaLease>
+  return (
+    (size === undefined || isPositive(size)) && isPositive(forMs) && (forMs as number) <= maxLeaseOf(windowMs)
+  )
+}
+
+/** In which a limit lets its units through; of a `concurrency`, its lease. */
+export function windowMsOf(limit: Limit): number {
+  switch (limit.kind) {
+    case 'token-bucket':
+      return Math.ceil((limit.limit * limit.everyMs) / limit.refill)
+    case 'concurrency':
+      return limit.leaseMs
+    default:
+      return limit.windowMs
+  }
 }
 
 function unitOf({ unit }: UnitOptions): { readonly unit?: string } {
   if (unit === undefined) return {}
-  if (typeof unit !== 'string' || !/^[a-z][a-z0-9-]*$/.test(unit)) {
-    throw new InvalidOptionError('unit', 'lower-case letters, digits and dashes', unit)
-  }
+  if (!isUnit(unit)) throw new InvalidOptionError('unit', 'lower-case letters, digits and dashes', unit)
   return { unit }
 }
 
@@ -162,9 +259,13 @@ function unitOf({ unit }: UnitOptions): { readonly unit?: string } {
 const leasesPerWindow = 20
 const maxLeaseMs = 5_000
 
+function maxLeaseOf(windowMs: number): number {
+  return Math.min(maxLeaseMs, Math.floor(windowMs / leasesPerWindow))
+}
+
 function leaseOf({ lease }: LeaseOptions, windowMs: number): { readonly lease?: QuotaLease } {
   if (lease === undefined || lease === false) return {}
-  const maxMs = Math.min(maxLeaseMs, Math.floor(windowMs / leasesPerWindow))
+  const maxMs = maxLeaseOf(windowMs)
   if (maxMs < 10) throw new InvalidOptionError('lease', 'a window of at least 200 ms', windowMs)
   if (lease === true) return { lease: { size: undefined, forMs: maxMs } }
   if (typeof lease !== 'object') throw new InvalidOptionError('lease', 'true or { size, maxIdle }', lease)

@@ -1,14 +1,6 @@
-import {
-  type Clock,
-  type Connection,
-  type Duration,
-  durationMs,
-  InvalidOptionError,
-  type MeterOptions,
-  systemClock,
-  wholeNumber,
-} from '@evenkeel/core'
-import { isLimit, type Limit } from './limits.js'
+import { type Connection, type Duration, InvalidOptionError } from '@evenkeel/core'
+import { type Clock, type MeterOptions, option, systemClock } from '@evenkeel/core/kit'
+import { checkLimit, type Limit } from './limits.js'
 
 export type OutagePolicy = 'fallback' | 'allow' | 'deny' | 'throw'
 
@@ -17,7 +9,10 @@ export interface RateLimiterOptions<Name extends string> {
   readonly redis?: Connection | undefined
   /** Limits by name (letters, digits, dots, dashes, underscores). A call without costs charges one unit of each. */
   readonly limits: { readonly [N in Name]: Limit }
-  /** Keeps apart limiters that share a Redis. @default 'default' */
+  /**
+   * Limiters of one name in one Redis share their counts: a process is one instance, however often it makes the
+   * limiter. Limiters with other limits need other names. @default 'default'
+   */
   readonly name?: string | undefined
   /**
    * What decides while Redis is away: this instance's share of each limit (`'fallback'`), everybody
@@ -42,7 +37,7 @@ export interface RateLimiterOptions<Name extends string> {
   readonly maxQueue?: number | undefined
   /** The part of each limit that calls of `priority: 'low'` may use. @default 0.8 */
   readonly lowPriorityPart?: number | undefined
-  /** Counts per subject, kept for the busiest 1,000 and sent once a second: no round trip a call. @default true */
+  /** Counts per subject, kept for the 1,000 seen last and sent once a second: no round trip a call. @default true */
   readonly stats?: boolean | undefined
   /** Metrics through OpenTelemetry, where the host has registered it or gives a provider. @default true */
   readonly telemetry?: boolean | MeterOptions | undefined
@@ -53,6 +48,8 @@ export interface ResolvedOptions {
   readonly redis: Connection | undefined
   readonly names: readonly string[]
   readonly limits: readonly Limit[]
+  /** What the limits are, in words that can be compared. */
+  readonly limitsByName: string
   readonly name: string
   readonly onOutage: OutagePolicy
   readonly expectedInstances: number
@@ -69,50 +66,96 @@ export interface ResolvedOptions {
 const nameShape = /^[\w.-]+$/
 const nameRule = 'letters, digits, dots, dashes and underscores'
 /** The first names the subject where one call has several; the second is no key of an object. */
-const taken = ['subject', '__proto__']
+const reservedNames = ['subject', '__proto__']
 const policies = ['fallback', 'allow', 'deny', 'throw'] as const
 
+const optionNames: Readonly<Record<keyof RateLimiterOptions<string>, true>> = {
+  redis: true,
+  limits: true,
+  name: true,
+  onOutage: true,
+  expectedInstances: true,
+  maxSubjects: true,
+  denialMemory: true,
+  reservationTtl: true,
+  maxQueue: true,
+  lowPriorityPart: true,
+  stats: true,
+  telemetry: true,
+  clock: true,
+}
+
+/** @throws InvalidOptionError */
 export function resolveOptions<Name extends string>(options: RateLimiterOptions<Name>): ResolvedOptions {
-  const { limits, name = 'default', onOutage = 'fallback', lowPriorityPart = 0.8, stats = true } = options
-  if (typeof limits !== 'object' || limits === null || Object.keys(limits).length === 0) {
-    throw new InvalidOptionError('limits', 'at least one limit by name', limits)
-  }
-  for (const [limitName, limit] of Object.entries<Limit>(limits)) {
-    if (!nameShape.test(limitName) || taken.includes(limitName))
-      throw new InvalidOptionError('limits', `names of ${nameRule}, and not ${taken.join(' or ')}`, limitName)
-    if (!isLimit(limit)) {
-      throw new InvalidOptionError(
-        `limits.${limitName}`,
-        'slidingWindow(…), tokenBucket(…), fixedWindow(…) or concurrency(…)',
-        limit,
-      )
-    }
-  }
+  option.members('', options, optionNames)
+  const { name = 'default', onOutage = 'fallback', lowPriorityPart = 0.8 } = options
   if (typeof name !== 'string' || !nameShape.test(name)) throw new InvalidOptionError('name', nameRule, name)
-  if (!policies.includes(onOutage)) {
-    throw new InvalidOptionError('onOutage', `one of ${policies.join(', ')}`, onOutage)
-  }
-  if (options.expectedInstances !== undefined && onOutage !== 'fallback') {
+  option.oneOf('onOutage', onOutage, policies)
+  if (options.expectedInstances !== undefined && onOutage !== 'fallback')
     throw new InvalidOptionError('onOutage', "'fallback' where expectedInstances says who shares", onOutage)
-  }
-  if (!(lowPriorityPart > 0 && lowPriorityPart <= 1)) {
+  if (!(lowPriorityPart > 0 && lowPriorityPart <= 1))
     throw new InvalidOptionError('lowPriorityPart', 'a number above 0, at most 1', lowPriorityPart)
-  }
-  if (typeof stats !== 'boolean') throw new InvalidOptionError('stats', 'true or false', stats)
+  const limits = checkLimits(options.limits)
   return {
-    redis: options.redis,
+    redis: checkRedis(options.redis),
     names: Object.keys(limits),
     limits: Object.values(limits),
+    limitsByName: describeLimits(limits),
     name,
     onOutage,
-    expectedInstances: wholeNumber('expectedInstances', options.expectedInstances ?? 1),
-    maxSubjects: wholeNumber('maxSubjects', options.maxSubjects ?? 10_000),
-    denialMemoryMs: durationMs('denialMemory', options.denialMemory ?? '1s', { maxMs: 60_000 }),
-    reservationMs: durationMs('reservationTtl', options.reservationTtl ?? '10m', { minMs: 1_000 }),
-    maxQueue: wholeNumber('maxQueue', options.maxQueue ?? 1_000),
+    expectedInstances: option.integer('expectedInstances', options.expectedInstances ?? 1),
+    maxSubjects: option.integer('maxSubjects', options.maxSubjects ?? 10_000),
+    denialMemoryMs: option.duration('denialMemory', options.denialMemory ?? '1s', { maxMs: 60_000 }),
+    reservationMs: option.duration('reservationTtl', options.reservationTtl ?? '10m', { minMs: 1_000 }),
+    maxQueue: option.integer('maxQueue', options.maxQueue ?? 1_000),
     lowPriorityPerMille: Math.round(lowPriorityPart * 1_000),
-    stats,
-    telemetry: options.telemetry ?? true,
-    clock: options.clock ?? systemClock,
+    stats: option.flag('stats', options.stats ?? true),
+    telemetry: checkTelemetry(options.telemetry ?? true),
+    clock: checkClock(options.clock ?? systemClock),
   }
+}
+
+function checkRedis(redis: Connection | undefined): Connection | undefined {
+  if (redis === undefined) return undefined
+  if (typeof (redis as Partial<Connection> | null)?.run !== 'function')
+    throw new InvalidOptionError('redis', "a connection, awaited from connect() of '@evenkeel/core'", redis)
+  return redis
+}
+
+function checkLimits(limits: Readonly<Record<string, Limit>>): Readonly<Record<string, Limit>> {
+  if (typeof limits !== 'object' || limits === null || Object.keys(limits).length === 0)
+    throw new InvalidOptionError('limits', 'at least one limit by name', limits)
+  for (const [name, limit] of Object.entries(limits)) {
+    if (!nameShape.test(name) || reservedNames.includes(name))
+      throw new InvalidOptionError(
+        'limits',
+        `names of ${nameRule}, and not ${reservedNames.join(' or ')}`,
+        name,
+      )
+    checkLimit(`limits.${name}`, limit)
+  }
+  return limits
+}
+
+function checkTelemetry(telemetry: boolean | MeterOptions): boolean | MeterOptions {
+  if (typeof telemetry === 'boolean') return telemetry
+  if (typeof telemetry !== 'object' || telemetry === null)
+    throw new InvalidOptionError('telemetry', 'true, false or { meterProvider }', telemetry)
+  return option.members('telemetry', telemetry, { meterProvider: true })
+}
+
+function checkClock(clock: Clock): Clock {
+  if (typeof clock?.now !== 'function' || typeof clock.monotonic !== 'function')
+    throw new InvalidOptionError('clock', 'an object with now() and monotonic()', clock)
+  return clock
+}
+
+/** In words that a person can read and that can be compared: the same limits give the same text. */
+function describeLimits(limits: Readonly<Record<string, Limit>>): string {
+  const texts = Object.entries(limits).map(([name, limit]) => {
+    const { kind, limit: units, unit: _, ...rest } = limit
+    const details = Object.entries(rest).map(([field, value]) => `${field} ${JSON.stringify(value)}`)
+    return `${name}: ${kind} of ${units} (${details.sort().join(', ')})`
+  })
+  return texts.sort().join('; ')
 }

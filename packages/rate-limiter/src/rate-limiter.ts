@@ -1,135 +1,34 @@
-import {
-  type Duration,
-  durationMs,
-  type Failover,
-  InvalidInputError,
-  type Source,
-  wholeNumber,
-} from '@evenkeel/core'
+import { type Duration, type FailoverState, InvalidInputError, type Source } from '@evenkeel/core'
+import { input, linkSignals } from '@evenkeel/core/kit'
+import { createLimitedFetch, type LimitedFetchOptions } from './adapters/fetch.js'
+import type {
+  CheckOptions,
+  LearnOptions,
+  LimiterStats,
+  Policy,
+  RateLimiter,
+  RunOptions,
+  SharedStats,
+  SubjectInspection,
+  WaitOptions,
+} from './api.js'
 import { CostReader, type Costs, type Subject } from './costs.js'
-import { Decider, type SourcedDecision } from './decide/decider.js'
+import type { SourcedDecision } from './decide/decider.js'
 import { WaitQueue } from './decide/queue.js'
 import { asReservation, newReservationId, OpenReservation, type Reservation } from './decide/reservation.js'
-import { type LimitStatus, type RateLimitDecision, toResult } from './decide/result.js'
-import { SlotRenewal } from './decide/slot-renewal.js'
-import type { Limit } from './limits.js'
+import { type LimitStatus, type RateLimitDecision, toRateLimitDecision } from './decide/result.js'
+import { acquireCore, type LimiterCore } from './decide/shared-core.js'
+import { LimiterClosedError } from './errors.js'
+import { type Limit, windowMsOf } from './limits.js'
 import { type RateLimiterOptions, type ResolvedOptions, resolveOptions } from './options.js'
 import { type ProviderHeaders, type ProviderLimits, readProviderHeaders } from './provider/headers.js'
-import type { Decision, LimitCost, LimitStore } from './stores/port.js'
-import { type SubjectUsage, type Totals, UsageCounters } from './usage/counters.js'
-import { Metrics } from './usage/metrics.js'
-
-export interface CheckOptions {
-  /** `'low'` leaves a part of each limit to the others (`lowPriorityPart`). @default 'normal' */
-  readonly priority?: 'normal' | 'low' | undefined
-}
-
-export interface WaitOptions extends CheckOptions {
-  /** How long to wait at the most; what can't be admitted by then is an error at once. @default '30s' */
-  readonly timeout?: Duration | undefined
-  /** Gives up waiting, and gives back what was booked. */
-  readonly signal?: AbortSignal | undefined
-}
-
-export interface RunOptions<Name extends string, Result> extends WaitOptions {
-  /** What the call cost in the end. @default what was reserved */
-  readonly actual?: ((result: Result) => Costs<Name>) | undefined
-}
-
-export interface LearnOptions {
-  /** The status of the answer: a `retry-after` blocks the subject when it is 429, 503 or 529, or not given. */
-  readonly status?: number | undefined
-}
-
-/** What one subject has used. */
-export interface SubjectStats<Name extends string> extends SubjectUsage {
-  readonly limits: { readonly [N in Name]: LimitStatus & { readonly used: number } }
-  readonly blocked: boolean
-  readonly source: Source
-}
-
-export interface Usage extends Totals {
-  /** Calls of this process that wait at the moment. */
-  readonly waiting: number
-  /** Instances that share the limits, as last seen. */
-  readonly instances: number
-  /** Of the 1,000 subjects that were seen last, those with the most calls. */
-  readonly top: readonly SubjectUsage[]
-}
-
-/** A limit as middleware tells of it. */
-export interface Policy {
-  readonly kind: Limit['kind']
-  readonly limit: number
-  readonly unit: string
-  /** The time in which `limit` units may pass; none for a concurrency. */
-  readonly windowMs: number | undefined
-}
-
-export interface RateLimiter<Name extends string> extends AsyncDisposable {
-  /**
-   * Charges the costs to the subject's limits, all or none, and says whether they were admitted. Without
-   * costs: one unit of each limit (of a `concurrency` it only looks whether a slot is free). A denied call
-   * charges nothing. Several subjects, `[{ subject, requests: 1 }, …]`, are one decision too. One round trip,
-   * shared by all calls of one turn of the event loop; none for a cost that was denied a moment ago, and
-   * none while leased quota lasts. In a Cluster one for each subject, one after the other, with those given
-   * back that came before a denial.
-   * @throws InvalidInputError before anything is sent: an unknown limit, a cost that is no whole number,
-   * or above its limit, since it could never be admitted.
-   */
-  check(subject: Subject<Name>, costs?: Costs<Name>, options?: CheckOptions): Promise<RateLimitDecision<Name>>
-  /** What {@link check} would say, without charging. One round trip. */
-  peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>>
-  /**
-   * As {@link check}, for a call whose cost is known only afterwards, or that holds a slot of a
-   * `concurrency`. Settle or cancel it; what is neither stays charged. One round trip.
-   */
-  reserve(subject: Subject<Name>, costs?: Costs<Name>, options?: CheckOptions): Promise<Reservation<Name>>
-  /**
-   * Resolves when the call is admitted: first come, first served, across all instances. One round trip and
-   * one timer, no polling: a time is booked, and a direct check can't overtake it. The timer keeps the
-   * process alive.
-   * @throws RateLimitedError, at once, when it would take longer than `timeout`; QueueFullError; the signal's
-   * reason. Nothing is charged then.
-   */
-  wait(subject: Subject<Name>, costs?: Costs<Name>, options?: WaitOptions): Promise<RateLimitDecision<Name>>
-  /** {@link wait} and {@link reserve} in one: resolves with the reservation when it is admitted. */
-  acquire(subject: Subject<Name>, costs?: Costs<Name>, options?: WaitOptions): Promise<Reservation<Name>>
-  /**
-   * Waits, reserves, calls, settles, and gives slots back; a call that throws is not charged. `call` gets a
-   * signal that aborts with the caller's, and when a slot is lost.
-   * @throws as {@link wait}, and what `call` throws
-   */
-  run<Result>(
-    subject: Subject<Name>,
-    costs: Costs<Name> | undefined,
-    call: (signal: AbortSignal) => Promise<Result> | Result,
-    options?: RunOptions<Name, Result>,
-  ): Promise<Result>
-  /**
-   * Takes in what a provider's answer says of its own limits, for all instances: limits of that unit have
-   * no more left than the provider says until its reset, and `retry-after` blocks the subject. One round trip
-   * at the most.
-   */
-  learn(subject: string, headers: ProviderHeaders, options?: LearnOptions): Promise<ProviderLimits>
-  /** Denies everything to the subject for a time; 0 ends it. One round trip. */
-  block(subject: string, duration: Duration): Promise<void>
-  /** Forgets what was charged to the subject, and its block. One round trip. */
-  reset(subject: string): Promise<void>
-  /** What the subject has used, and how often it was admitted and denied. Three round trips at the most. */
-  stats(subject: string): Promise<SubjectStats<Name>>
-  /** Counts of all instances together. Two round trips. */
-  usage(options?: { readonly top?: number }): Promise<Usage>
-  readonly policies: { readonly [N in Name]: Policy }
-  /** Whether decisions come from Redis at the moment. */
-  readonly state: Failover<LimitStore>['state']
-  /** Gives back leased quota and ends what the limiter began; the connection stays open. */
-  close(): Promise<void>
-}
+import type { Decision, LimitCost } from './stores/port.js'
+import type { Totals } from './usage/counters.js'
 
 /**
  * Limits by subject, shared by all instances through Redis. While Redis is away each instance enforces its
  * share of every limit, counting what it admitted before the outage too.
+ * @throws InvalidOptionError that names the option
  * @example
  * const limiter = createRateLimiter({ redis, limits: { requests: slidingWindow(60, '1m') } })
  * const { allowed, retryAfterMs } = await limiter.check('user:42')
@@ -139,40 +38,31 @@ export function createRateLimiter<Name extends string>(options: RateLimiterOptio
 }
 
 const defaultTimeout = '30s'
+const dayMs = 86_400_000
 const statusesThatBlock = [429, 503, 529]
 
 class Limiter<Name extends string> implements RateLimiter<Name> {
   readonly policies: { readonly [N in Name]: Policy }
   readonly #options: ResolvedOptions
-  readonly #limitCosts: CostReader
-  readonly #keeper: SlotRenewal
-  readonly #decider: Decider
-  readonly #waiting: WaitQueue
-  readonly #usage: UsageCounters | undefined
-  readonly #metrics: Metrics | undefined
+  readonly #costs: CostReader
+  readonly #core: LimiterCore
+  readonly #queue: WaitQueue
+  #closing: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
-    const { names, limits, clock, maxQueue } = options
+    const { name, names, limits, clock, maxQueue } = options
     this.#options = options
-    this.#limitCosts = new CostReader(names, limits)
-    this.#keeper = new SlotRenewal((slots) => this.#decider.renew(slots))
-    this.#decider = new Decider(options, () => this.#keeper.held)
-    this.#waiting = new WaitQueue(this.#decider, clock, maxQueue)
-    this.#usage = options.stats ? new UsageCounters(options) : undefined
-    this.#metrics =
-      options.telemetry === false
-        ? undefined
-        : new Metrics(options.name, options.telemetry, {
-            waiting: () => this.#waiting.count,
-            instances: () => this.#decider.instances,
-          })
+    this.#costs = new CostReader(names, limits)
+    this.#core = acquireCore(options)
+    this.#queue = new WaitQueue({ name, decider: this.#core.decider, clock, maxQueue })
+    this.#core.queues.add(this.#queue)
     this.policies = Object.fromEntries(
       limits.map((limit, index) => [names[index], policyOf(limit, names[index] ?? '')]),
     ) as { readonly [N in Name]: Policy }
   }
 
-  get state(): Failover<LimitStore>['state'] {
-    return this.#decider.state
+  get state(): FailoverState {
+    return this.#core.decider.state
   }
 
   check(
@@ -182,11 +72,12 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   ): Promise<RateLimitDecision<Name>> {
     // One promise, and no more: this is called for every request that a service gets.
     return new Promise((resolve, failed) => {
+      this.#assertOpen()
       const perMille = this.#perMille(options)
-      const limitCosts = this.#limitCosts.read(subject, costs, 'judge', perMille)
-      this.#decider.ask({
+      const limitCosts = this.#costs.read(subject, costs, 'judge', perMille)
+      this.#core.decider.ask({
         limitCosts,
-        terms: perMille === 1_000 ? undefined : { perMille },
+        options: perMille === 1_000 ? undefined : { perMille },
         done: (decision, source) => resolve(this.#answer(limitCosts, decision, source)),
         failed,
       })
@@ -194,9 +85,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   }
 
   async peek(subject: Subject<Name>, costs?: Costs<Name>): Promise<RateLimitDecision<Name>> {
-    const limitCosts = this.#limitCosts.read(subject, costs, 'take')
-    const { value, source } = await this.#decider.decide(limitCosts, { mode: 'peek' })
-    return toResult(limitCosts, value, source)
+    return this.#peek(this.#costs.read(subject, costs, 'take'))
   }
 
   async reserve(
@@ -204,19 +93,13 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     costs?: Costs<Name>,
     options?: CheckOptions,
   ): Promise<Reservation<Name>> {
+    this.#assertOpen()
     const perMille = this.#perMille(options)
-    const limitCosts = this.#limitCosts.read(subject, costs, 'take', perMille)
+    const limitCosts = this.#costs.read(subject, costs, 'take', perMille)
     const id = newReservationId()
-    const decided = await this.#decider.decide(limitCosts, {
-      id,
-      openMs: this.#options.reservationMs,
-      perMille,
-    })
-    const decision = this.#answer(limitCosts, decided.value, decided.source)
-    const reserved = decision.allowed
-      ? new OpenReservation(this.#decider, this.#keeper, { id, limitCosts, decided })
-      : undefined
-    return asReservation(decision, reserved)
+    const openMs = this.#options.reservationMs
+    const decided = await this.#core.decider.decide(limitCosts, { id, openMs, perMille })
+    return this.#reservation(id, limitCosts, decided)
   }
 
   async wait(
@@ -224,9 +107,8 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     costs?: Costs<Name>,
     options: WaitOptions = {},
   ): Promise<RateLimitDecision<Name>> {
-    const perMille = this.#perMille(options)
-    const limitCosts = this.#limitCosts.read(subject, costs, 'leave', perMille)
-    const decided = await this.#admit(limitCosts, newReservationId(), perMille, options)
+    const limitCosts = this.#costs.read(subject, costs, 'leave', this.#perMille(options))
+    const decided = await this.#admit(limitCosts, newReservationId(), options)
     return this.#answer(limitCosts, decided.value, decided.source)
   }
 
@@ -235,15 +117,10 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     costs?: Costs<Name>,
     options: WaitOptions = {},
   ): Promise<Reservation<Name>> {
-    const perMille = this.#perMille(options)
-    const limitCosts = this.#limitCosts.read(subject, costs, 'take', perMille)
+    const limitCosts = this.#costs.read(subject, costs, 'take', this.#perMille(options))
     const id = newReservationId()
-    const decided = await this.#admit(limitCosts, id, perMille, options)
-    const decision = this.#answer(limitCosts, decided.value, decided.source)
-    return asReservation(
-      decision,
-      new OpenReservation(this.#decider, this.#keeper, { id, limitCosts, decided }),
-    )
+    const decided = await this.#admit(limitCosts, id, options, this.#options.reservationMs)
+    return this.#reservation(id, limitCosts, decided)
   }
 
   async run<Result>(
@@ -253,17 +130,18 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     options: RunOptions<Name, Result> = {},
   ): Promise<Result> {
     const reservation = await this.acquire(subject, costs, options)
-    const { signal, actual } = options
-    const signals = signal === undefined ? reservation.signal : AbortSignal.any([signal, reservation.signal])
+    const linked = linkSignals(options.signal, reservation.signal)
     let result: Result
     try {
-      result = await call(signals)
+      result = await call(linked.signal)
     } catch (error) {
       await reservation.cancel()
       throw error
+    } finally {
+      linked.unlink()
     }
     try {
-      await reservation.settle(actual?.(result) ?? ({} as Costs<Name>))
+      await reservation.settle(options.actual?.(result) ?? ({} as Costs<Name>))
     } finally {
       // Where the costs can't be read: the slot goes back, and the charge stays.
       await reservation[Symbol.asyncDispose]()
@@ -276,44 +154,51 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     headers: ProviderHeaders,
     options: LearnOptions = {},
   ): Promise<ProviderLimits> {
-    const limitKeys = this.#limitCosts.limitKeys(subject)
-    if (typeof headers !== 'object' || headers === null)
-      throw new InvalidInputError('headers', 'Headers or an object of them', headers)
-    const learned = readProviderHeaders(headers, this.#options.clock.now())
+    const limitKeys = this.#costs.limitKeys(subject)
+    const learned = readProviderHeaders(input.object('headers', headers), this.#options.clock.now())
+    // A reading denies for its limit's own window at the longest, and a provider for a day.
+    const retryAfterMs = Math.min(
+      learned.retryAfterMs,
+      Math.max(dayMs, ...limitKeys.map(({ limit }) => windowMsOf(limit))),
+    )
     const readings = learned.counts.flatMap(({ unit, remaining, resetMs }) =>
       limitKeys
         .filter(({ limit, name }) => (limit.unit ?? name) === unit && remaining < limit.limit)
-        .map((limitKey) => ({ ...limitKey, remaining, resetMs })),
+        .map((limitKey) => ({
+          ...limitKey,
+          remaining,
+          resetMs: Math.min(resetMs, windowMsOf(limitKey.limit)),
+        })),
     )
     const { status } = options
     const blocks = status === undefined || statusesThatBlock.includes(status)
+    const { decider } = this.#core
     await Promise.all([
-      readings.length > 0 ? this.#decider.learn(readings) : undefined,
-      blocks && learned.retryAfterMs > 0 ? this.#decider.block(limitKeys, learned.retryAfterMs) : undefined,
+      readings.length > 0 ? decider.learn(readings) : undefined,
+      blocks && retryAfterMs > 0 ? decider.block(limitKeys, retryAfterMs) : undefined,
     ])
     return learned
   }
 
   async block(subject: string, duration: Duration): Promise<void> {
-    const limitKeys = this.#limitCosts.limitKeys(subject)
-    await this.#decider.block(limitKeys, durationMs('duration', duration))
+    const limitKeys = this.#costs.limitKeys(subject)
+    await this.#core.decider.block(limitKeys, input.duration('duration', duration))
   }
 
   async reset(subject: string): Promise<void> {
-    await this.#decider.reset(this.#limitCosts.limitKeys(subject))
+    await this.#core.decider.reset(this.#costs.limitKeys(subject))
   }
 
-  async stats(subject: string): Promise<SubjectStats<Name>> {
-    const limitCosts = this.#limitCosts.limitKeys(subject).map((limitKey) => ({ ...limitKey, cost: 0 }))
-    const { value, source } = await this.#decider.decide(limitCosts, { mode: 'peek' })
-    const { limits, blocked } = toResult<Name>(limitCosts, value, source)
+  async inspect(subject: string): Promise<SubjectInspection<Name>> {
+    const limitCosts = this.#costs.limitKeys(subject).map((limitKey) => ({ ...limitKey, cost: 0 }))
+    const { limits, blocked, source } = await this.#peek(limitCosts)
     const used = Object.fromEntries(
       Object.entries<LimitStatus | undefined>(limits).map(([name, status]) => [
         name,
         { ...status, used: (status?.limit ?? 0) - (status?.remaining ?? 0) },
       ]),
-    ) as SubjectStats<Name>['limits']
-    const counted = await this.#usage?.subject(subject)
+    ) as SubjectInspection<Name>['limits']
+    const counted = await this.#core.usage?.subject(subject)
     return {
       ...(counted ?? { subject, allowed: 0, denied: 0, lastSeenAtMs: 0 }),
       limits: used,
@@ -322,47 +207,92 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     }
   }
 
-  async usage({ top = 20 }: { readonly top?: number } = {}): Promise<Usage> {
-    wholeNumber('top', top, 0, 1_000)
-    const { totals, top: subjects } = (await this.#usage?.overview(top)) ?? nothingCounted
-    return { ...totals, waiting: this.#waiting.count, instances: this.#decider.instances, top: subjects }
+  stats(): LimiterStats {
+    const { counts, decider } = this.#core
+    const totals = counts.totals(this.#options.redis !== undefined)
+    return { ...totals, waiting: this.#queue.count, instances: decider.instances }
   }
 
-  async close(): Promise<void> {
-    this.#keeper.close()
-    this.#waiting.close()
-    this.#metrics?.close()
-    await Promise.all([this.#usage?.close(), this.#decider.close()])
+  async sharedStats({ top = 20 }: { readonly top?: number } = {}): Promise<SharedStats> {
+    const count = input.integer('top', top, { min: 0, max: 1_000 })
+    const { totals, top: subjects } = (await this.#core.usage?.overview(count)) ?? nothingCounted
+    return { ...totals, waiting: this.#queue.count, instances: this.#core.decider.instances, top: subjects }
+  }
+
+  fetch(options: LimitedFetchOptions<Name> = {}): typeof globalThis.fetch {
+    return createLimitedFetch(this, options)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
+  async #close(): Promise<void> {
+    this.#queue.close()
+    this.#core.queues.delete(this.#queue)
+    await this.#core.release()
+  }
+
+  async #peek(limitCosts: readonly LimitCost[]): Promise<RateLimitDecision<Name>> {
+    this.#assertOpen()
+    const { value, source } = await this.#core.decider.decide(limitCosts, { mode: 'peek' })
+    return toRateLimitDecision<Name>(limitCosts, value, source, this.#options.clock.now())
+  }
+
   #admit(
     limitCosts: readonly LimitCost[],
     id: string,
-    perMille: number,
-    options: WaitOptions,
+    { timeout = defaultTimeout, signal, priority }: WaitOptions,
+    reservationMs?: number,
   ): Promise<SourcedDecision> {
-    const timeoutMs = durationMs('timeout', options.timeout ?? defaultTimeout)
-    const openMs = this.#options.reservationMs + timeoutMs
-    return this.#waiting.admit(limitCosts, { id, timeoutMs, openMs, perMille, signal: options.signal })
+    this.#assertOpen()
+    const timeoutMs = input.duration('timeout', timeout)
+    const openMs = reservationMs === undefined ? undefined : reservationMs + timeoutMs
+    return this.#queue.admit(limitCosts, {
+      id,
+      timeoutMs,
+      openMs,
+      perMille: this.#perMille({ priority }),
+      signal,
+    })
+  }
+
+  #reservation(id: string, limitCosts: readonly LimitCost[], decided: SourcedDecision): Reservation<Name> {
+    const { decider, slots } = this.#core
+    const decision = this.#answer(limitCosts, decided.value, decided.source)
+    const open = decision.allowed
+      ? new OpenReservation(decider, slots, { id, limitCosts, decided })
+      : undefined
+    return asReservation(decision, open)
   }
 
   #answer(limitCosts: readonly LimitCost[], value: Decision, source: Source): RateLimitDecision<Name> {
-    const decision = toResult<Name>(limitCosts, value, source)
+    const { usage, counts } = this.#core
+    const nowMs = this.#options.clock.now()
+    const decision = toRateLimitDecision<Name>(limitCosts, value, source, nowMs)
     const { allowed, limitedBy } = decision
-    this.#metrics?.count(allowed, source, limitedBy)
-    if (this.#usage !== undefined) {
+    counts.count(allowed, source, limitedBy)
+    if (usage !== undefined) {
       for (let index = 0; index < limitCosts.length; index++) {
         const subject = limitCosts[index]?.subject
         if (subject === undefined || subject === limitCosts[index - 1]?.subject) continue
-        this.#usage.record(subject, value.results[index]?.chargedAtMs ?? 0, allowed, limitedBy, source)
+        usage.record(subject, nowMs, allowed, limitedBy, source)
       }
-      this.#usage.abandoned(value.abandoned)
+    }
+    if (value.abandoned > 0) {
+      counts.countAbandoned(value.abandoned)
+      usage?.abandoned(value.abandoned)
     }
     return decision
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new LimiterClosedError(this.#options.name)
   }
 
   #perMille(options: CheckOptions | undefined): number {
@@ -373,17 +303,12 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   }
 }
 
-const nothingCounted: { totals: Totals; top: readonly SubjectUsage[] } = {
+const nothingCounted: { totals: Totals; top: SharedStats['top'] } = {
   totals: { allowed: 0, denied: 0, deniedBy: {}, fallback: 0, abandoned: 0 },
   top: [],
 }
 
 function policyOf(limit: Limit, name: string): Policy {
-  const windowMs =
-    limit.kind === 'token-bucket'
-      ? Math.ceil((limit.limit * limit.everyMs) / limit.refill)
-      : limit.kind === 'concurrency'
-        ? undefined
-        : limit.windowMs
+  const windowMs = limit.kind === 'concurrency' ? undefined : windowMsOf(limit)
   return { kind: limit.kind, limit: limit.limit, unit: limit.unit ?? name, windowMs }
 }

@@ -2,20 +2,14 @@ import { ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { WindowMeter } from '../src/algorithms/sliding-window.js'
-import {
-  fixedWindow,
-  type Limit,
-  type LimitStore,
-  MemoryLimitStore,
-  slidingWindow,
-  tokenBucket,
-} from '../src/index.js'
+import { fixedWindow, type Limit, slidingWindow, tokenBucket } from '../src/index.js'
 import { shareOf } from '../src/outage/share.js'
+import { type LimitStore, MemoryLimitStore } from '../src/store.js'
 
 /** One limit, asked for one subject. */
 async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {
   const limitCosts = [{ subject: 'u', name: 'l', limit, cost }]
-  const [decision] = await store.decide([{ limitCosts, terms: { mode } }])
+  const [decision] = await store.decide([{ limitCosts, options: { mode } }])
   return { allowed: decision?.outcome === 'allowed', result: decision?.results[0] }
 }
 

@@ -3,6 +3,7 @@ import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   createRateLimiter,
+  fixedWindow,
   type Limit,
   type RateLimiterOptions,
   slidingWindow,
@@ -129,19 +130,30 @@ describe('rate limiters that share a Redis', () => {
     for (const { redis } of instances) await redis.close()
   })
 
-  it('makes others pay nothing for a subject whose key is broken', async () => {
-    await using redis = await connect({ url: server.url })
-    const limiter = createRateLimiter({ redis, name: 'broken', limits: { l: slidingWindow(5, '1m') } })
-    await limiter.check('bad')
-    for (const key of (await redis.command(['KEYS', '*broken*bad*'])) as string[])
-      await redis.command(['SET', key, 'text'])
-    const calls = ['good', 'bad', 'other'].map((subject) => limiter.check(subject))
-    const [good, bad, other] = await Promise.allSettled(calls)
-    expect(good).toMatchObject({ value: { allowed: true, remaining: 4, source: 'redis' } })
-    expect(bad).toMatchObject({ reason: { code: 'REDIS_REPLY' } })
-    expect(other).toMatchObject({ value: { allowed: true, source: 'redis' } })
-    await limiter.close()
-  })
+  it.each([
+    ['sliding-window', slidingWindow(5, '1m')],
+    ['fixed-window', fixedWindow(5, '1m')],
+    ['token-bucket', tokenBucket({ capacity: 5, refill: 5, every: '1h' })],
+  ])(
+    'begins a %s anew whose key is broken, with what it had charged itself, and makes others pay nothing',
+    async (kind, limit) => {
+      await using redis = await connect({ url: server.url })
+      const limiter = createRateLimiter({ redis, name: `broken-${kind}`, limits: { l: limit } })
+      await limiter.check('bad')
+      for (const key of (await redis.command(['KEYS', `*broken-${kind}*bad*`])) as string[]) {
+        await redis.command(['DEL', key])
+        await redis.command(['SADD', key, 'text'])
+      }
+      const calls = ['good', 'bad', 'other'].map((subject) => limiter.check(subject))
+      const [good, bad, other] = await Promise.allSettled(calls)
+      expect(good).toMatchObject({ value: { allowed: true, remaining: 4, source: 'redis' } })
+      // This check, and the one before the key was broken.
+      expect(bad).toMatchObject({ value: { allowed: true, remaining: 3, source: 'redis' } })
+      expect(await limiter.check('bad')).toMatchObject({ remaining: 2 })
+      expect(other).toMatchObject({ value: { allowed: true, source: 'redis' } })
+      await limiter.close()
+    },
+  )
 
   it('promise 8: takes one round trip a decision, however many limits', async () => {
     await using redis = await connect({ url: server.url })
@@ -175,16 +187,17 @@ describe('rate limiters that share a Redis', () => {
     const own = await startRedis()
     const redis = await connect({ url: own.url, commandTimeout: 200 })
     const options = { redis, limits: { r: slidingWindow(10, '1m') } }
-    const [limiter, other] = [createRateLimiter(options), createRateLimiter(options)]
+    const second = await connect({ url: own.url, commandTimeout: 200 })
+    const [limiter, other] = [createRateLimiter(options), createRateLimiter({ ...options, redis: second })]
     await other.peek('u')
     await vi.waitFor(async () => {
       await limiter.peek('u')
-      expect((await limiter.usage()).instances).toBe(2)
+      expect(limiter.stats().instances).toBe(2)
     })
     for (let count = 0; count < 3; count++) expect((await limiter.check('u')).source).toBe('redis')
     expect((await limiter.check('greedy', { r: 8 })).source).toBe('redis')
     await own.kill()
-    await until(() => redis.state === 'down', 1_000)
+    await until(() => redis.state === 'down' && second.state === 'down', 1_000)
     const during = []
     for (let count = 0; count < 6; count++) during.push(await limiter.check('u'))
     expect(during.map(({ allowed }) => allowed)).toEqual([true, true, true, false, false, false])
@@ -202,6 +215,7 @@ describe('rate limiters that share a Redis', () => {
     expect(await limiter.check('u')).toMatchObject({ allowed: false, source: 'memory' })
     await vi.waitFor(async () => expect((await limiter.check('u')).source).toBe('redis'), 3_000)
     await redis.close()
+    await second.close()
     await own.close()
   })
 

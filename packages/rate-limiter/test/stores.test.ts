@@ -10,18 +10,15 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { concurrency, fixedWindow, slidingWindow, tokenBucket } from '../src/index.js'
+import { OfflineCharges } from '../src/outage/offline-charges.js'
 import {
-  concurrency,
   type Decision,
-  fixedWindow,
   type LimitCost,
   type LimitStore,
   MemoryLimitStore,
   RedisLimitStore,
-  slidingWindow,
-  tokenBucket,
-} from '../src/index.js'
-import { OfflineCharges } from '../src/outage/offline-charges.js'
+} from '../src/store.js'
 import { testLimitStore } from '../src/testing/index.js'
 
 testLimitStore('memory', { create: (clock) => new MemoryLimitStore({ clock }) })
@@ -93,12 +90,12 @@ async function play(store: LimitStore, step: Step, chargedAlone: ChargedAlone): 
   switch (what) {
     case 'charge':
     case 'peek':
-      return decided(await store.decide([{ limitCosts, terms: { mode: what, perMille } }]))
+      return decided(await store.decide([{ limitCosts, options: { mode: what, perMille } }]))
     case 'reserve':
-      return decided(await store.decide([{ limitCosts, terms: { id, openMs, perMille } }]))
+      return decided(await store.decide([{ limitCosts, options: { id, openMs, perMille } }]))
     case 'book':
       return decided(
-        await store.decide([{ limitCosts, terms: { mode: 'book', maxDelayMs: 700_000, id, openMs } }]),
+        await store.decide([{ limitCosts, options: { mode: 'book', maxDelayMs: 700_000, id, openMs } }]),
       )
     case 'settle':
       return store.settle({
@@ -118,7 +115,7 @@ async function play(store: LimitStore, step: Step, chargedAlone: ChargedAlone): 
       // What a bucket refilled since, under which of two limits, is known to one side only.
       for (const rate of rates)
         chargedAlone([rate], rate.limit.kind === 'token-bucket' ? 0 : costs[0] * 10_000)
-      return decided(await store.decide([{ limitCosts, terms: { mode: 'peek' } }]))
+      return decided(await store.decide([{ limitCosts, options: { mode: 'peek' } }]))
     case 'renew':
       return store.renew([slot], perMille === 500)
     case 'reset':
@@ -185,7 +182,7 @@ describe.each(flavours())('on $name', (flavour) => {
           const mode = what === 'peek' || what === 'book' ? what : 'charge'
           return limitCosts.length === 0
             ? []
-            : [{ limitCosts, terms: { mode, perMille, maxDelayMs: 700_000, id, openMs: 500_000 } as const }]
+            : [{ limitCosts, options: { mode, perMille, maxDelayMs: 700_000, id, openMs: 500_000 } as const }]
         })
         const expected = []
         for (const request of requests) expected.push(...(await apart.decide([request])))
@@ -214,7 +211,7 @@ describe.each(flavours())('on $name', (flavour) => {
           clock.advance(waitMs)
           const limitCost = { subject: 'u', name: 'l', limit, cost }
           const leaseRequests = [{ units: units + 1, divisor: 2, forMs }]
-          const [decision] = await leasing.decide([{ limitCosts: [limitCost], terms: { leaseRequests } }])
+          const [decision] = await leasing.decide([{ limitCosts: [limitCost], options: { leaseRequests } }])
           const [expected] = await plain.decide([{ limitCosts: [limitCost] }])
           expect(decision?.outcome).toBe(expected?.outcome)
           const leased = decision?.leased?.[0] ?? 0
@@ -240,7 +237,7 @@ describe.each(flavours())('on $name', (flavour) => {
       concurrency(5, { lease: '20s' }),
     ]
     const limitCosts = limits.map((limit, index) => ({ subject: 'u', name: `l${index}`, limit, cost: 5 }))
-    await store.decide([{ limitCosts, terms: { id: 'r', openMs: 20_000 } }])
+    await store.decide([{ limitCosts, options: { id: 'r', openMs: 20_000 } }])
     const ttls = []
     for (const key of (await redis.command(['KEYS', '*short*'])) as string[])
       ttls.push(await redis.command(['PTTL', key]))

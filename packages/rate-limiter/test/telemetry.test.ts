@@ -32,11 +32,23 @@ describe('metrics', () => {
     const attributes = { limiter: 'chat', source: 'memory' }
     expect(await points()).toEqual(
       expect.arrayContaining([
-        { name: 'rate_limiter_decisions_total', attributes: { ...attributes, outcome: 'allowed' }, value: 2 },
-        { name: 'rate_limiter_decisions_total', attributes: { ...attributes, outcome: 'denied' }, value: 3 },
-        { name: 'rate_limiter_denials_total', attributes: { limiter: 'chat', limit: 'requests' }, value: 3 },
-        { name: 'rate_limiter_waiting', attributes: { limiter: 'chat' }, value: 0 },
-        { name: 'rate_limiter_instances', attributes: { limiter: 'chat' }, value: 1 },
+        {
+          name: 'evenkeel_rate_limiter_decisions_total',
+          attributes: { ...attributes, outcome: 'allowed' },
+          value: 2,
+        },
+        {
+          name: 'evenkeel_rate_limiter_decisions_total',
+          attributes: { ...attributes, outcome: 'denied' },
+          value: 3,
+        },
+        {
+          name: 'evenkeel_rate_limiter_denials_total',
+          attributes: { limiter: 'chat', limit: 'requests' },
+          value: 3,
+        },
+        { name: 'evenkeel_rate_limiter_waiting', attributes: { limiter: 'chat' }, value: 0 },
+        { name: 'evenkeel_rate_limiter_instances', attributes: { limiter: 'chat' }, value: 1 },
       ]),
     )
     await limiter.close()

@@ -12,7 +12,7 @@ describe.each(['memory', 'redis'])('statistics in %s', (where) => {
     })
     for (let count = 0; count < 5; count++) await limiter.check('user:1', { r: 1 })
     const held = await limiter.reserve('user:1', { parallel: 1 })
-    const stats = await limiter.stats('user:1')
+    const stats = await limiter.inspect('user:1')
     expect(stats).toMatchObject({
       subject: 'user:1',
       allowed: 4,
@@ -25,7 +25,7 @@ describe.each(['memory', 'redis'])('statistics in %s', (where) => {
       },
     })
     expect(Math.abs(stats.lastSeenAtMs - Date.now())).toBeLessThan(10_000)
-    expect(await limiter.stats('nobody')).toMatchObject({ allowed: 0, denied: 0, lastSeenAtMs: 0 })
+    expect(await limiter.inspect('nobody')).toMatchObject({ allowed: 0, denied: 0, lastSeenAtMs: 0 })
     await held.cancel()
   })
 
@@ -40,7 +40,7 @@ describe.each(['memory', 'redis'])('statistics in %s', (where) => {
       { subject: 'modest', r: 1 },
       { subject: 'org', other: 5 },
     ])
-    const usage = await limiter.usage({ top: 2 })
+    const usage = await limiter.sharedStats({ top: 2 })
     expect(usage).toMatchObject({
       allowed: 5,
       denied: 4,
@@ -54,14 +54,14 @@ describe.each(['memory', 'redis'])('statistics in %s', (where) => {
       ['greedy', 2, 4],
       ['modest', 2, 0],
     ])
-    await expect(limiter.usage({ top: -1 })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await expect(limiter.sharedStats({ top: -1 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   })
 
   it('can be left out', async () => {
     const limiter = await redis.limiter(where, { limits: { r: slidingWindow(2, '1m') }, stats: false })
     await limiter.check('u')
-    expect(await limiter.usage()).toMatchObject({ allowed: 0, top: [] })
-    expect((await limiter.stats('u')).limits.r.used).toBe(1)
+    expect(await limiter.sharedStats()).toMatchObject({ allowed: 0, top: [] })
+    expect((await limiter.inspect('u')).limits.r.used).toBe(1)
   })
 })
 
@@ -70,8 +70,8 @@ describe('statistics of several instances', () => {
     const [one, two] = await redis.instances(2, { limits: { r: slidingWindow(5_000, '1m') } })
     for (let index = 0; index < 1_200; index++) await one?.limiter.check(`s${index}`)
     await two?.limiter.check('s1199')
-    await one?.limiter.usage()
-    const usage = await two?.limiter.usage({ top: 1_000 })
+    await one?.limiter.sharedStats()
+    const usage = await two?.limiter.sharedStats({ top: 1_000 })
     expect(usage?.allowed).toBe(1_201)
     expect(usage?.top.length).toBeLessThanOrEqual(1_000)
     expect(usage?.top[0]).toMatchObject({ subject: 's1199', allowed: 2 })

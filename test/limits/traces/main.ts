@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import { connect, ManualClock } from '@evenkeel/core'
-import { MemoryLimitStore, RedisLimitStore } from '@evenkeel/rate-limiter'
+import { MemoryLimitStore, RedisLimitStore } from '@evenkeel/rate-limiter/store'
 import { startRedis } from '@evenkeel/test-servers'
 import { readTrace } from '../../../examples/gateway/src/demo/trace.js'
 import {

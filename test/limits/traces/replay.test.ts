@@ -1,5 +1,5 @@
 import { connect, ManualClock } from '@evenkeel/core'
-import { MemoryLimitStore, RedisLimitStore } from '@evenkeel/rate-limiter'
+import { MemoryLimitStore, RedisLimitStore } from '@evenkeel/rate-limiter/store'
 import { startRedis } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
 import { type Arrival, byExactLog, byStore, halfOfPeak, mostAdmissible, replay } from './replay.js'

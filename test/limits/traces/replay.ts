@@ -1,5 +1,6 @@
 import type { ManualClock } from '@evenkeel/core'
-import { type LimitStore, slidingWindow } from '@evenkeel/rate-limiter'
+import { slidingWindow } from '@evenkeel/rate-limiter'
+import type { LimitStore } from '@evenkeel/rate-limiter/store'
 
 export interface Arrival {
   readonly atMs: number

@@ -107,6 +107,7 @@ class SessionHandles implements Sessions {
     const outage = seen && new OutageSessions(seen, { clock, graceMs, maxSessions })
     this.#stores = failover<SessionStore>(redis, {
       name: 'agent-memory.sessions',
+      durability: 'durable',
       primary: seen,
       fallback: outage ?? new MemorySessionStore({ maxSessions, clock }),
       recover: async ({ primary, signal, handOver }) => outage?.replay(primary, signal, handOver),

@@ -12,7 +12,7 @@ import type {
   SubscriberPort,
   Target,
 } from './port.js'
-import { NotSentError } from './port.js'
+import { NotSentError, splitAddress } from './port.js'
 import { normaliseReply } from './replies.js'
 import { watchClient } from './watch.js'
 
@@ -244,11 +244,12 @@ function clientOptions(target: Target): object {
   }
 }
 
-function clusterOptions({ target, readFrom }: ClusterTarget): object {
+function clusterOptions({ target, readFrom, translate }: ClusterTarget): object {
   return {
     lazyConnect: true,
     enableOfflineQueue: false,
     clusterRetryStrategy: () => null,
+    natMap: (address: string) => translate(splitAddress(address)),
     shardedSubscribers: true,
     slotsRefreshTimeout: 2_000,
     // ioredis knows no 'nearest'; a replica is as near as it comes.

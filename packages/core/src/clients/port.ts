@@ -117,11 +117,18 @@ export interface TlsOptions {
   readonly ciphers?: string | undefined
 }
 
+export interface HostAndPort {
+  readonly host: string
+  readonly port: number
+}
+
 /** The nodes of a Cluster to begin with; `target` holds what all nodes share. */
 export interface ClusterTarget {
-  readonly nodes: readonly { readonly host: string; readonly port: number }[]
+  readonly nodes: readonly HostAndPort[]
   readonly target: Omit<Target, 'host' | 'port' | 'path'>
   readonly readFrom: 'primary' | 'replica' | 'nearest'
+  /** Turns an address that the Cluster tells of a node into the one to connect to. */
+  readonly translate: (address: HostAndPort) => HostAndPort
 }
 
 /** A client library that core can make clients with. */
@@ -132,4 +139,10 @@ export interface ClientLibrary {
   /** A client that connects once and never again by itself. Rejects when `signal` aborts, leaving no socket. */
   open(target: Target, signal: AbortSignal): Promise<ClientPort>
   openCluster(target: ClusterTarget, signal: AbortSignal): Promise<ClientPort>
+}
+
+/** What a library tells of a node, `'10.0.0.1:6379'` or `'fd00::1:6379'`: the port is behind the last colon. */
+export function splitAddress(address: string): HostAndPort {
+  const at = address.lastIndexOf(':')
+  return { host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(at + 1)) }
 }

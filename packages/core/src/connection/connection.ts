@@ -5,6 +5,7 @@ import type { CommandOptions } from './executor.js'
 import type { SubscribeOptions, Subscription } from './pub-sub.js'
 import type { Script } from './scripts.js'
 import type { ConnectionState } from './state.js'
+import type { TransactionOptions } from './transaction.js'
 
 /** One Redis, as all packages of a process share it. Made by `connect()`. */
 export interface Connection extends AsyncDisposable {
@@ -25,11 +26,26 @@ export interface Connection extends AsyncDisposable {
   off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void
 
   /**
-   * Sends one command; one round trip, or none while Redis is down.
+   * Sends one command, as text and Buffers: `['SET', key, 'v', 'PX', '1000']`. One round trip, or none while Redis
+   * is down. The connection is shared, so commands that change its state or hold it up (MULTI, SELECT, SUBSCRIBE,
+   * BLPOP …) are refused.
    * @throws UnavailableError when Redis can't answer now, CommandTimeoutError past the deadline,
-   * ReplyError when the server answered with an error.
+   * ReplyError when the server answered with an error, InvalidInputError for a refused command.
    */
   command(args: readonly Argument[], options?: CommandOptions): Promise<Reply>
+
+  /**
+   * Executes commands one after the other with nothing between them (MULTI, EXEC), and resolves with the reply of
+   * each. One round trip. In a Cluster all keys must be of one hash slot.
+   * @example await redis.transaction([['INCR', '{u1}:n'], ['EXPIRE', '{u1}:n', '60']])
+   * @throws TransactionError when one of the commands failed while it was executed (the others were executed all the
+   * same, Redis undoes nothing), ReplyError when the server refused the transaction, of which nothing was executed
+   * then; else as {@link command}.
+   */
+  transaction(
+    commands: readonly (readonly Argument[])[],
+    options?: TransactionOptions,
+  ): Promise<readonly Reply[]>
 
   /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
   run(

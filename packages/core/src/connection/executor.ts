@@ -1,4 +1,4 @@
-import type { Argument, ClientPort, Reply, SendOptions } from '../clients/port.js'
+import type { Argument, Caller, SendOptions } from '../clients/port.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
@@ -10,7 +10,9 @@ import { commandName, type SafeError, safeError } from '../guard/client-error.js
 import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
+import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
+import { maxTimerMs } from '../kit/timers.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
@@ -31,6 +33,11 @@ export interface CommandOptions extends SendOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What a command goes through, and the kind of its reply. */
+export interface Sender<R> {
+  send(args: readonly Argument[], options: SendOptions, caller: Caller): Promise<R>
+}
+
 class Call implements Timed {
   dueAt = 0
   previous: Timed | undefined = undefined
@@ -48,7 +55,7 @@ class Call implements Timed {
     readonly sentAt: number,
     readonly timeoutMs: number,
     readonly generation: number,
-    readonly resolve: (reply: Reply) => void,
+    readonly resolve: (reply: unknown) => void,
     readonly reject: (error: Error) => void,
   ) {}
 }
@@ -68,6 +75,7 @@ export class Executor {
   readonly #evidence: Evidence
   readonly #timeoutMs: number
   readonly #maxInFlight: number
+  #idle: Deferred<void> | undefined
 
   constructor(options: { timeoutMs: number; maxInFlight: number }, evidence: Evidence) {
     this.#timeoutMs = options.timeoutMs
@@ -75,23 +83,25 @@ export class Executor {
     this.#evidence = evidence
   }
 
-  send(
-    client: Pick<ClientPort, 'send'>,
+  send<R>(
+    client: Sender<R>,
     generation: number,
     args: readonly Argument[],
     options: CommandOptions,
-  ): Promise<Reply> {
+  ): Promise<R> {
     if (this.inFlight >= this.#maxInFlight) {
       return Promise.reject(
         new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
       )
     }
+    const wrong = options.timeoutMs === undefined ? undefined : wrongTimeout(options.timeoutMs)
+    if (wrong !== undefined) return Promise.reject(wrong)
     const { signal } = options
     if (signal?.aborted) return Promise.reject(aborted(commandName(String(args[0])), 'not sent'))
-    return new Promise((resolve, reject) => {
+    return new Promise<R>((resolve, reject) => {
       const now = performance.now()
       const timeoutMs = options.timeoutMs ?? this.#timeoutMs
-      const call = new Call(args, now, timeoutMs, generation, resolve, reject)
+      const call = new Call(args, now, timeoutMs, generation, resolve as (reply: unknown) => void, reject)
       this.inFlight++
       this.#deadlines.add(call, timeoutMs, now)
       if (signal !== undefined) this.#followSignal(call, signal)
@@ -102,12 +112,26 @@ export class Executor {
     })
   }
 
+  /** Resolves when nothing is in flight any more, or after `mostMs`. */
+  async idle(mostMs: number): Promise<void> {
+    if (this.inFlight === 0) return
+    this.#idle ??= deferred()
+    const timer = setTimeout(this.#idle.resolve, mostMs)
+    await this.#idle.promise
+    clearTimeout(timer)
+  }
+
   close(): void {
     this.#deadlines.close()
   }
 
-  #answered(call: Call, reply: Reply): void {
+  #left(): void {
     this.inFlight--
+    if (this.inFlight === 0) this.#idle?.resolve()
+  }
+
+  #answered(call: Call, reply: unknown): void {
+    this.#left()
     const now = performance.now()
     this.lastHeardAt = now
     if (call.settled) return
@@ -119,7 +143,7 @@ export class Executor {
   }
 
   #failed(call: Call, error: unknown): void {
-    this.inFlight--
+    this.#left()
     const fromServer = error instanceof Error && replyPrefix(error) !== undefined
     if (fromServer) this.lastHeardAt = performance.now()
     if (call.settled) return
@@ -128,6 +152,8 @@ export class Executor {
   }
 
   #translate(call: Call, error: unknown, fromServer: boolean): EvenkeelError {
+    // An argument was refused before anything was sent.
+    if (EvenkeelError.isInstance(error)) return error
     const meaning = meaningOf(error)
     const cause = safeError(error, fromServer ? call.args : [])
     const options = { cause }
@@ -189,6 +215,12 @@ function withoutStack<T>(make: () => T): T {
   } finally {
     Error.stackTraceLimit = stackTraceLimit
   }
+}
+
+/** Node would fire a timer of more than 24.8 days at once, and a command that waits for so long is a mistake. */
+function wrongTimeout(timeoutMs: unknown): InvalidInputError | undefined {
+  if (typeof timeoutMs === 'number' && timeoutMs <= maxTimerMs) return undefined
+  return new InvalidInputError('timeoutMs', `a number of milliseconds up to ${maxTimerMs}`, timeoutMs)
 }
 
 function unavailableError(

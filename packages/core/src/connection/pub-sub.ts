@@ -1,5 +1,6 @@
 import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from '../clients/port.js'
 import { ReplyError, UnavailableError } from '../errors.js'
+import { safeError } from '../guard/client-error.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import { createLog } from '../kit/log.js'
 import { warnOfListener } from '../kit/logger.js'
@@ -285,7 +286,7 @@ function isRefusal(error: unknown): error is Error {
 }
 
 function refusalOf(error: Error): ReplyError {
-  return new ReplyError('SUBSCRIBE', replyPrefix(error) ?? 'ERR', { cause: error })
+  return new ReplyError('SUBSCRIBE', replyPrefix(error) ?? 'ERR', { cause: safeError(error) })
 }
 
 async function withTimeout<T>(pending: Promise<T>, timeoutMs: number): Promise<T> {

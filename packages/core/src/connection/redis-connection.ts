@@ -11,17 +11,20 @@ import type { Vitals } from '../health/vitals.js'
 import { deferred } from '../kit/deferred.js'
 import { Emitter } from '../kit/emitter.js'
 import { createLog } from '../kit/log.js'
+import { listOf, textOf } from '../kit/replies.js'
 import type { Telemetry } from '../telemetry/commands.js'
 import type { ClientProvider } from '../topology/provider.js'
 import type { Connection } from './connection.js'
 import type { ConnectionEvents } from './events.js'
-import { type CommandOptions, Executor } from './executor.js'
+import { type CommandOptions, Executor, type Sender } from './executor.js'
 import { Liveness, type LivenessHost } from './liveness.js'
 import { OfflineQueue } from './offline-queue.js'
 import { missingPermissions } from './permissions.js'
 import { PubSub, type PubSubHost, type SubscribeOptions, type Subscription } from './pub-sub.js'
+import { checkCommand } from './refused-commands.js'
 import { runScript, type Script } from './scripts.js'
 import type { ConnectionState, PairStatus } from './state.js'
+import { checkTransaction, repliesOf, routeOf, type TransactionOptions } from './transaction.js'
 
 const log = createLog('core')
 
@@ -42,6 +45,11 @@ export interface ConnectionSettings {
 }
 
 const noOptions: CommandOptions = {}
+
+/** What a client is asked by: its command, or a whole transaction. */
+type By<R> = (client: ClientPort) => Sender<R>
+
+const itself: By<Reply> = (client) => client
 
 /**
  * Joins the provider of clients, the deadline, the breaker and the signs of life; each of them knows nothing of
@@ -172,17 +180,24 @@ export class RedisConnection implements Connection {
     this.#events.off(event, listener)
   }
 
-  /**
-   * Sends one command; one round trip, or none while Redis is down.
-   * @throws UnavailableError when Redis can't answer now, CommandTimeoutError past the deadline,
-   * ReplyError when the server answered with an error.
-   */
   command(args: readonly Argument[], options: CommandOptions = noOptions): Promise<Reply> {
-    const client = this.#client
-    if (client === undefined || !this.#breaker.closed) {
-      return this.#offlineQueue ? this.#whenUp(args, options) : Promise.reject(this.#unavailable())
-    }
-    return this.#executor.send(client, this.#breaker.generation, args, options)
+    const refusal = checkCommand(args)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    return this.#send(args, options, itself)
+  }
+
+  async transaction(
+    commands: readonly (readonly Argument[])[],
+    options: TransactionOptions = noOptions,
+  ): Promise<readonly Reply[]> {
+    const refusal = checkTransaction(commands)
+    if (refusal !== undefined) throw refusal
+    // For the executor it is one command with one reply.
+    const results = await this.#send(['MULTI', ...commands.flat()], options, (client) => {
+      const key = options.key ?? routeOf(commands, client.topology)
+      return { send: () => client.transaction(commands, { key }) }
+    })
+    return repliesOf(commands, results)
   }
 
   /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
@@ -213,9 +228,10 @@ export class RedisConnection implements Connection {
       do {
         const args = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(count)]
         const reply = await this.#executor.send({ send }, this.#breaker.generation, args, noOptions)
-        const [next, keys] = Array.isArray(reply) ? reply : []
-        cursor = String(next ?? '0')
-        yield Array.isArray(keys) ? keys.map(String) : []
+        const [next, keys = null] = listOf('SCAN', reply)
+        const page = listOf('SCAN', keys).map(String)
+        cursor = textOf('SCAN', next) ?? '0'
+        yield page
       } while (cursor !== '0')
     }
   }
@@ -281,12 +297,17 @@ export class RedisConnection implements Connection {
     this.#events.emit('resync')
   }
 
-  /** Ends what is ours; a borrowed client stays open. May be called again. */
+  /**
+   * Ends what is ours; a borrowed client stays open. Commands that were sent are waited for, `commandTimeout` at the
+   * most; new ones are refused. May be called again.
+   */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#firstVerdict.resolve()
     this.#client = undefined
+    // What was sent is answered first: a message that is published with an instance's last breath reaches the others.
+    if (this.#breaker.closed) await this.#executor.idle(this.#commandTimeoutMs)
     this.#liveness.close()
     this.#monitor.stop()
     this.#breaker.shutdown()
@@ -301,13 +322,21 @@ export class RedisConnection implements Connection {
     return this.close()
   }
 
-  async #whenUp(args: readonly Argument[], options: CommandOptions): Promise<Reply> {
+  #send<R>(args: readonly Argument[], options: CommandOptions, by: By<R>): Promise<R> {
+    const client = this.#client
+    if (client === undefined || !this.#breaker.closed) {
+      return this.#offlineQueue ? this.#whenUp(args, options, by) : Promise.reject(this.#unavailable())
+    }
+    return this.#executor.send(by(client), this.#breaker.generation, args, options)
+  }
+
+  async #whenUp<R>(args: readonly Argument[], options: CommandOptions, by: By<R>): Promise<R> {
     const queue = this.#offlineQueue
     if (queue === undefined || queue.isFull || this.#state === 'closed') throw this.#unavailable()
     const leftMs = await queue.wait(options.timeoutMs ?? this.#commandTimeoutMs, options.signal)
     const client = this.#client
     if (client === undefined || !this.#breaker.closed || leftMs <= 0) throw this.#unavailable()
-    return this.#executor.send(client, this.#breaker.generation, args, { ...options, timeoutMs: leftMs })
+    return this.#executor.send(by(client), this.#breaker.generation, args, { ...options, timeoutMs: leftMs })
   }
 
   #onceSettled(callback: () => void): () => void {

@@ -1,8 +1,10 @@
 import type { ConnectionEvents } from '../connection/events.js'
 import type { ConnectionState, Durability, FailoverState, PairStatus } from '../connection/state.js'
-import { InvalidOptionError, UnavailableError } from '../errors.js'
+import { UnavailableError } from '../errors.js'
+import { checkConnection } from '../kit/connection-option.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { createLog } from '../kit/log.js'
+import { setLongTimeout } from '../kit/timers.js'
 import { option } from '../kit/validate.js'
 import { isOutage } from './is-outage.js'
 
@@ -82,9 +84,7 @@ export interface Failover<S> {
 }
 
 export function failover<S>(redis: FailoverHost | undefined, options: FailoverOptions<S>): Failover<S> {
-  if (redis !== undefined && !('autoResync' in redis)) {
-    throw new InvalidOptionError('redis', "a connection, made by connect() of '@evenkeel/core'", redis)
-  }
+  checkConnection('redis', redis)
   checkOptions(options)
   if (redis === undefined || options.primary === undefined) return new MemoryOnly(options.fallback)
   return new StorePair(redis, options.primary, options)
@@ -105,6 +105,8 @@ function checkOptions<S>(options: FailoverOptions<S>): void {
   })
   option.text('name', options.name)
   option.oneOf('onOutage', onOutage, ['fallback', 'throw'])
+  option.number('recoverTimeoutMs', options.recoverTimeoutMs ?? 10_000, { min: 1 })
+  option.number('recoverJitterMs', options.recoverJitterMs ?? 100, { max: 60_000 })
   option.oneOf('durability', durability, ['durable', 'transient', 'disposable'])
 }
 
@@ -233,11 +235,10 @@ class StorePair<S> implements Failover<S>, PairStatus {
     this.state = 'recovering'
     const recovery = new AbortController()
     this.#recovery = recovery
-    const timer = setTimeout(
+    const timer = setLongTimeout(
       () => recovery.abort(new Error('recovery took too long')),
       this.#options.recoverTimeoutMs ?? 10_000,
     )
-    timer.unref()
     try {
       await Promise.race([
         this.#options.recover?.({
@@ -263,7 +264,7 @@ class StorePair<S> implements Failover<S>, PairStatus {
       this.state = 'fallback'
       if (this.#redis.state === 'up') this.#scheduleRecovery(this.#pause())
     } finally {
-      clearTimeout(timer)
+      timer.clear()
       this.#recovery = undefined
       this.#held?.resolve()
       this.#held = undefined

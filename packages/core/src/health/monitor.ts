@@ -1,4 +1,5 @@
 import { createLog } from '../kit/log.js'
+import { type LongTimer, setLongTimeout } from '../kit/timers.js'
 import { type Alert, type AlertName, type AlertThresholds, alertsOf } from './alerts.js'
 import type { HealthReport } from './report.js'
 
@@ -19,7 +20,7 @@ export class HealthMonitor {
   readonly #thresholds: AlertThresholds
   readonly #events: MonitorEvents
   readonly #held = new Set<AlertName>()
-  #timer: NodeJS.Timeout | undefined
+  #timer: LongTimer | undefined
   #running = false
   #clocksApart = Date.now() - performance.now()
 
@@ -43,18 +44,17 @@ export class HealthMonitor {
 
   stop(): void {
     this.#running = false
-    clearTimeout(this.#timer)
+    this.#timer?.clear()
   }
 
   /** One check, and what follows from it; then the pause until the next. */
   async look(): Promise<void> {
-    clearTimeout(this.#timer)
+    this.#timer?.clear()
     const report = await this.#check()
     if (!this.#running) return
     this.#events.report(report)
     this.#tell(alertsOf(report, this.#thresholds, this.#held, this.#clockJumped()))
-    this.#timer = setTimeout(() => void this.look(), this.#intervalMs)
-    this.#timer.unref()
+    this.#timer = setLongTimeout(() => void this.look(), this.#intervalMs)
   }
 
   #tell(alerts: readonly Alert[]): void {

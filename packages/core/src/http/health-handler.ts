@@ -1,80 +1,101 @@
 import type { Connection } from '../connection/connection.js'
+import { InvalidOptionError } from '../errors.js'
+import type { HealthReport } from '../health/report.js'
+import type { Duration } from '../kit/duration.js'
+import { setLongTimeout } from '../kit/timers.js'
+import { option } from '../kit/validate.js'
+import {
+  type Authorize,
+  checkAuthorize,
+  forbidden,
+  isAllowed,
+  json,
+  methodNotAllowed,
+  notFound,
+  withoutEndingSlashes,
+} from './responses.js'
 
 export interface HealthHandlerOptions {
-  /** Longest wait for a report; later ones are told as they were. @default 40 */
-  readonly maxWaitMs?: number | undefined
+  /**
+   * Who may see details: reasons, which name hosts and ports, and the report, which has the server's version, memory
+   * and role. Everybody else, and everybody where there is none, is told the status alone.
+   */
+  readonly authorize?: Authorize | undefined
+  /** Longest wait for a report; where it takes longer, the last one is told. @default '40ms' */
+  readonly maxWait?: Duration | undefined
 }
 
-type Reports = Awaited<ReturnType<Connection['health']>>
+const routes = ['/health', '/health/redis', '/health/live']
 
 /**
  * Health over HTTP, as a fetch-style handler: `GET /health` (200, or 503 when a connection is unhealthy),
- * `GET /health/redis` (the whole report) and `GET /health/live` (200 as long as this process runs: an
- * outage of Redis is no reason to restart it). Answers within `maxWaitMs`, also while Redis hangs.
+ * `GET /health/redis` (the whole report, for who is authorized) and `GET /health/live` (200 as long as this process
+ * runs: an outage of Redis is no reason to restart it). Answers within `maxWait`, also while Redis hangs.
  */
 export function createHealthHandler(
   redis: Connection | readonly Connection[],
-  { maxWaitMs = 40 }: HealthHandlerOptions = {},
+  options: HealthHandlerOptions = {},
 ): (request: Request) => Promise<Response> {
-  const checks = (Array.isArray(redis) ? (redis as readonly Connection[]) : [redis as Connection]).map(
-    (connection) => new LatestReport(connection, maxWaitMs),
-  )
+  option.members('', options, { authorize: true, maxWait: true })
+  const { authorize } = options
+  if (authorize !== undefined) checkAuthorize(authorize)
+  const maxWaitMs = option.duration('maxWait', options.maxWait ?? '40ms')
+  const connections = Array.isArray(redis) ? (redis as readonly Connection[]) : [redis as Connection]
+  if (connections.length === 0) throw new InvalidOptionError('redis', 'at least one connection', redis)
+  const checks = connections.map((connection) => new LatestReport(connection, maxWaitMs))
   return async (request) => {
-    const path = new URL(request.url).pathname.replace(/\/+$/, '')
-    const routes = ['/health', '/health/redis', '/health/live']
-    const route = routes.find((known) => path === known || path.endsWith(known))
-    if (route === undefined)
-      return json(404, { error: `There is no ${path}; there are ${routes.join(', ')}` })
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return json(405, { error: 'GET only' }, { allow: 'GET, HEAD' })
+    const path = withoutEndingSlashes(new URL(request.url).pathname)
+    const route = routes.find((known) => path.endsWith(known))
+    if (route === undefined) return notFound(routes)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return methodNotAllowed('GET, HEAD')
     if (route === '/health/live') return json(200, { status: 'alive' })
-    const reports = await Promise.all(checks.map((check) => check.read()))
-    const status = reports.some((report) => report?.status === 'unhealthy' || report === undefined)
-      ? 503
-      : 200
-    if (route === '/health/redis') return json(status, reports.length === 1 ? reports[0] : reports)
-    return json(status, {
-      status: worst(reports),
-      reasons: reports.flatMap((report) => report?.reasons ?? ['not known yet']),
-    })
+    const showsDetails = authorize !== undefined && (await isAllowed(authorize, request))
+    if (route === '/health/redis' && authorize !== undefined && !showsDetails) return forbidden()
+    const known = await Promise.all(checks.map((check) => check.read()))
+    const status = worst(known.map((one) => one.status))
+    const code = status === 'unhealthy' ? 503 : 200
+    if (!showsDetails) return json(code, { status })
+    if (route === '/health/redis') return json(code, known.length === 1 ? known[0] : known)
+    return json(code, { status, reasons: known.flatMap((one) => one.reasons) })
   }
 }
 
+/** A report, or what is known before the first one is there. */
+type Known = HealthReport | Pick<HealthReport, 'status' | 'reasons'>
+
 /** One check at a time; who asks while it takes long gets the one before. */
 class LatestReport {
-  #running: Promise<Reports> | undefined
-  #last: Reports | undefined
+  #running: Promise<HealthReport> | undefined
+  #last: HealthReport | undefined
 
   constructor(
     private readonly redis: Connection,
     private readonly maxWaitMs: number,
   ) {}
 
-  async read(): Promise<Reports | undefined> {
+  async read(): Promise<Known> {
     // A connection that is down needs no round trip to say so.
     if (this.redis.state !== 'up') this.#last = await this.redis.health()
-    if (this.redis.state !== 'up') return this.#last
+    if (this.redis.state !== 'up') return this.#known()
     this.#running ??= this.redis.health().finally(() => {
       this.#running = undefined
     })
-    let timer: NodeJS.Timeout | undefined
+    let stop = () => {}
     const patience = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), this.maxWaitMs)
+      const timer = setLongTimeout(() => resolve(undefined), this.maxWaitMs, { ref: true })
+      stop = () => timer.clear()
     })
     this.#last = (await Promise.race([this.#running, patience])) ?? this.#last
-    clearTimeout(timer)
-    return this.#last
+    stop()
+    return this.#known()
+  }
+
+  #known(): Known {
+    if (this.#last !== undefined) return this.#last
+    return { status: this.redis.state === 'up' ? 'healthy' : 'unhealthy', reasons: ['no report yet'] }
   }
 }
 
-function worst(reports: readonly (Reports | undefined)[]): string {
-  const statuses = reports.map((report) => report?.status ?? 'unhealthy')
-  return ['unhealthy', 'degraded'].find((status) => statuses.some((one) => one === status)) ?? 'healthy'
-}
-
-function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
-  })
+function worst(statuses: readonly HealthReport['status'][]): HealthReport['status'] {
+  return (['unhealthy', 'degraded'] as const).find((status) => statuses.includes(status)) ?? 'healthy'
 }

@@ -1,8 +1,10 @@
-import { InvalidInputError, InvalidOptionError } from '../errors.js'
+import { EvenkeelError } from '../errors.js'
+import { option } from '../kit/validate.js'
+import { type Authorize, checkAuthorize, forbidden, isAllowed, json, notFound } from './responses.js'
 
 export interface ManagementHandlerOptions {
   /** Whether a request may come in. There is no default. One that throws, or resolves with anything but `true`, keeps it out. */
-  readonly authorize: (request: Request) => boolean | Promise<boolean>
+  readonly authorize: Authorize
   /** Where the paths begin, such as `'/cache'`. */
   readonly basePath: string
   /** Answers a request for the parts of the path below that, decoded. */
@@ -16,23 +18,21 @@ export interface ManagementHandlerOptions {
 export function createManagementHandler(
   options: ManagementHandlerOptions,
 ): (request: Request) => Promise<Response> {
+  option.members('', options, { authorize: true, basePath: true, answer: true })
   const { authorize, basePath, answer } = options
-  if (typeof authorize !== 'function') throw new InvalidOptionError('authorize', 'a function', authorize)
+  checkAuthorize(authorize)
+  option.text('basePath', basePath)
+  option.fn('answer', answer)
   return async (request) => {
-    // A door stays closed when the one who watches it fails.
-    const isAllowed = await Promise.resolve()
-      .then(() => authorize(request))
-      .catch(() => false)
-    if (isAllowed !== true) return Response.json({ error: 'forbidden' }, { status: 403 })
+    if (!(await isAllowed(authorize, request))) return forbidden()
     const { pathname } = new URL(request.url)
-    if (pathname !== basePath && !pathname.startsWith(`${basePath}/`)) {
-      return Response.json({ error: 'not found' }, { status: 404 })
-    }
+    if (pathname !== basePath && !pathname.startsWith(`${basePath}/`)) return notFound()
     try {
       return await answer(request, pathname.slice(basePath.length).split('/').filter(Boolean).map(decoded))
     } catch (error) {
-      if (!(error instanceof InvalidInputError)) throw error
-      return Response.json({ error: error.message, field: error.field }, { status: 400 })
+      // Of another copy of the package too, where instanceof fails.
+      if (!EvenkeelError.isInstance(error) || error.code !== 'INVALID_INPUT') throw error
+      return json(400, { error: error.message, field: 'field' in error ? error.field : undefined })
     }
   }
 }

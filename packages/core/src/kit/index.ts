@@ -6,6 +6,16 @@
 export { defineScript, type Script, type ScriptDefinition } from '../connection/scripts.js'
 export { isOutage } from '../failover/is-outage.js'
 export { createManagementHandler, type ManagementHandlerOptions } from '../http/management-handler.js'
+export {
+  type Authorize,
+  checkAuthorize,
+  forbidden,
+  isAllowed,
+  json,
+  methodNotAllowed,
+  notFound,
+  withoutEndingSlashes,
+} from '../http/responses.js'
 export { followMeter, type MeterOptions } from '../telemetry/meter.js'
 export {
   type Measurement,
@@ -23,6 +33,7 @@ export type {
   TracerProviderLike,
 } from '../telemetry/provider.js'
 export { type Clock, ManualClock, systemClock } from './clock.js'
+export { checkConnection } from './connection-option.js'
 export { type Deferred, deferred } from './deferred.js'
 export { type Duration, type DurationBounds, durationMs } from './duration.js'
 export { Emitter } from './emitter.js'
@@ -30,6 +41,7 @@ export { isRequest, isResponse } from './fetch-shapes.js'
 export { type Heartbeat, type HeartbeatOptions, heartbeat } from './heartbeat.js'
 export { checkSubject, createKeyspace, escapeGlob, escapeTag, type Keyspace } from './keys.js'
 export { createLog } from './log.js'
+export { type Logger, notify, warnOfListener } from './logger.js'
 export { ByteBoundedLru, type ByteBoundedLruOptions } from './lru.js'
 export { mapBounded } from './map-bounded.js'
 export { integerOf, listOf, mapOf, okOf, pairsOf, textOf } from './replies.js'
@@ -48,4 +60,4 @@ export {
 export { untilAborted } from './until-aborted.js'
 export { input, type NumberBounds, option, type Validator, wholeNumber } from './validate.js'
 export { cosine, hasVectorSets, packVector, unpackVector } from './vectors.js'
-export { type BodyEnd, type WatchedBodyOptions, watchedBody } from './watched-body.js'
+export { type BodyEnd, type WatchedBodyOptions, watchedBody, withOriginOf } from './watched-body.js'

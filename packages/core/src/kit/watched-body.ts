@@ -1,7 +1,9 @@
+import { type LongTimer, setLongTimeout } from './timers.js'
+
 /** How the body of a response ended. */
 export type BodyEnd =
   | { readonly kind: 'read' }
-  /** The reader cancelled it, or nobody holds the response any more. */
+  /** The reader cancelled it, nobody holds the response any more, or it lay unread for `maxUnreadMs`. */
   | { readonly kind: 'left' }
   | { readonly kind: 'broken'; readonly error: unknown }
 
@@ -21,13 +23,21 @@ export interface WatchedBodyOptions {
   onEnd(end: BodyEnd): void
   /** Each chunk as it passes. */
   onChunk?(chunk: Uint8Array): void
+  /**
+   * Milliseconds that the body may lie without anyone reading before it counts as left; it can be read all the
+   * same. A reader that waits for a slow source is not meant. @default Infinity
+   */
+  readonly maxUnreadMs?: number | undefined
 }
 
 /**
  * The same response, with a call back when its body is over. Chunks pass one by one, as the reader asks for
  * them; nothing is kept. A response without a body, or whose body another reader has, ends at once.
  */
-export function watchedBody(response: Response, { onEnd, onChunk }: WatchedBodyOptions): Response {
+export function watchedBody(
+  response: Response,
+  { onEnd, onChunk, maxUnreadMs = Number.POSITIVE_INFINITY }: WatchedBodyOptions,
+): Response {
   if (response.body === null || response.body.locked || !mayHaveBody(response.status)) {
     onEnd({ kind: 'read' })
     return response
@@ -35,20 +45,28 @@ export function watchedBody(response: Response, { onEnd, onChunk }: WatchedBodyO
   const reader = response.body.getReader()
   const key = {}
   let isOver = false
+  let unread: LongTimer | undefined
   const end = (how: BodyEnd) => {
+    unread?.clear()
     if (isOver) return
     isOver = true
     dropped.unregister(key)
     onEnd(how)
   }
+  const awaitRead = () => {
+    if (!isOver && Number.isFinite(maxUnreadMs))
+      unread = setLongTimeout(() => end({ kind: 'left' }), maxUnreadMs)
+  }
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        unread?.clear()
         try {
           const { done, value } = await reader.read()
           if (!done) {
             onChunk?.(value)
             controller.enqueue(value)
+            awaitRead()
             return
           }
           end({ kind: 'read' })
@@ -68,7 +86,8 @@ export function watchedBody(response: Response, { onEnd, onChunk }: WatchedBodyO
     // Read ahead by nothing: the end is told when the reader has come to it.
     { highWaterMark: 0 },
   )
-  dropped.register(body, { end: onEnd, reader }, key)
+  awaitRead()
+  dropped.register(body, { end, reader }, key)
   const { status, statusText, headers } = response
   return withOriginOf(response, new Response(body, { status, statusText, headers }))
 }
@@ -78,8 +97,8 @@ function mayHaveBody(status: number): boolean {
   return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
 }
 
-/** Gives a response, and its clones, what a constructed one does not have. */
-function withOriginOf(model: Response, response: Response): Response {
+/** Gives a response that was constructed, and its clones, what only those of a fetch have: `url`, `redirected`, `type`. */
+export function withOriginOf(model: Response, response: Response): Response {
   const { url, redirected, type } = model
   return Object.defineProperties(response, {
     url: { value: url },

@@ -1,4 +1,7 @@
-import { EvenkeelError, UnavailableError } from '../errors.js'
+import { EvenkeelError, InvalidInputError, UnavailableError } from '../errors.js'
+import { type Duration, durationMs } from '../kit/duration.js'
+import { type LongTimer, setLongTimeout } from '../kit/timers.js'
+import { minTtlMs } from './options.js'
 
 /** A lock that is held. `await using` releases it. */
 export interface Lock extends AsyncDisposable {
@@ -12,11 +15,17 @@ export interface Lock extends AsyncDisposable {
   readonly signal: AbortSignal
   /** `'redis'`, or `'memory'` for one that excludes only this process. */
   readonly source: 'redis' | 'memory'
-  /** Renews now, by the ttl or another one; it is renewed by itself at a third of its ttl. @throws LOCK_LOST */
-  extend(ttlMs?: number): Promise<void>
+  /**
+   * Renews now, and from now on, by the ttl or another one; it is renewed by itself at a third of its ttl.
+   * @throws EvenkeelError `LOCK_LOST`
+   */
+  extend(ttl?: Duration): Promise<void>
   /** Gives it back; says whether it was still held. May be called again. */
   release(): Promise<boolean>
 }
+
+/** The lock, or for how long it is held by another at most. */
+export type Attempt = { readonly lock: Lock } | { readonly heldForMs: number }
 
 /** What keeps a lock: the server, or this process. */
 export interface Lease {
@@ -24,10 +33,11 @@ export interface Lease {
   /** `false` when it is not ours any more. */
   extend(ttlMs: number): Promise<boolean>
   release(): Promise<boolean>
+  /** Nobody acts on it any more: it was released, or its holder was told of its loss. */
+  end(): void
 }
 
 interface HeldLockOptions {
-  readonly resource: string
   readonly token: string
   readonly fence: number
   readonly ttlMs: number
@@ -52,8 +62,9 @@ export class HeldLock implements Lock {
   readonly #options: HeldLockOptions
   readonly #lost = new AbortController()
   readonly #clocksApart = Date.now() - performance.now()
+  #ttlMs: number
   #validUntil: number
-  #timer: NodeJS.Timeout | undefined
+  #timer: LongTimer | undefined
   #released: Promise<boolean> | undefined
 
   constructor(options: HeldLockOptions) {
@@ -62,6 +73,7 @@ export class HeldLock implements Lock {
     this.token = token
     this.fence = fence
     this.source = lease.source
+    this.#ttlMs = ttlMs
     this.#validUntil = validUntil(sentAt, ttlMs)
     this.#schedule()
   }
@@ -70,7 +82,9 @@ export class HeldLock implements Lock {
     return this.#lost.signal
   }
 
-  async extend(ttlMs = this.#options.ttlMs): Promise<void> {
+  async extend(ttl?: Duration): Promise<void> {
+    if (ttl !== undefined) this.#ttlMs = durationMs('ttl', ttl, { minMs: minTtlMs }, InvalidInputError)
+    const ttlMs = this.#ttlMs
     if (this.#lost.signal.aborted || this.#released !== undefined)
       throw this.#lost.signal.reason ?? this.#lostError('it was released')
     const sentAt = performance.now()
@@ -79,15 +93,20 @@ export class HeldLock implements Lock {
       throw this.#lost.signal.reason
     }
     this.#validUntil = validUntil(sentAt, ttlMs)
+    this.#schedule()
   }
 
   release(): Promise<boolean> {
-    clearTimeout(this.#timer)
-    this.#released ??= this.#options.lease.release().catch((error: unknown) => {
-      // Its ttl releases it then.
-      if (UnavailableError.isInstance(error)) return false
-      throw error
-    })
+    this.#timer?.clear()
+    const { lease } = this.#options
+    this.#released ??= lease
+      .release()
+      .catch((error: unknown) => {
+        // Its ttl releases it then.
+        if (UnavailableError.isInstance(error)) return false
+        throw error
+      })
+      .finally(lease.end)
     return this.#released
   }
 
@@ -96,26 +115,29 @@ export class HeldLock implements Lock {
   }
 
   #schedule(): void {
+    this.#timer?.clear()
+    if (this.#released !== undefined || this.#lost.signal.aborted) return
     const leftMs = this.#validUntil - performance.now()
     // A third of the ttl, and as the end comes nearer more often; then the moment of the end itself.
-    const delayMs = Math.max(1, Math.min(this.#options.ttlMs / 3, leftMs > 40 ? leftMs / 2 : leftMs))
-    this.#timer = setTimeout(() => void this.#tick(), delayMs)
-    this.#timer.unref()
+    const delayMs = Math.max(1, Math.min(this.#ttlMs / 3, leftMs > 40 ? leftMs / 2 : leftMs))
+    this.#timer = setLongTimeout(() => this.#tick(), delayMs)
   }
 
-  async #tick(): Promise<void> {
+  #tick(): void {
     if (this.#released !== undefined || this.#lost.signal.aborted) return
     if (performance.now() >= this.#validUntil) return this.#lose('it was not renewed in time')
     if (Math.abs(Date.now() - performance.now() - this.#clocksApart) > clockJumpMs)
       return this.#lose('the clock jumped')
     // Not awaited before the next look: a renewal that hangs must not hide the end.
-    this.extend().catch(() => {})
     this.#schedule()
+    this.extend().catch(() => {})
   }
 
   #lose(why: string): void {
-    clearTimeout(this.#timer)
-    if (!this.#lost.signal.aborted) this.#lost.abort(this.#lostError(why))
+    this.#timer?.clear()
+    if (this.#lost.signal.aborted) return
+    this.#lost.abort(this.#lostError(why))
+    this.#options.lease.end()
   }
 
   #lostError(why: string): EvenkeelError {

@@ -13,9 +13,22 @@ import {
 /** A password, or a function asked for one at every new connection (for credentials that rotate). */
 export type Password = string | (() => string | Promise<string>)
 
+/**
+ * Where a node is reached whose own address can't be reached from here, as behind NAT or in a container: by the
+ * address that the cluster or the sentinels tell (`'10.0.0.1:6379'`), or a function that is asked for it. An address
+ * that it does not know is used as it is.
+ */
+export type NatMap =
+  | Readonly<Record<string, HostAndPort>>
+  | ((address: string) => HostAndPort | null | undefined)
+
+/** Turns an address that the servers tell into the one to connect to. */
+export type Translate = (address: HostAndPort) => HostAndPort
+
 export interface ClusterOptions {
   /** Some of the nodes; the others are found through them. User, password and TLS may stand in their URLs. */
   readonly nodes: readonly NodeAddress[]
+  readonly natMap?: NatMap | undefined
 }
 
 export interface SentinelOptions {
@@ -25,6 +38,8 @@ export interface SentinelOptions {
   readonly name: string
   readonly username?: string | undefined
   readonly password?: Password | undefined
+  /** Of the primary and its replicas; sentinels are reached as they are given. */
+  readonly natMap?: NatMap | undefined
 }
 
 /** Where Redis is, and who we are there. One of `client`, `url`, `host`, `cluster` and `sentinel` says where. */
@@ -84,13 +99,18 @@ export type Topology =
       readonly address: HostAndPort & { readonly path?: string | undefined }
       readonly replicas: readonly Replica[]
     })
-  | (Shared & { readonly kind: 'cluster'; readonly nodes: readonly HostAndPort[] })
+  | (Shared & {
+      readonly kind: 'cluster'
+      readonly nodes: readonly HostAndPort[]
+      readonly translate: Translate
+    })
   | (Shared & {
       readonly kind: 'sentinel'
       readonly sentinels: readonly HostAndPort[]
       readonly name: string
       readonly sentinelUsername: string | undefined
       readonly sentinelPassword: Password | undefined
+      readonly translate: Translate
     })
 
 /** The environment variable that gave an option, by the option's name: errors speak of what the operator wrote. */
@@ -183,18 +203,29 @@ function resolveShared(options: LocationOptions, from: AddressParts, field: Fiel
 }
 
 function resolveCluster(options: LocationOptions, cluster: ClusterOptions, field: FieldOf): Topology {
-  option.members('cluster', cluster, { nodes: true })
+  option.members('cluster', cluster, { nodes: true, natMap: true })
   const name = field('cluster.nodes')
   const nodes = addresses(name, cluster.nodes)
   const shared = resolveShared(options, common(name, nodes, options), field)
   if (shared.database !== 0) {
     throw new InvalidOptionError(field('database'), '0, the only one of a Cluster', shared.database)
   }
-  return { ...shared, kind: 'cluster', nodes: nodes.map(hostAndPort) }
+  return {
+    ...shared,
+    kind: 'cluster',
+    nodes: nodes.map(hostAndPort),
+    translate: resolveNatMap('cluster.natMap', cluster.natMap),
+  }
 }
 
 function resolveSentinel(options: LocationOptions, sentinel: SentinelOptions, field: FieldOf): Topology {
-  option.members('sentinel', sentinel, { nodes: true, name: true, username: true, password: true })
+  option.members('sentinel', sentinel, {
+    nodes: true,
+    name: true,
+    username: true,
+    password: true,
+    natMap: true,
+  })
   const name = field('sentinel.nodes')
   const nodes = addresses(name, sentinel.nodes)
   const own = common(name, nodes, { ...sentinel, tls: options.tls })
@@ -208,7 +239,25 @@ function resolveSentinel(options: LocationOptions, sentinel: SentinelOptions, fi
     name: option.text(field('sentinel.name'), sentinel.name),
     sentinelUsername: optionalText(field('sentinel.username'), sentinel.username) ?? own.username,
     sentinelPassword: resolvePassword(field('sentinel.password'), sentinel.password) ?? own.password,
+    translate: resolveNatMap('sentinel.natMap', sentinel.natMap),
   }
+}
+
+function resolveNatMap(field: string, map: NatMap | undefined): Translate {
+  if (map === undefined) return (address) => address
+  if (typeof map === 'function') {
+    return (address) => map(`${address.host}:${address.port}`) ?? address
+  }
+  option.object(field, map)
+  const known = new Map(
+    Object.entries(map).map(([from, to]) => {
+      option.object(`${field}['${from}']`, to)
+      const host = checkHost(`${field}['${from}'].host`, to.host)
+      const port = option.integer(`${field}['${from}'].port`, to.port, { max: 65_535 })
+      return [from, { host, port }] as const
+    }),
+  )
+  return (address) => known.get(`${address.host}:${address.port}`) ?? address
 }
 
 function resolveReplicas(options: LocationOptions, shared: Shared, field: string): readonly Replica[] {

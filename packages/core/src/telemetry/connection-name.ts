@@ -14,12 +14,24 @@ const registry = Symbol.for('evenkeel.connection-names')
  * again after a connection was closed, so that metrics of connections that come and go keep few labels.
  */
 export function claimName(wanted: string): ClaimedName {
-  const taken: Set<string> = Reflect.get(globalThis, registry) ?? new Set<string>()
-  Reflect.set(globalThis, registry, taken)
+  const taken = openNames()
   let name = wanted
   for (let number = 2; taken.has(name); number++) name = `${wanted}#${number}`
   taken.add(name)
   return { name, release: () => taken.delete(name) }
+}
+
+/** Whether a connection of this name is open. */
+export function isOpen(name: string): boolean {
+  return openNames().has(name)
+}
+
+function openNames(): Set<string> {
+  const known = Reflect.get(globalThis, registry) as Set<string> | undefined
+  if (known !== undefined) return known
+  const made = new Set<string>()
+  Reflect.set(globalThis, registry, made)
+  return made
 }
 
 /** How a connection is called where the host gives it no name. No user and no password is part of it. */

@@ -79,7 +79,12 @@ async function look(): Promise<void> {
 export async function registeredMeterProvider(): Promise<MeterProviderLike | undefined> {
   const { metrics } = await import('@opentelemetry/api')
   const registered = metrics.getMeterProvider()
-  return registered.constructor.name === 'NoopMeterProvider' ? undefined : (registered as MeterProviderLike)
+  return isProviderRegistered(registered) ? (registered as MeterProviderLike) : undefined
+}
+
+/** Whether a provider that OpenTelemetry gives is the host's, and not the one that does nothing. */
+export function isProviderRegistered(provider: object): boolean {
+  return provider.constructor.name !== 'NoopMeterProvider'
 }
 
 /**

@@ -68,7 +68,7 @@ function sentinel(
     options,
     async (signal) => {
       resolver.watch(() => provider.drop('the sentinels switched the primary'))
-      const address = await resolver.primary(signal)
+      const address = topology.translate(await resolver.primary(signal))
       const client = await openPool(
         library,
         await targetOf(topology, options, address),
@@ -77,7 +77,8 @@ function sentinel(
       )
       try {
         await assertPrimary(client)
-        const replicas = topology.readFrom === 'primary' ? [] : await resolver.replicas(signal)
+        const replicas =
+          topology.readFrom === 'primary' ? [] : (await resolver.replicas(signal)).map(topology.translate)
         return withReplicas(client, replicas, topology, options, library)
       } catch (error) {
         client.kill()
@@ -94,8 +95,11 @@ function cluster(topology: Of<'cluster'>, options: ResolvedOptions, library: Cli
   return owned(options, async (signal) => {
     const target = await targetOf(topology, options, { host: '', port: 0 })
     const live = await liveClusterNode(library, target, [...known, ...topology.nodes], signal)
-    known = live.nodes
-    return library.openCluster({ nodes: [live.answering], target, readFrom: topology.readFrom }, signal)
+    known = live.nodes.map(topology.translate)
+    return library.openCluster(
+      { nodes: [live.answering], target, readFrom: topology.readFrom, translate: topology.translate },
+      signal,
+    )
   })
 }
 

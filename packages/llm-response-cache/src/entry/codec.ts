@@ -20,10 +20,13 @@ import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
  * What does not fit this, of a newer version or damaged, reads as nothing: a miss, never an error.
  */
 export class EntryCodec {
+  readonly #maxBytes: number
   readonly #compression: Compression
   readonly #sealer: EntrySealer | undefined
 
-  constructor(compression: Compression, sealer: EntrySealer | undefined) {
+  /** `maxBytes`: a body that unpacks to more is not read. */
+  constructor(compression: Compression, sealer: EntrySealer | undefined, maxBytes = 256 << 20) {
+    this.#maxBytes = maxBytes
     this.#compression = compression
     this.#sealer = sealer
   }
@@ -66,7 +69,7 @@ export class EntryCodec {
     if (raw === undefined) return undefined
     if (compressionId === 0) return this.#entry(kind, bytes, bodyAt, end, raw)
     return this.#compression
-      .decompress(compressionId, raw)
+      .decompress(compressionId, raw, this.#maxBytes)
       .then((body) => body && this.#entry(kind, bytes, bodyAt, end, body))
   }
 
@@ -77,15 +80,21 @@ export class EntryCodec {
     return this.#sealer === undefined ? raw : this.#sealer.open(tenant, [key, bytes.subarray(0, bodyAt)], raw)
   }
 
-  #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry {
+  /** Nothing for an entry that could not be served: its checksum is right, and what it says is not. */
+  #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry | undefined {
     const names = new NameReader(bytes, headLength, bodyAt)
     const contentType = names.text()
     const model = names.text()
-    const versions = Array.from({ length: names.count() }, () => ({
+    const versions = Array.from({ length: names.count(minVersionLength) }, () => ({
       name: names.text(),
       value: names.text(),
     }))
-    const timing = Array.from({ length: names.count() }, () => names.whole())
+    const timing = Array.from({ length: names.count(4) }, () => names.whole())
+    const status = bytes.readUInt16LE(8)
+    const times = [16, 24, 32].map((at) => bytes.readDoubleLE(at))
+    if (names.isDamaged || !isServed(status) || !isHeaderText(contentType) || !times.every(Number.isFinite)) {
+      return undefined
+    }
     return {
       id: bytes.toString('hex', end + 4, end + 8),
       kind,
@@ -94,7 +103,7 @@ export class EntryCodec {
       deadAtMs: bytes.readDoubleLE(32),
       costMs: bytes.readFloatLE(40),
       usage: { input: bytes.readDoubleLE(44), output: bytes.readDoubleLE(52) },
-      status: bytes.readUInt16LE(8),
+      status,
       versions,
       model,
       contentType,
@@ -144,10 +153,24 @@ function encodeNames({ contentType, model, versions, timing }: Entry): Buffer {
   return Buffer.concat(parts)
 }
 
+/** A length and nothing, twice. */
+const minVersionLength = 4
+
+/** A status with which a response can be made that has a body. */
+function isServed(status: number): boolean {
+  return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
+}
+
+function isHeaderText(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text)
+}
+
+/** Reads what fits before an end; beyond it there is nothing, and `isDamaged` says so. */
 class NameReader {
   readonly #bytes: Buffer
   readonly #end: number
   #at: number
+  isDamaged = false
 
   constructor(bytes: Buffer, at: number, end: number) {
     this.#bytes = bytes
@@ -155,22 +178,36 @@ class NameReader {
     this.#end = end
   }
 
-  count(): number {
-    const value = this.#bytes.readUInt16LE(this.#at)
-    this.#at += 2
-    return value
+  /** Of things that take at least so many bytes each. */
+  count(minLength: number): number {
+    const value = this.#number(2)
+    if (value * minLength <= this.#end - this.#at) return value
+    this.isDamaged = true
+    return 0
   }
 
   whole(): number {
-    const value = this.#bytes.readUInt32LE(this.#at)
-    this.#at += 4
-    return value
+    return this.#number(4)
   }
 
   text(): string {
-    const length = this.count()
+    const length = this.#number(2)
     const from = this.#at
-    this.#at = Math.min(this.#end, from + length)
+    if (from + length > this.#end) {
+      this.isDamaged = true
+      return ''
+    }
+    this.#at = from + length
     return this.#bytes.toString('utf8', from, this.#at)
+  }
+
+  #number(length: 2 | 4): number {
+    if (this.#at + length > this.#end) {
+      this.isDamaged = true
+      return 0
+    }
+    const value = this.#bytes.readUIntLE(this.#at, length)
+    this.#at += length
+    return value
   }
 }

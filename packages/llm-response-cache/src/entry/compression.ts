@@ -58,9 +58,6 @@ const algorithms: Partial<Record<CompressionId, Algorithm>> = {
 /** What it must save to be worth unpacking. */
 const minSaving = 0.2
 
-/** An entry says a few hundred bytes that unpack to gigabytes only where somebody made it so. */
-const maxUnpacked = 256 << 20
-
 /** Packs bodies where that pays, off the main thread. */
 export class Compression {
   readonly #minBytes: number
@@ -91,10 +88,13 @@ export class Compression {
       : { id: ids.none, bytes }
   }
 
-  /** Nothing for what is damaged, or packed in a way that this Node does not know. */
-  async decompress(id: CompressionId, bytes: Buffer): Promise<Buffer | undefined> {
+  /**
+   * Nothing for what is damaged, packed in a way that this Node does not know, or more than `maxBytes`: a few hundred
+   * bytes unpack to gigabytes where somebody made them so.
+   */
+  async decompress(id: CompressionId, bytes: Buffer, maxBytes: number): Promise<Buffer | undefined> {
     try {
-      return await algorithms[id]?.decompress(bytes, maxUnpacked)
+      return await algorithms[id]?.decompress(bytes, maxBytes)
     } catch {
       return undefined
     }

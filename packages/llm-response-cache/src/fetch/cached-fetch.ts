@@ -193,9 +193,11 @@ class CachedFetch {
 
   /** What a joined caller was spared of a stream is counted at its end; of a whole answer it is known. */
   #count(live: SharedResponse, outcome: Outcome, { tenant }: EntryKey, model: string): void {
-    this.#context.stats.answered(outcome, tenant, model, undefined)
+    const { stats } = this.#context
+    if (live.status === 200) stats.knows(model)
+    stats.answered(outcome, tenant, model, undefined)
     if (outcome !== 'miss' && Buffer.isBuffer(live.body)) {
-      this.#context.stats.saved(tenant, model, live.usage?.() ?? { input: 0, output: 0 })
+      stats.saved(tenant, model, live.usage?.() ?? { input: 0, output: 0 })
     }
   }
 

@@ -191,7 +191,12 @@ export class FlightLease {
       return wanted !== undefined && (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     }
     try {
-      const options = { ttlMs: Math.max(1, ttlMs), admitWithinMs: this.#options.admitWithinMs, published }
+      const options = {
+        ttlMs: Math.max(1, ttlMs),
+        admitWithinMs: this.#options.admitWithinMs,
+        published,
+        records: this.#records,
+      }
       const { value: outcome, source } = await this.#tiers.run(({ flights }) =>
         flights.commit(this.entryKey, lease.generation, wanted, options),
       )
@@ -224,7 +229,7 @@ export class FlightLease {
     this.#done()
     if (lease === undefined) return
     await this.#tiers
-      .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason)))
+      .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason), this.#records))
       .catch((error: unknown) => log('followers were not told of a failure: %s', error))
   }
 

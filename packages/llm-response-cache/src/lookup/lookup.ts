@@ -181,7 +181,9 @@ export class Lookup<L> {
       if (role === undefined) break
       if (role.role === 'lead') return lead(role.lease)
       if (role.role === 'follow') {
-        if (role.generation === shared.options.avoided || call.isRetry === true) break
+        // What was begun before is of no use to who asks for a new answer, or gave an earlier call up.
+        const isOwnCall = call.policy.refresh || call.isRetry === true
+        if (isOwnCall || role.generation === shared.options.avoided) break
         shared.generation = role.generation
         call.onWaits?.()
         const followed = await this.#follow(shared, call, role.generation, looked)

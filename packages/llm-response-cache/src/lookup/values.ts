@@ -176,6 +176,7 @@ export class Values<T> {
   }
 
   #count(outcome: Outcome, { tenant }: EntryKey, model: string, saved: Usage | undefined): void {
+    this.#context.stats.knows(model)
     this.#context.stats.answered(outcome, tenant, model, saved ?? noUsage)
   }
 

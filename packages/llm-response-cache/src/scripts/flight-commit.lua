@@ -1,7 +1,7 @@
 -- A leader ends its flight: writes the entry, ends the log, gives back the lease.
 -- KEYS  entry, lease, log, mark of what was asked for once
 -- ARGV  generation, entry (empty: none), its time to live in ms, span of a second sight in ms (0: not needed),
---       '1' where the whole answer is in the log, how long the log lives in ms
+--       '1' where the whole answer is in the log, how long the log lives in ms, what the log ends with
 -- Reply 'kept' | 'released' | 'fenced' | 'publish'
 local lease = redis.call('HMGET', KEYS[2], 'generation', 'followers')
 if lease[1] ~= ARGV[1] then return 'fenced' end
@@ -15,7 +15,7 @@ end
 if followed and not admitted and ARGV[5] == '0' then return 'publish' end
 if admitted then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 if followed then
-  redis.call('XADD', KEYS[3], '*', 'end', ARGV[5])
+  redis.call('XADD', KEYS[3], '*', 'end', ARGV[7])
   redis.call('PEXPIRE', KEYS[3], ARGV[6])
 end
 redis.call('DEL', KEYS[2])

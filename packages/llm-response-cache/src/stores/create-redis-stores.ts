@@ -19,15 +19,18 @@ export function createRedisStores(
     sealer,
     compression = new Compression(),
     room = 'llm-cache',
+    maxEntryBytes,
   }: {
     readonly sealer?: EntrySealer | undefined
     readonly compression?: Compression | undefined
     /** Caches of other rooms share nothing. @default 'llm-cache' */
     readonly room?: string | undefined
+    /** Larger bodies are not read. @default 256 MiB */
+    readonly maxEntryBytes?: number | undefined
   } = {},
 ): Stores {
   const keys = new RedisKeys(redis.namespace, room)
-  const codec = new EntryCodec(compression, sealer)
+  const codec = new EntryCodec(compression, sealer, maxEntryBytes)
   return {
     entries: new RedisEntryStore(redis, keys, codec),
     flights: new RedisFlightStore(redis, keys, codec, sealer),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
 import { type Entry, sizeOf } from '../entry/entry.js'
 import { entryKeyId, entryKeyPrefix } from './entry-key.js'
-import { globToRegExp } from './glob.js'
+import { globMatcher } from './glob.js'
 import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
 
 export interface MemoryEntryStoreOptions {
@@ -125,12 +125,12 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   async *names(tenant: string, pattern: string): AsyncIterable<readonly string[]> {
-    const matches = globToRegExp(pattern)
+    const matches = globMatcher(pattern)
     const begin = entryKeyId({ tenant, name: '' })
     const names = [...this.#entries.entries()]
       .filter(([id]) => id.startsWith(begin))
       .map(([id]) => id.slice(begin.length))
-    yield names.filter((name) => matches.test(name))
+    yield names.filter(matches)
   }
 
   /** Most look-ups are of the tenant of the one before. */

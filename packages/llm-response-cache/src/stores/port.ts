@@ -83,6 +83,13 @@ export interface LogView {
   readonly cursor: string
 }
 
+export interface CommitOptions extends WriteOptions {
+  /** The whole answer is in the log. */
+  readonly published: boolean
+  /** How many records the log has: its end is bound to its place. @default 0 */
+  readonly records?: number | undefined
+}
+
 export type CommitOutcome =
   /** The entry was written. */
   | 'kept'
@@ -118,10 +125,10 @@ export interface FlightStore {
     entryKey: EntryKey,
     generation: string,
     entry: Entry | undefined,
-    options: WriteOptions & { readonly published: boolean },
+    options: CommitOptions,
   ): Promise<CommitOutcome>
-  /** Ends the log without an answer, and gives back the lease. */
-  fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void>
+  /** Ends the log, of so many records, without an answer, and gives back the lease. */
+  fail(entryKey: EntryKey, generation: string, reason: Buffer, records?: number): Promise<void>
   look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView>
   /** Hears that a log has grown or ended; may miss it. */
   watch(entryKey: EntryKey, onNews: () => void): Promise<() => void>

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { type EntryCodec, idOf } from '../entry/codec.js'
 import type { Entry } from '../entry/entry.js'
 import versionsLua from '../scripts/versions.lua'
@@ -17,6 +18,8 @@ export class RedisEntryStore implements EntryStore {
   readonly #keys: RedisKeys
   readonly #codec: EntryCodec
   readonly #reads: TurnReads
+  /** Versions that were given their time again within the last day. */
+  readonly #renewals = new ByteBoundedLru<true>({ maxEntries: maxRenewals, sizeOf: () => 1 })
 
   constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec) {
     this.#redis = redis
@@ -33,6 +36,7 @@ export class RedisEntryStore implements EntryStore {
       versions.map((name) => this.#keys.version(tenant, name)),
     )
     const present = others.map((version) => version?.toString('latin1'))
+    for (const name of versions) this.#renew(this.#keys.version(tenant, name))
     const complete = present.every((version) => version !== undefined)
     const id = value === undefined ? '' : idOf(value)
     // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
@@ -43,6 +47,13 @@ export class RedisEntryStore implements EntryStore {
       id,
       versions: complete ? (present as readonly string[]) : await this.versions(tenant, versions),
     }
+  }
+
+  /** Not waited for: what is not renewed ends in a month, and makes misses. */
+  #renew(key: string): void {
+    if (this.#renewals.get(key) !== undefined) return
+    this.#renewals.set(key, true, renewEveryMs)
+    this.#redis.command(['PEXPIRE', key, String(versionLifeMs)], { key }).catch(() => {})
   }
 
   async write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean> {
@@ -73,7 +84,7 @@ export class RedisEntryStore implements EntryStore {
     const reply = await this.#redis.run(
       versionsScript,
       keys,
-      names.flatMap((name) => ['0', randomUUID(), lifeOf(name)]),
+      names.flatMap(() => ['0', randomUUID(), String(versionLifeMs)]),
     )
     return texts(reply)
   }
@@ -83,7 +94,7 @@ export class RedisEntryStore implements EntryStore {
     await this.#redis.run(
       versionsScript,
       keys,
-      [...versions].flatMap(([name, value]) => ['1', value, lifeOf(name)]),
+      [...versions].flatMap(([, value]) => ['1', value, String(versionLifeMs)]),
     )
   }
 
@@ -98,10 +109,13 @@ export function wholeMs(ms: number): string {
   return String(Math.max(1, Math.ceil(ms)))
 }
 
-/** Tags come and go, so their versions end; one that ended makes misses. A tenant's stays. */
-function lifeOf(version: string): string {
-  return version === '' ? '0' : String(30 * 86_400_000)
-}
+/**
+ * Tenants and tags come and go, so their versions end, and one that ended makes misses: milliseconds, of which one that
+ * is read is given as many again once a day.
+ */
+const versionLifeMs = 30 * 86_400_000
+const renewEveryMs = 86_400_000
+const maxRenewals = 50_000
 
 function texts(reply: Reply): string[] {
   return Array.isArray(reply) ? reply.map(String) : []

@@ -9,13 +9,13 @@ import failLua from '../scripts/flight-fail.lua'
 import lookLua from '../scripts/flight-look.lua'
 import type {
   BeginOptions,
+  CommitOptions,
   CommitOutcome,
   EntryKey,
   FlightStore,
   LogRecord,
   LogView,
   Role,
-  WriteOptions,
 } from './port.js'
 import { wholeMs } from './redis-entries.js'
 import type { RedisKeys } from './redis-keys.js'
@@ -78,9 +78,9 @@ export class RedisFlightStore implements FlightStore {
     from: number,
     records: readonly LogRecord[],
   ): Promise<number> {
-    const sealed = records.flatMap(({ type, data }): Argument[] => [
+    const sealed = records.flatMap(({ type, data }, index): Argument[] => [
       type,
-      this.#sealer?.seal(entryKey.tenant, boundTo(entryKey, generation), data) ?? data,
+      this.#sealed(entryKey, generation, { type, number: from + index }, data),
     ])
     const reply = await this.#redis.run(
       appendScript,
@@ -95,8 +95,9 @@ export class RedisFlightStore implements FlightStore {
     entryKey: EntryKey,
     generation: string,
     entry: Entry | undefined,
-    options: WriteOptions & { readonly published: boolean },
+    options: CommitOptions,
   ): Promise<CommitOutcome> {
+    const end = Buffer.from(options.published ? '1' : '0')
     const key = this.#keys.entry(entryKey)
     const bytes =
       entry === undefined ? Buffer.alloc(0) : await this.#codec.encode(entryKey.tenant, key, entry)
@@ -110,14 +111,15 @@ export class RedisFlightStore implements FlightStore {
         String(Math.ceil(options.admitWithinMs ?? 0)),
         options.published ? '1' : '0',
         logMs,
+        this.#sealed(entryKey, generation, { type: 'end', number: options.records ?? 0 }, end),
       ],
     )
     this.#tell(this.#keys.channel(entryKey), 'end')
     return String(reply) as CommitOutcome
   }
 
-  async fail(entryKey: EntryKey, generation: string, reason: Buffer): Promise<void> {
-    const sealed = this.#sealer?.seal(entryKey.tenant, boundTo(entryKey, generation), reason) ?? reason
+  async fail(entryKey: EntryKey, generation: string, reason: Buffer, records = 0): Promise<void> {
+    const sealed = this.#sealed(entryKey, generation, { type: 'failed', number: records }, reason)
     await this.#redis.run(
       failScript,
       [this.#keys.lease(entryKey), this.#keys.log(entryKey, generation)],
@@ -127,10 +129,11 @@ export class RedisFlightStore implements FlightStore {
   }
 
   async look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView> {
+    const { id, read } = cursorIn(cursor)
     const reply = await this.#redis.run(
       lookScript,
       [this.#keys.lease(entryKey), this.#keys.log(entryKey, generation)],
-      [generation, cursor, recordsAtOnce],
+      [generation, id, recordsAtOnce],
       { buffers: true },
     )
     const [state, next, ...rest] = list(reply)
@@ -139,13 +142,23 @@ export class RedisFlightStore implements FlightStore {
       const type = String(rest[at]) as LogRecord['type']
       const raw = rest[at + 1]
       const data = Buffer.isBuffer(raw) ? raw : Buffer.from(String(raw ?? ''))
-      // The end tells a digit of ours, which the script writes.
-      const isOpen = this.#sealer === undefined || type === 'end'
-      const opened = isOpen ? data : this.#sealer?.open(entryKey.tenant, boundTo(entryKey, generation), data)
-      if (opened === undefined) return { state: 'gone', records, cursor: String(next) }
+      const number = read + records.length
+      const opened = this.#opened(entryKey, generation, { type, number }, data)
+      // A piece that was moved, copied or put there by somebody else: what follows is not the leader's.
+      if (opened === undefined) return { state: 'gone', records, cursor: cursorOf(String(next), number) }
       records.push({ type, data: opened })
     }
-    return { state: String(state) === 'live' ? 'live' : 'gone', records, cursor: String(next) }
+    const last = cursorOf(String(next), read + records.length)
+    return { state: String(state) === 'live' ? 'live' : 'gone', records, cursor: last }
+  }
+
+  #sealed(entryKey: EntryKey, generation: string, place: RecordPlace, data: Buffer): Buffer {
+    return this.#sealer?.seal(entryKey.tenant, boundTo(entryKey, generation, place), data) ?? data
+  }
+
+  #opened(entryKey: EntryKey, generation: string, place: RecordPlace, data: Buffer): Buffer | undefined {
+    if (this.#sealer === undefined) return data
+    return this.#sealer.open(entryKey.tenant, boundTo(entryKey, generation, place), data)
   }
 
   async watch(entryKey: EntryKey, onNews: () => void): Promise<() => void> {
@@ -175,8 +188,25 @@ function inboxOf(owner: string): string {
   return `llm-cache:inbox:${owner}`
 }
 
-function boundTo({ name }: EntryKey, generation: string): string[] {
-  return [name, generation]
+/** A record's kind, and how many came before it in its log. */
+interface RecordPlace {
+  readonly type: LogRecord['type']
+  readonly number: number
+}
+
+/** A sealed piece opens at its own place alone: of this key, of this leadership, of this kind, at this number. */
+function boundTo({ name }: EntryKey, generation: string, { type, number }: RecordPlace): string[] {
+  return [name, generation, type, String(number)]
+}
+
+/** The id of the last record that was read, and how many were. */
+function cursorOf(id: string, read: number): string {
+  return `${id} ${read}`
+}
+
+function cursorIn(cursor: string): { readonly id: string; readonly read: number } {
+  const [id = '0', read = '0'] = cursor.split(' ')
+  return { id, read: Number(read) }
 }
 
 function list(reply: Reply): Reply[] {

@@ -79,7 +79,8 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       await begin('g2')
       expect(await flights.commit(entryKey, 'g1', undefined, { ttlMs: 1, published: false })).toBe('publish')
       await flights.append(entryKey, 'g1', 60_000, 0, [data('x')])
-      expect(await flights.commit(entryKey, 'g1', undefined, { ttlMs: 1, published: true })).toBe('released')
+      const whole = { ttlMs: 1, published: true, records: 1 }
+      expect(await flights.commit(entryKey, 'g1', undefined, whole)).toBe('released')
       expect(await told('g1')).toEqual(['gone', 'data x', 'end 1'])
     })
 

@@ -65,7 +65,9 @@ export class TieredStore {
     this.#stores = failover<Stores>(redis, {
       name: 'llm-response-cache',
       durability: 'disposable',
-      primary: redis && createRedisStores(redis, { sealer, compression, room }),
+      primary:
+        redis &&
+        createRedisStores(redis, { sealer, compression, room, maxEntryBytes: options.maxEntryBytes }),
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
       recover: async ({ primary, signal }) => {
@@ -137,7 +139,7 @@ export class TieredStore {
 
   /** Whether an entry is small enough to be kept. */
   fits({ body }: Entry): boolean {
-    return body.length <= this.#options.maxEntryBytes
+    return Buffer.byteLength(body) <= this.#options.maxEntryBytes
   }
 
   /** An entry was written; memory has it too from now on. */

@@ -77,7 +77,7 @@ export class StatsBook {
   }
 
   answered(outcome: Outcome, tenant: string, model: string, saved: Usage | undefined): void {
-    if (outcome !== 'bypass') this.knows(model)
+    if (outcome === 'hit' || outcome === 'stale') this.knows(model)
     const cell = this.#cell(tenant, model)
     cell[counterOf[outcome]]++
     if (saved !== undefined) this.#save(cell, model, saved)

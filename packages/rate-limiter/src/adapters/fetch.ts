@@ -1,10 +1,12 @@
-import { type Duration, durationMs, InvalidOptionError, wholeNumber } from '@evenkeel/core'
+import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import { createLog, isRequest, linkSignals, option, watchedBody, withOriginOf } from '@evenkeel/core/kit'
+import type { Policy, RateLimiter } from '../api.js'
 import type { Costs } from '../costs.js'
 import type { Reservation } from '../decide/reservation.js'
 import { estimateTokens } from '../provider/estimate.js'
 import { type TokenUsage, UsageReader } from '../provider/usage.js'
-import type { Policy, RateLimiter } from '../rate-limiter.js'
-import { whenBodyEnds } from './http/body.js'
+
+const log = createLog('rate-limiter')
 
 /** A call that is about to be made. */
 export interface OutgoingCall {
@@ -13,15 +15,16 @@ export interface OutgoingCall {
   readonly headers: Headers
   /** The body, where it is text. */
   readonly body: string | undefined
+  readonly hasBody: boolean
 }
 
 export interface LimitedFetchOptions<Name extends string> {
-  readonly limiter: RateLimiter<Name>
   /** Whose limits are meant: the provider's, or one of several keys of it. @default the URL's host */
   readonly subject?: string | ((call: OutgoingCall) => string) | undefined
   /**
    * What a call is reserved. @default by the limits' units: one of `requests`, the estimate of `tokens`,
-   * `input-tokens` and `output-tokens` (at most what the limit can ever admit), one slot of a concurrency
+   * `input-tokens` and `output-tokens` (at most what the limit can ever admit; none without a body), one slot of a
+   * concurrency
    */
   readonly costs?: ((call: OutgoingCall) => Costs<Name>) | undefined
   /** Tokens that a model may write where the call does not say it. @default 1_024 */
@@ -33,116 +36,209 @@ export interface LimitedFetchOptions<Name extends string> {
    * waiting for it. Only calls whose body is text or nothing. @default 2
    */
   readonly retries?: number | undefined
-  /** @default the global fetch */
+  /** The next fetch. @default the global one */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 
-const refused = [429, 503, 529]
+const optionNames: Readonly<Record<keyof LimitedFetchOptions<string>, true>> = {
+  subject: true,
+  costs: true,
+  defaultOutputTokens: true,
+  timeout: true,
+  retries: true,
+  fetch: true,
+}
 
-/**
- * A fetch that keeps to a provider's limits, for any SDK that takes one. Each call waits until the limits
- * admit its estimate, tells the limiter what the provider's headers say, waits out a `retry-after` together
- * with all other instances, and settles what the answer says it used. Streams pass through as they come.
- * @throws RateLimitedError, QueueFullError, and what fetch throws
- * @example new OpenAI({ fetch: limitedFetch({ limiter }) })
- */
-export function limitedFetch<Name extends string>(
+const refusedStatuses = [429, 503, 529]
+/** A body that says its length and is at most so long is read whole. */
+const maxWholeBytes = 1 << 20
+/** How long a stream may lie unread before its slot goes back: nobody reads it any more, though nothing says so. */
+const maxUnreadMs = 60_000
+
+type Policies = readonly (readonly [string, Policy])[]
+
+/** What {@link RateLimiter.fetch} returns. @throws InvalidOptionError */
+export function createLimitedFetch<Name extends string>(
+  limiter: RateLimiter<Name>,
   options: LimitedFetchOptions<Name>,
 ): typeof globalThis.fetch {
-  const { limiter, subject, defaultOutputTokens = 1_024, timeout = '30s', retries = 2 } = options
-  if (typeof limiter?.acquire !== 'function')
-    throw new InvalidOptionError('limiter', 'made by createRateLimiter()', limiter)
-  wholeNumber('defaultOutputTokens', defaultOutputTokens, 0)
-  wholeNumber('retries', retries, 0, 100)
-  durationMs('timeout', timeout)
+  option.members('', options, optionNames)
+  const { subject, costs, defaultOutputTokens = 1_024, timeout = '30s', retries = 2 } = options
+  const next = options.fetch
+  option.integer('defaultOutputTokens', defaultOutputTokens, { min: 0 })
+  option.integer('retries', retries, { min: 0, max: 100 })
+  option.duration('timeout', timeout)
+  if (costs !== undefined) option.fn('costs', costs)
+  if (next !== undefined) option.fn('fetch', next)
   const policies = Object.entries<Policy>(limiter.policies)
-  const costsOf = options.costs ?? ((call) => estimated<Name>(policies, call, defaultOutputTokens))
+  if (costs === undefined && !policies.some(([, policy]) => isCounted(policy)))
+    throw new InvalidOptionError('costs', 'a function, since no limit counts requests or tokens', costs)
+  const holdsSlots = policies.some(([, { kind }]) => kind === 'concurrency')
 
-  return async (input, init) => {
-    const call = outgoing(input, init)
+  return async (resource, init) => {
+    const call = outgoing(resource, init)
     const name = typeof subject === 'function' ? subject(call) : (subject ?? call.url.host)
-    const signal = init?.signal ?? requestIn(input)?.signal
-    const costs = costsOf(call)
-    const again = isRepeatable(input, init) ? retries : 0
+    const reserved = costs?.(call) ?? estimated<Name>(policies, call, defaultOutputTokens)
+    const signal = init?.signal ?? (isRequest(resource) ? resource.signal : undefined)
+    const maxAttempts = isRepeatable(resource, init) ? retries : 0
     for (let attempt = 0; ; attempt++) {
-      const reservation = await limiter.acquire(name, costs, { timeout, signal: signal ?? undefined })
-      const response = await make(options.fetch ?? globalThis.fetch, input, init, signal, reservation)
-      const learned = await limiter.learn(name, response.headers, { status: response.status })
-      if (refused.includes(response.status)) {
-        await reservation.cancel()
-        if (learned.retryAfterMs > 0 && attempt < again) {
-          await response.body?.cancel()
-          continue
-        }
-        return response
-      }
-      return settling(response, reservation, policies)
+      const reservation = await limiter.acquire(name, reserved, { timeout, signal: signal ?? undefined })
+      const limited = new LimitedCall(reservation, policies)
+      const response = await limited.make(next ?? globalThis.fetch, resource, init, holdsSlots)
+      const retryAfterMs = await learn(limiter, name, response)
+      if (!refusedStatuses.includes(response.status)) return limited.finish(response)
+      await limited.cancel()
+      if (retryAfterMs === 0 || attempt >= maxAttempts) return response
+      await response.body?.cancel()
     }
   }
 }
 
-async function make<Name extends string>(
-  fetch: typeof globalThis.fetch,
-  input: string | URL | Request,
-  init: RequestInit | undefined,
-  signal: AbortSignal | null | undefined,
-  reservation: Reservation<Name>,
-): Promise<Response> {
-  const signals = signal ? AbortSignal.any([signal, reservation.signal]) : reservation.signal
-  try {
-    return await fetch(input, { ...init, signal: signals })
-  } catch (error) {
-    await reservation.cancel()
-    throw error
-  }
-}
+/** One call and its reservation: whatever becomes of it, the reservation is settled or cancelled once. */
+class LimitedCall<Name extends string> {
+  readonly #reservation: Reservation<Name>
+  readonly #policies: Policies
+  #unlink = () => {}
 
-/** Settles when the body has ended; an error's answer used nothing. */
-function settling<Name extends string>(
-  response: Response,
-  reservation: Reservation<Name>,
-  policies: readonly [string, Policy][],
-): Response {
-  const reader = new UsageReader(response.headers.get('content-type') ?? '')
-  const settle = async () => {
-    if (!response.ok) return reservation.cancel()
+  constructor(reservation: Reservation<Name>, policies: Policies) {
+    this.#reservation = reservation
+    this.#policies = policies
+  }
+
+  /** @param holdsSlots whether a slot may be lost meanwhile, which ends the call */
+  async make(
+    next: typeof globalThis.fetch,
+    resource: string | URL | Request,
+    init: RequestInit | undefined,
+    holdsSlots: boolean,
+  ): Promise<Response> {
+    try {
+      if (!holdsSlots) return await next(resource, init)
+      const own = init?.signal ?? (isRequest(resource) ? resource.signal : undefined)
+      const linked = linkSignals(own ?? undefined, this.#reservation.signal)
+      this.#unlink = linked.unlink
+      return await next(resource, { ...init, signal: linked.signal })
+    } catch (error) {
+      await this.cancel()
+      throw error
+    }
+  }
+
+  async cancel(): Promise<void> {
+    this.#unlink()
+    await this.#reservation.cancel().catch((error: unknown) => log('a call was not cancelled: %O', error))
+  }
+
+  /** Settles when the answer has ended. What is no stream is read whole, so that it ends whether it is read or not. */
+  async finish(response: Response): Promise<Response> {
+    const reader = new UsageReader(response.headers.get('content-type') ?? '')
+    if (response.body === null || response.body.locked) {
+      await this.#settle(response, reader)
+      return response
+    }
+    if (!isWhole(response)) {
+      return watchedBody(response, {
+        onEnd: () => void this.#settle(response, reader),
+        onChunk: (chunk) => reader.see(chunk),
+        maxUnreadMs,
+      })
+    }
+    const body = await readWhole(response, reader)
+    await this.#settle(response, reader)
+    return withBody(response, body)
+  }
+
+  /** The caller has its answer: what can't be settled stays as it was estimated. An error's answer used nothing. */
+  async #settle(response: Response, reader: UsageReader): Promise<void> {
+    this.#unlink()
+    if (!response.ok) return this.cancel()
     const usage = reader.end()
-    return reservation.settle(usage === undefined ? ({} as Costs<Name>) : used(usage, policies, reservation))
+    const actual = usage === undefined ? {} : usedCosts(usage, this.#policies, this.#reservation)
+    try {
+      await this.#reservation.settle(actual as Costs<Name>)
+    } catch (error) {
+      log('a call was not settled: %O', error)
+      await this.#reservation[Symbol.asyncDispose]().catch(() => {})
+    }
   }
-  return whenBodyEnds(
-    response,
-    // The caller has its answer: what can't be settled stays as it was estimated.
-    () => settle().catch(() => reservation[Symbol.asyncDispose]().catch(() => {})),
-    (chunk) => reader.see(chunk),
-  )
 }
 
-function used<Name extends string>(
+/** What a provider's headers say must not cost the caller its answer. */
+async function learn<Name extends string>(
+  limiter: RateLimiter<Name>,
+  subject: string,
+  { headers, status }: Response,
+): Promise<number> {
+  try {
+    return (await limiter.learn(subject, headers, { status })).retryAfterMs
+  } catch (error) {
+    log('headers of a provider were not learned: %O', error)
+    return 0
+  }
+}
+
+/** An error, JSON, or what says that it is short: such answers are read whole by whoever asked. */
+function isWhole({ ok, headers }: Response): boolean {
+  const type = headers.get('content-type') ?? ''
+  if (type.includes('event-stream') || type.includes('ndjson') || type.includes('jsonl')) return false
+  if (!ok || /[/+]json\b/.test(type)) return true
+  const length = headers.get('content-length')
+  return length !== null && Number(length) <= maxWholeBytes
+}
+
+type WholeBody = { readonly bytes: ArrayBuffer } | { readonly error: unknown }
+
+async function readWhole(response: Response, reader: UsageReader): Promise<WholeBody> {
+  try {
+    const bytes = await response.arrayBuffer()
+    reader.see(new Uint8Array(bytes))
+    return { bytes }
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** The same response. A body that broke off fails where it is read, as it would have. */
+function withBody(response: Response, body: WholeBody): Response {
+  const { status, statusText, headers } = response
+  const content =
+    'bytes' in body ? body.bytes : new ReadableStream({ start: (controller) => controller.error(body.error) })
+  return withOriginOf(response, new Response(content, { status, statusText, headers }))
+}
+
+function usedCosts<Name extends string>(
   usage: TokenUsage,
-  policies: readonly [string, Policy][],
+  policies: Policies,
   { limits }: Reservation<Name>,
-): Costs<Name> {
+): Record<string, number> {
   const costs: Record<string, number> = {}
   for (const [name, { unit }] of policies) {
     const tokens = tokensOf(unit, usage)
     if (tokens !== undefined && Object.hasOwn(limits, name)) costs[name] = tokens
   }
-  return costs as Costs<Name>
+  return costs
 }
 
 function estimated<Name extends string>(
-  policies: readonly [string, Policy][],
-  { body }: OutgoingCall,
+  policies: Policies,
+  { body, hasBody }: OutgoingCall,
   defaultOutput: number,
 ): Costs<Name> {
-  const estimate = estimateTokens(body, defaultOutput)
+  // A call that sends nothing asks no model.
+  const estimate = hasBody ? estimateTokens(body, defaultOutput) : { input: 0, output: 0 }
   const costs: Record<string, number> = {}
-  for (const [name, { kind, unit, limit }] of policies) {
-    const tokens = tokensOf(unit, { ...estimate, total: estimate.input + estimate.output })
-    if (tokens !== undefined) costs[name] = Math.min(limit, tokens)
-    else if (kind === 'concurrency' || unit === 'requests') costs[name] = 1
+  for (const [name, policy] of policies) {
+    const tokens = tokensOf(policy.unit, { ...estimate, total: estimate.input + estimate.output })
+    if (tokens !== undefined) costs[name] = Math.min(policy.limit, tokens)
+    else if (isCounted(policy)) costs[name] = 1
   }
   return costs as Costs<Name>
+}
+
+function isCounted({ kind, unit }: Policy): boolean {
+  return (
+    kind === 'concurrency' || unit === 'requests' || unit === 'tokens' || /^(in|out)put-tokens$/.test(unit)
+  )
 }
 
 function tokensOf(unit: string, { input, output, total }: TokenUsage): number | undefined {
@@ -151,22 +247,19 @@ function tokensOf(unit: string, { input, output, total }: TokenUsage): number | 
   return unit === 'output-tokens' ? output : undefined
 }
 
-/** By its shape: servers put a `Request` of their own in the global's place, of which others are no instances. */
-function requestIn(input: string | URL | Request): Request | undefined {
-  return typeof input === 'string' || 'href' in input ? undefined : input
-}
-
-function outgoing(input: string | URL | Request, init: RequestInit | undefined): OutgoingCall {
-  const request = requestIn(input)
+function outgoing(resource: string | URL | Request, init: RequestInit | undefined): OutgoingCall {
+  const request = isRequest(resource) ? resource : undefined
+  const body = init?.body ?? request?.body
   return {
-    url: new URL(request?.url ?? String(input)),
+    url: new URL(request?.url ?? String(resource)),
     method: init?.method ?? request?.method ?? 'GET',
     headers: new Headers(init?.headers ?? request?.headers),
-    body: typeof init?.body === 'string' ? init.body : undefined,
+    body: typeof body === 'string' ? body : undefined,
+    hasBody: body !== undefined && body !== null && body !== '',
   }
 }
 
-function isRepeatable(input: string | URL | Request, init: RequestInit | undefined): boolean {
-  const body = init?.body ?? requestIn(input)?.body
+function isRepeatable(resource: string | URL | Request, init: RequestInit | undefined): boolean {
+  const body = init?.body ?? (isRequest(resource) ? resource.body : undefined)
   return body === undefined || body === null || typeof body === 'string'
 }

@@ -1,64 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context, MiddlewareHandler } from 'hono'
 import { AdmissionControl, type HttpLimitOptions } from './http/admission.js'
-import { whenBodyEnds } from './http/body.js'
-import { refusalOf } from './http/node.js'
+import type { AnswerLife } from './http/answer-life.js'
+import { appendTo } from './http/headers.js'
+import { lifeOfNodeAnswer, refusalOf } from './http/node.js'
 import type { RequestView } from './http/subjects.js'
+import { endWithBody, lifeOfWebAnswer } from './http/web.js'
 
 export interface HonoLimitOptions<Name extends string> extends HttpLimitOptions<Name, Context> {
   /** The client's address, where Hono does not run on Node: `(c) => getConnInfo(c).remote.address`. */
   readonly address?: ((context: Context) => string | undefined) | undefined
 }
 
+/** What `@hono/node-server` puts into a context's environment. */
+interface NodeBindings {
+  readonly incoming?: IncomingMessage | undefined
+  readonly outgoing?: ServerResponse | undefined
+}
+
 /**
- * Limits the requests of a Hono app or route. On Node (`@hono/node-server`) the client's address is the peer's;
- * elsewhere `address` says it. A slot of a `concurrency` is held until the answer's body has been sent or given up.
+ * Limits the requests of a Hono app or route. On Node (`@hono/node-server`) the client's address is the peer's,
+ * and a slot of a `concurrency` is held until the answer is out or the client has gone, whatever becomes of the
+ * answer within the app. Elsewhere `address` says whose request it is, and a slot is held until the answer's body
+ * has been read, cancelled, or dropped, or the request's signal aborts.
  * @example app.use(rateLimit({ limiter, subject: byApiKey() }))
  */
 export function rateLimit<Name extends string>(options: HonoLimitOptions<Name>): MiddlewareHandler {
-  const gate = new AdmissionControl<Name, Context>(options)
+  const control = new AdmissionControl<Name, Context>(options)
   const { address = peerOnNode } = options
   return async (context, next) => {
+    const { incoming, outgoing } = bindingsOf(context)
+    const onNode = incoming !== undefined && outgoing !== undefined
+    const life = onNode ? lifeOfNodeAnswer(incoming, outgoing) : lifeOfWebAnswer(context.req.raw)
     const view: RequestView = {
       header: (name) => context.req.header(name),
       get address() {
         return address(context)
       },
     }
-    const admission = await gate.admit(context, view)
-    if (admission === undefined) return next()
-    if (!admission.allowed) {
+    const admission = await control.admit(context, view, life)
+    if (admission.outcome === 'unlimited') return next()
+    // 499, as proxies write it; nobody reads it.
+    if (admission.outcome === 'abandoned') return new Response(null, { status: 499 })
+    if (admission.outcome === 'refused') {
       const { status, headers, body } = refusalOf(admission)
       return new Response(body, { status, headers })
     }
-    const { headers, ended } = admission
-    try {
-      await next()
-    } catch (error) {
-      await ended?.(500, false)
-      throw error
-    }
-    for (const [name, value] of Object.entries(headers)) context.res.headers.set(name, value)
-    if (ended === undefined) return
-    const { res } = context
-    context.res = whenBodyEnds(res, (complete) => ended(res.status, !complete))
+    await goOn(context, next, life, admission.headers)
+    if (!onNode) context.res = endWithBody(context.req.raw, context.res, life)
+    return
   }
 }
 
-/** What `@hono/node-server` puts there. */
+async function goOn(
+  context: Context,
+  next: () => Promise<void>,
+  life: AnswerLife,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  try {
+    await next()
+  } catch (error) {
+    life.end({ status: 500, aborted: false })
+    throw error
+  }
+  const { res } = context
+  for (const [name, value] of Object.entries(appendTo((name) => res.headers.get(name), headers)))
+    res.headers.set(name, value)
+}
+
+function bindingsOf(context: Context): NodeBindings {
+  return (context.env ?? {}) as NodeBindings
+}
+
 function peerOnNode(context: Context): string | undefined {
-  const { incoming } = (context.env ?? {}) as {
-    readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } }
-  }
-  return incoming?.socket?.remoteAddress
+  return bindingsOf(context).incoming?.socket?.remoteAddress
 }
 
-export type { HttpLimitOptions } from './http/admission.js'
-export type { HeaderStyle } from './http/headers.js'
-export {
-  type ByIpOptions,
-  byApiKey,
-  byIp,
-  firstOf,
-  type RequestView,
-  type SubjectOf,
-} from './http/subjects.js'
+export * from './http/index.js'

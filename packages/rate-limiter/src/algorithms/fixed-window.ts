@@ -1,10 +1,19 @@
 import type { FixedWindow } from '../limits.js'
 import { type Charge, type Meter, slackMs } from './meter.js'
 
-/** A counter of one window. A start in the future means that all windows before it are booked up. */
+interface Window {
+  readonly startMs: number
+  count: number
+}
+
+/**
+ * A counter of the current window, and of later ones where calls have been booked in them. While there are later
+ * ones nobody is admitted directly, since those who wait come first.
+ */
 export class CounterMeter implements Meter {
-  #startMs = 0
-  #count = 0
+  #current: Window = { startMs: 0, count: 0 }
+  /** In the order of their starts; none is empty. */
+  #later: Window[] = []
   #now = 0
   #windowMs = 1
   #limit = 0
@@ -13,55 +22,83 @@ export class CounterMeter implements Meter {
     this.#now = now
     this.#limit = limit
     this.#windowMs = windowMs
+    const { startMs, count } = this.#current
+    const isUnused = count === 0 && this.#later.length === 0
+    if (!isUnused && startMs + windowMs > now) return
     // A window without charges is none: the next one starts when it is first used.
-    if (this.#count > 0 && this.#startMs + windowMs > now) return
-    this.#startMs = align === 'clock' ? now - (now % windowMs) : now
-    this.#count = 0
+    let nextMs = align === 'clock' ? now - (now % windowMs) : now
+    if (this.#later.length > 0) {
+      this.#later = this.#later.filter((window) => window.startMs + windowMs > now)
+      const first = this.#later[0]
+      if (first !== undefined && first.startMs <= now) {
+        this.#later.shift()
+        this.#current = first
+        return
+      }
+      // Booked windows lie on the grid of the one in which they were booked.
+      if (first !== undefined) nextMs = now - ((now - startMs) % windowMs)
+    }
+    this.#current = { startMs: nextMs, count: 0 }
   }
 
   admits(cost: number, most: number): boolean {
-    if (cost === 0) return this.#count <= most
-    return this.#startMs <= this.#now && this.#count + cost <= most
+    const { startMs, count } = this.#current
+    if (cost === 0) return count <= most
+    return startMs <= this.#now && this.#later.length === 0 && count + cost <= most
   }
 
   earliest(cost: number, most: number, from: number): number {
-    let at = Math.max(from, this.#startMs)
-    if (this.#count + cost > most) at = Math.max(at, this.#startMs + this.#windowMs)
+    const last = this.#later.at(-1) ?? this.#current
+    let at = Math.max(from, last.startMs)
+    if (at < last.startMs + this.#windowMs && last.count + cost > most) at = last.startMs + this.#windowMs
     // A call that starts late must not fall into the next window.
-    const startMs = at - ((at - this.#startMs) % this.#windowMs)
+    const startMs = at - ((at - last.startMs) % this.#windowMs)
     return at + slackMs < startMs + this.#windowMs ? at : startMs + this.#windowMs
   }
 
   charge(when: number, cost: number): void {
-    if (when < this.#startMs) return
-    if (when >= this.#startMs + this.#windowMs) {
-      this.#startMs = when - ((when - this.#startMs) % this.#windowMs)
-      this.#count = 0
+    const { startMs } = this.#current
+    if (when < startMs) return
+    if (when < startMs + this.#windowMs) {
+      this.#current.count += cost
+      return
     }
-    this.#count += cost
+    const own = when - ((when - startMs) % this.#windowMs)
+    const place = this.#later.findLastIndex((window) => window.startMs <= own)
+    const known = this.#later[place]
+    if (known?.startMs === own) known.count += cost
+    else this.#later.splice(place + 1, 0, { startMs: own, count: cost })
   }
 
   book(): void {}
 
   refund(when: number, cost: number): void {
-    if (when < this.#startMs || when >= this.#startMs + this.#windowMs) return
-    this.#count = Math.max(0, this.#count - cost)
+    for (const window of [this.#current, ...this.#later]) {
+      if (when < window.startMs || when >= window.startMs + this.#windowMs) continue
+      window.count = Math.max(0, window.count - cost)
+    }
+    this.#later = this.#later.filter(({ count }) => count > 0)
   }
 
   remaining(extra: number, most: number): number {
-    return this.#startMs > this.#now ? 0 : Math.max(0, most - this.#count - extra)
+    const { startMs, count } = this.#current
+    return startMs > this.#now || this.#later.length > 0 ? 0 : Math.max(0, most - count - extra)
   }
 
   resetAt(extra: number): number {
-    return this.#count + extra === 0 ? this.#now : this.#startMs + this.#windowMs
+    const last = this.#later.at(-1)
+    if (last !== undefined) return last.startMs + this.#windowMs
+    return this.#current.count + extra === 0 ? this.#now : this.#current.startMs + this.#windowMs
   }
 
   lower(remaining: number): void {
-    const excess = this.#limit - this.#count - remaining
-    if (excess > 0) this.charge(Math.max(this.#now, this.#startMs), excess)
+    const excess = this.#limit - this.#current.count - remaining
+    if (excess > 0) this.charge(Math.max(this.#now, this.#current.startMs), excess)
   }
 
   charges(): readonly Charge[] {
-    return this.#count === 0 ? [] : [{ atMs: this.#startMs, cost: this.#count }]
+    return [this.#current, ...this.#later]
+      .filter(({ count }) => count > 0)
+      .map(({ startMs, count }) => ({ atMs: startMs, cost: count }))
   }
 }

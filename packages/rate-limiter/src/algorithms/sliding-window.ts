@@ -1,5 +1,5 @@
 import type { SlidingWindow } from '../limits.js'
-import type { Charge, Meter } from './meter.js'
+import { type Charge, type Meter, slackMs } from './meter.js'
 
 interface Slot {
   /** In milliseconds, not counted: slots of two lengths stay apart when a limit or its share changes. */
@@ -102,11 +102,18 @@ export class WindowMeter implements Meter {
   }
 
   refund(when: number, cost: number): void {
-    const slot = this.#slots[this.#indexOf(when - (when % this.#slotMs))]
+    const index = this.#indexOf(when - (when % this.#slotMs))
+    const slot = this.#slots[index]
     if (slot === undefined || when <= this.#now - this.#windowMs) return
     const given = Math.max(0, Math.min(cost, slot.cost))
     slot.cost -= given
     this.#total -= given
+    if (slot.cost === 0) this.#slots.splice(index, 1)
+    // Who comes next comes after those who still wait, and not after one who has given up.
+    if (this.#booked > this.#now) {
+      const newestMs = this.#slots.length > this.#first ? (this.#slots.at(-1)?.lastChargeMs ?? 0) : 0
+      this.#booked = newestMs > this.#now ? Math.min(this.#booked, newestMs - slackMs) : 0
+    }
   }
 
   remaining(extra: number, most: number): number {

@@ -1,14 +1,33 @@
 import type { TokenBucket } from '../limits.js'
-import type { Charge, Meter } from './meter.js'
+import { type Charge, type Meter, slackMs } from './meter.js'
+
+/** More bookings than these are joined by twos, each as of the later one's time. */
+const maxBookings = 128
+
+interface Booking {
+  atMs: number
+  /** In units of 1/everyMs tokens, as the level. */
+  cost: number
+}
 
 /**
  * A token bucket kept as its mirror image, a leaky meter (the two are equivalent, ITU-T I.371): `level` is
  * what was taken and has not refilled. It is counted in units of 1/everyMs tokens, so that a refill of a
  * fraction of a token a millisecond stays a whole number, and JavaScript and Lua agree to the last bit.
+ *
+ * What is charged as of a later time stands apart until then, since the bucket must not refill on its account, and
+ * since it may be given back. Direct calls see it as charged already, which is safe: at no later time can the level
+ * be above the sum of what was charged.
  */
 export class BucketMeter implements Meter {
   /** As it was when something was last charged: a look at it must not move it, since clocks step back. */
   readonly #kept = { level: 0, atMs: 0 }
+  /** In the order of their times. */
+  #bookings: Booking[] = []
+  /** The first bookings, whose time has come: the level holds them. */
+  #due = 0
+  /** Of all other bookings together. */
+  #booked = 0
   #level = 0
   #atMs = 0
   #now = 0
@@ -22,42 +41,56 @@ export class BucketMeter implements Meter {
     this.#refill = limit.refill
     this.#everyMs = limit.everyMs
     this.#now = now
-    const { level, atMs } = this.#kept
-    const elapsedMs = Math.max(0, now - atMs)
-    // Compared before multiplying: after years away the product would leave the exact numbers.
-    this.#level = elapsedMs >= level / this.#refill ? 0 : level - this.#refill * elapsedMs
+    let { level, atMs } = this.#kept
+    if (this.#bookings.length > 0) [level, atMs] = this.#afterDueBookings(level, atMs)
+    this.#level = this.#refilled(level, now - atMs)
     this.#atMs = level === 0 ? now : Math.max(atMs, now)
   }
 
   admits(cost: number, most: number): boolean {
-    return this.#level + cost * this.#everyMs <= most * this.#everyMs
+    return this.#level + this.#booked + cost * this.#everyMs <= most * this.#everyMs
   }
 
   earliest(cost: number, most: number, from: number): number {
-    const over = this.#level + cost * this.#everyMs - most * this.#everyMs
-    return Math.max(from, this.#now + Math.ceil(Math.max(0, over) / this.#refill))
+    const [level, atMs] = this.#afterBookings(this.#level)
+    const over = level + cost * this.#everyMs - most * this.#everyMs
+    // Never before the last booking, which is charged as of the end of its slack.
+    const first = this.#bookings.length === this.#due ? this.#now : atMs - slackMs
+    return Math.max(from, first, atMs + Math.ceil(over / this.#refill))
   }
 
-  /** What is used later is charged as of then: until that time the bucket must not refill on its account. */
   charge(when: number, cost: number): void {
-    const ahead = this.#refill * Math.max(0, when - this.#now)
-    this.#keep(Math.max(this.#level, ahead) + cost * this.#everyMs)
+    if (when > this.#now) this.#book(when, cost * this.#everyMs)
+    else this.#keep(this.#level + cost * this.#everyMs)
   }
 
   book(): void {}
 
-  refund(_when: number, cost: number): void {
-    this.#keep(Math.max(0, this.#level - cost * this.#everyMs))
+  refund(when: number, cost: number): void {
+    let units = cost * this.#everyMs
+    // What was booked for another time may have been joined with it: the next ones stand for it.
+    this.#dropDueBookings()
+    for (const booking of this.#bookings) {
+      if (units === 0 || when <= this.#now) break
+      if (booking.atMs < when) continue
+      const given = Math.min(units, booking.cost)
+      booking.cost -= given
+      this.#booked -= given
+      units -= given
+    }
+    this.#bookings = this.#bookings.filter((booking) => booking.cost > 0)
+    this.#keep(Math.max(0, this.#level - units))
   }
 
   /** Nothing where the capacity became smaller than what was taken. */
   remaining(extra: number, most: number): number {
-    const free = most * this.#everyMs - this.#level - extra * this.#everyMs
+    const free = most * this.#everyMs - this.#level - this.#booked - extra * this.#everyMs
     return Math.max(0, Math.floor(free / this.#everyMs))
   }
 
   resetAt(extra: number): number {
-    return this.#now + Math.ceil((this.#level + extra * this.#everyMs) / this.#refill)
+    const [level, atMs] = this.#afterBookings(this.#level + extra * this.#everyMs)
+    return atMs + Math.ceil(level / this.#refill)
   }
 
   lower(remaining: number): void {
@@ -66,12 +99,74 @@ export class BucketMeter implements Meter {
   }
 
   charges(): readonly Charge[] {
-    return this.#level === 0 ? [] : [{ atMs: this.#atMs, cost: Math.ceil(this.#level / this.#everyMs) }]
+    const units = (level: number) => Math.ceil(level / this.#everyMs)
+    const now = this.#level === 0 ? [] : [{ atMs: this.#atMs, cost: units(this.#level) }]
+    return [...now, ...this.#bookings.slice(this.#due).map(({ atMs, cost }) => ({ atMs, cost: units(cost) }))]
+  }
+
+  #refilled(level: number, elapsedMs: number): number {
+    if (elapsedMs <= 0) return level
+    // Compared before multiplying: after years away the product would leave the exact numbers.
+    return elapsedMs >= level / this.#refill ? 0 : level - this.#refill * elapsedMs
+  }
+
+  #afterDueBookings(level: number, atMs: number): [level: number, atMs: number] {
+    this.#due = 0
+    this.#booked = 0
+    for (const booking of this.#bookings) {
+      if (booking.atMs > this.#now) {
+        this.#booked += booking.cost
+        continue
+      }
+      this.#due++
+      level = this.#refilled(level, booking.atMs - atMs) + booking.cost
+      atMs = Math.max(atMs, booking.atMs)
+    }
+    return [level, atMs]
+  }
+
+  /** The level at the last booking, and its time. */
+  #afterBookings(level: number): [level: number, atMs: number] {
+    let atMs = this.#now
+    for (let index = this.#due; index < this.#bookings.length; index++) {
+      const booking = this.#bookings[index]
+      if (booking === undefined) break
+      level = this.#refilled(level, booking.atMs - atMs) + booking.cost
+      atMs = Math.max(atMs, booking.atMs)
+    }
+    return [level, atMs]
+  }
+
+  #dropDueBookings(): void {
+    if (this.#due > 0) this.#bookings.splice(0, this.#due)
+    this.#due = 0
+  }
+
+  #book(atMs: number, cost: number): void {
+    // What is due has gone into the level, which is kept with it.
+    this.#keep(this.#level)
+    this.#booked += cost
+    const place = this.#bookings.findLastIndex((booking) => booking.atMs <= atMs)
+    const before = this.#bookings[place]
+    if (before?.atMs === atMs) before.cost += cost
+    else this.#bookings.splice(place + 1, 0, { atMs, cost })
+    if (this.#bookings.length > maxBookings) this.#bookings = joined(this.#bookings)
   }
 
   #keep(level: number): void {
+    this.#dropDueBookings()
     this.#level = level
     this.#kept.level = level
     this.#kept.atMs = this.#atMs
   }
+}
+
+function joined(bookings: readonly Booking[]): Booking[] {
+  const result: Booking[] = []
+  for (let index = 0; index < bookings.length; index += 2) {
+    const [one, other] = [bookings[index], bookings[index + 1]]
+    if (one === undefined) break
+    result.push(other === undefined ? one : { atMs: other.atMs, cost: one.cost + other.cost })
+  }
+  return result
 }

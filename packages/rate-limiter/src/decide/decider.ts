@@ -2,17 +2,19 @@ import { randomUUID } from 'node:crypto'
 import {
   type Answer,
   type Failover,
+  type FailoverState,
   failover,
-  type RecoverContext,
   type Source,
   UnavailableError,
 } from '@evenkeel/core'
+import { LimiterClosedError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { Instances } from '../outage/instances.js'
-import { OfflineCharges } from '../outage/offline-charges.js'
+import { isUnreadable, Recovery } from '../outage/recovery.js'
 import type { Share } from '../outage/share.js'
 import { MemoryLimitStore } from '../stores/memory.js'
 import type {
+  Change,
   Decision,
   DecisionOptions,
   DecisionRequest,
@@ -24,314 +26,179 @@ import type {
   Settlement,
 } from '../stores/port.js'
 import { RedisLimitStore } from '../stores/redis.js'
-import { leaseOf, QuotaLeases, type ReturnedUnits } from './quota-leases.js'
+import { LeaseRefill } from './lease-refill.js'
+import type { PendingDecision } from './pending-decision.js'
+import { leaseOf, type ReturnedUnits } from './quota-leases.js'
 import { RecentDenials } from './recent-denials.js'
 import { blanket } from './result.js'
-import { type PendingDecision, TickBatcher, type TickHost } from './turn.js'
+import { DecisionTick, type TickHost } from './tick.js'
 
-const maxUnsettled = 10_000
 /** Within this time of Redis' return all instances use it again, and have told it what they charged alone. */
 const returnMs = 1_500
-const limitKeysAtOnce = 100
 
 /** A decision, who made it, and what settling it needs. */
 export interface SourcedDecision extends Answer<Decision> {
-  /** As of when this process took note of it. */
-  readonly notedAtMs: number
+  /** As of when this process's memory has charged it. */
+  readonly mirroredAtMs: number
 }
+
+const alone: Share = { instances: 1 }
 
 /**
  * Where a decision comes from: what was denied a moment ago, quota taken in advance, Redis, or memory while
- * Redis is away. Everything that Redis admits is noted in memory too, and what memory admits alone is
- * charged in Redis on its return.
+ * Redis is away. What Redis admits is mirrored in memory, and what memory admits alone is charged in Redis on its
+ * return.
  */
 export class Decider {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryLimitStore
   readonly #stores: Failover<LimitStore>
-  readonly #host: TickHost = {
-    send: (asked) => this.#send(asked),
-    answered: (asked, decisions, source) => this.#answered(asked, decisions, source),
+  readonly #tickHost: TickHost = {
+    send: (requests) => this.#send(requests),
+    answered: (pending, answer) => this.#answered(pending, answer),
   }
-  readonly #turn = new TickBatcher(this.#host)
-  readonly #turns = new Map<string, TickBatcher>()
+  readonly #tick = new DecisionTick(this.#tickHost)
+  /** In a Cluster, by subject. */
+  readonly #ticks = new Map<string, DecisionTick>()
   readonly #denials: RecentDenials
-  readonly #leases: QuotaLeases | undefined
-  readonly #offlineCharges: OfflineCharges | undefined
+  readonly #leases: LeaseRefill | undefined
   readonly #instances: Instances | undefined
+  readonly #recovery: Recovery | undefined
   /** Monotonic. */
   #returningUntil = 0
-  readonly #stop: () => void
-  /** Settlements that could not reach Redis. */
-  readonly #unsettled: Settlement[] = []
-  #sweep: NodeJS.Timeout | undefined
-  readonly #heldSlots: () => readonly HeldSlot[]
+  readonly #stopListening: () => void
+  #isClosed = false
 
+  /** @param heldSlots those that this process holds and renews */
   constructor(options: ResolvedOptions, heldSlots: () => readonly HeldSlot[]) {
     const { redis, name, onOutage, limits, maxSubjects, clock, denialMemoryMs } = options
-    const id = randomUUID()
-    const alone: Share = { instances: 1 }
     const hasLeases = redis !== undefined && limits.some((limit) => leaseOf(limit) !== undefined)
     this.#options = options
-    this.#heldSlots = heldSlots
     this.#denials = new RecentDenials(redis === undefined ? 0 : denialMemoryMs, maxSubjects)
-    this.#leases = hasLeases ? new QuotaLeases(maxSubjects) : undefined
-    this.#offlineCharges = redis && new OfflineCharges(maxSubjects)
-    this.#instances =
-      redis &&
-      new Instances(redis, {
-        name,
-        id,
-        expected: options.expectedInstances,
-        onLoss: () => this.#chargeAgain(),
-      })
-    this.#stop =
-      redis?.on('up', () => {
-        this.#returningUntil = clock.monotonic() + returnMs
-        this.#instances?.returned()
-      }) ?? (() => {})
+    this.#leases = hasLeases ? this.#createLeases() : undefined
     this.#memory = new MemoryLimitStore({
       maxSubjects,
       share: () => this.#instances?.share ?? alone,
       clock,
       // Slots are no charges: those that are held are told on return.
       onCharge: (limitKey, charge) => {
-        if (limitKey.limit.kind !== 'concurrency') this.#offlineCharges?.add(limitKey, charge)
+        if (limitKey.limit.kind !== 'concurrency') this.#recovery?.charges.add(limitKey, charge)
       },
     })
+    if (redis !== undefined) {
+      this.#instances = new Instances(redis, {
+        name,
+        limits: options.limitsByName,
+        expected: options.expectedInstances,
+        onLoss: () => {
+          this.#denials.clear()
+          this.#recovery?.chargeAgain()
+        },
+      })
+      this.#recovery = new Recovery(maxSubjects, {
+        memory: this.#memory,
+        instances: this.#instances,
+        heldSlots,
+        adopt: (slots) => this.#stores.run((store) => store.renew(slots, true)),
+      })
+    }
+    this.#stopListening =
+      redis?.on('up', () => {
+        this.#returningUntil = clock.monotonic() + returnMs
+        this.#instances?.returned()
+      }) ?? (() => {})
+    const offlineCharges = this.#recovery?.charges
+    const instance = randomUUID()
     this.#stores = failover<LimitStore>(redis, {
       name: 'rate-limiter',
-      primary:
-        redis && new RedisLimitStore(redis, { name, offlineCharges: this.#offlineCharges, instance: id }),
+      durability: 'transient',
+      primary: redis && new RedisLimitStore(redis, { name, offlineCharges, instance }),
       fallback: this.#memory,
-      recover: (stores) => this.#recover(stores),
+      recover: (stores) => this.#recovery?.recover(stores) ?? Promise.resolve(),
       onOutage: onOutage === 'fallback' ? 'fallback' : 'throw',
       held: () => ({ entries: this.#memory.size, bytes: 0 }),
     })
   }
 
-  get state(): Failover<LimitStore>['state'] {
+  get state(): FailoverState {
     return this.#stores.state
   }
 
   /** Instances that share the limits, as last seen. */
   get instances(): number {
-    return this.#options.redis === undefined ? 1 : (this.#instances?.share.instances ?? 1)
+    return this.#instances?.share.instances ?? 1
   }
 
-  decide(limitCosts: readonly LimitCost[], terms?: DecisionOptions): Promise<SourcedDecision> {
-    return new Promise((resolve, reject) => {
-      const done: PendingDecision['done'] = (value, source, notedAtMs) =>
-        resolve({ value, source, notedAtMs })
-      this.ask({ limitCosts, terms, done, failed: reject })
+  decide(limitCosts: readonly LimitCost[], options?: DecisionOptions): Promise<SourcedDecision> {
+    return new Promise((resolve, failed) => {
+      const done: PendingDecision['done'] = (value, source, mirroredAtMs) =>
+        resolve({ value, source, mirroredAtMs })
+      this.ask({ limitCosts, options, done, failed })
     })
   }
 
   /** {@link decide} without a promise, for those who are called a million times a second. */
-  ask(asked: PendingDecision): void {
+  ask(pending: PendingDecision): void {
+    const { limitCosts, options } = pending
+    if (this.#isClosed) {
+      pending.failed(new LimiterClosedError(this.#options.name))
+      return
+    }
     if (this.#options.redis === undefined) {
-      const value = this.#memory.decideNow(asked.limitCosts, asked.terms)
-      asked.done(value, 'memory', value.results[0]?.chargedAtMs ?? 0)
+      const value = this.#memory.decideNow(limitCosts, options)
+      pending.done(value, 'memory', value.results[0]?.chargedAtMs ?? 0)
       return
     }
     this.#instances?.start()
-    if (asked.terms === undefined) {
-      if (this.#spend(asked) || this.#deny(asked)) return
-      if (
-        this.#leases?.covers(asked.limitCosts) &&
-        this.#stores.state === 'primary' &&
-        !this.#isReturning()
-      ) {
-        this.#askForBlock(this.#leases, asked)
+    if (isPlain(options)) {
+      if (this.#decideHere(pending)) return
+      if (options === undefined && this.#leases?.covers(limitCosts)) {
+        this.#leases.ask(pending, () => {
+          if (!this.#decideHere(pending)) this.#tickOf(limitCosts).add(pending)
+        })
         return
       }
     }
-    if (this.#isReturning() && !this.#chargeShare(asked)) return
-    this.#turnOf(asked.limitCosts).add(asked)
-  }
-
-  /** From quota that was taken in advance. */
-  #spend({ limitCosts, done }: PendingDecision): boolean {
-    const leases = this.#leases
-    if (leases === undefined) return false
-    const decision = leases.spend(limitCosts, this.#options.clock.monotonic())
-    if (decision === undefined) return false
-    if (leases.isLow(limitCosts) && this.#stores.state === 'primary' && !this.#isReturning()) {
-      // A cost of nothing: only the lease request matters.
-      this.#request(leases, {
-        limitCosts: limitCosts.map((limitCost) => ({ ...limitCost, cost: 0 })),
-        done: () => {},
-        failed: () => {},
-      })
-    }
-    done(decision, 'redis', 0)
-    return true
-  }
-
-  #isReturning(): boolean {
-    return this.#returningUntil > 0 && this.#options.clock.monotonic() < this.#returningUntil
-  }
-
-  /**
-   * Just after an outage some instances still decide alone, and Redis does not know of what they charge: who is
-   * back already keeps to its share too. `false` where the share denies.
-   */
-  #chargeShare(asked: PendingDecision): boolean {
-    const { limitCosts, terms, done } = asked
-    if (this.#options.onOutage !== 'fallback' || this.#stores.state !== 'primary') return true
-    if (terms?.mode === 'peek' || terms?.mode === 'book') return true
-    const decision = this.#memory.decideNow(limitCosts, { ...terms, mode: 'peek' })
-    if (decision.outcome !== 'allowed') {
-      done(decision, 'memory', 0)
-      return false
-    }
-    asked.notedAtMs = this.#memory.mirror(limitCosts, this.#options.clock.now(), 0, terms?.id)
-    return true
-  }
-
-  /** What Redis denied a moment ago. */
-  #deny({ limitCosts, done }: PendingDecision): boolean {
-    if (this.#denials.size === 0 || this.#stores.state !== 'primary') return false
-    const decision = this.#denials.recall(limitCosts, this.#options.clock.monotonic())
-    if (decision === undefined) return false
-    done(decision, 'redis', 0)
-    return true
-  }
-
-  /** Asks for a block together with the decision; who comes meanwhile waits for it. */
-  #askForBlock(leases: QuotaLeases, asked: PendingDecision): void {
-    const asking = leases.asking(asked.limitCosts)
-    if (asking === undefined) {
-      this.#request(leases, asked)
-      return
-    }
-    void asking.then(() => {
-      if (this.#spend(asked) || this.#deny(asked)) return
-      this.#turnOf(asked.limitCosts).add(asked)
-    })
-  }
-
-  #request(leases: QuotaLeases, { limitCosts, done, failed }: PendingDecision): void {
-    const sentAtMs = this.#options.clock.monotonic()
-    const leaseRequests = leases.leaseRequests(limitCosts, this.instances, sentAtMs)
-    const asking = new Promise<void>((resolve) => {
-      const granted = (decision: Decision | undefined) => {
-        const note = (block: LimitCost, delayMs: number) =>
-          this.#memory.mirror([block], this.#options.clock.now(), delayMs)
-        void this.#giveBack(leases.granted(limitCosts, decision, sentAtMs, note))
-        resolve()
-      }
-      this.#turnOf(limitCosts).add({
-        limitCosts,
-        terms: { leaseRequests },
-        done: (decision, source, notedAtMs) => {
-          granted(source === 'redis' ? decision : undefined)
-          done(decision, source, notedAtMs)
-        },
-        failed: (error) => {
-          granted(undefined)
-          failed(error)
-        },
-      })
-    })
-    leases.asked(limitCosts, asking, sentAtMs)
-    this.#sweepLater()
-  }
-
-  /** Takes note of what Redis said, and passes it on. */
-  #answered(asked: readonly PendingDecision[], decisions: readonly Decision[], source: Source): void {
-    const { clock } = this.#options
-    const now = clock.now()
-    const monotonic = clock.monotonic()
-    const isReturning = this.#isReturning()
-    for (let index = 0; index < asked.length; index++) {
-      const one = asked[index]
-      const decision = decisions[index]
-      if (one === undefined || decision === undefined) continue
-      const { limitCosts, terms } = one
-      let notedAtMs = one.notedAtMs ?? decision.results[0]?.chargedAtMs ?? 0
-      if (one.notedAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
-        this.#unnote(limitCosts, one.notedAtMs, terms?.id)
-      if (source === 'redis' && terms?.mode !== 'peek') {
-        if (decision.outcome === 'denied') this.#denials.remember(limitCosts, decision, monotonic)
-        else if (decision.outcome !== 'queued' && one.notedAtMs === undefined)
-          notedAtMs = this.#memory.mirror(limitCosts, now, decision.delayMs, terms?.id)
-        // Just after an outage Redis has not heard of all yet.
-        if (!isReturning) this.#memory.observeRemote(limitCosts, decision.results, now)
-      }
-      one.done(decision, source, notedAtMs)
-    }
-  }
-
-  #unnote(limitCosts: readonly LimitCost[], notedAtMs: number, id = ''): void {
-    const changes = limitCosts.map((limitCost) => ({
-      ...limitCost,
-      change: -limitCost.cost,
-      chargedAtMs: notedAtMs,
-    }))
-    this.#memory.adjust(changes, id)
-  }
-
-  /** In a Cluster only what shares a node can travel together. */
-  #turnOf(limitCosts: readonly LimitCost[]): TickBatcher {
-    if (this.#options.redis?.topology !== 'cluster') return this.#turn
-    const subject = limitCosts[0]?.subject ?? ''
-    let turn = this.#turns.get(subject)
-    if (turn === undefined) {
-      turn = new TickBatcher({
-        ...this.#host,
-        send: (asked) => {
-          this.#turns.delete(subject)
-          return this.#send(asked)
-        },
-      })
-      this.#turns.set(subject, turn)
-    }
-    return turn
-  }
-
-  async #send(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
-    const { onOutage, clock } = this.#options
-    try {
-      return await this.#stores.run((store) => store.decide(requests))
-    } catch (error) {
-      if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
-      const value = requests.map(({ limitCosts }) => blanket(limitCosts, onOutage === 'allow', clock.now()))
-      return { value, source: 'memory' }
-    }
+    if (this.#isReturning() && !this.#chargeShare(pending)) return
+    this.#tickOf(limitCosts).add(pending)
   }
 
   /** Settles where it was charged; what can't reach Redis now is settled on its return. */
-  async settle(
-    settlement: Settlement,
-    source: Answer<unknown>['source'],
-    notedAtMs: number,
-  ): Promise<boolean> {
+  async settle(settlement: Settlement, source: Source, mirroredAtMs: number): Promise<boolean> {
     const { id, changes } = settlement
     this.#flush()
     this.#denials.forget(changes)
     if (source === 'memory') {
-      for (const change of changes) {
-        if (change.change < 0 && change.limit.kind !== 'concurrency')
-          this.#offlineCharges?.refund(change, -change.change)
-      }
+      this.#refundOffline(changes)
       return this.#memory.settle(settlement)
     }
-    this.#memory.adjust(
-      changes.map((change) => ({ ...change, chargedAtMs: notedAtMs })),
-      id,
-    )
+    this.#adjustMirror(changes, mirroredAtMs, id)
     try {
       const { value, source: by } = await this.#stores.run((store) =>
         store === this.#memory ? Promise.resolve(true) : store.settle(settlement),
       )
-      if (by === 'memory') this.#keepUnsettled(settlement)
+      if (by === 'memory') this.#recovery?.settleLater(settlement)
       return value
     } catch (error) {
       if (!UnavailableError.isInstance(error)) throw error
-      this.#keepUnsettled(settlement)
+      this.#recovery?.settleLater(settlement)
       return true
     }
+  }
+
+  /**
+   * Gives back what a call was charged that nobody can settle: a booking whose caller has given up. Sent once;
+   * where it can't reach Redis it stays charged until its time.
+   */
+  async giveBack(changes: readonly Change[], source: Source, mirroredAtMs: number): Promise<void> {
+    this.#flush()
+    this.#denials.forget(changes)
+    if (source === 'memory') {
+      this.#refundOffline(changes)
+      return this.#memory.giveBack(changes)
+    }
+    this.#adjustMirror(changes, mirroredAtMs, '')
+    await this.#giveBackToRedis(changes)
   }
 
   async renew(slots: readonly HeldSlot[]): Promise<readonly boolean[]> {
@@ -354,7 +221,7 @@ export class Decider {
   async block(limitKeys: readonly LimitKey[], forMs: number): Promise<void> {
     this.#flush()
     this.#denials.forget(limitKeys)
-    await this.#giveBack(this.#leases?.collect(this.#options.clock.monotonic(), true) ?? [])
+    await this.#leases?.giveBackAll()
     // In both: a block must hold when Redis goes.
     if (this.#options.redis !== undefined) await this.#memory.block(limitKeys, forMs)
     await this.#stores.run((store) => store.block(limitKeys, forMs))
@@ -363,7 +230,7 @@ export class Decider {
   async reset(limitKeys: readonly LimitKey[]): Promise<void> {
     this.#flush()
     this.#denials.forget(limitKeys)
-    this.#offlineCharges?.forget(limitKeys)
+    this.#recovery?.charges.forget(limitKeys)
     if (this.#options.redis !== undefined) await this.#memory.reset(limitKeys)
     await this.#stores.run((store) => store.reset(limitKeys))
   }
@@ -381,87 +248,185 @@ export class Decider {
     }
   }
 
+  /** Decides nothing more; what was charged can still be settled. */
   async close(): Promise<void> {
-    this.#stop()
-    clearInterval(this.#sweep)
-    const left = this.#leases?.collect(this.#options.clock.monotonic(), true) ?? []
-    await Promise.all([this.#giveBack(left), this.#instances?.close()])
+    if (this.#isClosed) return
+    this.#flush()
+    this.#isClosed = true
+    this.#stopListening()
+    await Promise.all([this.#leases?.close(), this.#instances?.close()])
     this.#stores.close()
+  }
+
+  /** From leased quota, or as it was denied a moment ago. */
+  #decideHere({ limitCosts, options, done }: PendingDecision): boolean {
+    const spent = options === undefined ? this.#leases?.spend(limitCosts) : undefined
+    const decision = spent ?? this.#recentDenial(limitCosts, options?.perMille)
+    if (decision === undefined) return false
+    done(decision, 'redis', 0)
+    return true
+  }
+
+  #recentDenial(limitCosts: readonly LimitCost[], perMille = 1_000): Decision | undefined {
+    if (this.#denials.size === 0 || this.#stores.state !== 'primary') return undefined
+    return this.#denials.recall(limitCosts, perMille, this.#options.clock.monotonic())
+  }
+
+  #isReturning(): boolean {
+    return this.#returningUntil > 0 && this.#options.clock.monotonic() < this.#returningUntil
+  }
+
+  /**
+   * Just after an outage some instances still decide alone, and Redis does not know of what they charge: an
+   * instance that is back already keeps to its share too. `false` where the share denies.
+   */
+  #chargeShare(pending: PendingDecision): boolean {
+    const { limitCosts, options, done } = pending
+    if (this.#options.onOutage !== 'fallback' || this.#stores.state !== 'primary') return true
+    if (options?.mode === 'peek' || options?.mode === 'book') return true
+    const decision = this.#memory.decideNow(limitCosts, { ...options, mode: 'peek' })
+    if (decision.outcome !== 'allowed') {
+      done(decision, 'memory', 0)
+      return false
+    }
+    pending.mirroredAtMs = this.#memory.mirror(limitCosts, this.#options.clock.now(), 0, options?.id)
+    return true
+  }
+
+  #createLeases(): LeaseRefill {
+    const { limits, maxSubjects, clock } = this.#options
+    return new LeaseRefill(limits, maxSubjects, {
+      clock,
+      instances: () => this.instances,
+      isUsable: () => this.#stores.state === 'primary' && !this.#isReturning(),
+      send: (pending) => this.#tickOf(pending.limitCosts).add(pending),
+      mirror: (block, delayMs) => this.#memory.mirror([block], clock.now(), delayMs),
+      giveBack: (units) => this.#giveBackUnits(units),
+    })
+  }
+
+  /** Mirrors what Redis decided, and passes it on. */
+  #answered(pending: readonly PendingDecision[], { value, source }: Answer<readonly Decision[]>): void {
+    const { clock } = this.#options
+    const now = clock.now()
+    const monotonic = clock.monotonic()
+    const isReturning = this.#isReturning()
+    for (let index = 0; index < pending.length; index++) {
+      const one = pending[index]
+      const decision = value[index]
+      if (one === undefined || decision === undefined) continue
+      const { limitCosts, options } = one
+      let mirroredAtMs = one.mirroredAtMs ?? decision.results[0]?.chargedAtMs ?? 0
+      if (one.mirroredAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
+        this.#unmirror(limitCosts, one.mirroredAtMs, options?.id)
+      if (source === 'redis' && options?.mode !== 'peek') {
+        if (decision.outcome === 'denied')
+          this.#denials.remember(limitCosts, options?.perMille ?? 1_000, decision, monotonic)
+        else if (decision.outcome !== 'queued' && one.mirroredAtMs === undefined)
+          mirroredAtMs = this.#memory.mirror(limitCosts, now, decision.delayMs, options?.id)
+        // Just after an outage Redis has not heard of all yet.
+        if (!isReturning) this.#memory.observeRemote(limitCosts, decision.results, now)
+      }
+      one.done(decision, source, mirroredAtMs)
+    }
+  }
+
+  #unmirror(limitCosts: readonly LimitCost[], mirroredAtMs: number, id = ''): void {
+    const changes = limitCosts.map((limitCost) => ({
+      ...limitCost,
+      change: -limitCost.cost,
+      chargedAtMs: mirroredAtMs,
+    }))
+    this.#memory.adjust(changes, id)
+  }
+
+  #adjustMirror(changes: readonly Change[], mirroredAtMs: number, id: string): void {
+    this.#memory.adjust(
+      changes.map((change) => ({ ...change, chargedAtMs: mirroredAtMs })),
+      id,
+    )
+  }
+
+  /** Redis need not hear of a charge that was given back before it did. */
+  #refundOffline(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.change < 0 && change.limit.kind !== 'concurrency')
+        this.#recovery?.charges.refund(change, -change.change)
+    }
+  }
+
+  /** In a Cluster only what shares a node can travel together. */
+  #tickOf(limitCosts: readonly LimitCost[]): DecisionTick {
+    if (this.#options.redis?.topology !== 'cluster') return this.#tick
+    const subject = limitCosts[0]?.subject ?? ''
+    let tick = this.#ticks.get(subject)
+    if (tick === undefined) {
+      tick = new DecisionTick({
+        ...this.#tickHost,
+        send: (requests) => {
+          this.#ticks.delete(subject)
+          return this.#send(requests)
+        },
+      })
+      this.#ticks.set(subject, tick)
+    }
+    return tick
+  }
+
+  async #send(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
+    const { onOutage, clock } = this.#options
+    try {
+      return await this.#stores.run((store) => store.decide(requests))
+    } catch (error) {
+      if (requests.length === 1 && isUnreadable(error)) return this.#decideAnew(requests)
+      if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
+      const value = requests.map(({ limitCosts }) => blanket(limitCosts, onOutage === 'allow', clock.now()))
+      return { value, source: 'memory' }
+    }
+  }
+
+  /**
+   * A key of these limits holds something that no script of ours wrote. It is deleted, since it would deny its
+   * subject for ever, and what this instance charged is charged again.
+   */
+  async #decideAnew(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
+    const limitKeys = requests.flatMap(({ limitCosts }) => limitCosts)
+    process.emitWarning(
+      `a counter of the limiter '${this.#options.name}' held what is none, and begins anew`,
+      { code: 'EVENKEEL_COUNTER_UNREADABLE' },
+    )
+    await this.#stores.run((store) => (store === this.#memory ? Promise.resolve() : store.reset(limitKeys)))
+    this.#recovery?.chargeAgainFor(limitKeys)
+    return this.#stores.run((store) => store.decide(requests))
   }
 
   /** Nothing may overtake what was asked before it. */
   #flush(): void {
-    this.#turn.flush()
-    for (const turn of this.#turns.values()) turn.flush()
+    this.#tick.flush()
+    for (const tick of this.#ticks.values()) tick.flush()
   }
 
-  async #giveBack(returned: readonly ReturnedUnits[]): Promise<void> {
+  async #giveBackUnits(returned: readonly ReturnedUnits[]): Promise<void> {
     if (returned.length === 0) return
     this.#memory.adjust(
-      returned.map(({ change, notedAtMs }) => ({ ...change, chargedAtMs: notedAtMs })),
+      returned.map(({ change, mirroredAtMs }) => ({ ...change, chargedAtMs: mirroredAtMs })),
       '',
     )
+    await this.#giveBackToRedis(returned.map(({ change }) => change))
+  }
+
+  async #giveBackToRedis(changes: readonly Change[]): Promise<void> {
     if (this.#stores.state !== 'primary') return
-    const changes = returned.map(({ change }) => change)
     await this.#stores
       .run((store) => (store === this.#memory ? Promise.resolve() : store.giveBack(changes)))
       .catch(() => {})
   }
+}
 
-  #sweepLater(): void {
-    if (this.#sweep !== undefined) return
-    const forMs = Math.min(
-      ...this.#options.limits.map((limit) => leaseOf(limit)?.forMs ?? Number.POSITIVE_INFINITY),
-    )
-    this.#sweep = setInterval(
-      () => {
-        void this.#giveBack(this.#leases?.collect(this.#options.clock.monotonic()) ?? [])
-        if (this.#leases?.size !== 0) return
-        clearInterval(this.#sweep)
-        this.#sweep = undefined
-      },
-      Math.max(5, forMs / 4),
-    )
-    this.#sweep.unref()
-  }
-
-  #keepUnsettled(settlement: Settlement): void {
-    if (this.#unsettled.length >= maxUnsettled) this.#unsettled.shift()
-    this.#unsettled.push(settlement)
-  }
-
-  /** Redis is back: it hears of slots, charges and settlements first. */
-  async #recover({ primary, handOver }: RecoverContext<LimitStore>): Promise<void> {
-    await this.#instances?.beat()
-    const held = this.#heldSlots()
-    if (held.length > 0) await primary.renew(held, true)
-    while (this.#unsettled.length > 0) {
-      const some = this.#unsettled.slice(0, 100)
-      await Promise.all(some.map((settlement) => primary.settle(settlement)))
-      this.#unsettled.splice(0, some.length)
-    }
-    await this.#tellCharges(primary)
-    handOver()
-  }
-
-  /** Each call takes the charges of its limits along; what it costs nothing to ask is not asked. */
-  async #tellCharges(primary: LimitStore): Promise<void> {
-    const limitKeys = this.#offlineCharges?.limitKeys() ?? []
-    for (let from = 0; from < limitKeys.length; from += limitKeysAtOnce) {
-      const some = limitKeys.slice(from, from + limitKeysAtOnce)
-      await primary.decide(
-        some.map((limitKey) => ({ limitCosts: [{ ...limitKey, cost: 0 }], terms: { mode: 'peek' } })),
-      )
-    }
-  }
-
-  /** Redis forgot: all that this instance charged and that still counts is charged again. */
-  #chargeAgain(): void {
-    this.#denials.clear()
-    for (const [limitKey, charges] of this.#memory.charges()) {
-      if (limitKey.limit.kind !== 'concurrency') this.#offlineCharges?.replace(limitKey, charges)
-    }
-    const held = this.#heldSlots()
-    if (held.length > 0) void this.#stores.run((store) => store.renew(held, true)).catch(() => {})
-  }
+/** A decision of its own: nothing is booked, reserved or leased with it. */
+function isPlain(options: DecisionOptions | undefined): boolean {
+  return (
+    options === undefined ||
+    (options.mode === undefined && options.id === undefined && options.leaseRequests === undefined)
+  )
 }

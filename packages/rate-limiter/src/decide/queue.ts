@@ -1,157 +1,210 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock } from '@evenkeel/core'
+import { type Clock, onAbort, setLongTimeout } from '@evenkeel/core/kit'
 import { slackMs } from '../algorithms/meter.js'
-import { QueueFullError, RateLimitedError } from '../errors.js'
-import type { DecisionOptions, LimitCost } from '../stores/port.js'
+import { LimiterClosedError, QueueFullError, RateLimitedError } from '../errors.js'
+import type { Change, DecisionOptions, LimitCost } from '../stores/port.js'
 import type { Decider, SourcedDecision } from './decider.js'
-import { toResult } from './result.js'
+import { toRateLimitDecision } from './result.js'
 
 export interface WaitRequest {
+  /** Names the call in the queue of a `concurrency`, and its reservation. */
   readonly id: string
   readonly timeoutMs: number
-  readonly openMs: number
+  /** How long the reservation stays open to be settled; none for a call that nobody settles. */
+  readonly openMs: number | undefined
   readonly perMille: number
   readonly signal: AbortSignal | undefined
 }
 
-/** A waiter in line for a slot asks again this often, in case the message that it is its turn got lost. */
+export interface WaitQueueOptions {
+  /** Of the limiter. */
+  readonly name: string
+  readonly decider: Decider
+  readonly clock: Clock
+  readonly maxQueue: number
+}
+
+/** A call that waits for a slot asks again this often, in case the message that it is its turn got lost. */
 const askAgainMs = 1_000
 
 /**
  * Waits until a call is admitted: a time is booked in one round trip and slept for; no polling, no herd. Only
- * who waits for a slot of a `concurrency` is called when one is free, in the order of arrival.
+ * a call that waits for a slot of a `concurrency` is called when one is free, in the order of arrival.
  */
 export class WaitQueue {
-  readonly #decider: Decider
-  readonly #clock: Clock
-  readonly #maxQueue: number
+  readonly #options: WaitQueueOptions
+  readonly #waits = new Set<Wait>()
   readonly #turns = new Map<string, () => void>()
   #unwatch: (() => void) | undefined
-  #count = 0
 
-  constructor(decider: Decider, clock: Clock, maxQueue: number) {
-    this.#decider = decider
-    this.#clock = clock
-    this.#maxQueue = maxQueue
+  constructor(options: WaitQueueOptions) {
+    this.#options = options
   }
 
   /** Calls that wait at the moment. */
   get count(): number {
-    return this.#count
+    return this.#waits.size
   }
 
-  /** @throws RateLimitedError, QueueFullError, the signal's reason; nothing is charged then */
-  async admit(limitCosts: readonly LimitCost[], terms: WaitRequest): Promise<SourcedDecision> {
-    const { id, timeoutMs, openMs, perMille, signal } = terms
-    const deadline = this.#clock.monotonic() + timeoutMs
-    signal?.throwIfAborted()
-    const isFull = this.#count >= this.#maxQueue
-    this.#count++
+  /**
+   * @throws RateLimitedError, QueueFullError, LimiterClosedError, the signal's reason; nothing stays charged then
+   */
+  async admit(limitCosts: readonly LimitCost[], request: WaitRequest): Promise<SourcedDecision> {
+    request.signal?.throwIfAborted()
+    const wait = new Wait(this.#options.decider, limitCosts, request)
+    const isFull = this.#waits.size >= this.#options.maxQueue
+    this.#waits.add(wait)
     try {
-      for (;;) {
-        const sentAtMs = this.#clock.monotonic()
-        const leftMs = Math.max(0, deadline - sentAtMs)
-        const own: DecisionOptions = {
-          id,
-          openMs,
-          perMille,
-          mode: isFull ? 'charge' : 'book',
-          maxDelayMs: leftMs,
-        }
-        const decided = await this.#decider.decide(limitCosts, own)
-        const { value } = decided
-        if (value.outcome === 'allowed') return decided
-        if (value.outcome === 'booked') {
-          if (await this.#sleepUntil(decided, limitCosts, terms, sentAtMs)) return decided
-          // The timer was late: the time is given back, and the call asks again.
-          continue
-        }
-        if (isFull) throw new QueueFullError(this.#maxQueue)
-        const pauseMs = this.#pauseOf(limitCosts, decided, timeoutMs, leftMs)
-        if (value.outcome === 'queued') {
-          await this.#turn(id, Math.min(pauseMs, leftMs), signal).catch(async (reason: unknown) => {
-            await this.#giveBack(limitCosts, decided, id)
-            throw reason
-          })
-          if (this.#clock.monotonic() >= deadline) {
-            await this.#giveBack(limitCosts, decided, id)
-            throw new RateLimitedError(
-              toResult(limitCosts, { ...value, outcome: 'denied' }, decided.source),
-              timeoutMs,
-            )
-          }
-        } else await sleep(pauseMs, undefined, { signal })
-      }
+      return await this.#admit(wait, isFull)
     } finally {
-      this.#count--
+      wait.end()
+      this.#waits.delete(wait)
     }
   }
 
+  /** Ends all waits at once. */
   close(): void {
     this.#unwatch?.()
     this.#unwatch = undefined
+    for (const wait of this.#waits) wait.giveUp(new LimiterClosedError(this.#options.name))
   }
 
-  /** How long to wait before asking again; an error, where that would be too late. */
-  #pauseOf(
-    limitCosts: readonly LimitCost[],
-    { value, source }: SourcedDecision,
-    timeoutMs: number,
-    leftMs: number,
-  ): number {
-    if (value.outcome === 'queued') return askAgainMs
-    // Where one booking can't hold for all nodes of a Cluster, and where a block ends.
-    const decision = toResult(limitCosts, value, source)
-    if (decision.retryAfterMs > leftMs || leftMs === 0) throw new RateLimitedError(decision, timeoutMs)
-    return Math.max(1, decision.retryAfterMs)
-  }
-
-  /** `false` where it woke too late to use what was booked. */
-  async #sleepUntil(
-    decided: SourcedDecision,
-    limitCosts: readonly LimitCost[],
-    { id, signal }: WaitRequest,
-    sentAtMs: number,
-  ): Promise<boolean> {
-    const { delayMs } = decided.value
-    try {
-      await sleep(delayMs, undefined, { signal })
-    } catch (error) {
-      await this.#giveBack(limitCosts, decided, id)
-      throw error
+  async #admit(wait: Wait, isFull: boolean): Promise<SourcedDecision> {
+    const { clock, maxQueue } = this.#options
+    const { timeoutMs } = wait.request
+    const deadline = clock.monotonic() + timeoutMs
+    for (;;) {
+      const sentAtMs = clock.monotonic()
+      const leftMs = Math.max(0, deadline - sentAtMs)
+      const decided = await wait.ask(isFull ? 'charge' : 'book', leftMs)
+      const { outcome, delayMs } = decided.value
+      if (outcome === 'allowed') return decided
+      if (outcome === 'booked') {
+        await wait.sleep(delayMs, decided)
+        if (clock.monotonic() <= sentAtMs + delayMs + slackMs) return decided
+        // The timer was late: the time is given back, and the call asks again.
+        await wait.giveBack(decided)
+        continue
+      }
+      if (isFull) throw new QueueFullError(maxQueue)
+      if (outcome === 'queued') {
+        await this.#awaitTurn(wait, decided, Math.min(askAgainMs, leftMs))
+        if (clock.monotonic() < deadline) continue
+        await wait.giveBack(decided)
+        throw new RateLimitedError(this.#denialOf(wait, decided), timeoutMs)
+      }
+      // Where one booking can't hold for all nodes of a Cluster, and where a block ends.
+      const decision = this.#denialOf(wait, decided)
+      if (decision.retryAfterMs > leftMs || leftMs === 0) throw new RateLimitedError(decision, timeoutMs)
+      await wait.sleep(Math.max(1, decision.retryAfterMs))
     }
-    if (this.#clock.monotonic() <= sentAtMs + delayMs + slackMs) return true
-    await this.#giveBack(limitCosts, decided, id)
-    return false
   }
 
-  /** Resolves when it is this waiter's turn, or after a while. */
-  async #turn(id: string, maxMs: number, signal: AbortSignal | undefined): Promise<void> {
-    this.#unwatch ??= this.#decider.watch((called) => this.#turns.get(called)?.())
-    const called = new AbortController()
-    this.#turns.set(id, () => called.abort())
-    const signals = signal === undefined ? called.signal : AbortSignal.any([called.signal, signal])
+  #denialOf({ limitCosts }: Wait, { value, source }: SourcedDecision) {
+    return toRateLimitDecision(limitCosts, { ...value, outcome: 'denied' }, source, this.#options.clock.now())
+  }
+
+  /** Resolves when it is this call's turn, or after a while. */
+  async #awaitTurn(wait: Wait, queued: SourcedDecision, maxMs: number): Promise<void> {
+    const { id } = wait.request
+    this.#unwatch ??= this.#options.decider.watch((called) => this.#turns.get(called)?.())
+    this.#turns.set(id, () => wait.wake())
     try {
-      await sleep(maxMs, undefined, { signal: signals })
-    } catch (error) {
-      if (signal?.aborted) throw error
+      await wait.sleep(maxMs, queued)
     } finally {
       this.#turns.delete(id)
     }
   }
+}
 
-  async #giveBack(
-    limitCosts: readonly LimitCost[],
-    { value, source, notedAtMs }: SourcedDecision,
-    id: string,
-  ): Promise<void> {
-    const changes = limitCosts.map(({ subject, name, limit, cost }, index) => ({
-      subject,
-      name,
-      limit,
-      change: -cost,
-      chargedAtMs: value.results[index]?.chargedAtMs ?? 0,
-    }))
-    await this.#decider.settle({ id, changes }, source, notedAtMs)
+/** One call that waits. Its caller may give up at any moment; what it was charged then goes back. */
+class Wait {
+  readonly limitCosts: readonly LimitCost[]
+  readonly request: WaitRequest
+  readonly #decider: Decider
+  readonly #unfollow: () => void
+  /** Why it ended, once its caller has given up. */
+  #givenUp: { readonly reason: unknown } | undefined
+  #wake: (() => void) | undefined
+  #giveUp: (() => void) | undefined
+
+  constructor(decider: Decider, limitCosts: readonly LimitCost[], request: WaitRequest) {
+    this.#decider = decider
+    this.limitCosts = limitCosts
+    this.request = request
+    this.#unfollow = onAbort(request.signal, (reason) => this.giveUp(reason))
+  }
+
+  giveUp(reason: unknown): void {
+    this.#givenUp ??= { reason }
+    this.#giveUp?.()
+  }
+
+  /** Ends a sleep. */
+  wake(): void {
+    this.#wake?.()
+  }
+
+  end(): void {
+    this.#unfollow()
+  }
+
+  /** Rejects at once when its caller gives up; what the answer then brings goes back. */
+  ask(mode: 'charge' | 'book', maxDelayMs: number): Promise<SourcedDecision> {
+    const { id, openMs, perMille } = this.request
+    const options: DecisionOptions = {
+      mode,
+      maxDelayMs,
+      perMille,
+      id,
+      ...(openMs === undefined ? {} : { openMs }),
+    }
+    return new Promise((resolve, reject) => {
+      if (this.#givenUp !== undefined) return reject(this.#givenUp.reason)
+      this.#giveUp = () => reject(this.#givenUp?.reason)
+      this.#decider.decide(this.limitCosts, options).then((decided) => {
+        this.#giveUp = undefined
+        if (this.#givenUp === undefined) return resolve(decided)
+        if (decided.value.outcome !== 'denied') void this.giveBack(decided).catch(() => {})
+      }, reject)
+    })
+  }
+
+  /**
+   * Resolves after that time, or when it is woken. Rejects when its caller gives up, at once.
+   * @param held goes back then
+   */
+  sleep(ms: number, held?: SourcedDecision): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const over = () => {
+        timer.clear()
+        this.#wake = undefined
+        this.#giveUp = undefined
+      }
+      const giveUp = () => {
+        over()
+        if (held !== undefined) void this.giveBack(held).catch(() => {})
+        reject(this.#givenUp?.reason)
+      }
+      const wake = () => {
+        over()
+        resolve()
+      }
+      const timer = setLongTimeout(wake, ms, { ref: true })
+      this.#wake = wake
+      this.#giveUp = giveUp
+      if (this.#givenUp !== undefined) giveUp()
+    })
+  }
+
+  async giveBack({ value, source, mirroredAtMs }: SourcedDecision): Promise<void> {
+    const { id, openMs } = this.request
+    const changes = this.limitCosts.flatMap(({ subject, name, limit, cost }, index): Change[] => {
+      // A queued call has its place in the line, and was charged nothing.
+      if (value.outcome === 'queued' && limit.kind !== 'concurrency') return []
+      const chargedAtMs = value.results[index]?.chargedAtMs ?? 0
+      return [{ subject, name, limit, change: -cost, chargedAtMs }]
+    })
+    if (openMs === undefined) await this.#decider.giveBack(changes, source, mirroredAtMs)
+    else await this.#decider.settle({ id, changes }, source, mirroredAtMs)
   }
 }

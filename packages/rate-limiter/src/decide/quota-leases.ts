@@ -16,7 +16,7 @@ interface Block {
   remaining: number
   resetAtMs: number
   /** As of when this process took note of it. */
-  notedAtMs: number
+  mirroredAtMs: number
   asking: Promise<void> | undefined
   spent: number
   askedAtMs: number
@@ -26,7 +26,7 @@ interface Block {
 /** Units that go back, and where they were noted. */
 export interface ReturnedUnits {
   readonly change: Change
-  readonly notedAtMs: number
+  readonly mirroredAtMs: number
 }
 
 /** What a machine's clock may drift from the server's within a lease. */
@@ -124,14 +124,14 @@ export class QuotaLeases {
   }
 
   /**
-   * Takes in what was granted. @param sentAtMs before the request was sent @param note takes note of a block, as if
-   * it were spent
+   * Takes in what was granted. @param sentAtMs before the request was sent @param mirror takes note of a block, as
+   * if it were spent
    */
   granted(
     limitCosts: readonly LimitCost[],
     decision: Decision | undefined,
     sentAtMs: number,
-    note: (block: LimitCost, delayMs: number) => number,
+    mirror: (block: LimitCost, delayMs: number) => number,
   ): readonly ReturnedUnits[] {
     const replaced: ReturnedUnits[] = []
     for (const [index, limitCost] of limitCosts.entries()) {
@@ -149,7 +149,7 @@ export class QuotaLeases {
       block.chargedAtMs = result.chargedAtMs + block.lease.forMs
       block.remaining = Math.max(0, result.remaining - units)
       block.resetAtMs = result.resetAtMs
-      block.notedAtMs = note({ ...limitCost, cost: units }, block.lease.forMs)
+      block.mirroredAtMs = mirror({ ...limitCost, cost: units }, block.lease.forMs)
     }
     return replaced
   }
@@ -184,7 +184,7 @@ function emptyBlock(limitKey: LimitKey, lease: QuotaLease, nowMs: number): Block
     chargedAtMs: 0,
     remaining: 0,
     resetAtMs: 0,
-    notedAtMs: 0,
+    mirroredAtMs: 0,
     asking: undefined,
     spent: 0,
     askedAtMs: nowMs,
@@ -212,8 +212,8 @@ function take(block: Block, cost: number, nowMs: number): Decision['results'][nu
   }
 }
 
-function rest({ limitKey, units, chargedAtMs, notedAtMs }: Block): ReturnedUnits {
-  return { change: { ...limitKey, change: -units, chargedAtMs }, notedAtMs }
+function rest({ limitKey, units, chargedAtMs, mirroredAtMs }: Block): ReturnedUnits {
+  return { change: { ...limitKey, change: -units, chargedAtMs }, mirroredAtMs }
 }
 
 function allowed(results: Decision['results']): Decision {

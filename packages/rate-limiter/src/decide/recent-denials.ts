@@ -3,6 +3,8 @@ import type { Decision, LimitCost, LimitKey } from '../stores/port.js'
 
 interface Denial {
   readonly cost: number
+  /** The part of the limit that the denied call could use: a call that may use more was not denied by it. */
+  readonly perMille: number
   readonly untilMs: number
   readonly atMs: number
   readonly limitCosts: readonly LimitCost[]
@@ -10,14 +12,15 @@ interface Denial {
 }
 
 /**
- * Denials of Redis, remembered for the cost that was denied: a client that floods costs Redis nothing. It
- * can't admit too much; it may deny up to its time longer where somebody gives units back meanwhile.
+ * Denials of Redis, remembered for the cost and the priority that were denied: a client that floods costs Redis
+ * nothing. It can't admit too much; it may deny up to its time longer where somebody gives units back meanwhile.
  * All times are monotonic.
  */
 export class RecentDenials {
   readonly #denials: LimitMap<Denial>
   readonly #maxMs: number
 
+  /** @param maxMs how long a denial is remembered at the most; 0 remembers none */
   constructor(maxMs: number, maxSubjects: number) {
     this.#maxMs = maxMs
     this.#denials = new LimitMap(maxSubjects)
@@ -27,26 +30,36 @@ export class RecentDenials {
     return this.#denials.size
   }
 
-  remember(limitCosts: readonly LimitCost[], decision: Decision, nowMs: number): void {
+  remember(limitCosts: readonly LimitCost[], perMille: number, decision: Decision, nowMs: number): void {
     if (this.#maxMs === 0) return
     const { blockedForMs, results } = decision
     for (const [index, limitCost] of limitCosts.entries()) {
       const { allowed = true, retryAfterMs = 0 } = results[index] ?? {}
-      if (allowed && blockedForMs === 0) continue
+      const isBlocked = blockedForMs > 0
+      if (allowed && !isBlocked) continue
       const forMs = Math.min(this.#maxMs, Math.max(retryAfterMs, blockedForMs))
-      const cost = blockedForMs > 0 ? 0 : limitCost.cost
-      this.#denials.set(limitCost, { cost, untilMs: nowMs + forMs, atMs: nowMs, limitCosts, decision })
+      this.#denials.set(limitCost, {
+        // A block denies every cost at every priority.
+        cost: isBlocked ? 0 : limitCost.cost,
+        perMille: isBlocked ? 1_000 : perMille,
+        untilMs: nowMs + forMs,
+        atMs: nowMs,
+        limitCosts,
+        decision,
+      })
     }
   }
 
-  /** What Redis would say, if a part of this call was denied a moment ago. */
-  recall(limitCosts: readonly LimitCost[], nowMs: number): Decision | undefined {
+  /** What Redis would answer, if a part of this call was denied a moment ago. */
+  recall(limitCosts: readonly LimitCost[], perMille: number, nowMs: number): Decision | undefined {
     if (this.#denials.size === 0) return undefined
     for (const limitCost of limitCosts) {
       const denial = this.#denials.get(limitCost)
-      if (denial === undefined || limitCost.cost < denial.cost) continue
-      if (denial.untilMs > nowMs) return again(denial, limitCosts, nowMs)
-      this.#denials.delete(limitCost)
+      if (denial === undefined || limitCost.cost < denial.cost || perMille > denial.perMille) continue
+      if (denial.untilMs > nowMs) {
+        const decision = repeated(denial, limitCosts, nowMs)
+        if (decision !== undefined) return decision
+      } else this.#denials.delete(limitCost)
     }
     return undefined
   }
@@ -60,25 +73,18 @@ export class RecentDenials {
   }
 }
 
-function again(
-  { decision, limitCosts, atMs }: Denial,
-  wanted: readonly LimitCost[],
-  nowMs: number,
-): Decision {
-  const passedMs = Math.round(nowMs - atMs)
+/** The denial as of now; `undefined` for a call of other limits, of which nothing is known. */
+function repeated(denial: Denial, limitCosts: readonly LimitCost[], nowMs: number): Decision | undefined {
+  const { decision } = denial
+  const passedMs = Math.round(nowMs - denial.atMs)
   const rest = (ms: number) => (ms === 0 ? 0 : Math.max(1, ms - passedMs))
-  return {
-    ...decision,
-    blockedForMs: rest(decision.blockedForMs),
-    abandoned: 0,
-    results: wanted.map((limitCost) => {
-      const index = limitCosts.findIndex(
-        ({ name, subject }) => name === limitCost.name && subject === limitCost.subject,
-      )
-      const known = decision.results[index]
-      if (known !== undefined) return { ...known, retryAfterMs: rest(known.retryAfterMs) }
-      const { limit } = limitCost.limit
-      return { allowed: true, remaining: limit, retryAfterMs: 0, resetAtMs: 0, chargedAtMs: 0 }
-    }),
+  const results: Decision['results'][number][] = []
+  for (const { name, subject } of limitCosts) {
+    const index = denial.limitCosts.findIndex((known) => known.name === name && known.subject === subject)
+    const known = decision.results[index]
+    if (known === undefined) return undefined
+    const { retryAfterMs, chargedAtMs } = known
+    results.push({ ...known, retryAfterMs: rest(retryAfterMs), chargedAtMs: chargedAtMs + passedMs })
   }
+  return { ...decision, blockedForMs: rest(decision.blockedForMs), abandoned: 0, results }
 }

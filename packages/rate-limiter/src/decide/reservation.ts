@@ -33,21 +33,21 @@ export interface Grant {
 /** Makes what a decision charged into something that can be settled. */
 export class OpenReservation {
   readonly #decider: Decider
-  readonly #keeper: SlotRenewal
+  readonly #slotRenewal: SlotRenewal
   readonly #grant: Grant
   readonly #slots: readonly LimitCost[]
   readonly signal: AbortSignal
   #done: Promise<boolean> | undefined
 
-  constructor(decider: Decider, keeper: SlotRenewal, grant: Grant) {
+  constructor(decider: Decider, slotRenewal: SlotRenewal, grant: Grant) {
     const { id, limitCosts } = grant
     this.#decider = decider
-    this.#keeper = keeper
+    this.#slotRenewal = slotRenewal
     this.#grant = grant
     this.#slots = limitCosts.filter(({ limit, cost }) => limit.kind === 'concurrency' && cost > 0)
     this.signal =
       this.#slots.length > 0
-        ? keeper.keep(
+        ? slotRenewal.keep(
             id,
             this.#slots.map((slot) => ({ ...slot, id })),
           )
@@ -64,7 +64,10 @@ export class OpenReservation {
       if (typeof cost !== 'number' || !Number.isSafeInteger(cost) || cost < 0)
         return Promise.reject(new InvalidInputError(`actual.${name}`, 'a whole number from 0', cost))
     }
-    return this.#finish((limitCost) => (actual[limitCost.name] ?? limitCost.cost) - limitCost.cost)
+    // A limit may be named as a member that every object has.
+    const costOf = ({ name, cost }: LimitCost) =>
+      Object.hasOwn(actual, name) ? (actual[name] ?? cost) : cost
+    return this.#finish((limitCost) => costOf(limitCost) - limitCost.cost)
   }
 
   cancel(): Promise<boolean> {
@@ -78,14 +81,14 @@ export class OpenReservation {
 
   #settleOnce(changeOf: (limitCost: LimitCost) => number): Promise<boolean> {
     const { id, limitCosts, decided } = this.#grant
-    if (this.#slots.length > 0) this.#keeper.drop(id)
+    if (this.#slots.length > 0) this.#slotRenewal.drop(id)
     const { results } = decided.value
     const changes = limitCosts.map((limitCost, index): Change => {
       const { subject, name, limit, cost } = limitCost
       const change = limit.kind === 'concurrency' ? -cost : changeOf(limitCost)
       return { subject, name, limit, change, chargedAtMs: results[index]?.chargedAtMs ?? 0 }
     })
-    return this.#decider.settle({ id, changes }, decided.source, decided.notedAtMs)
+    return this.#decider.settle({ id, changes }, decided.source, decided.mirroredAtMs)
   }
 }
 

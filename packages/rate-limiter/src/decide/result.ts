@@ -1,5 +1,5 @@
 import type { Source } from '@evenkeel/core'
-import type { LimitResult } from '../algorithms/verdict.js'
+import { type LimitResult, slackMs } from '../algorithms/meter.js'
 import type { Decision, LimitCost } from '../stores/port.js'
 
 /** What one limit said. */
@@ -8,9 +8,11 @@ export interface LimitStatus {
   readonly limit: number
   /** Units left. */
   readonly remaining: number
-  /** When the same cost can be admitted; 0 when it is allowed. */
+  /** How long until the same cost can be admitted; 0 when it is allowed. Of a `concurrency`, at the latest. */
   readonly retryAfterMs: number
-  /** When the limit is whole again; milliseconds since 1970. */
+  /** How long until the limit is whole again, if nothing else is charged until then. */
+  readonly resetMs: number
+  /** The same as a time: milliseconds since 1970 on this process's clock. */
   readonly resetAtMs: number
 }
 
@@ -28,24 +30,32 @@ export interface RateLimitDecision<Name extends string> extends LimitStatus {
   readonly limits: { readonly [N in Name]?: LimitStatus }
 }
 
-/** Who asks gets all that was decided, told by the limit that matters most. */
-export function toResult<Name extends string>(
+/**
+ * What a caller gets: all that was decided, and above it the limit that matters most. Times are told by this
+ * process's clock, whichever clock decided.
+ * @param nowMs this process's wall clock
+ */
+export function toRateLimitDecision<Name extends string>(
   limitCosts: readonly LimitCost[],
   decision: Decision,
   source: Source,
+  nowMs: number,
 ): RateLimitDecision<Name> {
-  const { results, outcome, blockedForMs } = decision
+  const { results, outcome, blockedForMs, delayMs } = decision
   const allowed = outcome === 'allowed' || outcome === 'booked'
+  // Results are told by the deciding clock, whose time is that of the charge, but for what was booked.
+  const bookedForMs = outcome === 'booked' ? delayMs + slackMs : 0
   const only = limitCosts[0]
   const result = results[0]
   // What most calls are.
   if (limitCosts.length === 1 && only !== undefined && result !== undefined && blockedForMs === 0) {
-    const status = statusOf(result, only.limit.limit)
+    const status = statusOf(result, only.limit.limit, bookedForMs, nowMs)
     return {
       allowed,
       limit: status.limit,
       remaining: status.remaining,
       retryAfterMs: status.retryAfterMs,
+      resetMs: status.resetMs,
       resetAtMs: status.resetAtMs,
       source,
       limitedBy: allowed ? undefined : (only.name as Name),
@@ -53,47 +63,47 @@ export function toResult<Name extends string>(
       limits: { [only.name]: status } as { readonly [N in Name]?: LimitStatus },
     }
   }
-  return toResultOfAll(limitCosts, decision, allowed, source)
+  const statuses = limitCosts.flatMap(({ name, limit }, index): [string, LimitStatus][] => {
+    const own = results[index]
+    return own === undefined ? [] : [[name, statusOf(own, limit.limit, bookedForMs, nowMs)]]
+  })
+  return { ...nearestOf<Name>(statuses, allowed, blockedForMs), allowed, source }
 }
 
-function toResultOfAll<Name extends string>(
-  limitCosts: readonly LimitCost[],
-  { results, blockedForMs }: Decision,
+function nearestOf<Name extends string>(
+  statuses: readonly [string, LimitStatus][],
   allowed: boolean,
-  source: Source,
-): RateLimitDecision<Name> {
+  blockedForMs: number,
+): Omit<RateLimitDecision<Name>, 'allowed' | 'source'> {
   const limits: Record<string, LimitStatus> = {}
   let nearest: LimitStatus | undefined
-  let name = ''
-  for (let index = 0; index < limitCosts.length; index++) {
-    const limitCost = limitCosts[index]
-    const result = results[index]
-    if (limitCost === undefined || result === undefined) continue
-    const status = statusOf(result, limitCost.limit.limit)
-    const known = Object.hasOwn(limits, limitCost.name) ? limits[limitCost.name] : undefined
-    if (known === undefined || isNearer(status, known)) limits[limitCost.name] = status
+  let nearestName = ''
+  for (const [name, status] of statuses) {
+    const known = Object.hasOwn(limits, name) ? limits[name] : undefined
+    if (known === undefined || isNearer(status, known)) limits[name] = status
     if (nearest === undefined || isNearer(status, nearest)) {
       nearest = status
-      name = limitCost.name
+      nearestName = name
     }
   }
-  const { limit = 0, remaining = 0, retryAfterMs = 0, resetAtMs = 0 } = nearest ?? {}
+  const { limit = 0, remaining = 0, retryAfterMs = 0, resetMs = 0, resetAtMs = 0 } = nearest ?? {}
   const blocked = blockedForMs > 0
   return {
-    allowed,
     limit,
     remaining,
     retryAfterMs: Math.max(retryAfterMs, blockedForMs),
+    resetMs,
     resetAtMs,
-    source,
-    limitedBy: allowed || blocked ? undefined : (name as Name),
+    limitedBy: allowed || blocked ? undefined : (nearestName as Name),
     blocked,
     limits: limits as { readonly [N in Name]?: LimitStatus },
   }
 }
 
-function statusOf({ allowed, remaining, retryAfterMs, resetAtMs }: LimitResult, limit: number): LimitStatus {
-  return { allowed, limit, remaining, retryAfterMs, resetAtMs }
+function statusOf(result: LimitResult, limit: number, bookedForMs: number, nowMs: number): LimitStatus {
+  const { allowed, remaining, retryAfterMs, resetAtMs, chargedAtMs } = result
+  const resetMs = Math.max(0, resetAtMs - chargedAtMs + bookedForMs)
+  return { allowed, limit, remaining, retryAfterMs, resetMs, resetAtMs: nowMs + resetMs }
 }
 
 function isNearer(one: LimitStatus, other: LimitStatus): boolean {

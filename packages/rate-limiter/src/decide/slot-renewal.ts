@@ -1,5 +1,8 @@
+import { createLog, type Heartbeat, heartbeat } from '@evenkeel/core/kit'
 import { SlotLostError } from '../errors.js'
 import type { HeldSlot } from '../stores/port.js'
+
+const log = createLog('rate-limiter')
 
 interface HeldSlots {
   readonly slots: readonly HeldSlot[]
@@ -8,61 +11,70 @@ interface HeldSlots {
 
 type Renew = (slots: readonly HeldSlot[]) => Promise<readonly boolean[]>
 
-/** The slots that this process holds. One timer renews them all, three times a lease. */
+/** The slots that this process holds, renewed together three times a lease. */
 export class SlotRenewal {
-  readonly #holdings = new Map<string, HeldSlots>()
+  readonly #held = new Map<string, HeldSlots>()
   readonly #renew: Renew
-  #timer: NodeJS.Timeout | undefined
+  readonly #heartbeat: Heartbeat
+  /** That the next beat is in time for. */
+  #leaseMs = 0
 
   constructor(renew: Renew) {
     this.#renew = renew
+    this.#heartbeat = heartbeat({
+      everyMs: () => {
+        this.#leaseMs = this.#shortestLeaseMs()
+        return this.#leaseMs / 3
+      },
+      beat: () => this.#renewAll(),
+      // Redis is away, and memory could not answer either: the leases run on, and the next beat tries again.
+      onError: (error) => log('slots were not renewed: %s', error),
+    })
   }
 
   get held(): readonly HeldSlot[] {
-    return [...this.#holdings.values()].flatMap(({ slots }) => slots)
+    return [...this.#held.values()].flatMap(({ slots }) => slots)
   }
 
-  /** Renews from now on. The signal aborts when a slot is lost. */
+  /** Renews these slots from now on. The signal aborts when a slot is lost. */
   keep(id: string, slots: readonly HeldSlot[]): AbortSignal {
     const lost = new AbortController()
-    this.#holdings.set(id, { slots, lost })
-    this.#schedule()
+    this.#held.set(id, { slots, lost })
+    // A slot with a shorter lease than all others must not wait for their beat.
+    if (this.#shortestLeaseMs() < this.#leaseMs) this.#heartbeat.stop()
+    this.#heartbeat.start()
     return lost.signal
   }
 
   drop(id: string): void {
-    this.#holdings.delete(id)
-    if (this.#holdings.size === 0) this.close()
+    this.#held.delete(id)
+    if (this.#held.size === 0) this.#heartbeat.stop()
   }
 
   close(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    this.#heartbeat.close()
   }
 
-  #schedule(): void {
-    if (this.#timer !== undefined) return
-    const leases = this.held.map(({ limit }) => (limit.kind === 'concurrency' ? limit.leaseMs : 60_000))
-    this.#timer = setTimeout(() => void this.#renewAll(), Math.min(...leases) / 3)
-    this.#timer.unref()
+  #shortestLeaseMs(): number {
+    let shortestMs = 60_000
+    for (const { slots } of this.#held.values()) {
+      for (const { limit } of slots) {
+        if (limit.kind === 'concurrency') shortestMs = Math.min(shortestMs, limit.leaseMs)
+      }
+    }
+    return shortestMs
   }
 
   async #renewAll(): Promise<void> {
     const slots = this.held
-    try {
-      const kept = await this.#renew(slots)
-      for (const [index, slot] of slots.entries()) if (kept[index] === false) this.#lose(slot)
-    } catch {
-      // Redis is away and so is memory's answer: the lease runs on, and the next round tries again.
-    } finally {
-      this.#timer = undefined
-      if (this.#holdings.size > 0) this.#schedule()
-    }
+    if (slots.length === 0) return
+    const kept = await this.#renew(slots)
+    for (const [index, slot] of slots.entries()) if (kept[index] === false) this.#lose(slot)
   }
 
   #lose({ id, name }: HeldSlot): void {
-    const holding = this.#holdings.get(id)
-    this.#holdings.delete(id)
-    holding?.lost.abort(new SlotLostError(name))
+    const held = this.#held.get(id)
+    this.drop(id)
+    held?.lost.abort(new SlotLostError(name))
   }
 }

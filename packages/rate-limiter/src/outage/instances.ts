@@ -1,71 +1,104 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, createLog, defineScript } from '@evenkeel/core'
-import membersLua from '../scripts/instances.lua'
+import type { Connection } from '@evenkeel/core'
+import { createKeyspace, createLog, defineScript, type Heartbeat, heartbeat } from '@evenkeel/core/kit'
+import instancesLua from '../scripts/instances.lua'
+import { type LocalLimiters, limitersOfProcess, warnOfOtherLimits } from './local-limiters.js'
 import type { Share } from './share.js'
 
 const log = createLog('rate-limiter')
-const script = defineScript({ name: 'rate-limiter.members', lua: membersLua })
+const script = defineScript({ name: 'rate-limiter.instances', lua: instancesLua })
 const beatMs = 2_000
 const firstBeatMs = 125
 /** An instance that missed two beats is gone. */
 const countsMs = 3 * beatMs
+/** A limiter of this process that nobody asked for so long takes no share: a hot reload leaves such behind. */
+const idleMs = 60_000
 
 export interface InstancesOptions {
   readonly name: string
-  readonly id: string
+  /** What the limits are, in words that can be compared. */
+  readonly limits: string
   /** How many share the limits as long as none was seen. */
   readonly expected: number
   /** Redis no longer knows what it knew: emptied, or taken over by a server that lagged behind. */
   readonly onLoss: () => void
 }
 
-/** The instances of one limiter, as they announce themselves in Redis. One command every two seconds. */
+/**
+ * The instances of one limiter, as they announce themselves in Redis: one command every two seconds. All
+ * limiters of one name in one process are one instance.
+ */
 export class Instances {
+  readonly limits: string
   readonly #redis: Connection
   readonly #options: InstancesOptions
   readonly #keys: readonly string[]
+  readonly #local: LocalLimiters
+  readonly #heartbeat: Heartbeat
+  #seen: Share
   #share: Share
-  #seen: { readonly epoch: string; readonly beats: number } | undefined
+  #history: { readonly epoch: string; readonly beats: number } | undefined
   #heldUntilMs = 0
-  #timer: NodeJS.Timeout | undefined
+  #pauseMs = 0
+  #isStarted = false
   #beating: Promise<void> | undefined
+  #usedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(redis: Connection, options: InstancesOptions) {
     this.#redis = redis
     this.#options = options
-    this.#share = { instances: options.expected }
+    this.limits = options.limits
+    this.#seen = { instances: options.expected }
+    this.#share = this.#seen
     const keys = createKeyspace(redis.namespace, `rate-limiter:${options.name}`)
     this.#keys = [keys.key('instances', 'members'), keys.key('instances', 'epoch')]
+    this.#local = limitersOfProcess(`${redis.namespace}${options.name}`)
+    this.#local.add(this, options.name)
+    this.#heartbeat = heartbeat({
+      // Quickly at first: instances that start together must know of each other before an outage.
+      everyMs: () => {
+        this.#pauseMs = Math.min(beatMs, Math.max(firstBeatMs, this.#pauseMs * 2))
+        return this.#pauseMs
+      },
+      beat: () => (this.#redis.state === 'up' ? this.beat() : undefined),
+      onError: (error) => log('no beat: %s', error),
+    })
   }
 
-  /** As last seen; while Redis is away nobody is seen to come or go. */
+  /** As last seen; while Redis is away nobody is seen to come or go. The same object while nothing changes. */
   get share(): Share {
+    const active = this.#local.active(this)
+    const index = active.indexOf(this)
+    const { instances, rank } = this.#seen
+    // As long as none was seen in Redis, those that are expected may be these.
+    const count = rank === undefined ? Math.max(instances, active.length) : instances * active.length
+    const own = rank === undefined ? undefined : rank * active.length + Math.max(0, index)
+    if (this.#share.instances !== count || this.#share.rank !== own)
+      this.#share = { instances: count, rank: own }
     return this.#share
   }
 
-  /** Announces this instance from now on; may be called again. */
+  get isActive(): boolean {
+    return performance.now() - this.#usedAtMs < idleMs
+  }
+
+  /** It is being asked: announces this instance from now on. */
   start(): void {
-    if (this.#timer !== undefined) return
-    this.#next(0)
+    this.#usedAtMs = performance.now()
+    if (this.#isStarted) return
+    this.#isStarted = true
+    void this.#heartbeat.now()
+    this.#heartbeat.start()
   }
 
   /**
    * Redis is back, perhaps empty: until all have announced themselves again, nobody who was there counts as gone.
    */
   returned(): void {
-    if (this.#timer === undefined) return
+    if (!this.#isStarted) return
     this.#heldUntilMs = performance.now() + countsMs
-    clearTimeout(this.#timer)
-    this.#next(0)
-  }
-
-  /** Quickly at first: instances that start together must know of each other before an outage. */
-  #next(afterMs: number): void {
-    this.#timer = setTimeout(() => {
-      if (this.#redis.state === 'up') this.beat().catch((error: unknown) => log('no beat: %s', error))
-      this.#next(Math.min(beatMs, Math.max(firstBeatMs, afterMs * 2)))
-    }, afterMs)
-    this.#timer.unref()
+    this.#pauseMs = 0
+    void this.#heartbeat.now()
   }
 
   /** Announces this instance now. One round trip. */
@@ -77,29 +110,28 @@ export class Instances {
     return this.#beating
   }
 
+  async close(): Promise<void> {
+    this.#heartbeat.close()
+    const isLast = this.#local.remove(this)
+    const key = this.#keys[0] ?? ''
+    if (isLast && this.#isStarted && this.#redis.state === 'up')
+      await this.#redis.command(['ZREM', key, this.#local.id], { key }).catch(() => {})
+  }
+
   async #beat(): Promise<void> {
-    const args = [this.#options.id, String(countsMs), randomUUID()]
+    const args = [this.#local.id, String(countsMs), randomUUID(), this.limits]
     const reply = await this.#redis.run(script, this.#keys, args)
-    const [instances, rank, epoch, beats] = Array.isArray(reply) ? reply : []
-    const share = { instances: Number(instances), rank: Number(rank) }
-    // The same object while nothing changes: shares of limits are worked out once for each.
-    const isFewer = share.instances < this.#share.instances
-    const isSame = share.instances === this.#share.instances && share.rank === this.#share.rank
-    if (!isSame && !(isFewer && performance.now() < this.#heldUntilMs)) this.#share = share
-    const before = this.#seen
-    this.#seen = { epoch: String(epoch), beats: Number(beats) }
+    const [instances, rank, epoch, beats, otherLimits] = Array.isArray(reply) ? reply : []
+    const seen = { instances: Number(instances), rank: Number(rank) }
+    const isFewer = seen.instances < this.#seen.instances
+    if (!(isFewer && performance.now() < this.#heldUntilMs)) this.#seen = seen
+    if (otherLimits) warnOfOtherLimits(this.#options.name, this.limits, String(otherLimits))
+    const before = this.#history
+    this.#history = { epoch: String(epoch), beats: Number(beats) }
     if (before === undefined) return
-    if (before.epoch !== this.#seen.epoch || before.beats >= this.#seen.beats) {
+    if (before.epoch !== this.#history.epoch || before.beats >= this.#history.beats) {
       log('Redis lost data: what this instance charged is charged again')
       this.#options.onLoss()
     }
-  }
-
-  async close(): Promise<void> {
-    if (this.#timer === undefined) return
-    clearTimeout(this.#timer)
-    const key = this.#keys[0] ?? ''
-    if (this.#redis.state === 'up')
-      await this.#redis.command(['ZREM', key, this.#options.id], { key }).catch(() => {})
   }
 }

@@ -1,3 +1,5 @@
+import { retryAfterMs } from '@evenkeel/core/kit'
+
 /** What a provider said of one of its own counts. */
 export interface ProviderCount {
   /** `'requests'`, `'tokens'`, `'input-tokens'`, … */
@@ -17,7 +19,8 @@ export type ProviderHeaders =
   | Iterable<readonly [string, string]>
   | Readonly<Record<string, string | readonly string[] | undefined>>
 
-const openAi = /^x-ratelimit-remaining-(.+)$/
+/** Without a unit, as many services send it, requests are meant. */
+const openAi = /^x-ratelimit-remaining(?:-(.+))?$/
 const anthropic = /^anthropic-ratelimit-(.+)-remaining$/
 
 /**
@@ -29,19 +32,13 @@ export function readProviderHeaders(headers: ProviderHeaders, nowMs: number): Pr
   const known = lowerCased(headers)
   const counts: ProviderCount[] = []
   for (const [name, value] of known) {
-    const [, unit] = openAi.exec(name) ?? []
-    const [, other] = anthropic.exec(name) ?? []
+    const found = resetOf(name, known, nowMs)
     const remaining = Number(value)
-    if (value === '' || !Number.isFinite(remaining) || remaining < 0) continue
-    const reset =
-      unit === undefined
-        ? untilTime(known.get(`anthropic-ratelimit-${other}-reset`), nowMs)
-        : duration(known.get(`x-ratelimit-reset-${unit}`))
-    const counted = unit ?? other
-    if (counted === undefined || reset === undefined) continue
-    counts.push({ unit: counted, remaining: Math.floor(remaining), resetMs: reset })
+    if (found === undefined || value === '' || !Number.isFinite(remaining) || remaining < 0) continue
+    counts.push({ ...found, remaining: Math.floor(remaining) })
   }
-  return { counts, retryAfterMs: retryAfter(known, nowMs) }
+  const get = (name: string) => known.get(name) ?? null
+  return { counts, retryAfterMs: Math.ceil(retryAfterMs({ get }, nowMs) ?? 0) }
 }
 
 function lowerCased(headers: ProviderHeaders): Map<string, string> {
@@ -56,15 +53,18 @@ function lowerCased(headers: ProviderHeaders): Map<string, string> {
   return known
 }
 
-/** RFC 9110, 10.2.3: seconds or a date. Azure and OpenAI send milliseconds beside it. */
-function retryAfter(headers: ReadonlyMap<string, string>, nowMs: number): number {
-  const ms = Number(headers.get('retry-after-ms') || Number.NaN)
-  if (ms >= 0) return Math.ceil(ms)
-  const text = headers.get('retry-after')
-  if (text === undefined || text === '') return 0
-  const seconds = Number(text)
-  if (seconds >= 0) return Math.ceil(seconds * 1_000)
-  return untilTime(text, nowMs) ?? 0
+/** The unit and the reset of a count, by the name of the header that says what remains. */
+function resetOf(
+  name: string,
+  headers: ReadonlyMap<string, string>,
+  nowMs: number,
+): { readonly unit: string; readonly resetMs: number } | undefined {
+  const like = openAi.exec(name)
+  const [, unit] = like ?? anthropic.exec(name) ?? []
+  const resetMs = like
+    ? duration(headers.get(unit === undefined ? 'x-ratelimit-reset' : `x-ratelimit-reset-${unit}`), nowMs)
+    : untilTime(headers.get(`anthropic-ratelimit-${unit}-reset`), nowMs)
+  return resetMs === undefined ? undefined : { unit: unit ?? 'requests', resetMs }
 }
 
 function untilTime(text: string | undefined, nowMs: number): number | undefined {
@@ -72,12 +72,21 @@ function untilTime(text: string | undefined, nowMs: number): number | undefined 
   return Number.isNaN(time) ? undefined : Math.max(0, Math.ceil(time - nowMs))
 }
 
+function untilNumber(seconds: number, nowMs: number): number {
+  if (seconds <= maxSeconds) return Math.ceil(seconds * 1_000)
+  const atMs = seconds > 1_000 * maxSeconds ? seconds : seconds * 1_000
+  return Math.max(0, Math.ceil(atMs - nowMs))
+}
+
 const units: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1, us: 0.001, µs: 0.001 }
 
-/** A Go duration such as `1h2m3.5s` or `120ms`; a bare number is seconds. */
-function duration(text: string | undefined): number | undefined {
+/** No count lasts ten years: such a number of seconds is a time since 1970, and a thousand times that in milliseconds. */
+const maxSeconds = 10 * 365 * 86_400
+
+/** A Go duration such as `1h2m3.5s` or `120ms`; a bare number is seconds, or a time since 1970. */
+function duration(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined || text === '') return undefined
-  if (/^[\d.]+$/.test(text)) return Math.ceil(Number(text) * 1_000)
+  if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)
   let total = 0
   let rest = text
   for (const [part, number, unit] of text.matchAll(/([\d.]+)(h|ms|m|us|µs|s)/g)) {

@@ -2,12 +2,19 @@
 function fixed.book() end
 
 function fixed.refund(cell, when, cost)
-  if when < cell.start or when >= cell.start + cell.span then return end
-  cell.count, cell.dirty = math.max(0, cell.count - cost), true
+  cell.dirty = true
+  if when >= cell.start and when < cell.start + cell.span then cell.count = math.max(0, cell.count - cost) end
+  local left = {}
+  for place = 1, #cell.later, 2 do
+    local start, count = cell.later[place], cell.later[place + 1]
+    if when >= start and when < start + cell.span then count = count - cost end
+    if count > 0 then left[#left + 1], left[#left + 2] = start, count end
+  end
+  cell.later = left
 end
 
 function fixed.spare(cell, leaseMs)
-  if cell.start > now or now + leaseMs >= cell.start + cell.span then return 0 end
+  if cell.start > now or #cell.later > 0 or now + leaseMs >= cell.start + cell.span then return 0 end
   return cell.limit - cell.count
 end
 

@@ -1,55 +1,105 @@
--- Fixed window: one string, packed: start, count, and, of a blocked subject, until when. A start in the future means
--- that all windows before it are booked up.
+-- Fixed window: one string, packed: start and count of the current window, and, where there are any, until when the
+-- subject is blocked (or 0), and later windows in which calls are booked: a flat list of start and count.
 -- a: window ms, b: 1 when windows start at multiples of their length, 0 at their first charge.
 local fixed = { keys = 1 }
 kinds['fixed-window'] = fixed
 
 function fixed.load(cell)
-  cell.span, cell.count, cell.blocked = cell.a, 0, 0
+  cell.span, cell.count, cell.blocked, cell.later = cell.a, 0, 0, {}
   cell.start = cell.b == 1 and now - now % cell.a or now
   local stored = redis.call('GET', cell.key)
   if not stored then return end
-  local start, count, blocked = cmsgpack.unpack(stored)
+  local start, count, blocked, later = cmsgpack.unpack(stored)
   cell.blocked = blocked or 0
   -- A window without charges is none: the next one starts when it is first used.
-  if count > 0 then
-    if start + cell.span > now then cell.start, cell.count = start, count else cell.ended = start + cell.span end
+  if count == 0 and not later then return end
+  if start + cell.span > now then
+    cell.start, cell.count, cell.later = start, count, later or {}
+  elseif later then
+    fixed.moveOn(cell, start, later)
+  else
+    cell.ended = start + cell.span
+  end
+end
+
+-- The current window is over, and in later ones calls are booked; they lie on the grid of the one in which they were.
+function fixed.moveOn(cell, start, later)
+  for place = 1, #later, 2 do
+    if later[place] + cell.span > now then cell.later[#cell.later + 1], cell.later[#cell.later + 2] = later[place], later[place + 1] end
+  end
+  local first = cell.later[1]
+  if not first then
+    cell.ended = later[#later - 1] + cell.span
+  elseif first <= now then
+    cell.start, cell.count = first, cell.later[2]
+    table.remove(cell.later, 1)
+    table.remove(cell.later, 1)
+  else
+    cell.start = now - (now - start) % cell.span
   end
 end
 
 function fixed.admits(cell, cost, most)
-  return cost == 0 and cell.count <= most or cell.start <= now and cell.count + cost <= most
+  if cost == 0 then return cell.count <= most end
+  return cell.start <= now and #cell.later == 0 and cell.count + cost <= most
 end
 
 function fixed.earliest(cell, cost, most, from)
-  local at = math.max(from, cell.start)
-  if cell.count + cost > most then at = math.max(at, cell.start + cell.span) end
+  local start, count = cell.start, cell.count
+  if #cell.later > 0 then start, count = cell.later[#cell.later - 1], cell.later[#cell.later] end
+  local at = math.max(from, start)
+  if at < start + cell.span and count + cost > most then at = start + cell.span end
   -- A call that starts late must not fall into the next window.
-  local start = at - (at - cell.start) % cell.span
-  return at + slackMs < start + cell.span and at or start + cell.span
+  local own = at - (at - start) % cell.span
+  return at + slackMs < own + cell.span and at or own + cell.span
 end
 
 function fixed.charge(cell, when, cost)
   -- A charge of an outage that was the first of its window: that starts with it.
-  if cell.b == 0 and cell.count == 0 and when < cell.start and when > now - cell.span and when >= (cell.ended or 0) then
+  if cell.b == 0 and cell.count == 0 and #cell.later == 0
+    and when < cell.start and when > now - cell.span and when >= (cell.ended or 0) then
     cell.start = when
   end
   if when < cell.start then return end
-  if when >= cell.start + cell.span then
-    cell.start, cell.count = when - (when - cell.start) % cell.span, 0
+  cell.dirty = true
+  if when < cell.start + cell.span then
+    cell.count = cell.count + cost
+    return
   end
-  cell.count, cell.dirty = cell.count + cost, true
+  local own, later = when - (when - cell.start) % cell.span, cell.later
+  local place = #later + 1
+  while place > 1 and later[place - 2] > own do place = place - 2 end
+  if later[place - 2] == own then
+    later[place - 1] = later[place - 1] + cost
+  else
+    table.insert(later, place, cost)
+    table.insert(later, place, own)
+  end
 end
 
 function fixed.remaining(cell, extra, most)
-  return cell.start > now and 0 or math.max(0, most - cell.count - extra)
+  return (cell.start > now or #cell.later > 0) and 0 or math.max(0, most - cell.count - extra)
 end
 
-function fixed.resetAt(cell, extra) return cell.count + extra == 0 and now or cell.start + cell.span end
+function fixed.resetAt(cell, extra)
+  if #cell.later > 0 then return cell.later[#cell.later - 1] + cell.span end
+  return cell.count + extra == 0 and now or cell.start + cell.span
+end
 
 function fixed.save(cell)
-  local ttl = math.max(1, cell.start + cell.span - now, cell.blocked - now)
-  local value = cell.blocked > now and cmsgpack.pack(cell.start, cell.count, cell.blocked)
-    or cmsgpack.pack(cell.start, cell.count)
+  local last = #cell.later > 0 and cell.later[#cell.later - 1] or cell.start
+  local ttl = math.max(1, last + cell.span - now, cell.blocked - now)
+  local blocked = cell.blocked > now and cell.blocked or 0
+  local value
+  if #cell.later > 0 then
+    value = cmsgpack.pack(cell.start, cell.count, blocked, cell.later)
+  elseif blocked > 0 then
+    value = cmsgpack.pack(cell.start, cell.count, blocked)
+  elseif cell.count == 0 then
+    redis.call('DEL', cell.key)
+    return
+  else
+    value = cmsgpack.pack(cell.start, cell.count)
+  end
   redis.call('SET', cell.key, value, 'PX', ttl)
 end

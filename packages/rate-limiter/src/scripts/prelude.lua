@@ -12,11 +12,9 @@ local function word()
   return words[position]
 end
 
-local now = word()
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+--- @include "clock"
+local given = word()
+local now = given == 0 and now() or given
 
 -- A booked call may start this much later than its time; it is charged as of the end of that slack.
 local slackMs = 50

@@ -116,6 +116,10 @@ function window.save(cell)
   local slots, costs = cell.key, cell.key2
   if cell.stale then
     redis.call('DEL', slots, costs)
+    if cell.total == 0 and cell.blocked <= now and cell.booked <= now then
+      cell.dirty = false
+      return
+    end
   elseif cell.expired and #cell.expired > 0 then
     redis.call('HDEL', costs, unpack(cell.expired))
     redis.call('ZREM', slots, unpack(cell.expired))

@@ -1,13 +1,25 @@
 -- What a token bucket needs for more than plain decisions.
 function bucket.book() end
 
-function bucket.refund(cell, _, cost)
+-- What was booked for another time may have been joined with it: the next bookings stand for it.
+function bucket.refund(cell, when, cost)
   refill(cell, now)
-  cell.level, cell.dirty = math.max(0, cell.level - cost * cell.b), true
+  cell.dirty = true
+  local units, left = cost * cell.b, {}
+  for place = 1, #cell.bookings, 2 do
+    local at, booked = cell.bookings[place], cell.bookings[place + 1]
+    if when > now and at >= when and units > 0 then
+      local given = math.min(units, booked)
+      booked, units, cell.booked = booked - given, units - given, cell.booked - given
+    end
+    if booked > 0 then left[#left + 1], left[#left + 2] = at, booked end
+  end
+  cell.bookings = left
+  cell.level = math.max(0, cell.level - units)
 end
 
-function bucket.spare(cell, leaseMs)
-  return math.floor((cell.limit * cell.b - math.max(cell.level, cell.a * leaseMs)) / cell.b)
+function bucket.spare(cell)
+  return math.floor((cell.limit * cell.b - cell.level - cell.booked) / cell.b)
 end
 
 function bucket.lower(cell, remaining)

@@ -1,52 +1,118 @@
--- Token bucket, kept as a leaky meter: one string, packed: the level in units of 1/every tokens, its time, and, of a
--- blocked subject, until when. a: refill, b: every ms.
+-- Token bucket, kept as a leaky meter: one string, packed: the level in units of 1/every tokens, its time, and, where
+-- there are any, until when the subject is blocked (or 0), and the bookings: what was charged as of a later time, a flat
+-- list of time and units in the order of their times. a: refill, b: every ms.
 local bucket = { keys = 1 }
 kinds['token-bucket'] = bucket
 
 -- A clock that stepped back refills nothing.
-local function refill(cell, to)
-  local elapsed = math.max(0, to - cell.at)
+local function refilled(cell, level, elapsed)
+  if elapsed <= 0 then return level end
   -- Compared before multiplying: after years away the product would leave the exact numbers.
-  if elapsed >= cell.level / cell.a then cell.level = 0 else cell.level = cell.level - cell.a * elapsed end
+  if elapsed >= level / cell.a then return 0 end
+  return level - cell.a * elapsed
+end
+
+local function refill(cell, to)
+  cell.level = refilled(cell, cell.level, to - cell.at)
   cell.at = math.max(cell.at, to)
 end
 
 function bucket.load(cell)
-  cell.level, cell.at, cell.blocked = 0, 0, 0
+  cell.level, cell.at, cell.blocked, cell.bookings, cell.booked = 0, 0, 0, {}, 0
   local stored = redis.call('GET', cell.key)
   if not stored then return end
-  local level, at, blocked = cmsgpack.unpack(stored)
+  local level, at, blocked, bookings = cmsgpack.unpack(stored)
   cell.level, cell.at, cell.blocked = level, at, blocked or 0
+  if not bookings then return end
+  local left = {}
+  for place = 1, #bookings, 2 do
+    local when, units = bookings[place], bookings[place + 1]
+    if when <= now then
+      refill(cell, when)
+      cell.level = cell.level + units
+    else
+      left[#left + 1], left[#left + 2] = when, units
+      cell.booked = cell.booked + units
+    end
+  end
+  cell.bookings = left
 end
 
 function bucket.admits(cell, cost, most)
   refill(cell, now)
-  return cell.level + cost * cell.b <= most * cell.b
+  return cell.level + cell.booked + cost * cell.b <= most * cell.b
 end
 
+-- The level at the last booking, and its time.
+local function afterBookings(cell, level)
+  local at = now
+  for place = 1, #cell.bookings, 2 do
+    level = refilled(cell, level, cell.bookings[place] - at) + cell.bookings[place + 1]
+    at = math.max(at, cell.bookings[place])
+  end
+  return level, at
+end
+
+-- Never before the last booking, which is charged as of the end of its slack.
 function bucket.earliest(cell, cost, most, from)
-  local over = cell.level + cost * cell.b - most * cell.b
-  return math.max(from, now + math.ceil(math.max(0, over) / cell.a))
+  local level, at = afterBookings(cell, cell.level)
+  local first = #cell.bookings == 0 and now or at - slackMs
+  return math.max(from, first, at + math.ceil((level + cost * cell.b - most * cell.b) / cell.a))
 end
 
--- What is used later is charged as of then: until that time the bucket must not refill on its account.
 function bucket.charge(cell, when, cost)
   refill(cell, math.min(when, now))
-  cell.level = math.max(cell.level, cell.a * math.max(0, when - now)) + cost * cell.b
   cell.dirty = true
+  if when > now then bucket.bookAt(cell, when, cost * cell.b) else cell.level = cell.level + cost * cell.b end
+end
+
+-- More than 128 bookings are joined by twos, each as of the later one's time.
+local function joined(bookings)
+  local result = {}
+  for place = 1, #bookings, 4 do
+    local last = bookings[place + 2] and place + 2 or place
+    result[#result + 1] = bookings[last]
+    result[#result + 1] = bookings[place + 1] + (last > place and bookings[place + 3] or 0)
+  end
+  return result
+end
+
+function bucket.bookAt(cell, when, units)
+  cell.booked = cell.booked + units
+  local bookings = cell.bookings
+  local place = #bookings + 1
+  while place > 1 and bookings[place - 2] > when do place = place - 2 end
+  if bookings[place - 2] == when then
+    bookings[place - 1] = bookings[place - 1] + units
+  else
+    table.insert(bookings, place, units)
+    table.insert(bookings, place, when)
+  end
+  if #bookings > 256 then cell.bookings = joined(bookings) end
 end
 
 -- Nothing where the capacity became smaller than what was taken.
 function bucket.remaining(cell, extra, most)
-  return math.max(0, math.floor((most * cell.b - cell.level - extra * cell.b) / cell.b))
+  return math.max(0, math.floor((most * cell.b - cell.level - cell.booked - extra * cell.b) / cell.b))
 end
 
-function bucket.resetAt(cell, extra) return now + math.ceil((cell.level + extra * cell.b) / cell.a) end
+function bucket.resetAt(cell, extra)
+  local level, at = afterBookings(cell, cell.level + extra * cell.b)
+  return at + math.ceil(level / cell.a)
+end
 
 function bucket.save(cell)
   refill(cell, now)
-  local ttl = math.max(1, math.ceil(cell.level / cell.a) + cell.at - now, cell.blocked - now)
-  local value = cell.blocked > now and cmsgpack.pack(cell.level, cell.at, cell.blocked)
-    or cmsgpack.pack(cell.level, cell.at)
+  local level, at = afterBookings(cell, cell.level)
+  local ttl = math.max(1, math.ceil(level / cell.a) + math.max(at, cell.at) - now, cell.blocked - now)
+  local blocked = cell.blocked > now and cell.blocked or 0
+  local value
+  if #cell.bookings > 0 then
+    value = cmsgpack.pack(cell.level, cell.at, blocked, cell.bookings)
+  elseif blocked > 0 then
+    value = cmsgpack.pack(cell.level, cell.at, blocked)
+  else
+    value = cmsgpack.pack(cell.level, cell.at)
+  end
   redis.call('SET', cell.key, value, 'PX', ttl)
 end

@@ -2,8 +2,8 @@ import { type Clock, Emitter, systemClock } from '@evenkeel/core'
 import QuickLRU from 'quick-lru'
 import { SlotMeter } from '../algorithms/concurrency.js'
 import { createMeter } from '../algorithms/create-meter.js'
+import type { LimitResult } from '../algorithms/meter.js'
 import { type Charge, type Meter, slackMs } from '../algorithms/meter.js'
-import type { LimitResult } from '../algorithms/verdict.js'
 import type { Limit } from '../limits.js'
 import { partOf, type RemoteSnapshot, type Share, shareOf } from '../outage/share.js'
 import { LimitMap } from './limit-map.js'
@@ -71,15 +71,15 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   async decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
-    return requests.map(({ limitCosts, terms }) => this.decideNow(limitCosts, terms))
+    return requests.map(({ limitCosts, options }) => this.decideNow(limitCosts, options))
   }
 
   /** {@link decide} without a promise, for those who have no other store to ask. */
-  decideNow(limitCosts: readonly LimitCost[], terms: DecisionOptions = noOptions): Decision {
+  decideNow(limitCosts: readonly LimitCost[], options: DecisionOptions = noOptions): Decision {
     const only = limitCosts[0]
-    if (terms === noOptions && only !== undefined && limitCosts.length === 1 && this.#blocks.size === 0)
+    if (options === noOptions && only !== undefined && limitCosts.length === 1 && this.#blocks.size === 0)
       return this.#decideOne(only)
-    const { mode = 'charge', id = '', perMille = 1_000 } = terms
+    const { mode = 'charge', id = '', perMille = 1_000 } = options
     const now = Math.floor(this.#clock.now())
     const blockedForMs = this.#blockedFor(limitCosts, now)
     const evaluations = limitCosts.map((limitCost) => this.#judge(limitCost, now, id, perMille))
@@ -94,7 +94,7 @@ export class MemoryLimitStore implements LimitStore {
         for (const { meter, cost } of evaluations) if (meter instanceof SlotMeter && cost > 0) meter.join(id)
       } else {
         at = earliest(evaluations, now)
-        if (at - now <= (terms.maxDelayMs ?? 0)) outcome = 'booked'
+        if (at - now <= (options.maxDelayMs ?? 0)) outcome = 'booked'
       }
     }
     const admitted = outcome === 'allowed' || outcome === 'booked'
@@ -107,7 +107,7 @@ export class MemoryLimitStore implements LimitStore {
         if (outcome === 'booked') one.meter.book(at)
         this.#onCharge?.(one.limitCost, { atMs: chargedAtMs, cost: one.cost })
       }
-      abandoned = this.#openReservation(openKey(limitCosts, id), now, terms.openMs)
+      abandoned = this.#openReservation(openKey(limitCosts, id), now, options.openMs)
     }
     // What is not charged but will be admitted is told as if it were charged.
     const asIf = mode === 'peek' && outcome === 'allowed'

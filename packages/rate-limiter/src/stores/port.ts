@@ -1,4 +1,4 @@
-import type { LimitResult } from '../algorithms/verdict.js'
+import type { LimitResult } from '../algorithms/meter.js'
 import type { Limit } from '../limits.js'
 
 /** One limit of one subject. */
@@ -38,7 +38,7 @@ export interface DecisionOptions {
 /** What is decided in one step. */
 export interface DecisionRequest {
   readonly limitCosts: readonly LimitCost[]
-  readonly terms?: DecisionOptions | undefined
+  readonly options?: DecisionOptions | undefined
 }
 
 /** Units of a limit that a call would like to have in advance. */

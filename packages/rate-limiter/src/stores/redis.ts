@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, createKeyspace, Emitter, type Keyspace, UnavailableError } from '@evenkeel/core'
+import type { LimitResult } from '../algorithms/meter.js'
 import { slackMs } from '../algorithms/meter.js'
-import type { LimitResult } from '../algorithms/verdict.js'
 import type { Entry, OfflineCharges } from '../outage/offline-charges.js'
 import type {
   Change,
@@ -125,11 +125,11 @@ export class RedisLimitStore implements LimitStore {
   async #decideHere(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
     const call = this.#newCall()
     const merging = this.#merge(call, requests)
-    for (const { limitCosts, terms } of requests) writeDecision(call, limitCosts, terms)
+    for (const { limitCosts, options } of requests) writeDecision(call, limitCosts, options)
     try {
       const reply = await this.#send(call)
       for (const entry of merging) this.#offlineCharges?.confirm(entry)
-      return requests.map(({ limitCosts, terms }) => readDecision(reply, limitCosts, terms))
+      return requests.map(({ limitCosts, options }) => readDecision(reply, limitCosts, options))
     } catch (error) {
       for (const entry of merging) this.#offlineCharges?.giveBack(entry)
       throw error
@@ -161,14 +161,14 @@ export class RedisLimitStore implements LimitStore {
   }
 
   /** Where several nodes hold the subjects: one after the other, and given back if one denies. */
-  async #decideAcross({ limitCosts, terms = {} }: DecisionRequest): Promise<Decision> {
-    const id = terms.id ?? randomUUID()
-    const isPeek = terms.mode === 'peek'
-    const own: DecisionOptions = { openMs: defaultOpenMs, ...terms, id, mode: isPeek ? 'peek' : 'charge' }
+  async #decideAcross({ limitCosts, options = {} }: DecisionRequest): Promise<Decision> {
+    const id = options.id ?? randomUUID()
+    const isPeek = options.mode === 'peek'
+    const own: DecisionOptions = { openMs: defaultOpenMs, ...options, id, mode: isPeek ? 'peek' : 'charge' }
     const done: (readonly [readonly LimitCost[], Decision])[] = []
     try {
       for (const group of this.#byNode(limitCosts)) {
-        const [decision] = await this.#decideHere([{ limitCosts: group, terms: own }])
+        const [decision] = await this.#decideHere([{ limitCosts: group, options: own }])
         if (decision === undefined) continue
         done.push([group, decision])
         if (decision.outcome !== 'allowed' && !isPeek) break
@@ -252,15 +252,15 @@ export class RedisLimitStore implements LimitStore {
 function writeDecision(
   call: ScriptCall,
   limitCosts: readonly LimitCost[],
-  terms: DecisionOptions | undefined,
+  options: DecisionOptions | undefined,
 ): void {
   const only = limitCosts[0]
-  if (terms === undefined && only !== undefined && limitCosts.length === 1) {
+  if (options === undefined && only !== undefined && limitCosts.length === 1) {
     call.decideOne(call.limitKey(only), only.cost)
     return
   }
-  const { mode = 'charge', perMille = 1_000, maxDelayMs = 0, id = '', openMs, leaseRequests } = terms ?? {}
-  if (terms !== undefined && (mode === 'book' || perMille !== 1_000 || id !== '')) {
+  const { mode = 'charge', perMille = 1_000, maxDelayMs = 0, id = '', openMs, leaseRequests } = options ?? {}
+  if (options !== undefined && (mode === 'book' || perMille !== 1_000 || id !== '')) {
     const open = openMs === undefined ? 0 : call.otherKey(only?.subject ?? '', 'open')
     call.addExtended(
       'options',
@@ -290,7 +290,7 @@ function writeDecision(
 function readDecision(
   reply: ScriptReply,
   limitCosts: readonly LimitCost[],
-  terms: DecisionOptions | undefined,
+  options: DecisionOptions | undefined,
 ): Decision {
   const { now } = reply
   const outcome = outcomes[reply.number()] ?? 'denied'
@@ -305,9 +305,9 @@ function readDecision(
     const retryAfterMs = isPlain ? 0 : reply.number()
     results.push({ allowed, remaining, retryAfterMs, resetAtMs: now + reply.number(), chargedAtMs })
   }
-  const isOpen = terms?.openMs !== undefined && terms.id !== undefined && terms.id !== ''
+  const isOpen = options?.openMs !== undefined && options.id !== undefined && options.id !== ''
   const abandoned = isOpen ? reply.number() : 0
-  const leased = terms?.leaseRequests?.some(Boolean) ? limitCosts.map(() => reply.number()) : undefined
+  const leased = options?.leaseRequests?.some(Boolean) ? limitCosts.map(() => reply.number()) : undefined
   return { outcome, blockedForMs, delayMs, abandoned, results, leased }
 }
 

@@ -28,10 +28,10 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
     const ask = async (
       subject: string,
       limitCosts: readonly ReturnType<typeof limitCost>[],
-      terms?: DecisionOptions,
+      options?: DecisionOptions,
     ) => {
       const own = limitCosts.map((one) => ({ ...one, subject }))
-      return decideOne({ limitCosts: own, terms })
+      return decideOne({ limitCosts: own, options })
     }
     const peek = (subject: string, limitCosts: readonly ReturnType<typeof limitCost>[]) =>
       ask(subject, limitCosts, { mode: 'peek' })
@@ -464,7 +464,7 @@ export function testLimitStore(name: string, harness: LimitStoreHarness): void {
             { subject: 'user', name: 'requests', limit, cost: 1 },
             { subject: 'org', name: 'requests', limit, cost: 1 },
           ],
-          terms: mode && { mode },
+          options: mode && { mode },
         })
       await decide(limit, 1, 'org')
       expect((await both('peek')).outcome).toBe('allowed')

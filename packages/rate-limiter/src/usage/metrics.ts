@@ -1,59 +1,46 @@
-import { createLog, loadMeter, type MeterOptions, type Source } from '@evenkeel/core'
+import { type Measurement, type MeterOptions, observeMetrics } from '@evenkeel/core/kit'
+import type { LocalCounts } from './local-counts.js'
 
-const log = createLog('rate-limiter')
-
-export interface Gauges {
+export interface MetricsOptions {
+  /** Name of the limiter, for the metrics' labels. */
+  readonly limiter: string
+  readonly telemetry: boolean | MeterOptions
+  readonly counts: LocalCounts
   readonly waiting: () => number
   readonly instances: () => number
 }
 
-/** Counts for OpenTelemetry, read when it asks: a decision costs an addition. */
-export class Metrics {
-  readonly #counts = { allowed: { redis: 0, memory: 0 }, denied: { redis: 0, memory: 0 } }
-  readonly #denials = new Map<string, number>()
-  #stop = () => {}
-
-  constructor(limiter: string, options: boolean | MeterOptions, gauges: Gauges) {
-    this.#register(limiter, options, gauges).catch((error: unknown) => log('no metrics: %s', error))
-  }
-
-  count(allowed: boolean, source: Source, deniedBy: string | undefined): void {
-    this.#counts[allowed ? 'allowed' : 'denied'][source]++
-    if (allowed) return
-    const limit = deniedBy ?? 'blocked'
-    this.#denials.set(limit, (this.#denials.get(limit) ?? 0) + 1)
-  }
-
-  close(): void {
-    this.#stop()
-  }
-
-  async #register(limiter: string, options: boolean | MeterOptions, gauges: Gauges): Promise<void> {
-    const meter = await loadMeter('@evenkeel/rate-limiter', options)
-    if (meter === undefined) return
-    const decisions = meter.createObservableCounter('rate_limiter_decisions_total', {
-      description: 'Decisions, by outcome and by who decided',
-    })
-    const denials = meter.createObservableCounter('rate_limiter_denials_total', {
+/** Registers a limiter's metrics with OpenTelemetry. Returns a function that takes them out again. */
+export function observeLimiter({
+  limiter,
+  telemetry,
+  counts,
+  waiting,
+  instances,
+}: MetricsOptions): () => void {
+  const gauge = (description: string, read: () => number) => ({
+    kind: 'gauge' as const,
+    description,
+    observe: (): Measurement[] => [{ value: read(), labels: { limiter } }],
+  })
+  return observeMetrics('@evenkeel/rate-limiter', telemetry, {
+    evenkeel_rate_limiter_decisions_total: {
+      kind: 'counter',
+      description: 'Decisions, by outcome and by what decided',
+      observe: () =>
+        (['allowed', 'denied'] as const).flatMap((outcome) =>
+          (['redis', 'memory'] as const).map((source) => ({
+            value: counts.decisions[outcome][source],
+            labels: { limiter, outcome, source },
+          })),
+        ),
+    },
+    evenkeel_rate_limiter_denials_total: {
+      kind: 'counter',
       description: 'Denied calls, by the limit that denied them',
-    })
-    const waiting = meter.createObservableGauge('rate_limiter_waiting', {
-      description: 'Calls of this process that wait to be admitted',
-    })
-    const instances = meter.createObservableGauge('rate_limiter_instances', {
-      description: 'Instances that share the limits, as last seen',
-    })
-    const observed = [decisions, denials, waiting, instances]
-    const observe: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
-      for (const outcome of ['allowed', 'denied'] as const) {
-        for (const source of ['redis', 'memory'] as const)
-          result.observe(decisions, this.#counts[outcome][source], { limiter, outcome, source })
-      }
-      for (const [limit, count] of this.#denials) result.observe(denials, count, { limiter, limit })
-      result.observe(waiting, gauges.waiting(), { limiter })
-      result.observe(instances, gauges.instances(), { limiter })
-    }
-    meter.addBatchObservableCallback(observe, observed)
-    this.#stop = () => meter.removeBatchObservableCallback(observe, observed)
-  }
+      observe: () => [...counts.denials].map(([limit, value]) => ({ value, labels: { limiter, limit } })),
+    },
+    evenkeel_rate_limiter_waiting: gauge('Calls of this process that wait to be admitted', waiting),
+    evenkeel_rate_limiter_instances: gauge('Instances that share the limits, as last seen', instances),
+  })
 }

@@ -3,8 +3,7 @@ import type { AddressInfo } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { limitedFetch } from '../../src/adapters/fetch.js'
-import { concurrency, createRateLimiter, slidingWindow } from '../../src/index.js'
+import { concurrency, createRateLimiter, type LimitedFetchOptions, slidingWindow } from '../../src/index.js'
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void
 
@@ -82,7 +81,7 @@ describe('a limited fetch under the OpenAI client', () => {
       apiKey: 'k',
       baseURL: url,
       maxRetries,
-      fetch: limitedFetch({ limiter, subject: 'openai', defaultOutputTokens: 500 }),
+      fetch: limiter.fetch({ subject: 'openai', defaultOutputTokens: 500 }),
     })
 
   it('reserves an estimate and settles what the answer says', async () => {
@@ -124,7 +123,7 @@ describe('a limited fetch under the OpenAI client', () => {
   it('passes a 429 on when it was told not to try again', async () => {
     const limiter = make()
     const { url, calls } = await provider(json({ error: { message: 'no' } }, { 'retry-after': '1' }, 429))
-    const fetching = limitedFetch({ limiter, subject: 'openai', retries: 0 })
+    const fetching = limiter.fetch({ subject: 'openai', retries: 0 })
     expect((await fetching(`${url}/x`, { method: 'POST', body: '{}' })).status).toBe(429)
     expect(calls).toHaveLength(1)
   })
@@ -171,7 +170,7 @@ describe('a limited fetch under the OpenAI client', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('data: {}\n\n')
     })
-    const response = await limitedFetch({ limiter, subject: 'openai' })(url)
+    const response = await limiter.fetch({ subject: 'openai' })(url)
     const reader = response.body?.getReader()
     await reader?.read()
     await reader?.cancel()
@@ -180,8 +179,7 @@ describe('a limited fetch under the OpenAI client', () => {
 
   it('charges nothing for a call that could not be made', async () => {
     const limiter = make()
-    const failing = limitedFetch({
-      limiter,
+    const failing = limiter.fetch({
       subject: 'openai',
       fetch: () => Promise.reject(new TypeError('fetch failed')),
     })
@@ -236,7 +234,7 @@ describe('a limited fetch under the Anthropic client', () => {
       apiKey: 'k',
       baseURL: url,
       maxRetries: 0,
-      fetch: limitedFetch({ limiter, subject: 'anthropic' }),
+      fetch: limiter.fetch({ subject: 'anthropic' }),
     })
     const stream = anthropic.messages.stream({
       model: 'x',
@@ -251,13 +249,11 @@ describe('a limited fetch under the Anthropic client', () => {
     })
   })
 
-  it.each([{ retries: -1 }, { timeout: 'soon' }, { defaultOutputTokens: 0.5 }, { limiter: undefined }])(
+  it.each([{ retries: -1 }, { timeout: 'soon' }, { defaultOutputTokens: 0.5 }, { subjects: 'x' }])(
     'refuses wrong options: %j',
     (options) => {
-      const limiter = createRateLimiter({ limits: { r: slidingWindow(1, '1m') } })
-      expect(() => limitedFetch({ limiter, ...options } as Parameters<typeof limitedFetch>[0])).toThrow(
-        /expected/,
-      )
+      const limiter = createRateLimiter({ limits: { requests: slidingWindow(1, '1m') } })
+      expect(() => limiter.fetch(options as LimitedFetchOptions<'requests'>)).toThrow(/expected/)
     },
   )
 })

@@ -1,5 +1,6 @@
 import { createServer, request as nodeRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { serve } from '@hono/node-server'
 import express from 'express'
 import express4 from 'express4'
@@ -10,6 +11,8 @@ import * as forExpress from '../../src/adapters/express.js'
 import * as forFastify from '../../src/adapters/fastify.js'
 import * as forHono from '../../src/adapters/hono.js'
 import type { HttpLimitOptions } from '../../src/adapters/http/admission.js'
+import * as forNode from '../../src/adapters/node.js'
+import * as forWeb from '../../src/adapters/web.js'
 
 export interface TestApp {
   readonly url: string
@@ -23,7 +26,10 @@ export type CommonOptions = Omit<HttpLimitOptions<string, unknown>, 'skip' | 'co
 
 export interface Framework {
   readonly name: string
-  /** Serves `GET /` at once, `GET /slow` when `release` resolves, and `GET /broken`, which throws. */
+  /**
+   * Serves `GET /` at once, `GET /slow` when `release` resolves, `GET /late` after a few milliseconds, and
+   * `GET /broken`, which throws.
+   */
   serve(options: CommonOptions, release: Promise<void>): Promise<TestApp>
 }
 
@@ -52,6 +58,7 @@ function expressApp(create: typeof express) {
       response.write('first ')
       release.then(() => response.end('last'))
     })
+    app.get('/late', (_, response) => void setTimeout(() => response.send('late'), 4))
     app.get('/broken', () => {
       throw new Error('broken')
     })
@@ -77,6 +84,10 @@ export const frameworks: readonly Framework[] = [
         reply.raw.write('first ')
         void release.then(() => reply.raw.end('last'))
       })
+      app.get('/late', async () => {
+        await sleep(4)
+        return 'late'
+      })
       app.get('/broken', async () => {
         throw new Error('broken')
       })
@@ -97,25 +108,80 @@ export const frameworks: readonly Framework[] = [
           await out.write('last')
         }),
       )
+      app.get('/late', async (context) => {
+        await sleep(4)
+        return context.text('late')
+      })
       app.get('/broken', () => {
         throw new Error('broken')
       })
       app.onError((_, context) => context.text('broken', 500))
-      return new Promise((resolve) => {
-        const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
-          resolve({
-            url: `http://127.0.0.1:${port}`,
-            close: () =>
-              new Promise((done) => {
-                ;(server as Server).closeAllConnections()
-                server.close(() => done())
-              }),
-          })
-        })
+      return serveFetch(app.fetch)
+    },
+  },
+  {
+    name: 'node:http',
+    async serve(options, release) {
+      const limit = forNode.rateLimit(options as forNode.NodeLimitOptions<string>)
+      return listen(
+        createServer((request, response) => {
+          const answer = async () => {
+            if (!(await limit(request, response))) return
+            if (request.url === '/broken') throw new Error('broken')
+            if (request.url === '/late') await sleep(4)
+            if (request.url === '/slow') {
+              response.write('first ')
+              await release
+              response.end('last')
+            } else response.end('hello')
+          }
+          answer().catch(() => response.writeHead(500).end('broken'))
+        }),
+      )
+    },
+  },
+  {
+    name: 'a handler from a Request to a Response',
+    async serve(options, release) {
+      const limited = forWeb.rateLimit({
+        ...(options as forWeb.WebLimitOptions<string, readonly unknown[]>),
+        address: () => '127.0.0.1',
       })
+      const handler = limited(async (request: Request) => {
+        const { pathname } = new URL(request.url)
+        if (pathname === '/broken') throw new Error('broken')
+        if (pathname === '/late') await sleep(4)
+        if (pathname !== '/slow') return new Response(request.method === 'HEAD' ? null : 'hello')
+        return new Response(
+          new ReadableStream({
+            async start(controller) {
+              controller.enqueue(new TextEncoder().encode('first '))
+              await release
+              controller.enqueue(new TextEncoder().encode('last'))
+              controller.close()
+            },
+          }),
+        )
+      })
+      return serveFetch((request) => handler(request).catch(() => new Response('broken', { status: 500 })))
     },
   },
 ]
+
+function serveFetch(fetch: (request: Request) => Response | Promise<Response>): Promise<TestApp> {
+  return new Promise((resolve) => {
+    const server = serve({ fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
+      resolve({
+        url: `http://127.0.0.1:${port}`,
+        close: () =>
+          new Promise((done) => {
+            ;(server as Server).closeAllConnections()
+            server.close(() => done())
+          }),
+      })
+    })
+  })
+}
 
 /** Sends a request, waits for the first bytes of its answer, and hangs up. */
 export function hangUp(url: string): Promise<void> {

@@ -51,7 +51,7 @@ describe('an API key', () => {
 
   it('comes first where several may name the client', () => {
     const subject = firstOf(byApiKey(), byIp())
-    expect(subject(view('192.0.2.1', { authorization: 'k' }))).toMatch(/^key:/)
-    expect(subject(view('192.0.2.1'))).toBe('ip:192.0.2.1')
+    expect(subject(view('192.0.2.1', { authorization: 'k' }), undefined)).toMatch(/^key:/)
+    expect(subject(view('192.0.2.1'), undefined)).toBe('ip:192.0.2.1')
   })
 })

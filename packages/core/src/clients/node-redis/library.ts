@@ -1,4 +1,4 @@
-import type { ClientLibrary, ClusterTarget, Target } from '../port.js'
+import { type ClientLibrary, type ClusterTarget, splitAddress, type Target } from '../port.js'
 import { connectOnce, ignore, type NodeRedisClient, nodeRedisClient, subscriberOf } from './client.js'
 import { type NodeRedisCluster, nodeRedisCluster } from './cluster.js'
 
@@ -52,12 +52,13 @@ function clientOptions(target: Target, dispose: AbortSignal): object {
   }
 }
 
-function clusterOptions({ nodes, target, readFrom }: ClusterTarget): object {
+function clusterOptions({ nodes, target, readFrom, translate }: ClusterTarget): object {
   return {
     rootNodes: nodes.map((node) => ({ socket: { ...socketOptions(target), ...node } })),
     // Root nodes pass nothing on: what every node needs stands in the defaults. A node that is gone must
     // fail at once; the whole client is made anew from the nodes that live.
     defaults: { ...sharedOptions(target), socket: socketOptions(target) },
+    nodeAddressMap: (address: string) => translate(splitAddress(address)),
     useReplicas: readFrom !== 'primary',
     // Else one unreachable node blocks the discovery of all others.
     minimizeConnections: true,

@@ -1,6 +1,6 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
 import { createLog, onAbort, option } from '@evenkeel/core/kit'
-import { type CallOptions, type Policy, policyOf } from '../../call-options.js'
+import { type CallOptions, checkCallOptions, type Policy, policyOf } from '../../call-options.js'
 import { type Entry, textOf } from '../../entry/entry.js'
 import type { KeyRules } from '../../key/rules.js'
 import { contextOf } from '../../lookup/adapter-context.js'
@@ -208,7 +208,7 @@ class AiSdkCalls {
 
   #policyOf(params: object): Policy {
     const { own } = optionsIn(params)
-    return policyOf(this.#base, { ...this.#context.scope.current, ...(own as CallOptions) })
+    return policyOf(this.#base, { ...this.#context.scope.current, ...checkCallOptions(own as CallOptions) })
   }
 
   #callOf(

@@ -1,11 +1,18 @@
-import { createLog, InvalidOptionError, UnavailableError } from '@evenkeel/core'
+import { createLog, InvalidInputError, InvalidOptionError, UnavailableError } from '@evenkeel/core'
+import type { RateLimiter } from '../../api.js'
 import type { Costs } from '../../costs.js'
 import type { Reservation } from '../../decide/reservation.js'
 import type { RateLimitDecision } from '../../decide/result.js'
-import type { RateLimiter } from '../../rate-limiter.js'
-import { type HeaderStyle, headerStyles, rateLimitHeaders } from './headers.js'
-import { limitedProblem, type Problem, unavailableProblem } from './problem.js'
-import { byIp, type RequestView } from './subjects.js'
+import type { AnswerEnd, AnswerLife } from './answer-life.js'
+import { type HeaderStyle, headerStyles, rateLimitHeaders, retryAfterSeconds } from './headers.js'
+import {
+  invalidRequestProblem,
+  limitedProblem,
+  type Problem,
+  unavailableProblem,
+  unnamedProblem,
+} from './problem.js'
+import { byIp, type RequestView, type SubjectFunction } from './subjects.js'
 
 const log = createLog('rate-limiter')
 const peerAddress = byIp()
@@ -17,11 +24,15 @@ export interface HttpLimitOptions<Name extends string, Request> {
   /**
    * Who is limited: `byIp(…)`, `byApiKey(…)`, `firstOf(…)`, or a function of the host's own, which gets the
    * framework's request too. A request for which it gives `undefined` is refused with 403, so that nobody slips
-   * through unnamed.
+   * through unnamed; one whose name is empty, too long or no text with 400.
    * @default byIp(), with what the framework says is the client's address
    */
-  readonly subject?: ((view: RequestView, request: Request) => Maybe<string | undefined>) | undefined
-  /** What a request costs. @default one unit of each limit; one slot of a concurrency until it ends */
+  readonly subject?: SubjectFunction<Request> | undefined
+  /**
+   * What a request costs. A function's cost that can't be charged (negative, fractional, above the limit) was
+   * read from what the client sent, and is refused with 400.
+   * @default one unit of each limit; one slot of a concurrency until the answer ends
+   */
   readonly costs?: Costs<Name> | ((request: Request) => Maybe<Costs<Name> | undefined>) | undefined
   /** Requests that are not limited. */
   readonly skip?: ((request: Request) => Maybe<boolean>) | undefined
@@ -31,34 +42,32 @@ export interface HttpLimitOptions<Name extends string, Request> {
    * What a request cost, once it has ended; `undefined` leaves the charge as it was. `status` is that of the
    * answer, `aborted` says that the client left first. Costs one round trip more.
    */
-  readonly settle?:
-    | ((
-        request: Request,
-        answer: { readonly status: number; readonly aborted: boolean },
-      ) => Maybe<Costs<Name> | undefined>)
-    | undefined
-  /** Told of each request that was refused. */
+  readonly settle?: ((request: Request, answer: AnswerEnd) => Maybe<Costs<Name> | undefined>) | undefined
+  /** Called for each request that is refused with 429. */
   readonly onLimited?: ((request: Request, decision: RateLimitDecision<Name>) => void) | undefined
 }
 
-/** Whether a request may go on; what its answer says; and what is to be done when it has ended. */
+/** What an adapter does with a request. */
 export type Admission =
+  /** Not limited: the request goes on as it came. */
+  | { readonly outcome: 'unlimited' }
+  /** The client has left: nobody would read an answer, and the handler is not called. */
+  | { readonly outcome: 'abandoned' }
+  | { readonly outcome: 'admitted'; readonly headers: Readonly<Record<string, string>> }
   | {
-      readonly allowed: true
+      readonly outcome: 'refused'
+      readonly status: number
       readonly headers: Readonly<Record<string, string>>
-      /** To be called when the answer has ended, once or more. */
-      readonly ended: ((status: number, aborted: boolean) => Promise<void>) | undefined
-      /** Aborts when a slot is lost. */
-      readonly signal: AbortSignal | undefined
-    }
-  | {
-      readonly allowed: false
-      readonly status: 403 | 429 | 503
-      readonly headers: Readonly<Record<string, string>>
-      readonly problem: Problem | undefined
+      readonly problem: Problem
     }
 
-/** The one piece of middleware; what stands beside it turns a framework's requests into its own. */
+const unlimited: Admission = { outcome: 'unlimited' }
+const abandoned: Admission = { outcome: 'abandoned' }
+
+/**
+ * Decides about requests, whatever the framework. What it takes for a request it gives back itself when the
+ * request's {@link AnswerLife} ends: the adapters know of no slots.
+ */
 export class AdmissionControl<Name extends string, Request> {
   readonly #options: HttpLimitOptions<Name, Request>
   readonly #styles: readonly HeaderStyle[]
@@ -78,49 +87,66 @@ export class AdmissionControl<Name extends string, Request> {
     this.#reserves = settle !== undefined || kinds.includes('concurrency')
   }
 
-  /** `undefined` for a request that is not limited. */
-  async admit(request: Request, view: RequestView): Promise<Admission | undefined> {
-    const { limiter, skip, costs, subject = peerAddress, onLimited } = this.#options
-    if (await skip?.(request)) return undefined
+  /**
+   * @param life begun before this call
+   * @throws what the host's own functions throw
+   */
+  async admit(request: Request, view: RequestView, life: AnswerLife): Promise<Admission> {
+    const { skip, costs, subject = peerAddress } = this.#options
+    if (await skip?.(request)) return unlimited
     const named = await subject(view, request)
-    if (named === undefined) return { allowed: false, status: 403, headers: {}, problem: undefined }
     const cost = typeof costs === 'function' ? await costs(request) : costs
+    if (life.isOver) return abandoned
+    if (named === undefined) return refused(403, unnamedProblem)
     try {
-      const reservation = this.#reserves ? await limiter.reserve(named, cost) : undefined
-      const decision = reservation ?? (await limiter.check(named, cost))
-      const headers = rateLimitHeaders(decision, limiter.policies, this.#styles, Date.now())
-      if (decision.allowed) {
-        const ended = reservation && this.#ended(request, reservation)
-        return { allowed: true, headers, ended, signal: reservation?.signal }
-      }
-      onLimited?.(request, decision)
-      return { allowed: false, status: 429, headers, problem: limitedProblem(decision) }
+      return await this.#decide(request, named, cost, life)
     } catch (error) {
+      if (isFromClient(error)) return refused(400, invalidRequestProblem(error))
       if (!UnavailableError.isInstance(error)) throw error
-      return { allowed: false, status: 503, headers: { 'Retry-After': '1' }, problem: unavailableProblem }
+      return refused(503, unavailableProblem, { 'Retry-After': '1' })
     }
   }
 
-  /** May be called as often as a framework says that a request has ended. */
-  #ended(
+  async #decide(
     request: Request,
-    reservation: Reservation<Name>,
-  ): (status: number, aborted: boolean) => Promise<void> {
+    subject: string,
+    costs: Costs<Name> | undefined,
+    life: AnswerLife,
+  ): Promise<Admission> {
+    const { limiter, onLimited } = this.#options
+    const reservation = this.#reserves ? await limiter.reserve(subject, costs) : undefined
+    // Before anything else: from here on the end of the answer gives back what was taken.
+    if (reservation?.allowed) life.whenOver((end) => void this.#finish(request, reservation, end))
+    const decision = reservation ?? (await limiter.check(subject, costs))
+    if (life.isOver) return abandoned
+    const headers = rateLimitHeaders(decision, limiter.policies, this.#styles)
+    if (decision.allowed) return { outcome: 'admitted', headers }
+    onLimited?.(request, decision)
+    return refused(429, limitedProblem(decision, retryAfterSeconds(decision, limiter.policies)), headers)
+  }
+
+  async #finish(request: Request, reservation: Reservation<Name>, end: AnswerEnd): Promise<void> {
     const { settle } = this.#options
-    const finish = async (status: number, aborted: boolean) => {
-      try {
-        const actual = await settle?.(request, { status, aborted })
-        await reservation.settle(actual ?? ({} as Costs<Name>))
-      } catch (error) {
-        // The answer has gone; what can still be done is to give back the slot.
-        log('a request was not settled: %O', error)
-        await reservation[Symbol.asyncDispose]().catch(() => {})
-      }
-    }
-    let done: Promise<void> | undefined
-    return (status, aborted) => {
-      done ??= finish(status, aborted)
-      return done
+    try {
+      const actual = await settle?.(request, end)
+      await reservation.settle(actual ?? ({} as Costs<Name>))
+    } catch (error) {
+      // The answer is out; what can still be done is to give back the slot.
+      log('a request was not settled: %O', error)
+      await reservation[Symbol.asyncDispose]().catch(() => {})
     }
   }
+}
+
+function refused(
+  status: number,
+  problem: Problem,
+  headers: Readonly<Record<string, string>> = {},
+): Admission {
+  return { outcome: 'refused', status, headers, problem }
+}
+
+/** A subject or a cost of the request; an unknown limit is the host's mistake. */
+function isFromClient(error: unknown): error is InvalidInputError {
+  return error instanceof InvalidInputError && (error.field === 'subject' || error.field.startsWith('costs.'))
 }

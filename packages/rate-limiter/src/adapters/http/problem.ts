@@ -1,10 +1,11 @@
+import type { InvalidInputError } from '@evenkeel/core'
 import type { RateLimitDecision } from '../../decide/result.js'
 
 /** RFC 9457, with the types that draft-ietf-httpapi-ratelimit-headers registers. */
 export interface Problem {
   readonly type: string
   readonly title: string
-  readonly status: 429 | 503
+  readonly status: 400 | 403 | 429 | 503
   readonly detail: string
   /** Names of the limits that denied. */
   readonly 'violated-policies'?: readonly string[]
@@ -14,8 +15,9 @@ const types = 'https://iana.org/assignments/http-problem-types'
 
 export const problemType = 'application/problem+json'
 
-export function limitedProblem(decision: RateLimitDecision<string>): Problem {
-  const detail = `Try again in ${Math.max(1, Math.ceil(decision.retryAfterMs / 1_000))} seconds.`
+/** @param retryAfterSeconds as the header says it */
+export function limitedProblem(decision: RateLimitDecision<string>, retryAfterSeconds: number): Problem {
+  const detail = `Try again in ${retryAfterSeconds} second${retryAfterSeconds === 1 ? '' : 's'}.`
   if (decision.blocked) {
     return {
       type: `${types}#abnormal-usage-detected`,
@@ -41,4 +43,21 @@ export const unavailableProblem: Problem = {
   title: 'Request cannot be satisfied due to temporary server capacity constraints',
   status: 503,
   detail: 'Try again in a second.',
+}
+
+/** Nothing in the request says whose it is. */
+export const unnamedProblem: Problem = {
+  type: 'about:blank',
+  title: 'Forbidden',
+  status: 403,
+  detail: 'The request does not say whose it is.',
+}
+
+/** A name or a cost that the client sent can't be counted. What it sent is not repeated. */
+export function invalidRequestProblem({ field }: InvalidInputError): Problem {
+  const detail =
+    field === 'subject'
+      ? 'The name that the request gives its client is empty, too long, or no text.'
+      : `The request's cost in ${field.slice('costs.'.length)} is no whole number within its limit.`
+  return { type: 'about:blank', title: 'Bad Request', status: 400, detail }
 }

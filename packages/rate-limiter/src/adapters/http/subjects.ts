@@ -12,6 +12,12 @@ export interface RequestView {
 
 export type SubjectOf = (request: RequestView) => string | undefined
 
+/** As {@link SubjectOf}, with the framework's request. */
+export type SubjectFunction<Request> = (
+  view: RequestView,
+  request: Request,
+) => string | undefined | Promise<string | undefined>
+
 export interface ByIpOptions {
   /**
    * Proxies of yours before the service, each of which appends to `X-Forwarded-For`: the client is that many
@@ -45,15 +51,28 @@ export function byApiKey({ header = 'authorization' }: { readonly header?: strin
   }
 }
 
-/** The first that knows the client: `firstOf(byApiKey(), byIp())`. */
-export function firstOf(...subjects: readonly SubjectOf[]): SubjectOf {
-  return (request) => {
-    for (const subject of subjects) {
-      const found = subject(request)
-      if (found !== undefined) return found
-    }
-    return undefined
+/**
+ * The first that knows the client: `firstOf(byApiKey(), byIp())`. Each gets the framework's request too, and may be
+ * asynchronous. A client that makes up a key for each request is a new subject each time: check keys first, or limit
+ * by address as well.
+ */
+export function firstOf<Request>(...subjects: readonly SubjectFunction<Request>[]): SubjectFunction<Request> {
+  return (view, request) => firstFrom(subjects, 0, view, request)
+}
+
+function firstFrom<Request>(
+  subjects: readonly SubjectFunction<Request>[],
+  from: number,
+  view: RequestView,
+  request: Request,
+): string | undefined | Promise<string | undefined> {
+  for (let index = from; index < subjects.length; index++) {
+    const found = subjects[index]?.(view, request)
+    if (found instanceof Promise)
+      return found.then((name) => name ?? firstFrom(subjects, index + 1, view, request))
+    if (found !== undefined) return found
   }
+  return undefined
 }
 
 function network(text: string, ipv6Prefix: number): string | undefined {

@@ -1,0 +1,19 @@
+# The example gateway.  docker build -f examples/deploy/gateway.Dockerfile -t evenkeel/gateway .
+# The test of this folder runs the same commands in a plain folder: the lines between the marks.
+FROM node:22-slim AS build
+WORKDIR /app
+COPY . .
+# begin build
+RUN npx -y pnpm@10 install --frozen-lockfile
+RUN npx -y pnpm@10 exec turbo run build --output-logs=errors-only --filter=@evenkeel/example-gateway...
+RUN npx -y pnpm@10 --filter @evenkeel/example-gateway deploy --prod --legacy /out
+# end build
+
+FROM node:22-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /out .
+USER node
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT ?? 8080}/health`).then(r => process.exit(r.status < 500 ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "dist/gateway.js"]

@@ -1,0 +1,249 @@
+import { once } from 'node:events'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { type AgentMemory, createAgentMemory, type Page } from '@evenkeel/agent-memory'
+import { type Command, Option } from 'commander'
+import { confirm } from '../confirm.js'
+import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connection.js'
+import type { Context } from '../context.js'
+import { CommandError, exitCodes } from '../exit-codes.js'
+import type { Io } from '../io.js'
+import { show, table } from '../output.js'
+
+interface Flags extends ConnectionFlags {
+  readonly json?: boolean
+}
+
+/** What operators do with conversations. */
+export function addMemory(program: Command, context: Context): void {
+  const memory = program.command('memory').description('conversations: lists, backup and restore, erasure')
+  addOwners(memory, context)
+  addThreads(memory, context)
+  addExport(memory, context)
+  addBackup(memory, context)
+  addImport(memory, context)
+  addVerify(memory, context)
+  addErase(memory, context)
+}
+
+function addOwners(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('owners'))
+    .description('lists who has conversations; walks all keys, without blocking the server')
+    .option('--json', 'one JSON document a line')
+    .action((flags: Flags) =>
+      withMemory(flags, context.io, async (memory) => {
+        for await (const owner of memory.owners())
+          context.io.out(flags.json ? JSON.stringify({ owner }) : owner)
+      }),
+    )
+}
+
+interface ThreadsFlags extends Flags {
+  readonly owner: string
+  readonly limit: number
+}
+
+function addThreads(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('threads'))
+    .description('lists the conversations of an owner, the newest first')
+    .requiredOption('--owner <owner>', 'whose conversations')
+    .option('--limit <number>', 'at most so many', Number, 50)
+    .option('--json', 'one JSON document')
+    .addHelpText('after', '\nExample:\n  evenkeel memory threads --owner user:42')
+    .action((flags: ThreadsFlags) =>
+      withMemory(flags, context.io, async (memory) => {
+        const threads: { thread: string; changedAt: string }[] = []
+        for await (const { id, changedAt } of memory.owner(flags.owner).threads()) {
+          if (threads.push({ thread: id, changedAt: new Date(changedAt).toISOString() }) >= flags.limit) break
+        }
+        show(context.io, flags.json === true, threads, () =>
+          table([['thread', 'changed'], ...threads.map(({ thread, changedAt }) => [thread, changedAt])]),
+        )
+      }),
+    )
+}
+
+interface ExportFlags extends Flags {
+  readonly owner: string
+  readonly thread: string
+}
+
+function addExport(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('export'))
+    .description('prints the messages of a conversation, a JSON document a line')
+    .requiredOption('--owner <owner>', 'whose conversation')
+    .requiredOption('--thread <thread>', 'which one')
+    .addHelpText(
+      'after',
+      '\nExample:\n  evenkeel memory export --owner user:42 --thread chat-7 > chat-7.jsonl',
+    )
+    .action((flags: ExportFlags) =>
+      withMemory(flags, context.io, async (memory) => {
+        const thread = memory.owner(flags.owner).thread(flags.thread)
+        for (let after: number | undefined = 0; after !== undefined; ) {
+          const page: Page = await thread.page({ limit: 500, after })
+          if (!page.complete)
+            throw new CommandError(exitCodes.failed, 'only a part of the conversation is known here')
+          for (const { message } of page.entries) context.io.out(JSON.stringify(message))
+          after = page.next
+        }
+      }),
+    )
+}
+
+interface BackupFlags extends Flags {
+  readonly owner?: readonly string[]
+  readonly output?: string
+}
+
+function addBackup(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('backup'))
+    .description('backs up all conversations, or those of some owners, beside writers')
+    .option('--owner <owners...>', 'whose (default: everybody’s)')
+    .option('--output <file>', 'write it there (mode 0600) instead of printing it')
+    .option('--json', 'say what was done as JSON, on standard error')
+    .addHelpText(
+      'after',
+      `
+The backup holds conversations: keep it as safe as the Redis.
+
+Examples:
+  evenkeel memory backup --output backup.jsonl
+  evenkeel memory backup --owner user:42 | gzip > user-42.jsonl.gz`,
+    )
+    .action((flags: BackupFlags) =>
+      withMemory(flags, context.io, (memory) => backup(memory, flags, context.io)),
+    )
+}
+
+async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags, io: Io): Promise<void> {
+  const file = output === undefined ? undefined : createWriteStream(output, { mode: 0o600, flags: 'wx' })
+  const failed =
+    file === undefined ? undefined : once(file, 'error').then(([error]) => Promise.reject(error as Error))
+  failed?.catch(() => {})
+  let last: { threads?: number; messages?: number } = {}
+  let lines = 0
+  const work = (async () => {
+    for await (const line of memory.backup(owner)) {
+      if (file === undefined) io.out(line)
+      else if (!file.write(`${line}\n`)) await once(file, 'drain')
+      if (++lines % 500 === 0) io.progress(`${lines} lines`)
+      last = JSON.parse(line) as typeof last
+    }
+    if (file !== undefined) {
+      file.end()
+      await once(file, 'close')
+    }
+  })()
+  await Promise.race(failed === undefined ? [work] : [work, failed])
+  io.progress(undefined)
+  const report = { threads: last.threads ?? 0, messages: last.messages ?? 0 }
+  io.err(json ? JSON.stringify(report) : `${report.threads} conversations, ${report.messages} messages`)
+}
+
+interface ImportFlags extends Flags {
+  readonly mode: 'skip' | 'merge' | 'replace'
+  readonly yes?: boolean
+}
+
+function addImport(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('restore'))
+    .alias('import')
+    .argument('<file>', 'a backup; - for standard input')
+    .description('puts conversations of a backup back; may be repeated')
+    .addOption(
+      new Option(
+        '--mode <mode>',
+        'what to do with a conversation that is there: leave it, add what it lacks, or put the backup in its place',
+      )
+        .choices(['skip', 'merge', 'replace'])
+        .default('skip'),
+    )
+    .option('--yes', 'do not ask before replacing')
+    .option('--json', 'one JSON document')
+    .addHelpText('after', '\nExample:\n  evenkeel memory restore backup.jsonl --url redis://another:6379')
+    .action((file: string, flags: ImportFlags) =>
+      withMemory(flags, context.io, async (memory) => {
+        if (flags.mode === 'replace')
+          await confirm(context.io, flags.yes, 'Conversations that are there are replaced by the backup’s')
+        const report = await memory.restore(counted(linesOf(file), context.io), { mode: flags.mode })
+        context.io.progress(undefined)
+        show(context.io, flags.json === true, report, () => [
+          `${report.threads} conversations, ${report.messages} messages restored; ${report.skipped} skipped, ${report.merged} merged, ${report.conflicts} messages left out`,
+        ])
+      }),
+    )
+}
+
+function addVerify(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('verify'))
+    .argument('<file>', 'a backup; - for standard input')
+    .description('checks a backup, and compares it with what Redis holds; exits 2 where they differ')
+    .option('--json', 'one JSON document')
+    .action((file: string, flags: Flags) =>
+      withMemory(flags, context.io, async (memory) => {
+        const report = await memory.verify(counted(linesOf(file), context.io))
+        context.io.progress(undefined)
+        show(context.io, flags.json === true, report, () => [
+          `${report.threads} conversations, ${report.messages} messages checked`,
+          ...report.different.map(({ owner, thread }) => `differs: ${owner} ${thread}`),
+        ])
+        context.end(report.different.length === 0 ? exitCodes.done : exitCodes.usage)
+      }),
+    )
+}
+
+interface EraseFlags extends Flags {
+  readonly owner: string
+  readonly yes?: boolean
+}
+
+function addErase(parent: Command, context: Context): void {
+  withConnectionFlags(parent.command('erase'))
+    .description('removes everything of an owner, and checks that it is gone')
+    .requiredOption('--owner <owner>', 'whose conversations')
+    .option('--yes', 'do not ask')
+    .option('--json', 'one JSON document')
+    .addHelpText('after', '\nExample:\n  evenkeel memory erase --owner user:42 --yes')
+    .action((flags: EraseFlags) =>
+      withMemory(flags, context.io, async (memory) => {
+        await confirm(context.io, flags.yes, `All conversations of ${flags.owner} are removed for good`)
+        const receipt = await memory.owner(flags.owner).erase()
+        show(context.io, flags.json === true, receipt, () => [
+          `${receipt.threads} conversations removed; ${receipt.verified ? 'checked: nothing is left' : 'something was written meanwhile: run it again'}`,
+        ])
+        if (!receipt.verified) context.end(exitCodes.failed)
+      }),
+    )
+}
+
+async function withMemory<T>(flags: Flags, io: Io, work: (memory: AgentMemory) => Promise<T>): Promise<T> {
+  return withRedis(flags, io, async (redis) => {
+    const memory = createAgentMemory({ redis })
+    try {
+      return await work(memory)
+    } finally {
+      await memory.close()
+    }
+  })
+}
+
+function linesOf(file: string): AsyncIterable<string> {
+  const input = file === '-' ? process.stdin : createReadStream(file)
+  return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
+}
+
+async function* counted(lines: AsyncIterable<string>, io: Io): AsyncIterable<string> {
+  let count = 0
+  try {
+    for await (const line of lines) {
+      if (++count % 500 === 0) io.progress(`${count} lines`)
+      yield line
+    }
+  } catch (error) {
+    throw new CommandError(
+      exitCodes.usage,
+      `the backup can't be read: ${error instanceof Error ? error.message : error}`,
+    )
+  }
+}

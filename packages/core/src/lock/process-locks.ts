@@ -1,0 +1,47 @@
+interface Holder {
+  readonly token: string
+  readonly source: 'redis' | 'memory'
+}
+
+interface Registry {
+  readonly holders: Map<string, Holder>
+  lastFence: number
+}
+
+/** One for all copies of this package in the process: an ESM and a CommonJS one must exclude each other. */
+const symbol = Symbol.for('evenkeel.locks')
+
+const registry = sharedRegistry()
+
+function sharedRegistry(): Registry {
+  const known = Reflect.get(globalThis, symbol) as Registry | undefined
+  const shared = known ?? { holders: new Map(), lastFence: 0 }
+  Reflect.set(globalThis, symbol, shared)
+  return shared
+}
+
+/**
+ * Who holds which lock in this process, those of Redis included: so that a lock of the process alone and one of
+ * Redis exclude each other, whether Redis goes or comes back between them. A holder stays until it releases the
+ * lock, or is told that it has lost it. `name` is the lock's full key, with the namespace.
+ */
+export const processLocks = {
+  holderOf(name: string): Holder | undefined {
+    return registry.holders.get(name)
+  },
+
+  hold(name: string, holder: Holder): void {
+    registry.holders.set(name, holder)
+  },
+
+  /** Says whether the token held it. */
+  leave(name: string, token: string): boolean {
+    return registry.holders.get(name)?.token === token && registry.holders.delete(name)
+  },
+
+  /** Grows with the clock, and so also over restarts. */
+  nextFence(): number {
+    registry.lastFence = Math.max(registry.lastFence + 1, Date.now() * 1_000)
+    return registry.lastFence
+  },
+}

@@ -1,0 +1,94 @@
+import { type RecoverContext, ReplyError } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
+import type { MemoryLimitStore } from '../stores/memory.js'
+import type { HeldSlot, LimitKey, LimitStore, Settlement } from '../stores/port.js'
+import type { Instances } from './instances.js'
+import { OfflineCharges } from './offline-charges.js'
+
+const log = createLog('rate-limiter')
+/** Beyond it the oldest settlements are forgotten: what they would have given back stays charged. */
+const maxUnsettled = 10_000
+const limitsAtOnce = 100
+const settlementsAtOnce = 100
+
+export interface RecoveryHost {
+  readonly memory: MemoryLimitStore
+  readonly instances: Instances
+  /** Slots that this process holds. */
+  heldSlots(): readonly HeldSlot[]
+  /** Holds slots that Redis has lost. */
+  adopt(slots: readonly HeldSlot[]): Promise<unknown>
+}
+
+/**
+ * What this instance did without Redis, and hands over on its return: charges travel with the next decision about
+ * their limit, settlements and slots go first. The same charges are made again where Redis lost its data.
+ */
+export class Recovery {
+  readonly charges: OfflineCharges
+  readonly #host: RecoveryHost
+  #unsettled: Settlement[] = []
+
+  constructor(maxSubjects: number, host: RecoveryHost) {
+    this.charges = new OfflineCharges(maxSubjects)
+    this.#host = host
+  }
+
+  /** Settles on return what could not reach Redis. */
+  settleLater(settlement: Settlement): void {
+    if (this.#unsettled.length >= maxUnsettled) this.#unsettled.shift()
+    this.#unsettled.push(settlement)
+  }
+
+  /** Redis is back, and nothing else is sent to it yet. */
+  async recover({ primary, handOver }: RecoverContext<LimitStore>): Promise<void> {
+    await this.#host.instances.beat()
+    const held = this.#host.heldSlots()
+    if (held.length > 0) await primary.renew(held, true)
+    while (this.#unsettled.length > 0) {
+      const some = this.#unsettled.slice(0, settlementsAtOnce)
+      await Promise.all(some.map((settlement) => primary.settle(settlement)))
+      this.#unsettled.splice(0, some.length)
+    }
+    await this.#tellCharges(primary)
+    handOver()
+  }
+
+  /** Redis forgot all: what this instance charged and still counts is charged again, and its slots are held again. */
+  chargeAgain(): void {
+    this.#chargeAgain(() => true)
+    const held = this.#host.heldSlots()
+    if (held.length > 0)
+      this.#host.adopt(held).catch((error: unknown) => log('slots were not held again: %s', error))
+  }
+
+  /** The same for a few limits whose keys could not be read and were deleted. */
+  chargeAgainFor(limitKeys: readonly LimitKey[]): void {
+    this.#chargeAgain(({ subject, name }) =>
+      limitKeys.some((known) => known.subject === subject && known.name === name),
+    )
+  }
+
+  #chargeAgain(concerns: (limitKey: LimitKey) => boolean): void {
+    for (const [limitKey, charges] of this.#host.memory.charges()) {
+      if (limitKey.limit.kind !== 'concurrency' && concerns(limitKey)) this.charges.replace(limitKey, charges)
+    }
+  }
+
+  /** Each call takes the charges of its limits along; a peek costs nothing. */
+  async #tellCharges(primary: LimitStore): Promise<void> {
+    const limitKeys = this.charges.limitKeys()
+    for (let from = 0; from < limitKeys.length; from += limitsAtOnce) {
+      const some = limitKeys.slice(from, from + limitsAtOnce)
+      await primary.decide(
+        some.map((limitKey) => ({ limitCosts: [{ ...limitKey, cost: 0 }], options: { mode: 'peek' } })),
+      )
+    }
+  }
+}
+
+/** A key holds something that no script of ours wrote: another type, or bytes that can't be unpacked. */
+export function isUnreadable(error: unknown): boolean {
+  if (!ReplyError.isInstance(error) || !('prefix' in error)) return false
+  return error.prefix === 'WRONGTYPE' || /user_script|Error running script|WRONGTYPE/.test(error.message)
+}

@@ -1,0 +1,18 @@
+/** For those who write a store: the port, its types, and both implementations. */
+export type { Charge, LimitResult } from './algorithms/meter.js'
+export type { Share } from './outage/share.js'
+export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
+export type {
+  Change,
+  Decision,
+  DecisionOptions,
+  DecisionRequest,
+  HeldSlot,
+  LeaseRequest,
+  LimitCost,
+  LimitKey,
+  LimitStore,
+  ProviderReading,
+  Settlement,
+} from './stores/port.js'
+export { RedisLimitStore, type RedisLimitStoreOptions } from './stores/redis.js'

@@ -1,0 +1,33 @@
+import type { Source } from '@evenkeel/core'
+import type { Totals } from './counters.js'
+
+/** What this process decided since the limiter was made: a decision costs an addition. */
+export class LocalCounts {
+  readonly decisions = { allowed: { redis: 0, memory: 0 }, denied: { redis: 0, memory: 0 } }
+  /** Denied calls by the limit that denied them. */
+  readonly denials = new Map<string, number>()
+  #abandoned = 0
+
+  count(allowed: boolean, source: Source, deniedBy: string | undefined): void {
+    this.decisions[allowed ? 'allowed' : 'denied'][source]++
+    if (allowed) return
+    const limit = deniedBy ?? 'blocked'
+    this.denials.set(limit, (this.denials.get(limit) ?? 0) + 1)
+  }
+
+  countAbandoned(count: number): void {
+    this.#abandoned += count
+  }
+
+  /** @param isShared whether there is a Redis that memory stands in for */
+  totals(isShared: boolean): Totals {
+    const { allowed, denied } = this.decisions
+    return {
+      allowed: allowed.redis + allowed.memory,
+      denied: denied.redis + denied.memory,
+      deniedBy: Object.fromEntries(this.denials),
+      fallback: isShared ? allowed.memory + denied.memory : 0,
+      abandoned: this.#abandoned,
+    }
+  }
+}

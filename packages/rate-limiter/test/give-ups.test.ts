@@ -1,0 +1,176 @@
+import { type Connection, connect, ManualClock } from '@evenkeel/core'
+import { type RedisServer, startRedis } from '@evenkeel/test-servers'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { concurrency, fixedWindow, type Limit, slidingWindow, tokenBucket } from '../src/index.js'
+import {
+  type Decision,
+  type LimitCost,
+  type LimitStore,
+  MemoryLimitStore,
+  RedisLimitStore,
+} from '../src/store.js'
+
+/**
+ * Several limits at once: a booking of one may be far later than another alone would ask for. The windows are long,
+ * since keys in Redis end by its own clock, whatever clock the test has.
+ */
+const sets: readonly Readonly<Record<string, Limit>>[] = [
+  { window: slidingWindow(3, '1000s') },
+  { fixed: fixedWindow(3, '1000s', { align: 'first-use' }) },
+  { clock: fixedWindow(2, '700s') },
+  { bucket: tokenBucket({ capacity: 4, refill: 2, every: '500s' }) },
+  { window: slidingWindow(2, '1500s'), bucket: tokenBucket({ capacity: 5, refill: 5, every: '400s' }) },
+  {
+    fixed: fixedWindow(2, '900s'),
+    bucket: tokenBucket({ capacity: 3, refill: 1, every: '300s' }),
+    window: slidingWindow(4, '600s'),
+  },
+]
+
+/** A window that is about to end in the test's time has its key end in Redis' own. */
+const marginMs = 60_000
+
+interface Step {
+  readonly passMs: number
+  readonly what: 'check' | 'wait'
+  readonly cost: number
+  /** Which of those who still wait gives up after this step; none beyond their number. */
+  readonly givesUp: number
+}
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.record({
+    passMs: fc.nat(400_000),
+    what: fc.constantFrom('check', 'wait', 'wait', 'wait'),
+    cost: fc.integer({ min: 1, max: 2 }),
+    givesUp: fc.nat(6),
+  }),
+  { minLength: 5, maxLength: 40 },
+)
+
+const giveUp = (
+  store: LimitStore,
+  { limitCosts, decision }: { limitCosts: readonly LimitCost[]; decision: Decision },
+) =>
+  store.giveBack(
+    limitCosts.map((limitCost, index) => ({
+      ...limitCost,
+      change: -limitCost.cost,
+      chargedAtMs: decision.results[index]?.chargedAtMs ?? 0,
+    })),
+  )
+
+/**
+ * Runs the steps. All who wait give up while they do, so at the end a store that never saw them must know the same.
+ * A direct check is made only while nobody waits, since those who wait come before it.
+ */
+async function run(
+  limits: Readonly<Record<string, Limit>>,
+  plan: readonly Step[],
+  make: (clock: ManualClock) => LimitStore,
+) {
+  const clock = new ManualClock()
+  const [store, twin] = [make(clock), new MemoryLimitStore({ clock })]
+  const costsOf = (cost: number) =>
+    Object.entries(limits).map(([name, limit]) => ({ subject: 'u', name, limit, cost }))
+  let waiting: { limitCosts: readonly LimitCost[]; decision: Decision; untilMs: number }[] = []
+  for (const { passMs, what, cost, givesUp } of plan) {
+    // Who waits gives up before its time comes.
+    const nextMs = Math.min(...waiting.map(({ untilMs }) => untilMs), Number.POSITIVE_INFINITY)
+    clock.advance(Math.min(passMs, Math.max(0, nextMs - clock.now() - marginMs)))
+    const limitCosts = costsOf(cost)
+    if (what === 'check' && waiting.length === 0) {
+      const [one] = await store.decide([{ limitCosts }])
+      const [other] = await twin.decide([{ limitCosts }])
+      expect(one?.outcome).toBe(other?.outcome)
+    } else {
+      const [decision] = await store.decide([
+        { limitCosts, options: { mode: 'book', maxDelayMs: 60_000_000, id: 'w' } },
+      ])
+      // One that was let in at once is charged in both.
+      if (decision?.outcome === 'allowed') await twin.decide([{ limitCosts }])
+      else if (decision?.outcome === 'booked')
+        waiting.push({ limitCosts, decision, untilMs: clock.now() + decision.delayMs })
+    }
+    const leaving = waiting[givesUp]
+    if (leaving !== undefined) {
+      await giveUp(store, leaving)
+      waiting = waiting.filter((one) => one !== leaving)
+    }
+  }
+  for (const one of waiting) await giveUp(store, one)
+  const ask = async (own: LimitStore) => {
+    const peeks = [1, 2].map((cost) => ({ limitCosts: costsOf(cost), options: { mode: 'peek' as const } }))
+    const decisions = await own.decide(peeks)
+    return decisions.map(({ outcome, results }) => ({
+      outcome,
+      results: results.map(({ remaining, retryAfterMs, resetAtMs }) => ({
+        remaining,
+        retryAfterMs,
+        resetAtMs,
+      })),
+    }))
+  }
+  expect(await ask(store)).toEqual(await ask(twin))
+}
+
+describe('calls that wait and give up', () => {
+  let server: RedisServer
+  let redis: Connection
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = await connect({ url: server.url })
+  })
+  afterAll(async () => {
+    await redis.close()
+    await server.close()
+  })
+
+  it.each(sets)('leave nothing behind in memory: %j', async (limits) => {
+    await fc.assert(
+      fc.asyncProperty(steps, (plan) => run(limits, plan, (clock) => new MemoryLimitStore({ clock }))),
+      { numRuns: 300 },
+    )
+  })
+
+  it.each(sets)('leave nothing behind in Redis: %j', async (limits) => {
+    let count = 0
+    await fc.assert(
+      fc.asyncProperty(steps, (plan) =>
+        run(limits, plan, (clock) => {
+          const name = `${Object.keys(limits).join('-')}-${Object.values(limits)[0]?.limit}-${count++}`
+          return new RedisLimitStore(redis, { name, now: () => clock.now() })
+        }),
+      ),
+      { numRuns: 40 },
+    )
+  })
+
+  it('leave the line for a slot', async () => {
+    const clock = new ManualClock()
+    for (const store of [
+      new MemoryLimitStore({ clock }),
+      new RedisLimitStore(redis, { name: 'line', now: () => clock.now() }),
+    ]) {
+      const limitCosts = [{ subject: 'u', name: 'parallel', limit: concurrency(1), cost: 1 }]
+      await store.decide([{ limitCosts, options: { id: 'holder', openMs: 60_000 } }])
+      for (let index = 0; index < 20; index++) {
+        const [queued] = await store.decide([
+          { limitCosts, options: { mode: 'book', id: `w${index}`, openMs: 60_000 } },
+        ])
+        expect(queued?.outcome).toBe('queued')
+        await store.settle({
+          id: `w${index}`,
+          changes: limitCosts.map((one) => ({ ...one, change: -1, chargedAtMs: 0 })),
+        })
+      }
+      await store.settle({
+        id: 'holder',
+        changes: limitCosts.map((one) => ({ ...one, change: -1, chargedAtMs: 0 })),
+      })
+      const [next] = await store.decide([{ limitCosts, options: { id: 'next', openMs: 60_000 } }])
+      expect(next?.outcome).toBe('allowed')
+    }
+  })
+})
