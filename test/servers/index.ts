@@ -2,6 +2,7 @@ export {
   type ClientLibrary,
   type ClientLibraryName,
   clientLibraries,
+  everyClientLibrary,
   type RawClient,
 } from './clients.js'
 export { type ClusterOptions, type RedisCluster, type SlotMove, startCluster } from './cluster.js'

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from '@evenkeel/core'
 import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
-import { type Report, requestsPerSecond } from './limit.js'
+import { type Admission, machineMs, requestsPerSecond } from './limit.js'
 
 /** One instance of a service: asks for a little more than its part of the limit, and reports twice a second. */
 const url = process.env.REDIS_URL
@@ -12,10 +12,17 @@ const limiter = createRateLimiter({
   expectedInstances: Number(process.env.INSTANCES),
 })
 
-let report: Report = { admitted: 0, denied: 0, byMemory: 0, failed: 0 }
+const newReport = () => ({
+  admissions: [] as Admission[],
+  deniedAtMs: [] as number[],
+  byMemoryAtMs: [] as number[],
+  failed: 0,
+})
+let report = newReport()
 const timer = setInterval(() => {
+  if (!process.connected) return
   process.send?.(report)
-  report = { admitted: 0, denied: 0, byMemory: 0, failed: 0 }
+  report = newReport()
 }, 500)
 
 let running = true
@@ -23,16 +30,15 @@ process.once('disconnect', () => {
   running = false
 })
 while (running) {
+  const sentMs = machineMs()
   try {
     const { allowed, source } = await limiter.check('tenant:1')
-    report = {
-      ...report,
-      admitted: report.admitted + (allowed ? 1 : 0),
-      denied: report.denied + (allowed ? 0 : 1),
-      byMemory: report.byMemory + (source === 'memory' ? 1 : 0),
-    }
+    const answeredMs = machineMs()
+    if (allowed) report.admissions.push({ sentMs, answeredMs })
+    else report.deniedAtMs.push(answeredMs)
+    if (source === 'memory') report.byMemoryAtMs.push(answeredMs)
   } catch {
-    report = { ...report, failed: report.failed + 1 }
+    report.failed++
   }
   await pause(1 + Math.random() * 8)
 }

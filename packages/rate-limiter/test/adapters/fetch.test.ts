@@ -177,6 +177,28 @@ describe('a limited fetch under the OpenAI client', () => {
     await vi.waitFor(async () => expect((await limiter.peek('openai', { parallel: 0 })).remaining).toBe(2))
   })
 
+  it('charges no tokens for a call that sends nothing', async () => {
+    const limiter = make(100)
+    const { url } = await provider(json({ data: [] }))
+    const limited = limiter.fetch({ subject: 'openai' })
+    for (let count = 0; count < 20; count++) await (await limited(`${url}/v1/batches/b1`)).json()
+    expect(await tokensLeft(limiter)).toBe(10_000)
+  })
+
+  it('gives back the slot of an answer that its caller drops unread and keeps', async () => {
+    const limiter = make(100)
+    const { url } = await provider(json({ error: { message: 'broken' } }, {}, 500))
+    const limited = limiter.fetch({ subject: 'openai', timeout: '1s' })
+    const kept: Response[] = []
+    for (let count = 0; count < 6; count++) kept.push(await limited(url, { method: 'POST', body: '{}' }))
+    expect(kept.map(({ status }) => status)).toEqual(Array(6).fill(500))
+    expect((await limiter.peek('openai', { parallel: 0 })).remaining).toBe(2)
+    // An error used nothing, and can be read still.
+    expect(await tokensLeft(limiter)).toBe(10_000)
+    expect(await kept[0]?.json()).toEqual({ error: { message: 'broken' } })
+    expect(kept[0]?.url).toBe(`${url}/`)
+  })
+
   it('charges nothing for a call that could not be made', async () => {
     const limiter = make()
     const failing = limiter.fetch({
