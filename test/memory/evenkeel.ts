@@ -40,7 +40,7 @@ export async function open({ url, dir, timeoutMs }: Opening): Promise<History> {
     async end() {
       await memory.flushed({ signal: AbortSignal.timeout(20_000) })
       const { healed } = memory.stats().journal
-      memory.close()
+      await memory.close()
       await redis.close()
       return healed
     },

@@ -20,7 +20,7 @@ interface IoredisClient extends RawClient {
   readonly stream?: { destroy(): void }
 }
 
-export type ClientLibraryName = 'node-redis 4' | 'node-redis 5' | 'node-redis 6' | 'ioredis 5'
+export type ClientLibraryName = 'node-redis 4' | 'node-redis 5' | 'node-redis 6' | 'ioredis 5' | 'iovalkey'
 
 /** A client library as a dimension of a test: `describe.each(clientLibraries)('$name', …)`. */
 export interface ClientLibrary {
@@ -66,29 +66,44 @@ function nodeRedis<M extends NodeRedisModule>(
   }
 }
 
-const ioredis: ClientLibrary = {
-  name: 'ioredis 5',
-  kind: 'ioredis',
-  load: () => import('ioredis'),
-  async createClient(url) {
-    const { Redis } = await import('ioredis')
-    const client = new Redis(url, { lazyConnect: true })
-    client.on('error', () => {})
-    await client.connect()
-    return client
-  },
-  send: (client, name = '', ...args) => (client as IoredisClient).call(name, ...args),
-  async closeClient(client) {
-    const open = client as IoredisClient
-    open.disconnect()
-    // Otherwise it waits 2 s for a peer that does not answer.
-    open.stream?.destroy()
-  },
+interface IoredisModule {
+  readonly Redis: new (url: string, options: { lazyConnect: true }) => unknown
+}
+
+function ioredisLike<M extends IoredisModule>(
+  name: ClientLibraryName,
+  load: () => Promise<M>,
+): ClientLibrary {
+  return {
+    name,
+    kind: 'ioredis',
+    load,
+    async createClient(url) {
+      const { Redis } = await load()
+      const client = new Redis(url, { lazyConnect: true }) as IoredisClient & { connect(): Promise<void> }
+      client.on('error', () => {})
+      await client.connect()
+      return client
+    },
+    send: (client, name = '', ...args) => (client as IoredisClient).call(name, ...args),
+    async closeClient(client) {
+      const open = client as IoredisClient
+      open.disconnect()
+      // Otherwise it waits 2 s for a peer that does not answer.
+      open.stream?.destroy()
+    },
+  }
 }
 
 export const clientLibraries: readonly ClientLibrary[] = [
   nodeRedis('node-redis 4', () => import('redis')),
   nodeRedis('node-redis 5', () => import('redis5')),
   nodeRedis('node-redis 6', () => import('redis6')),
-  ioredis,
+  ioredisLike('ioredis 5', () => import('ioredis')),
+]
+
+/** Those of other servers' families too: the tests of core's adapters run with each. */
+export const everyClientLibrary: readonly ClientLibrary[] = [
+  ...clientLibraries,
+  ioredisLike('iovalkey', () => import('iovalkey')),
 ]

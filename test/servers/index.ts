@@ -2,9 +2,11 @@ export {
   type ClientLibrary,
   type ClientLibraryName,
   clientLibraries,
+  everyClientLibrary,
   type RawClient,
 } from './clients.js'
 export { type ClusterOptions, type RedisCluster, type SlotMove, startCluster } from './cluster.js'
+export { type FairTime, fairTime } from './fair-time.js'
 export { breakDisk, fillMemory, type ServerFault } from './faults.js'
 export { type Flavour, type FlavourName, flavours } from './flavours.js'
 export { claimPort, releasePort } from './ports.js'

@@ -1,15 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { fairTime } from './fair-time.js'
 
 /**
  * Polls until `condition` gives something truthy, and gives that back. A condition that throws does not hold
- * yet. Rejects after `timeoutMs`, naming the condition and keeping the last error as `cause`.
+ * yet. Rejects after `timeoutMs` of fair time (what other processes take is left out), naming the condition and
+ * keeping the last error as `cause`.
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
   timeoutMs = 5_000,
   { what = condition.toString(), everyMs = 10 }: { what?: string; everyMs?: number } = {},
 ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
-  const deadline = performance.now() + timeoutMs
+  using time = fairTime()
   let cause: unknown
   for (;;) {
     try {
@@ -19,7 +21,7 @@ export async function until<T>(
     } catch (error) {
       cause = error
     }
-    if (performance.now() >= deadline) {
+    if (time.elapsedMs() >= timeoutMs) {
       throw new Error(`not within ${timeoutMs} ms: ${what}`, cause === undefined ? {} : { cause })
     }
     await pause(everyMs)

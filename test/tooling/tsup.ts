@@ -10,7 +10,7 @@ interface Export {
 }
 
 /**
- * The build of every published package: ESM and CommonJS with types for both, Lua inlined. The entries are the
+ * The build of every published package: ES modules with types, Lua inlined; commonjs.mjs makes CommonJS of them. The entries are the
  * exports of its manifest; `more` are those that nobody imports, such as a command.
  */
 export function definePackage(more: Record<string, string> = {}) {
@@ -18,23 +18,22 @@ export function definePackage(more: Record<string, string> = {}) {
     exports: Record<string, Export | string>
     dependencies?: Record<string, string>
   }
+  // CommonJS can't require these (Node gives it a namespace where it expects the default export, or refuses), so
+  // the build has them inside.
   const onlyForImport = Object.keys(manifest.dependencies ?? {}).filter(
     // Our own packages have both forms, but may not be built yet.
     (name) => !name.startsWith('@evenkeel/') && isOnlyForImport(process.cwd(), name),
   )
   return defineConfig({
     entry: { ...entries(manifest.exports), ...more },
-    format: ['esm', 'cjs'],
+    // commonjs.mjs makes the other form of this one.
+    format: 'esm',
     dts: true,
     sourcemap: true,
     clean: true,
     target: 'node20',
-    // Entries share what they have in common: a class of one entry is the class of the other, in CommonJS too.
-    splitting: true,
-    // A CommonJS build can't require these (Node gives it a namespace where it expects the default export, or
-    // refuses), so that build has them inside; the ESM build goes on importing them.
     noExternal: onlyForImport,
-    esbuildPlugins: [externalInEsm(onlyForImport), luaAsModule()],
+    esbuildPlugins: [luaAsModule()],
   })
 }
 
@@ -52,20 +51,6 @@ function entries(exports: Record<string, Export | string>): Record<string, strin
 type Plugin = NonNullable<
   Extract<ReturnType<typeof defineConfig>, { entry?: unknown }>['esbuildPlugins']
 >[number]
-
-function externalInEsm(names: readonly string[]): Plugin {
-  return {
-    name: 'evenkeel:external-in-esm',
-    setup(build) {
-      if (build.initialOptions.format !== 'esm') return
-      build.onResolve({ filter: /^[^.]/ }, ({ path }) =>
-        names.some((name) => path === name || path.startsWith(`${name}/`))
-          ? { path, external: true }
-          : undefined,
-      )
-    },
-  }
-}
 
 function luaAsModule(): Plugin {
   return {

@@ -15,7 +15,7 @@ export type Model = (messages: readonly { role: string; content?: unknown }[]) =
 
 export interface ChatApp {
   readonly app: Express
-  close(): void
+  close(): Promise<void>
 }
 
 /** Log in, chat, follow an answer from any instance, read what was said, log out. */
@@ -85,9 +85,9 @@ export function createChatApp(options: {
   })
   return {
     app,
-    close: () => {
-      memory.close()
-      sessions.close()
+    close: async () => {
+      await memory.close()
+      await sessions.close()
     },
   }
 }

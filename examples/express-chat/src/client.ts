@@ -36,7 +36,7 @@ export async function serve({ app, close }: ChatApp): Promise<{ base: string; en
     end: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      close()
+      await close()
     },
   }
 }

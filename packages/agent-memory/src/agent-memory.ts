@@ -76,6 +76,8 @@ export interface AgentMemory {
   restore(lines: Iterable<string> | AsyncIterable<string>, options?: RestoreOptions): Promise<RestoreReport>
   /** Compares a backup with what there is. */
   verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport>
+  /** Whether threads come from Redis at the moment. */
+  readonly state: FailoverState
   /** Messages that wait in the journal, and whether threads come from Redis at the moment. */
   status(): MemoryStatus
   /** What was done in this process since the memory was made. */
@@ -88,7 +90,8 @@ export interface AgentMemory {
    * Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by
    * a warning, and to whoever waits for it; nothing more is journaled. A journal's file stays for the next process.
    */
-  close(): void
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -217,6 +220,10 @@ class Memory implements AgentMemory, ThreadContext {
     this.#recall?.note(id, messages, { at: this.options.clock.now(), generation })
   }
 
+  get state(): FailoverState {
+    return this.#stores.state
+  }
+
   status(): MemoryStatus {
     return {
       state: this.#stores.state,
@@ -237,7 +244,11 @@ class Memory implements AgentMemory, ThreadContext {
     return keptAlive(this.#journal.whenEmpty(signal))
   }
 
-  close(): void {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const stop of this.#stop) stop()

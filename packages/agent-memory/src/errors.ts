@@ -155,6 +155,18 @@ export class ThreadUnknownError extends EvenkeelError<'THREAD_UNKNOWN'> {
   }
 }
 
+/** A session would have more fields, or more bytes, than it may. Nothing was written. */
+export class SessionTooLargeError extends EvenkeelError<'SESSION_TOO_LARGE'> {
+  override readonly name = 'SessionTooLargeError'
+
+  constructor() {
+    super(
+      'SESSION_TOO_LARGE',
+      'The session would be larger than `maxFields` and `maxBytes` allow; nothing was written',
+    )
+  }
+}
+
 /** A backup is cut, altered, or none of ours. */
 export class BackupDamagedError extends EvenkeelError<'BACKUP_DAMAGED'> {
   override readonly name = 'BackupDamagedError'

@@ -4,10 +4,12 @@ import {
   type Duration,
   durationMs,
   type MeterOptions,
+  option,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core/kit'
 import type { Message } from './messages/message.js'
+import { estimateTokens, tokenCounter } from './messages/tokens.js'
 import type { Embedder } from './recall/embedder.js'
 import type { Limits } from './stores/limits.js'
 
@@ -15,7 +17,7 @@ import type { Limits } from './stores/limits.js'
 export type JournalOptions = {
   /** @default 10_000 */
   readonly maxMessages?: number | undefined
-  /** @default 16 MiB */
+  /** @default 64 MiB */
   readonly maxBytes?: number | undefined
 } & (
   | {
@@ -33,11 +35,18 @@ export type JournalOptions = {
 export interface AgentMemoryOptions {
   /** Where threads live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** How long a thread lives after its last change. @default '30d' */
+  /**
+   * How long a thread lives after its last change.
+   * @default CACHE_TTL_AGENT_MEMORY of the environment in seconds, else '30d'
+   */
   readonly ttl?: Duration | undefined
-  /** Tokens of a message. @default a quarter of its characters, rounded up */
+  /** Tokens of a message. @default an estimate by all that it holds, other scripts, tool calls and images included */
   readonly countTokens?: ((message: Message) => number) | undefined
-  /** A message that is larger, as JSON, is refused. @default 256 KiB */
+  /** Tokens of a text, as a model's own tokenizer counts them; in place of `countTokens`.
+   * @example (text) => encode(text).length
+   */
+  readonly tokenizer?: ((text: string) => number) | undefined
+  /** A message that is larger, as JSON, is refused. @default 16 MiB */
   readonly maxMessageBytes?: number | undefined
   readonly journal?: JournalOptions | undefined
   /**
@@ -49,7 +58,7 @@ export interface AgentMemoryOptions {
     | {
         /** Of a thread. @default 20_000 */
         readonly messages?: number | undefined
-        /** Of a thread's messages together, as JSON. @default 64 MiB */
+        /** Of a thread's messages together, as JSON. @default 256 MiB */
         readonly bytes?: number | undefined
         /** Of an owner; 0 for no limit. @default 0 */
         readonly threads?: number | undefined
@@ -94,33 +103,73 @@ export interface ResolvedOptions {
   readonly clock: Clock
 }
 
+const optionNames = {
+  redis: true,
+  ttl: true,
+  countTokens: true,
+  tokenizer: true,
+  maxMessageBytes: true,
+  journal: true,
+  healWindow: true,
+  limits: true,
+  maxThreads: true,
+  maxBytes: true,
+  feed: true,
+  embed: true,
+  telemetry: true,
+  clock: true,
+} as const
+
 export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
-  const { journal = {}, countTokens = estimateTokens, limits = {} } = options
-  if (typeof countTokens !== 'function')
-    throw new InvalidOptionError('countTokens', 'a function', countTokens)
+  option.members('', options, optionNames)
+  option.members('limits', options.limits ?? {}, { messages: true, bytes: true, threads: true })
+  const given: { [name in 'kind' | 'dir' | 'maxMessages' | 'maxBytes']?: unknown } = options.journal ?? {}
+  option.members('journal', given, { kind: true, dir: true, maxMessages: true, maxBytes: true })
+  if (options.embed !== undefined) {
+    option.members('embed', options.embed, { model: true, embed: true, roles: true })
+  }
+  const { journal = {}, limits = {}, tokenizer } = options
+  const countTokens =
+    tokenizer === undefined
+      ? option.fn('countTokens', options.countTokens ?? estimateTokens)
+      : tokenCounter(option.fn('tokenizer', tokenizer))
   return {
     redis: options.redis,
-    ttlMs: durationMs('ttl', options.ttl ?? '30d', { minMs: 1_000 }),
+    ttlMs: ttlOption(options.ttl, { variable: 'CACHE_TTL_AGENT_MEMORY', otherwise: '30d' }),
     countTokens,
-    maxMessageBytes: wholeNumber('maxMessageBytes', options.maxMessageBytes ?? 256 << 10),
+    maxMessageBytes: wholeNumber('maxMessageBytes', options.maxMessageBytes ?? 16 << 20),
     journal: {
       maxMessages: wholeNumber('journal.maxMessages', journal.maxMessages ?? 10_000),
-      maxBytes: wholeNumber('journal.maxBytes', journal.maxBytes ?? 16 << 20),
+      maxBytes: wholeNumber('journal.maxBytes', journal.maxBytes ?? 64 << 20),
       dir: folderOf(journal),
     },
     healWindowMs: options.healWindow === 0 ? 0 : durationMs('healWindow', options.healWindow ?? '10s'),
     limits: {
       messages: wholeNumber('limits.messages', limits.messages ?? 20_000),
-      bytes: wholeNumber('limits.bytes', limits.bytes ?? 64 << 20),
+      bytes: wholeNumber('limits.bytes', limits.bytes ?? 256 << 20),
       threads: wholeNumber('limits.threads', limits.threads ?? 0, 0),
     },
     maxThreads: wholeNumber('maxThreads', options.maxThreads ?? 1_000),
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
-    feed: options.feed === true,
+    feed: option.flag('feed', options.feed ?? false),
     embed: options.embed,
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
   }
+}
+
+/** A ttl; when it is left out that of a variable of the environment, in seconds as operators know them. */
+export function ttlOption(
+  ttl: Duration | undefined,
+  { variable, otherwise }: { readonly variable: string; readonly otherwise: Duration },
+): number {
+  const told = process.env[variable]
+  if (ttl !== undefined || told === undefined || told === '') {
+    return durationMs('ttl', ttl ?? otherwise, { minMs: 1_000 })
+  }
+  const seconds = Number(told)
+  if (Number.isFinite(seconds) && seconds >= 1) return durationMs(variable, seconds * 1_000)
+  throw new InvalidOptionError(variable, 'a number of seconds from 1', told)
 }
 
 function folderOf(journal: JournalOptions): string | undefined {
@@ -131,9 +180,4 @@ function folderOf(journal: JournalOptions): string | undefined {
   }
   if (kind !== 'memory') throw new InvalidOptionError('journal.kind', "'memory' or 'file'", kind)
   return undefined
-}
-
-function estimateTokens(message: Message): number {
-  const { content = message.parts } = message
-  return Math.ceil((typeof content === 'string' ? content : JSON.stringify(content ?? '')).length / 4)
 }

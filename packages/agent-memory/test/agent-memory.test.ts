@@ -1,16 +1,10 @@
 import { type Connection, connect } from '@evenkeel/core'
 import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import {
-  type AgentMemory,
-  type AgentMemoryOptions,
-  createAgentMemory,
-  MemoryThreadStore,
-  type Message,
-  type PreparedMessage,
-} from '../src/index.js'
+import { type AgentMemory, type AgentMemoryOptions, createAgentMemory, type Message } from '../src/index.js'
 import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
+import { MemoryThreadStore, type PreparedMessage } from '../src/store.js'
 
 const user = (id: string) => ({ id, role: 'user', content: `message ${id}` })
 

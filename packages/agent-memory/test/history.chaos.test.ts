@@ -10,7 +10,8 @@ import {
 } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type AgentMemory, createAgentMemory, RedisThreadStore } from '../src/index.js'
+import { type AgentMemory, createAgentMemory } from '../src/index.js'
+import { RedisThreadStore } from '../src/store.js'
 
 const thread = { owner: 'o', thread: 't' }
 

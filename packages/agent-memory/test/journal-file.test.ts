@@ -95,7 +95,7 @@ describe('a journal in a file', () => {
     const slow = await redis.instance()
     await slow.cutOff()
     const heir = createAgentMemory({ redis: slow.redis, journal })
-    redis.atEnd(async () => heir.close())
+    redis.atEnd(() => heir.close())
     expect(heir.status().journaled).toBe(2)
     const { memory } = await redis.instance({ journal })
     const appended = threadOf(memory).append(user('c'))

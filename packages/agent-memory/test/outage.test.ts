@@ -2,11 +2,12 @@ import { type Connection, connect } from '@evenkeel/core'
 import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { OfflineBackend } from '../src/backends/offline.js'
-import { type AgentMemory, createAgentMemory, type Message, RedisThreadStore } from '../src/index.js'
+import { type AgentMemory, createAgentMemory, type Message } from '../src/index.js'
 import { Journal } from '../src/journal/journal.js'
 import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
 import { ReplicaCache } from '../src/replica/replica-cache.js'
+import { RedisThreadStore } from '../src/store.js'
 import { MemoryThreadStore } from '../src/stores/memory.js'
 
 const user = (id: string, content = `message ${id}`): Message => ({ id, role: 'user', content })

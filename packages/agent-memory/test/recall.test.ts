@@ -2,9 +2,10 @@ import { connect } from '@evenkeel/core'
 import { flavours, startRedis } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createAgentMemory, type Embedder, MemoryThreadStore } from '../src/index.js'
+import { createAgentMemory, type Embedder } from '../src/index.js'
 import { MemoryRecall } from '../src/recall/memory.js'
 import { RedisRecall } from '../src/recall/redis.js'
+import { MemoryThreadStore } from '../src/store.js'
 import { useRedis, user } from './support.js'
 
 const redis = useRedis()

@@ -13,19 +13,18 @@ import { emptyCheckpoint } from '@langchain/langgraph-checkpoint'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCheckpointSaver, createLangGraphStore } from '../src/adapters/langgraph/index.js'
+import { createAgentMemory, createSessions } from '../src/index.js'
+import type { Message } from '../src/messages/message.js'
+import { prepare } from '../src/messages/prepare.js'
+import { resolveOptions } from '../src/options.js'
 import {
   type Change,
-  createAgentMemory,
-  createSessions,
   MemoryThreadStore,
   type PreparedMessage,
   RedisThreadStore,
   type ThreadId,
   type ThreadStore,
-} from '../src/index.js'
-import type { Message } from '../src/messages/message.js'
-import { prepare } from '../src/messages/prepare.js'
-import { resolveOptions } from '../src/options.js'
+} from '../src/store.js'
 import { testThreadStore } from '../src/testing/index.js'
 
 const clock = new ManualClock()

@@ -40,12 +40,12 @@ export function useRedis(options: Parameters<typeof startRedis>[0] = {}) {
     },
     async instance(own: Omit<AgentMemoryOptions, 'redis'> = {}): Promise<Instance> {
       const proxy = await startProxy({ host: server.host, port: server.port })
-      const redis = await connect({ url: proxy.url, commandTimeout: 200 })
+      const redis = await connect({ url: proxy.url, commandTimeout: 500 })
       const memory = createAgentMemory({ redis, ...own })
       end.push(
         () => proxy.close(),
         () => redis.close(),
-        async () => memory.close(),
+        () => memory.close(),
       )
       return {
         redis,

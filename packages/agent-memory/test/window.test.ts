@@ -38,14 +38,19 @@ describe('a window', () => {
         fc.integer({ min: 1, max: 60 }),
         async (messages, maxMessages, maxTokens) => {
           const system = messages.find(({ role }) => role === 'system')
-          fc.pre(system === undefined || maxTokens >= 5)
           const thread = createAgentMemory({ countTokens: () => 5 })
             .owner('o')
             .thread('t')
           const { ids } = await thread.append(messages)
-          const { messages: window, tokens } = await thread.window({ maxMessages, maxTokens })
+          const { messages: window, tokens, overTokens } = await thread.window({ maxMessages, maxTokens })
           expect(window.length).toBeLessThanOrEqual(maxMessages)
-          expect(tokens).toBeLessThanOrEqual(maxTokens)
+          // What is pinned and the newest question are there, whatever they cost, and it says by how much that is more.
+          expect(tokens - overTokens).toBeLessThanOrEqual(maxTokens)
+          if (overTokens > 0) expect(window.length).toBeLessThanOrEqual(2)
+          const question = messages.findLast((one) => one.role === 'user' && resultsOf(one).length === 0)
+          if (question !== undefined && maxMessages > 1) {
+            expect(window.map(({ id: _, ...rest }) => rest)).toContainEqual(question)
+          }
           expect(tokens).toBe(window.length * 5)
           if (system !== undefined) expect(window[0]).toMatchObject(system)
           expect(new Set(window.map(({ id }) => id)).size).toBe(window.length)
@@ -132,5 +137,151 @@ describe('a window', () => {
     expect(window.messages.map(({ id }) => id)).toEqual(['s', '17', '18', '19'])
     expect(window.tokens).toBe(40)
     expect((await thread.window({ maxMessages: 3 })).messages.map(({ id }) => id)).toEqual(['s', '18', '19'])
+  })
+})
+
+describe('a window’s budget', () => {
+  const threadWith = async (messages: Message[]) => {
+    const countTokens = ({ tokens = 1 }: Message) => Number(tokens)
+    const thread = createAgentMemory({ countTokens }).owner('o').thread('t')
+    await thread.append(messages)
+    return thread
+  }
+  const say = (id: string, tokens = 1, more: object = {}) => ({ id, role: 'user', tokens, ...more })
+  const ids = ({ messages }: { readonly messages: readonly { readonly id: string }[] }) =>
+    messages.map(({ id }) => id)
+
+  it('is not spent on what is left out', async () => {
+    const pending = { id: 'pending', role: 'assistant', tokens: 2_000, tool_calls: [{ id: 'x' }] }
+    const thread = await threadWith([say('a'), say('b'), pending])
+    expect(ids(await thread.window({ maxTokens: 1_000 }))).toEqual(['a', 'b'])
+    const orphans = Array.from({ length: 12 }, (_, index) => ({
+      id: `orphan${index}`,
+      role: 'tool',
+      tool_call_id: `none${index}`,
+      tokens: 1,
+    }))
+    const other = await threadWith([say('q'), { id: 'r', role: 'assistant', tokens: 1 }, ...orphans])
+    expect(ids(await other.window({ maxMessages: 10 }))).toEqual(['q', 'r'])
+  })
+
+  it('holds the newest question, and says by how much that and what is pinned are too much', async () => {
+    const thread = await threadWith([{ id: 's', role: 'system', tokens: 10 }, say('old'), say('q', 50)])
+    expect(await thread.window({ maxTokens: 40 })).toMatchObject({
+      messages: [{ id: 's' }, { id: 'q' }],
+      tokens: 60,
+      overTokens: 20,
+    })
+    const run = Array.from({ length: 30 }, (_, index) => [
+      { id: `c${index}`, role: 'assistant', tokens: 1, tool_calls: [{ id: `x${index}` }] },
+      { id: `r${index}`, role: 'tool', tokens: 1, tool_call_id: `x${index}` },
+    ]).flat()
+    const agent = await threadWith([say('first'), say('q'), ...run])
+    expect(ids(await agent.window({ maxTokens: 5 }))).toEqual(['q', 'c28', 'r28', 'c29', 'r29'])
+    const many = await threadWith(Array.from({ length: 300 }, (_, index) => say(`m${index}`)))
+    expect((await many.window({ maxTokens: 100_000 })).messages).toHaveLength(300)
+  })
+})
+
+describe('tokens of a message', () => {
+  const tokensOf = async (message: object) => {
+    const thread = createAgentMemory().owner('o').thread('t')
+    await thread.append({ role: 'user', ...message })
+    return (await thread.window()).tokens
+  }
+
+  it('are counted of all that is sent, in every script', async () => {
+    const args = 'word '.repeat(8_000)
+    expect(await tokensOf({ content: 'x'.repeat(400) })).toBe(100)
+    expect(await tokensOf({ content: '漢'.repeat(8_000) })).toBe(8_000)
+    expect(await tokensOf({ content: '', reasoning_content: args })).toBeGreaterThan(9_000)
+    expect(
+      await tokensOf({ role: 'assistant', item: { type: 'function_call', arguments: args } }),
+    ).toBeGreaterThan(9_000)
+    const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(200_000)}` } }
+    const counted = await tokensOf({ content: [{ type: 'text', text: 'what is this?' }, image] })
+    expect(counted).toBeGreaterThan(500)
+    expect(counted).toBeLessThan(4_000)
+  })
+
+  it('are those of a tokenizer in one line', async () => {
+    const memory = createAgentMemory({ tokenizer: (text) => text.split(' ').length })
+    const thread = memory.owner('o').thread('t')
+    await thread.append({ role: 'user', content: 'one two three' })
+    expect((await thread.window()).tokens).toBe(3)
+  })
+})
+
+describe('a window of any provider’s messages', () => {
+  const windowOf = async (...messages: object[]) => {
+    const thread = createAgentMemory().owner('o').thread('t')
+    await thread.append(messages)
+    return (await thread.window()).messages.map(({ id: _, ...message }) => message)
+  }
+  const next = { role: 'user', content: 'go on' }
+
+  it.each([
+    [
+      'OpenAI, before tools',
+      { role: 'assistant', function_call: { name: 'f' } },
+      { role: 'function', name: 'f' },
+    ],
+    ['Responses', { type: 'shell_call', call_id: 'x' }, { type: 'shell_call_output', call_id: 'x' }],
+    [
+      'Agents',
+      { role: 'assistant', item: { type: 'apply_patch_call', callId: 'x' } },
+      { role: 'tool', item: { type: 'apply_patch_call_output', callId: 'x' } },
+    ],
+    [
+      'Bedrock',
+      { role: 'assistant', content: [{ toolUse: { toolUseId: 'x' } }] },
+      { role: 'user', content: [{ toolResult: { toolUseId: 'x' } }] },
+    ],
+    [
+      'Gemini',
+      { role: 'model', parts: [{ functionCall: { name: 'f' } }] },
+      { role: 'user', parts: [{ functionResponse: { name: 'f' } }] },
+    ],
+    [
+      'LangChain',
+      { role: 'assistant', invalid_tool_calls: [{ id: 'x' }] },
+      { role: 'tool', tool_call_id: 'x' },
+    ],
+  ])('holds a call and its result together or neither: %s', async (_, call, result) => {
+    expect(await windowOf(call, result, next)).toEqual([call, result, next])
+    expect(await windowOf(call, next)).toEqual([next])
+    expect(await windowOf(result, next)).toEqual([next])
+    expect(await windowOf(next, call)).toEqual([next, call])
+  })
+
+  it('keeps reasoning with what it led to', async () => {
+    const reasoning = { type: 'reasoning', summary: [] }
+    const [call, result] = [
+      { type: 'function_call', call_id: 'x', name: 'f' },
+      { type: 'function_call_output', call_id: 'x' },
+    ]
+    expect(await windowOf(reasoning, call, result, next)).toEqual([reasoning, call, result, next])
+    expect(await windowOf(reasoning, call, next)).toEqual([next])
+    expect(await windowOf(next, reasoning)).toEqual([next])
+  })
+
+  it('keeps an approval that was given with the call that waits for it', async () => {
+    const call = {
+      role: 'assistant',
+      content: [
+        { type: 'tool-call', toolCallId: 'x', toolName: 'f', input: {} },
+        { type: 'tool-approval-request', approvalId: 'a', toolCallId: 'x' },
+      ],
+    }
+    const response = {
+      role: 'tool',
+      content: [{ type: 'tool-approval-response', approvalId: 'a', approved: true }],
+    }
+    expect(await windowOf(next, call, response)).toEqual([next, call, response])
+    const ui = {
+      role: 'assistant',
+      parts: [{ type: 'tool-f', toolCallId: 'x', state: 'input-available', input: {} }],
+    }
+    expect(await windowOf(ui, next)).toEqual([next])
   })
 })

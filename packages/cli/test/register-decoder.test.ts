@@ -74,6 +74,7 @@ describe('through the coordinator', () => {
     const handle = createCoordinatorHandler({
       pool,
       authorize: (request) => request.headers.get('authorization') === 'Bearer t0ken',
+      addresses: { hosts: ['127.0.0.1'] },
     })
     server = createServer(async (request, response) => {
       const chunks: Buffer[] = []

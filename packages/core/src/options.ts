@@ -49,7 +49,7 @@ export interface AlertOptions {
 }
 
 export interface ConnectOptions extends LocationOptions {
-  /** The library that makes our own connections. @default `redis` where installed, else `ioredis` */
+  /** The library that makes our own connections. @default `redis` where installed, else `ioredis`, else `iovalkey` */
   readonly library?: LibraryOption | undefined
   /**
    * Connections to the server. One, pipelined, is normally the fastest; more help where values are large.
@@ -156,7 +156,11 @@ const otherNames: Readonly<Record<string, keyof ConnectOptions>> = {
   rootNodes: 'cluster',
 }
 
-const libraries: Readonly<Record<Extract<LibraryOption, string>, true>> = { redis: true, ioredis: true }
+const libraries: Readonly<Record<Extract<LibraryOption, string>, true>> = {
+  redis: true,
+  ioredis: true,
+  iovalkey: true,
+}
 
 /**
  * Refuses what is no option, before the environment is asked: a typo must not be filled in from there.

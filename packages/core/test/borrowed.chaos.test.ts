@@ -1,5 +1,5 @@
 import {
-  clientLibraries,
+  everyClientLibrary,
   type FaultProxy,
   type RawClient,
   type RedisServer,
@@ -17,7 +17,7 @@ interface Listening {
   listeners(event: string): unknown[]
 }
 
-describe.each(clientLibraries)("the host's own client of $name", (library) => {
+describe.each(everyClientLibrary)("the host's own client of $name", (library) => {
   let server: RedisServer
   let proxy: FaultProxy
   let client: RawClient

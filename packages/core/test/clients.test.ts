@@ -1,4 +1,4 @@
-import { clientLibraries, flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
+import { everyClientLibrary, flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Connection, connect, ReplyError } from '../src/index.js'
 
@@ -42,7 +42,7 @@ const conversations: readonly { name: string; commands: string[][]; replies: unk
   },
 ]
 
-const modes = clientLibraries.flatMap((library) => [
+const modes = everyClientLibrary.flatMap((library) => [
   {
     mode: `${library.name}, our own connection`,
     library,

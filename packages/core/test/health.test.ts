@@ -1,4 +1,4 @@
-import { flavours, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
+import { fairTime, flavours, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { alertsOf } from '../src/health/alerts.js'
 import { LatencyHistogram } from '../src/health/latency.js'
@@ -120,9 +120,9 @@ describe('health in trouble', () => {
       held: () => ({ entries: 3, bytes: 90 }),
     })
     proxy.blackHole()
-    const startedAt = performance.now()
+    using time = fairTime()
     await redis.health()
-    expect(performance.now() - startedAt).toBeLessThan(1_500)
+    expect(time.elapsedMs()).toBeLessThan(1_500)
     await until(() => redis.state === 'down', 1_000)
     expect(await redis.health()).toMatchObject({
       status: 'unhealthy',
@@ -151,12 +151,13 @@ describe('health in trouble', () => {
   it('answers over HTTP while Redis is black-holed, and stays alive', async () => {
     const { proxy, redis } = await setUp()
     const handler = createHealthHandler(redis)
-    expect((await handler(get('/health'))).status).toBe(200)
+    // With so short a deadline a busy machine may need a second look.
+    await until(async () => (await handler(get('/health'))).status === 200)
     proxy.blackHole()
     for (const path of ['/health', '/health/redis', '/health/live']) {
-      const startedAt = performance.now()
+      using time = fairTime()
       await handler(get(path))
-      expect(performance.now() - startedAt).toBeLessThan(100)
+      expect(time.elapsedMs()).toBeLessThan(100)
     }
     await redis.command(['GET', 'k']).catch(() => {})
     expect((await handler(get('/health'))).status).toBe(503)

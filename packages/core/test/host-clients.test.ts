@@ -1,4 +1,4 @@
-import { clientLibraries, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
+import { everyClientLibrary, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { Redis } from 'ioredis'
 import { createClient as createClient4 } from 'redis'
 import { createClient as createClient5, createClientPool as createPool5 } from 'redis5'
@@ -94,7 +94,7 @@ describe('a client that is still connecting', () => {
   })
 })
 
-describe.each(clientLibraries)('a client of $name that its owner closes while it is used', (library) => {
+describe.each(everyClientLibrary)('a client of $name that its owner closes while it is used', (library) => {
   it('is down at once, and up when its owner connects it again', async () => {
     const client = await library.createClient(server.url)
     const redis = await borrow(client)
@@ -252,17 +252,20 @@ describe('options of a host that change replies or keys', () => {
   })
 })
 
-it.each(clientLibraries)('many connections share one client of $name without a warning', async (library) => {
-  const warnings: Error[] = []
-  const note = (warning: Error) => warnings.push(warning)
-  process.on('warning', note)
-  const client = await library.createClient(server.url)
-  const all = await Promise.all(Array.from({ length: 20 }, () => connect({ client })))
-  const signal = new AbortController().signal
-  await Promise.all(Array.from({ length: 20 }, () => all[0]?.command(['GET', 'k'], { signal })))
-  await Promise.all(all.map((redis) => redis.close()))
-  await new Promise((resolve) => setImmediate(resolve))
-  process.off('warning', note)
-  expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([])
-  await library.closeClient(client)
-})
+it.each(everyClientLibrary)(
+  'many connections share one client of $name without a warning',
+  async (library) => {
+    const warnings: Error[] = []
+    const note = (warning: Error) => warnings.push(warning)
+    process.on('warning', note)
+    const client = await library.createClient(server.url)
+    const all = await Promise.all(Array.from({ length: 20 }, () => connect({ client })))
+    const signal = new AbortController().signal
+    await Promise.all(Array.from({ length: 20 }, () => all[0]?.command(['GET', 'k'], { signal })))
+    await Promise.all(all.map((redis) => redis.close()))
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', note)
+    expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([])
+    await library.closeClient(client)
+  },
+)

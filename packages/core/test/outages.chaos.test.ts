@@ -1,6 +1,6 @@
 import {
   breakDisk,
-  clientLibraries,
+  everyClientLibrary,
   type FaultProxy,
   fillMemory,
   type RedisServer,
@@ -16,7 +16,7 @@ const deadlineMs = 300
 /** "Redis used again within 1 s of its return". */
 const returnMs = 1_000
 
-describe.each(clientLibraries)('with $name', ({ load }) => {
+describe.each(everyClientLibrary)('with $name', ({ load }) => {
   let server: RedisServer
   let proxy: FaultProxy
   let redis: Connection

@@ -1,5 +1,5 @@
 import {
-  clientLibraries,
+  everyClientLibrary,
   type RedisCluster,
   type RedisServer,
   startCluster,
@@ -88,7 +88,7 @@ describe('commands that would change or hold up the shared connection', () => {
   })
 })
 
-const modes = clientLibraries.flatMap((library) => [
+const modes = everyClientLibrary.flatMap((library) => [
   {
     mode: `${library.name}, our own connection`,
     open: async () => {
@@ -243,7 +243,7 @@ describe('a transaction on a Cluster', () => {
   }, 60_000)
   afterAll(() => cluster.close())
 
-  it.each(clientLibraries)('is for keys of one slot with $name', async ({ load }) => {
+  it.each(everyClientLibrary)('is for keys of one slot with $name', async ({ load }) => {
     const library = (await load()) as object
     await using redis = await connect({
       cluster: { nodes: cluster.rootNodes },

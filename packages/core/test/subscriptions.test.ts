@@ -1,4 +1,4 @@
-import { clientLibraries, type RedisServer, startRedis, until } from '@evenkeel/test-servers'
+import { everyClientLibrary, type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { createClientPool } from 'redis5'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Connection, connect } from '../src/index.js'
@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-const modes = clientLibraries.flatMap((library) => [
+const modes = everyClientLibrary.flatMap((library) => [
   {
     mode: `${library.name}, our own connection`,
     open: async () => {
@@ -101,7 +101,7 @@ describe.each(modes)('a channel by $mode', ({ open }) => {
   })
 })
 
-it.each(clientLibraries)(
+it.each(everyClientLibrary)(
   'a subscription that is being opened when the server of a client of $name freezes keeps no process alive',
   async (library) => {
     const own = await startRedis()

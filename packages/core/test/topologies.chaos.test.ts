@@ -1,5 +1,5 @@
 import {
-  clientLibraries,
+  everyClientLibrary,
   type RedisCluster,
   type SentinelDeployment,
   slotOf,
@@ -21,7 +21,7 @@ async function withoutRejections(test: () => Promise<void>): Promise<void> {
   rejections.stop()
 }
 
-describe.each(clientLibraries)('with $name', ({ load }) => {
+describe.each(everyClientLibrary)('with $name', ({ load }) => {
   const library = async () => (await load()) as object
 
   describe('behind Sentinel', () => {
@@ -156,7 +156,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
 })
 
 describe('TLS, users and databases', () => {
-  it.each(clientLibraries)('$name connects by TLS with a user of its own', async ({ load }) => {
+  it.each(everyClientLibrary)('$name connects by TLS with a user of its own', async ({ load }) => {
     const server = await startRedis({ tls: true, password: 'secret' })
     await server.command('ACL', 'SETUSER', 'app', 'on', '>hunter2', '~evenkeel:*', '&*', '+@all')
     const options = { library: (await load()) as object, tls: { ca: server.tls?.ca ?? '' } }
@@ -184,7 +184,7 @@ describe('a Cluster whose own addresses can not be reached', () => {
   })
   afterAll(() => cluster.close())
 
-  it.each(clientLibraries)('is reached by natMap with $name', async ({ load }) => {
+  it.each(everyClientLibrary)('is reached by natMap with $name', async ({ load }) => {
     // As behind NAT: each address that a node tells is reached by another name of its host.
     const asked = new Set<string>()
     const natMap = (address: string) => {

@@ -76,7 +76,34 @@ export interface PoolStatus {
   readonly nodes: readonly NodeStatus[]
 }
 
-export interface DecoderPool {
+/** What this coordinator did and sees. */
+export interface PoolStats {
+  /** Requests that were given a node. */
+  readonly requests: number
+  /** Requests of this coordinator under way. */
+  readonly inFlight: number
+  /** Callers that wait for a place. */
+  readonly waiting: number
+  readonly nodes: number
+  /** Nodes that get requests. */
+  readonly serving: number
+  /** Times that nodes were taken out for what their requests came to, by reason. */
+  readonly ejections: Readonly<Record<string, number>>
+}
+
+/** What all coordinators have, as this one last heard. */
+export interface SharedPoolStats {
+  /** The registry's version. */
+  readonly version: number
+  readonly coordinators: number
+  readonly nodes: number
+  /** Requests that all nodes serve at once. */
+  readonly capacity: number
+  /** Requests of all coordinators under way. */
+  readonly inUse: number
+}
+
+export interface DecoderPool extends AsyncDisposable {
   /**
    * Registers or changes a node, and renews its lease from then on, until it is removed or this pool closed.
    * The same endpoint twice is one node. Two round trips. @throws InvalidInputError
@@ -120,8 +147,16 @@ export interface DecoderPool {
   /** Which part of a language pair's requests goes to which nodes; shared by all coordinators. */
   readonly experiments: Experiments
   status(): PoolStatus
+  /** Who answers for the registry: Redis, or this process while it is away. */
+  readonly state: FailoverState
+  /** Counts of this coordinator. No round trip. */
+  stats(): PoolStats
+  /** Counts of all coordinators, as this one last heard. No round trip. */
+  sharedStats(): SharedPoolStats
+  /** One node as `status()` has it; nothing where there is none. */
+  inspect(id: string): NodeStatus | undefined
   on<K extends keyof PoolEvents>(event: K, listener: PoolEvents[K]): () => void
-  /** Ends what the pool began; the connection stays open. */
+  /** Ends what the pool began, callers who wait with CLOSED first; the connection stays open. May be called again. */
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import { durationMs, Emitter, InvalidInputError } from '@evenkeel/core'
+import { durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,
@@ -7,9 +7,12 @@ import {
   type DecoderPool,
   type Drained,
   type DrainOptions,
+  type NodeStatus,
   type PoolEvents,
   type PoolFetchOptions,
+  type PoolStats,
   type PoolStatus,
+  type SharedPoolStats,
 } from './api.js'
 import { Balancer } from './balancing/balancer.js'
 import { CandidateIndex, inService, matching } from './balancing/candidates.js'
@@ -19,15 +22,16 @@ import { makeStrategy } from './balancing/strategies/index.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
 import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
-import { type MirrorDamagedError, NoNodeError } from './errors.js'
+import { type MirrorDamagedError, NoNodeError, PoolClosedError } from './errors.js'
 import { ExperimentBook } from './experiments/experiments.js'
 import { nothing } from './file/content.js'
 import { FileSync } from './file/sync.js'
 import { Health } from './health/health.js'
+import type { HealthState } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { observePool } from './metrics.js'
 import { AddressGuard } from './nodes/addresses.js'
-import { checkNode, type DecoderNode, type NodeInput } from './nodes/node.js'
+import { checkNode, checkStoredNode, type DecoderNode, extraOf, type NodeInput } from './nodes/node.js'
 import { checkReport, type NodeReport } from './nodes/node-report.js'
 import type { NodeState } from './nodes/node-state.js'
 import { NodeTable, type PoolChange } from './nodes/node-table.js'
@@ -75,6 +79,7 @@ class Pool implements DecoderPool {
   readonly #stopMetrics: () => void
   readonly experiments: ExperimentBook
   #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
     const { file, leaseMs, name, random } = options
@@ -87,6 +92,7 @@ class Pool implements DecoderPool {
       serve: () => this.#dispatch.serve(),
       adaptersChanged: (id, adapters) => this.report(id, { adapters }),
       remove: (id) => this.#registry.remove(id),
+      guard: this.#guard,
     })
     this.#candidates = new CandidateIndex(
       () => this.#members.list,
@@ -131,7 +137,7 @@ class Pool implements DecoderPool {
         : new FileSync(file, name, {
             registry: this.#registry,
             experiments: this.experiments,
-            register: (node) => this.register(node),
+            register: (node) => this.#register(node, true),
             warn: (error) => this.#warn(error),
           })
     this.#stopMetrics = observePool(name, options.telemetry, {
@@ -160,32 +166,76 @@ class Pool implements DecoderPool {
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
   }
 
-  async register(input: NodeInput): Promise<DecoderNode> {
+  register(input: NodeInput): Promise<DecoderNode> {
+    return this.#register(input, false)
+  }
+
+  /** `mayMove`: the one who says it knows that the node's former address is not its own any more. */
+  async #register(input: NodeInput, mayMove: boolean): Promise<DecoderNode> {
+    this.#refuseIfClosed()
     const checked = checkNode(input)
+    const hasOwnId = input.id !== undefined && input.id !== null
+    if (hasOwnId) await this.#settleIdentity(checked, mayMove)
     // A node that registers itself again, as they do, must not undo that somebody drains it.
     const isSaid = input.draining !== undefined && input.draining !== null
     const known = this.#members.get(checked.id)?.node
     const node = {
+      // Nor what a newer release has said of it.
+      ...(known === undefined ? {} : extraOf(known)),
       ...checked,
       draining: isSaid ? checked.draining : (known?.draining ?? false),
       // Nor that probes have learnt what it has loaded.
       adapters: (input.adapters ?? undefined) === undefined ? (known?.adapters ?? []) : checked.adapters,
     }
-    const { id, outcome } = await this.#registry.put(node)
+    let { id, outcome } = await this.#registry.put(node)
+    if (hasOwnId && id !== node.id && outcome !== 'full') {
+      // Known under another id where this coordinator had not heard of it yet.
+      await this.#registry.remove(id)
+      ;({ id, outcome } = await this.#registry.put(node))
+    }
     if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
     this.#own.add(id)
     return this.#members.get(id)?.node ?? { ...node, id }
   }
 
+  /**
+   * An id is the node's, not its address's. A node that comes on an address that another had is itself, and the other
+   * is gone from there. Two that live at two addresses under one id are a mistake.
+   */
+  async #settleIdentity({ id, endpoint }: DecoderNode, mayMove: boolean): Promise<void> {
+    const there = this.#members.list.find(({ node }) => node.endpoint === endpoint)?.node
+    const known = this.#members.get(id)
+    const isMoving = known !== undefined && known.node.endpoint !== endpoint
+    if (isMoving && there === undefined && !mayMove && !this.#own.has(id) && this.#lives(known)) {
+      throw new InvalidInputError(
+        'id',
+        `another one: a node that lives at ${known.node.endpoint} has this`,
+        id,
+      )
+    }
+    if (there !== undefined && there.id !== id) await this.#registry.remove(there.id)
+  }
+
+  #lives(state: NodeState): boolean {
+    return state.healthy && this.#members.expiredForMs(state.node.id) === undefined
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed) throw new PoolClosedError()
+  }
+
   async renew(id: string): Promise<boolean> {
+    this.#refuseIfClosed()
     return (await this.#registry.renew([id])).length === 0
   }
 
-  deregister(id: string): Promise<boolean> {
+  async deregister(id: string): Promise<boolean> {
+    this.#refuseIfClosed()
     return this.#registry.remove(id)
   }
 
   async drain(id: string, { deadline = 0, signal }: DrainOptions = {}): Promise<Drained | undefined> {
+    this.#refuseIfClosed()
     const deadlineMs = durationMs('deadline', deadline)
     signal?.throwIfAborted()
     if (!(await this.#registry.change(id, (node) => ({ ...node, draining: true })))) return undefined
@@ -194,6 +244,7 @@ class Pool implements DecoderPool {
   }
 
   async report(id: string, report: NodeReport): Promise<boolean> {
+    this.#refuseIfClosed()
     checkReport(report)
     const state = this.#members.get(id)
     if (state === undefined) return false
@@ -201,7 +252,7 @@ class Pool implements DecoderPool {
     if (running !== undefined) state.reported(this.#options.clock.monotonic(), running + (waiting ?? 0))
     if (adapters === undefined && draining === undefined) return true
     return this.#registry.change(id, (node) =>
-      checkNode({ ...node, adapters: adapters ?? node.adapters, draining: draining ?? node.draining }),
+      checkStoredNode({ ...node, adapters: adapters ?? node.adapters, draining: draining ?? node.draining }),
     )
   }
 
@@ -245,13 +296,50 @@ class Pool implements DecoderPool {
       waiting: this.#dispatch.waiting,
       coordinators: this.#slots.live().length,
       preservation: this.#health.preservation(),
-      nodes: this.#members.list.map((state) => ({
-        node: state.node,
-        ...this.#health.statusOf(state),
-        inFlight: state.inFlight,
-        inUse: this.#slots.totalOn(state.node.id),
-        requests: state.requests,
-      })),
+      nodes: this.#members.list.map((state) => this.#statusOf(state)),
+    }
+  }
+
+  get state(): FailoverState {
+    return this.#registry.state
+  }
+
+  stats(): PoolStats {
+    const count = (states: readonly HealthState[]) =>
+      this.#members.list.filter((state) => states.includes(this.#health.statusOf(state).state)).length
+    return {
+      requests: this.#dispatch.requests,
+      inFlight: this.#members.list.reduce((sum, { inFlight }) => sum + inFlight, 0),
+      waiting: this.#dispatch.waiting,
+      nodes: this.#members.list.length,
+      serving: count(['serving', 'suspect', 'warming']),
+      ejections: { ...this.#health.ejections },
+    }
+  }
+
+  sharedStats(): SharedPoolStats {
+    const { list, version } = this.#members
+    return {
+      version,
+      coordinators: this.#slots.live().length,
+      nodes: list.length,
+      capacity: list.reduce((sum, { node }) => sum + node.capacity, 0),
+      inUse: list.reduce((sum, { node }) => sum + this.#slots.totalOn(node.id), 0),
+    }
+  }
+
+  inspect(id: string): NodeStatus | undefined {
+    const state = this.#members.get(id)
+    return state && this.#statusOf(state)
+  }
+
+  #statusOf(state: NodeState): NodeStatus {
+    return {
+      node: state.node,
+      ...this.#health.statusOf(state),
+      inFlight: state.inFlight,
+      inUse: this.#slots.totalOn(state.node.id),
+      requests: state.requests,
     }
   }
 
@@ -259,11 +347,21 @@ class Pool implements DecoderPool {
     return this.#events.on(event, listener)
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true
+    // Whoever waits is told before anything that takes time.
+    this.#dispatch.close()
     this.#keeper.close()
     await this.#health.close()
-    this.#dispatch.close()
     await this.#slots.close()
     this.#stopMetrics()
     await this.#registry.close()

@@ -8,7 +8,9 @@ export type {
   NodeStatus,
   PoolEvents,
   PoolFetchOptions,
+  PoolStats,
   PoolStatus,
+  SharedPoolStats,
 } from './api.js'
 export { type PromptBlockOptions, promptBlocks } from './balancing/prompt-blocks.js'
 export type { ExperimentUnit, NodeRequirements } from './balancing/requirements.js'

@@ -79,16 +79,15 @@ describe('run', () => {
   it('asks a second node when the first is late, and takes the first answer', async () => {
     const pool = await poolOf(2)
     const calls: string[] = []
-    const began = performance.now()
     const answer = await pool.run(
       async ({ id }) => {
         calls.push(id)
-        await new Promise((resolve) => setTimeout(resolve, calls.length === 1 ? 2_000 : 5))
+        // The first one never answers: what comes is the second one's.
+        if (calls.length === 1) await new Promise(() => {})
         return id
       },
       { idempotent: true, hedgeAfter: 20 },
     )
-    expect(performance.now() - began).toBeLessThan(1_900)
     expect(answer).toBe(calls[1])
     expect(calls[0]).not.toBe(calls[1])
     await expect(pool.run(async () => 1, { hedgeAfter: 20 })).rejects.toMatchObject({ field: 'hedgeAfter' })

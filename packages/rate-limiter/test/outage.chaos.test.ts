@@ -1,6 +1,7 @@
 import { connect } from '@evenkeel/core'
 import {
   type FaultProxy,
+  fairTime,
   fillMemory,
   type RedisServer,
   startProxy,
@@ -51,9 +52,9 @@ describe('a rate limiter whose Redis fails', () => {
     const { limiter } = await make({ r: slidingWindow(100, '1h') })
     await limiter.check('u', { r: 10 })
     const dropped = proxy.dropReplies(1, (command) => command.some((word) => word.includes('{u}')))
-    const startedAt = performance.now()
+    using time = fairTime()
     const decision = await limiter.check('u', { r: 10 })
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(time.elapsedMs()).toBeLessThan(1_000)
     expect(decision).toMatchObject({ allowed: true, source: 'memory' })
     expect(dropped.commands).toHaveLength(1)
     await proxy.restore()

@@ -18,7 +18,7 @@ export function inForm(script: string, form: Form): string {
     const kind = ts.isImportDeclaration(statement) ? imports : rest
     kind.push(statement.getFullText())
   }
-  const failed = 'error => { console.error(error); process.exitCode = 1 }'
+  const failed = 'error => { console.error(error); process.exit(1) }'
   return transpile(
     `${imports.join('')}\n;(async () => {${rest.join('')}\n})().catch(${failed})\n`,
     ts.ModuleKind.CommonJS,

@@ -1,4 +1,5 @@
 export { type Form, forms } from './forms.js'
+export { everyPeer, libraries } from './libraries.js'
 export { type PublishedPackage, packages, root } from './packages.js'
 export type { Outcome, Service } from './process.js'
 export { type Project, type ProjectOptions, project, type ScriptOptions } from './project.js'

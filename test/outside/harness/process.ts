@@ -7,14 +7,17 @@ export interface RunOptions {
   readonly args?: readonly string[]
   /**
    * How long it may run. It is no measure of speed: a process that ends only because it is killed has kept something
-   * open. @default 60_000
+   * open. @default 90_000
    */
   readonly timeoutMs?: number
   /** A warning is a failure, unless the test is about one. @default 'refused' */
   readonly stderr?: 'refused' | 'allowed'
+  /** Whether a code other than 0 is given back as `code`. @default false, it is an error */
+  readonly mayFail?: boolean
 }
 
 export interface Outcome {
+  readonly code: number
   readonly stdout: string
   readonly stderr: string
   /** The last line of stdout, which the script has printed as JSON. */
@@ -42,17 +45,18 @@ export async function execute(
   options: RunOptions = {},
 ): Promise<Outcome> {
   const running = start(command, [...args, ...(options.args ?? [])], cwd, options)
-  const { timeoutMs = 60_000 } = options
+  const { timeoutMs = 90_000 } = options
   const timer = setTimeout(() => running.child.kill('SIGKILL'), timeoutMs)
   const { code, signal } = await running.end
   clearTimeout(timer)
   const { stdout, stderr } = running
   const quiet = options.stderr === 'allowed' || stderr === ''
-  if (code !== 0 || !quiet) {
+  if (code === null || (code !== 0 && options.mayFail !== true) || !quiet) {
     const how = signal === 'SIGKILL' ? `did not end within ${timeoutMs} ms` : `ended with ${code ?? signal}`
     throw new Error(`${command} ${args.join(' ')} ${how}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`)
   }
   return {
+    code,
     stdout,
     stderr,
     get value() {
@@ -75,7 +79,7 @@ export async function serve(
   void end.then(() => {
     ended = true
   })
-  const deadline = performance.now() + (options.timeoutMs ?? 60_000)
+  const deadline = performance.now() + (options.timeoutMs ?? 90_000)
   let port: string | undefined
   while (port === undefined) {
     port = /^listening (\d+)$/m.exec(running.stdout)?.[1]

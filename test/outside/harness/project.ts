@@ -30,6 +30,8 @@ export interface Project {
   run(script: string, options?: ScriptOptions): Promise<Outcome>
   /** Starts a script that prints `listening <port>` once it serves. */
   serve(script: string, options?: ScriptOptions): Promise<Service>
+  /** Runs Node with these arguments, as `run` runs a script: for a tool that is installed in the project. */
+  node(args: readonly string[], options?: RunOptions): Promise<Outcome>
   /** Writes a file into a folder that this run has for itself, and gives its path. */
   write(name: string, content: string): string
 }
@@ -150,6 +152,10 @@ class InstalledProject implements Project {
   async run(script: string, options: ScriptOptions = {}): Promise<Outcome> {
     const [command, args] = await this.#line(script, options)
     return execute(command, args, this.#own, options)
+  }
+
+  node(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return execute(process.execPath, args, this.#own, options)
   }
 
   async serve(script: string, options: ScriptOptions = {}): Promise<Service> {

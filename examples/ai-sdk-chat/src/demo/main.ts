@@ -35,7 +35,7 @@ console.log('taken up again:', words)
 let messages = await service.load('ada', chat)
 while (messages.length < 4) messages = await service.load('ada', chat)
 for (const message of messages) console.log(`  ${message.role}: ${textOf(message)}`)
-service.memory.close()
+await service.memory.close()
 await redis?.close()
 if (words !== 'This is answer 2.' || textOf(messages[3]) !== words) {
   console.error('the answer was not given again')

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { EvenkeelError } from '@evenkeel/core'
 import { type DecoderPool, promptBlocks, type RunOptions } from '@evenkeel/decoder-pool'
-import { createCoordinatorHandler, createPoolFetch, type PoolRequest } from '@evenkeel/decoder-pool/http'
+import { createCoordinatorHandler, type PoolRequest } from '@evenkeel/decoder-pool/http'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 
@@ -10,8 +10,13 @@ const framing = ['connection', 'content-encoding', 'content-length', 'keep-alive
 
 /** A coordinator: nodes register at `/api`, and what comes to `/v1` goes to one of them. */
 export function createApp(pool: DecoderPool, token: string): Hono {
-  const manage = createCoordinatorHandler({ pool, authorize: (request) => bears(request, token) })
-  const forward = createPoolFetch({ pool, wanted: wishIn })
+  const manage = createCoordinatorHandler({
+    pool,
+    authorize: (request) => bears(request, token),
+    // The demo's nodes are on this machine, which no stranger's should be.
+    addresses: { hosts: ['127.0.0.1', 'localhost'] },
+  })
+  const forward = pool.fetch({ wanted: wishIn })
   const app = new Hono()
   app.use(bodyLimit({ maxSize: 16 << 20 }))
   app.get('/health', (context) => {
@@ -35,8 +40,8 @@ export function createApp(pool: DecoderPool, token: string): Hono {
 }
 
 /** What a request wants of a node; who sends it is kept in one arm of an experiment about its language pair. */
-function wishIn({ headers, body }: PoolRequest): RunOptions {
-  const { model, messages } = JSON.parse(body || '{}') as { model?: string; messages?: unknown }
+function wishIn({ headers, json }: PoolRequest): RunOptions {
+  const { model, messages } = (json ?? {}) as { model?: string; messages?: unknown }
   return {
     model,
     prefix: promptBlocks(messages ?? ''),

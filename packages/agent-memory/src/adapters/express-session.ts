@@ -4,40 +4,58 @@ import type { Sessions } from '../sessions/sessions.js'
 type Loaded = ReadonlyMap<string, string>
 type Request = Parameters<Store['createSession']>[0]
 
+export interface SessionStoreOptions {
+  /**
+   * Whose session it is, of its data: `revokeAll(user)` then finds it. @default that of no one
+   * @example (data) => data.passport?.user
+   */
+  readonly user?: ((data: SessionData) => string | undefined) | undefined
+}
+
 /**
  * A store for `express-session`. Only what a request changed is written, so that two requests of one session
  * keep each other's changes, and nothing is written after a logout.
  * @example
  * app.use(session({ store: createSessionStore(createSessions({ redis })), secret, resave: false, saveUninitialized: false }))
  */
-export function createSessionStore(sessions: Sessions): Store {
-  return new SessionStore(sessions)
+export function createSessionStore(sessions: Sessions, options: SessionStoreOptions = {}): Store {
+  return new SessionStore(sessions, options)
 }
 
 class SessionStore extends Store {
   readonly #sessions: Sessions
+  readonly #userOf: (data: SessionData) => string | undefined
   /** What a request found, field by field, to tell what it changed. */
   readonly #loaded = new WeakMap<object, Loaded>()
 
-  constructor(sessions: Sessions) {
+  constructor(sessions: Sessions, { user = () => undefined }: SessionStoreOptions) {
     super()
     this.#sessions = sessions
+    this.#userOf = user
   }
 
+  /** Prolongs nothing: express-session does that itself, at the end of a request, by `touch`. */
   override get = (sid: string, callback: (error: unknown, session?: SessionData | null) => void): void => {
-    answer(this.#sessions.get(sid), (error, found) =>
-      callback(error, found === undefined ? null : ({ ...found.data } as unknown as SessionData)),
-    )
+    answer(this.#sessions.get(sid, { touch: false }), (error, found) => {
+      if (found === undefined) return callback(error, null)
+      // A session that was made elsewhere has no cookie, which express-session relies on.
+      const data = { cookie: { originalMaxAge: null }, ...found.data } as unknown as SessionData
+      this.#loaded.set(data, fieldsOf(found.data))
+      callback(error, data)
+    })
   }
 
   override createSession(request: Request, data: SessionData): session.Session & SessionData {
-    const loaded = fieldsOf(data)
+    const loaded = this.#loaded.get(data) ?? fieldsOf(data)
     const made = super.createSession(request, data)
     this.#loaded.set(made, loaded)
     return made
   }
 
   override set = (sid: string, data: SessionData, callback?: (error?: unknown) => void): void => {
+    const done = (error: unknown) => callback?.(error ?? undefined)
+    const ttl = ttlOf(data)
+    if (ttl !== undefined && ttl <= 0) return answer(this.#sessions.destroy(sid), done)
     const loaded = this.#loaded.get(data)
     const now = fieldsOf(data)
     const changes = Object.fromEntries([
@@ -46,16 +64,25 @@ class SessionStore extends Store {
         .filter(([name, json]) => loaded?.get(name) !== json)
         .map(([name, json]) => [name, JSON.parse(json)]),
     ])
-    // What was loaded and is gone by now was destroyed, or is over: it stays so.
-    const options = { create: loaded === undefined, ttl: ttlOf(data) }
+    const user = this.#userOf(data)
+    const options =
+      loaded === undefined
+        ? // A new session, as it is: also under the id of one that was destroyed.
+          { create: 'anew' as const, replace: true, ttl, user }
+        : // What was loaded and is gone by now was destroyed, or is over: it stays so.
+          { ttl, user }
     answer(this.#sessions.patch(sid, changes, options), (error) => {
       if (error === null) this.#loaded.set(data, now)
-      callback?.(error ?? undefined)
+      done(error)
     })
   }
 
   override touch = (sid: string, data: SessionData, callback?: () => void): void => {
-    answer(this.#sessions.patch(sid, { cookie: data.cookie }, { ttl: ttlOf(data) }), () => callback?.())
+    const ttl = ttlOf(data)
+    const done = (error: unknown) =>
+      (callback as ((error?: unknown) => void) | undefined)?.(error ?? undefined)
+    if (ttl !== undefined && ttl <= 0) return answer(this.#sessions.destroy(sid), done)
+    answer(this.#sessions.patch(sid, { cookie: data.cookie }, { ttl }), done)
   }
 
   override destroy = (sid: string, callback?: (error?: unknown) => void): void => {
@@ -76,8 +103,12 @@ function fieldsOf(data: object): Loaded {
   return new Map(Object.entries(plain).map(([name, value]) => [name, JSON.stringify(value)]))
 }
 
-/** A session lives as long as its cookie. */
+/** A session lives as long as its cookie: ms, none or fewer for one that is over, `undefined` where it tells no end. */
 function ttlOf({ cookie }: SessionData): number | undefined {
-  const left = cookie?.originalMaxAge ?? undefined
-  return left !== undefined && left >= 1 ? left : undefined
+  const expires: unknown = cookie?.expires
+  if (expires instanceof Date || typeof expires === 'string') {
+    const left = new Date(expires).getTime() - Date.now()
+    if (Number.isFinite(left)) return left
+  }
+  return cookie?.originalMaxAge ?? undefined
 }

@@ -162,19 +162,14 @@ class ThreadSession implements AgentSession {
   }
 }
 
-/** An item has no id of its own; its role and calls are told to the window. */
+/** An item has no id of its own; its role is told to the window, which reads its calls. */
 function messageOf(item: AgentInputItem): Message {
   const plain = JSON.parse(canonical(item)) as Record<string, unknown>
-  const { type = 'message', role, callId } = plain
-  const isCall = typeof type === 'string' && type.endsWith('_call') && typeof callId === 'string'
-  const isResult = typeof type === 'string' && type.endsWith('_call_result') && typeof callId === 'string'
-  const roleOf = isResult ? 'tool' : typeof role === 'string' ? role : 'assistant'
-  return {
-    role: roleOf,
-    item: plain,
-    ...(isCall && { tool_calls: [{ id: callId }] }),
-    ...(isResult && { tool_call_id: callId }),
-  }
+  const { type = 'message', role } = plain
+  if (typeof role === 'string') return { role, item: plain }
+  if (type === 'reasoning') return { role: 'reasoning', item: plain }
+  const isResult = typeof type === 'string' && /_(?:output|result)$/.test(type)
+  return { role: isResult ? 'tool' : 'assistant', item: plain }
 }
 
 function itemOf({ message }: Pick<Entry, 'message'>): AgentInputItem {

@@ -15,3 +15,14 @@ export interface Message {
 export interface StoredMessage extends Message {
   readonly id: string
 }
+
+/**
+ * What is taken as a message: those of OpenAI's, Anthropic's, Google's and Amazon's SDKs, of the AI SDK and the OpenAI
+ * Agents SDK, and your own. An item of OpenAI's Responses API needs no role.
+ */
+export interface MessageLike {
+  readonly id?: string | null | undefined
+  readonly role?: string | undefined
+  readonly type?: unknown
+  readonly content?: unknown
+}

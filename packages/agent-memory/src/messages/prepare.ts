@@ -4,7 +4,7 @@ import { MessageTooLargeError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { digestText, newId } from './ids.js'
 import { toJson } from './json.js'
-import type { Message } from './message.js'
+import type { Message, MessageLike } from './message.js'
 import { type ToolCalls, toolCallsOf } from './tool-calls.js'
 
 /** A message as stores hold it. */
@@ -25,7 +25,7 @@ const maxAtOnce = 1_000
 
 /** @param operation names the append: messages without an id get one made of it */
 export function prepareAll(
-  input: Message | readonly Message[],
+  input: MessageLike | readonly MessageLike[],
   options: ResolvedOptions,
   operation?: string,
   max = maxAtOnce,
@@ -54,13 +54,7 @@ export function prepare(
     throw new InvalidInputError(field, 'a message', message)
   const { id = operation === undefined ? newId() : `${digestText(operation)}.${index}`, ...rest } = message
   checkSubject(`${field}.id`, id, maxIdLength)
-  if (typeof rest.role !== 'string' || !/^[\w-]{1,64}$/.test(rest.role)) {
-    throw new InvalidInputError(
-      `${field}.role`,
-      'a name of letters, digits, dashes and underscores',
-      rest.role,
-    )
-  }
+  const role = roleOf(field, rest)
   const body = toJson(field, rest)
   const bytes = Buffer.byteLength(body)
   if (bytes > options.maxMessageBytes)
@@ -70,10 +64,20 @@ export function prepare(
     throw new InvalidInputError('countTokens', 'a number from 0', tokens)
   return {
     id,
-    role: rest.role,
+    role,
     tokens: Math.ceil(tokens),
     body,
     digest: digestText(body),
     ...toolCallsOf(rest),
   }
+}
+
+/** The role of a message; that of an item of OpenAI's Responses API, which may have none, by its type. */
+function roleOf(field: string, { role, type }: Readonly<Record<string, unknown>>): string {
+  if (role === undefined && typeof type === 'string') {
+    if (type === 'reasoning') return type
+    return /_(?:output|result|response)$/.test(type) ? 'tool' : 'assistant'
+  }
+  if (typeof role === 'string' && /^[\w-]{1,64}$/.test(role)) return role
+  throw new InvalidInputError(`${field}.role`, 'a name of letters, digits, dashes and underscores', role)
 }

@@ -4,39 +4,105 @@ export interface ToolCalls {
   readonly answers: readonly string[]
 }
 
-interface Block {
-  readonly type?: unknown
-  readonly id?: unknown
-  readonly tool_use_id?: unknown
-  readonly toolCallId?: unknown
+type Fields = Readonly<Record<string, unknown>>
+
+interface Found {
+  readonly opens: Set<string>
+  readonly answers: Set<string>
 }
 
 /**
- * Reads the shapes of OpenAI and LangChain (`tool_calls`, `tool_call_id`), Anthropic (`tool_use`,
- * `tool_result` blocks) and the Vercel AI SDK (`tool-call`, `tool-result` parts). A call that is answered
- * within the same message can't be split from its result, and so is neither.
+ * Reads the shapes of OpenAI's chat completions (also its `function_call` of before) and Responses items, of LangChain,
+ * Anthropic, Google's Gemini, Amazon's Bedrock, the Vercel AI SDK (model messages, UI messages, approvals) and the
+ * OpenAI Agents SDK. A call that is answered within the same message can't be split from its result, and so is neither.
  */
-export function toolCallsOf(message: { readonly [field: string]: unknown }): ToolCalls {
-  const { tool_calls, tool_call_id, content } = message
-  const calls = Array.isArray(tool_calls) ? (tool_calls as Block[]) : []
-  const blocks = Array.isArray(content) ? (content as Block[]) : []
-  const of = (type: string) => blocks.filter((block) => block?.type === type)
-  const opens = texts([
-    ...[...calls, ...of('tool_use')].map((call) => call?.id),
-    ...of('tool-call').map((part) => part.toolCallId),
-  ])
-  const answers = texts([
-    tool_call_id,
-    ...of('tool_result').map((block) => block.tool_use_id),
-    ...of('tool-result').map((part) => part.toolCallId),
-  ])
-  return { opens: without(opens, answers), answers: without(answers, opens) }
+export function toolCallsOf(message: Fields): ToolCalls {
+  const found: Found = { opens: new Set(), answers: new Set() }
+  readChat(message, found)
+  readItem(message, found)
+  // The adapter for the OpenAI Agents SDK keeps an item whole.
+  if (isFields(message.item)) readItem(message.item, found)
+  for (const block of blocksOf(message.content)) readBlock(block, found)
+  readParts(blocksOf(message.parts), found)
+  return { opens: without(found.opens, found.answers), answers: without(found.answers, found.opens) }
 }
 
-/** Each id once; half a surrogate pair, which UTF-8 can't carry, is replaced as every encoder does. */
-function texts(values: readonly unknown[]): ReadonlySet<string> {
-  const ids = values.filter((value): value is string => typeof value === 'string' && value !== '')
-  return new Set(ids.map((id) => (/\p{Surrogate}/u.test(id) ? Buffer.from(id).toString() : id)))
+/** OpenAI's chat completions and LangChain. */
+function readChat(message: Fields, { opens, answers }: Found): void {
+  for (const call of [...blocksOf(message.tool_calls), ...blocksOf(message.invalid_tool_calls)])
+    add(opens, call.id)
+  add(answers, message.tool_call_id)
+  // Calls without an id, of which a message makes one, are known by their name.
+  if (isFields(message.function_call)) addNamed(opens, 'function', message.function_call.name)
+  if (message.role === 'function') addNamed(answers, 'function', message.name)
+}
+
+/** Items of OpenAI's Responses API, and of its Agents SDK, which writes the same in camel case. */
+function readItem(item: Fields, { opens, answers }: Found): void {
+  const { type } = item
+  if (typeof type !== 'string') return
+  const call = item.call_id ?? item.callId
+  if (/_call$/.test(type)) add(opens, call)
+  else if (/_(?:output|result)$/.test(type)) add(answers, call)
+  const provider = isFields(item.providerData) ? item.providerData : item
+  const approval = type === 'hosted_tool_call' ? item.name : type
+  if (approval === 'mcp_approval_request') addNamed(opens, 'approval', item.id ?? provider.id)
+  if (approval === 'mcp_approval_response') {
+    addNamed(answers, 'approval', provider.approval_request_id ?? provider.approvalRequestId)
+  }
+}
+
+/** Blocks of a content: Anthropic's, Bedrock's, and those of the AI SDK's model messages. */
+function readBlock(block: Fields, { opens, answers }: Found): void {
+  const type = typeof block.type === 'string' ? block.type : ''
+  if (type === 'tool-call') add(opens, block.toolCallId)
+  else if (type === 'tool-result' || type === 'tool-error') add(answers, block.toolCallId)
+  else if (type === 'tool-approval-request') addNamed(opens, 'approval', block.approvalId)
+  else if (type === 'tool-approval-response') addNamed(answers, 'approval', block.approvalId)
+  else if (/tool_use$/.test(type)) add(opens, block.id)
+  else if (/tool_result$/.test(type)) add(answers, block.tool_use_id)
+  if (isFields(block.toolUse)) add(opens, block.toolUse.toolUseId)
+  if (isFields(block.toolResult)) add(answers, block.toolResult.toolUseId)
+}
+
+/** States of the AI SDK's UI messages in which a call has been made, and has no result yet. */
+const openStates = new Set(['input-available', 'approval-requested', 'approval-responded'])
+
+/** Parts of a message: the AI SDK's UI messages, and Gemini's contents. */
+function readParts(parts: readonly Fields[], { opens, answers }: Found): void {
+  const times = new Map<string, number>()
+  // Gemini's calls may have no id: then the first of a name is answered by the first of that name.
+  const nameOf = (kind: string, { id, name }: Fields): unknown => {
+    if (typeof id === 'string' && id !== '') return id
+    const before = times.get(`${kind} ${name}`) ?? 0
+    times.set(`${kind} ${name}`, before + 1)
+    return `${name}#${before}`
+  }
+  for (const part of parts) {
+    const { type, state, toolCallId, functionCall, functionResponse } = part
+    const isTool = typeof type === 'string' && (type === 'dynamic-tool' || type.startsWith('tool-'))
+    if (isTool && openStates.has(String(state))) add(opens, toolCallId)
+    if (isFields(functionCall)) addNamed(opens, 'gemini', nameOf('call', functionCall))
+    if (isFields(functionResponse)) addNamed(answers, 'gemini', nameOf('response', functionResponse))
+  }
+}
+
+function blocksOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.filter(isFields) : []
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Half a surrogate pair, which UTF-8 can't carry, is replaced as every encoder does. */
+function add(ids: Set<string>, id: unknown): void {
+  if (typeof id !== 'string' || id === '') return
+  ids.add(/\p{Surrogate}/u.test(id) ? Buffer.from(id).toString() : id)
+}
+
+function addNamed(ids: Set<string>, kind: string, name: unknown): void {
+  if (typeof name === 'string' && name !== '') add(ids, `${kind}:${name}`)
 }
 
 function without(ids: ReadonlySet<string>, others: ReadonlySet<string>): string[] {

@@ -10,6 +10,7 @@ export function tailOf(
   const [summary] = log.summaries
   const floor = (summary?.to ?? 0) + 1
   const records: MessageRecord[] = []
+  let cut = 0
   let [tokens, isCut, from] = [0, false, log.newest + 1]
   let newestTurn: number | undefined
   for (const record of log.downFrom(log.newest)) {
@@ -17,12 +18,17 @@ export function tailOf(
     newestTurn ??= record.turn
     tokens += record.tokens
     isCut = records.length >= maxMessages || tokens > maxTokens || record.turn <= newestTurn - maxTurns
-    if (isCut) break
+    if (isCut) {
+      const isCall = record.opens.length + record.answers.length > 0
+      if (records.length < maxMessages && tokens > maxTokens && isCall) cut = record.tokens
+      break
+    }
     records.push(record)
     from = record.seq
   }
   // With all of what is not summarised, nothing is missing before it either.
   if (!isCut && records.length < maxMessages) from = 1
+  const asked = records.some(asks) ? undefined : newestQuestion(log, from, floor)
   const pinned = log.pinned.flatMap((seq) => log.at(seq) ?? [])
   const { count, newest } = log
   return {
@@ -34,6 +40,8 @@ export function tailOf(
     from,
     pinned,
     summary,
+    asked,
+    cut,
   }
 }
 
@@ -54,4 +62,17 @@ export function pageOf(log: ThreadImage, request: PageRequest): Page {
     if (record !== undefined) records.push(record)
   }
   return { ...standing, records, next: undefined }
+}
+
+/** Whether a message of a user answers no tool call, and so is what the model is asked. */
+export function asks({ role, answers }: MessageRecord): boolean {
+  return role === 'user' && answers.length === 0
+}
+
+function newestQuestion(image: ThreadImage, before: number, floor: number): MessageRecord | undefined {
+  for (const record of image.downFrom(before - 1)) {
+    if (record.seq < floor || record.seq < before - 1_000) return undefined
+    if (asks(record)) return record
+  }
+  return undefined
 }

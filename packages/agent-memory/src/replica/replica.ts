@@ -3,7 +3,7 @@ import type { Change, Changed } from '../stores/change.js'
 import type { Since, Tail, TailRequest } from '../stores/port.js'
 import type { ThreadVersion } from '../stores/thread-id.js'
 import { changeThread } from './apply.js'
-import { tailOf } from './read.js'
+import { asks, tailOf } from './read.js'
 import { ThreadImage } from './thread-image.js'
 
 /** What a store said of an append. */
@@ -20,6 +20,8 @@ export class ThreadReplica {
   #from = 1
   #upTo = 0
   #synced = unknown
+  /** Whether the newest message of a user is known, or that there is none. */
+  #knowsAsked = false
   #last: { readonly key: string; readonly tail: Tail } | undefined
 
   /** Every message from this seq on is known. */
@@ -43,7 +45,10 @@ export class ThreadReplica {
 
   /** Whether all that a window of this size can hold is here, but for what is newer. */
   covers(request: TailRequest): boolean {
-    return this.since !== undefined && this.tail(request).from >= this.#from
+    if (this.since === undefined) return false
+    const { from, asked, records } = this.tail(request)
+    if (from < this.#from) return false
+    return this.#from === 1 || this.#knowsAsked || asked !== undefined || records.some(asks)
   }
 
   appended(messages: readonly PreparedMessage[], stored: Stored, now: number): void {
@@ -96,6 +101,8 @@ export class ThreadReplica {
         this.#synced !== unknown && tail.edited <= this.#synced && tail.from <= this.#upTo + 1
       if (!isContinued) this.#forget()
       this.#from = isContinued ? Math.min(this.#from, tail.from) : tail.from
+      if (tail.asked !== undefined) log.put(tail.asked)
+      this.#knowsAsked = true
       for (const record of tail.pinned) log.put(record)
       log.pinned = tail.pinned.map(({ seq }) => seq)
       log.summaries = tail.summary === undefined ? [] : [{ ...tail.summary, plan: '' }]
@@ -115,6 +122,7 @@ export class ThreadReplica {
     if (changed.epoch !== this.log.epoch || changed.version === this.#synced) return true
     if (changed.version !== this.#synced + 1 || changed.status !== 'done') return false
     if (!this.#follows(change, now)) return false
+    if (!('key' in change) && change.kind !== 'pin') this.#knowsAsked = false
     this.#synced = changed.version
     this.#upTo = this.log.newest
     this.#stand(changed)
@@ -140,7 +148,10 @@ export class ThreadReplica {
     if (log.size <= maxMessages * 1.25) return
     this.#last = undefined
     const [...records] = log.downFrom(log.newest)
-    for (const record of records.slice(maxMessages)) if (!log.pinned.includes(record.seq)) log.unsee(record)
+    const asked = records.find(asks)
+    for (const record of records.slice(maxMessages)) {
+      if (record !== asked && !log.pinned.includes(record.seq)) log.unsee(record)
+    }
     this.#from = Math.max(this.#from, records[maxMessages - 1]?.seq ?? 1)
   }
 
@@ -149,6 +160,7 @@ export class ThreadReplica {
     this.#from = 1
     this.#upTo = 0
     this.#synced = unknown
+    this.#knowsAsked = false
   }
 
   #stand({ generation, version, edited }: ThreadVersion): void {

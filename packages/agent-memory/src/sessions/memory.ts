@@ -2,16 +2,19 @@ import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core/kit'
 import {
   destroyedMs,
   type ListedSession,
+  noBounds,
+  type SessionBounds,
   type SessionPlace,
   type SessionRecord,
   type SessionStore,
   type SessionWrite,
   type SessionWritten,
 } from './port.js'
+import { byEnd } from './redis.js'
 
-interface Held extends SessionPlace {
+interface StoredSession extends SessionPlace {
   /** `undefined` once it was destroyed. */
-  session: SessionRecord | undefined
+  session: Omit<SessionRecord, 'leftMs'> | undefined
   readonly tokens: string[]
   /** The end for good. */
   readonly ends: number
@@ -20,7 +23,7 @@ interface Held extends SessionPlace {
 
 /** Sessions in this process, bounded: beyond it the least recently used are forgotten. */
 export class MemorySessionStore implements SessionStore {
-  readonly #sessions: ByteBoundedLru<Held>
+  readonly #sessions: ByteBoundedLru<StoredSession>
   readonly #clock: Clock
 
   constructor({ maxSessions = 10_000, clock = systemClock }: { maxSessions?: number; clock?: Clock } = {}) {
@@ -33,82 +36,120 @@ export class MemorySessionStore implements SessionStore {
   }
 
   async write(place: SessionPlace, write: SessionWrite): Promise<SessionWritten> {
-    const { token, set, unset, create, user, version, ttlMs, absoluteMs } = write
-    const held = this.#sessions.get(keyOf(place))
-    if (held === undefined ? !create : held.session === undefined) return { status: 'gone' }
+    const { token, create, user, version, ttlMs, absoluteMs, bounds = noBounds } = write
+    let stored = this.#sessions.get(keyOf(place))
+    if (stored !== undefined && stored.session === undefined && create === 'anew') stored = undefined
+    if (stored === undefined ? create === false : stored.session === undefined) return { status: 'gone' }
     const now = this.#clock.now()
-    const known = held?.session
-    if (held?.tokens.includes(token) && known) return { status: 'done', version: known.version }
+    const known = stored?.session
+    if (stored?.tokens.includes(token) && known) {
+      return { status: 'done', version: known.version, leftMs: Math.max(1, stored.endsAt - now) }
+    }
     if (version !== undefined && version !== (known?.version ?? 0)) {
       return { status: 'conflict', version: known?.version ?? 0 }
     }
-    const fields = new Map(known?.fields)
-    for (const name of unset) fields.delete(name)
-    for (const [name, json] of set) fields.set(name, json)
-    const isChange = known === undefined || set.size + unset.length > 0
-    const session: SessionRecord = {
+    const fields = withWrites(known?.fields, write)
+    if (isOver(fields, known?.fields, bounds)) return { status: 'full' }
+    const isOther = user !== undefined && user !== known?.user
+    const wrote = write.set.size + write.unset.length > 0 || fields.size !== (known?.fields.size ?? 0)
+    const isChange = known === undefined || wrote || isOther
+    const session = {
       version: (known?.version ?? 0) + (isChange ? 1 : 0),
       createdAt: known?.createdAt ?? now,
-      user: known === undefined ? user : known.user,
+      user: user ?? known?.user,
       fields,
     }
-    const ends = held?.ends ?? now + (absoluteMs ?? Number.POSITIVE_INFINITY)
-    const tokens = [...(held?.tokens ?? []).slice(-15), ...(isChange ? [token] : [])]
-    this.#keep({ ...place, session, tokens, ends, endsAt: 0 }, ttlMs)
-    return { status: 'done', version: session.version }
+    const ends = stored?.ends ?? now + (absoluteMs ?? Number.POSITIVE_INFINITY)
+    const tokens = [...(stored?.tokens ?? []).slice(-15), ...(isChange ? [token] : [])]
+    const leftMs = this.#keep({ ...place, session, tokens, ends, endsAt: 0 }, ttlMs)
+    return { status: 'done', version: session.version, leftMs }
   }
 
   async read(place: SessionPlace, ttlMs: number | undefined): Promise<SessionRecord | undefined> {
-    const held = this.#sessions.get(keyOf(place))
-    if (held?.session !== undefined && ttlMs !== undefined) {
-      const left = Math.max(1, Math.min(ttlMs, held.ends - this.#clock.now()))
-      if (held.endsAt - this.#clock.now() < left * 0.9) this.#keep(held, ttlMs)
+    const stored = this.#sessions.get(keyOf(place))
+    if (stored?.session === undefined) return undefined
+    const now = this.#clock.now()
+    if (ttlMs !== undefined) {
+      const left = Math.max(1, Math.min(ttlMs, stored.ends - now))
+      if (stored.endsAt - now < left * 0.9) this.#keep(stored, ttlMs)
     }
-    return held?.session
+    return { ...stored.session, leftMs: stored.endsAt - now }
   }
 
   async rotate(from: SessionPlace, to: SessionPlace): Promise<boolean> {
     if (this.#sessions.get(keyOf(to))?.session !== undefined) return true
-    const held = this.#sessions.get(keyOf(from))
-    if (held?.session === undefined) return false
-    this.#keep({ ...held, ...to }, held.endsAt - this.#clock.now())
-    await this.destroy(from.group, [from.name])
+    const stored = this.#sessions.get(keyOf(from))
+    if (stored?.session === undefined) return false
+    this.#keep({ ...stored, ...to }, stored.endsAt - this.#clock.now())
+    await this.destroy([from])
     return true
   }
 
-  async destroy(group: string, names: readonly string[]): Promise<number> {
+  async destroy(places: readonly SessionPlace[]): Promise<number> {
     let destroyed = 0
-    for (const name of names) {
-      const key = keyOf({ group, name })
-      if (this.#sessions.get(key)?.session !== undefined) destroyed++
-      const note: Held = { group, name, session: undefined, tokens: [], ends: 0, endsAt: 0 }
-      this.#sessions.set(key, note, destroyedMs)
+    for (const place of places) {
+      if (this.#sessions.get(keyOf(place))?.session !== undefined) destroyed++
+      const note: StoredSession = { ...place, session: undefined, tokens: [], ends: 0, endsAt: 0 }
+      this.#sessions.set(keyOf(place), note, destroyedMs)
     }
     return destroyed
   }
 
-  async list(group: string): Promise<readonly ListedSession[]> {
+  async list(user: string): Promise<readonly ListedSession[]> {
+    const now = this.#clock.now()
     return [...this.#sessions.entries()]
-      .map(([, held]) => held)
-      .filter((held) => held.group === group && held.session?.user !== undefined)
-      .map(({ name, endsAt }) => ({ name, endsAt }))
-      .sort((one, other) => other.endsAt - one.endsAt || (one.name < other.name ? 1 : -1))
+      .map(([, stored]) => stored)
+      .filter(({ session }) => session?.user === user)
+      .map(({ group, name, endsAt }) => ({ group, name, leftMs: endsAt - now }))
+      .sort(byEnd)
   }
 
-  #keep(held: Held, ttlMs: number): void {
-    const now = this.#clock.now()
-    const left = Math.max(1, Math.min(ttlMs, held.ends - now))
-    held.endsAt = now + left
-    this.#sessions.set(keyOf(held), held, left)
+  clear(): void {
+    this.#sessions.clear()
   }
+
+  #keep(stored: StoredSession, ttlMs: number): number {
+    const now = this.#clock.now()
+    const left = Math.max(1, Math.min(ttlMs, stored.ends - now))
+    stored.endsAt = now + left
+    this.#sessions.set(keyOf(stored), stored, left)
+    return left
+  }
+}
+
+/** Fields as a write leaves them. */
+export function withWrites(
+  known: ReadonlyMap<string, string> | undefined,
+  { set, unset, replaces }: Pick<SessionWrite, 'set' | 'unset' | 'replaces'>,
+): ReadonlyMap<string, string> {
+  if (replaces === true) return new Map(set)
+  const fields = new Map(known)
+  for (const name of unset) fields.delete(name)
+  for (const [name, json] of set) fields.set(name, json)
+  return fields
+}
+
+function isOver(
+  fields: ReadonlyMap<string, string>,
+  before: ReadonlyMap<string, string> | undefined,
+  bounds: SessionBounds,
+): boolean {
+  const [bytes, bytesBefore] = [sizeOf(fields), before === undefined ? 0 : sizeOf(before)]
+  const isMore = fields.size > (before?.size ?? 0)
+  return (isMore && fields.size > bounds.fields) || (bytes > bounds.bytes && bytes > bytesBefore)
+}
+
+/** As Redis counts names and values. */
+function sizeOf(fields: ReadonlyMap<string, string>): number {
+  let bytes = 0
+  for (const [name, json] of fields) bytes += encodeURIComponent(name).length + 1 + Buffer.byteLength(json)
+  return bytes
 }
 
 function keyOf({ group, name }: SessionPlace): string {
   return `${group} ${name}`
 }
 
-function bytesOf({ session }: Held): number {
-  let bytes = 200
-  for (const [name, json] of session?.fields ?? []) bytes += 2 * (name.length + json.length)
-  return bytes
+function bytesOf({ session }: StoredSession): number {
+  return 200 + (session === undefined ? 0 : 2 * sizeOf(session.fields))
 }

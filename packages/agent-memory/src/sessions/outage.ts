@@ -1,6 +1,6 @@
 import { UnavailableError } from '@evenkeel/core'
 import { ByteBoundedLru, type Clock } from '@evenkeel/core/kit'
-import { MemorySessionStore } from './memory.js'
+import { MemorySessionStore, withWrites } from './memory.js'
 import type {
   ListedSession,
   SessionPlace,
@@ -10,7 +10,7 @@ import type {
   SessionWritten,
 } from './port.js'
 
-interface Seen {
+interface SeenSession {
   readonly record: SessionRecord
   /** On the monotonic clock. */
   readonly at: number
@@ -18,11 +18,11 @@ interface Seen {
 
 type Pending =
   | { readonly kind: 'write'; readonly place: SessionPlace; readonly write: SessionWrite }
-  | { readonly kind: 'destroy'; readonly group: string; readonly names: readonly string[] }
+  | { readonly kind: 'destroy'; readonly places: readonly SessionPlace[] }
 
 /** Notes what is read and written in Redis, for {@link OutageSessions}. */
 export class SeenSessions implements SessionStore {
-  readonly seen: ByteBoundedLru<Seen>
+  readonly seen: ByteBoundedLru<SeenSession>
 
   constructor(
     private readonly store: SessionStore,
@@ -35,8 +35,13 @@ export class SeenSessions implements SessionStore {
   async write(place: SessionPlace, write: SessionWrite): Promise<SessionWritten> {
     const written = await this.store.write(place, write)
     const known = this.seen.get(textOf(place))?.record
-    if (written.status !== 'done') this.seen.delete(textOf(place))
-    else if (known !== undefined || write.create) this.#note(place, withWrite(known, write, this.clock.now()))
+    if (written.status === 'gone') this.seen.delete(textOf(place))
+    else if (written.status === 'done' && (known !== undefined || write.create !== false)) {
+      const { version, leftMs } = written
+      const { createdAt = this.clock.now(), user } = known ?? {}
+      const fields = withWrites(known?.fields, write)
+      this.#note(place, { version, createdAt, user: write.user ?? user, fields, leftMs })
+    }
     return written
   }
 
@@ -48,41 +53,46 @@ export class SeenSessions implements SessionStore {
   }
 
   async rotate(from: SessionPlace, to: SessionPlace): Promise<boolean> {
+    const rotated = await this.store.rotate(from, to)
     this.seen.delete(textOf(from))
-    return this.store.rotate(from, to)
+    return rotated
   }
 
-  async destroy(group: string, names: readonly string[]): Promise<number> {
-    for (const name of names) this.seen.delete(textOf({ group, name }))
-    return this.store.destroy(group, names)
+  async destroy(places: readonly SessionPlace[]): Promise<number> {
+    for (const place of places) this.seen.delete(textOf(place))
+    return this.store.destroy(places)
   }
 
-  list(group: string): Promise<readonly ListedSession[]> {
-    return this.store.list(group)
+  list(user: string): Promise<readonly ListedSession[]> {
+    return this.store.list(user)
   }
 
   #note(place: SessionPlace, record: SessionRecord): void {
-    this.seen.set(textOf(place), { record, at: this.clock.monotonic() })
+    this.seen.set(textOf(place), { record, at: this.clock.monotonic() }, record.leftMs)
   }
 }
 
 /**
- * Sessions while Redis is away: one that was seen here lately is good for a while longer, a new one is good
- * at once, and what is written is sent to Redis when it is back. One that was never seen here can't be judged.
+ * Sessions while Redis is away: one that Redis vouched for lately is good until the grace is over, or its own time; a
+ * new one is good at once, and what is written is sent to Redis when it is back. One that was never seen here can't be
+ * judged. What an outage made of sessions ends with it.
  */
 export class OutageSessions implements SessionStore {
   readonly #known: SeenSessions
   readonly #own: MemorySessionStore
   readonly #clock: Clock
   readonly #graceMs: number
-  readonly #mostPending: number
+  readonly #maxPending: number
   #pending: Pending[] = []
+  /** Until when those from before the outage are good, on the monotonic clock. */
+  readonly #goodUntil = new Map<string, number>()
+  readonly #destroyed = new Set<string>()
 
   constructor(known: SeenSessions, options: { clock: Clock; graceMs: number; maxSessions: number }) {
     this.#known = known
     this.#clock = options.clock
     this.#graceMs = options.graceMs
-    this.#mostPending = options.maxSessions
+    this.#maxPending = options.maxSessions
     this.#own = new MemorySessionStore(options)
   }
 
@@ -92,14 +102,15 @@ export class OutageSessions implements SessionStore {
 
   async write(place: SessionPlace, write: SessionWrite): Promise<SessionWritten> {
     if (write.version !== undefined) throw unavailable('the version of a session can not be checked here')
-    await this.#takeOver(place, write.ttlMs, write.create)
+    await this.#takeOver(place, write.create !== false)
     const written = await this.#own.write(place, write)
+    if (write.create === 'anew' && written.status === 'done') this.#destroyed.delete(textOf(place))
     if (written.status === 'done') this.#add({ kind: 'write', place, write })
     return written
   }
 
-  async read(place: SessionPlace, ttlMs: number | undefined): Promise<SessionRecord | undefined> {
-    await this.#takeOver(place, ttlMs ?? this.#graceMs, false)
+  async read(place: SessionPlace): Promise<SessionRecord | undefined> {
+    await this.#takeOver(place, false)
     return this.#own.read(place, undefined)
   }
 
@@ -107,10 +118,14 @@ export class OutageSessions implements SessionStore {
     throw unavailable('a session can not be given another id')
   }
 
-  async destroy(group: string, names: readonly string[]): Promise<number> {
-    for (const name of names) await this.#takeOver({ group, name }, this.#graceMs, true)
-    this.#add({ kind: 'destroy', group, names })
-    return this.#own.destroy(group, names)
+  async destroy(places: readonly SessionPlace[]): Promise<number> {
+    for (const place of places) await this.#takeOver(place, true)
+    this.#add({ kind: 'destroy', places })
+    for (const place of places) {
+      this.#destroyed.add(textOf(place))
+      this.#known.seen.delete(textOf(place))
+    }
+    return this.#own.destroy(places)
   }
 
   async list(): Promise<readonly ListedSession[]> {
@@ -122,46 +137,37 @@ export class OutageSessions implements SessionStore {
     for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
       signal.throwIfAborted()
       if (next.kind === 'write') await store.write(next.place, next.write)
-      else await store.destroy(next.group, next.names)
+      else await store.destroy(next.places)
       if (this.#pending[0] === next) this.#pending.shift()
     }
     handOver()
+    this.#own.clear()
+    this.#goodUntil.clear()
+    this.#destroyed.clear()
   }
 
-  /** What Redis said of a session before it went away. */
-  async #takeOver(place: SessionPlace, ttlMs: number, create: boolean): Promise<void> {
-    const own = await this.#own.read(place, undefined)
-    if (own !== undefined || this.#isDestroyed(place)) return
-    const seen = this.#known.seen.get(textOf(place))
-    if (seen !== undefined && seen.at > this.#clock.monotonic() - this.#graceMs) {
-      const { user, fields } = seen.record
+  /** What Redis said of a session before it went away, while that is to be trusted. */
+  async #takeOver(place: SessionPlace, create: boolean): Promise<void> {
+    const key = textOf(place)
+    if (this.#destroyed.has(key)) return
+    const until = this.#goodUntil.get(key)
+    const now = this.#clock.monotonic()
+    if (until !== undefined ? now < until : (await this.#own.read(place, undefined)) !== undefined) return
+    const seen = until === undefined ? this.#known.seen.peek(key) : undefined
+    const graceMs = this.#graceMs
+    if (seen !== undefined && seen.at + graceMs > now) {
+      const { user, fields, leftMs } = seen.record
+      const endsMs = seen.at + Math.min(graceMs, leftMs) - now
       const write = { token: '', set: fields, unset: [], create: true, user, version: undefined }
-      await this.#own.write(place, { ...write, ttlMs, absoluteMs: undefined })
-    } else if (!create) throw unavailable('this session was not seen here lately')
-  }
-
-  #isDestroyed({ group, name }: SessionPlace): boolean {
-    return this.#pending.some(
-      (one) => one.kind === 'destroy' && one.group === group && one.names.includes(name),
-    )
+      await this.#own.write(place, { ...write, ttlMs: Math.max(1, endsMs), absoluteMs: Math.max(1, endsMs) })
+      this.#goodUntil.set(key, now + endsMs)
+    } else if (!create || until !== undefined) throw unavailable('this session was not seen here lately')
   }
 
   #add(pending: Pending): void {
-    if (this.#pending.length >= this.#mostPending) throw unavailable('as many writes wait as may')
+    if (this.#pending.length >= this.#maxPending) throw unavailable('as many writes wait as may')
     this.#pending.push(pending)
   }
-}
-
-function withWrite(
-  known: SessionRecord | undefined,
-  { set, unset, user }: SessionWrite,
-  now: number,
-): SessionRecord {
-  const fields = new Map(known?.fields)
-  for (const name of unset) fields.delete(name)
-  for (const [name, json] of set) fields.set(name, json)
-  const { version = 0, createdAt = now } = known ?? {}
-  return { version: version + 1, createdAt, user: known === undefined ? user : known.user, fields }
 }
 
 function textOf({ group, name }: SessionPlace): string {

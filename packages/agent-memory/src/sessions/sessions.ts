@@ -1,32 +1,45 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { type Connection, type Failover, failover, InvalidInputError, type Source } from '@evenkeel/core'
+import {
+  type Connection,
+  type Failover,
+  type FailoverState,
+  failover,
+  InvalidInputError,
+  type Source,
+} from '@evenkeel/core'
 import {
   type Clock,
   checkSubject,
   type Duration,
   durationMs,
+  option,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core/kit'
-import { VersionConflictError } from '../errors.js'
+import { SessionTooLargeError, VersionConflictError } from '../errors.js'
 import { newId } from '../messages/ids.js'
 import { toJson } from '../messages/json.js'
+import { ttlOption } from '../options.js'
 import { MemorySessionStore } from './memory.js'
 import { OutageSessions, SeenSessions } from './outage.js'
-import type { SessionPlace, SessionStore } from './port.js'
+import type { SessionBounds, SessionPlace, SessionStore } from './port.js'
 import { RedisSessionStore } from './redis.js'
 
 export interface SessionsOptions {
   /** Where sessions live; left out, they live in this process alone. */
   readonly redis?: Connection | undefined
-  /** How long a session lives after it was last used. @default '24h' */
+  /** How long a session lives after it was last used. @default CACHE_TTL_SESSIONS of the environment in seconds, else '24h' */
   readonly ttl?: Duration | undefined
   /** How long it lives at most, however it is used. @default no bound */
   readonly absoluteTtl?: Duration | undefined
-  /** How long a session that was seen here is good while Redis is away. @default '5m' */
+  /** How long a session is good while Redis is away, from when it was last seen there. @default '5m' */
   readonly grace?: Duration | undefined
   /** Sessions that this process keeps: for outages, and without `redis` all there are. @default 10_000 */
   readonly maxSessions?: number | undefined
+  /** Fields of a session. @default 1_000 */
+  readonly maxFields?: number | undefined
+  /** Of a session's field names and values, as JSON. @default 1 MiB */
+  readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -49,8 +62,17 @@ export interface SessionWriteOptions {
   readonly ifVersion?: number | undefined
   /** @default that of all sessions */
   readonly ttl?: Duration | undefined
-  /** Makes the session when there is none, unless it was destroyed. @default false */
-  readonly create?: boolean | undefined
+  /** Makes the session when there is none; `anew` also when it was destroyed. @default false */
+  readonly create?: boolean | 'anew' | undefined
+  /** Whose session it is from now on, as after a login. @default it stays */
+  readonly user?: string | undefined
+  /** Removes the fields that are not given. @default false */
+  readonly replace?: boolean | undefined
+}
+
+export interface SessionReadOptions {
+  /** Prolongs it. @default true */
+  readonly touch?: boolean | undefined
 }
 
 /** A session in a list: told without its id, which is secret. */
@@ -67,15 +89,15 @@ export interface ListedSession {
 export interface Sessions {
   create(data?: SessionData, options?: { readonly user?: string | undefined }): Promise<Session>
   /** Reads, and prolongs. One round trip. @throws UnavailableError in an outage, when it was not seen here lately */
-  get(id: string): Promise<Session | undefined>
+  get(id: string, options?: SessionReadOptions): Promise<Session | undefined>
   /**
    * Writes the given fields and no others; `undefined` removes one. Says the new version, or `undefined` when
-   * there is no such session any more. One round trip.
+   * there is no such session any more. One round trip, two with a `user`. @throws SessionTooLargeError
    */
   patch(id: string, fields: SessionData, options?: SessionWriteOptions): Promise<number | undefined>
   /** Prolongs; says whether it is there. One round trip. */
   touch(id: string, options?: { readonly ttl?: Duration | undefined }): Promise<boolean>
-  /** Another id for the same session, as one should give at every login. Not possible in an outage. */
+  /** Another id for the same session, as one should give at every login. Two or three round trips. Not possible in an outage. */
   rotate(id: string): Promise<string | undefined>
   /** Says whether it was there, as far as is known. One round trip. */
   destroy(id: string): Promise<boolean>
@@ -85,7 +107,10 @@ export interface Sessions {
   revoke(user: string, handle: string): Promise<boolean>
   /** Destroys all sessions of a user but `except`; says how many. */
   revokeAll(user: string, options?: { readonly except?: string | undefined }): Promise<number>
-  close(): void
+  readonly state: FailoverState
+  /** Ends what they began; the connection stays open. May be called again. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 export function createSessions(options: SessionsOptions = {}): Sessions {
@@ -96,11 +121,18 @@ class SessionHandles implements Sessions {
   readonly #stores: Failover<SessionStore>
   readonly #ttlMs: number
   readonly #absoluteMs: number | undefined
+  readonly #bounds: SessionBounds
 
   constructor(options: SessionsOptions) {
+    option.members('', options, optionNames)
     const { redis, absoluteTtl, clock = systemClock } = options
-    this.#ttlMs = durationMs('ttl', options.ttl ?? '24h', { minMs: 1_000 })
-    this.#absoluteMs = absoluteTtl === undefined ? undefined : durationMs('absoluteTtl', absoluteTtl)
+    this.#ttlMs = ttlOption(options.ttl, { variable: 'CACHE_TTL_SESSIONS', otherwise: '24h' })
+    this.#absoluteMs =
+      absoluteTtl === undefined ? undefined : durationMs('absoluteTtl', absoluteTtl, { minMs: 1 })
+    this.#bounds = {
+      fields: wholeNumber('maxFields', options.maxFields ?? 1_000),
+      bytes: wholeNumber('maxBytes', options.maxBytes ?? 1 << 20),
+    }
     const maxSessions = wholeNumber('maxSessions', options.maxSessions ?? 10_000)
     const graceMs = durationMs('grace', options.grace ?? '5m')
     const seen = redis && new SeenSessions(new RedisSessionStore(redis), clock, maxSessions)
@@ -114,18 +146,23 @@ class SessionHandles implements Sessions {
     })
   }
 
+  get state(): FailoverState {
+    return this.#stores.state
+  }
+
   async create(data: SessionData = {}, { user }: { user?: string | undefined } = {}): Promise<Session> {
     if (user !== undefined) checkSubject('user', user)
-    const id = `${groupOf(user)}.${randomBytes(32).toString('base64url')}`
+    const id = `${newId()}.${randomBytes(32).toString('base64url')}`
     const version = await this.#write(id, data, { create: true, user })
     const session = await this.get(id)
     if (version === undefined || session === undefined) throw new TypeError('A new session was not kept')
     return session
   }
 
-  async get(id: string): Promise<Session | undefined> {
+  async get(id: string, { touch = true }: SessionReadOptions = {}): Promise<Session | undefined> {
     const place = placeOf(id)
-    const { value, source } = await this.#stores.run((store) => store.read(place, this.#ttlMs))
+    const ttlMs = touch ? this.#ttlMs : undefined
+    const { value, source } = await this.#stores.run((store) => store.read(place, ttlMs))
     if (value === undefined) return undefined
     const { version, createdAt, user, fields } = value
     const data = Object.fromEntries([...fields].map(([name, json]) => [name, JSON.parse(json)]))
@@ -147,67 +184,86 @@ class SessionHandles implements Sessions {
   }
 
   async destroy(id: string): Promise<boolean> {
-    const { group, name } = placeOf(id)
-    return (await this.#stores.run((store) => store.destroy(group, [name]))).value > 0
+    return this.#destroy([placeOf(id)]).then((destroyed) => destroyed > 0)
   }
 
   async list(user: string): Promise<readonly ListedSession[]> {
-    const group = groupOf(checkSubject('user', user))
-    const { value } = await this.#stores.run((store) => store.list(group))
-    return value.map(({ name, endsAt }) => ({ handle: name, endsAt }))
+    const now = Date.now()
+    const listed = await this.#list(user)
+    return listed.map(({ group, name, leftMs }) => ({ handle: `${group}.${name}`, endsAt: now + leftMs }))
   }
 
   async revoke(user: string, handle: string): Promise<boolean> {
-    const group = groupOf(checkSubject('user', user))
-    checkSubject('handle', handle, 100)
-    return (await this.#stores.run((store) => store.destroy(group, [handle]))).value > 0
+    checkSubject('handle', handle, 200)
+    const own = (await this.#list(user)).filter(({ group, name }) => handle === `${group}.${name}`)
+    return (await this.#destroy(own)) > 0
   }
 
   async revokeAll(user: string, { except }: { except?: string | undefined } = {}): Promise<number> {
-    const group = groupOf(checkSubject('user', user))
     const kept = except === undefined ? undefined : placeOf(except).name
-    let revoked = 0
-    for (;;) {
-      const listed = (await this.#stores.run((store) => store.list(group))).value
-      const names = listed.map(({ name }) => name).filter((name) => name !== kept)
-      if (names.length === 0) return revoked
-      revoked += (await this.#stores.run((store) => store.destroy(group, names))).value
-    }
+    return this.#destroy((await this.#list(user)).filter(({ name }) => name !== kept))
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#stores.close()
   }
 
-  async #write(
-    id: string,
-    data: SessionData,
-    options: SessionWriteOptions & { readonly user?: string | undefined },
-  ): Promise<number | undefined> {
-    const { create = false, user, ifVersion, ttl } = options
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #list(user: string) {
+    checkSubject('user', user)
+    return (await this.#stores.run((store) => store.list(user))).value
+  }
+
+  async #destroy(places: readonly SessionPlace[]): Promise<number> {
+    if (places.length === 0) return 0
+    return (await this.#stores.run((store) => store.destroy(places))).value
+  }
+
+  async #write(id: string, data: SessionData, options: SessionWriteOptions): Promise<number | undefined> {
+    const { create = false, user, ifVersion, ttl, replace = false } = options
+    if (user !== undefined) checkSubject('user', user)
     const set = new Map<string, string>()
     const unset: string[] = []
     for (const [name, value] of Object.entries(data)) {
-      if (value === undefined) unset.push(checkSubject('field', name, 256))
-      else set.set(checkSubject('field', name, 256), toJson(name, value))
+      if (value === undefined) unset.push(checkSubject('field', name, maxFieldLength))
+      else set.set(checkSubject('field', name, maxFieldLength), toJson(name, value))
     }
     const write = {
       token: newId(),
       set,
       unset,
+      replaces: replace,
       create,
       user,
+      bounds: this.#bounds,
       version: ifVersion,
       ttlMs: ttl === undefined ? this.#ttlMs : durationMs('ttl', ttl),
       absoluteMs: this.#absoluteMs,
     }
     const { value } = await this.#stores.run((store) => store.write(placeOf(id), write))
+    if (value.status === 'full') throw new SessionTooLargeError()
     if (value.status === 'conflict') throw new VersionConflictError('The session', value.version)
     return value.status === 'gone' ? undefined : value.version
   }
 }
 
-/** An id of ours names its user's group; one of another maker is a group of its own. */
+const maxFieldLength = 8_192
+
+const optionNames = {
+  redis: true,
+  ttl: true,
+  absoluteTtl: true,
+  grace: true,
+  maxSessions: true,
+  maxFields: true,
+  maxBytes: true,
+  clock: true,
+} as const
+
+/** An id of ours begins with a group that it keeps when it is rotated; one of another maker is a group of its own. */
 function placeOf(id: string): SessionPlace {
   if (typeof id !== 'string' || id === '' || id.length > 512 || !id.isWellFormed()) {
     throw new InvalidInputError('id', 'the id of a session', id)
@@ -215,9 +271,4 @@ function placeOf(id: string): SessionPlace {
   const [, group] = /^([\w-]{22})\.[\w-]{43}$/.exec(id) ?? []
   const name = createHash('sha256').update(id).digest('base64url')
   return { group: group ?? name.slice(0, 22), name }
-}
-
-function groupOf(user: string | undefined): string {
-  if (user === undefined) return newId()
-  return createHash('sha256').update(`user ${user}`).digest('base64url').slice(0, 22)
 }

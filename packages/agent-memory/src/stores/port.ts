@@ -84,6 +84,13 @@ export interface Tail extends ThreadVersion {
   /** What every window holds: the thread's first system message, and what was pinned. */
   readonly pinned: readonly MessageRecord[]
   readonly summary: Summary | undefined
+  /**
+   * Tokens of the message before `records` that did not fit, if it makes or answers tool calls: it may be one that windows
+   * leave out, so that others fit in its place. 0 otherwise.
+   */
+  readonly cut: number
+  /** The newest message of a user that answers no tool call, where it is not among `records`. */
+  readonly asked: MessageRecord | undefined
   /** Messages in the thread. */
   readonly count: number
   /** Seq of the newest message that was ever appended. */

@@ -90,10 +90,13 @@ export class RedisThreadStore implements ThreadStore {
         return { status, version: Number(reply[3]), newest: Number(reply[5]) }
       case 'full':
         return { status, limit: String(reply[5]) as Limit }
-      default: {
+      case 'stored':
+      case 'duplicate': {
         const [before = 0, ...seqs] = reply.slice(5).map(Number)
-        return { status: status === 'stored' ? 'stored' : 'duplicate', ...standingOf(reply), before, seqs }
+        return { status, ...standingOf(reply), before, seqs }
       }
+      default:
+        throw new TypeError(`A script answered '${status}'`)
     }
   }
 
@@ -235,8 +238,8 @@ export class RedisThreadStore implements ThreadStore {
       String(Math.min(bound, Number.MAX_SAFE_INTEGER)),
     )
     const reply = asList(await this.#redis.run(scripts.tail, this.#read(id), [...bounds, ...since]))
-    const [kind, generation, epoch, version, edited, newest, count, from, records, pinned, number, summary] =
-      reply
+    const [kind, generation, epoch, version, edited, newest, count, from, ...rest] = reply
+    const [records, pinned, number, summary, asked, cut] = rest
     if (kind === 'same') return { kind, generation: Number(generation) }
     return {
       kind: kind === 'newer' ? 'newer' : 'tail',
@@ -248,7 +251,9 @@ export class RedisThreadStore implements ThreadStore {
       count: Number(count),
       from: Number(from),
       records: readRecords(records).reverse(),
-      pinned: readRecords(pinned),
+      pinned: pinned === undefined ? [] : readRecords(pinned),
+      cut: Number(cut ?? 0),
+      asked: asked === undefined ? undefined : readRecords(asked)[0],
       summary: readSummary(Number(number ?? 0), String(summary ?? '')),
     }
   }

@@ -1,11 +1,13 @@
 import type { Reply } from '@evenkeel/core'
+import { listOf as repliesOf } from '@evenkeel/core/kit'
 import type { MessageRecord, Summary } from '../messages/record.js'
 import type { Change, ChangeOutcome } from './change.js'
 import type { Limit } from './limits.js'
 import type { ThreadVersion } from './thread-id.js'
 
-export function asList(reply: Reply | undefined): Reply[] {
-  return Array.isArray(reply) ? reply : []
+/** @throws UnexpectedReplyError for what is no list, such as the QUEUED of a connection inside a MULTI */
+export function asList(reply: Reply | undefined): readonly Reply[] {
+  return repliesOf('agent-memory', reply ?? null)
 }
 
 /** The beginning of each script's reply: status, epoch, generation, version, edited. */

@@ -19,7 +19,7 @@ import {
 } from '../errors.js'
 import { type SubscribeOptions, subscribe, type ThreadEvent } from '../feed/subscribe.js'
 import { digestText, newId } from '../messages/ids.js'
-import type { Message, StoredMessage } from '../messages/message.js'
+import type { Message, MessageLike, StoredMessage } from '../messages/message.js'
 import { prepareAll } from '../messages/prepare.js'
 import type { Change } from '../stores/change.js'
 import type { PageRequest } from '../stores/port.js'
@@ -78,8 +78,8 @@ export class ThreadHandle implements Thread {
     return this.#id.thread
   }
 
-  async append(
-    input: Message | readonly Message[],
+  async append<M extends MessageLike>(
+    input: M | readonly M[],
     { ifVersion, ifGeneration, lease, operation }: AppendConditions = {},
   ): Promise<Receipt> {
     const named = operation === undefined ? undefined : checkSubject('operation', operation, 512)
@@ -94,7 +94,7 @@ export class ThreadHandle implements Thread {
     return appendMessages(this.#context, this.#id, messages, options)
   }
 
-  async put(input: Message | readonly Message[], options: PutOptions = {}): Promise<PutReceipt> {
+  async put<M extends MessageLike>(input: M | readonly M[], options: PutOptions = {}): Promise<PutReceipt> {
     const { ifGeneration, removes } = options
     const generation = ifGeneration === undefined ? undefined : wholeInput('ifGeneration', ifGeneration, 0)
     if (removes !== undefined) {

@@ -3,7 +3,7 @@ import type { Duration } from '@evenkeel/core/kit'
 import type { Draft, FollowOptions, RecoverOptions } from '../drafts/draft.js'
 import type { Piece } from '../drafts/port.js'
 import type { SubscribeOptions, ThreadEvent } from '../feed/subscribe.js'
-import type { Message, StoredMessage } from '../messages/message.js'
+import type { Message, MessageLike, StoredMessage } from '../messages/message.js'
 import type { Compaction, CompactOptions } from '../window/compact.js'
 import type { ChangeReceipt, Entry, Lease, Receipt } from './entry.js'
 
@@ -28,7 +28,7 @@ export interface AppendConditions {
 }
 
 export interface WindowOptions {
-  /** @default 100, at most 1,000 */
+  /** @default 100, and 1,000 with `maxTokens`; at most 1,000 */
   readonly maxMessages?: number | undefined
   /** The pinned messages and the summary included. @default no bound */
   readonly maxTokens?: number | undefined
@@ -63,6 +63,11 @@ export interface Window {
   readonly summary: ThreadSummary | undefined
   /** Of the messages and the summary. */
   readonly tokens: number
+  /**
+   * By how much they are above `maxTokens`: what is pinned and the newest message of a user are always there. 0 where the
+   * budget holds.
+   */
+  readonly overTokens: number
   /** Messages in the whole thread. */
   readonly count: number
   /** Seq of the first message that is not pinned; 0 where there is none. */
@@ -183,13 +188,13 @@ export interface Thread {
    * @throws MessageConflictError, MessageTooLargeError, LimitReachedError, VersionConflictError, FencedError, ThreadDeletedError,
    * OperationConflictError, JournalFullError, InvalidInputError; nothing is stored then
    */
-  append(messages: Message | readonly Message[], conditions?: AppendConditions): Promise<Receipt>
+  append<M extends MessageLike>(messages: M | readonly M[], conditions?: AppendConditions): Promise<Receipt>
   /**
    * Has the thread hold messages as they are given: new ones are appended, changed ones edited where they are, and
    * what was removed comes back. One step, one round trip; in an outage it is journaled. At most 5,000 messages.
    * @throws MessageTooLargeError, LimitReachedError, JournalFullError, InvalidInputError; nothing is stored then
    */
-  put(messages: Message | readonly Message[], options?: PutOptions): Promise<PutReceipt>
+  put<M extends MessageLike>(messages: M | readonly M[], options?: PutOptions): Promise<PutReceipt>
   /**
    * The newest messages as a valid prompt. One round trip, which brings only what is new since the last one;
    * its cost does not grow with the thread. @throws ThreadUnknownError in an outage

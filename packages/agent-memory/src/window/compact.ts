@@ -1,4 +1,5 @@
 import { InvalidInputError } from '@evenkeel/core'
+import { input } from '@evenkeel/core/kit'
 import type { ThreadBackend } from '../backends/port.js'
 import { messageOf } from '../messages/decode.js'
 import { newId } from '../messages/ids.js'
@@ -62,7 +63,8 @@ export async function compact(
   options: CompactOptions,
 ): Promise<Compaction> {
   const { summarize } = options
-  if (typeof summarize !== 'function') throw new InvalidInputError('summarize', 'a function', summarize)
+  input.fn('summarize', summarize)
+  checkBounds(options)
   const lease = await holdLease(context, id, options.signal)
   if (lease === undefined) return { status: 'busy' }
   try {
@@ -76,7 +78,8 @@ export async function compact(
     const text = typeof made === 'string' ? made : made.text
     if (typeof text !== 'string' || text === '') throw new InvalidInputError('summarize', 'a text', made)
     const counted = context.options.countTokens({ role: 'system', content: text })
-    const tokens = Math.ceil((typeof made === 'string' ? undefined : made.tokens) ?? counted)
+    const given = typeof made === 'string' ? undefined : made.tokens
+    const tokens = Math.ceil(input.number('tokens', given ?? counted))
     const upTo = records.at(-1)?.seq ?? 0
     const change = {
       kind: 'summarise',
@@ -94,6 +97,13 @@ export async function compact(
   } finally {
     await lease.release()
   }
+}
+
+function checkBounds({ keepMessages, keepTokens, minTokens, maxInputTokens }: CompactOptions): void {
+  if (keepMessages !== undefined) input.integer('keepMessages', keepMessages, { min: 0, max: 1_000 })
+  if (keepTokens !== undefined) input.number('keepTokens', keepTokens)
+  if (minTokens !== undefined) input.number('minTokens', minTokens)
+  if (maxInputTokens !== undefined) input.number('maxInputTokens', maxInputTokens, { min: 1 })
 }
 
 /** The newest place behind which nothing depends on what is before it, and a turn begins if one can. */

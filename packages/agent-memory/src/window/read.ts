@@ -1,14 +1,18 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { messageOf } from '../messages/decode.js'
 import type { MessageRecord, Summary } from '../messages/record.js'
+import { asks } from '../replica/read.js'
 import type { Tail } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import type { ThreadContext } from '../threads/context.js'
 import type { ThreadSummary, Window, WindowOptions } from '../threads/thread.js'
-import { anchor, type Budget, chooseWindow, fromTurn } from './select.js'
+import { anchor, type Budget, type Choice, chooseWindow, fromTurn } from './select.js'
 
 /** One read returns no more, whatever is asked. */
 const maxWindow = 1_000
+
+/** A window is read again so often for what stands before messages that are left out. */
+const maxReads = 6
 
 /** Reads a window, and chooses what of it makes a valid prompt within the budget. */
 export async function readWindow(
@@ -16,7 +20,8 @@ export async function readWindow(
   id: ThreadId,
   options: WindowOptions,
 ): Promise<Window> {
-  const { maxMessages = 100, maxTokens = Number.MAX_SAFE_INTEGER, maxTurns } = options
+  const { maxTurns, maxTokens = Number.MAX_SAFE_INTEGER } = options
+  const { maxMessages = options.maxTokens === undefined ? 100 : maxWindow } = options
   if (!Number.isSafeInteger(maxMessages) || maxMessages < 1 || maxMessages > maxWindow) {
     throw new InvalidInputError('maxMessages', `a whole number from 1 to ${maxWindow}`, maxMessages)
   }
@@ -25,15 +30,44 @@ export async function readWindow(
     throw new InvalidInputError('maxTurns', 'a whole number from 1', maxTurns)
   }
   const budget = { maxMessages, maxTokens }
-  const { value, source } = await context.read((store) => store.read(id, { ...budget, maxTurns }))
-  const { count, version, generation, stale, complete } = value
-  if (stale) context.counters.reads.stale++
-  const summary = readSummary(value.summary, maxTokens)
-  const { messages, tokens, from } = chosenOf(value, summary, options, budget)
-  return { messages, summary, tokens, count, from, version, generation, source, stale, complete }
+  let asked: Budget = budget
+  for (let reads = 1; ; reads++) {
+    const request = { ...asked, maxTurns }
+    const { value, source } = await context.read((store) => store.read(id, request))
+    const { count, version, generation, stale, complete } = value
+    const summary = readSummary(value.summary, maxTokens)
+    const chosen = chosenOf(value, summary, options, budget)
+    const { skipped } = chosen
+    // What is left out takes no room: there may be more that fits before what was read.
+    const isShort =
+      !chosen.isFull && skipped.maxMessages + value.cut > 0 && value.from > (value.summary?.to ?? 0) + 1
+    if (isShort && complete && reads < maxReads && maxTurns === undefined) {
+      asked = {
+        maxMessages: maxMessages + 2 * skipped.maxMessages,
+        maxTokens: Math.min(Number.MAX_SAFE_INTEGER, maxTokens + 2 * skipped.maxTokens + value.cut),
+      }
+      continue
+    }
+    if (stale) context.counters.reads.stale++
+    const { messages, tokens, from } = chosen
+    const overTokens = Math.max(0, tokens - maxTokens)
+    return {
+      messages,
+      summary,
+      tokens,
+      overTokens,
+      count,
+      from,
+      version,
+      generation,
+      source,
+      stale,
+      complete,
+    }
+  }
 }
 
-interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'> {
+interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'>, Pick<Choice, 'skipped' | 'isFull'> {
   readonly key: string
 }
 
@@ -41,7 +75,7 @@ interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'> {
 const chosenBefore = new WeakMap<readonly MessageRecord[], Chosen>()
 
 function chosenOf(
-  { records: all, pinned }: Tail,
+  { records: all, pinned, asked }: Tail,
   summary: ThreadSummary | undefined,
   { anchored = false, startAt }: WindowOptions,
   { maxMessages, maxTokens }: Budget,
@@ -52,10 +86,12 @@ function chosenOf(
   if (before?.key === key) return before
   const held = anchored ? anchor({ records: all, pinned }, own) : all
   const records = startAt === 'turn' ? fromTurn(held, pinned) : held
-  const chosen = chooseWindow({ records, pinned }, own)
+  const chosen = chooseWindow({ records, pinned, asked: asked ?? all.findLast(asks) }, own)
   const isPinned = new Set(pinned.map(({ seq }) => seq))
   const made = {
     key,
+    skipped: chosen.skipped,
+    isFull: chosen.isFull,
     messages: Object.freeze(chosen.records.map(messageOf)),
     tokens: chosen.tokens + (summary?.tokens ?? 0),
     from: chosen.records.find(({ seq }) => !isPinned.has(seq))?.seq ?? 0,

@@ -1,4 +1,5 @@
 import type { MessageRecord } from '../messages/record.js'
+import { asks } from '../replica/read.js'
 
 /** A message, or tool calls with their results: what a window holds as a whole or not at all. */
 interface Unit {
@@ -14,40 +15,65 @@ export interface Budget {
 export interface Choice {
   readonly records: readonly MessageRecord[]
   readonly tokens: number
+  /** Of what was left out as no part of a valid prompt: there is room for as much before it. */
+  readonly skipped: Budget
+  /** Something did not fit, so that nothing before it is wanted. */
+  readonly isFull: boolean
 }
 
 /** What a thread's store read, newest last. */
 export interface Material {
   readonly records: readonly MessageRecord[]
   readonly pinned: readonly MessageRecord[]
+  /** The newest message of a user, where it is not among the records. */
+  readonly asked?: MessageRecord | undefined
 }
 
 /**
- * The newest units of a thread that fit into a budget, behind what is pinned. Results stand right behind
- * their calls, late ones too. Left out are results whose call is not there, and calls that were never
- * fully answered; unless the thread ends with them: then results are still to come, and the window ends
- * with them too.
+ * What is pinned, the newest message of a user, and the newest units of a thread that fit into the rest of a budget.
+ * Results stand right behind their calls, late ones too. Left out, and not counted, are results whose call is not
+ * there, and calls that were never fully answered; unless the thread ends with them and they fit: then results are
+ * still to come, and the window ends with them too.
  *
  * Records come in order and are the thread's newest; a unit whose call lies before them is not complete.
  */
-export function chooseWindow({ records, pinned }: Material, { maxMessages, maxTokens }: Budget): Choice {
+export function chooseWindow({ records, pinned, asked }: Material, budget: Budget): Choice {
   const kept = pinned.filter(isPlain)
-  const chosen: Unit[] = []
+  const question = records.findLast(asks) ?? asked
+  const isHeld = question === undefined || kept.some(({ seq }) => seq === question.seq)
+  const held = isHeld || kept.length >= budget.maxMessages ? kept : [...kept, question]
+  const chosen: Unit[] = held
+    .slice(kept.length)
+    .map((record) => ({ records: [record], tokens: record.tokens }))
+  const skipped = { maxMessages: 0, maxTokens: 0 }
   let waiting: Unit | undefined
-  let count = kept.length
-  let tokens = tokensOf(kept)
+  let [count, tokens, isFull] = [held.length, tokensOf(held), false]
   const newest = records.at(-1)?.seq
-  for (const unit of unitsNewestFirst(without(records, kept))) {
+  for (const unit of unitsNewestFirst(without(records, held))) {
     const state = stateOf(unit)
-    if (state === 'stray' || (state === 'waiting' && unit.records.at(-1)?.seq !== newest)) continue
-    if (count + unit.records.length > maxMessages || tokens + unit.tokens > maxTokens) break
+    const fits = count + unit.records.length <= budget.maxMessages && tokens + unit.tokens <= budget.maxTokens
+    const isLast = unit.records.at(-1)?.seq === newest
+    if (state === 'stray' || (state === 'waiting' && !(isLast && fits))) {
+      skipped.maxMessages += unit.records.length
+      skipped.maxTokens += unit.tokens
+      continue
+    }
+    if (!fits) {
+      isFull = true
+      break
+    }
     if (state === 'waiting') waiting = unit
     else chosen.push(unit)
     count += unit.records.length
     tokens += unit.tokens
   }
-  const units = waiting === undefined ? chosen.reverse() : [...chosen.reverse(), waiting]
-  return { records: [...kept, ...units.flatMap((unit) => unit.records)], tokens }
+  chosen.sort((one, other) => firstOf(one) - firstOf(other))
+  const units = waiting === undefined ? chosen : [...chosen, waiting]
+  return { records: [...kept, ...units.flatMap((unit) => unit.records)], tokens, skipped, isFull }
+}
+
+function firstOf({ records }: Unit): number {
+  return records[0]?.seq ?? 0
 }
 
 /** How much of a full window stays when an anchored one moves on. */
@@ -144,6 +170,11 @@ function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
     unit.tokens += moved.tokens
   }
 
+  // A model's reasoning belongs to what it leads to: a provider takes neither without the other.
+  for (const [index, record] of records.entries()) {
+    const before = records[index - 1]
+    if (before !== undefined && isReasoned(records, index)) join(before.seq, record.seq)
+  }
   for (const record of records.toReversed()) {
     const unit = unitAt(oldestOf(record.seq))
     unit.records.push(record)
@@ -157,7 +188,21 @@ function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
   }
 }
 
+/** Whether a record goes on with an answer that begins with reasoning. */
+function isReasoned(records: readonly MessageRecord[], index: number): boolean {
+  const record = records[index]
+  if (record === undefined || (record.role !== 'assistant' && record.role !== 'reasoning')) return false
+  for (let at = index - 1; at >= 0; at--) {
+    const role = records[at]?.role
+    if (role === 'reasoning') return true
+    if (role !== 'assistant') return false
+  }
+  return false
+}
+
 function stateOf({ records }: Unit): 'whole' | 'waiting' | 'stray' {
+  // Reasoning that led to nothing.
+  if (records.at(-1)?.role === 'reasoning') return 'stray'
   const answers = records.flatMap((record) => record.answers)
   if (answers.some(({ madeAt }) => madeAt === undefined)) return 'stray'
   const calls = records.reduce((total, { opens }) => total + opens.length, 0)

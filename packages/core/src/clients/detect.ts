@@ -27,7 +27,7 @@ export function recogniseClient(client: object): ClientPort {
     : 'a client of another library needs an adapter (see CONTRIBUTING, "Adding a client")'
   throw new EvenkeelError(
     'UNKNOWN_CLIENT',
-    `client: expected a client of node-redis (4, 5, 6) or ioredis (5), got ${kind}; ${hint}`,
+    `client: expected a client of node-redis (4, 5, 6), ioredis (5) or iovalkey, got ${kind}; ${hint}`,
   )
 }
 
@@ -35,8 +35,11 @@ function has(client: object, method: string): boolean {
   return method in client && typeof (client as Record<string, unknown>)[method] === 'function'
 }
 
+const libraryNames = ['redis', 'ioredis', 'iovalkey'] as const
+type LibraryPackage = (typeof libraryNames)[number]
+
 /** A client library: by its npm name, or the imported module itself. */
-export type LibraryOption = 'redis' | 'ioredis' | object
+export type LibraryOption = LibraryPackage | object
 
 /**
  * The library that connections of ours are made with. Without a wish: `redis` (node-redis) where it is
@@ -44,13 +47,13 @@ export type LibraryOption = 'redis' | 'ioredis' | object
  */
 export async function findLibrary(wish: LibraryOption | undefined): Promise<ClientLibrary> {
   if (typeof wish === 'object') return recogniseLibrary(wish)
-  for (const name of wish === undefined ? (['redis', 'ioredis'] as const) : [wish]) {
+  for (const name of wish === undefined ? libraryNames : [wish]) {
     const module = await importOptional(name)
     if (module !== undefined) return recogniseLibrary(module)
   }
   throw new EvenkeelError(
     'CLIENT_MISSING',
-    `No Redis client is installed: run 'npm install redis' (node-redis 4, 5 or 6) or 'npm install ioredis'`,
+    `No Redis client is installed: run 'npm install redis' (node-redis 4, 5 or 6) or 'npm install ioredis' (or 'iovalkey')`,
   )
 }
 
@@ -58,7 +61,7 @@ function recogniseLibrary(module: object): ClientLibrary {
   if (isNodeRedis(module)) return nodeRedisLibrary(module, 'createSentinel' in module ? '5' : '4')
   const ioredis = findIoredis(module)
   if (ioredis !== undefined) return ioredisLibrary(ioredis, '5')
-  throw new InvalidOptionError('library', `'redis', 'ioredis' or one of these modules`, module)
+  throw new InvalidOptionError('library', `'redis', 'ioredis', 'iovalkey' or one of these modules`, module)
 }
 
 function isNodeRedis(module: object): module is NodeRedisModule {
@@ -76,10 +79,11 @@ function isIoredis(module: unknown): module is IoredisModule {
   return isObject && 'Redis' in module && 'Cluster' in module
 }
 
-async function importOptional(name: 'redis' | 'ioredis'): Promise<object | undefined> {
+async function importOptional(name: LibraryPackage): Promise<object | undefined> {
   try {
-    // Two literal specifiers, so that bundlers see them.
-    return name === 'redis' ? await import('redis') : await import('ioredis')
+    // Literal specifiers, so that bundlers see them.
+    if (name === 'redis') return await import('redis')
+    return name === 'ioredis' ? await import('ioredis') : await import('iovalkey')
   } catch (error) {
     if (error instanceof Error && 'code' in error && String(error.code).includes('MODULE_NOT_FOUND'))
       return undefined

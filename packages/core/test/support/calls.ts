@@ -1,3 +1,4 @@
+import { fairTime } from '@evenkeel/test-servers'
 import { expect } from 'vitest'
 import type { Connection } from '../../src/index.js'
 
@@ -43,15 +44,15 @@ function waitedSince({ at, cpu }: { at: number; cpu: NodeJS.CpuUsage }): number 
   return Math.max(0, performance.now() - at - (user + system) / 1_000)
 }
 
-/** Resolves with how long it took, in milliseconds, until Redis answered a command again. */
+/** Resolves with how long it took, in milliseconds of fair time, until Redis answered a command again. */
 export async function answersAgain(redis: Connection, withinMs: number): Promise<number> {
-  const startedAt = performance.now()
+  using time = fairTime()
   for (;;) {
     const answered = await redis.command(['SET', 'probe', '1']).then(
       () => true,
       () => false,
     )
-    const ms = performance.now() - startedAt
+    const ms = time.elapsedMs()
     if (answered) return ms
     if (ms > withinMs) throw new Error(`Redis was not used again within ${withinMs} ms: ${redis.downReason}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -49,8 +49,14 @@ export function createCoordinatorHandler(
 
   const register = async (request: Request): Promise<Response> => {
     const input = nodeInputOf(await bodyOf(request))
-    const { endpoint } = checkNode(input)
+    const { id, endpoint } = checkNode(input)
     await checkAddress(endpoint, addresses)
+    const known = pool.inspect(id)
+    const isElsewhere = known !== undefined && known.node.endpoint !== endpoint
+    const isMoved = pool.status().nodes.some((one) => one.node.endpoint === endpoint)
+    if (isElsewhere && !isMoved && known.healthy && !known.suspect) {
+      return problem(409, `a node of the id ${id} lives at another address`)
+    }
     const before = pool.status().nodes.some(({ node }) => node.endpoint === endpoint)
     return Response.json({ node: await pool.register(input) }, { status: before ? 200 : 201 })
   }

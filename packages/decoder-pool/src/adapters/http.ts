@@ -1,3 +1,4 @@
+export { type ProbeRequest, type ProbeResult, probeHealth } from '../health/probe.js'
 export type { AddressPolicy } from '../nodes/addresses.js'
 export { type CoordinatorHandlerOptions, createCoordinatorHandler } from './coordinator-handler.js'
 export { type CreatePoolFetchOptions, createPoolFetch } from './pool-fetch.js'

@@ -41,6 +41,7 @@ const otherNames: Readonly<Record<string, string>> = {
   experiment_group_tags: 'experimentTags',
   control_group_tags: 'controlTags',
   is_active: 'active',
+  experiment_id: 'id',
 }
 
 /** An experiment as a body tells it, in our names or those of other registries. */
@@ -48,9 +49,14 @@ export function experimentInputOf(body: unknown): ExperimentInput {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new InvalidInputError('body', 'an object', body)
   }
-  return Object.fromEntries(
+  const fields = Object.fromEntries(
     Object.entries(body).map(([name, value]) => [otherNames[name] ?? name, value]),
-  ) as unknown as ExperimentInput
+  )
+  // Where it has a name alone, that is what it is known by.
+  const { name, ...rest } = fields
+  return (rest.id === undefined && name !== undefined
+    ? { ...rest, id: name }
+    : rest) as unknown as ExperimentInput
 }
 
 /** @throws INVALID_INPUT that names the field */

@@ -4,6 +4,8 @@ import type { RegistryDelta } from '../registry/port.js'
 /** What a coordinator knows, as the file keeps it. */
 export interface FileContent extends RegistryDelta {
   readonly experiments: readonly ExperimentRecord[]
+  /** Members that this release does not know, of a newer one or somebody's own: they stay. */
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
 export const nothing: FileContent = { registrations: [], removed: new Map(), experiments: [] }

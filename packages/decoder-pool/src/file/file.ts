@@ -1,17 +1,21 @@
-import { type BigIntStats, constants } from 'node:fs'
-import { access, copyFile, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { access, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createLog } from '@evenkeel/core'
 import { MirrorDamagedError } from '../errors.js'
 import { type FileContent, nothing } from './content.js'
 import { type Edit, editOf } from './edit.js'
-import { decodeMirror, digestOf, encodeMirror, type ReadMirror } from './format.js'
+import { decodeMirror, digestOf, encodeMirror, ForeignFileError, isOurs, type ReadMirror } from './format.js'
+import { copyDurably, realPathOf, replaceDurably } from './replace.js'
+import { textOf } from './text.js'
 
 const log = createLog('decoder-pool')
 
 export interface FileOwner {
   /** What is to be in the file. */
   known(): FileContent
+  /** Members of the file that this release does not know. */
+  keep(extra: FileContent['extra']): void
   /** What another coordinator wrote into it: of each node the newer stays. */
   learn(content: FileContent): Promise<void>
   /** What somebody changed by hand: newer than all that is known. */
@@ -27,7 +31,8 @@ type Found =
   | { readonly kind: 'edited'; readonly left: Left; readonly edit: Edit }
 
 interface Damaged {
-  readonly kind: 'damaged'
+  /** `'foreign'`: it is not ours to put aside or to write over. */
+  readonly kind: 'damaged' | 'foreign'
   readonly damage: MirrorDamagedError
   readonly mark: string
 }
@@ -48,9 +53,6 @@ const unclear = 'the checksum is another one; remove "sha256" after an edit by h
 const maxEditable = 16
 const maxAttempts = 5
 
-/** Tells the temporary files of one process apart. */
-let files = 0
-
 /**
  * The pool as a JSON file. Written whole: a temporary file, fsync, rename, and a copy beside it as `.1`; so that at
  * every moment a whole file is there, whatever somebody does to the other. What somebody else wrote into it, another coordinator or a hand, is taken,
@@ -60,7 +62,6 @@ export class PoolFile {
   readonly #file: string
   readonly #pool: string
   readonly #mirrored: FileOwner
-  readonly #temporary: string
   #turn: Promise<unknown> = Promise.resolve()
   /** Something has changed since the last write, or that failed. */
   #isDue = false
@@ -75,29 +76,38 @@ export class PoolFile {
     this.#file = file
     this.#pool = pool
     this.#mirrored = mirrored
-    this.#temporary = `${file}.${process.pid}-${files++}.tmp`
   }
 
   /** To begin with. A file that is not there is an empty pool; a damaged one is told of, and its last good copy used. */
   async load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
     try {
-      const { left, writtenBy } = await this.#read(this.#file)
-      if (writtenBy === 'unclear') throw this.#damaged(unclear)
-      this.#leave(left)
-      return { content: left.content, damage: undefined }
+      const { left, writtenBy, sha256 } = await this.#read(this.#file)
+      if (writtenBy !== 'unclear') {
+        this.#leave(left)
+        return { content: left.content, damage: undefined }
+      }
+      // An edit while nobody ran: the copy still is what its checksum names, and the first look takes the edit.
+      const copy = await this.#lastGood()
+      if (copy === undefined || copy.digest !== sha256) throw this.#damaged(unclear)
+      this.#leave({ ...copy, mark: 'the copy' })
+      return { content: copy.content, damage: undefined }
     } catch (error) {
       if (isMissing(error)) return { content: nothing, damage: undefined }
       this.#told = await lookAt(this.#file).catch(() => undefined)
-      const lastGood = await this.#read(`${this.#file}.1`).catch(() => undefined)
-      return { content: lastGood?.left.content ?? nothing, damage: this.#asDamage(error) }
+      return { content: (await this.#lastGood())?.content ?? nothing, damage: this.#asDamage(error) }
     }
+  }
+
+  async #lastGood(): Promise<Left | undefined> {
+    const copy = await this.#read(`${await realPathOf(this.#file)}.1`).catch(() => undefined)
+    return copy?.writtenBy === 'unclear' ? undefined : copy?.left
   }
 
   /** Takes what somebody else wrote, writes what is due, and puts the file back where it is gone. Mostly one `stat`. */
   check(): Promise<void> {
     return this.#inTurn(async () => {
       const found = await this.#look()
-      if (found.kind === 'damaged') return this.#tellOnceItStays(found)
+      if (found.kind === 'foreign' || found.kind === 'damaged') return this.#tellOnceItStays(found)
       this.#suspect = undefined
       await this.#take(found)
       if (found.kind !== 'as-left' || this.#isDue) await this.#write()
@@ -112,6 +122,7 @@ export class PoolFile {
       for (let attempt = 0; this.#isDue && attempt < maxAttempts; attempt++) {
         if (isEmpty(this.#mirrored.known())) return
         const found = await this.#look()
+        if (found.kind === 'foreign') return this.#tell(found)
         if (found.kind === 'damaged') await this.#putAside(found)
         await this.#take(found)
         await this.#write()
@@ -134,7 +145,13 @@ export class PoolFile {
   /** Kept for whoever can mend it. */
   async #putAside(damaged: Damaged): Promise<void> {
     this.#tell(damaged)
-    await rename(this.#file, `${this.#file}.damaged`)
+    const path = await realPathOf(this.#file)
+    for (let count = 1; ; count++) {
+      const aside = count === 1 ? `${path}.damaged` : `${path}.damaged-${count}`
+      if (await isThere(aside)) continue
+      // What can't be moved, such as a file that is mounted by itself, is copied.
+      return rename(path, aside).catch(() => copyDurably(path, aside))
+    }
   }
 
   /** An editor may be half-way through saving it, so it must be the same at two checks. */
@@ -156,8 +173,20 @@ export class PoolFile {
       mark = await lookAt(this.#file)
       return mark === this.#left?.mark ? { kind: 'as-left' } : this.#foundIn(await this.#read(this.#file))
     } catch (error) {
-      return isMissing(error) ? { kind: 'missing' } : { kind: 'damaged', damage: this.#asDamage(error), mark }
+      if (isMissing(error)) return { kind: 'missing' }
+      // Whether it may be read, or is there at all, says nothing of what it holds.
+      if (!(error instanceof MirrorDamagedError) && codeOf(error) !== 'EISDIR') throw error
+      const kind = (await this.#isOurs(error)) ? 'damaged' : 'foreign'
+      return { kind, damage: this.#asDamage(error), mark }
     }
+  }
+
+  /** Whether what can't be read was ours: read before, or begun as ours, or with a good copy of ours beside it. */
+  async #isOurs(error: unknown): Promise<boolean> {
+    if (error instanceof ForeignFileError) return false
+    if (this.#left !== undefined) return true
+    const text = await readFile(this.#file).then(textOf, () => undefined)
+    return text !== undefined && (isOurs(text, this.#pool) || (await this.#lastGood()) !== undefined)
   }
 
   #foundIn({ left, writtenBy, sha256 }: Read): Found {
@@ -176,7 +205,8 @@ export class PoolFile {
 
   async #read(file: string): Promise<Read> {
     const mark = await lookAt(file)
-    const { content, ...more } = await decodeMirror(this.#file, this.#pool, await readFile(file, 'utf8'))
+    const text = textOf(await readFile(file))
+    const { content, ...more } = await decodeMirror(this.#file, this.#pool, text)
     return { left: { content, digest: digestOf(content), mark }, ...more }
   }
 
@@ -198,16 +228,14 @@ export class PoolFile {
 
   /** Gives its mark; nothing, and leaves the file alone, where somebody saved it since it was looked at. */
   async #replace(content: FileContent): Promise<string | undefined> {
-    const folder = dirname(this.#file)
-    await mkdir(folder, { recursive: true })
-    const mark = await writeDurably(this.#temporary, encodeMirror(this.#pool, content))
-    // As late as can be.
-    if (!(await this.#isGone()) && (await lookAt(this.#file)) !== this.#left?.mark) return undefined
-    await rename(this.#temporary, this.#file)
-    await copyFile(this.#file, this.#temporary, constants.COPYFILE_FICLONE)
-    await rename(this.#temporary, `${this.#file}.1`)
-    await syncFolder(folder)
-    log('wrote %s', this.#file)
+    const path = await realPathOf(this.#file)
+    await mkdir(dirname(path), { recursive: true })
+    const isUntouched = async () => (await this.#isGone()) || (await lookAt(this.#file)) === this.#left?.mark
+    const text = encodeMirror(this.#pool, content)
+    const mark = await replaceDurably(path, text, isUntouched, markOf)
+    if (mark === undefined) return undefined
+    await copyDurably(path, `${path}.1`, text)
+    log('wrote %s', path)
     return mark
   }
 
@@ -220,6 +248,7 @@ export class PoolFile {
 
   #leave(left: Left): void {
     this.#left = left
+    this.#mirrored.keep(left.content.extra)
     this.#editable.set(left.digest, left.content)
     const [oldest] = this.#editable.keys()
     if (this.#editable.size > maxEditable && oldest !== undefined) this.#editable.delete(oldest)
@@ -248,25 +277,17 @@ function lookAt(file: string): Promise<string> {
   return stat(file, { bigint: true }).then(markOf)
 }
 
-/** Gives its mark: after the rename somebody else may have been there. */
-async function writeDurably(file: string, text: string): Promise<string> {
-  const handle = await open(file, 'w', 0o600)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-    return markOf(await handle.stat({ bigint: true }))
-  } finally {
-    await handle.close()
-  }
-}
-
-/** So that the rename is on the disk too. Some systems can't open a folder; there it comes a little later. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r').catch(() => undefined)
-  await handle?.sync().catch(() => {})
-  await handle?.close()
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  return codeOf(error) === 'ENOENT'
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import { InvalidInputError } from '@evenkeel/core'
 import { MirrorDamagedError } from '../errors.js'
 import { checkExperiment, type ExperimentRecord, experimentInputOf } from '../experiments/experiment.js'
 import { nodeInputOf } from '../nodes/field-aliases.js'
-import { checkNode } from '../nodes/node.js'
+import { checkStoredNode, type NodeInput } from '../nodes/node.js'
 import type { Registration } from '../registry/port.js'
 import type { FileContent } from './content.js'
 import { lineOf, lineOfDamage } from './error-lines.js'
@@ -35,7 +36,7 @@ const byHand = 1
 export function encodeMirror(pool: string, content: FileContent): string {
   const body = bodyOf(content)
   const writtenAt = new Date().toISOString()
-  const mirror: Mirror = { format: 1, pool, writtenAt, ...body, sha256: digest(body) }
+  const mirror = { format: 1, pool, writtenAt, ...body, ...content.extra, sha256: digest(body) }
   return `${JSON.stringify(mirror, null, 2)}\n`
 }
 
@@ -50,23 +51,30 @@ export function digestOf(content: FileContent): string {
  */
 export async function decodeMirror(file: string, pool: string, text: string): Promise<ReadMirror> {
   const parsed = await parse(file, text)
-  const mirror = (Array.isArray(parsed) ? { nodes: parsed } : (parsed ?? {})) as Partial<Mirror>
-  const { nodes, removed = {}, experiments = [], sha256 } = mirror
-  if (!Array.isArray(nodes)) throw new MirrorDamagedError(file, "there is no list 'nodes'")
-  if (!Array.isArray(experiments)) throw new MirrorDamagedError(file, "'experiments' is no list")
+  const mirror = (Array.isArray(parsed) ? { nodes: parsed } : (parsed ?? {})) as Partial<Mirror> & Extra
   if (mirror.pool !== undefined && mirror.pool !== pool) {
-    throw new MirrorDamagedError(file, `it is of the pool '${mirror.pool}', not of '${pool}'`)
+    throw new ForeignFileError(file, `it is of the pool '${mirror.pool}', not of '${pool}'`)
   }
+  const { nodes, removed = {}, sha256 } = mirror
+  const experiments = mirror.experiments ?? mirror.ab_tests ?? []
+  if (!Array.isArray(nodes)) throw new ForeignFileError(file, "there is no list 'nodes'")
+  if (!Array.isArray(experiments)) throw new MirrorDamagedError(file, "'experiments' is no list")
   const each = async <T>(list: 'nodes' | 'experiments', values: readonly unknown[], read: Reader<T>) => {
-    const place = Array.isArray(parsed) ? [] : [list]
+    const name = list === 'experiments' && mirror.experiments === undefined ? 'ab_tests' : list
+    const place = Array.isArray(parsed) ? [] : [name]
+    const ids = new Set<unknown>()
     const decoded: T[] = []
     for (const [index, value] of values.entries()) {
       try {
-        decoded.push(read(value))
+        const one = read(value)
+        const id = idOf(one)
+        if (ids.has(id)) throw new InvalidInputError('id', 'one that is not given twice', id)
+        ids.add(id)
+        decoded.push(one)
       } catch (error) {
         const line = await lineOf(text, [...place, index])
         const reason = error instanceof Error ? error.message : String(error)
-        throw new MirrorDamagedError(file, `line ${line}, ${list}[${index}]: ${reason}`, { cause: error })
+        throw new MirrorDamagedError(file, `line ${line}, ${name}[${index}]: ${reason}`, { cause: error })
       }
     }
     return decoded
@@ -76,6 +84,7 @@ export async function decodeMirror(file: string, pool: string, text: string): Pr
       registrations: await each('nodes', nodes, registrationOf),
       removed: new Map(Object.entries(removed).map(([id, revision]) => [id, revisionOf(revision)])),
       experiments: await each('experiments', experiments, recordOf),
+      extra: extraOf(mirror),
     },
     writtenBy:
       sha256 === undefined
@@ -88,6 +97,36 @@ export async function decodeMirror(file: string, pool: string, text: string): Pr
 }
 
 type Reader<T> = (value: unknown) => T
+
+/** Names that the system has whose files are read too. */
+interface Extra {
+  readonly ab_tests?: readonly unknown[]
+}
+
+const known = new Set(['format', 'pool', 'writtenAt', 'nodes', 'removed', 'experiments', 'sha256'])
+
+function extraOf(mirror: Partial<Mirror> & Extra): Readonly<Record<string, unknown>> | undefined {
+  // Taken for experiments, they are written as such.
+  const isTaken = mirror.experiments === undefined
+  const extra = Object.entries(mirror).filter(
+    ([name]) => !known.has(name) && !(isTaken && name === 'ab_tests'),
+  )
+  return extra.length === 0 ? undefined : Object.fromEntries(extra)
+}
+
+function idOf(one: unknown): unknown {
+  const { node, id } = one as { readonly node?: { readonly id: string }; readonly id?: string }
+  return node?.id ?? id
+}
+
+/** The file holds something else than a pool, or another pool: it is left alone. */
+export class ForeignFileError extends MirrorDamagedError {}
+
+/** Whether a text that can't be read begins as the file of the pool does. */
+export function isOurs(text: string, pool: string): boolean {
+  const head = /^\s*\{\s*"format":\s*1,\s*"pool":\s*("(?:[^"\\]|\\.)*")/.exec(text)
+  return head?.[1] === JSON.stringify(pool)
+}
 
 function bodyOf({ registrations, removed, experiments }: FileContent) {
   return {
@@ -111,8 +150,8 @@ async function parse(file: string, text: string): Promise<unknown> {
 }
 
 function registrationOf(value: unknown): Registration {
-  const node = checkNode(nodeInputOf(value))
-  return { node, revision: revisionIn(value) }
+  const { revision: _, ...input } = nodeInputOf(value) as NodeInput & { readonly revision?: unknown }
+  return { node: checkStoredNode(input), revision: revisionIn(value) }
 }
 
 function recordOf(value: unknown): ExperimentRecord {

@@ -23,6 +23,9 @@ export class FileSync implements FileOwner {
   readonly #file: PoolFile
   readonly #host: FileSyncHost
   #timer: NodeJS.Timeout | undefined
+  /** What it could last not be written for. */
+  #lastFailure = ''
+  #extra: FileContent['extra']
 
   constructor(path: string, pool: string, host: FileSyncHost) {
     this.#path = path
@@ -53,7 +56,12 @@ export class FileSync implements FileOwner {
 
   known(): FileContent {
     const { registrations, removed } = this.#host.registry.known()
-    return { registrations, removed, experiments: this.#host.experiments.records() }
+    return { registrations, removed, experiments: this.#host.experiments.records(), extra: this.#extra }
+  }
+
+  /** What the file has beside, as it was last read. */
+  keep(extra: FileContent['extra']): void {
+    this.#extra = extra
   }
 
   async learn(content: FileContent): Promise<void> {
@@ -85,8 +93,17 @@ export class FileSync implements FileOwner {
   }
 
   async #try(task: () => Promise<void>): Promise<void> {
-    await task().catch((error: unknown) => {
-      this.warn(new MirrorDamagedError(this.#path, `could not be written: ${error}`, { cause: error }))
-    })
+    await task().then(
+      () => {
+        this.#lastFailure = ''
+      },
+      (error: unknown) => {
+        // A disk that may only be read stays so: that is told once, and not with each look.
+        const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        if (code === this.#lastFailure) return
+        this.#lastFailure = code
+        this.warn(new MirrorDamagedError(this.#path, `could not be written: ${error}`, { cause: error }))
+      },
+    )
   }
 }

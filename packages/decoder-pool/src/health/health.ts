@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { createLog } from '@evenkeel/core'
 import type { Outcome, Phase } from '../dispatch/outcome.js'
+import type { AddressGuard } from '../nodes/addresses.js'
 import type { DecoderNode } from '../nodes/node.js'
 import type { NodeState } from '../nodes/node-state.js'
 import type { NodeTable } from '../nodes/node-table.js'
 import type { ResolvedOptions } from '../options.js'
 import { Ejector } from './ejector.js'
 import { type PreservationStatus, SelfPreservation, type Sight } from './preservation.js'
-import type { ProbeOutcome } from './probe.js'
+import type { ProbeResult } from './probe.js'
 import { Prober, type ProbeTarget } from './prober.js'
 import { ProberAssignment } from './prober-assignment.js'
 import { healthOf, type NodeHealth } from './status.js'
@@ -31,6 +32,7 @@ export interface HealthHost {
   /** A node says that it has loaded other adapters than is known. */
   adaptersChanged(id: string, adapters: readonly string[]): Promise<unknown>
   remove(id: string): Promise<unknown>
+  readonly guard?: AddressGuard | undefined
 }
 
 /**
@@ -68,7 +70,8 @@ export class Health {
         {
           targets: () => this.targets(),
           slowness: () => this.#slowness(),
-          probed: (id, outcome) => this.#probed(id, outcome),
+          probed: (id, result) => this.#probed(id, result),
+          guard: host.guard,
           isUndecided: (id) => host.members.get(id)?.probes.isUndecided ?? false,
           adapters: (id, adapters) => this.#loaded(id, adapters),
           ended: () => this.#share(),
@@ -163,12 +166,13 @@ export class Health {
     return this.#now() - at <= freshIntervals * intervalMs * this.#slowness() + timeoutMs
   }
 
-  #probed(id: string, outcome: ProbeOutcome): void {
+  #probed(id: string, { outcome, reason }: ProbeResult): void {
     const state = this.#host.members.get(id)
     const { probe } = this.#options
     if (state === undefined || probe === undefined) return
     const now = this.#now()
     state.probes.note(outcome, state.isBusy(now, progressMs), now, probe)
+    state.probes.reason = reason
     if (outcome === 'ok') state.workedAt = now
     if (this.#assess(state, now)) this.#changed()
     this.#considerRemoval(state, now)

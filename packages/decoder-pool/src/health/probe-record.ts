@@ -1,4 +1,5 @@
-import type { ProbeOutcome } from './probe.js'
+/** `'timeout'`: no answer in time, which a busy node may give as well as a dead one. */
+export type ProbeOutcome = 'ok' | 'failed' | 'timeout'
 
 export interface ProbeThresholds {
   readonly unhealthyAfter: number
@@ -16,6 +17,8 @@ export class ProbeRecord {
   at = Number.NEGATIVE_INFINITY
   /** When what probes say began: the first of those that failed, or were answered, in a row. */
   since = 0
+  /** What the last probe was answered, or that it was not. */
+  reason: string | undefined
   #failures = 0
   #successes = 0
   #failingSince: number | undefined

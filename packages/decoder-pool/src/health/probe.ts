@@ -1,33 +1,103 @@
 import { createLog } from '@evenkeel/core'
+import { linkSignals } from '@evenkeel/core/kit'
+import { followed } from '../adapters/redirects.js'
+import { send, undici } from '../adapters/transport.js'
+import { drop } from '../dispatch/answer-body.js'
+import { causesOf } from '../dispatch/connect-errors.js'
+import type { AddressGuard } from '../nodes/addresses.js'
+import type { ProbeOutcome } from './probe-record.js'
 
 const log = createLog('decoder-pool')
 
-/** `'timeout'`: no answer in time, which a busy node may give as well as a dead one. */
-export type ProbeOutcome = 'ok' | 'failed' | 'timeout'
+export interface ProbeResult {
+  readonly outcome: ProbeOutcome
+  /** What the node said, or that it said nothing. */
+  readonly reason: string
+  /** Where it was asked. */
+  readonly path: string
+}
+
+export interface ProbeRequest {
+  readonly endpoint: string
+  /** Where its health check is; without it what engines have is tried. */
+  readonly healthPath?: string | undefined
+  readonly timeoutMs: number
+  readonly stop?: AbortSignal | undefined
+  readonly guard?: AddressGuard | undefined
+}
+
+/** vLLM, SGLang, TGI, llama.cpp and most; Triton; Ollama; what all of OpenAI's API have; a server that only says its name. */
+const knownPaths = ['/health', '/v2/health/ready', '/api/version', '/v1/models', '/']
+/** There is no such path, and a health check may be at another one. */
+const absent = new Set([404, 405, 501])
 
 /** What a list of adapters may at most take; a node is not to fill this process. */
 const maxBytes = 64 << 10
 const maxAdapters = 256
 const maxNameLength = 512
 
-/** `GET /health`: any 2xx is good. Redirects are not followed: a node must not send its prober elsewhere. */
-export async function probeHealth(
-  endpoint: string,
-  timeoutMs: number,
-  stop: AbortSignal,
-): Promise<ProbeOutcome> {
-  const timeout = AbortSignal.timeout(timeoutMs)
-  try {
-    const response = await fetch(`${endpoint}/health`, {
-      signal: AbortSignal.any([stop, timeout]),
-      redirect: 'error',
-    })
-    await response.body?.cancel()
-    return response.ok ? 'ok' : 'failed'
-  } catch (error) {
-    log('probe of %s failed: %s', endpoint, error)
-    return timeout.aborted ? 'timeout' : 'failed'
+/**
+ * Asks for a node's health: where it says that is, else at the first of the paths that engines have which is there.
+ * Any 2xx is good. Redirects are followed on the node itself only: it must not send its prober elsewhere.
+ */
+export async function probeHealth(request: ProbeRequest): Promise<ProbeResult> {
+  const paths = request.healthPath === undefined ? knownPaths : [request.healthPath]
+  // To load it takes a while, which is not the node's.
+  await undici()
+  const timeout = AbortSignal.timeout(request.timeoutMs)
+  let first: ProbeResult | undefined
+  for (const path of paths) {
+    try {
+      const status = await statusAt(path, request, timeout)
+      const reason = `${status} from ${path}`
+      if (status >= 200 && status < 300) return { outcome: 'ok', reason, path }
+      first ??= { outcome: 'failed', reason, path }
+      if (!absent.has(status)) {
+        // That it asks who comes, where the others have no path at all, says that it lives.
+        const lives = path !== paths[0] && (status === 401 || status === 403)
+        return lives ? { outcome: 'ok', reason, path } : first.path === path ? first : { ...first, reason }
+      }
+    } catch (error) {
+      const reason = timeout.aborted
+        ? `no answer from ${path} within ${request.timeoutMs} ms`
+        : reasonOf(error)
+      log('probe of %s failed: %s', request.endpoint, reason)
+      return { outcome: timeout.aborted ? 'timeout' : 'failed', reason, path }
+    }
   }
+  const [tried] = paths
+  log('probe of %s failed: %s', request.endpoint, first?.reason)
+  return first ?? { outcome: 'failed', reason: 'there is no path to ask', path: tried ?? '/' }
+}
+
+async function statusAt(path: string, request: ProbeRequest, timeout: AbortSignal): Promise<number> {
+  const { endpoint, stop, guard } = request
+  const looking = guard?.check(endpoint, true)
+  if (looking !== undefined) await looking
+  const link = linkSignals(stop, timeout)
+  try {
+    const response = await getBelow(endpoint, path, link.signal)
+    drop(response)
+    return response.status
+  } finally {
+    link.unlink()
+  }
+}
+
+function getBelow(endpoint: string, path: string, signal: AbortSignal): Promise<Response> {
+  const get = { method: 'GET', headers: new Headers(), body: undefined, dispatcher: undefined }
+  return followed(`${endpoint}${path}`, { ...get, redirect: 'follow' }, (url, next) =>
+    send(url, next, signal),
+  )
+}
+
+/** `fetch` and its kin tell what happened in the cause. */
+function reasonOf(error: unknown): string {
+  const [, cause, ...deeper] = causesOf(error)
+  const last = deeper.at(-1) ?? cause ?? error
+  if (!(last instanceof Error)) return String(last)
+  const code = 'code' in last ? String(last.code) : undefined
+  return last.message || code || last.name
 }
 
 /**
@@ -39,17 +109,17 @@ export async function askAdapters(
   timeoutMs: number,
   stop: AbortSignal,
 ): Promise<readonly string[] | 'absent' | undefined> {
+  const link = linkSignals(stop, AbortSignal.timeout(timeoutMs))
   try {
-    const response = await fetch(`${endpoint}/loaded_adapters`, {
-      signal: AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)]),
-      redirect: 'error',
-    })
+    const response = await getBelow(endpoint, '/loaded_adapters', link.signal)
     if (response.ok) return adaptersIn(JSON.parse(await textOf(response)))
     await response.body?.cancel()
     return [404, 405, 501].includes(response.status) ? 'absent' : undefined
   } catch (error) {
     log('adapters of %s are not known: %s', endpoint, error)
     return undefined
+  } finally {
+    link.unlink()
   }
 }
 

@@ -1,5 +1,6 @@
+import type { AddressGuard } from '../nodes/addresses.js'
 import type { ResolvedProbe } from './options.js'
-import { askAdapters, type ProbeOutcome, probeHealth } from './probe.js'
+import { askAdapters, type ProbeResult, probeHealth } from './probe.js'
 
 /** Probes under way at once. */
 const maxConcurrent = 32
@@ -11,6 +12,8 @@ const roundsWithoutAdapters = 20
 export interface ProbeTarget {
   readonly id: string
   readonly endpoint: string
+  /** Where its health check is, below that. */
+  readonly healthPath?: string | undefined
 }
 
 export interface ProberHost {
@@ -18,7 +21,9 @@ export interface ProberHost {
   targets(): readonly ProbeTarget[]
   /** Times the interval: everyone probes everything in an outage, and so more seldom. */
   slowness(): number
-  probed(id: string, outcome: ProbeOutcome): void
+  probed(id: string, result: ProbeResult): void
+  /** Looks at addresses again when they are asked. */
+  readonly guard: AddressGuard | undefined
   /** Whether further probes soon decide. */
   isUndecided(id: string): boolean
   adapters(id: string, adapters: readonly string[]): void
@@ -37,6 +42,8 @@ export class Prober {
   readonly #stop = new AbortController()
   /** Rounds until those are asked again who had no list of adapters. */
   readonly #withoutAdapters = new Map<string, number>()
+  /** Where each node's health check was found. */
+  readonly #paths = new Map<string, string>()
   #timer: NodeJS.Timeout | undefined
   #nextRoundAt = 0
 
@@ -61,6 +68,7 @@ export class Prober {
     await this.#ask(targets, true)
     const ids = new Set(targets.map(({ id }) => id))
     for (const id of this.#withoutAdapters.keys()) if (!ids.has(id)) this.#withoutAdapters.delete(id)
+    for (const id of this.#paths.keys()) if (!ids.has(id)) this.#paths.delete(id)
   }
 
   /** Asks those again who are between two verdicts. */
@@ -107,18 +115,25 @@ export class Prober {
     if (!this.#stop.signal.aborted) await this.#host.ended()
   }
 
-  async #probe({ id, endpoint }: ProbeTarget, withAdapters: boolean): Promise<void> {
+  async #probe({ id, endpoint, healthPath }: ProbeTarget, withAdapters: boolean): Promise<void> {
     const { timeoutMs } = this.#options
     const { signal } = this.#stop
     if (signal.aborted) return
     const pause = this.#withoutAdapters.get(id) ?? 0
     if (pause > 0) this.#withoutAdapters.set(id, pause - 1)
-    const [outcome, adapters] = await Promise.all([
-      probeHealth(endpoint, timeoutMs, signal),
+    const found = this.#paths.get(id)
+    const [result, adapters] = await Promise.all([
+      probeHealth({
+        ...{ endpoint, timeoutMs, stop: signal, guard: this.#host.guard },
+        healthPath: healthPath ?? found,
+      }),
       withAdapters && pause === 0 ? askAdapters(endpoint, timeoutMs, signal) : undefined,
     ])
     if (signal.aborted) return
-    this.#host.probed(id, outcome)
+    // What was found before may be gone with another engine: then all are looked for anew.
+    if (result.outcome === 'ok') this.#paths.set(id, result.path)
+    else this.#paths.delete(id)
+    this.#host.probed(id, result)
     if (adapters === 'absent') this.#withoutAdapters.set(id, roundsWithoutAdapters)
     else if (adapters !== undefined) this.#host.adapters(id, adapters)
   }

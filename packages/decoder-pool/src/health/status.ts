@@ -43,6 +43,8 @@ export interface NodeVerdict {
   readonly healthy: boolean
   readonly by: string
   readonly agoMs: number
+  /** What this coordinator's last probe was answered, such as `503 from /health`; nothing where it does not probe it. */
+  readonly reason: string | undefined
 }
 
 export function healthOf(state: NodeState, suspect: boolean, now: number): NodeHealth {
@@ -60,6 +62,7 @@ export function healthOf(state: NodeState, suspect: boolean, now: number): NodeH
       healthy: judgement.healthy,
       by: judgement.by,
       agoMs: Math.max(0, Math.round(now - judgement.at)),
+      reason: state.probes.reason,
     },
     pushBackMs: Math.max(0, Math.ceil(state.pushedBackUntil - now)),
   }

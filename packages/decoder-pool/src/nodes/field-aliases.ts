@@ -8,6 +8,7 @@ const otherNames: Readonly<Record<string, string>> = {
   hot_adapters: 'adapters',
   lora_adapters: 'adapters',
   max_concurrent: 'capacity',
+  health_path: 'healthPath',
 }
 
 /** A node as a body or a file tells it, in our names or in those that the field knows. */
@@ -18,5 +19,26 @@ export function nodeInputOf(body: unknown): NodeInput {
   const fields = Object.entries(body).map(([name, value]) => [otherNames[name] ?? name, value] as const)
   const { endpoint, ...rest } = Object.fromEntries(fields) as Record<string, unknown>
   if (typeof endpoint !== 'string') throw new InvalidInputError('endpoint', 'an http or https URL', endpoint)
-  return { ...(rest as Omit<NodeInput, 'endpoint'>), endpoint }
+  return { ...(rest as Omit<NodeInput, 'endpoint'>), ...saidOtherwise(rest, endpoint), endpoint }
+}
+
+const outOfService = ['maintenance', 'draining', 'drain', 'disabled']
+
+/** What others say by other means: `status: 'maintenance'`, and where the health check is by its whole URL. */
+function saidOtherwise(
+  { status, draining, health_url: url, healthPath }: Record<string, unknown>,
+  endpoint: string,
+): Partial<NodeInput> {
+  const isOut = draining === undefined && typeof status === 'string' && outOfService.includes(status)
+  const path = healthPath === undefined && typeof url === 'string' ? pathBelow(url, endpoint) : undefined
+  return { ...(isOut && { draining: true }), ...(path !== undefined && { healthPath: path }) }
+}
+
+function pathBelow(url: string, endpoint: string): string | undefined {
+  const base = `${endpoint.replace(/\/+$/, '')}/`
+  if (!URL.canParse(url, base) || !URL.canParse(base)) return undefined
+  const { origin, pathname, search } = new URL(url, base)
+  const below = new URL(base)
+  if (origin !== below.origin || !pathname.startsWith(below.pathname)) return undefined
+  return `/${pathname.slice(below.pathname.length)}${search}`
 }

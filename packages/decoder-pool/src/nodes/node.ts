@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
 
 /** An inference node as it is registered. */
@@ -19,6 +20,8 @@ export interface DecoderNode {
   /** Gets no new requests, keeps those it has. */
   readonly draining: boolean
   readonly metadata: Readonly<Record<string, unknown>>
+  /** Where its health check is, below the endpoint; without it what engines have is tried. */
+  readonly healthPath?: string | undefined
 }
 
 export interface NodeInput {
@@ -38,9 +41,14 @@ export interface NodeInput {
   /** @default as it was, at first `false` */
   readonly draining?: boolean | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  /** Where its health check is, below the endpoint, such as `/v2/health/ready`. @default what the engine has */
+  readonly healthPath?: string | undefined
 }
 
 const maxText = 512
+/** A node says how many requests it takes at once, and none takes more; it must not draw all there are by a large number. */
+const maxCapacity = 100_000
+const maxWeight = 100_000
 const maxMetadataBytes = 8_192
 
 /** Checks what somebody registers. @throws InvalidInputError that names the field */
@@ -55,19 +63,73 @@ export function checkNode(input: NodeInput): DecoderNode {
     throw new InvalidInputError('metadata', `at most ${maxMetadataBytes} characters as JSON`, metadata)
   }
   return {
-    id: optionalText('id', input.id) ?? endpoint.replace(/^https?:\/\//, '').replace(/[^\w.:-]+/g, '-'),
+    id: checkId(input.id) ?? idOf(endpoint),
     endpoint,
     region: optionalText('region', input.region),
     gpuType: optionalText('gpuType', input.gpuType),
-    capacity: wholeFrom1('capacity', input.capacity ?? 1),
+    capacity: wholeFrom1('capacity', input.capacity ?? 1, maxCapacity),
     tags: texts('tags', input.tags),
     adapters: texts('adapters', input.adapters),
     model: optionalText('model', input.model),
     version: optionalText('version', input.version),
-    weight: wholeFrom1('weight', input.weight ?? 1),
+    weight: wholeFrom1('weight', input.weight ?? 1, maxWeight),
     draining: flag('draining', input.draining),
     metadata,
+    ...healthPathOf(input.healthPath),
   }
+}
+
+/** A node as it is stored: with what a newer release, or somebody, has said of it beside. @throws InvalidInputError */
+export function checkStoredNode(input: NodeInput): DecoderNode {
+  const node = checkNode(input)
+  return { ...extraOf(input), ...node }
+}
+
+/** What a node has that this release does not know. */
+export function extraOf(node: object): Readonly<Record<string, unknown>> {
+  const extra = Object.entries(node).filter(([name, value]) => !names.has(name) && value !== undefined)
+  return Object.fromEntries(extra)
+}
+
+const names: ReadonlySet<string> = new Set<keyof DecoderNode>([
+  'id',
+  'endpoint',
+  'region',
+  'gpuType',
+  'capacity',
+  'tags',
+  'adapters',
+  'model',
+  'version',
+  'weight',
+  'draining',
+  'metadata',
+  'healthPath',
+])
+
+function checkId(value: unknown): string | undefined {
+  const id = optionalText('id', value)
+  if (id !== undefined && /[/\s\p{Cc}]/u.test(id)) {
+    throw new InvalidInputError('id', 'text without slashes and spaces', id)
+  }
+  return id
+}
+
+/** Another one for each endpoint: what can't stand in an id is told by a hash, and https by a word. */
+function idOf(endpoint: string): string {
+  const { protocol, host, pathname } = new URL(endpoint)
+  const name = `${host.replace(/[^\w.:-]+/g, '-')}${protocol === 'https:' ? '-tls' : ''}`
+  if (pathname === '/') return name
+  const digest = createHash('sha256').update(endpoint).digest('hex').slice(0, 8)
+  return `${name}${pathname.replace(/[^\w.:-]+/g, '-')}-${digest}`
+}
+
+function healthPathOf(value: unknown): { readonly healthPath?: string } {
+  const path = optionalText('healthPath', value)
+  if (path === undefined) return {}
+  const isPath = /^\/(?!\/)[^\s#\\]*$/.test(path) && !path.split(/[/?]/).includes('..')
+  if (!isPath) throw new InvalidInputError('healthPath', "a path that begins with '/'", path)
+  return { healthPath: path }
 }
 
 function checkEndpoint(value: unknown): string {
@@ -76,13 +138,20 @@ function checkEndpoint(value: unknown): string {
   try {
     url = new URL(String(value))
   } catch {
-    throw new InvalidInputError('endpoint', expected, value)
+    // What is no URL may still hold a password.
+    throw new InvalidInputError('endpoint', expected, undefined)
   }
-  // A URL with a password is not repeated.
   if (url.username || url.password)
     throw new InvalidInputError('endpoint', expected, `${url.protocol}//…@${url.host}`)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw new InvalidInputError('endpoint', expected, value)
+  const isHttp = url.protocol === 'http:' || url.protocol === 'https:'
+  // A query or a fragment would be lost: a key in it must not seem to have been kept.
+  if (!isHttp || url.search || url.hash) {
+    throw new InvalidInputError(
+      'endpoint',
+      'an http or https URL without query',
+      `${url.protocol}//${url.host}`,
+    )
+  }
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
 }
 
@@ -107,8 +176,8 @@ function flag(field: string, value: unknown): boolean {
   return value
 }
 
-function wholeFrom1(field: string, value: unknown): number {
-  if (!Number.isSafeInteger(value) || Number(value) < 1)
-    throw new InvalidInputError(field, 'a whole number from 1', value)
+function wholeFrom1(field: string, value: unknown, max: number): number {
+  if (!Number.isSafeInteger(value) || Number(value) < 1 || Number(value) > max)
+    throw new InvalidInputError(field, `a whole number from 1 to ${max}`, value)
   return Number(value)
 }

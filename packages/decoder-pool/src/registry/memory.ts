@@ -123,6 +123,11 @@ export class MemoryRegistryStore implements RegistryStore {
     return this.#ahead(theirs, complete)
   }
 
+  /** The other store has lost its data: it is told of all removals again. */
+  forgetTold(): void {
+    for (const id of this.#removed.keys()) this.#untold.add(id)
+  }
+
   /** These removals have been told to the other store, which need not remember them for ever. */
   told({ removed }: RegistryDelta): void {
     for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)

@@ -7,7 +7,7 @@ import {
   type Reply,
   type Script,
 } from '@evenkeel/core'
-import { checkNode, type DecoderNode } from '../nodes/node.js'
+import { checkStoredNode, type DecoderNode } from '../nodes/node.js'
 import putLua from '../scripts/put.lua'
 import readLua from '../scripts/read.lua'
 import removeLua from '../scripts/remove.lua'
@@ -136,7 +136,7 @@ function withoutId(node: DecoderNode): string {
 function parse(id: string, stored: string): Registration[] {
   const space = stored.indexOf(' ')
   try {
-    const node = checkNode({ ...JSON.parse(stored.slice(space + 1)), id })
+    const node = checkStoredNode({ ...JSON.parse(stored.slice(space + 1)), id })
     return [{ node, revision: Number(stored.slice(0, space)) }]
   } catch (error) {
     log('node %s in Redis is left out: %s', id, error)

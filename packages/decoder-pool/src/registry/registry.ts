@@ -122,7 +122,7 @@ export class Registry {
   }
 
   /**
-   * RegistryDelta a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
+   * Changes a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
    * removed does not come back. `false` where there is none. Two round trips, and two more for each who was quicker.
    */
   async change(id: string, change: (node: DecoderNode) => DecoderNode): Promise<boolean> {
@@ -253,8 +253,10 @@ export class Registry {
     this.#timeMs = news.timeMs
     if (news.timeMs !== undefined) this.clock.heard(news.timeMs)
     const last = this.#last
-    if (last !== undefined && (news.epoch !== last.epoch || news.version < last.version))
+    if (last !== undefined && (news.epoch !== last.epoch || news.version < last.version)) {
       this.#lostData = true
+      this.#memory.forgetTold()
+    }
     const ahead = this.#memory.merge(news, leaseMs)
     if (this.#redis === undefined || (ahead.registrations.length === 0 && ahead.removed.size === 0)) {
       return this.#arrivedAt(news)

@@ -5,7 +5,7 @@
 -- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it without a heartbeat
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
 -- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
---        {'id region', …} to reap}
+--        {'id region', …} to reap, 1 where this coordinator was not known or nobody's lease lived}
 local me, sequence, keep = ARGV[1], tonumber(ARGV[2]), ARGV[4]
 local micros = tonumber(ARGV[5])
 if not micros then
@@ -18,7 +18,8 @@ local after = string.format('(%.0f', now)
 -- Where nobody's lease lives, Redis was away rather than everybody dead: whoever is alive gets a moment to say so.
 local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
 
-local last, requirements = string.match(redis.call('HGET', KEYS[3], '') or '0', '^(%d+)(.*)$')
+local stored = redis.call('HGET', KEYS[3], '')
+local last, requirements = string.match(stored or '0', '^(%d+)(.*)$')
 local known = tonumber(last) < sequence
 if known then
   redis.call('ZADD', KEYS[1], now + ARGV[3], me)
@@ -53,4 +54,5 @@ return {
   live,
   redis.call('HGETALL', KEYS[2]),
   wasAway and {} or redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now),
+  (wasAway or not stored) and 1 or 0,
 }

@@ -64,6 +64,7 @@ export class MemorySlotStore implements SlotStore {
           leftMs: expiresAt - now,
         })),
       totals: this.#totals(),
+      hadLost: before === undefined || wasAway,
     }
   }
 

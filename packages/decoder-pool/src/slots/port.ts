@@ -50,6 +50,8 @@ export interface HeartbeatReply {
   readonly live: readonly LiveCoordinator[]
   /** What all coordinators hold, on all nodes that have anything. */
   readonly totals: SlotCounts
+  /** Whether the store did not know the coordinator before, or nobody's lease lived: it may have lost who else lives. */
+  readonly hadLost: boolean
 }
 
 /**

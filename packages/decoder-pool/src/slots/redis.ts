@@ -53,12 +53,15 @@ export class RedisSlotStore implements SlotStore {
   ): Promise<HeartbeatReply> {
     const keys = [this.#coordinators, this.#totals, this.#heldBy(me.id)]
     const args = [member(me), sequence, leaseMs, keepMs, this.#micros(), ...flat(held)]
-    const [known, live, totals, dead] = asList(await this.#redis.run(heartbeatScript, keys, args.map(String)))
+    const [known, live, totals, dead, hadLost] = asList(
+      await this.#redis.run(heartbeatScript, keys, args.map(String)),
+    )
     const ended = asList(dead).map((one) => coordinatorIn(String(one)))
     const reply = {
       known: known === 1,
       live: [...gauges(live)].map(([one, leftMs]) => ({ ...coordinatorIn(one), leftMs })),
       totals: gauges(totals),
+      hadLost: hadLost === 1,
     }
     if (ended.length === 0) return reply
     for (const one of ended) await this.#reap(one, true)

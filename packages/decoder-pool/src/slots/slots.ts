@@ -42,7 +42,7 @@ interface Queued {
 
 /** Redis is away: nothing is known of others. */
 const nobody: SlotStore = {
-  heartbeat: async () => ({ known: false, live: [], totals: new Map() }),
+  heartbeat: async () => ({ known: false, live: [], totals: new Map(), hadLost: false }),
   take: async () => ({ known: false, given: [], totals: new Map(), othersWait: false }),
   leave: async () => {},
 }
@@ -273,14 +273,15 @@ export class Slots {
     const answer = await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, held, leaseMs))
     if (answer === undefined)
       return this.#cut(new Map([...this.#told.keys()].map((node) => [node, held.get(node) ?? 0])))
-    const { known, live, totals } = answer
+    const { known, live, totals, hadLost } = answer
     if (!known) {
       // One that was sent before arrived after it; this one is true.
       this.#isHeartbeatDue = true
       return
     }
-    // Nobody else there any more: Redis has lost who was.
-    if (live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
+    // Nobody else there any more, in a Redis that had forgotten this one too: the others may live. Where it remembers,
+    // they have closed or died, and what they had is free.
+    if (hadLost && live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
     this.#leaseEndsAt = sentAt + leaseMs
     if (this.#isCut || !this.#limits.isWaiting) this.#limits.back(sentAt)
     this.#isCut = false

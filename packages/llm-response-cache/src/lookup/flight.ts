@@ -112,11 +112,17 @@ export class FlightCoordinator {
     await Promise.all([...this.#leads.values()].map((lease) => lease.fail(givenUp)))
   }
 
+  /** A Redis user without the channel can't hear of followers: they get what is kept in the end, not its pieces. */
   async #listen(): Promise<() => void> {
-    const { value } = await this.#tiers.run(({ flights }) =>
-      flights.onNotified(this.#owner, (entryKey) => this.#leads.get(entryKeyId(entryKey))?.noteFollower()),
-    )
-    return value
+    try {
+      const { value } = await this.#tiers.run(({ flights }) =>
+        flights.onNotified(this.#owner, (entryKey) => this.#leads.get(entryKeyId(entryKey))?.noteFollower()),
+      )
+      return value
+    } catch (error) {
+      log('followers in other instances are not heard of: %s', error)
+      return () => {}
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import { type Connection, connect } from '@evenkeel/core'
 import {
   clientLibraries,
   type FaultProxy,
+  fairTime,
   flavours,
   type RedisServer,
   startProxy,
@@ -81,17 +82,17 @@ describe.each(flavours())('an outage of $name', (flavour) => {
     await ask(request('How to order a new card for the office?'))
     await cache.settled()
     proxy.blackHole()
-    const began = performance.now()
+    using time = fairTime()
     const reworded = await ask.detailed(
       request('Please tell me in short words how to order a new card for the office'),
     )
     expect(reworded.outcome).toBe('semantic')
     await ask(request('Where is the nearest branch?'))
-    expect(performance.now() - began).toBeLessThan(2_000)
+    expect(time.elapsedMs()).toBeLessThan(2_000)
     // Nothing waits any more once it is known that Redis is away.
-    const later = performance.now()
+    using later = fairTime()
     for (let at = 0; at < 20; at++) await ask(request(`Which branch has number ${at}?`))
-    expect(performance.now() - later).toBeLessThan(1_000)
+    expect(later.elapsedMs()).toBeLessThan(1_000)
     await cache.settled()
     expect(cache.stats().certificate).toBeDefined()
     await back()

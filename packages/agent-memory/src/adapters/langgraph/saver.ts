@@ -109,9 +109,12 @@ class Saver extends BaseCheckpointSaver {
     const values = new Map<string, string>()
     const digests = new Set<string>()
     const channels: Record<string, Reference> = {}
+    // A fork or a copied tuple; the very first checkpoint of a thread has its input in a channel of this name.
+    const isLater = metadata.source !== 'input' || '__start__' in channel_values
+    const isCopy = isLater && Object.keys(newVersions).length === 0
     for (const [channel, value] of Object.entries(channel_values)) {
-      // Without a parent there is nothing from which what is not new could have come.
-      const isSet = parent !== undefined || channel in newVersions
+      // Without a parent there is nothing from which what is not new could have come; a copy names nothing new.
+      const isSet = parent !== undefined || isCopy || channel in newVersions
       if (value === undefined || !isSet) continue
       const isSplit = Array.isArray(value) && !value.includes(undefined)
       const reference = isSplit ? await this.#keepElements(value, values) : await this.#keep(value, values)
@@ -128,7 +131,7 @@ class Saver extends BaseCheckpointSaver {
       namespace,
       id: checkpoint.id,
       text: JSON.stringify(skeleton),
-      digests: [...values.keys()],
+      digests: [...digests],
     }
     await this.#store.put(thread, stored, values)
     return { configurable: { thread_id: thread, checkpoint_ns: namespace, checkpoint_id: checkpoint.id } }
@@ -155,20 +158,16 @@ class Saver extends BaseCheckpointSaver {
     return keepText(await encode(this.serde, value), values)
   }
 
-  /** Full runs of elements are named together, so that a long list costs each checkpoint little. */
+  /** A long list costs each checkpoint little. */
   async #keepElements(elements: readonly unknown[], values: Map<string, string>): Promise<readonly string[]> {
     const digests = await Promise.all(elements.map((element) => this.#keep(element, values)))
-    const references: string[] = []
-    for (let from = 0; from < digests.length; from += runLength) {
-      const run = digests.slice(from, from + runLength)
-      if (run.length < runLength) references.push(...run)
-      else references.push(keepText(listHead + run.join(','), values))
-    }
-    return references
+    return withRuns(digests, values)
   }
 
   async #elementsOf({ values }: ReadCheckpoint, references: readonly string[]): Promise<unknown[]> {
-    const digests = references.flatMap((reference) => elementsOf(values.get(reference)) ?? reference)
+    const flatten = (reference: string): readonly string[] =>
+      elementsOf(values.get(reference))?.flatMap(flatten) ?? [reference]
+    const digests = references.flatMap(flatten)
     return Promise.all(digests.map((digest) => decode(this.serde, values.get(digest) ?? '')))
   }
 
@@ -214,6 +213,20 @@ class Saver extends BaseCheckpointSaver {
     checkpoint.channel_versions[TASKS] =
       versions.length > 0 ? maxChannelVersion(...versions) : this.getNextVersion(undefined)
   }
+}
+
+/**
+ * Full runs of references become one, and full runs of these again: a list of any length is named by a few dozen, and
+ * one that has grown shares all of its full runs with the one before.
+ */
+function withRuns(references: readonly string[], values: Map<string, string>): readonly string[] {
+  const full = references.length - (references.length % runLength)
+  if (full === 0) return references
+  const runs: string[] = []
+  for (let from = 0; from < full; from += runLength) {
+    runs.push(keepText(listHead + references.slice(from, from + runLength).join(','), values))
+  }
+  return [...withRuns(runs, values), ...references.slice(full)]
 }
 
 function keepText(text: string, values: Map<string, string>): string {

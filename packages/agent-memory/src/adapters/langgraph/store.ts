@@ -47,6 +47,8 @@ interface Stored {
 
 interface Found {
   readonly item: Item
+  /** In the order in which items were made. */
+  readonly number: number
   readonly vectors: readonly string[]
 }
 
@@ -111,7 +113,7 @@ class Store extends BaseStore {
     )
     const fitting = found.flat().filter(({ item }) => fits(item.value, filter))
     if (query === undefined || this.#index === undefined) {
-      fitting.sort((one, other) => one.item.createdAt.getTime() - other.item.createdAt.getTime())
+      fitting.sort((one, other) => one.number - other.number)
       return fitting.slice(offset, offset + limit).map(({ item }) => ({ ...item }))
     }
     const asked = Float32Array.from(await this.#index.embeddings.embedQuery(query))
@@ -159,10 +161,10 @@ function pathOf(namespace: readonly string[]): readonly string[] {
   return namespace.map((label) => checkSubject('namespace', label, 512))
 }
 
-function foundOf(namespace: readonly string[], { key, json, createdAt, updatedAt }: Document): Found {
+function foundOf(namespace: readonly string[], { key, number, json, createdAt, updatedAt }: Document): Found {
   const { value, vectors = [] } = JSON.parse(json) as Stored
   const dates = { createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) }
-  return { item: { namespace: [...namespace], key, value, ...dates }, vectors }
+  return { item: { namespace: [...namespace], key, value, ...dates }, number, vectors }
 }
 
 function matches(namespace: readonly string[], { matchType, path }: MatchCondition): boolean {

@@ -20,7 +20,7 @@ local function add(digest)
   local value = redis.call('HGET', KEYS[1], 'b|' .. digest) or ''
   values[#values + 1] = digest
   values[#values + 1] = value
-  -- A run of elements.
+  -- A run of elements, or of runs.
   if string.sub(value, 1, 5) == 'list\n' then
     for element in string.gmatch(string.sub(value, 6), '[^,]+') do add(element) end
   end

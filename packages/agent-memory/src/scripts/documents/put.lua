@@ -1,7 +1,8 @@
 -- Writes documents of one namespace, or removes them.
 --
--- KEYS  1 hash of the namespace's documents: key, created ms blank updated ms blank JSON
---       2 sorted set of namespaces, all of score 0
+-- KEYS  1 hash of the namespace's documents: key, created ms blank number blank updated ms blank JSON; numbers rise with
+--         each document that any namespace of the store was given
+--       2 sorted set of namespaces, all of score 0   3 the latest number
 -- ARGV  1 name of the namespace   2 … keys and values: + and JSON, or - to remove
 -- Reply 1
 local time = redis.call('TIME')
@@ -12,7 +13,7 @@ for index = 2, #ARGV, 2 do
     redis.call('HDEL', KEYS[1], key)
   else
     local known = redis.call('HGET', KEYS[1], key)
-    local created = known and string.match(known, '^%d+') or now
+    local created = known and string.match(known, '^%d+ %d+') or (now .. ' ' .. redis.call('INCR', KEYS[3]))
     redis.call('HSET', KEYS[1], key, created .. ' ' .. now .. ' ' .. string.sub(value, 2))
   end
 end

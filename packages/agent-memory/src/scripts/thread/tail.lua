@@ -6,7 +6,9 @@
 -- Reply {'same', generation} when nothing changed, otherwise
 --       {'newer' or 'tail', generation, epoch, version, edited, newest, records in the thread,
 --        from: every record from this seq on is in the reply, {seq, record, … newest first},
---        {pinned seq, record, …}, summary's number, summary}; the last three only with 'tail'
+--        {pinned seq, record, …}, summary's number, summary, {seq, record} of the newest message of a user where it is
+--        not among the records, tokens of the record that did not fit where it makes or answers tool calls}; the last five
+--        only with 'tail'
 local thread = KEYS[1]
 local meta = redis.call('HMGET', thread, '_m', '_g', '_s')
 local epoch, version, edited, newest, count, _, _, _, _, _, _, _, pins = headFrom(liveHead(meta[1], KEYS[2]))
@@ -27,7 +29,7 @@ if since and since > floor then floor = since else since = nil end
 
 local most, budget, turns = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 1, nil
-local full = false
+local full, cut = false, 0
 while seq >= floor and found < most and not full do
   -- In pieces, so that a small budget reads little.
   local last = math.max(floor, seq - math.min(49, most - found - 1))
@@ -40,6 +42,8 @@ while seq >= floor and found < most and not full do
       tokens = tokens + tonumber(size)
       if tokens > budget or tonumber(turn) <= firstTurn - turns then
         full = true
+        local opens, answers = string.match(record, '|([^|\n]*)|([^|\n]*)\n')
+        if tokens > budget and (opens ~= '' or answers ~= '') then cut = tonumber(size) end
         break
       end
       found = found + 1
@@ -51,6 +55,26 @@ while seq >= floor and found < most and not full do
   seq = last - 1
 end
 local isAll = not full and found < most
+-- The newest message of a user that answers no tool call, where a long run of an agent has left it behind.
+local asked, hasAsked = {}, false
+local function asks(record)
+  local role, answers = string.match(record, '^[^|]*|([^|]*)|[^\n]*|([^|\n]*)\n')
+  return role == 'user' and answers == ''
+end
+for index = 2, #records, 2 do
+  if asks(records[index]) then
+    hasAsked = true
+    break
+  end
+end
+local below, looks = from - 1, 0
+while not since and not hasAsked and below >= floor and looks < 1000 do
+  local record = redis.call('HGET', thread, string.format('%.0f', below))
+  if record and asks(record) then
+    asked, hasAsked = { below, record }, true
+  end
+  below, looks = below - 1, looks + 1
+end
 if since and isAll then
   return { 'newer', generation, epoch, version, edited, newest, count, floor, records }
 end
@@ -67,4 +91,4 @@ for one in string.gmatch(pins or '', '%d+') do
 end
 if number then summary = redis.call('HGET', thread, '^' .. number) end
 return { 'tail', generation, epoch, version, edited, newest, count, from, records, pinned,
-  tonumber(number or 0), summary or '' }
+  tonumber(number or 0), summary or '', asked, cut }

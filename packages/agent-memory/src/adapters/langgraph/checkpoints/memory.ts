@@ -63,11 +63,12 @@ export class MemoryCheckpoints implements CheckpointStore {
     const checkpoint = latest === undefined ? undefined : held?.checkpoints.get(nameOf(namespace, latest))
     if (held === undefined || checkpoint === undefined) return undefined
     const values = new Map<string, string>()
-    for (const digest of checkpoint.digests) {
+    const add = (digest: string) => {
       const text = held.values.get(digest) ?? ''
       values.set(digest, text)
-      for (const element of elementsOf(text) ?? []) values.set(element, held.values.get(element) ?? '')
+      for (const element of elementsOf(text) ?? []) add(element)
     }
+    for (const digest of checkpoint.digests) add(digest)
     const writes = [...(held.writes.get(nameOf(namespace, checkpoint.id))?.values() ?? [])]
     return { namespace, id: checkpoint.id, text: checkpoint.text, values, writes }
   }

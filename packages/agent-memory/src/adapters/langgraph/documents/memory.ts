@@ -7,6 +7,8 @@ export class MemoryDocuments implements DocumentStore {
     { readonly path: readonly string[]; documents: Map<string, Document> }
   >()
 
+  #latest = 0
+
   async get(namespace: readonly string[], key: string): Promise<Document | undefined> {
     return this.#namespaces.get(nameOf(namespace))?.documents.get(key)
   }
@@ -16,7 +18,10 @@ export class MemoryDocuments implements DocumentStore {
     const now = Date.now()
     for (const [key, json] of changes) {
       if (json === undefined) documents.delete(key)
-      else documents.set(key, { key, json, createdAt: documents.get(key)?.createdAt ?? now, updatedAt: now })
+      else {
+        const { createdAt = now, number = ++this.#latest } = documents.get(key) ?? {}
+        documents.set(key, { key, number, json, createdAt, updatedAt: now })
+      }
     }
     if (documents.size > 0) this.#namespaces.set(nameOf(path), { path: [...path], documents })
     else this.#namespaces.delete(nameOf(path))

@@ -1,5 +1,7 @@
 export interface Document {
   readonly key: string
+  /** Rises from document to document of a store, in the order in which they were made. */
+  readonly number: number
   readonly createdAt: number
   readonly updatedAt: number
   /** As JSON. */
@@ -21,7 +23,7 @@ export function nameOf(namespace: readonly string[]): string {
 }
 
 export function documentOf(key: string, stored: string): Document {
-  const [created = '', updated = ''] = stored.split(' ', 2)
-  const json = stored.slice(created.length + updated.length + 2)
-  return { key, createdAt: Number(created), updatedAt: Number(updated), json }
+  const [created = '', number = '', updated = ''] = stored.split(' ', 3)
+  const json = stored.slice(created.length + number.length + updated.length + 3)
+  return { key, number: Number(number), createdAt: Number(created), updatedAt: Number(updated), json }
 }

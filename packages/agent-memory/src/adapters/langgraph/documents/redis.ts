@@ -29,7 +29,7 @@ export class RedisDocuments implements DocumentStore {
       encodeURIComponent(key),
       json === undefined ? '-' : `+${json}`,
     ])
-    const keys = [this.#hash(namespace), this.#index()]
+    const keys = [this.#hash(namespace), this.#index(), this.#keys.key(this.#name, 's')]
     await this.#redis.run(putScript, keys, [nameOf(namespace), ...pairs])
   }
 

@@ -1,0 +1,31 @@
+/** The libraries of others that several test files install, at the newest versions that were tried. */
+export const libraries = {
+  redis4: '4.7.1',
+  redis5: '5.12.1',
+  redis6: '6.3.1',
+  ioredis: '5.11.1',
+} as const
+
+/** Everything that an entry of ours may stand beside: with it each of them loads and compiles. */
+export const everyPeer: Readonly<Record<string, string>> = {
+  '@anthropic-ai/sdk': '1.11.0',
+  '@langchain/core': '1.2.13',
+  '@langchain/langgraph-checkpoint': '1.1.5',
+  '@openai/agents-core': '0.20.0',
+  '@opentelemetry/exporter-prometheus': '0.219.0',
+  '@opentelemetry/sdk-metrics': '2.12.1',
+  '@types/express': '5.0.6',
+  '@types/express-session': '1.19.0',
+  '@types/node': '20.19.43',
+  ai: '6.0.326',
+  express: '5.3.0',
+  'express-session': '1.19.0',
+  fastify: '5.12.8',
+  hono: '4.13.19',
+  ioredis: libraries.ioredis,
+  openai: '6.49.0',
+  redis: libraries.redis6,
+  typescript: '5.9.3',
+  vitest: '4.1.12',
+  zod: '4.6.7',
+}

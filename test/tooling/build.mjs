@@ -1,0 +1,35 @@
+import { spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+
+/**
+ * Builds the packages, or those of a `--filter`, with turbo: what has not changed is taken from its cache. Says what it
+ * is doing in a line of its own; what turbo says is shown only when it fails.
+ */
+const filters = process.argv.slice(2)
+const what = filters.length === 0 ? 'packages and examples' : filters.map(named).join(', ')
+console.log(`Building ${what} (a minute or two the first time, seconds after that) …`)
+
+const began = performance.now()
+const turbo = join(dirname(createRequire(import.meta.url).resolve('turbo/package.json')), 'bin/turbo')
+const child = spawn(process.execPath, [turbo, 'run', 'build', '--output-logs=errors-only', ...filters], {
+  stdio: ['ignore', 'pipe', 'pipe'],
+  env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1' },
+})
+let said = ''
+for (const stream of [child.stdout, child.stderr]) {
+  stream.setEncoding('utf8').on('data', (text) => {
+    said += text
+  })
+}
+child.on('close', (code) => {
+  if (code === 0) console.log(`Built in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  else console.error(said)
+  process.exitCode = code ?? 1
+})
+
+function named(filter) {
+  const name = filter.replace('--filter=', '')
+  if (name === './packages/*') return 'the packages'
+  return name.endsWith('...') ? `${name.slice(0, -3)} and what it needs` : name
+}
