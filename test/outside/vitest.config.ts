@@ -12,7 +12,7 @@ export default defineConfig({
     globalSetup: ['test/outside/harness/pack.ts'],
     reporters: process.env.CI ? ['default', 'json'] : ['default'],
     outputFile: process.env.CI ? { json: `${root}/test/.report/outside.json` } : {},
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     // The first test of a project on a machine waits for npm.
     hookTimeout: 600_000,
     maxWorkers: 2,

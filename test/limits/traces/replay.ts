@@ -98,8 +98,8 @@ export function byStore(
       { subject: 'trace', name: 'requests', limit: requests, cost: 1 },
       { subject: 'trace', name: 'tokens', limit: tokens, cost },
     ]
-    const terms = maxDelayMs > 0 ? ({ mode: 'book', maxDelayMs } as const) : undefined
-    const [decision] = await store.decide([{ limitCosts, terms }])
+    const options = maxDelayMs > 0 ? ({ mode: 'book', maxDelayMs } as const) : undefined
+    const [decision] = await store.decide([{ limitCosts, options }])
     const admitted = decision?.outcome === 'allowed' || decision?.outcome === 'booked'
     return { delayMs: admitted ? decision.delayMs : undefined }
   }

@@ -10,8 +10,11 @@ export interface RunOptions {
    * open. @default 90_000
    */
   readonly timeoutMs?: number
-  /** A warning is a failure, unless the test is about one. @default 'refused' */
-  readonly stderr?: 'refused' | 'allowed'
+  /**
+   * A warning is a failure, unless the test is about one. `outages` lets pass what we say of a Redis that goes and
+   * comes back. @default 'refused'
+   */
+  readonly stderr?: 'refused' | 'outages' | 'allowed'
   /** Whether a code other than 0 is given back as `code`. @default false, it is an error */
   readonly mayFail?: boolean
 }
@@ -50,7 +53,7 @@ export async function execute(
   const { code, signal } = await running.end
   clearTimeout(timer)
   const { stdout, stderr } = running
-  const quiet = options.stderr === 'allowed' || stderr === ''
+  const quiet = options.stderr === 'allowed' || unexpected(stderr, options.stderr === 'outages') === ''
   if (code === null || (code !== 0 && options.mayFail !== true) || !quiet) {
     const how = signal === 'SIGKILL' ? `did not end within ${timeoutMs} ms` : `ended with ${code ?? signal}`
     throw new Error(`${command} ${args.join(' ')} ${how}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`)
@@ -64,6 +67,14 @@ export async function execute(
       return JSON.parse(line) as unknown
     },
   }
+}
+
+function unexpected(stderr: string, outagesAreExpected: boolean): string {
+  if (!outagesAreExpected) return stderr
+  return stderr.replace(
+    /^\(node:\d+\) \[EVENKEEL_REDIS_(DOWN|UP)\] .*\n|^\(Use `node --trace-warnings .*\n/gm,
+    '',
+  )
 }
 
 /** Starts a command that prints `listening <port>` once it serves. */
