@@ -14,12 +14,10 @@ import {
 import type { TelemetryOptions } from './telemetry/commands.js'
 
 export type {
-  ClusterOptions,
   LocationOptions,
   OptionSources,
   Password,
   Replica,
-  SentinelOptions,
   Topology,
 } from './options/location.js'
 export type { HostAndPort, NodeAddress } from './options/url.js'

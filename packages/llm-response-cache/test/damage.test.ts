@@ -136,7 +136,12 @@ describe('damaged streams', () => {
       next = { pieces: inPieces(bytes, pieces), isCut }
       const url = urls[kind] ?? chatUrl
       const usage = kind === 'chat' ? { stream_options: { include_usage: true } } : {}
-      const response = await cached(url, chatCall(`prompt ${asked++}`, {}, { stream: true, ...usage }))
+      const prompt = `prompt ${asked++}`
+      const call =
+        kind === 'responses'
+          ? { method: 'POST', body: JSON.stringify({ model: 'gpt-4o', input: prompt, store: false, stream: true }) }
+          : chatCall(prompt, {}, { stream: true, ...usage })
+      const response = await cached(url, call)
       await response.arrayBuffer().catch(() => {})
     }
     for (const [kind, bytes] of Object.entries(whole)) {

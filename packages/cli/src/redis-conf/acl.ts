@@ -26,18 +26,10 @@ const commands: Readonly<Record<PackageName, string>> = {
     'hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx pexpire unlink xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
 }
 
-/** Vector sets, where the server has them: used by the semantic cache and by recall. */
-const vectorCommands = 'vadd vrem vsim'
-
 /** Rules of an ACL user that runs these packages: its keys, channels and commands, and nothing else. */
 export function aclRules(packages: readonly PackageName[], namespace: string): readonly string[] {
   const names = new Set(
     [connection, ...packages.map((name) => commands[name])].flatMap((list) => list.split(' ')),
   )
   return [`~${namespace}*`, `&${namespace}*`, ...[...names].sort().map((name) => `+${name}`)]
-}
-
-/** The same with vector sets: servers without them refuse a user that names their commands. */
-export function aclRulesWithVectors(packages: readonly PackageName[], namespace: string): readonly string[] {
-  return [...aclRules(packages, namespace), ...vectorCommands.split(' ').map((name) => `+${name}`)]
 }

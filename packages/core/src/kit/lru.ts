@@ -5,10 +5,10 @@ import { type Clock, systemClock } from './clock.js'
 export interface ByteBoundedLruOptions<V> {
   /** @default 10_000 */
   readonly maxEntries?: number | undefined
-  /** Of values and keys together, as `sizeOf` and the keys' lengths count them. @default 64 MiB */
+  /** Of values and keys together, as `sizeOf` and the keys' lengths count them. @default 64 MiB with `sizeOf`, else none */
   readonly maxBytes?: number | undefined
-  /** Bytes of a value. */
-  readonly sizeOf: (value: V) => number
+  /** Bytes of a value. Without it only entries are counted. */
+  readonly sizeOf?: ((value: V) => number) | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -36,7 +36,7 @@ export class ByteBoundedLru<V> {
   readonly #entries: QuickLRU<string, CachedValue<V>>
   readonly #maxEntries: number
   readonly #maxBytes: number
-  readonly #sizeOf: (value: V) => number
+  readonly #sizeOf: ((value: V) => number) | undefined
   readonly #clock: Clock
   /** Counted here: quick-lru goes through its older generation to tell its size. */
   #size = 0
@@ -50,7 +50,7 @@ export class ByteBoundedLru<V> {
     atLeastOne('maxEntries', maxEntries)
     atLeastOne('maxBytes', maxBytes)
     this.#maxEntries = Math.floor(maxEntries)
-    this.#maxBytes = maxBytes
+    this.#maxBytes = options.sizeOf === undefined ? Number.POSITIVE_INFINITY : maxBytes
     this.#sizeOf = options.sizeOf
     this.#clock = clock
     this.#entries = new QuickLRU({
@@ -75,7 +75,7 @@ export class ByteBoundedLru<V> {
   get(key: string): V | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined) return undefined
-    if (entry.expiresAt <= this.#clock.monotonic()) {
+    if (entry.expiresAt !== Number.POSITIVE_INFINITY && entry.expiresAt <= this.#clock.monotonic()) {
       this.delete(key)
       return undefined
     }
@@ -92,12 +92,12 @@ export class ByteBoundedLru<V> {
   /** Says whether it was kept: a value that is larger than the whole bound is not. */
   set(key: string, value: V, ttlMs = Number.POSITIVE_INFINITY): boolean {
     this.delete(key)
-    const bytes = this.#sizeOf(value) + key.length + overheadBytes
+    const bytes = this.#sizeOf === undefined ? 0 : this.#sizeOf(value) + key.length + overheadBytes
     if (bytes > this.#maxBytes) return false
     while (this.#size >= this.#maxEntries || this.#bytes + bytes > this.#maxBytes) this.#forgetOldest()
     this.#size++
     this.#bytes += bytes
-    const expiresAt = this.#clock.monotonic() + ttlMs
+    const expiresAt = ttlMs === Number.POSITIVE_INFINITY ? ttlMs : this.#clock.monotonic() + ttlMs
     this.#entries.set(key, { value, bytes, expiresAt, usedAfter: this.#searches })
     return true
   }

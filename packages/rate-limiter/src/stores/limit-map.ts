@@ -1,4 +1,4 @@
-import QuickLRU from 'quick-lru'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 
 interface LimitKey {
   readonly subject: string
@@ -15,11 +15,10 @@ interface Named<T> {
  * subject first, so that a look-up builds no key of its own.
  */
 export class LimitMap<T> {
-  readonly #subjects: QuickLRU<string, Named<T>[]>
+  readonly #subjects: ByteBoundedLru<Named<T>[]>
 
   constructor(maxSubjects: number) {
-    // quick-lru holds up to twice its maximum.
-    this.#subjects = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
+    this.#subjects = new ByteBoundedLru({ maxEntries: maxSubjects })
   }
 
   /** Subjects. */
@@ -58,6 +57,6 @@ export class LimitMap<T> {
   }
 
   *values(): Iterable<T> {
-    for (const [, limitKeys] of this.#subjects) for (const { value } of limitKeys) yield value
+    for (const [, limitKeys] of this.#subjects.entries()) for (const { value } of limitKeys) yield value
   }
 }

@@ -1,5 +1,5 @@
 import { type Clock, Emitter, systemClock } from '@evenkeel/core'
-import QuickLRU from 'quick-lru'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { SlotMeter } from '../algorithms/concurrency.js'
 import { createMeter } from '../algorithms/create-meter.js'
 import type { LimitResult } from '../algorithms/meter.js'
@@ -44,7 +44,7 @@ interface Entry {
 export class MemoryLimitStore implements LimitStore {
   readonly #entries: LimitMap<Entry>
   readonly #blocks: LimitMap<number>
-  readonly #open: QuickLRU<string, number>
+  readonly #open: ByteBoundedLru<number>
   readonly #turns = new Emitter<{ turn(id: string): void }>()
   readonly #share: () => Share
   readonly #shares = new WeakMap<Limit, { of: Share; limit: Limit }>()
@@ -59,7 +59,7 @@ export class MemoryLimitStore implements LimitStore {
   }: MemoryLimitStoreOptions = {}) {
     this.#entries = new LimitMap(maxSubjects)
     this.#blocks = new LimitMap(maxSubjects)
-    this.#open = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
+    this.#open = new ByteBoundedLru({ maxEntries: maxSubjects })
     this.#share = share
     this.#clock = clock
     this.#onCharge = onCharge
@@ -300,7 +300,7 @@ export class MemoryLimitStore implements LimitStore {
   #openReservation(key: string, now: number, openMs: number | undefined): number {
     if (openMs === undefined) return 0
     let abandoned = 0
-    for (const [known, until] of this.#open.entriesAscending()) {
+    for (const [known, until] of this.#open.entries()) {
       if (until > now) break
       this.#open.delete(known)
       abandoned++

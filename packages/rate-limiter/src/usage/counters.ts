@@ -1,5 +1,5 @@
 import { type Connection, createKeyspace, createLog, defineScript, type Source } from '@evenkeel/core'
-import QuickLRU from 'quick-lru'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import usageLua from '../scripts/usage.lua'
 
 const log = createLog('rate-limiter')
@@ -45,7 +45,7 @@ export interface UsageCountersOptions {
 export class UsageCounters {
   readonly #options: UsageCountersOptions
   readonly #keys: readonly string[]
-  readonly #subjects: QuickLRU<string, Count>
+  readonly #subjects: ByteBoundedLru<Count>
   /** All but the most frequent one, which has no need of a look-up. */
   readonly #totals = new Map<string, number>()
   #allowed = 0
@@ -54,7 +54,7 @@ export class UsageCounters {
   constructor(options: UsageCountersOptions) {
     const { redis, name, maxSubjects } = options
     this.#options = options
-    this.#subjects = new QuickLRU({ maxSize: Math.max(1, Math.floor(maxSubjects / 2)) })
+    this.#subjects = new ByteBoundedLru({ maxEntries: maxSubjects })
     const keys = createKeyspace(redis?.namespace ?? '', `rate-limiter:${name}`)
     this.#keys = ['totals', 'allowed', 'denied', 'seen'].map((part) => keys.key('usage', part))
   }
@@ -129,7 +129,7 @@ export class UsageCounters {
   }
 
   #own(top: number): { totals: Totals; top: readonly SubjectUsage[] } {
-    const subjects = [...this.#subjects].map(([subject, count]) => ({
+    const subjects = [...this.#subjects.entries()].map(([subject, count]) => ({
       subject,
       ...count,
     }))
@@ -158,7 +158,7 @@ export class UsageCounters {
     if (redis?.state !== 'up') return false
     const totals = [...this.#ownTotals()]
     this.#allowed = 0
-    const subjects = [...this.#subjects]
+    const subjects = [...this.#subjects.entries()]
     this.#totals.clear()
     this.#subjects.clear()
     const args = [String(maxSubjectsKept), String(totals.length), ...totals.flat().map(String)]
