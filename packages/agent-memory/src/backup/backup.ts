@@ -184,7 +184,8 @@ function finished({
   if (messages !== records.length) {
     throw new BackupDamagedError(`a thread of ${Number(messages)} messages has ${records.length}`)
   }
-  const isPairs = Array.isArray(state) && state.every((pair) => Array.isArray(pair))
+  const pairs: readonly unknown[] = Array.isArray(state) ? state : ['none']
+  const isPairs = pairs.every((pair) => Array.isArray(pair))
   if (!isPairs) {
     throw new BackupDamagedError('the field state of a thread is not one that a thread can have')
   }
