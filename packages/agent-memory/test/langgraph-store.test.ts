@@ -1,3 +1,4 @@
+import { connect } from '@evenkeel/core'
 import { emptyCheckpoint, InMemoryStore, MemorySaver, uuid6 } from '@langchain/langgraph-checkpoint'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +9,13 @@ const redis = useRedis()
 const metadata = (step: number) => ({ source: 'loop' as const, step, parents: {} })
 
 describe.each(['memory', 'redis'])('LangGraph, in %s', (where) => {
-  const connection = async () => (where === 'memory' ? undefined : (await redis.instance()).redis)
+  /** With a long deadline: a busy machine is no outage here. */
+  const connection = async () => {
+    if (where === 'memory') return undefined
+    const own = await connect({ url: redis.server.url, commandTimeout: '10s' })
+    redis.atEnd(() => own.close())
+    return own
+  }
 
   it('keeps the values of a checkpoint without a parent that names nothing new, as MemorySaver does', async () => {
     const savers = [new MemorySaver(), createCheckpointSaver({ redis: await connection() })]

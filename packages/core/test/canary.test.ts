@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { clientLibraries, type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { safeError } from '../src/guard/client-error.js'
 import { type Connection, connect, createKeyValueStore, EvenkeelError, lock } from '../src/index.js'
 import { defineScript } from '../src/kit/index.js'
 
@@ -146,6 +147,16 @@ describe.each(modes)('promise 10: nothing of a caller or of a password shows, wi
     expect(warnings.join('\n')).not.toMatch(/C4NARY/)
     expect(warnings.join('\n')).toContain('SyntaxError')
     await subscription.close()
+  })
+})
+
+describe('an error of a client', () => {
+  it('keeps what the server says of itself', () => {
+    const args = ['EVALSHA', 'f'.repeat(40), '1', 'user', 'pin4', canary]
+    const message = `ERR pin4 'pin' ${canary}x script: ${'f'.repeat(40)}, on @user_script:91.`
+    expect(safeError(new Error(message), args).message).toBe(
+      `ERR … '…' …x script: ${'f'.repeat(40)}, on @user_script:91.`,
+    )
   })
 })
 

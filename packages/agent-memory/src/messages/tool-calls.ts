@@ -22,7 +22,9 @@ export function toolCallsOf(message: Fields): ToolCalls {
   readItem(message, found)
   // The adapter for the OpenAI Agents SDK keeps an item whole.
   if (isFields(message.item)) readItem(message.item, found)
-  for (const block of blocksOf(message.content)) readBlock(block, found)
+  const blocks = blocksOf(message.content)
+  for (const block of blocks) readBlock(block, found)
+  for (const block of blocks) readModelPart(block, found)
   readParts(blocksOf(message.parts), found)
   return { opens: without(found.opens, found.answers), answers: without(found.answers, found.opens) }
 }
@@ -52,17 +54,21 @@ function readItem(item: Fields, { opens, answers }: Found): void {
   }
 }
 
-/** Blocks of a content: Anthropic's, Bedrock's, and those of the AI SDK's model messages. */
+/** Blocks of a content: Anthropic's and Bedrock's. */
 function readBlock(block: Fields, { opens, answers }: Found): void {
   const type = typeof block.type === 'string' ? block.type : ''
-  if (type === 'tool-call') add(opens, block.toolCallId)
-  else if (type === 'tool-result' || type === 'tool-error') add(answers, block.toolCallId)
-  else if (type === 'tool-approval-request') addNamed(opens, 'approval', block.approvalId)
-  else if (type === 'tool-approval-response') addNamed(answers, 'approval', block.approvalId)
-  else if (/tool_use$/.test(type)) add(opens, block.id)
+  if (/tool_use$/.test(type)) add(opens, block.id)
   else if (/tool_result$/.test(type)) add(answers, block.tool_use_id)
   if (isFields(block.toolUse)) add(opens, block.toolUse.toolUseId)
   if (isFields(block.toolResult)) add(answers, block.toolResult.toolUseId)
+}
+
+/** Parts of the AI SDK's model messages. */
+function readModelPart({ type, toolCallId, approvalId }: Fields, { opens, answers }: Found): void {
+  if (type === 'tool-call') add(opens, toolCallId)
+  else if (type === 'tool-result' || type === 'tool-error') add(answers, toolCallId)
+  else if (type === 'tool-approval-request') addNamed(opens, 'approval', approvalId)
+  else if (type === 'tool-approval-response') addNamed(answers, 'approval', approvalId)
 }
 
 /** States of the AI SDK's UI messages in which a call has been made, and has no result yet. */

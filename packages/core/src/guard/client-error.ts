@@ -7,6 +7,8 @@ export interface SafeError extends Error {
 
 /** Shorter arguments (`1`, `EX`) are no secrets, and part of many words. */
 const minLength = 3
+/** From this length on an argument is taken out wherever it stands. */
+const wordLength = 8
 
 /**
  * Copies of a client library's error what may be shown: its name, code and message. ioredis puts the whole command on
@@ -57,8 +59,17 @@ function withoutArguments(message: string, args: readonly Argument[]): string {
     },
   )
   return secrets.reduce<string>(
-    (text, secret) => (secret.length > text.length ? text : text.replaceAll(secret.toString(), '…')),
+    (text, secret) => (secret.length > text.length ? text : withoutSecret(text, secret.toString())),
     unquoted,
+  )
+}
+
+/** A short argument (`user`) may be part of the server's own words (`user_script`): it is taken out where it stands alone. */
+function withoutSecret(text: string, secret: string): string {
+  const parts = text.split(secret)
+  if (secret.length >= wordLength) return parts.join('…')
+  return parts.reduce((before, after) =>
+    /\w$/.test(before) || /^\w/.test(after) ? before + secret + after : `${before}…${after}`,
   )
 }
 
