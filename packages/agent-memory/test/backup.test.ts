@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { connect } from '@evenkeel/core'
 import { flavours, startRedis } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
@@ -100,6 +101,43 @@ describe('a backup', () => {
     }
     expect((await threadOf(memory).window()).count).toBe(0)
   })
+})
+
+it('a backup whose checksum fits and whose fields do not is refused, and no script loops over them', async () => {
+  const { memory } = await redis.instance()
+  const source = createAgentMemory()
+  await source.owner('o').thread('t').append(user('a'))
+  const lines: string[] = []
+  for await (const line of source.backup(['o'])) lines.push(line)
+  const withField = (kind: string, change: (line: Record<string, Record<string, unknown>>) => void) => {
+    const changed = lines.slice(0, -1).map((line) => {
+      const parsed = JSON.parse(line)
+      if (parsed.kind === kind) change(parsed)
+      return `${JSON.stringify(parsed)}\n`
+    })
+    const sha256 = createHash('sha256').update(changed.join('')).digest('hex')
+    return [...changed, JSON.stringify({ ...JSON.parse(lines.at(-1) ?? ''), sha256 })]
+  }
+  const head = (field: string, value: unknown) =>
+    withField('thread', (line) => Object.assign(line.head ?? {}, { [field]: value }))
+  const record = (field: string, value: unknown) =>
+    withField('message', (line) => Object.assign(line.record ?? {}, { [field]: value }))
+  const bad = [
+    head('newest', 1e9),
+    head('newest', 1e15),
+    head('pinned', [-1]),
+    head('ttlMs', 'long'),
+    head('state', {}),
+    record('role', 'user|x\n'),
+    record('body', 'no JSON'),
+    record('seq', 0),
+    record('tokens', -1),
+    withField('thread', (line) => Object.assign(line.id ?? {}, { owner: '' })),
+  ]
+  for (const backup of bad) {
+    await expect(memory.restore(backup)).rejects.toMatchObject({ code: 'BACKUP_DAMAGED' })
+  }
+  expect(await memory.restore(head('turns', 1))).toMatchObject({ threads: 1 })
 })
 
 describe('an erasure', () => {

@@ -5,6 +5,7 @@ import { newId } from '../messages/ids.js'
 import type { MessageRecord, Summary } from '../messages/record.js'
 import type { StateValue, ThreadDump, ThreadStore } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
+import { checkDump } from './check.js'
 
 export interface BackupOptions {
   readonly signal?: AbortSignal | undefined
@@ -180,9 +181,17 @@ function finished({
   records: readonly MessageRecord[]
 }) {
   const { messages, state, ...rest } = head
-  if (messages !== records.length)
-    throw new BackupDamagedError(`a thread of ${messages} messages has ${records.length}`)
-  return { id, dump: { ...rest, state: new Map(state), records } }
+  if (messages !== records.length) {
+    throw new BackupDamagedError(`a thread of ${Number(messages)} messages has ${records.length}`)
+  }
+  const pairs: readonly unknown[] = Array.isArray(state) ? state : ['none']
+  const isPairs = pairs.every((pair) => Array.isArray(pair))
+  if (!isPairs) {
+    throw new BackupDamagedError('the field state of a thread is not one that a thread can have')
+  }
+  const dump: ThreadDump = { ...rest, state: new Map<string, StateValue>(state), records }
+  checkDump(id, dump)
+  return { id, dump }
 }
 
 function write(line: Line, hash?: Hash): string {

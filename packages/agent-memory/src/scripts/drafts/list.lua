@@ -1,7 +1,7 @@
 -- Drafts of a thread that have not ended, in the order in which they began.
 --
 -- KEYS  1 hash of the thread's drafts, as write.lua tells
--- Reply {name, ms of its beginning, ms since its writer's last sign of life, …}
+-- Reply {name, µs of its beginning, ms since its writer's last sign of life, …}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local all, open = redis.call('HGETALL', KEYS[1]), {}

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 stream of the pieces: entry <number>-0 with d and text, o and the number of characters that were left
 --         out before it; the last one with e
---       2 hash of the thread's drafts, by name: token|ms of the last sign of life|ms of its beginning|generation
+--       2 hash of the thread's drafts, by name: token|ms of the last sign of life|µs of its beginning|generation
 --         of the thread then|o while it is open, e when it ended
 --       3 sorted set: the owner's threads with drafts, by ms of the last beginning
 --       4 hash of the thread, as thread/thread.lua tells   5 hash of the owner
@@ -27,7 +27,7 @@ if known then
   end
 else
   if kind ~= 'begin' then return { 'gone' } end
-  began, since = whole(now), whole(generation)
+  began, since = whole(time[1] * 1000000 + time[2]), whole(generation)
   -- Those that ended an hour ago, some at a time.
   local some = redis.call('HRANDFIELD', KEYS[2], 5, 'WITHVALUES')
   for index = 1, #some, 2 do

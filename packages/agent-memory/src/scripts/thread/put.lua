@@ -43,7 +43,7 @@ if removes then
   end
   local from, upTo = tonumber(ARGV[8]), math.min(tonumber(ARGV[9]), newest)
   if from == 0 then from = first or newest + 1 end
-  for seq = from, upTo do
+  for seq = math.max(from, upTo - 1000000), upTo do
     local record = not given[seq] and redis.call('HGET', thread, whole(seq))
     if record then
       gone[#gone + 1] = { seq = seq, record = record }

@@ -8,7 +8,7 @@ local most = tonumber(ARGV[8])
 local seq, found = newest, {}
 for index = most, 1, -1 do
   local record
-  while seq >= 1 and not record do
+  while seq >= 1 and seq > newest - 1000000 and not record do
     record = redis.call('HGET', thread, whole(seq))
     seq = seq - 1
   end

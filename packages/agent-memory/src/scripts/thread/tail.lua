@@ -30,7 +30,14 @@ if since and since > floor then floor = since else since = nil end
 local most, budget, turns = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 1, nil
 local full, cut = false, 0
+-- Where much was removed a window is short rather than slow, and no number in the head makes a loop of ever so many.
+local left = 4 * most + 20000
 while seq >= floor and found < most and not full do
+  if left <= 0 then
+    full = true
+    break
+  end
+  left = left - 50
   -- In pieces, so that a small budget reads little.
   local last = math.max(floor, seq - math.min(49, most - found - 1))
   local names = {}
