@@ -18,6 +18,7 @@ describe('the gateway', () => {
     gateway = await createGateway({
       ...{ redisUrl: undefined, namespace: 'test', instances: 1 },
       ...{ requestsPerMinute: 10, tokensPerMinute: 100_000, operatorToken: 'operator' },
+      nodeHosts: ['127.0.0.1'],
     })
     app = createApp(gateway)
     await gateway.pool.register({ id: 'decoder', endpoint: decoder.url, capacity: 8 })

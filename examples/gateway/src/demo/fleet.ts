@@ -44,6 +44,7 @@ export async function startGateways(
     GATEWAY_INSTANCES: `${count}`,
     GATEWAY_REQUESTS_PER_MINUTE: `${requestsPerMinute}`,
     GATEWAY_OPERATOR_TOKEN: operatorToken,
+    GATEWAY_NODE_HOSTS: '127.0.0.1',
   }
   const gateways = await Promise.all(
     Array.from({ length: count }, (_, index) => start('gateway', `gateway-${index + 1}`, [], env)),

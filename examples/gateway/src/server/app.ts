@@ -47,6 +47,7 @@ export function createApp(gateway: Gateway): Hono {
   const poolPaths = createCoordinatorHandler({
     pool: gateway.pool,
     authorize: (request) => isOperator(gateway, request),
+    addresses: gateway.nodeHosts === undefined ? undefined : { hosts: gateway.nodeHosts },
   })
   app.all('/api/*', (context) => poolPaths(context.req.raw))
   app.onError((error, context) => {

@@ -17,6 +17,8 @@ export interface GatewayOptions {
   readonly tokensPerMinute: number
   /** Who shows it may register decoders, and look at the cache and clear it; left out, nobody may. */
   readonly operatorToken?: string | undefined
+  /** Hosts that decoders may register from. @default any but loopback, link-local addresses and metadata services */
+  readonly nodeHosts?: readonly string[] | undefined
 }
 
 /** What a token is worth to whoever runs the decoders; the money that the cache saves is told in it. */
@@ -43,6 +45,7 @@ export async function createGateway(options: GatewayOptions) {
   })
   const limiter = createRateLimiter({
     redis,
+    telemetry: { meterProvider: metrics.provider },
     expectedInstances: instances,
     limits: {
       requests: slidingWindow(requestsPerMinute, '1m'),
@@ -57,7 +60,11 @@ export async function createGateway(options: GatewayOptions) {
     prices,
     telemetry: { meterProvider: metrics.provider },
   })
-  const memory = createAgentMemory({ redis, ttl: '1h' })
+  const memory = createAgentMemory({
+    redis,
+    ttl: '1h',
+    telemetry: { meterProvider: metrics.provider },
+  })
 
   metrics.gauge('gateway_redis_up', '1 while Redis is used', () => (redis?.state === 'up' ? 1 : 0))
   metrics.gauge('gateway_cache_hit_ratio', 'Answers that cost no call', () => cache.stats().hitRate)
@@ -80,6 +87,7 @@ export async function createGateway(options: GatewayOptions) {
     metrics,
     cache,
     operatorToken: options.operatorToken,
+    nodeHosts: options.nodeHosts,
     /** Calls a decoder of the pool, behind the cache. */
     call: cache.fetch({ fetch: poolFetch(pool, metrics) }),
     /** Who is limited: an API key, of which only a digest goes anywhere. */
@@ -89,8 +97,8 @@ export async function createGateway(options: GatewayOptions) {
         .digest('hex')
         .slice(0, 16)}`,
     async close() {
-      memory.close()
-      cache.close()
+      await memory.close()
+      await cache.close()
       await limiter.close()
       await pool.close()
       await redis?.close()

@@ -11,6 +11,7 @@ const gateway = await createGateway({
   requestsPerMinute: Number(env.GATEWAY_REQUESTS_PER_MINUTE ?? 60),
   tokensPerMinute: Number(env.GATEWAY_TOKENS_PER_MINUTE ?? 2_000_000),
   operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
+  nodeHosts: env.GATEWAY_NODE_HOSTS?.split(','),
 })
 const app = createApp(gateway)
 const server = serve(

@@ -11,6 +11,7 @@ import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
+import { setLongTimeout } from '../kit/timers.js'
 import { onAbort } from '../kit/signals.js'
 import { maxTimerMs } from '../kit/timers.js'
 
@@ -116,9 +117,9 @@ export class Executor {
   async idle(mostMs: number): Promise<void> {
     if (this.inFlight === 0) return
     this.#idle ??= deferred()
-    const timer = setTimeout(this.#idle.resolve, mostMs)
+    const timer = setLongTimeout(this.#idle.resolve, mostMs, { ref: true })
     await this.#idle.promise
-    clearTimeout(timer)
+    timer.clear()
   }
 
   close(): void {
