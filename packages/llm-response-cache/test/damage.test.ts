@@ -139,7 +139,10 @@ describe('damaged streams', () => {
       const prompt = `prompt ${asked++}`
       const call =
         kind === 'responses'
-          ? { method: 'POST', body: JSON.stringify({ model: 'gpt-4o', input: prompt, store: false, stream: true }) }
+          ? {
+              method: 'POST',
+              body: JSON.stringify({ model: 'gpt-4o', input: prompt, store: false, stream: true }),
+            }
           : chatCall(prompt, {}, { stream: true, ...usage })
       const response = await cached(url, call)
       await response.arrayBuffer().catch(() => {})

@@ -11,9 +11,8 @@ import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
-import { setLongTimeout } from '../kit/timers.js'
 import { onAbort } from '../kit/signals.js'
-import { maxTimerMs } from '../kit/timers.js'
+import { maxTimerMs, setLongTimeout } from '../kit/timers.js'
 
 /** How a command that was sent ended, for whoever counts and decides. */
 export interface Evidence {
