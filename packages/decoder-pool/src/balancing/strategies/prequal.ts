@@ -25,13 +25,13 @@ export function prequal(): Strategy {
     const known = seen.slice().sort()
     hotAbove = known[Math.floor(known.length * hotQuantile)] ?? Number.POSITIVE_INFINITY
   }
-  const costOf = (state: NodeState, now: number) => {
+  const costOf = (state: NodeState, now: number, random: () => number) => {
     const load = state.loadAt(now)
     note(load)
-    return load > hotAbove ? hotCost * (1 + load) : waitOf(state, now)
+    return load > hotAbove ? hotCost * (1 + load) : waitOf(state, now, random)
   }
   return {
     name: 'prequal',
-    choose: ({ states }, _, now, random) => bestOfFew(states, (state) => costOf(state, now), random),
+    choose: ({ states }, _, now, random) => bestOfFew(states, (state) => costOf(state, now, random), random),
   }
 }
