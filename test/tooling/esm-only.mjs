@@ -4,7 +4,8 @@ import { dirname, extname, join } from 'node:path'
 
 /** Whether `require(specifier)` from the package in `folder` would meet an ES module, or nothing at all. */
 export function isOnlyForImport(folder, specifier) {
-  if (isBuiltin(specifier)) return false
+  // A file of the build itself is what the build made of it.
+  if (isBuiltin(specifier) || specifier.startsWith('.')) return false
   let file
   try {
     file = createRequire(join(folder, 'package.json')).resolve(specifier)
