@@ -86,16 +86,3 @@ export async function registeredMeterProvider(): Promise<MeterProviderLike | und
 export function isProviderRegistered(provider: object): boolean {
   return provider.constructor.name !== 'NoopMeterProvider'
 }
-
-/**
- * A meter for a package's own metrics; `undefined` where the host has registered none by now and gives none.
- * @deprecated {@link followMeter} also finds a provider that is registered later
- */
-export async function loadMeter(
-  name: string,
-  options: boolean | MeterOptions,
-): Promise<MeterLike | undefined> {
-  if (options === false) return undefined
-  const given = options === true ? undefined : options.meterProvider
-  return (given ?? (await registeredMeterProvider()))?.getMeter(name)
-}
