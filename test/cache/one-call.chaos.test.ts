@@ -27,10 +27,13 @@ describe('ten processes with one prompt', () => {
   ) {
     for (const worker of workers) await worker[Symbol.asyncDispose]()
     workers = Array.from({ length: count }, (_, index) => new Worker(String(index)))
+    await Promise.all(workers.map(({ ready }) => ready))
+    const allReading = Promise.all(workers.map((worker) => worker.reading()))
     await using provider = await startProvider({
       ...{ events: 40, everyMs: 25 },
       ...options,
-      onHalfWay: (caller) => {
+      onHalfWay: async (caller) => {
+        await allReading
         const leader = workers.find(({ name }) => name === caller)
         if (leader !== undefined) halfWay(leader)
       },

@@ -18,8 +18,8 @@ export interface ProviderOptions {
   readonly isNewEachTime: boolean
   readonly events: number
   readonly everyMs: number
-  /** After so many events of the first call. */
-  readonly onHalfWay?: (caller: string) => void
+  /** After half of the events of the first call, whose rest waits for it. */
+  readonly onHalfWay?: (caller: string) => Promise<void>
 }
 
 /** A chat provider that streams, and notes who calls. */
@@ -44,7 +44,7 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
     })
     for (let event = 0; event < options.events && !response.destroyed; event++) {
       await send(chunk({ content: `wörd ${event} ` }, null))
-      if (call === 0 && event === Math.floor(options.events / 2)) options.onHalfWay?.(caller)
+      if (call === 0 && event === Math.floor(options.events / 2)) await options.onHalfWay?.(caller)
     }
     if (response.destroyed) return
     await send(chunk({}, 'stop'))
@@ -68,6 +68,8 @@ const workerFile = fileURLToPath(new URL('worker.ts', import.meta.url))
 
 export class Worker implements AsyncDisposable {
   readonly name: string
+  /** It has loaded all that it needs. */
+  readonly ready: Promise<void>
   readonly #child: ChildProcess
 
   constructor(name: string) {
@@ -77,14 +79,30 @@ export class Worker implements AsyncDisposable {
       execArgv: ['--import', 'tsx'],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
+    this.ready = this.#says('ready')
+  }
+
+  /** It has seen the beginning of an answer. */
+  reading(): Promise<void> {
+    return this.#says('reading')
   }
 
   /** Nothing when the process died over it. */
   run(task: Omit<Task, 'name'>): Promise<Outcome | undefined> {
     return new Promise((resolve) => {
-      this.#child.once('message', (outcome) => resolve(outcome as Outcome))
+      this.#child.on('message', (message) => {
+        if (typeof message === 'object') resolve(message as Outcome)
+      })
       this.#child.once('exit', () => resolve(undefined))
       this.#child.send({ ...task, name: this.name })
+    })
+  }
+
+  #says(word: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#child.on('message', (message) => {
+        if (message === word) resolve()
+      })
     })
   }
 

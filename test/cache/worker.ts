@@ -34,10 +34,14 @@ process.on('message', async (task: Task) => {
     })
     status = response.status
     told = response.headers.get('x-evenkeel-cache')
-    for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true })
+    for await (const chunk of response.body ?? []) {
+      if (text === '') process.send?.('reading')
+      text += decoder.decode(chunk, { stream: true })
+    }
   } catch (thrown) {
     error = EvenkeelError.isInstance(thrown) ? thrown.code : String(thrown)
   }
   const outcome: Outcome = { name: task.name, status, cache: told, text, error }
   process.send?.(outcome)
 })
+process.send?.('ready')

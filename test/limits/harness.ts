@@ -1,8 +1,9 @@
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { startRedis } from '@evenkeel/test-servers'
 import { judge, type LimitResult, type Span, settleMs } from './oracle.js'
 import {
+  type Beginning,
   type Contender,
   type Kind,
   monotonicMs,
@@ -47,19 +48,15 @@ export async function runHarness({ contender, kind, processes, ms, faults }: Run
     }),
   )
   try {
-    await Promise.all(children.map((child) => new Promise((resolve) => child.once('spawn', resolve))))
-    // What a process takes to start is no part of the run.
-    const startMs = monotonicMs() + 1_500
-    const untilMs = startMs + ms
-    const task: Task = { contender, kind, url: server.url, processes, untilMs, clients: 6 }
-    const outcomes = children.map(
-      (child) =>
-        new Promise<Outcome>((resolve, reject) => {
-          child.once('message', (outcome) => resolve(outcome as Outcome))
-          child.once('exit', (code) => reject(new Error(`A process ended with ${code}`)))
-        }),
-    )
+    const task: Task = { contender, kind, url: server.url, processes, clients: 6 }
+    const outcomes = children.map(outcomeOf)
+    const ready = children.map(readyOf)
     for (const child of children) child.send(task)
+    await Promise.race([Promise.all(ready), Promise.all(outcomes)])
+    const startMs = monotonicMs() + 100
+    const untilMs = startMs + ms
+    const beginning: Beginning = { startMs, untilMs }
+    for (const child of children) child.send(beginning)
     const outages: Span[] = []
     const at = (part: number) => sleepUntil(startMs + part * ms)
     if (faults) {
@@ -106,6 +103,23 @@ export async function runHarness({ contender, kind, processes, ms, faults }: Run
     for (const child of children) child.kill('SIGKILL')
     await server.close()
   }
+}
+
+function readyOf(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.on('message', (message) => {
+      if (message === 'ready') resolve()
+    })
+  })
+}
+
+function outcomeOf(child: ChildProcess): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    child.on('message', (message) => {
+      if (message !== 'ready') resolve(message as Outcome)
+    })
+    child.once('exit', (code) => reject(new Error(`A process ended with ${code}`)))
+  })
 }
 
 async function during(begin: () => unknown, wait: () => Promise<void>, end: () => unknown): Promise<Span> {

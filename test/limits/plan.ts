@@ -39,8 +39,13 @@ export interface Task {
   readonly kind: Kind
   readonly url: string
   readonly processes: number
-  readonly untilMs: number
   readonly clients: number
+}
+
+/** Told to all children at once, when each has said that it is ready. */
+export interface Beginning {
+  readonly startMs: number
+  readonly untilMs: number
 }
 
 /**

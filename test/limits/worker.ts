@@ -11,6 +11,7 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import { createClient } from 'redis'
 import {
   type Admission,
+  type Beginning,
   type Kind,
   monotonicMs,
   type Outcome,
@@ -98,14 +99,18 @@ async function peer({ kind, url, processes }: Task): Promise<{ call: Call; close
   }
 }
 
-async function work(task: Task): Promise<Outcome> {
+async function work(task: Task, begin: Promise<Beginning>): Promise<Outcome> {
   const { call, close } = await (task.contender === 'rate-limiter-flexible' ? peer(task) : ours(task))
+  // What a process takes to start is no part of the run.
+  process.send?.('ready')
+  const { startMs, untilMs } = await begin
   const admissions: Admission[] = []
   let denied = 0
   let failed = 0
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+  await pause(Math.max(0, startMs - monotonicMs()))
   const client = async () => {
-    while (monotonicMs() < task.untilMs) {
+    while (monotonicMs() < untilMs) {
       const cost = task.kind === 'concurrency' ? 1 : 1 + Math.floor(Math.random() * 3)
       const [sentMs, wallSentMs] = [monotonicMs(), Date.now()]
       try {
@@ -137,7 +142,10 @@ async function work(task: Task): Promise<Outcome> {
 }
 
 process.once('message', (task: Task) => {
-  work(task).then(
+  const begin = new Promise<Beginning>((resolve) =>
+    process.once('message', (beginning: Beginning) => resolve(beginning)),
+  )
+  work(task, begin).then(
     (outcome) => process.send?.(outcome, () => process.exit(0)),
     (error: unknown) => {
       console.error(error)
