@@ -46,8 +46,10 @@ export interface NodeRedisMulti {
  * text. Connections that core makes speak RESP2; a borrowed client may speak RESP3.
  */
 const flat = { 37: Array, 126: Array, 44: String } as const
-export const flatOptions = { typeMapping: flat }
-export const bufferOptions = { typeMapping: { ...flat, 36: Buffer }, returnBuffers: true }
+// Version 6 would make an AbortSignal a command for a timeout of its own; the executor has one for all of them.
+const timeout = 0
+export const flatOptions = { typeMapping: flat, timeout }
+export const bufferOptions = { typeMapping: { ...flat, 36: Buffer }, returnBuffers: true, timeout }
 
 const stateEvents = ['ready', 'error', 'end', 'reconnecting', 'disconnect', 'terminated'] as const
 
