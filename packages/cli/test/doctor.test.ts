@@ -195,7 +195,8 @@ describe('evenkeel doctor', () => {
     const seen = async () =>
       (await doctor(['--cluster', nodes.split(',').slice(1).join(','), '--no-live'])).of('cluster')
     await until(async () => (await seen()) !== undefined, 30_000)
-    expect(await seen()).toMatchObject({ level: 'failure' })
+    // Whether the client can still make its connection or not.
+    for (let time = 0; time < 5; time++) expect(await seen()).toMatchObject({ level: 'failure' })
   }, 90_000)
 
   it('--strict makes a warning an exit of 1', async () => {

@@ -32,7 +32,7 @@ const checks: readonly Check[] = [
   replicas,
   slowCommands,
   clock,
-  cluster,
+  checkCluster,
 ]
 
 function roundTrip({ roundTripsMs }: Facts): readonly Finding[] {
@@ -257,7 +257,7 @@ function clock({ clockSkewMs }: Facts): readonly Finding[] {
   ]
 }
 
-function cluster({ cluster: info }: Facts): readonly Finding[] {
+export function checkCluster({ cluster: info }: Pick<Facts, 'cluster'>): readonly Finding[] {
   if (info === undefined) return []
   const [state, assigned, failing] = [
     info.get('cluster_state'),

@@ -7,8 +7,8 @@ import type { Io } from '../io.js'
 import { tint } from '../output.js'
 import type { Purpose } from '../redis-conf/finding.js'
 import { purposeFlag } from '../redis-conf/flags.js'
-import { checkFacts } from './checks.js'
-import { readFacts } from './facts.js'
+import { checkCluster, checkFacts } from './checks.js'
+import { readClusterInfo, readFacts } from './facts.js'
 import { type Finding, failure, type Level } from './finding.js'
 import { tryPackages } from './live.js'
 
@@ -61,7 +61,9 @@ async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> 
     redis = await openRedis(flags, io)
   } catch (error) {
     if (!(error instanceof CommandError) || error.exitCode === exitCodes.usage) throw error
+    const cluster = await readClusterInfo(flags, io)
     return [
+      ...checkCluster({ cluster }),
       failure(
         'connection',
         error.message,
@@ -73,7 +75,7 @@ async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> 
   try {
     const surroundings = { purpose: flags.for, ...routeOf(flags, io) }
     io.progress('asking the server')
-    const facts = await readFacts(redis)
+    const facts = await readFacts(redis, await readClusterInfo(flags, io))
     io.progress('trying each package')
     const live = flags.live ? await tryPackages(redis) : []
     return [...checkFacts(facts, surroundings), ...live]

@@ -1,4 +1,6 @@
 import type { Connection } from '@evenkeel/core'
+import { type ConnectionFlags, openRedis } from '../connection.js'
+import type { Io } from '../io.js'
 
 /** What the server says of itself. What its user may not ask for is missing. */
 export interface Facts {
@@ -21,7 +23,7 @@ type Ask = (...command: readonly string[]) => Promise<unknown>
 const slowMicros = 100_000
 
 /** Asks all at once; about ten round trips. */
-export async function readFacts(redis: Connection): Promise<Facts> {
+export async function readFacts(redis: Connection, cluster: Facts['cluster']): Promise<Facts> {
   const ask: Ask = async (...command) => redis.command(command, { timeoutMs: 2_000 }).catch(() => undefined)
   const roundTripsMs = await roundTrips(ask)
   const [info, config, slow, user, acl, skew] = await Promise.all([
@@ -38,10 +40,31 @@ export async function readFacts(redis: Connection): Promise<Facts> {
     roundTripsMs,
     clockSkewMs: skew,
     slowCommands: slowOf(slow),
-    cluster: redis.topology === 'cluster' ? infoOf(await ask('CLUSTER', 'INFO')) : undefined,
+    cluster,
     user: typeof user === 'string' ? user : undefined,
     isOpen: isOpen(pairsOf(acl, (value) => JSON.stringify(value))),
   }
+}
+
+/**
+ * What the nodes say of their Cluster: of the first that answers, since one that is down may be what is looked for.
+ * Nothing where none answers, or where Redis is no Cluster.
+ */
+export async function readClusterInfo(
+  flags: ConnectionFlags,
+  io: Io,
+): Promise<ReadonlyMap<string, string> | undefined> {
+  const nodes = flags.cluster ?? (flags.url === undefined ? io.env.REDIS_CLUSTER_NODES : undefined)
+  const scheme = flags.tlsCa === undefined ? 'redis' : 'rediss'
+  for (const node of nodes?.split(',') ?? []) {
+    const { cluster: _, ...others } = flags
+    const redis = await openRedis({ ...others, url: `${scheme}://${node.trim()}` }, io).catch(() => undefined)
+    const reply = await redis?.command(['CLUSTER', 'INFO'], { timeoutMs: 2_000 }).catch(() => undefined)
+    await redis?.close()
+    const info = infoOf(reply)
+    if (info.size > 0) return info
+  }
+  return undefined
 }
 
 async function roundTrips(ask: Ask): Promise<readonly number[]> {
