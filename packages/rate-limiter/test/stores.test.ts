@@ -142,29 +142,47 @@ describe.each(flavours())('on $name', (flavour) => {
 
   testLimitStore('Redis', { create: (clock) => fresh(redis, clock) })
 
-  it('gives the same answers as memory to the same random calls', async () => {
-    await fc.assert(
-      fc.asyncProperty(histories, async (steps) => {
-        const clock = new ManualClock()
-        const inMemory = new MemoryLimitStore({ clock })
-        const offlineCharges = new OfflineCharges(100)
-        const inRedis = fresh(redis, clock, offlineCharges)
-        for (const step of steps) {
-          clock.advance(step.waitSeconds * 1_000)
-          const expected = await play(inMemory, step, (limitCosts, ageMs) => {
-            inMemory.mirror(limitCosts, clock.now() - ageMs)
-          })
-          const given = await play(inRedis, step, (limitCosts, ageMs) => {
-            for (const limitCost of limitCosts) {
-              if (limitCost.cost > 0)
-                offlineCharges.add(limitCost, { atMs: clock.now() - ageMs, cost: limitCost.cost })
-            }
-          })
-          expect(given).toEqual(expected)
+  /** Plays the steps on both, and expects the same answers. */
+  async function compare(steps: readonly Step[]): Promise<void> {
+    const clock = new ManualClock()
+    const inMemory = new MemoryLimitStore({ clock })
+    const offlineCharges = new OfflineCharges(100)
+    const inRedis = fresh(redis, clock, offlineCharges)
+    for (const step of steps) {
+      clock.advance(step.waitSeconds * 1_000)
+      const expected = await play(inMemory, step, (limitCosts, ageMs) => {
+        inMemory.mirror(limitCosts, clock.now() - ageMs)
+      })
+      const given = await play(inRedis, step, (limitCosts, ageMs) => {
+        for (const limitCost of limitCosts) {
+          if (limitCost.cost > 0)
+            offlineCharges.add(limitCost, { atMs: clock.now() - ageMs, cost: limitCost.cost })
         }
-      }),
-      { numRuns: 100 * Number(process.env.EVENKEEL_RUNS ?? 1) },
-    )
+      })
+      expect(given).toEqual(expected)
+    }
+  }
+
+  it('gives the same answers as memory to the same random calls', async () => {
+    await fc.assert(fc.asyncProperty(histories, compare), {
+      numRuns: 100 * Number(process.env.EVENKEEL_RUNS ?? 1),
+    })
+  })
+
+  it('counts a charge of an outage in no window when its own is over, whatever was asked meanwhile', async () => {
+    const step = {
+      waitSeconds: 0,
+      costs: [0, 0, 0, 0, 0, 0, 0] as Step['costs'],
+      named: [false, false, false, false, false, true, false],
+      ...{ limits: 'before', what: 'charge', subject: 'a', id: 'r1', part: 1_000 },
+    } as const satisfies Step
+    await compare([
+      { ...step, what: 'merge', costs: [2, 0, 0, 0, 0, 1, 0] },
+      { ...step, waitSeconds: 980 },
+      { ...step, what: 'merge', costs: [1, 0, 0, 0, 0, 1, 0] },
+      { ...step, what: 'settle', costs: [0, 0, 0, 0, 0, 3, 0] },
+      { ...step, what: 'merge', costs: [1, 0, 0, 0, 0, 1, 0] },
+    ])
   })
 
   it('decides requests of one call as if they had come one by one', async () => {

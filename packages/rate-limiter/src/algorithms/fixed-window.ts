@@ -14,6 +14,8 @@ export class CounterMeter implements Meter {
   #current: Window = { startMs: 0, count: 0 }
   /** In the order of their starts; none is empty. */
   #later: Window[] = []
+  /** When the last window that had charges was over: a charge that is older belongs to none any more. */
+  #endedMs = 0
   #now = 0
   #windowMs = 1
   #limit = 0
@@ -27,6 +29,7 @@ export class CounterMeter implements Meter {
     if (!isUnused && startMs + windowMs > now) return
     // A window without charges is none: the next one starts when it is first used.
     let nextMs = align === 'clock' ? now - (now % windowMs) : now
+    if (!isUnused) this.#endedMs = (this.#later.at(-1)?.startMs ?? startMs) + windowMs
     if (this.#later.length > 0) {
       this.#later = this.#later.filter((window) => window.startMs + windowMs > now)
       const first = this.#later[0]
@@ -58,7 +61,8 @@ export class CounterMeter implements Meter {
 
   charge(when: number, cost: number): void {
     const { startMs } = this.#current
-    if (when < startMs) return
+    const isUnused = this.#current.count === 0 && this.#later.length === 0
+    if (when < startMs || (isUnused && when < this.#endedMs)) return
     if (when < startMs + this.#windowMs) {
       this.#current.count += cost
       return
