@@ -8,7 +8,7 @@ const nothing = { lost: [], twice: [], late: [], gaps: 0, strayReads: 0 }
 it.each(scenarios)(
   'promises 1 to 3: four processes keep every acknowledged message, once and in order: Redis $name',
   {
-    timeout: 120_000,
+    timeout: 300_000,
   },
   async (scenario) => {
     const round = await runRound({ library: 'evenkeel', scenario, ms: 0 })

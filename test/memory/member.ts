@@ -59,14 +59,14 @@ export class Member {
   async writes(count: number): Promise<void> {
     const before = this.acknowledged.length
     const what = `${this.name} is at work`
-    await until(() => this.acknowledged.length >= before + count, 30_000, { what })
+    await until(() => this.acknowledged.length >= before + count, 120_000, { what })
   }
 
   /** The same for messages that were journaled. */
   async journals(count: number): Promise<void> {
     const before = this.journaled
     const what = `${this.name} journals`
-    await until(() => this.journaled >= before + count, 30_000, { what })
+    await until(() => this.journaled >= before + count, 120_000, { what })
   }
 
   destroy(): void {
@@ -81,7 +81,7 @@ export class Member {
     const child = this.#child
     // What it said last may come behind its end.
     const isGone = () => !child.connected && (child.exitCode !== null || child.signalCode !== null)
-    await until(isGone, 30_000, { what: `${this.name} is gone` })
+    await until(isGone, 120_000, { what: `${this.name} is gone` })
     this.kills++
   }
 
