@@ -140,18 +140,17 @@ const sglang: EngineShape = {
     status: 500,
     body: { object: 'error', message: 'scheduler died', type: 'InternalServerError', param: null, code: 500 },
   },
-  streamFailure:
-    `${event({
-      error: {
-        ...{
-          object: 'error',
-          message: 'scheduler died',
-          type: 'InternalServerError',
-          param: null,
-          code: 500,
-        },
+  streamFailure: `${event({
+    error: {
+      ...{
+        object: 'error',
+        message: 'scheduler died',
+        type: 'InternalServerError',
+        param: null,
+        code: 500,
       },
-    })}data: [DONE]\n\n`,
+    },
+  })}data: [DONE]\n\n`,
 }
 
 const loadingModel: Answer = {
