@@ -130,7 +130,8 @@ class Memory implements AgentMemory, ThreadContext {
   constructor(options: ResolvedOptions) {
     const { redis, maxThreads, maxBytes, clock } = options
     this.options = options
-    const file = options.journal.dir === undefined ? undefined : new JournalFile(options.journal.dir)
+    const { dir, maxBytes: maxJournalBytes } = options.journal
+    const file = dir === undefined ? undefined : new JournalFile(dir, maxJournalBytes)
     this.#journal = new Journal(options.journal, file)
     const known = new ReplicaCache(options)
     const recent = new RecentWrites({ windowMs: options.healWindowMs, maxBytes: 8 << 20, clock })

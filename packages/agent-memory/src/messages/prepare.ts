@@ -20,6 +20,9 @@ export interface PreparedMessage extends ToolCalls {
 
 const maxIdLength = 512
 
+/** Of one message: a thread's sum stays a whole number, which scripts read digit by digit. */
+const maxTokens = 1e9
+
 /** One append takes no more. */
 const maxAtOnce = 1_000
 
@@ -60,8 +63,8 @@ export function prepare(
   if (bytes > options.maxMessageBytes)
     throw new MessageTooLargeError(field, bytes, options.maxMessageBytes, id)
   const tokens = options.countTokens(message)
-  if (!Number.isFinite(tokens) || tokens < 0)
-    throw new InvalidInputError('countTokens', 'a number from 0', tokens)
+  if (!Number.isFinite(tokens) || tokens < 0 || tokens > maxTokens)
+    throw new InvalidInputError('countTokens', `a number from 0 to ${maxTokens}`, tokens)
   return {
     id,
     role,
