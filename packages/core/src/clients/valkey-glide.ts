@@ -222,7 +222,14 @@ export function valkeyGlideLibrary(module: GlideModule, version: string): Client
   return {
     name: 'valkey-glide',
     version,
-    open: async (target, signal) => open(module.GlideClient, clientOptions(target), signal),
+    open: async (target, signal) => {
+      const options = clientOptions(target)
+      return open(module.GlideClient, options, signal).catch((error: unknown) => {
+        // A replica, or a sentinel: without this it refuses both.
+        if (!/No primary node found/.test(String(error))) throw error
+        return open(module.GlideClient, { ...options, readOnly: true }, signal)
+      })
+    },
     openCluster: async (cluster, signal) => open(module.GlideClusterClient, clusterOptions(cluster), signal),
   }
 }
@@ -234,8 +241,6 @@ async function create(glide: GlideClass, options: object, signal: AbortSignal): 
   try {
     return await untilAborted(attempt, signal, abandon)
   } catch (error) {
-    // It looks for a primary among the addresses, and names none where a replica answers.
-    if (/No primary node found/.test(String(error))) throw new Error('the server is a read-only replica')
     throw asServersError(error)
   }
 }
@@ -343,18 +348,13 @@ function clientOptions(target: Target): object {
 }
 
 function clusterOptions({ nodes, target, readFrom, translate }: ClusterTarget): object {
-  for (const node of nodes) {
-    const { host, port } = translate(node)
-    if (host !== node.host || port !== node.port)
-      throw new InvalidOptionError(
-        'natMap',
-        'none: valkey-glide connects to the addresses that the Cluster tells',
-        node,
-      )
-  }
   return {
     ...sharedOptions(target),
     addresses: nodes.map(({ host, port }) => ({ host, port })),
+    addressResolver: (host: string, port: number) => {
+      const reached = translate({ host, port })
+      return [reached.host, reached.port]
+    },
     readFrom: readFrom === 'primary' ? 'primary' : 'preferReplica',
   }
 }
@@ -416,6 +416,9 @@ function asServersError(error: unknown): Error {
   if (/maximum inflight requests/i.test(error.message)) return new NotSentError(error.message)
   const renamed = /signalled by the server: ?-? ?(\w+): ?([\s\S]*)/.exec(error.message)
   if (renamed !== null) return replyError(serversWords[renamed[1] ?? ''] ?? 'ERR', renamed[2] ?? '', error)
+  if (/AuthenticationFailed/.test(error.message))
+    return replyError('WRONGPASS', 'the user or password', error)
+  if (/- ReadOnly$/.test(error.message)) return replyError('READONLY', error.message, error)
   const setOff = /^([A-Z][A-Z0-9_]+): ([\s\S]*)/.exec(error.message)
   return setOff === null ? error : replyError(setOff[1] ?? 'ERR', setOff[2] ?? '', error)
 }
