@@ -16,7 +16,7 @@ import { JournalFailedError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { type Decoded, encodeLine } from './codec.js'
 import type { JournalEntry, ThreadWrite, Write } from './entry.js'
-import { isMissing, JournalFolder, messageOf, type OpenFile, warn } from './folder.js'
+import { isMissing, JournalFolder, type OpenFile, reasonOf, warn } from './folder.js'
 import type { JournalKeeper } from './journal.js'
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.js'
 
@@ -78,11 +78,7 @@ export class JournalFile implements JournalKeeper {
     try {
       this.#fd = openSync(this.#path, 'ax', 0o600)
     } catch (error) {
-      throw new InvalidOptionError(
-        'journal.dir',
-        `a folder that can be written to (${messageOf(error)})`,
-        dir,
-      )
+      throw new InvalidOptionError('journal.dir', `a folder that can be written to (${reasonOf(error)})`, dir)
     }
     this.#heartbeat = setInterval(() => {
       this.#touch()
@@ -113,7 +109,7 @@ export class JournalFile implements JournalKeeper {
       try {
         if (this.#isLeft(file, of, atStart)) isAny = this.#take(file, this.#adopt) || isAny
       } catch (error) {
-        this.#folder.warn(name, messageOf(error))
+        this.#folder.warn(name, reasonOf(error))
       } finally {
         file.close()
       }
@@ -142,7 +138,7 @@ export class JournalFile implements JournalKeeper {
     } catch (error) {
       // Left where it was, for the next look: what is here already is in its place when it is taken again.
       if (!this.#adopted.has(file.name)) {
-        warn(`The file ${before} could not be taken over as a whole, and is tried again: ${messageOf(error)}`)
+        warn(`The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`)
       }
       this.#adopted.set(file.name, count)
       renameSync(taken, before)

@@ -101,7 +101,7 @@ export class JournalFolder {
         close: () => closeSync(own),
       }
     } catch (error) {
-      if (!isMissing(error)) this.warn(name, `it can not be read: ${messageOf(error)}`)
+      if (!isMissing(error)) this.warn(name, `it can not be read: ${reasonOf(error)}`)
       return undefined
     }
   }
@@ -222,10 +222,10 @@ function refused(path: string, expected: string): InvalidOptionError {
 }
 
 function unusable(path: string, error: unknown): InvalidOptionError {
-  return refused(path, `a folder that can be written to (${messageOf(error)})`)
+  return refused(path, `a folder that can be written to (${reasonOf(error)})`)
 }
 
-export function messageOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 

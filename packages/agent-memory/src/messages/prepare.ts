@@ -3,7 +3,7 @@ import { checkSubject } from '@evenkeel/core/kit'
 import { MessageTooLargeError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { digestText, newId } from './ids.js'
-import { toJson } from './json.js'
+import { encodeJson } from './json.js'
 import type { Message, MessageLike } from './message.js'
 import { type ToolCalls, toolCallsOf } from './tool-calls.js'
 
@@ -14,7 +14,7 @@ export interface PreparedMessage extends ToolCalls {
   readonly tokens: number
   /** The message without its id, as JSON. */
   readonly body: string
-  /** Tells two bodies under one id apart. */
+  /** Tells two bodies under one id apart; the order of members does not. */
   readonly digest: string
 }
 
@@ -58,7 +58,7 @@ export function prepare(
   const { id = operation === undefined ? newId() : `${digestText(operation)}.${index}`, ...rest } = message
   checkSubject(`${field}.id`, id, maxIdLength)
   const role = roleOf(field, rest)
-  const body = toJson(field, rest)
+  const { json: body, canonical } = encodeJson(field, rest)
   const bytes = Buffer.byteLength(body)
   if (bytes > options.maxMessageBytes)
     throw new MessageTooLargeError(field, bytes, options.maxMessageBytes, id)
@@ -70,7 +70,7 @@ export function prepare(
     role,
     tokens: Math.ceil(tokens),
     body,
-    digest: digestText(body),
+    digest: digestText(canonical),
     ...toolCallsOf(rest),
   }
 }

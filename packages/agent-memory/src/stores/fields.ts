@@ -1,3 +1,5 @@
+import { fromJson } from '../messages/json.js'
+
 /** A field that came from outside (a backup, a journal's file) is not one that its place can have. */
 export class FieldError extends Error {
   override readonly name = 'FieldError'
@@ -52,8 +54,8 @@ export function fields(field: string, value: unknown): Readonly<Record<string, u
 export function json(field: string, value: unknown): unknown {
   try {
     if (typeof value === 'string') {
-      const parsed: unknown = JSON.parse(value)
-      JSON.stringify(parsed)
+      const parsed = fromJson(value)
+      JSON.stringify(JSON.parse(value))
       return parsed
     }
   } catch {
