@@ -59,11 +59,18 @@ describe('the SDKs of OpenAI and Groq behind the cache', () => {
     forms.map((form) => [name, form, script] as const),
   )
 
-  it.each(cases)('%s, %s: a miss, hits, a stream byte for byte, a caller who leaves', async (_, form, script) => {
-    const held = provider.callsFor('hold')
-    // openai 4 brings a package that uses a deprecated module of Node.
-    const { value } = await app.run(script, { form, env: { PROVIDER_URL: provider.url }, stderr: 'allowed' })
-    expect(value).toEqual({ ...right, left: expect.stringMatching(/Error$/), stayed: answer })
-    expect(provider.callsFor('hold') - held).toBe(1)
-  })
+  it.each(cases)(
+    '%s, %s: a miss, hits, a stream byte for byte, a caller who leaves',
+    async (_, form, script) => {
+      const held = provider.callsFor('hold')
+      // openai 4 brings a package that uses a deprecated module of Node.
+      const { value } = await app.run(script, {
+        form,
+        env: { PROVIDER_URL: provider.url },
+        stderr: 'allowed',
+      })
+      expect(value).toEqual({ ...right, left: expect.stringMatching(/Error$/), stayed: answer })
+      expect(provider.callsFor('hold') - held).toBe(1)
+    },
+  )
 })

@@ -80,7 +80,11 @@ describe('LangChain and the SDKs of Mistral and Ollama behind the cache', () => 
   it.each(cases)('%s, %s', async (_, form, script) => {
     const held = provider.callsFor('hold')
     const env = { PROVIDER_URL: provider.url }
-    const { value } = await app.run(script ?? '', { form: form === 'cjs' ? 'cjs' : 'esm', env, stderr: 'allowed' })
+    const { value } = await app.run(script ?? '', {
+      form: form === 'cjs' ? 'cjs' : 'esm',
+      env,
+      stderr: 'allowed',
+    })
     expect(value).toEqual({ ...right, left: expect.stringMatching(/Error$/), stayed: answer })
     expect(provider.callsFor('hold') - held).toBe(1)
   })

@@ -75,7 +75,9 @@ function wholeOf(path: string, { model }: Json): Json {
 function piecesOf(path: string, { model }: Json): string[] {
   if (path.startsWith('/api/')) {
     const last = { ...ollamaPiece(model, ''), ...ollamaEnd }
-    return [...words.map((word) => ollamaPiece(model, word)), last].map((piece) => `${JSON.stringify(piece)}\n`)
+    return [...words.map((word) => ollamaPiece(model, word)), last].map(
+      (piece) => `${JSON.stringify(piece)}\n`,
+    )
   }
   if (path.endsWith('/messages')) return messageEvents(model).map(named)
   if (path.endsWith('/responses')) return responseEvents(model).map(named)
@@ -137,7 +139,11 @@ function responseEvents(model: unknown): Json[] {
   const place = { item_id: 'msg_1', output_index: 0, content_index: 0 }
   return [
     { type: 'response.created', response: { ...response(model), status: 'in_progress', output: [] } },
-    { type: 'response.output_item.added', output_index: 0, item: { type: 'message', id: 'msg_1', content: [] } },
+    {
+      type: 'response.output_item.added',
+      output_index: 0,
+      item: { type: 'message', id: 'msg_1', content: [] },
+    },
     ...words.map((delta) => ({ type: 'response.output_text.delta', ...place, delta })),
     { type: 'response.completed', response: response(model) },
   ]

@@ -22,7 +22,7 @@ describe('one entry in two forms', () => {
     anthropic = new Anthropic({ ...options, baseURL: provider.url })
   })
   afterEach(async () => {
-    cache.close()
+    await cache.close()
     await provider[Symbol.asyncDispose]()
   })
 

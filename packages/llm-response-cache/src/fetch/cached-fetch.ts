@@ -11,7 +11,6 @@ import type { Call, CallerIdentity, Found } from '../lookup/call.js'
 import { ageOf, isPast } from '../lookup/context.js'
 import { Lookup } from '../lookup/lookup.js'
 import { isProviderOutage } from '../lookup/outage.js'
-import type { SemanticSearch } from '../lookup/semantic.js'
 import type { EntryKey } from '../stores/port.js'
 import type { Outcome } from '../usage/stats.js'
 import { embeddingsByItem } from './embeddings-by-item.js'
@@ -19,16 +18,10 @@ import { followResponse } from './followed-response.js'
 import { inForm, isStream } from './forms/forms.js'
 import { type Fetch, type FetchOptions, type ResolvedFetchOptions, resolveFetchOptions } from './options.js'
 import { describe, type ProviderRequest } from './provider-request.js'
+import type { ResponseContext } from './response-context.js'
 import { canServe, marked, passed, serveEntry } from './serve.js'
-import { type FetchContext, isEverybodys, type SharedResponse, shareResponse } from './shared-response.js'
+import { isEverybodys, type SharedResponse, shareResponse } from './shared-response.js'
 import { withoutUsage } from './without-usage.js'
-
-/** What look-ups of HTTP answers work with, beside the rest. */
-export interface ResponseContext extends FetchContext {
-  readonly semantic: SemanticSearch | undefined
-  /** The name of an entry for a key. */
-  nameOf(tenant: string, provider: string, model: string, key: string): string
-}
 
 /** The cache as a `fetch` that any provider SDK takes. */
 export function cachedFetch(context: ResponseContext, fetchOptions: FetchOptions): Fetch {

@@ -192,7 +192,8 @@ export class LineJudge implements AnswerJudge {
       return
     }
     this.#last = piece
-    if (isText(piece.response) || (isRecord(piece.message) && saysSomething(piece.message))) this.#filled = true
+    if (isText(piece.response) || (isRecord(piece.message) && saysSomething(piece.message)))
+      this.#filled = true
   }
 }
 

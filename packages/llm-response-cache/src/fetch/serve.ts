@@ -41,10 +41,10 @@ export function serveEntry(
     return bufferedResponse(formed.body, init, told.url)
   }
   const timing = formed.body === whole.body ? entry.timing : []
-  return withUrl(told.url, new Response(
-    replayed(formed.body, timing, { replay, contentType: formed.contentType }),
-    init,
-  ))
+  return withUrl(
+    told.url,
+    new Response(replayed(formed.body, timing, { replay, contentType: formed.contentType }), init),
+  )
 }
 
 /** Whether an entry can be had in a form. Reads it only where the form is another one. */
