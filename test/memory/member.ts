@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { until } from '@evenkeel/test-servers'
+import { buildWorker } from './build-worker.js'
 import type { Long, Order, Report, Step, Task } from './task.js'
 
-const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
+const worker = await buildWorker()
 
 /** A writer or a reader: a process, and those that take its place when it dies. */
 export class Member {
@@ -90,7 +90,7 @@ export class Member {
     const task: Task = { ...this.#task, from: this.#latest + 2, step }
     const child = fork(worker, [JSON.stringify(task)], {
       cwd: import.meta.dirname,
-      execArgv: ['--import', 'tsx'],
+      execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     child.on('message', (report: Report) => this.#hear(report))

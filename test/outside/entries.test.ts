@@ -82,8 +82,8 @@ describe('in a project without anything else', () => {
       const read = new Set()
       process.env = new Proxy(process.env, { get: (env, name) => (read.add(name), env[name]) })
       ${load}
-      // Node itself looks at a few variables while it loads a module, and its fetch.
-      const variables = [...read].filter((name) => !/^(WATCH_REPORT_DEPENDENCIES|NODE_|UNDICI_|JEST_WORKER_ID)/.test(String(name)))
+      // Node itself looks at a few variables while it loads a module.
+      const variables = [...read].filter((name) => !/^(WATCH_REPORT_DEPENDENCIES|NODE_)/.test(String(name)))
       const resources = process.getActiveResourcesInfo().filter((name) => /Timeout|Immediate|TCP|DNS|GetAddr/.test(name))
       console.log(JSON.stringify([resources, variables]))`
     const imported = await app.run(look(`await import('${name}')`))

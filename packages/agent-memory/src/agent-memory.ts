@@ -48,6 +48,7 @@ import type { ThreadContext } from './threads/context.js'
 import { keptAlive } from './threads/keep-alive.js'
 import { KeyedQueue } from './threads/keyed-queue.js'
 import { type Owner, OwnerHandle } from './threads/owner.js'
+import { Turns } from './threads/turns.js'
 
 export interface MemoryStatus {
   readonly state: FailoverState
@@ -112,6 +113,7 @@ class Memory implements AgentMemory, ThreadContext {
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters = new Counters()
+  readonly turns = new Turns()
   readonly #recall: Recall | undefined
   readonly #recallStore: RecallStore
   readonly #journal: Journal
@@ -130,7 +132,8 @@ class Memory implements AgentMemory, ThreadContext {
   constructor(options: ResolvedOptions) {
     const { redis, maxThreads, maxBytes, clock } = options
     this.options = options
-    const file = options.journal.dir === undefined ? undefined : new JournalFile(options.journal.dir)
+    const { dir, maxBytes: maxJournalBytes } = options.journal
+    const file = dir === undefined ? undefined : new JournalFile(dir, maxJournalBytes)
     this.#journal = new Journal(options.journal, file)
     const known = new ReplicaCache(options)
     const recent = new RecentWrites({ windowMs: options.healWindowMs, maxBytes: 8 << 20, clock })
@@ -164,6 +167,7 @@ class Memory implements AgentMemory, ThreadContext {
     const gauges = {
       journaled: () => this.#journal.messages,
       journaledBytes: () => this.#journal.bytes,
+      journalLimitBytes: maxJournalBytes,
       threads: () => known.size,
     }
     this.#stop.push(observe(this.counters, gauges, telemetry))

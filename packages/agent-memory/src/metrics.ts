@@ -54,6 +54,7 @@ export class Counters {
 export interface Gauges {
   readonly journaled: () => number
   readonly journaledBytes: () => number
+  readonly journalLimitBytes: number
   readonly threads: () => number
 }
 
@@ -96,7 +97,7 @@ export function observe(counters: Counters, gauges: Gauges, options: boolean | M
       description: 'Messages that recall does not find, since embedding them failed',
       observe: () => counters.notEmbedded,
     },
-    [name('journal_messages')]: {
+    [name('journaled_messages')]: {
       kind: 'gauge',
       description: 'Messages that wait in the journal',
       observe: gauges.journaled,
@@ -106,6 +107,12 @@ export function observe(counters: Counters, gauges: Gauges, options: boolean | M
       unit: 'By',
       description: 'Bytes that wait in the journal',
       observe: gauges.journaledBytes,
+    },
+    [name('journal_limit_bytes')]: {
+      kind: 'gauge',
+      unit: 'By',
+      description: 'Bytes that may wait in the journal; more are refused',
+      observe: () => gauges.journalLimitBytes,
     },
     [name('known_threads')]: {
       kind: 'gauge',

@@ -165,3 +165,35 @@ describe('an erasure', () => {
     expect(await memory.owner('o').erase()).toMatchObject({ threads: 1, messages: 1 })
   })
 })
+
+it('a head that somebody planted in Redis makes no script loop: reads, forks and writes answer, and so does Redis', async () => {
+  const { memory } = await redis.instance()
+  const thread = threadOf(memory)
+  await thread.append([user('a'), user('b')])
+  const key = 'evenkeel:agent-memory:{o}:t:t'
+  const head = (await redis.server.command('HGET', key, '_m')) as string
+  expect(head.length).toBeGreaterThan(96)
+  for (const newest of [1e9, 1e15]) {
+    // The third of the doubles in front of the texts.
+    const double = Buffer.alloc(8)
+    double.writeDoubleBE(newest)
+    const lua = `local head = redis.call('HGET', KEYS[1], '_m')
+      return redis.call('HSET', KEYS[1], '_m', string.sub(head, 1, 16) .. ARGV[1] .. string.sub(head, 25))`
+    const bytes = [...double].map((byte) => `\\${byte}`).join('')
+    await redis.server.command('EVAL', lua.replace('ARGV[1]', `'${bytes}'`), '1', key)
+    const other = createAgentMemory({ redis: (await redis.instance()).redis })
+    const own = threadOf(other)
+    const at = performance.now()
+    await own.window({ maxMessages: 1e9 }).catch(() => {})
+    await own.page({ before: newest, limit: 1_000 }).catch(() => {})
+    await own.fork({ id: `copy ${newest}` }).catch(() => {})
+    await own.fork({ id: `part ${newest}`, upTo: 1 }).catch(() => {})
+    await own.append(user(`c${newest}`)).catch(() => {})
+    await own.remove('a').catch(() => {})
+    // Beyond five seconds Redis would say BUSY to everybody.
+    expect(await redis.server.command('PING')).toBe('PONG')
+    expect(other.state).toBe('primary')
+    expect(performance.now() - at).toBeLessThan(15_000)
+    await other.close()
+  }
+})

@@ -95,7 +95,7 @@ describe.each(['memory', 'redis'])('threads, in %s', (where) => {
     expect((await state.get<number[]>('list'))?.value.sort()).toEqual([1, 2, 3])
     await state.delete('plan')
     expect([...(await state.entries()).keys()].sort()).toEqual(['list', 'turns'])
-    for (const value of [undefined, () => 1, 1n]) {
+    for (const value of [undefined, () => 1, Symbol('x')]) {
       await expect(state.set('x', value)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
     }
   })
@@ -337,4 +337,30 @@ describe('an anchored window', () => {
     expect(await ids({ maxMessages: 3, startAt: 'turn' })).toEqual(['q4', 'a4'])
     await expect(thread.window({ maxTurns: 0 })).rejects.toMatchObject({ code: 'INVALID_INPUT' })
   })
+})
+
+it('an update of a value, or of a message, succeeds beside any number of others, in this process and in others', async () => {
+  const [one, other] = [(await redis.instance()).memory, (await redis.instance()).memory]
+  await threadOf(one).append(user('m', '0'))
+  const add = (n: unknown) => Number(n ?? 0) + 1
+  const all = [one, other].flatMap((memory) =>
+    Array.from({ length: 30 }, async () => {
+      await threadOf(memory).state.update<number>('n', async (n) => add(n))
+      await threadOf(memory).edit('m', ({ content }) => ({ role: 'user', content: String(add(content)) }))
+    }),
+  )
+  await Promise.all(all)
+  expect(await threadOf(one).state.get('n')).toMatchObject({ value: 60 })
+  expect((await threadOf(other).get('m'))?.message.content).toBe('60')
+  // Within its own update a value is updated without waiting for itself: the outer one begins again.
+  const { state } = threadOf(one)
+  let isFirst = true
+  await state.update<number>('n', async (n) => {
+    if (isFirst) await state.update<number>('n', add)
+    isFirst = false
+    return add(n)
+  })
+  expect(await state.get('n')).toMatchObject({ value: 62 })
+  const failing = state.update('n', () => Promise.reject(new Error('of the host')))
+  await expect(failing).rejects.toThrow('of the host')
 })

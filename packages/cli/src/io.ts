@@ -11,6 +11,8 @@ export interface Io {
   readonly ask: ((question: string) => Promise<string>) | undefined
   /** The same, without showing what is typed. */
   readonly askSecret: ((question: string) => Promise<string>) | undefined
+  /** From now on the process has more to do than to tell: who reads its output may leave. */
+  detach(): void
   /** Resolves when the process is told to end. */
   stopped(): Promise<void>
   readonly env: Readonly<Record<string, string | undefined>>
@@ -23,7 +25,13 @@ export interface Io {
 /** The real process. Output to a pipe that was closed (`| head`) ends the command quietly. */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process
-  for (const stream of [stdout, stderr]) stream.on('error', endIfClosed)
+  let isDetached = false
+  for (const stream of [stdout, stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      if (!isDetached) process.exit(0)
+    })
+  }
   const isPerson = stdin.isTTY === true && stderr.isTTY === true
   return {
     out: (line) => void stdout.write(`${line}\n`),
@@ -33,6 +41,9 @@ export function processIo(): Io {
     },
     ask: isPerson ? (question) => askPerson(question, false) : undefined,
     askSecret: isPerson ? (question) => askPerson(question, true) : undefined,
+    detach: () => {
+      isDetached = true
+    },
     stopped: () =>
       new Promise((resolve) => {
         process.once('SIGTERM', () => resolve())
@@ -42,11 +53,6 @@ export function processIo(): Io {
     hasColours: stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb',
     isTerminal: stdout.isTTY === true,
   }
-}
-
-function endIfClosed(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
 }
 
 async function askPerson(question: string, isSecret: boolean): Promise<string> {

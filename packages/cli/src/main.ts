@@ -28,6 +28,11 @@ export async function main(args: readonly string[], io: Io): Promise<ExitCode> {
       io.err(program.helpInformation().trimEnd())
       return exitCodes.usage
     }
+    // Its flags are its own, and so is its help.
+    if (args[0] === 'help' && args[1] === 'register-decoder') {
+      io.out(registerDecoderHelp)
+      return exitCodes.done
+    }
     await program.parseAsync(args, { from: 'user' })
     return code
   } catch (error) {
@@ -68,7 +73,6 @@ function addRegisterDecoder(program: Command, context: Context): void {
     .description('registers an inference node with a decoder pool')
     .allowUnknownOption()
     .allowExcessArguments()
-    .helpOption(false)
     .argument('[flags...]')
     .action(async (flags: readonly string[]) => {
       if (flags.includes('--help') || flags.includes('-h')) return context.io.out(registerDecoderHelp)
@@ -80,6 +84,7 @@ function addRegisterDecoder(program: Command, context: Context): void {
 function inherit(command: Command): void {
   for (const child of command.commands) {
     child.copyInheritedSettings(command)
+    if (child.name() === 'register-decoder') child.helpOption(false)
     inherit(child)
   }
 }

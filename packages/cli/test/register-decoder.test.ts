@@ -143,6 +143,55 @@ describe('through the coordinator', () => {
   })
 })
 
+describe('a coordinator behind a proxy', () => {
+  const proxied = async (answers: readonly { status: number; headers?: Record<string, string> }[]) => {
+    const asked: string[] = []
+    const server = createServer((request, response) => {
+      const { status, headers } = answers[Math.min(asked.length, answers.length - 1)] ?? { status: 500 }
+      asked.push(`${request.method} ${request.url}`)
+      request.resume().on('end', () => {
+        const body = status < 300 ? JSON.stringify({ node: { id: 'n1' } }) : '<html>'
+        response.writeHead(status, headers).end(body)
+      })
+    })
+    const url = await listen(server)
+    return { url, asked, close: () => server.close() }
+  }
+
+  it('that asks to come again is asked again, when it says', async () => {
+    const proxy = await proxied([
+      { status: 429, headers: { 'retry-after': '0' } },
+      { status: 503, headers: { 'retry-after-ms': '5' } },
+      { status: 201 },
+    ])
+    const seen = await run(['--timeout', '5s', '--coordinator-url', proxy.url])
+    expect([seen.code, seen.out]).toEqual([0, 'registered n1 through the coordinator'])
+    expect(proxy.asked).toHaveLength(3)
+    proxy.close()
+  })
+
+  it.each([
+    ['asks to come again later than a step may take', { status: 429, headers: { 'retry-after': '3600' } }],
+    ['knows no such path', { status: 404 }],
+    ['is in trouble', { status: 502 }],
+  ])('that %s is no refusal: the next way is tried', async (_, answer) => {
+    const proxy = await proxied([answer])
+    const seen = await run(['--coordinator-url', proxy.url, '--redis-url', redis.url])
+    expect([seen.code, seen.out]).toEqual([0, expect.stringContaining('in Redis')])
+    expect(seen.err).toContain(String(answer.status))
+    expect(proxy.asked).toHaveLength(1)
+    proxy.close()
+  })
+
+  it.each([401, 403, 409, 422])('whose answer is %i has refused', async (status) => {
+    const proxy = await proxied([{ status }])
+    const seen = await run(['--coordinator-url', proxy.url, '--redis-url', redis.url])
+    expect(seen.code).toBe(status < 404 ? exitCodes.unreachable : exitCodes.usage)
+    expect(await inRedis()).toEqual([])
+    proxy.close()
+  })
+})
+
 describe('in Redis', () => {
   it('a node is registered when the coordinator is down', async () => {
     const { code, out, err } = await run(['--coordinator-url', nowhere, '--redis-url', redis.url])
@@ -211,6 +260,48 @@ describe('nothing is registered', () => {
       err: expect.stringContaining(String(status)),
     })
     expect(await inRedis()).toEqual([])
+    // Unless that is what was asked for.
+    expect(await run(['--redis-url', redis.url, '--no-health-check'])).toMatchObject({ code: 0 })
+    expect(await inRedis()).toEqual([node.endpoint])
+  })
+
+  it('of a node whose own health check fails, wherever that is', async () => {
+    expect(await run(['--redis-url', redis.url, '--health-path', '/elsewhere'])).toMatchObject({
+      ...{ code: 3, err: expect.stringContaining('404 from /elsewhere') },
+    })
+    expect(await run(['--redis-url', redis.url, '--health-path', 'health'])).toMatchObject({ code: 2 })
+  })
+
+  it.each([
+    ['--endpoint', 'https://u:c4nary@node.internal'],
+    ['--endpoint', 'https://node.internal/?key=c4nary'],
+    ['--endpoint', 'c4nary'],
+    ['--coordinator-url', 'https://u:c4nary@coordinator.internal'],
+    ['--coordinator-url', 'file:///c4nary'],
+    ['--redis-url', 'c4nary'],
+    ['--coordinator-token', 'x', 'c4nary'],
+    ['--capacity', 'c4nary'],
+    ['--redis-url', 'redis://u:c4nary@127.0.0.1:9'],
+  ])('and no secret is repeated: %s %s', async (...flags) => {
+    for (const json of [[], ['--json']]) {
+      const seen = io()
+      const before =
+        flags[0] === '--endpoint' ? ['--file', 'x'] : ['--endpoint', node.endpoint, '--allow-http']
+      const code = await main(['register-decoder', ...before, ...flags, ...json], seen.io)
+      expect(code).not.toBe(exitCodes.done)
+      expect([...seen.out, ...seen.err].join('\n')).not.toContain('c4nary')
+    }
+  })
+
+  it.each([
+    ['wrong flags', ['--timeout', '5'], exitCodes.usage],
+    ['an unhealthy node', ['--health-path', '/elsewhere'], exitCodes.unhealthy],
+    ['nobody to register with', [], exitCodes.unreachable],
+  ] as const)('and machines are told so: %s', async (_, flags, code) => {
+    const seen = await run(['--json', '--redis-url', 'redis://127.0.0.1:9', ...flags])
+    expect(seen.code).toBe(code)
+    expect(seen.out.split('\n')).toHaveLength(1)
+    expect(JSON.parse(seen.out)).toMatchObject({ registered: false, error: expect.any(String) })
   })
 
   it('of a node that does not answer', async () => {
@@ -224,6 +315,8 @@ describe('nothing is registered', () => {
     [['--capacity', '1.5'], 'capacity'],
     [['--colour', 'red'], 'colour'],
     [['--timeout', 'soon'], 'timeout'],
+    [['--timeout', '5'], '5s, or 5ms'],
+    [['--renew', '10'], '10s, or 10ms'],
     [['--redis-url', 'c4nary'], 'redis-url'],
   ])('with %j', async (flags, named) => {
     const { code, err } = await run(['--file', join(folder, 'x.json'), ...flags])
@@ -243,7 +336,16 @@ describe('nothing is registered', () => {
     expect(await main([], io().io)).toBe(exitCodes.usage)
     expect(await main(['unknown'], io().io)).toBe(exitCodes.usage)
     expect(await main(['--help'], io().io)).toBe(exitCodes.done)
-    expect(await main(['register-decoder', '--help'], io().io)).toBe(exitCodes.done)
+    for (const asks of [
+      ['register-decoder', '--help'],
+      ['register-decoder', '-h'],
+      ['help', 'register-decoder'],
+    ]) {
+      const seen = io()
+      expect(await main(asks, seen.io)).toBe(exitCodes.done)
+      expect(seen.out.join('\n')).toContain('--health-path')
+    }
+    expect(await main(['--version'], io().io)).toBe(exitCodes.done)
   })
 
   it('but a person is asked for what is missing', async () => {

@@ -10,6 +10,7 @@ export function fakeIo(own: Partial<Io> = {}) {
     progress: () => {},
     ask: undefined,
     askSecret: undefined,
+    detach: () => {},
     stopped: () => new Promise(() => {}),
     env: {},
     hasColours: false,

@@ -31,7 +31,14 @@ import type { HealthState } from './health/status.js'
 import { LeaseKeeper } from './lease-keeper.js'
 import { observePool } from './metrics.js'
 import { AddressGuard } from './nodes/addresses.js'
-import { checkNode, checkStoredNode, type DecoderNode, extraOf, type NodeInput } from './nodes/node.js'
+import {
+  checkNode,
+  checkStoredNode,
+  type DecoderNode,
+  extraOf,
+  type NodeInput,
+  ofBoundedSize,
+} from './nodes/node.js'
 import { checkReport, type NodeReport } from './nodes/node-report.js'
 import type { NodeState } from './nodes/node-state.js'
 import { NodeTable, type PoolChange } from './nodes/node-table.js'
@@ -179,14 +186,14 @@ class Pool implements DecoderPool {
     // A node that registers itself again, as they do, must not undo that somebody drains it.
     const isSaid = input.draining !== undefined && input.draining !== null
     const known = this.#members.get(checked.id)?.node
-    const node = {
+    const node = ofBoundedSize({
       // Nor what a newer release has said of it.
       ...(known === undefined ? {} : extraOf(known)),
       ...checked,
       draining: isSaid ? checked.draining : (known?.draining ?? false),
       // Nor that probes have learnt what it has loaded.
       adapters: (input.adapters ?? undefined) === undefined ? (known?.adapters ?? []) : checked.adapters,
-    }
+    })
     let { id, outcome } = await this.#registry.put(node)
     if (hasOwnId && id !== node.id && outcome !== 'full') {
       // Known under another id where this coordinator had not heard of it yet.

@@ -27,49 +27,13 @@ export {
   PushBackError,
 } from './errors.js'
 
-export type { Arm } from './experiments/assign.js'
-export type { Experiment, ExperimentInput, ExperimentRecord } from './experiments/experiment.js'
+export type { Experiment, ExperimentInput } from './experiments/experiment.js'
 export type { Assignment, Experiments, Exposure } from './experiments/experiments.js'
-export { MemoryExperimentStore } from './experiments/memory.js'
-export type { ExperimentStore, PutOutcome } from './experiments/port.js'
-export { RedisExperimentStore } from './experiments/redis.js'
 export type { EjectionReason } from './health/ejection.js'
-export { MemoryHealthStore, type MemoryHealthStoreOptions } from './health/memory.js'
 export type { OutlierOptions, ProbeOptions } from './health/options.js'
-export type {
-  HealthStore,
-  HealthWord,
-  OwnVerdict,
-  ProbingCoordinator,
-  SharedVerdicts,
-  Verdict,
-} from './health/port.js'
 export type { PreservationReason, PreservationStatus } from './health/preservation.js'
-export { RedisHealthStore, type RedisHealthStoreOptions } from './health/redis.js'
 export type { HealthState, NodeEjection, NodeHealth, NodeVerdict } from './health/status.js'
 export type { DecoderNode, NodeInput } from './nodes/node.js'
 export type { NodeReport } from './nodes/node-report.js'
 export type { PoolChange } from './nodes/node-table.js'
 export type { DecoderPoolOptions } from './options.js'
-export { MemoryRegistryStore, type MemoryRegistryStoreOptions } from './registry/memory.js'
-export type {
-  Position,
-  PutResult,
-  Registration,
-  RegistryDelta,
-  RegistrySnapshot,
-  RegistryStore,
-  RemoveResult,
-} from './registry/port.js'
-export { RedisRegistryStore, type RedisRegistryStoreOptions } from './registry/redis.js'
-export { MemorySlotStore, type MemorySlotStoreOptions } from './slots/memory.js'
-export type {
-  Batch,
-  BatchResult,
-  Coordinator,
-  HeartbeatReply,
-  SlotCounts,
-  SlotRequest,
-  SlotStore,
-} from './slots/port.js'
-export { RedisSlotStore, type RedisSlotStoreOptions } from './slots/redis.js'

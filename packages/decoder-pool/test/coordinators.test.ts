@@ -1,8 +1,8 @@
 import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DecoderPool, DecoderPoolOptions, PoolChange } from '../src/index.js'
-import { RedisRegistryStore } from '../src/index.js'
 import { checkNode } from '../src/nodes/node.js'
+import { RedisRegistryStore } from '../src/store.js'
 import { startNode } from './nodes.js'
 import { idsOf, node, useCoordinators } from './pools.js'
 

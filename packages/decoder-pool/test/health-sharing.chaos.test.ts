@@ -1,6 +1,7 @@
 import { fairTime, passTime, type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type DecoderPool, type DecoderPoolOptions, RedisHealthStore } from '../src/index.js'
+import type { DecoderPool, DecoderPoolOptions } from '../src/index.js'
+import { RedisHealthStore } from '../src/store.js'
 import { type StandIn, startNode } from './nodes.js'
 import { idsOf, useCoordinators } from './pools.js'
 

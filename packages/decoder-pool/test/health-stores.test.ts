@@ -2,7 +2,7 @@ import { ManualClock } from '@evenkeel/core'
 import { until } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { type HealthStore, MemoryHealthStore, RedisHealthStore, type SharedVerdicts } from '../src/index.js'
+import { type HealthStore, MemoryHealthStore, RedisHealthStore, type SharedVerdicts } from '../src/store.js'
 import { testHealthStore } from '../src/testing/index.js'
 import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
+import { createKeyspace } from '@evenkeel/core'
 import { fairTime, until } from '@evenkeel/test-servers'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { DecoderPool } from '../src/index.js'
@@ -97,6 +98,30 @@ describe('promise 3: coordinators in an outage', () => {
     await back(one, other, third)
     for (const pool of [one, other, third]) expect(idsOf(pool)).toEqual(['a', 'b', 'c'])
     expect(least.map((of) => of())).toEqual([3, 3])
+  })
+
+  it('remember a removal through a flush, a rolling deploy, and one that comes with an older file', async () => {
+    const server = await start()
+    const first = await join(server.url)
+    await first.pool.register(node('stays'))
+    await first.pool.register(node('goes'))
+    const folder = mkdtempSync(path(tmpdir(), 'evenkeel-removal-'))
+    const file = path(folder, 'pool.json')
+    const late = await join(server.url, { file })
+    await until(() => idsOf(late.pool).length === 2, 5_000)
+    await late.pool.close()
+    await first.pool.deregister('goes')
+    await server.command('FLUSHALL')
+    const removed = createKeyspace(first.redis.namespace, 'decoder-pool').key('default', 'removed')
+    await until(async () => (await server.command('ZSCORE', removed, 'goes')) !== null, 10_000)
+    // Who knew of it is replaced.
+    const second = await join(server.url)
+    await first.pool.close()
+    const again = await join(server.url, { file })
+    await until(() => idsOf(again.pool).length === 1, 5_000)
+    expect([idsOf(second.pool), idsOf(again.pool)]).toEqual([['stays'], ['stays']])
+    await again.pool.close()
+    rmSync(folder, { recursive: true })
   })
 
   it('take what is registered after a flush for newer than what they knew', async () => {

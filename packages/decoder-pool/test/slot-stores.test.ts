@@ -9,7 +9,7 @@ import {
   MemorySlotStore,
   RedisSlotStore,
   type SlotStore,
-} from '../src/index.js'
+} from '../src/store.js'
 import { testSlotStore } from '../src/testing/index.js'
 import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 

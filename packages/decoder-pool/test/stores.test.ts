@@ -1,13 +1,15 @@
 import { createKeyspace, ManualClock } from '@evenkeel/core'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { checkExperiment } from '../src/experiments/index.js'
+import { checkNode } from '../src/nodes/node.js'
 import {
   MemoryRegistryStore,
+  RedisExperimentStore,
   RedisRegistryStore,
   type RegistrySnapshot,
   type RegistryStore,
-} from '../src/index.js'
-import { checkNode } from '../src/nodes/node.js'
+} from '../src/store.js'
 import { type RegistryStoreLimits, testRegistryStore } from '../src/testing/index.js'
 import { onCluster, onEachServer, type Redis, withEachClient } from './servers.js'
 
@@ -87,6 +89,43 @@ onEachServer((redis) => {
     expect(await store.read({ ...start, version: 200 })).toMatchObject({ complete: false })
     await redis().command(['DEL', createKeyspace(redis().namespace, 'decoder-pool').key(pool, 'log')])
     expect(await store.read({ ...start, version: 200 })).toMatchObject({ complete: true })
+  })
+
+  it('forgets a pool that is left without nodes, and keeps one that has any or is followed', async () => {
+    const pool = `empty-${pools++}`
+    const store = new RedisRegistryStore(redis(), pool)
+    const experiments = new RedisExperimentStore(redis(), pool)
+    const { key } = createKeyspace(redis().namespace, 'decoder-pool')
+    const endings = async () => {
+      const all = [...['meta', 'log', 'removed', 'experiments'], ...['nodes', 'endpoints', 'leases']]
+      const left = await Promise.all(
+        all.map(async (name) => [name, Number(await redis().command(['PTTL', key(pool, name)]))] as const),
+      )
+      return Object.fromEntries(left.filter(([, ms]) => ms !== -2).map(([name, ms]) => [name, ms > 0]))
+    }
+    const experiment = checkExperiment({
+      ...{ id: 'e', languagePair: 'en-de', trafficPercentage: 10, experimentTags: ['v2'] },
+    })
+    await store.read()
+    await experiments.put(experiment)
+    expect(await endings()).toEqual({ meta: true, experiments: true })
+    await store.put(checkNode({ id: 'a', endpoint: 'http://a:1' }), 60_000)
+    await store.put(checkNode({ id: 'b', endpoint: 'http://b:1' }), 60_000)
+    await store.remove('b')
+    const kept = { meta: false, log: false, removed: false, nodes: false, endpoints: false, leases: false }
+    expect(await endings()).toEqual({ ...kept, experiments: false })
+    await experiments.put({ ...experiment, active: false })
+    await store.remove('a')
+    const ends = { meta: true, log: true, removed: true, experiments: true }
+    expect(await endings()).toEqual(ends)
+    // Who follows it keeps it.
+    await redis().command(['PEXPIRE', key(pool, 'removed'), '60000'])
+    await store.read()
+    expect(Number(await redis().command(['PTTL', key(pool, 'removed')]))).toBeGreaterThan(60_000)
+    await store.remove('c', Date.now() * 1_000)
+    expect(await endings()).toEqual(ends)
+    await store.put(checkNode({ id: 'a', endpoint: 'http://a:1' }), 60_000)
+    expect(await endings()).toEqual({ ...kept, experiments: false })
   })
 
   it('leaves out an entry that another hand has spoilt, and reads the others', async () => {

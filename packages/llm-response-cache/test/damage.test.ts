@@ -115,6 +115,8 @@ const urls: Readonly<Record<string, string>> = {
   responses: 'https://api.example.com/v1/responses',
 }
 
+const scale = Number(process.env.EVENKEEL_RUNS ?? 1)
+
 describe('damaged streams', () => {
   it('of 100,000 none is taken for whole, however they are cut into pieces', () => {
     const isWhole = (bytes: Buffer, pieces: readonly number[]) => {
@@ -136,53 +138,57 @@ describe('damaged streams', () => {
     )
   }, 180_000)
 
-  it('are not kept by the fetch, and all that are whole are', async () => {
-    const cache = createResponseCache({ singleFlight: 'process' })
-    let next: { pieces: Uint8Array<ArrayBuffer>[]; isCut: boolean } = { pieces: [], isCut: false }
-    const provider = fakeProvider(() => {
-      const { pieces, isCut } = next
-      const body = new ReadableStream<Uint8Array>({
-        pull: (controller) => {
-          const piece = pieces.shift()
-          if (piece !== undefined) controller.enqueue(piece)
-          else if (isCut) controller.error(new TypeError('terminated'))
-          else controller.close()
-        },
+  it(
+    'are not kept by the fetch, and all that are whole are',
+    async () => {
+      const cache = createResponseCache({ singleFlight: 'process' })
+      let next: { pieces: Uint8Array<ArrayBuffer>[]; isCut: boolean } = { pieces: [], isCut: false }
+      const provider = fakeProvider(() => {
+        const { pieces, isCut } = next
+        const body = new ReadableStream<Uint8Array>({
+          pull: (controller) => {
+            const piece = pieces.shift()
+            if (piece !== undefined) controller.enqueue(piece)
+            else if (isCut) controller.error(new TypeError('terminated'))
+            else controller.close()
+          },
+        })
+        return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
       })
-      return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
-    })
-    const cached = cache.fetch({ fetch: provider.fetch })
-    let asked = 0
-    const ask = async (kind: string, bytes: Buffer, pieces: readonly number[], isCut: boolean) => {
-      next = { pieces: inPieces(bytes, pieces), isCut }
-      const url = urls[kind] ?? chatUrl
-      const usage = kind === 'chat' ? { stream_options: { include_usage: true } } : {}
-      const prompt = `prompt ${asked++}`
-      const call =
-        kind === 'responses'
-          ? {
-              method: 'POST',
-              body: JSON.stringify({ model: 'gpt-4o', input: prompt, store: false, stream: true }),
-            }
-          : chatCall(prompt, {}, { stream: true, ...usage })
-      const response = await cached(url, call)
-      await response.arrayBuffer().catch(() => {})
-    }
-    for (const [kind, bytes] of Object.entries(whole)) {
-      for (const length of [1, 3, 50, 10_000]) await ask(kind, Buffer.from(bytes), [length], false)
-    }
-    const kept = Object.keys(whole).length * 4
-    await expect.poll(() => cache.stats().stored, { timeout: 5_000 }).toBe(kept)
-    await fc.assert(
-      fc.asyncProperty(damages, async (damage) => {
-        const { bytes, isCut } = damaged(damage)
-        await ask(damage.kind, bytes, damage.pieces, isCut)
-        expect(cache.stats().stored).toBe(kept)
-      }),
-      { numRuns: 3_000 },
-    )
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(cache.stats()).toMatchObject({ stored: kept, hits: 0, misses: asked })
-    await cache.close()
-  }, 180_000)
+      const cached = cache.fetch({ fetch: provider.fetch })
+      let asked = 0
+      const ask = async (kind: string, bytes: Buffer, pieces: readonly number[], isCut: boolean) => {
+        next = { pieces: inPieces(bytes, pieces), isCut }
+        const url = urls[kind] ?? chatUrl
+        const usage = kind === 'chat' ? { stream_options: { include_usage: true } } : {}
+        const prompt = `prompt ${asked++}`
+        const call =
+          kind === 'responses'
+            ? {
+                method: 'POST',
+                body: JSON.stringify({ model: 'gpt-4o', input: prompt, store: false, stream: true }),
+              }
+            : chatCall(prompt, {}, { stream: true, ...usage })
+        const response = await cached(url, call)
+        await response.arrayBuffer().catch(() => {})
+      }
+      for (const [kind, bytes] of Object.entries(whole)) {
+        for (const length of [1, 3, 50, 10_000]) await ask(kind, Buffer.from(bytes), [length], false)
+      }
+      const kept = Object.keys(whole).length * 4
+      await expect.poll(() => cache.stats().stored, { timeout: 5_000 }).toBe(kept)
+      await fc.assert(
+        fc.asyncProperty(damages, async (damage) => {
+          const { bytes, isCut } = damaged(damage)
+          await ask(damage.kind, bytes, damage.pieces, isCut)
+          expect(cache.stats().stored).toBe(kept)
+        }),
+        { numRuns: 3_000 * scale },
+      )
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(cache.stats()).toMatchObject({ stored: kept, hits: 0, misses: asked })
+      await cache.close()
+    },
+    180_000 * scale,
+  )
 })

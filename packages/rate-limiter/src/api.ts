@@ -1,5 +1,5 @@
 import type { Duration, FailoverState, Source } from '@evenkeel/core'
-import type { LimitedFetchOptions } from './adapters/fetch.js'
+import type { LimitedFetchOptions } from './adapters/fetch-options.js'
 import type { Costs, Subject } from './costs.js'
 import type { Reservation } from './decide/reservation.js'
 import type { LimitStatus, RateLimitDecision } from './decide/result.js'

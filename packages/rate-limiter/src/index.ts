@@ -1,4 +1,4 @@
-export type { LimitedFetchOptions, OutgoingCall } from './adapters/fetch.js'
+export type { LimitedFetchOptions, OutgoingCall } from './adapters/fetch-options.js'
 export type {
   CheckOptions,
   LearnOptions,

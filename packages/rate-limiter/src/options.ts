@@ -1,5 +1,6 @@
 import { type Connection, type Duration, InvalidOptionError } from '@evenkeel/core'
 import { type Clock, type MeterOptions, option, systemClock } from '@evenkeel/core/kit'
+import { limitList } from './limit-list.js'
 import { checkLimit, type Limit } from './limits.js'
 
 export type OutagePolicy = 'fallback' | 'allow' | 'deny' | 'throw'
@@ -48,8 +49,8 @@ export interface ResolvedOptions {
   readonly redis: Connection | undefined
   readonly names: readonly string[]
   readonly limits: readonly Limit[]
-  /** What the limits are, in words that can be compared. */
-  readonly limitsByName: string
+  /** What the limits are, as {@link limitList} writes it. */
+  readonly limitList: string
   readonly name: string
   readonly onOutage: OutagePolicy
   readonly expectedInstances: number
@@ -100,7 +101,7 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     redis: checkRedis(options.redis),
     names: Object.keys(limits),
     limits: Object.values(limits),
-    limitsByName: describeLimits(limits),
+    limitList: limitList(limits),
     name,
     onOutage,
     expectedInstances: option.integer('expectedInstances', options.expectedInstances ?? 1),
@@ -148,14 +149,4 @@ function checkClock(clock: Clock): Clock {
   if (typeof clock?.now !== 'function' || typeof clock.monotonic !== 'function')
     throw new InvalidOptionError('clock', 'an object with now() and monotonic()', clock)
   return clock
-}
-
-/** In words that a person can read and that can be compared: the same limits give the same text. */
-function describeLimits(limits: Readonly<Record<string, Limit>>): string {
-  const texts = Object.entries(limits).map(([name, limit]) => {
-    const { kind, limit: units, unit: _, ...rest } = limit
-    const details = Object.entries(rest).map(([field, value]) => `${field} ${JSON.stringify(value)}`)
-    return `${name}: ${kind} of ${units} (${details.sort().join(', ')})`
-  })
-  return texts.sort().join('; ')
 }

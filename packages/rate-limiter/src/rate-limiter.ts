@@ -1,6 +1,7 @@
 import { type Duration, type FailoverState, InvalidInputError, type Source } from '@evenkeel/core'
 import { input, linkSignals } from '@evenkeel/core/kit'
-import { createLimitedFetch, type LimitedFetchOptions } from './adapters/fetch.js'
+import { createLimitedFetch } from './adapters/fetch.js'
+import type { LimitedFetchOptions } from './adapters/fetch-options.js'
 import type {
   CheckOptions,
   LearnOptions,

@@ -224,6 +224,37 @@ describe('limiters of one name', () => {
     await api.close()
     await login.close()
   })
+
+  it('announce their limits in Redis, as JSON that other tools read', async () => {
+    await using redis = await connect({ url: server.url })
+    const limiter = createRateLimiter({
+      redis,
+      name: 'announced',
+      limits: {
+        tokens: tokenBucket({ capacity: 900, refill: 30, every: '1s' }),
+        requests: slidingWindow(1_000, '1m', { lease: true }),
+        daily: fixedWindow(60, '1d', { unit: 'requests' }),
+        parallel: concurrency(8, { lease: '2m' }),
+      },
+    })
+    await limiter.peek('u')
+    const text = await until(() =>
+      redis.command(['HGET', 'evenkeel:rate-limiter:announced:{instances}:epoch', 'limits']),
+    )
+    expect(JSON.parse(String(text))).toEqual([
+      { name: 'daily', kind: 'fixed-window', limit: 60, windowMs: 86_400_000, align: 'clock' },
+      { name: 'parallel', kind: 'concurrency', limit: 8, leaseMs: 120_000 },
+      {
+        name: 'requests',
+        kind: 'sliding-window',
+        limit: 1_000,
+        windowMs: 60_000,
+        lease: { forMs: 3_000 },
+      },
+      { name: 'tokens', kind: 'token-bucket', limit: 900, refill: 30, everyMs: 1_000 },
+    ])
+    await limiter.close()
+  })
 })
 
 describe('options', () => {

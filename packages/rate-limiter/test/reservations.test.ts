@@ -1,5 +1,7 @@
+import { connect } from '@evenkeel/core'
+import { until } from '@evenkeel/test-servers'
 import { describe, expect, it, vi } from 'vitest'
-import { concurrency, slidingWindow, tokenBucket } from '../src/index.js'
+import { concurrency, createRateLimiter, slidingWindow, tokenBucket } from '../src/index.js'
 import { useRedis } from './support.js'
 
 const redis = useRedis()
@@ -67,7 +69,11 @@ describe.each(['memory', 'redis'])('a reservation in %s', (where) => {
   )
 
   it('holds a slot until it is settled, and renews its lease meanwhile', async () => {
-    const limiter = await make()
+    // So long that no load of the machine keeps both from being renewed in time.
+    const limiter = await redis.limiter(where, {
+      limits: { parallel: concurrency(2, { lease: '1500ms' }) },
+      denialMemory: 0,
+    })
     const [one, two] = [
       await limiter.reserve('u', { parallel: 1 }),
       await limiter.reserve('u', { parallel: 1 }),
@@ -75,9 +81,9 @@ describe.each(['memory', 'redis'])('a reservation in %s', (where) => {
     expect(two.allowed).toBe(true)
     const startedAt = performance.now()
     // Twice the lease: without renewals the slots would be free.
-    while (performance.now() - startedAt < 650) {
+    while (performance.now() - startedAt < 3_100) {
       expect((await limiter.reserve('u', { parallel: 1 })).allowed).toBe(false)
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await new Promise((resolve) => setTimeout(resolve, 100))
     }
     expect(one.signal.aborted).toBe(false)
     await one.settle({})
@@ -130,5 +136,32 @@ describe('slots of several instances', () => {
       await redis.server.command('DEL', key)
     await vi.waitFor(() => expect(held?.signal.aborted).toBe(true), 2_000)
     expect(held?.signal.reason).toMatchObject({ code: 'SLOT_LOST' })
+  })
+})
+
+describe('a reservation of a process that has no room for another command', () => {
+  it('is settled in a moment, and its slot comes free', async () => {
+    await using busy = await connect({ url: redis.server.url, maxInFlight: 2, commandTimeout: '10s' })
+    const limiter = createRateLimiter({
+      redis: busy,
+      name: 'busy',
+      limits: { parallel: concurrency(1, { lease: '10m' }) },
+      stats: false,
+    })
+    const [other] = await redis.instances(1, {
+      name: 'busy',
+      limits: { parallel: concurrency(1, { lease: '10m' }) },
+    })
+    const reserved = await limiter.reserve('u')
+    expect(reserved).toMatchObject({ allowed: true, source: 'redis' })
+    await until(() => busy.inFlight === 0)
+    await redis.server.freeze()
+    const waiting = [1, 2].map(() => busy.command(['PING']))
+    await expect(limiter.check('v')).rejects.toMatchObject({ code: 'OVERLOADED' })
+    expect(await reserved.cancel()).toBe(true)
+    await redis.server.resume()
+    await Promise.all(waiting)
+    await until(async () => (await other?.limiter.peek('u'))?.allowed === true)
+    await limiter.close()
   })
 })

@@ -76,4 +76,15 @@ describe('statistics of several instances', () => {
     expect(usage?.top.length).toBeLessThanOrEqual(1_000)
     expect(usage?.top[0]).toMatchObject({ subject: 's1199', allowed: 2 })
   })
+
+  it('keep in Redis the 1,000 subjects seen last, however many come within a second', async () => {
+    const [one] = await redis.instances(1, { name: 'crowd', limits: { r: slidingWindow(5, '1m') } })
+    await Promise.all(Array.from({ length: 3_500 }, (_, index) => one?.limiter.check(`s${index}`)))
+    expect((await one?.limiter.sharedStats())?.allowed).toBe(3_500)
+    for (const part of ['allowed', 'denied', 'seen'])
+      expect(
+        await redis.server.command('ZCARD', `evenkeel:rate-limiter:crowd:{usage}:${part}`),
+        part,
+      ).toBeLessThanOrEqual(1_000)
+  })
 })

@@ -3,6 +3,7 @@ import { ByteBoundedLru, checkSubject } from '@evenkeel/core/kit'
 import type { UIMessage } from 'ai'
 import { MessageTooLargeError } from '../errors.js'
 import { digestText } from '../messages/ids.js'
+import { copyOf, withoutClasses } from '../messages/json.js'
 import type { Message, StoredMessage } from '../messages/message.js'
 import type { Owner } from '../threads/owner.js'
 import { allEntries, type ReadAllOptions } from '../threads/read-all.js'
@@ -84,7 +85,7 @@ export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chat
       const { entries, generation, newest, complete } = await allEntries(thread(chatId), options)
       // Of a part nothing can be said to be missing.
       seen.set(chatId, { generation, from: complete ? 1 : Number.MAX_SAFE_INTEGER, upTo: newest })
-      return entries.map(({ message }) => structuredClone(message) as unknown as M)
+      return entries.map(({ message }) => copyOf(message) as unknown as M)
     },
     async window(chatId, options) {
       const window = await thread(chatId).window(options)
@@ -97,10 +98,8 @@ export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chat
     async save({ chatId, messages, removeMissing = false }) {
       if (messages.length === 0) return
       const before = seen.get(chatId)
-      const saved = await save(thread(chatId), messages as unknown as readonly StoredMessage[], {
-        before,
-        removeMissing,
-      })
+      const plain = withoutClasses(messages, 'messages') as readonly StoredMessage[]
+      const saved = await save(thread(chatId), plain, { before, removeMissing })
       if (saved !== undefined) seen.set(chatId, saved)
     },
   }
@@ -170,7 +169,7 @@ async function isStored(thread: Thread, id: string): Promise<boolean> {
 
 /** Messages of a window, the summary of those before as one of them. */
 function messagesOf({ messages, summary }: Window): readonly object[] {
-  const copies = messages.map((message) => structuredClone(message))
+  const copies = messages.map((message) => copyOf(message))
   if (summary === undefined) return copies
   const parts = [{ type: 'text', text: summary.text }]
   const system = copies.findIndex(({ role }) => role !== 'system')

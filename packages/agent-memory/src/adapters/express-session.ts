@@ -1,4 +1,5 @@
 import session, { type SessionData, Store } from 'express-session'
+import { fromJson, toJson, withoutClasses } from '../messages/json.js'
 import type { Sessions } from '../sessions/sessions.js'
 
 type Loaded = ReadonlyMap<string, string>
@@ -62,7 +63,7 @@ class SessionStore extends Store {
       ...[...(loaded?.keys() ?? [])].filter((name) => !now.has(name)).map((name) => [name, undefined]),
       ...[...now]
         .filter(([name, json]) => loaded?.get(name) !== json)
-        .map(([name, json]) => [name, JSON.parse(json)]),
+        .map(([name, json]) => [name, fromJson(json)]),
     ])
     const user = this.#userOf(data)
     const options =
@@ -82,7 +83,7 @@ class SessionStore extends Store {
     const done = (error: unknown) =>
       (callback as ((error?: unknown) => void) | undefined)?.(error ?? undefined)
     if (ttl !== undefined && ttl <= 0) return answer(this.#sessions.destroy(sid), done)
-    answer(this.#sessions.patch(sid, { cookie: data.cookie }, { ttl }), done)
+    answer(this.#sessions.patch(sid, { cookie: plainCookie(data) }, { ttl }), done)
   }
 
   override destroy = (sid: string, callback?: (error?: unknown) => void): void => {
@@ -98,9 +99,15 @@ function answer<T>(promise: Promise<T>, callback: (error: unknown, value?: T) =>
   )
 }
 
+/** Objects of classes are written as JSON, as express-session's other stores do: its own cookie is one. */
 function fieldsOf(data: object): Loaded {
-  const plain = JSON.parse(JSON.stringify(data)) as Record<string, unknown>
-  return new Map(Object.entries(plain).map(([name, value]) => [name, JSON.stringify(value)]))
+  const own = withoutClasses({ ...data, cookie: plainCookie(data) }, 'session') as Record<string, unknown>
+  return new Map(Object.entries(own).map(([name, value]) => [name, toJson(name, value)]))
+}
+
+/** With its end as text, which express-session reads again. */
+function plainCookie({ cookie }: { readonly cookie?: unknown }): unknown {
+  return cookie === undefined ? undefined : (JSON.parse(JSON.stringify(cookie)) as unknown)
 }
 
 /** A session lives as long as its cookie: ms, none or fewer for one that is over, `undefined` where it tells no end. */

@@ -7,6 +7,7 @@ import {
 } from '@langchain/core/messages'
 import { ThreadIncompleteError } from '../errors.js'
 import { newId } from '../messages/ids.js'
+import { copyOf, withoutClasses } from '../messages/json.js'
 import type { Message, StoredMessage } from '../messages/message.js'
 import { appendInParts } from '../threads/append-parts.js'
 import { allEntries } from '../threads/read-all.js'
@@ -59,7 +60,8 @@ class ThreadHistory extends BaseListChatMessageHistory {
 
   /** A thread that was deleted since it was read stays deleted. */
   override async addMessages(messages: BaseMessage[]): Promise<void> {
-    const own = mapChatMessagesToStoredMessages(messages).map(fromLangChain)
+    const stored = mapChatMessagesToStoredMessages(messages)
+    const own = stored.map((one, index) => fromLangChain(withOwnValues(one, messages[index])))
     this.#generation = await appendInParts(this.#thread, own, this.#generation)
   }
 
@@ -71,14 +73,14 @@ class ThreadHistory extends BaseListChatMessageHistory {
   async #all(): Promise<readonly StoredMessage[]> {
     const { entries, generation } = await allEntries(this.#thread, { partial: this.#partial })
     this.#generation = generation
-    return entries.map(({ message }) => structuredClone(message))
+    return entries.map(({ message }) => copyOf(message))
   }
 
   async #windowed(options: WindowOptions): Promise<readonly StoredMessage[]> {
     const { messages, summary, generation, complete } = await this.#thread.window(options)
     if (!complete && !this.#partial) throw new ThreadIncompleteError()
     this.#generation = generation
-    const copies = messages.map((message) => structuredClone(message))
+    const copies = messages.map((message) => copyOf(message))
     if (summary === undefined) return copies
     const first = copies.findIndex(({ role }) => role !== 'system' && role !== 'developer')
     const content = { id: `summary.${summary.upTo}`, role: 'system', content: summary.text }
@@ -93,9 +95,17 @@ interface ToolCallFields {
 
 const roles: Record<string, string> = { human: 'user', ai: 'assistant', developer: 'system' }
 
+/** LangChain's own form turns bytes and maps into plain objects: the message has them as they are. */
+function withOwnValues({ type, data }: LangChainMessage, message: BaseMessage | undefined): LangChainMessage {
+  const own = new Map(Object.entries(message ?? {}))
+  const values = Object.entries(data).map(([name, value]) => [name, own.has(name) ? own.get(name) : value])
+  return { type, data: Object.fromEntries(values) as LangChainMessage['data'] }
+}
+
 /** Role, content and tool calls stand where a window looks for them; the rest is kept as LangChain wrote it. */
 function fromLangChain({ type, data }: LangChainMessage): Message {
-  const { id, content, tool_call_id, ...rest } = data as LangChainMessage['data'] & ToolCallFields
+  const { id, content, tool_call_id, ...rest } = withoutClasses(data, 'data') as LangChainMessage['data'] &
+    ToolCallFields
   const { tool_calls, invalid_tool_calls, ...other } = rest
   const isGeneric = !(type in roles) && /^[\w-]{1,64}$/.test(data.role ?? '')
   return {

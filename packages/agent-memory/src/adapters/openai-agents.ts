@@ -2,6 +2,7 @@ import { InvalidInputError } from '@evenkeel/core'
 import type { AgentInputItem, Session } from '@openai/agents-core'
 import { MessageMissingError, VersionConflictError } from '../errors.js'
 import { digestText, newId } from '../messages/ids.js'
+import { copyOf, encodeJson, withoutClasses } from '../messages/json.js'
 import type { Message, StoredMessage } from '../messages/message.js'
 import { appendInParts } from '../threads/append-parts.js'
 import type { Entry } from '../threads/entry.js'
@@ -164,7 +165,7 @@ class ThreadSession implements AgentSession {
 
 /** An item has no id of its own; its role is told to the window, which reads its calls. */
 function messageOf(item: AgentInputItem): Message {
-  const plain = JSON.parse(canonical(item)) as Record<string, unknown>
+  const plain = withoutClasses(item, 'item') as Record<string, unknown>
   const { type = 'message', role } = plain
   if (typeof role === 'string') return { role, item: plain }
   if (type === 'reasoning') return { role: 'reasoning', item: plain }
@@ -174,14 +175,10 @@ function messageOf(item: AgentInputItem): Message {
 
 function itemOf({ message }: Pick<Entry, 'message'>): AgentInputItem {
   const { item, id: _, ...rest } = message as StoredMessage & { readonly item?: AgentInputItem }
-  return structuredClone(item ?? (rest as unknown as AgentInputItem))
+  return copyOf(item ?? (rest as unknown as AgentInputItem))
 }
 
-/** JSON with sorted keys: two items are the same when it is. */
+/** Two items are the same when it is. */
 function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
-      : part,
-  )
+  return encodeJson('item', withoutClasses(value, 'item')).canonical
 }

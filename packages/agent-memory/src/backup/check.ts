@@ -1,96 +1,69 @@
 import { BackupDamagedError } from '../errors.js'
-import type { MessageRecord, Summary } from '../messages/record.js'
-import type { StateValue, ThreadDump } from '../stores/port.js'
+import { FieldError, fields, integer, json, list, maxMs, text, word } from '../stores/fields.js'
+import type { ThreadDump } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 
 /** A seq is at most so far above the number of messages: so many may have been removed from a thread. */
 const maxHoles = 1_000_000
-
-const maxMs = 8.64e15
 
 /**
  * Checks every field of a thread of a backup before a store gets it: scripts loop over these numbers and split these
  * texts, and a checksum says only that they are the ones that were written. @throws BackupDamagedError
  */
 export function checkDump(id: ThreadId, dump: ThreadDump): void {
+  try {
+    checkHead(id, dump)
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error
+    throw new BackupDamagedError(`the field ${error.field} of a thread is not one that a thread can have`)
+  }
+}
+
+function checkHead(id: unknown, dump: ThreadDump): void {
   const { records, state, summaries, pinned, newest, ttlMs } = dump
-  text('owner', id?.owner, 4_096)
-  text('thread', id?.thread, 4_096)
+  const { owner, thread } = fields('id', id)
+  text('owner', owner)
+  text('thread', thread)
   integer('ttlMs', ttlMs, { min: 1, max: maxMs })
   for (const name of ['createdAt', 'changedAt'] as const) integer(name, dump[name], { max: maxMs })
   for (const name of ['version', 'tokensEver', 'turns'] as const) integer(name, dump[name])
   integer('newest', newest, { max: records.length + maxHoles })
   let before = 0
-  for (const record of records) {
-    checkRecord(record, { min: before + 1, max: newest })
-    before = record.seq
-  }
+  for (const record of records) before = checkRecord(record, { min: before + 1, max: newest })
   for (const seq of list('pinned', pinned)) integer('pinned', seq, { min: 1, max: newest })
   for (const summary of list('summaries', summaries)) checkSummary(summary, newest)
-  for (const [key, value] of state) checkValue(key, value)
+  for (const [key, value] of state) {
+    text('state', key, 256)
+    const { version, value: own } = fields('state', value)
+    integer('state', version)
+    json('state', own)
+  }
 }
 
-function checkRecord(record: MessageRecord, seqs: Bounds): void {
-  const { seq, id, role, digest, opens, answers, body } = record
-  integer('seq', seq, seqs)
-  text('id', id, 512)
-  if (!/^[\w-]{1,64}$/.test(text('role', role, 64))) fail('role')
-  if (!/^[\w-]{1,64}$/.test(text('digest', digest, 64))) fail('digest')
-  for (const name of ['tokens', 'tokensBefore', 'turn', 'revision'] as const) integer(name, record[name])
+/** @returns its seq */
+function checkRecord(given: unknown, seqs: { readonly min: number; readonly max: number }): number {
+  const record = fields('message', given)
+  const seq = integer('seq', record.seq, seqs)
+  text('id', record.id, 512)
+  word('role', record.role)
+  word('digest', record.digest)
+  for (const name of ['tokens', 'tokensBefore', 'turn', 'revision']) integer(name, record[name])
   integer('at', record.at, { max: maxMs })
-  for (const call of list('opens', opens)) text('opens', call, 4_096)
-  for (const answer of list('answers', answers)) {
-    text('answers', answer?.call, 4_096)
-    if (answer.madeAt !== undefined) integer('answers', answer.madeAt, { min: 1, max: seq })
+  for (const call of list('opens', record.opens)) text('opens', call)
+  for (const answer of list('answers', record.answers)) {
+    const { call, madeAt } = fields('answers', answer)
+    text('answers', call)
+    if (madeAt !== undefined) integer('answers', madeAt, { min: 1, max: seq })
   }
-  if (typeof json('body', body) !== 'object') fail('body')
+  fields('body', json('body', record.body))
+  return seq
 }
 
-function checkSummary(summary: Summary, newest: number): void {
-  integer('summary.number', summary?.number, { min: 1 })
-  integer('summary.to', summary.to, { min: 1, max: newest })
-  integer('summary.tokens', summary.tokens)
-  integer('summary.at', summary.at, { max: maxMs })
-  if (typeof json('summary.body', summary.body) !== 'string') fail('summary.body')
-}
-
-function checkValue(key: string, value: StateValue): void {
-  text('state', key, 256)
-  integer('state', value?.version)
-  json('state', value.value)
-}
-
-interface Bounds {
-  readonly min?: number | undefined
-  readonly max?: number | undefined
-}
-
-function integer(
-  field: string,
-  value: unknown,
-  { min = 0, max = Number.MAX_SAFE_INTEGER }: Bounds = {},
-): void {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) fail(field)
-}
-
-function text(field: string, value: unknown, max: number): string {
-  if (typeof value !== 'string' || value === '' || value.length > max || !value.isWellFormed())
-    return fail(field)
-  return value
-}
-
-function list<T>(field: string, value: readonly T[]): readonly T[] {
-  return Array.isArray(value) ? value : fail(field)
-}
-
-function json(field: string, value: unknown): unknown {
-  try {
-    return typeof value === 'string' ? (JSON.parse(value) as unknown) : fail(field)
-  } catch {
-    return fail(field)
-  }
-}
-
-function fail(field: string): never {
-  throw new BackupDamagedError(`the field ${field} of a thread is not one that a thread can have`)
+function checkSummary(given: unknown, newest: number): void {
+  const { number, to, tokens, at, body } = fields('summaries', given)
+  integer('summary.number', number, { min: 1 })
+  integer('summary.to', to, { min: 1, max: newest })
+  integer('summary.tokens', tokens)
+  integer('summary.at', at, { max: maxMs })
+  if (typeof json('summary.body', body) !== 'string') throw new FieldError('summary.body')
 }

@@ -1,4 +1,6 @@
 import { crc32 } from 'node:zlib'
+import { FieldError, fields, integer } from '../stores/fields.js'
+import { checkWrite } from './check.js'
 import type { ThreadWrite } from './entry.js'
 
 /** A line of a journal's file: an entry, or the numbers of entries that are done with. */
@@ -10,32 +12,60 @@ export function encodeLine(line: Line): string {
     'done' in line
       ? JSON.stringify({ d: line.done })
       : JSON.stringify({ n: line.number, i: line.entry.id, w: line.entry.write })
-  return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`
+  return `${checksumOf(json)} ${json}\n`
+}
+
+/** What a file holds: the entries that are not done with, in order, and the number of lines that are not whole. */
+export interface Decoded {
+  readonly entries: readonly ThreadWrite[]
+  readonly spoilt: number
 }
 
 /**
- * The entries of a file that are not done with, in order, and the number of lines that are not whole: a last
- * one that a crash cut off, or what a disk has spoilt. Every whole line is an acknowledged write of its own.
+ * Takes the lines of a file one by one. A line that is not whole (a last one that a crash cut off, or what a disk has
+ * spoilt), or that holds what no write can, is passed over: every whole line is an acknowledged write of its own.
  */
-export function decodeLines(text: string): {
-  readonly entries: readonly ThreadWrite[]
-  readonly spoilt: number
-} {
-  const open = new Map<number, ThreadWrite>()
-  let spoilt = 0
-  for (const own of text.split('\n')) {
-    if (own === '') continue
-    const line = parse(own)
-    if (line === undefined) spoilt++
-    else if ('done' in line) open.delete(line.done)
-    else open.set(line.number, line.entry)
+export class LineDecoder {
+  readonly #open = new Map<number, ThreadWrite>()
+  #spoilt = 0
+
+  take(text: string): void {
+    if (text === '') return
+    const line = parse(text)
+    if (line === undefined) this.#spoilt++
+    else if ('done' in line) this.#open.delete(line.done)
+    else this.#open.set(line.number, line.entry)
   }
-  return { entries: [...open.values()], spoilt }
+
+  /** Counts a line that is too long to be read. */
+  spoil(): void {
+    this.#spoilt++
+  }
+
+  end(): Decoded {
+    return { entries: [...this.#open.values()], spoilt: this.#spoilt }
+  }
+}
+
+export function decodeLines(text: string): Decoded {
+  const decoder = new LineDecoder()
+  for (const line of text.split('\n')) decoder.take(line)
+  return decoder.end()
 }
 
 function parse(line: string): Line | undefined {
   const json = line.slice(9)
-  if (line[8] !== ' ' || crc32(json).toString(16).padStart(8, '0') !== line.slice(0, 8)) return undefined
-  const value = JSON.parse(json)
-  return 'd' in value ? { done: value.d } : { number: value.n, entry: { id: value.i, write: value.w } }
+  if (line[8] !== ' ' || checksumOf(json) !== line.slice(0, 8)) return undefined
+  try {
+    const value = fields('line', JSON.parse(json))
+    if ('d' in value) return { done: integer('d', value.d) }
+    return { number: integer('n', value.n), entry: checkWrite(value) }
+  } catch (error) {
+    if (error instanceof FieldError || error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+function checksumOf(json: string): string {
+  return crc32(json).toString(16).padStart(8, '0')
 }

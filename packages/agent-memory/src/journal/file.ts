@@ -4,12 +4,8 @@ import {
   fdatasync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
-  readdirSync,
-  readFileSync,
   renameSync,
-  statSync,
   unlinkSync,
   utimesSync,
   writeSync,
@@ -18,8 +14,9 @@ import { join } from 'node:path'
 import { InvalidOptionError } from '@evenkeel/core'
 import { JournalFailedError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
-import { decodeLines, encodeLine } from './codec.js'
+import { type Decoded, encodeLine } from './codec.js'
 import type { JournalEntry, ThreadWrite, Write } from './entry.js'
+import { isMissing, JournalFolder, type OpenFile, reasonOf, warn } from './folder.js'
 import type { JournalKeeper } from './journal.js'
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.js'
 
@@ -32,7 +29,11 @@ const abandonedMs = 60_000
 /** A file that holds more than this, and mostly what is done with, is written anew. */
 const slackBytes = 4 << 20
 
-const fileName = /^([0-9a-f]{12})-(\d+)-(\d+)-[0-9a-f-]{36}\.journal$/
+/** A larger file is none of ours: one is written anew long before, as far as its bounds are the same everywhere. */
+const maxFileBytes = 1 << 30
+
+/** Files that are looked at again when one was renamed meanwhile: so often at most. */
+const maxLooks = 5
 
 /** An entry that waits, and what it takes of the file. */
 interface Open {
@@ -48,10 +49,14 @@ interface Open {
  */
 export class JournalFile implements JournalKeeper {
   readonly #dir: string
+  readonly #folder: JournalFolder
   readonly #identity: ProcessIdentity
   readonly #open = new Map<number, Open>()
   readonly #heartbeat: NodeJS.Timeout
-  #found: ((left: readonly ThreadWrite[], spoilt: number) => void) | undefined
+  /** Of files that were taken over in part, because the disk was full: how many of their entries. */
+  readonly #adopted = new Map<string, number>()
+  #adopt: ((left: ThreadWrite) => void) | undefined
+  #done: (() => void) | undefined
   #path: string
   #fd: number
   #size = 0
@@ -61,60 +66,104 @@ export class JournalFile implements JournalKeeper {
   #afterwards: Promise<void> | undefined
   #isSynced = true
 
-  /** @throws InvalidOptionError when the folder can't be made, or written to */
-  constructor(dir: string) {
+  /**
+   * @param maxBytes of what waits in a journal
+   * @throws InvalidOptionError when the folder can't be made or written to, or is not this user's alone
+   */
+  constructor(dir: string, maxBytes = 0) {
     this.#dir = dir
+    this.#folder = new JournalFolder(dir, Math.max(maxFileBytes, 16 * maxBytes))
     this.#identity = ownIdentity()
     this.#path = this.#newPath()
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 })
       this.#fd = openSync(this.#path, 'ax', 0o600)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      throw new InvalidOptionError('journal.dir', `a folder that can be written to (${reason})`, dir)
+      throw new InvalidOptionError('journal.dir', `a folder that can be written to (${reasonOf(error)})`, dir)
     }
     this.#heartbeat = setInterval(() => {
       this.#touch()
-      this.#adopt(false)
+      this.#takeOver(false)
     }, heartbeatMs)
     this.#heartbeat.unref()
   }
 
-  /** Looks for what processes that are gone have left behind: now, and from time to time. */
-  start(found: (left: readonly ThreadWrite[], spoilt: number) => void): void {
-    this.#found = found
-    this.#adopt(true)
+  /**
+   * Looks for what processes that are gone have left behind: now, and from time to time.
+   * @param adopt takes one write of theirs into this journal; it may throw
+   * @param done is called when something was taken
+   */
+  start(adopt: (left: ThreadWrite) => void, done: () => void): void {
+    this.#adopt = adopt
+    this.#done = done
+    this.#takeOver(true)
   }
 
-  /** Takes over the files of processes that are gone. Each is renamed first, so that only one takes it. */
-  #adopt(atStart: boolean): void {
-    if (this.#found === undefined) return
-    for (const name of this.#leftBehind(atStart)) {
-      const taken = this.#newPath()
+  /** Takes over the files of processes that are gone. Nothing that is in the folder makes it throw. */
+  #takeOver(atStart: boolean): void {
+    if (this.#adopt === undefined) return
+    let isAny = false
+    for (const { name, of } of this.#folder.files()) {
+      if (!this.#mayBeLeft(name, of)) continue
+      const file = this.#folder.open(name)
+      if (file === undefined) continue
       try {
-        renameSync(join(this.#dir, name), taken)
-      } catch {
-        continue // Another process was faster.
+        if (this.#isLeft(file, of, atStart)) isAny = this.#take(file, this.#adopt) || isAny
+      } catch (error) {
+        this.#folder.warn(name, reasonOf(error))
+      } finally {
+        file.close()
       }
-      const { entries, spoilt } = decodeLines(readFileSync(taken, 'utf8'))
-      this.#found(entries, spoilt)
-      // What is found is in this process's own file by now; only when that is on disk may the other go.
-      void this.synced()
-        .then(() => unlinkSync(taken))
-        .catch(() => {})
     }
+    if (isAny) this.#done?.()
+  }
+
+  /** It is renamed first, so that only one process takes it. Says whether something was in it. */
+  #take(file: OpenFile, adopt: (left: ThreadWrite) => void): boolean {
+    const [before, taken] = [join(this.#dir, file.name), this.#newPath()]
+    try {
+      renameSync(before, taken)
+    } catch (error) {
+      if (isMissing(error)) return false // Another process was faster.
+      throw error
+    }
+    let decoded: Decoded
+    let count = this.#adopted.get(file.name) ?? 0
+    const first = count
+    try {
+      decoded = file.read()
+      for (const entry of decoded.entries.slice(first)) {
+        adopt(entry)
+        count++
+      }
+    } catch (error) {
+      // Left where it was, for the next look: what is here already is in its place when it is taken again.
+      if (!this.#adopted.has(file.name)) {
+        warn(`The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`)
+      }
+      this.#adopted.set(file.name, count)
+      renameSync(taken, before)
+      return count > first
+    }
+    this.#adopted.delete(file.name)
+    if (decoded.spoilt > 0) {
+      warn(`${decoded.spoilt} lines of the journal’s file ${before} are not whole, and are passed over`)
+    }
+    // What is found is in this process's own file by now; only when that is on disk may the other go.
+    void this.synced()
+      .then(() => unlinkSync(taken))
+      .catch(() => {})
+    return count > first
   }
 
   /** What waits in the files of other processes of this host. */
-  others(): readonly ThreadWrite[] {
-    const names = this.#files().filter(
-      (name) => fileName.exec(name)?.[1] === this.#identity.host && join(this.#dir, name) !== this.#path,
-    )
-    const texts = names.map((name) => this.#read(name))
+  others(looks = 1): readonly ThreadWrite[] {
+    const names = this.#namesOfOthers()
+    const read = names.map((name) => this.#read(name))
     // One that was taken over between the two looks is in another by now.
-    const isGone = names.some((name, index) => texts[index] === undefined && !this.#files().includes(name))
-    if (isGone) return this.others()
-    return texts.flatMap((text = '') => decodeLines(text).entries)
+    const left = this.#namesOfOthers()
+    const isGone = names.some((name, index) => read[index] === undefined && !left.includes(name))
+    if (isGone && looks < maxLooks) return this.others(looks + 1)
+    return read.flatMap((entries = []) => entries)
   }
 
   write(id: ThreadId, entry: JournalEntry): void {
@@ -228,41 +277,35 @@ export class JournalFile implements JournalKeeper {
       .catch(() => {})
   }
 
+  /** Whether the process that a file is of is gone, as far as this host can know. */
+  #mayBeLeft(name: string, { host, pid, began }: ProcessIdentity): boolean {
+    if (join(this.#dir, name) === this.#path) return false
+    return host !== this.#identity.host || !isAlive({ host, pid, began })
+  }
+
   /**
    * A process that begins takes what is left on its host: it may be itself, before a crash, and its new writes come
    * behind those. One that has run for long leaves it some time to come back.
    */
-  #leftBehind(atStart: boolean): readonly string[] {
-    return this.#files().filter((name) => {
-      const [, host = '', pid, began = ''] = fileName.exec(name) ?? []
-      if (join(this.#dir, name) === this.#path) return false
-      const { host: ownHost } = this.#identity
-      if (host === ownHost && isAlive({ host, pid: Number(pid), began })) return false
-      return (atStart && host === ownHost) || Date.now() - this.#touchedAt(name) > abandonedMs
-    })
+  #isLeft({ touchedAt }: OpenFile, { host }: ProcessIdentity, atStart: boolean): boolean {
+    return (atStart && host === this.#identity.host) || Date.now() - touchedAt > abandonedMs
   }
 
-  #files(): readonly string[] {
-    try {
-      return readdirSync(this.#dir).filter((name) => fileName.test(name))
-    } catch {
-      return []
-    }
+  #namesOfOthers(): readonly string[] {
+    return this.#folder
+      .files()
+      .filter(({ name, of }) => of.host === this.#identity.host && join(this.#dir, name) !== this.#path)
+      .map(({ name }) => name)
   }
 
-  #read(name: string): string | undefined {
+  #read(name: string): readonly ThreadWrite[] | undefined {
+    const file = this.#folder.open(name)
     try {
-      return readFileSync(join(this.#dir, name), 'utf8')
+      return file?.read().entries
     } catch {
       return undefined
-    }
-  }
-
-  #touchedAt(name: string): number {
-    try {
-      return statSync(join(this.#dir, name)).mtimeMs
-    } catch {
-      return Date.now()
+    } finally {
+      file?.close()
     }
   }
 

@@ -26,7 +26,10 @@ export class OrphanRecovery {
 
   constructor(file: JournalFile, host: OrphanRecoveryHost) {
     this.#host = host
-    file.start((left, spoilt) => this.#take(left, spoilt))
+    file.start(
+      (left) => host.adopt(left),
+      () => this.#taken(),
+    )
     this.#elders = new PredecessorWrites(() => file.others())
   }
 
@@ -58,15 +61,8 @@ export class OrphanRecovery {
     await this.#elders.before(id)
   }
 
-  /** It goes to Redis before anything else, or with the next recovery. */
-  #take(left: readonly ThreadWrite[], spoilt: number): void {
-    if (spoilt > 0) {
-      process.emitWarning(`A journal's file had ${spoilt} lines that are not whole; they were passed over`, {
-        code: 'EVENKEEL_JOURNAL',
-      })
-    }
-    for (const one of left) this.#host.adopt(one)
-    if (left.length === 0) return
+  /** What was taken over goes to Redis before anything else, or with the next recovery. */
+  #taken(): void {
     const sending = this.#send().finally(() => {
       if (this.#sending === sending) this.#sending = undefined
     })

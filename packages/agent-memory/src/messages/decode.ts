@@ -1,13 +1,19 @@
+import { fromJson, isMarked } from './json.js'
 import type { StoredMessage } from './message.js'
 import type { MessageRecord } from './record.js'
 
 const decoded = new WeakMap<MessageRecord, StoredMessage>()
 
-/** The message of a record: read from its JSON once, and frozen, since every reader gets the same one. */
+/**
+ * The message of a record: read from its JSON once, and frozen, since every reader gets the same one. One with bytes,
+ * dates or maps, which can't be frozen, is read anew for each.
+ */
 export function messageOf(record: MessageRecord): StoredMessage {
   const known = decoded.get(record)
   if (known !== undefined) return known
-  const message = freeze({ ...JSON.parse(record.body), id: record.id }) as StoredMessage
+  const message = { ...(fromJson(record.body) as object), id: record.id } as StoredMessage
+  if (isMarked(record.body)) return message
+  freeze(message)
   decoded.set(record, message)
   return message
 }

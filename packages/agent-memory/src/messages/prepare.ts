@@ -3,7 +3,7 @@ import { checkSubject } from '@evenkeel/core/kit'
 import { MessageTooLargeError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { digestText, newId } from './ids.js'
-import { toJson } from './json.js'
+import { encodeJson } from './json.js'
 import type { Message, MessageLike } from './message.js'
 import { type ToolCalls, toolCallsOf } from './tool-calls.js'
 
@@ -14,11 +14,14 @@ export interface PreparedMessage extends ToolCalls {
   readonly tokens: number
   /** The message without its id, as JSON. */
   readonly body: string
-  /** Tells two bodies under one id apart. */
+  /** Tells two bodies under one id apart; the order of members does not. */
   readonly digest: string
 }
 
 const maxIdLength = 512
+
+/** Of one message: a thread's sum stays a whole number, which scripts read digit by digit. */
+const maxTokens = 1e9
 
 /** One append takes no more. */
 const maxAtOnce = 1_000
@@ -55,19 +58,19 @@ export function prepare(
   const { id = operation === undefined ? newId() : `${digestText(operation)}.${index}`, ...rest } = message
   checkSubject(`${field}.id`, id, maxIdLength)
   const role = roleOf(field, rest)
-  const body = toJson(field, rest)
+  const { json: body, canonical } = encodeJson(field, rest)
   const bytes = Buffer.byteLength(body)
   if (bytes > options.maxMessageBytes)
     throw new MessageTooLargeError(field, bytes, options.maxMessageBytes, id)
   const tokens = options.countTokens(message)
-  if (!Number.isFinite(tokens) || tokens < 0)
-    throw new InvalidInputError('countTokens', 'a number from 0', tokens)
+  if (!Number.isFinite(tokens) || tokens < 0 || tokens > maxTokens)
+    throw new InvalidInputError('countTokens', `a number from 0 to ${maxTokens}`, tokens)
   return {
     id,
     role,
     tokens: Math.ceil(tokens),
     body,
-    digest: digestText(body),
+    digest: digestText(canonical),
     ...toolCallsOf(rest),
   }
 }

@@ -83,14 +83,20 @@ function collect(value: unknown, parts: Parts, isMedia: boolean): void {
     else parts.texts.push(value)
     return
   }
-  if (typeof value === 'number' || typeof value === 'boolean') parts.texts.push(String(value))
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') {
+    parts.texts.push(String(value))
+  }
   if (typeof value !== 'object' || value === null) return
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     parts.tokens += isMedia ? imageTokens : value.byteLength / encodedPerToken
     return
   }
-  if (Array.isArray(value)) {
+  if (Array.isArray(value) || value instanceof Map || value instanceof Set) {
     for (const one of value) collect(one, parts, isMedia)
+    return
+  }
+  if (value instanceof Date || value instanceof URL) {
+    parts.texts.push(String(value))
     return
   }
   collectObject(value, parts)

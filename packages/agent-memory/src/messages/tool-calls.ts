@@ -1,3 +1,5 @@
+import { digestText } from './ids.js'
+
 /** Which tool calls a message makes, and which it answers, by the calls' ids. */
 export interface ToolCalls {
   readonly opens: readonly string[]
@@ -101,10 +103,14 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Characters of an id that is kept as it is; of a longer one its digest is. */
+const maxIdLength = 512
+
 /** Half a surrogate pair, which UTF-8 can't carry, is replaced as every encoder does. */
 function add(ids: Set<string>, id: unknown): void {
   if (typeof id !== 'string' || id === '') return
-  ids.add(/\p{Surrogate}/u.test(id) ? Buffer.from(id).toString() : id)
+  if (id.length > maxIdLength) ids.add(`sha256:${digestText(id)}`)
+  else ids.add(/\p{Surrogate}/u.test(id) ? Buffer.from(id).toString() : id)
 }
 
 function addNamed(ids: Set<string>, kind: string, name: unknown): void {

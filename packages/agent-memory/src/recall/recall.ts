@@ -2,6 +2,7 @@ import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
 import { type Clock, checkSubject, createLog, type Duration, input, sleep } from '@evenkeel/core/kit'
 import { messageOf } from '../messages/decode.js'
 import { digestText } from '../messages/ids.js'
+import { fromJson, toJson } from '../messages/json.js'
 import type { StoredMessage } from '../messages/message.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { MessageRecord } from '../messages/record.js'
@@ -139,7 +140,7 @@ export class Recall {
     const gone: string[] = []
     for (const { id, payload, score } of hits) {
       if (!id.startsWith(`${this.#embedder.model}|`)) continue
-      const recalled = await this.#readHit(read, owner, JSON.parse(payload) as Payload, id)
+      const recalled = await this.#readHit(read, owner, fromJson(payload) as Payload, id)
       if (recalled === undefined) gone.push(id)
       else {
         const aged = halfLifeMs === undefined ? score : score * 0.5 ** ((now - recalled.at) / halfLifeMs)
@@ -162,7 +163,7 @@ export class Recall {
           this.#vectorsOf([text]),
         ])
         if (vector === undefined) throw new TypeError('The embedder gave no vector')
-        const payload = JSON.stringify({ f: text, m: metadata, at })
+        const payload = toJson('fact', { f: text, m: metadata, at })
         const item = { id, vector, payload, since: { thread: undefined, generation } }
         await this.#store.put(
           owner,
@@ -173,7 +174,7 @@ export class Recall {
       },
       list: async () => {
         const all = await this.#store.all(owner)
-        const facts = [...all].map(([id, payload]) => ({ id, payload: JSON.parse(payload) as Payload }))
+        const facts = [...all].map(([id, payload]) => ({ id, payload: fromJson(payload) as Payload }))
         return facts
           .flatMap(({ id, payload }) =>
             'f' in payload ? [{ id, text: payload.f, metadata: payload.m, at: payload.at }] : [],

@@ -18,7 +18,7 @@ import {
 } from '@evenkeel/core/kit'
 import { SessionTooLargeError, VersionConflictError } from '../errors.js'
 import { newId } from '../messages/ids.js'
-import { toJson } from '../messages/json.js'
+import { fromJson, toJson } from '../messages/json.js'
 import { ttlOption } from '../options.js'
 import { MemorySessionStore } from './memory.js'
 import { OutageSessions, SeenSessions } from './outage.js'
@@ -165,7 +165,7 @@ class SessionHandles implements Sessions {
     const { value, source } = await this.#stores.run((store) => store.read(place, ttlMs))
     if (value === undefined) return undefined
     const { version, createdAt, user, fields } = value
-    const data = Object.fromEntries([...fields].map(([name, json]) => [name, JSON.parse(json)]))
+    const data = Object.fromEntries([...fields].map(([name, json]) => [name, fromJson(json)]))
     return { id, user, data, version, createdAt, source }
   }
 

@@ -8,6 +8,7 @@ import type { ResolvedOptions } from '../options.js'
 import type { Recall } from '../recall/recall.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import type { Token } from '../stores/token.js'
+import type { Turns } from './turns.js'
 
 /** What a memory gives to the parts of which it consists. */
 export interface ThreadContext {
@@ -15,6 +16,8 @@ export interface ThreadContext {
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters: Counters
+  /** Of updates that read before they write. */
+  readonly turns: Turns
   /** @throws InvalidOptionError when the host gave no embedder */
   readonly recall: () => Recall
   /** The next number of this process; whoever takes it joins the thread's line in the same turn. */

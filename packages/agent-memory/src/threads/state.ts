@@ -2,17 +2,14 @@ import { type Answer, InvalidInputError } from '@evenkeel/core'
 import { checkSubject } from '@evenkeel/core/kit'
 import type { ChangeResult } from '../backends/port.js'
 import { MessageTooLargeError, VersionConflictError } from '../errors.js'
-import { toJson } from '../messages/json.js'
+import { fromJson, toJson } from '../messages/json.js'
 import type { Change } from '../stores/change.js'
 import type { StateValue } from '../stores/port.js'
-import type { ThreadId } from '../stores/thread-id.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
 import type { ThreadContext } from './context.js'
 import type { ChangeReceipt } from './entry.js'
 import { errorOf, wholeInput } from './receipts.js'
 import type { StateEntry, StateReceipt, ThreadState } from './thread.js'
-
-/** A value that others write all the time is given up on. */
-const maxUpdates = 10
 
 export class StateHandle implements ThreadState {
   readonly #context: ThreadContext
@@ -63,17 +60,19 @@ export class StateHandle implements ThreadState {
     return { ...receipt, valueVersion }
   }
 
-  async update<T>(key: string, change: (value: T | undefined) => T | Promise<T>): Promise<StateEntry<T>> {
-    for (let tries = 1; ; tries++) {
-      const known = await this.get<T>(key)
-      const value = await change(known?.value)
-      try {
+  update<T>(key: string, change: (value: T | undefined) => T | Promise<T>): Promise<StateEntry<T>> {
+    const name = `${textOf(this.#id)} $${key}`
+    const isAgain = (error: unknown) => error instanceof VersionConflictError
+    return this.#context.turns.in(
+      name,
+      async () => {
+        const known = await this.get<T>(key)
+        const value = await change(known?.value)
         const { valueVersion } = await this.set(key, value, { ifVersion: known?.version ?? 0 })
         return { value, version: valueVersion }
-      } catch (error) {
-        if (!(error instanceof VersionConflictError) || tries >= maxUpdates) throw error
-      }
-    }
+      },
+      isAgain,
+    )
   }
 
   async increment(key: string, by = 1): Promise<StateReceipt & { readonly value: number | undefined }> {
@@ -111,5 +110,5 @@ function keyOf(key: string): string {
 }
 
 function entryOf({ version, value }: StateValue): StateEntry {
-  return { value: JSON.parse(value), version }
+  return { value: fromJson(value), version }
 }

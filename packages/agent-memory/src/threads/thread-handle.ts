@@ -23,7 +23,7 @@ import type { Message, MessageLike, StoredMessage } from '../messages/message.js
 import { prepareAll } from '../messages/prepare.js'
 import type { Change } from '../stores/change.js'
 import type { PageRequest } from '../stores/port.js'
-import type { ThreadId } from '../stores/thread-id.js'
+import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { type Compaction, type CompactOptions, compact } from '../window/compact.js'
 import { readWindow } from '../window/read.js'
 import { appendMessages } from './append.js'
@@ -54,9 +54,6 @@ const maxPut = 5_000
 
 /** Messages that one splice replaces. */
 const maxSpliced = 5_000
-
-/** An edit by a function is tried again so often, when others edit the same message. */
-const maxEdits = 10
 
 /** A thread of an owner, as hosts see it: input is checked here, and outcomes become answers or errors. */
 export class ThreadHandle implements Thread {
@@ -153,16 +150,15 @@ export class ThreadHandle implements Thread {
     checkSubject('id', id, 512)
     const { revision } = options
     if (typeof change !== 'function') return this.#edit(id, change, revision)
-    for (let tries = 1; ; tries++) {
-      const entry = await this.get(id)
-      if (entry === undefined) throw new MessageMissingError(id)
-      try {
-        return await this.#edit(id, change(entry.message), revision ?? entry.revision)
-      } catch (error) {
-        const isAgain = error instanceof VersionConflictError && revision === undefined && tries < maxEdits
-        if (!isAgain) throw error
-      }
-    }
+    return this.#context.turns.in(
+      `${textOf(this.#id)} #${id}`,
+      async () => {
+        const entry = await this.get(id)
+        if (entry === undefined) throw new MessageMissingError(id)
+        return this.#edit(id, change(entry.message), revision ?? entry.revision)
+      },
+      (error) => error instanceof VersionConflictError && revision === undefined,
+    )
   }
 
   async remove(id: string): Promise<boolean> {

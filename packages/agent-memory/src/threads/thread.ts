@@ -161,7 +161,10 @@ export interface ThreadState {
     value: unknown,
     options?: { readonly ifVersion?: number | undefined },
   ): Promise<StateReceipt>
-  /** Reads, changes and writes, again until no one else wrote in between; at most ten times. */
+  /**
+   * Reads, changes and writes. Updates of one value in this process wait for each other; what another process writes in
+   * between is met by another try, at most fifty times. @throws VersionConflictError then
+   */
   update<T>(key: string, change: (value: T | undefined) => T | Promise<T>): Promise<StateEntry<T>>
   /** Adds to a number, 0 where there is none; `value` is `undefined` while journaled. */
   increment(key: string, by?: number): Promise<StateReceipt & { readonly value: number | undefined }>

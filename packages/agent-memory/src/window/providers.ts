@@ -1,3 +1,4 @@
+import { copyOf } from '../messages/json.js'
 import type { StoredMessage } from '../messages/message.js'
 import type { Window } from '../threads/thread.js'
 
@@ -31,7 +32,7 @@ export function forAnthropic<M extends object = { role: 'user' | 'assistant'; co
   if (window.summary !== undefined) texts.push(window.summary.text)
   const messages = window.messages
     .filter((message) => !isSystem(message))
-    .map(({ role, content }) => ({ role, content: structuredClone(content) }))
+    .map(({ role, content }) => ({ role, content: copyOf(content) }))
   const system = texts.filter(Boolean).join('\n\n')
   return { ...(system !== '' && { system }), messages: messages as object[] as M[] }
 }
@@ -40,7 +41,7 @@ type PromptParts = Pick<Window, 'messages' | 'summary'>
 
 /** A copy of its own: what windows hold is frozen. */
 function withoutId({ id: _, ...message }: StoredMessage): object {
-  return structuredClone(message)
+  return copyOf(message)
 }
 
 function textOf(content: unknown): string {

@@ -69,6 +69,7 @@ export async function readWindow(
 
 interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'>, Pick<Choice, 'skipped' | 'isFull'> {
   readonly key: string
+  readonly records: readonly MessageRecord[]
 }
 
 /** What was chosen of records that were read before: a window that is read again is not worked out again. */
@@ -83,13 +84,18 @@ function chosenOf(
   const own = { maxMessages, maxTokens: maxTokens - (summary?.tokens ?? 0) }
   const key = `${own.maxMessages} ${own.maxTokens} ${anchored} ${startAt}`
   const before = chosenBefore.get(all)
-  if (before?.key === key) return before
+  if (before?.key === key) {
+    // Bytes and dates can't be frozen: each reader gets messages of its own.
+    const isShared = before.messages.every((message) => Object.isFrozen(message))
+    return isShared ? before : { ...before, messages: Object.freeze(before.records.map(messageOf)) }
+  }
   const held = anchored ? anchor({ records: all, pinned }, own) : all
   const records = startAt === 'turn' ? fromTurn(held, pinned) : held
   const chosen = chooseWindow({ records, pinned, asked: asked ?? all.findLast(asks) }, own)
   const isPinned = new Set(pinned.map(({ seq }) => seq))
   const made = {
     key,
+    records: chosen.records,
     skipped: chosen.skipped,
     isFull: chosen.isFull,
     messages: Object.freeze(chosen.records.map(messageOf)),

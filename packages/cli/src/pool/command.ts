@@ -1,11 +1,6 @@
 import type { Connection } from '@evenkeel/core'
-import {
-  createDecoderPool,
-  type DecoderNode,
-  type DecoderPool,
-  RedisHealthStore,
-  RedisRegistryStore,
-} from '@evenkeel/decoder-pool'
+import { createDecoderPool, type DecoderNode, type DecoderPool } from '@evenkeel/decoder-pool'
+import { RedisHealthStore, RedisRegistryStore } from '@evenkeel/decoder-pool/store'
 import type { Command } from 'commander'
 import { confirm } from '../confirm.js'
 import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connection.js'

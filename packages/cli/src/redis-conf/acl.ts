@@ -23,7 +23,7 @@ const commands: Readonly<Record<PackageName, string>> = {
   'agent-memory':
     'copy exists hdel hexists hget hgetall hincrby hkeys hlen hmget hset hsetnx pexpire pttl rename unlink xadd xrange xread zadd zcard zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zscore',
   'decoder-pool':
-    'hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx pexpire unlink xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
+    'hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx persist pexpire pttl unlink xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
 }
 
 /** Rules of an ACL user that runs these packages: its keys, channels and commands, and nothing else. */

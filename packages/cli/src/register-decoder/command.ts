@@ -1,3 +1,4 @@
+import { probeHealth } from '@evenkeel/decoder-pool/http'
 import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'
 import { type Flags, flagsHelp, readFlags } from './flags.js'
@@ -5,15 +6,25 @@ import { type Registered, waysOf } from './ways.js'
 
 export const registerDecoderHelp = `evenkeel register-decoder --endpoint URL [flags]
 
-Asks the node's /health, then registers it: through a coordinator's API, in Redis, or in the pool's file, the first
+Asks for the node's health, then registers it: through a coordinator's API, in Redis, or in the pool's file, the first
 way that works.
 
 ${flagsHelp}`
 
-/** @throws CommandError with the exit code that tells why */
+/** With `--json` every end is one object with `registered`. @throws CommandError with the exit code that tells why */
 export async function registerDecoder(args: readonly string[], io: Io): Promise<ExitCode> {
+  try {
+    return await register(args, io)
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.isShown || !args.includes('--json')) throw error
+    io.out(JSON.stringify({ registered: false, error: error.message, failures: [] }))
+    throw new CommandError(error.exitCode, error.message, true)
+  }
+}
+
+async function register(args: readonly string[], io: Io): Promise<ExitCode> {
   const flags = await readFlags(args, io)
-  await checkHealth(flags)
+  if (flags.checksHealth) await checkHealth(flags)
   const failures: string[] = []
   for (const way of waysOf(flags)) {
     let registered: Registered
@@ -29,21 +40,18 @@ export async function registerDecoder(args: readonly string[], io: Io): Promise<
     else await registered.close()
     return exitCodes.done
   }
-  if (flags.json) io.out(JSON.stringify({ registered: false, failures }))
+  if (flags.json) io.out(JSON.stringify({ registered: false, error: 'not registered', failures }))
   throw new CommandError(exitCodes.unreachable, `not registered\n  ${failures.join('\n  ')}`, flags.json)
 }
 
+/** As the pool's own probes ask. */
 async function checkHealth({ node, timeoutMs }: Flags): Promise<void> {
-  const url = `${node.endpoint.replace(/\/+$/, '')}/health`
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' })
-    await response.body?.cancel()
-    if (response.ok) return
-    throw new CommandError(exitCodes.unhealthy, `the node is unhealthy: ${response.status} from ${url}`)
-  } catch (error) {
-    if (error instanceof CommandError) throw error
-    throw new CommandError(exitCodes.unhealthy, `the node does not answer ${url}: ${messageOf(error)}`)
-  }
+  const { endpoint, healthPath } = node
+  const { outcome, reason } = await probeHealth({
+    ...{ endpoint: new URL(endpoint).href.replace(/\/$/, ''), healthPath, timeoutMs },
+  })
+  if (outcome === 'ok') return
+  throw new CommandError(exitCodes.unhealthy, `the node is unhealthy: ${reason}`)
 }
 
 function tell(io: Io, { json, node }: Flags, { way, id }: Registered, failures: readonly string[]): void {
@@ -55,6 +63,7 @@ function tell(io: Io, { json, node }: Flags, { way, id }: Registered, failures: 
 
 /** Until the process is told to end; a renewal that fails is tried again with the next. */
 async function keep(registered: Registered, { renewMs }: Flags, io: Io): Promise<void> {
+  io.detach()
   const timer = setInterval(() => {
     registered.renew().catch((error: unknown) => io.err(`evenkeel: not renewed: ${messageOf(error)}`))
   }, renewMs)
@@ -69,5 +78,6 @@ async function keep(registered: Registered, { renewMs }: Flags, io: Io): Promise
 /** `fetch` tells what happened in the cause. */
 function messageOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  return cause instanceof Error ? cause.message || cause.name : String(cause)
+  if (!(cause instanceof Error)) return String(cause)
+  return cause.message || (error instanceof Error && error.message) || cause.name
 }

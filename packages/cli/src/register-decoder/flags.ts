@@ -12,6 +12,8 @@ export interface Flags {
   readonly redisUrl: string | undefined
   readonly file: string | undefined
   readonly timeoutMs: number
+  /** Whether the node's health is asked for before it is registered. */
+  readonly checksHealth: boolean
   readonly renewMs: number
   readonly keep: boolean
   readonly json: boolean
@@ -22,6 +24,8 @@ export const flagsHelp = `  --endpoint URL          where the node is reached (a
   --gpu-type NAME, --capacity N, --model NAME, --version TEXT, --weight N
   --tags a,b              --adapters a,b
   --id TEXT               default: made from the endpoint
+  --health-path PATH      where the node's health check is; default: what engines have (/health, /v1/models, …)
+  --no-health-check       registers a node that does not answer yet; its coordinators look after it
   --pool NAME             default: default
 
   --coordinator-url URL   tried first: a coordinator's API    (EVENKEEL_COORDINATOR_URL)
@@ -30,7 +34,7 @@ export const flagsHelp = `  --endpoint URL          where the node is reached (a
   --file PATH             tried last: the pool's mirror file
 
   --allow-http            http endpoints too; without it only https
-  --timeout D             of each step, default 5s
+  --timeout D             of each step, such as 500ms or 5s (the default)
   --keep                  stay, renew the lease every --renew (default 10s), deregister when told to end
   --json                  one JSON object instead of a line
 
@@ -47,6 +51,8 @@ const options = {
   tags: { type: 'string' },
   adapters: { type: 'string' },
   id: { type: 'string' },
+  'health-path': { type: 'string' },
+  'no-health-check': { type: 'boolean' },
   pool: { type: 'string' },
   'coordinator-url': { type: 'string' },
   'coordinator-token': { type: 'string' },
@@ -80,12 +86,14 @@ export async function readFlags(args: readonly string[], io: Io): Promise<Flags>
       version: values.version,
       tags: list(values.tags),
       adapters: list(values.adapters),
+      healthPath: healthPath(values['health-path']),
     },
     pool: values.pool ?? 'default',
-    coordinatorUrl: url('--coordinator-url', values['coordinator-url'] ?? io.env.EVENKEEL_COORDINATOR_URL),
+    coordinatorUrl: coordinatorUrl(values['coordinator-url'] ?? io.env.EVENKEEL_COORDINATOR_URL),
     coordinatorToken: values['coordinator-token'] ?? io.env.EVENKEEL_COORDINATOR_TOKEN,
     redisUrl: url('--redis-url', values['redis-url'] ?? io.env.REDIS_URL),
     file: values.file,
+    checksHealth: values['no-health-check'] !== true,
     timeoutMs: duration('--timeout', values.timeout ?? '5s'),
     renewMs: duration('--renew', values.renew ?? '10s'),
     keep: values.keep === true,
@@ -101,6 +109,9 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options, strict: true }).values
   } catch (error) {
+    // What stands beside a flag may be a secret that was meant for it: it is not repeated.
+    const isLost = (error as { readonly code?: unknown }).code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'
+    if (isLost) throw usage('there is an argument that belongs to no flag')
     throw usage(error instanceof Error ? error.message : String(error))
   }
 }
@@ -110,21 +121,46 @@ function checkEndpoint(endpoint: string, allowHttp: boolean): void {
   if (known === undefined || !['http:', 'https:'].includes(known.protocol)) {
     throw usage('--endpoint is no http or https URL')
   }
+  // Everybody who may see the pool would see it.
+  if (known.username !== '' || known.password !== '' || known.search !== '' || known.hash !== '') {
+    throw usage(
+      `--endpoint of ${known.host} has more than scheme, host and path: credentials and keys are no part of it`,
+    )
+  }
   if (known.protocol === 'http:' && !allowHttp) {
     throw usage('--endpoint is http: prompts would go over the network in the clear; --allow-http permits it')
   }
+}
+
+function coordinatorUrl(value: string | undefined): string | undefined {
+  const found = url('--coordinator-url', value)
+  if (found === undefined) return undefined
+  const { protocol, username, password, host } = new URL(found)
+  if (protocol !== 'http:' && protocol !== 'https:') throw usage('--coordinator-url is no http or https URL')
+  if (username !== '' || password !== '') {
+    throw usage(`--coordinator-url of ${host} has credentials: give them as --coordinator-token`)
+  }
+  return found
+}
+
+function healthPath(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  if (!value.startsWith('/')) throw usage("--health-path is no path that begins with '/'")
+  return value
 }
 
 function url(flag: string, value: string | undefined): string | undefined {
   if (value === undefined || value === '') return undefined
   // It may hold a password, so it is not repeated.
   if (!URL.canParse(value)) throw usage(`${flag} is no URL`)
-  return value.replace(/\/+$/, '')
+  let end = value.length
+  while (value[end - 1] === '/') end--
+  return value.slice(0, end)
 }
 
 function whole(flag: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw usage(`${flag} is no whole number from 1: '${value}'`)
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw usage(`${flag} is no whole number from 1`)
   return Number(value)
 }
 
@@ -136,8 +172,10 @@ function list(value: string | undefined): readonly string[] | undefined {
 }
 
 function duration(flag: string, value: string): number {
+  // Others take seconds here, or milliseconds: it is not guessed which.
+  if (/^[\d.]+$/.test(value)) throw usage(`${flag} ${value} has no unit: ${value}s, or ${value}ms`)
   try {
-    return durationMs(flag, (/^\d+$/.test(value) ? Number(value) : value) as Duration, { minMs: 1 })
+    return durationMs(flag, value as Duration, { minMs: 1 })
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error))
   }

@@ -1,6 +1,7 @@
 import { connect, InvalidInputError } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool } from '@evenkeel/decoder-pool'
 import { CommandError, exitCodes } from '../exit-codes.js'
+import { byApi } from './coordinator.js'
 import type { Flags } from './flags.js'
 
 /** A node that is registered, one way or the other. */
@@ -29,39 +30,6 @@ export function waysOf(flags: Flags): readonly Way[] {
     ...(redisUrl === undefined ? [] : [{ name: 'redis' as const, register: () => inRedis(redisUrl, flags) }]),
     ...(file === undefined ? [] : [{ name: 'file' as const, register: () => inFile(file, flags) }]),
   ]
-}
-
-async function byApi(base: string, { node, coordinatorToken, timeoutMs }: Flags): Promise<Registered> {
-  const ask = async (method: string, path: string, body?: unknown) => {
-    const response = await fetch(`${base}${path}`, {
-      method,
-      headers: {
-        'content-type': 'application/json',
-        ...(coordinatorToken === undefined ? {} : { authorization: `Bearer ${coordinatorToken}` }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(timeoutMs),
-    })
-    const answer = (await response.json().catch(() => ({}))) as { error?: string; node?: { id?: string } }
-    // A refusal is an answer: to go round it by another way would be to break in.
-    if (response.status >= 400 && response.status < 500) {
-      const code = response.status === 400 ? exitCodes.usage : exitCodes.unreachable
-      throw new CommandError(code, `the coordinator refused: ${response.status} ${answer.error ?? ''}`.trim())
-    }
-    if (!response.ok) throw new Error(`${response.status} from the coordinator`)
-    return answer
-  }
-  const register = () => ask('POST', '/api/v1/register', node)
-  const { node: known } = await register()
-  const id = known?.id
-  if (id === undefined) throw new Error('the coordinator did not say under which id')
-  return {
-    way: 'api',
-    id,
-    renew: async () => void (await register()),
-    deregister: async () => void (await ask('DELETE', `/api/v1/unregister/${encodeURIComponent(id)}`)),
-    close: async () => {},
-  }
 }
 
 async function inRedis(url: string, flags: Flags): Promise<Registered> {

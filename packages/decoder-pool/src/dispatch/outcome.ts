@@ -78,6 +78,9 @@ export function judgeAbort(reason: unknown, silence: Silence): Judged {
   return { kind: hung ? 'fault' : 'blameless' }
 }
 
+/** What TGI says where its shards fail while they generate, and gateways of models where the model does. */
+const failedDependency = 424
+
 /** Statuses by which a node says that it won't, before it has done anything. */
 const refusals = new Set([401, 403, 404, 405, 421])
 
@@ -85,7 +88,7 @@ function judgeStatus(status: number, headers: unknown, nowMs: number): Judged {
   const retryAfterMs = retryAfterIn(headers, nowMs)
   if (status === 429) return pushBack(retryAfterMs ?? defaultPushBackMs)
   if (status === 503 && retryAfterMs !== undefined) return pushBack(retryAfterMs)
-  if (status >= 500) return { kind: 'fault' }
+  if (status >= 500 || status === failedDependency) return { kind: 'fault' }
   return { kind: kindOf(status) }
 }
 

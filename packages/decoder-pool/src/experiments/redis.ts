@@ -1,4 +1,5 @@
 import { type Connection, createKeyspace, defineScript, type Reply } from '@evenkeel/core'
+import { keepEmptyMs } from '../registry/port.js'
 import putLua from '../scripts/put-experiment.lua'
 import { type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'
 import type { ExperimentStore, PutOutcome } from './port.js'
@@ -9,10 +10,13 @@ const putScript = defineScript({ name: 'decoder-pool.put-experiment', lua: putLu
 export class RedisExperimentStore implements ExperimentStore {
   readonly #redis: Connection
   readonly #key: string
+  readonly #nodes: string
 
   constructor(redis: Connection, pool: string) {
     this.#redis = redis
-    this.#key = createKeyspace(redis.namespace, 'decoder-pool').key(pool, 'experiments')
+    const { key } = createKeyspace(redis.namespace, 'decoder-pool')
+    this.#key = key(pool, 'experiments')
+    this.#nodes = key(pool, 'nodes')
   }
 
   async put(experiment: Experiment, revision = 0): Promise<{ outcome: PutOutcome; revision: number }> {
@@ -37,8 +41,8 @@ export class RedisExperimentStore implements ExperimentStore {
   }
 
   async #write(id: string, revision: number, pair: string, json: string): Promise<Reply[]> {
-    const args = [id, String(revision), pair, json, String(maxExperiments)]
-    const reply = await this.#redis.run(putScript, [this.#key], args)
+    const args = [id, String(revision), pair, json, String(maxExperiments), String(keepEmptyMs)]
+    const reply = await this.#redis.run(putScript, [this.#key, this.#nodes], args)
     return Array.isArray(reply) ? reply : []
   }
 }

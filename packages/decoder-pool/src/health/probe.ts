@@ -108,9 +108,11 @@ export async function askAdapters(
   endpoint: string,
   timeoutMs: number,
   stop: AbortSignal,
+  guard?: AddressGuard | undefined,
 ): Promise<readonly string[] | 'absent' | undefined> {
   const link = linkSignals(stop, AbortSignal.timeout(timeoutMs))
   try {
+    await guard?.check(endpoint, true)
     const response = await getBelow(endpoint, '/loaded_adapters', link.signal)
     if (response.ok) return adaptersIn(JSON.parse(await textOf(response)))
     await response.body?.cancel()

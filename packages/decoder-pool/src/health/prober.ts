@@ -127,7 +127,7 @@ export class Prober {
         ...{ endpoint, timeoutMs, stop: signal, guard: this.#host.guard },
         healthPath: healthPath ?? found,
       }),
-      withAdapters && pause === 0 ? askAdapters(endpoint, timeoutMs, signal) : undefined,
+      withAdapters && pause === 0 ? askAdapters(endpoint, timeoutMs, signal, this.#host.guard) : undefined,
     ])
     if (signal.aborted) return
     // What was found before may be gone with another engine: then all are looked for anew.

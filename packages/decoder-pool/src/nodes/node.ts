@@ -50,6 +50,10 @@ const maxText = 512
 const maxCapacity = 100_000
 const maxWeight = 100_000
 const maxMetadataBytes = 8_192
+/** Tags, and adapters. */
+const maxNames = 256
+/** A node as JSON, in UTF-8; ten thousand of them have to fit into each coordinator and into Redis. */
+const maxNodeBytes = 16_384
 
 /** Checks what somebody registers. @throws InvalidInputError that names the field */
 export function checkNode(input: NodeInput): DecoderNode {
@@ -59,10 +63,10 @@ export function checkNode(input: NodeInput): DecoderNode {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
     throw new InvalidInputError('metadata', 'an object', metadata)
   }
-  if (JSON.stringify(metadata).length > maxMetadataBytes) {
-    throw new InvalidInputError('metadata', `at most ${maxMetadataBytes} characters as JSON`, metadata)
+  if (bytesOf('metadata', metadata) > maxMetadataBytes) {
+    throw new InvalidInputError('metadata', `at most ${maxMetadataBytes} bytes as JSON`, undefined)
   }
-  return {
+  return ofBoundedSize({
     id: checkId(input.id) ?? idOf(endpoint),
     endpoint,
     region: optionalText('region', input.region),
@@ -76,13 +80,28 @@ export function checkNode(input: NodeInput): DecoderNode {
     draining: flag('draining', input.draining),
     metadata,
     ...healthPathOf(input.healthPath),
+  })
+}
+
+/** @throws InvalidInputError where it takes more than a node may */
+export function ofBoundedSize(node: DecoderNode): DecoderNode {
+  if (bytesOf('node', node) <= maxNodeBytes) return node
+  throw new InvalidInputError('node', `at most ${maxNodeBytes} bytes as JSON`, undefined)
+}
+
+function bytesOf(field: string, value: object): number {
+  try {
+    return Buffer.byteLength(JSON.stringify(value))
+  } catch {
+    // A circle, a BigInt.
+    throw new InvalidInputError(field, 'what JSON can hold', undefined)
   }
 }
 
 /** A node as it is stored: with what a newer release, or somebody, has said of it beside. @throws InvalidInputError */
 export function checkStoredNode(input: NodeInput): DecoderNode {
   const node = checkNode(input)
-  return { ...extraOf(input), ...node }
+  return ofBoundedSize({ ...extraOf(input), ...node })
 }
 
 /** What a node has that this release does not know. */
@@ -109,7 +128,7 @@ const names: ReadonlySet<string> = new Set<keyof DecoderNode>([
 
 function checkId(value: unknown): string | undefined {
   const id = optionalText('id', value)
-  if (id !== undefined && /[/\s\p{Cc}]/u.test(id)) {
+  if (id !== undefined && /[/\s]/.test(id)) {
     throw new InvalidInputError('id', 'text without slashes and spaces', id)
   }
   return id
@@ -160,13 +179,17 @@ function optionalText(field: string, value: unknown): string | undefined {
   if (typeof value !== 'string' || value === '' || value.length > maxText) {
     throw new InvalidInputError(field, `text of 1 to ${maxText} characters`, value)
   }
+  // They would tear lines of logs, and what can't be written as UTF-8 would come back as something else.
+  if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(value)) {
+    throw new InvalidInputError(field, 'text without control characters', value)
+  }
   return value
 }
 
 function texts(field: string, values: unknown): readonly string[] {
   if (values === undefined || values === null) return []
-  if (!Array.isArray(values) || values.length > 256)
-    throw new InvalidInputError(field, 'up to 256 texts', values)
+  if (!Array.isArray(values) || values.length > maxNames)
+    throw new InvalidInputError(field, `up to ${maxNames} texts`, values)
   return [...new Set(values.map((value, index) => optionalText(`${field}[${index}]`, value) ?? ''))].sort()
 }
 

@@ -60,6 +60,9 @@ export const maxNodes = 10_000
 /** So many removals are remembered, the newest. */
 export const maxRemoved = 1_000
 
+/** What is left of a pool without nodes (removals, experiments) is forgotten when nobody follows it for so long. */
+export const keepEmptyMs = 30 * 24 * 60 * 60 * 1_000
+
 /**
  * Where the registry lives. Each operation is one atomic step and one round trip, so that coordinators
  * that change it at once never lose each other's nodes; each may be repeated. `testRegistryStore` of

@@ -13,6 +13,7 @@ import readLua from '../scripts/read.lua'
 import removeLua from '../scripts/remove.lua'
 import renewLua from '../scripts/renew.lua'
 import {
+  keepEmptyMs,
   maxNodes,
   maxRemoved,
   type Position,
@@ -56,6 +57,7 @@ export class RedisRegistryStore implements RegistryStore {
       leases,
       key(pool, 'removed'),
       key(pool, 'log'),
+      key(pool, 'experiments'),
     ]
     this.#redis = redis
     this.#keys = { all, nodes, leases }
@@ -93,13 +95,13 @@ export class RedisRegistryStore implements RegistryStore {
   }
 
   async remove(id: string, given?: number): Promise<RemoveResult> {
-    const args = [id, given ?? '', this.#options.maxRemoved ?? maxRemoved, this.#micros()]
+    const args = [id, given ?? '', this.#options.maxRemoved ?? maxRemoved, this.#micros(), keepEmptyMs]
     const [removed, revision, version] = await this.#run(removeScript, this.#keys.all, args)
     return { removed: removed === 1, revision: Number(revision), version: Number(version) }
   }
 
   async read(since?: Position): Promise<RegistrySnapshot> {
-    const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#micros()]
+    const args = [randomUUID(), since?.epoch ?? '', since?.version ?? '', this.#micros(), keepEmptyMs]
     const [epoch, version, complete, nodes, removed, expired, time] = await this.#run(
       readScript,
       this.#keys.all,

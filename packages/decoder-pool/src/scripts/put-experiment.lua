@@ -1,7 +1,7 @@
 -- Puts an experiment, or remembers that it was removed.
--- KEYS  the experiments (a hash: id to "revision pair-of-the-active-one json")
+-- KEYS  the experiments (a hash: id to "revision pair-of-the-active-one json"), the pool's nodes (put.lua)
 -- ARGV  id, revision ('0': now), language pair where it is active ('' otherwise), the experiment as JSON ('' for a
---       removal), most experiments
+--       removal), most experiments, ms to keep those of a pool without nodes
 -- Reply {outcome: 'put' | 'stale' | 'overlap' | 'full' | 'none', revision that is known after it, 1 where one was there}
 -- Idempotent by the revision.
 local known = redis.call('HGET', KEYS[1], ARGV[1])
@@ -29,4 +29,9 @@ if not known and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then
   return { 'full', string.format('%d', before), there }
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d\n%s\n%s', revision, ARGV[3], ARGV[4]))
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+else
+  redis.call('PERSIST', KEYS[1])
+end
 return { 'put', string.format('%d', revision), there }

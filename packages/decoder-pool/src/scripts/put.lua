@@ -4,6 +4,7 @@
 --       3 hash endpoints: endpoint to id 4 sorted set leases: id, expiry in ms
 --       5 sorted set removed: id, revision of its removal
 --       6 stream log: version and id of each change, revision of a removal; the newest thousand or so
+--       7 hash experiments (put-experiment.lua)
 -- ARGV  1 id  2 endpoint  3 node as JSON, without its id  4 lease in ms  5 revision of a change made elsewhere, or ''
 --       6 most nodes  7 the time in µs for tests, or '' for the server's
 --       8 revision that the change was made from, or ''
@@ -43,6 +44,10 @@ revision = given or math.max(newest + 1, micros)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[2], id, string.format('%.0f ', revision) .. json)
 redis.call('HSET', KEYS[3], endpoint, id)
+-- The first node of a pool that was empty, and would have been forgotten.
+if not stored and redis.call('HLEN', KEYS[2]) == 1 then
+  for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
+end
 redis.call('ZREM', KEYS[5], id)
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',
   'version', version, 'id', id, 'removal', '')

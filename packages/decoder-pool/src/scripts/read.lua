@@ -2,7 +2,7 @@
 --
 -- KEYS  as put.lua
 -- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of whoever asks, or ''
---       4 the time in µs for tests, or '' for the server's
+--       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
 --        {id, ms since its lease ended, …}, time in ms}
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -12,6 +12,13 @@ if not epoch then
   redis.call('HSET', KEYS[1], 'epoch', epoch)
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
+
+-- A pool without nodes is kept for those who follow it. A server that takes no writes may refuse that.
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  for _, key in ipairs(KEYS) do
+    if redis.call('PTTL', key) < ARGV[5] / 2 then redis.pcall('PEXPIRE', key, ARGV[5]) end
+  end
+end
 
 local micros = tonumber(ARGV[4])
 if not micros then

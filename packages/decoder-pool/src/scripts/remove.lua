@@ -2,7 +2,7 @@
 --
 -- KEYS  as put.lua
 -- ARGV  1 id  2 revision of a removal made elsewhere, or ''  3 most removals to remember
---       4 the time in µs for tests, or '' for the server's
+--       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {removed, revision of the removal, version}
 local id, given = ARGV[1], tonumber(ARGV[2])
 local stored = redis.call('HGET', KEYS[2], id)
@@ -25,7 +25,10 @@ end
 revision = given or math.max(newest + 1, micros)
 redis.call('ZADD', KEYS[5], string.format('%.0f', revision), id)
 redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[3])
-if not stored then return { 0, revision, version } end
+if not stored then
+  if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('PEXPIRE', KEYS[5], ARGV[5]) end
+  return { 0, revision, version }
+end
 
 redis.call('HDEL', KEYS[2], id)
 redis.call('HDEL', KEYS[3], cjson.decode(string.sub(stored, space + 1)).endpoint)
@@ -33,4 +36,7 @@ redis.call('ZREM', KEYS[4], id)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',
   'version', version, 'id', id, 'removal', string.format('%.0f', revision))
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[5]) end
+end
 return { 1, revision, version }

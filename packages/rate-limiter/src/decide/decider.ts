@@ -1,16 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type Answer,
-  type Failover,
-  type FailoverState,
-  failover,
-  type Source,
-  UnavailableError,
-} from '@evenkeel/core'
+import { type Answer, type Failover, type FailoverState, failover, type Source } from '@evenkeel/core'
+import { isOutage } from '@evenkeel/core/kit'
 import { LimiterClosedError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { Instances } from '../outage/instances.js'
-import { isUnreadable, Recovery } from '../outage/recovery.js'
+import { isOverload, isUnreadable, Recovery } from '../outage/recovery.js'
 import type { Share } from '../outage/share.js'
 import { MemoryLimitStore } from '../stores/memory.js'
 import type {
@@ -88,7 +82,7 @@ export class Decider {
     if (redis !== undefined) {
       this.#instances = new Instances(redis, {
         name,
-        limits: options.limitsByName,
+        limits: options.limitList,
         expected: options.expectedInstances,
         onLoss: () => {
           this.#denials.clear()
@@ -99,6 +93,7 @@ export class Decider {
         memory: this.#memory,
         instances: this.#instances,
         heldSlots,
+        settle: (settlement) => this.#settleInRedis(settlement),
         adopt: (slots) => this.#stores.run((store) => store.renew(slots, true)),
       })
     }
@@ -173,17 +168,7 @@ export class Decider {
       return this.#memory.settle(settlement)
     }
     this.#adjustMirror(changes, mirroredAtMs, id)
-    try {
-      const { value, source: by } = await this.#stores.run((store) =>
-        store === this.#memory ? Promise.resolve(true) : store.settle(settlement),
-      )
-      if (by === 'memory') this.#recovery?.settleLater(settlement)
-      return value
-    } catch (error) {
-      if (!UnavailableError.isInstance(error)) throw error
-      this.#recovery?.settleLater(settlement)
-      return true
-    }
+    return this.#settleInRedis(settlement)
   }
 
   /**
@@ -254,7 +239,7 @@ export class Decider {
     this.#flush()
     this.#isClosed = true
     this.#stopListening()
-    await Promise.all([this.#leases?.close(), this.#instances?.close()])
+    await Promise.all([this.#leases?.close(), this.#instances?.close(), this.#recovery?.close()])
     this.#stores.close()
   }
 
@@ -379,7 +364,7 @@ export class Decider {
       return await this.#stores.run((store) => store.decide(requests))
     } catch (error) {
       if (requests.length === 1 && isUnreadable(error)) return this.#decideAnew(requests)
-      if (!UnavailableError.isInstance(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
+      if (!isOutage(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
       const value = requests.map(({ limitCosts }) => blanket(limitCosts, onOutage === 'allow', clock.now()))
       return { value, source: 'memory' }
     }
@@ -398,6 +383,22 @@ export class Decider {
     await this.#stores.run((store) => (store === this.#memory ? Promise.resolve() : store.reset(limitKeys)))
     this.#recovery?.chargeAgainFor(limitKeys)
     return this.#stores.run((store) => store.decide(requests))
+  }
+
+  async #settleInRedis(settlement: Settlement): Promise<boolean> {
+    try {
+      const { value, source } = await this.#stores.run((store) =>
+        store === this.#memory ? Promise.resolve(true) : store.settle(settlement),
+      )
+      if (source === 'memory') this.#recovery?.settleOnReturn(settlement)
+      return value
+    } catch (error) {
+      // A slot that is held must come free, however busy this process is.
+      if (isOverload(error)) this.#recovery?.settleSoon(settlement)
+      else if (isOutage(error)) this.#recovery?.settleOnReturn(settlement)
+      else throw error
+      return true
+    }
   }
 
   /** Nothing may overtake what was asked before it. */

@@ -88,7 +88,7 @@ function createCore(options: ResolvedOptions, released: () => boolean): LimiterC
 function isSame(one: ResolvedOptions, other: ResolvedOptions): boolean {
   return (
     one.name === other.name &&
-    one.limitsByName === other.limitsByName &&
+    one.limitList === other.limitList &&
     one.onOutage === other.onOutage &&
     one.expectedInstances === other.expectedInstances &&
     one.maxSubjects === other.maxSubjects &&

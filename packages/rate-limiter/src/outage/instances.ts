@@ -16,7 +16,7 @@ const idleMs = 60_000
 
 export interface InstancesOptions {
   readonly name: string
-  /** What the limits are, in words that can be compared. */
+  /** What the limits are, as `limitList` writes it. */
   readonly limits: string
   /** How many share the limits as long as none was seen. */
   readonly expected: number

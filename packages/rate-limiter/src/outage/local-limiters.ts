@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { wordsOf } from '../limit-list.js'
 
 /** What the limiters of one process know of each other. */
 export interface LocalLimiter {
-  /** What its limits are, in words that can be compared. */
+  /** What its limits are, as `limitList` writes it. */
   readonly limits: string
   /** It was asked a short while ago. */
   readonly isActive: boolean
@@ -56,7 +57,7 @@ export function warnOfOtherLimits(name: string, own: string, other: string): voi
   if (warned.has(pair)) return
   warned.add(pair)
   process.emitWarning(
-    `two limiters are named '${name}' and share their counts, though their limits differ: ${own} and ${other}; give one of them another name`,
+    `two limiters are named '${name}' and share their counts, though their limits differ: ${wordsOf(own)} and ${wordsOf(other)}; give one of them another name`,
     { code: 'EVENKEEL_LIMITER_NAME' },
   )
 }

@@ -1,4 +1,4 @@
-import { type RecoverContext, ReplyError } from '@evenkeel/core'
+import { type RecoverContext, ReplyError, UnavailableError } from '@evenkeel/core'
 import { createLog } from '@evenkeel/core/kit'
 import type { MemoryLimitStore } from '../stores/memory.js'
 import type { HeldSlot, LimitKey, LimitStore, Settlement } from '../stores/port.js'
@@ -10,12 +10,15 @@ const log = createLog('rate-limiter')
 const maxUnsettled = 10_000
 const limitsAtOnce = 100
 const settlementsAtOnce = 100
+const settleSoonMs = 100
 
 export interface RecoveryHost {
   readonly memory: MemoryLimitStore
   readonly instances: Instances
   /** Slots that this process holds. */
   heldSlots(): readonly HeldSlot[]
+  /** Tries once more; what fails again comes back here. */
+  settle(settlement: Settlement): Promise<boolean>
   /** Holds slots that Redis has lost. */
   adopt(slots: readonly HeldSlot[]): Promise<unknown>
 }
@@ -28,6 +31,8 @@ export class Recovery {
   readonly charges: OfflineCharges
   readonly #host: RecoveryHost
   #unsettled: Settlement[] = []
+  #soon: Settlement[] = []
+  #timer: NodeJS.Timeout | undefined
 
   constructor(maxSubjects: number, host: RecoveryHost) {
     this.charges = new OfflineCharges(maxSubjects)
@@ -35,9 +40,22 @@ export class Recovery {
   }
 
   /** Settles on return what could not reach Redis. */
-  settleLater(settlement: Settlement): void {
+  settleOnReturn(settlement: Settlement): void {
     if (this.#unsettled.length >= maxUnsettled) this.#unsettled.shift()
     this.#unsettled.push(settlement)
+  }
+
+  /** Settles in a moment what this process had no room to send: Redis is well, and no return is to come. */
+  settleSoon(settlement: Settlement): void {
+    if (this.#soon.length >= maxUnsettled) this.#soon.shift()
+    this.#soon.push(settlement)
+    this.#timer ??= setTimeout(() => void this.#settleNow(), settleSoonMs).unref()
+  }
+
+  /** Tries the rest. */
+  async close(): Promise<void> {
+    await this.#settleNow()
+    clearTimeout(this.#timer)
   }
 
   /** Redis is back, and nothing else is sent to it yet. */
@@ -69,6 +87,21 @@ export class Recovery {
     )
   }
 
+  async #settleNow(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const settlements = this.#soon
+    this.#soon = []
+    for (let from = 0; from < settlements.length; from += settlementsAtOnce) {
+      const some = settlements.slice(from, from + settlementsAtOnce)
+      await Promise.all(
+        some.map((settlement) =>
+          this.#host.settle(settlement).catch((error: unknown) => log('not settled: %s', error)),
+        ),
+      )
+    }
+  }
+
   #chargeAgain(concerns: (limitKey: LimitKey) => boolean): void {
     for (const [limitKey, charges] of this.#host.memory.charges()) {
       if (limitKey.limit.kind !== 'concurrency' && concerns(limitKey)) this.charges.replace(limitKey, charges)
@@ -85,6 +118,11 @@ export class Recovery {
       )
     }
   }
+}
+
+/** This process has as many commands under way as its own limit allows. */
+export function isOverload(error: unknown): boolean {
+  return UnavailableError.isInstance(error) && error.code === 'OVERLOADED'
 }
 
 /** A key holds something that no script of ours wrote: another type, or bytes that can't be unpacked. */

@@ -2,7 +2,7 @@
 -- instance has other limits under the same name.
 --
 -- KEYS  1 sorted set of instances (score: until when each counts, ms), 2 hash: epoch, beats, limits and who has them
--- ARGV  1 instance, 2 ms that it counts, 3 an id for a new epoch, 4 its limits
+-- ARGV  1 instance, 2 ms that it counts, 3 an id for a new epoch, 4 its limits: a JSON array (src/limit-list.ts)
 -- Reply {instances, this one's rank from 0, epoch, beats, other limits or ''}: another epoch means that all was lost;
 --       fewer beats than before, that a server took over which had not heard of the latest.
 --- @include "clock"

@@ -18,9 +18,11 @@ while position < #ARGV do
 end
 -- Those who were not seen for the longest go first: who is counted at the moment stays.
 local excess = redis.call('ZCARD', KEYS[4]) - keep
-if excess > 0 then
+while excess > 0 do
+  -- As many at once as Lua's stack holds without fail.
   local gone = redis.call('ZRANGE', KEYS[4], 0, math.min(excess, 1000) - 1)
   for _, key in ipairs({ KEYS[2], KEYS[3], KEYS[4] }) do redis.call('ZREM', key, unpack(gone)) end
+  excess = excess - #gone
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 86400000) end
 return redis.call('ZCARD', KEYS[4])

@@ -6,6 +6,8 @@ const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.usage', lua: usageLua })
 const tellEveryMs = 1_000
 const maxSubjectsKept = 1_000
+/** What one run of the script counts: about a millisecond of the server's time, in which it answers nobody else. */
+const subjectsAtOnce = 500
 
 export interface SubjectUsage {
   readonly subject: string
@@ -39,8 +41,8 @@ export interface UsageCountersOptions {
 }
 
 /**
- * Who was admitted and denied how often. Counted in this process and told to Redis once a second in one
- * command, so that no call pays for it; what a process counted in its last second dies with it.
+ * Who was admitted and denied how often. Counted in this process and told to Redis once a second, a command for
+ * every 500 subjects, so that no call pays for it; what a process counted in its last second dies with it.
  */
 export class UsageCounters {
   readonly #options: UsageCountersOptions
@@ -161,17 +163,27 @@ export class UsageCounters {
     const subjects = [...this.#subjects.entries()]
     this.#totals.clear()
     this.#subjects.clear()
-    const args = [String(maxSubjectsKept), String(totals.length), ...totals.flat().map(String)]
-    for (const [subject, { allowed, denied, lastSeenAtMs }] of subjects)
-      args.push(subject, String(allowed), String(denied), String(lastSeenAtMs))
     try {
-      await redis.run(script, this.#keys, args)
+      await this.#send(redis, totals, subjects.slice(0, subjectsAtOnce))
+      for (let from = subjectsAtOnce; from < subjects.length; from += subjectsAtOnce)
+        await this.#send(redis, [], subjects.slice(from, from + subjectsAtOnce))
       return true
     } catch (error) {
       // Not told again: it may have been heard, and a count that is a second short beats one that is double.
       log('counts of a second were lost: %s', error)
       return false
     }
+  }
+
+  async #send(
+    redis: Connection,
+    totals: readonly (readonly [string, number])[],
+    subjects: readonly (readonly [string, Count])[],
+  ): Promise<void> {
+    const args = [String(maxSubjectsKept), String(totals.length), ...totals.flat().map(String)]
+    for (const [subject, { allowed, denied, lastSeenAtMs }] of subjects)
+      args.push(subject, String(allowed), String(denied), String(lastSeenAtMs))
+    await redis.run(script, this.#keys, args)
   }
 }
 

@@ -1,6 +1,7 @@
 import { parseList } from 'structured-headers'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { appendTo, rateLimitHeaders } from '../../src/adapters/http/headers.js'
+import { rateLimit as forWeb } from '../../src/adapters/web.js'
 import { concurrency, createRateLimiter, slidingWindow, tokenBucket } from '../../src/index.js'
 import { frameworks } from './servers.js'
 
@@ -34,6 +35,47 @@ describe.each(frameworks)('$name, asked wrongly', (framework) => {
     expect(response.status).toBe(400)
     expect(await response.json()).toMatchObject({ detail: expect.stringContaining('tokens') })
     await app.close()
+  })
+})
+
+describe('an answer that lies unread for a minute', () => {
+  afterEach(() => vi.useRealTimers())
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull(controller) {
+          controller.enqueue(new TextEncoder().encode('data: {}\n\n'))
+        },
+      }),
+      { headers: { 'content-type': 'text/event-stream' } },
+    )
+  const limiter = createRateLimiter({ limits: { parallel: concurrency(1, { lease: '10m' }) } })
+  const cases: [string, () => Promise<Response>][] = [
+    [
+      'of a handler from a Request to a Response',
+      () => forWeb({ limiter, subject: () => 'u' })(endless)(new Request('http://a.test/')),
+    ],
+    [
+      'of limiter.fetch()',
+      () => limiter.fetch({ subject: 'u', fetch: async () => endless() })('http://a.test/'),
+    ],
+  ]
+
+  it.each(cases)('%s, gives its slot back, and can be read still', async (_, answer) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const response = await answer()
+    const reader = response.body?.getReader()
+    expect((await reader?.read())?.done).toBe(false)
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect((await limiter.peek('u')).allowed).toBe(false)
+    // Who reads on begins a new minute.
+    expect((await reader?.read())?.done).toBe(false)
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect((await limiter.peek('u')).allowed).toBe(false)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect((await limiter.peek('u')).allowed).toBe(true)
+    expect((await reader?.read())?.done).toBe(false)
+    await reader?.cancel()
   })
 })
 

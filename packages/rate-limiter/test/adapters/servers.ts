@@ -56,7 +56,7 @@ function expressApp(create: typeof express) {
     app.get('/', (_, response) => void response.send('hello'))
     app.get('/slow', (_, response) => {
       response.write('first ')
-      release.then(() => response.end('last'))
+      void release.then(() => response.end('last'))
     })
     app.get('/late', (_, response) => void setTimeout(() => response.send('late'), 4))
     app.get('/broken', () => {

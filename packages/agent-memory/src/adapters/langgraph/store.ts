@@ -14,6 +14,7 @@ import {
   type SearchItem,
   type SearchOperation,
 } from '@langchain/langgraph-checkpoint'
+import { fromJson, toJson } from '../../messages/json.js'
 import { cosine, packVector, unpackVector } from '../../recall/vectors.js'
 import { MemoryDocuments } from './documents/memory.js'
 import type { Document, DocumentStore } from './documents/port.js'
@@ -97,7 +98,7 @@ class Store extends BaseStore {
         const vectors = put.value === null ? [] : await this.#vectorsOf(put.value, put.index)
         const stored: Stored | undefined =
           put.value === null ? undefined : { value: put.value, ...(vectors.length > 0 && { vectors }) }
-        documents.set(checkSubject('key', key), stored && JSON.stringify(stored))
+        documents.set(checkSubject('key', key), stored && toJson('item', stored))
       }),
     )
     await this.#documents.put(pathOf(first.namespace), documents)
@@ -144,7 +145,7 @@ class Store extends BaseStore {
     if (this.#index === undefined || index === false) return []
     const fields = index ?? this.#index.fields ?? ['$']
     const texts = fields.flatMap((field) =>
-      field === '$' ? [JSON.stringify(value)] : getTextAtPath(value, field),
+      field === '$' ? [toJson('value', value)] : getTextAtPath(value, field),
     )
     if (texts.length === 0) return []
     const vectors = await this.#index.embeddings.embedDocuments(texts)
@@ -162,7 +163,7 @@ function pathOf(namespace: readonly string[]): readonly string[] {
 }
 
 function foundOf(namespace: readonly string[], { key, number, json, createdAt, updatedAt }: Document): Found {
-  const { value, vectors = [] } = JSON.parse(json) as Stored
+  const { value, vectors = [] } = fromJson(json) as Stored
   const dates = { createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) }
   return { item: { namespace: [...namespace], key, value, ...dates }, number, vectors }
 }

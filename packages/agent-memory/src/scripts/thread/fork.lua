@@ -22,22 +22,24 @@ takeHead(redis.call('HGET', thread, '_m'))
 exists, epoch, created, version = false, own, now, math.max(lasting, version)
 
 local last = math.min(newest, tonumber(ARGV[8]) or newest)
-for seq = newest, last + 1, -1 do
+-- By the records that there are: the numbers between them may be ever so many.
+local behind, upTo = {}, 0
+for _, name in ipairs(redis.call('HKEYS', thread)) do
+  local seq = string.find(name, '^%d+$') and tonumber(name)
+  if seq and seq > last then behind[#behind + 1] = seq
+  elseif seq and seq > upTo then upTo = seq end
+end
+table.sort(behind, function(one, other) return one > other end)
+for _, seq in ipairs(behind) do
   local record = redis.call('HGET', thread, whole(seq))
-  if record then
-    local id = lineOf(record)[1]
-    drop(seq, record)
-    redis.call('HDEL', thread, '#' .. id)
-  end
+  local id = lineOf(record)[1]
+  drop(seq, record)
+  redis.call('HDEL', thread, '#' .. id)
 end
 newest = last
-for seq = last, 1, -1 do
-  local record = redis.call('HGET', thread, whole(seq))
-  if record then
-    local head = lineOf(record)
-    passed, turn = tonumber(head[4]) + tonumber(head[3]), tonumber(head[5])
-    break
-  end
+if upTo > 0 then
+  local head = lineOf(redis.call('HGET', thread, whole(upTo)))
+  passed, turn = tonumber(head[4]) + tonumber(head[3]), tonumber(head[5])
 end
 -- A summary of more than was copied is none of the copy's; the one before it may be.
 local number, covers = string.match(redis.call('HGET', thread, '_s') or '', '^(%d+) (%d+)$')

@@ -25,7 +25,7 @@ else
   local seq, most = tonumber(ARGV[2]) + step, tonumber(ARGV[3])
   if step == 1 then seq = math.max(seq, 1) else seq = math.min(seq, newest) end
   -- Where much was removed a page is short rather than slow: it looks at no more than this.
-  local looks = 4 * most + 100
+  local looks = math.min(4 * most, 1000000) + 100
   while seq >= 1 and seq <= newest do
     if #records >= 2 * most or looks == 0 then
       next = seq

@@ -31,7 +31,7 @@ local most, budget, turns = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 1, nil
 local full, cut = false, 0
 -- Where much was removed a window is short rather than slow, and no number in the head makes a loop of ever so many.
-local left = 4 * most + 20000
+local left = math.min(4 * most, 1000000) + 20000
 while seq >= floor and found < most and not full do
   if left <= 0 then
     full = true
