@@ -4,28 +4,40 @@ export interface RawClient {
   set(key: string, value: string): Promise<unknown>
   incr(key: string): Promise<number>
   ping(): Promise<string>
+}
+
+/** The libraries that are event emitters. */
+interface EmittingClient extends RawClient {
   on(event: string, listener: (...values: unknown[]) => void): unknown
 }
 
-interface NodeRedisClient extends RawClient {
+interface NodeRedisClient extends EmittingClient {
   readonly isOpen: boolean
   sendCommand(args: string[]): Promise<unknown>
   disconnect(): unknown
   destroy?(): void
 }
 
-interface IoredisClient extends RawClient {
+interface IoredisClient extends EmittingClient {
   call(name: string, ...args: string[]): Promise<unknown>
   disconnect(): void
   readonly stream?: { destroy(): void }
 }
 
-export type ClientLibraryName = 'node-redis 4' | 'node-redis 5' | 'node-redis 6' | 'ioredis 5' | 'iovalkey'
+export type ClientLibraryName =
+  | 'node-redis 4'
+  | 'node-redis 5'
+  | 'node-redis 6'
+  | 'ioredis 5'
+  | 'iovalkey'
+  | 'valkey-glide'
 
 /** A client library as a dimension of a test: `describe.each(clientLibraries)('$name', …)`. */
 export interface ClientLibrary {
   readonly name: ClientLibraryName
-  readonly kind: 'node-redis' | 'ioredis'
+  readonly kind: 'node-redis' | 'ioredis' | 'valkey-glide'
+  /** So many commands are sent at once in tests of its limits. */
+  readonly mostInFlight: number
   /** The library's module. */
   load(): Promise<unknown>
   /** The library's own client with its default options, connected, its errors listened to. */
@@ -47,6 +59,7 @@ function nodeRedis<M extends NodeRedisModule>(
   return {
     name,
     kind: 'node-redis',
+    mostInFlight: 10_000,
     load,
     async createClient(url) {
       const library = await load()
@@ -77,6 +90,7 @@ function ioredisLike<M extends IoredisModule>(
   return {
     name,
     kind: 'ioredis',
+    mostInFlight: 10_000,
     load,
     async createClient(url) {
       const { Redis } = await load()
@@ -95,6 +109,41 @@ function ioredisLike<M extends IoredisModule>(
   }
 }
 
+const valkeyGlide: ClientLibrary = {
+  name: 'valkey-glide',
+  kind: 'valkey-glide',
+  // Its own limit, if nothing else is set.
+  mostInFlight: 1_000,
+  load: loadGlide,
+  async createClient(url) {
+    const { GlideClient } = await loadGlide()
+    const { hostname, port, username, password, pathname } = new URL(url)
+    return GlideClient.createClient({
+      addresses: [{ host: hostname, port: Number(port) }],
+      ...(password === '' ? {} : { credentials: { username: username || 'default', password } }),
+      databaseId: Number(pathname.slice(1)),
+      // By default it refuses the thousand and first command in flight.
+      inflightRequestsLimit: 100_000,
+      // As long as others wait; by default 250 ms.
+      requestTimeout: 5_000,
+    }) as unknown as Promise<RawClient>
+  },
+  send: (client, ...args) => (client as unknown as GlideLike).customCommand(args),
+  closeClient: async (client) => (client as unknown as GlideLike).close(),
+}
+
+interface GlideLike {
+  customCommand(args: readonly string[]): Promise<unknown>
+  close(): void
+}
+
+async function loadGlide() {
+  const glide = await import('@valkey/valkey-glide')
+  // It writes every refused command to the output of the process otherwise.
+  glide.Logger.init('off')
+  return glide
+}
+
 export const clientLibraries: readonly ClientLibrary[] = [
   nodeRedis('node-redis 4', () => import('redis')),
   nodeRedis('node-redis 5', () => import('redis5')),
@@ -106,4 +155,5 @@ export const clientLibraries: readonly ClientLibrary[] = [
 export const everyClientLibrary: readonly ClientLibrary[] = [
   ...clientLibraries,
   ioredisLike('iovalkey', () => import('iovalkey')),
+  valkeyGlide,
 ]

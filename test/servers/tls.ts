@@ -9,22 +9,37 @@ export interface TlsFiles {
   readonly key: string
 }
 
-/** Makes a self-signed certificate for 127.0.0.1 and localhost in `dir`, as `cert.pem` and `key.pem`. */
+/**
+ * Makes an authority, and a certificate by it for 127.0.0.1 and localhost, in `dir` as `cert.pem` and `key.pem`. Not
+ * one for both: some clients take no authority's own certificate for a server's.
+ */
 export function makeCertificate(dir: string): TlsFiles {
-  const certFile = join(dir, 'cert.pem')
-  const keyFile = join(dir, 'key.pem')
-  const names = 'subjectAltName=DNS:localhost,IP:127.0.0.1'
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const subject = ['-days', '30', '-subj', '/CN=localhost', '-addext', names]
+  const file = (name: string) => join(dir, name)
+  const [caFile, caKeyFile, certFile, keyFile] = [
+    file('ca.pem'),
+    file('ca-key.pem'),
+    file('cert.pem'),
+    file('key.pem'),
+  ]
+  const create = (subject: string, key: string, certificate: string, ...more: string[]) => {
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+    const about = ['-days', '30', '-subj', subject, '-keyout', key, '-out', certificate]
+    execFileSync('openssl', ['req', '-x509', ...curve, ...about, ...more], { stdio: 'pipe' })
+  }
   try {
-    execFileSync('openssl', ['req', '-x509', ...curve, ...subject, '-keyout', keyFile, '-out', certFile], {
-      stdio: 'pipe',
-    })
+    create('/CN=authority', caKeyFile, caFile, '-addext', 'keyUsage=critical,keyCertSign')
+    const names = [
+      '-addext',
+      'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      '-addext',
+      'basicConstraints=critical,CA:FALSE',
+    ]
+    create('/CN=localhost', keyFile, certFile, '-CA', caFile, '-CAkey', caKeyFile, ...names)
   } catch (cause) {
     throw new Error('tests with TLS make their certificate with `openssl`, which did not work: install it', {
       cause,
     })
   }
-  const cert = readFileSync(certFile, 'utf8')
-  return { ca: cert, cert, key: readFileSync(keyFile, 'utf8') }
+  const read = (path: string) => readFileSync(path, 'utf8')
+  return { ca: read(caFile), cert: read(certFile), key: read(keyFile) }
 }

@@ -158,6 +158,7 @@ const libraries: Readonly<Record<Extract<LibraryOption, string>, true>> = {
   redis: true,
   ioredis: true,
   iovalkey: true,
+  '@valkey/valkey-glide': true,
 }
 
 /**

@@ -102,6 +102,8 @@ describe.each(everyClientLibrary)('a client of $name that its owner closes while
     await library.closeClient(client)
     await until(() => redis.state === 'down', 5_000)
     expect(await timed(redis.command(['GET', 'k']))).toMatchObject({ code: 'CONNECTION_DOWN' })
+    // A client of valkey-glide that was closed is never connected again.
+    if (library.kind === 'valkey-glide') return redis.close()
     await (client as unknown as { connect(): Promise<unknown> }).connect()
     await until(() => redis.state === 'up', 5_000)
     expect(await redis.command(['PING'])).toBe('PONG')

@@ -6,6 +6,7 @@ import { type NodeRedisModule, nodeRedisLibrary } from './node-redis/library.js'
 import { type NodeRedisPool, nodeRedisPool } from './node-redis/pool.js'
 import { type NodeRedisSentinel, nodeRedisSentinel } from './node-redis/sentinel.js'
 import type { ClientLibrary, ClientPort } from './port.js'
+import { type GlideClient, type GlideModule, valkeyGlideClient, valkeyGlideLibrary } from './valkey-glide.js'
 
 /**
  * Tells by its shape which client a host gave us: two copies of a library, or a subclass, make
@@ -21,13 +22,15 @@ export function recogniseClient(client: object): ClientPort {
     if ('totalClients' in client && has(client, 'execute')) return nodeRedisPool(client as NodeRedisPool)
     if ('isReady' in client && has(client, 'duplicate')) return nodeRedisClient(client as NodeRedisClient)
   }
+  if (has(client, 'customCommand') && has(client, 'exec'))
+    return valkeyGlideClient(client as GlideClient, importGlide)
   const kind = client?.constructor?.name ?? typeof client
   const hint = has(client, 'sendCommand')
     ? 'what legacy() of node-redis returns is only a view: give the client itself'
     : 'a client of another library needs an adapter (see CONTRIBUTING, "Adding a client")'
   throw new EvenkeelError(
     'UNKNOWN_CLIENT',
-    `client: expected a client of node-redis (4, 5, 6), ioredis (5) or iovalkey, got ${kind}; ${hint}`,
+    `client: expected a client of node-redis (4, 5, 6), ioredis (5), iovalkey or @valkey/valkey-glide (2), got ${kind}; ${hint}`,
   )
 }
 
@@ -35,7 +38,7 @@ function has(client: object, method: string): boolean {
   return method in client && typeof (client as Record<string, unknown>)[method] === 'function'
 }
 
-const libraryNames = ['redis', 'ioredis', 'iovalkey'] as const
+const libraryNames = ['redis', 'ioredis', 'iovalkey', '@valkey/valkey-glide'] as const
 type LibraryPackage = (typeof libraryNames)[number]
 
 /** A client library: by its npm name, or the imported module itself. */
@@ -53,7 +56,7 @@ export async function findLibrary(wish: LibraryOption | undefined): Promise<Clie
   }
   throw new EvenkeelError(
     'CLIENT_MISSING',
-    `No Redis client is installed: run 'npm install redis' (node-redis 4, 5 or 6) or 'npm install ioredis' (or 'iovalkey')`,
+    `No Redis client is installed: run 'npm install redis' (node-redis 4, 5 or 6) or 'npm install ioredis' (or 'iovalkey', '@valkey/valkey-glide')`,
   )
 }
 
@@ -61,7 +64,12 @@ function recogniseLibrary(module: object): ClientLibrary {
   if (isNodeRedis(module)) return nodeRedisLibrary(module, 'createSentinel' in module ? '5' : '4')
   const ioredis = findIoredis(module)
   if (ioredis !== undefined) return ioredisLibrary(ioredis, '5')
-  throw new InvalidOptionError('library', `'redis', 'ioredis', 'iovalkey' or one of these modules`, module)
+  if (isGlide(module)) return valkeyGlideLibrary(module, '2')
+  throw new InvalidOptionError(
+    'library',
+    `'redis', 'ioredis', 'iovalkey', '@valkey/valkey-glide' or one of these modules`,
+    module,
+  )
 }
 
 function isNodeRedis(module: object): module is NodeRedisModule {
@@ -79,11 +87,25 @@ function isIoredis(module: unknown): module is IoredisModule {
   return isObject && 'Redis' in module && 'Cluster' in module
 }
 
+function isGlide(module: object): module is GlideModule {
+  return 'GlideClient' in module && 'GlideClusterClient' in module
+}
+
+async function importGlide(): Promise<GlideModule> {
+  const module = await importOptional('@valkey/valkey-glide')
+  if (module !== undefined && isGlide(module)) return module
+  throw new EvenkeelError(
+    'CLIENT_MISSING',
+    "A transaction needs '@valkey/valkey-glide', which can't be imported",
+  )
+}
+
 async function importOptional(name: LibraryPackage): Promise<object | undefined> {
   try {
     // Literal specifiers, so that bundlers see them.
     if (name === 'redis') return await import('redis')
-    return name === 'ioredis' ? await import('ioredis') : await import('iovalkey')
+    if (name === 'ioredis') return await import('ioredis')
+    return name === 'iovalkey' ? await import('iovalkey') : await import('@valkey/valkey-glide')
   } catch (error) {
     if (error instanceof Error && 'code' in error && String(error.code).includes('MODULE_NOT_FOUND'))
       return undefined

@@ -34,7 +34,7 @@ export class NotSentError extends Error {
 
 export type MessageHandler = (message: string, channel: string) => void
 
-export type LibraryName = 'node-redis' | 'ioredis'
+export type LibraryName = 'node-redis' | 'ioredis' | 'valkey-glide'
 
 /**
  * One client of one library, as core sees it. An adapter knows the library and nothing of evenkeel:

@@ -1,11 +1,5 @@
-import {
-  createLog,
-  type Failover,
-  type FailoverState,
-  failover,
-  type Source,
-  type Subscription,
-} from '@evenkeel/core'
+import { createLog, type Failover, type FailoverState, failover, type Source } from '@evenkeel/core'
+import { SharedView } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryRegistryStore } from './memory.js'
@@ -14,9 +8,6 @@ import { RedisRegistryStore } from './redis.js'
 import { SharedClock } from './server-clock.js'
 
 const log = createLog('decoder-pool')
-
-/** After a message this long passes before the registry is read, so that a burst of changes is read once. */
-const settleMs = 5
 
 /** Of so many polls one compares everything, and so finds what a failover of Redis lost behind our back. */
 const pollsBetweenFull = 15
@@ -52,13 +43,8 @@ export class Registry {
   /** The newest that was heard of; ahead of the position after a change of one's own. */
   #version = 0
   #expired: ReadonlyMap<string, number> = new Map()
-  #reading: Promise<void> | undefined
-  #subscription: Subscription | undefined
-  #timer: NodeJS.Timeout | undefined
-  /** A read that follows a message is due; further messages need no other one. */
-  #isSoon = false
+  readonly #view: SharedView
   #polls = 0
-  #closed = false
 
   constructor(options: ResolvedOptions, onNews: () => void) {
     const { redis, name, clock } = options
@@ -75,6 +61,14 @@ export class Registry {
       fallback: this.#memory,
       recoverTimeoutMs: mergeTimeoutMs,
       recover: ({ signal }) => this.#recover(signal),
+    })
+    this.#view = new SharedView({
+      ...{ redis, channel: this.#channel, pollMs: options.pollIntervalMs, random: options.random },
+      read: (cause) => {
+        if (cause === 'poll' && ++this.#polls % pollsBetweenFull === 0) this.#position = undefined
+        return this.#read()
+      },
+      onError: (error) => log('the registry could not be read: %s', error),
     })
   }
 
@@ -103,13 +97,9 @@ export class Registry {
 
   /** Begins with what an earlier process knew, then reads the registry for the first time. */
   async start(earlier: RegistryDelta): Promise<void> {
-    const { redis } = this.#options
     await this.#remember(earlier)
-    this.#subscription = await redis?.subscribe(this.#channel, () => this.#soon(), {
-      onGap: () => this.#soon(),
-    })
-    await this.#refresh()
-    this.#poll()
+    await this.#view.start()
+    await this.#view.refresh()
   }
 
   /** What somebody else knew: of each node the newer stays, and Redis is told with the next read. */
@@ -118,7 +108,7 @@ export class Registry {
     // Only a full read tells what is newer here.
     this.#position = undefined
     this.#onNews()
-    if (this.#redis !== undefined) this.#soon()
+    if (this.#redis !== undefined) this.#view.soon()
   }
 
   /**
@@ -134,7 +124,7 @@ export class Registry {
       // Should others always be quicker, the last word has to be somebody's.
       const base = attempt < maxAttempts ? known.revision : undefined
       if ((await this.put(node, base)).outcome !== 'stale') return true
-      await this.#refresh()
+      await this.#view.refresh()
     }
   }
 
@@ -168,10 +158,8 @@ export class Registry {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
     this.#stores.close()
-    await this.#subscription?.close()
+    await this.#view.close()
   }
 
   async #remember({ registrations, removed }: RegistryDelta): Promise<void> {
@@ -193,41 +181,6 @@ export class Registry {
       .catch((error) => log('not published: %s', error))
   }
 
-  /** Never put off by the next message: a pool that changes all the time is followed too. */
-  #soon(): void {
-    if (this.#isSoon || this.#closed) return
-    this.#isSoon = true
-    this.#schedule(settleMs)
-  }
-
-  #poll(): void {
-    const { pollIntervalMs, random } = this.#options
-    if (!this.#isSoon) this.#schedule(pollIntervalMs * (0.9 + random() * 0.2))
-  }
-
-  #schedule(delayMs: number): void {
-    clearTimeout(this.#timer)
-    if (this.#closed) return
-    this.#timer = setTimeout(() => void this.#pollNow(), delayMs)
-    this.#timer.unref()
-  }
-
-  async #pollNow(): Promise<void> {
-    if (this.#isSoon) this.#isSoon = false
-    else if (++this.#polls % pollsBetweenFull === 0) this.#position = undefined
-    await this.#refresh().catch((error) => log('the registry could not be read: %s', error))
-    this.#poll()
-  }
-
-  /** One read at a time. Whoever comes during one waits for the next, which sees what was there when he came. */
-  async #refresh(): Promise<void> {
-    while (this.#reading !== undefined) await this.#reading.catch(() => {})
-    this.#reading = this.#read().finally(() => {
-      this.#reading = undefined
-    })
-    await this.#reading
-  }
-
   async #read(): Promise<void> {
     const { value: news, source } = await this.#stores.run((store) => store.read(this.#position))
     if (source === 'memory') return this.#onNews()
@@ -245,7 +198,7 @@ export class Registry {
     await this.#take(await this.#redis.read(), signal)
     // Between the last look at memory and its end a change may have been made here; a full read finds it.
     this.#position = undefined
-    this.#soon()
+    this.#view.soon()
   }
 
   async #take(news: RegistrySnapshot, signal: AbortSignal): Promise<void> {

@@ -14,10 +14,9 @@ redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
 local beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
 -- By name, not by time: the order must be the same in the eyes of all.
 local names = redis.call('ZRANGE', KEYS[1], 0, -1)
-table.sort(names)
 local rank = 0
-for place, name in ipairs(names) do
-  if name == ARGV[1] then rank = place - 1 end
+for _, name in ipairs(names) do
+  if name < ARGV[1] then rank = rank + 1 end
 end
 local known = redis.call('HMGET', KEYS[2], 'limits', 'limitsOf')
 local other = ''
