@@ -1,4 +1,5 @@
 import { connect } from '@evenkeel/core'
+import { ManualClock } from '@evenkeel/core/kit'
 import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
@@ -318,7 +319,8 @@ describe('options', () => {
     [2_000_000_000, '30d'],
   ] as const)('take a bucket of %d tokens in %s, and never give more', async (capacity, every) => {
     const limit = tokenBucket({ capacity, refill: capacity, every })
-    const limiter = createRateLimiter({ limits: { tokens: limit } })
+    // A millisecond refills more than a token.
+    const limiter = createRateLimiter({ limits: { tokens: limit }, clock: new ManualClock() })
     expect(await limiter.check('u', { tokens: capacity })).toMatchObject({ allowed: true, remaining: 0 })
     expect((await limiter.check('u', { tokens: 1 })).allowed).toBe(false)
     const exactly = capacity / (Number.parseInt(every, 10) * 86_400_000)
