@@ -5,7 +5,11 @@ import { expect, it } from 'vitest'
 import { libraries, type Project, project, type Service } from './harness/index.js'
 
 const files = {
-  'app/layout.js': 'export default ({ children }) => <html lang="en"><body>{children}</body></html>',
+  'app/layout.js': `
+    import { createElement } from 'react'
+    export default function Layout({ children }) {
+      return createElement('html', { lang: 'en' }, createElement('body', null, children))
+    }`,
   // What Next compiles anew begins anew; what hangs on the global object stays.
   'lib/evenkeel.js': `
     import { connect } from '@evenkeel/core'
@@ -34,10 +38,10 @@ function route(version: number): string {
 }
 
 /** Next's own server behind a server of Node's, as the documentation of Next has it. */
-const script = (dev: boolean) => `
+const script = (folder: string, dev: boolean) => `
   import { createServer } from 'node:http'
   import next from 'next'
-  const app = next({ dev: ${dev}, dir: process.cwd(), hostname: '127.0.0.1', port: 3000 })
+  const app = next({ dev: ${dev}, dir: ${JSON.stringify(folder)}, hostname: '127.0.0.1', port: 3000 })
   const handle = app.getRequestHandler()
   await app.prepare()
   const server = createServer((request, response) => void handle(request, response))
@@ -65,7 +69,7 @@ it('Next serves a route handler before, while and after Redis is away, on one co
   for (const [name, text] of Object.entries(files)) write(app, name, text)
   const connections = async () => Number(await redis.info('total_connections_received'))
 
-  await using service = await app.serve(script(true), {
+  await using service = await app.serve(script(app.folder, true), {
     env: { ...env, REDIS_URL: redis.url },
     timeoutMs: 300_000,
   })
@@ -91,15 +95,13 @@ it('Next builds for production, and serves what it built', async () => {
   const app = await project('next-16', { dependencies })
   rmSync(join(app.folder, '.next'), { recursive: true, force: true })
   for (const [name, text] of Object.entries(files)) write(app, name, text)
-  const built = await app.run(
-    `
-    import { execFileSync } from 'node:child_process'
-    const output = execFileSync(process.execPath, ['node_modules/next/dist/bin/next', 'build'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-    console.log(JSON.stringify(output))`,
-    { env: { ...env, REDIS_URL: redis.url }, timeoutMs: 300_000, stderr: 'allowed' },
-  )
-  expect(built.value).toContain('/api')
-  await using service = await app.serve(script(false), {
+  const built = await app.node([join(app.folder, 'node_modules/next/dist/bin/next'), 'build', app.folder], {
+    env: { ...env, REDIS_URL: redis.url },
+    timeoutMs: 300_000,
+    stderr: 'allowed',
+  })
+  expect(built.stdout).toContain('/api')
+  await using service = await app.serve(script(app.folder, false), {
     env: { ...env, NODE_ENV: 'production', REDIS_URL: redis.url },
     timeoutMs: 120_000,
   })
