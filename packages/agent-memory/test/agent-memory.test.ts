@@ -70,7 +70,7 @@ describe('with Redis', () => {
     await open()
   })
   afterEach(async () => {
-    memory.close()
+    await memory.close()
     await redis.close()
     await proxy.close()
     await server.close()
@@ -130,7 +130,7 @@ describe('with Redis', () => {
     expect(statuses).toMatch(/s.*j{10}.*s$/)
     const other = createAgentMemory({ redis })
     expect(await idsOf(other)).toEqual(acknowledged)
-    other.close()
+    await other.close()
   })
 
   it('reads in an outage what it knows, marked stale, and says what it does not know', async () => {
@@ -148,7 +148,7 @@ describe('with Redis', () => {
   })
 
   it('keeps what a full journal holds, and refuses more', async () => {
-    memory.close()
+    await memory.close()
     await redis.close()
     await open({ journal: { maxMessages: 3 } })
     const thread = memory.owner('o').thread('t')
@@ -192,7 +192,7 @@ describe('with Redis', () => {
         Array.from({ length: 50 }, (_, index) => `${name}${index}`),
       )
     }
-    other.close()
+    await other.close()
   })
 })
 

@@ -43,7 +43,7 @@ async function startWriter(name: string, memory: AgentMemory, end: () => Promise
       await memory.flushed({ signal: AbortSignal.timeout(15_000) })
     },
     async close() {
-      memory.close()
+      await memory.close()
       await end()
     },
   }

@@ -79,7 +79,7 @@ describe('a journal in a file', () => {
     expect(() => open(join(file, 'below'))).toThrow(/journal.dir: expected a folder that can be written to/)
     expect(() => open('')).toThrow(/journal.dir/)
     const below = join(dir, 'made', 'for', 'us')
-    open(below).close()
+    await open(below).close()
     expect(await readdir(below)).toEqual([])
   })
 

@@ -134,7 +134,7 @@ describe('a file in the journal’s folder that is none', () => {
     const dir = await redis.folder()
     for (const name of ['notes.txt', 'x.journal', '.hidden']) await writeFile(join(dir, name), '')
     await mkdir(join(dir, 'lost+found'))
-    createAgentMemory({ journal: { kind: 'file', dir } }).close()
+    await createAgentMemory({ journal: { kind: 'file', dir } }).close()
     expect(warnings).toHaveLength(1)
     expect(warnings[0]).toMatch(/passed over: "notes.txt", "x.journal"$/)
   })

@@ -31,8 +31,8 @@ describe('an outage', () => {
     other = createAgentMemory({ redis: elsewhere })
   })
   afterEach(async () => {
-    memory.close()
-    other.close()
+    await memory.close()
+    await other.close()
     await redis.close()
     await elsewhere.close()
     await proxy.close()
@@ -156,7 +156,7 @@ describe('an outage', () => {
   })
 
   it('forgets nothing that is journaled, however many threads are used', async () => {
-    memory.close()
+    await memory.close()
     memory = createAgentMemory({ redis, maxThreads: 10 })
     await cutOff()
     const thread = (index: number) => memory.owner('o').thread(`t${index}`)
@@ -227,7 +227,7 @@ describe('an outage', () => {
     await cutOff()
     const receipt = await threadOf(memory).append(user('a'))
     const flushed = memory.flushed()
-    memory.close()
+    await memory.close()
     const closed = { code: 'CONNECTION_CLOSED' }
     await expect(receipt.stored).rejects.toMatchObject(closed)
     await expect(flushed).rejects.toMatchObject(closed)

@@ -64,7 +64,7 @@ describe('statistics', () => {
         value: 1,
       }),
     )
-    memory.close()
+    await memory.close()
     await meterProvider.shutdown()
   })
 })

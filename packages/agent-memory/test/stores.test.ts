@@ -372,7 +372,7 @@ async function everything(redis: Connection): Promise<void> {
   expect(await owner.erase()).toMatchObject({ threads: 2, messages: 4, verified: true })
   await memory.restore(lines)
   expect((await memory.verify(lines)).different).toEqual([])
-  memory.close()
+  await memory.close()
 
   const sessions = createSessions({ redis })
   const { id } = await sessions.create({ n: 1 }, { user: round })
@@ -380,7 +380,7 @@ async function everything(redis: Connection): Promise<void> {
   const rotated = (await sessions.rotate(id)) ?? ''
   expect((await sessions.get(rotated))?.data).toEqual({ n: 1, m: 2 })
   expect(await sessions.revokeAll(round)).toBe(1)
-  sessions.close()
+  await sessions.close()
 
   const saver = createCheckpointSaver({ redis, ttl: '1h' })
   const checkpoint = { ...emptyCheckpoint(), channel_values: { messages: ['a', 'b'] } }

@@ -1,4 +1,5 @@
-import { durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
+import { createLog, durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
+import { type Heartbeat, heartbeat } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,
@@ -28,7 +29,6 @@ import { nothing } from './file/content.js'
 import { FileSync } from './file/sync.js'
 import { Health } from './health/health.js'
 import type { HealthState } from './health/status.js'
-import { LeaseKeeper } from './lease-keeper.js'
 import { observePool } from './metrics.js'
 import { AddressGuard } from './nodes/addresses.js'
 import {
@@ -46,6 +46,8 @@ import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from '.
 import { maxNodes } from './registry/port.js'
 import { Registry } from './registry/registry.js'
 import { Slots } from './slots/slots.js'
+
+const log = createLog('decoder-pool')
 
 /**
  * A registry of inference nodes that coordinators share through Redis, and the choice of one. While Redis
@@ -71,7 +73,8 @@ class Pool implements DecoderPool {
   readonly #registry: Registry
   readonly #mirror: FileSync | undefined
   readonly #health: Health
-  readonly #keeper: LeaseKeeper
+  /** Renews the leases of what was registered here, three times in each, all in one round trip. */
+  readonly #renewal: Heartbeat
   readonly #events = new Emitter<PoolEvents>()
   readonly #members = new NodeTable()
   /** Ids that were registered here: this coordinator renews their leases. */
@@ -153,12 +156,15 @@ class Pool implements DecoderPool {
       ejections: () => this.#health.ejections,
       requests: () => this.#dispatch.requests,
     })
-    this.#keeper = new LeaseKeeper(
-      leaseMs,
-      () => this.#toRenew(),
-      (ids) => this.#registry.renew(ids),
+    this.#renewal = heartbeat({
+      everyMs: leaseMs / 3,
+      beat: async () => {
+        const ids = this.#toRenew()
+        if (ids.length > 0) await this.#registry.renew(ids)
+      },
+      onError: (error) => log('leases were not renewed: %s', error),
       random,
-    )
+    })
   }
 
   async start(): Promise<void> {
@@ -166,7 +172,7 @@ class Pool implements DecoderPool {
     await this.#registry.start(content)
     await this.experiments.start(content.experiments)
     this.#mirror?.watch(this.#options.pollIntervalMs)
-    this.#keeper.start()
+    this.#renewal.start()
     await this.#slots.start()
     await this.#health.start()
     // Whoever created the pool can listen only after this.
@@ -185,7 +191,7 @@ class Pool implements DecoderPool {
     if (hasOwnId) await this.#settleIdentity(checked, mayMove)
     // A node that registers itself again, as they do, must not undo that somebody drains it.
     const isSaid = input.draining !== undefined && input.draining !== null
-    const known = this.#members.get(checked.id)?.node
+    const known = this.#registry.nodeOf(checked.id)
     const node = ofBoundedSize({
       // Nor what a newer release has said of it.
       ...(known === undefined ? {} : extraOf(known)),
@@ -202,7 +208,7 @@ class Pool implements DecoderPool {
     }
     if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
     this.#own.add(id)
-    return this.#members.get(id)?.node ?? { ...node, id }
+    return this.#registry.nodeOf(id) ?? { ...node, id }
   }
 
   /**
@@ -210,21 +216,17 @@ class Pool implements DecoderPool {
    * is gone from there. Two that live at two addresses under one id are a mistake.
    */
   async #settleIdentity({ id, endpoint }: DecoderNode, mayMove: boolean): Promise<void> {
-    const there = this.#members.list.find(({ node }) => node.endpoint === endpoint)?.node
-    const known = this.#members.get(id)
-    const isMoving = known !== undefined && known.node.endpoint !== endpoint
-    if (isMoving && there === undefined && !mayMove && !this.#own.has(id) && this.#lives(known)) {
-      throw new InvalidInputError(
-        'id',
-        `another one: a node that lives at ${known.node.endpoint} has this`,
-        id,
-      )
+    const there = this.#registry.nodeAt(endpoint)
+    const known = this.#registry.nodeOf(id)
+    const isMoving = known !== undefined && known.endpoint !== endpoint
+    if (isMoving && there === undefined && !mayMove && !this.#own.has(id) && this.#lives(id)) {
+      throw new InvalidInputError('id', `another one: a node that lives at ${known.endpoint} has this`, id)
     }
     if (there !== undefined && there.id !== id) await this.#registry.remove(there.id)
   }
 
-  #lives(state: NodeState): boolean {
-    return state.healthy && this.#members.expiredForMs(state.node.id) === undefined
+  #lives(id: string): boolean {
+    return this.#members.get(id)?.healthy === true && this.#members.expiredForMs(id) === undefined
   }
 
   #refuseIfClosed(): void {
@@ -367,7 +369,7 @@ class Pool implements DecoderPool {
     this.#closed = true
     // Whoever waits is told before anything that takes time.
     this.#dispatch.close()
-    this.#keeper.close()
+    this.#renewal.close()
     await this.#health.close()
     await this.#slots.close()
     this.#stopMetrics()

@@ -1,5 +1,4 @@
-import { UnavailableError } from '@evenkeel/core'
-import { ByteBoundedLru, checkSubject } from '@evenkeel/core/kit'
+import { ByteBoundedLru, checkSubject, isOutage } from '@evenkeel/core/kit'
 import type { UIMessage } from 'ai'
 import { MessageTooLargeError } from '../errors.js'
 import { digestText } from '../messages/ids.js'
@@ -196,7 +195,7 @@ async function resume(
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<string> | undefined> {
   const open = await thread.drafts({ idle: '30s' }).catch((error: unknown) => {
-    if (UnavailableError.isInstance(error)) return []
+    if (isOutage(error)) return []
     throw error
   })
   const draft = open.at(-1)

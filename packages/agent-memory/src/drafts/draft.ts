@@ -1,5 +1,4 @@
-import { UnavailableError } from '@evenkeel/core'
-import { type Duration, type Heartbeat, heartbeat, input } from '@evenkeel/core/kit'
+import { type Duration, type Heartbeat, heartbeat, input, isOutage } from '@evenkeel/core/kit'
 import { FencedError, MessageConflictError, ThreadDeletedError } from '../errors.js'
 import { newId } from '../messages/ids.js'
 import type { Message } from '../messages/message.js'
@@ -125,7 +124,7 @@ export class DraftHandle implements Draft {
       (error: unknown) => {
         // What another took over, or what was deleted, is told by the store below.
         if (error instanceof FencedError) return true
-        if (!UnavailableError.isInstance(error)) throw error
+        if (!isOutage(error)) throw error
         return false
       },
     )
@@ -159,7 +158,7 @@ export class DraftHandle implements Draft {
       generation: this.#generation,
     }
     const result = await drafts.finalize(this.#place, message, end).catch((error: unknown) => {
-      if (!UnavailableError.isInstance(error)) throw error
+      if (!isOutage(error)) throw error
       return undefined
     })
     notifier.notify(this.#place)
@@ -261,7 +260,7 @@ export async function* follow(
   for await (const _ of context.notifier.changes(id, signal)) {
     for (;;) {
       const reading = await context.drafts.read(id, behind).catch((error: unknown) => {
-        if (!UnavailableError.isInstance(error)) throw error
+        if (!isOutage(error)) throw error
         return { pieces: [], isEnded: false, silentMs: 0 }
       })
       if (reading === undefined) return

@@ -1,4 +1,4 @@
-import { UnavailableError } from '@evenkeel/core'
+import { isOutage } from '@evenkeel/core/kit'
 import { ThreadUnknownError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import type { ThreadContext } from '../threads/context.js'
@@ -36,7 +36,7 @@ export async function* subscribe(
       const { value } = await context.read((store) => store.page(id, { after, limit: pageSize }))
       return value.stale ? undefined : value
     } catch (error) {
-      if (UnavailableError.isInstance(error) || error instanceof ThreadUnknownError) return undefined
+      if (isOutage(error) || error instanceof ThreadUnknownError) return undefined
       throw error
     }
   }

@@ -1,10 +1,18 @@
 import type { Argument, Connection } from '@evenkeel/core'
-import { ByteBoundedLru, createKeyspace, defineScript, integerOf, type Keyspace } from '@evenkeel/core/kit'
+import {
+  ByteBoundedLru,
+  cosine,
+  createKeyspace,
+  defineScript,
+  integerOf,
+  type Keyspace,
+  packVector,
+  unpackVector,
+} from '@evenkeel/core/kit'
 import putLua from '../scripts/recall/put.lua'
 import headLua from '../scripts/thread/head.lua'
 import { asList } from '../stores/replies.js'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
-import { cosine, packVector, unpackVector } from './vectors.js'
 
 const putScript = defineScript({ name: 'agent-memory.recall-put', lua: `${headLua}\n${putLua}` })
 
@@ -42,7 +50,7 @@ export class RedisRecall implements RecallStore {
     const packed = items.flatMap(({ id, payload, vector, since }): Argument[] => [
       encodeURIComponent(id),
       payload,
-      usesSet ? Buffer.from(packVector(vector), 'base64') : packVector(vector),
+      usesSet ? packVector(vector) : packVector(vector).toString('base64'),
       String(since?.thread === undefined ? 0 : 1 + threads.indexOf(since.thread)),
       String(since?.generation ?? ''),
     ])
@@ -70,7 +78,7 @@ export class RedisRecall implements RecallStore {
   async search(owner: string, vector: Float32Array, k: number): Promise<readonly RecallHit[]> {
     const [hash = '', set = ''] = this.#keysOf(owner)
     if (!(await this.#usesSets())) return nearest(await this.#mirrorOf(owner), vector, k, cosine)
-    const asked = Buffer.from(packVector(vector), 'base64')
+    const asked = packVector(vector)
     const query = ['VSIM', set, 'FP32', asked, 'WITHSCORES', 'COUNT', String(k)]
     const flat = asList(await this.#redis.command(query, { key: set })).map(String)
     const ids = flat.filter((_, index) => index % 2 === 0)
@@ -101,7 +109,11 @@ export class RedisRecall implements RecallStore {
     for (const [id, payload] of fields) {
       const vector = fields.get(`v:${id}`)
       if (vector !== undefined)
-        items.push({ id: decodeURIComponent(id), payload, vector: unpackVector(vector) })
+        items.push({
+          id: decodeURIComponent(id),
+          payload,
+          vector: unpackVector(Buffer.from(vector, 'base64')),
+        })
     }
     this.#mirrors.set(owner, { version: fields.get('_n') ?? '', items })
     return items

@@ -1,4 +1,5 @@
 import { type Answer, UnavailableError } from '@evenkeel/core'
+import { isOutage } from '@evenkeel/core/kit'
 import type { AppendGuards, AppendOutcome, StoredOutcome, ThreadBackend } from '../backends/port.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
@@ -95,6 +96,7 @@ async function sendTogether(
   if (only !== undefined && parts.length === 1)
     return [{ appended: await store.append(id, only, { generation }) }]
   const whole = await store.append(id, parts.flat(), { generation }).catch((error: unknown) => {
+    // Neither is a limit of this process's own: a batch that it refuses is not sent in pieces.
     if (UnavailableError.isInstance(error)) throw error
     return undefined
   })
@@ -112,7 +114,7 @@ async function sendTogether(
       await store.append(id, messages, { generation }).then(
         (appended) => ({ appended }),
         (error: unknown) => {
-          if (UnavailableError.isInstance(error)) throw error
+          if (isOutage(error)) throw error
           return { error }
         },
       ),

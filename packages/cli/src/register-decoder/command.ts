@@ -2,7 +2,8 @@ import { probeHealth } from '@evenkeel/decoder-pool/http'
 import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'
 import { type Flags, flagsHelp, readFlags } from './flags.js'
-import { type Registered, waysOf } from './ways.js'
+import type { Registered } from './registered.js'
+import { waysOf } from './ways.js'
 
 export const registerDecoderHelp = `evenkeel register-decoder --endpoint URL [flags]
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { retryAfterMs } from '@evenkeel/core/kit'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import type { Flags } from './flags.js'
-import type { Registered } from './ways.js'
+import type { Registered } from './registered.js'
 
 /** Answers that are a word about this node or its token: to go round them by another way would be to break in. */
 const refusals = new Set([400, 401, 403, 409, 413, 422])

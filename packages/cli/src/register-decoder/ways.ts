@@ -3,16 +3,7 @@ import { createDecoderPool, type DecoderPool } from '@evenkeel/decoder-pool'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import { byApi } from './coordinator.js'
 import type { Flags } from './flags.js'
-
-/** A node that is registered, one way or the other. */
-export interface Registered {
-  readonly way: 'api' | 'redis' | 'file'
-  readonly id: string
-  /** Renews its lease; a way that needs none does nothing. */
-  renew(): Promise<void>
-  deregister(): Promise<void>
-  close(): Promise<void>
-}
+import type { Registered } from './registered.js'
 
 export interface Way {
   readonly name: Registered['way']

@@ -204,14 +204,14 @@ class Run<T> {
     return { kind: isFault(error) ? 'fault' : 'blameless' }
   }
 
-  /** What was not begun always, but for a second opinion on the caller; else only what may be done twice. */
+  /** What was not begun always, but by the budget for another opinion on the caller; else only what may be done twice. */
   #mayRepeat(error: unknown): boolean {
     if (error instanceof NoNodeError) return false
     const { idempotent, isSafe } = this.#options
     const { kind } = this.#judge(error)
     if (kind === 'push-back') return true
     const cause = error instanceof BadAnswer ? error.value : error
-    if (kind === 'refusal') return this.#refusing.length === 1 && this.#host.budget.spend()
+    if (kind === 'refusal') return this.#host.budget.spend()
     if (isSafe(cause)) return true
     return idempotent && kind === 'fault' && this.#host.budget.spend()
   }

@@ -5,8 +5,8 @@ import {
   type Failover,
   failover,
   InvalidInputError,
-  type Subscription,
 } from '@evenkeel/core'
+import { SharedView } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { type Arm, armOf } from './assign.js'
 import {
@@ -63,9 +63,7 @@ export class ExperimentBook implements Experiments {
   readonly #exposures = new Map<string, { -readonly [K in keyof Exposure]: Exposure[K] }>()
   readonly #seen = new ByteBoundedLru<true>({ maxEntries: maxUnits * 2, sizeOf: () => 1 })
   #byPair: ReadonlyMap<string, Experiment> = new Map()
-  #subscription: Subscription | undefined
-  #timer: NodeJS.Timeout | undefined
-  #closed = false
+  readonly #view: SharedView
 
   readonly #onChange: () => void
   /** Tells one state of the book from another. */
@@ -85,6 +83,11 @@ export class ExperimentBook implements Experiments {
       fallback: this.#memory,
       recover: () => this.#merge(),
     })
+    this.#view = new SharedView({
+      ...{ redis, channel: this.#channel, pollMs: options.pollIntervalMs, random: options.random },
+      read: () => this.#read(),
+      onError: (error) => log('the experiments could not be read: %s', error),
+    })
   }
 
   /** Begins with what an earlier process knew. */
@@ -93,10 +96,8 @@ export class ExperimentBook implements Experiments {
     for (const record of earlier) this.#memory.take(record)
     this.#index()
     if (redis === undefined) return
-    const soon = () => void this.#read()
-    this.#subscription = await redis.subscribe(this.#channel, soon, { onGap: soon })
-    await this.#read()
-    this.#poll()
+    await this.#view.start()
+    await this.#refresh()
   }
 
   async put(input: ExperimentInput): Promise<Experiment> {
@@ -122,7 +123,7 @@ export class ExperimentBook implements Experiments {
   async learn(records: readonly ExperimentRecord[]): Promise<void> {
     for (const record of records) this.#memory.take(record)
     this.#index()
-    await this.#read()
+    await this.#refresh()
   }
 
   /** All that is known, removals included. */
@@ -162,10 +163,8 @@ export class ExperimentBook implements Experiments {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
     this.#stores.close()
-    await this.#subscription?.close()
+    await this.#view.close()
   }
 
   async #changed(isTold: boolean): Promise<void> {
@@ -177,22 +176,14 @@ export class ExperimentBook implements Experiments {
       .catch((error) => log('not published: %s', error))
   }
 
-  #poll(): void {
-    if (this.#closed) return
-    this.#timer = setTimeout(() => {
-      void this.#read().finally(() => this.#poll())
-    }, this.#options.pollIntervalMs)
-    this.#timer.unref()
+  async #refresh(): Promise<void> {
+    await this.#view.refresh().catch((error: unknown) => log('the experiments could not be read: %s', error))
   }
 
   async #read(): Promise<void> {
-    try {
-      const { value, source } = await this.#stores.run((store) => store.list())
-      if (source === 'redis') await this.#take(value)
-      this.#index()
-    } catch (error) {
-      log('the experiments could not be read: %s', error)
-    }
+    const { value, source } = await this.#stores.run((store) => store.list())
+    if (source === 'redis') await this.#take(value)
+    this.#index()
   }
 
   /** After an outage: what was changed meanwhile, here and there, newest first. */

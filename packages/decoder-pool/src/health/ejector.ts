@@ -137,7 +137,7 @@ export class Ejector {
       return
     }
     ejection.trial = 'asked'
-    this.#host.permits
+    void this.#host.permits
       .takeTrial(node.id, maxTrialMs)
       .catch((error) => {
         log('no permit to try %s: %s', node.id, error)

@@ -1,4 +1,5 @@
-import { createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
+import { createLog, type Failover, failover } from '@evenkeel/core'
+import { SharedView } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryHealthStore } from './memory.js'
 import type { HealthStore, OwnVerdict, ProbingCoordinator } from './port.js'
@@ -6,8 +7,6 @@ import { RedisHealthStore } from './redis.js'
 
 const log = createLog('decoder-pool')
 
-/** After a message this long passes before verdicts are read, so that many messages are one read. */
-const settleMs = 5
 /** Whoever was not heard of for so many rounds of probes probes no more. */
 const roundsAlive = 3
 /** A verdict is told again after this part of the time for which it is kept. */
@@ -38,8 +37,7 @@ export class VerdictExchange {
   readonly #told = new Map<string, { readonly healthy: boolean; readonly at: number }>()
   #probers: readonly ProbingCoordinator[]
   #mark: number | undefined
-  #subscription: Subscription | undefined
-  #timer: NodeJS.Timeout | undefined
+  readonly #view: SharedView
   #closed = false
 
   constructor(options: ResolvedOptions, id: string, onNews: () => void) {
@@ -56,6 +54,13 @@ export class VerdictExchange {
       primary: redis && new RedisHealthStore(redis, name, { now: options.registryTime }),
       fallback: new MemoryHealthStore({ clock }),
     })
+    // Each round of probes reads them too: there is nothing to poll for.
+    this.#view = new SharedView({
+      ...{ redis, channel: this.#channel },
+      concerns: (by) => by !== id,
+      read: () => this.#exchange([]),
+      onError: (error) => log('verdicts were not read: %s', error),
+    })
   }
 
   /** Whether others can be heard; otherwise each coordinator probes for itself. */
@@ -64,25 +69,18 @@ export class VerdictExchange {
   }
 
   async start(): Promise<void> {
-    this.#subscription = await this.#options.redis?.subscribe(
-      this.#channel,
-      (message) => this.#heard(message),
-      {
-        onGap: () => this.#soon(),
-      },
-    )
+    await this.#view.start()
     // Before the first probe: who else probes, and what they know.
     await this.share([])
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#timer)
     if (this.isShared && this.#options.probe !== undefined) {
       await this.#stores.run((store) => store.leave(this.id)).catch((error) => log('not told: %s', error))
     }
     this.#stores.close()
-    await this.#subscription?.close()
+    await this.#view.close()
   }
 
   /** Those that probe, as last heard; this one included, where it does. */
@@ -159,18 +157,5 @@ export class VerdictExchange {
       for (const [by, { toldAt }] of known) if (now - toldAt > this.keepMs) known.delete(by)
       if (known.size === 0) this.#foreign.delete(node)
     }
-  }
-
-  #heard(by: string): void {
-    if (by !== this.id) this.#soon()
-  }
-
-  #soon(): void {
-    if (this.#timer !== undefined || this.#closed) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      void this.#exchange([]).catch((error) => log('verdicts were not read: %s', error))
-    }, settleMs)
-    this.#timer.unref()
   }
 }

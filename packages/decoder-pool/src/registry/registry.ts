@@ -1,11 +1,5 @@
-import {
-  createLog,
-  type Failover,
-  type FailoverState,
-  failover,
-  type Source,
-  type Subscription,
-} from '@evenkeel/core'
+import { createLog, type Failover, type FailoverState, failover, type Source } from '@evenkeel/core'
+import { SharedView } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryRegistryStore } from './memory.js'
@@ -15,9 +9,6 @@ import { SharedClock } from './server-clock.js'
 
 const log = createLog('decoder-pool')
 
-/** After a message this long passes before the registry is read, so that a burst of changes is read once. */
-const settleMs = 5
-
 /** Of so many polls one compares everything, and so finds what a failover of Redis lost behind our back. */
 const pollsBetweenFull = 15
 
@@ -25,6 +16,9 @@ const pollsBetweenFull = 15
 const batch = 64
 
 const mergeTimeoutMs = 10_000
+
+/** Between two looks at what many changes have come to so far. */
+const batchNewsMs = 1_000
 
 /** Others that were quicker with a change of the same node. */
 const maxAttempts = 20
@@ -52,13 +46,12 @@ export class Registry {
   /** The newest that was heard of; ahead of the position after a change of one's own. */
   #version = 0
   #expired: ReadonlyMap<string, number> = new Map()
-  #reading: Promise<void> | undefined
-  #subscription: Subscription | undefined
-  #timer: NodeJS.Timeout | undefined
-  /** A read that follows a message is due; further messages need no other one. */
-  #isSoon = false
+  readonly #view: SharedView
   #polls = 0
-  #closed = false
+  /** Tasks that make many changes. */
+  #batches = 0
+  #toldAt = Number.NEGATIVE_INFINITY
+  #isUntold = false
 
   constructor(options: ResolvedOptions, onNews: () => void) {
     const { redis, name, clock } = options
@@ -76,6 +69,14 @@ export class Registry {
       recoverTimeoutMs: mergeTimeoutMs,
       recover: ({ signal }) => this.#recover(signal),
     })
+    this.#view = new SharedView({
+      ...{ redis, channel: this.#channel, pollMs: options.pollIntervalMs, random: options.random },
+      read: (cause) => {
+        if (cause === 'poll' && ++this.#polls % pollsBetweenFull === 0) this.#position = undefined
+        return this.#read()
+      },
+      onError: (error) => log('the registry could not be read: %s', error),
+    })
   }
 
   get state(): FailoverState {
@@ -85,6 +86,34 @@ export class Registry {
   /** Whether what it says of leases can be relied on: not while the registry that others renew in is away. */
   get isAuthoritative(): boolean {
     return this.#redis === undefined || this.state === 'primary'
+  }
+
+  /** A node as it is known here. */
+  nodeOf(id: string): DecoderNode | undefined {
+    return this.#memory.get(id)?.node
+  }
+
+  nodeAt(endpoint: string): DecoderNode | undefined {
+    return this.#memory.at(endpoint)?.node
+  }
+
+  /** Makes many changes: who follows looks at all nodes each time, and is told of several at once meanwhile. */
+  async together(changes: () => Promise<void>): Promise<void> {
+    this.#batches++
+    try {
+      await changes()
+    } finally {
+      this.#batches--
+      if (this.#isUntold) this.#tell()
+    }
+  }
+
+  #tell(): void {
+    const now = this.#options.clock.monotonic()
+    this.#isUntold = this.#batches > 0 && now - this.#toldAt < batchNewsMs
+    if (this.#isUntold) return
+    this.#toldAt = now
+    this.#onNews()
   }
 
   /** What is known here, with the registry's version and the ended leases that it last told of. */
@@ -103,13 +132,9 @@ export class Registry {
 
   /** Begins with what an earlier process knew, then reads the registry for the first time. */
   async start(earlier: RegistryDelta): Promise<void> {
-    const { redis } = this.#options
     await this.#remember(earlier)
-    this.#subscription = await redis?.subscribe(this.#channel, () => this.#soon(), {
-      onGap: () => this.#soon(),
-    })
-    await this.#refresh()
-    this.#poll()
+    await this.#view.start()
+    await this.#view.refresh()
   }
 
   /** What somebody else knew: of each node the newer stays, and Redis is told with the next read. */
@@ -117,8 +142,8 @@ export class Registry {
     await this.#remember(changes)
     // Only a full read tells what is newer here.
     this.#position = undefined
-    this.#onNews()
-    if (this.#redis !== undefined) this.#soon()
+    this.#tell()
+    if (this.#redis !== undefined) this.#view.soon()
   }
 
   /**
@@ -134,7 +159,7 @@ export class Registry {
       // Should others always be quicker, the last word has to be somebody's.
       const base = attempt < maxAttempts ? known.revision : undefined
       if ((await this.put(node, base)).outcome !== 'stale') return true
-      await this.#refresh()
+      await this.#view.refresh()
     }
   }
 
@@ -168,10 +193,8 @@ export class Registry {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
     this.#stores.close()
-    await this.#subscription?.close()
+    await this.#view.close()
   }
 
   async #remember({ registrations, removed }: RegistryDelta): Promise<void> {
@@ -182,7 +205,7 @@ export class Registry {
 
   async #changed(version: number, source: Source): Promise<void> {
     if (source === 'redis') this.#version = version
-    this.#onNews()
+    this.#tell()
     if (source === 'redis') await this.#publish(version)
   }
 
@@ -193,49 +216,14 @@ export class Registry {
       .catch((error) => log('not published: %s', error))
   }
 
-  /** Never put off by the next message: a pool that changes all the time is followed too. */
-  #soon(): void {
-    if (this.#isSoon || this.#closed) return
-    this.#isSoon = true
-    this.#schedule(settleMs)
-  }
-
-  #poll(): void {
-    const { pollIntervalMs, random } = this.#options
-    if (!this.#isSoon) this.#schedule(pollIntervalMs * (0.9 + random() * 0.2))
-  }
-
-  #schedule(delayMs: number): void {
-    clearTimeout(this.#timer)
-    if (this.#closed) return
-    this.#timer = setTimeout(() => void this.#pollNow(), delayMs)
-    this.#timer.unref()
-  }
-
-  async #pollNow(): Promise<void> {
-    if (this.#isSoon) this.#isSoon = false
-    else if (++this.#polls % pollsBetweenFull === 0) this.#position = undefined
-    await this.#refresh().catch((error) => log('the registry could not be read: %s', error))
-    this.#poll()
-  }
-
-  /** One read at a time. Whoever comes during one waits for the next, which sees what was there when he came. */
-  async #refresh(): Promise<void> {
-    while (this.#reading !== undefined) await this.#reading.catch(() => {})
-    this.#reading = this.#read().finally(() => {
-      this.#reading = undefined
-    })
-    await this.#reading
-  }
-
   async #read(): Promise<void> {
     const { value: news, source } = await this.#stores.run((store) => store.read(this.#position))
-    if (source === 'memory') return this.#onNews()
+    if (source === 'memory') return this.#tell()
     await this.#take(news, AbortSignal.timeout(mergeTimeoutMs)).catch((error) => {
       log('the registry could not be told of what it lacks: %s', error)
       // The next read compares everything again.
       this.#position = undefined
-      this.#onNews()
+      this.#tell()
     })
   }
 
@@ -245,7 +233,7 @@ export class Registry {
     await this.#take(await this.#redis.read(), signal)
     // Between the last look at memory and its end a change may have been made here; a full read finds it.
     this.#position = undefined
-    this.#soon()
+    this.#view.soon()
   }
 
   async #take(news: RegistrySnapshot, signal: AbortSignal): Promise<void> {
@@ -276,7 +264,7 @@ export class Registry {
     this.#last = this.#position
     this.#version = version
     this.#expired = expired
-    this.#onNews()
+    this.#tell()
   }
 
   async #handOver(

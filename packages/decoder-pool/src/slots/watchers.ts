@@ -1,3 +1,5 @@
+import { onAbort, setLongTimeout } from '@evenkeel/core/kit'
+
 /** Callers that wait until something is so, and look whenever it may have become so. */
 export class Watchers {
   readonly #looks = new Set<() => void>()
@@ -13,9 +15,9 @@ export class Watchers {
     if (isSo() || timeoutMs <= 0) return
     await new Promise<void>((resolve, reject) => {
       const leave = () => {
-        clearTimeout(timer)
+        timer.clear()
         this.#looks.delete(look)
-        signal?.removeEventListener('abort', onAbort)
+        stopFollowing()
       }
       const end = () => {
         leave()
@@ -24,13 +26,13 @@ export class Watchers {
       const look = () => {
         if (isSo()) end()
       }
-      const onAbort = () => {
-        leave()
-        reject(signal?.reason)
-      }
-      const timer = setTimeout(end, timeoutMs)
+      // Somebody waits for it: the process stays until then.
+      const timer = setLongTimeout(end, timeoutMs, { ref: true })
       this.#looks.add(look)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      const stopFollowing = onAbort(signal, (reason) => {
+        leave()
+        reject(reason)
+      })
     })
   }
 }

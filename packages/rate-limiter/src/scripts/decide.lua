@@ -15,7 +15,7 @@
 --           blocked for ms, delay ms, and for each cell: allowed, remaining, retry after ms, reset in ms
 --           after `options` with open reservations: how many were found abandoned; after `lease`: units leased of
 --           each cell
-local definitions, cells, reply = {}, {}, { now }
+local definitions, cells = {}, {}
 for index = 1, word() do
   definitions[index] = { kinds[word()], word(), word(), word() }
 end
@@ -32,8 +32,6 @@ do
   end
 end
 
-local function answer(value) reply[#reply + 1] = value end
-
 local function cellAt(index)
   local cell = cells[index]
   if not cell.loaded then
@@ -43,30 +41,11 @@ local function cellAt(index)
   return cell
 end
 
-local function answerDenied(cell, cost, most, admitted)
-  answer(admitted and 1 or 0)
-  answer(cell.kind.remaining(cell, 0, most))
-  answer(admitted and 0 or cell.kind.earliest(cell, cost, most, now) - now)
-  answer(cell.kind.resetAt(cell, 0) - now)
-end
-
 local operations = {}
 
--- What most calls are: one limit of one subject.
 function operations.decide()
-  local cell, cost = cellAt(word()), word()
-  local kind, limit = cell.kind, cell.limit
-  local admitted = kind.admits(cell, cost, limit, '')
-  if admitted and cell.blocked <= now then
-    if cost > 0 then kind.charge(cell, now, cost, '') end
-    local at = #reply
-    reply[at + 1], reply[at + 2], reply[at + 3] = 1, kind.remaining(cell, 0, limit), kind.resetAt(cell, 0) - now
-  else
-    answer(0)
-    answer(math.max(0, cell.blocked - now))
-    answer(0)
-    answerDenied(cell, cost, limit, admitted)
-  end
+  local cell = cellAt(word())
+  decideOne(cell, word())
 end
 
 -- Of reserve.lua: how the decision that follows differs from a plain one.

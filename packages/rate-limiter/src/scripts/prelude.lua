@@ -1,4 +1,5 @@
--- What every kind of limit is built on: the arguments in order, the time, and the table of kinds.
+-- What every kind of limit is built on: the time, and the table of kinds. Before it `given` is set: now in ms for
+-- tests, 0 for the server's own clock.
 --
 -- A kind has: load(cell), admits(cell, cost, most, id), earliest(cell, cost, most, from), charge(cell, when, cost, id),
 -- remaining(cell, extra, most), resetAt(cell, extra) and save(cell); for operations other than a plain decision also
@@ -6,14 +7,7 @@
 -- limit of one subject; it is loaded once and saved once, however many operations of the call touch it. Every kind
 -- keeps cell.blocked: until when all is denied. All numbers are whole and below 2^53, so that src/algorithms comes to
 -- the same answers.
-local words, position = cjson.decode(ARGV[1]), 0
-local function word()
-  position = position + 1
-  return words[position]
-end
-
 --- @include "clock"
-local given = word()
 local now = given == 0 and now() or given
 
 -- A booked call may start this much later than its time; it is charged as of the end of that slack.

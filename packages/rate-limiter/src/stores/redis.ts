@@ -15,7 +15,7 @@ import type {
   ProviderReading,
   Settlement,
 } from './port.js'
-import { keySuffixes, ScriptCall, ScriptReply } from './script-call.js'
+import { keySuffixes, ScriptCall, ScriptReply, singleCallOf } from './script-call.js'
 
 const outcomes = ['denied', 'allowed', 'booked', 'queued'] as const
 const defaultOpenMs = 600_000
@@ -122,7 +122,29 @@ export class RedisLimitStore implements LimitStore {
     return this.#turns.on('turn', turn)
   }
 
-  async #decideHere(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+  #decideHere(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
+    const only = requests.length === 1 ? requests[0] : undefined
+    const limitCost = only?.limitCosts.length === 1 ? only.limitCosts[0] : undefined
+    const isSingle = limitCost !== undefined && only?.options === undefined
+    return isSingle && !this.#offlineCharges?.size ? this.#decideSingle(limitCost) : this.#decideAll(requests)
+  }
+
+  /** The call that most are where few come at a time: its script is the shortest, and nothing is put together for it. */
+  #decideSingle(limitCost: LimitCost): Promise<readonly Decision[]> {
+    const { subject, name, limit, cost } = limitCost
+    const { script, suffixes, definition } = singleCallOf(limit)
+    const own = `${this.#keys.key(subject)}:${name}:`
+    const now = Math.floor(this.#now())
+    return this.#redis
+      .run(
+        script,
+        suffixes.map((suffix) => own + suffix),
+        [String(now), ...definition, String(cost)],
+      )
+      .then((reply) => [readDecision(new ScriptReply(reply), [limitCost], undefined)])
+  }
+
+  async #decideAll(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
     const call = this.#newCall()
     const merging = this.#merge(call, requests)
     for (const { limitCosts, options } of requests) writeDecision(call, limitCosts, options)

@@ -3,6 +3,7 @@ import { waiterMs } from '../algorithms/concurrency.js'
 import { slotMs } from '../algorithms/sliding-window.js'
 import type { Limit } from '../limits.js'
 import adminLua from '../scripts/admin.lua'
+import answersLua from '../scripts/answers.lua'
 import concurrencyLua from '../scripts/concurrency.lua'
 import concurrencyExtendedLua from '../scripts/concurrency-extended.lua'
 import decideLua from '../scripts/decide.lua'
@@ -12,11 +13,14 @@ import fixedWindowExtendedLua from '../scripts/fixed-window-extended.lua'
 import preludeLua from '../scripts/prelude.lua'
 import recoverLua from '../scripts/recover.lua'
 import reserveLua from '../scripts/reserve.lua'
+import singleLua from '../scripts/single.lua'
+import singleWordsLua from '../scripts/single-words.lua'
 import slidingWindowLua from '../scripts/sliding-window.lua'
 import slidingWindowExtendedLua from '../scripts/sliding-window-extended.lua'
 import slotsLua from '../scripts/slots.lua'
 import tokenBucketLua from '../scripts/token-bucket.lua'
 import tokenBucketExtendedLua from '../scripts/token-bucket-extended.lua'
+import wordsLua from '../scripts/words.lua'
 import type { LimitKey } from './port.js'
 
 /** How one kind of limit is written in the script's arguments, and what its keys end with. */
@@ -155,6 +159,29 @@ function encodingOf(limit: Limit): Encoding {
   return encoding
 }
 
+/** What `src/scripts/single.lua` is called with, beside the time and the cost. */
+export interface SingleCall {
+  readonly script: Script
+  readonly suffixes: readonly string[]
+  readonly definition: readonly string[]
+}
+
+const singleCalls = new WeakMap<Limit, SingleCall>()
+
+export function singleCallOf(limit: Limit): SingleCall {
+  let call = singleCalls.get(limit)
+  if (call === undefined) {
+    const { definition, suffixes } = encodingOf(limit)
+    call = {
+      script: singleScriptOf(limit.kind),
+      suffixes,
+      definition: definition.slice(1).map(String),
+    }
+    singleCalls.set(limit, call)
+  }
+  return call
+}
+
 /** The keys of one limit of one subject, after the subject's own part. */
 export function keySuffixes(limit: Limit): readonly string[] {
   return encodingOf(limit).suffixes
@@ -193,12 +220,13 @@ const kindBits: Record<Limit['kind'], number> = {
   concurrency: 8,
 }
 
-const parts = [
-  [slidingWindowLua, slidingWindowExtendedLua],
-  [tokenBucketLua, tokenBucketExtendedLua],
-  [fixedWindowLua, fixedWindowExtendedLua],
-  [concurrencyLua, concurrencyExtendedLua],
-] as const
+/** By kind, in the order of {@link kindBits}. */
+const parts: Readonly<Record<Limit['kind'], readonly [own: string, extended: string]>> = {
+  'sliding-window': [slidingWindowLua, slidingWindowExtendedLua],
+  'token-bucket': [tokenBucketLua, tokenBucketExtendedLua],
+  'fixed-window': [fixedWindowLua, fixedWindowExtendedLua],
+  concurrency: [concurrencyLua, concurrencyExtendedLua],
+}
 
 const scripts = new Map<number, Script>()
 
@@ -206,13 +234,28 @@ function scriptOf(kinds: number, isExtended: boolean): Script {
   const id = kinds * 2 + (isExtended ? 1 : 0)
   let script = scripts.get(id)
   if (script === undefined) {
-    const kindsLua = parts
+    const kindsLua = Object.values(parts)
       .filter((_, bit) => kinds & (1 << bit))
       .flatMap(([own, extension]) => (isExtended ? [own, extension] : own))
     const extended = isExtended ? [reserveLua, slotsLua, recoverLua, adminLua] : []
-    const lua = [preludeLua, ...kindsLua, decideLua, ...extended, dispatchLua].join('\n')
+    const lua = [wordsLua, preludeLua, ...kindsLua, answersLua, decideLua, ...extended, dispatchLua].join(
+      '\n',
+    )
     script = defineScript({ name: 'rate-limiter', lua })
     scripts.set(id, script)
+  }
+  return script
+}
+
+const singleScripts = new Map<Limit['kind'], Script>()
+
+/** One a kind. */
+function singleScriptOf(kind: Limit['kind']): Script {
+  let script = singleScripts.get(kind)
+  if (script === undefined) {
+    const lua = [singleWordsLua, preludeLua, parts[kind][0], answersLua, singleLua].join('\n')
+    script = defineScript({ name: 'rate-limiter', lua })
+    singleScripts.set(kind, script)
   }
   return script
 }

@@ -1,5 +1,5 @@
 import { type Connection, InvalidInputError } from '@evenkeel/core'
-import { checkSubject } from '@evenkeel/core/kit'
+import { checkSubject, cosine, packVector, unpackVector } from '@evenkeel/core/kit'
 import {
   BaseStore,
   type GetOperation,
@@ -15,7 +15,6 @@ import {
   type SearchOperation,
 } from '@langchain/langgraph-checkpoint'
 import { fromJson, toJson } from '../../messages/json.js'
-import { cosine, packVector, unpackVector } from '../../recall/vectors.js'
 import { MemoryDocuments } from './documents/memory.js'
 import type { Document, DocumentStore } from './documents/port.js'
 import { RedisDocuments } from './documents/redis.js'
@@ -42,7 +41,7 @@ export function createLangGraphStore(options: LangGraphStoreOptions = {}): BaseS
 
 interface Stored {
   readonly value: Record<string, unknown>
-  /** Vectors of the item's texts. */
+  /** Vectors of the item's texts: their 32-bit numbers, little-endian, in base64. */
   readonly vectors?: readonly string[]
 }
 
@@ -121,7 +120,7 @@ class Store extends BaseStore {
     const scored = fitting.map(({ item, vectors }) => ({
       ...item,
       score: Math.max(
-        ...vectors.map((vector) => cosine(asked, unpackVector(vector))),
+        ...vectors.map((vector) => cosine(asked, unpackVector(Buffer.from(vector, 'base64')))),
         Number.NEGATIVE_INFINITY,
       ),
     }))
@@ -149,7 +148,7 @@ class Store extends BaseStore {
     )
     if (texts.length === 0) return []
     const vectors = await this.#index.embeddings.embedDocuments(texts)
-    return vectors.map((vector) => packVector(Float32Array.from(vector)))
+    return vectors.map((vector) => packVector(Float32Array.from(vector)).toString('base64'))
   }
 }
 

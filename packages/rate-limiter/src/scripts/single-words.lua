@@ -1,0 +1,2 @@
+-- The arguments of single.lua.
+local given = tonumber(ARGV[1])
