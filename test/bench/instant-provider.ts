@@ -1,21 +1,55 @@
-import { Worker } from 'node:worker_threads'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { pinServer } from './pinned.js'
 
-/** Answers every request with one JSON at once, in a thread of its own, so that it costs the bench's nothing. */
+export interface InstantProvider {
+  readonly url: string
+  close(): Promise<unknown>
+}
+
+/**
+ * Answers every request at once: with one JSON, or, where the request asks for a stream, with the chunks. A process
+ * of its own, on the core of the servers, so that the CPU time of the bench's is that of what is measured.
+ */
 export async function startInstantProvider(
   answer: unknown,
-): Promise<{ readonly url: string; close(): Promise<unknown> }> {
-  const worker = new Worker(
-    `const { createServer } = require('node:http')
-     const { parentPort, workerData } = require('node:worker_threads')
-     const server = createServer((request, response) => {
-       request.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(workerData))
-     })
-     server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))`,
-    { eval: true, workerData: JSON.stringify(answer) },
-  )
-  const port = await new Promise<number>((resolve, reject) => {
-    worker.once('message', resolve)
-    worker.once('error', reject)
+  chunks: readonly unknown[] = [],
+): Promise<InstantProvider> {
+  const content = JSON.stringify({
+    answer: JSON.stringify(answer),
+    events: [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]'].map((data) => `data: ${data}\n\n`),
   })
-  return { url: `http://127.0.0.1:${port}/v1`, close: () => worker.terminate() }
+  const server = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] })
+  server.stdin.end(content)
+  const [port] = await once(createInterface(server.stdout), 'line')
+  if (server.pid !== undefined) pinServer(server.pid)
+  return {
+    url: `http://127.0.0.1:${port}/v1`,
+    close: async () => {
+      server.kill()
+      await once(server, 'exit')
+    },
+  }
 }
+
+const script = `
+  const { createServer } = require('node:http')
+  const { readFileSync } = require('node:fs')
+  const { answer, events } = JSON.parse(readFileSync(0, 'utf8'))
+  createServer((request, response) => {
+    const parts = []
+    request.on('data', (part) => parts.push(part)).on('end', () => {
+      if (Buffer.concat(parts).includes('"stream":true')) {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        // Each by itself, as a model's words come; what is written in one turn travels as one piece.
+        let next = 0
+        const write = () => {
+          if (next === events.length) return response.end()
+          response.write(events[next++])
+          setImmediate(write)
+        }
+        write()
+      } else response.writeHead(200, { 'content-type': 'application/json' }).end(answer)
+    })
+  }).listen(0, '127.0.0.1', function () { console.log(this.address().port) })`

@@ -109,7 +109,7 @@ export class CallScope {
  * (between commas); never a tenant. Times are seconds in the first, durations such as `10m` or
  * milliseconds in the others.
  */
-export function optionsInHeaders(headers: Headers): CallOptions {
+export function optionsInHeaders(headers: ReadonlyMap<string, string>): CallOptions {
   const directives = directivesOf(headers.get('cache-control'))
   const ttl = headers.get('x-evenkeel-ttl')
   const tags = headers.get('x-evenkeel-tags')
@@ -123,10 +123,10 @@ export function optionsInHeaders(headers: Headers): CallOptions {
     ...(directives.has('only-if-cached') ? { onlyIfCached: true } : {}),
     ...defined('maxAge', seconds('max-age')),
     ...defined('staleWhileRevalidate', seconds('stale-while-revalidate')),
-    ...defined('ttl', ttl === null ? undefined : durationIn(ttl)),
+    ...defined('ttl', ttl === undefined ? undefined : durationIn(ttl)),
     ...defined(
       'tags',
-      tags === null
+      tags === undefined
         ? undefined
         : tags
             .split(',')
@@ -136,7 +136,7 @@ export function optionsInHeaders(headers: Headers): CallOptions {
   }
 }
 
-function directivesOf(header: string | null): ReadonlyMap<string, string> {
+function directivesOf(header: string | undefined): ReadonlyMap<string, string> {
   const pairs = (header ?? '').split(',').map((directive): [string, string] => {
     const [name = '', value = ''] = directive.split('=')
     return [name.trim().toLowerCase(), value.trim().replace(/^"(.*)"$/, '$1')]

@@ -80,7 +80,7 @@ describe('embeddings', () => {
         else for (const batch of all) answers.push(await get(batch))
         expect(answers).toEqual(all.map((batch) => batch.map(vectorOf)))
         if (!atOnce) expect(asked).toBe(new Set(all.flat()).size)
-        cache.close()
+        await cache.close()
       }),
       { numRuns: 60 },
     )

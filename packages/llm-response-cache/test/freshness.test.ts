@@ -243,12 +243,12 @@ describe('values over time', () => {
     expect(await cache.getOrSet('k', load)).toBe(2)
   })
 
-  it('read their ttl from the environment, which is wrong or right', () => {
+  it('read their ttl from the environment, which is wrong or right', async () => {
     process.env.CACHE_TTL_SEARCH_RESULTS = 'soon'
     try {
       expect(() => createCache({ kind: 'search-results' })).toThrow('CACHE_TTL_SEARCH_RESULTS')
       process.env.CACHE_TTL_SEARCH_RESULTS = '90'
-      createCache({ kind: 'search-results' }).close()
+      await createCache({ kind: 'search-results' }).close()
     } finally {
       delete process.env.CACHE_TTL_SEARCH_RESULTS
     }

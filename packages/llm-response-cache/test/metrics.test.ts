@@ -60,7 +60,7 @@ describe('metrics', () => {
       ]),
     )
     expect(JSON.stringify(told)).not.toContain('c4nary')
-    cache.close()
+    await cache.close()
     await meterProvider.shutdown()
   })
 })

@@ -47,7 +47,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     client = clientOf(cache)
   })
   afterEach(async () => {
-    cache.close()
+    await cache.close()
     await redis?.close()
   })
 
@@ -152,7 +152,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     for await (const _ of stream) if (++chunks === 200) break
     await until(() => provider.aborted === 1, 5_000)
     expect(small.stats().stored).toBe(0)
-    small.close()
+    await small.close()
   })
 
   it('passes on what it is asked to, and what it can not know', async () => {
@@ -194,7 +194,7 @@ describe.each(['memory', 'Redis'])('the response cache in %s', (kind) => {
     const other = createResponseCache({ redis, tenant: 'other' })
     await clientOf(other).chat.completions.create(ask('hi'))
     expect(provider.calls).toBe(2)
-    other.close()
+    await other.close()
   })
 
   it('wraps any function', async () => {
@@ -276,7 +276,7 @@ describe('with Redis', () => {
       expect(answer.choices[0]?.message.content).toBe(text)
       expect(provider.calls).toBe(calls + 1)
       await until(() => other.stats().stored === 1, 5_000)
-      other.close()
+      await other.close()
     }
   })
 
@@ -315,7 +315,7 @@ describe('with Redis', () => {
     await until(() => cache.state === 'primary', 3_000)
     await client.chat.completions.create(ask('seen'))
     expect(provider.calls).toBe(4)
-    cache.close()
+    await cache.close()
     await redis.close()
     await own.close()
   })

@@ -145,7 +145,7 @@ describe('over HTTP', () => {
     cache = createResponseCache()
   })
   afterEach(async () => {
-    cache.close()
+    await cache.close()
     await provider[Symbol.asyncDispose]()
   })
   const url = () => `${provider.baseURL}/chat/completions`
@@ -171,7 +171,7 @@ describe('over HTTP', () => {
     await response.body?.cancel()
     await until(() => provider.aborted === 1, 5_000)
     expect(strict.stats().stored).toBe(0)
-    strict.close()
+    await strict.close()
   })
 
   it('a reader who is slower than the provider holds up nobody else, in bounded memory', async () => {
@@ -186,7 +186,7 @@ describe('over HTTP', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(5_000_000)
     await reader?.cancel()
     await until(() => provider.aborted === 1, 5_000)
-    small.close()
+    await small.close()
   })
 })
 

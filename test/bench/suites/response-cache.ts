@@ -15,6 +15,7 @@ import { startInstantProvider } from '../instant-provider.js'
 import { closedLoop, inProcess, interleave, round2, type ThreadVersion } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
 import type { Effort, Figure, Suite } from '../report.js'
+import { misses } from './response-cache-misses.js'
 
 const hour = 3_600_000
 const keys = Array.from({ length: 1_000 }, (_, index) => `answer:${index}`)
@@ -106,6 +107,7 @@ export const responseCache: Suite = {
     const cold = await coldKey({ bento, manager, ours }, effort)
     for (const close of closing.reverse()) await close()
     await server.close()
+    const missed = await misses(effort)
 
     const best = Math.max(...second.slice(0, 3).map(({ perSecond }) => perSecond))
     const own = second.at(-1)
@@ -115,6 +117,7 @@ export const responseCache: Suite = {
         { title: 'a hit in Redis, 1,000 answers of 2 KB, 64 concurrent', standings: second },
         { title: 'a hit in the process', standings: first },
         { title: 'a chat completion through the OpenAI SDK, 8 concurrent', standings: throughSdk },
+        ...missed.comparisons,
         { title: 'the key of a conversation of 100 KB', standings: hash },
       ],
       figures: [
@@ -131,6 +134,7 @@ export const responseCache: Suite = {
         figure('key of 100 KB, its time by JSON.stringify and SHA-256', 1 / by(hash, 1, 0), 'x', {
           atMost: 1.5,
         }),
+        ...missed.figures,
         ...cold,
       ],
     }

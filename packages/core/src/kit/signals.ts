@@ -1,5 +1,7 @@
 import { setMaxListeners } from 'node:events'
 
+/** Signals with one follower or more; and those of which Node's limit of ten was taken away. */
+const followed = new WeakSet<AbortSignal>()
 const unlimited = new WeakSet<AbortSignal>()
 
 export interface LinkedSignal {
@@ -40,8 +42,10 @@ export function onAbort(signal: AbortSignal | undefined, callback: (reason: unkn
     return () => {}
   }
   const listener = () => callback(signal.reason)
-  // Node warns of a leak from the eleventh listener on; calls that wait on one signal here may be thousands.
-  if (!unlimited.has(signal)) {
+  // Node warns of a leak from the eleventh listener on; calls that wait on one signal here may be thousands. Most
+  // signals are of one call alone: to change their limit would cost each of them more than to follow it.
+  if (!followed.has(signal)) followed.add(signal)
+  else if (!unlimited.has(signal)) {
     unlimited.add(signal)
     setMaxListeners(0, signal)
   }

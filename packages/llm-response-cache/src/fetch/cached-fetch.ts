@@ -11,7 +11,6 @@ import type { Call, CallerIdentity, Found } from '../lookup/call.js'
 import { ageOf, isPast } from '../lookup/context.js'
 import { Lookup } from '../lookup/lookup.js'
 import { isProviderOutage } from '../lookup/outage.js'
-import type { SemanticSearch } from '../lookup/semantic.js'
 import type { EntryKey } from '../stores/port.js'
 import type { Outcome } from '../usage/stats.js'
 import { embeddingsByItem } from './embeddings-by-item.js'
@@ -19,16 +18,10 @@ import { followResponse } from './followed-response.js'
 import { inForm, isStream } from './forms/forms.js'
 import { type Fetch, type FetchOptions, type ResolvedFetchOptions, resolveFetchOptions } from './options.js'
 import { describe, type ProviderRequest } from './provider-request.js'
+import type { ResponseContext } from './response-context.js'
 import { canServe, marked, passed, serveEntry } from './serve.js'
-import { type FetchContext, isEverybodys, type SharedResponse, shareResponse } from './shared-response.js'
+import { isEverybodys, type SharedResponse, shareResponse } from './shared-response.js'
 import { withoutUsage } from './without-usage.js'
-
-/** What look-ups of HTTP answers work with, beside the rest. */
-export interface ResponseContext extends FetchContext {
-  readonly semantic: SemanticSearch | undefined
-  /** The name of an entry for a key. */
-  nameOf(tenant: string, provider: string, model: string, key: string): string
-}
 
 /** The cache as a `fetch` that any provider SDK takes. */
 export function cachedFetch(context: ResponseContext, fetchOptions: FetchOptions): Fetch {
@@ -65,17 +58,21 @@ class CachedFetch {
     const { options } = this.#context
     const endpoint = endpointFor(provider, options.keys)
     if (typeof endpoint === 'string') return this.#pass(provider, policy, endpoint)
-    const body = await provider.text()
-    const request = requestKey({ ...provider, endpoint, body }, options.keys, options.maxTemperature)
+    const text = provider.text()
+    const body = text instanceof Promise ? await text : text
+    const { url, method, headers } = provider
+    const request = requestKey({ url, method, headers, endpoint, body }, options.keys, options.maxTemperature)
     if (!request.cacheable) return this.#pass(provider, policy, request.reason)
     if (!policy.useCache) return this.#pass(provider, policy, 'asked-for', request.model)
     const name = this.#context.nameOf(policy.tenant, request.provider, request.model, request.key)
     const entryKey = { tenant: policy.tenant, name }
     const asked = { request, policy, entryKey, provider, body: body ?? '' }
-    const byItem = this.#options.byItem
-      ? await embeddingsByItem(this.#context, { ...asked, upstream: this.#options.upstream, owner: this })
-      : undefined
-    return byItem ?? this.#answer(asked)
+    if (this.#options.byItem && request.endpoint.answers === 'embeddings') {
+      const upstream = this.#options.upstream
+      const byItem = await embeddingsByItem(this.#context, { ...asked, upstream, owner: this })
+      if (byItem !== undefined) return byItem
+    }
+    return this.#answer(asked)
   }
 
   /** What the host says, and, where it lets them, what the request's headers say. A header that can't be read is a 400. */
@@ -124,7 +121,13 @@ class CachedFetch {
   #callOf({ request, policy, entryKey, provider, body }: Asked): Call<SharedResponse> {
     const { form, model } = request
     const { options, semantic, scope } = this.#context
-    const identity = { owner: this, credentials: provider.credentials }
+    const identity: CallerIdentity = {
+      owner: this,
+      // Looked at where somebody joins, or fails.
+      get credentials() {
+        return provider.credentials
+      },
+    }
     const target = { request, policy, identity }
     return {
       ...{ entryKey, policy, model, identity, signal: provider.signal, isRetry: provider.isRetry },
@@ -182,13 +185,10 @@ class CachedFetch {
     if (body === undefined) return undefined
     if (isShared) live.joined.count++
     this.#count(live, outcome, entryKey, model)
-    const isOwn =
-      !isShared || (live.identity !== undefined && live.identity.credentials === identity?.credentials)
-    const head = { ...live, headers: new Headers(live.headers) }
-    if (body.contentType !== undefined) head.headers.set('content-type', body.contentType)
-    // How long to wait is told to callers of the same account alone.
-    if (isShared && !isOwn) for (const name of ['retry-after', 'retry-after-ms']) head.headers.delete(name)
-    return marked(head, body.body, outcome, isShared)
+    return marked(live, body.body, {
+      ...{ outcome, isShared, contentType: body.contentType },
+      isOwnAccount: live.identity !== undefined && live.identity.credentials === identity?.credentials,
+    })
   }
 
   /** What a joined caller was spared of a stream is counted at its end; of a whole answer it is known. */
@@ -205,7 +205,8 @@ class CachedFetch {
     this.#context.stats.answered('miss', tenant, model, undefined)
     const body = JSON.stringify({ error: { message: 'Not in the cache, and only-if-cached was asked for' } })
     const headers = new Headers({ 'content-type': 'application/json' })
-    return marked({ status: 504, statusText: 'Gateway Timeout', url, headers }, body, 'miss')
+    const head = { status: 504, statusText: 'Gateway Timeout', url, headers }
+    return marked(head, Buffer.from(body), { outcome: 'miss' })
   }
 }
 
@@ -230,12 +231,12 @@ function canJoin(live: SharedResponse, form: WantedForm, identity: CallerIdentit
 }
 
 interface GivenBody {
-  readonly body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>
+  readonly body: ReadableStream<Uint8Array> | Uint8Array
   readonly contentType?: string
 }
 
 function bodyOf({ body }: SharedResponse, signal: AbortSignal | undefined): GivenBody {
-  return { body: Buffer.isBuffer(body) ? new Uint8Array(body) : body.read(signal) }
+  return { body: Buffer.isBuffer(body) ? body : body.read(signal) }
 }
 
 /** For a caller who joined: as it is, or, once it is whole, in the other form. */
@@ -255,7 +256,7 @@ async function sharedBody(
   try {
     const whole = Buffer.isBuffer(body) ? body : Buffer.concat(await body.readAll(signal))
     const formed = inForm({ contentType, body: whole }, form)
-    return formed && { body: new Uint8Array(formed.body), contentType: formed.contentType }
+    return formed && { body: formed.body, contentType: formed.contentType }
   } catch (error) {
     if (signal?.aborted) throw error
     return undefined

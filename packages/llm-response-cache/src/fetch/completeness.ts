@@ -7,6 +7,9 @@ import { readEvent, splitEvents } from './events.js'
 /** An event may not be larger: a provider's own are a few hundred bytes. */
 const maxEventLength = 4 << 20
 
+/** Bytes that may wait to be read: some hundred events. */
+const maxPending = 16_384
+
 /** How answers say that they ended by themselves, in lower case. */
 const properReasons = new Set([
   ...[
@@ -121,15 +124,91 @@ export function isVector(vector: unknown): boolean {
   return Array.isArray(vector) && vector.length > 0 && vector.every(Number.isFinite) && vector.some(Boolean)
 }
 
+/** Reads a stream as it passes, and says at its end whether it was whole. */
+export interface AnswerJudge {
+  push(chunk: Uint8Array): void
+  /** The stream has ended; half a character or half a piece at its end is damage. */
+  end(): void
+  /** What the stream itself told of. */
+  readonly usage: Usage
+  /** Whether it holds an error, or can't be read: nobody else should be given it. */
+  readonly spoilt: boolean
+  /** Whether what was pushed is a whole, proper answer. */
+  readonly whole: boolean
+}
+
+/** A line of JSON for each piece, as Ollama has it: the last one says that it is, and why. */
+export class LineJudge implements AnswerJudge {
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true })
+  #rest = ''
+  #spoilt = false
+  #filled = false
+  #last: Json = {}
+
+  push(chunk: Uint8Array): void {
+    if (this.#spoilt) return
+    try {
+      this.#rest += this.#decoder.decode(chunk, { stream: true })
+    } catch {
+      this.#spoilt = true
+      return
+    }
+    const lines = this.#rest.split('\n')
+    this.#rest = lines.pop() ?? ''
+    for (const line of lines) this.#line(line)
+    if (this.#rest.length > maxEventLength) this.#spoilt = true
+  }
+
+  end(): void {
+    try {
+      this.#rest += this.#decoder.decode()
+    } catch {
+      this.#spoilt = true
+    }
+    this.#line(this.#rest)
+    this.#rest = ''
+  }
+
+  get usage(): Usage {
+    return usageOf(this.#last)
+  }
+
+  get spoilt(): boolean {
+    return this.#spoilt
+  }
+
+  get whole(): boolean {
+    const { done, done_reason } = this.#last
+    const isProper = done_reason === undefined || isProperReason(done_reason)
+    return done === true && isProper && this.#filled && !this.#spoilt
+  }
+
+  #line(line: string): void {
+    if (line.trim() === '') return
+    const piece = parseObject(line)
+    // Nothing comes after the last one.
+    if (piece === undefined || isSet(piece.error) || this.#last.done === true) {
+      this.#spoilt = true
+      return
+    }
+    this.#last = piece
+    if (isText(piece.response) || (isRecord(piece.message) && saysSomething(piece.message)))
+      this.#filled = true
+  }
+}
+
 /**
  * Reads a stream of server-sent events as it passes, and says at its end whether it was whole: it ended as
  * its protocol ends (OpenAI's `[DONE]` after a proper finish of every choice, Anthropic's `message_stop`,
  * `response.completed`, Gemini's last piece), with no error inside and nothing cut off. Works on bytes as they come:
  * events may be split anywhere, within a character too, and end in LF, CR or CRLF.
  */
-export class StreamJudge {
+export class StreamJudge implements AnswerJudge {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true })
   #rest = ''
+  /** What passed since it was looked at last. */
+  #pending: Uint8Array[] = []
+  #pendingLength = 0
   #ended = false
   #spoilt = false
   /** Something said that the answer ended by itself. */
@@ -142,7 +221,19 @@ export class StreamJudge {
   /** Its protocol has no last word: a proper reason for every candidate is its end. */
   #isGemini = false
 
+  /** Read some at a time, or when it is asked for: to read each piece by itself costs a multiple. */
   push(chunk: Uint8Array): void {
+    if (this.#spoilt) return
+    this.#pending.push(chunk)
+    this.#pendingLength += chunk.byteLength
+    if (this.#pendingLength >= maxPending) this.#read()
+  }
+
+  #read(): void {
+    if (this.#pending.length === 0) return
+    const chunk = Buffer.concat(this.#pending)
+    this.#pending = []
+    this.#pendingLength = 0
     if (this.#spoilt) return
     try {
       this.#rest += this.#decoder.decode(chunk, { stream: true })
@@ -158,6 +249,7 @@ export class StreamJudge {
 
   /** The stream has ended; half a character or half an event at its end is damage. */
   end(): void {
+    this.#read()
     try {
       this.#decoder.decode()
     } catch {
@@ -172,16 +264,19 @@ export class StreamJudge {
 
   /** What the stream itself told of. */
   get usage(): Usage {
+    this.#read()
     return this.#usage
   }
 
   /** Whether it holds an error, or can't be read: nobody else should be given it. */
   get spoilt(): boolean {
+    this.#read()
     return this.#spoilt
   }
 
   /** Whether what was pushed is a whole, proper answer. */
   get whole(): boolean {
+    this.#read()
     const isOver = (this.#ended || this.#isGemini) && this.#open.size === 0 && this.#rest.trim() === ''
     return isOver && this.#proper && this.#filled && !this.#spoilt
   }

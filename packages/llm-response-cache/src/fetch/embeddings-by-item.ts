@@ -12,7 +12,7 @@ import { isOutageStatus, isProviderOutage } from '../lookup/outage.js'
 import type { EntryKey } from '../stores/port.js'
 import { type StreamSource, toWebStream } from '../streams/shared-stream.js'
 import type { Usage } from '../usage/tokens.js'
-import type { ResponseContext } from './cached-fetch.js'
+import type { ResponseContext } from './response-context.js'
 import { isVector } from './completeness.js'
 import { recordsOf } from './forms/json.js'
 import type { Fetch } from './options.js'
@@ -191,7 +191,7 @@ class ItemizedCall {
     const told = this.#told
     // All of it came from the provider for this request: it is given as it came.
     if (told !== undefined && this.#loaded === names.length) {
-      return marked(told.head, new Uint8Array(told.bytes), 'miss')
+      return marked(told.head, told.bytes, { outcome: 'miss' })
     }
     const total = saved + (told?.billed ?? 0)
     const [first] = taken.values()
@@ -210,7 +210,7 @@ class ItemizedCall {
     headers.set('content-type', 'application/json')
     headers.set('x-evenkeel-embeddings', `known=${others.length}, asked=${this.#loaded}`)
     const head = { status: 200, statusText: 'OK', url: told?.head.url ?? provider.url.href, headers }
-    return marked(head, JSON.stringify(answer), outcome)
+    return marked(head, Buffer.from(JSON.stringify(answer)), { outcome })
   }
 
   #notKept(): Response {
@@ -220,8 +220,8 @@ class ItemizedCall {
     const headers = new Headers({ 'content-type': 'application/json' })
     return marked(
       { status: 504, statusText: 'Gateway Timeout', url: provider.url.href, headers },
-      body,
-      'miss',
+      Buffer.from(body),
+      { outcome: 'miss' },
     )
   }
 
@@ -230,7 +230,7 @@ class ItemizedCall {
     const isOfAll = this.#loaded === this.#inputs.length || this.#loaded === 0
     if (head.status === 200 && !isOfAll) return undefined
     this.#context.stats.answered('miss', this.#asked.policy.tenant, this.#asked.request.model, undefined)
-    return marked(head, Buffer.isBuffer(body) ? new Uint8Array(body) : toWebStream(body), 'miss')
+    return marked(head, Buffer.isBuffer(body) ? body : toWebStream(body), { outcome: 'miss' })
   }
 }
 

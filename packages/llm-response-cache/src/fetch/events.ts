@@ -9,11 +9,13 @@ const blankLine = /(?:\r\n|\n|\r(?!\n)){2}/
 
 /** Splits text at blank lines; the last piece is what has not ended yet. */
 export function splitEvents(text: string): string[] {
-  return text.split(blankLine)
+  // Nearly all servers end lines with LF alone, and a text is split much sooner than by an expression.
+  return text.includes('\r') ? text.split(blankLine) : text.split('\n\n')
 }
 
 /** Nothing for comments, which keep connections alive, and for events without data. */
 export function readEvent(block: string): SseEvent | undefined {
+  if (block.startsWith('data: ') && !/[\r\n]/.test(block)) return { event: undefined, data: block.slice(6) }
   let event: string | undefined
   const data: string[] = []
   for (const line of block.split(/\r\n|\n|\r/)) {

@@ -2,7 +2,7 @@ import { LeaderLostError } from '../errors.js'
 import type { Followed, FollowOptions } from '../lookup/call.js'
 import { isGivenUp } from '../lookup/flight.js'
 import type { LogRecord } from '../stores/port.js'
-import { SharedStream, type StreamSource, sourceOf } from '../streams/shared-stream.js'
+import { joinBytes, SharedStream, type StreamSource, sourceOf } from '../streams/shared-stream.js'
 import type { SharedResponse } from './shared-response.js'
 
 interface Head {
@@ -41,6 +41,7 @@ export async function followResponse(
     {
       ...{ maxSize: maxBytes, stallMs: 2 * stallMs, onAbandon: 'cancel' },
       sizeOf: ({ byteLength }) => byteLength,
+      join: joinBytes,
       onEnd: settle,
     },
   )

@@ -4,7 +4,9 @@ export const semanticHeader = 'x-evenkeel-semantic'
 export const bypassHeader = 'x-evenkeel-bypass'
 
 /** Headers that told of one transfer, not of the answer. The body is decompressed already. */
-const ofTheTransfer = ['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding']
+const ofTheTransfer = new Set([
+  ...['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding'],
+])
 
 /**
  * Headers of an answer that go to another caller than the one it was made for. A list of what may: everything else
@@ -18,20 +20,17 @@ const shareable = new Set([
   'anthropic-version',
 ])
 
-/** Of a failure also how long to wait; it is shared among callers with the same credentials alone. */
-export function sharedHeaders(own: Headers, isFailure: boolean): Headers {
-  const headers = new Headers()
-  for (const [name, value] of own) {
-    if (shareable.has(name) || (isFailure && (name === 'retry-after' || name === 'retry-after-ms'))) {
-      headers.set(name, value)
-    }
-  }
-  return headers
+/** How long to wait after a failure. Of the caller's own account, so it is for callers with the same credentials. */
+const waits = new Set(['retry-after', 'retry-after-ms'])
+
+export type HeaderList = [name: string, value: string][]
+
+/** Of an answer for another caller than the one it was made for. */
+export function sharedHeaders(own: Headers, { withWaits = false } = {}): HeaderList {
+  return [...own].filter(([name]) => shareable.has(name) || (withWaits && waits.has(name)))
 }
 
 /** Of an answer for the caller it was made for. */
-export function ownHeaders(own: Headers): Headers {
-  const headers = new Headers(own)
-  for (const name of ofTheTransfer) headers.delete(name)
-  return headers
+export function ownHeaders(own: Headers): HeaderList {
+  return [...own].filter(([name]) => !ofTheTransfer.has(name))
 }

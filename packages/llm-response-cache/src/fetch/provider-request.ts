@@ -5,7 +5,7 @@ import type { Fetch } from './options.js'
 export interface ProviderRequest {
   readonly url: URL
   readonly method: string
-  readonly headers: Headers
+  readonly headers: RequestHeaders
   readonly signal: AbortSignal | undefined
   /** Of whom an error tells: credentials and accounts in the headers and the query. */
   readonly credentials: string
@@ -19,6 +19,9 @@ export interface ProviderRequest {
   call(upstream: Fetch, body: string, signal: AbortSignal): Promise<Response>
 }
 
+/** A request's headers as they were when it was made, by their names in lower case. */
+export type RequestHeaders = ReadonlyMap<string, string>
+
 const oursPrefix = 'x-evenkeel-'
 
 /** Headers that name an account. */
@@ -31,17 +34,18 @@ export function describe(input: string | URL | Request, init: RequestInit): Prov
   const request = isRequest(input) ? input : undefined
   const url = new URL(request?.url ?? (input as string | URL))
   const method = (init.method ?? request?.method ?? 'GET').toUpperCase()
-  const headers = new Headers(init.headers ?? request?.headers)
-  const isOurs = [...headers.keys()].some((name) => name.startsWith(oursPrefix))
-  const cleaned = isOurs ? withoutOurs(headers) : undefined
+  const headers = headersOf(init.headers ?? request?.headers)
+  const cleaned = withoutOurs(headers)
   const ownHeaders = cleaned === undefined ? {} : { headers: cleaned }
+  let credentials: string | undefined
   return {
     url,
     method,
     headers,
     signal: init.signal ?? request?.signal ?? undefined,
     get credentials() {
-      return [...accountHeaders.map((name) => headers.get(name) ?? ''), url.search].join('\n')
+      credentials ??= [...accountHeaders.map((name) => headers.get(name) ?? ''), url.search].join('\n')
+      return credentials
     },
     isRetry: Number(headers.get('x-stainless-retry-count') ?? 0) > 0,
     text: () => (init.body === undefined || init.body === null ? textOfRequest(request) : textOf(init.body)),
@@ -57,10 +61,20 @@ export function describe(input: string | URL | Request, init: RequestInit): Prov
   }
 }
 
-function withoutOurs(headers: Headers): Headers {
-  const cleaned = new Headers(headers)
-  for (const name of headers.keys()) if (name.startsWith(oursPrefix)) cleaned.delete(name)
-  return cleaned
+/** Read once: a `Headers` sorts itself for each walk. */
+function headersOf(given: RequestInit['headers']): RequestHeaders {
+  if (given === undefined || given === null) return new Map()
+  return new Map(given instanceof Headers ? given : new Headers(given))
+}
+
+/** Nothing where none of them is ours. */
+function withoutOurs(headers: RequestHeaders): Headers | undefined {
+  for (const name of headers.keys()) {
+    if (name.startsWith(oursPrefix)) {
+      return new Headers([...headers].filter(([own]) => !own.startsWith(oursPrefix)))
+    }
+  }
+  return undefined
 }
 
 function textOfRequest(request: Request | undefined): Promise<string | undefined> | undefined {

@@ -2,13 +2,15 @@ import { createLog } from '@evenkeel/core/kit'
 import type { FlightLease } from '../lookup/flight.js'
 import type { LogRecord } from '../stores/port.js'
 import type { SharedStream } from '../streams/shared-stream.js'
+import type { HeaderList } from './headers.js'
 
 const log = createLog('llm-response-cache')
 
 /** What waits for the answer to an append goes with the next one; but not more often than this. */
 const batchMs = 20
 
-export interface PublishedHead extends Pick<Response, 'status' | 'statusText' | 'headers'> {
+export interface PublishedHead extends Pick<Response, 'status' | 'statusText'> {
+  readonly headers: HeaderList
   /** Of a stream: whether it was asked to tell its usage. */
   readonly usageAsked: boolean
 }
@@ -18,22 +20,22 @@ export class Publisher {
   /** Whether followers have the whole answer, once that is known; nothing where none was followed. */
   following: Promise<boolean> | undefined
   readonly #lease: FlightLease
-  readonly #head: Buffer
+  readonly #head: () => PublishedHead
   readonly #body: () => readonly Uint8Array[] | SharedStream<Uint8Array>
 
   constructor(
     lease: FlightLease,
-    { status, statusText, headers, usageAsked }: PublishedHead,
+    head: () => PublishedHead,
     body: () => readonly Uint8Array[] | SharedStream<Uint8Array>,
   ) {
     this.#lease = lease
-    this.#head = Buffer.from(JSON.stringify({ status, statusText, headers: [...headers], usageAsked }))
+    this.#head = head
     this.#body = body
   }
 
   /** All of it at once. */
   whole(): Promise<boolean> {
-    return this.#lease.publish([{ type: 'head', data: this.#head }, ...this.#pieces()])
+    return this.#lease.publish([this.#headRecord(), ...this.#pieces()])
   }
 
   /** As it comes, from its beginning. Never rejects. */
@@ -43,6 +45,10 @@ export class Publisher {
       return false
     })
     return this.following
+  }
+
+  #headRecord(): LogRecord {
+    return { type: 'head', data: Buffer.from(JSON.stringify(this.#head())) }
   }
 
   #pieces(): LogRecord[] {
@@ -55,7 +61,7 @@ export class Publisher {
     if (!('read' in body)) return this.whole()
     if (!body.joinable) return false
     const reader = body.read().getReader()
-    let waiting: LogRecord[] = [{ type: 'head', data: this.#head }]
+    let waiting: LogRecord[] = [this.#headRecord()]
     let isHeld = true
     let sending: Promise<void> | undefined
     const send = async () => {

@@ -1,13 +1,15 @@
 import { splitEvents } from './events.js'
+import { isLines } from './forms/forms.js'
 import type { Replay } from './options.js'
 
 /** The body of a kept stream, at the wanted pace. `timing`: of each piece its length and the time since the last. */
 export function replayed(
   body: Buffer,
   timing: readonly number[],
-  replay: Replay,
+  { replay, contentType }: { readonly replay: Replay; readonly contentType: string },
 ): ReadableStream<Uint8Array> {
-  return paced(recorded(body, timing, replay))
+  if (replay === 'recorded' && timing.length > 0) return paced(recorded(body, timing))
+  return paced(byPiece(body, replay, contentType))
 }
 
 interface Step {
@@ -15,9 +17,8 @@ interface Step {
   readonly afterMs: number
 }
 
-/** As it came, or an event at a time where no times are known. */
-function recorded(body: Buffer, timing: readonly number[], replay: Replay): Step[] {
-  if (replay !== 'recorded' || timing.length === 0) return byEvent(body, replay)
+/** As it came. */
+function recorded(body: Buffer, timing: readonly number[]): Step[] {
   const steps: Step[] = []
   let at = 0
   for (let index = 0; index + 1 < timing.length; index += 2) {
@@ -29,12 +30,14 @@ function recorded(body: Buffer, timing: readonly number[], replay: Replay): Step
   return steps
 }
 
-/** An event is about a token. */
-function byEvent(body: Buffer, replay: Replay): Step[] {
+/** An event, or a line, at a time: it is about a token. */
+function byPiece(body: Buffer, replay: Replay, contentType: string): Step[] {
   const perSecond = typeof replay === 'object' ? replay.tokensPerSecond : Number.POSITIVE_INFINITY
-  return splitEvents(body.toString())
-    .filter((event) => event !== '')
-    .map((event) => ({ bytes: Buffer.from(`${event}\n\n`), afterMs: 1_000 / perSecond }))
+  const text = body.toString()
+  const [pieces, end] = isLines(contentType) ? [text.split('\n'), '\n'] : [splitEvents(text), '\n\n']
+  return pieces
+    .filter((piece) => piece !== '')
+    .map((piece) => ({ bytes: Buffer.from(piece + end), afterMs: 1_000 / perSecond }))
 }
 
 function paced(steps: readonly Step[]): ReadableStream<Uint8Array> {

@@ -2,8 +2,16 @@ import { bytesOf, type Entry } from '../entry/entry.js'
 import type { WantedForm } from '../key/request-key.js'
 import { sourceOf, toWebStream } from '../streams/shared-stream.js'
 import type { Outcome } from '../usage/stats.js'
+import { bufferedResponse, withUrl } from './buffered-response.js'
 import { type Formed, inForm, isStream } from './forms/forms.js'
-import { bypassHeader, cacheHeader, ownHeaders, semanticHeader, sharedHeaders } from './headers.js'
+import {
+  bypassHeader,
+  cacheHeader,
+  type HeaderList,
+  ownHeaders,
+  semanticHeader,
+  sharedHeaders,
+} from './headers.js'
 import type { Replay } from './options.js'
 import { replayed } from './replay.js'
 
@@ -22,17 +30,21 @@ export function serveEntry(
   const whole: Formed = { contentType: entry.contentType, body: bytesOf(entry) }
   const formed = entry.status === 200 ? inForm(whole, wanted) : whole
   if (formed === undefined) return undefined
-  const headers = new Headers({
-    'content-type': formed.contentType,
-    age: String(Math.floor(told.ageMs / 1_000)),
-    [cacheHeader]: told.outcome,
-  })
-  if (told.semantic !== undefined) headers.set(semanticHeader, told.semantic)
-  const isPaced = replay !== 'instant' && isStream(formed.contentType)
-  const body = isPaced
-    ? replayed(formed.body, formed.body === whole.body ? entry.timing : [], replay)
-    : new Uint8Array(formed.body)
-  return at(told.url, new Response(body, { status: entry.status, headers }))
+  const headers: HeaderList = [
+    ['content-type', formed.contentType],
+    ['age', String(Math.floor(told.ageMs / 1_000))],
+    [cacheHeader, told.outcome],
+  ]
+  if (told.semantic !== undefined) headers.push([semanticHeader, told.semantic])
+  const init = { status: entry.status, headers }
+  if (replay === 'instant' || !isStream(formed.contentType)) {
+    return bufferedResponse(formed.body, init, told.url)
+  }
+  const timing = formed.body === whole.body ? entry.timing : []
+  return withUrl(
+    told.url,
+    new Response(replayed(formed.body, timing, { replay, contentType: formed.contentType }), init),
+  )
 }
 
 /** Whether an entry can be had in a form. Reads it only where the form is another one. */
@@ -52,19 +64,31 @@ export interface ResponseHead {
   readonly headers: Headers
 }
 
-/** A response of the provider's, with our mark. `isShared`: it goes to another caller than the one it was made for. */
+export interface Marking {
+  readonly outcome: Outcome
+  /** It goes to another caller than the one it was made for. @default false */
+  readonly isShared?: boolean | undefined
+  /** That caller has the same credentials. @default false */
+  readonly isOwnAccount?: boolean | undefined
+  /** What it was turned into. @default as the provider said */
+  readonly contentType?: string | undefined
+}
+
+/** A response of the provider's, with our mark. */
 export function marked(
   { status, statusText, url, headers: own }: ResponseHead,
-  body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | string | null,
-  outcome: Outcome,
-  isShared = false,
+  body: ReadableStream<Uint8Array> | Uint8Array,
+  { outcome, isShared = false, isOwnAccount = false, contentType }: Marking,
 ): Response {
-  const headers = isShared ? sharedHeaders(own, status >= 400) : ownHeaders(own)
-  headers.set(cacheHeader, outcome)
-  return at(
-    url,
-    new Response(hasBody(status) ? body : null, { status: constructible(status), statusText, headers }),
-  )
+  const given = isShared ? sharedHeaders(own, { withWaits: status >= 400 && isOwnAccount }) : ownHeaders(own)
+  const headers = contentType === undefined ? given : given.filter(([name]) => name !== 'content-type')
+  if (contentType !== undefined) headers.push(['content-type', contentType])
+  headers.push([cacheHeader, outcome])
+  const init = { status: constructible(status), statusText, headers }
+  if (!hasBody(status)) return withUrl(url, new Response(null, init))
+  return body instanceof Uint8Array
+    ? bufferedResponse(body, init, url)
+    : withUrl(url, new Response(body, init))
 }
 
 /** A response that was passed by, as the provider sent it, with our mark beside its own headers. */
@@ -76,7 +100,7 @@ export function passed(response: Response, reason: string): Response {
   headers.set(cacheHeader, 'bypass')
   headers.set(bypassHeader, reason)
   const body = hasBody(status) ? webBody(response) : null
-  return at(url, new Response(body, { status, statusText, headers }), response)
+  return withUrl(url, new Response(body, { status, statusText, headers }), response)
 }
 
 /** Other implementations of fetch give a stream of Node, which a Response of ours takes by iterating over it. */
@@ -91,12 +115,4 @@ function hasBody(status: number): boolean {
 
 function constructible(status: number): number {
   return status >= 200 && status <= 599 ? status : 502
-}
-
-/** What a constructed response does not have. */
-function at(url: string, made: Response, from?: Response): Response {
-  return Object.defineProperties(made, {
-    url: { value: url },
-    ...(from === undefined ? {} : { redirected: { value: from.redirected }, type: { value: from.type } }),
-  })
 }

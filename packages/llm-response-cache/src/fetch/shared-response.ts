@@ -6,12 +6,18 @@ import type { CallerIdentity, ProduceContext, Produced } from '../lookup/call.js
 import { type LookupContext, timesOf } from '../lookup/context.js'
 import { isOutageStatus } from '../lookup/outage.js'
 import type { ResolvedResponseOptions } from '../options.js'
-import { SharedStream, type StreamEnd, type StreamSource, sourceOf } from '../streams/shared-stream.js'
-import { noUsage, type Usage, usageOf } from '../usage/tokens.js'
-import { isWholeAnswer, StreamJudge } from './completeness.js'
-import { isStream } from './forms/forms.js'
+import {
+  joinBytes,
+  SharedStream,
+  type StreamEnd,
+  type StreamSource,
+  sourceOf,
+} from '../streams/shared-stream.js'
+import { type Usage, usageOf } from '../usage/tokens.js'
+import { type AnswerJudge, isWholeAnswer, LineJudge, StreamJudge } from './completeness.js'
+import { isLines, isStream } from './forms/forms.js'
 import { sharedHeaders } from './headers.js'
-import { type PublishedHead, Publisher } from './publisher.js'
+import { Publisher } from './publisher.js'
 
 /** What fetch-level look-ups work with, beside the rest. */
 export interface FetchContext extends LookupContext {
@@ -68,107 +74,106 @@ export async function shareResponse(
   const body = isStream(contentType)
     ? { source: sourceOfBody(response) }
     : await readBody(response, maxEntryBytes, progress)
-  const head = { status, statusText: response.statusText, url: response.url, headers: response.headers }
   const common = {
-    ...head,
+    ...{ status, statusText: response.statusText, url: response.url, headers: response.headers },
     ...{ usageAsked: target.request.form.usage, identity: target.identity, joined: { count: 0 } },
   }
-  const told = { ...head, headers: sharedHeaders(response.headers, false), usageAsked: common.usageAsked }
-  const entryOf = (bytes: Buffer, judge: StreamJudge | undefined, timing: readonly number[]) => {
-    const usage = judge?.usage ?? usageIn(bytes)
-    const ttlMs = ttlOf(context, target, { status, contentType, judge, bytes })
-    return ttlMs === undefined
-      ? { usage, entry: undefined }
-      : {
-          usage,
-          entry: {
-            ...timesOf(context, target.policy, ttlMs),
-            ...{ kind: 'response', costMs: performance.now() - beganAt, versions, status },
-            ...{ model: target.request.model, usage, timing, body: bytes },
-            contentType: contentType === '' ? 'text/event-stream' : contentType,
-          } satisfies Entry,
-        }
-  }
-  const isFailure = isOutageStatus(status)
-  if ('bytes' in body) {
-    const { bytes } = body
-    const live: SharedResponse = {
-      ...common,
-      body: bytes,
-      isSpoilt: () => false,
-      usage: () => usageIn(bytes),
-    }
-    const publisher = new Publisher(lease, told, () => [bytes])
-    if (!isEverybodys(status)) void lease.onceFollowed(() => lease.fail(String(status)))
+  const entryOf = (bytes: Buffer, verdict: Verdict, timing: readonly number[]): Entry | undefined => {
+    const ttlMs = status === 200 ? verdict.isWhole && target.policy.ttlMs : negativeTtlOf(context, status)
+    if (ttlMs === false || ttlMs === undefined) return undefined
     return {
-      live,
-      isFailure,
-      ended: Promise.resolve(entryOf(bytes, undefined, []).entry),
-      publish: () => (isEverybodys(status) ? publisher.whole() : Promise.resolve(false)),
+      ...timesOf(context, target.policy, ttlMs),
+      ...{ kind: 'response', costMs: performance.now() - beganAt, versions, status },
+      ...{ model: target.request.model, usage: verdict.usage, timing, body: bytes },
+      contentType: contentType === '' ? 'text/event-stream' : contentType,
     }
   }
-  return streamed(context, target, {
-    common,
-    told,
-    isFailure,
-    source: body.source,
-    contentType,
-    lease,
-    entryOf,
-  })
+  const parts = { common, contentType, isFailure: isOutageStatus(status), lease, entryOf }
+  return 'bytes' in body ? buffered(target, body.bytes, parts) : streamed(context, target, body.source, parts)
 }
 
-interface StreamedParts {
+/** What an answer says of itself. */
+interface Verdict {
+  readonly isWhole: boolean
+  readonly usage: Usage
+}
+
+interface AnswerParts {
   readonly common: Omit<SharedResponse, 'body' | 'isSpoilt'>
-  readonly told: PublishedHead
-  readonly isFailure: boolean
-  readonly source: StreamSource<Uint8Array>
   readonly contentType: string
+  readonly isFailure: boolean
   readonly lease: ProduceContext['lease']
-  entryOf(
-    bytes: Buffer,
-    judge: StreamJudge | undefined,
-    timing: readonly number[],
-  ): { readonly usage: Usage; readonly entry: Entry | undefined }
+  entryOf(bytes: Buffer, verdict: Verdict, timing: readonly number[]): Entry | undefined
+}
+
+function publisherOf(
+  { common, lease }: AnswerParts,
+  body: readonly Uint8Array[] | SharedStream<Uint8Array>,
+): Publisher {
+  const { status, statusText, headers, usageAsked } = common
+  const headOf = () => ({ status, statusText, headers: sharedHeaders(headers), usageAsked })
+  return new Publisher(lease, headOf, () => body)
+}
+
+function buffered(target: ResponseTarget, bytes: Buffer, parts: AnswerParts): Produced<SharedResponse> {
+  const { common, contentType, isFailure, lease } = parts
+  const isShared = isEverybodys(common.status)
+  // Parsed once, for all that is asked of it.
+  const answer = parseObject(bytes.toString())
+  const usage = usageOf(answer)
+  const isWhole = contentType.includes('json') && isWholeAnswer(answer, target.request.endpoint.answers)
+  if (!isShared) lease.onceFollowed(() => void lease.fail(String(common.status)))
+  return {
+    live: { ...common, body: bytes, isSpoilt: never, usage: () => usage },
+    isFailure,
+    ended: Promise.resolve(parts.entryOf(bytes, { isWhole, usage }, [])),
+    publish: () => (isShared ? publisherOf(parts, [bytes]).whole() : Promise.resolve(false)),
+  }
+}
+
+function never(): boolean {
+  return false
 }
 
 function streamed(
   context: FetchContext,
   target: ResponseTarget,
-  parts: StreamedParts,
+  source: StreamSource<Uint8Array>,
+  parts: AnswerParts,
 ): Produced<SharedResponse> {
   const { options, stats } = context
   const { common, contentType, lease } = parts
-  const judge = isStream(contentType) ? new StreamJudge() : undefined
+  const judge = judgeOf(contentType)
   const timing: number[] = []
   let last = performance.now()
   let settle: (end: StreamEnd<Uint8Array>) => void = () => {}
   const end = new Promise<StreamEnd<Uint8Array>>((resolve) => {
     settle = resolve
   })
-  const stream = new SharedStream<Uint8Array>(parts.source, {
+  const stream = new SharedStream<Uint8Array>(source, {
     ...{ maxSize: options.maxEntryBytes, stallMs: options.stallMs, onAbandon: options.onAbandon },
     sizeOf: ({ byteLength }) => byteLength,
+    join: joinBytes,
     onPiece: (chunk) => {
-      judge?.push(chunk)
+      if (judge === undefined) return
+      judge.push(chunk)
       const now = performance.now()
-      if (judge !== undefined) timing.push(chunk.byteLength, now - last)
+      timing.push(chunk.byteLength, now - last)
       last = now
     },
     onEnd: settle,
   })
   const isShared = isEverybodys(common.status)
-  const publisher = new Publisher(lease, parts.told, () => stream)
+  const publisher = publisherOf(parts, stream)
   // What is one account's alone is nobody else's answer.
   lease.onceFollowed(() => (isShared ? void publisher.follow() : void lease.fail(String(common.status))))
   const ended = end.then(({ pieces, error }) => {
     judge?.end()
     const bytes = pieces && error === undefined ? Buffer.concat(pieces) : undefined
-    const made = bytes && parts.entryOf(bytes, judge, timing)
-    const { count } = common.joined
-    stats.saved(target.policy.tenant, target.request.model, made?.usage ?? judge?.usage ?? noUsage, count)
+    const verdict = verdictOn(judge, bytes, parts, target)
+    stats.saved(target.policy.tenant, target.request.model, verdict.usage, common.joined.count)
     if (error !== undefined) throw error.reason
-    return made?.entry
+    return bytes && parts.entryOf(bytes, verdict, timing)
   })
   ended.catch(() => {})
   return {
@@ -178,6 +183,24 @@ function streamed(
     published: () => publisher.following,
     publish: () => (isShared ? publisher.follow() : Promise.resolve(false)),
   }
+}
+
+function judgeOf(contentType: string): AnswerJudge | undefined {
+  if (isLines(contentType)) return new LineJudge()
+  return isStream(contentType) ? new StreamJudge() : undefined
+}
+
+/** Of what passed as a stream: by its events, or, where it was an answer too large to be read whole, as a whole. */
+function verdictOn(
+  judge: AnswerJudge | undefined,
+  bytes: Buffer | undefined,
+  { contentType }: AnswerParts,
+  { request }: ResponseTarget,
+): Verdict {
+  if (judge !== undefined) return { isWhole: judge.whole, usage: judge.usage }
+  const answer = bytes && parseObject(bytes.toString())
+  const isWhole = contentType.includes('json') && isWholeAnswer(answer, request.endpoint.answers)
+  return { isWhole, usage: usageOf(answer) }
 }
 
 /** Of a web stream, or of the stream of Node that other implementations of fetch give. */
@@ -222,24 +245,7 @@ export async function readBody(
   }
 }
 
-/** How long an answer is kept; nothing for one that is not. */
-function ttlOf(
-  { options }: FetchContext,
-  { request, policy }: ResponseTarget,
-  answer: {
-    readonly status: number
-    readonly contentType: string
-    readonly judge: StreamJudge | undefined
-    readonly bytes: Buffer
-  },
-): number | undefined {
-  const { status, contentType, judge, bytes } = answer
-  if (status !== 200) return options.negativeTtlMs.get(status)
-  if (judge !== undefined) return judge.whole ? policy.ttlMs : undefined
-  if (!contentType.includes('json')) return undefined
-  return isWholeAnswer(parseObject(bytes.toString()), request.endpoint.answers) ? policy.ttlMs : undefined
-}
-
-function usageIn(body: Buffer): Usage {
-  return usageOf(parseObject(body.toString()))
+/** How long a failure is kept; nothing for one that is not. */
+function negativeTtlOf({ options }: FetchContext, status: number): number | undefined {
+  return options.negativeTtlMs.get(status)
 }

@@ -74,11 +74,7 @@ function keyOf(given: Body, body: Json, { rules, maxTemperature, url: told }: Ex
   const endpoint = endpointFor({ url, method: 'POST' }, rules)
   if (typeof endpoint === 'string') return { cacheable: false, reason: endpoint }
   const text = typeof given === 'string' ? given : JSON.stringify(given)
-  return requestKey(
-    { url, method: 'POST', headers: new Headers(), endpoint, body: text },
-    rules,
-    maxTemperature,
-  )
+  return requestKey({ url, method: 'POST', headers: new Map(), endpoint, body: text }, rules, maxTemperature)
 }
 
 /** Where a body of this look goes. */

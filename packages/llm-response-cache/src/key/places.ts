@@ -105,21 +105,25 @@ function geminiIds({ contents }: Json, places: PlaceCollector): void {
   }
 }
 
+/** Where schemas stand in a request, beside its tools. */
+const schemaPlaces: readonly (readonly [string, ...string[]])[] = [
+  ['response_format', 'json_schema', 'schema'],
+  ['response_format', 'schema'],
+  ['text', 'format', 'schema'],
+  ['output_format', 'schema'],
+  ['output_config', 'format', 'schema'],
+  ...(['format', 'guided_json', 'structured_outputs', 'json_schema'] as const).map((name) => [name] as const),
+  ...['generationConfig', 'generation_config'].flatMap((config) =>
+    ['responseSchema', 'responseJsonSchema', 'response_schema', 'response_json_schema'].map(
+      (name) => [config, name] as const,
+    ),
+  ),
+]
+
 function schemasOf(body: Json, places: PlaceCollector): void {
   const { tools, functions } = body
-  const config = body.generationConfig ?? body.generation_config
-  for (const schema of [
-    member(body, 'response_format', 'json_schema', 'schema'),
-    member(body, 'response_format', 'schema'),
-    member(body, 'text', 'format', 'schema'),
-    member(body, 'output_format', 'schema'),
-    member(body, 'output_config', 'format', 'schema'),
-    ...['format', 'guided_json', 'structured_outputs', 'json_schema'].map((name) => body[name]),
-    ...['responseSchema', 'responseJsonSchema', 'response_schema', 'response_json_schema'].map((name) =>
-      member(config, name),
-    ),
-  ]) {
-    places.schema(schema)
+  for (const [name, ...within] of schemaPlaces) {
+    if (body[name] !== undefined) places.schema(member(body[name], ...within))
   }
   for (const tool of [...records(tools), ...records(functions)]) {
     for (const holder of [tool, tool.function, ...declarationsOf(tool)]) {

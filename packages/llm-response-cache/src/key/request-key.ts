@@ -94,7 +94,8 @@ export function endpointFor({ url, method }: Located, rules: KeyRules): Endpoint
  */
 export function requestKey(
   request: Located & {
-    readonly headers: Headers
+    /** By their names in lower case. */
+    readonly headers: Iterable<[string, string]>
     readonly endpoint: Endpoint
     readonly body: unknown
   },
@@ -118,8 +119,13 @@ export function requestKey(
     const isConvertible = endpoint.wire !== undefined && endpoint.wire !== 'openai-completions'
     const apart = isConvertible ? '' : `${form.streamed} ${form.variant}`
     const key = canonicalHashWith(places, 'fetch', where, params, apart)
-    const scope = canonicalHash('scope', where, form.variant)
-    return { cacheable: true, key, scope, model, provider: url.host, endpoint, form, params }
+    return {
+      ...{ cacheable: true, key, model, provider: url.host, endpoint, form, params },
+      // Only what looks further than the key needs it.
+      get scope() {
+        return canonicalHash('scope', where, form.variant)
+      },
+    }
   } catch (error) {
     if (error instanceof UnkeyableError) return bypass('too-large')
     throw error
@@ -134,9 +140,10 @@ function refusalOf(
   maxTemperature: number,
 ): Bypass | undefined {
   if (!endpoint.requires.some((name) => asked[name] !== undefined)) return bypass('endpoint')
-  const state = [...endpoint.stateful].find((name) => isSet(asked[name]))
+  const names = Object.keys(asked)
+  const state = names.find((name) => endpoint.stateful.has(name) && isSet(asked[name]))
   if (state !== undefined) return bypass('stateful', state)
-  const unknown = Object.keys(asked).find((name) => !isKnown(name, asked[name], endpoint, rules))
+  const unknown = names.find((name) => !isKnown(name, asked[name], endpoint, rules))
   if (unknown !== undefined) return bypass('unknown-field', unknown)
   const model = modelOf(asked, url)
   const isSearching = searchingModels.test(model) || searchingHosts.test(url.hostname)
@@ -172,15 +179,20 @@ function isSet(value: unknown): boolean {
 
 /** Where the request goes, and what beside its body chooses the answer. */
 function whereOf(
-  { url, headers }: { readonly url: URL; readonly headers: Headers },
+  { url, headers }: { readonly url: URL; readonly headers: Iterable<[string, string]> },
   rules: KeyRules,
 ): unknown {
-  const counted = [...headers].filter(
-    ([name]) => countedHeaders.test(name) || rules.headers?.some((own) => own.toLowerCase() === name),
-  )
-  const query = [...url.searchParams].filter(
-    ([name]) => !credentialParams.has(name.toLowerCase()) && name !== 'alt',
-  )
+  const counted: [string, string][] = []
+  for (const header of headers) {
+    const [name] = header
+    // What an SDK tells of itself with every request chooses nothing.
+    const isCounted = !name.startsWith('x-stainless-') && countedHeaders.test(name)
+    if (isCounted || rules.headers?.some((own) => own.toLowerCase() === name)) counted.push(header)
+  }
+  const query =
+    url.search === ''
+      ? []
+      : [...url.searchParams].filter(([name]) => !credentialParams.has(name.toLowerCase()) && name !== 'alt')
   return [rules.salt, url.host, url.pathname.replace(/\/$/, ''), query.sort(), counted.sort()]
 }
 
@@ -204,12 +216,23 @@ export function paramsOf(
   { withoutEffect, answers }: Pick<Endpoint, 'withoutEffect' | 'answers'>,
   { exclude = [], include = [] }: KeyRules,
 ): Json {
-  const left = new Set([...withoutEffect, ...exclude].filter((name) => !include.includes(name)))
-  if (answers === 'ollama' || answers === 'gemini') left.add('stream')
-  const params = Object.fromEntries(Object.entries(request).filter(([name]) => !left.has(name)))
+  const isLeft = (name: string) =>
+    ((withoutEffect.includes(name) || exclude.includes(name)) && !include.includes(name)) ||
+    (name === 'stream' && (answers === 'ollama' || answers === 'gemini'))
+  const params: Json = {}
+  for (const name of Object.keys(request)) {
+    // Not by assignment: a body may have a member `__proto__`, which is one like any other.
+    if (!isLeft(name)) define(params, name, request[name])
+  }
   // Stored unless it is told not to: what is stored can be continued by its id, what is not can't.
   if (answers === 'responses') params.store = request.store !== false
   return params
+}
+
+function define(holder: Json, name: string, value: unknown): void {
+  if (name === '__proto__') {
+    Object.defineProperty(holder, name, { value, enumerable: true, configurable: true, writable: true })
+  } else holder[name] = value
 }
 
 function bypass(reason: BypassReason, detail?: string): Bypass {

@@ -32,12 +32,13 @@ export class FlightCoordinator {
 
   /** `unlessId` names an entry that is of no use. One round trip, none where calls are not shared between instances. */
   async begin(entryKey: EntryKey, unlessId: string): Promise<FlightRole> {
-    const generation = randomUUID()
-    if (this.#options.singleFlight !== 'shared') {
+    // Without Redis there is no other instance, and the callers of this one share a call already.
+    if (this.#options.singleFlight !== 'shared' || this.#options.redis === undefined) {
       return { role: 'lead', lease: this.alone(entryKey) }
     }
+    const generation = randomUUID()
     // Not waited for: without it followers are noticed with the next renewal.
-    if (this.#options.redis !== undefined) this.#inbox ??= this.#listen()
+    this.#inbox ??= this.#listen()
     const { leaseMs } = this.#options
     const options = { generation, owner: this.#owner, leaseMs, unlessId }
     const { value: role, source } = await this.#tiers.run(({ flights }) => flights.begin(entryKey, options))

@@ -1,4 +1,4 @@
-import { createLog, type LongTimer, setLongTimeout, untilAborted } from '@evenkeel/core/kit'
+import { createLog, type LongTimer, setLongTimeout } from '@evenkeel/core/kit'
 import type { Entry } from '../entry/entry.js'
 import { judge } from '../entry/freshness.js'
 import { ProviderStalledError } from '../errors.js'
@@ -220,7 +220,10 @@ export class Lookup<L> {
       progress()
       const versions = looked.versions ?? []
       const producing = call.produce({ lease, versions, signal: shared.signal, progress })
-      const produced = await untilAborted(producing, shared.signal, () => discard(call, producing))
+      const produced = await shared.untilEnded(producing).catch((error: unknown) => {
+        discard(call, producing)
+        throw error
+      })
       shared.answeredAtMs = options.clock.now()
       if (produced.isFailure === true) stats.failed(call.entryKey.tenant, call.model)
       void this.#keep(shared, call, lease, { produced, looked })

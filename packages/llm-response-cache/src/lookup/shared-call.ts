@@ -1,4 +1,4 @@
-import { type LongTimer, setLongTimeout, untilAborted } from '@evenkeel/core/kit'
+import { type LongTimer, onAbort, setLongTimeout } from '@evenkeel/core/kit'
 import type { Version } from '../entry/entry.js'
 import type { CallerIdentity, Found } from './call.js'
 import type { FlightLease } from './flight.js'
@@ -40,6 +40,7 @@ export class SharedCall<L> {
   #run: Promise<Found<L>> | undefined
   #abandoned: LongTimer | undefined
   readonly #ending = new AbortController()
+  #onEnd: ((reason: unknown) => void) | undefined
 
   constructor(options: SharedCallOptions<L>) {
     this.options = options
@@ -71,6 +72,18 @@ export class SharedCall<L> {
 
   end(reason: Error): void {
     this.#ending.abort(reason)
+    this.#onEnd?.(reason)
+  }
+
+  /** Waits for the provider for as long as the call is not ended. @throws the reason by which it was */
+  untilEnded<T>(pending: Promise<T>): Promise<T> {
+    // Not by the signal: an event's listener costs more than the promise.
+    return new Promise((resolve, reject) => {
+      const { signal } = this
+      if (signal.aborted) reject(signal.reason)
+      this.#onEnd = reject
+      pending.then(resolve, reject)
+    })
   }
 
   finish(): void {
@@ -78,17 +91,27 @@ export class SharedCall<L> {
   }
 
   /** The signal ends this caller's wait alone. */
-  async wait(signal: AbortSignal | undefined): Promise<Found<L>> {
+  wait(signal: AbortSignal | undefined): Promise<Found<L>> {
     const run = this.#run
     if (run === undefined) throw new TypeError('The call has not begun')
     this.#waiting++
     if (signal === undefined) return run
-    try {
-      return await untilAborted(run, signal)
-    } finally {
-      this.#waiting--
-      if (signal.aborted && this.found === undefined) this.#giveUp()
-    }
+    return new Promise((resolve, reject) => {
+      let isOver = false
+      const over = () => {
+        if (isOver) return
+        isOver = true
+        this.#waiting--
+        unfollow?.()
+        if (signal.aborted && this.found === undefined) this.#giveUp()
+      }
+      let unfollow: (() => void) | undefined
+      unfollow = onAbort(signal, (reason) => {
+        over()
+        reject(reason)
+      })
+      run.finally(over).then(resolve, reject)
+    })
   }
 
   #giveUp(): void {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { cosine } from '@evenkeel/core/kit'
 import { isRecord } from '../json.js'
 import { compareQuestionFeatures } from './features/compare.js'
 import { questionFeaturesOf } from './features/features.js'
@@ -108,8 +109,4 @@ function parseStructure(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function cosine(one: Float32Array, other: Float32Array): number {
-  return one.reduce((sum, value, index) => sum + value * (other[index] ?? 0), 0)
 }

@@ -37,7 +37,7 @@ export class MemoryEntryStore implements EntryStore {
   #lastVersion: { readonly tenant: string; readonly name: string; readonly value: string } | undefined
   #lastTenant = ''
   #lastPrefix = entryKeyPrefix('')
-  /** ProviderRequest for once. */
+  /** Asked for once. */
   readonly #seen: ByteBoundedLru<true>
 
   constructor({ maxEntries, maxBytes, clock = systemClock }: MemoryEntryStoreOptions = {}) {

@@ -1,10 +1,9 @@
 import type { Connection, Reply } from '@evenkeel/core'
+import { TickBatcher } from '@evenkeel/core/kit'
 
-interface ProviderRequest {
+interface ReadRequest {
   readonly key: string
   readonly others: readonly string[]
-  resolve(read: Read): void
-  reject(error: unknown): void
 }
 
 export interface Read {
@@ -16,54 +15,31 @@ export interface Read {
 const maxReads = 32
 
 /**
- * Reads of one turn of the event loop travel in one MGET: a command of its own costs each of them several
- * times what the reading costs. What several ask for (the versions of their tenant) goes once. In a Cluster,
- * whose keys are on many nodes, each is a GET, sent in the same turn.
+ * Reads of one turn of the event loop travel in one MGET. What several ask for (the versions of their tenant) goes
+ * once. In a Cluster, whose keys are on many nodes, each is a GET, sent in the same turn.
  */
 export class TurnReads {
   readonly #redis: Connection
-  #asked: ProviderRequest[] = []
-  readonly #flush = () => this.flush()
+  readonly #batcher: TickBatcher<ReadRequest, Read>
 
   constructor(redis: Connection) {
     this.#redis = redis
+    this.#batcher = new TickBatcher({ max: maxReads, send: (requests) => this.#send(requests) })
   }
 
   read(key: string, others: readonly string[]): Promise<Read> {
-    return new Promise((resolve, reject) => {
-      // After all microtasks: what the last reads set off leaves in one command again.
-      if (this.#asked.length === 0) process.nextTick(this.#flush)
-      if (this.#asked.push({ key, others, resolve, reject }) >= maxReads) this.flush()
-    })
+    return this.#batcher.add({ key, others })
   }
 
-  flush(): void {
-    const asked = this.#asked
-    if (asked.length === 0) return
-    this.#asked = []
-    const entryKeys = new Map<string, number>()
-    const keys: string[] = []
-    const placeOf = (key: string) => {
-      const known = entryKeys.get(key)
-      if (known !== undefined) return known
-      entryKeys.set(key, keys.length)
-      return keys.push(key) - 1
+  async #send(requests: readonly ReadRequest[]): Promise<readonly Read[]> {
+    const places = new Map<string, number>()
+    for (const { key, others } of requests) {
+      if (!places.has(key)) places.set(key, places.size)
+      for (const other of others) if (!places.has(other)) places.set(other, places.size)
     }
-    for (const { key, others } of asked) {
-      placeOf(key)
-      for (const other of others) placeOf(other)
-    }
-    this.#get(keys).then(
-      (values) => {
-        const found = (key: string) => values[entryKeys.get(key) ?? -1]
-        for (const { key, others, resolve } of asked) {
-          resolve({ value: found(key), others: others.map(found) })
-        }
-      },
-      (error: unknown) => {
-        for (const { reject } of asked) reject(error)
-      },
-    )
+    const values = await this.#get([...places.keys()])
+    const found = (key: string) => values[places.get(key) ?? -1]
+    return requests.map(({ key, others }) => ({ value: found(key), others: others.map(found) }))
   }
 
   async #get(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {

@@ -17,6 +17,11 @@ export interface SharedStreamOptions<T> {
   /** A longer stream is passed on and not recorded. */
   readonly maxSize: number
   sizeOf(piece: T): number
+  /**
+   * Makes one piece of several that wait for a reader, a new one of a single piece too: what a reader does with its
+   * own is nobody else's matter. Without it every piece is handed on by itself.
+   */
+  join?(pieces: readonly T[]): T
   /** A source that is silent for this long is given up. */
   readonly stallMs: number
   /** When nobody reads any more, read on to the end, or end at once. */
@@ -28,6 +33,9 @@ export interface SharedStreamOptions<T> {
 
 /** How long a stream that nobody reads any more may take to end, before it is given up. */
 const abandonedMs = 120_000
+
+/** Pieces that wait for a reader are joined to pieces of about this size. */
+const maxJoined = 65_536
 
 /** Providers send a piece every few tens of milliseconds. */
 const suspectMs = 250
@@ -64,6 +72,7 @@ export class SharedStream<T> {
   #leftAt = -1
   /** Its first reader has had the time to come. */
   #isAttended = false
+  #isWaking = false
   /** Resolves the source's wait for readers, beyond the bound. */
   #resume: (() => void) | undefined
 
@@ -131,9 +140,8 @@ export class SharedStream<T> {
   async #pull(reader: Reader, controller: ReadableStreamDefaultController<T>): Promise<void> {
     for (;;) {
       if (!this.#readers.has(reader)) return
-      const piece = this.#pieces[reader.next - this.#dropped]
+      const piece = this.#next(reader)
       if (piece !== undefined) {
-        reader.next++
         controller.enqueue(piece)
         this.#letGo()
         return
@@ -150,6 +158,25 @@ export class SharedStream<T> {
       })
       reader.wake = undefined
     }
+  }
+
+  /** What waits for a reader: all of it at once where pieces can be joined. */
+  #next(reader: Reader): T | undefined {
+    const { join, sizeOf } = this.#options
+    const first = reader.next - this.#dropped
+    if (first >= this.#pieces.length) return undefined
+    if (join === undefined) {
+      reader.next++
+      return this.#pieces[first]
+    }
+    const some: T[] = []
+    for (let at = first, size = 0; at < this.#pieces.length && size < maxJoined; at++) {
+      const piece = this.#pieces[at] as T
+      some.push(piece)
+      size += sizeOf(piece)
+    }
+    reader.next += some.length
+    return join(some)
   }
 
   async #run(): Promise<void> {
@@ -189,7 +216,20 @@ export class SharedStream<T> {
     this.#options.onPiece?.(piece)
     this.#pieces.push(piece)
     this.#size += this.#options.sizeOf(piece)
-    this.#wakeAll()
+    this.#wakeSoon()
+  }
+
+  /**
+   * After the microtasks in which a source hands over what came together: a network's chunk holds many pieces, and
+   * to wake the readers for each of them costs more than to read it.
+   */
+  #wakeSoon(): void {
+    if (this.#isWaking) return
+    this.#isWaking = true
+    process.nextTick(() => {
+      this.#isWaking = false
+      this.#wakeAll()
+    })
   }
 
   /** What is not recorded is held only until the slowest reader has it. */
@@ -264,6 +304,18 @@ export class SharedStream<T> {
   #wakeAll(): void {
     for (const { wake } of this.#readers) wake?.()
   }
+}
+
+export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces
+  if (pieces.length === 1 && only !== undefined) return new Uint8Array(only)
+  const joined = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0))
+  let at = 0
+  for (const piece of pieces) {
+    joined.set(piece, at)
+    at += piece.byteLength
+  }
+  return joined
 }
 
 /** A web stream, or anything that can be iterated over, such as a stream of Node. */

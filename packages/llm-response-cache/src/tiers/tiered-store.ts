@@ -145,9 +145,11 @@ export class TieredStore {
   /** An entry was written; memory has it too from now on. */
   noteKept(entryKey: EntryKey, entry: Entry, source: Source): void {
     const { clock } = this.#options
+    // Written to memory, it is there already.
+    if (source === 'memory' && this.#options.redis === undefined) return
     this.#learnUnknown(entryKey.tenant, entry.versions)
     this.#memory.hold(entryKey, entry, entry.deadAtMs - clock.now(), clock.monotonic(), this.#trust)
-    if (source === 'memory' && this.#options.redis !== undefined) this.#outage.noteWritten(entryKey)
+    if (source === 'memory') this.#outage.noteWritten(entryKey)
   }
 
   /** An entry was replaced: others' copies of the old one go. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, createLog, defineScript, UnavailableError } from '@evenkeel/core'
+import { type Connection, createKeyspace, createLog, defineScript } from '@evenkeel/core'
+import { isOutage } from '@evenkeel/core/kit'
 import addLua from '../scripts/stats-add.lua'
 import {
   type CacheStats,
@@ -54,8 +55,8 @@ export class SharedStats {
       return summed(cellsOf(Array.isArray(reply) ? reply.map(String) : []))
     } catch (error) {
       // Without Redis there is only what this process knows.
-      if (UnavailableError.isInstance(error)) return this.#stats.read()
-      throw error
+      if (!isOutage(error)) throw error
+      return this.#stats.read()
     }
   }
 

@@ -100,7 +100,7 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('the middleware for the AI SDK 
     sdk = sdks[name](cache, provider.url)
   })
   afterEach(async () => {
-    cache.close()
+    await cache.close()
     await provider[Symbol.asyncDispose]()
   })
 
@@ -295,8 +295,8 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('answers in other words (%s)', 
     expect(provider.calls).toHaveLength(asked)
     await sdk.generate({ prompt, temperature: 0.1 })
     expect(provider.calls).toHaveLength(asked + 1)
-    semantic.close()
-    cache.close()
+    await semantic.close()
+    await cache.close()
   })
 })
 

@@ -25,7 +25,7 @@ describe.each(['middleware', 'fetch'] as const)('the Anthropic SDK by its %s opt
         : new Anthropic({ ...shared, fetch: cache.fetch() })
   })
   afterEach(async () => {
-    cache.close()
+    await cache.close()
     await provider[Symbol.asyncDispose]()
   })
 
@@ -110,7 +110,7 @@ it('leaves alone what the SDK asks for itself', async () => {
     expect(await response.text()).toBe('token')
   }
   expect(cache.stats()).toMatchObject({ hits: 0, misses: 0, bypassed: 0 })
-  cache.close()
+  await cache.close()
 })
 
 it('says at once what is wrong with its cache', () => {

@@ -15,7 +15,7 @@ describe('the cache for LangChain.js', () => {
     cache = createResponseCache()
   })
   afterEach(async () => {
-    cache.close()
+    await cache.close()
     await provider[Symbol.asyncDispose]()
   })
 

@@ -15,9 +15,9 @@ const answerTo = (content: string) => `reset ${/\d+/.exec(content)?.[0] ?? conte
 describe.each(['memory', 'Redis'])('semantic hits in fetch(), in %s', (where) => {
   let cache: ResponseCache
   let semantic: SemanticCache
-  afterEach(() => {
-    cache.close()
-    semantic.close()
+  afterEach(async () => {
+    await cache.close()
+    await semantic.close()
   })
 
   it('serve an answer in other words once that is proved, in any form, and say so', async () => {
@@ -83,6 +83,6 @@ describe.each(['memory', 'Redis'])('semantic hits in fetch(), in %s', (where) =>
     // The options of one will do, too.
     const own = createResponseCache({ semantic: { embed, model: 'e' } })
     expect((await own.fetch({ fetch: provider.fetch })(chatUrl, chatCall('refund'))).status).toBe(200)
-    own.close()
+    await own.close()
   })
 })

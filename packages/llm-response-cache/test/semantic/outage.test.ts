@@ -64,8 +64,8 @@ describe.each(flavours())('an outage of $name', (flavour) => {
     model.calls.length = 0
   })
   afterEach(async () => {
-    cache.close()
-    other.close()
+    await cache.close()
+    await other.close()
     await redis.close()
     await elsewhere.close()
     await proxy.close()
@@ -128,7 +128,7 @@ describe.each(flavours())('an outage of $name', (flavour) => {
     const reworded = request('Please tell me in short words how to close the account of the office')
     expect((await asked.detailed(reworded)).outcome).toBe('miss')
     expect(fresh.stats()).toMatchObject({ epoch: 1, certificate: undefined, misses: { learning: 1 } })
-    fresh.close()
+    await fresh.close()
     await fresh.settled()
   })
 })
@@ -155,7 +155,7 @@ describe.each(clientLibraries)('with $name', ({ load }) => {
       const reworded = request('Please tell me in short words how to send money abroad from the office')
       expect((await ask.detailed(reworded)).outcome).toBe('semantic')
       expect(cache.stats().search).toBe(flavours()[at]?.vectorSets ? 'vector-set' : 'exact')
-      cache.close()
+      await cache.close()
     }
   })
 })
@@ -194,7 +194,7 @@ describe('what is kept', () => {
     for (const word of ['rumpelstilzchen', '4711', 'ducat', 'straw', 'castle', 'gold', 'spin', 'perhaps']) {
       expect(dump.join(' ').toLowerCase()).not.toContain(word)
     }
-    cache.close()
+    await cache.close()
     await redis.close()
     await server.close()
   })

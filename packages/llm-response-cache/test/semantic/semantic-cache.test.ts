@@ -315,7 +315,7 @@ it('finds in an index of the host', async () => {
   await cache.settled()
   expect(own.places).toBe(1)
   expect(cache.stats().search).toBe('own')
-  cache.close()
+  await cache.close()
 })
 
 it('rejects bad options by name, before any call', () => {

@@ -25,8 +25,13 @@ const forms: Readonly<Record<Exclude<Wire, 'openai-completions'>, Forms>> = {
   'anthropic-messages': { toObject: anthropic.messageOf, toEvents: anthropic.eventsOf },
 }
 
+/** Handed on as it comes: server-sent events, or a line of JSON for each piece, as Ollama has it. */
 export function isStream(contentType: string): boolean {
-  return contentType.includes('text/event-stream')
+  return contentType.includes('text/event-stream') || isLines(contentType)
+}
+
+export function isLines(contentType: string): boolean {
+  return /\/(?:x-)?(?:ndjson|jsonl|jsonlines)\b/.test(contentType)
 }
 
 /**

@@ -1,0 +1,125 @@
+/** What servers put in the global's place extends the class of what fetch gives; that class is at the bottom. */
+function nativeResponse(): typeof Response {
+  let found = globalThis.Response
+  for (;;) {
+    const above: unknown = Object.getPrototypeOf(found)
+    // Functions of every realm have a prototype that is a function and constructs nothing.
+    if (typeof above !== 'function' || above.prototype === undefined) return found
+    found = above as typeof Response
+  }
+}
+
+const Native = nativeResponse()
+
+/** What the class below takes over as it is; Node's types have the rest as properties, which a class can't replace. */
+type Head = Pick<Response, 'status' | 'statusText' | 'headers' | 'ok' | 'redirected' | 'type'>
+const Base = Native as unknown as new (body: null, init: ResponseInit) => Head
+
+/** Servers of Bun and Deno read a response's body by other ways than its methods. */
+const isNode = typeof process !== 'undefined' && !('bun' in process.versions) && !('deno' in process.versions)
+
+const decoder = new TextDecoder()
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/**
+ * A response whose body is there already. The methods read it as it is: to put a web stream around bytes and read
+ * it again costs some 30 µs, more than all else that a cache does for a call. A stream is made where it is asked for.
+ */
+class BufferedResponse extends Base {
+  readonly #bytes: Uint8Array
+  readonly #url: string
+  #isUsed = false
+  /** The same with a stream, for everything that only a stream can do. */
+  #streamed: Response | undefined
+
+  constructor(bytes: Uint8Array, init: ResponseInit, url: string) {
+    super(null, init)
+    this.#bytes = bytes
+    this.#url = url
+  }
+
+  get url(): string {
+    return this.#url
+  }
+
+  get body(): ReadableStream<Bytes> | null {
+    return this.#withStream().body
+  }
+
+  get bodyUsed(): boolean {
+    return this.#streamed?.bodyUsed ?? this.#isUsed
+  }
+
+  async text(): Promise<string> {
+    return this.#streamed?.text() ?? decoder.decode(this.#take())
+  }
+
+  async json(): Promise<unknown> {
+    return this.#streamed?.json() ?? JSON.parse(decoder.decode(this.#take()))
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#streamed?.arrayBuffer() ?? copyOf(this.#take()).buffer
+  }
+
+  // Of Node 22 and later.
+  async bytes(): Promise<Bytes> {
+    return new Uint8Array(await this.arrayBuffer())
+  }
+
+  async blob(): Promise<Blob> {
+    return this.#withStream().blob()
+  }
+
+  async formData(): Promise<FormData> {
+    return this.#withStream().formData()
+  }
+
+  clone(): Response {
+    const { status, statusText, headers } = this
+    if (this.#streamed === undefined && !this.#isUsed) {
+      return asResponse(new BufferedResponse(this.#bytes, { status, statusText, headers }, this.#url))
+    }
+    return withUrl(this.#url, this.#withStream().clone())
+  }
+
+  #take(): Uint8Array {
+    if (this.#isUsed) throw new TypeError('Body is unusable: Body has already been read')
+    this.#isUsed = true
+    return this.#bytes
+  }
+
+  #withStream(): Response {
+    if (this.#streamed === undefined) {
+      const { status, statusText, headers } = this
+      this.#streamed = new Native(copyOf(this.#bytes), { status, statusText, headers })
+      // What was read stays read.
+      if (this.#isUsed) this.#streamed.arrayBuffer().catch(() => {})
+    }
+    return this.#streamed
+  }
+}
+
+function asResponse(made: BufferedResponse): Response {
+  return made as unknown as Response
+}
+
+/** Others have the same bytes; what is given away may be changed. */
+function copyOf(bytes: Uint8Array): Bytes {
+  return new Uint8Array(bytes)
+}
+
+/** A response with a body that is there already. The bytes stay whose they are: nobody is given them to change. */
+export function bufferedResponse(bytes: Uint8Array, init: ResponseInit, url: string): Response {
+  if (!isNode) return withUrl(url, new Response(copyOf(bytes), init))
+  return asResponse(new BufferedResponse(bytes, init, url))
+}
+
+/** What a constructed response does not have. */
+export function withUrl(url: string, made: Response, from?: Response): Response {
+  return Object.defineProperties(made, {
+    url: { value: url },
+    ...(from === undefined ? {} : { redirected: { value: from.redirected }, type: { value: from.type } }),
+  })
+}

@@ -1,0 +1,9 @@
+import type { SemanticSearch } from '../lookup/semantic.js'
+import type { FetchContext } from './shared-response.js'
+
+/** What look-ups of HTTP answers work with, beside the rest. */
+export interface ResponseContext extends FetchContext {
+  readonly semantic: SemanticSearch | undefined
+  /** The name of an entry for a key. */
+  nameOf(tenant: string, provider: string, model: string, key: string): string
+}
