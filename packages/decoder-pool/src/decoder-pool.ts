@@ -191,7 +191,7 @@ class Pool implements DecoderPool {
     if (hasOwnId) await this.#settleIdentity(checked, mayMove)
     // A node that registers itself again, as they do, must not undo that somebody drains it.
     const isSaid = input.draining !== undefined && input.draining !== null
-    const known = this.#members.get(checked.id)?.node
+    const known = this.#registry.nodeOf(checked.id)
     const node = ofBoundedSize({
       // Nor what a newer release has said of it.
       ...(known === undefined ? {} : extraOf(known)),
@@ -208,7 +208,7 @@ class Pool implements DecoderPool {
     }
     if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
     this.#own.add(id)
-    return this.#members.get(id)?.node ?? { ...node, id }
+    return this.#registry.nodeOf(id) ?? { ...node, id }
   }
 
   /**
@@ -216,21 +216,17 @@ class Pool implements DecoderPool {
    * is gone from there. Two that live at two addresses under one id are a mistake.
    */
   async #settleIdentity({ id, endpoint }: DecoderNode, mayMove: boolean): Promise<void> {
-    const there = this.#members.list.find(({ node }) => node.endpoint === endpoint)?.node
-    const known = this.#members.get(id)
-    const isMoving = known !== undefined && known.node.endpoint !== endpoint
-    if (isMoving && there === undefined && !mayMove && !this.#own.has(id) && this.#lives(known)) {
-      throw new InvalidInputError(
-        'id',
-        `another one: a node that lives at ${known.node.endpoint} has this`,
-        id,
-      )
+    const there = this.#registry.nodeAt(endpoint)
+    const known = this.#registry.nodeOf(id)
+    const isMoving = known !== undefined && known.endpoint !== endpoint
+    if (isMoving && there === undefined && !mayMove && !this.#own.has(id) && this.#lives(id)) {
+      throw new InvalidInputError('id', `another one: a node that lives at ${known.endpoint} has this`, id)
     }
     if (there !== undefined && there.id !== id) await this.#registry.remove(there.id)
   }
 
-  #lives(state: NodeState): boolean {
-    return state.healthy && this.#members.expiredForMs(state.node.id) === undefined
+  #lives(id: string): boolean {
+    return this.#members.get(id)?.healthy === true && this.#members.expiredForMs(id) === undefined
   }
 
   #refuseIfClosed(): void {

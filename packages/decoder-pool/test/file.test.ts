@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from '@evenkeel/test-servers'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import type { MirrorDamagedError } from '../src/index.js'
+import type { MirrorDamagedError, PoolChange } from '../src/index.js'
 import { idsOf, node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()
@@ -186,6 +186,48 @@ describe('the file', () => {
       await until(() => JSON.parse(readFileSync(file, 'utf8')).removed.b > 0)
     })
 
+    it('an edit of thousands of nodes is looked at as a whole, not once for each', async () => {
+      const { pool, edit } = await running('a')
+      const looks: number[] = []
+      for (const count of [1_000, 4_000]) {
+        const changes: PoolChange[] = []
+        const stop = pool.on('change', (change) => changes.push(change))
+        edit(({ nodes }) => {
+          // The first stays: to take away most of what there is would not be obeyed.
+          nodes.splice(1)
+          for (let index = 0; index < count; index++) {
+            nodes.push({ id: `n${index}`, endpoint: `http://n${index}:1`, capacity: count })
+          }
+        })
+        await until(() => pool.inspect(`n${count - 1}`)?.node.capacity === count, 30_000)
+        await until(() => pool.status().nodes.length === count + 1, 30_000)
+        expect(pool.status().nodes.filter(({ node }) => node.capacity === count)).toHaveLength(count)
+        looks.push(changes.length)
+        stop()
+      }
+      // One at its beginning, one at its end, and one for each second that it takes a machine.
+      expect(Math.max(...looks)).toBeLessThan(100)
+    })
+
+    it('nodes that change their addresses among each other are taken by an edit as it stands', async () => {
+      const { pool, edit } = await running('a', 'b', 'c')
+      edit(({ nodes }) => {
+        nodes.splice(0)
+        nodes.push(
+          { id: 'a', endpoint: 'http://b.internal:8000' },
+          { id: 'b', endpoint: 'http://a.internal:8000' },
+        )
+        nodes.push({ id: 'd', endpoint: 'http://c.internal:8000' })
+      })
+      await until(() => pool.inspect('d') !== undefined, 5_000)
+      const endpoints = pool.status().nodes.map(({ node }) => [node.id, node.endpoint])
+      expect(endpoints.sort()).toEqual([
+        ['a', 'http://b.internal:8000'],
+        ['b', 'http://a.internal:8000'],
+        ['d', 'http://c.internal:8000'],
+      ])
+    })
+
     it('keeps what joined while somebody edited', async () => {
       const { pool, edit } = await running('a', 'b')
       const before = readFileSync(file, 'utf8')
@@ -204,9 +246,11 @@ describe('the file', () => {
     it('that is saved half, and then whole, is taken when it is whole, and nobody is warned', async () => {
       const { pool, warnings, edit } = await running('a')
       const whole = readFileSync(file, 'utf8')
-      for (let at = 20; at < whole.length; at += 40) {
+      // Another half at each turn of the loop: however slow the machine, no two looks see the same.
+      const endsAt = performance.now() + 200
+      for (let at = 20; performance.now() < endsAt; at = at + 7 < whole.length ? at + 7 : 20) {
         writeFileSync(file, whole.slice(0, at))
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        await new Promise((resolve) => setImmediate(resolve))
       }
       writeFileSync(file, whole)
       edit(({ nodes }) => nodes.push({ id: 'b', endpoint: 'http://b:1' }))

@@ -74,8 +74,10 @@ export class FileSync implements FileOwner {
   async edited(edit: Edit): Promise<void> {
     log('%s was edited by hand', this.#path)
     const { registry, experiments, register } = this.#host
-    for (const id of edit.removeNodes) await registry.remove(id)
-    for (const node of edit.putNodes) await this.#or(node.id, register(node))
+    await registry.together(async () => {
+      for (const id of edit.removeNodes) await registry.remove(id)
+      for (const node of edit.putNodes) await this.#or(node.id, register(node))
+    })
     for (const id of edit.removeExperiments) await experiments.remove(id)
     for (const experiment of edit.putExperiments) await this.#or(experiment.id, experiments.put(experiment))
   }

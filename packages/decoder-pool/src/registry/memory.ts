@@ -86,6 +86,12 @@ export class MemoryRegistryStore implements RegistryStore {
     return this.#nodes.get(id)
   }
 
+  /** The node of an endpoint. */
+  at(endpoint: string): Registration | undefined {
+    const id = this.#endpoints.get(endpoint)
+    return id === undefined ? undefined : this.#nodes.get(id)
+  }
+
   /** What {@link read} resolves with, at once. */
   known(): RegistrySnapshot {
     const now = this.#clock.monotonic()

@@ -17,6 +17,9 @@ const batch = 64
 
 const mergeTimeoutMs = 10_000
 
+/** Between two looks at what many changes have come to so far. */
+const batchNewsMs = 1_000
+
 /** Others that were quicker with a change of the same node. */
 const maxAttempts = 20
 
@@ -45,6 +48,10 @@ export class Registry {
   #expired: ReadonlyMap<string, number> = new Map()
   readonly #view: SharedView
   #polls = 0
+  /** Tasks that make many changes. */
+  #batches = 0
+  #toldAt = Number.NEGATIVE_INFINITY
+  #isUntold = false
 
   constructor(options: ResolvedOptions, onNews: () => void) {
     const { redis, name, clock } = options
@@ -81,6 +88,34 @@ export class Registry {
     return this.#redis === undefined || this.state === 'primary'
   }
 
+  /** A node as it is known here. */
+  nodeOf(id: string): DecoderNode | undefined {
+    return this.#memory.get(id)?.node
+  }
+
+  nodeAt(endpoint: string): DecoderNode | undefined {
+    return this.#memory.at(endpoint)?.node
+  }
+
+  /** Makes many changes: who follows looks at all nodes each time, and is told of several at once meanwhile. */
+  async together(changes: () => Promise<void>): Promise<void> {
+    this.#batches++
+    try {
+      await changes()
+    } finally {
+      this.#batches--
+      if (this.#isUntold) this.#tell()
+    }
+  }
+
+  #tell(): void {
+    const now = this.#options.clock.monotonic()
+    this.#isUntold = this.#batches > 0 && now - this.#toldAt < batchNewsMs
+    if (this.#isUntold) return
+    this.#toldAt = now
+    this.#onNews()
+  }
+
   /** What is known here, with the registry's version and the ended leases that it last told of. */
   known(): RegistrySnapshot {
     const known = this.#memory.known()
@@ -107,7 +142,7 @@ export class Registry {
     await this.#remember(changes)
     // Only a full read tells what is newer here.
     this.#position = undefined
-    this.#onNews()
+    this.#tell()
     if (this.#redis !== undefined) this.#view.soon()
   }
 
@@ -170,7 +205,7 @@ export class Registry {
 
   async #changed(version: number, source: Source): Promise<void> {
     if (source === 'redis') this.#version = version
-    this.#onNews()
+    this.#tell()
     if (source === 'redis') await this.#publish(version)
   }
 
@@ -183,12 +218,12 @@ export class Registry {
 
   async #read(): Promise<void> {
     const { value: news, source } = await this.#stores.run((store) => store.read(this.#position))
-    if (source === 'memory') return this.#onNews()
+    if (source === 'memory') return this.#tell()
     await this.#take(news, AbortSignal.timeout(mergeTimeoutMs)).catch((error) => {
       log('the registry could not be told of what it lacks: %s', error)
       // The next read compares everything again.
       this.#position = undefined
-      this.#onNews()
+      this.#tell()
     })
   }
 
@@ -229,7 +264,7 @@ export class Registry {
     this.#last = this.#position
     this.#version = version
     this.#expired = expired
-    this.#onNews()
+    this.#tell()
   }
 
   async #handOver(

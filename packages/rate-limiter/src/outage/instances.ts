@@ -51,7 +51,7 @@ export class Instances {
     this.#seen = { instances: options.expected }
     this.#share = this.#seen
     const keys = createKeyspace(redis.namespace, `rate-limiter:${options.name}`)
-    this.#keys = [keys.key('instances', 'members'), keys.key('instances', 'epoch')]
+    this.#keys = ['members', 'epoch', 'ranks'].map((part) => keys.key('instances', part))
     this.#local = limitersOfProcess(`${redis.namespace}${options.name}`)
     this.#local.add(this, options.name)
     this.#heartbeat = heartbeat({
