@@ -56,12 +56,12 @@ describe('the SDKs of OpenAI and Groq behind the cache', () => {
 
   const sdks = [4, 5, 6, 7].map((version) => [`openai ${version}`, openai(`openai-${version}`)] as const)
   const cases = [...sdks, ['groq-sdk 1', groq] as const].flatMap(([name, script]) =>
-    forms.map((form) => [name, form, script] as const),
+    forms.map((form) => ({ name, form, script })),
   )
 
   it.each(cases)(
     '%s, %s: a miss, hits, a stream byte for byte, a caller who leaves',
-    async (_, form, script) => {
+    async ({ form, script }) => {
       const held = provider.callsFor('hold')
       // openai 4 brings a package that uses a deprecated module of Node.
       const { value } = await app.run(script, {

@@ -75,9 +75,11 @@ describe('LangChain and the SDKs of Mistral and Ollama behind the cache', () => 
   afterAll(() => provider[Symbol.asyncDispose]())
 
   const sdks = { langchain, mistral }
-  const cases = Object.entries(sdks).flatMap(([name, script]) => forms.map((form) => [name, form, script]))
+  const cases = Object.entries(sdks).flatMap(([name, script]) =>
+    forms.map((form) => ({ name, form, script })),
+  )
 
-  it.each(cases)('%s, %s', async (_, form, script) => {
+  it.each(cases)('$name, $form', async ({ form, script }) => {
     const held = provider.callsFor('hold')
     const env = { PROVIDER_URL: provider.url }
     const { value } = await app.run(script ?? '', {

@@ -25,7 +25,11 @@ export async function startProvider(): Promise<StandInProvider> {
   const answerTo = async (request: IncomingMessage, response: ServerResponse) => {
     const path = request.url ?? ''
     if (path === '/held') {
-      if (held.length === 0) await new Promise<void>((resolve) => (onHeld = resolve))
+      if (held.length === 0) {
+        await new Promise<void>((resolve) => {
+          onHeld = resolve
+        })
+      }
       return response.end()
     }
     if (path === '/release') {

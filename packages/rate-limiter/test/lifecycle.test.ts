@@ -226,6 +226,38 @@ describe('limiters of one name', () => {
     await login.close()
   })
 
+  it.each([
+    { others: ['!', '~'], rank: 1, admitted: 1 },
+    { others: ['!', '!!'], rank: 2, admitted: 0 },
+  ])(
+    'of three instances the one of rank $rank admits $admitted of 2 in an outage',
+    async ({ others, admitted }) => {
+      const own = await startRedis()
+      await using redis = await connect({ url: own.url, commandTimeout: 500 })
+      const limiter = createRateLimiter({
+        redis,
+        name: 'ranked',
+        limits: { r: fixedWindow(2, '1h') },
+        stats: false,
+      })
+      await limiter.peek('u')
+      const key = (part: string) => `evenkeel:rate-limiter:ranked:{instances}:${part}`
+      await until(async () => Number(await own.command('EXISTS', key('ranks'))) === 1)
+      // Others that came and went while the names in order were lost, as by eviction: they are made anew.
+      for (const other of others)
+        await own.command('ZADD', key('members'), String(Date.now() + 60_000), other)
+      await own.command('ZADD', key('ranks'), '0', 'gone')
+      await until(() => limiter.stats().instances === 3)
+      expect(await own.command('ZCARD', key('ranks'))).toBe(3)
+      await own.kill()
+      let count = 0
+      for (let asked = 0; asked < 3; asked++) if ((await limiter.check('v')).allowed) count++
+      expect(count).toBe(admitted)
+      await limiter.close()
+      await own.close()
+    },
+  )
+
   it('announce their limits in Redis, as JSON that other tools read', async () => {
     await using redis = await connect({ url: server.url })
     const limiter = createRateLimiter({

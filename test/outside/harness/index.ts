@@ -1,4 +1,4 @@
-export { forms } from './forms.js'
+export { type Form, forms } from './forms.js'
 export { everyPeer, libraries } from './libraries.js'
 export { packages } from './packages.js'
 export type { Service } from './process.js'

@@ -1,0 +1,83 @@
+import { type RedisServer, startRedis } from '@evenkeel/test-servers'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { forms, libraries, project } from './harness/index.js'
+
+/**
+ * Opens, uses and closes the whole family many times in one process, as a test runner or a hot reload does, and tells
+ * what each round left behind, once the first rounds have filled what is kept on purpose.
+ */
+const script = `
+  import { setFlagsFromString } from 'node:v8'
+  import { runInNewContext } from 'node:vm'
+  import { connect, createKeyValueStore, lock } from '@evenkeel/core'
+  import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
+  import { createResponseCache } from '@evenkeel/llm-response-cache'
+  import { createAgentMemory, createSessions } from '@evenkeel/agent-memory'
+  import { createDecoderPool } from '@evenkeel/decoder-pool'
+
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc')
+  const settle = async () => {
+    for (let turn = 0; turn < 5; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      collect()
+    }
+  }
+  const round = async (count) => {
+    const redis = await connect()
+    const limiter = createRateLimiter({ redis, limits: { requests: slidingWindow(5_000, '1m') } })
+    const cache = createResponseCache({ redis })
+    const memory = createAgentMemory({ redis })
+    const sessions = createSessions({ redis })
+    const pool = await createDecoderPool({ redis })
+    const store = createKeyValueStore({ redis, prefix: 'kv' })
+    await limiter.check('user:42')
+    const generate = cache.wrap(async (text) => ({ text }), { name: 'generate' })
+    await generate('hello ' + (count % 4))
+    await memory.owner('user:42').thread('chat-7').append([{ id: 'm' + (count % 4), role: 'user', content: 'hello' }])
+    await sessions.create({ user: 42 })
+    await pool.register({ endpoint: 'http://10.0.0.7:8000' })
+    const lease = await pool.acquire()
+    lease.release({ ok: true })
+    await store.set('k', { v: 1 })
+    await (await lock(redis, 'job')).release()
+    const subscription = await redis.subscribe('news', () => {})
+    await subscription.close()
+    for (const each of [pool, memory, cache, limiter, redis]) await each.close()
+  }
+  const seen = () => ({
+    heap: process.memoryUsage().heapUsed,
+    resources: process.getActiveResourcesInfo().length,
+    listeners: process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0),
+  })
+  for (let count = 0; count < 20; count++) await round(count)
+  await settle()
+  const before = seen()
+  const rounds = 60
+  for (let count = 0; count < rounds; count++) await round(count)
+  await settle()
+  const after = seen()
+  console.log(JSON.stringify({
+    bytesARound: Math.round((after.heap - before.heap) / rounds),
+    resources: after.resources - before.resources,
+    listeners: after.listeners - before.listeners,
+  }))`
+
+let redis: RedisServer
+beforeAll(async () => {
+  redis = await startRedis()
+})
+afterAll(() => redis.close())
+
+it.each(forms)('what is closed leaves nothing behind, %s', async (form) => {
+  const app = await project('family', { dependencies: { redis: libraries.redis6 } })
+  const { value } = await app.run(script, { form, env: { REDIS_URL: redis.url }, timeoutMs: 240_000 })
+  const { bytesARound, resources, listeners } = value as Record<string, number>
+  expect({ resources, listeners }).toEqual({ resources: 0, listeners: 0 })
+  // What V8 compiles and specialises meanwhile is counted too; one set of packages is hundreds of kilobytes.
+  expect(bytesARound).toBeLessThan(10_000)
+  // The server's view: only the connection that asks.
+  await expect
+    .poll(async () => Number(await redis.info('connected_clients')), { timeout: 10_000 })
+    .toBeLessThanOrEqual(1)
+})
