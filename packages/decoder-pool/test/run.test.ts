@@ -1,4 +1,5 @@
 import { ManualClock } from '@evenkeel/core'
+import { until } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
 import { PushBackError } from '../src/index.js'
 import { node, useCoordinators } from './pools.js'
@@ -91,6 +92,23 @@ describe('run', () => {
     expect(answer).toBe(calls[1])
     expect(calls[0]).not.toBe(calls[1])
     await expect(pool.run(async () => 1, { hedgeAfter: 20 })).rejects.toMatchObject({ field: 'hedgeAfter' })
+  })
+
+  it('aborts who is not the first to answer, and takes out a node that hangs though others answer for it', async () => {
+    const pool = await create({ ejectAfter: 2, slowStart: 0 })
+    for (const name of ['hangs', 'good']) await pool.register(node(name, { capacity: 1 }))
+    const call = (one: { id: string }, signal: AbortSignal) =>
+      one.id === 'good'
+        ? Promise.resolve(one.id)
+        : new Promise<string>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    const ask = () => pool.run(call, { idempotent: true, hedgeAfter: 200, timeout: '30s' })
+    for (let count = 0; count < 200 && pool.inspect('hangs')?.ejected === false; count++) {
+      expect(await ask()).toBe('good')
+      // Its only place is free again.
+      await until(() => pool.stats().inFlight === 0, 5_000)
+    }
+    expect(pool.inspect('hangs')?.state).toBe('ejected')
+    expect(pool.inspect('good')?.state).toBe('serving')
   })
 
   it('counts a node’s faults against it, and neither aborts nor refusals for the moment', async () => {

@@ -95,18 +95,18 @@ class AnswerWatcher implements BodyWatcher {
       const { kind } = judgeError(end.error, clock.now())
       if (kind !== 'blameless') return { ok: false, error: end.error }
     }
-    return this.#leftOutcome(end.error, latencyMs)
+    return this.#leftOutcome(end.error)
   }
 
-  /** The caller went. Had the node said nothing, or stopped to, that may be why; else it has done well. */
-  #leftOutcome(reason: unknown, latencyMs: number): Outcome {
+  /** The caller went. Had the node said nothing, or stopped to, that may be why; else it is nobody's fault. */
+  #leftOutcome(reason: unknown): Outcome {
     const { clock, silence } = this.#context
     const silentMs = this.#waitingSince === undefined ? 0 : clock.monotonic() - this.#waitingSince
     if (judgeAbort(reason, silence(silentMs)).kind === 'fault') {
       return { ok: false, error: new Error(`nothing came for ${Math.round(silentMs)} ms`) }
     }
-    if (this.#firstAt === undefined) return { ok: true, error: reason ?? new Error('the caller left') }
-    return { ok: true, latencyMs }
+    // Half of an answer says that it was begun, and not that the node would have come to its end.
+    return { ok: true, error: reason ?? new Error('the caller left') }
   }
 }
 

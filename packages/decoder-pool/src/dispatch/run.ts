@@ -103,7 +103,9 @@ class Run<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         const value =
-          hedgeMs === undefined ? await this.#attempt() : await hedged(() => this.#attempt(), hedgeMs, budget)
+          hedgeMs === undefined
+            ? await this.#attempt()
+            : await hedged((lost) => this.#attempt(lost), hedgeMs, budget)
         for (const id of this.#refusing) this.#host.contradicted(id)
         return value
       } catch (caught) {
@@ -121,23 +123,25 @@ class Run<T> {
     return held(error.value, this.#options.signal) as T
   }
 
-  async #attempt(): Promise<T> {
+  /** `lost` aborts when another attempt has answered. */
+  async #attempt(lost?: AbortSignal): Promise<T> {
     const { timeoutMs, signal } = this.#options
     const { acquire, clock } = this.#host
     const askedAt = clock.monotonic()
+    const waiting = lost === undefined ? undefined : linkSignals(signal, lost)
     const lease = await acquire(this.#requirements, {
       timeoutMs: Math.max(0, timeoutMs - this.#waitedMs),
-      signal,
+      signal: waiting?.signal ?? signal,
       except: this.#tried,
       avoid: this.#busy,
       isRetry: this.#former !== undefined,
-    })
+    }).finally(() => waiting?.unlink())
     this.#waitedMs += clock.monotonic() - askedAt
     const { id } = lease.node
     this.#tried.add(id)
     if (this.#former instanceof BadAnswer) drop(this.#former.value)
     try {
-      return await this.#tryOn(lease)
+      return await this.#tryOn(lease, lost)
     } catch (error) {
       const { kind } = this.#judge(error)
       if (kind === 'refusal') this.#refusing.push(id)
@@ -151,9 +155,9 @@ class Run<T> {
   }
 
   /** Settles with the caller's abort, whatever the call does about it; the place stays with a call that goes on. */
-  #tryOn(lease: NodeLease): Promise<T> {
+  #tryOn(lease: NodeLease, lost?: AbortSignal): Promise<T> {
     const { signal } = this.#options
-    const link = linkSignals(signal)
+    const link = linkSignals(signal, lost)
     const work = this.#work(lease, link.signal).finally(link.unlink)
     if (signal === undefined) return work
     return new Promise<T>((resolve, reject) => {
@@ -217,9 +221,17 @@ class Run<T> {
   }
 }
 
-/** Two at most, and the first answer; the other goes on for nobody, and its outcome still counts. */
-async function hedged<T>(attempt: () => Promise<T>, afterMs: number, budget: RetryBudget): Promise<T> {
-  const first = attempt()
+/**
+ * Two at most, and the first answer. The other is aborted, so that its place comes back; had it said nothing for much
+ * longer than nodes take, it hung, and that counts.
+ */
+async function hedged<T>(
+  attempt: (lost: AbortSignal) => Promise<T>,
+  afterMs: number,
+  budget: RetryBudget,
+): Promise<T> {
+  const lost = [new AbortController(), new AbortController()] as const
+  const first = attempt(lost[0].signal)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(() => resolve('late'), afterMs)
@@ -230,11 +242,15 @@ async function hedged<T>(attempt: () => Promise<T>, afterMs: number, budget: Ret
   if (answer !== 'late') return answer.value
   if (!budget.spend()) return first
   // A hedge that finds no other node is no failure of the request.
-  const second = attempt()
+  const second = attempt(lost[1].signal)
   try {
-    const won = await Promise.any([first, second])
-    for (const one of [first, second]) one.then((value) => value !== won && drop(value)).catch(() => {})
-    return won
+    const won = await Promise.any([
+      first.then((value) => ({ value, other: lost[1], others: second })),
+      second.then((value) => ({ value, other: lost[0], others: first })),
+    ])
+    won.other.abort(new DOMException('another node has answered', 'AbortError'))
+    won.others.then(drop, () => {})
+    return won.value
   } catch {
     return first
   }
