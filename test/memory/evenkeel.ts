@@ -1,6 +1,6 @@
 import { createAgentMemory } from '@evenkeel/agent-memory'
 import { connect } from '@evenkeel/core'
-import type { History, Opening } from './history.js'
+import type { History, Opening } from './history-port.js'
 
 export async function open({ url, dir, timeoutMs }: Opening): Promise<History> {
   const redis = await connect({ url, commandTimeout: timeoutMs })

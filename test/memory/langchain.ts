@@ -1,7 +1,7 @@
 import { HumanMessage } from '@langchain/core/messages'
 import { RedisChatMessageHistory } from '@langchain/redis'
 import { createClient } from 'redis'
-import type { History, Opening } from './history.js'
+import type { History, Opening } from './history-port.js'
 
 /** As it comes: a client of its own making is the same, but ends the process when it first loses its connection. */
 export async function open({ url }: Opening): Promise<History> {

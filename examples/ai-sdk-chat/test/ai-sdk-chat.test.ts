@@ -45,6 +45,6 @@ describe.each(['memory', 'redis'])('the example in %s', (where) => {
     expect(textOf((await service.load('ada', 'c'))[3])).toBe('This is answer 2. Done.')
     expect((await service.resume('ada', 'c')).status).toBe(204)
     expect(await service.load('bob', 'c')).toEqual([])
-    service.memory.close()
+    await service.memory.close()
   })
 })

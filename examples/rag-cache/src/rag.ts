@@ -21,7 +21,7 @@ export interface Rag {
   ask(question: string): Promise<SemanticAnswer<string>>
   readonly exact: ResponseCache
   readonly semantic: SemanticCache
-  close(): void
+  close(): Promise<void>
 }
 
 /** Answers questions from documents: retrieve, put into the prompt, ask the model. Each step is cached. */
@@ -73,9 +73,9 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     exact,
     semantic,
     ask: async (question) => answer.detailed(question, await retrieve(question, 1)),
-    close: () => {
-      semantic.close()
-      exact.close()
+    close: async () => {
+      await semantic.close()
+      await exact.close()
     },
   }
 }

@@ -40,6 +40,6 @@ describe.each(settings)('the example in $name', ({ flavour }) => {
     expect(tally.wrongSemantic).toBeLessThanOrEqual(tally.semantic * 0.05)
     expect(rag.semantic.stats().certificate?.errorBound).toBeLessThanOrEqual(0.05)
     expect(standIn.calls.chat).toBe(tally.provider)
-    rag.close()
+    await rag.close()
   })
 })

@@ -221,7 +221,7 @@ describe('on a Cluster', () => {
     expect(await ask(two, 'q7')).toBe('hit')
     expect(await one.clear({ tag: 't' })).toBe(30)
     await until(async () => (await ask(two, 'q7')) === 'miss', 5_000)
-    for (const cache of [one, two]) cache.close()
+    for (const cache of [one, two]) await cache.close()
     for (const redis of connections) await redis.close()
     await cluster.close()
   })

@@ -99,8 +99,7 @@ export const agentMemory: Suite = {
       effort,
     )
     const stored = await bytesPerMessage(server, memory, peerOf)
-    memory.close()
-    forgetful.close()
+    await Promise.all([memory.close(), forgetful.close()])
     await redis.close()
     await client.disconnect()
     await server.close()
@@ -229,7 +228,7 @@ async function journaled(count: number): Promise<{ ms: number; delayMs: number }
   await memory.flushed()
   const ms = performance.now() - startedAt
   delay.disable()
-  memory.close()
+  await memory.close()
   await redis.close()
   await proxy.close()
   await server.close()
@@ -321,7 +320,7 @@ async function throughFaults(count: number): Promise<{ peer: Outcome; ours: Outc
         return window.messages.map(({ id }) => id)
       },
       close: async () => {
-        memory.close()
+        await memory.close()
         await redis.close()
       },
     }

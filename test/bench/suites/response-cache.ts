@@ -167,8 +167,7 @@ async function firstLevel(effort: Effort): Promise<readonly ThreadVersion[]> {
     ],
     { rounds: effort.rounds, roundMs: Math.min(effort.roundMs, 200) },
   )
-  copies.close()
-  frozen.close()
+  await Promise.all([copies.close(), frozen.close()])
   return standings
 }
 

@@ -10,8 +10,8 @@ import {
   quantile,
   withStatus,
 } from './findings.js'
+import { formatMs } from './format.js'
 import { sum } from './metrics.js'
-import { formatMs } from './print.js'
 import { greedyUser, requestsPerMinute } from './workload.js'
 
 export interface Check {

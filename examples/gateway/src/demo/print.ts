@@ -25,11 +25,6 @@ export function printChecks(checks: readonly Check[]): void {
   )
 }
 
-export function formatMs(value: number): string {
-  if (Number.isNaN(value)) return '-'
-  return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en')} ms`
-}
-
 /** At a terminal one line that moves; elsewhere a line a quarter. */
 export function progressOf(label: string): (done: number, total: number) => void {
   const { isTTY } = process.stdout

@@ -8,8 +8,8 @@ import {
   quantile,
   withStatus,
 } from './findings.js'
+import { formatMs } from './format.js'
 import { sum } from './metrics.js'
-import { formatMs } from './print.js'
 import { greedyUser } from './workload.js'
 
 /** What was counted, with evenkeel, and without it where that means something. */

@@ -55,7 +55,7 @@ if (standIn)
     `calls of the stand-in: ${standIn.calls.chat} for answers, ${standIn.calls.embeddings} for embeddings`,
   )
 
-rag.close()
+await rag.close()
 await redis?.close()
 await standIn?.[Symbol.asyncDispose]()
 

@@ -1,6 +1,6 @@
+import { ByteBoundedLru, cosine } from '@evenkeel/core/kit'
 import type { MemoryThreadStore } from '../stores/memory.js'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
-import { ByteBoundedLru, cosine } from '@evenkeel/core/kit'
 
 /** What can be recalled, in this process; bounded by owners. */
 export class MemoryRecall implements RecallStore {

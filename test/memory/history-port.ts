@@ -1,0 +1,15 @@
+import type { Task } from './task.js'
+
+/** One conversation, as a process of the harness uses it. */
+export interface History {
+  /** Resolves when the library says that the message is kept. */
+  append(id: string, content: string): Promise<{ readonly journaled: boolean }>
+  /** Ids of the latest messages in order; `undefined` when the library says that they may not be the latest. */
+  latest(count: number): Promise<readonly string[] | undefined>
+  /** All of it, and the number of places that are not one behind the one before. */
+  all(): Promise<{ readonly ids: readonly string[]; readonly gaps: number }>
+  /** Waits for what is under way; resolves with the number of messages that were sent again to a server that lost them. */
+  end(): Promise<number>
+}
+
+export type Opening = Pick<Task, 'library' | 'url' | 'dir' | 'timeoutMs'>
