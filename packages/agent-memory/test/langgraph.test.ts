@@ -1,5 +1,6 @@
 import { type Connection, connect } from '@evenkeel/core'
 import { flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
+import type { RunnableConfig } from '@langchain/core/runnables'
 import { type BaseStore, emptyCheckpoint, InMemoryStore, uuid6 } from '@langchain/langgraph-checkpoint'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -140,6 +141,50 @@ describe('a checkpointer on Redis', () => {
     await proxy.refuse()
     await expect.poll(() => redis.state).toBe('down')
     await expect(saver.getTuple({ configurable: { thread_id: 't' } })).rejects.toMatchObject({
+      code: 'CONNECTION_DOWN',
+    })
+  })
+
+  it('holds in an outage what a run writes, and stores it in order when Redis is back', async () => {
+    const { redis, proxy } = await own.instance()
+    const saver = createCheckpointSaver({ redis })
+    const put = (number: number, config: RunnableConfig) => {
+      const checkpoint = {
+        ...emptyCheckpoint(),
+        id: `0000000${number}`,
+        channel_values: { said: `text ${number}` },
+      }
+      const metadata = { source: 'loop', step: number, parents: {} } as const
+      return saver.put(config, checkpoint, metadata, { said: number })
+    }
+    const first = await put(1, { configurable: { thread_id: 'held' } })
+    await proxy.refuse()
+    await expect.poll(() => redis.state).toBe('down')
+    const second = await put(2, first)
+    await saver.putWrites(second, [['said', 'a write']], 'task')
+    const third = await put(3, second)
+    await expect(saver.getTuple(third)).rejects.toMatchObject({ code: 'CONNECTION_DOWN' })
+    await proxy.restore()
+    await expect.poll(() => redis.state, { timeout: 10_000 }).toBe('up')
+
+    const { redis: elsewhere } = await own.instance()
+    const other = createCheckpointSaver({ redis: elsewhere })
+    await expect
+      .poll(async () => (await other.getTuple(third))?.checkpoint.id, { timeout: 10_000 })
+      .toBe('00000003')
+    const found = await saver.getTuple(second)
+    expect(found?.checkpoint.channel_values).toEqual({ said: 'text 2' })
+    expect(found?.pendingWrites).toEqual([['task', 'said', 'a write']])
+  })
+
+  it('refuses what is more than it may hold', async () => {
+    const { redis, proxy } = await own.instance()
+    const saver = createCheckpointSaver({ redis, maxBytes: 10_000 })
+    await proxy.refuse()
+    await expect.poll(() => redis.state).toBe('down')
+    const config = { configurable: { thread_id: 'full', checkpoint_ns: '', checkpoint_id: '1' } }
+    await saver.putWrites(config, [['said', 'x'.repeat(1_000)]], 'task')
+    await expect(saver.putWrites(config, [['said', 'x'.repeat(5_000)]], 'task')).rejects.toMatchObject({
       code: 'CONNECTION_DOWN',
     })
   })

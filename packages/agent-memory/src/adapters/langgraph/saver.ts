@@ -17,6 +17,7 @@ import {
   WRITES_IDX_MAP,
 } from '@langchain/langgraph-checkpoint'
 import { decode, digestOf, elementsOf, encode, listHead } from './checkpoints/codec.js'
+import { HeldCheckpoints } from './checkpoints/held.js'
 import { MemoryCheckpoints } from './checkpoints/memory.js'
 import type { CheckpointStore, ReadCheckpoint } from './checkpoints/port.js'
 import { RedisCheckpoints } from './checkpoints/redis.js'
@@ -29,14 +30,15 @@ export interface CheckpointSaverOptions {
   readonly serde?: SerializerProtocol | undefined
   /** Of the threads that live in this process. @default 1_000 */
   readonly maxThreads?: number | undefined
-  /** Of the threads that live in this process. @default 256 MiB */
+  /** Of the threads that live in this process, or of what is held in an outage. @default 256 MiB */
   readonly maxBytes?: number | undefined
 }
 
 /**
  * A checkpointer of LangGraph. What a checkpoint and the one before have in common is stored once, element by
- * element, so a thread of N messages takes room for N. `put` and `getTuple` are one round trip. In an outage
- * they reject with an UnavailableError: a graph that went on from an old checkpoint would be wrong.
+ * element, so a thread of N messages takes room for N. `put` and `getTuple` are one round trip. In an outage `put`
+ * and `putWrites` are held in this process and stored when Redis is back, so that a run that is under way comes to its
+ * end; `getTuple` rejects with an UnavailableError, since a graph that went on from an old checkpoint would be wrong.
  */
 export function createCheckpointSaver(options: CheckpointSaverOptions = {}): BaseCheckpointSaver {
   const { redis, ttl, serde, maxThreads = 1_000, maxBytes = 256 << 20 } = options
@@ -44,7 +46,7 @@ export function createCheckpointSaver(options: CheckpointSaverOptions = {}): Bas
   const store =
     redis === undefined
       ? new MemoryCheckpoints({ maxThreads, maxBytes, ttlMs })
-      : new RedisCheckpoints(redis, ttlMs)
+      : new HeldCheckpoints(new RedisCheckpoints(redis, ttlMs), redis, maxBytes)
   return new Saver(store, serde)
 }
 
