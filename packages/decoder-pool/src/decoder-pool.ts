@@ -1,5 +1,5 @@
-import { createLog, durationMs, Emitter, type FailoverState, InvalidInputError } from '@evenkeel/core'
-import { type Heartbeat, heartbeat } from '@evenkeel/core/kit'
+import { type FailoverState, InvalidInputError } from '@evenkeel/core'
+import { createLog, durationMs, Emitter, type Heartbeat, heartbeat } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,

@@ -1,4 +1,5 @@
-import { type Duration, durationMs, EvenkeelError } from '@evenkeel/core'
+import { type Duration, EvenkeelError } from '@evenkeel/core'
+import { durationMs } from '@evenkeel/core/kit'
 
 /** No node could be given. `reason` says what they lack, with counts. */
 export class NoNodeError extends EvenkeelError<'NO_NODE'> {

@@ -2,11 +2,10 @@ import {
   type Clock,
   type Connection,
   type Duration,
-  durationMs,
   InvalidOptionError,
   type MeterOptions,
-  systemClock,
 } from '@evenkeel/core'
+import { durationMs, systemClock } from '@evenkeel/core/kit'
 import { type StrategyName, strategyNames } from './balancing/strategy.js'
 import {
   type OutlierOptions,

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
-import { createKeyspace } from '@evenkeel/core'
+import { createKeyspace } from '@evenkeel/core/kit'
 import { fairTime, until } from '@evenkeel/test-servers'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { DecoderPool } from '../src/index.js'

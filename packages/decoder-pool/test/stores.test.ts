@@ -1,4 +1,5 @@
-import { createKeyspace, ManualClock } from '@evenkeel/core'
+import { ManualClock } from '@evenkeel/core'
+import { createKeyspace } from '@evenkeel/core/kit'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { checkExperiment } from '../src/experiments/index.js'

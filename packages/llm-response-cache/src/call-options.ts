@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { checkSubject, type Duration, durationMs, InvalidInputError } from '@evenkeel/core'
-import { input } from '@evenkeel/core/kit'
+import { type Duration, InvalidInputError } from '@evenkeel/core'
+import { checkSubject, durationMs, input } from '@evenkeel/core/kit'
 
 /** What one call may have otherwise than the cache has it. */
 export interface CallOptions {

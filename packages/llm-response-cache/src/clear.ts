@@ -1,4 +1,4 @@
-import { checkSubject } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import { checkTags } from './call-options.js'
 import type { CacheContext } from './lookup/create-context.js'
 

@@ -1,15 +1,11 @@
 import {
   type Clock,
   type Connection,
-  checkSubject,
   type Duration,
-  durationMs,
   InvalidOptionError,
   type MeterOptions,
-  systemClock,
-  wholeNumber,
 } from '@evenkeel/core'
-import { option } from '@evenkeel/core/kit'
+import { checkSubject, durationMs, option, systemClock, wholeNumber } from '@evenkeel/core/kit'
 import type { Policy } from './call-options.js'
 import type { CompressionOptions } from './entry/compression.js'
 import type { EncryptOptions } from './entry/encryption.js'

@@ -1,5 +1,5 @@
-import { checkSubject, type FailoverState, InvalidOptionError } from '@evenkeel/core'
-import { option } from '@evenkeel/core/kit'
+import { type FailoverState, InvalidOptionError } from '@evenkeel/core'
+import { checkSubject, option } from '@evenkeel/core/kit'
 import { type CallOptions, CallScope, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { type CacheContext, createContext } from './lookup/create-context.js'

@@ -1,4 +1,5 @@
-import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 import type { Limit } from './limits.js'
 import type { LimitCost, LimitKey } from './stores/port.js'
 

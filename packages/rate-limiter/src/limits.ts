@@ -1,4 +1,5 @@
-import { type Duration, durationMs, InvalidOptionError, wholeNumber } from '@evenkeel/core'
+import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import { durationMs, wholeNumber } from '@evenkeel/core/kit'
 
 interface Common {
   readonly limit: number

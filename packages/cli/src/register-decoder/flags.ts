@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { type Duration, durationMs } from '@evenkeel/core'
+import type { Duration } from '@evenkeel/core'
+import { durationMs } from '@evenkeel/core/kit'
 import type { NodeInput } from '@evenkeel/decoder-pool'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'

@@ -1,7 +1,7 @@
 import { slotOf } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkSubject, createKeyspace, escapeGlob } from '../../src/index.js'
+import { checkSubject, createKeyspace, escapeGlob } from '../../src/kit/index.js'
 
 describe('keys', () => {
   const keys = createKeyspace('evenkeel:', 'rate-limiter')

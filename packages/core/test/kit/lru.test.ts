@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByteBoundedLru, ManualClock, MemoryKeyValueStore } from '../../src/index.js'
+import { ManualClock, MemoryKeyValueStore } from '../../src/index.js'
+import { ByteBoundedLru } from '../../src/kit/index.js'
 
 const sizeOf = (value: string) => value.length
 

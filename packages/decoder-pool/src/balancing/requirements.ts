@@ -1,4 +1,5 @@
-import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 
 /** What a caller wants of a node. */
 export interface NodeRequirements {

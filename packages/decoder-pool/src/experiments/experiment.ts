@@ -1,4 +1,5 @@
-import { checkSubject, InvalidInputError } from '@evenkeel/core'
+import { InvalidInputError } from '@evenkeel/core'
+import { checkSubject } from '@evenkeel/core/kit'
 
 /** A part of the requests of one language pair goes to other nodes, to see how these do. */
 export interface Experiment {

@@ -1,12 +1,5 @@
-import {
-  ByteBoundedLru,
-  checkSubject,
-  createLog,
-  type Failover,
-  failover,
-  InvalidInputError,
-} from '@evenkeel/core'
-import { SharedView } from '@evenkeel/core/kit'
+import { type Failover, failover, InvalidInputError } from '@evenkeel/core'
+import { ByteBoundedLru, checkSubject, createLog, SharedView } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { type Arm, armOf } from './assign.js'
 import {

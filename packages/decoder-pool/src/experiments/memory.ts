@@ -1,4 +1,5 @@
-import { type Clock, systemClock } from '@evenkeel/core'
+import type { Clock } from '@evenkeel/core'
+import { systemClock } from '@evenkeel/core/kit'
 import { type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'
 import type { ExperimentStore, PutOutcome } from './port.js'
 

@@ -1,4 +1,5 @@
-import { type Connection, createKeyspace, defineScript, type Reply } from '@evenkeel/core'
+import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { createKeyspace } from '@evenkeel/core/kit'
 import { keepEmptyMs } from '../registry/port.js'
 import putLua from '../scripts/put-experiment.lua'
 import { type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'

@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { access, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { createLog } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import { MirrorDamagedError } from '../errors.js'
 import { type FileContent, nothing } from './content.js'
 import { type Edit, editOf } from './edit.js'

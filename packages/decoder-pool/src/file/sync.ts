@@ -1,4 +1,4 @@
-import { createLog } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import { MirrorDamagedError } from '../errors.js'
 import type { ExperimentBook } from '../experiments/experiments.js'
 import type { NodeInput } from '../nodes/node.js'

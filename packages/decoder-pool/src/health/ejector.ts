@@ -1,4 +1,4 @@
-import { createLog } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import { isHttpRefusal, isNodeRefusal, type Outcome, type Phase } from '../dispatch/outcome.js'
 import type { NodeState } from '../nodes/node-state.js'
 import type { ResolvedOptions } from '../options.js'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createLog } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { Outcome, Phase } from '../dispatch/outcome.js'
 import type { AddressGuard } from '../nodes/addresses.js'
 import type { DecoderNode } from '../nodes/node.js'

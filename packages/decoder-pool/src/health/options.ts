@@ -1,4 +1,5 @@
-import { type Duration, durationMs, InvalidOptionError, wholeNumber } from '@evenkeel/core'
+import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import { durationMs, wholeNumber } from '@evenkeel/core/kit'
 
 export interface ProbeOptions {
   /** Pause between two probes of a node by one coordinator, with a tenth of jitter. @default '5s' */

@@ -1,5 +1,4 @@
-import { createLog } from '@evenkeel/core'
-import { linkSignals } from '@evenkeel/core/kit'
+import { createLog, linkSignals } from '@evenkeel/core/kit'
 import { followed } from '../adapters/redirects.js'
 import { send, undici } from '../adapters/transport.js'
 import { drop } from '../dispatch/answer-body.js'

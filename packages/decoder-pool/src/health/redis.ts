@@ -1,4 +1,5 @@
-import { type Connection, createKeyspace, defineScript, type Keyspace, type Reply } from '@evenkeel/core'
+import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { createKeyspace, type Keyspace } from '@evenkeel/core/kit'
 import leaveLua from '../scripts/leave-probers.lua'
 import trialLua from '../scripts/probe-permit.lua'
 import shareLua from '../scripts/share-verdicts.lua'

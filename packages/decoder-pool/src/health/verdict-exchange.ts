@@ -1,5 +1,5 @@
-import { createLog, type Failover, failover } from '@evenkeel/core'
-import { SharedView } from '@evenkeel/core/kit'
+import { type Failover, failover } from '@evenkeel/core'
+import { createLog, SharedView } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryHealthStore } from './memory.js'
 import type { HealthStore, OwnVerdict, ProbingCoordinator } from './port.js'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Clock, systemClock } from '@evenkeel/core'
+import type { Clock } from '@evenkeel/core'
+import { systemClock } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
 import {
   maxNodes,

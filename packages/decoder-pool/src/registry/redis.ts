@@ -1,12 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type Connection,
-  createKeyspace,
-  createLog,
-  defineScript,
-  type Reply,
-  type Script,
-} from '@evenkeel/core'
+import { type Connection, defineScript, type Reply, type Script } from '@evenkeel/core'
+import { createKeyspace, createLog } from '@evenkeel/core/kit'
 import { checkStoredNode, type DecoderNode } from '../nodes/node.js'
 import putLua from '../scripts/put.lua'
 import readLua from '../scripts/read.lua'

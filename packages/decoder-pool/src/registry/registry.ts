@@ -1,5 +1,5 @@
-import { createLog, type Failover, type FailoverState, failover, type Source } from '@evenkeel/core'
-import { SharedView } from '@evenkeel/core/kit'
+import { type Failover, type FailoverState, failover, type Source } from '@evenkeel/core'
+import { createLog, SharedView } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryRegistryStore } from './memory.js'

@@ -1,4 +1,5 @@
-import { type Connection, createKeyspace, defineScript, type Reply } from '@evenkeel/core'
+import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { createKeyspace } from '@evenkeel/core/kit'
 import takeLua from '../scripts/acquire-slots.lua'
 import heartbeatLua from '../scripts/heartbeat.lua'
 import reapLua from '../scripts/reap.lua'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Answer, createLog, type Failover, failover, type Subscription } from '@evenkeel/core'
+import { type Answer, type Failover, failover, type Subscription } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { OutageQuota } from './outage-quota.js'
 import {

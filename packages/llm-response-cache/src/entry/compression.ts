@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
-import { InvalidOptionError, wholeNumber } from '@evenkeel/core'
+import { InvalidOptionError } from '@evenkeel/core'
+import { wholeNumber } from '@evenkeel/core/kit'
 
 export interface CompressionOptions {
   /** Smaller bodies stay as they are: to unpack one takes longer than the rest of a hit. Bytes. @default 8_192 */

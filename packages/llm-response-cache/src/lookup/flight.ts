@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createLog, type Source } from '@evenkeel/core'
+import type { Source } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { Entry } from '../entry/entry.js'
 import type { ResolvedOptions } from '../options.js'
 import { entryKeyId } from '../stores/entry-key.js'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createLog, untilAborted } from '@evenkeel/core'
+import { createLog, untilAborted } from '@evenkeel/core/kit'
 import { compareQuestionFeatures } from './features/compare.js'
 import { textDigest } from './features/digest.js'
 import { type Digest, type QuestionFeatures, questionFeaturesOf } from './features/features.js'

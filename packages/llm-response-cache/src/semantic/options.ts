@@ -1,12 +1,5 @@
-import {
-  type Clock,
-  type Connection,
-  type Duration,
-  durationMs,
-  InvalidOptionError,
-  systemClock,
-  wholeNumber,
-} from '@evenkeel/core'
+import { type Clock, type Connection, type Duration, InvalidOptionError } from '@evenkeel/core'
+import { durationMs, systemClock, wholeNumber } from '@evenkeel/core/kit'
 import type { SemanticIndex } from './index/port.js'
 import { defaultJudge, type Embed, type Judge } from './judge.js'
 

@@ -1,4 +1,5 @@
-import { type Duration, durationMs, InvalidOptionError } from '@evenkeel/core'
+import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import { durationMs } from '@evenkeel/core/kit'
 import type { SemanticLookup } from './lookup.js'
 import { type Question, questionOf, scopeOf } from './question.js'
 

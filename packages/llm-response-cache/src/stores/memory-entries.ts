@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { ByteBoundedLru, type Clock, systemClock } from '@evenkeel/core'
+import type { Clock } from '@evenkeel/core'
+import { ByteBoundedLru, systemClock } from '@evenkeel/core/kit'
 import { type Entry, sizeOf } from '../entry/entry.js'
 import { entryKeyId, entryKeyPrefix } from './entry-key.js'
 import { globMatcher } from './glob.js'

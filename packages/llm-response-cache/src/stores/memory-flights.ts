@@ -1,4 +1,5 @@
-import { type Clock, systemClock } from '@evenkeel/core'
+import type { Clock } from '@evenkeel/core'
+import { systemClock } from '@evenkeel/core/kit'
 import type { Entry } from '../entry/entry.js'
 import { entryKeyId } from './entry-key.js'
 import type { MemoryEntryStore } from './memory-entries.js'

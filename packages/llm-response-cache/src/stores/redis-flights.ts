@@ -1,4 +1,5 @@
-import { type Argument, type Connection, createLog, defineScript, type Reply } from '@evenkeel/core'
+import { type Argument, type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { EntryCodec } from '../entry/codec.js'
 import type { EntrySealer } from '../entry/encryption.js'
 import type { Entry } from '../entry/entry.js'

@@ -1,4 +1,4 @@
-import { createKeyspace, escapeGlob, escapeTag } from '@evenkeel/core'
+import { createKeyspace, escapeGlob, escapeTag } from '@evenkeel/core/kit'
 import type { EntryKey } from './port.js'
 
 /**

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createLog } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 
 const log = createLog('llm-response-cache')
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, createLog, defineScript } from '@evenkeel/core'
-import { isOutage } from '@evenkeel/core/kit'
+import { type Connection, defineScript } from '@evenkeel/core'
+import { createKeyspace, createLog, isOutage } from '@evenkeel/core/kit'
 import addLua from '../scripts/stats-add.lua'
 import {
   type CacheStats,

@@ -1,5 +1,5 @@
-import { type Clock, Emitter, systemClock } from '@evenkeel/core'
-import { ByteBoundedLru } from '@evenkeel/core/kit'
+import type { Clock } from '@evenkeel/core'
+import { ByteBoundedLru, Emitter, systemClock } from '@evenkeel/core/kit'
 import { SlotMeter } from '../algorithms/concurrency.js'
 import { createMeter } from '../algorithms/create-meter.js'
 import type { LimitResult } from '../algorithms/meter.js'

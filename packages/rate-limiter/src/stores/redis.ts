@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, createKeyspace, Emitter, type Keyspace, UnavailableError } from '@evenkeel/core'
+import { type Connection, UnavailableError } from '@evenkeel/core'
+import { createKeyspace, Emitter, type Keyspace } from '@evenkeel/core/kit'
 import type { LimitResult } from '../algorithms/meter.js'
 import { slackMs } from '../algorithms/meter.js'
 import type { Entry, OfflineCharges } from '../outage/offline-charges.js'

@@ -1,5 +1,5 @@
-import { type Connection, createKeyspace, createLog, defineScript, type Source } from '@evenkeel/core'
-import { ByteBoundedLru } from '@evenkeel/core/kit'
+import { type Connection, defineScript, type Source } from '@evenkeel/core'
+import { ByteBoundedLru, createKeyspace, createLog } from '@evenkeel/core/kit'
 import usageLua from '../scripts/usage.lua'
 
 const log = createLog('rate-limiter')

@@ -1,4 +1,4 @@
-import { ByteBoundedLru } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import type { NodeState } from '../../nodes/node-state.js'
 import type { Tier } from '../candidates.js'
 

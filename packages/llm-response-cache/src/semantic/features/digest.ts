@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { ByteBoundedLru } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import type { Digest } from './features.js'
 
 /**

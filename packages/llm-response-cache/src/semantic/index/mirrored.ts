@@ -1,4 +1,5 @@
-import { type Clock, type Connection, defineScript, type Reply, systemClock } from '@evenkeel/core'
+import { type Clock, type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { systemClock } from '@evenkeel/core/kit'
 import changesLua from '../../scripts/semantic-changes.lua'
 import { PlaceMap } from './memory.js'
 import type { AddOptions, Neighbour, Observation, Place, Row, SemanticIndex } from './port.js'

@@ -1,13 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type Connection,
-  createKeyspace,
-  defineScript,
-  type Keyspace,
-  type Reply,
-  ReplyError,
-  type Script,
-} from '@evenkeel/core'
+import { type Connection, defineScript, type Reply, ReplyError, type Script } from '@evenkeel/core'
+import { createKeyspace, type Keyspace } from '@evenkeel/core/kit'
 import addLua from '../../scripts/semantic-add.lua'
 import nearestLua from '../../scripts/semantic-nearest.lua'
 import observeLua from '../../scripts/semantic-observe.lua'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Clock, createLog } from '@evenkeel/core'
+import type { Clock } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { Candidate } from '../policy/choose.js'
 import { driftLimit, driftStep } from '../policy/drift.js'
 import {

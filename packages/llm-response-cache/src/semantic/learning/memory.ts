@@ -1,4 +1,4 @@
-import { ByteBoundedLru } from '@evenkeel/core'
+import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { driftAfter } from '../policy/drift.js'
 import {
   type AuditRecord,

@@ -1,4 +1,5 @@
-import { type Connection, createKeyspace, defineScript, type Keyspace, type Reply } from '@evenkeel/core'
+import { type Connection, defineScript, type Reply } from '@evenkeel/core'
+import { createKeyspace, type Keyspace } from '@evenkeel/core/kit'
 import advanceLua from '../../scripts/semantic-advance.lua'
 import recordLua from '../../scripts/semantic-record.lua'
 import {

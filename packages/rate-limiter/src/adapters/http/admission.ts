@@ -1,4 +1,5 @@
-import { createLog, InvalidInputError, InvalidOptionError, UnavailableError } from '@evenkeel/core'
+import { InvalidInputError, InvalidOptionError, UnavailableError } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
 import type { RateLimiter } from '../../api.js'
 import type { Costs } from '../../costs.js'
 import type { Reservation } from '../../decide/reservation.js'

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { InvalidOptionError, wholeNumber } from '@evenkeel/core'
+import { InvalidOptionError } from '@evenkeel/core'
+import { wholeNumber } from '@evenkeel/core/kit'
 import ipaddr from 'ipaddr.js'
 
 /** What a key function sees of a request, whatever the framework. */
