@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { ConnectionEvents, ConnectionState, RecoverContext } from '../src/index.js'
-import { Emitter, failover, UnavailableError } from '../src/index.js'
-import { deferred } from '../src/kit/index.js'
+import { failover, UnavailableError } from '../src/index.js'
+import { deferred, Emitter } from '../src/kit/index.js'
 
 /** A connection whose state the test decides. */
 class Weather {

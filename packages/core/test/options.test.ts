@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { connect, durationMs, EvenkeelError } from '../src/index.js'
+import { connect, EvenkeelError } from '../src/index.js'
+import { durationMs } from '../src/kit/index.js'
 import { readEnvironment } from '../src/options/environment.js'
 import { parseAddress } from '../src/options/url.js'
 import { type ConnectOptions, resolveOptions } from '../src/options.js'
