@@ -37,15 +37,15 @@ describe('in a project with all that adapters adapt', () => {
     const { value } = await app.run(
       `import { createRequire } from 'node:module'
       import * as imported from '@evenkeel/core'
-      import * as importedKit from '@evenkeel/core/kit'
+      import * as importedKeyValue from '@evenkeel/core/key-value'
       const require = createRequire(import.meta.url)
       const required = require('@evenkeel/core')
       const error = new required.InvalidOptionError('ttl', 'a duration', 'x')
-      const lru = new (require('@evenkeel/core/kit').ByteBoundedLru)({ maxEntries: 1, maxBytes: 10 })
+      const store = new (require('@evenkeel/core/key-value').MemoryKeyValueStore)({ maxEntries: 1, maxBytes: 10 })
       console.log(JSON.stringify({
         marked: [error, new imported.InvalidOptionError('a', 'b', 'c')].map((each) => Symbol.for('evenkeel.error') in each),
         names: [error.name, error.constructor.name],
-        oneForm: [lru instanceof required.ByteBoundedLru, importedKit.ByteBoundedLru === imported.ByteBoundedLru],
+        oneForm: [store instanceof required.MemoryKeyValueStore, importedKeyValue.MemoryKeyValueStore === imported.MemoryKeyValueStore],
       }))`,
     )
     expect(value).toEqual({

@@ -113,9 +113,17 @@ describe.each(everyClientLibrary)('with $name', ({ load }) => {
         await using other = await open()
         const heard: string[] = []
         await one.subscribe('news', (message) => heard.push(message))
-        await other.publish('news', 'hello')
-        await until(() => heard.length === 1, 2_000)
-        expect(heard).toEqual(['hello'])
+        // At most once: iovalkey sets up its subscribers of a Cluster anew when it has read the slots again, and what
+        // is published in that moment reaches nobody.
+        await until(
+          async () => {
+            await other.publish('news', 'hello')
+            return heard.length > 0
+          },
+          5_000,
+          { everyMs: 100 },
+        )
+        expect(new Set(heard)).toEqual(new Set(['hello']))
       }))
 
     it('follows a slot that moves while it is used', () =>

@@ -9,11 +9,17 @@ function nativeResponse(): typeof Response {
   }
 }
 
-const Native = nativeResponse()
-
 /** What the class below takes over as it is; Node's types have the rest as properties, which a class can't replace. */
 type Head = Pick<Response, 'status' | 'statusText' | 'headers' | 'ok' | 'redirected' | 'type'>
-const Base = Native as unknown as new (body: null, init: ResponseInit) => Head
+type BufferedResponseClass = new (bytes: Uint8Array, init: ResponseInit, url: string) => Head
+
+/** Made with the first answer: to look at `Response` makes Node load its fetch, which importing a package must not. */
+let known: BufferedResponseClass | undefined
+
+function create(bytes: Uint8Array, init: ResponseInit, url: string): Response {
+  known ??= defineClass(nativeResponse())
+  return new known(bytes, init, url) as unknown as Response
+}
 
 /** Servers of Bun and Deno read a response's body by other ways than its methods. */
 const isNode = typeof process !== 'undefined' && !('bun' in process.versions) && !('deno' in process.versions)
@@ -26,83 +32,82 @@ type Bytes = Uint8Array<ArrayBuffer>
  * A response whose body is there already. The methods read it as it is: to put a web stream around bytes and read
  * it again costs some 30 µs, more than all else that a cache does for a call. A stream is made where it is asked for.
  */
-class BufferedResponse extends Base {
-  readonly #bytes: Uint8Array
-  readonly #url: string
-  #isUsed = false
-  /** The same with a stream, for everything that only a stream can do. */
-  #streamed: Response | undefined
+function defineClass(Native: typeof Response): BufferedResponseClass {
+  const Base = Native as unknown as new (body: null, init: ResponseInit) => Head
+  return class BufferedResponse extends Base {
+    readonly #bytes: Uint8Array
+    readonly #url: string
+    #isUsed = false
+    /** The same with a stream, for everything that only a stream can do. */
+    #streamed: Response | undefined
 
-  constructor(bytes: Uint8Array, init: ResponseInit, url: string) {
-    super(null, init)
-    this.#bytes = bytes
-    this.#url = url
-  }
-
-  get url(): string {
-    return this.#url
-  }
-
-  get body(): ReadableStream<Bytes> | null {
-    return this.#withStream().body
-  }
-
-  get bodyUsed(): boolean {
-    return this.#streamed?.bodyUsed ?? this.#isUsed
-  }
-
-  async text(): Promise<string> {
-    return this.#streamed?.text() ?? decoder.decode(this.#take())
-  }
-
-  async json(): Promise<unknown> {
-    return this.#streamed?.json() ?? JSON.parse(decoder.decode(this.#take()))
-  }
-
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#streamed?.arrayBuffer() ?? copyOf(this.#take()).buffer
-  }
-
-  // Of Node 22 and later.
-  async bytes(): Promise<Bytes> {
-    return new Uint8Array(await this.arrayBuffer())
-  }
-
-  async blob(): Promise<Blob> {
-    return this.#withStream().blob()
-  }
-
-  async formData(): Promise<FormData> {
-    return this.#withStream().formData()
-  }
-
-  clone(): Response {
-    const { status, statusText, headers } = this
-    if (this.#streamed === undefined && !this.#isUsed) {
-      return asResponse(new BufferedResponse(this.#bytes, { status, statusText, headers }, this.#url))
+    constructor(bytes: Uint8Array, init: ResponseInit, url: string) {
+      super(null, init)
+      this.#bytes = bytes
+      this.#url = url
     }
-    return withUrl(this.#url, this.#withStream().clone())
-  }
 
-  #take(): Uint8Array {
-    if (this.#isUsed) throw new TypeError('Body is unusable: Body has already been read')
-    this.#isUsed = true
-    return this.#bytes
-  }
+    get url(): string {
+      return this.#url
+    }
 
-  #withStream(): Response {
-    if (this.#streamed === undefined) {
+    get body(): ReadableStream<Bytes> | null {
+      return this.#withStream().body
+    }
+
+    get bodyUsed(): boolean {
+      return this.#streamed?.bodyUsed ?? this.#isUsed
+    }
+
+    async text(): Promise<string> {
+      return this.#streamed?.text() ?? decoder.decode(this.#take())
+    }
+
+    async json(): Promise<unknown> {
+      return this.#streamed?.json() ?? JSON.parse(decoder.decode(this.#take()))
+    }
+
+    async arrayBuffer(): Promise<ArrayBuffer> {
+      return this.#streamed?.arrayBuffer() ?? copyOf(this.#take()).buffer
+    }
+
+    // Of Node 22 and later.
+    async bytes(): Promise<Bytes> {
+      return new Uint8Array(await this.arrayBuffer())
+    }
+
+    async blob(): Promise<Blob> {
+      return this.#withStream().blob()
+    }
+
+    async formData(): Promise<FormData> {
+      return this.#withStream().formData()
+    }
+
+    clone(): Response {
       const { status, statusText, headers } = this
-      this.#streamed = new Native(copyOf(this.#bytes), { status, statusText, headers })
-      // What was read stays read.
-      if (this.#isUsed) this.#streamed.arrayBuffer().catch(() => {})
+      if (this.#streamed === undefined && !this.#isUsed) {
+        return create(this.#bytes, { status, statusText, headers }, this.#url)
+      }
+      return withUrl(this.#url, this.#withStream().clone())
     }
-    return this.#streamed
-  }
-}
 
-function asResponse(made: BufferedResponse): Response {
-  return made as unknown as Response
+    #take(): Uint8Array {
+      if (this.#isUsed) throw new TypeError('Body is unusable: Body has already been read')
+      this.#isUsed = true
+      return this.#bytes
+    }
+
+    #withStream(): Response {
+      if (this.#streamed === undefined) {
+        const { status, statusText, headers } = this
+        this.#streamed = new Native(copyOf(this.#bytes), { status, statusText, headers })
+        // What was read stays read.
+        if (this.#isUsed) this.#streamed.arrayBuffer().catch(() => {})
+      }
+      return this.#streamed
+    }
+  }
 }
 
 /** Others have the same bytes; what is given away may be changed. */
@@ -113,7 +118,7 @@ function copyOf(bytes: Uint8Array): Bytes {
 /** A response with a body that is there already. The bytes stay whose they are: nobody is given them to change. */
 export function bufferedResponse(bytes: Uint8Array, init: ResponseInit, url: string): Response {
   if (!isNode) return withUrl(url, new Response(copyOf(bytes), init))
-  return asResponse(new BufferedResponse(bytes, init, url))
+  return create(bytes, init, url)
 }
 
 /** What a constructed response does not have. */
