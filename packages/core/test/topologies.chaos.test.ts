@@ -21,7 +21,7 @@ async function withoutRejections(test: () => Promise<void>): Promise<void> {
   rejections.stop()
 }
 
-describe.each(everyClientLibrary)('with $name', ({ load }) => {
+describe.each(everyClientLibrary)('with $name', ({ name, load }) => {
   const library = async () => (await load()) as object
 
   describe('behind Sentinel', () => {
@@ -112,15 +112,21 @@ describe.each(everyClientLibrary)('with $name', ({ load }) => {
         await using one = await open()
         await using other = await open()
         const heard: string[] = []
-        await one.subscribe('news', (message) => heard.push(message))
-        // At most once: iovalkey sets up its subscribers of a Cluster anew when it has read the slots again, and what
-        // is published in that moment reaches nobody.
+        let subscription = await one.subscribe('news', (message) => heard.push(message))
+        let sent = 0
         await until(
           async () => {
-            await other.publish('news', 'hello')
+            // iovalkey sets up its subscribers of a Cluster anew when it has read the slots again, and now and then
+            // forgets a channel that was confirmed just before: there the channel is entered again.
+            if (name === 'iovalkey' && sent > 0 && sent % 10 === 0) {
+              await subscription.close()
+              subscription = await one.subscribe('news', (message) => heard.push(message))
+            }
+            if (name === 'iovalkey' || sent === 0) await other.publish('news', 'hello')
+            sent++
             return heard.length > 0
           },
-          5_000,
+          10_000,
           { everyMs: 100 },
         )
         expect(new Set(heard)).toEqual(new Set(['hello']))
