@@ -32,6 +32,7 @@ export type {
   ObservableResultLike,
   TracerProviderLike,
 } from '../telemetry/provider.js'
+export { bufferedResponse } from './buffered-response.js'
 export { type Clock, ManualClock, systemClock } from './clock.js'
 export { checkConnection } from './connection-option.js'
 export { type Deferred, deferred } from './deferred.js'
@@ -60,4 +61,10 @@ export {
 export { untilAborted } from './until-aborted.js'
 export { input, type NumberBounds, option, type Validator, wholeNumber } from './validate.js'
 export { cosine, hasVectorSets, packVector, unpackVector } from './vectors.js'
-export { type BodyEnd, type WatchedBodyOptions, watchedBody, withOriginOf } from './watched-body.js'
+export {
+  type BodyEnd,
+  type ResponseOrigin,
+  type WatchedBodyOptions,
+  watchedBody,
+  withOriginOf,
+} from './watched-body.js'

@@ -97,13 +97,17 @@ function mayHaveBody(status: number): boolean {
   return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
 }
 
+/** What a response that is constructed can't be given. */
+export type ResponseOrigin = Pick<Response, 'url' | 'redirected' | 'type'>
+
 /** Gives a response that was constructed, and its clones, what only those of a fetch have: `url`, `redirected`, `type`. */
-export function withOriginOf(model: Response, response: Response): Response {
+export function withOriginOf(model: ResponseOrigin, response: Response): Response {
   const { url, redirected, type } = model
+  const { clone } = response
   return Object.defineProperties(response, {
     url: { value: url },
     redirected: { value: redirected },
     type: { value: type },
-    clone: { value: () => withOriginOf(model, Response.prototype.clone.call(response)) },
+    clone: { value: () => withOriginOf(model, clone.call(response)) },
   })
 }

@@ -1,9 +1,8 @@
 import type { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import { bufferedResponse, withOriginOf } from '@evenkeel/core/kit'
 import type { Dispatcher } from 'undici'
-import { asProvided } from '../dispatch/answer-body.js'
 import { markRead } from '../dispatch/held-answer.js'
-import { wholeResponse } from './whole-response.js'
 
 /** A request that may be sent more than once: its body has been read. */
 export interface PreparedRequest {
@@ -59,18 +58,18 @@ export async function send(
 async function responseOf(answer: Dispatcher.ResponseData, url: string, method: string): Promise<Response> {
   const { statusCode: status, body } = answer
   const headers = headersOf(answer.headers)
-  const provided = { url, redirected: false }
+  const origin = { url, redirected: false, type: 'basic' } as const
   if (method === 'HEAD' || nullBodyStatuses.has(status)) {
     await body.dump()
-    return markRead(asProvided(new Response(null, { status, headers }), provided))
+    return markRead(withOriginOf(origin, new Response(null, { status, headers })))
   }
   const encoding = headers.get('content-encoding')
   const isWhole = encoding === null && Number(headers.get('content-length') ?? Number.NaN) <= maxWholeBytes
   if (isWhole) {
     const bytes = new Uint8Array(await body.arrayBuffer())
-    return markRead(asProvided(wholeResponse(bytes, { status, headers }), provided))
+    return markRead(bufferedResponse(bytes, { status, headers }, origin))
   }
-  return asProvided(new Response(webStream(decoded(body, encoding)), { status, headers }), provided)
+  return withOriginOf(origin, new Response(webStream(decoded(body, encoding)), { status, headers }))
 }
 
 function headersOf(received: Dispatcher.ResponseData['headers']): Headers {

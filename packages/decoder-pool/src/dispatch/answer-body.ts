@@ -1,4 +1,4 @@
-import { isResponse, onAbort } from '@evenkeel/core/kit'
+import { isResponse, onAbort, withOriginOf } from '@evenkeel/core/kit'
 
 /** What became of an answer's body. */
 export type BodyEnd =
@@ -39,24 +39,8 @@ export function watchedAnswer(
     return answer
   }
   const body = watchedStream(answer.body, watcher, signal)
-  const { status, statusText, headers, url, redirected, type } = answer
-  return asProvided(new Response(body, { status, statusText, headers }), { url, redirected, type })
-}
-
-/** With what a constructed answer does not have. */
-export function asProvided(
-  answer: Response,
-  {
-    url,
-    redirected,
-    type = 'basic',
-  }: { url: string; redirected: boolean; type?: Response['type'] | undefined },
-): Response {
-  return Object.defineProperties(answer, {
-    url: { value: url },
-    redirected: { value: redirected },
-    type: { value: type },
-  })
+  const { status, statusText, headers } = answer
+  return withOriginOf(answer, new Response(body, { status, statusText, headers }))
 }
 
 /** As {@link watchedAnswer}, for the stream alone. */

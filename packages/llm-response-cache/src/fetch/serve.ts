@@ -1,8 +1,8 @@
+import { bufferedResponse, type ResponseOrigin, withOriginOf } from '@evenkeel/core/kit'
 import { bytesOf, type Entry } from '../entry/entry.js'
 import type { WantedForm } from '../key/request-key.js'
 import { sourceOf, toWebStream } from '../streams/shared-stream.js'
 import type { Outcome } from '../usage/stats.js'
-import { bufferedResponse, withUrl } from './buffered-response.js'
 import { type Formed, inForm, isStream } from './forms/forms.js'
 import {
   bypassHeader,
@@ -38,11 +38,11 @@ export function serveEntry(
   if (told.semantic !== undefined) headers.push([semanticHeader, told.semantic])
   const init = { status: entry.status, headers }
   if (replay === 'instant' || !isStream(formed.contentType)) {
-    return bufferedResponse(formed.body, init, told.url)
+    return bufferedResponse(formed.body, init, originAt(told.url))
   }
   const timing = formed.body === whole.body ? entry.timing : []
-  return withUrl(
-    told.url,
+  return withOriginOf(
+    originAt(told.url),
     new Response(replayed(formed.body, timing, { replay, contentType: formed.contentType }), init),
   )
 }
@@ -74,6 +74,11 @@ export interface Marking {
   readonly contentType?: string | undefined
 }
 
+/** Of an answer that is put together here for a request to this URL. */
+function originAt(url: string): ResponseOrigin {
+  return { url, redirected: false, type: 'default' }
+}
+
 /** A response of the provider's, with our mark. */
 export function marked(
   { status, statusText, url, headers: own }: ResponseHead,
@@ -85,22 +90,23 @@ export function marked(
   if (contentType !== undefined) headers.push(['content-type', contentType])
   headers.push([cacheHeader, outcome])
   const init = { status: constructible(status), statusText, headers }
-  if (!hasBody(status)) return withUrl(url, new Response(null, init))
+  const origin = originAt(url)
+  if (!hasBody(status)) return withOriginOf(origin, new Response(null, init))
   return body instanceof Uint8Array
-    ? bufferedResponse(body, init, url)
-    : withUrl(url, new Response(body, init))
+    ? bufferedResponse(body, init, origin)
+    : withOriginOf(origin, new Response(body, init))
 }
 
 /** A response that was passed by, as the provider sent it, with our mark beside its own headers. */
 export function passed(response: Response, reason: string): Response {
-  const { status, statusText, url } = response
+  const { status, statusText } = response
   // What can't be constructed is given as it came.
   if (status < 200 || status > 599) return response
   const headers = new Headers(response.headers)
   headers.set(cacheHeader, 'bypass')
   headers.set(bypassHeader, reason)
   const body = hasBody(status) ? webBody(response) : null
-  return withUrl(url, new Response(body, { status, statusText, headers }), response)
+  return withOriginOf(response, new Response(body, { status, statusText, headers }))
 }
 
 /** Other implementations of fetch give a stream of Node, which a Response of ours takes by iterating over it. */

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { bufferedResponse } from '../src/fetch/buffered-response.js'
-import { createResponseCache } from '../src/index.js'
-import { chatCall, chatStream, chatUrl, fakeProvider, sse } from './fake.js'
+import { bufferedResponse, type ResponseOrigin } from '../../src/kit/index.js'
 
 const bytes = Buffer.from('\uFEFF{"told":"ü"}')
+const origin: ResponseOrigin = { url: 'https://api.example.com/v1', redirected: true, type: 'cors' }
 const make = (init: ResponseInit = { status: 201, headers: { 'content-type': 'application/json' } }) =>
-  bufferedResponse(bytes, init, 'https://api.example.com/v1')
+  bufferedResponse(bytes, init, origin)
 
 describe('a response whose body is there already', () => {
   it('is one like any other, however it is read', async () => {
@@ -48,6 +47,8 @@ describe('a response whose body is there already', () => {
     expect(response.body).not.toBeNull()
     const late = response.clone()
     expect([early.url, late.url]).toEqual([response.url, response.url])
+    for (const { redirected, type } of [response, early, late])
+      expect([redirected, type]).toEqual([true, 'cors'])
     expect(await Promise.all([response, early, late].map((one) => one.json()))).toEqual([
       ...Array.from({ length: 3 }, () => ({ told: 'ü' })),
     ])
@@ -58,29 +59,14 @@ describe('a response whose body is there already', () => {
   })
 
   it('says what JSON.parse says of a body that is none', async () => {
-    const response = bufferedResponse(Buffer.from('{"half'), {}, '')
+    const response = bufferedResponse(Buffer.from('{"half'), {}, origin)
     await expect(response.json()).rejects.toThrow(SyntaxError)
   })
 
   it('keeps what others have of it from whoever changes it', async () => {
     const kept = Buffer.from('abc')
-    new Uint8Array(await bufferedResponse(kept, {}, '').arrayBuffer()).fill(0)
-    for await (const chunk of bufferedResponse(kept, {}, '').body ?? []) chunk.fill(0)
+    new Uint8Array(await bufferedResponse(kept, {}, origin).arrayBuffer()).fill(0)
+    for await (const chunk of bufferedResponse(kept, {}, origin).body ?? []) chunk.fill(0)
     expect(kept.toString()).toBe('abc')
   })
-})
-
-it('a stream is kept as it came, whatever its reader does with what it was given', async () => {
-  const provider = fakeProvider(() => sse(...chatStream('one two').split(/(?<=\n\n)/)))
-  const cache = createResponseCache()
-  const call = chatCall('hi', {}, { stream: true })
-  const fetch = cache.fetch({ fetch: provider.fetch })
-  for await (const chunk of (await fetch(chatUrl, call)).body ?? []) {
-    // As byte streams do with what is handed to them.
-    structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] })
-  }
-  await expect.poll(() => cache.stats().stored).toBe(1)
-  expect(await (await fetch(chatUrl, call)).text()).toBe(chatStream('one two'))
-  expect(provider.calls).toHaveLength(1)
-  await cache.close()
 })

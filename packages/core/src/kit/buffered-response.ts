@@ -1,3 +1,5 @@
+import { type ResponseOrigin, withOriginOf } from './watched-body.js'
+
 /** What servers put in the global's place extends the class of what fetch gives; that class is at the bottom. */
 function nativeResponse(): typeof Response {
   let found = globalThis.Response
@@ -10,15 +12,15 @@ function nativeResponse(): typeof Response {
 }
 
 /** What the class below takes over as it is; Node's types have the rest as properties, which a class can't replace. */
-type Head = Pick<Response, 'status' | 'statusText' | 'headers' | 'ok' | 'redirected' | 'type'>
-type BufferedResponseClass = new (bytes: Uint8Array, init: ResponseInit, url: string) => Head
+type Head = Pick<Response, 'status' | 'statusText' | 'headers' | 'ok'>
+type BufferedResponseClass = new (bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin) => Head
 
 /** Made with the first answer: to look at `Response` makes Node load its fetch, which importing a package must not. */
 let known: BufferedResponseClass | undefined
 
-function create(bytes: Uint8Array, init: ResponseInit, url: string): Response {
+function create(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin): Response {
   known ??= defineClass(nativeResponse())
-  return new known(bytes, init, url) as unknown as Response
+  return new known(bytes, init, origin) as unknown as Response
 }
 
 /** Servers of Bun and Deno read a response's body by other ways than its methods. */
@@ -30,25 +32,33 @@ type Bytes = Uint8Array<ArrayBuffer>
 
 /**
  * A response whose body is there already. The methods read it as it is: to put a web stream around bytes and read
- * it again costs some 30 µs, more than all else that a cache does for a call. A stream is made where it is asked for.
+ * it again costs some 30 µs. A stream is made where it is asked for.
  */
 function defineClass(Native: typeof Response): BufferedResponseClass {
   const Base = Native as unknown as new (body: null, init: ResponseInit) => Head
   return class BufferedResponse extends Base {
     readonly #bytes: Uint8Array
-    readonly #url: string
+    readonly #origin: ResponseOrigin
     #isUsed = false
     /** The same with a stream, for everything that only a stream can do. */
     #streamed: Response | undefined
 
-    constructor(bytes: Uint8Array, init: ResponseInit, url: string) {
+    constructor(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin) {
       super(null, init)
       this.#bytes = bytes
-      this.#url = url
+      this.#origin = origin
     }
 
     get url(): string {
-      return this.#url
+      return this.#origin.url
+    }
+
+    get redirected(): boolean {
+      return this.#origin.redirected
+    }
+
+    get type(): Response['type'] {
+      return this.#origin.type
     }
 
     get body(): ReadableStream<Bytes> | null {
@@ -87,9 +97,9 @@ function defineClass(Native: typeof Response): BufferedResponseClass {
     clone(): Response {
       const { status, statusText, headers } = this
       if (this.#streamed === undefined && !this.#isUsed) {
-        return create(this.#bytes, { status, statusText, headers }, this.#url)
+        return create(this.#bytes, { status, statusText, headers }, this.#origin)
       }
-      return withUrl(this.#url, this.#withStream().clone())
+      return withOriginOf(this.#origin, this.#withStream().clone())
     }
 
     #take(): Uint8Array {
@@ -115,16 +125,11 @@ function copyOf(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytes)
 }
 
-/** A response with a body that is there already. The bytes stay whose they are: nobody is given them to change. */
-export function bufferedResponse(bytes: Uint8Array, init: ResponseInit, url: string): Response {
-  if (!isNode) return withUrl(url, new Response(copyOf(bytes), init))
-  return create(bytes, init, url)
-}
-
-/** What a constructed response does not have. */
-export function withUrl(url: string, made: Response, from?: Response): Response {
-  return Object.defineProperties(made, {
-    url: { value: url },
-    ...(from === undefined ? {} : { redirected: { value: from.redirected }, type: { value: from.type } }),
-  })
+/**
+ * A response with a body that is there already, read at the cost of its bytes. The bytes stay whose they are: nobody is
+ * given them to change.
+ */
+export function bufferedResponse(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin): Response {
+  if (!isNode) return withOriginOf(origin, new Response(copyOf(bytes), init))
+  return create(bytes, init, origin)
 }
