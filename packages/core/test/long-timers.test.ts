@@ -36,7 +36,8 @@ it('no source gives a number of the host to a timer of Node', () => {
   const root = new URL('../src/', import.meta.url)
   // Durations of these are constants, or bounded when the options are checked (10 minutes).
   const bounded = [
-    'clients/valkey-glide.ts',
+    'clients/valkey-glide/client.ts',
+    'clients/valkey-glide/subscriber.ts',
     'connection/liveness.ts',
     'connection/offline-queue.ts',
     'connection/pub-sub.ts',

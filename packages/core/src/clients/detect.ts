@@ -6,7 +6,9 @@ import { type NodeRedisModule, nodeRedisLibrary } from './node-redis/library.js'
 import { type NodeRedisPool, nodeRedisPool } from './node-redis/pool.js'
 import { type NodeRedisSentinel, nodeRedisSentinel } from './node-redis/sentinel.js'
 import type { ClientLibrary, ClientPort } from './port.js'
-import { type GlideClient, type GlideModule, valkeyGlideClient, valkeyGlideLibrary } from './valkey-glide.js'
+import { valkeyGlideClient } from './valkey-glide/client.js'
+import { valkeyGlideLibrary } from './valkey-glide/library.js'
+import type { GlideClient, GlideModule } from './valkey-glide/module.js'
 
 /**
  * Tells by its shape which client a host gave us: two copies of a library, or a subclass, make

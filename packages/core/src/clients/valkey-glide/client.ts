@@ -1,0 +1,161 @@
+import type { Argument, ClientEvents, ClientPort, Reply, SendOptions, SubscriberPort } from '../port.js'
+import { NotSentError } from '../port.js'
+import { asServersError, isOfConnection } from './errors.js'
+import { decoder, type GlideClass, type GlideClient, type GlideModule, isCluster } from './module.js'
+import { readReply } from './replies.js'
+import { openSubscriber } from './subscriber.js'
+
+/** How often a client is looked at: whether its owner closed it. */
+const lookEveryMs = 100
+
+/**
+ * The library connects again by itself, whatever happens, and has no event and no state that would tell. So the first
+ * command that fails by its connection tells all who watch; one that is lost while nothing is sent, the next PING.
+ */
+export class GlidePort implements ClientPort {
+  readonly library = 'valkey-glide'
+  readonly topology: 'standalone' | 'cluster'
+  readonly keyPrefix = ''
+  readonly #client: GlideClient
+  readonly #load: () => Promise<GlideModule>
+  readonly #openSubscriber: ((signal: AbortSignal) => Promise<SubscriberPort>) | undefined
+  readonly #followers: Set<ClientEvents>
+  readonly #isOwned: boolean
+
+  constructor(
+    client: GlideClient,
+    load: () => Promise<GlideModule>,
+    openSubscriber?: (signal: AbortSignal) => Promise<SubscriberPort>,
+  ) {
+    this.#client = client
+    this.#load = load
+    this.#openSubscriber = openSubscriber
+    this.#isOwned = openSubscriber !== undefined
+    this.#followers = followersOf(client)
+    this.topology = isCluster(client) ? 'cluster' : 'standalone'
+  }
+
+  get isReady(): boolean {
+    return this.#client.isClosed !== true
+  }
+
+  get notReady(): string {
+    return 'The given client was closed'
+  }
+
+  get isEnded(): boolean {
+    return this.#client.isClosed === true
+  }
+
+  wake(): void {}
+
+  send(args: readonly Argument[], options: SendOptions): Promise<Reply> {
+    return this.#run(args, options, routeOf(this.topology, options))
+  }
+
+  async transaction(
+    commands: readonly (readonly Argument[])[],
+    options: SendOptions,
+  ): Promise<readonly (Reply | Error)[]> {
+    if (!this.isReady) throw new NotSentError(this.notReady)
+    const module = await this.#load()
+    const batch = new (this.topology === 'cluster' ? module.ClusterBatch : module.Batch)(true)
+    for (const args of commands) batch.customCommand(args)
+    const route = routeOf(this.topology, options)
+    const replies = await this.#client
+      .exec(batch, false, { decoder: decoder.text, ...(route === undefined ? {} : { route }) })
+      .catch((error: unknown) => this.#failed(error))
+    if (replies === null) throw new Error('EXECABORT a watched key changed')
+    return replies.map((reply, index) =>
+      reply instanceof Error ? asServersError(reply) : readReply(commands[index] ?? [], reply),
+    )
+  }
+
+  async primaries() {
+    if (this.topology === 'standalone')
+      return [(args: readonly Argument[], options: SendOptions) => this.send(args, options)]
+    const slots = await this.send(['CLUSTER', 'SLOTS'], {})
+    const nodes = new Map<string, object>()
+    for (const range of Array.isArray(slots) ? slots : []) {
+      const [host, port] = Array.isArray(range) && Array.isArray(range[2]) ? range[2] : []
+      nodes.set(`${host}:${port}`, { type: 'routeByAddress', host: String(host), port: Number(port) })
+    }
+    return [...nodes.values()].map(
+      (route) => (args: readonly Argument[], options: SendOptions) => this.#run(args, options, route),
+    )
+  }
+
+  watch(events: ClientEvents): () => void {
+    this.#followers.add(events)
+    const look = setInterval(() => {
+      if (this.isReady) return
+      clearInterval(look)
+      events.end(new Error(this.notReady))
+    }, lookEveryMs)
+    look.unref()
+    return () => {
+      clearInterval(look)
+      this.#followers.delete(events)
+    }
+  }
+
+  subscriber(signal: AbortSignal): Promise<SubscriberPort> {
+    return this.#openSubscriber === undefined
+      ? openSubscriber(this.#client.constructor as unknown as GlideClass, this.#client.config ?? {}, signal)
+      : this.#openSubscriber(signal)
+  }
+
+  async close(): Promise<void> {
+    this.kill()
+  }
+
+  /** Once: the library rejects all that it ever had in flight each time. */
+  kill(): void {
+    if (this.#client.isClosed !== true) this.#client.close()
+  }
+
+  #run(args: readonly Argument[], { buffers }: SendOptions, route: object | undefined): Promise<Reply> {
+    if (!this.isReady) return Promise.reject(new NotSentError(this.notReady))
+    for (const arg of args) {
+      if (typeof arg !== 'string' && !Buffer.isBuffer(arg))
+        return Promise.reject(new TypeError(`A command takes text and Buffers, not ${typeof arg}`))
+    }
+    const options = {
+      decoder: buffers ? decoder.bytes : decoder.text,
+      ...(route === undefined ? {} : { route }),
+    }
+    return this.#client.customCommand(args, options).then(
+      (reply) => readReply(args, reply),
+      (error: unknown) => this.#failed(error),
+    )
+  }
+
+  #failed(error: unknown): never {
+    const known = asServersError(error)
+    if (isOfConnection(error) && this.isReady) {
+      // One of our own is not used again: what waits in the library's queue must not be sent after its caller gave up.
+      if (this.#isOwned) this.kill()
+      for (const events of [...this.#followers]) events.end(known)
+    }
+    throw known
+  }
+}
+
+/** All connections that share a client hear of what one of them meets. */
+const followers = new WeakMap<GlideClient, Set<ClientEvents>>()
+
+function followersOf(client: GlideClient): Set<ClientEvents> {
+  const known = followers.get(client) ?? new Set()
+  followers.set(client, known)
+  return known
+}
+
+/** `load` finds the library whose client this is, for what is made by its classes. */
+export function valkeyGlideClient(client: GlideClient, load: () => Promise<GlideModule>): ClientPort {
+  return new GlidePort(client, load)
+}
+
+/** What has no key goes to any node; a readable one the library sends to a replica where it may. */
+function routeOf(topology: ClientPort['topology'], { key }: SendOptions): object | undefined {
+  return topology === 'cluster' && typeof key === 'string' ? { type: 'primarySlotKey', key } : undefined
+}

@@ -1,0 +1,91 @@
+import type { ClientEvents, MessageHandler, SubscriberPort } from '../port.js'
+import { asServersError, isOfConnection, replyError } from './errors.js'
+import { decoder, type GlideClass, type GlideClient, isCluster, protocol } from './module.js'
+import { create } from './open.js'
+
+/** How often a subscriber asks whether it is still on the connection that it subscribed on. */
+const askEveryMs = 1_000
+const subscribeTimeoutMs = 5_000
+
+export async function openSubscriber(
+  glide: GlideClass,
+  config: object,
+  signal: AbortSignal,
+): Promise<SubscriberPort> {
+  const handlers = new Map<string, MessageHandler>()
+  const callback = ({ channel, message }: { readonly channel: unknown; readonly message: unknown }) => {
+    const name = String(channel)
+    handlers.get(name)?.(String(message), name)
+  }
+  const client = await create(
+    glide,
+    {
+      ...config,
+      protocol: protocol.resp3,
+      defaultDecoder: decoder.text,
+      pubsubSubscriptions: { channelsAndPatterns: {}, callback },
+    },
+    signal,
+  )
+  return subscriberOf(client, handlers)
+}
+
+function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>): SubscriberPort {
+  const sharded = isCluster(client)
+  const events = new Set<ClientEvents>()
+  const end = () => {
+    clearInterval(look)
+    client.close()
+  }
+  // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed.
+  let connection: unknown
+  const look = setInterval(() => void sameConnection().catch(lost), askEveryMs)
+  look.unref()
+  const sameConnection = async () => {
+    if (sharded) return void (await client.customCommand(['PING']))
+    const id = await client.customCommand(['CLIENT', 'ID']).catch((error: unknown) => {
+      if (isOfConnection(error)) throw error
+    })
+    connection ??= id
+    if (id !== undefined && id !== connection) throw new Error('The subscriber was connected anew')
+  }
+  const lost = (error: unknown) => {
+    end()
+    for (const { end: ended } of [...events]) ended(asServersError(error))
+  }
+  return {
+    subscribe: async (channel, handler) => {
+      handlers.set(channel, handler)
+      try {
+        await refuseWhereForbidden(client, sharded ? 'SSUBSCRIBE' : 'SUBSCRIBE', channel)
+        await (sharded
+          ? client.ssubscribe?.([channel], subscribeTimeoutMs)
+          : client.subscribe([channel], subscribeTimeoutMs))
+        await sameConnection()
+      } catch (error) {
+        handlers.delete(channel)
+        throw asServersError(error)
+      }
+    },
+    unsubscribe: async (channel) => {
+      handlers.delete(channel)
+      await (sharded
+        ? client.sunsubscribe?.([channel], subscribeTimeoutMs)
+        : client.unsubscribe([channel], subscribeTimeoutMs))
+    },
+    watch: (watcher) => {
+      events.add(watcher)
+      return () => void events.delete(watcher)
+    },
+    close: async () => end(),
+    kill: end,
+  }
+}
+
+/** The library tries what the server refuses until its time is over, and keeps the reason for itself. */
+async function refuseWhereForbidden(client: GlideClient, command: string, channel: string): Promise<void> {
+  const check = `return redis.acl_check_cmd('${command}', ARGV[1]) and 1 or 0`
+  const isAllowed = await client.customCommand(['EVAL', check, '0', channel]).catch(() => 1)
+  if (isAllowed === 0)
+    throw replyError('NOPERM', `this user has no permissions to ${command.toLowerCase()} to the channel`)
+}
