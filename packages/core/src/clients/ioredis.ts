@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../errors.js'
 import { replyPrefix } from '../guard/error-meaning.js'
 import { untilAborted } from '../kit/until-aborted.js'
+import { wrongArgument } from './arguments.js'
 import type {
   Argument,
   ClientEvents,
@@ -177,10 +178,8 @@ export function ioredisLibrary(module: IoredisModule, version: string): ClientLi
 function send(client: IoredisClient, args: readonly Argument[], buffers: boolean): Promise<Reply> {
   const call = buffers ? client.callBuffer : client.call
   if (call === undefined) return sendByMethod(client, args, buffers)
-  for (const arg of args) {
-    // ioredis would send '' for undefined, and '[object Object]' for an object.
-    if (typeof arg !== 'string' && !Buffer.isBuffer(arg)) return Promise.reject(notAnArgument(arg))
-  }
+  const wrong = wrongArgument(args)
+  if (wrong !== undefined) return Promise.reject(wrong)
   return call.apply(client, args as Argument[]).then((reply) => normaliseReply(args, reply))
 }
 
@@ -193,10 +192,6 @@ async function sendByMethod(
   const method = methods[`${String(name).toLowerCase()}${buffers ? 'Buffer' : ''}`]
   if (method === undefined) throw new Error(`ERR unknown command '${String(name)}' for this client`)
   return normaliseReply([String(name), ...args], await method.apply(client, args))
-}
-
-function notAnArgument(arg: unknown): TypeError {
-  return new TypeError(`A command takes text and Buffers, not ${typeof arg}`)
 }
 
 function isReady(client: IoredisClient): boolean {

@@ -1,7 +1,15 @@
+import { wrongArgument } from '../arguments.js'
 import type { Argument, ClientEvents, ClientPort, Reply, SendOptions, SubscriberPort } from '../port.js'
 import { NotSentError } from '../port.js'
 import { asServersError, isOfConnection } from './errors.js'
-import { decoder, type GlideClass, type GlideClient, type GlideModule, isCluster } from './module.js'
+import {
+  closeOnce,
+  decoder,
+  type GlideClass,
+  type GlideClient,
+  type GlideModule,
+  isCluster,
+} from './module.js'
 import { readReply } from './replies.js'
 import { openSubscriber } from './subscriber.js'
 
@@ -109,17 +117,14 @@ export class GlidePort implements ClientPort {
     this.kill()
   }
 
-  /** Once: the library rejects all that it ever had in flight each time. */
   kill(): void {
-    if (this.#client.isClosed !== true) this.#client.close()
+    closeOnce(this.#client)
   }
 
   #run(args: readonly Argument[], { buffers }: SendOptions, route: object | undefined): Promise<Reply> {
     if (!this.isReady) return Promise.reject(new NotSentError(this.notReady))
-    for (const arg of args) {
-      if (typeof arg !== 'string' && !Buffer.isBuffer(arg))
-        return Promise.reject(new TypeError(`A command takes text and Buffers, not ${typeof arg}`))
-    }
+    const wrong = wrongArgument(args)
+    if (wrong !== undefined) return Promise.reject(wrong)
     const options = {
       decoder: buffers ? decoder.bytes : decoder.text,
       ...(route === undefined ? {} : { route }),

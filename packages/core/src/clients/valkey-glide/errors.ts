@@ -35,7 +35,5 @@ export function replyError(prefix: string, message: string, cause?: Error): Erro
 }
 
 export function isOfConnection(error: unknown): boolean {
-  return (
-    error instanceof Error && /^(ConnectionError|ClosingError|NotSentError)$/.test(error.constructor.name)
-  )
+  return error instanceof Error && /^(ConnectionError|ClosingError)$/.test(error.constructor.name)
 }

@@ -37,3 +37,8 @@ export const decoder = { bytes: 0, text: 1 } as const
 export function isCluster(client: GlideClient): boolean {
   return typeof client.ssubscribe === 'function'
 }
+
+/** The library rejects all that it ever had in flight each time it is closed. */
+export function closeOnce(client: GlideClient): void {
+  if (client.isClosed !== true) client.close()
+}

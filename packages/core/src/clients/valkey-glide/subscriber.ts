@@ -1,6 +1,6 @@
 import type { ClientEvents, MessageHandler, SubscriberPort } from '../port.js'
 import { asServersError, isOfConnection, replyError } from './errors.js'
-import { decoder, type GlideClass, type GlideClient, isCluster, protocol } from './module.js'
+import { closeOnce, decoder, type GlideClass, type GlideClient, isCluster, protocol } from './module.js'
 import { create } from './open.js'
 
 /** How often a subscriber asks whether it is still on the connection that it subscribed on. */
@@ -35,7 +35,7 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
   const events = new Set<ClientEvents>()
   const end = () => {
     clearInterval(look)
-    client.close()
+    closeOnce(client)
   }
   // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed.
   let connection: unknown
