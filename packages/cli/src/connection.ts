@@ -34,20 +34,31 @@ export function withConnectionFlags(command: Command): Command {
     .option('--namespace <prefix>', 'prefix of all keys (default: evenkeel)')
 }
 
-/** Connects as a service would, but fails where Redis does not answer. */
-export async function openRedis(flags: ConnectionFlags, io: Io): Promise<Connection> {
-  const password = await passwordOf(flags, io)
-  const list = (nodes: string) => nodes.split(',').map((node) => node.trim())
+/** `a:7000, b:7000`, as flags and variables have it. */
+export function nodesOf(list: string): readonly string[] {
+  return list.split(',').map((node) => node.trim())
+}
+
+/**
+ * Connects as a service would, but fails where Redis does not answer.
+ * @param password what {@link passwordOf} gave, where several connections are opened: it may ask somebody
+ */
+export async function openRedis(
+  flags: ConnectionFlags,
+  io: Io,
+  password: Promise<string | undefined> = passwordOf(flags, io),
+): Promise<Connection> {
+  const known = await password
   try {
     return await connect(
       {
         ...(flags.url === undefined ? {} : { url: flags.url }),
-        ...(flags.cluster === undefined ? {} : { cluster: { nodes: list(flags.cluster) } }),
+        ...(flags.cluster === undefined ? {} : { cluster: { nodes: nodesOf(flags.cluster) } }),
         ...(flags.sentinel === undefined
           ? {}
-          : { sentinel: { nodes: list(flags.sentinel), name: flags.sentinelName ?? 'mymaster' } }),
+          : { sentinel: { nodes: nodesOf(flags.sentinel), name: flags.sentinelName ?? 'mymaster' } }),
         ...(flags.username === undefined ? {} : { username: flags.username }),
-        ...(password === undefined ? {} : { password }),
+        ...(known === undefined ? {} : { password: known }),
         ...(flags.tlsCa === undefined ? {} : { tls: { ca: readFileSync(flags.tlsCa, 'utf8') } }),
         ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
         commandTimeout: '5s',
@@ -67,7 +78,7 @@ export async function openRedis(flags: ConnectionFlags, io: Io): Promise<Connect
   }
 }
 
-async function passwordOf(
+export async function passwordOf(
   { passwordEnv, askPassword }: ConnectionFlags,
   io: Io,
 ): Promise<string | undefined> {

@@ -199,6 +199,19 @@ describe('evenkeel doctor', () => {
     for (let time = 0; time < 5; time++) expect(await seen()).toMatchObject({ level: 'failure' })
   }, 90_000)
 
+  it('asks for the password once, however many nodes are asked', async () => {
+    let asked = 0
+    const askSecret = async () => {
+      asked++
+      return 'secret'
+    }
+    const nodes = '127.0.0.1:1,127.0.0.1:2'
+    const { code } = await runCommand(['doctor', '--cluster', nodes, '--ask-password', '--json'], {
+      askSecret,
+    })
+    expect([code, asked]).toEqual([exitCodes.unreachable, 1])
+  }, 90_000)
+
   it('--strict makes a warning an exit of 1', async () => {
     const server = await start({ args: { ...sound, maxmemory: '0' } })
     expect((await doctor(['--url', server.url, '--no-live'])).code).toBe(exitCodes.done)

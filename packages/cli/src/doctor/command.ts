@@ -1,6 +1,6 @@
 import type { Connection } from '@evenkeel/core'
 import type { Command } from 'commander'
-import { type ConnectionFlags, openRedis, withConnectionFlags } from '../connection.js'
+import { type ConnectionFlags, openRedis, passwordOf, withConnectionFlags } from '../connection.js'
 import type { Context } from '../context.js'
 import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'
@@ -56,12 +56,13 @@ async function doctor(flags: DoctorFlags, io: Io): Promise<ExitCode> {
 const rank: Readonly<Record<Level, number>> = { ok: 0, warning: 1, failure: 2 }
 
 async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> {
+  const password = passwordOf(flags, io)
   let redis: Connection
   try {
-    redis = await openRedis(flags, io)
+    redis = await openRedis(flags, io, password)
   } catch (error) {
     if (!(error instanceof CommandError) || error.exitCode === exitCodes.usage) throw error
-    const cluster = await readClusterInfo(flags, io)
+    const cluster = await readClusterInfo(flags, io, password)
     return [
       ...checkCluster({ cluster }),
       failure(
@@ -75,7 +76,7 @@ async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> 
   try {
     const surroundings = { purpose: flags.for, ...routeOf(flags, io) }
     io.progress('asking the server')
-    const facts = await readFacts(redis, await readClusterInfo(flags, io))
+    const facts = await readFacts(redis, await readClusterInfo(flags, io, password))
     io.progress('trying each package')
     const live = flags.live ? await tryPackages(redis) : []
     return [...checkFacts(facts, surroundings), ...live]

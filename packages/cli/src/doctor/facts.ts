@@ -1,5 +1,5 @@
 import type { Connection } from '@evenkeel/core'
-import { type ConnectionFlags, openRedis } from '../connection.js'
+import { type ConnectionFlags, nodesOf, openRedis } from '../connection.js'
 import type { Io } from '../io.js'
 
 /** What the server says of itself. What its user may not ask for is missing. */
@@ -53,12 +53,15 @@ export async function readFacts(redis: Connection, cluster: Facts['cluster']): P
 export async function readClusterInfo(
   flags: ConnectionFlags,
   io: Io,
+  password: Promise<string | undefined>,
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const nodes = flags.cluster ?? (flags.url === undefined ? io.env.REDIS_CLUSTER_NODES : undefined)
   const scheme = flags.tlsCa === undefined ? 'redis' : 'rediss'
-  for (const node of nodes?.split(',') ?? []) {
+  for (const node of nodes === undefined ? [] : nodesOf(nodes)) {
     const { cluster: _, ...others } = flags
-    const redis = await openRedis({ ...others, url: `${scheme}://${node.trim()}` }, io).catch(() => undefined)
+    const redis = await openRedis({ ...others, url: `${scheme}://${node}` }, io, password).catch(
+      () => undefined,
+    )
     const reply = await redis?.command(['CLUSTER', 'INFO'], { timeoutMs: 2_000 }).catch(() => undefined)
     await redis?.close()
     const info = infoOf(reply)
