@@ -4,7 +4,7 @@ import { answer, right, type StandInProvider, startProvider, tryOut } from './st
 
 const ask = (model: string) => `
   const ask = async (prompt: string, streamed: boolean, abortSignal?: AbortSignal) => {
-    const asked = { model: ${model}, prompt, abortSignal, maxRetries: 0 } as any
+    const asked = { model: ${model}, prompt, abortSignal, maxRetries: 0 }
     if (!streamed) return (await generateText(asked)).text
     let text = ''
     for await (const delta of streamText(asked).textStream) text += delta
@@ -27,7 +27,7 @@ const byMiddleware = (version: number, provider: string) => `
   import { aiSdkMiddleware } from '@evenkeel/llm-response-cache/ai-sdk'
   const cache = createResponseCache()
   const openai = createOpenAI({ apiKey: 'k', baseURL: process.env.PROVIDER_URL + '/v1' })
-  const model = wrapLanguageModel({ model: openai.chat('m') as any, middleware: aiSdkMiddleware(cache) as any })
+  const model = wrapLanguageModel({ model: openai.chat('m'), middleware: aiSdkMiddleware(cache) })
   ${ask('model')}
   const texts = [await ask('three', true), await ask('three', true), await ask('three', false)]
   const { hits, misses } = cache.stats()

@@ -2,27 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { forms, type Project, project } from './harness/index.js'
 import { answer, right, type StandInProvider, startProvider, tryOut } from './stand-in-provider.js'
 
-const openai = (name: string) =>
+/** A chat in the form of OpenAI, which Groq's SDK has too. */
+const chatOf = (sdk: string, path: string) =>
   tryOut(`
-  import OpenAI from '${name}'
+  import Client from '${sdk}'
   ---
-  const client = new OpenAI({ apiKey: 'k', baseURL: url + '/v1', maxRetries: 0, fetch: fetched as any })
-  const ask = async (content: string, streamed: boolean, signal?: AbortSignal) => {
-    const messages = [{ role: 'user' as const, content }]
-    if (!streamed) {
-      const made = await client.chat.completions.create({ model: 'm', messages }, { signal })
-      return made.choices[0]?.message.content
-    }
-    let text = ''
-    const stream = await client.chat.completions.create({ model: 'm', messages, stream: true }, { signal })
-    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
-    return text
-  }`)
-
-const groq = tryOut(`
-  import Groq from 'groq-sdk'
-  ---
-  const client = new Groq({ apiKey: 'k', baseURL: url, maxRetries: 0, fetch: fetched as any })
+  const client = new Client({ apiKey: 'k', baseURL: url + '${path}', maxRetries: 0, fetch: fetched })
   const ask = async (content: string, streamed: boolean, signal?: AbortSignal) => {
     const messages = [{ role: 'user' as const, content }]
     if (!streamed) {
@@ -54,8 +39,10 @@ describe('the SDKs of OpenAI and Groq behind the cache', () => {
   })
   afterAll(() => provider[Symbol.asyncDispose]())
 
-  const sdks = [4, 5, 6, 7].map((version) => [`openai ${version}`, openai(`openai-${version}`)] as const)
-  const cases = [...sdks, ['groq-sdk 1', groq] as const].flatMap(([name, script]) =>
+  const sdks = [4, 5, 6, 7].map(
+    (version) => [`openai ${version}`, chatOf(`openai-${version}`, '/v1')] as const,
+  )
+  const cases = [...sdks, ['groq-sdk 1', chatOf('groq-sdk', '')] as const].flatMap(([name, script]) =>
     forms.map((form) => ({ name, form, script })),
   )
 
