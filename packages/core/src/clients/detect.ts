@@ -1,5 +1,7 @@
 import { EvenkeelError, InvalidOptionError } from '../errors.js'
-import { type IoredisClient, type IoredisModule, ioredisClient, ioredisLibrary } from './ioredis.js'
+import { ioredisClient } from './ioredis/client.js'
+import { ioredisLibrary } from './ioredis/library.js'
+import type { IoredisClient, IoredisModule } from './ioredis/module.js'
 import { type NodeRedisClient, nodeRedisClient } from './node-redis/client.js'
 import { type NodeRedisCluster, nodeRedisCluster } from './node-redis/cluster.js'
 import { type NodeRedisModule, nodeRedisLibrary } from './node-redis/library.js'
