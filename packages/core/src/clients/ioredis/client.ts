@@ -4,7 +4,9 @@ import { wrongArgument } from '../arguments.js'
 import type { Argument, ClientPort, Reply, SubscriberPort } from '../port.js'
 import { NotSentError } from '../port.js'
 import { normaliseReply } from '../replies.js'
+import { ShardedSubscriber } from '../sharded-subscriber.js'
 import { end, type IoredisClient, isReady, watch } from './module.js'
+import { shardedIoredis } from './sharded.js'
 import { duplicateOf } from './subscriber.js'
 
 type OpenSubscriber = (signal: AbortSignal) => Promise<SubscriberPort>
@@ -42,7 +44,10 @@ export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber
         (node) => (args, options) => send(node, args, options.buffers === true),
       ),
     watch: (events) => watch(client, events),
-    subscriber: subscriber ?? ((signal) => duplicateOf(client, signal)),
+    subscriber: async (signal) =>
+      client.isCluster
+        ? new ShardedSubscriber(shardedIoredis(client, (args) => send(plain, args, false)))
+        : await (subscriber === undefined ? duplicateOf(client, signal) : subscriber(signal)),
     close: async () => end(client),
     kill: () => end(client),
   }

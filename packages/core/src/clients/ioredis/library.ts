@@ -27,9 +27,8 @@ export function ioredisLibrary(module: IoredisModule, version: string): ClientLi
       return ioredisClient(await open(signal), async (until) => subscriberOf(await open(until)))
     },
     openCluster: async (cluster, signal) => {
-      const open = (until: AbortSignal) =>
-        connectOnce(new module.Cluster(cluster.nodes, clusterOptions(cluster)) as IoredisClient, until, 0)
-      return ioredisClient(await open(signal), async (until) => subscriberOf(await open(until)))
+      const client = new module.Cluster(cluster.nodes, clusterOptions(cluster)) as IoredisClient
+      return ioredisClient(await connectOnce(client, signal, 0))
     },
   }
 }
@@ -75,7 +74,6 @@ function clusterOptions({ target, readFrom, translate }: ClusterTarget): object 
     enableOfflineQueue: false,
     clusterRetryStrategy: () => null,
     natMap: (address: string) => translate(splitAddress(address)),
-    shardedSubscribers: true,
     slotsRefreshTimeout: 2_000,
     // ioredis knows no 'nearest'; a replica is as near as it comes.
     scaleReads: readFrom === 'primary' ? 'master' : 'slave',

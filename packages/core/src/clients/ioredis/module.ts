@@ -6,7 +6,12 @@ export interface IoredisClient {
   /** Absent in ioredis-mock. */
   readonly status?: string
   readonly isCluster?: boolean
-  readonly options?: { readonly keyPrefix?: string; readonly enableAutoPipelining?: boolean }
+  readonly options?: {
+    readonly keyPrefix?: string
+    readonly enableAutoPipelining?: boolean
+    readonly host?: string
+    readonly port?: number
+  }
   readonly stream?: { destroy(): void } | null
   /** Absent in ioredis-mock, which is called by the methods of its commands. */
   call?(...args: readonly Argument[]): Promise<unknown>
@@ -17,6 +22,8 @@ export interface IoredisClient {
   duplicate(...args: readonly object[]): IoredisClient
   /** Of a Cluster. */
   nodes?(role: 'master'): IoredisClient[]
+  /** Of a Cluster: the addresses of the nodes of each slot, the primary first. */
+  readonly slots?: readonly (readonly string[] | undefined)[]
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   ssubscribe?(channel: string): Promise<unknown>
