@@ -1,7 +1,7 @@
 import type { Check } from './checks.js'
 import type { Row } from './table.js'
 
-const widths = { name: 36, value: 18, line: 76 }
+const widths = { name: 40, value: 18, line: 76 }
 
 export function printTable(rows: readonly Row[]): void {
   const line = '─'.repeat(widths.line)
