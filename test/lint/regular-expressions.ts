@@ -44,11 +44,17 @@ interface Literal {
   readonly flags: string
 }
 
-/** A literal, or `new RegExp('text', 'flags')`. */
+/** A literal, `new RegExp('text', 'flags')`, or a `String.raw` of which an expression may be put together. */
 function expressionOf(node: ts.Node): Literal | undefined {
   if (ts.isRegularExpressionLiteral(node)) {
     const end = node.text.lastIndexOf('/')
     return { source: node.text.slice(1, end), flags: node.text.slice(end + 1) }
+  }
+  if (ts.isTaggedTemplateExpression(node) && node.tag.getText() === 'String.raw') {
+    const { template } = node
+    if (!ts.isNoSubstitutionTemplateLiteral(template)) return undefined
+    const source = template.getText().slice(1, -1)
+    return isExpression(source) ? { source, flags: '' } : undefined
   }
   const isCall = ts.isNewExpression(node) || ts.isCallExpression(node)
   if (!isCall || node.expression.getText() !== 'RegExp') return undefined
@@ -57,6 +63,15 @@ function expressionOf(node: ts.Node): Literal | undefined {
   return {
     source: pattern.text,
     flags: flags !== undefined && ts.isStringLiteralLike(flags) ? flags.text : '',
+  }
+}
+
+function isExpression(source: string): boolean {
+  try {
+    new RegExp(source)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -84,6 +84,10 @@ describe.each(['memory', 'redis'])('a checkpointer, in %s', (where) => {
       ['task, 1|', 'ch|,', { v: 1 }],
       ['task, 1|', 'b', new Uint8Array([1])],
     ])
+    // Of all threads, without saying which.
+    const listed = []
+    for await (const { config } of saver.list({})) listed.push(config.configurable?.thread_id)
+    expect(listed).toEqual(['a:{}*|b'])
     await saver.deleteThread('*')
     expect(await saver.getTuple(config)).toBeDefined()
     await saver.deleteThread('a:{}*|b')

@@ -39,14 +39,20 @@ export function nodesOf(list: string): readonly string[] {
   return list.split(',').map((node) => node.trim())
 }
 
-/**
- * Connects as a service would, but fails where Redis does not answer.
- * @param password what {@link passwordOf} gave, where several connections are opened: it may ask somebody
- */
+export interface OpenOptions {
+  /** What {@link passwordOf} gave, where several connections are opened: it may ask somebody. */
+  readonly password?: Promise<string | undefined>
+  /** Whether it is an error where Redis does not answer. @default true */
+  readonly required?: boolean
+  /** Whether what happens to the connection is shown by the command itself. @default false */
+  readonly isQuiet?: boolean
+}
+
+/** Connects as a service would, but fails where Redis does not answer, unless told otherwise. */
 export async function openRedis(
   flags: ConnectionFlags,
   io: Io,
-  password: Promise<string | undefined> = passwordOf(flags, io),
+  { password = passwordOf(flags, io), required = true, isQuiet = false }: OpenOptions = {},
 ): Promise<Connection> {
   const known = await password
   try {
@@ -62,8 +68,11 @@ export async function openRedis(
         ...(flags.tlsCa === undefined ? {} : { tls: { ca: readFileSync(flags.tlsCa, 'utf8') } }),
         ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
         commandTimeout: '5s',
-        required: true,
+        required,
         telemetry: false,
+        logger: isQuiet
+          ? { info() {}, warn() {} }
+          : { info: (line) => io.err(`evenkeel: ${line}`), warn: (line) => io.err(`evenkeel: ${line}`) },
       },
       io.env,
     )

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
+import { cut } from './text-width.js'
 
 /** What the command sees of the process it runs in, so that it can be tried without one. */
 export interface Io {
@@ -7,6 +8,8 @@ export interface Io {
   err(line: string): void
   /** Replaces what `show` last showed on a terminal's standard error: progress. Does nothing elsewhere. */
   progress(line: string | undefined): void
+  /** Replaces what a terminal shows by these lines; elsewhere they are written one below the other. */
+  screen(lines: readonly string[]): void
   /** Asks a person; nothing where there is none. */
   readonly ask: ((question: string) => Promise<string>) | undefined
   /** The same, without showing what is typed. */
@@ -38,6 +41,13 @@ export function processIo(): Io {
     err: (line) => void stderr.write(`${line}\n`),
     progress: (line) => {
       if (stderr.isTTY === true) stderr.write(`\r\x1b[K${line ?? ''}`)
+    },
+    screen: (lines) => {
+      const [start, end] = stdout.isTTY === true ? ['\x1b[H', '\x1b[J'] : ['', '']
+      // A terminal that does not know its width says 0.
+      const width = (stdout.isTTY === true && stdout.columns) || Number.POSITIVE_INFINITY
+      const eraseRest = stdout.isTTY === true ? '\x1b[K' : ''
+      stdout.write(`${start}${lines.map((line) => `${cut(line, width)}${eraseRest}\n`).join('')}${end}`)
     },
     ask: isPerson ? (question) => askPerson(question, false) : undefined,
     askSecret: isPerson ? (question) => askPerson(question, true) : undefined,

@@ -6,12 +6,14 @@ import type { Context } from './context.js'
 import { addDoctor } from './doctor/command.js'
 import { CommandError, type ExitCode, exitCodes } from './exit-codes.js'
 import type { Io } from './io.js'
+import { addLimits } from './limits/command.js'
 import { addMemory } from './memory/command.js'
 import { addPool } from './pool/command.js'
 import { addRedis } from './redis/command.js'
 import { addRedisConf } from './redis-conf/command.js'
 import { registerDecoder, registerDecoderHelp } from './register-decoder/command.js'
 import { version } from './version.js'
+import { addWatch } from './watch/command.js'
 
 /** Runs one command; gives its exit code, and never rejects. With `--json`, an error is a JSON document too. */
 export async function main(args: readonly string[], io: Io): Promise<ExitCode> {
@@ -55,10 +57,12 @@ export function createProgram(context: Context): Command {
       getOutHasColors: () => io.hasColours,
     })
   addDoctor(program, context)
+  addWatch(program, context)
   addRedisConf(program, context)
   addRedis(program, context)
   addMemory(program, context)
   addCache(program, context)
+  addLimits(program, context)
   addPool(program, context)
   addRegisterDecoder(program, context)
   addCompletion(program, context)

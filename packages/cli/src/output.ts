@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { Io } from './io.js'
+import { widthOf } from './text-width.js'
 
 export type Tone = 'good' | 'warning' | 'bad' | 'dim' | 'strong'
 
@@ -25,11 +26,6 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
   )
 }
 
-function widthOf(cell: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences that colour a terminal
-  return cell.replace(/\x1b\[[0-9;]*m/g, '').length
-}
-
 /** One value as JSON, or lines for a person. */
 export function show(io: Io, isJson: boolean, value: unknown, lines: () => readonly string[]): void {
   if (isJson) io.out(JSON.stringify(value))
@@ -46,9 +42,20 @@ export function bytesText(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
 }
 
+/** Such as `250 ms`, `1.5 s`, `2 min`, `30 d`: the largest unit that does not round by more than a tenth. */
 export function durationText(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`
-  if (ms < 120_000) return `${(ms / 1_000).toFixed(1)} s`
-  if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`
-  return `${Math.round(ms / 3_600_000)} h`
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1_000],
+    ['ms', 1],
+  ] as const
+  for (const [unit, size] of units) {
+    const count = ms / size
+    if (count >= 5) return `${Math.round(count)} ${unit}`
+    if (count >= 1 && Math.abs(count - Math.round(count)) < 0.001) return `${Math.round(count)} ${unit}`
+    if (count >= 1 && unit === 's') return `${count.toFixed(1)} s`
+  }
+  return `${Math.round(ms)} ms`
 }

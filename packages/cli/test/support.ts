@@ -8,6 +8,7 @@ export function fakeIo(own: Partial<Io> = {}) {
     out: (line) => void lines.out.push(line),
     err: (line) => void lines.err.push(line),
     progress: () => {},
+    screen: (shown) => void lines.out.push(...shown),
     ask: undefined,
     askSecret: undefined,
     detach: () => {},

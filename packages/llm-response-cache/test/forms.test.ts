@@ -136,6 +136,17 @@ describe('the usage of a chat stream', () => {
     expect(provider.calls).toHaveLength(1)
   })
 
+  it.each(['\r\n', '\r', '\n'])('is taken out of lines that end with %j', async (lineEnd) => {
+    const withEnds = (text: string) => text.replaceAll('\n', lineEnd)
+    const provider = fakeProvider(() => sse(withEnds(`\n\n${chatStream('one two', true)}`)))
+    const cached = createResponseCache().fetch({ fetch: provider.fetch })
+    const text = async (more: object) => (await cached(chatUrl, chatCall('hi', {}, more))).text()
+    expect(await text(counted)).toContain('"total_tokens":17')
+    await settled()
+    expect(await text(streamed)).toBe(withEnds(`\n\n${chatStream('one two')}`))
+    expect(provider.calls).toHaveLength(1)
+  })
+
   it('is never made up: who needs it has the provider asked, and then the entry serves all', async () => {
     const provider = fakeProvider((body) => {
       if (body.stream !== true) return Response.json(completion('one two'))

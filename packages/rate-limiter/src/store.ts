@@ -1,5 +1,6 @@
-/** For those who write a store: the port, its types, and both implementations. */
+/** For those who write a store or operate limiters: the port, its types, both implementations, and what Redis knows. */
 export type { Charge, LimitResult } from './algorithms/meter.js'
+export { type LimiterView, readLimiter, readLimiters } from './operator-view.js'
 export type { Share } from './outage/share.js'
 export { MemoryLimitStore, type MemoryLimitStoreOptions } from './stores/memory.js'
 export type {

@@ -43,6 +43,7 @@ describe('headers of providers', () => {
     ['1h2m3s', 3_723_000],
     ['8.64s', 8_640],
     ['2', 2_000],
+    ['.5s', 500],
   ])('read the duration %s', (text, resetMs) => {
     const headers = { 'x-ratelimit-remaining-tokens': '1', 'x-ratelimit-reset-tokens': text }
     expect(readProviderHeaders(headers, now).counts).toEqual([{ unit: 'tokens', remaining: 1, resetMs }])
@@ -68,6 +69,8 @@ describe('headers of providers', () => {
     { 'x-ratelimit-remaining-tokens': '-1', 'x-ratelimit-reset-tokens': '1s' },
     { 'x-ratelimit-remaining-tokens': '5' },
     { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': 'soon' },
+    { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': '1s later' },
+    { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': '1.2.3s' },
     { 'anthropic-ratelimit-tokens-remaining': '5', 'anthropic-ratelimit-tokens-reset': 'soon' },
   ])('that make no sense are left out: %j', (headers) => {
     expect(readProviderHeaders(headers, now).counts).toEqual([])

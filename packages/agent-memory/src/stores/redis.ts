@@ -211,10 +211,10 @@ export class RedisThreadStore implements ThreadStore {
     const seen = new Set<string>()
     for await (const keys of this.#redis.scan(this.#keys.pattern('{'))) {
       for (const key of keys) {
-        const owner = /\{([^}]*)\}:i$/.exec(key)?.[1]
+        const owner = this.#keys.subjectOf(key, 'i')
         if (owner === undefined || seen.has(owner)) continue
         seen.add(owner)
-        yield decodeURIComponent(owner)
+        yield owner
       }
     }
   }

@@ -59,7 +59,7 @@ async function examine(flags: DoctorFlags, io: Io): Promise<readonly Finding[]> 
   const password = passwordOf(flags, io)
   let redis: Connection
   try {
-    redis = await openRedis(flags, io, password)
+    redis = await openRedis(flags, io, { password })
   } catch (error) {
     if (!(error instanceof CommandError) || error.exitCode === exitCodes.usage) throw error
     const cluster = await readClusterInfo(flags, io, password)

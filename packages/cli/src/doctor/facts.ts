@@ -59,7 +59,7 @@ export async function readClusterInfo(
   const scheme = flags.tlsCa === undefined ? 'redis' : 'rediss'
   for (const node of nodes === undefined ? [] : nodesOf(nodes)) {
     const { cluster: _, ...others } = flags
-    const redis = await openRedis({ ...others, url: `${scheme}://${node}` }, io, password).catch(
+    const redis = await openRedis({ ...others, url: `${scheme}://${node}` }, io, { password }).catch(
       () => undefined,
     )
     const reply = await redis?.command(['CLUSTER', 'INFO'], { timeoutMs: 2_000 }).catch(() => undefined)

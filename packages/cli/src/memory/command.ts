@@ -7,6 +7,7 @@ import { confirm } from '../confirm.js'
 import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connection.js'
 import type { Context } from '../context.js'
 import { CommandError, exitCodes } from '../exit-codes.js'
+import { wholeNumber } from '../flags.js'
 import type { Io } from '../io.js'
 import { show, table } from '../output.js'
 
@@ -47,7 +48,7 @@ function addThreads(parent: Command, context: Context): void {
   withConnectionFlags(parent.command('threads'))
     .description('lists the conversations of an owner, the newest first')
     .requiredOption('--owner <owner>', 'whose conversations')
-    .option('--limit <number>', 'at most so many', Number, 50)
+    .option('--limit <number>', 'at most this many', wholeNumber(1, 1_000_000), 50)
     .option('--json', 'one JSON document')
     .addHelpText('after', '\nExample:\n  evenkeel memory threads --owner user:42')
     .action((flags: ThreadsFlags) =>

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Context } from '../context.js'
 import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import { writeFileKeepingMode } from '../files.js'
+import { portNumber } from '../flags.js'
 import type { Io } from '../io.js'
 import { show, tint } from '../output.js'
 import { type PackageName, packageNames } from './acl.js'
@@ -256,11 +257,4 @@ function readText(file: string): string {
 function memoryAmount(value: string): string {
   if (bytesOf(value) === undefined) throw new InvalidArgumentError('an amount such as 512mb or 2gb')
   return value
-}
-
-function portNumber(value: string): number {
-  const port = Number(value)
-  if (!/^\d+$/.test(value) || port < 1 || port > 65_535)
-    throw new InvalidArgumentError('a number from 1 to 65535')
-  return port
 }

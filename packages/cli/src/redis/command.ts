@@ -1,8 +1,9 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { Context } from '../context.js'
 import { exitCodes } from '../exit-codes.js'
+import { portNumber } from '../flags.js'
 import { show } from '../output.js'
 import { type DevServer, startServer, stateOf, stopServer } from './server.js'
 
@@ -86,11 +87,4 @@ function urlOf({ port, pid }: DevServer): { readonly url: string; readonly pid: 
 function describe({ command, pid, port, container, startedAt }: DevServer): string {
   const what = container === undefined ? `process ${pid}` : `container ${container.slice(0, 12)}`
   return `${command} (${what}) on port ${port}, since ${startedAt}`
-}
-
-function portNumber(value: string): number {
-  const port = Number(value)
-  if (!/^\d+$/.test(value) || port < 1 || port > 65_535)
-    throw new InvalidArgumentError('a number from 1 to 65535')
-  return port
 }

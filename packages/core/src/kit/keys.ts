@@ -14,6 +14,8 @@ export interface Keyspace {
   readonly prefix: string
   /** A key of `subject`; keys of one subject live on one node. */
   key(subject: string, ...parts: readonly string[]): string
+  /** The subject whose {@link key} with these parts it is; undefined for any other key. */
+  subjectOf(key: string, ...parts: readonly string[]): string | undefined
   /** A SCAN pattern for all keys of this keyspace whose name begins with the given text. */
   pattern(startsWith?: string): string
 }
@@ -25,6 +27,12 @@ export function createKeyspace(namespace: string, room: string): Keyspace {
     key(subject, ...parts) {
       const tagged = `${prefix}{${escapeTag(subject)}}`
       return parts.length === 0 ? tagged : `${tagged}:${parts.join(':')}`
+    },
+    subjectOf(key, ...parts) {
+      const [start, end] = [`${prefix}{`, `}${parts.map((part) => `:${part}`).join('')}`]
+      if (!key.startsWith(start) || !key.endsWith(end)) return undefined
+      const tag = key.slice(start.length, -end.length)
+      return /[{}]/.test(tag) ? undefined : unescapeTag(tag)
     },
     pattern: (startsWith = '') => `${escapeGlob(prefix + startsWith)}*`,
   }
@@ -44,6 +52,10 @@ export function escapeTag(subject: string): string {
   return /[%{}]/.test(subject)
     ? subject.replaceAll('%', '%25').replaceAll('{', '%7B').replaceAll('}', '%7D')
     : subject
+}
+
+function unescapeTag(tag: string): string {
+  return tag.includes('%') ? tag.replaceAll('%7B', '{').replaceAll('%7D', '}').replaceAll('%25', '%') : tag
 }
 
 export function escapeGlob(text: string): string {

@@ -22,6 +22,22 @@ describe('keys', () => {
     expect(keys.key('a}b')).not.toBe(keys.key('a%7Db'))
   })
 
+  it('are read back as the subject that they were made of', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, unit: 'binary' }), (subject) => {
+        expect(keys.subjectOf(keys.key(subject, 'a', 'b'), 'a', 'b')).toBe(subject)
+        expect(keys.subjectOf(keys.key(subject))).toBe(subject)
+        expect(keys.subjectOf(keys.key(subject, 'a'), 'b')).toBeUndefined()
+        expect(keys.subjectOf(keys.key(subject, 'a'))).toBeUndefined()
+      }),
+    )
+    for (const tag of ['%7B', '%257D', '%', '}:a', '{']) {
+      expect(keys.subjectOf(keys.key(tag, 'a'), 'a')).toBe(tag)
+    }
+    expect(keys.subjectOf('another:rate-limiter:{a}:b', 'b')).toBeUndefined()
+    expect(keys.subjectOf('evenkeel:rate-limiter:{a}{b}:c', 'c')).toBeUndefined()
+  })
+
   it('match only what they name', () => {
     expect(createKeyspace('a*b:', 'c').pattern('x?')).toBe('a\\*b:c:x\\?*')
     expect(escapeGlob('[a]\\')).toBe('\\[a\\]\\\\')

@@ -1,5 +1,5 @@
 import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
-import { createManagementHandler, isAllowed, option } from '@evenkeel/core/kit'
+import { createManagementHandler, isAllowed, option, withoutEndingSlashes } from '@evenkeel/core/kit'
 import { addressGuard, type DecoderPool } from '../api.js'
 import { experimentInputOf } from '../experiments/experiment.js'
 import { type AddressGuard, type AddressPolicy, checkAddress, checkPolicy } from '../nodes/addresses.js'
@@ -216,7 +216,7 @@ function basePathOf(path: unknown): string {
   if (typeof path !== 'string' || !/^(?:\/[^?#\s]*)?$/.test(path)) {
     throw new InvalidOptionError('basePath', "a path that begins with '/'", path)
   }
-  return path.replace(/\/+$/, '')
+  return withoutEndingSlashes(path)
 }
 
 function reportOf(body: unknown) {

@@ -51,8 +51,7 @@ export class StreamEvents {
     if (this.count > 0 && !this.#isErrorEvent && !text.includes('error')) return
     for (const raw of text.split('\n')) {
       const line = raw.trim()
-      const event = /^event:\s*(.*)$/.exec(line)
-      if (event !== null) this.#isErrorEvent = event[1] === 'error'
+      if (line.startsWith('event:')) this.#isErrorEvent = line.slice('event:'.length).trim() === 'error'
       const data = /^(?:data:\s*|error:\s*)?(?=[{["])/.exec(line)
       if (data === null) continue
       const json = line.slice(data[0].length)

@@ -174,9 +174,13 @@ export class AddressGuard {
   }
 }
 
-/** In lower case and ASCII as URLs have it, without the brackets of IPv6 and the dot at the end of a full name. */
+/** In lower case and ASCII as URLs have it, without the brackets of IPv6 and the dots at the end of a full name. */
 function hostOf(url: URL): string {
-  return url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.+$/, '')
+  const { hostname } = url
+  if (hostname.startsWith('[')) return hostname.slice(1, -1)
+  let end = hostname.length
+  while (hostname[end - 1] === '.') end--
+  return hostname.slice(0, end)
 }
 
 function isRefusedHost(host: string): boolean {

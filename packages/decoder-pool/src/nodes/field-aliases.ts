@@ -1,4 +1,5 @@
 import { InvalidInputError } from '@evenkeel/core'
+import { withoutEndingSlashes } from '@evenkeel/core/kit'
 import type { NodeInput } from './node.js'
 
 /** Names that other registries use for the same fields. */
@@ -35,7 +36,7 @@ function saidOtherwise(
 }
 
 function pathBelow(url: string, endpoint: string): string | undefined {
-  const base = `${endpoint.replace(/\/+$/, '')}/`
+  const base = `${withoutEndingSlashes(endpoint)}/`
   if (!URL.canParse(url, base) || !URL.canParse(base)) return undefined
   const { origin, pathname, search } = new URL(url, base)
   const below = new URL(base)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
+import { withoutEndingSlashes } from '@evenkeel/core/kit'
 
 /** An inference node as it is registered. */
 export interface DecoderNode {
@@ -171,7 +172,7 @@ function checkEndpoint(value: unknown): string {
       `${url.protocol}//${url.host}`,
     )
   }
-  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
+  return `${url.origin}${withoutEndingSlashes(url.pathname)}`
 }
 
 function optionalText(field: string, value: unknown): string | undefined {

@@ -13,6 +13,17 @@ export function splitEvents(text: string): string[] {
   return text.includes('\r') ? text.split(blankLine) : text.split('\n\n')
 }
 
+/** Where each event of a text stands that has ended: from its first line to behind the blank one. */
+export function* eventRanges(text: string): Iterable<{ readonly from: number; readonly to: number }> {
+  const end = new RegExp(blankLine, 'g')
+  for (let from = 0; ; from = end.lastIndex) {
+    while (text[from] === '\n' || text[from] === '\r') from++
+    end.lastIndex = from
+    if (!end.test(text)) return
+    yield { from, to: end.lastIndex }
+  }
+}
+
 /** Nothing for comments, which keep connections alive, and for events without data. */
 export function readEvent(block: string): SseEvent | undefined {
   if (block.startsWith('data: ') && !/[\r\n]/.test(block)) return { event: undefined, data: block.slice(6) }

@@ -32,6 +32,8 @@ describe('the guard refuses', () => {
     ['literals', 'translate "good morning"', 'translate "good evening"'],
     ['code', 'What does `a && b` do?', 'What does `a || b` do?'],
     ['code', 'fix\n```js\nlet x = 1\n```', 'fix\n```js\nlet x = 2\n```'],
+    ['code', 'What does ```rm a``` do?', 'What does ```rm b``` do?'],
+    ['code', 'What is this: ```rm a', 'What is this: ```rm b'],
     ['negation', 'Is aspirin safe in pregnancy?', 'Is aspirin not safe in pregnancy?'],
     ['negation', 'recipes with nuts', 'recipes without nuts'],
     ['negation', 'Why does it work?', "Why doesn't it work?"],

@@ -88,10 +88,11 @@ function duration(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined || text === '') return undefined
   if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)
   let total = 0
-  let rest = text
-  for (const [part, number, unit] of text.matchAll(/([\d.]+)(h|ms|m|us|µs|s)/g)) {
-    total += Number(number) * (units[unit ?? ''] ?? Number.NaN)
-    rest = rest.replace(part, '')
+  const part = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|s)/y
+  while (part.lastIndex < text.length) {
+    const [, number, unit = ''] = part.exec(text) ?? []
+    if (number === undefined) return undefined
+    total += Number(number) * (units[unit] ?? Number.NaN)
   }
-  return rest === '' && Number.isFinite(total) ? Math.ceil(total) : undefined
+  return Number.isFinite(total) ? Math.ceil(total) : undefined
 }

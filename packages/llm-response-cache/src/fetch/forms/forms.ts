@@ -2,7 +2,7 @@ import type { Json } from '../../json.js'
 import { parseObject } from '../../key/parse.js'
 import type { WantedForm } from '../../key/request-key.js'
 import type { Wire } from '../../key/rules.js'
-import { readEvents, type SseEvent, writeEvent } from '../events.js'
+import { eventRanges, readEvents, type SseEvent, writeEvent } from '../events.js'
 import * as anthropic from './anthropic-messages.js'
 import * as chat from './openai-chat.js'
 import * as responses from './openai-responses.js'
@@ -108,14 +108,13 @@ function usageAt(body: Buffer): readonly BodyPart[] | undefined {
   const text = body.toString('latin1')
   const apart: BodyPart[] = []
   let isTold = false
-  const events = /([^\r\n][\s\S]*?)(?:\r\n|\n|\r(?!\n)){2}/g
-  for (let match = events.exec(text); match !== null; match = events.exec(text)) {
-    const data = /^data: ?(.*)$/m.exec(match[0])?.[1]
+  for (const { from, to } of eventRanges(text)) {
+    const data = /^data: ?(.*)$/m.exec(text.slice(from, to))?.[1]
     const chunk = data?.includes('"usage"') ? parseObject(data) : undefined
     if (!chunk?.usage) continue
     isTold = true
     if (Array.isArray(chunk.choices) && chunk.choices.length === 0) {
-      apart.push({ from: match.index, to: match.index + match[0].length })
+      apart.push({ from, to })
     }
   }
   return isTold ? apart : undefined

@@ -7,5 +7,12 @@ export function recordsOf(value: unknown): Json[] {
 
 /** A text as a model would stream it: a word at a time, with the spaces before it. */
 export function pieces(text: string): string[] {
-  return text.match(/\s*\S+|\s+$/g) ?? (text === '' ? [] : [text])
+  const found: string[] = []
+  let from = 0
+  for (const { 0: word, index } of text.matchAll(/\S+/g)) {
+    found.push(text.slice(from, index + word.length))
+    from = index + word.length
+  }
+  if (from < text.length) found.push(text.slice(from))
+  return found
 }

@@ -41,7 +41,6 @@ export interface QuestionFeatures {
 
 export type Digest = (text: string) => string
 
-const fenced = /```[^\n]*\n?([\s\S]*?)(?:```|$)/g
 const span = /`([^`\n]+)`/g
 const quoted =
   /"([^"\n]{1,200})"|“([^”\n]{1,200})”|«([^»\n]{1,200})»|„([^“”\n]{1,200})[“”]|(?<![\p{L}\p{N}])'([^'\n]{1,200})'(?![\p{L}\p{N}])/gu
@@ -55,7 +54,7 @@ const literal = new RegExp(
     String.raw`(?<!\S)--?[A-Za-z][\w-]*(?:=\S+)?`,
     String.raw`\bv\d+(?:\.\d+)*\b`,
     String.raw`\b\d+(?:\.\d+){2,}\b`,
-    String.raw`\b\w+_\w+\b`,
+    String.raw`\b\w[A-Za-z0-9]*_\w+\b`,
     String.raw`\b[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)+(?:\(\))?`,
     String.raw`\b\w+\(\)`,
     String.raw`\b(?=[A-Za-z-]{0,60}\d)(?=[\d-]{0,60}[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)+\b`,
@@ -70,8 +69,6 @@ const number =
 /** With dots, they would look like names of code. */
 const abbreviations = /\b(?:[aApP]\.[mM]|[eE]\.[gG]|[iI]\.[eE]|[uU]\.[sSkK]|[eE]\.[uU])\.?(?!\w)/g
 const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’]*/gu
-const sentenceEnd = /[.!?:;\n•-]\s*["'“(]*$/
-
 /** What the guard looks at in a text, taken down as digests. Linear in the text's length. */
 export function questionFeaturesOf(text: string, digest: Digest): QuestionFeatures {
   let rest = text.normalize('NFKC').replace(abbreviations, (all) => all.replaceAll('.', ''))
@@ -84,10 +81,7 @@ export function questionFeaturesOf(text: string, digest: Digest): QuestionFeatur
       return found(groups)
     })
   }
-  take(fenced, ([, body = '']) => {
-    code.push(body.replace(/\s+/g, ' ').trim())
-    return '\n'
-  })
+  rest = withoutFences(rest, (body) => code.push(body.replace(/\s+/g, ' ').trim()))
   take(span, ([, body = '']) => {
     code.push(body.trim())
     return ' '
@@ -114,6 +108,38 @@ export function questionFeaturesOf(text: string, digest: Digest): QuestionFeatur
     code: digested(code, digest),
     literals: digested(literals, digest),
   }
+}
+
+/**
+ * Takes out what stands between two times three backticks; the last of them may be missing. The rest of the first
+ * line names the language, unless the block ends on it.
+ */
+function withoutFences(text: string, onCode: (body: string) => void): string {
+  const fence = '```'
+  let rest = ''
+  let at = 0
+  let lineEnd = -1
+  for (let open = text.indexOf(fence); open >= 0; open = text.indexOf(fence, at)) {
+    const after = open + fence.length
+    if (lineEnd < after) lineEnd = text.indexOf('\n', after)
+    if (lineEnd < 0) lineEnd = text.length
+    const close = text.indexOf(fence, after)
+    const end = close < 0 ? text.length : close
+    const isOnOneLine = end <= lineEnd
+    onCode(text.slice(isOnOneLine ? after : lineEnd, end))
+    rest += text.slice(at, open) + (isOnOneLine ? ' ' : '\n')
+    at = Math.min(end + fence.length, text.length)
+  }
+  return rest + text.slice(at)
+}
+
+/** Whether a sentence, or a line, ends there; spaces, quotation marks and a parenthesis may follow. */
+function endsSentence(text: string): boolean {
+  let end = text.length
+  while (end > 0 && `"'“(`.includes(text.charAt(end - 1))) end--
+  const before = text.slice(0, end)
+  const last = before.trimEnd()
+  return before.indexOf('\n', last.length) >= 0 || '.!?:;•-'.includes(last.at(-1) ?? ' ')
 }
 
 function readWords(
@@ -189,7 +215,7 @@ function* wordsOf(text: string): Iterable<Word> {
   }
   for (const match of text.matchAll(word)) {
     const before = text.slice(Math.max(0, match.index - 8), match.index)
-    const startsSentence = match.index === 0 || before.trim() === '' || sentenceEnd.test(before)
+    const startsSentence = match.index === 0 || before.trim() === '' || endsSentence(before)
     yield { text: match[0], startsSentence }
   }
 }

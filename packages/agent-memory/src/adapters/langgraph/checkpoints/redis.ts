@@ -98,7 +98,7 @@ export class RedisCheckpoints implements CheckpointStore {
     const seen = new Set<string>()
     for await (const keys of this.#redis.scan(this.#keys.pattern('{'))) {
       for (const key of keys) {
-        const thread = /\{([^}]*)\}:c$/.exec(key)?.[1]
+        const thread = this.#keys.subjectOf(key, 'c')
         if (thread === undefined || seen.has(thread)) continue
         seen.add(thread)
         yield decodeURIComponent(thread)
