@@ -26,7 +26,9 @@ async function measured(name: string, options: ConnectOptions) {
   return {
     redis,
     value: async (metricName: string) => {
-      const metric = (await collect()).find(({ descriptor }) => descriptor.name === `evenkeel_redis_${metricName}`)
+      const metric = (await collect()).find(
+        ({ descriptor }) => descriptor.name === `evenkeel_redis_${metricName}`,
+      )
       const [point] = metric?.dataPoints ?? []
       if (point !== undefined) expect(point.attributes).toEqual({ connection: name })
       return point?.value as number | undefined

@@ -34,9 +34,7 @@ export function createApp(gateway: Gateway): Hono {
     const redisHealth = createHealthHandler(redis)
     app.get('/health/*', (context) => redisHealth(context.req.raw))
   }
-  app.get('/metrics', async (context) =>
-    context.text(await gateway.metrics.text(), 200, { 'content-type': 'text/plain; version=0.0.4' }),
-  )
+  app.get('/metrics', (context) => gateway.metrics.handler(context.req.raw))
   const cachePaths = createCacheHandler({
     caches: { llm_response: gateway.cache },
     authorize: (request) => isOperator(gateway, request),

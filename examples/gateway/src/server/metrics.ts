@@ -1,4 +1,5 @@
-import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
+import { createMetricsHandler } from '@evenkeel/core/prometheus'
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 
 /** What the gateway counts, through OpenTelemetry, and its text for Prometheus. */
@@ -6,7 +7,6 @@ export function createMetrics() {
   const exporter = new PrometheusExporter({ preventServerStart: true })
   const provider = new MeterProvider({ readers: [exporter] })
   const meter = provider.getMeter('evenkeel-gateway')
-  const serializer = new PrometheusSerializer()
   return {
     provider,
     requests: meter.createCounter('gateway_requests', { description: 'Requests by route and outcome' }),
@@ -21,7 +21,8 @@ export function createMetrics() {
     }),
     gauge: (name: string, description: string, read: () => number) =>
       meter.createObservableGauge(name, { description }).addCallback((result) => result.observe(read())),
-    text: async () => serializer.serialize((await exporter.collect()).resourceMetrics),
+    /** `GET /metrics`, which says nothing of callers: whoever reaches the port may read it. */
+    handler: createMetricsHandler({ authorize: () => true, reader: exporter }),
   }
 }
 
