@@ -1,0 +1,157 @@
+/** A page of the site. */
+export interface Page {
+  /** Its path on the site, without a slash in front: `start/express`; one that ends in a slash is a folder's first page. */
+  readonly path: string
+  /** Its name in the sidebar. */
+  readonly text: string
+  /** Its Markdown, from the repository's root. */
+  readonly source: string
+}
+
+export interface Section {
+  readonly text: string
+  readonly collapsed?: boolean
+  readonly pages: readonly Page[]
+}
+
+const page = (path: string, text: string): Page => ({
+  path,
+  text,
+  source: `docs/${path === '' || path.endsWith('/') ? `${path}index` : path}.md`,
+})
+
+/** A page that is a file of a package, where it is packed for npm too. */
+const own =
+  (folder: string) =>
+  (path: string, text: string, file: string): Page => ({
+    path,
+    text,
+    source: `packages/${folder}/docs/${file}.md`,
+  })
+
+const limiter = own('rate-limiter')
+const cache = own('llm-response-cache')
+const memory = own('agent-memory')
+const pool = own('decoder-pool')
+
+/** Every page, in the order of the sidebar. A page that is not named here is not on the site, which is an error. */
+export const sections: readonly Section[] = [
+  {
+    text: 'Start',
+    pages: [
+      page('start/', 'Five minutes'),
+      page('start/express', 'Express'),
+      page('start/fastify', 'Fastify'),
+      page('start/hono', 'Hono'),
+      page('start/next', 'Next'),
+      page('start/modules', 'ESM, CommonJS, TypeScript'),
+      page('why', 'Why evenkeel'),
+      page('outage', 'While Redis is away'),
+      page('choosing', 'Choosing'),
+    ],
+  },
+  {
+    text: 'Rate limiter',
+    collapsed: true,
+    pages: [
+      limiter('rate-limiter/http', 'HTTP', 'http'),
+      limiter('rate-limiter/guarantees', 'Guarantees', 'guarantees'),
+      limiter('rate-limiter/growth', 'Costs, and how it grows', 'scaling'),
+    ],
+  },
+  {
+    text: 'Response cache',
+    collapsed: true,
+    pages: [
+      cache('response-cache/adapters', 'Adapters', 'adapters'),
+      cache('response-cache/semantic', 'Semantic hits', 'semantic'),
+      cache('response-cache/guarantees', 'Guarantees and costs', 'guarantees'),
+    ],
+  },
+  {
+    text: 'Agent memory',
+    collapsed: true,
+    pages: [
+      memory('agent-memory/adapters', 'Adapters', 'adapters'),
+      memory('agent-memory/guarantees', 'Guarantees', 'guarantees'),
+      memory('agent-memory/operations', 'Operations', 'operations'),
+    ],
+  },
+  {
+    text: 'Decoder pool',
+    collapsed: true,
+    pages: [
+      pool('decoder-pool/health', 'Health', 'health'),
+      pool('decoder-pool/slots', 'Slots', 'slots'),
+      pool('decoder-pool/simulation', 'Strategies, simulated', 'simulation'),
+      pool('decoder-pool/simulation-tables', 'Simulation: all tables', 'simulation-tables'),
+    ],
+  },
+  {
+    text: 'Recipes',
+    collapsed: true,
+    pages: [page('recipes/', 'Recipes and examples')],
+  },
+  {
+    text: 'Production',
+    collapsed: true,
+    pages: [
+      page('production/', 'Overview'),
+      page('production/sizing', 'Sizing and eviction'),
+      page('production/persistence', 'Persistence and backup'),
+      page('production/topologies', 'Sentinel, Cluster, replicas'),
+      page('production/regions', 'Several regions'),
+      page('production/security', 'Security'),
+      page('acl', 'What the Redis user may do'),
+      page('production/managed', 'Managed servers'),
+      page('production/runtimes', 'Runtimes'),
+      page('production/upgrades', 'Upgrades'),
+    ],
+  },
+  {
+    text: 'Runbooks',
+    collapsed: true,
+    pages: [
+      page('runbooks/', 'All alerts'),
+      page('runbooks/redis-down', 'Redis is down'),
+      page('runbooks/fallback-active', 'A package answers from memory'),
+      page('runbooks/redis-memory', 'Redis is nearly full'),
+      page('runbooks/slow-commands', 'Commands are slow'),
+      page('runbooks/replication-lag', 'A replica is behind'),
+      page('runbooks/cache-hit-ratio', 'The hit ratio is low'),
+      page('runbooks/limits-near', 'Many calls are denied'),
+      page('runbooks/nodes-ejected', 'Nodes are out of the pool'),
+      page('runbooks/journal-filling', 'The journal is filling'),
+      page('runbooks/breaker-flapping', 'The connection flaps'),
+    ],
+  },
+  {
+    text: 'Migrating',
+    collapsed: true,
+    pages: [
+      limiter(
+        'migrating/rate-limiter-flexible',
+        'rate-limiter-flexible',
+        'migrating-from-rate-limiter-flexible',
+      ),
+      cache('migrating/langchain-redis', '@langchain/redis', 'migrate-from-langchain-redis-cache'),
+      cache('migrating/cache-manager', 'cache-manager', 'migrate-from-cache-manager'),
+      cache('migrating/litellm', 'LiteLLM', 'migrate-from-litellm'),
+    ],
+  },
+  {
+    text: 'Reference',
+    collapsed: true,
+    pages: [
+      page('troubleshooting', 'Troubleshooting'),
+      page('errors', 'Errors'),
+      page('promises', 'Ten promises'),
+      page('growth', 'How it grows'),
+    ],
+  },
+]
+
+/** The site's front page. */
+export const home = page('', 'evenkeel')
+
+export const pages: readonly Page[] = [home, ...sections.flatMap((section) => section.pages)]
