@@ -146,7 +146,7 @@ export const sections: readonly Section[] = [
       page('runbooks/fallback-active', 'A package answers from memory'),
       page('runbooks/redis-memory', 'Redis is nearly full'),
       page('runbooks/slow-commands', 'Commands are slow'),
-      page('runbooks/replication-lag', 'A replica is behind'),
+      page('runbooks/replication-lag', 'A replica is behind, or gone'),
       page('runbooks/cache-hit-ratio', 'The hit ratio is low'),
       page('runbooks/limits-near', 'Many calls are denied'),
       page('runbooks/nodes-ejected', 'Nodes are out of the pool'),

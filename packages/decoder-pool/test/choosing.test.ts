@@ -148,6 +148,17 @@ describe('latency', () => {
     expect(state?.latencyAt(220)).toBeLessThan(55)
   })
 
+  it('of a node that failed is soon what its answers said, so that it is asked again and found out', () => {
+    const [state, other] = states(2)
+    for (let time = 1; time <= 20; time++) {
+      state?.succeeded(time, 500)
+      other?.succeeded(time, 500)
+    }
+    state?.failed(20)
+    expect(state?.latencyAt(20)).toBeGreaterThan(700)
+    expect(state?.latencyAt(60_020)).toBeLessThan(1.06 * (other?.latencyAt(60_020) ?? 0))
+  })
+
   it('of a node that is long unused fades, so that it is tried again', () => {
     const [state] = states(1)
     state?.succeeded(1, 10_000)

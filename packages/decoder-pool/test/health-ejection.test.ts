@@ -315,6 +315,53 @@ describe('coordinators that share a Redis', () => {
     expect([tried.size, most]).toEqual([3, 1])
   })
 
+  it('need one failure of a node that another has ejected, before or after its word; who is served well keeps it', async () => {
+    const options = { probe: false, name: 'word' } as const
+    const pools = await Promise.all([1, 2, 3, 4].map(async () => (await join(server.url, options)).pool))
+    const [finder, before, after, served] = pools as [DecoderPool, DecoderPool, DecoderPool, DecoderPool]
+    for (const name of ['bad', 'b', 'c', 'd']) {
+      await finder.register(node(name, { capacity: 1_000, tags: [name] }))
+    }
+    await until(() => pools.every((pool) => pool.status().nodes.length === 4), 1_000)
+    await fail(before, 'bad')
+    for (let count = 0; count < 3; count++) await fail(finder, 'bad')
+    await until(() => stateOf(before, 'bad') === 'ejected')
+    expect(statusOf(before, 'bad').ejection?.reason).toBe('failures')
+    // Its word takes the node out for nobody whom it did not fail.
+    expect(stateOf(after, 'bad')).toBe('serving')
+    await until(async () => {
+      await fail(after, 'bad')
+      return stateOf(after, 'bad') === 'ejected'
+    })
+    expect(after.inspect('bad')?.requests).toBe(1)
+    ;(await served.acquire({ tags: ['bad'] })).release({ ok: true })
+    await fail(served, 'bad')
+    expect(stateOf(served, 'bad')).toBe('serving')
+  })
+
+  it('pass over a word that is none', async () => {
+    const options = { probe: false, name: 'noise' } as const
+    const { pool, redis } = await join(server.url, options)
+    await pool.register(node('bad', { tags: ['bad'] }))
+    await pool.register(node('b'))
+    const words = ['{', 'null', '{"node":"bad"}', '{"by":"x","node":"bad","reason":"spite","forMs":9e9}']
+    for (const word of words) await redis.publish('decoder-pool:noise:health', `ejected ${word}`)
+    const unending = '{"by":"x","node":"gone","reason":"failures","forMs":9e99}'
+    await redis.publish('decoder-pool:noise:health', `ejected ${unending}`)
+    // Heard in order: once this one is known the others were.
+    await redis.publish(
+      'decoder-pool:noise:health',
+      'ejected {"by":"x","node":"b","reason":"failures","forMs":9000}',
+    )
+    await fail(pool, 'bad')
+    await until(async () => {
+      const lease = await pool.acquire({ tags: [] })
+      lease.release({ ok: lease.node.id !== 'b' })
+      return stateOf(pool, 'b') === 'ejected'
+    })
+    expect(stateOf(pool, 'bad')).toBe('serving')
+  })
+
   it('pass a permit on that its holder has no request for', async () => {
     const options = { ejectAfter: 1, outliers: { ejectFor: 150 }, probe: false, name: 'idle' } as const
     const { pool: idle } = await join(server.url, options)

@@ -18,8 +18,10 @@ export interface Measures {
   readonly fullestToMean: number
   /** Blocks that a node had, of all blocks of prompts; `undefined` where nobody knows blocks. */
   readonly prefixHits: number | undefined
-  /** The most calls that one coordinator gave to one dead node before it was out. */
-  readonly deadCalls: number
+  /** The most calls that one coordinator gave to one faulty node before it was out. */
+  readonly faultyCalls: number
+  /** Until every coordinator had every faulty node out; without end where one was never found. */
+  readonly foundWithin: number
   readonly retries: number
 }
 
@@ -63,7 +65,8 @@ export function measure(
     busyVariation: mean === 0 ? 0 : deviation / mean,
     fullestToMean: (Math.max(...loads) * nodes.length) / Math.max(1, sum(loads)),
     prefixHits: seen === 0 ? undefined : sum(nodes.map(({ engine }) => engine.blocksCached)) / seen,
-    deadCalls: Math.max(...coordinators.map(({ mostDeadCalls }) => mostDeadCalls)),
+    faultyCalls: Math.max(...coordinators.map(({ mostFaultyCalls }) => mostFaultyCalls)),
+    foundWithin: Math.max(...coordinators.map(({ foundWithinMs }) => foundWithinMs)) / 1_000,
     retries: sum(coordinators.map(({ retries }) => retries)),
   }
 }

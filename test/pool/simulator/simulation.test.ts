@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { strategyNames } from '../../../packages/decoder-pool/src/balancing/strategy.js'
 import { balancerOf, balancers } from './balancing/balancers.js'
 import { eightCards } from './cluster/engine-model.js'
 import { flapping } from './cluster/faults.js'
@@ -56,6 +57,34 @@ describe.each(balancers.map(({ name }) => name))(
     it('gives the same with the same seed, and another with another', () => {
       expect(runOf(name).measures).toEqual(measures)
       expect(runOf(name, 0.8, 2).measures).not.toEqual(measures)
+    })
+  },
+)
+
+describe.each(['denies', 'hangs', 'cuts'] as const)(
+  'a node that %s and passes its health checks',
+  (manner) => {
+    const calls = new Map(
+      balancers.map((balancer) => {
+        const useless = { node: 2, from: 0.1, to: 0.9, is: { kind: 'useless', manner } } as const
+        const { measures } = simulate({
+          ...{ balancer, arrivals: atLoad(arrivals, 0.4, 8, eightCards), nodes: 8, coordinators: 3, seed: 1 },
+          ...{ faults: [useless], patienceMs: 20_000 },
+        })
+        return [balancer.name, measures]
+      }),
+    )
+
+    it.each(strategyNames)('is found by every coordinator under %s, at the cost of few calls', (name) => {
+      const { foundWithin, faultyCalls } = calls.get(name) ?? expect.unreachable()
+      expect(foundWithin).toBeLessThan(Number.POSITIVE_INFINITY)
+      // Three failures, and what was under way when the third came.
+      expect(faultyCalls).toBeLessThanOrEqual(manner === 'hangs' ? 12 : 6)
+    })
+
+    it('gets no more of the traffic by failing quickly than by chance', () => {
+      const byChance = calls.get('random')?.faultyCalls ?? 0
+      for (const name of strategyNames) expect(calls.get(name)?.faultyCalls).toBeLessThanOrEqual(2 * byChance)
     })
   },
 )

@@ -35,6 +35,8 @@ export interface Outcome {
 /** As the package does it, each coordinator for itself. */
 const probeEveryMs = 5_000
 const confirmShare = 0.25
+/** A message through Redis. */
+const messageDelayMs = 1
 
 /** One run: who arrives when and what fails is decided by the seed alone, so strategies meet the same. */
 export function simulate(setting: Setting): Outcome {
@@ -100,6 +102,10 @@ function planTalk(
     timeline.at(phases.next() * ms, again)
   }
   for (const coordinator of coordinators) {
+    coordinator.onEjected = (ejected) =>
+      timeline.after(messageDelayMs, () => {
+        for (const other of coordinators) if (other !== coordinator) other.ejectedElsewhere(ejected)
+      })
     const confirm = () => {
       if (coordinator.probe(true)) timeline.after(probeEveryMs * confirmShare, confirm)
     }

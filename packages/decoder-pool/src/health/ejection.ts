@@ -23,6 +23,8 @@ export class Ejection {
   refusals = 0
   /** Of these, how many another node then served. */
   contradictions = 0
+  /** Why and until when another coordinator has it out; what it failed there, it need fail here only once. */
+  #elsewhere: { readonly reason: EjectionReason; readonly until: number } | undefined
   /** When the permit for the trial ends, which others may take then. */
   permitUntil = Number.POSITIVE_INFINITY
   #count = 0
@@ -34,6 +36,17 @@ export class Ejection {
     if (this.#goodSince === undefined) return this.#count
     // A good period lowers the count, as a bad one raised it (Envoy).
     return Math.max(0, this.#count - Math.floor((now - this.#goodSince) / ejectForMs))
+  }
+
+  /** Another coordinator has ejected it until then. */
+  outElsewhere(reason: EjectionReason, until: number): void {
+    this.#elsewhere = { reason, until }
+  }
+
+  /** How many failures of this kind in a row take it out: `usual`, or one where another coordinator says the same. */
+  neededFor(reason: EjectionReason, usual: number, now: number): number {
+    const isConfirmed = this.#elsewhere?.reason === reason && now < this.#elsewhere.until
+    return isConfirmed ? 1 : usual
   }
 
   isOver(now: number): boolean {
@@ -57,7 +70,12 @@ export class Ejection {
     this.forgetFailures()
   }
 
-  /** It has done well. */
+  /** It has done well: that outweighs what others say. */
+  didWell(): void {
+    this.#elsewhere = undefined
+    this.forgetFailures()
+  }
+
   forgetFailures(): void {
     this.failures = 0
     this.refusals = 0
@@ -70,6 +88,6 @@ export class Ejection {
     this.until = Math.min(this.until, now)
     this.trial = 'none'
     this.reason = undefined
-    this.forgetFailures()
+    this.didWell()
   }
 }

@@ -25,6 +25,15 @@ export interface Permits {
   readonly isShared: boolean
   takeTrial(node: string, ttlMs: number): Promise<boolean>
   giveTrial(node: string): Promise<void>
+  /** Tells the other coordinators why a node is out here, and for how long. */
+  tellEjected(ejected: EjectedElsewhere): void
+}
+
+/** Another coordinator's word that a node is out there. */
+export interface EjectedElsewhere {
+  readonly node: string
+  readonly reason: EjectionReason
+  readonly forMs: number
 }
 
 export interface EjectorHost {
@@ -113,8 +122,28 @@ export class Ejector {
   contradicted(id: string, now: number): void {
     const state = this.#host.stateOf(id)
     if (state === undefined || state.ejection.trial !== 'none') return
-    state.ejection.contradictions++
-    if (state.ejection.contradictions >= this.#options.ejectAfter) this.#eject(state, 'refusals', now)
+    const { ejection } = state
+    ejection.contradictions++
+    if (ejection.contradictions >= this.#needed(state, 'refusals', now)) this.#eject(state, 'refusals', now)
+  }
+
+  /**
+   * Another coordinator has ejected the node. That alone takes it out nowhere else: it may be just the way from there
+   * that is cut. But what it failed there it need fail here only once, before or after.
+   */
+  ejectedElsewhere({ node, reason, forMs }: EjectedElsewhere, now: number): void {
+    const state = this.#host.stateOf(node)
+    if (state === undefined) return
+    const { ejection } = state
+    ejection.outElsewhere(reason, now + Math.min(forMs, this.#options.outliers.ejectAtMostMs))
+    const had =
+      reason === 'failures' ? ejection.failures : Math.max(ejection.refusals, ejection.contradictions)
+    const isMeant = reason === 'failures' || reason === 'refusals'
+    if (isMeant && had > 0 && ejection.trial === 'none') this.#eject(state, reason, now)
+  }
+
+  #needed({ ejection }: NodeState, reason: EjectionReason, now: number): number {
+    return ejection.neededFor(reason, this.#options.ejectAfter, now)
   }
 
   #refused(state: NodeState, phase: Phase, isDenial: boolean, now: number, tookMs: number): void {
@@ -122,9 +151,13 @@ export class Ejector {
     if (!isDenial) return
     this.#refusals.note(state.node.id, true, now)
     if (phase !== 'serving' || state.ejection.trial !== 'none') return
-    state.ejection.refusals++
-    if (state.ejection.refusals < this.#options.ejectAfter) return
-    if (this.#refusals.isAlone(state.node.id, state.ejection.refusals)) this.#eject(state, 'refusals', now)
+    const { ejection } = state
+    ejection.refusals++
+    if (ejection.refusals < this.#needed(state, 'refusals', now)) return
+    const isConfirmed = ejection.refusals < this.#options.ejectAfter
+    if (isConfirmed || this.#refusals.isAlone(state.node.id, ejection.refusals)) {
+      this.#eject(state, 'refusals', now)
+    }
   }
 
   /** An ejection is over, and somebody would use the node: its trial may begin. */
@@ -165,7 +198,7 @@ export class Ejector {
     state.succeeded(now, latencyMs)
     this.#typical.note(latencyMs)
     this.#refusals.note(state.node.id, false, now)
-    if (phase === 'serving') state.ejection.forgetFailures()
+    if (phase === 'serving') state.ejection.didWell()
     // Used because most were out, and good: as good as a trial.
     if (phase === 'panic' && state.ejection.trial !== 'none') this.#back(state, now)
   }
@@ -176,7 +209,7 @@ export class Ejector {
     // A request from before the ejection says nothing that is not known.
     if (ejection.trial !== 'none') return
     ejection.failures++
-    if (ejection.failures >= this.#options.ejectAfter) this.#eject(state, 'failures', now)
+    if (ejection.failures >= this.#needed(state, 'failures', now)) this.#eject(state, 'failures', now)
   }
 
   #tried(state: NodeState, ok: boolean | undefined, now: number): void {
@@ -211,7 +244,9 @@ export class Ejector {
     if (this.#closed || (!isAgain && !this.#mayEject())) return
     ejection.eject(now, reason, outliers, random())
     this.counts[reason]++
-    log('node %s is ejected for %d ms: %s', node.id, ejection.until - now, reason)
+    const forMs = ejection.until - now
+    log('node %s is ejected for %d ms: %s', node.id, forMs, reason)
+    this.#host.permits.tellEjected({ node: node.id, reason, forMs })
     this.#host.serviceChanged()
     this.#watch(state, now)
   }

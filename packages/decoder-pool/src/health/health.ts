@@ -53,7 +53,10 @@ export class Health {
     const { probe, random, leaseMs } = options
     this.#options = options
     this.#host = host
-    this.#exchange = new VerdictExchange(options, randomUUID(), () => this.#assessAll())
+    this.#exchange = new VerdictExchange(options, randomUUID(), {
+      news: () => this.#assessAll(),
+      ejected: (ejected) => this.#ejector.ejectedElsewhere(ejected, this.#now()),
+    })
     this.#choice = new ProberAssignment(probe?.probers ?? 2)
     this.#preservation = new SelfPreservation(leaseMs)
     this.#ejector = new Ejector(options, {

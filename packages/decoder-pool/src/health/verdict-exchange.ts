@@ -1,6 +1,7 @@
 import { type Failover, failover } from '@evenkeel/core'
 import { createLog, SharedView } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
+import type { EjectedElsewhere } from './ejector.js'
 import { MemoryHealthStore } from './memory.js'
 import type { HealthStore, OwnVerdict, ProbingCoordinator } from './port.js'
 import { RedisHealthStore } from './redis.js'
@@ -12,12 +13,22 @@ const roundsAlive = 3
 /** A verdict is told again after this part of the time for which it is kept. */
 const againShare = 1 / 3
 
+const ejectionReasons = ['failures', 'success-rate', 'latency', 'refusals'] as const
+/** Begins a message that tells of an ejection; every other one is the id of a coordinator that has news. */
+const ejectedMark = 'ejected '
+
 /** Another coordinator's verdict about a node. Times are those of this process's monotonic clock. */
 export interface ForeignVerdict {
   readonly healthy: boolean
   /** When what it saw began. */
   readonly since: number
   readonly toldAt: number
+}
+
+export interface VerdictEvents {
+  /** Others' verdicts were heard. */
+  news(): void
+  ejected(ejected: EjectedElsewhere): void
 }
 
 /**
@@ -31,7 +42,7 @@ export class VerdictExchange {
   readonly #options: ResolvedOptions
   readonly #stores: Failover<HealthStore>
   readonly #channel: string
-  readonly #onNews: () => void
+  readonly #events: VerdictEvents
   /** By node, then by coordinator. */
   readonly #foreign = new Map<string, Map<string, ForeignVerdict>>()
   readonly #told = new Map<string, { readonly healthy: boolean; readonly at: number }>()
@@ -40,12 +51,12 @@ export class VerdictExchange {
   readonly #view: SharedView
   #closed = false
 
-  constructor(options: ResolvedOptions, id: string, onNews: () => void) {
+  constructor(options: ResolvedOptions, id: string, events: VerdictEvents) {
     const { redis, name, clock, probe, region } = options
     this.#options = options
     this.id = id
     this.#probers = probe === undefined ? [] : [{ id, region }]
-    this.#onNews = onNews
+    this.#events = events
     this.#channel = `decoder-pool:${name}:health`
     this.keepMs = Math.max(60_000, 6 * (probe?.intervalMs ?? 0))
     this.#stores = failover<HealthStore>(redis, {
@@ -57,7 +68,7 @@ export class VerdictExchange {
     // Each round of probes reads them too: there is nothing to poll for.
     this.#view = new SharedView({
       ...{ redis, channel: this.#channel },
-      concerns: (by) => by !== id,
+      concerns: (message) => !this.#isOfEjection(message) && message !== id,
       read: () => this.#exchange([]),
       onError: (error) => log('verdicts were not read: %s', error),
     })
@@ -118,6 +129,22 @@ export class VerdictExchange {
     await this.#stores.run((store) => store.giveTrial(node, this.id))
   }
 
+  /** Nothing is kept of it: who misses the message finds the node by itself. */
+  tellEjected(ejected: EjectedElsewhere): void {
+    const { redis } = this.#options
+    if (redis === undefined || !this.isShared) return
+    const message = ejectedMark + JSON.stringify({ ...ejected, by: this.id })
+    redis.publish(this.#channel, message).catch((error) => log('an ejection was not told: %s', error))
+  }
+
+  /** Takes the word of another's ejection; gives whether the message is such a one. */
+  #isOfEjection(message: string): boolean {
+    if (!message.startsWith(ejectedMark)) return false
+    const ejected = ejectedIn(message.slice(ejectedMark.length))
+    if (ejected !== undefined && ejected.by !== this.id && !this.#closed) this.#events.ejected(ejected)
+    return true
+  }
+
   async #exchange(untold: readonly OwnVerdict[]): Promise<void> {
     const { clock, redis } = this.#options
     const { value, source } = await this.#stores.run((store) => store.share(this.#word(untold), this.#mark))
@@ -140,7 +167,7 @@ export class VerdictExchange {
     }
     this.#forget(now)
     if (this.#closed) return
-    this.#onNews()
+    this.#events.news()
     if (isNews) {
       await redis?.publish(this.#channel, this.id).catch((error) => log('not published: %s', error))
     }
@@ -158,4 +185,19 @@ export class VerdictExchange {
       if (known.size === 0) this.#foreign.delete(node)
     }
   }
+}
+
+function ejectedIn(text: string): (EjectedElsewhere & { readonly by: string }) | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { by, node, reason: said, forMs } = value as Record<string, unknown>
+  const reason = ejectionReasons.find((one) => one === said)
+  if (typeof by !== 'string' || typeof node !== 'string' || reason === undefined) return undefined
+  if (typeof forMs !== 'number' || !(forMs > 0)) return undefined
+  return { by, node, reason, forMs }
 }

@@ -5,8 +5,13 @@ import type { DecoderNode } from './node.js'
 
 /** How much one answer counts in a node's latency. */
 const answerShare = 0.05
-/** And how much one failure. */
-const failureShare = 0.5
+/** A failure makes a node seem slower by this power of what it is told to have taken. */
+const failurePower = 0.5
+/**
+ * And it fades by this, sooner than what answers say: a node that failed once is asked again before long, so that it
+ * either does well or is ejected, and does not stay in service, unused, as a place that nobody can count on.
+ */
+const failureDecayMs = 30_000
 /** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
 const latencyDecayMs = 300_000
 /** What a node told of others' requests counts less and less, by this. */
@@ -62,6 +67,9 @@ export class NodeState {
   #lastFailedAt = 0
   #latencyMs = 0
   #latencyAt = 0
+  /** Logarithm of the factor by which failures make it slower. */
+  #slowdown = 0
+  #slowdownAt = 0
 
   constructor(registration: Registration, now: number) {
     this.#registration = registration
@@ -81,19 +89,22 @@ export class NodeState {
     return load / share
   }
 
-  /** Whether an answer or a failure has told how quick it is. */
+  /** Whether an answer has told how quick it is. */
   get knowsLatency(): boolean {
     return this.#latencyMs > 0
   }
 
   /**
    * Geometric mean of its answers in milliseconds, the newer ones counting more. Prompts differ by a factor of a
-   * hundred, so that a sum, or a peak, tells what somebody asked and not how quick the node is.
+   * hundred, so that a sum, or a peak, tells what somebody asked and not how quick the node is. Failures make it
+   * longer for a while. `otherwiseMs` is for a node that has not answered yet.
    */
-  latencyAt(now: number): number {
-    if (!this.knowsLatency) return unknownLatencyMs
+  latencyAt(now: number, otherwiseMs = unknownLatencyMs): number {
+    const slowdown = Math.exp(this.#slowdownLeft(now))
+    if (!this.knowsLatency) return otherwiseMs * slowdown
     // Silence is no sign of speed, but an old word is no sign of slowness either.
-    return Math.max(1, this.#latencyMs * Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs))
+    const fading = Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs)
+    return Math.max(1, this.#latencyMs * fading) * slowdown
   }
 
   /** Gives whether it is another version of the node. */
@@ -157,7 +168,7 @@ export class NodeState {
   /** A request was answered. */
   succeeded(now: number, latencyMs: number): void {
     this.workedAt = now
-    this.#noteLatency(now, latencyMs, answerShare)
+    this.#noteLatency(now, latencyMs)
   }
 
   /**
@@ -168,7 +179,12 @@ export class NodeState {
     const before = this.latencyAt(now)
     this.#countFailed(now, Math.max(before, typicalMs))
     const told = Math.max(before, unknownLatencyMs, Math.min(slowestFailureMs, 2 * before))
-    this.#noteLatency(now, told, failureShare)
+    this.#slowdown = this.#slowdownLeft(now) + failurePower * Math.log(told / before)
+    this.#slowdownAt = now
+  }
+
+  #slowdownLeft(now: number): number {
+    return this.#slowdown * Math.exp(-Math.max(0, now - this.#slowdownAt) / failureDecayMs)
   }
 
   /** A request was refused for what it is, after `tookMs`: load, for as long as an answer would have taken. */
@@ -183,9 +199,9 @@ export class NodeState {
     this.#lastFailedAt = now
   }
 
-  #noteLatency(now: number, latencyMs: number, share: number): void {
+  #noteLatency(now: number, latencyMs: number): void {
     const told = Math.max(1, latencyMs)
-    this.#latencyMs = this.knowsLatency ? this.#latencyMs * (told / this.#latencyMs) ** share : told
+    this.#latencyMs = this.knowsLatency ? this.#latencyMs * (told / this.#latencyMs) ** answerShare : told
     this.#latencyAt = now
   }
 }

@@ -6,7 +6,7 @@ import {
   type Phase,
 } from '../../../../packages/decoder-pool/src/dispatch/outcome.js'
 import { RetryBudget } from '../../../../packages/decoder-pool/src/dispatch/retry-budget.js'
-import { Ejector } from '../../../../packages/decoder-pool/src/health/ejector.js'
+import { type EjectedElsewhere, Ejector } from '../../../../packages/decoder-pool/src/health/ejector.js'
 import { NodeState } from '../../../../packages/decoder-pool/src/nodes/node-state.js'
 import { type ResolvedOptions, resolveOptions } from '../../../../packages/decoder-pool/src/options.js'
 import type { CallEnd, Node } from '../cluster/node.js'
@@ -23,8 +23,11 @@ const timeIsUp = new DOMException('The caller has no more time', 'TimeoutError')
 interface Member {
   readonly node: Node
   readonly state: NodeState
-  /** Calls to it since it died, until it is out of service here. */
-  deadCalls: number
+  /** Calls to it since it went wrong, until it is out of service here. */
+  faultyCalls: number
+  /** The fault that `found` is about. */
+  faultySince: number | undefined
+  isFound: boolean
 }
 
 /**
@@ -43,8 +46,12 @@ export class Coordinator {
   readonly #budget = new RetryBudget()
   readonly #line = new Set<Request>()
   retries = 0
-  /** The most calls that one dead node was given before it was out. */
-  mostDeadCalls = 0
+  /** Carries word of an ejection to the others. */
+  onEjected: ((ejected: EjectedElsewhere) => void) | undefined
+  /** The most calls that one faulty node was given before it was out. */
+  mostFaultyCalls = 0
+  /** How long the slowest found of them was in service; without end where one was not found. */
+  foundWithinMs = 0
 
   constructor(balancer: Balancer, timeline: Timeline, chance: Draws) {
     const clock = { now: () => timeline.now, monotonic: () => timeline.now }
@@ -60,7 +67,10 @@ export class Coordinator {
     this.#balancer = new PoolBalancer(this.#index, balancer.make(), this.#options.adapterMargin, random)
     this.#ejector = new Ejector(this.#options, {
       // Each lets a node back by a trial of its own.
-      permits: { isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
+      permits: {
+        ...{ isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
+        tellEjected: (ejected) => this.onEjected?.(ejected),
+      },
       states: () => this.#states,
       stateOf: (id) => this.#members.get(id)?.state,
       serviceChanged: () => this.#index.invalidate(),
@@ -70,6 +80,9 @@ export class Coordinator {
 
   /** Its timers are real ones, and wait for a time that never comes. */
   close(): void {
+    for (const id of this.#members.keys()) this.#watchFault(id)
+    for (const { faultySince, isFound } of this.#members.values())
+      if (faultySince !== undefined && !isFound) this.foundWithinMs = Number.POSITIVE_INFINITY
     this.#ejector.close()
   }
 
@@ -79,7 +92,13 @@ export class Coordinator {
     const state = new NodeState({ node: { ...node.registered, capacity }, revision: 1 }, now)
     if (isNew) state.warmsUp(now, this.#options)
     this.#states.push(state)
-    this.#members.set(node.registered.id, { node, state, deadCalls: 0 })
+    this.#members.set(node.registered.id, {
+      node,
+      state,
+      faultyCalls: 0,
+      faultySince: undefined,
+      isFound: false,
+    })
     this.#index.invalidate()
     this.#serve()
   }
@@ -103,7 +122,13 @@ export class Coordinator {
     })
     const ended = kind === 'fault' ? { ok: false } : { ok: true, error: timeIsUp }
     this.#ejector.ended(state, phase, ended, now, now - givenAt)
+    this.#watchFault(state.node.id)
     this.#left(state)
+  }
+
+  ejectedElsewhere(ejected: EjectedElsewhere): void {
+    this.#ejector.ejectedElsewhere(ejected, this.#timeline.now)
+    this.#watchFault(ejected.node)
   }
 
   /** What nodes told a moment ago. */
@@ -124,6 +149,7 @@ export class Coordinator {
       if (healthy !== undefined && state.judged({ healthy, by: '', at }, now, this.#options))
         this.#index.invalidate()
       if (state.probes.isUndecided) isUndecided = true
+      this.#watchFault(node.registered.id)
     }
     this.#serve()
     return isUndecided
@@ -151,7 +177,7 @@ export class Coordinator {
     const givenAt = this.#timeline.now
     this.#line.delete(request)
     request.tried.add(node.registered.id)
-    this.#noteDead(member)
+    this.#noteFaulty(member)
     state.inFlight++
     state.requests++
     const onOver = this.#balancer.given(state, request.wanted)
@@ -186,8 +212,12 @@ export class Coordinator {
   ): void {
     const { now } = this.#timeline
     this.#ejector.ended(state, phase, outcomeOf(end, firstTokenMs), now, now - givenAt)
-    if (end === 'answered') request.answered()
-    else this.#elsewhere(request, firstTokenMs !== undefined)
+    this.#watchFault(state.node.id)
+    if (end === 'denied') request.refusedBy.push(state.node.id)
+    if (end === 'answered') {
+      for (const id of request.refusedBy) this.#ejector.contradicted(id, now)
+      request.answered()
+    } else this.#elsewhere(request, firstTokenMs !== undefined)
     this.#left(state)
   }
 
@@ -207,15 +237,34 @@ export class Coordinator {
     for (const request of this.#line) if (!this.#place(request)) return
   }
 
-  #noteDead(member: Member): void {
-    if (member.node.isAlive) member.deadCalls = 0
+  #noteFaulty(member: Member): void {
+    this.#watchFault(member.node.registered.id)
     // What a trial or panic sends to it is no choice any more.
-    else if (member.state.isServing(this.#timeline.now) && member.state.ejection.trial === 'none')
-      this.mostDeadCalls = Math.max(this.mostDeadCalls, ++member.deadCalls)
+    if (member.faultySince === undefined || member.isFound) return
+    this.mostFaultyCalls = Math.max(this.mostFaultyCalls, ++member.faultyCalls)
+  }
+
+  /** Notes when a node that went wrong is out of service here, or well again without ever having been. */
+  #watchFault(id: string): void {
+    const member = this.#members.get(id)
+    if (member === undefined) return
+    const { node, state } = member
+    const { now } = this.#timeline
+    if (node.faultySince !== member.faultySince) {
+      if (member.faultySince !== undefined && !member.isFound) this.foundWithinMs = Number.POSITIVE_INFINITY
+      member.faultySince = node.faultySince
+      member.faultyCalls = 0
+      member.isFound = false
+    }
+    if (member.faultySince === undefined || member.isFound) return
+    if (state.isServing(now) && state.ejection.trial === 'none') return
+    member.isFound = true
+    this.foundWithinMs = Math.max(this.foundWithinMs, now - member.faultySince)
   }
 }
 
 function outcomeOf(end: CallEnd, latencyMs: number | undefined): Outcome {
   if (end === 'answered') return { ok: true, latencyMs }
+  if (end === 'denied') return { ok: true, error: { status: 401 } }
   return end === 'full' ? { ok: true, error: end, retryAfterMs: pushBackMs } : { ok: false, error: end }
 }

@@ -21,6 +21,8 @@ export class Request {
   /** What its prompt takes on an idle node that knows nothing of it. */
   readonly aloneMs: number
   readonly tried = new Set<string>()
+  /** Nodes that refused it as if its caller were wrong. */
+  readonly refusedBy: string[] = []
   call: Call | undefined
   firstTokenAt: number | undefined
   endedAt = Number.NaN

@@ -1,5 +1,5 @@
 import type { Timeline } from '../timeline.js'
-import type { Node } from './node.js'
+import type { Manner, Node } from './node.js'
 
 /** What is wrong with a node, from one share of the arrivals' time to another. */
 export interface Fault {
@@ -10,6 +10,8 @@ export interface Fault {
     | { readonly kind: 'slow'; readonly times: number }
     | { readonly kind: 'failing'; readonly share: number }
     | { readonly kind: 'dead' }
+    /** It passes its health checks, and serves nobody. */
+    | { readonly kind: 'useless'; readonly manner: Exclude<Manner, 'serves'> }
     /** Not there yet: nobody knows of it. */
     | { readonly kind: 'absent' }
 }
@@ -35,8 +37,13 @@ export function planFaults(
     const node = nodes[index]
     if (node === undefined) throw new Error(`No node ${index} for a fault among ${nodes.length}`)
     if (is.kind === 'absent') node.isRegistered = false
-    else timeline.at(from * lastsMs, () => begin(node, is))
+    else
+      timeline.at(from * lastsMs, () => {
+        if (is.kind !== 'slow') node.faultySince = timeline.now
+        begin(node, is)
+      })
     timeline.at(to * lastsMs, () => {
+      node.faultySince = undefined
       if (is.kind !== 'absent') return end(node, is)
       node.isRegistered = true
       onRegistered(node)
@@ -48,10 +55,12 @@ function begin(node: Node, is: Fault['is']): void {
   if (is.kind === 'slow') node.engine.slowDown(is.times)
   if (is.kind === 'failing') node.errorShare = is.share
   if (is.kind === 'dead') node.die()
+  if (is.kind === 'useless') node.manner = is.manner
 }
 
 function end(node: Node, is: Fault['is']): void {
   if (is.kind === 'slow') node.engine.slowDown(1)
   if (is.kind === 'failing') node.errorShare = 0
   if (is.kind === 'dead') node.isAlive = true
+  if (is.kind === 'useless') node.manner = 'serves'
 }

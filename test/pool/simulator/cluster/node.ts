@@ -13,11 +13,19 @@ export type CallEnd =
   | 'full'
   /** An error of the server, at once. */
   | 'error'
-  /** It died with the request in it. */
+  /** A refusal as if the caller were wrong (401), at once. */
+  | 'denied'
+  /** It died with the request in it, or cut the connection. */
   | 'broken'
+
+/** How it treats what is asked of it. `'hangs'`: it takes a request and says nothing, until the caller leaves. */
+export type Manner = 'serves' | 'denies' | 'hangs' | 'cuts'
 
 /** A failing server answers as quickly as this, which makes it look idle to whoever counts requests. */
 const errorAfterMs = 50
+/** A key that is not known is told before anything else is looked at. */
+const deniedAfterMs = 2
+const cutAfterMs = 20
 
 /** An engine behind a door that may be shut or fail. */
 export class Node {
@@ -29,6 +37,9 @@ export class Node {
   isRegistered = true
   isAlive = true
   errorShare = 0
+  manner: Manner = 'serves'
+  /** Since when it fails some or all of its requests. */
+  faultySince: number | undefined
 
   constructor(index: number, model: EngineModel, timeline: Timeline, chance: Draws) {
     this.registered = checkNode({
@@ -52,7 +63,10 @@ export class Node {
     const entered: Job = { ...job, onEnd: end }
     const later = (how: CallEnd, ms: number) => this.#timeline.after(ms, () => end(how))
     if (!this.isAlive) later('unreachable', 0)
-    else if (this.errorShare > 0 && this.#chance.next() < this.errorShare) later('error', errorAfterMs)
+    else if (this.manner !== 'serves') {
+      if (this.manner === 'denies') later('denied', deniedAfterMs)
+      if (this.manner === 'cuts') later('broken', cutAfterMs)
+    } else if (this.errorShare > 0 && this.#chance.next() < this.errorShare) later('error', errorAfterMs)
     else if (!this.engine.submit(entered)) later('full', 0)
     return {
       abort: () => {

@@ -25,7 +25,7 @@ describe('what is written of a simulation', () => {
 
   it('has a row for each strategy in each table, and no number that is none', () => {
     const sections = tables.split('\n## ').slice(1)
-    expect(sections).toHaveLength(3 + 3 + 5)
+    expect(sections).toHaveLength(3 + 3 + 8)
     for (const section of sections)
       expect(section.split('\n').filter((line) => line.startsWith('| ')).length).toBe(balancers.length + 2)
     expect(tables).not.toMatch(/NaN|undefined|-\d/)

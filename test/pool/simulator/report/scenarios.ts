@@ -115,6 +115,14 @@ function faultsOf(nodes: number): readonly { readonly title: string; readonly fa
     },
     { title: 'An eighth die for a third of the time', faults: all({ kind: 'dead' }, 0.3, 0.63) },
     { title: 'An eighth die and come back ten times', faults: some.flatMap((node) => flapping(node, 10)) },
+    ...[
+      { title: 'An eighth refuse every caller within 2 ms (401)', manner: 'denies' as const },
+      { title: 'An eighth take requests and say nothing', manner: 'hangs' as const },
+      { title: 'An eighth cut every connection after 20 ms', manner: 'cuts' as const },
+    ].map(({ title, manner }) => ({
+      title: `${title}, for half of the time, and pass their health checks`,
+      faults: all({ kind: 'useless', manner }, 0.25, 0.75),
+    })),
     { title: 'An eighth join at the middle', faults: all({ kind: 'absent' }, 0, 0.5) },
   ]
 }

@@ -29,8 +29,8 @@ export function expectedWait(): (state: NodeState, now: number, random: () => nu
   let typicalMs = 0
   return (state, now, random) => {
     if (!state.knowsLatency) {
-      const latencyMs = (typicalMs || 1) * (1 + unknownSpread * (random() - 0.5))
-      return state.loadAt(now, 1) * Math.sqrt(latencyMs)
+      const guessedMs = (typicalMs || 1) * (1 + unknownSpread * (random() - 0.5))
+      return state.loadAt(now, 1) * Math.sqrt(state.latencyAt(now, guessedMs))
     }
     const latencyMs = state.latencyAt(now)
     typicalMs = typicalMs === 0 ? latencyMs : typicalMs + (latencyMs - typicalMs) * share
