@@ -11,7 +11,7 @@ export interface Sample {
   readonly cpuUs: number
 }
 
-export interface ThreadVersion {
+export interface Standing {
   readonly name: string
   /** Median over the rounds. */
   readonly perSecond: number
@@ -28,7 +28,7 @@ export interface ThreadVersion {
 export async function interleave(
   contenders: readonly Contender[],
   { rounds, roundMs }: { rounds: number; roundMs: number },
-): Promise<readonly ThreadVersion[]> {
+): Promise<readonly Standing[]> {
   const samples = contenders.map((): Sample[] => [])
   for (const contender of contenders) await contender.run(roundMs / 2)
   for (let round = 0; round < rounds; round++) {

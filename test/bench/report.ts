@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import type { ThreadVersion } from './interleaved.js'
+import type { Standing } from './interleaved.js'
 
 /** A figure with the bound that the design sets for it. */
 export interface Figure {
@@ -12,7 +12,7 @@ export interface Figure {
 
 export interface SuiteResult {
   readonly suite: string
-  readonly comparisons: readonly { readonly title: string; readonly standings: readonly ThreadVersion[] }[]
+  readonly comparisons: readonly { readonly title: string; readonly standings: readonly Standing[] }[]
   readonly figures: readonly Figure[]
 }
 

@@ -4,7 +4,7 @@ import { checksOf } from '../src/demo/checks.js'
 import { asked, type Result } from '../src/demo/driver.js'
 import type { Findings } from '../src/demo/findings.js'
 import { tableOf } from '../src/demo/table.js'
-import { chatJob, greedyUser, type Job } from '../src/demo/workload.js'
+import { chatJob, greedyUser, type Job, stranger } from '../src/demo/workload.js'
 
 function answer(job: Job, more: Partial<Result> = {}): Result {
   const before = more.before ?? []
@@ -36,8 +36,9 @@ function goodFindings(): Findings {
         answer(ask(greedyUser, 'b'), { server: index % 2, cache: 'hit', ms: 3 }),
       ),
       answer(ask(greedyUser, 'b'), { status: 'refused', text: '', cache: undefined }),
+      answer(ask(stranger, 'a')),
     ],
-    metrics: [calls(4)],
+    metrics: [calls(5)],
     nodes: ['good', 'mortal'],
     gateways: 2,
     slots: 8,
@@ -105,6 +106,14 @@ describe('the checks', () => {
     expect(broken({ ...goodFindings(), metrics: [calls(9)] })).toEqual(['equal requests share one call'])
   })
 
+  it("find an answer that another organisation's question had made", () => {
+    const { results, ...rest } = goodFindings()
+    const given = results.map((result) =>
+      result.job.user === stranger ? { ...result, cache: 'hit', ms: 3 } : result,
+    )
+    expect(broken({ ...rest, results: given })).toEqual(["no organisation is given another one's answers"])
+  })
+
   it('find a turn that forgot what was said', () => {
     const { results, ...rest } = goodFindings()
     const forgot = results.map((result) =>
@@ -121,7 +130,7 @@ describe('the checks', () => {
   it('find gateways that share nothing', () => {
     const { results, ...rest } = goodFindings()
     const alone = results.map((result) => ({ ...result, server: 0 }))
-    expect(broken({ ...rest, results: alone, metrics: [calls(4)] })).toEqual(
+    expect(broken({ ...rest, results: alone, metrics: [calls(5)] })).toEqual(
       expect.arrayContaining(['one limit holds over both gateways']),
     )
   })
@@ -146,9 +155,29 @@ describe('the checks', () => {
 })
 
 describe('the table', () => {
+  it('tells the calm and the outage apart, each beside the same requests without evenkeel', () => {
+    const calm = answer(ask('one', 'calm'), { ms: 10 })
+    const away = answer(ask('two', 'away'), { ms: 30 })
+    const outage = { awayMs: 1_000, returnMs: 20, during: ({ job }: Result) => job === away.job }
+    const findings = {
+      ...goodFindings(),
+      ...{
+        results: [calm, away],
+        baseline: [
+          { ...calm, ms: 40 },
+          { ...away, ms: 60 },
+        ],
+        outage,
+      },
+    }
+    const rows = new Map(tableOf(findings).map(([name, ...values]) => [name.trim(), values]))
+    expect(rows.get('latency with Redis, median')).toEqual(['10 ms', '40 ms'])
+    expect(rows.get('latency without Redis, median')).toEqual(['30 ms', '60 ms'])
+  })
+
   it('says what each gateway did', () => {
     const rows = new Map(tableOf(goodFindings()).map(([name, value]) => [name.trim(), value]))
-    expect(rows.get('requests')).toBe('65')
+    expect(rows.get('requests')).toBe('66')
     expect(rows.get('refused by a limit (429)')).toBe('1')
     expect(rows.get("the greedy user's admitted")).toBe('30 + 30')
     expect(rows.get('hits of what the other stored')).toBe('30 + 31')

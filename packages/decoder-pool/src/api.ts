@@ -14,6 +14,24 @@ import type { PoolChange } from './nodes/node-table.js'
 export type PoolEvents = {
   change(change: PoolChange): void
   warning(error: MirrorDamagedError): void
+  /** A request of this coordinator was given a node. */
+  given(request: GivenRequest): void
+  /** It is over: its answer was read or left, or it failed. */
+  ended(request: EndedRequest): void
+}
+
+export interface GivenRequest {
+  readonly node: DecoderNode
+}
+
+export interface EndedRequest {
+  readonly node: DecoderNode
+  /** Whether the node did its work: a caller's own bad request, or one who leaves, is no fault of the node. */
+  readonly ok: boolean
+  /** What went wrong; with `ok`, what was no fault of the node. */
+  readonly error: unknown
+  /** Milliseconds that it had the node's place. */
+  readonly tookMs: number
 }
 
 export interface AcquireOptions extends NodeRequirements, ExperimentUnit {

@@ -22,6 +22,7 @@ import { nearestMiss } from './balancing/nearest-miss.js'
 import { checkRequirements, type ExperimentUnit, type NodeRequirements } from './balancing/requirements.js'
 import { makeStrategy } from './balancing/strategies/index.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
+import { unused } from './dispatch/outcome.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
 import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
 import { type MirrorDamagedError, NoNodeError, PoolClosedError } from './errors.js'
@@ -129,7 +130,12 @@ class Pool implements DecoderPool {
       maxWaiting: options.maxWaiting,
       released: (state) => this.#members.released(state),
       began: (state, now) => this.#health.began(state, now),
-      ended: (...args) => this.#health.ended(...args),
+      given: ({ node }) => this.#events.emit('given', { node }),
+      ended: (state, phase, outcome, now, tookMs) => {
+        this.#health.ended(state, phase, outcome, now, tookMs)
+        const { ok, error } = outcome
+        if (error !== unused) this.#events.emit('ended', { node: state.node, ok, error, tookMs })
+      },
       noNode: (wanted) => this.#noNode(wanted),
       mayServe: (wanted, except, withinMs) => this.#mayServe(wanted, except, withinMs),
     })

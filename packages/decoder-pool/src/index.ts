@@ -5,6 +5,8 @@ export type {
   DecoderPool,
   Drained,
   DrainOptions,
+  EndedRequest,
+  GivenRequest,
   NodeStatus,
   PoolEvents,
   PoolFetchOptions,

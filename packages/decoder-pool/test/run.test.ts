@@ -24,6 +24,30 @@ describe('run', () => {
     expect(pool.status().nodes[0]).toMatchObject({ inFlight: 0, requests: 1 })
   })
 
+  it('tells who listens which node a request was given, and how it ended there', async () => {
+    const pool = await poolOf(2)
+    const told: string[] = []
+    pool.on('given', ({ node: { id } }) => told.push(`given ${id}`))
+    pool.on('ended', ({ node: { id }, ok, error }) => told.push(`ended ${id} ${ok} ${error}`))
+    let first = ''
+    const answer = await pool.run(
+      async ({ id }) => {
+        if (first === '') {
+          first = id
+          throw new Error('reset')
+        }
+        return id
+      },
+      { idempotent: true },
+    )
+    expect(told).toEqual([
+      `given ${first}`,
+      `ended ${first} false Error: reset`,
+      `given ${answer}`,
+      `ended ${answer} true undefined`,
+    ])
+  })
+
   it('tries what was certainly not begun on other nodes', async () => {
     const pool = await poolOf(3)
     const tried: string[] = []

@@ -12,7 +12,7 @@ import {
 } from '@langchain/langgraph-checkpoint'
 import { RedisChatMessageHistory } from '@langchain/redis'
 import { createClient } from 'redis'
-import { closedLoop, interleave, round2, type ThreadVersion } from '../interleaved.js'
+import { closedLoop, interleave, round2, type Standing } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
 import type { Figure, Suite } from '../report.js'
 
@@ -148,11 +148,11 @@ function figure(name: string, value = Number.NaN, unit: string, bound?: Figure['
   return { name, value: round2(value), unit, ...(bound && { bound }) }
 }
 
-function one2(standings: readonly ThreadVersion[]): number | undefined {
+function one2(standings: readonly Standing[]): number | undefined {
   return standings[1]?.ratio
 }
 
-function latency(standings: readonly ThreadVersion[]): number {
+function latency(standings: readonly Standing[]): number {
   return 1 / (standings[1]?.ratio ?? Number.NaN)
 }
 

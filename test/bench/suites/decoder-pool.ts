@@ -1,7 +1,7 @@
 import { type Connection, connect, defineScript } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool, type StrategyName, strategyNames } from '@evenkeel/decoder-pool'
 import { startRedis } from '@evenkeel/test-servers'
-import { closedLoop, inProcess, interleave, round2, type ThreadVersion } from '../interleaved.js'
+import { closedLoop, inProcess, interleave, round2, type Standing } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
 import type { Effort, Figure, Suite } from '../report.js'
 
@@ -68,7 +68,7 @@ const count = defineScript({
   lua: "return redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])",
 })
 
-async function onRedis(effort: Effort): Promise<{ standings: readonly ThreadVersion[]; seen: number }> {
+async function onRedis(effort: Effort): Promise<{ standings: readonly Standing[]; seen: number }> {
   const server = await startRedis()
   pinServer(server.pid)
   const connections: Connection[] = []
@@ -130,7 +130,7 @@ async function propagation(one: DecoderPool, other: DecoderPool, changes: number
 async function compared(
   contenders: readonly { readonly name: string; readonly size: number; readonly strategy: StrategyName }[],
   effort: Pick<Effort, 'rounds' | 'roundMs'>,
-): Promise<readonly ThreadVersion[]> {
+): Promise<readonly Standing[]> {
   const pools = await Promise.all(contenders.map(({ size, strategy }) => poolOf(size, strategy)))
   const standings = await interleave(
     contenders.map(({ name, strategy }, index) => {

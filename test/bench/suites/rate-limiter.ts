@@ -3,7 +3,7 @@ import { createRateLimiter, type Limit, slidingWindow, tokenBucket } from '@even
 import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import { createClient } from 'redis'
-import { closedLoop, inProcess, interleave, round2, type ThreadVersion } from '../interleaved.js'
+import { closedLoop, inProcess, interleave, round2, type Standing } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
 import type { Effort, Figure, Suite } from '../report.js'
 
@@ -143,11 +143,11 @@ function figure(name: string, value = Number.NaN, unit: string, bound?: Figure['
   return { name, value: round2(value), unit, ...(bound && { bound }) }
 }
 
-function cpu(standings: readonly ThreadVersion[], index: number): number {
+function cpu(standings: readonly Standing[], index: number): number {
   return (standings[index]?.cpuUsEach ?? Number.NaN) / (standings[0]?.cpuUsEach ?? Number.NaN)
 }
 
-function latency(standings: readonly ThreadVersion[], index: number): number {
+function latency(standings: readonly Standing[], index: number): number {
   return 1 / (standings[index]?.ratio ?? Number.NaN)
 }
 

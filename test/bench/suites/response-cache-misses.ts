@@ -2,45 +2,14 @@ import { connect } from '@evenkeel/core'
 import { createResponseCache } from '@evenkeel/llm-response-cache'
 import { startRedis } from '@evenkeel/test-servers'
 import OpenAI from 'openai'
+import { chunks, freshMessages, whole } from '../gateway/completions.js'
 import { startInstantProvider } from '../instant-provider.js'
-import { closedLoop, interleave, round2, type ThreadVersion } from '../interleaved.js'
+import { closedLoop, interleave, round2, type Standing } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
 import type { Effort, Figure } from '../report.js'
 
-const words = 'The quick brown fox, and more of it. '
-
-/** Some 1 KB, as an answer in JSON. */
-const whole = {
-  ...{ id: 'chatcmpl-1', object: 'chat.completion', created: 1_700_000_000, model: 'gpt-4o' },
-  choices: [
-    {
-      ...{ index: 0, logprobs: null, finish_reason: 'stop' },
-      message: { role: 'assistant', content: words.repeat(20), refusal: null },
-    },
-  ],
-  usage: { prompt_tokens: 120, completion_tokens: 420, total_tokens: 540 },
-}
-
-/** The same as a stream of 100 chunks. */
-const chunks = Array.from({ length: 100 }, (_, index) => ({
-  ...{ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'gpt-4o' },
-  choices: [
-    {
-      ...{ index: 0, logprobs: null, finish_reason: index === 99 ? 'stop' : null },
-      delta: index === 0 ? { role: 'assistant', content: 'The' } : index === 99 ? {} : { content: ' quick' },
-    },
-  ],
-}))
-
-let asked = 0
-/** Some 1.3 KB, and never the same twice. */
-const messages = () => [
-  { role: 'system' as const, content: words.repeat(30) },
-  { role: 'user' as const, content: `${asked++}` },
-]
-
 export interface Misses {
-  readonly comparisons: readonly { readonly title: string; readonly standings: readonly ThreadVersion[] }[]
+  readonly comparisons: readonly { readonly title: string; readonly standings: readonly Standing[] }[]
   readonly figures: readonly Figure[]
 }
 
@@ -64,7 +33,9 @@ export async function misses(effort: Effort): Promise<Misses> {
   ]
   const json = await interleave(
     clients.map(({ name, client }) =>
-      closedLoop(name, 32, () => client.chat.completions.create({ model: 'gpt-4o', messages: messages() })),
+      closedLoop(name, 32, () =>
+        client.chat.completions.create({ model: 'gpt-4o', messages: freshMessages() }),
+      ),
     ),
     effort,
   )
@@ -72,7 +43,7 @@ export async function misses(effort: Effort): Promise<Misses> {
     clients.map(({ name, client }) =>
       closedLoop(name, 32, async () => {
         const stream = await client.chat.completions.create({
-          ...{ model: 'gpt-4o', messages: messages(), stream: true },
+          ...{ model: 'gpt-4o', messages: freshMessages(), stream: true },
         })
         let length = 0
         for await (const chunk of stream) length += chunk.choices.length
@@ -85,7 +56,7 @@ export async function misses(effort: Effort): Promise<Misses> {
   await redis.close()
   await provider.close()
   await server.close()
-  const added = (what: string, standings: readonly ThreadVersion[], index: number, atMost: number) =>
+  const added = (what: string, standings: readonly Standing[], index: number, atMost: number) =>
     figure(
       `miss through the SDK, ${what}, its CPU by passed through`,
       (standings[index]?.cpuUsEach ?? Number.NaN) / (standings[0]?.cpuUsEach ?? Number.NaN),

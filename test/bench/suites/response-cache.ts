@@ -12,7 +12,7 @@ import { Keyv } from 'keyv'
 import OpenAI from 'openai'
 import { createClient } from 'redis'
 import { startInstantProvider } from '../instant-provider.js'
-import { closedLoop, inProcess, interleave, round2, type ThreadVersion } from '../interleaved.js'
+import { closedLoop, inProcess, interleave, round2, type Standing } from '../interleaved.js'
 import { pinServer } from '../pinned.js'
 import type { Effort, Figure, Suite } from '../report.js'
 import { misses } from './response-cache-misses.js'
@@ -141,7 +141,7 @@ export const responseCache: Suite = {
   },
 }
 
-async function firstLevel(effort: Effort): Promise<readonly ThreadVersion[]> {
+async function firstLevel(effort: Effort): Promise<readonly Standing[]> {
   const bento = new BentoCache({
     default: 'l1',
     stores: { l1: bentostore().useL1Layer(memoryDriver({ maxItems: 10_000 })) },
@@ -172,7 +172,7 @@ async function firstLevel(effort: Effort): Promise<readonly ThreadVersion[]> {
 }
 
 /** A whole call of the SDK: without a cache it goes to a server in another process that answers at once. */
-async function hitsThroughSdk(effort: Effort, closing: (() => unknown)[]): Promise<readonly ThreadVersion[]> {
+async function hitsThroughSdk(effort: Effort, closing: (() => unknown)[]): Promise<readonly Standing[]> {
   const provider = await startInstantProvider(answer(0))
   closing.push(() => provider.close())
   const cache = createResponseCache()
@@ -192,7 +192,7 @@ async function hitsThroughSdk(effort: Effort, closing: (() => unknown)[]): Promi
   )
 }
 
-async function hashing(effort: Effort): Promise<readonly ThreadVersion[]> {
+async function hashing(effort: Effort): Promise<readonly Standing[]> {
   const conversation = {
     model: 'gpt-4o',
     temperature: 0,
@@ -283,7 +283,7 @@ async function coldKey(
   ]
 }
 
-function by(standings: readonly ThreadVersion[], index: number, base: number): number {
+function by(standings: readonly Standing[], index: number, base: number): number {
   return (standings[index]?.perSecond ?? Number.NaN) / (standings[base]?.perSecond ?? Number.NaN)
 }
 

@@ -12,7 +12,7 @@ import {
 } from './findings.js'
 import { formatMs } from './format.js'
 import { sum } from './metrics.js'
-import { greedyUser, requestsPerMinute } from './workload.js'
+import { greedyUser, requestsPerMinute, stranger } from './workload.js'
 
 export interface Check {
   readonly promise: string
@@ -29,6 +29,7 @@ export function checksOf(findings: Findings): readonly Check[] {
     othersAreAdmitted(findings),
     equalRequestsShareACall(findings),
     hitsAreSooner(findings),
+    organisationsAreApart(findings),
     conversationsAreWhole(findings),
     ...(findings.mortal.died ? [deadDecoderIsLeft(findings)] : []),
     ...(findings.gateways > 1 ? [entriesAreShared(findings), limitIsShared(findings)] : []),
@@ -108,6 +109,16 @@ function hitsAreSooner({ results }: Findings): Check {
     promise: 'an answer from the cache comes sooner than a call',
     held: hit < call,
     measured: `${formatMs(hit)} against ${formatMs(call)}, medians`,
+  }
+}
+
+function organisationsAreApart({ results }: Findings): Check {
+  const theirs = results.filter(({ job }) => job.user === stranger)
+  const given = theirs.filter(({ cache }) => cache !== 'miss').length
+  return {
+    promise: "no organisation is given another one's answers",
+    held: given === 0 && theirs.length > 0,
+    measured: `${given} of ${theirs.length} that were asked before by others`,
   }
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import OpenAI from 'openai'
 import type { Said } from '../decoder/text.js'
 import { ask, type Reply } from './ask.js'
-import type { Job } from './workload.js'
+import { apiKeyOf, type Job } from './workload.js'
 
 export interface Result extends Reply {
   readonly job: Job
@@ -81,7 +81,7 @@ function openaiClients(): (user: string, url: string) => OpenAI {
     const known = clients.get(key)
     if (known !== undefined) return known
     const client = new OpenAI({
-      apiKey: `demo-${user}`,
+      apiKey: apiKeyOf(user),
       baseURL: `${url}/v1`,
       maxRetries: 0,
       timeout: 60_000,

@@ -1,6 +1,7 @@
 import { answerTo, embeddingOf, promptOf } from '../decoder/text.js'
 import { asked, type Result } from './driver.js'
 import type { Samples } from './metrics.js'
+import { organisationOf } from './workload.js'
 
 /** Everything that was measured, from which the table and the checks are made. */
 export interface Findings {
@@ -51,9 +52,9 @@ export function quantile(results: readonly Result[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
 }
 
-/** Equal requests have equal keys. */
+/** Equal requests of one organisation have equal keys. */
 export function keyOf({ job, before }: Result): string {
-  return `${job.kind} ${job.stream} ${job.maxTokens} ${promptOf([...before, asked(job)])}`
+  return `${organisationOf(job.user)} ${job.kind} ${job.stream} ${job.maxTokens} ${promptOf([...before, asked(job)])}`
 }
 
 /** Whether the answer is the one that a decoder gives to all that was said. */

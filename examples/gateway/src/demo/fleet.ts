@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Mortal } from './findings.js'
+import { type Samples, scrape } from './metrics.js'
 import { type Running, start } from './processes.js'
-import { requestsPerMinute } from './workload.js'
+import { apiKeyOf, organisationOf, requestsPerMinute } from './workload.js'
 
 /** Requests that a decoder serves at once. */
 export const decoderSlots = 8
 const operatorToken = randomUUID()
-const mortalName = 'decoder-mortal'
+const operator = { authorization: `Bearer ${operatorToken}` }
+export const mortalName = 'decoder-mortal'
 
 interface Health {
   readonly redis: string
@@ -16,7 +18,7 @@ interface Health {
 }
 
 export async function healthOf(url: string): Promise<Health> {
-  return (await (await fetch(`${url}/health`)).json()) as Health
+  return (await (await fetch(`${url}/health/parts`, { headers: operator })).json()) as Health
 }
 
 /** Two good ones, a slow one, and one that dies in the middle of the given answer. */
@@ -31,10 +33,19 @@ export function startDecoders(diesAt: number): Promise<Running[]> {
   ])
 }
 
+export function metricsOf(urls: readonly string[]): Promise<Samples> {
+  return scrape(urls, operator)
+}
+
+export interface FleetOptions {
+  readonly redisUrl: string | undefined
+  readonly namespace: string
+  readonly users: readonly string[]
+}
+
 /** Two on Redis, one without; they know the decoders when this resolves. */
 export async function startGateways(
-  redisUrl: string | undefined,
-  namespace: string,
+  { redisUrl, namespace, users }: FleetOptions,
   decoders: readonly Running[],
 ): Promise<Running[]> {
   const count = redisUrl === undefined ? 1 : 2
@@ -42,6 +53,7 @@ export async function startGateways(
     REDIS_URL: redisUrl ?? '',
     GATEWAY_NAMESPACE: namespace,
     GATEWAY_INSTANCES: `${count}`,
+    GATEWAY_API_KEYS: users.map((user) => `${apiKeyOf(user)}=${organisationOf(user)}`).join(','),
     GATEWAY_REQUESTS_PER_MINUTE: `${requestsPerMinute}`,
     GATEWAY_OPERATOR_TOKEN: operatorToken,
     GATEWAY_NODE_HOSTS: '127.0.0.1',
@@ -54,7 +66,7 @@ export async function startGateways(
     const node = { id: name, endpoint: url, capacity: decoderSlots }
     await fetch(`${first?.url}/api/v1/register`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${operatorToken}` },
+      headers: operator,
       body: JSON.stringify(node),
     })
   }

@@ -2,11 +2,11 @@ import { readArguments } from './arguments.js'
 import { checksOf } from './checks.js'
 import { drive } from './driver.js'
 import type { Findings } from './findings.js'
-import { decoderSlots, fateOfMortal, startDecoders, startGateways } from './fleet.js'
-import { scrape } from './metrics.js'
+import { decoderSlots, fateOfMortal, metricsOf, mortalName, startDecoders, startGateways } from './fleet.js'
 import { outageDuring } from './outage.js'
-import { printChecks, printTable, progressOf } from './print.js'
+import { printChecks, printPointers, printTable } from './print.js'
 import type { Running } from './processes.js'
+import { Progress } from './progress.js'
 import { forget, OwnRedis } from './redis.js'
 import { tableOf } from './table.js'
 import { traceWorkload } from './trace.js'
@@ -25,6 +25,7 @@ async function main(): Promise<boolean> {
   printTable(tableOf(findings))
   const checks = checksOf(findings)
   printChecks(checks)
+  printPointers(args.chaos)
   return checks.every(({ held }) => held)
 }
 
@@ -36,12 +37,16 @@ function workloadOf(): Workload | Promise<Workload> {
 }
 
 async function withoutEvenkeel({ jobs }: Workload): Promise<Findings['baseline']> {
-  console.log('without evenkeel: straight to the decoders, in turn; one is slow, one dies half-way')
+  console.log('\nWithout evenkeel: straight to the decoders, in turn; one is slow, one dies half-way')
   // Half of the quarter that comes to it.
   const decoders = kept(await startDecoders(Math.ceil(jobs.length / 8)))
-  const onProgress = progressOf('  done')
   const urls = decoders.map(({ url }) => url)
+  const progress = new Progress('without', lastAt(jobs))
+  const mortal = decoders.find(({ name }) => name === mortalName)
+  mortal?.child.once('exit', () => progress.note('a decoder has died; its part of the requests fails'))
+  const onProgress = (done: number, total: number) => progress.answered(done, total)
   const baseline = await drive(jobs, { urls, memory: 'client', sticky: false, onProgress })
+  progress.end()
   await Promise.all(decoders.map((decoder) => decoder.stop()))
   return baseline
 }
@@ -51,25 +56,36 @@ async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baselin
   const redisUrl = ownRedis?.url ?? args.redisUrl
   // The cache leaves it fewer answers to give.
   const decoders = kept(await startDecoders(Math.ceil(new Set(jobs.map(({ prompt }) => prompt)).size / 10)))
-  const gateways = kept(await startGateways(redisUrl, namespace, decoders))
+  const users = [...new Set(jobs.map(({ user }) => user))]
+  const gateways = kept(await startGateways({ redisUrl, namespace, users }, decoders))
   console.log(
-    `with evenkeel: ${gateways.length > 1 ? '2 gateways, on Redis' : '1 gateway, in process'}, before the same decoders`,
+    `\nWith evenkeel: ${gateways.length > 1 ? '2 gateways, on Redis' : '1 gateway, in process'}, before the same decoders`,
   )
   const urls = gateways.map(({ url }) => url)
-  const onProgress = progressOf('  done')
+  const progress = new Progress('with', lastAt(jobs))
+  const onProgress = (done: number, total: number) => progress.answered(done, total)
+  const mortalOne = decoders.find(({ name }) => name === mortalName)
+  mortalOne?.child.once('exit', () => progress.note('a decoder has died; the others take over'))
   const startedAt = performance.now()
   const [results, outage] = await Promise.all([
     drive(jobs, { urls, memory: 'gateway', sticky: args.chaos, onProgress }),
-    ownRedis && outageDuring(ownRedis, urls, jobs.at(-1)?.atMs ?? 0, startedAt),
+    ownRedis &&
+      outageDuring({ redis: ownRedis, gateways: urls, durationMs: lastAt(jobs), startedAt, progress }),
   ])
+  progress.end()
   const mortal = await fateOfMortal(decoders, gateways)
   return {
     ...{ results, outage, mortal },
-    metrics: await scrape(urls),
+    metrics: await metricsOf(urls),
     nodes: decoders.map(({ name }) => name),
     gateways: gateways.length,
     slots: decoderSlots,
   }
+}
+
+/** When the last request is sent. */
+function lastAt(jobs: Workload['jobs']): number {
+  return jobs.at(-1)?.atMs ?? 0
 }
 
 /** So that they end with the demo, however it ends. */

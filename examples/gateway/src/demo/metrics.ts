@@ -22,8 +22,13 @@ export function parseMetrics(text: string): Samples {
   })
 }
 
-export async function scrape(urls: readonly string[]): Promise<Samples> {
-  const texts = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`)).text()))
+export async function scrape(
+  urls: readonly string[],
+  headers: Readonly<Record<string, string>>,
+): Promise<Samples> {
+  const texts = await Promise.all(
+    urls.map(async (url) => (await fetch(`${url}/metrics`, { headers })).text()),
+  )
   return texts.flatMap(parseMetrics)
 }
 

@@ -2,23 +2,34 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Result } from './driver.js'
 import type { Outage } from './findings.js'
 import { healthOf } from './fleet.js'
+import type { Progress } from './progress.js'
 import type { OwnRedis } from './redis.js'
 
+export interface OutagePlan {
+  readonly redis: OwnRedis
+  readonly gateways: readonly string[]
+  /** Of the whole run. */
+  readonly durationMs: number
+  readonly startedAt: number
+  readonly progress: Progress
+}
+
 /** Takes Redis away after a third of the time, for a third of it, and watches the gateways come back to it. */
-export async function outageDuring(
-  redis: OwnRedis,
-  gateways: readonly string[],
-  durationMs: number,
-  startedAt: number,
-): Promise<Outage> {
+export async function outageDuring({
+  redis,
+  gateways,
+  durationMs,
+  startedAt,
+  progress,
+}: OutagePlan): Promise<Outage> {
   await pause(durationMs / 3)
   const awayAt = performance.now()
   await redis.takeAway()
-  console.log('Redis is gone')
+  progress.note('Redis is gone; the gateways go on from memory')
   await pause(durationMs / 3)
   await redis.begin()
   const backAt = performance.now()
-  console.log('Redis is back')
+  progress.note('Redis is back')
   const returned = await Promise.all(gateways.map(usesRedisAgain))
   const returnMs = returned.includes(false) ? undefined : performance.now() - backAt
   const during = ({ job }: Result) => {

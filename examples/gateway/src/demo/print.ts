@@ -1,7 +1,7 @@
 import type { Check } from './checks.js'
 import type { Row } from './table.js'
 
-const widths = { name: 36, value: 18, line: 76 }
+const widths = { name: 40, value: 18, line: 76 }
 
 export function printTable(rows: readonly Row[]): void {
   const line = '─'.repeat(widths.line)
@@ -25,16 +25,12 @@ export function printChecks(checks: readonly Check[]): void {
   )
 }
 
-/** At a terminal one line that moves; elsewhere a line a quarter. */
-export function progressOf(label: string): (done: number, total: number) => void {
-  const { isTTY } = process.stdout
-  let told = 0
-  return (done, total) => {
-    const quarter = Math.floor((done / total) * 4)
-    if (isTTY) process.stdout.write(`\r${label} ${done}/${total}${done === total ? '\n' : ''}`)
-    else if (quarter > told) {
-      told = quarter
-      console.log(`${label} ${done}/${total}`)
-    }
-  }
+/** Where a reader who has seen the table goes on. */
+export function printPointers(isChaos: boolean): void {
+  console.log(`
+What to look at next
+  examples/gateway/src/server/gateway.ts   how the five packages compose
+  examples/gateway/src/server/api.ts       a request's way: key, limit, memory, cache, decoders
+  docs/README.md                           what each package promises, and what it measures
+  ${isChaos ? 'demo                                     the same without an outage' : 'demo --chaos                             the same, with Redis taken away and brought back'}`)
 }

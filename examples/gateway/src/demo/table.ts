@@ -1,3 +1,4 @@
+import type { Result } from './driver.js'
 import {
   answeredBy,
   answeredTurns,
@@ -5,12 +6,13 @@ import {
   decidedBy,
   type Findings,
   isLostForRedis,
+  type Outage,
   quantile,
   withStatus,
 } from './findings.js'
 import { formatMs } from './format.js'
 import { sum } from './metrics.js'
-import { greedyUser } from './workload.js'
+import { greedyUser, type Job } from './workload.js'
 
 /** What was counted, with evenkeel, and without it where that means something. */
 export type Row = readonly [name: string, withEvenkeel: string, without?: string]
@@ -19,7 +21,7 @@ export function tableOf(findings: Findings): readonly Row[] {
   return [...requestRows(findings), ...callRows(findings), ...sharedRows(findings), ...outageRows(findings)]
 }
 
-function requestRows({ results, baseline }: Findings): readonly Row[] {
+function requestRows({ results, baseline, outage }: Findings): readonly Row[] {
   const refused = withStatus(results, 'refused').length
   return [
     ['requests', `${results.length}`, `${baseline.length}`],
@@ -30,8 +32,30 @@ function requestRows({ results, baseline }: Findings): readonly Row[] {
       `${withStatus(results, 'failed').length}`,
       `${withStatus(baseline, 'failed').length}`,
     ],
-    ['latency, median', formatMs(quantile(results, 0.5)), formatMs(quantile(baseline, 0.5))],
-    ['latency, 99th percentile', formatMs(quantile(results, 0.99)), formatMs(quantile(baseline, 0.99))],
+    ...latencyRows(results, baseline, outage),
+  ]
+}
+
+/** With an outage, requests of the calm and of the outage apart; without evenkeel the same ones, though nothing failed. */
+function latencyRows(
+  results: readonly Result[],
+  baseline: readonly Result[],
+  outage: Outage | undefined,
+): readonly Row[] {
+  const rows = (when: string, isMeant: (job: Job) => boolean): readonly Row[] => {
+    const [own, other] = [results, baseline].map((all) => all.filter(({ job }) => isMeant(job)))
+    const row = (name: string, q: number): Row => [
+      `latency${when}, ${name}`,
+      formatMs(quantile(own ?? [], q)),
+      formatMs(quantile(other ?? [], q)),
+    ]
+    return [row('median', 0.5), row('99th percentile', 0.99)]
+  }
+  if (outage === undefined) return rows('', () => true)
+  const during = new Set(results.filter(outage.during).map(({ job }) => job))
+  return [
+    ...rows(' with Redis', (job) => !during.has(job)),
+    ...rows(' without Redis', (job) => during.has(job)),
   ]
 }
 

@@ -23,6 +23,8 @@ export interface Workload {
 
 /** Who asks for more than a limit allows. */
 export const greedyUser = 'greedy'
+/** Who belongs to another organisation, and asks what everybody asks. */
+export const stranger = 'stranger'
 /** Requests a minute that the gateway grants each API key. */
 export const requestsPerMinute = 60
 /** Tokens of an answer, where no trace says otherwise. */
@@ -33,6 +35,15 @@ const requestsPerUser = 20
 const maxGreedyMs = 40_000
 const conversations = { count: 6, turns: 6 }
 const embeddings = 20
+
+export function apiKeyOf(user: string): string {
+  return `demo-${user}`
+}
+
+/** Users of one organisation share answers. */
+export function organisationOf(user: string): string {
+  return user === stranger ? 'elsewhere' : 'demo'
+}
 
 /** A generator that gives the same numbers for the same seed (Park and Miller's minimal standard). */
 export function seeded(seed: number): () => number {
@@ -70,9 +81,14 @@ export function withCompany(
   greedyRequests: number,
   durationMs: number,
 ): Workload {
-  const company = [...greedy(greedyRequests, durationMs), ...talks(durationMs), ...embeds(durationMs)]
+  const company = [
+    ...greedy(greedyRequests, durationMs),
+    ...talks(durationMs),
+    ...embeds(durationMs),
+    ...strangers(durationMs),
+  ]
   return {
-    name: `${name}, ${conversations.count} conversations, ${embeddings} embeddings, a user who asks too much`,
+    name: `${name}, ${conversations.count} conversations, ${embeddings} embeddings, a user who asks too much, one of another organisation`,
     jobs: [...jobs, ...company].sort((one, other) => one.atMs - other.atMs),
   }
 }
@@ -109,6 +125,13 @@ function embeds(durationMs: number): Job[] {
     ...chatJob((index / embeddings) * durationMs, 'indexer', `Text ${index % 10} to embed`, 0, false),
     kind: 'embedding' as const,
   }))
+}
+
+/** Each of the most frequent questions once, when others have had it answered. */
+function strangers(durationMs: number): Job[] {
+  return [1, 2, 3].map((rank) =>
+    chatJob(durationMs * (0.5 + rank / 10), stranger, question(rank), answerTokens, false),
+  )
 }
 
 function question(rank: number): string {

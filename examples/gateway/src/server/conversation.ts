@@ -1,9 +1,15 @@
 import type { Message, Thread, Window } from '@evenkeel/agent-memory'
 import { Stream } from 'openai/core/streaming'
 import { ChatCompletionStream } from 'openai/lib/ChatCompletionStream'
-import { isEventStream } from './event-stream.js'
+import type { History } from './events.js'
 
 const maxHistoryTokens = 8_000
+
+export interface ConverseHost {
+  /** What was said is stored, and the history is known. */
+  onStored(history: History): void
+  ask(messages: readonly Message[]): Promise<Response>
+}
 
 /**
  * One turn of a conversation. What is new is appended, the decoders get all that was said, and their answer is
@@ -14,12 +20,14 @@ export async function converse(
   thread: Thread,
   id: string,
   said: readonly Message[],
-  ask: (messages: readonly Message[]) => Promise<Response>,
+  { onStored, ask }: ConverseHost,
 ): Promise<Response> {
   await thread.append(said.map((message, index) => ({ ...message, id: `${id}:${index}` })))
   const window = await thread.window({ maxTokens: maxHistoryTokens })
+  const history = historyOf(window)
+  onStored(history)
   const response = await ask(window.messages.map(({ id: _, ...message }) => message))
-  response.headers.set('x-evenkeel-history', extentOf(window))
+  response.headers.set('x-evenkeel-history', history)
   if (!response.ok || response.body === null) return response
 
   const [forCaller, forMemory] = response.body.tee()
@@ -40,8 +48,7 @@ export async function converse(
   return new Response(forCaller.pipeThrough(untilKept), response)
 }
 
-/** `stale`: all that this process knows, read while Redis was away; `partial`: not all of it. */
-function extentOf({ complete, stale }: Window): 'whole' | 'stale' | 'partial' {
+function historyOf({ complete, stale }: Window): History {
   if (!complete) return 'partial'
   return stale ? 'stale' : 'whole'
 }
@@ -55,4 +62,8 @@ async function answerOf(response: Response): Promise<Message> {
   const [choice] = choices ?? []
   if (choice === undefined) throw new Error('The decoder answered without a choice')
   return choice.message
+}
+
+function isEventStream({ headers }: Response): boolean {
+  return headers.get('content-type')?.includes('text/event-stream') === true
 }

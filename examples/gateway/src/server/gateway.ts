@@ -1,51 +1,34 @@
-import { createHash } from 'node:crypto'
 import { createAgentMemory } from '@evenkeel/agent-memory'
 import { connect } from '@evenkeel/core'
-import { createDecoderPool } from '@evenkeel/decoder-pool'
-import { createResponseCache } from '@evenkeel/llm-response-cache'
+import { createDecoderPool, type DecoderPool, promptBlocks, type RunOptions } from '@evenkeel/decoder-pool'
+import { createResponseCache, type Fetch } from '@evenkeel/llm-response-cache'
 import { createRateLimiter, slidingWindow, tokenBucket } from '@evenkeel/rate-limiter'
-import { createMetrics } from './metrics.js'
-import { poolFetch } from './upstream.js'
-
-export interface GatewayOptions {
-  /** Without it everything lives in this process. */
-  readonly redisUrl: string | undefined
-  /** Keeps apart what several demos on one Redis do. */
-  readonly namespace: string
-  readonly instances: number
-  readonly requestsPerMinute: number
-  readonly tokensPerMinute: number
-  /** Who shows it may register decoders, and look at the cache and clear it; left out, nobody may. */
-  readonly operatorToken?: string | undefined
-  /** Hosts that decoders may register from. @default any but loopback, link-local addresses and metadata services */
-  readonly nodeHosts?: readonly string[] | undefined
-}
+import { callerLookup } from './callers.js'
+import { createEvents, type GatewayEmitter } from './events.js'
+import { createMetrics, type Metrics } from './metrics.js'
+import { type GatewayOptions, resolveOptions } from './options.js'
 
 /** What a token is worth to whoever runs the decoders; the money that the cache saves is told in it. */
 const prices = { '*': { input: 0.15, output: 0.6 } }
+/** Organisations whose fetch is kept ready. */
+const maxKeptFetches = 1_000
 
 /** How the five packages make a gateway: each is given the connection, none knows another. */
-export async function createGateway(options: GatewayOptions) {
+export async function createGateway(given: GatewayOptions = {}) {
+  const options = resolveOptions(given)
   const { redisUrl, namespace, instances, requestsPerMinute, tokensPerMinute } = options
+  // First, so that the packages find its MeterProvider.
   const metrics = createMetrics()
-  const redis =
-    redisUrl === undefined
-      ? undefined
-      : await connect({
-          url: redisUrl,
-          namespace,
-          telemetry: { meterProvider: metrics.provider },
-        })
+  const events = createEvents()
+  const redis = redisUrl === undefined ? undefined : await connect({ url: redisUrl, namespace })
   const pool = await createDecoderPool({
     redis,
     // Conversations go where their beginning has been read.
     strategy: 'prefix',
     probe: { interval: '250ms', timeout: '1s' },
-    telemetry: { meterProvider: metrics.provider },
   })
   const limiter = createRateLimiter({
     redis,
-    telemetry: { meterProvider: metrics.provider },
     expectedInstances: instances,
     limits: {
       requests: slidingWindow(requestsPerMinute, '1m'),
@@ -58,45 +41,40 @@ export async function createGateway(options: GatewayOptions) {
     // When every decoder is down, an answer of the last hour is better than none.
     grace: '1h',
     prices,
-    telemetry: { meterProvider: metrics.provider },
   })
-  const memory = createAgentMemory({
-    redis,
-    ttl: '1h',
-    telemetry: { meterProvider: metrics.provider },
-  })
+  const memory = createAgentMemory({ redis, ttl: '1h' })
 
-  metrics.gauge('gateway_redis_up', '1 while Redis is used', () => (redis?.state === 'up' ? 1 : 0))
-  metrics.gauge('gateway_cache_hit_ratio', 'Answers that cost no call', () => cache.stats().hitRate)
-  metrics.gauge(
-    'gateway_tokens_saved',
-    'Tokens of answers that cost no call',
-    () => cache.stats().tokensSaved,
-  )
-  metrics.gauge(
-    'gateway_nodes',
-    'Decoders in service',
-    () => pool.status().nodes.filter((node) => node.healthy).length,
-  )
+  const upstream = pool.fetch({ wanted: requirementsOf })
+  const callFor = keptByName(maxKeptFetches, (tenant) => cache.fetch({ tenant, fetch: upstream }))
+  const unfollow = followPool(pool, events, metrics)
+  const gauges = [
+    metrics.gauge('gateway_redis_up', '1 while Redis is used', () => (redis?.state === 'up' ? 1 : 0)),
+    metrics.gauge('gateway_cache_hit_ratio', 'Answers that cost no call', () => cache.stats().hitRate),
+    metrics.gauge(
+      'gateway_tokens_saved',
+      'Tokens of answers that cost no call',
+      () => cache.stats().tokensSaved,
+    ),
+    metrics.gauge('gateway_nodes', 'Decoders in service', () => pool.stats().serving),
+  ]
 
   return {
+    options,
+    events,
     redis,
     pool,
     limiter,
     memory,
     metrics,
     cache,
-    operatorToken: options.operatorToken,
-    nodeHosts: options.nodeHosts,
-    /** Calls a decoder of the pool, behind the cache. */
-    call: cache.fetch({ fetch: poolFetch(pool, metrics) }),
-    /** Who is limited: an API key, of which only a digest goes anywhere. */
-    subjectOf: (authorization: string | undefined) =>
-      `key:${createHash('sha256')
-        .update(authorization ?? 'anonymous')
-        .digest('hex')
-        .slice(0, 16)}`,
+    /** Calls a decoder of the pool, behind the cache of one organisation. */
+    callFor,
+    /** @throws Problem 401 */
+    callerOf: callerLookup(options.apiKeys),
+    /** Requests under way. */
+    inFlight: { count: 0 },
     async close() {
+      for (const stop of [...gauges, unfollow]) stop()
       await memory.close()
       await cache.close()
       await limiter.close()
@@ -107,3 +85,45 @@ export async function createGateway(options: GatewayOptions) {
 }
 
 export type Gateway = Awaited<ReturnType<typeof createGateway>>
+
+/**
+ * Which model, and which beginning: a decoder that has read it before need not read it again. A call is tried
+ * elsewhere as long as nothing has come of it: an answer that is written twice costs a decoder some time, and nobody
+ * a wrong answer.
+ */
+function requirementsOf({ json }: { readonly json: unknown }): RunOptions {
+  const { model, messages } = (json ?? {}) as { readonly model?: string; readonly messages?: unknown }
+  return {
+    ...{ model, timeout: '30s', idempotent: true, attempts: 4 },
+    ...(messages !== undefined && { prefix: promptBlocks(messages) }),
+  }
+}
+
+/** Counts calls by decoder and by what they came to, and tells who watches. */
+function followPool(pool: DecoderPool, events: GatewayEmitter, { upstreamCalls }: Metrics): () => void {
+  const stops = [
+    pool.on('given', ({ node }) => void events.emit('dispatch', { node: node.id })),
+    pool.on('ended', ({ node, ok, error, tookMs }) => {
+      const outcome = !ok ? 'failed' : error === undefined ? 'ok' : 'left'
+      upstreamCalls.add(1, { node: node.id, outcome })
+      events.emit('dispatched', { node: node.id, outcome, ms: tookMs })
+    }),
+  ]
+  return () => {
+    for (const stop of stops) stop()
+  }
+}
+
+/** Makes what a name stands for when it is first asked for; beyond the bound the oldest are made anew. */
+function keptByName(max: number, make: (name: string) => Fetch): (name: string) => Fetch {
+  const kept = new Map<string, Fetch>()
+  return (name) => {
+    const known = kept.get(name)
+    if (known !== undefined) return known
+    const made = make(name)
+    const [oldest] = kept.keys()
+    if (kept.size >= max && oldest !== undefined) kept.delete(oldest)
+    kept.set(name, made)
+    return made
+  }
+}

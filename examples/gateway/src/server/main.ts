@@ -1,29 +1,41 @@
-import { serve } from '@hono/node-server'
-import { createApp } from './app.js'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { createGateway } from './gateway.js'
+import { optionsFrom } from './options.js'
+import { createGatewayServer, createOperatorServer } from './server.js'
 
 const { env } = process
 
-const gateway = await createGateway({
-  redisUrl: env.REDIS_URL || undefined,
-  namespace: env.GATEWAY_NAMESPACE ?? 'gateway',
-  instances: Number(env.GATEWAY_INSTANCES ?? 1),
-  requestsPerMinute: Number(env.GATEWAY_REQUESTS_PER_MINUTE ?? 60),
-  tokensPerMinute: Number(env.GATEWAY_TOKENS_PER_MINUTE ?? 2_000_000),
-  operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
-  nodeHosts: env.GATEWAY_NODE_HOSTS?.split(','),
-})
-const app = createApp(gateway)
-const server = serve(
-  { fetch: app.fetch, port: Number(env.PORT ?? 0), hostname: env.HOST ?? '127.0.0.1' },
-  ({ port }) => {
-    if (process.send) process.send({ port })
-    else console.log(`listening on port ${port}`)
-  },
-)
+const gateway = await createGateway(optionsFrom(env))
+const host = env.HOST ?? '127.0.0.1'
+const servers: Server[] = []
 
+async function listen(server: Server, port: number): Promise<number> {
+  servers.push(server)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve)
+  })
+  return (server.address() as AddressInfo).port
+}
+
+const operatorPort = env.GATEWAY_OPERATOR_PORT
+if (operatorPort !== undefined && operatorPort !== '') {
+  await listen(createOperatorServer(gateway), Number(operatorPort))
+}
+const port = await listen(createGatewayServer(gateway), Number(env.PORT ?? 0))
+if (env.GATEWAY_API_KEYS === undefined || env.GATEWAY_API_KEYS === '') {
+  console.warn(
+    "GATEWAY_API_KEYS is not set: every API key is taken. Set 'key=organisation,…', or '*' if that is meant.",
+  )
+}
+if (process.send) process.send({ port })
+else console.log(`listening on port ${port}`)
+
+let isStopping = false
 async function stop(): Promise<void> {
-  server.close()
+  if (isStopping) return
+  isStopping = true
+  for (const server of servers) server.close()
   await gateway.close()
   process.exit(0)
 }

@@ -28,7 +28,9 @@ export class Emitter<E extends Events> {
   }
 
   emit<K extends keyof E>(event: K, ...values: Parameters<E[K]>): void {
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) this.#call(event, listener, values)
+    const listeners = this.#listeners.get(event)
+    if (listeners === undefined || listeners.size === 0) return
+    for (const listener of [...listeners]) this.#call(event, listener, values)
   }
 
   /** Gives one listener an event that it came too late for. */

@@ -32,6 +32,8 @@ export interface DispatcherHost {
   released(state: NodeState): void
   /** A request is given to the node. */
   began(state: NodeState, now: number): Phase
+  /** The request has the node's place. */
+  given(state: NodeState): void
   /** How it went. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
   /** Why nobody could be given. */
@@ -236,6 +238,7 @@ export class Dispatcher {
     const { balancer, clock, slots } = this.#host
     state.requests++
     this.requests++
+    this.#host.given(state)
     const onOver = balancer.given(state, wanted)
     let released = false
     return {

@@ -1,0 +1,145 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { type ApiAnswer, type ApiRequest, answerApi } from './api.js'
+import type { Gateway } from './gateway.js'
+import { createOperatorApp, type OperatorAppOptions } from './operator-app.js'
+import { Problem } from './problems.js'
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => void
+
+export interface GatewayServerOptions {
+  /** Answers what is no request of OpenAI's API: the operators' routes, a dashboard. @default the operators' routes */
+  readonly otherRoutes?: Listener | undefined
+}
+
+/** An HTTP server for a gateway; listening is the host's to begin. */
+export function createGatewayServer(gateway: Gateway, options: GatewayServerOptions = {}): Server {
+  const otherRoutes = options.otherRoutes ?? operatorListener(gateway)
+  return createServer((request, response) => {
+    if (request.url?.startsWith('/v1/')) void serveApi(gateway, request, response)
+    else otherRoutes(request, response)
+  })
+}
+
+/** The operators' routes alone, for a port of their own. */
+export function createOperatorServer(gateway: Gateway): Server {
+  return createServer(operatorListener(gateway, { isPrivate: true }))
+}
+
+export function operatorListener(gateway: Gateway, options?: OperatorAppOptions): Listener {
+  const listener = getRequestListener(createOperatorApp(gateway, options).fetch, {
+    overrideGlobalObjects: false,
+  })
+  return (request, response) => void listener(request, response)
+}
+
+async function serveApi(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new Error('The caller left'))
+  })
+  const answer = await answerApi(gateway, apiRequestOf(request, gone.signal, gateway.options.maxBodyBytes))
+  try {
+    await send(answer, response)
+  } catch {
+    response.destroy()
+  } finally {
+    answer.sent()
+  }
+}
+
+function apiRequestOf(request: IncomingMessage, signal: AbortSignal, maxBytes: number): ApiRequest {
+  const { method = 'GET', url = '/', headers } = request
+  const [path = '/'] = url.split('?', 1)
+  return {
+    ...{ method, path, signal },
+    header(name) {
+      const value = headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    },
+    text: () => readText(request, maxBytes),
+  }
+}
+
+/** The whole body, in one piece. What is too long is refused without being read further. */
+function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
+  const tooLarge = () =>
+    new Problem(413, `The request is larger than ${maxBytes} bytes`, {
+      code: 'request_too_large',
+      headers: { connection: 'close' },
+    })
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return reject(tooLarge())
+    const parts: Buffer[] = []
+    let length = 0
+    request.on('data', (part: Buffer) => {
+      length += part.byteLength
+      if (length > maxBytes) {
+        request.pause()
+        return reject(tooLarge())
+      }
+      parts.push(part)
+    })
+    request.once('end', () =>
+      resolve((parts.length === 1 ? parts[0] : Buffer.concat(parts))?.toString() ?? ''),
+    )
+    request.once('error', reject)
+    request.once('close', () => reject(new Error('The caller left')))
+  })
+}
+
+async function send({ status, headers, body }: ApiAnswer, response: ServerResponse): Promise<void> {
+  if (response.destroyed) {
+    if (body instanceof ReadableStream) await body.cancel().catch(() => {})
+    return
+  }
+  if (!(body instanceof ReadableStream)) {
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
+    response.writeHead(status, { ...headers, 'content-length': length }).end(body)
+    return
+  }
+  response.writeHead(status, { ...headers, 'cache-control': 'no-cache' })
+  response.flushHeaders()
+  await sendStream(body.getReader(), response)
+}
+
+/**
+ * At the pace of its reader. A stream of events that breaks off ends with an error event, which OpenAI's clients raise
+ * as an error: without it a cut stream looks like one that ended.
+ */
+async function sendStream(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  response: ServerResponse,
+): Promise<void> {
+  const left = () => void reader.cancel().catch(() => {})
+  response.once('close', left)
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      if (response.destroyed) return
+      if (!response.write(read.value)) await untilDrained(response)
+    }
+  } catch {
+    const error = {
+      message: 'The answer was cut short by its decoder',
+      type: 'server_error',
+      param: null,
+      code: 'upstream_error',
+    }
+    if (!response.destroyed) response.write(`\n\ndata: ${JSON.stringify({ error })}\n\n`)
+  } finally {
+    response.off('close', left)
+    response.end()
+  }
+}
+
+function untilDrained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done)
+      response.off('close', done)
+      resolve()
+    }
+    response.once('drain', done)
+    response.once('close', done)
+  })
+}
