@@ -21,10 +21,10 @@ const latencyWindowSeconds = 5
 
 const noFlow: Flow = { requests: 0, admitted: 0, hits: 0, turns: 0, dispatched: 0 }
 const storeNames = {
-  limiter: 'the rate limiter',
-  cache: 'the response cache',
-  memory: 'agent memory',
-  pool: 'the decoder pool',
+  limiter: 'The rate limiter',
+  cache: 'The response cache',
+  memory: 'Agent memory',
+  pool: 'The decoder pool',
 } as const satisfies Record<PackageName, string>
 
 /** Watches a gateway by its events and its packages' states, and makes of it what the page shows. */

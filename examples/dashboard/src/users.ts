@@ -22,7 +22,7 @@ const people = [
   { name: 'emil', rate: 0.5, talks: true },
   { name: 'fatima', rate: 0.5, talks: true },
   // More than the limit of two a second grants.
-  { name: 'greedy', rate: 4, talks: false },
+  { name: 'greedy', rate: 6, talks: false },
 ] as const
 
 export function usersOf(gateway: Gateway): readonly User[] {

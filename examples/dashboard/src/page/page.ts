@@ -7,7 +7,7 @@ const shortcuts: Readonly<Record<string, ActionName>> = { f: 'freeze', k: 'kill'
 
 async function act(name: string, decoder = ''): Promise<void> {
   const path = decoder === '' ? name : `${name}/${encodeURIComponent(decoder)}`
-  const response = await fetch(`/actions/${path}`, { method: 'POST', headers: { 'x-dashboard': '1' } })
+  const response = await fetch(`/actions/${path}`, { method: 'POST' })
   const { error = '' } = (await response.json()) as { readonly error?: string }
   byId('problem').textContent = error
 }
@@ -30,10 +30,7 @@ function show(snapshot: Snapshot): void {
   }
   for (const button of document.querySelectorAll<HTMLButtonElement>('.controls button'))
     button.disabled = can[button.dataset.action ?? ''] !== true
-  setText(
-    'redis-note',
-    redis.server === 'not ours' ? 'This Redis was given to the dashboard, which does not take it away.' : '',
-  )
+  setText('redis-note', noteOf(snapshot))
   drawChart(snapshot.seconds)
   showFlow(snapshot)
   showDecoders(snapshot.decoders)
@@ -41,7 +38,13 @@ function show(snapshot: Snapshot): void {
   showTimeline(snapshot.timeline)
 }
 
-function showStatus({ redis, stores, journaled }: Snapshot): void {
+function noteOf({ redis, journaled }: Snapshot): string {
+  if (redis.server === 'not ours')
+    return 'This Redis was given to the dashboard, which does not take it away.'
+  return journaled === 0 ? '' : `${journaled} messages of conversations wait in the journal for Redis.`
+}
+
+function showStatus({ redis, stores }: Snapshot): void {
   const states = Object.values(stores)
   const onMemory = states.filter((state) => state === 'fallback').length
   const server = redis.server === 'not ours' ? '' : `, its server is ${redis.server}`
@@ -56,7 +59,7 @@ function showStatus({ redis, stores, journaled }: Snapshot): void {
         : ['redis', `On Redis${server}`]
   const status = byId('status')
   if (status.dataset.state !== state) status.dataset.state = state
-  setText('status', journaled > 0 ? `${text}; ${journaled} messages wait in the journal` : text)
+  setText('status', text)
 }
 
 document.addEventListener('click', ({ target }) => {

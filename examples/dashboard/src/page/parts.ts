@@ -20,8 +20,18 @@ export function showFlow({ flow, stores, decoders }: Snapshot): void {
       isIdle: flow.requests === 0,
       store: stores.limiter,
     },
-    { name: 'Agent memory', rate: `${flow.turns} turns`, isIdle: flow.turns === 0, store: stores.memory },
-    { name: 'Response cache', rate: `${flow.hits} hits`, isIdle: flow.admitted === 0, store: stores.cache },
+    {
+      name: 'Agent memory',
+      rate: `${flow.turns} ${flow.turns === 1 ? 'turn' : 'turns'}`,
+      isIdle: flow.turns === 0,
+      store: stores.memory,
+    },
+    {
+      name: 'Response cache',
+      rate: `${flow.hits} ${flow.hits === 1 ? 'hit' : 'hits'}`,
+      isIdle: flow.admitted === 0,
+      store: stores.cache,
+    },
     {
       name: 'Decoder pool',
       rate: `${flow.dispatched} sent`,
