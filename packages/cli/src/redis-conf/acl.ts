@@ -10,28 +10,28 @@ export const packageNames = [
 
 export type PackageName = (typeof packageNames)[number]
 
-/** Of all packages: scripts, their clock, messages. */
-const needed = 'eval evalsha time get set del unlink publish subscribe'
+/** Of all packages: scripts, their clock, messages, and what `connect()` asks for. */
+const needed = 'eval evalsha time get unlink publish subscribe'
 
 /**
- * Used where it is allowed: signs of life, names for CLIENT LIST, a database other than 0, health reports, Cluster,
- * Sentinel. Without them a user has less to see, and a Cluster or database can't be used.
+ * Used where it is allowed: signs of life, the key of a health check, names for CLIENT LIST, a database other than 0,
+ * health reports, Cluster, Sentinel. Without them a user has less to see, and a Cluster or database can't be used.
  */
 const useful =
-  'ping select info role unsubscribe client|setname config|get command|info cluster|slots cluster|shards readonly asking ssubscribe sunsubscribe spublish'
+  'ping set del select info role unsubscribe client|setname config|get command|info cluster|slots cluster|shards readonly asking ssubscribe sunsubscribe spublish'
 
 /** What each package adds. The tests run it as such a user, and take one permission away after the other. */
 const own: Readonly<Record<PackageName, string>> = {
   // The key-value store, locks, health and transactions.
-  core: 'hget hmget hset pexpire pttl scan multi exec',
+  core: 'set del hget hmget hset pexpire pttl scan multi exec',
   'rate-limiter':
-    'hdel hget hgetall hincrby hmget hset hsetnx pexpire scan zadd zcard zcount zincrby zrange zrangebyscore zrank zrem zremrangebyscore zscore',
+    'set del hdel hget hgetall hincrby hmget hset hsetnx pexpire scan zadd zcard zcount zincrby zrange zrangebyscore zrank zrem zremrangebyscore zscore',
   'llm-response-cache':
-    'exists hdel hexists hget hgetall hincrby hincrbyfloat hlen hmget hset hsetnx hvals mget pexpire pexpireat pexpiretime scan xadd xlen xrange zadd zcard zrange zrangebyscore zrem zscore',
+    'set del eval_ro evalsha_ro exists hdel hexists hget hgetall hincrby hincrbyfloat hlen hmget hset hsetnx hvals mget pexpire pexpireat pexpiretime scan xadd xlen xrange zadd zcard zrange zrangebyscore zrem zscore',
   'agent-memory':
-    'copy exists hdel hexists hget hgetall hincrby hkeys hlen hmget hrandfield hset hsetnx hstrlen hvals incr pexpire pttl rename scan xadd xrange zadd zcard zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zrevrangebylex zscore zunionstore',
+    'eval_ro evalsha_ro copy exists hdel hexists hget hgetall hincrby hkeys hlen hmget hrandfield hset hsetnx hstrlen hvals incr pexpire pttl rename scan xadd xrange zadd zcard zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zrevrangebylex zscore zunionstore',
   'decoder-pool':
-    'exists hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx persist pexpire pttl xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
+    'set del exists hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx persist pexpire pttl xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
   // Semantic look-up and recall, where the server finds neighbours: Redis 8 alone knows these.
   vectors: 'vadd vrem vsim',
 }

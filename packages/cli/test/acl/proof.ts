@@ -15,6 +15,8 @@ export interface ProofContext {
 export interface ProofOptions {
   /** Keys that the tests use beside those of the namespace. */
   readonly keys?: string
+  /** Packages that the user runs too; their permissions are proved elsewhere. */
+  readonly beside?: readonly PackageName[]
   /** @default the first server of this machine */
   readonly flavour?: Flavour | undefined
 }
@@ -36,16 +38,17 @@ const password = 'a-password-for-the-test'
 export function proveRules(
   name: PackageName,
   register: (context: ProofContext) => void,
-  { keys = 'evenkeel:*', flavour }: ProofOptions = {},
+  { keys = 'evenkeel:*', beside = [], flavour }: ProofOptions = {},
 ): void {
   describe(`the user of ${name}`, () => {
     let server: RedisServer
     let redis: Connection | undefined
     const witnesses: Witness[] = []
+    const known = new Set(beside.flatMap((other) => permissionsOf(other).needed))
     let startedAt = 0
 
     const grant = async () => {
-      const rules = [...aclRules([name], 'evenkeel:'), `~${keys}`]
+      const rules = [...aclRules([name, ...beside], 'evenkeel:'), `~${keys}`]
       await server.command('ACL', 'SETUSER', user, 'reset', 'on', `>${password}`, ...rules)
     }
     let warnings: string[] = []
@@ -91,13 +94,15 @@ export function proveRules(
     })
 
     describe('and no more', () => {
-      it.each(permissionsOf(name).needed)('needs %s', async (permission) => {
+      it.each(permissionsOf(name).needed.filter((one) => !known.has(one)))('needs %s', async (permission) => {
         const those = witnesses
           .filter(({ commands }) => commands.has(permission))
           .sort((one, other) => one.ms - other.ms)
         expect(those.length, `tests that use ${permission}`).toBeGreaterThan(0)
         for (const { task } of those.slice(0, 8)) if (await isMissed(permission, task)) return
-        throw new Error(`no test failed without ${permission}: ${those.map(({ task }) => task.name).join('; ')}`)
+        throw new Error(
+          `no test failed without ${permission}: ${those.map(({ task }) => task.name).join('; ')}`,
+        )
       })
     })
 
@@ -127,9 +132,14 @@ export function proveRules(
 /** Runs a test's own function, after what its suite prepares. */
 async function runAgain(task: RunnerTestCase): Promise<void> {
   const suites: RunnerTestSuite[] = []
-  for (let suite = task.suite; suite !== undefined && suite.name !== 'may do what it does'; suite = suite.suite)
+  for (
+    let suite = task.suite;
+    suite !== undefined && suite.name !== 'may do what it does';
+    suite = suite.suite
+  )
     suites.unshift(suite)
-  for (const suite of suites) for (const prepare of getHooks(suite).beforeEach) await prepare(task.context, suite)
+  for (const suite of suites)
+    for (const prepare of getHooks(suite).beforeEach) await prepare(task.context, suite)
   try {
     await getFn(task)()
   } finally {
@@ -145,5 +155,7 @@ async function executed(server: RedisServer): Promise<ReadonlySet<string>> {
 /** Commands that the server refused since its log was emptied. */
 async function refused(server: RedisServer): Promise<ReadonlySet<string>> {
   const log = (await server.command('ACL', 'LOG', '128')) as (string | number)[][]
-  return new Set(log.flatMap((entry) => (entry.includes('command') ? [String(entry[entry.indexOf('object') + 1])] : [])))
+  return new Set(
+    log.flatMap((entry) => (entry.includes('command') ? [String(entry[entry.indexOf('object') + 1]).toLowerCase()] : [])),
+  )
 }
