@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   fdatasync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
@@ -16,7 +17,7 @@ import { JournalFailedError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { encodeLine } from './codec.js'
 import type { JournalEntry, ThreadWrite, Write } from './entry.js'
-import { JournalFolder, reasonOf } from './folder.js'
+import { JournalFolder, reasonOf, warn } from './folder.js'
 import type { JournalKeeper } from './journal.js'
 import { LeftFiles } from './left-files.js'
 import { ownIdentity, type ProcessIdentity } from './process-identity.js'
@@ -45,6 +46,7 @@ interface Open {
 export class JournalFile implements JournalKeeper {
   readonly #dir: string
   readonly #identity: ProcessIdentity
+  readonly #folder: JournalFolder
   readonly #left: LeftFiles
   readonly #open = new Map<number, Open>()
   readonly #heartbeat: NodeJS.Timeout
@@ -63,7 +65,7 @@ export class JournalFile implements JournalKeeper {
    */
   constructor(dir: string, maxBytes = 0) {
     this.#dir = dir
-    const folder = new JournalFolder(dir, Math.max(maxFileBytes, 16 * maxBytes))
+    this.#folder = new JournalFolder(dir, Math.max(maxFileBytes, 16 * maxBytes))
     this.#identity = ownIdentity()
     this.#path = this.#newPath()
     try {
@@ -71,7 +73,7 @@ export class JournalFile implements JournalKeeper {
     } catch (error) {
       throw new InvalidOptionError('journal.dir', `a folder that can be written to (${reasonOf(error)})`, dir)
     }
-    this.#left = new LeftFiles(folder, this.#identity, {
+    this.#left = new LeftFiles(this.#folder, this.#identity, {
       path: () => this.#path,
       newPath: () => this.#newPath(),
       synced: () => this.synced(),
@@ -149,12 +151,32 @@ export class JournalFile implements JournalKeeper {
 
   #sync(): Promise<void> {
     this.#isSynced = true
+    try {
+      if (this.#isRemoved()) this.#restoreFile()
+    } catch (error) {
+      return Promise.reject(new JournalFailedError(this.#path, error))
+    }
     const path = this.#path
     return new Promise<void>((resolve, reject) => {
       fdatasync(this.#fd, (error) => (error ? reject(new JournalFailedError(path, error)) : resolve()))
     }).finally(() => {
       this.#syncing = undefined
     })
+  }
+
+  /** Somebody has removed the file, or its folder: what is written to it would be gone with the process. */
+  #isRemoved(): boolean {
+    return fstatSync(this.#fd).nlink === 0
+  }
+
+  /** What waits, in a new file. The folder is made again as it was made. */
+  #restoreFile(): void {
+    const before = this.#fd
+    this.#folder.make()
+    this.#writeAnew()
+    this.#isSynced = true
+    closeSync(before)
+    warn(`The journal’s file was removed; what waits has been written to ${this.#path}`)
   }
 
   #append(line: string): number {
@@ -186,15 +208,8 @@ export class JournalFile implements JournalKeeper {
 
   /** What waits, and nothing else, in a new file that takes the old one's place when it is on disk. */
   #rewrite(): void {
-    const lines = [...this.#open].map(([number, { id, entry }]) =>
-      encodeLine({ number, entry: { id, write: writeOf(entry) } }),
-    )
-    const path = this.#newPath()
     const [before, fd] = [this.#path, this.#fd]
-    this.#fd = openSync(path, 'ax', 0o600)
-    this.#path = path
-    this.#size = 0
-    for (const line of lines) this.#append(line)
+    this.#writeAnew()
     const end = () => {
       closeSync(fd)
       unlinkSync(before)
@@ -202,6 +217,18 @@ export class JournalFile implements JournalKeeper {
     void this.synced()
       .then(end)
       .catch(() => {})
+  }
+
+  /** Goes on in a new file, which begins with what waits. */
+  #writeAnew(): void {
+    const lines = [...this.#open].map(([number, { id, entry }]) =>
+      encodeLine({ number, entry: { id, write: writeOf(entry) } }),
+    )
+    const path = this.#newPath()
+    this.#fd = openSync(path, 'ax', 0o600)
+    this.#path = path
+    this.#size = 0
+    for (const line of lines) this.#append(line)
   }
 
   #touch(): void {
