@@ -110,6 +110,7 @@ describe('in a project without anything else', () => {
         'README.md',
         ...(name === 'evenkeel' ? ['bin'] : []),
         'dist',
+        ...(name === 'evenkeel' ? [] : ['docs']),
         'package.json',
       ]
       expect(files.filter((file) => file !== 'node_modules')).toEqual(published)

@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { AxeResults } from 'axe-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { built } from '../site/folders.ts'
+import { pages } from '../site/pages.ts'
+import { browserPath } from './browser.mjs'
+import { type StaticServer, serveFolder } from './static-server.ts'
+
+/** The site as `pnpm docs:build` made it, in a browser. With `PICTURES=folder` each page is drawn there. */
+const pictures = process.env.PICTURES
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const api = existsSync(join(built, 'api')) ? ['api/core', 'api/core-lock', 'api/rate-limiter-express'] : []
+const paths = [...pages.map(({ path }) => path), ...api]
+const desktop = { width: 1280, height: 900 }
+const phone = { width: 390, height: 844 }
+
+let server: StaticServer
+let browser: Browser
+beforeAll(async () => {
+  if (!existsSync(built)) throw new Error('there is no site: run pnpm docs:build')
+  server = await serveFolder(built)
+  const executablePath = browserPath()
+  if (executablePath === undefined) throw new Error('there is no Chromium: node docs/test/ensure-browser.mjs')
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+})
+afterAll(async () => {
+  await browser.close()
+  await server[Symbol.asyncDispose]()
+})
+
+interface Look {
+  readonly page: Page
+  /** Errors of the console, exceptions, and what could not be loaded. */
+  readonly errors: string[]
+}
+
+async function look(path: string, viewport: typeof desktop, colorScheme: 'light' | 'dark'): Promise<Look> {
+  const page = await browser.newPage({ viewport, colorScheme })
+  const errors: string[] = []
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text())
+  })
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('requestfailed', (request) => errors.push(`${request.url()}: ${request.failure()?.errorText}`))
+  await page.goto(`${server.url}/${path}`, { waitUntil: 'networkidle' })
+  return { page, errors }
+}
+
+async function draw(page: Page, path: string, name: string): Promise<void> {
+  if (pictures === undefined) return
+  mkdirSync(pictures, { recursive: true })
+  await page.screenshot({
+    path: join(pictures, `${path.replaceAll('/', '-') || 'home'}-${name}.png`),
+    fullPage: true,
+  })
+}
+
+/** Contrast, headings, names of links and buttons, alternative texts. */
+async function barriers(page: Page): Promise<string[]> {
+  await page.evaluate(axe)
+  const { violations } = (await page.evaluate(
+    'axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "best-practice"], rules: { "landmark-unique": { enabled: false }, region: { enabled: false } } })',
+  )) as AxeResults
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')} ${failureSummary ?? ''}`),
+  )
+}
+
+describe.each(paths)('/%s', (path) => {
+  it('is whole at desktop width, without an error or a barrier, light and dark', async () => {
+    for (const scheme of ['light', 'dark'] as const) {
+      const { page, errors } = await look(path, desktop, scheme)
+      expect(errors).toEqual([])
+      expect(await barriers(page)).toEqual([])
+      await draw(page, path, `desktop-${scheme}`)
+      await page.close()
+    }
+  })
+
+  it('fits a phone, without an error', async () => {
+    const { page, errors } = await look(path, phone, 'light')
+    expect(errors).toEqual([])
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(phone.width)
+    await draw(page, path, 'phone')
+    await page.close()
+  })
+})
+
+it('search finds a page by a word of it, by keyboard alone', async () => {
+  const { page, errors } = await look('', desktop, 'light')
+  await page.keyboard.press('Control+K')
+  await page.locator('#localsearch-input').fill('JOURNAL_FULL')
+  await page.locator('#localsearch-list a').first().waitFor()
+  await page.keyboard.press('Enter')
+  await page.waitForURL((url) => url.pathname !== '/')
+  expect(await page.locator('main').textContent()).toContain('JOURNAL_FULL')
+  expect(errors).toEqual([])
+  await page.close()
+})
+
+it('llms.txt names every page, and each is there as text', async () => {
+  const text = readFileSync(join(built, 'llms.txt'), 'utf8')
+  const links = [...text.matchAll(/\]\(([^)]+\.md)\)/g)].map(([, link = '']) => link)
+  expect(links.length).toBeGreaterThanOrEqual(pages.length - 1)
+  expect(links.filter((link) => !existsSync(join(built, new URL(link, 'http://site').pathname)))).toEqual([])
+})
