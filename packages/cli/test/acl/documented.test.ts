@@ -9,7 +9,9 @@ const rows = page.split('\n').filter((line) => line.startsWith('| '))
 function documented(start: string): readonly string[] {
   const row = rows.find((line) => line.startsWith(`| ${start}`))
   const [, , commands = ''] = row?.split(/(?<!\\)\|/) ?? []
-  return [...commands.matchAll(/\+(\S+?)(?=[\s`])/g)].map(([, command = '']) => command.replace('\\', '')).sort()
+  return [...commands.matchAll(/\+(\S+?)(?=[\s`])/g)]
+    .map(([, command = '']) => command.replace('\\', ''))
+    .sort()
 }
 
 describe('docs/acl.md', () => {

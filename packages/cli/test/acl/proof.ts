@@ -156,6 +156,8 @@ async function executed(server: RedisServer): Promise<ReadonlySet<string>> {
 async function refused(server: RedisServer): Promise<ReadonlySet<string>> {
   const log = (await server.command('ACL', 'LOG', '128')) as (string | number)[][]
   return new Set(
-    log.flatMap((entry) => (entry.includes('command') ? [String(entry[entry.indexOf('object') + 1]).toLowerCase()] : [])),
+    log.flatMap((entry) =>
+      entry.includes('command') ? [String(entry[entry.indexOf('object') + 1]).toLowerCase()] : [],
+    ),
   )
 }
