@@ -105,7 +105,7 @@ function followPool(pool: DecoderPool, events: GatewayEmitter, { upstreamCalls }
     pool.on('given', ({ node }) => void events.emit('dispatch', { node: node.id })),
     pool.on('ended', ({ node, ok, error, tookMs }) => {
       const outcome = !ok ? 'failed' : error === undefined ? 'ok' : 'left'
-      upstreamCalls.add(1, { node: node.id, outcome })
+      upstreamCalls.add(node.id, outcome)
       events.emit('dispatched', { node: node.id, outcome, ms: tookMs })
     }),
   ]
