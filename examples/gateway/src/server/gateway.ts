@@ -41,6 +41,8 @@ export async function createGateway(given: GatewayOptions = {}) {
     // When every decoder is down, an answer of the last hour is better than none.
     grace: '1h',
     prices,
+    // A decoder does not write on for callers who have all left.
+    onAbandon: 'cancel',
   })
   const memory = createAgentMemory({ redis, ttl: '1h' })
 
