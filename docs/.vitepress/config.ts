@@ -6,6 +6,10 @@ import { sidebar } from '../site/sidebar.ts'
 const description =
   'Rate limits, cached answers, conversations and a pool of inference nodes for Node services that use language models, on Redis. The service stays level when Redis does not.'
 
+/** A keel below the waterline. */
+const icon =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path d="M3 12h26c-2 10-9 10-11 10v6h-4v-6c-2 0-9 0-11-10z" fill="#0e7490"/></svg>'
+
 export default defineConfig({
   title: 'evenkeel',
   description,
@@ -14,7 +18,10 @@ export default defineConfig({
   srcDir: '.site',
   cleanUrls: true,
   lastUpdated: false,
-  head: [['meta', { name: 'theme-color', content: '#0b5f7a' }]],
+  head: [
+    ['link', { rel: 'icon', href: `data:image/svg+xml,${encodeURIComponent(icon)}` }],
+    ['meta', { name: 'theme-color', content: '#0b5f7a' }],
+  ],
   markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark' } },
   vite: {
     plugins: [llms({ description, domain: process.env.DOCS_DOMAIN ?? '' })],

@@ -22,7 +22,7 @@ if (flags.has('--serve')) {
 } else {
   rmSync(built, { recursive: true, force: true })
   await build(docs)
-  refuse('Links to headings that are not there', deadAnchors(process.env['DOCS_BASE'] ?? '/'))
+  refuse('Links to headings that are not there', deadAnchors(process.env.DOCS_BASE ?? '/'))
 }
 
 function refuse(what: string, list: readonly string[]): void {

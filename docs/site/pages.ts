@@ -29,6 +29,7 @@ const own =
     source: `packages/${folder}/docs/${file}.md`,
   })
 
+const core = own('core')
 const limiter = own('rate-limiter')
 const cache = own('llm-response-cache')
 const memory = own('agent-memory')
@@ -51,10 +52,21 @@ export const sections: readonly Section[] = [
     ],
   },
   {
+    text: 'Core',
+    collapsed: true,
+    pages: [
+      core('core/guide', 'Guide', 'guide'),
+      core('core/options', 'Options', 'options'),
+      core('core/observability', 'Health, metrics and logs', 'observability'),
+    ],
+  },
+  {
     text: 'Rate limiter',
     collapsed: true,
     pages: [
+      limiter('rate-limiter/guide', 'Guide', 'guide'),
       limiter('rate-limiter/http', 'HTTP', 'http'),
+      limiter('rate-limiter/options', 'Options', 'options'),
       limiter('rate-limiter/guarantees', 'Guarantees', 'guarantees'),
       limiter('rate-limiter/growth', 'Costs, and how it grows', 'scaling'),
     ],
@@ -63,8 +75,10 @@ export const sections: readonly Section[] = [
     text: 'Response cache',
     collapsed: true,
     pages: [
+      cache('response-cache/guide', 'Guide', 'guide'),
       cache('response-cache/adapters', 'Adapters', 'adapters'),
       cache('response-cache/semantic', 'Semantic hits', 'semantic'),
+      cache('response-cache/options', 'Options', 'options'),
       cache('response-cache/guarantees', 'Guarantees and costs', 'guarantees'),
     ],
   },
@@ -72,7 +86,9 @@ export const sections: readonly Section[] = [
     text: 'Agent memory',
     collapsed: true,
     pages: [
+      memory('agent-memory/guide', 'Guide', 'guide'),
       memory('agent-memory/adapters', 'Adapters', 'adapters'),
+      memory('agent-memory/options', 'Options and costs', 'options'),
       memory('agent-memory/guarantees', 'Guarantees', 'guarantees'),
       memory('agent-memory/operations', 'Operations', 'operations'),
     ],
@@ -81,8 +97,10 @@ export const sections: readonly Section[] = [
     text: 'Decoder pool',
     collapsed: true,
     pages: [
+      pool('decoder-pool/guide', 'Guide', 'guide'),
       pool('decoder-pool/health', 'Health', 'health'),
       pool('decoder-pool/slots', 'Slots', 'slots'),
+      pool('decoder-pool/options', 'Options and limits', 'options'),
       pool('decoder-pool/simulation', 'Strategies, simulated', 'simulation'),
       pool('decoder-pool/simulation-tables', 'Simulation: all tables', 'simulation-tables'),
     ],
@@ -90,7 +108,18 @@ export const sections: readonly Section[] = [
   {
     text: 'Recipes',
     collapsed: true,
-    pages: [page('recipes/', 'Recipes and examples')],
+    pages: [
+      page('recipes/', 'All recipes and examples'),
+      page('recipes/gateway', 'An LLM gateway'),
+      page('recipes/tenant-budgets', 'Budgets by tenant'),
+      page('recipes/streaming', 'Streams that can be resumed'),
+      page('recipes/rag', 'A RAG cache'),
+      page('recipes/agent', 'An agent with memory'),
+      page('recipes/pool', 'vLLM and Ollama nodes'),
+      page('recipes/local-embedding', 'A local embedding model'),
+      page('recipes/tokenizer', 'A real tokenizer'),
+      page('recipes/nest', 'A NestJS module'),
+    ],
   },
   {
     text: 'Production',
@@ -117,7 +146,7 @@ export const sections: readonly Section[] = [
       page('runbooks/fallback-active', 'A package answers from memory'),
       page('runbooks/redis-memory', 'Redis is nearly full'),
       page('runbooks/slow-commands', 'Commands are slow'),
-      page('runbooks/replication-lag', 'A replica is behind'),
+      page('runbooks/replication-lag', 'A replica is behind, or gone'),
       page('runbooks/cache-hit-ratio', 'The hit ratio is low'),
       page('runbooks/limits-near', 'Many calls are denied'),
       page('runbooks/nodes-ejected', 'Nodes are out of the pool'),
@@ -129,13 +158,18 @@ export const sections: readonly Section[] = [
     text: 'Migrating',
     collapsed: true,
     pages: [
+      page('migrating/', 'From what you have'),
       limiter(
         'migrating/rate-limiter-flexible',
         'rate-limiter-flexible',
         'migrating-from-rate-limiter-flexible',
       ),
-      cache('migrating/langchain-redis', '@langchain/redis', 'migrate-from-langchain-redis-cache'),
+      page('migrating/express-rate-limit', 'express-rate-limit'),
+      cache('migrating/langchain-redis', '@langchain/redis: cache', 'migrate-from-langchain-redis-cache'),
+      page('migrating/langchain-history', '@langchain/redis: history'),
+      page('migrating/connect-redis', 'connect-redis'),
       cache('migrating/cache-manager', 'cache-manager', 'migrate-from-cache-manager'),
+      page('migrating/bentocache', 'BentoCache'),
       cache('migrating/litellm', 'LiteLLM', 'migrate-from-litellm'),
     ],
   },
@@ -143,9 +177,15 @@ export const sections: readonly Section[] = [
     text: 'Reference',
     collapsed: true,
     pages: [
+      {
+        path: 'command',
+        text: 'The command evenkeel',
+        source: 'packages/cli/README.md',
+      },
       page('troubleshooting', 'Troubleshooting'),
       page('errors', 'Errors'),
       page('promises', 'Ten promises'),
+      page('benchmarks/', 'Benchmarks'),
       page('growth', 'How it grows'),
     ],
   },

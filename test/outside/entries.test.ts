@@ -106,10 +106,12 @@ describe('in a project without anything else', () => {
     for (const { name } of packages) {
       const files = readdirSync(join(app.folder, 'node_modules', name)).sort()
       const published = [
+        'CHANGELOG.md',
         'LICENSE',
         'README.md',
         ...(name === 'evenkeel' ? ['bin'] : []),
         'dist',
+        ...(name === 'evenkeel' ? [] : ['docs']),
         'package.json',
       ]
       expect(files.filter((file) => file !== 'node_modules')).toEqual(published)

@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { cacheFolder, locateServers, onPath, root } from './locate.mjs'
+import { installPrometheus, locatePrometheus } from './prometheus.mjs'
 
 const advice =
   'No Redis server for the tests: install Redis 7 or later (or Valkey 8) so that `redis-server` is on the PATH, ' +
@@ -22,6 +23,11 @@ if (!servers) {
 console.log(
   `Redis servers for tests: ${servers.map(({ name, command }) => `${name} (${command})`).join(', ')}`,
 )
+if (!locatePrometheus() && !installPrometheus()) {
+  console.error(
+    'No Prometheus: the tests of examples/deploy fail. Put `prometheus` and `promtool` on the PATH.',
+  )
+}
 
 /** The service that the package may start on port 6379 is neither used nor stopped: tests start their own. */
 function installWithApt() {

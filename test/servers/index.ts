@@ -10,6 +10,7 @@ export { type FairTime, fairTime } from './fair-time.js'
 export { breakDisk, fillMemory, type ServerFault } from './faults.js'
 export { type Flavour, type FlavourName, flavours } from './flavours.js'
 export { claimPort, releasePort } from './ports.js'
+export { locatePrometheus, type PrometheusPrograms } from './prometheus.mjs'
 export {
   type CommandMatch,
   type Direction,

@@ -86,6 +86,8 @@ function telemetrySubject(
 ): TelemetrySubject {
   return {
     name,
+    askPrimaries: () => connection.askPrimaries(),
+    onUp: (listener) => connection.on('up', listener),
     report: (telemetry) => connection.useTelemetry(telemetry),
     address:
       topology.kind === 'standalone' && topology.address.path === undefined ? topology.address : undefined,

@@ -9,6 +9,7 @@ import {
   type Drained,
   type DrainOptions,
   type NodeStatus,
+  nodeAtEndpoint,
   type PoolEvents,
   type PoolFetchOptions,
   type PoolStats,
@@ -302,6 +303,10 @@ class Pool implements DecoderPool {
   /** For adapters: looks at an endpoint's address again when it is called. */
   get [addressGuard](): AddressGuard {
     return this.#guard
+  }
+
+  [nodeAtEndpoint](endpoint: string): DecoderNode | undefined {
+    return this.#registry.nodeAt(endpoint)
   }
 
   status(): PoolStatus {

@@ -281,6 +281,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const decision = toRateLimitDecision<Name>(limitCosts, value, source, nowMs)
     const { allowed, limitedBy } = decision
     counts.count(allowed, source, limitedBy)
+    counts.highestUse.record(limitCosts, value.results, nowMs)
     if (usage !== undefined) {
       for (let index = 0; index < limitCosts.length; index++) {
         const subject = limitCosts[index]?.subject

@@ -47,6 +47,11 @@ describe('metrics', () => {
           attributes: { limiter: 'chat', limit: 'requests' },
           value: 3,
         },
+        {
+          name: 'evenkeel_rate_limiter_used_ratio',
+          attributes: { limiter: 'chat', limit: 'requests' },
+          value: 1,
+        },
         { name: 'evenkeel_rate_limiter_waiting', attributes: { limiter: 'chat' }, value: 0 },
         { name: 'evenkeel_rate_limiter_instances', attributes: { limiter: 'chat' }, value: 1 },
       ]),

@@ -27,7 +27,13 @@ export function inForm(script: string, form: Form): string {
 
 function transpile(script: string, module: ts.ModuleKind): string {
   const { outputText } = ts.transpileModule(script, {
-    compilerOptions: { module, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
+    compilerOptions: {
+      module,
+      target: ts.ScriptTarget.ES2022,
+      esModuleInterop: true,
+      experimentalDecorators: true,
+      emitDecoratorMetadata: true,
+    },
   })
   return outputText
 }

@@ -1,5 +1,5 @@
 export { type Form, forms } from './forms.js'
-export { everyPeer, libraries } from './libraries.js'
+export { documentationLibraries, everyPeer, libraries } from './libraries.js'
 export { packages } from './packages.js'
 export type { Service } from './process.js'
 export { type Project, project } from './project.js'

@@ -29,3 +29,19 @@ export const everyPeer: Readonly<Record<string, string>> = {
   vitest: '4.1.12',
   zod: '4.6.7',
 }
+
+/** What readers of the documentation have beside ours: all snippets of all pages compile and run in one project. */
+export const documentationLibraries: Readonly<Record<string, string>> = {
+  ...everyPeer,
+  '@ai-sdk/openai': '3.0.141',
+  '@hono/node-server': '2.1.8',
+  '@langchain/langgraph': '1.4.9',
+  '@langchain/openai': '1.5.8',
+  '@nestjs/common': '11.2.10',
+  '@nestjs/core': '11.2.10',
+  '@nestjs/platform-express': '11.2.10',
+  'gpt-tokenizer': '3.4.0',
+  'js-tiktoken': '1.0.21',
+  'reflect-metadata': '0.2.2',
+  rxjs: '7.8.2',
+}

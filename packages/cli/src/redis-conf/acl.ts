@@ -11,7 +11,7 @@ export type PackageName = (typeof packageNames)[number]
 
 /** Needed by the connection itself: sign of life, scripts, the database, names shown by CLIENT LIST, health reports. */
 const connection =
-  'ping eval evalsha time select info client|setname config|get del get set subscribe unsubscribe ssubscribe sunsubscribe publish spublish scan role command|info'
+  'ping eval evalsha time select info client|setname client|info config|get del get set subscribe unsubscribe ssubscribe sunsubscribe publish spublish scan role command|info'
 
 /** What each package adds, as its scripts and commands use it; the tests run each package as such a user. */
 const commands: Readonly<Record<PackageName, string>> = {

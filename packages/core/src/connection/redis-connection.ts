@@ -6,7 +6,8 @@ import { meaningOf } from '../guard/error-meaning.js'
 import type { AlertThresholds } from '../health/alerts.js'
 import { checkHealth } from '../health/check.js'
 import { HealthMonitor } from '../health/monitor.js'
-import type { HealthReport, PairHealth } from '../health/report.js'
+import { askPrimaries } from '../health/primaries.js'
+import type { HealthReport, PairHealth, ServerHealth } from '../health/report.js'
 import type { Vitals } from '../health/vitals.js'
 import { deferred } from '../kit/deferred.js'
 import { Emitter } from '../kit/emitter.js'
@@ -252,6 +253,15 @@ export class RedisConnection implements Connection {
   /** Asks Redis how it is; all at once, within a second or two whatever happens. Never rejects. */
   health(): Promise<HealthReport> {
     return checkHealth(this)
+  }
+
+  /**
+   * What each primary says of itself, past the breaker and the counts of commands; empty while Redis is away, and where
+   * its user may not ask. Within a second. Never rejects.
+   */
+  async askPrimaries(): Promise<readonly ServerHealth[]> {
+    const client = this.#client
+    return client === undefined || this.#state !== 'up' ? [] : askPrimaries(client)
   }
 
   /** Checks health every `healthCheckInterval`, until the connection is closed. */

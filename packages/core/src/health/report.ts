@@ -17,6 +17,8 @@ export interface ServerHealth {
     readonly limitBytes: number | undefined
     readonly fragmentation: number | undefined
   }
+  /** Replicas that are connected to this server. */
+  readonly replicas: number | undefined
   /** Seconds that a replica is behind, the furthest one's where this is the primary. */
   readonly replicationLagSeconds: number | undefined
   readonly persistence: {
@@ -85,6 +87,7 @@ export function serverHealth(info: Info, evictionPolicy: string | undefined): Se
       limitBytes: numberOf(info, 'maxmemory'),
       fragmentation: numberOf(info, 'mem_fragmentation_ratio'),
     },
+    replicas: numberOf(info, 'connected_slaves'),
     replicationLagSeconds: lagOf(info),
     persistence: {
       aof: flag(info, 'aof_enabled', '1'),

@@ -3,6 +3,7 @@ import { CommandCounts } from './counts.js'
 import { followMeter, registeredMeterProvider } from './meter.js'
 import { observeMetrics } from './metrics.js'
 import type { MeterProviderLike, TracerLike, TracerProviderLike } from './provider.js'
+import { type MeasuredConnection, ServerFigures } from './server-figures.js'
 
 export interface TelemetryOptions {
   /** @default the one registered with OpenTelemetry, now or later */
@@ -24,13 +25,15 @@ export interface Telemetry {
 }
 
 /** The connection that is measured. */
-export interface TelemetrySubject {
+export interface TelemetrySubject extends MeasuredConnection {
   /** The value of the label `connection`. */
   readonly name: string
   readonly inFlight: number
   readonly state: string
   readonly pairs: readonly { readonly name: string; readonly active: boolean }[]
   readonly address: { readonly host: string; readonly port: number } | undefined
+  /** Calls back each time that Redis comes up. Returns a function that stops it. */
+  onUp(listener: () => void): () => void
   /** Reports to `telemetry` from now on; to nobody where there is none. */
   report(telemetry: Telemetry | undefined): void
 }
@@ -54,12 +57,18 @@ export async function startTelemetry(
   const { meterProvider: given, tracerProvider, spans = false } = options === true ? {} : options
   const trace = spans ? spansOf(await tracerOf(tracerProvider), subject) : undefined
   const counts = new CommandCounts()
+  const figures = new ServerFigures(subject)
   const toSpans: Telemetry | undefined = trace && { command: trace, fellBack() {}, transition() {} }
   subject.report(toSpans)
   // A provider that is there already is attached before the first command is sent.
   const meterProvider = given ?? (await registeredMeterProvider())
   const stops = [
-    observeMetrics(scope, { meterProvider }, counts.table(subject)),
+    observeMetrics(scope, { meterProvider }, { ...counts.table(subject), ...figures.table() }),
+    // A host without metrics is asked nothing.
+    followMeter(scope, { meterProvider }, () => {
+      figures.refresh()
+      return subject.onUp(() => figures.refresh())
+    }),
     followMeter(scope, { meterProvider }, (meter) => {
       const duration = meter.createHistogram('redis_operation_duration_seconds', {
         description: 'Time to the answer of a command',

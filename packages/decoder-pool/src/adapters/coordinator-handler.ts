@@ -1,10 +1,10 @@
 import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
 import { createManagementHandler, isAllowed, option, withoutEndingSlashes } from '@evenkeel/core/kit'
-import { addressGuard, type DecoderPool } from '../api.js'
+import { addressGuard, type DecoderPool, nodeAtEndpoint } from '../api.js'
 import { experimentInputOf } from '../experiments/experiment.js'
 import { type AddressGuard, type AddressPolicy, checkAddress, checkPolicy } from '../nodes/addresses.js'
 import { nodeInputOf } from '../nodes/field-aliases.js'
-import { checkNode } from '../nodes/node.js'
+import { checkNode, type DecoderNode } from '../nodes/node.js'
 
 export interface CoordinatorHandlerOptions {
   readonly pool: DecoderPool
@@ -72,6 +72,11 @@ export function createCoordinatorHandler(
   })
 }
 
+/** What `createDecoderPool` makes, of any copy of this package. */
+interface ByEndpoint {
+  [nodeAtEndpoint]?: (endpoint: string) => DecoderNode | undefined
+}
+
 class CoordinatorPaths {
   readonly #pool: DecoderPool
   readonly #addresses: AddressPolicy
@@ -128,10 +133,9 @@ class CoordinatorPaths {
   async #register(request: Request): Promise<Response> {
     const input = nodeInputOf(await bodyOf(request))
     const { id, endpoint } = checkNode(input)
-    const { nodes } = this.#pool.status()
-    const there = nodes.find(({ node }) => node.endpoint === endpoint)
+    const there = (this.#pool as ByEndpoint)[nodeAtEndpoint]?.(endpoint)
     await this.#mayChange(request, id)
-    if (there !== undefined && there.node.id !== id) await this.#mayChange(request, there.node.id)
+    if (there !== undefined && there.id !== id) await this.#mayChange(request, there.id)
     await checkAddress(endpoint, this.#addresses)
     const known = this.#pool.inspect(id)
     const isElsewhere = known !== undefined && known.node.endpoint !== endpoint

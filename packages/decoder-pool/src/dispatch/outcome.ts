@@ -24,7 +24,7 @@ export type Phase = 'serving' | 'trial' | 'panic'
 
 /**
  * Whose fault an outcome is. `'fault'`: the node's, which counts against it (connections refused or cut, 5xx,
- * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After). `'refusal'`:
+ * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After or a full queue). `'refusal'`:
  * it refused as if the caller were wrong, nothing was begun (401, 403, 404, a redirect to elsewhere): the caller's
  * doing, unless other nodes serve the same. `'blameless'`: the caller's doing (other 4xx, an abort, what could not be
  * sent). `'good'`: an answer.
@@ -40,7 +40,11 @@ export function judgeError(error: unknown, nowMs: number): Judged {
   // As clients of HTTP and of providers throw them: `status`, `statusCode`, or a `response` that has one.
   const response = 'response' in error ? error.response : undefined
   const status = statusOf(error)
-  if (status !== undefined) return judgeStatus(status, headersOf(error) ?? headersOf(response), nowMs)
+  if (status !== undefined) {
+    const judged = judgeStatus(status, headersOf(error) ?? headersOf(response), nowMs)
+    const isBusy = status === unavailable && 'message' in error && busyWords.test(String(error.message))
+    return isBusy && judged.kind === 'fault' ? pushBack(defaultPushBackMs) : judged
+  }
   return { kind: isOfTheCaller(error) ? 'blameless' : 'fault' }
 }
 
@@ -48,6 +52,34 @@ export function judgeError(error: unknown, nowMs: number): Judged {
 export function judgeAnswer(answer: unknown, nowMs: number): Judged {
   if (!isResponse(answer)) return { kind: 'good' }
   return judgeStatus(answer.status, answer.headers, nowMs)
+}
+
+/** A full queue, as vLLM, SGLang, llama.cpp and Ollama tell it: by a 503 that names no time. */
+const unavailable = 503
+const busyWords = /\bbusy\b|overloaded|queue is full|too many requests|no slot available/i
+/** What says that is short; more is not read before the caller reads it. */
+const maxWordBytes = 4_096
+
+/** As {@link judgeAnswer}, for a fault by its status: a 503 without Retry-After is judged by what it says, too. */
+export async function judgeUnavailable(answer: unknown, judged: Judged): Promise<Judged> {
+  if (!isResponse(answer) || answer.status !== unavailable || answer.bodyUsed) return judged
+  return busyWords.test(await beginningOf(answer)) ? pushBack(defaultPushBackMs) : judged
+}
+
+/** Of a copy: the caller gets the answer as it came. */
+async function beginningOf(answer: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  try {
+    for await (const chunk of answer.clone().body ?? []) {
+      text += decoder.decode(chunk, { stream: true })
+      // To leave the loop ends the copy.
+      if (text.length >= maxWordBytes) break
+    }
+  } catch {
+    // Broken off: what was said so far counts.
+  }
+  return text
 }
 
 export interface Silence {

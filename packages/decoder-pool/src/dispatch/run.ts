@@ -7,7 +7,7 @@ import { drop } from './answer-body.js'
 import { isNotSent } from './connect-errors.js'
 import type { Acquire, NodeLease } from './dispatcher.js'
 import { held, whole } from './held-answer.js'
-import { type Judged, judgeAbort, judgeAnswer, judgeError } from './outcome.js'
+import { type Judged, judgeAbort, judgeAnswer, judgeError, judgeUnavailable } from './outcome.js'
 import type { RetryBudget } from './retry-budget.js'
 
 export interface RunOptions extends NodeRequirements, ExperimentUnit {
@@ -178,7 +178,8 @@ class Run<T> {
       const checking = checkAddress(lease.node)
       if (checking !== undefined) await checking
       const value = await this.#call(lease.node, signal)
-      const judged = judgeAnswer(value, clock.now())
+      let judged = judgeAnswer(value, clock.now())
+      if (judged.kind === 'fault') judged = await judgeUnavailable(value, judged)
       if (judged.kind === 'fault' || judged.kind === 'push-back' || judged.kind === 'refusal') {
         throw new BadAnswer(value, judged)
       }

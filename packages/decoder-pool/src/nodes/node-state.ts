@@ -40,8 +40,17 @@ export interface Judgement {
 
 /** What this coordinator knows of a node, beside its registration: its own requests, probes and outcomes. */
 export class NodeState {
+  // What a choice reads of each node that it looks at comes first and together: in a large pool every further line of
+  // memory is a wait.
   /** This coordinator's own requests under way; exact. */
   inFlight = 0
+  /** The node's own, kept at hand. */
+  #capacity: number
+  /** Requests of others, as the node last told. */
+  #others = 0
+  #failed = 0
+  /** Whether it may take less than its share; `#warmUntil` says so exactly. */
+  #mayWarm = false
   /** What probes say, its own or others'; a node is taken for healthy until one says otherwise. */
   healthy = true
   judgement: Judgement | undefined
@@ -55,14 +64,9 @@ export class NodeState {
   /** When this coordinator first knew of it, on the monotonic clock. */
   readonly joinedAt: number
   #registration: Registration
-  /** The node's own, kept at hand: choices ask for it before anything else. */
-  #capacity: number
   #warmFrom = 0
   #warmUntil = 0
-  /** Requests of others, as the node last told. */
-  #others = 0
   #reportedAt = 0
-  #failed = 0
   #failedForMs = unknownLatencyMs
   #lastFailedAt = 0
   #latencyMs = 0
@@ -84,7 +88,11 @@ export class NodeState {
   /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
   loadAt(now: number, more = 0): number {
     const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
-    if (now >= this.#warmUntil) return load
+    if (!this.#mayWarm) return load
+    if (now >= this.#warmUntil) {
+      this.#mayWarm = false
+      return load
+    }
     const share = Math.max(minShare, (now - this.#warmFrom) / (this.#warmUntil - this.#warmFrom))
     return load / share
   }
@@ -154,6 +162,7 @@ export class NodeState {
   warmsUp(now: number, { slowStartMs }: SlowStart): void {
     this.#warmFrom = now
     this.#warmUntil = now + slowStartMs
+    this.#mayWarm = true
   }
 
   /** Gives whether it went into or out of service by this. */

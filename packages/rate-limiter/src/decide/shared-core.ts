@@ -69,6 +69,7 @@ function createCore(options: ResolvedOptions, released: () => boolean): LimiterC
     counts,
     waiting: () => [...queues].reduce((sum, queue) => sum + queue.count, 0),
     instances: () => decider.instances,
+    now: () => options.clock.now(),
   })
   return {
     decider,

@@ -1,11 +1,13 @@
 import type { Source } from '@evenkeel/core'
 import type { Totals } from './counters.js'
+import { HighestUse } from './highest-use.js'
 
 /** What this process decided since the limiter was made: a decision costs an addition. */
 export class LocalCounts {
   readonly decisions = { allowed: { redis: 0, memory: 0 }, denied: { redis: 0, memory: 0 } }
   /** Denied calls by the limit that denied them. */
   readonly denials = new Map<string, number>()
+  readonly highestUse = new HighestUse()
   #abandoned = 0
 
   count(allowed: boolean, source: Source, deniedBy: string | undefined): void {

@@ -8,6 +8,7 @@ export interface MetricsOptions {
   readonly counts: LocalCounts
   readonly waiting: () => number
   readonly instances: () => number
+  readonly now: () => number
 }
 
 /** Registers a limiter's metrics with OpenTelemetry. Returns a function that takes them out again. */
@@ -17,6 +18,7 @@ export function observeLimiter({
   counts,
   waiting,
   instances,
+  now,
 }: MetricsOptions): () => void {
   const gauge = (description: string, read: () => number) => ({
     kind: 'gauge' as const,
@@ -39,6 +41,12 @@ export function observeLimiter({
       kind: 'counter',
       description: 'Denied calls, by the limit that denied them',
       observe: () => [...counts.denials].map(([limit, value]) => ({ value, labels: { limiter, limit } })),
+    },
+    evenkeel_rate_limiter_used_ratio: {
+      kind: 'gauge',
+      description: 'Highest share of a limit that a subject had used, of the decisions of the last minute',
+      observe: () =>
+        [...counts.highestUse.read(now())].map(([limit, value]) => ({ value, labels: { limiter, limit } })),
     },
     evenkeel_rate_limiter_waiting: gauge('Calls of this process that wait to be admitted', waiting),
     evenkeel_rate_limiter_instances: gauge('Instances that share the limits, as last seen', instances),

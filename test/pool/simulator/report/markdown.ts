@@ -80,7 +80,7 @@ export function tablesOf(results: Results): string {
           percent(shed),
           fullestToMean.toFixed(2),
           String(faultyCalls),
-          seconds(foundWithin),
+          foundWithin === 0 ? '' : seconds(foundWithin),
           String(retries),
         ],
       ),

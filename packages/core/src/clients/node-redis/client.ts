@@ -14,6 +14,8 @@ export interface NodeRedisClient extends EventSource {
   sendCommand(args: readonly Argument[], options?: object): Promise<unknown>
   subscribe(channel: string, listener: NodeRedisListener): Promise<unknown>
   unsubscribe(channel: string, listener?: NodeRedisListener): Promise<unknown>
+  sSubscribe?(channel: string, listener: NodeRedisListener): Promise<unknown>
+  sUnsubscribe?(channel: string, listener?: NodeRedisListener): Promise<unknown>
   duplicate(overrides?: object): NodeRedisClient
   disconnect(): Promise<unknown>
   multi(): NodeRedisMulti

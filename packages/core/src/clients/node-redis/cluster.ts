@@ -1,42 +1,19 @@
-import type { Argument, ClientPort, MessageHandler, SubscriberPort } from '../port.js'
+import type { ClientPort } from '../port.js'
 import { NotSentError } from '../port.js'
 import { normaliseReply } from '../replies.js'
-import type { EventSource } from '../watch.js'
+import { ShardedSubscriber } from '../sharded-subscriber.js'
 import {
   bufferOptions,
   endNodeRedis,
   execute,
   flatOptions,
   ignore,
-  type NodeRedisClient,
-  type NodeRedisListener,
   notConnected,
   notReady,
   sendTo,
   watchNodeRedis,
 } from './client.js'
-
-/** What core uses of a node-redis cluster client; it has no `isReady` before version 5. */
-export interface NodeRedisCluster extends EventSource {
-  readonly isOpen?: boolean
-  connect(): Promise<unknown>
-  sendCommand(
-    key: Argument | undefined,
-    readOnly: boolean | undefined,
-    args: readonly Argument[],
-    options?: object,
-  ): Promise<unknown>
-  readonly masters: readonly object[]
-  nodeClient(node: object): Promise<NodeRedisClient> | NodeRedisClient
-  sSubscribe(channel: string, listener: NodeRedisListener): Promise<unknown>
-  sUnsubscribe(channel: string, listener?: NodeRedisListener): Promise<unknown>
-  disconnect(): Promise<unknown>
-  destroy?(): void
-  /** Version 4 takes the key and the command; later ones whether it only reads, between them. */
-  multi(routing?: Argument): { addCommand(...args: readonly unknown[]): unknown; exec(): Promise<unknown> }
-  /** From version 6.3 on. */
-  readonly _keyPrefix?: string | undefined
-}
+import { type NodeRedisCluster, shardedNodeRedis } from './sharded.js'
 
 export function nodeRedisCluster(cluster: NodeRedisCluster): ClientPort {
   let ended = false
@@ -73,7 +50,7 @@ export function nodeRedisCluster(cluster: NodeRedisCluster): ClientPort {
       return clients.map((client) => (args, options) => sendTo(client, args, options))
     },
     watch: (events) => watchNodeRedis(cluster, isReady, events),
-    subscriber: async () => shardedSubscriber(cluster),
+    subscriber: async () => new ShardedSubscriber(shardedNodeRedis(cluster)),
     close: async () => {
       ended = true
       await endNodeRedis(cluster, undefined)
@@ -82,25 +59,5 @@ export function nodeRedisCluster(cluster: NodeRedisCluster): ClientPort {
       ended = true
       void endNodeRedis(cluster, undefined)
     },
-  }
-}
-
-/** A cluster client keeps subscriptions on connections of its own, one for each shard that has any. */
-function shardedSubscriber(cluster: NodeRedisCluster): SubscriberPort {
-  const handlers = new Map<string, MessageHandler>()
-  const leave = async (channel: string) => {
-    const handler = handlers.get(channel)
-    handlers.delete(channel)
-    if (handler) await cluster.sUnsubscribe(channel, handler)
-  }
-  return {
-    subscribe: async (channel, handler) => {
-      await cluster.sSubscribe(channel, handler)
-      handlers.set(channel, handler)
-    },
-    unsubscribe: leave,
-    watch: () => ignore,
-    close: async () => void (await Promise.allSettled([...handlers.keys()].map(leave))),
-    kill: () => handlers.clear(),
   }
 }

@@ -1,6 +1,7 @@
 import { type ClientLibrary, type ClusterTarget, splitAddress, type Target } from '../port.js'
 import { connectOnce, ignore, type NodeRedisClient, nodeRedisClient, subscriberOf } from './client.js'
-import { type NodeRedisCluster, nodeRedisCluster } from './cluster.js'
+import { nodeRedisCluster } from './cluster.js'
+import type { NodeRedisCluster } from './sharded.js'
 
 export interface NodeRedisModule {
   createClient(options: object): unknown

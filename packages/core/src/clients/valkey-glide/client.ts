@@ -160,7 +160,8 @@ export function valkeyGlideClient(client: GlideClient, load: () => Promise<Glide
   return new GlidePort(client, load)
 }
 
-/** What has no key goes to any node; a readable one the library sends to a replica where it may. */
-function routeOf(topology: ClientPort['topology'], { key }: SendOptions): object | undefined {
-  return topology === 'cluster' && typeof key === 'string' ? { type: 'primarySlotKey', key } : undefined
+/** What has no key goes to any node, and what only reads where the client's own `readFrom` sends it. */
+function routeOf(topology: ClientPort['topology'], { key, readOnly }: SendOptions): object | undefined {
+  if (topology === 'standalone' || typeof key !== 'string' || readOnly) return undefined
+  return { type: 'primarySlotKey', key }
 }

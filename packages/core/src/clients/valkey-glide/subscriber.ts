@@ -1,4 +1,5 @@
 import type { ClientEvents, MessageHandler, SubscriberPort } from '../port.js'
+import { learning } from '../sharded-subscriber.js'
 import { asServersError, isOfConnection, replyError } from './errors.js'
 import { closeOnce, decoder, type GlideClass, type GlideClient, isCluster, protocol } from './module.js'
 import { create } from './open.js'
@@ -37,17 +38,22 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
     clearInterval(look)
     closeOnce(client)
   }
-  // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed.
-  let connection: unknown
-  const look = setInterval(() => void sameConnection().catch(lost), askEveryMs)
+  // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed. So the
+  // connection is compared, in a Cluster that to the owner of each channel's slot.
+  const connections = new Map<string, unknown>()
+  const look = setInterval(() => void sameConnections().catch(lost), askEveryMs)
   look.unref()
-  const sameConnection = async () => {
-    if (sharded) return void (await client.customCommand(['PING']))
-    const id = await client.customCommand(['CLIENT', 'ID']).catch((error: unknown) => {
-      if (isOfConnection(error)) throw error
-    })
-    connection ??= id
-    if (id !== undefined && id !== connection) throw new Error('The subscriber was connected anew')
+  const sameConnections = () => Promise.all((sharded ? [...handlers.keys()] : ['']).map(sameConnection))
+  const sameConnection = async (channel: string) => {
+    if (sharded) await client.customCommand(learning(channel)).catch(ignoreServers)
+    const route = sharded ? { route: { type: 'primarySlotKey', key: channel } } : {}
+    const info = await client.customCommand(['CLIENT', 'INFO'], route).catch(ignoreServers)
+    // The number alone may be the same at two nodes.
+    const id = /\bid=\d+ addr=\S+ laddr=\S+/.exec(String(info))?.[0]
+    const known = connections.get(channel)
+    if (id !== undefined && known !== undefined && id !== known)
+      throw new Error('The subscriber was connected anew')
+    if (id !== undefined) connections.set(channel, id)
   }
   const lost = (error: unknown) => {
     end()
@@ -61,7 +67,7 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
         await (sharded
           ? client.ssubscribe?.([channel], subscribeTimeoutMs)
           : client.subscribe([channel], subscribeTimeoutMs))
-        await sameConnection()
+        await sameConnection(sharded ? channel : '')
       } catch (error) {
         handlers.delete(channel)
         throw asServersError(error)
@@ -69,6 +75,7 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
     },
     unsubscribe: async (channel) => {
       handlers.delete(channel)
+      if (sharded) connections.delete(channel)
       await (sharded
         ? client.sunsubscribe?.([channel], subscribeTimeoutMs)
         : client.unsubscribe([channel], subscribeTimeoutMs))
@@ -88,4 +95,9 @@ async function refuseWhereForbidden(client: GlideClient, command: string, channe
   const isAllowed = await client.customCommand(['EVAL', check, '0', channel]).catch(() => 1)
   if (isAllowed === 0)
     throw replyError('NOPERM', `this user has no permissions to ${command.toLowerCase()} to the channel`)
+}
+
+/** A refusal says that the connection is there. */
+function ignoreServers(error: unknown): undefined {
+  if (isOfConnection(error)) throw error
 }

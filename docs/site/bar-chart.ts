@@ -1,0 +1,35 @@
+export interface Bar {
+  readonly name: string
+  readonly value: number
+}
+
+const barHeight = 22
+const gap = 10
+const width = 720
+const labels = 230
+const margin = 12
+
+/** A picture of bars that is readable on light and dark pages. */
+export function barChart(title: string, bars: readonly Bar[]): string {
+  const most = Math.max(...bars.map(({ value }) => value), 1)
+  const height = margin * 2 + bars.length * (barHeight + gap) - gap
+  const rows = bars.map(({ name, value }, index) => {
+    const y = margin + index * (barHeight + gap)
+    const length = Math.max(2, Math.round(((width - labels - 120) * value) / most))
+    const middle = y + barHeight / 2 + 4
+    return [
+      `<text x="${labels - 10}" y="${middle}" text-anchor="end">${escaped(name)}</text>`,
+      `<rect x="${labels}" y="${y}" width="${length}" height="${barHeight}" rx="3" class="${index === 0 ? 'own' : 'other'}"/>`,
+      `<text x="${labels + length + 8}" y="${middle}">${value.toLocaleString('en')}/s</text>`,
+    ].join('')
+  })
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(title)}">
+<style>text{font:13px system-ui,sans-serif;fill:#767b85}.own{fill:#0e7490}.other{fill:#9aa0aa}</style>
+${rows.join('\n')}
+</svg>
+`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
+}

@@ -1,0 +1,58 @@
+import { untilAborted } from '../../kit/until-aborted.js'
+import type { Shard, ShardEvents, ShardedCluster } from '../sharded-subscriber.js'
+import { end, type IoredisClient } from './module.js'
+
+/** Of a connection that is opened for messages, and never again by itself. */
+const single = {
+  lazyConnect: true,
+  keyPrefix: '',
+  autoResubscribe: false,
+  retryStrategy: null,
+  enableReadyCheck: false,
+  readOnly: false,
+} as const
+
+/** The Cluster of an ioredis or iovalkey client; its subscribers are connections of their own. */
+export function shardedIoredis(cluster: IoredisClient, send: ShardedCluster['send']): ShardedCluster {
+  const primaries = () => cluster.nodes?.('master') ?? []
+  return {
+    ownerOf: (slot) => {
+      const known = primaries().map(addressOf)
+      const address = cluster.slots?.[slot]?.[0]
+      return address !== undefined && known.includes(address) ? address : known[0]
+    },
+    open: async (address, events, signal) => {
+      const node = primaries().find((primary) => addressOf(primary) === address)
+      if (node === undefined) throw new Error('The node has left the Cluster')
+      return openShard(node.duplicate(single), events, signal)
+    },
+    send,
+  }
+}
+
+async function openShard(
+  connection: IoredisClient,
+  events: ShardEvents,
+  signal: AbortSignal,
+): Promise<Shard> {
+  // A server that gives a slot away ends the subscription unasked, which the libraries report as an error.
+  for (const event of ['error', 'end'] as const) connection.on(event, (error?: Error) => events.lost(error))
+  connection.on('smessage', (channel: string, message: string) => events.message(message, channel))
+  await untilAborted(Promise.resolve(connection.connect?.()), signal, () => end(connection))
+  return {
+    enter: (channel) =>
+      new Promise((resolve, reject) => {
+        // ioredis tells of a redirected SSUBSCRIBE by this event, and leaves its promise pending.
+        const moved = () => reject(new Error('MOVED'))
+        connection.on('moved', moved)
+        const entered = connection.ssubscribe?.(channel) ?? Promise.reject(new Error('no SSUBSCRIBE'))
+        entered.then(resolve, reject).finally(() => connection.off('moved', moved))
+      }),
+    leave: async (channel) => connection.sunsubscribe?.(channel),
+    end: () => end(connection),
+  }
+}
+
+function addressOf({ options }: IoredisClient): string {
+  return `${options?.host}:${options?.port}`
+}

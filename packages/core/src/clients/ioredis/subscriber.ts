@@ -1,0 +1,43 @@
+import { untilAborted } from '../../kit/until-aborted.js'
+import type { MessageHandler, SubscriberPort } from '../port.js'
+import { end, type IoredisClient, watch } from './module.js'
+
+/** A connection for the messages of a client that is not of a Cluster. */
+export async function duplicateOf(client: IoredisClient, signal: AbortSignal): Promise<SubscriberPort> {
+  // It is made anew after each end, so it must neither connect again by itself nor hold commands back.
+  const duplicate = client.duplicate({
+    lazyConnect: true,
+    keyPrefix: '',
+    autoResubscribe: false,
+    retryStrategy: null,
+  })
+  duplicate.on('error', () => {})
+  if (duplicate.status === 'wait' && duplicate.connect !== undefined) {
+    await untilAborted(duplicate.connect(), signal, () => end(duplicate))
+  }
+  return subscriberOf(duplicate)
+}
+
+export function subscriberOf(client: IoredisClient): SubscriberPort {
+  const handlers = new Map<string, MessageHandler>()
+  client.on('message', (channel: string, message: string) => handlers.get(channel)?.(message, channel))
+  return {
+    subscribe: async (channel, handler) => {
+      // Set first: messages may come in the same read as the confirmation.
+      handlers.set(channel, handler)
+      try {
+        await client.subscribe(channel)
+      } catch (error) {
+        handlers.delete(channel)
+        throw error
+      }
+    },
+    unsubscribe: async (channel) => {
+      handlers.delete(channel)
+      await client.unsubscribe(channel)
+    },
+    watch: (events) => watch(client, events),
+    close: async () => end(client),
+    kill: () => end(client),
+  }
+}

@@ -1,0 +1,11 @@
+/** SvelteKit's own declarations need its compiler and another Node: what a hook of its documentation uses. */
+declare module '@sveltejs/kit' {
+  export interface RequestEvent {
+    readonly request: Request
+    getClientAddress(): string
+  }
+  export type Handle = (input: {
+    readonly event: RequestEvent
+    resolve(event: RequestEvent): Response | Promise<Response>
+  }) => Response | Promise<Response>
+}
