@@ -21,6 +21,7 @@ const suites: Record<string, () => Promise<Suite>> = {
   'agent-memory': async () => (await import('./suites/agent-memory.js')).agentMemory,
   'llm-response-cache': async () => (await import('./suites/response-cache.js')).responseCache,
   gateway: async () => (await import('./suites/gateway.js')).gateway,
+  'gateway-overload': async () => (await import('./suites/gateway-overload.js')).gatewayOverload,
   'rate-limiter': async () => (await import('./suites/rate-limiter.js')).rateLimiter,
 }
 

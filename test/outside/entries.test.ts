@@ -106,6 +106,7 @@ describe('in a project without anything else', () => {
     for (const { name } of packages) {
       const files = readdirSync(join(app.folder, 'node_modules', name)).sort()
       const published = [
+        'CHANGELOG.md',
         'LICENSE',
         'README.md',
         ...(name === 'evenkeel' ? ['bin'] : []),

@@ -1,22 +1,20 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import OpenAI from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { answerTo, promptOf, type Said } from '../src/decoder/text.js'
 import { type Running, start } from '../src/demo/processes.js'
 import { createApp } from '../src/server/app.js'
 import type { GatewayEvents } from '../src/server/events.js'
 import { createGateway, type Gateway } from '../src/server/gateway.js'
-import { createGatewayServer, createOperatorServer } from '../src/server/server.js'
+import { createGatewayServer, createOperatorServer, listen } from '../src/server/server.js'
 
 const built = new URL('../dist/', import.meta.url)
 const tokens = 12
 
 async function listening(server: Server): Promise<string> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `http://127.0.0.1:${await listen(server)}`
 }
 
 describe('the gateway', () => {
@@ -32,7 +30,8 @@ describe('the gateway', () => {
       ...{ requestsPerMinute: 10, tokensPerMinute: 20_000, maxOutputTokens: 1_000, maxBodyBytes: 100_000 },
       ...{ operatorToken: 'operator', nodeHosts: ['127.0.0.1'] },
     })
-    server = createGatewayServer(gateway)
+    // Whether it is beyond its capacity is another test's matter: the machine of this one may well be.
+    server = createGatewayServer(gateway, { maxWaitMs: Number.POSITIVE_INFINITY })
     operators = createOperatorServer(gateway)
     url = await listening(server)
     await gateway.pool.register({ id: 'decoder', endpoint: decoder.url, capacity: 8 })
@@ -226,6 +225,45 @@ describe('the gateway', () => {
     expect([shed.status, shed.headers.get('retry-after')]).toEqual([503, '1'])
     expect(await shed.json()).toMatchObject({ error: { type: 'server_error', code: 'overloaded' } })
     expect((await fetch(`${url}/health`)).status).toBe(200)
+  })
+
+  it('begins nothing for a caller who has left by then', async () => {
+    const requests = vi.fn()
+    const given = vi.fn()
+    gateway.events.on('request', requests)
+    const stop = gateway.pool.on('given', given)
+    const body = JSON.stringify(chat)
+    const heads = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer left\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    const { port } = new URL(url)
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const socket = connect(Number(port), '127.0.0.1')
+        socket.end(heads)
+        await once(socket.resume(), 'close')
+      }),
+    )
+    gateway.events.off('request', requests)
+    stop()
+    expect(requests).not.toHaveBeenCalled()
+    expect(given).not.toHaveBeenCalled()
+    expect(gateway.inFlight.count).toBe(0)
+  })
+
+  it("ends a decoder's work when its caller leaves", async () => {
+    const ended = new Promise<string>((resolve) => {
+      gateway.events.once('dispatched', ({ outcome }) => resolve(outcome))
+    })
+    const given = once(gateway.events, 'dispatch')
+    const leaving = new AbortController()
+    const asked = openai('leaving').chat.completions.create(
+      { ...chat, messages: [user('long')], max_tokens: 1_000 },
+      { signal: leaving.signal },
+    )
+    await given
+    leaving.abort()
+    await expect(asked).rejects.toThrow()
+    expect(await ended).toBe('left')
+    await expect.poll(() => gateway.inFlight.count).toBe(0)
   })
 
   it('counts a stream as under way until it was read', async () => {

@@ -19,6 +19,7 @@ import {
   type VerifyReport,
   verify,
 } from './backup/backup.js'
+import type { BackupSource } from './backup/lines.js'
 import { mergeInto } from './backup/merge.js'
 import { MemoryDrafts } from './drafts/memory.js'
 import type { DraftStore } from './drafts/port.js'
@@ -26,6 +27,7 @@ import { RedisDrafts } from './drafts/redis.js'
 import { ChangeNotifier } from './feed/notifier.js'
 import { checkMemory, type MemoryHealth } from './health.js'
 import { JournalFile } from './journal/file.js'
+import { warn } from './journal/folder.js'
 import { Journal } from './journal/journal.js'
 import { OrphanRecovery } from './journal/orphan-recovery.js'
 import { RecentWrites } from './journal/resend-lost.js'
@@ -72,11 +74,12 @@ export interface AgentMemory {
   ): AsyncIterable<string>
   /**
    * Puts threads of a backup back: where they were, with their places, ids and remaining time. It may be
-   * repeated. @throws BackupDamagedError; of an array of lines nothing is restored then
+   * repeated. Lines, text, or a stream such as a file's. @throws BackupDamagedError; unless it is a stream, nothing is
+   * restored then
    */
-  restore(lines: Iterable<string> | AsyncIterable<string>, options?: RestoreOptions): Promise<RestoreReport>
+  restore(backup: BackupSource, options?: RestoreOptions): Promise<RestoreReport>
   /** Compares a backup with what there is. */
-  verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport>
+  verify(backup: BackupSource): Promise<VerifyReport>
   /** Whether threads come from Redis at the moment. */
   readonly state: FailoverState
   /** Messages that wait in the journal, and whether threads come from Redis at the moment. */
@@ -134,6 +137,9 @@ class Memory implements AgentMemory, ThreadContext {
     this.options = options
     const { dir, maxBytes: maxJournalBytes } = options.journal
     const file = dir === undefined ? undefined : new JournalFile(dir, maxJournalBytes)
+    if (file !== undefined && options.redis === undefined) {
+      warn('A journal’s folder keeps nothing without `redis`: what is stored in this process ends with it')
+    }
     this.#journal = new Journal(options.journal, file)
     const known = new ReplicaCache(options)
     const recent = new RecentWrites({ windowMs: options.healWindowMs, maxBytes: 8 << 20, clock })
@@ -199,16 +205,13 @@ class Memory implements AgentMemory, ThreadContext {
     yield* backup(store, owners ?? store.owners(), options)
   }
 
-  async restore(
-    lines: Iterable<string> | AsyncIterable<string>,
-    options?: RestoreOptions,
-  ): Promise<RestoreReport> {
+  async restore(source: BackupSource, options?: RestoreOptions): Promise<RestoreReport> {
     const store = await this.#whole()
-    return restore(store, lines, (id, dump) => mergeInto(store, id, dump, this.options), options)
+    return restore(store, source, (id, dump) => mergeInto(store, id, dump, this.options), options)
   }
 
-  async verify(lines: Iterable<string> | AsyncIterable<string>): Promise<VerifyReport> {
-    return verify(await this.#whole(), lines)
+  async verify(source: BackupSource): Promise<VerifyReport> {
+    return verify(await this.#whole(), source)
   }
 
   recall = (): Recall => {

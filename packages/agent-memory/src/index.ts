@@ -6,6 +6,7 @@ export type {
   RestoreReport,
   VerifyReport,
 } from './backup/backup.js'
+export type { BackupSource } from './backup/lines.js'
 export type { Draft, DraftReceipt, FollowOptions, RecoverOptions } from './drafts/draft.js'
 export type { Piece } from './drafts/port.js'
 export {

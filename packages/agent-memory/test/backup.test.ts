@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { connect } from '@evenkeel/core'
 import { flavours, startRedis } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
-import { type AgentMemory, createAgentMemory } from '../src/index.js'
+import { type AgentMemory, BackupDamagedError, createAgentMemory } from '../src/index.js'
 import { threadOf, useRedis, user } from './support.js'
 
 const redis = useRedis()
@@ -61,6 +62,37 @@ describe('a backup', () => {
     for (const memory of memories) memory.close()
     for (const connection of connections) await connection.close()
     for (const server of servers) await server.close()
+  })
+
+  it('is restored from a stream, text and bytes in any pieces, and with a byte order mark', async () => {
+    const from = createAgentMemory()
+    await fill(from)
+    const text = (await linesOf(from)).map((line) => `${line.trimEnd()}\n`).join('')
+    const bytes = Buffer.from(`\ufeff${text}`)
+    const pieces = function* <T>(
+      whole: { slice(from: number, to: number): T; length: number },
+      size: number,
+    ) {
+      for (let at = 0; at < whole.length; at += size) yield whole.slice(at, at + size)
+    }
+    for (const source of [
+      text,
+      bytes,
+      text.replaceAll('\n', '\r\n'),
+      text.trimEnd().split('\n'),
+      [`\ufeff${text}`],
+      Readable.from(pieces(bytes, 7)),
+      Readable.from(pieces(text, 1_000)),
+      text.split('\n').map((line) => Buffer.from(line)),
+    ]) {
+      const to = createAgentMemory()
+      expect(await to.restore(source)).toMatchObject({ threads: 4, messages: 132 })
+      expect(await to.verify(text)).toMatchObject({ threads: 4, different: [] })
+    }
+    const to = createAgentMemory()
+    await expect(to.restore([7] as never)).rejects.toThrow(/^lines: expected lines of text, or a stream/)
+    await expect(to.restore(text.slice(0, -20))).rejects.toThrow(BackupDamagedError)
+    expect(await to.verify(text)).toMatchObject({ threads: 4, different: { length: 4 } })
   })
 
   it('merges into what there is, or takes its place, as asked', async () => {

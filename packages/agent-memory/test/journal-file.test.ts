@@ -1,8 +1,8 @@
-import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { createAgentMemory } from '../src/index.js'
+import { createAgentMemory, JournalFailedError } from '../src/index.js'
 import { decodeLines, encodeLine } from '../src/journal/codec.js'
 import { entryOf, type ThreadWrite } from '../src/journal/entry.js'
 import { JournalFile } from '../src/journal/file.js'
@@ -69,6 +69,43 @@ describe('a journal in a file', () => {
     expect(await readFile(join(dir, name), 'utf8')).toBe('')
     memory.close()
     expect(await readdir(dir)).toEqual([])
+  })
+
+  it('is made again, with all that waits, where somebody removes its folder in an outage', async () => {
+    const dir = join(await redis.folder(), 'journal')
+    const journal = { kind: 'file', dir } as const
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const first = await redis.instance({ journal })
+    await first.cutOff()
+    await threadOf(first.memory).append(user('a'))
+    await rm(dir, { recursive: true })
+    expect(await threadOf(first.memory).append(user('b'))).toMatchObject({ status: 'journaled' })
+    expect(warned.mock.calls.join()).toContain('was removed')
+    warned.mockRestore()
+    expect(await leaveBehind(dir)).toHaveLength(1)
+    const { memory } = await redis.instance({ journal })
+    await memory.flushed(soon())
+    expect(await idsOf(memory)).toEqual(['a', 'b'])
+  })
+
+  it('refuses a write where it was removed and can’t be made again', async () => {
+    const above = await redis.folder()
+    const dir = join(above, 'journal')
+    const first = await redis.instance({ journal: { kind: 'file', dir } })
+    await first.cutOff()
+    await threadOf(first.memory).append(user('a'))
+    await rm(dir, { recursive: true })
+    await writeFile(dir, 'in its place')
+    await expect(threadOf(first.memory).append(user('b'))).rejects.toThrow(JournalFailedError)
+    await rm(dir)
+  })
+
+  it('without a Redis keeps nothing, and says so', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const memory = createAgentMemory({ journal: { kind: 'file', dir: await redis.folder() } })
+    expect(warned.mock.calls.join()).toContain('without `redis`')
+    warned.mockRestore()
+    await memory.close()
   })
 
   it('refuses a folder that can’t be one, and says so before anything else', async () => {

@@ -135,8 +135,8 @@ describe('a file in the journal’s folder that is none', () => {
     for (const name of ['notes.txt', 'x.journal', '.hidden']) await writeFile(join(dir, name), '')
     await mkdir(join(dir, 'lost+found'))
     await createAgentMemory({ journal: { kind: 'file', dir } }).close()
-    expect(warnings).toHaveLength(1)
-    expect(warnings[0]).toMatch(/passed over: "notes.txt", "x.journal"$/)
+    const named = warnings.filter((warning) => warning.includes('passed over'))
+    expect(named).toEqual([expect.stringMatching(/passed over: "notes.txt", "x.journal"$/)])
   })
 })
 
@@ -169,7 +169,7 @@ describe('a folder that is not this user’s alone', () => {
     warnings = []
     await chmod(above, 0o1777)
     await open(join(above, 'own')).close()
-    expect(warnings).toEqual([])
+    expect(warnings.join()).not.toContain('Everybody may write')
   })
 })
 

@@ -83,7 +83,7 @@ export async function answerApi(gateway: Gateway, request: ApiRequest): Promise<
   }
   const outcome = outcomeOf(answer)
   const ms = performance.now() - startedAt
-  metrics.requests.add(1, { route: route ?? 'unknown', outcome })
+  metrics.requests.add(route ?? 'unknown', outcome)
   metrics.duration.record(ms / 1_000, { route: route ?? 'unknown' })
   if (route !== undefined) events.emit('answer', { id, route, status: answer.status, outcome, ms })
   return { ...answer, sent }

@@ -9,6 +9,9 @@ export interface Caller {
   readonly organisation: string
 }
 
+/** Keys whose digests are kept: in this process's memory, and nowhere else. */
+const maxRecent = 1_000
+
 /** @throws Problem 401, in OpenAI's words, where there is no key or an unknown one */
 export function callerLookup(
   apiKeys: ReadonlyMap<string, string> | undefined,
@@ -16,7 +19,10 @@ export function callerLookup(
   // By digest: how long a comparison takes says nothing of a key.
   const known =
     apiKeys && new Map([...apiKeys].map(([key, organisation]) => [digestOf(key), `org:${organisation}`]))
+  const recent = new Map<string, Caller>()
   return (authorization) => {
+    const caller = recent.get(authorization ?? '')
+    if (caller !== undefined) return caller
     const [, apiKey] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
     if (apiKey === undefined) {
       throw unauthorized("You didn't provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.", null)
@@ -24,7 +30,10 @@ export function callerLookup(
     const digest = digestOf(apiKey)
     const organisation = known === undefined ? `key:${digest}` : known.get(digest)
     if (organisation === undefined) throw unauthorized('Incorrect API key provided.', 'invalid_api_key')
-    return { key: `key:${digest}`, organisation }
+    const found = { key: `key:${digest}`, organisation }
+    if (recent.size >= maxRecent) recent.clear()
+    recent.set(authorization ?? '', found)
+    return found
   }
 }
 

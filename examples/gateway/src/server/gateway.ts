@@ -41,6 +41,8 @@ export async function createGateway(given: GatewayOptions = {}) {
     // When every decoder is down, an answer of the last hour is better than none.
     grace: '1h',
     prices,
+    // A decoder does not write on for callers who have all left.
+    onAbandon: 'cancel',
   })
   const memory = createAgentMemory({ redis, ttl: '1h' })
 
@@ -105,7 +107,7 @@ function followPool(pool: DecoderPool, events: GatewayEmitter, { upstreamCalls }
     pool.on('given', ({ node }) => void events.emit('dispatch', { node: node.id })),
     pool.on('ended', ({ node, ok, error, tookMs }) => {
       const outcome = !ok ? 'failed' : error === undefined ? 'ok' : 'left'
-      upstreamCalls.add(1, { node: node.id, outcome })
+      upstreamCalls.add(node.id, outcome)
       events.emit('dispatched', { node: node.id, outcome, ms: tookMs })
     }),
   ]

@@ -1,8 +1,7 @@
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createGateway } from './gateway.js'
 import { optionsFrom } from './options.js'
-import { createGatewayServer, createOperatorServer } from './server.js'
+import { createGatewayServer, createOperatorServer, listen } from './server.js'
 
 const { env } = process
 
@@ -10,19 +9,16 @@ const gateway = await createGateway(optionsFrom(env))
 const host = env.HOST ?? '127.0.0.1'
 const servers: Server[] = []
 
-async function listen(server: Server, port: number): Promise<number> {
+function serve(server: Server, port: number): Promise<number> {
   servers.push(server)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve)
-  })
-  return (server.address() as AddressInfo).port
+  return listen(server, { port, host })
 }
 
 const operatorPort = env.GATEWAY_OPERATOR_PORT
 if (operatorPort !== undefined && operatorPort !== '') {
-  await listen(createOperatorServer(gateway), Number(operatorPort))
+  await serve(createOperatorServer(gateway), Number(operatorPort))
 }
-const port = await listen(createGatewayServer(gateway), Number(env.PORT ?? 0))
+const port = await serve(createGatewayServer(gateway), Number(env.PORT ?? 0))
 if (env.GATEWAY_API_KEYS === undefined || env.GATEWAY_API_KEYS === '') {
   console.warn(
     "GATEWAY_API_KEYS is not set: every API key is taken. Set 'key=organisation,…', or '*' if that is meant.",

@@ -1,5 +1,26 @@
 import { createMetricsHandler } from '@evenkeel/core/prometheus'
-import { metrics } from '@opentelemetry/api'
+import { type Meter, metrics } from '@opentelemetry/api'
+
+/** A counter that is read when somebody looks: to count costs no more than a look into a map. */
+class LabelledCounts {
+  readonly #names: readonly [string, string]
+  readonly #counts = new Map<string, { count: number; readonly labels: Readonly<Record<string, string>> }>()
+
+  constructor(meter: Meter, name: string, description: string, labels: readonly [string, string]) {
+    this.#names = labels
+    const counter = meter.createObservableCounter(name, { description })
+    counter.addCallback((result) => {
+      for (const { count, labels } of this.#counts.values()) result.observe(count, labels)
+    })
+  }
+
+  add(one: string, other: string): void {
+    const key = `${one} ${other}`
+    const known = this.#counts.get(key)
+    if (known !== undefined) known.count++
+    else this.#counts.set(key, { count: 1, labels: { [this.#names[0]]: one, [this.#names[1]]: other } })
+  }
+}
 
 /** What this gateway counts, beside what the packages report to OpenTelemetry; and all of it as Prometheus reads it. */
 export function createMetrics() {
@@ -8,10 +29,16 @@ export function createMetrics() {
   const meter = metrics.getMeter('evenkeel-gateway')
   return {
     handler,
-    requests: meter.createCounter('gateway_requests', { description: 'Requests by route and outcome' }),
-    upstreamCalls: meter.createCounter('gateway_upstream_calls', {
-      description: 'Calls of decoders, by node and outcome',
-    }),
+    requests: new LabelledCounts(meter, 'gateway_requests', 'Requests by route and outcome', [
+      'route',
+      'outcome',
+    ]),
+    upstreamCalls: new LabelledCounts(
+      meter,
+      'gateway_upstream_calls',
+      'Calls of decoders, by node and outcome',
+      ['node', 'outcome'],
+    ),
     duration: meter.createHistogram('gateway_request_duration', {
       unit: 's',
       description: 'Time to the first byte',

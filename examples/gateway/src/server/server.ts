@@ -1,23 +1,47 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { Admission } from './admission.js'
 import { type ApiAnswer, type ApiRequest, answerApi } from './api.js'
 import type { Gateway } from './gateway.js'
 import { createOperatorApp, type OperatorAppOptions } from './operator-app.js'
-import { Problem } from './problems.js'
+import { overloaded, Problem } from './problems.js'
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
 
 export interface GatewayServerOptions {
   /** Answers what is no request of OpenAI's API: the operators' routes, a dashboard. @default the operators' routes */
   readonly otherRoutes?: Listener | undefined
+  /** Milliseconds that a newcomer may wait to be let in; while it is longer, a part is refused with 503. @default 100 */
+  readonly maxWaitMs?: number | undefined
 }
 
 /** An HTTP server for a gateway; listening is the host's to begin. */
 export function createGatewayServer(gateway: Gateway, options: GatewayServerOptions = {}): Server {
   const otherRoutes = options.otherRoutes ?? operatorListener(gateway)
-  return createServer((request, response) => {
-    if (request.url?.startsWith('/v1/')) void serveApi(gateway, request, response)
-    else otherRoutes(request, response)
+  const server = createServer((request, response) => {
+    if (!request.url?.startsWith('/v1/')) return otherRoutes(request, response)
+    if (admission.admits()) return void serveApi(gateway, request, response)
+    response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end(shed.body)
+  })
+  const admission = new Admission(server, options.maxWaitMs ?? 100)
+  return server
+}
+
+const shed = overloaded('The gateway is beyond its capacity; try again in a moment')
+
+/**
+ * Connections that wait to be accepted. Beyond Node's 511 the kernel drops what comes, and callers hear nothing for
+ * seconds; the kernel's own bound (net.core.somaxconn) still holds.
+ */
+const backlog = 4_096
+
+/** Listens; resolves with the port. */
+export function listen(server: Server, { port = 0, host = '127.0.0.1' } = {}): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject).listen({ port, host, backlog }, () => {
+      const address = server.address()
+      resolve(typeof address === 'object' && address !== null ? address.port : port)
+    })
   })
 }
 
@@ -34,6 +58,9 @@ export function operatorListener(gateway: Gateway, options?: OperatorAppOptions)
 }
 
 async function serveApi(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  await aLook()
+  // Left while it waited: what is done for it now nobody would see.
+  if (response.destroyed || request.socket.readableEnded) return void response.destroy()
   const gone = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) gone.abort(new Error('The caller left'))
@@ -46,6 +73,11 @@ async function serveApi(gateway: Gateway, request: IncomingMessage, response: Se
   } finally {
     answer.sent()
   }
+}
+
+/** Until the sockets have been looked at once more: a caller that has left says so behind its request. */
+function aLook(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 }
 
 function apiRequestOf(request: IncomingMessage, signal: AbortSignal, maxBytes: number): ApiRequest {
@@ -85,6 +117,7 @@ function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
     )
     request.once('error', reject)
     request.once('close', () => reject(new Error('The caller left')))
+    if (request.destroyed) reject(new Error('The caller left'))
   })
 }
 

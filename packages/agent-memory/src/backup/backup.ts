@@ -6,6 +6,7 @@ import type { MessageRecord, Summary } from '../messages/record.js'
 import type { StateValue, ThreadDump, ThreadStore } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { checkDump } from './check.js'
+import { type BackupSource, chunksOf, linesOf } from './lines.js'
 
 export interface BackupOptions {
   readonly signal?: AbortSignal | undefined
@@ -85,12 +86,12 @@ export async function* backup(
 }
 
 /**
- * Restores a backup. All of it is read and checked before anything is written, when it is given as an array;
+ * Restores a backup. All of it is read and checked before anything is written, when it is given as an array, text or bytes;
  * from a stream each thread is written when it is whole, and a damage that is met later is told then.
  */
 export async function restore(
   store: ThreadStore,
-  lines: Iterable<string> | AsyncIterable<string>,
+  source: BackupSource,
   merge: (id: ThreadId, dump: ThreadDump) => Promise<number>,
   { mode = 'skip', signal }: RestoreOptions = {},
 ): Promise<RestoreReport> {
@@ -98,7 +99,7 @@ export async function restore(
     throw new InvalidInputError('mode', "'skip', 'merge' or 'replace'", mode)
   }
   let [threads, messages, skipped, merged, conflicts] = [0, 0, 0, 0, 0]
-  for await (const { id, dump } of read(await checked(lines))) {
+  for await (const { id, dump } of read(await checked(source))) {
     signal?.throwIfAborted()
     if (mode === 'replace') await store.delete(id, { token: newId() })
     if (await store.restore(id, dump)) {
@@ -113,13 +114,10 @@ export async function restore(
 }
 
 /** Compares a backup with what is in the store now. */
-export async function verify(
-  store: ThreadStore,
-  lines: Iterable<string> | AsyncIterable<string>,
-): Promise<VerifyReport> {
+export async function verify(store: ThreadStore, source: BackupSource): Promise<VerifyReport> {
   const different: ThreadId[] = []
   let [threads, messages] = [0, 0]
-  for await (const { id, dump } of read(await checked(lines))) {
+  for await (const { id, dump } of read(await checked(source))) {
     threads++
     messages += dump.records.length
     const now = await store.dump(id)
@@ -128,14 +126,15 @@ export async function verify(
   return { threads, messages, different }
 }
 
-/** An array is checked as a whole first: nothing is restored of a backup that is cut or altered. */
-async function checked(lines: Iterable<string> | AsyncIterable<string>) {
-  if (Array.isArray(lines)) for await (const _ of read(lines)) void _
-  return lines
+/** What is there as a whole is checked as a whole first: nothing is restored of a backup that is cut or altered. */
+async function checked(source: BackupSource): Promise<AsyncIterable<string>> {
+  const chunks = chunksOf(source)
+  if (Array.isArray(chunks)) for await (const _ of read(linesOf(chunks))) void _
+  return linesOf(chunks)
 }
 
 async function* read(
-  lines: Iterable<string> | AsyncIterable<string>,
+  lines: AsyncIterable<string>,
 ): AsyncGenerator<{ readonly id: ThreadId; readonly dump: ThreadDump }> {
   const hash = createHash('sha256')
   let open: { id: ThreadId; head: DumpHead; records: MessageRecord[] } | undefined

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   fdatasync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
@@ -14,26 +15,21 @@ import { join } from 'node:path'
 import { InvalidOptionError } from '@evenkeel/core'
 import { JournalFailedError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
-import { type Decoded, encodeLine } from './codec.js'
+import { encodeLine } from './codec.js'
 import type { JournalEntry, ThreadWrite, Write } from './entry.js'
-import { isMissing, JournalFolder, type OpenFile, reasonOf, warn } from './folder.js'
+import { JournalFolder, reasonOf, warn } from './folder.js'
 import type { JournalKeeper } from './journal.js'
-import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.js'
+import { LeftFiles } from './left-files.js'
+import { ownIdentity, type ProcessIdentity } from './process-identity.js'
 
 /** A file is touched so often, while its process lives. */
 const heartbeatMs = 10_000
-
-/** A file of another host, whose processes can't be asked, is left behind when it was not touched for so long. */
-const abandonedMs = 60_000
 
 /** A file that holds more than this, and mostly what is done with, is written anew. */
 const slackBytes = 4 << 20
 
 /** A larger file is none of ours: one is written anew long before, as far as its bounds are the same everywhere. */
 const maxFileBytes = 1 << 30
-
-/** Files that are looked at again when one was renamed meanwhile: so often at most. */
-const maxLooks = 5
 
 /** An entry that waits, and what it takes of the file. */
 interface Open {
@@ -49,14 +45,11 @@ interface Open {
  */
 export class JournalFile implements JournalKeeper {
   readonly #dir: string
-  readonly #folder: JournalFolder
   readonly #identity: ProcessIdentity
+  readonly #folder: JournalFolder
+  readonly #left: LeftFiles
   readonly #open = new Map<number, Open>()
   readonly #heartbeat: NodeJS.Timeout
-  /** Of files that were taken over in part, because the disk was full: how many of their entries. */
-  readonly #adopted = new Map<string, number>()
-  #adopt: ((left: ThreadWrite) => void) | undefined
-  #done: (() => void) | undefined
   #path: string
   #fd: number
   #size = 0
@@ -80,90 +73,26 @@ export class JournalFile implements JournalKeeper {
     } catch (error) {
       throw new InvalidOptionError('journal.dir', `a folder that can be written to (${reasonOf(error)})`, dir)
     }
+    this.#left = new LeftFiles(this.#folder, this.#identity, {
+      path: () => this.#path,
+      newPath: () => this.#newPath(),
+      synced: () => this.synced(),
+    })
     this.#heartbeat = setInterval(() => {
       this.#touch()
-      this.#takeOver(false)
+      this.#left.takeOver(false)
     }, heartbeatMs)
     this.#heartbeat.unref()
   }
 
-  /**
-   * Looks for what processes that are gone have left behind: now, and from time to time.
-   * @param adopt takes one write of theirs into this journal; it may throw
-   * @param done is called when something was taken
-   */
+  /** See {@link LeftFiles.start}. */
   start(adopt: (left: ThreadWrite) => void, done: () => void): void {
-    this.#adopt = adopt
-    this.#done = done
-    this.#takeOver(true)
+    this.#left.start(adopt, done)
   }
 
-  /** Takes over the files of processes that are gone. Nothing that is in the folder makes it throw. */
-  #takeOver(atStart: boolean): void {
-    if (this.#adopt === undefined) return
-    let isAny = false
-    for (const { name, of } of this.#folder.files()) {
-      if (!this.#mayBeLeft(name, of)) continue
-      const file = this.#folder.open(name)
-      if (file === undefined) continue
-      try {
-        if (this.#isLeft(file, of, atStart)) isAny = this.#take(file, this.#adopt) || isAny
-      } catch (error) {
-        this.#folder.warn(name, reasonOf(error))
-      } finally {
-        file.close()
-      }
-    }
-    if (isAny) this.#done?.()
-  }
-
-  /** It is renamed first, so that only one process takes it. Says whether something was in it. */
-  #take(file: OpenFile, adopt: (left: ThreadWrite) => void): boolean {
-    const [before, taken] = [join(this.#dir, file.name), this.#newPath()]
-    try {
-      renameSync(before, taken)
-    } catch (error) {
-      if (isMissing(error)) return false // Another process was faster.
-      throw error
-    }
-    let decoded: Decoded
-    let count = this.#adopted.get(file.name) ?? 0
-    const first = count
-    try {
-      decoded = file.read()
-      for (const entry of decoded.entries.slice(first)) {
-        adopt(entry)
-        count++
-      }
-    } catch (error) {
-      // Left where it was, for the next look: what is here already is in its place when it is taken again.
-      if (!this.#adopted.has(file.name)) {
-        warn(`The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`)
-      }
-      this.#adopted.set(file.name, count)
-      renameSync(taken, before)
-      return count > first
-    }
-    this.#adopted.delete(file.name)
-    if (decoded.spoilt > 0) {
-      warn(`${decoded.spoilt} lines of the journal’s file ${before} are not whole, and are passed over`)
-    }
-    // What is found is in this process's own file by now; only when that is on disk may the other go.
-    void this.synced()
-      .then(() => unlinkSync(taken))
-      .catch(() => {})
-    return count > first
-  }
-
-  /** What waits in the files of other processes of this host. */
-  others(looks = 1): readonly ThreadWrite[] {
-    const names = this.#namesOfOthers()
-    const read = names.map((name) => this.#read(name))
-    // One that was taken over between the two looks is in another by now.
-    const left = this.#namesOfOthers()
-    const isGone = names.some((name, index) => read[index] === undefined && !left.includes(name))
-    if (isGone && looks < maxLooks) return this.others(looks + 1)
-    return read.flatMap((entries = []) => entries)
+  /** See {@link LeftFiles.others}. */
+  others(): readonly ThreadWrite[] {
+    return this.#left.others()
   }
 
   write(id: ThreadId, entry: JournalEntry): void {
@@ -222,12 +151,32 @@ export class JournalFile implements JournalKeeper {
 
   #sync(): Promise<void> {
     this.#isSynced = true
+    try {
+      if (this.#isRemoved()) this.#restoreFile()
+    } catch (error) {
+      return Promise.reject(new JournalFailedError(this.#path, error))
+    }
     const path = this.#path
     return new Promise<void>((resolve, reject) => {
       fdatasync(this.#fd, (error) => (error ? reject(new JournalFailedError(path, error)) : resolve()))
     }).finally(() => {
       this.#syncing = undefined
     })
+  }
+
+  /** Somebody has removed the file, or its folder: what is written to it would be gone with the process. */
+  #isRemoved(): boolean {
+    return fstatSync(this.#fd).nlink === 0
+  }
+
+  /** What waits, in a new file. The folder is made again as it was made. */
+  #restoreFile(): void {
+    const before = this.#fd
+    this.#folder.make()
+    this.#writeAnew()
+    this.#isSynced = true
+    closeSync(before)
+    warn(`The journal’s file was removed; what waits has been written to ${this.#path}`)
   }
 
   #append(line: string): number {
@@ -259,15 +208,8 @@ export class JournalFile implements JournalKeeper {
 
   /** What waits, and nothing else, in a new file that takes the old one's place when it is on disk. */
   #rewrite(): void {
-    const lines = [...this.#open].map(([number, { id, entry }]) =>
-      encodeLine({ number, entry: { id, write: writeOf(entry) } }),
-    )
-    const path = this.#newPath()
     const [before, fd] = [this.#path, this.#fd]
-    this.#fd = openSync(path, 'ax', 0o600)
-    this.#path = path
-    this.#size = 0
-    for (const line of lines) this.#append(line)
+    this.#writeAnew()
     const end = () => {
       closeSync(fd)
       unlinkSync(before)
@@ -277,36 +219,16 @@ export class JournalFile implements JournalKeeper {
       .catch(() => {})
   }
 
-  /** Whether the process that a file is of is gone, as far as this host can know. */
-  #mayBeLeft(name: string, { host, pid, began }: ProcessIdentity): boolean {
-    if (join(this.#dir, name) === this.#path) return false
-    return host !== this.#identity.host || !isAlive({ host, pid, began })
-  }
-
-  /**
-   * A process that begins takes what is left on its host: it may be itself, before a crash, and its new writes come
-   * behind those. One that has run for long leaves it some time to come back.
-   */
-  #isLeft({ touchedAt }: OpenFile, { host }: ProcessIdentity, atStart: boolean): boolean {
-    return (atStart && host === this.#identity.host) || Date.now() - touchedAt > abandonedMs
-  }
-
-  #namesOfOthers(): readonly string[] {
-    return this.#folder
-      .files()
-      .filter(({ name, of }) => of.host === this.#identity.host && join(this.#dir, name) !== this.#path)
-      .map(({ name }) => name)
-  }
-
-  #read(name: string): readonly ThreadWrite[] | undefined {
-    const file = this.#folder.open(name)
-    try {
-      return file?.read().entries
-    } catch {
-      return undefined
-    } finally {
-      file?.close()
-    }
+  /** Goes on in a new file, which begins with what waits. */
+  #writeAnew(): void {
+    const lines = [...this.#open].map(([number, { id, entry }]) =>
+      encodeLine({ number, entry: { id, write: writeOf(entry) } }),
+    )
+    const path = this.#newPath()
+    this.#fd = openSync(path, 'ax', 0o600)
+    this.#path = path
+    this.#size = 0
+    for (const line of lines) this.#append(line)
   }
 
   #touch(): void {

@@ -59,15 +59,23 @@ export class JournalFolder {
   constructor(path: string, maxFileBytes: number) {
     this.path = path
     this.#maxFileBytes = maxFileBytes
-    try {
-      mkdirSync(path, { recursive: true, mode: 0o700 })
-      checkOwn(path)
-    } catch (error) {
-      if (error instanceof InvalidOptionError) throw error
-      throw unusable(path, error)
-    }
+    this.make()
     this.#warnOfParent()
     this.#warnOfOthers()
+  }
+
+  /**
+   * Makes the folder where it is missing, and looks whose it is.
+   * @throws InvalidOptionError when it can't be made, or is not this user's alone
+   */
+  make(): void {
+    try {
+      mkdirSync(this.path, { recursive: true, mode: 0o700 })
+      checkOwn(this.path)
+    } catch (error) {
+      if (error instanceof InvalidOptionError) throw error
+      throw unusable(this.path, error)
+    }
   }
 
   /** The names of files that may be journals, with what these names say. */

@@ -1,35 +1,59 @@
-/** The packages that talk to Redis. */
+/** What a user may be allowed to run: the packages that talk to Redis, and what some of them use of newer servers. */
 export const packageNames = [
   'core',
   'rate-limiter',
   'llm-response-cache',
   'agent-memory',
   'decoder-pool',
+  'vectors',
 ] as const
 
 export type PackageName = (typeof packageNames)[number]
 
-/** Needed by the connection itself: sign of life, scripts, the database, names shown by CLIENT LIST, health reports. */
-const connection =
-  'ping eval evalsha time select info client|setname client|info config|get del get set subscribe unsubscribe ssubscribe sunsubscribe publish spublish scan role command|info'
+/** Of all packages: scripts, their clock, messages, and what `connect()` asks for. */
+const needed = 'eval evalsha time get unlink publish subscribe'
 
-/** What each package adds, as its scripts and commands use it; the tests run each package as such a user. */
-const commands: Readonly<Record<PackageName, string>> = {
-  core: 'exists hget hincrby hmget hset pexpire pttl unlink mget',
+/**
+ * Used where it is allowed: signs of life, the key of a health check, names for CLIENT LIST, a database other than 0,
+ * health reports, Cluster, Sentinel. Without them a user has less to see, and a Cluster or database can't be used.
+ */
+const useful =
+  'ping set del select info role unsubscribe client|setname config|get command|info cluster|slots cluster|shards readonly asking ssubscribe sunsubscribe spublish'
+
+/** What each package adds. The tests run it as such a user, and take one permission away after the other. */
+const own: Readonly<Record<PackageName, string>> = {
+  // The key-value store, locks, health and transactions.
+  core: 'set del hget hmget hset pexpire pttl scan multi exec',
   'rate-limiter':
-    'exists hdel hget hgetall hincrby hmget hset hsetnx pexpire unlink zadd zcard zcount zincrby zrange zrangebyscore zrank zrem zremrangebyscore zscore',
+    'set del hdel hget hgetall hincrby hmget hset hsetnx pexpire scan zadd zcard zcount zincrby zrange zrangebyscore zrank zrem zremrangebyscore zscore',
   'llm-response-cache':
-    'exists hdel hexists hget hgetall hincrby hincrbyfloat hlen hmget hset hsetnx hvals mget pexpire pexpireat pexpiretime unlink xadd xlen xrange xread zadd zcard zrange zrangebyscore zrem zscore',
+    'set del eval_ro evalsha_ro exists hdel hexists hget hgetall hincrby hincrbyfloat hlen hmget hset hsetnx hvals mget pexpire pexpireat pexpiretime scan xadd xlen xrange zadd zcard zrange zrangebyscore zrem zscore',
   'agent-memory':
-    'copy exists hdel hexists hget hgetall hincrby hkeys hlen hmget hset hsetnx pexpire pttl rename unlink xadd xrange xread zadd zcard zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zscore',
+    'eval_ro evalsha_ro copy exists hdel hexists hget hgetall hincrby hkeys hlen hmget hrandfield hset hsetnx hstrlen hvals incr pexpire pttl rename scan xadd xrange zadd zcard zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zrevrangebylex zscore zunionstore',
   'decoder-pool':
-    'hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx persist pexpire pttl unlink xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
+    'set del exists hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx persist pexpire pttl xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
+  // Semantic look-up and recall, where the server finds neighbours: Redis 8 alone knows these.
+  vectors: 'vadd vrem vsim',
+}
+
+export interface Permissions {
+  /** Without one of these something of the package fails. */
+  readonly needed: readonly string[]
+  readonly useful: readonly string[]
+}
+
+/** The commands of a package's user, as ACL rules name them. */
+export function permissionsOf(name: PackageName): Permissions {
+  return { needed: wordsOf(`${needed} ${own[name]}`), useful: wordsOf(useful) }
 }
 
 /** Rules of an ACL user that runs these packages: its keys, channels and commands, and nothing else. */
 export function aclRules(packages: readonly PackageName[], namespace: string): readonly string[] {
-  const names = new Set(
-    [connection, ...packages.map((name) => commands[name])].flatMap((list) => list.split(' ')),
-  )
-  return [`~${namespace}*`, `&${namespace}*`, ...[...names].sort().map((name) => `+${name}`)]
+  const commands = packages.flatMap((name) => [...permissionsOf(name).needed, ...permissionsOf(name).useful])
+  const rules = [...new Set(commands)].sort().map((name) => `+${name}`)
+  return [`~${namespace}*`, `&${namespace}*`, ...rules]
+}
+
+function wordsOf(list: string): readonly string[] {
+  return [...new Set(list.split(' '))].sort()
 }

@@ -61,9 +61,10 @@ function addGenerate(parent: Command, context: Context): void {
     )
     .option('--user <name>', 'user of the service', 'evenkeel')
     .addOption(
-      new Option('--packages <names...>', 'packages that the user runs (default: all)').choices([
-        ...packageNames,
-      ]),
+      new Option(
+        '--packages <names...>',
+        'packages that the user runs (default: all); vectors is what semantic hits and recall use of Redis 8',
+      ).choices([...packageNames]),
     )
     .option('--namespace <prefix>', 'prefix of the keys and channels of the user', 'evenkeel:')
     .option(
@@ -111,8 +112,11 @@ function tlsOf({ tlsCert, tlsKey, tlsCa }: GenerateFlags): TlsFiles | undefined 
   return { cert: tlsCert, key: tlsKey, ca: tlsCa }
 }
 
+/** Older servers do not start with rules of commands that they don't know. */
+const withoutVectors = packageNames.filter((name) => name !== 'vectors')
+
 function usersOf(flags: GenerateFlags, io: Io): readonly ConfUser[] {
-  const { passwordEnv, adminPasswordEnv, user, packages = packageNames, namespace } = flags
+  const { passwordEnv, adminPasswordEnv, user, packages = withoutVectors, namespace } = flags
   const prefix = namespace.endsWith(':') ? namespace : `${namespace}:`
   return [
     ...(passwordEnv === undefined

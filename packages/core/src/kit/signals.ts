@@ -1,8 +1,46 @@
-import { setMaxListeners } from 'node:events'
+type Callback = (reason: unknown) => void
 
-/** Signals with one follower or more; and those of which Node's limit of ten was taken away. */
-const followed = new WeakSet<AbortSignal>()
-const unlimited = new WeakSet<AbortSignal>()
+/**
+ * All followers of a signal share one listener: to add a listener to a signal costs more than all the rest of following it, and a
+ * call is followed by every layer that it passes. Node's warning at the eleventh listener has no cause either.
+ */
+class SignalFollowers {
+  readonly #signal: AbortSignal
+  readonly #callbacks = new Set<{ readonly call: Callback }>()
+  readonly #listener = () => this.#callAll()
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+  }
+
+  add(call: Callback): () => void {
+    // Each its own, so that one function that follows twice is called twice.
+    const follower = { call }
+    if (this.#callbacks.size === 0) this.#signal.addEventListener('abort', this.#listener, { once: true })
+    this.#callbacks.add(follower)
+    return () => {
+      if (!this.#callbacks.delete(follower) || this.#callbacks.size > 0) return
+      this.#signal.removeEventListener('abort', this.#listener)
+    }
+  }
+
+  #callAll(): void {
+    // Those that are stopped by one before them are not called.
+    for (const follower of [...this.#callbacks]) {
+      if (!this.#callbacks.delete(follower)) continue
+      try {
+        follower.call(this.#signal.reason)
+      } catch (error) {
+        // As a listener of its own that throws: the others are called all the same.
+        process.nextTick(() => {
+          throw error
+        })
+      }
+    }
+  }
+}
+
+const followersOf = new WeakMap<AbortSignal, SignalFollowers>()
 
 export interface LinkedSignal {
   readonly signal: AbortSignal
@@ -15,7 +53,6 @@ export interface LinkedSignal {
 /**
  * A signal that aborts with the first of its sources, with that source's reason. `AbortSignal.any` keeps every
  * signal that it ever made reachable from a long-lived source (nodejs/node#54614); this one lets go on `unlink`.
- * More than ten followers of one signal are normal for a service's shutdown signal, so no warning is given.
  */
 export function linkSignals(...sources: readonly (AbortSignal | undefined)[]): LinkedSignal {
   const controller = new AbortController()
@@ -41,14 +78,10 @@ export function onAbort(signal: AbortSignal | undefined, callback: (reason: unkn
     callback(signal.reason)
     return () => {}
   }
-  const listener = () => callback(signal.reason)
-  // Node warns of a leak from the eleventh listener on; calls that wait on one signal here may be thousands. Most
-  // signals are of one call alone: to change their limit would cost each of them more than to follow it.
-  if (!followed.has(signal)) followed.add(signal)
-  else if (!unlimited.has(signal)) {
-    unlimited.add(signal)
-    setMaxListeners(0, signal)
+  let followers = followersOf.get(signal)
+  if (followers === undefined) {
+    followers = new SignalFollowers(signal)
+    followersOf.set(signal, followers)
   }
-  signal.addEventListener('abort', listener, { once: true })
-  return () => signal.removeEventListener('abort', listener)
+  return followers.add(callback)
 }

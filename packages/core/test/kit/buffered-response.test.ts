@@ -26,6 +26,31 @@ describe('a response whose body is there already', () => {
     expect([...(await form.formData()).keys()]).toHaveLength(1)
   })
 
+  it('has what a native one has, and refuses what that refuses', () => {
+    const init = {
+      status: 404,
+      statusText: 'Not there',
+      headers: [
+        ['x-one', '1'],
+        ['X-One', '2'],
+      ] as [string, string][],
+    }
+    const [own, native] = [make(init), new Response('', init)]
+    const seen = ({ status, statusText, ok, headers }: Response) => [
+      status,
+      statusText,
+      ok,
+      headers.get('x-one'),
+    ]
+    expect(seen(own)).toEqual(seen(native))
+    expect(String(own)).toBe('[object Response]')
+    const copy = own.clone()
+    copy.headers.set('x-one', '3')
+    expect(own.headers.get('x-one')).toBe('1, 2')
+    expect(() => make({ status: 199 })).toThrow(RangeError)
+    expect(() => make({ headers: { 'a b': 'c' } })).toThrow(TypeError)
+  })
+
   it('is read once, in whatever way', async () => {
     const response = make()
     await response.text()

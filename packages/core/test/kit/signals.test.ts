@@ -42,7 +42,7 @@ describe('linked signals', () => {
     const warn = vi.spyOn(process, 'emitWarning')
     const { signal } = new AbortController()
     const links = Array.from({ length: 2_000 }, () => linkSignals(signal))
-    expect(listenersOf(signal)).toBe(2_000)
+    expect(listenersOf(signal)).toBe(1)
     for (const { unlink } of links) unlink()
     expect(listenersOf(signal)).toBe(0)
     expect(warn).not.toHaveBeenCalled()
@@ -58,6 +58,25 @@ describe('onAbort', () => {
     controller.abort('why')
     expect(heard).toHaveBeenCalledExactlyOnceWith('why')
     expect(stopped).not.toHaveBeenCalled()
+  })
+
+  it('calls all followers although one of them throws, but those that were stopped meanwhile', async () => {
+    const controller = new AbortController()
+    const thrown = new Promise((resolve) => process.once('uncaughtException', resolve))
+    const [heard, stopped] = [vi.fn(), vi.fn()]
+    let stop = () => {}
+    onAbort(controller.signal, () => {
+      stop()
+      throw new Error('of a follower')
+    })
+    onAbort(controller.signal, heard)
+    stop = onAbort(controller.signal, stopped)
+    onAbort(controller.signal, heard)
+    controller.abort('why')
+    expect(heard).toHaveBeenCalledTimes(2)
+    expect(stopped).not.toHaveBeenCalled()
+    expect(await thrown).toMatchObject({ message: 'of a follower' })
+    expect(listenersOf(controller.signal)).toBe(0)
   })
 
   it('calls back at once where the signal has aborted, and never without a signal', () => {

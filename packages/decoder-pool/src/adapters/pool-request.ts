@@ -15,7 +15,7 @@ export interface PoolRequest {
 }
 
 /** Of a connection, and not of the request: the pool's connection to the node has its own (RFC 9110, 7.6.1). */
-const hopByHop = [
+const hopByHop = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -27,7 +27,7 @@ const hopByHop = [
   'expect',
   'content-length',
   'host',
-]
+])
 
 export type FetchInput = Parameters<typeof globalThis.fetch>[0]
 /** What `fetch` takes, undici's `dispatcher` and Node's `duplex` included. */
@@ -130,5 +130,6 @@ function forgetHops(headers: Headers): void {
     const hop = name.trim().toLowerCase()
     if (/^[!#$%&'*+.^_`|~\w-]+$/.test(hop)) headers.delete(hop)
   }
-  for (const name of hopByHop) headers.delete(name)
+  // One walk costs less than a look for each.
+  for (const name of [...headers.keys()]) if (hopByHop.has(name)) headers.delete(name)
 }

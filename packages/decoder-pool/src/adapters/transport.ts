@@ -13,8 +13,10 @@ export interface PreparedRequest {
   readonly dispatcher: Dispatcher | undefined
 }
 
-/** An answer that says how long it is, and is no longer than this, is read whole. */
+/** An answer that says how long it is, or that it is JSON, and is no longer than this, is read whole. */
 const maxWholeBytes = 8 << 20
+/** JSON that comes in parts, with pauses longer than this (milliseconds), is handed on as it comes. */
+const maxPauseMs = 50
 const nullBodyStatuses = new Set([204, 205, 304])
 
 let loading: Promise<typeof import('undici')> | undefined
@@ -63,21 +65,81 @@ async function responseOf(answer: Dispatcher.ResponseData, url: string, method: 
     await body.dump()
     return markRead(withOriginOf(origin, new Response(null, { status, headers })))
   }
-  const encoding = headers.get('content-encoding')
-  const isWhole = encoding === null && Number(headers.get('content-length') ?? Number.NaN) <= maxWholeBytes
-  if (isWhole) {
-    const bytes = new Uint8Array(await body.arrayBuffer())
-    return markRead(bufferedResponse(bytes, { status, headers }, origin))
+  const encoding = textOf(answer.headers['content-encoding'])
+  if (encoding === null) {
+    const length = textOf(answer.headers['content-length'])
+    const isShort = length !== null && Number(length) <= maxWholeBytes
+    if (isShort) {
+      const bytes = new Uint8Array(await body.arrayBuffer())
+      return markRead(bufferedResponse(bytes, { status, headers }, origin))
+    }
+    if (length === null && /[/+]json\b/i.test(textOf(answer.headers['content-type']) ?? '')) {
+      const read = await readPrompt(body)
+      if (read.isWhole) return markRead(bufferedResponse(joined(read.pieces), { status, headers }, origin))
+      return withOriginOf(origin, new Response(webStream(body, read.pieces), { status, headers }))
+    }
   }
   return withOriginOf(origin, new Response(webStream(decoded(body, encoding)), { status, headers }))
 }
 
-function headersOf(received: Dispatcher.ResponseData['headers']): Headers {
-  const headers = new Headers()
+interface ReadSoFar {
+  readonly pieces: readonly Buffer[]
+  readonly isWhole: boolean
+}
+
+/**
+ * What comes without a pause, up to the bound: all of an answer that was complete when it was sent, which servers that
+ * write it in one go do not tell by its length. @throws what breaks it off
+ */
+function readPrompt(body: Readable): Promise<ReadSoFar> {
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = []
+    let length = 0
+    const over = () => {
+      clearTimeout(timer)
+      body.off('data', take).off('end', end).off('error', fail).off('close', close)
+    }
+    const handOn = () => {
+      over()
+      body.pause()
+      resolve({ pieces, isWhole: false })
+    }
+    const timer = setTimeout(handOn, maxPauseMs)
+    const take = (piece: Buffer) => {
+      pieces.push(piece)
+      length += piece.byteLength
+      if (length > maxWholeBytes) handOn()
+      else timer.refresh()
+    }
+    const end = () => {
+      over()
+      resolve({ pieces, isWhole: true })
+    }
+    const fail = (error: Error) => {
+      over()
+      reject(error)
+    }
+    const close = () => fail(new Error('other side closed'))
+    body.on('data', take).once('end', end).once('error', fail).once('close', close)
+  })
+}
+
+function joined(pieces: readonly Buffer[]): Uint8Array {
+  const [only] = pieces
+  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
+}
+
+function textOf(value: string | string[] | undefined): string | null {
+  if (value === undefined) return null
+  return typeof value === 'string' ? value : value.join(', ')
+}
+
+function headersOf(received: Dispatcher.ResponseData['headers']): [string, string][] {
+  const headers: [string, string][] = []
   for (const name in received) {
     const value = received[name]
-    if (typeof value === 'string') headers.append(name, value)
-    else for (const one of value ?? []) headers.append(name, one)
+    if (typeof value === 'string') headers.push([name, value])
+    else for (const one of value ?? []) headers.push([name, one])
   }
   return headers
 }
@@ -104,12 +166,15 @@ function through<T extends Readable & NodeJS.WritableStream>(body: Readable, dec
 }
 
 /** Piece by piece, as they are asked for. A stream that breaks off is an error of the kind that `fetch` tells. */
-function webStream(body: Readable): ReadableStream<Uint8Array> {
+function webStream(body: Readable, first: readonly Buffer[] = []): ReadableStream<Uint8Array> {
+  const before = [...first]
   const pieces = body[Symbol.asyncIterator]()
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
+          const [piece] = before.splice(0, 1)
+          if (piece !== undefined) return controller.enqueue(piece)
           const { done, value } = await pieces.next()
           if (done === true) controller.close()
           else controller.enqueue(value)

@@ -187,8 +187,16 @@ function isRefusedHost(host: string): boolean {
   return refusedNames.test(host)
 }
 
+/** Addresses were asked about before with every request to their node. */
+const verdicts = new Map<string, boolean>()
+
 function isRefused(address: string): boolean {
-  return inside(refused, address)
+  const known = verdicts.get(address)
+  if (known !== undefined) return known
+  const verdict = inside(refused, address)
+  if (verdicts.size >= maxLookups) verdicts.clear()
+  verdicts.set(address, verdict)
+  return verdict
 }
 
 function isLoopback(address: string): boolean {

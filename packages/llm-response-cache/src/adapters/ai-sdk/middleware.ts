@@ -364,3 +364,9 @@ function notKept(): Error {
 }
 
 export type { Result }
+export {
+  type AiSdkEmbeddingMiddleware,
+  type AiSdkEmbeddingModel,
+  type AiSdkEmbeddingOptions,
+  aiSdkEmbeddingMiddleware,
+} from './embeddings.js'

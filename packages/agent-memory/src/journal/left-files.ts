@@ -1,0 +1,153 @@
+import { renameSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Decoded } from './codec.js'
+import type { ThreadWrite } from './entry.js'
+import { isMissing, type JournalFolder, type OpenFile, reasonOf, warn } from './folder.js'
+import { isAlive, type ProcessIdentity } from './process-identity.js'
+
+/** A file of another host, whose processes can't be asked, is left behind when it was not touched for so long. */
+const abandonedMs = 60_000
+
+/** Files that are looked at again when one was renamed meanwhile: so often at most. */
+const maxLooks = 5
+
+/** The journal of this process, into which others' are taken. */
+export interface OwnFile {
+  path(): string
+  /** A name of this process that no file has yet. */
+  newPath(): string
+  /** When what was written is on disk. */
+  synced(): Promise<void>
+}
+
+/** Files of a folder of journals that other processes write, or have left behind. */
+export class LeftFiles {
+  readonly #folder: JournalFolder
+  readonly #identity: ProcessIdentity
+  readonly #own: OwnFile
+  /** Of files that were taken over in part, because the disk was full: how many of their entries. */
+  readonly #adopted = new Map<string, number>()
+  #adopt: ((left: ThreadWrite) => void) | undefined
+  #done: (() => void) | undefined
+
+  constructor(folder: JournalFolder, identity: ProcessIdentity, own: OwnFile) {
+    this.#folder = folder
+    this.#identity = identity
+    this.#own = own
+  }
+
+  /**
+   * Looks for what processes that are gone have left behind: now, and from time to time.
+   * @param adopt takes one write of theirs into this journal; it may throw
+   * @param done is called when something was taken
+   */
+  start(adopt: (left: ThreadWrite) => void, done: () => void): void {
+    this.#adopt = adopt
+    this.#done = done
+    this.takeOver(true)
+  }
+
+  /** Takes over the files of processes that are gone. Nothing that is in the folder makes it throw. */
+  takeOver(atStart: boolean): void {
+    if (this.#adopt === undefined) return
+    let isAny = false
+    for (const { name, of } of this.#folder.files()) {
+      if (!this.#mayBeLeft(name, of)) continue
+      const file = this.#folder.open(name)
+      if (file === undefined) continue
+      try {
+        if (this.#isLeft(file, of, atStart)) isAny = this.#take(file, this.#adopt) || isAny
+      } catch (error) {
+        this.#folder.warn(name, reasonOf(error))
+      } finally {
+        file.close()
+      }
+    }
+    if (isAny) this.#done?.()
+  }
+
+  /** It is renamed first, so that only one process takes it. Says whether something was in it. */
+  #take(file: OpenFile, adopt: (left: ThreadWrite) => void): boolean {
+    const [before, taken] = [join(this.#folder.path, file.name), this.#own.newPath()]
+    try {
+      renameSync(before, taken)
+    } catch (error) {
+      if (isMissing(error)) return false // Another process was faster.
+      throw error
+    }
+    let decoded: Decoded
+    let count = this.#adopted.get(file.name) ?? 0
+    const first = count
+    try {
+      decoded = file.read()
+      for (const entry of decoded.entries.slice(first)) {
+        adopt(entry)
+        count++
+      }
+    } catch (error) {
+      // Left where it was, for the next look: what is here already is in its place when it is taken again.
+      if (!this.#adopted.has(file.name)) {
+        warn(`The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`)
+      }
+      this.#adopted.set(file.name, count)
+      renameSync(taken, before)
+      return count > first
+    }
+    this.#adopted.delete(file.name)
+    if (decoded.spoilt > 0) {
+      warn(`${decoded.spoilt} lines of the journal’s file ${before} are not whole, and are passed over`)
+    }
+    // What is found is in this process's own file by now; only when that is on disk may the other go.
+    void this.#own
+      .synced()
+      .then(() => unlinkSync(taken))
+      .catch(() => {})
+    return count > first
+  }
+
+  /** What waits in the files of other processes of this host. */
+  others(looks = 1): readonly ThreadWrite[] {
+    const names = this.#namesOfOthers()
+    const read = names.map((name) => this.#read(name))
+    // One that was taken over between the two looks is in another by now.
+    const left = this.#namesOfOthers()
+    const isGone = names.some((name, index) => read[index] === undefined && !left.includes(name))
+    if (isGone && looks < maxLooks) return this.others(looks + 1)
+    return read.flatMap((entries = []) => entries)
+  }
+
+  /** Whether the process that a file is of is gone, as far as this host can know. */
+  #mayBeLeft(name: string, { host, pid, began }: ProcessIdentity): boolean {
+    if (join(this.#folder.path, name) === this.#own.path()) return false
+    return host !== this.#identity.host || !isAlive({ host, pid, began })
+  }
+
+  /**
+   * A process that begins takes what is left on its host: it may be itself, before a crash, and its new writes come
+   * behind those. One that has run for long leaves it some time to come back.
+   */
+  #isLeft({ touchedAt }: OpenFile, { host }: ProcessIdentity, atStart: boolean): boolean {
+    return (atStart && host === this.#identity.host) || Date.now() - touchedAt > abandonedMs
+  }
+
+  #namesOfOthers(): readonly string[] {
+    return this.#folder
+      .files()
+      .filter(
+        ({ name, of }) =>
+          of.host === this.#identity.host && join(this.#folder.path, name) !== this.#own.path(),
+      )
+      .map(({ name }) => name)
+  }
+
+  #read(name: string): readonly ThreadWrite[] | undefined {
+    const file = this.#folder.open(name)
+    try {
+      return file?.read().entries
+    } catch {
+      return undefined
+    } finally {
+      file?.close()
+    }
+  }
+}

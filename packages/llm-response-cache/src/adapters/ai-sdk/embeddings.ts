@@ -1,0 +1,157 @@
+import type { Duration } from '@evenkeel/core'
+import { option, untilAborted } from '@evenkeel/core/kit'
+import { type CallOptions, checkCallOptions, policyOf } from '../../call-options.js'
+import { isRecord, type Json } from '../../json.js'
+import { canonicalHash } from '../../key/canonical.js'
+import { contextOf } from '../../lookup/adapter-context.js'
+import type { ResponseCache } from '../../response-cache.js'
+import { type Model, optionsIn } from './key.js'
+
+export interface AiSdkEmbeddingOptions {
+  /** @default the cache's `embeddingsTtl` */
+  readonly ttl?: Duration | undefined
+}
+
+/** What the middleware needs of an embedding model; those of the specifications v3 and v4 fit. */
+export interface AiSdkEmbeddingModel<R> extends Model {
+  doEmbed(params: never): PromiseLike<R>
+}
+
+export interface AiSdkEmbeddingMiddleware {
+  readonly specificationVersion: 'v3'
+  wrapEmbed<R extends object>(call: {
+    readonly doEmbed: () => PromiseLike<R>
+    readonly params: object
+    readonly model: AiSdkEmbeddingModel<R>
+  }): Promise<R>
+}
+
+/** A longer name of a model is cut, and told apart by its hash. */
+const maxNameLength = 160
+
+/** Parameters of the SDK's calls. */
+const knownParams = new Set(['values', 'abortSignal', 'providerOptions', 'headers'])
+
+/** Options of the providers' packages that say the same of each text; others may be about one of them. */
+const knownOptions = new Set([
+  ...[
+    'dimensions',
+    'user',
+    'outputDimensionality',
+    'outputDimension',
+    'outputDtype',
+    'taskType',
+    'inputType',
+  ],
+  ...['truncate', 'truncation', 'autoTruncate', 'normalize', 'embeddingPurpose', 'encodingFormat'],
+])
+
+/**
+ * An embedding model middleware for the Vercel AI SDK (6, 7). `embed` and `embedMany` ask the provider for what is not
+ * known, text by text, and equal texts once, whatever they come together with. Vectors are kept as 32-bit floats, and
+ * are given so by every call. `usage` is that of the provider's calls, and `providerMetadata.evenkeel` says
+ * `{ cached: 2, asked: 1 }` of the texts. A caller who leaves ends no call that others may have joined: it goes on,
+ * and is kept. Calls with options of which it is not known that they say the same of each text pass by.
+ * @example
+ * const model = wrapEmbeddingModel({
+ *   model: openai.embeddingModel('text-embedding-3-small'),
+ *   middleware: aiSdkEmbeddingMiddleware(cache),
+ * })
+ */
+export function aiSdkEmbeddingMiddleware(
+  cache: ResponseCache,
+  options: AiSdkEmbeddingOptions = {},
+): AiSdkEmbeddingMiddleware {
+  option.members('', options, { ttl: true })
+  if (options.ttl !== undefined) option.duration('ttl', options.ttl)
+  const { stats, scope, options: own } = contextOf(cache)
+  return {
+    specificationVersion: 'v3',
+    wrapEmbed: async ({ doEmbed, params, model }) => {
+      const { own: said, others } = optionsIn(params)
+      const asked: CallOptions = { ...options, ...checkCallOptions(said as CallOptions) }
+      const { useCache, tenant } = policyOf(own.policy, { ...scope.current, ...asked })
+      const values = valuesIn(params, others)
+      if (values === undefined || !useCache) {
+        stats.bypassed(values === undefined ? 'unknown-field' : 'asked-for', tenant, model.modelId)
+        return doEmbed()
+      }
+      return embedded(cache, { values, params, model, others, asked })
+    },
+  }
+}
+
+interface EmbedCall<R> {
+  readonly values: readonly string[]
+  readonly params: object
+  readonly model: AiSdkEmbeddingModel<R>
+  readonly others: Json
+  readonly asked: CallOptions
+}
+
+async function embedded<R extends object>(
+  cache: ResponseCache,
+  { values, params, model, others, asked }: EmbedCall<R>,
+): Promise<R> {
+  const results: Json[] = []
+  let count = 0
+  const { onlyIfCached: _, ...kept } = asked
+  const vectors = cache.embeddings(values, {
+    ...kept,
+    model: nameOf(model, others),
+    embed: async (texts) => {
+      count += texts.length
+      // Without the signal: others may wait for this call by the time that its first caller leaves.
+      const { abortSignal: __, ...rest } = params as Json
+      const result = (await model.doEmbed({ ...rest, values: [...texts] } as never)) as unknown as Json
+      results.push(result)
+      return result.embeddings as readonly number[][]
+    },
+  })
+  const signal: unknown = Reflect.get(params, 'abortSignal')
+  const given = await (signal instanceof AbortSignal ? untilAborted(vectors, signal) : vectors)
+  const metadata = { cached: values.length - count, asked: count }
+  return joined(given, results, metadata) as unknown as R
+}
+
+/** What the provider said in all calls that were made; of one alone also its response. */
+function joined(vectors: readonly Float32Array[], results: readonly Json[], evenkeel: object): Json {
+  const tokens = results.map(({ usage }) => (isRecord(usage) ? Number(usage.tokens) : Number.NaN))
+  const sum = tokens.reduce((all, one) => all + one, 0)
+  const [first] = results
+  const said = isRecord(first?.providerMetadata) ? first.providerMetadata : {}
+  return {
+    embeddings: vectors.map((vector) => Array.from(vector)),
+    ...(Number.isFinite(sum) && { usage: { tokens: sum } }),
+    providerMetadata: { ...said, evenkeel },
+    ...(results.length === 1 && first?.response !== undefined && { response: first.response }),
+    warnings: results.flatMap(({ warnings }) => (Array.isArray(warnings) ? warnings : [])),
+  }
+}
+
+/** Texts that can be asked for one by one; nothing where something is not known to allow it. */
+function valuesIn(params: object, others: Json): readonly string[] | undefined {
+  const isKnown = Object.entries(params).every(
+    ([name, value]) => value === undefined || knownParams.has(name),
+  )
+  const values: unknown = Reflect.get(params, 'values')
+  if (!isKnown || !Array.isArray(values) || !values.every((value) => typeof value === 'string')) {
+    return undefined
+  }
+  const areAlike = Object.values(others).every(
+    (options) => isRecord(options) && Object.entries(options).every(isAlike),
+  )
+  return areAlike ? values : undefined
+}
+
+function isAlike([name, value]: [string, unknown]): boolean {
+  return knownOptions.has(name) && (typeof value !== 'object' || value === null)
+}
+
+/** Of the model, as metrics show it; options that change its vectors make it another one. */
+function nameOf({ provider, modelId }: Model, others: Json): string {
+  const name = `ai-sdk:${provider}:${modelId}`
+  const isShort = name.length <= maxNameLength
+  const options = Object.keys(others).length > 0 || !isShort ? `#${canonicalHash(name, others)}` : ''
+  return name.slice(0, maxNameLength) + options
+}
