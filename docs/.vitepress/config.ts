@@ -2,6 +2,7 @@ import { defineConfig } from 'vitepress'
 import llms from 'vitepress-plugin-llms'
 import { repository } from '../site/folders.ts'
 import { sidebar } from '../site/sidebar.ts'
+import { withoutEmptyHeads } from '../site/table-heads.ts'
 
 const description =
   'Rate limits, cached answers, conversations and a pool of inference nodes for Node services that use language models, on Redis. The service stays level when Redis does not.'
@@ -22,7 +23,10 @@ export default defineConfig({
     ['link', { rel: 'icon', href: `data:image/svg+xml,${encodeURIComponent(icon)}` }],
     ['meta', { name: 'theme-color', content: '#0b5f7a' }],
   ],
-  markdown: { theme: { light: 'github-light-high-contrast', dark: 'github-dark' } },
+  markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+    config: withoutEmptyHeads,
+  },
   vite: {
     plugins: [llms({ description, domain: process.env.DOCS_DOMAIN ?? '' })],
     build: { chunkSizeWarningLimit: 4_000 },

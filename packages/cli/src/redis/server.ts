@@ -64,12 +64,15 @@ export async function startServer(options: StartOptions): Promise<DevServer> {
       'neither redis-server, valkey-server nor docker is on the PATH; install one, such as apt-get install redis-server',
     )
   }
+  if (onPath(command) === undefined)
+    throw new CommandError(exitCodes.usage, `${command} is no program that can be run; see --with`)
   const server =
     command === 'docker' ? startContainer(options, folder) : startProgram(command, options, folder)
   writeFileSync(join(folder, stateFile), `${JSON.stringify(server, undefined, 2)}\n`)
   const deadline = Date.now() + waitMs
   while (!(await isListening(options.port))) {
     if (Date.now() > deadline || !stateOf(folder)?.isRunning) {
+      await stopServer(folder)
       throw new CommandError(exitCodes.failed, `it did not start; see ${join(folder, 'redis.log')}`)
     }
     await new Promise((done) => setTimeout(done, 50))
@@ -143,11 +146,13 @@ function startContainer({ port, maxmemory }: StartOptions, folder: string): DevS
   return { pid: 0, port, command: 'docker', startedAt: new Date().toISOString(), container: id }
 }
 
-/** A process id is given to others in time: only a server is ours. */
-function isOurs({ pid, command }: DevServer): boolean {
+/** A process id is given to others in time: only a server on our port is ours. Servers write theirs into their title. */
+function isOurs({ pid, port }: DevServer): boolean {
   if (!isAlive(pid)) return false
-  const status = `/proc/${pid}/cmdline`
-  return !existsSync(status) || readFileSync(status, 'utf8').includes(command.split('/').at(-1) ?? command)
+  const file = `/proc/${pid}/cmdline`
+  if (!existsSync(file)) return true
+  const title = readFileSync(file, 'utf8')
+  return /redis|valkey/.test(title) && title.includes(String(port))
 }
 
 function isAlive(pid: number): boolean {
@@ -185,16 +190,17 @@ function isListening(port: number): Promise<boolean> {
   })
 }
 
+/** The program of that name, or of that path. */
 function onPath(name: string): string | undefined {
-  return (process.env.PATH ?? '')
-    .split(delimiter)
-    .map((folder) => join(folder, name))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
+  const candidates = name.includes('/')
+    ? [name]
+    : (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name))
+  return candidates.find((file) => {
+    try {
+      accessSync(file, constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
 }

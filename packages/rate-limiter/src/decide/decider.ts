@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { type Answer, type Failover, type FailoverState, failover, type Source } from '@evenkeel/core'
-import { isOutage } from '@evenkeel/core/kit'
 import { LimiterClosedError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import { Instances } from '../outage/instances.js'
-import { isOverload, isUnreadable, Recovery } from '../outage/recovery.js'
+import { Recovery } from '../outage/recovery.js'
 import type { Share } from '../outage/share.js'
 import { MemoryLimitStore } from '../stores/memory.js'
 import type {
   Change,
   Decision,
   DecisionOptions,
-  DecisionRequest,
   HeldSlot,
   LimitCost,
   LimitKey,
@@ -24,8 +22,8 @@ import { LeaseRefill } from './lease-refill.js'
 import type { PendingDecision } from './pending-decision.js'
 import { leaseOf, type ReturnedUnits } from './quota-leases.js'
 import { RecentDenials } from './recent-denials.js'
-import { blanket } from './result.js'
-import { DecisionTick, type TickHost } from './tick.js'
+import { StoreCalls } from './store-calls.js'
+import { DecisionTicks } from './tick.js'
 
 /** Within this time of Redis' return all instances use it again, and have told it what they charged alone. */
 const returnMs = 1_500
@@ -47,13 +45,8 @@ export class Decider {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryLimitStore
   readonly #stores: Failover<LimitStore>
-  readonly #tickHost: TickHost = {
-    send: (requests) => this.#send(requests),
-    answered: (pending, answer) => this.#answered(pending, answer),
-  }
-  readonly #tick = new DecisionTick(this.#tickHost)
-  /** In a Cluster, by subject. */
-  readonly #ticks = new Map<string, DecisionTick>()
+  readonly #calls: StoreCalls
+  readonly #ticks: DecisionTicks
   readonly #denials: RecentDenials
   readonly #leases: LeaseRefill | undefined
   readonly #instances: Instances | undefined
@@ -93,7 +86,7 @@ export class Decider {
         memory: this.#memory,
         instances: this.#instances,
         heldSlots,
-        settle: (settlement) => this.#settleInRedis(settlement),
+        settle: (settlement) => this.#calls.settle(settlement),
         adopt: (slots) => this.#stores.run((store) => store.renew(slots, true)),
       })
     }
@@ -113,6 +106,16 @@ export class Decider {
       onOutage: onOutage === 'fallback' ? 'fallback' : 'throw',
       held: () => ({ entries: this.#memory.size, bytes: 0 }),
     })
+    this.#calls = new StoreCalls(options, {
+      ...{ stores: this.#stores, memory: this.#memory, recovery: this.#recovery },
+    })
+    this.#ticks = new DecisionTicks(
+      {
+        send: (requests) => this.#calls.decide(requests),
+        answered: (pending, answer) => this.#answered(pending, answer),
+      },
+      () => redis?.topology === 'cluster',
+    )
   }
 
   get state(): FailoverState {
@@ -149,26 +152,26 @@ export class Decider {
       if (this.#decideHere(pending)) return
       if (options === undefined && this.#leases?.covers(limitCosts)) {
         this.#leases.ask(pending, () => {
-          if (!this.#decideHere(pending)) this.#tickOf(limitCosts).add(pending)
+          if (!this.#decideHere(pending)) this.#ticks.of(limitCosts).add(pending)
         })
         return
       }
     }
     if (this.#isReturning() && !this.#chargeShare(pending)) return
-    this.#tickOf(limitCosts).add(pending)
+    this.#ticks.of(limitCosts).add(pending)
   }
 
   /** Settles where it was charged; what can't reach Redis now is settled on its return. */
   async settle(settlement: Settlement, source: Source, mirroredAtMs: number): Promise<boolean> {
     const { id, changes } = settlement
-    this.#flush()
+    this.#ticks.flush()
     this.#denials.forget(changes)
     if (source === 'memory') {
       this.#refundOffline(changes)
       return this.#memory.settle(settlement)
     }
     this.#adjustMirror(changes, mirroredAtMs, id)
-    return this.#settleInRedis(settlement)
+    return this.#calls.settle(settlement)
   }
 
   /**
@@ -176,14 +179,14 @@ export class Decider {
    * where it can't reach Redis it stays charged until its time.
    */
   async giveBack(changes: readonly Change[], source: Source, mirroredAtMs: number): Promise<void> {
-    this.#flush()
+    this.#ticks.flush()
     this.#denials.forget(changes)
     if (source === 'memory') {
       this.#refundOffline(changes)
       return this.#memory.giveBack(changes)
     }
     this.#adjustMirror(changes, mirroredAtMs, '')
-    await this.#giveBackToRedis(changes)
+    await this.#calls.giveBack(changes)
   }
 
   async renew(slots: readonly HeldSlot[]): Promise<readonly boolean[]> {
@@ -204,7 +207,7 @@ export class Decider {
   }
 
   async block(limitKeys: readonly LimitKey[], forMs: number): Promise<void> {
-    this.#flush()
+    this.#ticks.flush()
     this.#denials.forget(limitKeys)
     await this.#leases?.giveBackAll()
     // In both: a block must hold when Redis goes.
@@ -213,7 +216,7 @@ export class Decider {
   }
 
   async reset(limitKeys: readonly LimitKey[]): Promise<void> {
-    this.#flush()
+    this.#ticks.flush()
     this.#denials.forget(limitKeys)
     this.#recovery?.charges.forget(limitKeys)
     if (this.#options.redis !== undefined) await this.#memory.reset(limitKeys)
@@ -236,7 +239,7 @@ export class Decider {
   /** Decides nothing more; what was charged can still be settled. */
   async close(): Promise<void> {
     if (this.#isClosed) return
-    this.#flush()
+    this.#ticks.flush()
     this.#isClosed = true
     this.#stopListening()
     await Promise.all([this.#leases?.close(), this.#instances?.close(), this.#recovery?.close()])
@@ -284,7 +287,7 @@ export class Decider {
       clock,
       instances: () => this.instances,
       isUsable: () => this.#stores.state === 'primary' && !this.#isReturning(),
-      send: (pending) => this.#tickOf(pending.limitCosts).add(pending),
+      send: (pending) => this.#ticks.of(pending.limitCosts).add(pending),
       mirror: (block, delayMs) => this.#memory.mirror([block], clock.now(), delayMs),
       giveBack: (units) => this.#giveBackUnits(units),
     })
@@ -340,87 +343,13 @@ export class Decider {
     }
   }
 
-  /** In a Cluster only what shares a node can travel together. */
-  #tickOf(limitCosts: readonly LimitCost[]): DecisionTick {
-    if (this.#options.redis?.topology !== 'cluster') return this.#tick
-    const subject = limitCosts[0]?.subject ?? ''
-    let tick = this.#ticks.get(subject)
-    if (tick === undefined) {
-      tick = new DecisionTick({
-        ...this.#tickHost,
-        send: (requests) => {
-          this.#ticks.delete(subject)
-          return this.#send(requests)
-        },
-      })
-      this.#ticks.set(subject, tick)
-    }
-    return tick
-  }
-
-  async #send(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
-    const { onOutage, clock } = this.#options
-    try {
-      return await this.#stores.run((store) => store.decide(requests))
-    } catch (error) {
-      if (requests.length === 1 && isUnreadable(error)) return this.#decideAnew(requests)
-      if (!isOutage(error) || (onOutage !== 'allow' && onOutage !== 'deny')) throw error
-      const value = requests.map(({ limitCosts }) => blanket(limitCosts, onOutage === 'allow', clock.now()))
-      return { value, source: 'memory' }
-    }
-  }
-
-  /**
-   * A key of these limits holds something that no script of ours wrote. It is deleted, since it would deny its
-   * subject for ever, and what this instance charged is charged again.
-   */
-  async #decideAnew(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
-    const limitKeys = requests.flatMap(({ limitCosts }) => limitCosts)
-    process.emitWarning(
-      `a counter of the limiter '${this.#options.name}' held what is none, and begins anew`,
-      { code: 'EVENKEEL_COUNTER_UNREADABLE' },
-    )
-    await this.#stores.run((store) => (store === this.#memory ? Promise.resolve() : store.reset(limitKeys)))
-    this.#recovery?.chargeAgainFor(limitKeys)
-    return this.#stores.run((store) => store.decide(requests))
-  }
-
-  async #settleInRedis(settlement: Settlement): Promise<boolean> {
-    try {
-      const { value, source } = await this.#stores.run((store) =>
-        store === this.#memory ? Promise.resolve(true) : store.settle(settlement),
-      )
-      if (source === 'memory') this.#recovery?.settleOnReturn(settlement)
-      return value
-    } catch (error) {
-      // A slot that is held must come free, however busy this process is.
-      if (isOverload(error)) this.#recovery?.settleSoon(settlement)
-      else if (isOutage(error)) this.#recovery?.settleOnReturn(settlement)
-      else throw error
-      return true
-    }
-  }
-
-  /** Nothing may overtake what was asked before it. */
-  #flush(): void {
-    this.#tick.flush()
-    for (const tick of this.#ticks.values()) tick.flush()
-  }
-
   async #giveBackUnits(returned: readonly ReturnedUnits[]): Promise<void> {
     if (returned.length === 0) return
     this.#memory.adjust(
       returned.map(({ change, mirroredAtMs }) => ({ ...change, chargedAtMs: mirroredAtMs })),
       '',
     )
-    await this.#giveBackToRedis(returned.map(({ change }) => change))
-  }
-
-  async #giveBackToRedis(changes: readonly Change[]): Promise<void> {
-    if (this.#stores.state !== 'primary') return
-    await this.#stores
-      .run((store) => (store === this.#memory ? Promise.resolve() : store.giveBack(changes)))
-      .catch(() => {})
+    await this.#calls.giveBack(returned.map(({ change }) => change))
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Answer } from '@evenkeel/core'
-import type { Decision, DecisionRequest } from '../stores/port.js'
+import type { Decision, DecisionRequest, LimitCost } from '../stores/port.js'
 import type { PendingDecision } from './pending-decision.js'
 
 export interface TickHost {
@@ -53,5 +53,42 @@ export class DecisionTick {
         (own: unknown) => one.failed(own),
       )
     }
+  }
+}
+
+/** The ticks of a limiter. In a Cluster only what shares a node can travel together: there each subject has its own. */
+export class DecisionTicks {
+  readonly #host: TickHost
+  readonly #isCluster: () => boolean
+  readonly #all: DecisionTick
+  readonly #bySubject = new Map<string, DecisionTick>()
+
+  constructor(host: TickHost, isCluster: () => boolean) {
+    this.#host = host
+    this.#isCluster = isCluster
+    this.#all = new DecisionTick(host)
+  }
+
+  of(limitCosts: readonly LimitCost[]): DecisionTick {
+    if (!this.#isCluster()) return this.#all
+    const subject = limitCosts[0]?.subject ?? ''
+    let tick = this.#bySubject.get(subject)
+    if (tick === undefined) {
+      tick = new DecisionTick({
+        ...this.#host,
+        send: (requests) => {
+          this.#bySubject.delete(subject)
+          return this.#host.send(requests)
+        },
+      })
+      this.#bySubject.set(subject, tick)
+    }
+    return tick
+  }
+
+  /** Nothing may overtake what was asked before it. */
+  flush(): void {
+    this.#all.flush()
+    for (const tick of this.#bySubject.values()) tick.flush()
   }
 }

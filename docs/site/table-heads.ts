@@ -1,0 +1,13 @@
+import type { MarkdownRenderer } from 'vitepress'
+
+/** A head without words is no head: screen readers would announce a column by nothing. It becomes a plain cell. */
+export function withoutEmptyHeads(md: MarkdownRenderer): void {
+  md.core.ruler.push('empty-heads', ({ tokens }) => {
+    for (const [index, token] of tokens.entries()) {
+      const [words, end] = [tokens[index + 1], tokens[index + 2]]
+      if (token.type !== 'th_open' || words?.content !== '' || end?.type !== 'th_close') continue
+      token.tag = 'td'
+      end.tag = 'td'
+    }
+  })
+}
