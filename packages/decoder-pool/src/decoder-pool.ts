@@ -1,4 +1,4 @@
-import { type FailoverState } from '@evenkeel/core'
+import type { FailoverState } from '@evenkeel/core'
 import { durationMs, Emitter } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
@@ -83,7 +83,7 @@ class Pool implements DecoderPool {
   #closing: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
-    const { file, leaseMs, name, random } = options
+    const { file, name, random } = options
     this.#options = options
     this.#registry = new Registry(options, () => this.#follow())
     this.#health = new Health(options, {
