@@ -1,5 +1,5 @@
-import { type FailoverState, InvalidInputError } from '@evenkeel/core'
-import { createLog, durationMs, Emitter, type Heartbeat, heartbeat } from '@evenkeel/core/kit'
+import type { FailoverState } from '@evenkeel/core'
+import { durationMs, Emitter } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,
@@ -17,15 +17,15 @@ import {
   type SharedPoolStats,
 } from './api.js'
 import { Balancer } from './balancing/balancer.js'
-import { CandidateIndex, inService, matching } from './balancing/candidates.js'
-import { nearestMiss } from './balancing/nearest-miss.js'
+import { CandidateIndex } from './balancing/candidates.js'
+import { NodeService } from './balancing/node-service.js'
 import { checkRequirements, type ExperimentUnit, type NodeRequirements } from './balancing/requirements.js'
 import { makeStrategy } from './balancing/strategies/index.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { unused } from './dispatch/outcome.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
 import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
-import { type MirrorDamagedError, NoNodeError, PoolClosedError } from './errors.js'
+import { type MirrorDamagedError, PoolClosedError } from './errors.js'
 import { ExperimentBook } from './experiments/experiments.js'
 import { nothing } from './file/content.js'
 import { FileSync } from './file/sync.js'
@@ -33,23 +33,14 @@ import { Health } from './health/health.js'
 import type { HealthState } from './health/status.js'
 import { observePool } from './metrics.js'
 import { AddressGuard } from './nodes/addresses.js'
-import {
-  checkNode,
-  checkStoredNode,
-  type DecoderNode,
-  extraOf,
-  type NodeInput,
-  ofBoundedSize,
-} from './nodes/node.js'
+import { checkStoredNode, type DecoderNode, type NodeInput } from './nodes/node.js'
 import { checkReport, type NodeReport } from './nodes/node-report.js'
 import type { NodeState } from './nodes/node-state.js'
 import { NodeTable, type PoolChange } from './nodes/node-table.js'
 import { type DecoderPoolOptions, type ResolvedOptions, resolveOptions } from './options.js'
-import { maxNodes } from './registry/port.js'
+import { OwnNodes } from './registry/own-nodes.js'
 import { Registry } from './registry/registry.js'
 import { Slots } from './slots/slots.js'
-
-const log = createLog('decoder-pool')
 
 /**
  * A registry of inference nodes that coordinators share through Redis, and the choice of one. While Redis
@@ -75,12 +66,10 @@ class Pool implements DecoderPool {
   readonly #registry: Registry
   readonly #mirror: FileSync | undefined
   readonly #health: Health
-  /** Renews the leases of what was registered here, three times in each, all in one round trip. */
-  readonly #renewal: Heartbeat
   readonly #events = new Emitter<PoolEvents>()
   readonly #members = new NodeTable()
-  /** Ids that were registered here: this coordinator renews their leases. */
-  readonly #own = new Set<string>()
+  readonly #own: OwnNodes
+  readonly #service: NodeService
   readonly #candidates: CandidateIndex
   readonly #balancer: Balancer
   readonly #slots: Slots
@@ -94,7 +83,7 @@ class Pool implements DecoderPool {
   #closing: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
-    const { file, leaseMs, name, random } = options
+    const { file, name, random } = options
     this.#options = options
     this.#registry = new Registry(options, () => this.#follow())
     this.#health = new Health(options, {
@@ -106,6 +95,12 @@ class Pool implements DecoderPool {
       remove: (id) => this.#registry.remove(id),
       guard: this.#guard,
     })
+    this.#own = new OwnNodes(options, {
+      registry: this.#registry,
+      members: this.#members,
+      answers: (state) => this.#health.answers(state),
+    })
+    this.#service = new NodeService(this.#members, options.clock, (state) => this.#hasRoom(state))
     this.#candidates = new CandidateIndex(
       () => this.#members.list,
       options.region,
@@ -136,8 +131,8 @@ class Pool implements DecoderPool {
         const { ok, error } = outcome
         if (error !== unused) this.#events.emit('ended', { node: state.node, ok, error, tookMs })
       },
-      noNode: (wanted) => this.#noNode(wanted),
-      mayServe: (wanted, except, withinMs) => this.#mayServe(wanted, except, withinMs),
+      noNode: (wanted) => this.#service.noNode(wanted),
+      mayServe: (wanted, except, withinMs) => this.#service.mayServe(wanted, except, withinMs),
     })
     this.#runHost = {
       acquire: (wanted, request) => this.#dispatch.acquire(wanted, request),
@@ -154,7 +149,10 @@ class Pool implements DecoderPool {
         : new FileSync(file, name, {
             registry: this.#registry,
             experiments: this.experiments,
-            register: (node) => this.#register(node, true),
+            register: async (node) => {
+              this.#refuseIfClosed()
+              return this.#own.register(node, true)
+            },
             warn: (error) => this.#warn(error),
           })
     this.#stopMetrics = observePool(name, options.telemetry, {
@@ -163,15 +161,6 @@ class Pool implements DecoderPool {
       ejections: () => this.#health.ejections,
       requests: () => this.#dispatch.requests,
     })
-    this.#renewal = heartbeat({
-      everyMs: leaseMs / 3,
-      beat: async () => {
-        const ids = this.#toRenew()
-        if (ids.length > 0) await this.#registry.renew(ids)
-      },
-      onError: (error) => log('leases were not renewed: %s', error),
-      random,
-    })
   }
 
   async start(): Promise<void> {
@@ -179,61 +168,16 @@ class Pool implements DecoderPool {
     await this.#registry.start(content)
     await this.experiments.start(content.experiments)
     this.#mirror?.watch(this.#options.pollIntervalMs)
-    this.#renewal.start()
+    this.#own.start()
     await this.#slots.start()
     await this.#health.start()
     // Whoever created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
   }
 
-  register(input: NodeInput): Promise<DecoderNode> {
-    return this.#register(input, false)
-  }
-
-  /** `mayMove`: the one who says it knows that the node's former address is not its own any more. */
-  async #register(input: NodeInput, mayMove: boolean): Promise<DecoderNode> {
+  async register(input: NodeInput): Promise<DecoderNode> {
     this.#refuseIfClosed()
-    const checked = checkNode(input)
-    const hasOwnId = input.id !== undefined && input.id !== null
-    if (hasOwnId) await this.#settleIdentity(checked, mayMove)
-    // A node that registers itself again, as they do, must not undo that somebody drains it.
-    const isSaid = input.draining !== undefined && input.draining !== null
-    const known = this.#registry.nodeOf(checked.id)
-    const node = ofBoundedSize({
-      // Nor what a newer release has said of it.
-      ...(known === undefined ? {} : extraOf(known)),
-      ...checked,
-      draining: isSaid ? checked.draining : (known?.draining ?? false),
-      // Nor that probes have learnt what it has loaded.
-      adapters: (input.adapters ?? undefined) === undefined ? (known?.adapters ?? []) : checked.adapters,
-    })
-    let { id, outcome } = await this.#registry.put(node)
-    if (hasOwnId && id !== node.id && outcome !== 'full') {
-      // Known under another id where this coordinator had not heard of it yet.
-      await this.#registry.remove(id)
-      ;({ id, outcome } = await this.#registry.put(node))
-    }
-    if (outcome === 'full') throw new InvalidInputError('node', `at most ${maxNodes} nodes in a pool`, id)
-    this.#own.add(id)
-    return this.#registry.nodeOf(id) ?? { ...node, id }
-  }
-
-  /**
-   * An id is the node's, not its address's. A node that comes on an address that another had is itself, and the other
-   * is gone from there. Two that live at two addresses under one id are a mistake.
-   */
-  async #settleIdentity({ id, endpoint }: DecoderNode, mayMove: boolean): Promise<void> {
-    const there = this.#registry.nodeAt(endpoint)
-    const known = this.#registry.nodeOf(id)
-    const isMoving = known !== undefined && known.endpoint !== endpoint
-    if (isMoving && there === undefined && !mayMove && !this.#own.has(id) && this.#lives(id)) {
-      throw new InvalidInputError('id', `another one: a node that lives at ${known.endpoint} has this`, id)
-    }
-    if (there !== undefined && there.id !== id) await this.#registry.remove(there.id)
-  }
-
-  #lives(id: string): boolean {
-    return this.#members.get(id)?.healthy === true && this.#members.expiredForMs(id) === undefined
+    return this.#own.register(input, false)
   }
 
   #refuseIfClosed(): void {
@@ -380,7 +324,7 @@ class Pool implements DecoderPool {
     this.#closed = true
     // Whoever waits is told before anything that takes time.
     this.#dispatch.close()
-    this.#renewal.close()
+    this.#own.close()
     await this.#health.close()
     await this.#slots.close()
     this.#stopMetrics()
@@ -402,46 +346,12 @@ class Pool implements DecoderPool {
     }
     const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
     // An arm without a node in service must not cost its units their answers.
-    const diverted = !this.#isServed(inArm)
+    const diverted = !this.#service.isServed(inArm)
     return {
       wanted: diverted ? options : inArm,
       part: { ...assigned, diverted },
       served: () => this.experiments.exposed(assigned, unit, diverted),
     }
-  }
-
-  /** Whether a node for it is in service, free or not. */
-  #isServed(wanted: NodeRequirements): boolean {
-    const fitting = matching(this.#members.list, wanted)
-    const now = this.#options.clock.monotonic()
-    return fitting.some((state) => state.isServing(now))
-  }
-
-  /** Whether a node in service, these apart, may take a request within the time. */
-  #mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean {
-    const now = this.#options.clock.monotonic()
-    const { usable } = inService(matching(this.#members.list, wanted), now)
-    return usable.some((state) => !except.has(state.node.id) && state.pushedBackUntil - now < withinMs)
-  }
-
-  #noNode(wanted: NodeRequirements): NoNodeError {
-    const { list } = this.#members
-    const matches = matching(list, wanted)
-    if (matches.length === 0) return new NoNodeError('no-match', nearestMiss(list, wanted))
-    const serving = inService(matches, this.#options.clock.monotonic()).usable
-    const full = serving.filter((state) => !this.#hasRoom(state)).length
-    return new NoNodeError('no-capacity', `${full} of ${matches.length} nodes that fit are at their capacity`)
-  }
-
-  /** Its own nodes, unless probes say that they are gone; and suspects of others that answer, whoever should renew them. */
-  #toRenew(): readonly string[] {
-    return this.#members.list
-      .filter((state) => {
-        const { id } = state.node
-        const isSuspect = this.#members.expiredForMs(id) !== undefined
-        return this.#own.has(id) ? state.healthy : isSuspect && this.#health.answers(state)
-      })
-      .map(({ node }) => node.id)
   }
 
   #hasRoom({ node: { id, capacity }, inFlight }: NodeState): boolean {
@@ -460,7 +370,7 @@ class Pool implements DecoderPool {
       expired: known.expired,
     })
     if (change === undefined) return
-    for (const id of change.removed) this.#own.delete(id)
+    this.#own.forget(change.removed)
     this.#candidates.invalidate()
     this.#warmNewcomers(change)
     this.#events.emit('change', change)

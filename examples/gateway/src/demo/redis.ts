@@ -35,7 +35,7 @@ export class OwnRedis {
       child.once('error', () =>
         reject(
           new Error(
-            "--chaos needs 'redis-server' on the PATH (apt-get install redis-server, brew install redis)",
+            "An outage needs 'redis-server' on the PATH (apt-get install redis-server, brew install redis)",
           ),
         ),
       )
@@ -51,6 +51,15 @@ export class OwnRedis {
     const exited = once(child, 'exit')
     child.kill('SIGKILL')
     await exited
+  }
+
+  /** SIGSTOP: its connections stay open, and nobody answers. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT')
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,33 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const script = fileURLToPath(new URL('../dist/server/dashboard.js', import.meta.url))
+
+export interface RunningDashboard {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** The built dashboard, as its command runs it. */
+export async function startDashboard(): Promise<RunningDashboard> {
+  const { REDIS_URL: _, ...env } = process.env
+  const child: ChildProcess = fork(script, ['--no-open'], {
+    env,
+    // Not those of the test's own process, which resolve packages to their sources.
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('message', (message) => resolve((message as { url: string }).url))
+    child.once('exit', (code) => reject(new Error(`The dashboard ended with ${code}`)))
+  })
+  return {
+    url,
+    async stop() {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      await exited
+    },
+  }
+}

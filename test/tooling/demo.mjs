@@ -1,0 +1,15 @@
+import { spawnSync } from 'node:child_process'
+
+/** The demo: a gateway and its decoders, driven and measured; with `--page` the live page on such a gateway. */
+const args = process.argv.slice(2)
+const name = args.includes('--page') ? '@evenkeel/example-dashboard' : '@evenkeel/example-gateway'
+
+// Ctrl-C is the demo's to handle: it has servers to end.
+process.on('SIGINT', () => {})
+run(process.execPath, ['test/tooling/build.mjs', `--filter=${name}...`])
+run('pnpm', ['--silent', '--filter', name, 'start', ...args])
+
+function run(command, options) {
+  const { status, signal } = spawnSync(command, options, { stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? (signal === 'SIGINT' ? 130 : 1))
+}
