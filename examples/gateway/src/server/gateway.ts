@@ -20,7 +20,9 @@ export async function createGateway(given: GatewayOptions = {}) {
   // First, so that the packages find its MeterProvider.
   const metrics = createMetrics()
   const events = createEvents()
-  const redis = redisUrl === undefined ? undefined : await connect({ url: redisUrl, namespace })
+  const location = redisUrl === undefined ? {} : { url: redisUrl }
+  const isShared = redisUrl !== undefined || options.redisByEnvironment === true
+  const redis = isShared ? await connect({ ...location, namespace }) : undefined
   const pool = await createDecoderPool({
     redis,
     // Conversations go where their beginning has been read.

@@ -1,6 +1,8 @@
 export interface GatewayOptions {
   /** Without it everything lives in this process. */
   readonly redisUrl?: string | undefined
+  /** Redis is where the environment says: `REDIS_SENTINELS`, `REDIS_CLUSTER_NODES`, `REDIS_HOST`. @default false */
+  readonly redisByEnvironment?: boolean | undefined
   /** Keeps apart what several gateways on one Redis do. @default 'gateway' */
   readonly namespace?: string | undefined
   /** Gateways that share the limits: in an outage of Redis each grants its part. @default 1 */
@@ -60,6 +62,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
   }
   return {
     redisUrl: env.REDIS_URL || undefined,
+    redisByEnvironment: ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES', 'REDIS_HOST'].some((name) => env[name]),
     namespace: env.GATEWAY_NAMESPACE || undefined,
     instances: number('GATEWAY_INSTANCES'),
     apiKeys: apiKeysIn(env.GATEWAY_API_KEYS),
@@ -68,6 +71,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
     defaultOutputTokens: number('GATEWAY_DEFAULT_OUTPUT_TOKENS'),
     maxOutputTokens: number('GATEWAY_MAX_OUTPUT_TOKENS'),
     maxConcurrent: number('GATEWAY_MAX_CONCURRENT'),
+    maxBodyBytes: number('GATEWAY_MAX_BODY_BYTES'),
     operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
     nodeHosts: env.GATEWAY_NODE_HOSTS?.split(','),
   }

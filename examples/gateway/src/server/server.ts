@@ -23,11 +23,15 @@ export function createGatewayServer(gateway: Gateway, options: GatewayServerOpti
     if (admission.admits()) return void serveApi(gateway, request, response)
     response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end(shed.body)
   })
+  // Longer than clients and balancers keep a connection: which would else send a request into one that is being closed.
+  server.keepAliveTimeout = keepAliveMs
   const admission = new Admission(server, options.maxWaitMs ?? 100)
   return server
 }
 
 const shed = overloaded('The gateway is beyond its capacity; try again in a moment')
+
+const keepAliveMs = 75_000
 
 /**
  * Connections that wait to be accepted. Beyond Node's 511 the kernel drops what comes, and callers hear nothing for

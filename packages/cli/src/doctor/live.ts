@@ -69,6 +69,8 @@ async function tryLimiter(redis: Connection, id: string): Promise<void> {
     await limiter.reset('doctor')
   } finally {
     await limiter.close()
+    // Else it would be listed among a service's limiters for a day.
+    await removeKeys(redis, `${redis.namespace}rate-limiter:${id}:*`)
   }
 }
 
@@ -105,9 +107,13 @@ async function tryPool(redis: Connection, id: string): Promise<void> {
     await pool.deregister(node.id)
   } finally {
     await pool.close()
-    for await (const keys of redis.scan(`${redis.namespace}decoder-pool:{${id}}*`)) {
-      for (const key of keys) await redis.command(['UNLINK', key], { key })
-    }
+    await removeKeys(redis, `${redis.namespace}decoder-pool:{${id}}*`)
+  }
+}
+
+async function removeKeys(redis: Connection, pattern: string): Promise<void> {
+  for await (const keys of redis.scan(pattern)) {
+    for (const key of keys) await redis.command(['UNLINK', key], { key })
   }
 }
 

@@ -1,0 +1,109 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const scripts = {
+  gateway: fileURLToPath(new URL('../../examples/gateway/dist/gateway.js', import.meta.url)),
+  decoder: fileURLToPath(new URL('./decoder.mjs', import.meta.url)),
+}
+
+/** Times at which a process was away: stopped, or dead until it was started again. */
+export interface Absence {
+  readonly from: number
+  to: number
+}
+
+/** A process that is killed, started again on the same port, and stopped, as faults will have it. */
+export class Member {
+  readonly name: string
+  readonly absences: Absence[] = []
+  /** What it wrote to stderr. */
+  said = ''
+  port = 0
+  #child: ChildProcess | undefined
+  readonly #script: keyof typeof scripts
+  readonly #env: NodeJS.ProcessEnv
+  #isClosed = false
+
+  constructor(name: string, script: keyof typeof scripts, env: NodeJS.ProcessEnv) {
+    this.name = name
+    this.#script = script
+    this.#env = env
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  async start(): Promise<void> {
+    const { REDIS_URL: _, ...inherited } = process.env
+    const child = fork(scripts[this.#script], [], {
+      env: { ...inherited, ...this.#env, PORT: String(this.port) },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.#child = child
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.said += text
+    })
+    child.once('exit', (code, signal) => {
+      if (!this.#isClosed && signal !== 'SIGKILL') this.said += `\nended by itself: ${code ?? signal}\n`
+    })
+    const [message] = await once(child, 'message')
+    this.port = (message as { port: number }).port
+  }
+
+  /** SIGKILL, and a start after so long. */
+  async dieFor(ms: number): Promise<void> {
+    const child = this.#child
+    if (child === undefined) return
+    const absence = this.#begin()
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    await this.start()
+    absence.to = performance.now()
+  }
+
+  /** SIGSTOP, and SIGCONT after so long. */
+  async hangFor(ms: number): Promise<void> {
+    const absence = this.#begin()
+    this.#child?.kill('SIGSTOP')
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    this.#child?.kill('SIGCONT')
+    absence.to = performance.now()
+  }
+
+  #begin(): Absence {
+    const absence = { from: performance.now(), to: Number.POSITIVE_INFINITY }
+    this.absences.push(absence)
+    return absence
+  }
+
+  /** Whether it was away at some moment of this time, or shortly before. */
+  wasAway(from: number, to: number, marginMs = 0): boolean {
+    return this.absences.some((absence) => absence.from <= to && absence.to + marginMs >= from)
+  }
+
+  async ask<T>(): Promise<T> {
+    const child = this.#child
+    if (child === undefined) throw new Error(`${this.name} was not started`)
+    const answer = once(child, 'message')
+    child.send('tell')
+    return (await answer)[0] as T
+  }
+
+  async close(): Promise<void> {
+    const child = this.#child
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    this.#isClosed = true
+    const exited = once(child, 'exit')
+    child.kill('SIGCONT')
+    child.kill('SIGKILL')
+    await exited
+  }
+}
