@@ -9,11 +9,10 @@ import { pages } from '../site/pages.ts'
 import { browserPath } from './browser.mjs'
 import { type StaticServer, serveFolder } from './static-server.ts'
 
-/** The site as `pnpm docs:build` made it, in a browser. With `PICTURES=folder` each page is drawn there. */
+/** The site as `pnpm docs:build` made it, in a browser; the API reference is typedoc's own matter. With `PICTURES=folder` each page is drawn there. */
 const pictures = process.env.PICTURES
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const api = existsSync(join(built, 'api')) ? ['api/core-lock', 'api/rate-limiter-express'] : []
-const paths = [...pages.map(({ path }) => path), ...api]
+const paths = pages.map(({ path }) => path)
 const desktop = { width: 1280, height: 900 }
 const phone = { width: 390, height: 844 }
 
@@ -84,18 +83,6 @@ it.each(paths)('/%s is whole and readable at a desk, in the dark and on a phone'
   await page.setViewportSize(phone)
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(phone.width)
   await draw(page, path, 'phone')
-  expect(errors).toEqual([])
-  await page.close()
-})
-
-it('search finds a page by a word of it, by keyboard alone', async () => {
-  const { page, errors } = await look('')
-  await page.keyboard.press('Control+K')
-  await page.locator('#localsearch-input').fill('JOURNAL_FULL')
-  await page.locator('#localsearch-list a').first().waitFor()
-  await page.keyboard.press('Enter')
-  await page.waitForURL((url) => url.pathname !== '/')
-  expect(await page.locator('main').textContent()).toContain('JOURNAL_FULL')
   expect(errors).toEqual([])
   await page.close()
 })

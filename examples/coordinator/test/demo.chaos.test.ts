@@ -1,18 +1,6 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { startRedis } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
-
-const script = fileURLToPath(new URL('../dist/demo.js', import.meta.url))
-
-/** The demo as a user runs it, built; its exit code says whether its promises held. */
-function demo(env: NodeJS.ProcessEnv): Promise<{ code: number; output: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [script], { env }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, output: stdout + stderr })
-    })
-  })
-}
+import { demo } from './demo.js'
 
 describe('two coordinators before five nodes', () => {
   it('agree over a file', async () => {

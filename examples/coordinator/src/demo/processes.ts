@@ -19,11 +19,15 @@ export async function start(
 ): Promise<Running> {
   const file = fileURLToPath(new URL(`./${script}.js`, import.meta.url))
   const child = fork(file, args, {
-    env: { ...process.env, ...env },
+    // A PORT of the user's own can be had by one process only.
+    env: { ...process.env, PORT: '0', ...env },
     // The server tells of each stream that breaks off at length; here they are counted.
     stdio: ['ignore', 'inherit', script === 'coordinator' ? 'ignore' : 'inherit', 'ipc'],
   })
-  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  const [{ port }] = (await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`${name} ended with ${code}`))),
+  ])) as [{ port: number }]
   return { name, url: `http://127.0.0.1:${port}`, child }
 }
 
