@@ -36,6 +36,7 @@ it('no source gives a number of the host to a timer of Node', () => {
   const root = new URL('../src/', import.meta.url)
   // Durations of these are constants, or bounded when the options are checked (10 minutes).
   const bounded = [
+    'clients/sharded-subscriber.ts',
     'clients/valkey-glide/client.ts',
     'clients/valkey-glide/subscriber.ts',
     'connection/liveness.ts',

@@ -6,6 +6,7 @@ import { type CacheContext, createContext } from './lookup/create-context.js'
 import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
 import { type Detailed, Values } from './lookup/values.js'
 import { type CacheOptions, cacheOptionNames, resolveOptions } from './options.js'
+import { entryKeyId } from './stores/entry-key.js'
 import type { EntryKey } from './stores/port.js'
 import type { CacheStats } from './usage/stats.js'
 
@@ -38,6 +39,7 @@ export interface ValueCache<V> {
   get(key: string, options?: CallOptions): Promise<V | undefined>
   /** Says whether it was kept. Two round trips. */
   set(key: string, value: V, options?: CallOptions): Promise<boolean>
+  /** Says whether there was one. What a call under way for it comes to is not kept. One round trip. */
   delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean>
   clear(what?: Clear): Promise<ClearResult>
   /** Makes everything with one of these tags a miss. O(1), one round trip. */
@@ -107,8 +109,10 @@ class ValueCacheOf<V> implements ValueCache<V> {
   }
 
   async delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean> {
-    const { tenant, name } = this.#entryKey(key, this.#policy(options))
-    return (await this.#context.tiers.delete(tenant, [name])) > 0
+    const entryKey = this.#entryKey(key, this.#policy(options))
+    // Who asks from now on does not join a call that was begun before.
+    this.#context.calls.delete(entryKeyId(entryKey))
+    return (await this.#context.tiers.delete(entryKey.tenant, [entryKey.name])) > 0
   }
 
   async clear(what: Clear = {}): Promise<ClearResult> {

@@ -36,6 +36,37 @@ describe.each(['memory', 'Redis'])('a cache of anything, in %s', (where) => {
     expect(cache.stats()).toMatchObject({ coalesced: 999, misses: 2, hits: 1 })
   })
 
+  it('keeps nothing that was begun before a deletion, and nobody who asks later joins it', async () => {
+    const cache = await cacheOf<string>()
+    let answer = (_: string) => {}
+    const began = new Promise<void>((resolve) => {
+      const load = () => {
+        resolve()
+        return new Promise<string>((loaded) => {
+          answer = loaded
+        })
+      }
+      void cache.getOrSet('k', load).then((value) => first.push(value))
+    })
+    const first: string[] = []
+    await began
+    expect(await cache.delete('k')).toBe(false)
+    expect(await cache.getOrSet('k', async () => 'new')).toBe('new')
+    answer('old')
+    await until(() => first.length === 1 && cache.stats().stored === 1, 5_000)
+    expect(first).toEqual(['old'])
+    expect(await cache.get('k')).toBe('new')
+  })
+
+  it('has nothing after a deletion, although it follows at once on the load', async () => {
+    const cache = await cacheOf<string>()
+    for (let round = 0; round < 10; round++) {
+      await cache.getOrSet(`k${round}`, async () => 'old')
+      await cache.delete(`k${round}`)
+      expect(await cache.get(`k${round}`)).toBeUndefined()
+    }
+  })
+
   it('gives each caller a copy, or all one that nobody can change', async () => {
     const copies = await cacheOf<{ list: number[] }>()
     await copies.set('k', { list: [1] })

@@ -2,6 +2,7 @@
 -- KEYS  entry, lease
 -- ARGV  generation of this attempt, owner, lease in ms, id of an entry that is of no use (empty: none)
 -- Reply {'hit', entry} | {'lead'} | {'follow', generation, owner}
+-- A void lease (its entry was deleted meanwhile) that nobody follows is nobody's to follow.
 -- Idempotent: whoever holds the lease is told again that it leads.
 local entry = redis.call('GET', KEYS[1])
 if entry then
@@ -9,12 +10,13 @@ if entry then
   for index = math.max(1, #entry - 3), #entry do id = id .. string.format('%02x', entry:byte(index)) end
   if id ~= ARGV[4] then return { 'hit', entry } end
 end
-local lease = redis.call('HMGET', KEYS[2], 'generation', 'owner')
+local lease = redis.call('HMGET', KEYS[2], 'generation', 'owner', 'void', 'followers')
 if lease[1] == ARGV[1] then return { 'lead' } end
-if lease[1] then
+if lease[1] and (not lease[3] or lease[4] ~= '0') then
   redis.call('HINCRBY', KEYS[2], 'followers', 1)
   return { 'follow', lease[1], lease[2] }
 end
+redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 'generation', ARGV[1], 'owner', ARGV[2], 'followers', 0)
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return { 'lead' }

@@ -3,10 +3,11 @@
 -- ARGV  generation, entry (empty: none), its time to live in ms, span of a second sight in ms (0: not needed),
 --       '1' where the whole answer is in the log, how long the log lives in ms, what the log ends with
 -- Reply 'kept' | 'released' | 'fenced' | 'publish'
-local lease = redis.call('HMGET', KEYS[2], 'generation', 'followers')
+local lease = redis.call('HMGET', KEYS[2], 'generation', 'followers', 'void')
 if lease[1] ~= ARGV[1] then return 'fenced' end
 local followed = tonumber(lease[2]) > 0
-local admitted = ARGV[2] ~= ''
+-- Begun before the entry was deleted, the answer is not kept.
+local admitted = ARGV[2] ~= '' and not lease[3]
 -- Who follows has asked for it a second time.
 if admitted and ARGV[4] ~= '0' and not followed and redis.call('EXISTS', KEYS[1], KEYS[4]) == 0 then
   redis.call('SET', KEYS[4], '', 'PX', ARGV[4])

@@ -59,6 +59,9 @@ export class MemoryEntryStore implements EntryStore {
     return this.#entries.bytes
   }
 
+  /** Hears of entries that a user deletes: set by the flights beside it. */
+  onDelete: ((entryKey: EntryKey) => void) | undefined
+
   /** What is held, without a promise. */
   held(entryKey: EntryKey): CachedEntry | undefined {
     return this.#entries.get(this.#id(entryKey))
@@ -114,6 +117,7 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   async delete(entryKeys: readonly EntryKey[]): Promise<number> {
+    for (const entryKey of entryKeys) this.onDelete?.(entryKey)
     return entryKeys.filter((entryKey) => this.held(entryKey) !== undefined && this.drop(entryKey)).length
   }
 

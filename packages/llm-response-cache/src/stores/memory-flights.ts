@@ -19,6 +19,8 @@ interface Lease {
   readonly owner: string
   expiresAt: number
   followers: number
+  /** Its entry was deleted meanwhile: the answer is not kept. */
+  isVoid: boolean
 }
 
 /** Ended logs that are kept for those who still read them. */
@@ -36,6 +38,10 @@ export class MemoryFlightStore implements FlightStore {
   constructor(entries: MemoryEntryStore, clock: Clock = systemClock) {
     this.#entries = entries
     this.#clock = clock
+    entries.onDelete = (entryKey) => {
+      const lease = this.#lease(entryKey)
+      if (lease !== undefined) lease.isVoid = true
+    }
   }
 
   async begin(entryKey: EntryKey, options: BeginOptions): Promise<Role> {
@@ -44,7 +50,7 @@ export class MemoryFlightStore implements FlightStore {
     if (entry !== undefined && entry.id !== unlessId) return { role: 'hit', entry }
     const lease = this.#lease(entryKey)
     if (lease?.generation === generation) return { role: 'lead' }
-    if (lease !== undefined) {
+    if (lease !== undefined && !(lease.isVoid && lease.followers === 0)) {
       lease.followers++
       return { role: 'follow', generation: lease.generation, owner: lease.owner }
     }
@@ -53,6 +59,7 @@ export class MemoryFlightStore implements FlightStore {
       owner,
       expiresAt: this.#clock.monotonic() + leaseMs,
       followers: 0,
+      isVoid: false,
     })
     return { role: 'lead' }
   }
@@ -88,7 +95,8 @@ export class MemoryFlightStore implements FlightStore {
     const lease = this.#lease(entryKey)
     if (lease?.generation !== generation) return 'fenced'
     const followed = lease.followers > 0
-    const admitted = entry !== undefined && (followed || this.#entries.admits(entryKey, admitWithinMs))
+    const admitted =
+      entry !== undefined && !lease.isVoid && (followed || this.#entries.admits(entryKey, admitWithinMs))
     if (followed && !admitted && !published) return 'publish'
     if (admitted) this.#entries.hold(entryKey, entry, ttlMs)
     if (followed) {

@@ -38,7 +38,7 @@ export interface EntryStore {
   read(entryKey: EntryKey, versions: readonly string[], known?: Entry): Promise<Reading>
   /** Says whether it was kept. Idempotent. One round trip. */
   write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean>
-  /** How many there were. One round trip. */
+  /** How many there were. What a flight of theirs comes to, begun before, is not kept. One round trip. */
   delete(entryKeys: readonly EntryKey[]): Promise<number>
   /** The present versions, made where there are none. One round trip. */
   versions(tenant: string, names: readonly string[]): Promise<readonly string[]>

@@ -3,6 +3,7 @@ import { type Connection, defineScript, type Reply } from '@evenkeel/core'
 import { ByteBoundedLru } from '@evenkeel/core/kit'
 import { type EntryCodec, idOf } from '../entry/codec.js'
 import type { Entry } from '../entry/entry.js'
+import deleteLua from '../scripts/delete.lua'
 import versionsLua from '../scripts/versions.lua'
 import writeLua from '../scripts/write.lua'
 import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
@@ -10,6 +11,7 @@ import type { RedisKeys } from './redis-keys.js'
 import { TurnReads } from './turn-reads.js'
 
 const versionsScript = defineScript({ name: 'llm-cache.versions', lua: versionsLua })
+const deleteScript = defineScript({ name: 'llm-cache.delete', lua: deleteLua })
 const writeScript = defineScript({ name: 'llm-cache.write', lua: writeLua })
 
 /** Answers shared by all instances: one string an entry, spread over a Cluster by their own keys. */
@@ -71,10 +73,9 @@ export class RedisEntryStore implements EntryStore {
 
   async delete(entryKeys: readonly EntryKey[]): Promise<number> {
     const counts = await Promise.all(
-      entryKeys.map((entryKey) => {
-        const key = this.#keys.entry(entryKey)
-        return this.#redis.command(['UNLINK', key], { key })
-      }),
+      entryKeys.map((entryKey) =>
+        this.#redis.run(deleteScript, [this.#keys.entry(entryKey), this.#keys.lease(entryKey)], []),
+      ),
     )
     return counts.reduce<number>((sum, count) => sum + Number(count), 0)
   }

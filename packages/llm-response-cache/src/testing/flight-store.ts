@@ -74,6 +74,30 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       expect(await begin('g3', entry.id)).toEqual({ role: 'lead' })
     })
 
+    it('does not keep what was begun before its entry was deleted', async () => {
+      await begin('g1')
+      await begin('g2')
+      await entries.delete([entryKey])
+      const entry = sampleEntry('"1"')
+      expect(await flights.commit(entryKey, 'g1', entry, { ...minute, published: false })).toBe('publish')
+      await flights.append(entryKey, 'g1', 60_000, 0, [data('all')])
+      expect(await flights.commit(entryKey, 'g1', entry, { ...minute, published: true })).toBe('released')
+      expect((await entries.read(entryKey, [])).entry).toBeUndefined()
+      expect(await told('g1')).toEqual(['gone', 'data all', 'end 1'])
+    })
+
+    it('lets who asks after a deletion lead, where nobody follows what was begun before', async () => {
+      await begin('g1')
+      await entries.delete([entryKey])
+      expect(await begin('g2')).toEqual({ role: 'lead' })
+      const entry = sampleEntry('"2"')
+      expect(await flights.commit(entryKey, 'g1', sampleEntry('"1"'), { ...minute, published: false })).toBe(
+        'fenced',
+      )
+      expect(await flights.commit(entryKey, 'g2', entry, { ...minute, published: false })).toBe('kept')
+      expect((await entries.read(entryKey, [])).entry).toEqual(entry)
+    })
+
     it('asks for the answer in the log where nothing else would tell it', async () => {
       await begin('g1')
       await begin('g2')
