@@ -329,10 +329,8 @@ describe('coordinators that share a Redis', () => {
     expect(statusOf(before, 'bad').ejection?.reason).toBe('failures')
     // Its word takes the node out for nobody whom it did not fail.
     expect(stateOf(after, 'bad')).toBe('serving')
-    await until(async () => {
-      await fail(after, 'bad')
-      return stateOf(after, 'bad') === 'ejected'
-    })
+    await fail(after, 'bad')
+    await until(() => stateOf(after, 'bad') === 'ejected')
     expect(after.inspect('bad')?.requests).toBe(1)
     ;(await served.acquire({ tags: ['bad'] })).release({ ok: true })
     await fail(served, 'bad')
