@@ -31,7 +31,7 @@ describe('the gateway', () => {
       ...{ operatorToken: 'operator', nodeHosts: ['127.0.0.1'] },
     })
     // Whether it is beyond its capacity is another test's matter: the machine of this one may well be.
-    server = createGatewayServer(gateway, { maxWaitMs: Number.POSITIVE_INFINITY })
+    server = createGatewayServer(gateway)
     operators = createOperatorServer(gateway)
     url = await listening(server)
     await gateway.pool.register({ id: 'decoder', endpoint: decoder.url, capacity: 8 })

@@ -19,7 +19,7 @@ export const gatewayOverload: Suite = {
     const starts: readonly [() => Promise<GatewayProcess>, string][] = [
       [() => startPassThrough(upstream), '/health'],
       [() => startPortkey(upstream), '/'],
-      [() => startEvenkeel(own, upstream), '/health'],
+      [() => startEvenkeel(own, upstream, { GATEWAY_MAX_WAIT_MS: '100' }), '/health'],
     ]
     const figures: Figure[] = []
     for (const [start, healthPath] of starts) {

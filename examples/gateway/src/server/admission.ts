@@ -77,7 +77,13 @@ export class Admission {
 
   #letIn(socket: Socket): void {
     const knock = this.#knock
-    if (knock === undefined || socket.remotePort !== knock.socket.localPort) return
+    if (knock === undefined) return
+    // Heard of here before it is known there: then its port is not known yet.
+    if (knock.socket.localPort === undefined) {
+      knock.socket.once('connect', () => this.#letIn(socket))
+      return
+    }
+    if (socket.remotePort !== knock.socket.localPort) return
     this.#lastMs = performance.now() - knock.beganAt
     this.#knock = undefined
     knock.socket.destroy()

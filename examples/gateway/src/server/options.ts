@@ -24,6 +24,11 @@ export interface GatewayOptions {
   readonly maxBodyBytes?: number | undefined
   /** Requests under way; what comes beyond them is answered with 503 and Retry-After. @default 1_000 */
   readonly maxConcurrent?: number | undefined
+  /**
+   * Milliseconds that a newcomer may wait to be let in; while it is longer, a part is refused with 503. On a machine
+   * that others keep busy as well it refuses whom it could serve. @default nobody is refused for that
+   */
+  readonly maxWaitMs?: number | undefined
   /** Opens what operators use: metrics, the health of the parts, the cache, the decoders. @default they are closed */
   readonly operatorToken?: string | undefined
   /** Hosts that decoders may register from. @default any but loopback, link-local addresses and metadata services */
@@ -72,6 +77,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
     maxOutputTokens: number('GATEWAY_MAX_OUTPUT_TOKENS'),
     maxConcurrent: number('GATEWAY_MAX_CONCURRENT'),
     maxBodyBytes: number('GATEWAY_MAX_BODY_BYTES'),
+    maxWaitMs: number('GATEWAY_MAX_WAIT_MS'),
     operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
     nodeHosts: env.GATEWAY_NODE_HOSTS?.split(','),
   }

@@ -11,8 +11,6 @@ type Listener = (request: IncomingMessage, response: ServerResponse) => void
 export interface GatewayServerOptions {
   /** Answers what is no request of OpenAI's API: the operators' routes, a dashboard. @default the operators' routes */
   readonly otherRoutes?: Listener | undefined
-  /** Milliseconds that a newcomer may wait to be let in; while it is longer, a part is refused with 503. @default 100 */
-  readonly maxWaitMs?: number | undefined
 }
 
 /** An HTTP server for a gateway; listening is the host's to begin. */
@@ -20,12 +18,13 @@ export function createGatewayServer(gateway: Gateway, options: GatewayServerOpti
   const otherRoutes = options.otherRoutes ?? operatorListener(gateway)
   const server = createServer((request, response) => {
     if (!request.url?.startsWith('/v1/')) return otherRoutes(request, response)
-    if (admission.admits()) return void serveApi(gateway, request, response)
+    if (admission?.admits() !== false) return void serveApi(gateway, request, response)
     response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end(shed.body)
   })
   // Longer than clients and balancers keep a connection: which would else send a request into one that is being closed.
   server.keepAliveTimeout = keepAliveMs
-  const admission = new Admission(server, options.maxWaitMs ?? 100)
+  const { maxWaitMs } = gateway.options
+  const admission = maxWaitMs === undefined ? undefined : new Admission(server, maxWaitMs)
   return server
 }
 
