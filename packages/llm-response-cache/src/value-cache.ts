@@ -110,8 +110,12 @@ class ValueCacheOf<V> implements ValueCache<V> {
 
   async delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean> {
     const entryKey = this.#entryKey(key, this.#policy(options))
+    const { calls } = this.#context
+    const id = entryKeyId(entryKey)
     // Who asks from now on does not join a call that was begun before.
-    this.#context.calls.delete(entryKeyId(entryKey))
+    const under = calls.get(id)
+    if (under !== undefined) under.isVoid = true
+    calls.delete(id)
     return (await this.#context.tiers.delete(entryKey.tenant, [entryKey.name])) > 0
   }
 

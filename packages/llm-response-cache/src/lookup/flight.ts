@@ -215,7 +215,7 @@ export class FlightLease {
         return 'kept'
       }
       // Begun on one side of an outage and ended on the other: the lease was nobody's to lose.
-      const crossed = outcome === 'fenced' && (source === 'memory' || lease.source === 'memory')
+      const crossed = outcome === 'fenced' && source !== lease.source
       if (crossed && wanted !== undefined)
         return (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     } catch (error) {

@@ -250,7 +250,7 @@ export class Lookup<L> {
     try {
       const ended = await produced.ended
       shared.isEnded = true
-      const entry = looked.versions === undefined ? undefined : ended
+      const entry = looked.versions === undefined || shared.isVoid ? undefined : ended
       // What is not kept is right for those who have it, and for nobody who asks from now on.
       if (entry === undefined) shared.finish()
       const isPublished = (await produced.published?.()) ?? false

@@ -25,6 +25,8 @@ export class SharedCall<L> {
   readonly options: SharedCallOptions<L>
   /** What the answer carries; known once Redis was asked. */
   versions: readonly Version[] | undefined
+  /** Its entry was deleted meanwhile: the answer is not kept. */
+  isVoid = false
   /** Held while this process calls the provider. */
   lease: FlightLease | undefined
   /** Of the lease under which the provider is called, here or in another instance. */

@@ -81,7 +81,9 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       const entry = sampleEntry('"1"')
       expect(await flights.commit(entryKey, 'g1', entry, { ...minute, published: false })).toBe('publish')
       await flights.append(entryKey, 'g1', 60_000, 0, [data('all')])
-      expect(await flights.commit(entryKey, 'g1', entry, { ...minute, published: true })).toBe('released')
+      expect(await flights.commit(entryKey, 'g1', entry, { ...minute, published: true, records: 1 })).toBe(
+        'released',
+      )
       expect((await entries.read(entryKey, [])).entry).toBeUndefined()
       expect(await told('g1')).toEqual(['gone', 'data all', 'end 1'])
     })
