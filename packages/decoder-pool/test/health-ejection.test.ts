@@ -332,6 +332,9 @@ describe('coordinators that share a Redis', () => {
     await fail(after, 'bad')
     await until(() => stateOf(after, 'bad') === 'ejected')
     expect(after.inspect('bad')?.requests).toBe(1)
+    // Heard in order: who knows the nodes that they register now has heard all that they said of 'bad'.
+    for (const [index, pool] of [finder, before, after].entries()) await pool.register(node(`later-${index}`))
+    await until(() => served.status().nodes.length === 7)
     ;(await served.acquire({ tags: ['bad'] })).release({ ok: true })
     await fail(served, 'bad')
     expect(stateOf(served, 'bad')).toBe('serving')
