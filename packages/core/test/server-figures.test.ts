@@ -1,24 +1,7 @@
 import { startCluster, startRedis, until } from '@evenkeel/test-servers'
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics'
 import { describe, expect, it } from 'vitest'
 import { type ConnectOptions, connect } from '../src/index.js'
-
-function collector() {
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
-  const meterProvider = new MeterProvider({ readers: [reader] })
-  const collect = async () => {
-    exporter.reset()
-    await reader.forceFlush()
-    return exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
-  }
-  return { meterProvider, collect }
-}
+import { collector } from './collector.js'
 
 async function measured(name: string, options: ConnectOptions) {
   const { meterProvider, collect } = collector()

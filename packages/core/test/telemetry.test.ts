@@ -1,32 +1,15 @@
 import { type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { metrics as otel } from '@opentelemetry/api'
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connect, failover } from '../src/index.js'
+import { collector } from './collector.js'
 
 let server: RedisServer
 beforeAll(async () => {
   server = await startRedis({ password: 'c4nary' })
 })
 afterAll(() => server.close())
-
-function collector() {
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
-  const meterProvider = new MeterProvider({ readers: [reader] })
-  const collect = async () => {
-    exporter.reset()
-    await reader.forceFlush()
-    return exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
-  }
-  return { meterProvider, collect }
-}
 
 const redisName = ({ host, port }: RedisServer) => `${host}:${port}/0`
 
