@@ -59,6 +59,8 @@ const unavailable = 503
 const busyWords = /\bbusy\b|overloaded|queue is full|too many requests|no slot available/i
 /** What says that is short; more is not read before the caller reads it. */
 const maxWordBytes = 4_096
+/** And it comes with the status: a node that hangs in the middle of a refusal holds nobody up (milliseconds). */
+const maxWordMs = 100
 
 /** As {@link judgeAnswer}, for a fault by its status: a 503 without Retry-After is judged by what it says, too. */
 export async function judgeUnavailable(answer: unknown, judged: Judged): Promise<Judged> {
@@ -68,16 +70,24 @@ export async function judgeUnavailable(answer: unknown, judged: Judged): Promise
 
 /** Of a copy: the caller gets the answer as it came. */
 async function beginningOf(answer: Response): Promise<string> {
+  const reader = answer.clone().body?.getReader()
+  if (reader === undefined) return ''
   const decoder = new TextDecoder()
   let text = ''
+  // Not waited for: the end of one copy waits for that of the other.
+  const end = () => void reader.cancel().catch(() => {})
+  const timer = setTimeout(end, maxWordMs)
   try {
-    for await (const chunk of answer.clone().body ?? []) {
-      text += decoder.decode(chunk, { stream: true })
-      // To leave the loop ends the copy.
-      if (text.length >= maxWordBytes) break
+    while (text.length < maxWordBytes) {
+      const { done, value } = await reader.read()
+      if (done) break
+      text += decoder.decode(value, { stream: true })
     }
   } catch {
     // Broken off: what was said so far counts.
+  } finally {
+    clearTimeout(timer)
+    end()
   }
   return text
 }
