@@ -6,8 +6,10 @@ const compareEveryMs = 1_000
 
 /** What a client library tells of its Cluster, and opens in it. */
 export interface ShardedCluster {
-  /** The address of the primary of a slot, as far as the client knows; any primary's, where it doesn't. */
+  /** The address of the primary of a slot, where the client knows it. */
   ownerOf(slot: number): string | undefined
+  /** The address of some primary, which redirects. */
+  anyPrimary(): string | undefined
   /** One connection to a node, which never connects again by itself. */
   open(address: string, events: ShardEvents, signal: AbortSignal): Promise<Shard>
   /** Sends a command by the client, which follows a redirection and remembers it. */
@@ -91,7 +93,7 @@ export class ShardedSubscriber implements SubscriberPort {
   }
 
   async #enter(channel: string): Promise<void> {
-    const address = this.#cluster.ownerOf(calculateSlot(channel))
+    const address = this.#cluster.ownerOf(calculateSlot(channel)) ?? this.#cluster.anyPrimary()
     if (address === undefined) throw new Error('No primary of the Cluster is known')
     const shard = await this.#shardAt(address)
     await shard.enter(channel)
@@ -115,7 +117,9 @@ export class ShardedSubscriber implements SubscriberPort {
   /** A node that hangs keeps its connections while another has taken over its slots. */
   #compareOwners(): void {
     for (const [channel, address] of this.#addresses) {
-      if (this.#cluster.ownerOf(calculateSlot(channel)) !== address)
+      const owner = this.#cluster.ownerOf(calculateSlot(channel))
+      // While the client reads the slots anew it may know of none.
+      if (owner !== undefined && owner !== address)
         return this.#lost(new Error('A slot that is subscribed to has another owner'))
     }
   }
@@ -127,7 +131,7 @@ export class ShardedSubscriber implements SubscriberPort {
   }
 }
 
-export function isMoved(error: unknown): boolean {
+function isMoved(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('MOVED')
 }
 

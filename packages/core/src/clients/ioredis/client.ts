@@ -11,7 +11,7 @@ import { duplicateOf } from './subscriber.js'
 
 type OpenSubscriber = (signal: AbortSignal) => Promise<SubscriberPort>
 
-/** `subscriber` is given for clients that core made itself; of a borrowed one a duplicate is made. */
+/** `subscriber` is given for single servers that core connected to itself; of a borrowed client a duplicate is made. */
 export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber): ClientPort {
   const keyPrefix = client.options?.keyPrefix ?? ''
   const plain = keyPrefix === '' ? client : withoutPrefix(client)
@@ -44,10 +44,9 @@ export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber
         (node) => (args, options) => send(node, args, options.buffers === true),
       ),
     watch: (events) => watch(client, events),
-    subscriber: async (signal) =>
-      client.isCluster
-        ? new ShardedSubscriber(shardedIoredis(client, (args) => send(plain, args, false)))
-        : await (subscriber === undefined ? duplicateOf(client, signal) : subscriber(signal)),
+    subscriber: client.isCluster
+      ? async () => new ShardedSubscriber(shardedIoredis(client, (args) => send(plain, args, false)))
+      : (subscriber ?? ((signal) => duplicateOf(client, signal))),
     close: async () => end(client),
     kill: () => end(client),
   }

@@ -1,30 +1,22 @@
 import { untilAborted } from '../../kit/until-aborted.js'
 import type { Shard, ShardEvents, ShardedCluster } from '../sharded-subscriber.js'
 import { end, type IoredisClient } from './module.js'
-
-/** Of a connection that is opened for messages, and never again by itself. */
-const single = {
-  lazyConnect: true,
-  keyPrefix: '',
-  autoResubscribe: false,
-  retryStrategy: null,
-  enableReadyCheck: false,
-  readOnly: false,
-} as const
+import { messagesOnly } from './subscriber.js'
 
 /** The Cluster of an ioredis or iovalkey client; its subscribers are connections of their own. */
 export function shardedIoredis(cluster: IoredisClient, send: ShardedCluster['send']): ShardedCluster {
   const primaries = () => cluster.nodes?.('master') ?? []
   return {
-    ownerOf: (slot) => {
-      const known = primaries().map(addressOf)
-      const address = cluster.slots?.[slot]?.[0]
-      return address !== undefined && known.includes(address) ? address : known[0]
-    },
+    ownerOf: (slot) => cluster.slots?.[slot]?.[0],
+    anyPrimary: () => primaries().map(addressOf)[0],
     open: async (address, events, signal) => {
       const node = primaries().find((primary) => addressOf(primary) === address)
       if (node === undefined) throw new Error('The node has left the Cluster')
-      return openShard(node.duplicate(single), events, signal)
+      return openShard(
+        node.duplicate({ ...messagesOnly, enableReadyCheck: false, readOnly: false }),
+        events,
+        signal,
+      )
     },
     send,
   }

@@ -2,15 +2,17 @@ import { untilAborted } from '../../kit/until-aborted.js'
 import type { MessageHandler, SubscriberPort } from '../port.js'
 import { end, type IoredisClient, watch } from './module.js'
 
+/** A connection for messages is made anew after each end: it neither connects again by itself nor holds commands back. */
+export const messagesOnly = {
+  lazyConnect: true,
+  keyPrefix: '',
+  autoResubscribe: false,
+  retryStrategy: null,
+} as const
+
 /** A connection for the messages of a client that is not of a Cluster. */
 export async function duplicateOf(client: IoredisClient, signal: AbortSignal): Promise<SubscriberPort> {
-  // It is made anew after each end, so it must neither connect again by itself nor hold commands back.
-  const duplicate = client.duplicate({
-    lazyConnect: true,
-    keyPrefix: '',
-    autoResubscribe: false,
-    retryStrategy: null,
-  })
+  const duplicate = client.duplicate(messagesOnly)
   duplicate.on('error', () => {})
   if (duplicate.status === 'wait' && duplicate.connect !== undefined) {
     await untilAborted(duplicate.connect(), signal, () => end(duplicate))

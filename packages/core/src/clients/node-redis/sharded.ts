@@ -31,7 +31,8 @@ export interface NodeRedisCluster extends EventSource {
 /** The Cluster of a node-redis client; its subscribers are connections of their own. */
 export function shardedNodeRedis(cluster: NodeRedisCluster): ShardedCluster {
   return {
-    ownerOf: (slot) => (cluster.slots[slot]?.master ?? cluster.masters[0])?.address,
+    ownerOf: (slot) => cluster.slots[slot]?.master.address,
+    anyPrimary: () => cluster.masters[0]?.address,
     open: async (address, events, signal) => {
       const node = cluster.masters.find((master) => master.address === address)
       if (node === undefined) throw new Error('The node has left the Cluster')

@@ -38,8 +38,8 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
     clearInterval(look)
     closeOnce(client)
   }
-  // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed. So the
-  // connection is compared, in a Cluster that to the owner of each channel's slot.
+  // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed. So it is
+  // asked which connection it has now; in a Cluster, to the owner of each channel's slot.
   const connections = new Map<string, unknown>()
   const look = setInterval(() => void sameConnections().catch(lost), askEveryMs)
   look.unref()
