@@ -3,10 +3,10 @@ import { checkSubject, option } from '@evenkeel/core/kit'
 import { type CallOptions, CallScope, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { type CacheContext, createContext } from './lookup/create-context.js'
+import { voidCalls } from './lookup/lookup.js'
 import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
 import { type Detailed, Values } from './lookup/values.js'
 import { type CacheOptions, cacheOptionNames, resolveOptions } from './options.js'
-import { entryKeyId } from './stores/entry-key.js'
 import type { EntryKey } from './stores/port.js'
 import type { CacheStats } from './usage/stats.js'
 
@@ -110,12 +110,7 @@ class ValueCacheOf<V> implements ValueCache<V> {
 
   async delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean> {
     const entryKey = this.#entryKey(key, this.#policy(options))
-    const { calls } = this.#context
-    const id = entryKeyId(entryKey)
-    // Who asks from now on does not join a call that was begun before.
-    const under = calls.get(id)
-    if (under !== undefined) under.isVoid = true
-    calls.delete(id)
+    voidCalls(this.#context.calls, entryKey)
     return (await this.#context.tiers.delete(entryKey.tenant, [entryKey.name])) > 0
   }
 

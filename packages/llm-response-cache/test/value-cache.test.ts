@@ -58,6 +58,26 @@ describe.each(['memory', 'Redis'])('a cache of anything, in %s', (where) => {
     expect(await cache.get('k')).toBe('new')
   })
 
+  it('keeps no renewal that was begun before a deletion', async () => {
+    const cache = await cacheOf<string>({ ttl: 20, staleWhileRevalidate: '1h' })
+    await cache.getOrSet('k', async () => 'old')
+    await until(() => cache.stats().stored === 1, 5_000)
+    let answer: ((value: string) => void) | undefined
+    const renew = () =>
+      new Promise<string>((loaded) => {
+        answer = loaded
+      })
+    await until(async () => {
+      expect(await cache.getOrSet('k', renew)).toBe('old')
+      return answer !== undefined
+    }, 5_000)
+    expect(await cache.delete('k')).toBe(true)
+    answer?.('renewed')
+    // Written after what the renewal would have been.
+    await cache.set('other', 'x')
+    expect(await cache.get('k')).toBeUndefined()
+  })
+
   it('has nothing after a deletion, although it follows at once on the load', async () => {
     const cache = await cacheOf<string>()
     for (let round = 0; round < 10; round++) {

@@ -2,7 +2,7 @@ import { createLog, type LongTimer, setLongTimeout } from '@evenkeel/core/kit'
 import type { Entry } from '../entry/entry.js'
 import { judge } from '../entry/freshness.js'
 import { ProviderStalledError } from '../errors.js'
-import { entryKeyId } from '../stores/entry-key.js'
+import { type EntryKey, entryKeyId } from '../stores/entry-key.js'
 import type { CachedEntry } from '../stores/memory-entries.js'
 import type { Alternative, Call, Found, Produced, Successor } from './call.js'
 import { isSameCaller } from './call.js'
@@ -17,6 +17,19 @@ const maxLeaders = 3
 
 /** After this many calls that could not be joined, a caller makes one of his own. */
 const maxJoins = 3
+
+/** Where the call that renews an entry stands among the calls; what is asked for stands under the entry's own id. */
+const renewalSlot = (id: string) => `renew ${id}`
+
+/** What was begun before an entry was deleted goes to who waits for it: nobody else joins it, and it is not kept. */
+export function voidCalls(calls: LookupContext['calls'], entryKey: EntryKey): void {
+  const id = entryKeyId(entryKey)
+  for (const slot of [id, renewalSlot(id)]) {
+    const call = calls.get(slot)
+    if (call !== undefined) call.isVoid = true
+    calls.delete(slot)
+  }
+}
 
 /**
  * How every answer is found, whatever it is: in the memory of this process, in a call that is under way here, in
@@ -300,12 +313,14 @@ export class Lookup<L> {
 
   /** Behind an answer that was served already: one instance renews, the others go on serving. */
   #renew(call: Call<L>, entryId: string): void {
-    const slot = `renew ${entryKeyId(call.entryKey)}`
+    const slot = renewalSlot(entryKeyId(call.entryKey))
     if (this.#calls.has(slot)) return
     const { coordinator, scope } = this.#context
     const shared = new SharedCall<L>({
       ...{ identity: undefined, isRetry: false, onAbandon: 'finish', avoided: undefined },
-      finish: () => void this.#calls.delete(slot),
+      finish: (self) => {
+        if (this.#calls.get(slot) === self) this.#calls.delete(slot)
+      },
     })
     this.#calls.set(slot, shared)
     const renewal = async (): Promise<Found<L>> => {

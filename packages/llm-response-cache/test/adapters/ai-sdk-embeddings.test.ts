@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import * as ai6 from 'ai'
 import * as ai7 from 'ai-7'
 import { describe, expect, it } from 'vitest'
-import { aiSdkEmbeddingMiddleware } from '../../src/adapters/ai-sdk/middleware.js'
+import { aiSdkEmbeddingMiddleware } from '../../src/adapters/ai-sdk/index.js'
 import { createResponseCache } from '../../src/index.js'
 
 interface Embed {

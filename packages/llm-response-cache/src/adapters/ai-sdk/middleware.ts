@@ -363,10 +363,4 @@ function notKept(): Error {
   return new Error('The answer is not in the cache, and onlyIfCached was asked for')
 }
 
-export {
-  type AiSdkEmbeddingMiddleware,
-  type AiSdkEmbeddingModel,
-  type AiSdkEmbeddingOptions,
-  aiSdkEmbeddingMiddleware,
-} from './embeddings.js'
 export type { Result }
