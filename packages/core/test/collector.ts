@@ -5,15 +5,16 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 
-/** A MeterProvider, and all metrics that it has when asked. */
+/** A MeterProvider, and what it has when asked: metrics by their scopes, or all of them. */
 export function collector() {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
   const meterProvider = new MeterProvider({ readers: [reader] })
-  const collect = async () => {
+  const collectScopes = async () => {
     exporter.reset()
     await reader.forceFlush()
-    return exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
+    return exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics)
   }
-  return { meterProvider, collect }
+  const collect = async () => (await collectScopes()).flatMap(({ metrics }) => metrics)
+  return { meterProvider, collect, collectScopes }
 }

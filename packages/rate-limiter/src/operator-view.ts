@@ -46,8 +46,8 @@ export async function readLimiters(redis: Connection): Promise<readonly LimiterV
 /** One of them; nothing where none of that name has announced itself within the last day. One round trip. */
 export async function readLimiter(redis: Connection, name: string): Promise<LimiterView | undefined> {
   const keys = createKeyspace(redis.namespace, `rate-limiter:${name}`)
-  const [epoch, members] = ['epoch', 'members'].map((part) => keys.key('instances', part))
-  if (epoch === undefined || members === undefined) return undefined
+  const epoch = keys.key('instances', 'epoch')
+  const members = keys.key('instances', 'members')
   const [list, time] = await Promise.all([
     redis.command(['HGET', epoch, 'limits'], { key: epoch, readOnly: true }),
     redis.command(['TIME']),

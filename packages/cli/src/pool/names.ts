@@ -1,14 +1,15 @@
 import type { Connection } from '@evenkeel/core'
-import { escapeGlob } from '@evenkeel/core/kit'
+import { createKeyspace, escapeGlob } from '@evenkeel/core/kit'
 
 /** Names of the pools that have nodes. Walks all keys, without holding up the server. */
 export async function readPoolNames(redis: Connection): Promise<readonly string[]> {
-  const prefix = `${redis.namespace}decoder-pool:{`
-  const suffix = '}:nodes'
+  const pools = createKeyspace(redis.namespace, 'decoder-pool')
   const names = new Set<string>()
-  for await (const keys of redis.scan(`${escapeGlob(prefix)}*${suffix}`)) {
-    // What a name may not have in a key is escaped there as in a URL.
-    for (const key of keys) names.add(decodeURIComponent(key.slice(prefix.length, -suffix.length)))
+  for await (const keys of redis.scan(`${escapeGlob(pools.prefix)}{*}:nodes`)) {
+    for (const key of keys) {
+      const name = pools.subjectOf(key, 'nodes')
+      if (name !== undefined) names.add(name)
+    }
   }
   return [...names].sort()
 }

@@ -1,35 +1,25 @@
 import { metrics } from '@opentelemetry/api'
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { followMeter, observeMetrics } from '../../src/kit/index.js'
+import { collector } from '../collector.js'
 
 afterEach(() => {
   metrics.disable()
   vi.useRealTimers()
 })
 
-function collector() {
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })
-  const meterProvider = new MeterProvider({ readers: [reader] })
-  const collect = async () => {
-    exporter.reset()
-    await reader.forceFlush()
-    const all = exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics)
-    return Object.fromEntries(
-      all.flatMap(({ scope, metrics: found }) =>
+/** What was measured, by the metric's name. */
+function measuring() {
+  const { meterProvider, collectScopes } = collector()
+  const collect = async () =>
+    Object.fromEntries(
+      (await collectScopes()).flatMap(({ scope, metrics: found }) =>
         found.map(({ descriptor: { name, unit }, dataPoints }) => [
           name,
           { scope: scope.name, unit, points: dataPoints.map(({ value, attributes }) => [value, attributes]) },
         ]),
       ),
     )
-  }
   return { meterProvider, collect }
 }
 
@@ -37,7 +27,7 @@ const gauge = (observe: () => number) => ({ kind: 'gauge', description: 'what it
 
 describe('observed metrics', () => {
   it('are read when they are collected, with their labels, units and the name of their package', async () => {
-    const { meterProvider, collect } = collector()
+    const { meterProvider, collect } = measuring()
     let held = 3
     const stop = observeMetrics(
       '@evenkeel/test',
@@ -70,7 +60,7 @@ describe('observed metrics', () => {
   })
 
   it('are read no more after they were taken out', async () => {
-    const { meterProvider, collect } = collector()
+    const { meterProvider, collect } = measuring()
     const observe = vi.fn(() => 1)
     const stop = observeMetrics('@evenkeel/test', { meterProvider }, { evenkeel_test: gauge(observe) })
     await collect()
@@ -83,7 +73,7 @@ describe('observed metrics', () => {
   })
 
   it('leave each other alone: one that throws is missing, the others are there', async () => {
-    const { meterProvider, collect } = collector()
+    const { meterProvider, collect } = measuring()
     const stop = observeMetrics(
       '@evenkeel/test',
       { meterProvider },
@@ -103,7 +93,7 @@ describe('observed metrics', () => {
 
 describe('the provider of a meter', () => {
   it('is found when the host registers it, before or after, and everybody who waits gets it', async () => {
-    const early = collector()
+    const early = measuring()
     vi.useFakeTimers()
     const [first, second] = [vi.fn(() => () => {}), vi.fn(() => () => {})]
     const stops = [followMeter('first', true, first), followMeter('second', {}, second)]
@@ -136,7 +126,7 @@ describe('the provider of a meter', () => {
   it('is never asked for where metrics are off, and its metrics are taken out once', async () => {
     const attach = vi.fn(() => () => {})
     followMeter('off', false, attach)()
-    const { meterProvider } = collector()
+    const { meterProvider } = measuring()
     const detach = vi.fn()
     const stop = followMeter('on', { meterProvider }, () => detach)
     stop()

@@ -187,7 +187,7 @@ function isRefusedHost(host: string): boolean {
   return refusedNames.test(host)
 }
 
-/** Addresses were asked about before with every request to their node. */
+/** Each request to a node asks about its address. */
 const verdicts = new Map<string, boolean>()
 
 function isRefused(address: string): boolean {
