@@ -354,7 +354,7 @@ class Pool implements DecoderPool {
     }
   }
 
-  #hasRoom({ node: { id, capacity }, inFlight }: NodeState): boolean {
+  #hasRoom({ id, capacity, inFlight }: NodeState): boolean {
     return this.#slots.hasRoom(id, capacity, inFlight)
   }
 
