@@ -3,9 +3,16 @@ import {
   type Connection,
   type Duration,
   InvalidOptionError,
-  type MeterOptions,
+  type TelemetryOptions,
 } from '@evenkeel/core'
-import { checkSubject, durationMs, option, systemClock, wholeNumber } from '@evenkeel/core/kit'
+import {
+  checkSubject,
+  durationMs,
+  option,
+  resolveTelemetry,
+  systemClock,
+  wholeNumber,
+} from '@evenkeel/core/kit'
 import type { Policy } from './call-options.js'
 import type { CompressionOptions } from './entry/compression.js'
 import type { EncryptOptions } from './entry/encryption.js'
@@ -58,7 +65,7 @@ export interface CacheOptions {
   readonly stallTimeout?: Duration | undefined
   /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
   readonly onAbandon?: 'finish' | 'cancel' | undefined
-  readonly telemetry?: boolean | MeterOptions | undefined
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
   /** From 0 to 1; for tests. @default Math.random */
   readonly random?: (() => number) | undefined
@@ -109,7 +116,7 @@ export interface ResolvedOptions {
   readonly leaseMs: number
   readonly stallMs: number
   readonly onAbandon: 'finish' | 'cancel'
-  readonly telemetry: boolean | MeterOptions
+  readonly telemetry: boolean | TelemetryOptions
   readonly clock: Clock
   readonly random: () => number
 }
@@ -166,7 +173,7 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
     leaseMs: durationMs('lease', options.lease ?? '5s', { minMs: 100, maxMs: 10 * minuteMs }),
     stallMs: durationMs('stallTimeout', options.stallTimeout ?? '5m', { minMs: 1 }),
     onAbandon: oneOf('onAbandon', options.onAbandon ?? 'finish', ['finish', 'cancel']),
-    telemetry: options.telemetry ?? true,
+    telemetry: resolveTelemetry(options.telemetry ?? true),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   }

@@ -1,3 +1,4 @@
+import { createSpans, type Spans } from '@evenkeel/core/kit'
 import type { CallScope } from '../call-options.js'
 import { Compression } from '../entry/compression.js'
 import { EntrySealer } from '../entry/encryption.js'
@@ -18,6 +19,7 @@ export interface CacheContext extends LookupContext {
   shown(tenant: string, text: string): string
   /** Functions that are wrapped under their own names. */
   readonly wrapped: Map<string, WeakRef<object>>
+  readonly spans: Spans
   close(): Promise<void>
 }
 
@@ -45,6 +47,7 @@ export function createContext(
   let closing: Promise<void> | undefined
   return {
     ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats, calls },
+    spans: createSpans('@evenkeel/llm-response-cache', telemetry),
     shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,
     wrapped: new Map(),
     close: () => {
