@@ -6,6 +6,7 @@ import { jittered, judge, type Verdict } from '../entry/freshness.js'
 import type { ResolvedOptions } from '../options.js'
 import type { CachedEntry } from '../stores/memory-entries.js'
 import type { EntryKey } from '../stores/port.js'
+import type { AbandonedWork } from '../streams/abandoned.js'
 import type { TieredStore } from '../tiers/tiered-store.js'
 import type { Metrics } from '../usage/metrics.js'
 import type { StatsBook } from '../usage/stats.js'
@@ -22,6 +23,8 @@ export interface LookupContext {
   readonly stats: StatsBook
   readonly metrics: Metrics
   readonly scope: CallScope
+  /** What goes on for nobody, in all look-ups of this cache. */
+  readonly abandoned: AbandonedWork
   /** Calls that are under way in this process, by the id of their entry's key. */
   readonly calls: Map<string, SharedCall<unknown>>
 }

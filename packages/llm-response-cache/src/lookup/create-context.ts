@@ -3,6 +3,7 @@ import { Compression } from '../entry/compression.js'
 import { EntrySealer } from '../entry/encryption.js'
 import { CacheClosedError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
+import { AbandonedWork } from '../streams/abandoned.js'
 import { TieredStore } from '../tiers/tiered-store.js'
 import { Metrics } from '../usage/metrics.js'
 import type { Prices } from '../usage/prices.js'
@@ -45,6 +46,7 @@ export function createContext(
   let closing: Promise<void> | undefined
   return {
     ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats, calls },
+    abandoned: new AbandonedWork(options.maxAbandoned),
     shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,
     wrapped: new Map(),
     close: () => {

@@ -135,6 +135,7 @@ export class Lookup<L> {
       identity: call.identity,
       isRetry: call.isRetry ?? false,
       onAbandon: this.#context.options.onAbandon,
+      abandoned: this.#context.abandoned,
       avoided: previous?.isGivenUp ? previous.generation : undefined,
       finish: (self) => {
         if (slot !== undefined && this.#calls.get(slot) === self) this.#calls.delete(slot)
@@ -318,6 +319,7 @@ export class Lookup<L> {
     const { coordinator, scope } = this.#context
     const shared = new SharedCall<L>({
       ...{ identity: undefined, isRetry: false, onAbandon: 'finish', avoided: undefined },
+      abandoned: this.#context.abandoned,
       finish: (self) => {
         if (this.#calls.get(slot) === self) this.#calls.delete(slot)
       },
