@@ -10,8 +10,8 @@ import type { AbandonedWork } from '../streams/abandoned.js'
 import type { TieredStore } from '../tiers/tiered-store.js'
 import type { Metrics } from '../usage/metrics.js'
 import type { StatsBook } from '../usage/stats.js'
+import type { Calls } from './calls.js'
 import type { FlightCoordinator } from './flight.js'
-import type { SharedCall } from './shared-call.js'
 
 const log = createLog('llm-response-cache')
 
@@ -25,8 +25,8 @@ export interface LookupContext {
   readonly scope: CallScope
   /** What goes on for nobody, in all look-ups of this cache. */
   readonly abandoned: AbandonedWork
-  /** Calls that are under way in this process, by the id of their entry's key. */
-  readonly calls: Map<string, SharedCall<unknown>>
+  /** Calls that are under way in this process. */
+  readonly calls: Calls
 }
 
 /** What was found of an entry at both levels. */
