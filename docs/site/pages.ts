@@ -118,6 +118,7 @@ export const sections: readonly Section[] = [
       page('recipes/pool', 'vLLM and Ollama nodes'),
       page('recipes/local-embedding', 'A local embedding model'),
       page('recipes/tokenizer', 'A real tokenizer'),
+      page('recipes/jobs', 'Background jobs'),
       page('recipes/nest', 'A NestJS module'),
     ],
   },

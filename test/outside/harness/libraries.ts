@@ -40,8 +40,11 @@ export const documentationLibraries: Readonly<Record<string, string>> = {
   '@nestjs/common': '11.2.10',
   '@nestjs/core': '11.2.10',
   '@nestjs/platform-express': '11.2.10',
+  '@opentelemetry/sdk-trace-base': '2.12.1',
+  bullmq: '6.7.0',
   'gpt-tokenizer': '3.4.0',
   'js-tiktoken': '1.0.21',
+  pino: '10.4.0',
   'reflect-metadata': '0.2.2',
   rxjs: '7.8.2',
 }

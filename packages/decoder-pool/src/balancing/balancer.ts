@@ -35,7 +35,9 @@ export class Balancer {
     const isFree = (state: NodeState) => hasRoom(state) && except?.has(state.node.id) !== true
     for (const { hot, cold } of this.#index.of(wanted, now).regions) {
       const warm = this.#free(hot, wanted, now, isFree)
-      if (warm !== undefined && (wanted.adapter === undefined || cold.states.length === 0)) return warm
+      // No load is below none, so nothing among the others could be preferred to one this free.
+      if (warm !== undefined && (cold.states.length === 0 || warm.loadAt(now) <= this.#adapterMargin))
+        return warm
       const other = this.#free(cold, wanted, now, isFree)
       if (warm === undefined || other === undefined) {
         if (warm !== undefined || other !== undefined) return warm ?? other

@@ -51,6 +51,9 @@ export class NodeState {
   #failed = 0
   /** Whether it may take less than its share; `#warmUntil` says so exactly. */
   #mayWarm = false
+  /** The node's own too, which it keeps for as long as it is registered. */
+  readonly id: string
+  #node: DecoderNode
   /** What probes say, its own or others'; a node is taken for healthy until one says otherwise. */
   healthy = true
   judgement: Judgement | undefined
@@ -63,7 +66,7 @@ export class NodeState {
   workedAt = Number.NEGATIVE_INFINITY
   /** When this coordinator first knew of it, on the monotonic clock. */
   readonly joinedAt: number
-  #registration: Registration
+  #revision: number
   #warmFrom = 0
   #warmUntil = 0
   #reportedAt = 0
@@ -76,13 +79,20 @@ export class NodeState {
   #slowdownAt = 0
 
   constructor(registration: Registration, now: number) {
-    this.#registration = registration
+    this.id = registration.node.id
+    this.#node = registration.node
+    this.#revision = registration.revision
     this.#capacity = registration.node.capacity
     this.joinedAt = now
   }
 
   get node(): DecoderNode {
-    return this.#registration.node
+    return this.#node
+  }
+
+  /** The node's own, without a look at the node. */
+  get capacity(): number {
+    return this.#capacity
   }
 
   /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
@@ -117,8 +127,9 @@ export class NodeState {
 
   /** Gives whether it is another version of the node. */
   update(registration: Registration): boolean {
-    const isNew = registration.revision !== this.#registration.revision
-    this.#registration = registration
+    const isNew = registration.revision !== this.#revision
+    this.#revision = registration.revision
+    this.#node = registration.node
     this.#capacity = registration.node.capacity
     return isNew
   }
@@ -203,7 +214,7 @@ export class NodeState {
   }
 
   #countFailed(now: number, forMs: number): void {
-    this.#failed = Math.min(this.node.capacity, this.#failedAt(now) + 1)
+    this.#failed = Math.min(this.#capacity, this.#failedAt(now) + 1)
     this.#failedForMs = Math.max(forMs, unknownLatencyMs)
     this.#lastFailedAt = now
   }

@@ -1,0 +1,27 @@
+/** What a worker process is given, in variables. */
+export interface WorkerEnvironment {
+  readonly url: string
+  readonly queue: string
+  readonly baseURL: string
+  readonly model: string
+  readonly jobsPerSecond: number
+  readonly workers: number
+}
+
+/** What a worker process says of itself, ten times a second. */
+export interface WorkerReport {
+  readonly allowed: number
+  readonly denied: number
+  /** Decided by memory while Redis was away. */
+  readonly byMemory: number
+}
+
+const variable = 'EVENKEEL_EXAMPLE_WORKER'
+
+export function toEnvironment(given: WorkerEnvironment): NodeJS.ProcessEnv {
+  return { [variable]: JSON.stringify(given) }
+}
+
+export function fromEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment {
+  return JSON.parse(env[variable] ?? '{}') as WorkerEnvironment
+}
