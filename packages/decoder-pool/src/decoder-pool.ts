@@ -371,13 +371,13 @@ class Pool implements DecoderPool {
   #follow(): void {
     // A read that was under way when the pool was closed.
     if (this.#closed) return
-    const known = this.#registry.known()
-    const change = this.#members.follow(known, this.#options.clock.monotonic())
+    const news = this.#registry.news()
+    const change = this.#members.follow(news, this.#options.clock.monotonic())
     this.#health.observed({
       ...this.#registry.takeSight(),
       isAuthoritative: this.#registry.isAuthoritative,
-      nodes: this.#members.list.length,
-      expired: known.expired,
+      nodes: this.#members.size,
+      expired: news.expired,
     })
     if (change === undefined) return
     this.#own.forget(change.removed)
@@ -396,8 +396,7 @@ class Pool implements DecoderPool {
   #warmNewcomers({ added }: PoolChange): void {
     const { clock, slowStartMs } = this.#options
     const now = clock.monotonic()
-    const settled = this.#members.list.filter(({ joinedAt }) => now - joinedAt >= slowStartMs).length
-    if (settled * 2 < this.#members.list.length) return
+    if (this.#members.settled(now, slowStartMs) * 2 < this.#members.size) return
     for (const id of added) this.#members.get(id)?.warmsUp(now, this.#options)
   }
 

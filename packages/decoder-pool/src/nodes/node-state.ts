@@ -46,14 +46,14 @@ export class NodeState {
   inFlight = 0
   /** The node's own, kept at hand. */
   #capacity: number
-  /** The node's own too, which it keeps for as long as it is registered. */
-  readonly id: string
-  #node: DecoderNode
   /** Requests of others, as the node last told. */
   #others = 0
   #failed = 0
   /** Whether it may take less than its share; `#warmUntil` says so exactly. */
   #mayWarm = false
+  /** The node's own too, which it keeps for as long as it is registered. */
+  readonly id: string
+  #node: DecoderNode
   /** What probes say, its own or others'; a node is taken for healthy until one says otherwise. */
   healthy = true
   judgement: Judgement | undefined

@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '@evenkeel/core'
 import { systemClock } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
+import { Leases } from './leases.js'
 import {
   maxNodes,
   maxRemoved,
   type PutResult,
   type Registration,
   type RegistryDelta,
+  type RegistryNews,
   type RegistrySnapshot,
   type RegistryStore,
   type RemoveResult,
@@ -25,7 +27,9 @@ export interface MemoryRegistryStoreOptions {
 export class MemoryRegistryStore implements RegistryStore {
   readonly #nodes = new Map<string, Registration>()
   readonly #endpoints = new Map<string, string>()
-  readonly #leases = new Map<string, number>()
+  readonly #leases = new Leases()
+  /** Ids that may have changed since the last look at the news. */
+  readonly #changed = new Set<string>()
   readonly #removed = new Map<string, number>()
   /** Removals that no other store is known to have. */
   readonly #untold = new Set<string>()
@@ -93,17 +97,27 @@ export class MemoryRegistryStore implements RegistryStore {
     return id === undefined ? undefined : this.#nodes.get(id)
   }
 
+  /** What changed since this was last called; at the cost of that, however many nodes there are. */
+  news(): RegistryNews {
+    const ids = [...this.#changed]
+    this.#changed.clear()
+    return {
+      registrations: ids.map((id) => this.#nodes.get(id)).filter((one) => one !== undefined),
+      gone: ids.filter((id) => !this.#nodes.has(id)),
+      version: this.#version,
+      expired: this.#leases.ended(this.#clock.monotonic()),
+    }
+  }
+
   /** What {@link read} resolves with, at once. */
   known(): RegistrySnapshot {
-    const now = this.#clock.monotonic()
-    const ended = [...this.#leases].filter(([, expiresAt]) => expiresAt <= now)
     return {
       epoch: this.#epoch,
       version: this.#version,
       complete: true,
       registrations: [...this.#nodes.values()],
       removed: new Map(this.#removed),
-      expired: new Map(ended.map(([id, expiresAt]) => [id, Math.floor(now - expiresAt)])),
+      expired: this.#leases.ended(this.#clock.monotonic()),
     }
   }
 
@@ -145,11 +159,18 @@ export class MemoryRegistryStore implements RegistryStore {
       const told = theirs.get(id)
       return told === undefined ? isComplete : revision > told
     }
+    // Where the other told only of some, nothing is known of the rest: it costs what these do.
+    const nodes = isComplete
+      ? [...this.#nodes.values()]
+      : [...theirs.keys()].map((id) => this.#nodes.get(id)).filter((one) => one !== undefined)
+    const removals = isComplete
+      ? [...this.#removed]
+      : [...theirs.keys()].map((id) => [id, this.#removed.get(id) ?? 0] as const)
     return {
-      registrations: [...this.#nodes.values()].filter(({ node, revision }) => isNewer(node.id, revision)),
+      registrations: nodes.filter(({ node, revision }) => isNewer(node.id, revision)),
       // A removal that the other has forgotten by now is told again only where it contradicts a node.
       removed: new Map(
-        [...this.#removed].filter(
+        removals.filter(
           ([id, revision]) => isNewer(id, revision) && (theirs.has(id) || this.#untold.has(id)),
         ),
       ),
@@ -163,6 +184,7 @@ export class MemoryRegistryStore implements RegistryStore {
     if (this.#newest(other) > revision) return false
     this.#nodes.delete(other)
     this.#leases.delete(other)
+    this.#changed.add(other)
     return true
   }
 
@@ -175,6 +197,7 @@ export class MemoryRegistryStore implements RegistryStore {
     const former = this.#nodes.get(id)
     if (former !== undefined) this.#endpoints.delete(former.node.endpoint)
     this.#nodes.set(id, registration)
+    this.#changed.add(id)
     this.#endpoints.set(endpoint, id)
     this.#forget(id)
   }
@@ -182,7 +205,7 @@ export class MemoryRegistryStore implements RegistryStore {
   #remove(id: string, revision: number): void {
     const stored = this.#nodes.get(id)
     if (stored !== undefined) this.#endpoints.delete(stored.node.endpoint)
-    this.#nodes.delete(id)
+    if (this.#nodes.delete(id)) this.#changed.add(id)
     this.#leases.delete(id)
     this.#removed.set(id, revision)
     if (this.#removed.size > this.#maxRemoved) this.#forget(this.#oldestRemoval())

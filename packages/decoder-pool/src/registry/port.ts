@@ -24,6 +24,18 @@ export interface RegistryDelta {
   readonly removed: ReadonlyMap<string, number>
 }
 
+/** What changed since the last look, as a follower needs it. */
+export interface RegistryNews {
+  /** New or changed. */
+  readonly registrations: readonly Registration[]
+  /** Ids that are not there any more. */
+  readonly gone: readonly string[]
+  /** The registry's. */
+  readonly version: number
+  /** All ids whose lease has ended, with how long ago, in milliseconds. */
+  readonly expired: ReadonlyMap<string, number>
+}
+
 /** What the registry holds, as of one moment. */
 export interface RegistrySnapshot extends Position, RegistryDelta {
   /** Whether this is everything; otherwise it is what changed since the position that was asked for. */

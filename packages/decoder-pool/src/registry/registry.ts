@@ -3,7 +3,14 @@ import { createLog, SharedView } from '@evenkeel/core/kit'
 import type { DecoderNode } from '../nodes/node.js'
 import type { ResolvedOptions } from '../options.js'
 import { MemoryRegistryStore } from './memory.js'
-import type { Position, PutResult, RegistryDelta, RegistrySnapshot, RegistryStore } from './port.js'
+import type {
+  Position,
+  PutResult,
+  RegistryDelta,
+  RegistryNews,
+  RegistrySnapshot,
+  RegistryStore,
+} from './port.js'
 import { RedisRegistryStore } from './redis.js'
 import { SharedClock } from './server-clock.js'
 
@@ -97,7 +104,7 @@ export class Registry {
     return this.#memory.at(endpoint)?.node
   }
 
-  /** Makes many changes: who follows looks at all nodes each time, and is told of several at once meanwhile. */
+  /** Makes many changes: who follows is told of several at once meanwhile. */
   async together(changes: () => Promise<void>): Promise<void> {
     this.#batches++
     try {
@@ -116,11 +123,15 @@ export class Registry {
     this.#onNews()
   }
 
-  /** What is known here, with the registry's version and the ended leases that it last told of. */
-  known(): RegistrySnapshot {
-    const known = this.#memory.known()
-    if (this.#redis === undefined) return known
-    return { ...known, version: this.#version, expired: this.#expired }
+  /** All that is known here. */
+  known(): RegistryDelta {
+    return this.#memory.known()
+  }
+
+  /** What changed here since the last look, with the registry's version and the ended leases that it last told of. */
+  news(): RegistryNews {
+    const news = this.#memory.news()
+    return this.#redis === undefined ? news : { ...news, version: this.#version, expired: this.#expired }
   }
 
   /** What reading it showed since the last look at this, beside its content. */
