@@ -35,7 +35,7 @@ export function traced<A extends { readonly status: number; sent(): void }>(
       }
       return {
         ...answered,
-        sent() {
+        sent(): void {
           answered.sent()
           span.end()
         },
