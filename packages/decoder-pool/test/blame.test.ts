@@ -139,6 +139,14 @@ describe('a refusal for the moment', () => {
     expect(pool.status().nodes[0]?.pushBackMs).toBeGreaterThan(3_000)
   })
 
+  it('tells its time by a client’s error whose headers are a plain object, in whatever case', async () => {
+    const pool = await poolOf([well])
+    const busy = () =>
+      Promise.reject(Object.assign(new Error('429'), { status: 429, headers: { 'Retry-After': '5' } }))
+    await expect(pool.run(busy)).rejects.toThrow('429')
+    expect(pool.status().nodes[0]?.pushBackMs).toBeGreaterThan(3_000)
+  })
+
   it.each([0, -1, Number.NaN])('may be thrown with an odd time: %s', async (retryAfter) => {
     const pool = await poolOf([well])
     const busy = async () => Promise.reject(new PushBackError('busy', { retryAfter }))
