@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type History, slopeOf, violationsIn } from './checker.js'
+import { type History, settledMs, slopeOf, violationsIn } from './checker.js'
 import { Member } from './fleet.js'
 import { Random } from './random.js'
 import type { Call } from './traffic.js'
@@ -8,6 +8,7 @@ const gateway = new Member('gateway-1', 'gateway', {})
 const right: Call = {
   ...{ kind: 'json', organisation: 'acme', prompt: 'one', gateway, sentAt: 1_000, endedAt: 1_050 },
   ...{ status: 200, cache: 'miss', text: 'right', expected: 'right', error: undefined },
+  ...{ conversation: undefined, history: undefined },
 }
 const history = (calls: readonly Call[], more: Partial<History> = {}): History => ({
   ...{ calls, gateways: [gateway], decoders: [], faults: [], requestsPerMinute: 2, capacity: 4 },
@@ -53,8 +54,29 @@ describe("the soak's checker", () => {
       }),
     )
     expect(violationsIn(history(limited))).toEqual(['limit: 3 in a minute, 2 with 0 faults'])
-    const faults = [{ name: 'FLUSHALL', at: 1_001, losesData: true }]
+    const faults = [{ name: 'FLUSHALL', at: 1_001, to: 1_002, losesData: true }]
     expect(violationsIn(history(limited, { faults }))).toEqual([])
+  })
+
+  it('finds what a conversation has lost, doubled or taken from another, but not what had no time to arrive', () => {
+    const turn = (number: number, sentAt: number, text: string): Call => ({
+      ...right,
+      ...{ kind: 'turn', conversation: 'talk-1', prompt: `turn ${number}`, history: 'whole' },
+      ...{ sentAt, endedAt: sentAt + 50, text, expected: undefined },
+    })
+    const later = 1_000 + 2 * settledMs
+    const of = (...calls: Call[]) => violationsIn(history(calls))
+    expect(of(turn(0, 1_000, '0'), turn(1, 2_000, '1'), turn(2, later, '0,1,2'))).toEqual([])
+    expect(of(turn(0, 1_000, '0'), turn(1, later, '1'))).toEqual([expect.stringContaining('0 missing in 1')])
+    expect(of(turn(0, 1_000, '0'), turn(1, later, '0,0,1'))).toEqual([expect.stringContaining('twice')])
+    expect(of(turn(0, 1_000, '0'), turn(1, later, '0,7,1'))).toEqual([expect.stringContaining('nobody said')])
+    const faults = [{ name: 'FLUSHALL', at: 3_000, to: 3_001, losesData: true }]
+    expect(violationsIn(history([turn(0, 1_000, '0'), turn(1, later, '1')], { faults }))).toEqual([])
+    const before = [{ name: 'FLUSHALL', at: 100, to: 101, losesData: true }]
+    expect(
+      violationsIn(history([turn(0, 1_000, '0'), turn(1, later, '1')], { faults: before })),
+    ).toHaveLength(1)
+    expect(of(turn(0, 1_000, '0'), { ...turn(1, later, '1'), history: 'stale' })).toEqual([])
   })
 
   it('finds a decoder that did too much, what is held at the end, and what a process said', () => {
@@ -70,6 +92,14 @@ describe("the soak's checker", () => {
   it('tells how memory grows', () => {
     const samples = Array.from({ length: 20 }, (_, s) => ({ s, kib: s < 10 ? 5_000 : 1_000 + 2 * s }))
     expect(slopeOf(samples)).toBeCloseTo(120)
+    const growing = (kibASecond: number, seconds: number) => [
+      Array.from({ length: seconds }, (_, s) => ({ s, kib: 90_000 + kibASecond * s })),
+    ]
+    expect(violationsIn(history([], { memory: growing(30, 600) }))).toEqual([
+      'memory: a gateway grows by 1800 KiB a minute',
+    ])
+    expect(violationsIn(history([], { memory: growing(5, 600) }))).toEqual([])
+    expect(violationsIn(history([], { memory: growing(30, 60) }))).toEqual([])
   })
 
   it('draws the same for the same seed', () => {

@@ -1,13 +1,21 @@
 import type { Member } from './fleet.js'
 import { type Call, deadlineMs } from './traffic.js'
 
+export interface Fault {
+  readonly name: string
+  readonly at: number
+  /** When it was over. */
+  readonly to: number
+  /** Whether what Redis had acknowledged may be gone after it. */
+  readonly losesData: boolean
+}
+
 /** What was recorded of one run. */
 export interface History {
   readonly calls: readonly Call[]
   readonly gateways: readonly Member[]
   readonly decoders: readonly Member[]
-  /** Times of faults of Redis, and whether what it had acknowledged may be gone after them. */
-  readonly faults: readonly { readonly name: string; readonly at: number; readonly losesData: boolean }[]
+  readonly faults: readonly Fault[]
   readonly requestsPerMinute: number
   readonly capacity: number
   /** The most that each decoder did at once, of those that lived through it all. */
@@ -18,6 +26,8 @@ export interface History {
   readonly memory: readonly (readonly { readonly s: number; readonly kib: number }[])[]
 }
 
+/** What was said while Redis was away is in Redis so long afterwards, though the gateway that kept it has died. */
+export const settledMs = 20_000
 /** Statuses of what a gateway may say when all of its decoders or its own capacity are gone. */
 const excused = new Set([429, 502, 503])
 /** What a process writes because Redis was away, which it should. */
@@ -28,8 +38,10 @@ export function violationsIn(history: History): readonly string[] {
   return [
     ...history.calls.flatMap((call) => violationsOf(call)),
     ...strangersAnswers(history.calls),
+    ...wronglyRemembered(history),
     ...beyondLimit(history),
     ...beyondCapacity(history),
+    ...growingMemory(history),
     ...(history.heldAtTheEnd === 0 ? [] : [`${history.heldAtTheEnd} requests are held at the end`]),
     ...[...history.gateways].flatMap(whatWasSaid),
   ]
@@ -41,7 +53,7 @@ function violationsOf(call: Call): string[] {
   const wasAway = gateway.wasAway(sentAt, Number.isNaN(endedAt) ? Number.POSITIVE_INFINITY : endedAt, 500)
   const found: string[] = []
   if (Number.isNaN(endedAt)) found.push(`${what}: never ended`)
-  else if (endedAt - sentAt > deadlineMs && !wasAway)
+  else if (endedAt - sentAt > deadlineMs * triesOf(call) && !wasAway)
     found.push(`${what}: ended after ${Math.round(endedAt - sentAt)} ms`)
   if (text !== undefined && expected !== undefined && text !== expected) {
     found.push(`${what}: answered ${text.slice(0, 16)}, not ${expected.slice(0, 16)}`)
@@ -57,6 +69,11 @@ function violationsOf(call: Call): string[] {
   return found
 }
 
+/** A turn is sent again by its client. */
+function triesOf({ kind }: Call): number {
+  return kind === 'turn' ? 3 : 1
+}
+
 /** A hit for an organisation that had never asked is another one's answer. */
 function strangersAnswers(calls: readonly Call[]): string[] {
   const asked = new Set<string>()
@@ -68,6 +85,51 @@ function strangersAnswers(calls: readonly Call[]): string[] {
     asked.add(question)
   }
   return found
+}
+
+/**
+ * A turn is answered with all turns that a decoder was sent. Each of them was said in this conversation, is there once,
+ * and who says that the history is whole has everything that was acknowledged before, when it has had time to get to
+ * Redis and nothing took it from there.
+ */
+function wronglyRemembered({ calls, faults }: History): string[] {
+  const found: string[] = []
+  const losses = faults.filter(({ losesData }) => losesData)
+  for (const turns of byConversation(calls).values()) {
+    const said = new Set(turns.map(numberOf))
+    const acknowledged = turns.filter(({ text }) => text !== undefined)
+    for (const turn of acknowledged) {
+      const what = `turn ${numberOf(turn)} of ${turn.conversation} at ${turn.gateway.name}, ${Math.round(turn.sentAt)} ms`
+      const seen = turn.text?.split(',') ?? []
+      if (new Set(seen).size < seen.length) found.push(`${what}: something twice in ${turn.text}`)
+      if (!seen.includes(numberOf(turn))) found.push(`${what}: is not itself in ${turn.text}`)
+      if (seen.some((one) => !said.has(one)))
+        found.push(`${what}: something that nobody said in ${turn.text}`)
+      if (turn.history !== 'whole') continue
+      const due = acknowledged.filter(({ sentAt, endedAt }) => {
+        if (endedAt + settledMs > turn.sentAt) return false
+        return !losses.some(({ at, to }) => at <= turn.endedAt && !(to < sentAt))
+      })
+      const missing = due.map(numberOf).filter((one) => !seen.includes(one))
+      if (missing.length > 0) found.push(`${what}: ${missing.join(' and ')} missing in ${turn.text}`)
+    }
+  }
+  return found
+}
+
+function byConversation(calls: readonly Call[]): ReadonlyMap<string, readonly Call[]> {
+  const turns = new Map<string, Call[]>()
+  for (const call of calls) {
+    if (call.conversation === undefined) continue
+    const ofIt = turns.get(call.conversation)
+    if (ofIt === undefined) turns.set(call.conversation, [call])
+    else ofIt.push(call)
+  }
+  return turns
+}
+
+function numberOf({ prompt }: Call): string {
+  return prompt.slice('turn '.length)
 }
 
 /**
@@ -107,6 +169,19 @@ function whatWasSaid({ name, said }: Member): string[] {
     .split('\n')
     .filter((line) => line.trim() !== '' && !expectedWarnings.test(line))
     .map((line) => `${name} said: ${line.slice(0, 200)}`)
+}
+
+/** KiB a minute. A gateway that loses this much for each minute of traffic is full in a night. */
+const mostGrowth = 1_024
+/** A shorter run says nothing: caches fill, and the collector has no reason to hurry. */
+const judgedFromSeconds = 480
+
+function growingMemory({ memory }: History): string[] {
+  return memory
+    .filter((samples) => (samples.at(-1)?.s ?? 0) >= judgedFromSeconds)
+    .map((samples) => Math.round(slopeOf(samples)))
+    .filter((slope) => slope > mostGrowth)
+    .map((slope) => `memory: a gateway grows by ${slope} KiB a minute`)
 }
 
 /** KiB a minute, by regression over the second half, when caches are warm. */

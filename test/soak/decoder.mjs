@@ -1,4 +1,5 @@
-// A decoder whose answer is a digest of all that it was sent: who has it knows whether it is the right one.
+// A decoder whose answer is a digest of all that it was sent: who has it knows whether it is the right one. In a
+// conversation it answers which turns it was sent, so that who reads it knows what the gateway remembers.
 // It counts how much it does at once, and tells the soak.
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
@@ -29,7 +30,10 @@ const server = createServer(async (request, response) => {
     response.setHeader('content-type', 'application/json')
     return response.end(JSON.stringify({ object: 'list', model, data, usage }))
   }
-  const text = digestOf(messages.map(({ role, content }) => [role, content]))
+  const asked = messages.filter(({ role }) => role === 'user').map(({ content }) => content)
+  const text = asked.at(-1)?.startsWith('turn ')
+    ? asked.map((turn) => turn.slice('turn '.length)).join(',')
+    : digestOf(messages.map(({ role, content }) => [role, content]))
   if (!stream) {
     const choices = [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }]
     response.setHeader('content-type', 'application/json')

@@ -44,6 +44,8 @@ export class Member {
     const child = fork(scripts[this.#script], [], {
       env: { ...inherited, ...this.#env, PORT: String(this.port) },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      // Not those of whoever runs the soak.
+      execArgv: [],
     })
     this.#child = child
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -52,7 +54,12 @@ export class Member {
     child.once('exit', (code, signal) => {
       if (!this.#isClosed && signal !== 'SIGKILL') this.said += `\nended by itself: ${code ?? signal}\n`
     })
-    const [message] = await once(child, 'message')
+    const ended = once(child, 'exit').then(() => {
+      throw new Error(`${this.name} ended before it served: ${this.said}`)
+    })
+    // Later it may end as it likes.
+    ended.catch(() => {})
+    const [message] = await Promise.race([once(child, 'message'), ended])
     this.port = (message as { port: number }).port
   }
 

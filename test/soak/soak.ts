@@ -1,10 +1,12 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type History, slopeOf, violationsIn } from './checker.js'
+import { type Fault, type History, settledMs, slopeOf, violationsIn } from './checker.js'
 import { Member } from './fleet.js'
 import { Random } from './random.js'
 import { startTopology, type Topology, type TopologyName } from './topologies.js'
-import { ask, type Call, keysEach, organisations } from './traffic.js'
+import { type Call, Caller, keysEach, organisations } from './traffic.js'
 
 export interface SoakOptions {
   readonly ms: number
@@ -22,7 +24,10 @@ export interface SoakReport {
   readonly calls: Readonly<Record<string, number>>
   readonly answered: number
   readonly hits: number
-  readonly failed: number
+  /** By status, or by what the client saw of it. */
+  readonly failures: Readonly<Record<string, number>>
+  /** Turns of conversations whose decoder was sent everything that could be asked for by then. */
+  readonly turns: number
   readonly faults: Readonly<Record<string, number>>
   readonly longestMs: number
   /** KiB a minute, of each gateway that lived through it. */
@@ -41,32 +46,40 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { ms, seed, topology: name, callers = 24, onProgress = () => {} } = options
   const random = new Random(seed)
   const topology = await startTopology(name)
-  const gateways = members('gateway', counts.gateways, gatewayEnv(topology))
+  const journalDir = mkdtempSync(join(tmpdir(), 'evenkeel-soak-'))
+  const gateways = members('gateway', counts.gateways, gatewayEnv(topology, journalDir))
   const decoders = members('decoder', counts.decoders, {})
   try {
     await Promise.all([...gateways, ...decoders].map((one) => one.start()))
     await registerAll(gateways, decoders)
     const calls: Call[] = []
-    const faults: { name: string; at: number; losesData: boolean }[] = []
+    const faults: Fault[] = []
     const memory = new Map(gateways.map((one) => [one, [] as { s: number; kib: number }[]]))
     const beganAt = performance.now()
     const isOver = () => performance.now() - beganAt > ms
     const sampling = sampleMemory(memory, beganAt, isOver)
-    const asking = Array.from({ length: callers }, (_, index) =>
-      ask(gateways, new Random(seed + 1_000 + index), calls, isOver),
+    const all = Array.from(
+      { length: callers },
+      (_, index) => new Caller(`talk-${index}`, gateways, new Random(seed + 1_000 + index), calls),
     )
+    const asking = all.map((caller) => caller.askUntil(isOver))
     while (!isOver()) {
       await pause(random.between(1_000, 4_000))
       // The last fault leaves time for what it does to show.
       if (performance.now() - beganAt > ms - 5_000) continue
       const fault = drawFault(topology, gateways, decoders, random)
-      faults.push({ name: fault.name, at: performance.now(), losesData: fault.losesData })
+      const happened = { name: fault.name, losesData: fault.losesData, at: performance.now(), to: Number.NaN }
+      faults.push(happened)
       onProgress(
         `${Math.round((performance.now() - beganAt) / 1_000)} s: ${fault.name}; ${calls.length} calls`,
       )
       await fault.run(random)
+      happened.to = performance.now()
     }
     await Promise.all([...asking, sampling])
+    // In the calm afterwards every conversation is to have all that was said in it.
+    await pause(settledMs)
+    await Promise.all(all.map((caller) => caller.takeTurn()))
     const history: History = {
       ...{ calls, gateways, decoders, faults, requestsPerMinute, capacity },
       most: await Promise.all(decoders.map(async (one) => (await one.ask<{ most: number }>()).most)),
@@ -77,6 +90,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   } finally {
     await Promise.all([...gateways, ...decoders].map((one) => one.close()))
     await topology.close()
+    rmSync(journalDir, { recursive: true, force: true })
   }
 }
 
@@ -88,13 +102,14 @@ function members(
   return Array.from({ length: count }, (_, index) => new Member(`${script}-${index + 1}`, script, env))
 }
 
-function gatewayEnv({ env }: Topology): Readonly<Record<string, string>> {
+function gatewayEnv({ env }: Topology, journalDir: string): Readonly<Record<string, string>> {
   const keys = organisations.flatMap((one) =>
     Array.from({ length: keysEach }, (_, index) => `${one}-${index}=${one}`),
   )
   return {
     ...env,
     GATEWAY_API_KEYS: [...keys, 'limited=limited'].join(','),
+    GATEWAY_JOURNAL_DIR: journalDir,
     GATEWAY_INSTANCES: String(counts.gateways),
     GATEWAY_NODE_HOSTS: '127.0.0.1',
     GATEWAY_NAMESPACE: 'soak',
@@ -192,12 +207,18 @@ function reportOf(
     calls: countBy(calls.map(({ kind }) => kind)),
     answered: calls.filter(({ status }) => status === 200).length,
     hits: calls.filter(({ cache }) => cache === 'hit').length,
-    failed: calls.filter(({ error }) => error !== undefined && error !== 'left').length,
+    failures: countBy(calls.flatMap(failureOf)),
+    turns: calls.filter(({ kind, history }) => kind === 'turn' && history === 'whole').length,
     faults: countBy(faults.map((fault) => fault.name)),
     longestMs: Math.round(ended.reduce((most, { sentAt, endedAt }) => Math.max(most, endedAt - sentAt), 0)),
     memorySlopes: memory.map((samples) => Math.round(slopeOf(samples))),
     violations: violationsIn(history),
   }
+}
+
+function failureOf({ kind, status, error }: Call): string[] {
+  if (error === undefined || error === 'left' || kind === 'bad' || kind === 'large') return []
+  return [status === 0 ? error.slice(0, 60) : String(status)]
 }
 
 function countBy(names: readonly string[]): Record<string, number> {

@@ -24,6 +24,10 @@ export interface Call {
   text: string | undefined
   /** What it should have been answered. */
   readonly expected: string | undefined
+  /** Of a turn: which conversation it is part of. */
+  readonly conversation: string | undefined
+  /** `whole`, `stale` or `partial`: what the gateway says of the conversation that it knew. */
+  history: string | undefined
   error: string | undefined
 }
 
@@ -35,46 +39,78 @@ const kinds: readonly Kind[] = [
 /** Beyond this every call has ended, by the longest wait for a place on a decoder and what retries take. */
 export const deadlineMs = 45_000
 const questions = 60
+/** A conversation is followed by another one after so many turns: its window holds them all. */
+const turnsEach = 20
 
 export function digestOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex')
 }
 
-/** Asks until it is told to stop; every call is in the history. */
-export async function ask(
-  gateways: readonly Member[],
-  random: Random,
-  history: Call[],
-  isOver: () => boolean,
-): Promise<void> {
-  let turn = 0
-  while (!isOver()) {
-    const kind = random.of(kinds)
-    const organisation = random.next() < 0.08 ? 'limited' : random.of(organisations)
-    const gateway = random.of(gateways)
-    const prompt =
-      kind === 'turn' ? `turn ${turn++}` : `question ${Math.floor(questions * random.next() ** 2)} of all`
-    const call: Call = {
-      ...{ kind, organisation, prompt, gateway, sentAt: performance.now(), endedAt: Number.NaN },
-      ...{ status: 0, cache: undefined, text: undefined, error: undefined },
-      expected: expectedOf(kind, prompt),
+/** One who asks this and that of any gateway, and has a conversation beside it. */
+export class Caller {
+  readonly #gateways: readonly Member[]
+  readonly #random: Random
+  readonly #history: Call[]
+  readonly #name: string
+  #turns = 0
+
+  /** Every call is in the history. */
+  constructor(name: string, gateways: readonly Member[], random: Random, history: Call[]) {
+    this.#name = name
+    this.#gateways = gateways
+    this.#random = random
+    this.#history = history
+  }
+
+  async askUntil(isOver: () => boolean): Promise<void> {
+    const random = this.#random
+    while (!isOver()) {
+      const kind = random.of(kinds)
+      if (kind === 'turn') await this.takeTurn()
+      else {
+        const organisation = random.next() < 0.08 ? 'limited' : random.of(organisations)
+        const prompt = `question ${Math.floor(questions * random.next() ** 2)} of all`
+        await this.#make({ kind, organisation, prompt, expected: expectedOf(kind, prompt) })
+      }
+      await pause(random.between(0, 60))
     }
-    history.push(call)
-    await make(call, random)
+  }
+
+  /** Says the next thing in its conversation, at any gateway. */
+  takeTurn(): Promise<void> {
+    const turn = this.#turns++
+    return this.#make({
+      ...{ kind: 'turn', organisation: organisations[0], prompt: `turn ${turn}`, expected: undefined },
+      conversation: `${this.#name}-${Math.floor(turn / turnsEach)}`,
+    })
+  }
+
+  async #make(asked: Asked): Promise<void> {
+    const call: Call = {
+      ...{ conversation: undefined, gateway: this.#random.of(this.#gateways), sentAt: performance.now() },
+      ...{ endedAt: Number.NaN, status: 0, cache: undefined, text: undefined, history: undefined },
+      ...{ error: undefined, ...asked },
+    }
+    this.#history.push(call)
+    await make(call, this.#random)
     call.endedAt = performance.now()
-    await pause(random.between(0, 60))
   }
 }
 
+type Asked = Pick<Call, 'kind' | 'organisation' | 'prompt' | 'expected'> & Partial<Pick<Call, 'conversation'>>
+
 function expectedOf(kind: Kind, prompt: string): string | undefined {
-  if (kind === 'bad' || kind === 'large' || kind === 'turn') return undefined
+  if (kind === 'bad' || kind === 'large') return undefined
   if (kind === 'embedding') return digestOf(prompt)
   return digestOf([['user', prompt]])
 }
 
 async function make(call: Call, random: Random): Promise<void> {
-  const { kind, organisation, prompt, gateway } = call
-  const apiKey = organisation === 'limited' ? 'limited' : `${organisation}-${random.below(keysEach)}`
+  const { kind, organisation, prompt, gateway, conversation } = call
+  const apiKey =
+    organisation === 'limited'
+      ? 'limited'
+      : `${organisation}-${keyOf(conversation) ?? random.below(keysEach)}`
   const leaving = new AbortController()
   const client = new OpenAI({ apiKey, baseURL: `${gateway.url}/v1`, maxRetries: 0, timeout: 2 * deadlineMs })
   const chat = {
@@ -86,6 +122,7 @@ async function make(call: Call, random: Random): Promise<void> {
   const answered = ({ status, headers }: Response) => {
     call.status = status
     call.cache = headers.get('x-evenkeel-cache') ?? undefined
+    call.history = headers.get('x-evenkeel-history') ?? undefined
   }
   const timer = kind === 'leaving' ? setTimeout(() => leaving.abort(), random.between(0, 80)) : undefined
   try {
@@ -110,8 +147,12 @@ async function make(call: Call, random: Random): Promise<void> {
       call.text = Buffer.from(data.data[0]?.embedding ?? []).toString('hex')
       return
     }
-    const headers = kind === 'turn' ? { 'x-conversation-id': `talk-${random.below(50)}` } : {}
-    const options = { signal: leaving.signal, headers }
+    const inConversation = conversation !== undefined && {
+      headers: { 'x-conversation-id': conversation },
+      // What the client sends again is the same turn.
+      ...{ idempotencyKey: `${conversation}-${prompt}`, maxRetries: 2 },
+    }
+    const options = { signal: leaving.signal, ...inConversation }
     if (kind === 'json' || kind === 'leaving' || kind === 'turn') {
       const { data, response } = await client.chat.completions.create(chat, options).withResponse()
       answered(response)
@@ -135,6 +176,12 @@ async function make(call: Call, random: Random): Promise<void> {
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Conversations are a key's own. */
+function keyOf(conversation: string | undefined): number | undefined {
+  if (conversation === undefined) return undefined
+  return Number.parseInt(digestOf(conversation).slice(0, 6), 16) % keysEach
 }
 
 /** With what is behind it: a client's own error says "Connection error" alone. */

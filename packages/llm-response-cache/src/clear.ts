@@ -1,5 +1,6 @@
 import { checkSubject } from '@evenkeel/core/kit'
 import { checkTags } from './call-options.js'
+import type { Entry } from './entry/entry.js'
 import type { CacheContext } from './lookup/create-context.js'
 
 /** What to forget; nothing but a tenant for all of it. */
@@ -35,14 +36,8 @@ export async function clearing(
     return undefined
   }
   const versions = versionName === undefined ? undefined : await tiers.invalidate(tenant, [versionName])
-  const old = (entry: { readonly versions: readonly { readonly name: string; readonly value: string }[] }) =>
-    versions === undefined ||
-    entry.versions.some(({ name, value }) => name === versionName && value !== versions.get(name))
-  const isOfModel = (own: string) => model === undefined || own === model
-  const isByName = model === undefined && versions === undefined
-  return tiers.sweep(
-    tenant,
-    pattern ?? '*',
-    isByName ? undefined : (entry) => old(entry) && isOfModel(entry.model),
-  )
+  const isOld = ({ versions: own }: Entry) =>
+    own.some(({ name, value }) => name === versionName && value !== versions?.get(name))
+  // What is under way with a tag is over by its version.
+  return tiers.sweep(tenant, { pattern: pattern ?? '*', model, isDoomed: versions && isOld })
 }

@@ -58,6 +58,8 @@ export interface CacheOptions {
   readonly stallTimeout?: Duration | undefined
   /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
   readonly onAbandon?: 'finish' | 'cancel' | undefined
+  /** How many such calls go on for nobody at one time; beyond it the oldest ends. @default 64 */
+  readonly maxAbandoned?: number | undefined
   readonly telemetry?: boolean | MeterOptions | undefined
   readonly clock?: Clock | undefined
   /** From 0 to 1; for tests. @default Math.random */
@@ -75,7 +77,7 @@ export const cacheOptionNames: Readonly<Record<keyof CacheOptions, true>> = {
     lease: true,
     stallTimeout: true,
   },
-  ...{ onAbandon: true, telemetry: true, clock: true, random: true },
+  ...{ onAbandon: true, maxAbandoned: true, telemetry: true, clock: true, random: true },
 }
 
 export interface ResponseCacheOptions extends CacheOptions {
@@ -109,6 +111,7 @@ export interface ResolvedOptions {
   readonly leaseMs: number
   readonly stallMs: number
   readonly onAbandon: 'finish' | 'cancel'
+  readonly maxAbandoned: number
   readonly telemetry: boolean | MeterOptions
   readonly clock: Clock
   readonly random: () => number
@@ -166,6 +169,7 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
     leaseMs: durationMs('lease', options.lease ?? '5s', { minMs: 100, maxMs: 10 * minuteMs }),
     stallMs: durationMs('stallTimeout', options.stallTimeout ?? '5m', { minMs: 1 }),
     onAbandon: oneOf('onAbandon', options.onAbandon ?? 'finish', ['finish', 'cancel']),
+    maxAbandoned: wholeNumber('maxAbandoned', options.maxAbandoned ?? 64, 0),
     telemetry: options.telemetry ?? true,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,

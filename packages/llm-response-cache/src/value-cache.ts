@@ -3,7 +3,6 @@ import { checkSubject, option } from '@evenkeel/core/kit'
 import { type CallOptions, CallScope, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { type Clear, type ClearResult, clearing } from './clear.js'
 import { type CacheContext, createContext } from './lookup/create-context.js'
-import { voidCalls } from './lookup/lookup.js'
 import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/value-codec.js'
 import { type Detailed, Values } from './lookup/values.js'
 import { type CacheOptions, cacheOptionNames, resolveOptions } from './options.js'
@@ -110,7 +109,6 @@ class ValueCacheOf<V> implements ValueCache<V> {
 
   async delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean> {
     const entryKey = this.#entryKey(key, this.#policy(options))
-    voidCalls(this.#context.calls, entryKey)
     return (await this.#context.tiers.delete(entryKey.tenant, [entryKey.name])) > 0
   }
 

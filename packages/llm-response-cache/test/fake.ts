@@ -2,13 +2,17 @@ import type { Fetch } from '../src/index.js'
 
 /** A provider without a network: each call is answered by `answer`, and counted. */
 export function fakeProvider(
-  answer: (body: Record<string, unknown>, call: number) => Response | Promise<Response>,
+  answer: (
+    body: Record<string, unknown>,
+    call: number,
+    signal: AbortSignal | null | undefined,
+  ) => Response | Promise<Response>,
 ) {
   const calls: { readonly body: Record<string, unknown>; readonly headers: Headers }[] = []
   const fetch: Fetch = async (_input, init = {}) => {
     const body = JSON.parse(String(init.body)) as Record<string, unknown>
     calls.push({ body, headers: new Headers(init.headers) })
-    return answer(body, calls.length)
+    return answer(body, calls.length, init.signal)
   }
   return { fetch, calls }
 }

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import OpenAI from 'openai'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createCache, createResponseCache, type ResponseCache } from '../src/index.js'
 import { chatCall, chatUrl, completion, fakeProvider, settled } from './fake.js'
 
@@ -59,6 +59,69 @@ describe('a call that somebody has given up', () => {
     const second = ask()
     await expect(first).rejects.toMatchObject({ code: 'PROVIDER_STALLED' })
     expect(await second).toBe('fine')
+  })
+})
+
+describe('callers who give up one after another', () => {
+  it.each([
+    ['before there is an answer', false],
+    ['half-way through a stream', true],
+  ])('pile up no more calls than maxAbandoned, %s', async (_, isStream) => {
+    const cache = createResponseCache({ maxAbandoned: 3 })
+    let underWay = 0
+    let calls = 0
+    const provider = fakeProvider((_body, _call, signal) => {
+      calls++
+      underWay++
+      if (!isStream) {
+        return new Promise<Response>((_, reject) => {
+          signal?.addEventListener('abort', () => {
+            underWay--
+            reject(signal.reason)
+          })
+        })
+      }
+      const stream = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new TextEncoder().encode('data: {"choices":[]}\n\n')),
+        cancel: () => {
+          underWay--
+        },
+      })
+      return new Response(stream, { headers: { 'content-type': 'text/event-stream' } })
+    })
+    const cached = cache.fetch({ fetch: provider.fetch })
+    for (let at = 1; at <= 8; at++) {
+      const leaving = new AbortController()
+      const call = { ...chatCall(`question ${at}`, {}, { stream: isStream }), signal: leaving.signal }
+      const answer = cached(chatUrl, call).then((response) => response.text())
+      answer.catch(() => {})
+      await vi.waitFor(() => expect(calls).toBe(at))
+      await settled()
+      leaving.abort(new Error('left'))
+      await expect(answer).rejects.toThrow('left')
+      await vi.waitFor(() => expect(underWay).toBe(Math.min(at, 3)))
+    }
+    await cache.close()
+  })
+
+  it('a call that somebody joins again is not one of them', async () => {
+    const cache = createResponseCache({ maxAbandoned: 0 })
+    const left = new AbortController()
+    let answer = (_: string) => {}
+    const slow = () =>
+      new Promise<string>((resolve) => {
+        answer = resolve
+      })
+    const provider = fakeProvider(async () => Response.json(completion(await slow())))
+    const cached = cache.fetch({ fetch: provider.fetch })
+    const staying = cached(chatUrl, chatCall('hi'))
+    const leaving = cached(chatUrl, { ...chatCall('hi'), signal: left.signal })
+    await vi.waitFor(() => expect(provider.calls).toHaveLength(1))
+    left.abort(new Error('left'))
+    await expect(leaving).rejects.toThrow('left')
+    answer('whole')
+    expect(await (await staying).text()).toContain('whole')
+    await cache.close()
   })
 })
 

@@ -56,6 +56,9 @@ const steps = fc.array(
         'append',
         'commit',
         'fail',
+        'handOver',
+        'void',
+        'wereDeleted',
       ] as const),
     ),
     tenant: fc.constantFrom('a', 'b/{c}'),
@@ -94,7 +97,13 @@ async function take({ entries, flights }: Stores, step: Step): Promise<unknown> 
           ]),
         )
       case 'begin':
-        return flights.begin(entryKey, { generation, owner: 'o', leaseMs: 60_000, unlessId: step.id })
+        return flights.begin(entryKey, {
+          generation,
+          owner: 'o',
+          leaseMs: 60_000,
+          unlessId: step.id,
+          model: 'm',
+        })
       case 'append':
         return flights.append(entryKey, generation, 60_000, 0, [{ type: 'data', data: Buffer.from(text) }])
       case 'commit': {
@@ -105,6 +114,12 @@ async function take({ entries, flights }: Stores, step: Step): Promise<unknown> 
           admitWithinMs: text.length % 3,
         })
       }
+      case 'handOver':
+        return entries.write(entryKey, entry, { ...options, onlyIfAbsent: true, unlessDeleted: true })
+      case 'void':
+        return flights.void(tenant, `${name}*`, text.length % 2 === 0 ? undefined : 'm')
+      case 'wereDeleted':
+        return entries.wereDeleted([entryKey, { tenant, name: 'z' }])
       case 'fail':
         return flights.fail(entryKey, generation, Buffer.from(text))
     }

@@ -19,8 +19,8 @@ export function useRedis(options: Parameters<typeof startRedis>[0] = {}) {
     get server() {
       return server
     },
-    async connect(commandTimeout = 300): Promise<Connection> {
-      const redis = await connect({ url: server.url, commandTimeout })
+    async connect(commandTimeout = 300, url = server.url): Promise<Connection> {
+      const redis = await connect({ url, commandTimeout })
       open.push(redis)
       return redis
     },

@@ -16,7 +16,7 @@ const maxKeptFetches = 1_000
 /** How the five packages make a gateway: each is given the connection, none knows another. */
 export async function createGateway(given: GatewayOptions = {}) {
   const options = resolveOptions(given)
-  const { redisUrl, namespace, instances, requestsPerMinute, tokensPerMinute } = options
+  const { redisUrl, namespace, instances, requestsPerMinute, tokensPerMinute, journalDir } = options
   // First, so that the packages find its MeterProvider.
   const metrics = createMetrics()
   const events = createEvents()
@@ -46,7 +46,10 @@ export async function createGateway(given: GatewayOptions = {}) {
     // A decoder does not write on for callers who have all left.
     onAbandon: 'cancel',
   })
-  const memory = createAgentMemory({ redis, ttl: '1h' })
+  const memory = createAgentMemory({
+    ...{ redis, ttl: '1h' },
+    ...(journalDir !== undefined && { journal: { kind: 'file', dir: journalDir } }),
+  })
 
   const upstream = pool.fetch({ wanted: requirementsOf })
   const callFor = keptByName(maxKeptFetches, (tenant) => cache.fetch({ tenant, fetch: upstream }))

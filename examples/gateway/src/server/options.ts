@@ -29,6 +29,12 @@ export interface GatewayOptions {
    * that others keep busy as well it refuses whom it could serve. @default nobody is refused for that
    */
   readonly maxWaitMs?: number | undefined
+  /**
+   * A folder in which turns of conversations that were stored while Redis was away outlive this process. Gateways may
+   * share it, and finish for each other.
+   * @default they are kept in memory until Redis is back
+   */
+  readonly journalDir?: string | undefined
   /** Opens what operators use: metrics, the health of the parts, the cache, the decoders. @default they are closed */
   readonly operatorToken?: string | undefined
   /** Hosts that decoders may register from. @default any but loopback, link-local addresses and metadata services */
@@ -78,6 +84,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
     maxConcurrent: number('GATEWAY_MAX_CONCURRENT'),
     maxBodyBytes: number('GATEWAY_MAX_BODY_BYTES'),
     maxWaitMs: number('GATEWAY_MAX_WAIT_MS'),
+    journalDir: env.GATEWAY_JOURNAL_DIR || undefined,
     operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
     nodeHosts: env.GATEWAY_NODE_HOSTS?.split(','),
   }

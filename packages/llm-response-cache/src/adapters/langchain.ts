@@ -24,8 +24,8 @@ export interface LangchainOptions {
  * The cache as a LangChain.js `BaseCache`: `new ChatOpenAI({ cache: langchainCache(cache) })`. A cache that
  * fails is a miss; a model's call never fails because of it. LangChain asks no cache for `.stream()`, does not show
  * it bound tools, and shows it a prompt as one text, in which an image, a file or a tool's result is a word in
- * brackets or nothing at all. So a prompt with a word in brackets is never kept, and for prompts that are more than
- * text give the model the cached `fetch` instead (`configuration: { fetch: cache.fetch() }`).
+ * brackets or nothing at all. So a prompt with a word in brackets is never kept, nor one of several turns, which one
+ * message could look like; for these give the model the cached `fetch` instead (`configuration: { fetch: cache.fetch() }`).
  * @throws INVALID_OPTION with a version of LangChain that shows no trace of images (1.1.17 to 1.1.25)
  */
 export function langchainCache(cache: ResponseCache, options: LangchainOptions = {}): BaseCache {
@@ -36,6 +36,19 @@ export function langchainCache(cache: ResponseCache, options: LangchainOptions =
 
 /** What stands in a prompt's text for content that the text does not tell apart: any short word in brackets. */
 const placeholder = /\[[a-z][\w /-]{0,39}\]/i
+
+/** How LangChain begins a message in the text of a prompt. */
+const messageBegin = /^(human|ai|system|tool|function|developer|user|assistant): /gim
+
+/**
+ * LangChain writes messages below each other, so a message that contains the beginning of another one looks like two.
+ * What may be one message or several is one prompt of several, and a user could write what another one's conversation
+ * looks like. A question alone, or behind a system message, can be read in one way.
+ */
+function isAmbiguous(prompt: string): boolean {
+  const begins = [...prompt.matchAll(messageBegin)].map(([, role = '']) => role.toLowerCase())
+  return begins.length > 1 && begins.join() !== 'system,human'
+}
 
 /** Two images must not make one prompt. */
 function checkTraces(): void {
@@ -69,7 +82,8 @@ class LangchainCache extends BaseCache {
       const policy = this.#current()
       const model = modelIn(llmKey)
       const { stats } = this.#context
-      if (placeholder.test(prompt) || !policy.useCache) {
+      const isUnclear = placeholder.test(prompt) || isAmbiguous(prompt)
+      if (isUnclear || !policy.useCache) {
         stats.bypassed(policy.useCache ? 'files' : 'asked-for', policy.tenant, model)
         return null
       }
@@ -93,7 +107,8 @@ class LangchainCache extends BaseCache {
   override async update(prompt: string, llmKey: string, value: Generation[]): Promise<void> {
     try {
       const policy = this.#current()
-      if (placeholder.test(prompt) || !policy.useCache || value.length === 0 || value.some(isCutShort)) return
+      if (placeholder.test(prompt) || isAmbiguous(prompt) || !policy.useCache) return
+      if (value.length === 0 || value.some(isCutShort)) return
       const entryKey = this.#keyOf(prompt, llmKey, policy)
       const { tiers, stats } = this.#context
       const { versions } = await tiers.find(entryKey, policy.tags)

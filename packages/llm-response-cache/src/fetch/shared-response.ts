@@ -152,6 +152,7 @@ function streamed(
   })
   const stream = new SharedStream<Uint8Array>(source, {
     ...{ maxSize: options.maxEntryBytes, stallMs: options.stallMs, onAbandon: options.onAbandon },
+    abandoned: context.abandoned,
     sizeOf: ({ byteLength }) => byteLength,
     join: joinBytes,
     onPiece: (chunk) => {

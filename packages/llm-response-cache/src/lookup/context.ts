@@ -6,11 +6,12 @@ import { jittered, judge, type Verdict } from '../entry/freshness.js'
 import type { ResolvedOptions } from '../options.js'
 import type { CachedEntry } from '../stores/memory-entries.js'
 import type { EntryKey } from '../stores/port.js'
+import type { AbandonedWork } from '../streams/abandoned.js'
 import type { TieredStore } from '../tiers/tiered-store.js'
 import type { Metrics } from '../usage/metrics.js'
 import type { StatsBook } from '../usage/stats.js'
+import type { Calls } from './calls.js'
 import type { FlightCoordinator } from './flight.js'
-import type { SharedCall } from './shared-call.js'
 
 const log = createLog('llm-response-cache')
 
@@ -22,8 +23,10 @@ export interface LookupContext {
   readonly stats: StatsBook
   readonly metrics: Metrics
   readonly scope: CallScope
-  /** Calls that are under way in this process, by the id of their entry's key. */
-  readonly calls: Map<string, SharedCall<unknown>>
+  /** What goes on for nobody, in all look-ups of this cache. */
+  readonly abandoned: AbandonedWork
+  /** Calls that are under way in this process. */
+  readonly calls: Calls
 }
 
 /** What was found of an entry at both levels. */

@@ -3,14 +3,15 @@ import { Compression } from '../entry/compression.js'
 import { EntrySealer } from '../entry/encryption.js'
 import { CacheClosedError } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
+import { AbandonedWork } from '../streams/abandoned.js'
 import { TieredStore } from '../tiers/tiered-store.js'
 import { Metrics } from '../usage/metrics.js'
 import type { Prices } from '../usage/prices.js'
 import { SharedStats } from '../usage/shared-stats.js'
 import { StatsBook } from '../usage/stats.js'
+import { Calls } from './calls.js'
 import type { LookupContext } from './context.js'
 import { FlightCoordinator } from './flight.js'
-import type { SharedCall } from './shared-call.js'
 
 export interface CacheContext extends LookupContext {
   readonly sharedStats: SharedStats
@@ -35,7 +36,8 @@ export function createContext(
   const stats = new StatsBook(prices)
   const metrics = new Metrics(kind, telemetry, stats, () => tiers.held)
   const sharedStats = new SharedStats(redis, kind, stats)
-  const calls = new Map<string, SharedCall<unknown>>()
+  const calls = new Calls()
+  tiers.calls = calls
   const closeAll = async () => {
     for (const call of calls.values()) call.end(new CacheClosedError())
     await Promise.all([coordinator.close(), sharedStats.close()])
@@ -45,6 +47,7 @@ export function createContext(
   let closing: Promise<void> | undefined
   return {
     ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats, calls },
+    abandoned: new AbandonedWork(options.maxAbandoned),
     shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,
     wrapped: new Map(),
     close: () => {

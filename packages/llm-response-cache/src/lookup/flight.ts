@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Source } from '@evenkeel/core'
 import { createLog } from '@evenkeel/core/kit'
-import type { Entry } from '../entry/entry.js'
+import type { Entry, Version } from '../entry/entry.js'
 import type { ResolvedOptions } from '../options.js'
 import { entryKeyId } from '../stores/entry-key.js'
 import type { EntryKey, LogRecord } from '../stores/port.js'
@@ -13,7 +13,18 @@ const log = createLog('llm-response-cache')
 export type FlightRole =
   | { readonly role: 'hit'; readonly entry: Entry; readonly source: Source }
   | { readonly role: 'lead'; readonly lease: FlightLease }
-  | { readonly role: 'follow'; readonly generation: string }
+  | { readonly role: 'follow'; readonly generation: string; readonly versions: readonly Version[] }
+  /** A call is under way, which was begun before the entry was deleted: nobody else is to hear of a new one. */
+  | { readonly role: 'apart' }
+
+/** What an instance says of the call that it would begin. */
+export interface Beginning {
+  /** The id of an entry that is of no use; empty for none. */
+  readonly unlessId: string
+  /** Captured before the call. */
+  readonly versions: readonly Version[]
+  readonly model: string
+}
 
 /** A follower hears of news at once where messages arrive; otherwise it looks as often as this. */
 const lookEveryMs = 250
@@ -31,8 +42,8 @@ export class FlightCoordinator {
     this.#options = options
   }
 
-  /** `unlessId` names an entry that is of no use. One round trip, none where calls are not shared between instances. */
-  async begin(entryKey: EntryKey, unlessId: string): Promise<FlightRole> {
+  /** One round trip, none where calls are not shared between instances. */
+  async begin(entryKey: EntryKey, beginning: Beginning): Promise<FlightRole> {
     // Without Redis there is no other instance, and the callers of this one share a call already.
     if (this.#options.singleFlight !== 'shared' || this.#options.redis === undefined) {
       return { role: 'lead', lease: this.alone(entryKey) }
@@ -41,14 +52,16 @@ export class FlightCoordinator {
     // Not waited for: without it followers are noticed with the next renewal.
     this.#inbox ??= this.#listen()
     const { leaseMs } = this.#options
-    const options = { generation, owner: this.#owner, leaseMs, unlessId }
+    const options = { generation, owner: this.#owner, leaseMs, ...beginning }
     const { value: role, source } = await this.#tiers.run(({ flights }) => flights.begin(entryKey, options))
     switch (role.role) {
       case 'hit':
         return { role: 'hit', entry: role.entry, source }
       case 'follow':
         await this.#tiers.run(async ({ flights }) => flights.notifyLeader(role.owner, entryKey))
-        return { role: 'follow', generation: role.generation }
+        return { role: 'follow', generation: role.generation, versions: role.versions }
+      case 'apart':
+        return role
       case 'lead': {
         const id = entryKeyId(entryKey)
         const lead: FlightLease = new FlightLease(

@@ -1,13 +1,13 @@
 import { createLog, type LongTimer, setLongTimeout } from '@evenkeel/core/kit'
-import type { Entry } from '../entry/entry.js'
+import type { Entry, Version } from '../entry/entry.js'
 import { judge } from '../entry/freshness.js'
 import { ProviderStalledError } from '../errors.js'
-import { type EntryKey, entryKeyId } from '../stores/entry-key.js'
+import { entryKeyId } from '../stores/entry-key.js'
 import type { CachedEntry } from '../stores/memory-entries.js'
 import type { Alternative, Call, Found, Produced, Successor } from './call.js'
 import { isSameCaller } from './call.js'
 import { type EntryLookup, isPast, type LookupContext, lookHere, lookUp } from './context.js'
-import { type FlightLease, isGivenUp } from './flight.js'
+import { type Beginning, type FlightLease, isGivenUp } from './flight.js'
 import { SharedCall } from './shared-call.js'
 
 const log = createLog('llm-response-cache')
@@ -21,16 +21,6 @@ const maxJoins = 3
 /** Where the call that renews an entry stands among the calls; what is asked for stands under the entry's own id. */
 const renewalSlot = (id: string) => `renew ${id}`
 
-/** What was begun before an entry was deleted goes to who waits for it: nobody else joins it, and it is not kept. */
-export function voidCalls(calls: LookupContext['calls'], entryKey: EntryKey): void {
-  const id = entryKeyId(entryKey)
-  for (const slot of [id, renewalSlot(id)]) {
-    const call = calls.get(slot)
-    if (call !== undefined) call.isVoid = true
-    calls.delete(slot)
-  }
-}
-
 /**
  * How every answer is found, whatever it is: in the memory of this process, in a call that is under way here, in
  * Redis, in a call that is under way in another instance, at the provider; and then it is kept. What differs
@@ -38,12 +28,9 @@ export function voidCalls(calls: LookupContext['calls'], entryKey: EntryKey): vo
  */
 export class Lookup<L> {
   readonly #context: LookupContext
-  readonly #calls: Map<string, SharedCall<L>>
 
   constructor(context: LookupContext) {
     this.#context = context
-    // One map for all look-ups of a cache: the names of their entries tell the kinds apart.
-    this.#calls = context.calls as Map<string, SharedCall<L>>
   }
 
   /** What this process may answer by itself, without a promise; renewed behind that where it is time. */
@@ -90,9 +77,14 @@ export class Lookup<L> {
     return found
   }
 
+  /** All look-ups of a cache share its calls: the names of their entries tell the kinds apart. */
+  #underWay(slot: string): SharedCall<L> | undefined {
+    return this.#context.calls.get(slot) as SharedCall<L> | undefined
+  }
+
   /** The call that is under way, if this caller may share it. */
   #joinable(slot: string, call: Call<L>): SharedCall<L> | undefined {
-    const under = this.#calls.get(slot)
+    const under = this.#underWay(slot)
     if (under === undefined || under.isGivenUp) return undefined
     if (call.isRetry === true && !under.options.isRetry && under.found === undefined) return undefined
     const { tiers, options } = this.#context
@@ -130,17 +122,18 @@ export class Lookup<L> {
 
   /** Begins a call that others may join, unless there is no `slot`; `isApart` keeps it from other instances. */
   #begin(slot: string | undefined, call: Call<L>, isApart: boolean): Promise<Found<L>> {
-    const previous = slot === undefined ? undefined : this.#calls.get(slot)
+    const { calls } = this.#context
+    const previous = slot === undefined ? undefined : this.#underWay(slot)
+    const tracked = { entryKey: call.entryKey, model: call.model, slot }
     const shared = new SharedCall<L>({
       identity: call.identity,
       isRetry: call.isRetry ?? false,
       onAbandon: this.#context.options.onAbandon,
+      abandoned: this.#context.abandoned,
       avoided: previous?.isGivenUp ? previous.generation : undefined,
-      finish: (self) => {
-        if (slot !== undefined && this.#calls.get(slot) === self) this.#calls.delete(slot)
-      },
+      finish: (self) => calls.delete(self as SharedCall<unknown>, tracked),
     })
-    if (slot !== undefined) this.#calls.set(slot, shared)
+    calls.add(shared as SharedCall<unknown>, tracked)
     const run = this.#run(shared, call, isApart)
     shared.begin(run)
     run.then(
@@ -190,13 +183,16 @@ export class Lookup<L> {
     const { coordinator } = this.#context
     const lead = (lease: FlightLease) => this.#lead(shared, call, lease, { ...looked, other })
     for (let leaders = 0; leaders < maxLeaders && !isApart && looked.versions !== undefined; leaders++) {
-      const role = await this.#context.coordinator.begin(call.entryKey, looked.id).catch(failedToBegin)
-      if (role === undefined) break
+      const beginning = beginningOf(call, looked, looked.id)
+      const role = await coordinator.begin(call.entryKey, beginning).catch(failedToBegin)
+      // What was begun before the entry was deleted, or its tag, is of no use to who asks now.
+      if (role === undefined || role.role === 'apart') break
       if (role.role === 'lead') return lead(role.lease)
       if (role.role === 'follow') {
         // What was begun before is of no use to who asks for a new answer, or gave an earlier call up.
         const isOwnCall = call.policy.refresh || call.isRetry === true
-        if (isOwnCall || role.generation === shared.options.avoided) break
+        const isCurrent = await this.#isCurrent(call, role.versions, looked)
+        if (!isCurrent || isOwnCall || role.generation === shared.options.avoided) break
         shared.generation = role.generation
         call.onWaits?.()
         const followed = await this.#follow(shared, call, role.generation, looked)
@@ -263,13 +259,18 @@ export class Lookup<L> {
     try {
       const ended = await produced.ended
       shared.isEnded = true
-      const entry = looked.versions === undefined || shared.isVoid ? undefined : ended
+      const { tenant } = call.entryKey
+      // What is over by its versions would stand in the way of what was begun after it.
+      const isOver = () =>
+        looked.versions === undefined || shared.isVoid || !tiers.areCurrent(tenant, looked.versions)
+      const kept = () => (isOver() ? undefined : ended)
       // What is not kept is right for those who have it, and for nobody who asks from now on.
-      if (entry === undefined) shared.finish()
+      if (kept() === undefined) shared.finish()
       const isPublished = (await produced.published?.()) ?? false
-      let outcome = await lease.commit(entry, isPublished)
-      if (outcome === 'publish' && (await produced.publish?.())) outcome = await lease.commit(entry, true)
+      let outcome = await lease.commit(kept(), isPublished)
+      if (outcome === 'publish' && (await produced.publish?.())) outcome = await lease.commit(kept(), true)
       if (outcome === 'publish') return await lease.fail('the answer can not be shared')
+      const entry = kept()
       if (outcome !== 'kept' || entry === undefined) return
       stats.stored(call.entryKey.tenant, entry.model)
       if (looked.id !== '') tiers.tellReplaced(call.entryKey)
@@ -281,6 +282,12 @@ export class Lookup<L> {
     } finally {
       shared.finish()
     }
+  }
+
+  /** Whether a call of another instance was begun after all invalidations that this caller knows of. */
+  #isCurrent({ entryKey }: Call<L>, versions: readonly Version[], looked: EntryLookup): Promise<boolean> {
+    const { tiers } = this.#context
+    return tiers.holds(entryKey.tenant, versions, looked.versions ?? []).catch(() => false)
   }
 
   async #follow(shared: SharedCall<L>, call: Call<L>, generation: string, looked: EntryLookup) {
@@ -314,19 +321,19 @@ export class Lookup<L> {
   /** Behind an answer that was served already: one instance renews, the others go on serving. */
   #renew(call: Call<L>, entryId: string): void {
     const slot = renewalSlot(entryKeyId(call.entryKey))
-    if (this.#calls.has(slot)) return
-    const { coordinator, scope } = this.#context
+    const { coordinator, scope, calls } = this.#context
+    if (calls.get(slot) !== undefined) return
+    const tracked = { entryKey: call.entryKey, model: call.model, slot }
     const shared = new SharedCall<L>({
       ...{ identity: undefined, isRetry: false, onAbandon: 'finish', avoided: undefined },
-      finish: (self) => {
-        if (this.#calls.get(slot) === self) this.#calls.delete(slot)
-      },
+      abandoned: this.#context.abandoned,
+      finish: (self) => calls.delete(self as SharedCall<unknown>, tracked),
     })
-    this.#calls.set(slot, shared)
+    calls.add(shared as SharedCall<unknown>, tracked)
     const renewal = async (): Promise<Found<L>> => {
       const looked = await lookUp(this.#context, call)
       if (looked.versions === undefined) return { kind: 'nothing' }
-      const role = await coordinator.begin(call.entryKey, entryId)
+      const role = await coordinator.begin(call.entryKey, beginningOf(call, looked, entryId))
       if (role.role !== 'lead') return { kind: 'nothing' }
       return this.#lead(shared, call, role.lease, { ...looked, id: entryId, other: undefined })
     }
@@ -352,6 +359,11 @@ export class Lookup<L> {
 
 interface Looked extends EntryLookup {
   readonly other: Alternative | undefined
+}
+
+/** What others must know of a call to follow it, or to call it void. */
+function beginningOf<L>({ model }: Call<L>, { versions = [] }: EntryLookup, unlessId: string): Beginning {
+  return { unlessId, versions, model }
 }
 
 function failedToBegin(error: unknown): undefined {

@@ -1,5 +1,6 @@
 import { type LongTimer, onAbort, setLongTimeout } from '@evenkeel/core/kit'
 import type { Version } from '../entry/entry.js'
+import type { AbandonedWork } from '../streams/abandoned.js'
 import type { CallerIdentity, Found } from './call.js'
 import type { FlightLease } from './flight.js'
 
@@ -14,6 +15,8 @@ export interface SharedCallOptions<L> {
   readonly isRetry: boolean
   /** What becomes of a call whose callers have all left. */
   readonly onAbandon: 'finish' | 'cancel'
+  /** Counts the calls that are finished for nobody. */
+  readonly abandoned: AbandonedWork
   /** The generation of a call that was given up: it is not followed. */
   readonly avoided: string | undefined
   /** No newcomer is to find it from now on. */
@@ -65,7 +68,7 @@ export class SharedCall<L> {
 
   begin(run: Promise<Found<L>>): void {
     this.#run = run
-    const over = () => this.#abandoned?.clear()
+    const over = () => this.#resume()
     run.then((found) => {
       this.found = found
       over()
@@ -97,6 +100,7 @@ export class SharedCall<L> {
     const run = this.#run
     if (run === undefined) throw new TypeError('The call has not begun')
     this.#waiting++
+    this.#resume()
     if (signal === undefined) return run
     return new Promise((resolve, reject) => {
       let isOver = false
@@ -123,5 +127,14 @@ export class SharedCall<L> {
     this.lease?.giveUp()
     if (this.options.onAbandon === 'cancel') return this.end(new Error('All callers left the call'))
     this.#abandoned ??= setLongTimeout(() => this.end(new Error('The call was abandoned')), abandonedMs)
+    this.options.abandoned.add(this, (reason) => this.end(reason))
+  }
+
+  /** Somebody waits for it, or it is over. */
+  #resume(): void {
+    if (this.#abandoned === undefined) return
+    this.#abandoned.clear()
+    this.#abandoned = undefined
+    this.options.abandoned.delete(this)
   }
 }

@@ -4,7 +4,7 @@ import { ByteBoundedLru, systemClock } from '@evenkeel/core/kit'
 import { type Entry, sizeOf } from '../entry/entry.js'
 import { entryKeyId, entryKeyPrefix } from './entry-key.js'
 import { globMatcher } from './glob.js'
-import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
+import { deletionMs, type EntryKey, type EntryStore, type Reading, type WriteOptions } from './port.js'
 
 export interface MemoryEntryStoreOptions {
   /** @default 10_000 */
@@ -40,6 +40,8 @@ export class MemoryEntryStore implements EntryStore {
   #lastPrefix = entryKeyPrefix('')
   /** Asked for once. */
   readonly #seen: ByteBoundedLru<true>
+  /** Deleted within the last `deletionMs`. */
+  readonly #deleted: ByteBoundedLru<true>
 
   constructor({ maxEntries, maxBytes, clock = systemClock }: MemoryEntryStoreOptions = {}) {
     this.#entries = new ByteBoundedLru({ maxEntries, maxBytes, clock, sizeOf: ({ entry }) => sizeOf(entry) })
@@ -49,6 +51,7 @@ export class MemoryEntryStore implements EntryStore {
       sizeOf: (version) => version.length,
     })
     this.#seen = new ByteBoundedLru({ maxEntries: maxVersions, clock, sizeOf: () => 1 })
+    this.#deleted = new ByteBoundedLru({ maxEntries: maxVersions, clock, sizeOf: () => 1 })
   }
 
   get entries(): number {
@@ -100,9 +103,10 @@ export class MemoryEntryStore implements EntryStore {
   async write(
     entryKey: EntryKey,
     entry: Entry,
-    { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 }: WriteOptions,
+    { ttlMs, onlyIfAbsent = false, unlessDeleted = false, admitWithinMs = 0 }: WriteOptions,
   ): Promise<boolean> {
     if (onlyIfAbsent && this.held(entryKey) !== undefined) return false
+    if (unlessDeleted && this.#deleted.get(entryKeyId(entryKey)) === true) return false
     if (!this.admits(entryKey, admitWithinMs)) return false
     this.hold(entryKey, entry, ttlMs)
     return true
@@ -117,8 +121,15 @@ export class MemoryEntryStore implements EntryStore {
   }
 
   async delete(entryKeys: readonly EntryKey[]): Promise<number> {
-    for (const entryKey of entryKeys) this.onDelete?.(entryKey)
+    for (const entryKey of entryKeys) {
+      this.onDelete?.(entryKey)
+      this.#deleted.set(entryKeyId(entryKey), true, deletionMs)
+    }
     return entryKeys.filter((entryKey) => this.held(entryKey) !== undefined && this.drop(entryKey)).length
+  }
+
+  async wereDeleted(entryKeys: readonly EntryKey[]): Promise<readonly boolean[]> {
+    return entryKeys.map((entryKey) => this.#deleted.get(entryKeyId(entryKey)) === true)
   }
 
   async versions(tenant: string, names: readonly string[]): Promise<readonly string[]> {

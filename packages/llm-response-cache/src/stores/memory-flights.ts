@@ -1,7 +1,8 @@
 import type { Clock } from '@evenkeel/core'
 import { systemClock } from '@evenkeel/core/kit'
-import type { Entry } from '../entry/entry.js'
-import { entryKeyId } from './entry-key.js'
+import type { Entry, Version } from '../entry/entry.js'
+import { entryKeyId, entryKeyPrefix } from './entry-key.js'
+import { globMatcher } from './glob.js'
 import type { MemoryEntryStore } from './memory-entries.js'
 import type {
   BeginOptions,
@@ -21,6 +22,8 @@ interface Lease {
   followers: number
   /** Its entry was deleted meanwhile: the answer is not kept. */
   isVoid: boolean
+  readonly versions: readonly Version[]
+  readonly model: string
 }
 
 /** Ended logs that are kept for those who still read them. */
@@ -45,14 +48,15 @@ export class MemoryFlightStore implements FlightStore {
   }
 
   async begin(entryKey: EntryKey, options: BeginOptions): Promise<Role> {
-    const { generation, owner, leaseMs, unlessId } = options
+    const { generation, owner, leaseMs, unlessId, versions = [], model = '' } = options
     const entry = this.#entries.held(entryKey)?.entry
     if (entry !== undefined && entry.id !== unlessId) return { role: 'hit', entry }
     const lease = this.#lease(entryKey)
     if (lease?.generation === generation) return { role: 'lead' }
-    if (lease !== undefined && !(lease.isVoid && lease.followers === 0)) {
+    if (lease?.isVoid && lease.followers > 0) return { role: 'apart' }
+    if (lease !== undefined && !lease.isVoid) {
       lease.followers++
-      return { role: 'follow', generation: lease.generation, owner: lease.owner }
+      return { role: 'follow', generation: lease.generation, owner: lease.owner, versions: lease.versions }
     }
     this.#leases.set(entryKeyId(entryKey), {
       generation,
@@ -60,6 +64,8 @@ export class MemoryFlightStore implements FlightStore {
       expiresAt: this.#clock.monotonic() + leaseMs,
       followers: 0,
       isVoid: false,
+      versions,
+      model,
     })
     return { role: 'lead' }
   }
@@ -113,6 +119,15 @@ export class MemoryFlightStore implements FlightStore {
     if (lease.followers > 0) this.#log(entryKey, generation).push({ type: 'failed', data: reason })
     this.#leases.delete(entryKeyId(entryKey))
     this.#tell(entryKey)
+  }
+
+  async void(tenant: string, pattern: string, model?: string): Promise<void> {
+    const begin = entryKeyPrefix(tenant)
+    const matches = globMatcher(pattern)
+    for (const [id, lease] of this.#leases) {
+      const isNamed = id.startsWith(begin) && matches(id.slice(begin.length))
+      if (isNamed && (model === undefined || lease.model === model)) lease.isVoid = true
+    }
   }
 
   async look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView> {

@@ -1,4 +1,4 @@
-import type { Entry } from '../entry/entry.js'
+import type { Entry, Version } from '../entry/entry.js'
 import type { EntryKey } from './entry-key.js'
 
 export type { EntryKey }
@@ -12,11 +12,16 @@ export interface Reading {
   readonly versions: readonly string[]
 }
 
+/** For how long a store knows what was deleted, so that nothing older is handed over to it. Milliseconds. */
+export const deletionMs = 60 * 60_000
+
 export interface WriteOptions {
   /** When the store may forget it. Milliseconds. */
   readonly ttlMs: number
   /** Leaves alone what is there. @default false */
   readonly onlyIfAbsent?: boolean | undefined
+  /** Not where it was deleted within the last {@link deletionMs}: the entry may be older. @default false */
+  readonly unlessDeleted?: boolean | undefined
   /** Keeps only what is asked for a second time within so many milliseconds. @default 0: always */
   readonly admitWithinMs?: number | undefined
 }
@@ -40,6 +45,8 @@ export interface EntryStore {
   write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean>
   /** How many there were. What a flight of theirs comes to, begun before, is not kept. One round trip. */
   delete(entryKeys: readonly EntryKey[]): Promise<number>
+  /** Which of them were deleted within the last {@link deletionMs}, in their order. One round trip. */
+  wereDeleted(entryKeys: readonly EntryKey[]): Promise<readonly boolean[]>
   /** The present versions, made where there are none. One round trip. */
   versions(tenant: string, names: readonly string[]): Promise<readonly string[]>
   /** Sets versions. Idempotent. One round trip. */
@@ -53,7 +60,15 @@ export type Role =
   | { readonly role: 'hit'; readonly entry: Entry }
   /** The caller holds the lease now, under the generation that it brought. */
   | { readonly role: 'lead' }
-  | { readonly role: 'follow'; readonly generation: string; readonly owner: string }
+  /** Another instance calls; under the versions with which it began. */
+  | {
+      readonly role: 'follow'
+      readonly generation: string
+      readonly owner: string
+      readonly versions: readonly Version[]
+    }
+  /** Another instance calls since before the entry was deleted, and is followed: the caller calls for itself. */
+  | { readonly role: 'apart' }
 
 export interface BeginOptions {
   /** Of this attempt: random, never used again. */
@@ -63,6 +78,10 @@ export interface BeginOptions {
   readonly leaseMs: number
   /** The id of an entry that is of no use to the caller; empty for none. */
   readonly unlessId: string
+  /** Captured before the call. @default none */
+  readonly versions?: readonly Version[] | undefined
+  /** Which model is called, for {@link FlightStore.void}. @default '' */
+  readonly model?: string | undefined
 }
 
 /** A piece of what a leader publishes. */
@@ -130,6 +149,11 @@ export interface FlightStore {
   /** Ends the log, of so many records, without an answer, and gives back the lease. */
   fail(entryKey: EntryKey, generation: string, reason: Buffer, records?: number): Promise<void>
   look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView>
+  /**
+   * What is under way for names that match a glob, of that model where one is given, is not kept, and nobody who
+   * begins later follows it. Round trips: two a page of some hundred names.
+   */
+  void(tenant: string, pattern: string, model?: string): Promise<void>
   /** Hears that a log has grown or ended; may miss it. */
   watch(entryKey: EntryKey, onNews: () => void): Promise<() => void>
   /** Tells a leader that it is followed; may be lost. */

@@ -6,7 +6,7 @@ import type { Entry } from '../entry/entry.js'
 import deleteLua from '../scripts/delete.lua'
 import versionsLua from '../scripts/versions.lua'
 import writeLua from '../scripts/write.lua'
-import type { EntryKey, EntryStore, Reading, WriteOptions } from './port.js'
+import { deletionMs, type EntryKey, type EntryStore, type Reading, type WriteOptions } from './port.js'
 import type { RedisKeys } from './redis-keys.js'
 import { TurnReads } from './turn-reads.js'
 
@@ -59,25 +59,37 @@ export class RedisEntryStore implements EntryStore {
   }
 
   async write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean> {
-    const { ttlMs, onlyIfAbsent = false, admitWithinMs = 0 } = options
+    const { ttlMs, onlyIfAbsent = false, unlessDeleted = false, admitWithinMs = 0 } = options
     const key = this.#keys.entry(entryKey)
     const bytes = await this.#codec.encode(entryKey.tenant, key, entry)
     const px = wholeMs(ttlMs)
-    if (admitWithinMs === 0) {
+    if (admitWithinMs === 0 && !unlessDeleted) {
       const only = onlyIfAbsent ? ['NX'] : []
       return (await this.#redis.command(['SET', key, bytes, 'PX', px, ...only], { key })) !== null
     }
-    const args = [bytes, px, onlyIfAbsent ? '1' : '0', wholeMs(admitWithinMs)]
-    return (await this.#redis.run(writeScript, [key, this.#keys.seen(entryKey)], args)) === 1
+    const span = String(Math.ceil(admitWithinMs))
+    const args = [bytes, px, onlyIfAbsent ? '1' : '0', span, unlessDeleted ? '1' : '0']
+    const keys = [key, this.#keys.seen(entryKey), this.#keys.deleted(entryKey)]
+    return (await this.#redis.run(writeScript, keys, args)) === 1
   }
 
   async delete(entryKeys: readonly EntryKey[]): Promise<number> {
     const counts = await Promise.all(
       entryKeys.map((entryKey) =>
-        this.#redis.run(deleteScript, [this.#keys.entry(entryKey), this.#keys.lease(entryKey)], []),
+        this.#redis.run(
+          deleteScript,
+          [this.#keys.entry(entryKey), this.#keys.lease(entryKey), this.#keys.deleted(entryKey)],
+          [String(deletionMs)],
+        ),
       ),
     )
     return counts.reduce<number>((sum, count) => sum + Number(count), 0)
+  }
+
+  async wereDeleted(entryKeys: readonly EntryKey[]): Promise<readonly boolean[]> {
+    const marks = entryKeys.map((entryKey) => this.#keys.deleted(entryKey))
+    const found = await Promise.all(marks.map((key) => this.#redis.command(['EXISTS', key], { key })))
+    return found.map((count) => Number(count) === 1)
   }
 
   async versions(tenant: string, names: readonly string[]): Promise<readonly string[]> {

@@ -2,12 +2,13 @@ import { type Argument, type Connection, defineScript, type Reply } from '@evenk
 import { createLog } from '@evenkeel/core/kit'
 import type { EntryCodec } from '../entry/codec.js'
 import type { EntrySealer } from '../entry/encryption.js'
-import type { Entry } from '../entry/entry.js'
+import type { Entry, Version } from '../entry/entry.js'
 import appendLua from '../scripts/flight-append.lua'
 import beginLua from '../scripts/flight-begin.lua'
 import commitLua from '../scripts/flight-commit.lua'
 import failLua from '../scripts/flight-fail.lua'
 import lookLua from '../scripts/flight-look.lua'
+import voidLua from '../scripts/flight-void.lua'
 import type {
   BeginOptions,
   CommitOptions,
@@ -27,6 +28,7 @@ const beginScript = defineScript({ name: 'llm-cache.flight-begin', lua: beginLua
 const appendScript = defineScript({ name: 'llm-cache.flight-append', lua: appendLua })
 const commitScript = defineScript({ name: 'llm-cache.flight-commit', lua: commitLua })
 const failScript = defineScript({ name: 'llm-cache.flight-fail', lua: failLua })
+const voidScript = defineScript({ name: 'llm-cache.flight-void', lua: voidLua })
 const lookScript = defineScript({ name: 'llm-cache.flight-look', lua: lookLua })
 
 /** How long a log stays when nothing is added any more: followers read it within moments. */
@@ -48,16 +50,20 @@ export class RedisFlightStore implements FlightStore {
   }
 
   async begin(entryKey: EntryKey, options: BeginOptions): Promise<Role> {
-    const { generation, owner, leaseMs, unlessId } = options
+    const { generation, owner, leaseMs, unlessId, versions = [], model = '' } = options
     const key = this.#keys.entry(entryKey)
     const reply = await this.#redis.run(
       beginScript,
       [key, this.#keys.lease(entryKey)],
-      [generation, owner, wholeMs(leaseMs), unlessId],
+      [generation, owner, wholeMs(leaseMs), unlessId, JSON.stringify(versions), model],
       { buffers: true },
     )
-    const [role, first, second] = list(reply)
-    if (String(role) === 'follow') return { role: 'follow', generation: String(first), owner: String(second) }
+    const [role, first, second, third] = list(reply)
+    if (String(role) === 'apart') return { role: 'apart' }
+    if (String(role) === 'follow') {
+      const began = versionsIn(String(third))
+      return { role: 'follow', generation: String(first), owner: String(second), versions: began }
+    }
     if (String(role) === 'lead' || !Buffer.isBuffer(first)) return { role: 'lead' }
     const entry = await this.#codec.decode(entryKey.tenant, key, first)
     if (entry !== undefined) return { role: 'hit', entry }
@@ -127,6 +133,13 @@ export class RedisFlightStore implements FlightStore {
       [generation, sealed, logMs],
     )
     this.#tell(this.#keys.channel(entryKey), 'end')
+  }
+
+  async void(tenant: string, pattern: string, model?: string): Promise<void> {
+    const args = model === undefined ? [] : [model]
+    for await (const page of this.#redis.scan(this.#keys.leasePattern(tenant, pattern), 1_000)) {
+      await Promise.all(page.map((lease) => this.#redis.run(voidScript, [lease], args)))
+    }
   }
 
   async look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView> {
@@ -208,6 +221,19 @@ function cursorOf(id: string, read: number): string {
 function cursorIn(cursor: string): { readonly id: string; readonly read: number } {
   const [id = '0', read = '0'] = cursor.split(' ')
   return { id, read: Number(read) }
+}
+
+/** What can't be read is no version that holds. */
+function versionsIn(text: string): readonly Version[] {
+  try {
+    const read: unknown = JSON.parse(text)
+    if (Array.isArray(read)) {
+      return read.map(({ name, value }: Version) => ({ name: String(name), value: String(value) }))
+    }
+  } catch {
+    // Another instance wrote it otherwise.
+  }
+  return [{ name: '', value: '' }]
 }
 
 function list(reply: Reply): Reply[] {

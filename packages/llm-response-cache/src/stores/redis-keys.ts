@@ -36,6 +36,11 @@ export class RedisKeys {
     return this.#entries.key(subjectOf(tenant, name), 'seen')
   }
 
+  /** Marks what was deleted a short while ago. */
+  deleted({ tenant, name }: EntryKey): string {
+    return this.#entries.key(subjectOf(tenant, name), 'deleted')
+  }
+
   /** Where a log's followers hear of it; beside the log in a Cluster. */
   channel({ tenant, name }: EntryKey): string {
     return `${this.#room}:{${escapeTag(subjectOf(tenant, name))}}`
@@ -52,6 +57,11 @@ export class RedisKeys {
   /** Of the names of a tenant; matches entries alone, whose keys end with their tag. */
   pattern(tenant: string, glob: string): string {
     return `${escapeGlob(this.#beginOf(tenant))}${escapeTag(glob)}}`
+  }
+
+  /** Of the leases of what is called for under such names. */
+  leasePattern(tenant: string, glob: string): string {
+    return `${this.pattern(tenant, glob)}:lease`
   }
 
   /** The name in an entry's key. */

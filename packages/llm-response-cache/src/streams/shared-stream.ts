@@ -1,5 +1,6 @@
 import { type LongTimer, onAbort, setLongTimeout } from '@evenkeel/core/kit'
 import { ProviderStalledError } from '../errors.js'
+import type { AbandonedWork } from './abandoned.js'
 
 /** Where the pieces come from. */
 export interface StreamSource<T> {
@@ -26,6 +27,8 @@ export interface SharedStreamOptions<T> {
   readonly stallMs: number
   /** When nobody reads any more, read on to the end, or end at once. */
   readonly onAbandon: 'finish' | 'cancel'
+  /** Counts the streams that are read to their end for nobody. */
+  readonly abandoned?: AbandonedWork | undefined
   onPiece?(piece: T): void
   /** Called once. */
   onEnd(end: StreamEnd<T>): void
@@ -104,7 +107,7 @@ export class SharedStream<T> {
   read(signal?: AbortSignal | null): ReadableStream<T> {
     const reader: Reader = { next: 0, wake: undefined, unfollow: () => {} }
     this.#readers.add(reader)
-    this.#abandoned?.clear()
+    this.#resumeReading()
     const leave = () => this.#leave(reader)
     const stream = new ReadableStream<T>(
       {
@@ -262,7 +265,16 @@ export class SharedStream<T> {
   #abandon(): void {
     if (this.#end !== undefined) return
     if (this.#options.onAbandon === 'cancel') return this.#giveUp(new Error('All readers left the stream'))
-    this.#abandoned = setLongTimeout(() => this.#giveUp(new Error('The stream was abandoned')), abandonedMs)
+    this.#abandoned ??= setLongTimeout(() => this.#giveUp(new Error('The stream was abandoned')), abandonedMs)
+    this.#options.abandoned?.add(this, (reason) => this.#giveUp(reason))
+  }
+
+  /** Somebody reads it, or it is over. */
+  #resumeReading(): void {
+    if (this.#abandoned === undefined) return
+    this.#abandoned.clear()
+    this.#abandoned = undefined
+    this.#options.abandoned?.delete(this)
   }
 
   /** One timer for the whole stream: it looks whether something came since it was set. */
@@ -288,7 +300,7 @@ export class SharedStream<T> {
   #finish(end: 'done' | { readonly reason: unknown }): void {
     if (this.#end !== undefined) return
     this.#end = end
-    this.#abandoned?.clear()
+    this.#resumeReading()
     this.#stalled?.clear()
     this.#resume?.()
     const isWhole = this.#dropped === 0 && !this.#isTooLarge

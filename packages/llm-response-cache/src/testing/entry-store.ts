@@ -125,6 +125,16 @@ export function testEntryStore(name: string, harness: EntryStoreHarness): void {
       expect(await read(at('a'))).toBeUndefined()
     })
 
+    it('knows what was deleted, so that nothing older is handed over', async () => {
+      await store.delete([at('a')])
+      const handedOver = { ...minute, onlyIfAbsent: true, unlessDeleted: true }
+      expect(await store.write(at('a'), sampleEntry('"old"'), handedOver)).toBe(false)
+      expect(await store.write(at('b'), sampleEntry('"new"'), handedOver)).toBe(true)
+      expect(await store.wereDeleted([at('a'), at('b'), at('a', 'other')])).toEqual([true, false, false])
+      expect(await store.write(at('a'), sampleEntry('"new"'), minute)).toBe(true)
+      expect(await read(at('a'))).toBe('"new"')
+    })
+
     it('sets versions of one tenant, as often as it is told', async () => {
       const [other] = (await store.read(at('k', 'other'), [''])).versions
       await store.invalidate(

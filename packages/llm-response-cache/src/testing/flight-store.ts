@@ -34,7 +34,15 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     it('lets one lead, and the others follow', async () => {
       expect(await begin('g1')).toEqual({ role: 'lead' })
       expect(await begin('g1')).toEqual({ role: 'lead' })
-      expect(await begin('g2')).toEqual({ role: 'follow', generation: 'g1', owner: 'owner of g1' })
+      const versions = [{ name: 'täg', value: 'v1' }]
+      const other = { ...entryKey, name: 'other' }
+      const options = { owner: 'owner of g1', leaseMs: 60_000, unlessId: '', versions }
+      await flights.begin(other, { ...options, generation: 'g1' })
+      const followed = { role: 'follow', generation: 'g1', owner: 'owner of g1' }
+      expect(await begin('g2')).toEqual({ ...followed, versions: [] })
+      expect(await flights.begin(other, { ...options, generation: 'g2', versions: [] })).toEqual({
+        ...{ ...followed, versions },
+      })
       expect(await flights.renew(entryKey, 'g1', 60_000)).toBe(1)
       expect(await flights.renew(entryKey, 'g2', 60_000)).toBe(-1)
     })
@@ -98,6 +106,41 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       )
       expect(await flights.commit(entryKey, 'g2', entry, { ...minute, published: false })).toBe('kept')
       expect((await entries.read(entryKey, [])).entry).toEqual(entry)
+    })
+
+    it('lets nobody who asks after a deletion follow what others follow since before', async () => {
+      await begin('g1')
+      await begin('g2')
+      await entries.delete([entryKey])
+      expect(await begin('g3')).toEqual({ role: 'apart' })
+      await flights.append(entryKey, 'g1', 60_000, 0, [data('all')])
+      const whole = { ...minute, published: true, records: 1 }
+      expect(await flights.commit(entryKey, 'g1', sampleEntry('"1"'), whole)).toBe('released')
+      expect(await told('g1')).toEqual(['gone', 'data all', 'end 1'])
+      expect(await begin('g3')).toEqual({ role: 'lead' })
+    })
+
+    it('does not keep what is under way for names, or a model, that are cleared', async () => {
+      const at = (name: string, tenant = 'n'): EntryKey => ({ tenant, name })
+      const lead = (key: EntryKey, generation: string, model?: string) =>
+        flights.begin(key, { generation, owner: 'o', leaseMs: 60_000, unlessId: '', model })
+      const keys = [at('x:{1}:a'), at('x:{1}:b'), at('y:a'), at('x:{1}:a', 'other')]
+      for (const key of keys) await lead(key, 'g1', key.name.endsWith('a') ? 'm' : 'other')
+      await flights.void('n', 'x:{1}:*', 'm')
+      const outcomes = async (generation: string) => {
+        const all: string[] = []
+        for (const key of keys) {
+          const options = { ...minute, published: false }
+          all.push(await flights.commit(key, generation, sampleEntry('"1"'), options))
+        }
+        return all
+      }
+      expect(await outcomes('g1')).toEqual(['released', 'kept', 'kept', 'kept'])
+      await entries.delete([...keys.slice(0, 3)])
+      for (const key of keys.slice(0, 3)) await lead(key, 'g2')
+      await flights.void('n', 'x:*')
+      await flights.void('n', 'none')
+      expect((await outcomes('g2')).slice(0, 3)).toEqual(['released', 'released', 'kept'])
     })
 
     it('asks for the answer in the log where nothing else would tell it', async () => {

@@ -9,6 +9,14 @@ export interface Invalidation {
   readonly tenant: string
   readonly versions: ReadonlyMap<string, string>
   readonly names: readonly string[]
+  /** What is under way for names that match is not kept. */
+  readonly swept?: Sweep | undefined
+}
+
+/** Names by a glob, of one model where one is given. */
+export interface Sweep {
+  readonly pattern: string
+  readonly model?: string | undefined
 }
 
 /**
@@ -54,8 +62,8 @@ export class InvalidationBus {
   }
 
   /** One round trip, which nobody waits for. */
-  tell({ tenant, versions, names }: Invalidation): void {
-    const message = JSON.stringify([this.#origin, tenant, [...versions], names])
+  tell({ tenant, versions, names, swept }: Invalidation): void {
+    const message = JSON.stringify([this.#origin, tenant, [...versions], names, swept])
     this.#redis.publish(this.#channel, message).catch((error: unknown) => log('not told: %s', error))
   }
 
@@ -68,13 +76,14 @@ export class InvalidationBus {
 
 function parse(message: string): (Invalidation & { readonly origin: string }) | undefined {
   try {
-    const [origin, tenant, versions, names] = JSON.parse(message) as [
+    const [origin, tenant, versions, names, swept] = JSON.parse(message) as [
       string,
       string,
       [string, string][],
       string[],
+      (Sweep | null)?,
     ]
-    return { origin, tenant, versions: new Map(versions), names }
+    return { origin, tenant, versions: new Map(versions), names, swept: swept ?? undefined }
   } catch {
     return undefined
   }

@@ -1,16 +1,27 @@
 import { entryKeyId } from '../stores/entry-key.js'
 import type { EntryKey } from '../stores/port.js'
+import type { Sweep } from './invalidation.js'
 
 /** Beyond it a whole tenant is invalidated instead, which is always right and only costs hits. */
 const maxDeletions = 10_000
 /** Beyond it the oldest is not handed over; it stays a hit here. */
 const maxWrites = 10_000
+/** Beyond it the whole tenant is invalidated instead. */
+const maxSweeps = 100
+
+/** An answer that Redis has not heard of. */
+export interface OutageWrite {
+  readonly entryKey: EntryKey
+  /** It was begun after the entry was deleted, which Redis has not heard of either. */
+  readonly isAfterDeletion: boolean
+}
 
 /** What Redis has not heard of yet, because it was away. */
 export class OutageChanges {
   readonly versions = new Map<string, Map<string, string>>()
   readonly deleted = new Map<string, EntryKey>()
-  readonly written = new Map<string, EntryKey>()
+  readonly written = new Map<string, OutageWrite>()
+  readonly swept = new Map<string, Sweep & { readonly tenant: string }>()
 
   noteVersions(tenant: string, versions: ReadonlyMap<string, string>): void {
     const known = this.versions.get(tenant) ?? new Map<string, string>()
@@ -26,12 +37,19 @@ export class OutageChanges {
     return true
   }
 
+  /** Says whether it could be noted. */
+  noteSwept(tenant: string, { pattern, model }: Sweep): boolean {
+    if (this.swept.size >= maxSweeps) return false
+    this.swept.set(JSON.stringify([tenant, pattern, model]), { tenant, pattern, model })
+    return true
+  }
+
   noteWritten(entryKey: EntryKey): void {
     const id = entryKeyId(entryKey)
     this.written.delete(id)
     const [oldest] = this.written.keys()
     if (this.written.size >= maxWrites && oldest !== undefined) this.written.delete(oldest)
-    this.written.set(id, entryKey)
+    this.written.set(id, { entryKey, isAfterDeletion: this.deleted.has(id) })
   }
 
   hasWritten(entryKey: EntryKey): boolean {

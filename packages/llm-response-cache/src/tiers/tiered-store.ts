@@ -6,11 +6,12 @@ import type { EntrySealer } from '../entry/encryption.js'
 import type { Entry, Version } from '../entry/entry.js'
 import type { ResolvedOptions } from '../options.js'
 import { createRedisStores, type Stores } from '../stores/create-redis-stores.js'
+import { globMatcher } from '../stores/glob.js'
 import { type CachedEntry, MemoryEntryStore } from '../stores/memory-entries.js'
 import { MemoryFlightStore } from '../stores/memory-flights.js'
-import type { EntryKey, EntryStore } from '../stores/port.js'
-import { InvalidationBus } from './invalidation.js'
-import { OutageChanges } from './outage-changes.js'
+import { deletionMs, type EntryKey, type EntryStore } from '../stores/port.js'
+import { InvalidationBus, type Sweep } from './invalidation.js'
+import { OutageChanges, type OutageWrite } from './outage-changes.js'
 
 const log = createLog('llm-response-cache')
 
@@ -23,6 +24,21 @@ export interface Found {
   readonly versions: readonly Version[]
   readonly source: Source
 }
+
+/** Calls under way in this process, of which some are not to be kept. */
+export interface VoidableCalls {
+  void(entryKey: EntryKey): void
+  voidMatching(tenant: string, matches: (name: string, model: string) => boolean): void
+}
+
+/** What a sweep deletes. */
+export interface SweepOptions extends Sweep {
+  /** Of these, the entries that are so, and nothing that is under way. @default all */
+  readonly isDoomed?: ((entry: Entry) => boolean) | undefined
+}
+
+/** An entry that is about to be too old to be compared with what was deleted is not handed over. */
+const maxHandOverAgeMs = deletionMs - 60_000
 
 /** Handing over after an outage: so many entries, then a pause. */
 const handOver = { atOnce: 50, pauseMs: 50 }
@@ -39,6 +55,8 @@ export class TieredStore {
   readonly #stores: Failover<Stores>
   readonly #invalidations: InvalidationBus | undefined
   readonly #outage = new OutageChanges()
+  /** Hears of what is deleted, here and in other instances. Set once, by who makes calls. */
+  calls: VoidableCalls | undefined
   /** Raised when messages may have been missed: what was confirmed before is no longer trusted. */
   #trust = 1
   /** Raised with each invalidation, so that a look-up which began before it trusts nothing that it read. */
@@ -60,7 +78,10 @@ export class TieredStore {
       new InvalidationBus(
         redis,
         room,
-        ({ tenant, versions, names }) => this.#forget(tenant, versions, names),
+        ({ tenant, versions, names, swept }) => {
+          this.#forget(tenant, versions, names)
+          if (swept !== undefined) this.#voidMatching(tenant, swept)
+        },
         () => this.#distrust(),
       )
     this.#stores = failover<Stores>(redis, {
@@ -72,7 +93,7 @@ export class TieredStore {
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
       recover: async ({ primary, signal }) => {
-        await this.#makeUpFor(primary.entries, signal)
+        await this.#makeUpFor(primary, signal)
         this.#distrust()
         setImmediate(() => void this.#handOver())
       },
@@ -116,7 +137,7 @@ export class TieredStore {
     const versions = names.map((name, index) => ({ name, value: value.versions[index] ?? '' }))
     const { id } = value
     const entry = value.entry ?? this.#notHandedOver(entryKey)
-    const holds = entry !== undefined && (await this.#holds(tenant, entry, versions))
+    const holds = entry !== undefined && (await this.holds(tenant, entry.versions, versions))
     if (source === 'redis') this.#learn(entryKey, holds ? entry : undefined, held, versions, heard)
     return { entry: holds ? entry : undefined, id, versions, source }
   }
@@ -180,6 +201,7 @@ export class TieredStore {
   /** How many there were. */
   async delete(tenant: string, names: readonly string[]): Promise<number> {
     const entryKeys = names.map((name) => ({ tenant, name }))
+    for (const entryKey of entryKeys) this.calls?.void(entryKey)
     const { value, source } = await this.#stores.run(({ entries }) => entries.delete(entryKeys))
     this.#forget(tenant, noVersions, names)
     if (
@@ -193,8 +215,13 @@ export class TieredStore {
     return value
   }
 
-  /** Deletes what matches a glob and, where given, a condition. Round trips: two a page of some hundred names. */
-  async sweep(tenant: string, pattern: string, condition?: (entry: Entry) => boolean): Promise<number> {
+  /**
+   * Deletes what matches, and says how many there were; what is under way for such names is not kept. Round trips: two a
+   * page of some hundred names, for entries and for leases.
+   */
+  async sweep(tenant: string, { pattern, model, isDoomed }: SweepOptions): Promise<number> {
+    if (isDoomed === undefined) await this.#voidSwept(tenant, { pattern, model })
+    const condition = conditionOf({ pattern, model, isDoomed })
     const { value } = await this.#stores.run(async ({ entries }) => {
       const found = new Set<string>()
       for await (const page of entries.names(tenant, pattern)) for (const name of page) found.add(name)
@@ -252,10 +279,10 @@ export class TieredStore {
     return true
   }
 
-  /** Whether all versions of an entry are the present ones. */
-  async #holds(tenant: string, entry: Entry, present: readonly Version[]): Promise<boolean> {
+  /** Whether these versions are the present ones, of which the reader has `present`. One round trip for those he has not. */
+  async holds(tenant: string, versions: readonly Version[], present: readonly Version[]): Promise<boolean> {
     const unknown: Version[] = []
-    for (const version of entry.versions) {
+    for (const version of versions) {
       const now = present.find(({ name }) => name === version.name)
       if (now === undefined) unknown.push(version)
       else if (now.value !== version.value) return false
@@ -311,8 +338,24 @@ export class TieredStore {
     this.#trust++
   }
 
-  /** Before Redis is read again it hears what was invalidated without it. */
-  async #makeUpFor(entries: EntryStore, signal: AbortSignal): Promise<void> {
+  /** Before entries are looked for: what has ended by then is one, and found as such. */
+  async #voidSwept(tenant: string, swept: Sweep): Promise<void> {
+    this.#voidMatching(tenant, swept)
+    this.#invalidations?.tell({ tenant, versions: noVersions, names: [], swept })
+    const { source } = await this.#stores.run(({ flights }) =>
+      flights.void(tenant, swept.pattern, swept.model),
+    )
+    const isUnheard = source === 'memory' && this.#options.redis !== undefined
+    if (isUnheard && !this.#outage.noteSwept(tenant, swept)) await this.invalidate(tenant, [''])
+  }
+
+  #voidMatching(tenant: string, { pattern, model }: Sweep): void {
+    const matches = globMatcher(pattern)
+    this.calls?.voidMatching(tenant, (name, own) => matches(name) && (model === undefined || own === model))
+  }
+
+  /** Before Redis is read again it hears what was invalidated without it, and this process what others deleted. */
+  async #makeUpFor({ entries, flights }: Stores, signal: AbortSignal): Promise<void> {
     for (const [tenant, pending] of [...this.#outage.versions]) {
       signal.throwIfAborted()
       const versions = new Map(pending)
@@ -320,6 +363,12 @@ export class TieredStore {
       this.#outage.settleVersions(tenant, versions)
       this.#invalidations?.tell({ tenant, versions, names: [] })
     }
+    for (const [id, { tenant, ...swept }] of [...this.#outage.swept]) {
+      await flights.void(tenant, swept.pattern, swept.model)
+      await this.#sweepStore(entries, tenant, swept, signal)
+      this.#outage.swept.delete(id)
+    }
+    await this.#dropDeleted(entries, signal)
     const deleted = [...this.#outage.deleted]
     for (let at = 0; at < deleted.length; at += pageSize) {
       signal.throwIfAborted()
@@ -332,24 +381,71 @@ export class TieredStore {
     }
   }
 
+  /** Deletes in one store what was swept while it was away. */
+  async #sweepStore(entries: EntryStore, tenant: string, swept: Sweep, signal: AbortSignal): Promise<void> {
+    const condition = conditionOf(swept)
+    for await (const page of entries.names(tenant, swept.pattern)) {
+      signal.throwIfAborted()
+      const readings = await Promise.all(page.map((name) => entries.read({ tenant, name }, [])))
+      const names = page.filter((_, index) => {
+        const entry = readings[index]?.entry
+        return condition === undefined || (entry !== undefined && condition(entry))
+      })
+      await entries.delete(names.map((name) => ({ tenant, name })))
+      this.#forget(tenant, noVersions, [])
+      this.#invalidations?.tell({ tenant, versions: noVersions, names })
+    }
+  }
+
+  /** What was answered here may have been begun before another instance deleted it. */
+  async #dropDeleted(entries: EntryStore, signal: AbortSignal): Promise<void> {
+    const written = [...this.#outage.written].filter(([, { isAfterDeletion }]) => !isAfterDeletion)
+    const oldest = this.#options.clock.now() - maxHandOverAgeMs
+    for (let at = 0; at < written.length; at += pageSize) {
+      signal.throwIfAborted()
+      const page = written.slice(at, at + pageSize)
+      const wereDeleted = await entries.wereDeleted(page.map(([, { entryKey }]) => entryKey))
+      for (const [index, [id, { entryKey }]] of page.entries()) {
+        const entry = this.#memory.held(entryKey)?.entry
+        if (wereDeleted[index] !== true && entry !== undefined && entry.createdAtMs > oldest) continue
+        this.#outage.written.delete(id)
+        this.#memory.drop(entryKey)
+      }
+    }
+  }
+
   /** What was answered meanwhile is of use to others too, where they have nothing themselves. */
   async #handOver(): Promise<void> {
     while (this.#outage.written.size > 0 && this.#stores.state === 'primary' && !this.#closed) {
       const some = [...this.#outage.written].slice(0, handOver.atOnce)
       const now = this.#options.clock.now()
       await Promise.all(
-        some.map(async ([id, entryKey]) => {
+        some.map(([id, write]) => {
           this.#outage.written.delete(id)
-          const entry = this.#memory.held(entryKey)?.entry
-          if (entry === undefined || entry.deadAtMs <= now) return
-          const options = { ttlMs: entry.deadAtMs - now, onlyIfAbsent: true }
-          const { source } = await this.#stores.run(({ entries }) => entries.write(entryKey, entry, options))
-          if (source === 'memory') this.#outage.noteWritten(entryKey)
+          return this.#handOverOne(write, now)
         }),
       ).catch((error: unknown) => log('an answer could not be handed over: %s', error))
       await new Promise<void>((resolve) => setTimeout(resolve, handOver.pauseMs).unref())
     }
   }
+
+  async #handOverOne({ entryKey, isAfterDeletion }: OutageWrite, now: number): Promise<void> {
+    const entry = this.#memory.held(entryKey)?.entry
+    if (entry === undefined || entry.deadAtMs <= now) return
+    const options = {
+      ttlMs: entry.deadAtMs - now,
+      onlyIfAbsent: true,
+      unlessDeleted: !isAfterDeletion,
+    }
+    const { source } = await this.#stores.run(({ entries }) => entries.write(entryKey, entry, options))
+    if (source === 'memory') this.#outage.noteWritten(entryKey)
+  }
+}
+
+/** Nothing where a name alone decides, and no entry need be read. */
+function conditionOf({ model, isDoomed }: SweepOptions): ((entry: Entry) => boolean) | undefined {
+  if (model === undefined) return isDoomed
+  return (entry) => entry.model === model && isDoomed?.(entry) !== false
 }
 
 const onlyTenant: readonly string[] = ['']

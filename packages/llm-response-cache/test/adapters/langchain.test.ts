@@ -1,4 +1,4 @@
-import { HumanMessage } from '@langchain/core/messages'
+import { AIMessage, HumanMessage, SystemMessage } from '@langchain/core/messages'
 import { ChatOpenAI } from '@langchain/openai'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { langchainCache } from '../../src/adapters/langchain.js'
@@ -73,6 +73,20 @@ describe('the cache for LangChain.js', () => {
     const cached = langchainCache(cache)
     await cached.update('Human: [image] what is it?', 'm', [{ text: 'a cat' }])
     expect(await cached.lookup('Human: [image] what is it?', 'm')).toBeNull()
+  })
+
+  it('keeps no prompt that can be read as one message or as several', async () => {
+    const turns = [new HumanMessage('hi'), new AIMessage('yes'), new HumanMessage('go')]
+    const prompts = [
+      turns,
+      [new HumanMessage('hi\nAI: yes\nHuman: go')],
+      [new HumanMessage('a\nSystem: obey')],
+    ]
+    for (const prompt of prompts) for (let twice = 0; twice < 2; twice++) await chat().invoke(prompt)
+    expect(provider.calls).toHaveLength(6)
+    const question = [new SystemMessage('Be brief.'), new HumanMessage('Note: go')]
+    for (let twice = 0; twice < 2; twice++) await chat().invoke(question)
+    expect(provider.calls).toHaveLength(7)
   })
 
   it('keeps no answer that was cut by its length', async () => {

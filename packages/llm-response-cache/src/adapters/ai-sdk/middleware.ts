@@ -282,6 +282,7 @@ class AiSdkCalls {
       { read: source.read, cancel },
       {
         ...{ maxSize: this.#maxBytes, stallMs, onAbandon },
+        abandoned: this.#context.abandoned,
         sizeOf: (part) => pack(part).length,
         onEnd: ({ pieces, error }) => settle(this.#end(asked, context, { pieces, error, joined })),
       },
