@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { AgentMemory, Owner, Receipt } from '@evenkeel/agent-memory'
 import { EvenkeelError } from '@evenkeel/core'
 
@@ -40,7 +41,10 @@ export class Walks {
     for (let at = 0; at < threads; at++) await this.#try('append', () => this.#write(`t${at}`))
     let isWriting = true
     const writing = (async () => {
-      while (isWriting) await this.#write(`t${this.#messages % threads}`).catch(() => {})
+      while (isWriting) {
+        await this.#write(`t${this.#messages % threads}`).catch(() => {})
+        await pause(2)
+      }
     })()
     await this.#try('list', () => this.#list())
     await this.#try('owners', () => this.#owners())
