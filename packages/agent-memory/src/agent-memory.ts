@@ -6,7 +6,7 @@ import {
   InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
-import { checkSubject } from '@evenkeel/core/kit'
+import { checkSubject, createSpans, type Spans } from '@evenkeel/core/kit'
 import { OfflineBackend } from './backends/offline.js'
 import { OnlineBackend } from './backends/online.js'
 import type { ThreadBackend } from './backends/port.js'
@@ -116,6 +116,7 @@ class Memory implements AgentMemory, ThreadContext {
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters = new Counters()
+  readonly spans: Spans
   readonly turns = new Turns()
   readonly #recall: Recall | undefined
   readonly #recallStore: RecallStore
@@ -170,6 +171,7 @@ class Memory implements AgentMemory, ThreadContext {
     })
     this.#batches = new AppendBatcher((id, write) => this.#inLine(id, write))
     const { telemetry } = options
+    this.spans = createSpans('@evenkeel/agent-memory', telemetry)
     const gauges = {
       journaled: () => this.#journal.messages,
       journaledBytes: () => this.#journal.bytes,

@@ -1,10 +1,10 @@
-import { type Connection, InvalidOptionError } from '@evenkeel/core'
+import { type Connection, InvalidOptionError, type TelemetryOptions } from '@evenkeel/core'
 import {
   type Clock,
   type Duration,
   durationMs,
-  type MeterOptions,
   option,
+  resolveTelemetry,
   systemClock,
   wholeNumber,
 } from '@evenkeel/core/kit'
@@ -79,7 +79,7 @@ export interface AgentMemoryOptions {
   /** Makes vectors of texts, for recall: the host's, and never waited for by an append. */
   readonly embed?: Embedder | undefined
   /** Metrics for OpenTelemetry, to the host's meter provider or one given here. @default true */
-  readonly telemetry?: boolean | MeterOptions | undefined
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -99,7 +99,7 @@ export interface ResolvedOptions {
   readonly maxBytes: number
   readonly feed: boolean
   readonly embed: Embedder | undefined
-  readonly telemetry: boolean | MeterOptions
+  readonly telemetry: boolean | TelemetryOptions
   readonly clock: Clock
 }
 
@@ -153,7 +153,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
     maxBytes: wholeNumber('maxBytes', options.maxBytes ?? 64 << 20),
     feed: option.flag('feed', options.feed ?? false),
     embed: options.embed,
-    telemetry: options.telemetry ?? true,
+    telemetry: resolveTelemetry(options.telemetry ?? true),
     clock: options.clock ?? systemClock,
   }
 }

@@ -91,6 +91,7 @@ function telemetrySubject(
     report: (telemetry) => connection.useTelemetry(telemetry),
     address:
       topology.kind === 'standalone' && topology.address.path === undefined ? topology.address : undefined,
+    database: topology.kind === 'standalone' || topology.kind === 'sentinel' ? topology.database : undefined,
     get inFlight() {
       return connection.inFlight
     },

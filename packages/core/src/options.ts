@@ -11,7 +11,7 @@ import {
   resolveTopology,
   type Topology,
 } from './options/location.js'
-import type { TelemetryOptions } from './telemetry/commands.js'
+import { resolveTelemetry, type TelemetryOptions } from './telemetry/options.js'
 
 export type {
   LocationOptions,
@@ -270,14 +270,4 @@ function resolveLogger(logger: Logger | undefined): Logger | undefined {
   option.fn('logger.info', logger.info)
   option.fn('logger.warn', logger.warn)
   return logger
-}
-
-function resolveTelemetry(options: boolean | TelemetryOptions): boolean | TelemetryOptions {
-  if (typeof options === 'boolean') return options
-  option.members('telemetry', options, { meterProvider: true, tracerProvider: true, spans: true })
-  const { meterProvider, tracerProvider, spans } = options
-  if (spans !== undefined) option.flag('telemetry.spans', spans)
-  if (meterProvider !== undefined) option.fn('telemetry.meterProvider.getMeter', meterProvider?.getMeter)
-  if (tracerProvider !== undefined) option.fn('telemetry.tracerProvider.getTracer', tracerProvider?.getTracer)
-  return options
 }

@@ -149,6 +149,7 @@ describe('telemetry', () => {
     expect(span?.attributes).toEqual({
       'db.system.name': 'redis',
       'db.operation.name': 'GET',
+      'db.namespace': '0',
       'server.address': server.host,
       'server.port': server.port,
     })

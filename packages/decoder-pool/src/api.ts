@@ -180,5 +180,7 @@ export interface DecoderPool extends AsyncDisposable {
 
 /** Under which a pool has what looks at addresses when nodes are called; the same in all copies of the package. */
 export const addressGuard: unique symbol = Symbol.for('evenkeel.decoder-pool.address-guard') as never
+/** For adapters: the spans that the pool was asked for. */
+export const callSpans: unique symbol = Symbol.for('evenkeel.decoder-pool.spans') as never
 /** For adapters: the node at an endpoint, without a look at all the others. */
 export const nodeAtEndpoint: unique symbol = Symbol.for('evenkeel.decoder-pool.node-at') as never

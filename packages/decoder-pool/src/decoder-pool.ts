@@ -1,10 +1,11 @@
 import type { FailoverState } from '@evenkeel/core'
-import { durationMs, Emitter } from '@evenkeel/core/kit'
+import { createSpans, durationMs, Emitter, type Spans } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,
   type AssignedLease,
   addressGuard,
+  callSpans,
   type DecoderPool,
   type Drained,
   type DrainOptions,
@@ -77,6 +78,7 @@ class Pool implements DecoderPool {
   readonly #budget = new RetryBudget()
   readonly #guard = new AddressGuard()
   readonly #runHost: RunHost
+  readonly #spans: Spans | undefined
   readonly #stopMetrics: () => void
   readonly experiments: ExperimentBook
   #closed = false
@@ -155,6 +157,9 @@ class Pool implements DecoderPool {
             },
             warn: (error) => this.#warn(error),
           })
+    const { telemetry } = options
+    const isTraced = typeof telemetry === 'object' && telemetry.spans === true
+    this.#spans = isTraced ? createSpans('@evenkeel/decoder-pool', telemetry) : undefined
     this.#stopMetrics = observePool(name, options.telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
@@ -242,6 +247,11 @@ class Pool implements DecoderPool {
 
   fetch(options: PoolFetchOptions = {}): typeof globalThis.fetch {
     return createPoolFetch({ ...options, pool: this })
+  }
+
+  /** For adapters: where calls of nodes are traced. */
+  get [callSpans](): Spans | undefined {
+    return this.#spans
   }
 
   /** For adapters: looks at an endpoint's address again when it is called. */

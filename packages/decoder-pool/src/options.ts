@@ -3,9 +3,9 @@ import {
   type Connection,
   type Duration,
   InvalidOptionError,
-  type MeterOptions,
+  type TelemetryOptions,
 } from '@evenkeel/core'
-import { durationMs, systemClock } from '@evenkeel/core/kit'
+import { durationMs, resolveTelemetry, systemClock } from '@evenkeel/core/kit'
 import { type StrategyName, strategyNames } from './balancing/strategy.js'
 import {
   type OutlierOptions,
@@ -60,7 +60,7 @@ export interface DecoderPoolOptions {
   /** Callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
   /** PoolMetrics, where the host has registered OpenTelemetry. @default true */
-  readonly telemetry?: boolean | MeterOptions | undefined
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
   /** A number from 0 to 1. @default Math.random */
   readonly random?: (() => number) | undefined
@@ -84,7 +84,7 @@ export interface ResolvedOptions {
   readonly outageSlots: 'share' | 'hold'
   readonly longestRequestMs: number
   readonly maxWaiting: number
-  readonly telemetry: boolean | MeterOptions
+  readonly telemetry: boolean | TelemetryOptions
   readonly clock: Clock
   readonly random: () => number
   /** In milliseconds, for tests. @default the server's own */
@@ -114,7 +114,7 @@ export function resolveOptions(options: DecoderPoolOptions): ResolvedOptions {
     outageSlots: oneOf('outageSlots', ['share', 'hold'], options.outageSlots ?? 'share'),
     longestRequestMs: durationMs('longestRequest', options.longestRequest ?? '10m'),
     maxWaiting: whole('maxWaiting', options.maxWaiting ?? 10_000),
-    telemetry: options.telemetry ?? true,
+    telemetry: resolveTelemetry(options.telemetry ?? true),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   }

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
 import { until } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
+import { StreamEvents } from '../src/dispatch/stream-events.js'
 import type { DecoderPool } from '../src/index.js'
 import { PushBackError } from '../src/index.js'
 import { type Answer, inFlight, useHttpNodes } from './http-nodes.js'
@@ -139,6 +140,14 @@ describe('a refusal for the moment', () => {
     expect(pool.status().nodes[0]?.pushBackMs).toBeGreaterThan(3_000)
   })
 
+  it('tells its time by a client’s error whose headers are a plain object, in whatever case', async () => {
+    const pool = await poolOf([well])
+    const busy = () =>
+      Promise.reject(Object.assign(new Error('429'), { status: 429, headers: { 'Retry-After': '5' } }))
+    await expect(pool.run(busy)).rejects.toThrow('429')
+    expect(pool.status().nodes[0]?.pushBackMs).toBeGreaterThan(3_000)
+  })
+
   it.each([0, -1, Number.NaN])('may be thrown with an odd time: %s', async (retryAfter) => {
     const pool = await poolOf([well])
     const busy = async () => Promise.reject(new PushBackError('busy', { retryAfter }))
@@ -231,12 +240,26 @@ describe('a node that hangs', () => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write('data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
   }
+  const every20ms = (response: ServerResponse, event: string) => {
+    const timer = setInterval(() => response.write(event), 20)
+    response.on('close', () => clearInterval(timer))
+  }
+  const pingEvents: Answer = (_, response) => {
+    begins(_, response)
+    every20ms(response, 'event: ping\ndata: {}\n\n')
+  }
+  const pingsAfterToken: Answer = (_, response) => {
+    stalls(_, response)
+    every20ms(response, 'event: ping\ndata: {"type": "ping"}\n\n')
+  }
   it.each([
     ['before its headers', hangs, 'abort'],
     ['after its headers', begins, 'abort'],
     ['after its headers, for a caller with a time-out', begins, 'timeout'],
     ['but for a word that it lives', pings, 'abort'],
+    ['but for events that say that it lives', pingEvents, 'abort'],
     ['after its first token', stalls, 'abort'],
+    ['after its first token, but for events that say that it lives', pingsAfterToken, 'abort'],
   ])(
     '%s is found, and the others serve on',
     async (_, hung, kind) => {
@@ -280,6 +303,24 @@ describe('a node that hangs', () => {
       await Promise.all(leaving)
     }
     expect(statesOf(pool)).toEqual(Array(3).fill('serving'))
+  })
+
+  it.each([
+    ['whose lines come torn', (count: number) => `data: {"n":${count}}`, '\n\ndata'],
+    ['whose tokens are plain text', (count: number) => `data: token ${count}\n\n`, ''],
+  ])('is not one %s', (_, pieceOf, torn) => {
+    const events = new StreamEvents()
+    const bytes = new TextEncoder()
+    events.see(bytes.encode('data: {"n":0}\n\n'), 0)
+    for (let count = 1; count <= 5; count++) {
+      const before = events.count
+      const piece = pieceOf(count)
+      // Each piece but for its beginning, which came at the end of the one before.
+      const said = torn === '' || count === 1 ? piece : piece.slice('data'.length)
+      events.see(bytes.encode(said + torn), 0)
+      expect(events.count).toBe(before + 1)
+    }
+    expect(events.failure).toBeUndefined()
   })
 
   it('is not one whose caller reads slowly', async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -6,9 +7,11 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -50,6 +53,34 @@ describe('a path that holds what is not the pool’s', () => {
     writeFileSync(join(path, 'keep.txt'), 'kept')
     expect(await use(path)).not.toEqual([])
     expect([readdirSync(root), readdirSync(path)]).toEqual([['config'], ['keep.txt']])
+  })
+
+  it.skipIf(process.platform === 'win32')('is left alone: a pipe, which nobody writes to', async () => {
+    const root = folder()
+    const path = join(root, 'pipe')
+    execFileSync('mkfifo', [path])
+    expect(await use(path)).not.toEqual([])
+    expect([readdirSync(root), lstatSync(path).isFIFO()]).toEqual([['pipe'], true])
+  })
+
+  it.skipIf(process.platform === 'win32').each(['/dev/zero', '/dev/null'])(
+    'is left alone: a link to the device %s',
+    async (device) => {
+      const root = folder()
+      const path = join(root, 'link')
+      symlinkSync(device, path)
+      expect(await use(path)).not.toEqual([])
+      expect([readdirSync(root), readlinkSync(path)]).toEqual([['link'], device])
+    },
+  )
+
+  it('is left alone: a file larger than any pool', async () => {
+    const root = folder()
+    const path = join(root, 'large')
+    writeFileSync(path, '{"format":1,"pool":"default"')
+    truncateSync(path, 300 * 1024 * 1024)
+    expect(await use(path)).not.toEqual([])
+    expect([readdirSync(root), statSync(path).size]).toEqual([['large'], 300 * 1024 * 1024])
   })
 
   it.each([

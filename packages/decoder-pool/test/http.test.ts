@@ -67,6 +67,8 @@ describe('the paths of a coordinator', () => {
     'http://[::ffff:169.254.169.254]',
     'http://0.0.0.0:8000',
     'http://metadata.google.internal',
+    'http://metadata.tencentyun.com',
+    'http://[fd00:c1::a9fe:a9fe]',
     'http://100.100.100.200',
   ])('never make a coordinator call %s', async (endpoint) => {
     const { ask } = await scene()

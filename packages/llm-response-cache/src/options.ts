@@ -3,9 +3,16 @@ import {
   type Connection,
   type Duration,
   InvalidOptionError,
-  type MeterOptions,
+  type TelemetryOptions,
 } from '@evenkeel/core'
-import { checkSubject, durationMs, option, systemClock, wholeNumber } from '@evenkeel/core/kit'
+import {
+  checkSubject,
+  durationMs,
+  option,
+  resolveTelemetry,
+  systemClock,
+  wholeNumber,
+} from '@evenkeel/core/kit'
 import type { Policy } from './call-options.js'
 import type { CompressionOptions } from './entry/compression.js'
 import type { EncryptOptions } from './entry/encryption.js'
@@ -60,7 +67,7 @@ export interface CacheOptions {
   readonly onAbandon?: 'finish' | 'cancel' | undefined
   /** How many such calls go on for nobody at one time; beyond it the oldest ends. @default 64 */
   readonly maxAbandoned?: number | undefined
-  readonly telemetry?: boolean | MeterOptions | undefined
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
   /** From 0 to 1; for tests. @default Math.random */
   readonly random?: (() => number) | undefined
@@ -112,7 +119,7 @@ export interface ResolvedOptions {
   readonly stallMs: number
   readonly onAbandon: 'finish' | 'cancel'
   readonly maxAbandoned: number
-  readonly telemetry: boolean | MeterOptions
+  readonly telemetry: boolean | TelemetryOptions
   readonly clock: Clock
   readonly random: () => number
 }
@@ -170,7 +177,7 @@ export function resolveOptions(options: CacheOptions, kind: string): ResolvedOpt
     stallMs: durationMs('stallTimeout', options.stallTimeout ?? '5m', { minMs: 1 }),
     onAbandon: oneOf('onAbandon', options.onAbandon ?? 'finish', ['finish', 'cancel']),
     maxAbandoned: wholeNumber('maxAbandoned', options.maxAbandoned ?? 64, 0),
-    telemetry: options.telemetry ?? true,
+    telemetry: resolveTelemetry(options.telemetry ?? true),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   }

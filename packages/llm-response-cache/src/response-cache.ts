@@ -6,6 +6,7 @@ import { Embeddings, type EmbeddingsOptions } from './embeddings.js'
 import { cachedFetch } from './fetch/cached-fetch.js'
 import type { Fetch, FetchOptions } from './fetch/options.js'
 import type { ResponseContext } from './fetch/response-context.js'
+import { tracedFetch } from './fetch/traced-fetch.js'
 import { canonicalHash } from './key/canonical.js'
 import { type Explanation, explain } from './key/explain.js'
 import { contexts } from './lookup/adapter-context.js'
@@ -114,7 +115,7 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
       call: (...args: Args) => Promise<T>,
       wrapOptions: WrapOptions<Fixed<Args>, T> = {},
     ) => wrapFunction(parts, call, wrapOptions as WrapOptions<Args, T>),
-    fetch: (fetchOptions = {}) => cachedFetch(context, fetchOptions),
+    fetch: (fetchOptions = {}) => tracedFetch(parts.spans, cachedFetch(context, fetchOptions)),
     embeddings: (texts, embeddingsOptions) => embeddings.get(texts, embeddingsOptions),
     with: (callOptions, within) => {
       policyOf(resolved.policy, callOptions)

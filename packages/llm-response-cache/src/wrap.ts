@@ -58,14 +58,19 @@ export function wrapFunction<Args extends readonly unknown[], T>(
     const key = canonicalHash('wrap', name, keyOf(...args))
     return { tenant, name: `wrap:${name}:${context.shown(tenant, key)}` }
   }
+  const traced = { attributes: { 'evenkeel.response_cache.name': name } }
   const wrapped = async (...args: Args): Promise<T> => {
     const policy = policyFor(args)
-    return values.get(entryKeyOf(args, policy), policy, () => call(...args))
+    return context.spans.around('response_cache wrap', traced, () =>
+      values.get(entryKeyOf(args, policy), policy, () => call(...args)),
+    )
   }
   return Object.assign(wrapped, {
     detailed: async (...args: Args) => {
       const policy = policyFor(args)
-      return values.detailed(entryKeyOf(args, policy), policy, () => call(...args))
+      return context.spans.around('response_cache wrap', traced, () =>
+        values.detailed(entryKeyOf(args, policy), policy, () => call(...args)),
+      )
     },
     peek: async (...args: Args) => {
       const policy = policyFor(args)

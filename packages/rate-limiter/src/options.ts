@@ -1,5 +1,5 @@
-import { type Connection, type Duration, InvalidOptionError } from '@evenkeel/core'
-import { type Clock, type MeterOptions, option, systemClock } from '@evenkeel/core/kit'
+import { type Connection, type Duration, InvalidOptionError, type TelemetryOptions } from '@evenkeel/core'
+import { type Clock, option, resolveTelemetry, systemClock } from '@evenkeel/core/kit'
 import { limitList } from './limit-list.js'
 import { checkLimit, type Limit } from './limits.js'
 
@@ -40,8 +40,8 @@ export interface RateLimiterOptions<Name extends string> {
   readonly lowPriorityPart?: number | undefined
   /** Counts per subject, kept for the 1,000 seen last and sent once a second: no round trip a call. @default true */
   readonly stats?: boolean | undefined
-  /** Metrics through OpenTelemetry, where the host has registered it or gives a provider. @default true */
-  readonly telemetry?: boolean | MeterOptions | undefined
+  /** Metrics, and with `spans` a span a call, through OpenTelemetry, as the host registers or gives it. @default true */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -60,7 +60,7 @@ export interface ResolvedOptions {
   readonly maxQueue: number
   readonly lowPriorityPerMille: number
   readonly stats: boolean
-  readonly telemetry: boolean | MeterOptions
+  readonly telemetry: boolean | TelemetryOptions
   readonly clock: Clock
 }
 
@@ -111,7 +111,7 @@ export function resolveOptions<Name extends string>(options: RateLimiterOptions<
     maxQueue: option.integer('maxQueue', options.maxQueue ?? 1_000),
     lowPriorityPerMille: Math.round(lowPriorityPart * 1_000),
     stats: option.flag('stats', options.stats ?? true),
-    telemetry: checkTelemetry(options.telemetry ?? true),
+    telemetry: resolveTelemetry(options.telemetry ?? true),
     clock: checkClock(options.clock ?? systemClock),
   }
 }
@@ -136,13 +136,6 @@ function checkLimits(limits: Readonly<Record<string, Limit>>): Readonly<Record<s
     checkLimit(`limits.${name}`, limit)
   }
   return limits
-}
-
-function checkTelemetry(telemetry: boolean | MeterOptions): boolean | MeterOptions {
-  if (typeof telemetry === 'boolean') return telemetry
-  if (typeof telemetry !== 'object' || telemetry === null)
-    throw new InvalidOptionError('telemetry', 'true, false or { meterProvider }', telemetry)
-  return option.members('telemetry', telemetry, { meterProvider: true })
 }
 
 function checkClock(clock: Clock): Clock {

@@ -1,5 +1,5 @@
 import { type Duration, type FailoverState, InvalidInputError, type Source } from '@evenkeel/core'
-import { input, linkSignals } from '@evenkeel/core/kit'
+import { createSpans, input, linkSignals, type Spans } from '@evenkeel/core/kit'
 import { createLimitedFetch } from './adapters/fetch.js'
 import type { LimitedFetchOptions } from './adapters/fetch-options.js'
 import type {
@@ -48,11 +48,15 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   readonly #costs: CostReader
   readonly #core: LimiterCore
   readonly #queue: WaitQueue
+  readonly #spans: Spans
+  readonly #isTraced: boolean
   #closing: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
-    const { name, names, limits, clock, maxQueue } = options
+    const { name, names, limits, clock, maxQueue, telemetry } = options
     this.#options = options
+    this.#isTraced = typeof telemetry === 'object' && telemetry.spans === true
+    this.#spans = createSpans('@evenkeel/rate-limiter', telemetry)
     this.#costs = new CostReader(names, limits)
     this.#core = acquireCore(options)
     this.#queue = new WaitQueue({ name, decider: this.#core.decider, clock, maxQueue })
@@ -70,6 +74,15 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     subject: Subject<Name>,
     costs?: Costs<Name>,
     options?: CheckOptions,
+  ): Promise<RateLimitDecision<Name>> {
+    if (!this.#isTraced) return this.#check(subject, costs, options)
+    return this.#traced('check', () => this.#check(subject, costs, options))
+  }
+
+  #check(
+    subject: Subject<Name>,
+    costs: Costs<Name> | undefined,
+    options: CheckOptions | undefined,
   ): Promise<RateLimitDecision<Name>> {
     // One promise, and no more: this is called for every request that a service gets.
     return new Promise((resolve, failed) => {
@@ -99,8 +112,10 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     const limitCosts = this.#costs.read(subject, costs, 'take', perMille)
     const id = newReservationId()
     const openMs = this.#options.reservationMs
-    const decided = await this.#core.decider.decide(limitCosts, { id, openMs, perMille })
-    return this.#reservation(id, limitCosts, decided)
+    return this.#traced('reserve', async () => {
+      const decided = await this.#core.decider.decide(limitCosts, { id, openMs, perMille })
+      return this.#reservation(id, limitCosts, decided)
+    })
   }
 
   async wait(
@@ -109,8 +124,10 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     options: WaitOptions = {},
   ): Promise<RateLimitDecision<Name>> {
     const limitCosts = this.#costs.read(subject, costs, 'leave', this.#perMille(options))
-    const decided = await this.#admit(limitCosts, newReservationId(), options)
-    return this.#answer(limitCosts, decided.value, decided.source)
+    return this.#traced('wait', async () => {
+      const decided = await this.#admit(limitCosts, newReservationId(), options)
+      return this.#answer(limitCosts, decided.value, decided.source)
+    })
   }
 
   async acquire(
@@ -120,8 +137,24 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   ): Promise<Reservation<Name>> {
     const limitCosts = this.#costs.read(subject, costs, 'take', this.#perMille(options))
     const id = newReservationId()
-    const decided = await this.#admit(limitCosts, id, options, this.#options.reservationMs)
-    return this.#reservation(id, limitCosts, decided)
+    return this.#traced('acquire', async () => {
+      const decided = await this.#admit(limitCosts, id, options, this.#options.reservationMs)
+      return this.#reservation(id, limitCosts, decided)
+    })
+  }
+
+  /** A span around a decision, where spans are asked for. No subject is in it. */
+  #traced<D extends RateLimitDecision<Name>>(operation: string, decide: () => Promise<D>): Promise<D> {
+    const attributes = { 'evenkeel.rate_limiter.name': this.#options.name }
+    return this.#spans.around(`rate_limiter ${operation}`, { attributes }, async (span) => {
+      const decision = await decide()
+      span?.set({
+        'evenkeel.rate_limiter.allowed': decision.allowed,
+        'evenkeel.rate_limiter.limited_by': decision.limitedBy,
+        'evenkeel.source': decision.source,
+      })
+      return decision
+    })
   }
 
   async run<Result>(

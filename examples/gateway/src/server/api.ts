@@ -5,6 +5,7 @@ import { converse } from './conversation.js'
 import type { Route } from './events.js'
 import type { Gateway } from './gateway.js'
 import { overloaded, Problem, problemOf } from './problems.js'
+import { traced } from './traces.js'
 import { type ChatRequest, checkChat, checkEmbeddings, parseBody } from './validation.js'
 
 /** A request, by whatever server it came. */
@@ -50,7 +51,12 @@ const routes: Readonly<Record<string, Route>> = {
 const passedOn = ['content-type', 'retry-after', 'x-should-retry', 'x-evenkeel-cache', 'x-evenkeel-history']
 
 /** Answers what a client of OpenAI's API asks. Never rejects. */
-export async function answerApi(gateway: Gateway, request: ApiRequest): Promise<ApiAnswer> {
+export function answerApi(gateway: Gateway, request: ApiRequest): Promise<ApiAnswer> {
+  const answer = () => answerRequest(gateway, request)
+  return gateway.options.traces === true ? traced(request, answer) : answer()
+}
+
+async function answerRequest(gateway: Gateway, request: ApiRequest): Promise<ApiAnswer> {
   const { events, metrics, inFlight, options } = gateway
   const startedAt = performance.now()
   const id = randomUUID()

@@ -21,16 +21,19 @@ export async function createGateway(given: GatewayOptions = {}) {
   const metrics = createMetrics()
   const events = createEvents()
   const location = redisUrl === undefined ? {} : { url: redisUrl }
+  const telemetry = { spans: options.traces === true }
   const isShared = redisUrl !== undefined || options.redisByEnvironment === true
-  const redis = isShared ? await connect({ ...location, namespace }) : undefined
+  const redis = isShared ? await connect({ ...location, namespace, telemetry }) : undefined
   const pool = await createDecoderPool({
     redis,
+    telemetry,
     // Conversations go where their beginning has been read.
     strategy: 'prefix',
     probe: { interval: '250ms', timeout: '1s' },
   })
   const limiter = createRateLimiter({
     redis,
+    telemetry,
     expectedInstances: instances,
     limits: {
       requests: slidingWindow(requestsPerMinute, '1m'),
@@ -39,6 +42,7 @@ export async function createGateway(given: GatewayOptions = {}) {
   })
   const cache = createResponseCache({
     redis,
+    telemetry,
     ttl: '10m',
     // When every decoder is down, an answer of the last hour is better than none.
     grace: '1h',
@@ -47,7 +51,7 @@ export async function createGateway(given: GatewayOptions = {}) {
     onAbandon: 'cancel',
   })
   const memory = createAgentMemory({
-    ...{ redis, ttl: '1h' },
+    ...{ redis, telemetry, ttl: '1h' },
     ...(journalDir !== undefined && { journal: { kind: 'file', dir: journalDir } }),
   })
 

@@ -37,6 +37,8 @@ export interface GatewayOptions {
   readonly journalDir?: string | undefined
   /** Opens what operators use: metrics, the health of the parts, the cache, the decoders. @default they are closed */
   readonly operatorToken?: string | undefined
+  /** Spans of each request, with the TracerProvider that is registered with OpenTelemetry. @default false */
+  readonly traces?: boolean | undefined
   /** Hosts that decoders may register from. @default any but loopback, link-local addresses and metadata services */
   readonly nodeHosts?: readonly string[] | undefined
 }
@@ -86,6 +88,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
     maxWaitMs: number('GATEWAY_MAX_WAIT_MS'),
     journalDir: env.GATEWAY_JOURNAL_DIR || undefined,
     operatorToken: env.GATEWAY_OPERATOR_TOKEN || undefined,
+    traces: env.GATEWAY_TRACES === 'true',
     nodeHosts: env.GATEWAY_NODE_HOSTS?.split(','),
   }
 }

@@ -1,4 +1,5 @@
 import type { Answer } from '@evenkeel/core'
+import type { Spans } from '@evenkeel/core/kit'
 import type { AppendGuards, AppendOutcome, ThreadBackend } from '../backends/port.js'
 import type { DraftStore } from '../drafts/port.js'
 import type { ChangeNotifier } from '../feed/notifier.js'
@@ -16,6 +17,7 @@ export interface ThreadContext {
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters: Counters
+  readonly spans: Spans
   /** Of updates that read before they write. */
   readonly turns: Turns
   /** @throws InvalidOptionError when the host gave no embedder */

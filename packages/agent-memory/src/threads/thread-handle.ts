@@ -88,7 +88,16 @@ export class ThreadHandle implements Thread {
       token: named,
       digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
     }
-    return appendMessages(this.#context, this.#id, messages, options)
+    return this.#context.spans.around('agent_memory append', this.#traced(), async (span) => {
+      const receipt = await appendMessages(this.#context, this.#id, messages, options)
+      span?.set({ 'evenkeel.agent_memory.status': receipt.status, 'evenkeel.source': receipt.source })
+      return receipt
+    })
+  }
+
+  /** The thread is a conversation in the GenAI conventions; its owner is nobody's business there. */
+  #traced() {
+    return { attributes: { 'gen_ai.conversation.id': this.#id.thread } }
   }
 
   async put<M extends MessageLike>(input: M | readonly M[], options: PutOptions = {}): Promise<PutReceipt> {
@@ -119,7 +128,14 @@ export class ThreadHandle implements Thread {
   }
 
   window(options: WindowOptions = {}): Promise<Window> {
-    return readWindow(this.#context, this.#id, options)
+    return this.#context.spans.around('agent_memory window', this.#traced(), async (span) => {
+      const window = await readWindow(this.#context, this.#id, options)
+      span?.set({
+        'evenkeel.agent_memory.messages': window.messages.length,
+        'evenkeel.source': window.source,
+      })
+      return window
+    })
   }
 
   async page(options: PageOptions = {}): Promise<Page> {

@@ -23,6 +23,7 @@ export {
   type ObservedMetric,
   observeMetrics,
 } from '../telemetry/metrics.js'
+export { resolveTelemetry } from '../telemetry/options.js'
 export type {
   InstrumentOptions,
   Labels,
@@ -32,6 +33,7 @@ export type {
   ObservableResultLike,
   TracerProviderLike,
 } from '../telemetry/provider.js'
+export { createSpans, type OpenSpan, type Spans, spanKind } from '../telemetry/spans.js'
 export { bufferedResponse } from './buffered-response.js'
 export { type Clock, ManualClock, systemClock } from './clock.js'
 export { checkConnection } from './connection-option.js'

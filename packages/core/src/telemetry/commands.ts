@@ -1,21 +1,11 @@
-import type { EvenkeelError } from '../errors.js'
+import { type EvenkeelError, ReplyError } from '../errors.js'
 import { CommandCounts } from './counts.js'
 import { followMeter, registeredMeterProvider } from './meter.js'
 import { observeMetrics } from './metrics.js'
-import type { MeterProviderLike, TracerLike, TracerProviderLike } from './provider.js'
+import type { TelemetryOptions } from './options.js'
+import type { TracerLike, TracerProviderLike } from './provider.js'
 import { type MeasuredConnection, ServerFigures } from './server-figures.js'
-
-export interface TelemetryOptions {
-  /** @default the one registered with OpenTelemetry, now or later */
-  readonly meterProvider?: MeterProviderLike | undefined
-  /** @default the one registered with OpenTelemetry, now or later */
-  readonly tracerProvider?: TracerProviderLike | undefined
-  /**
-   * A CLIENT span a command. Off unless asked for: the client libraries' own instrumentations make them too,
-   * and two for one command mislead. @default false
-   */
-  readonly spans?: boolean | undefined
-}
+import { errorStatus, spanKind } from './spans.js'
 
 /** Where the connection reports what it does. */
 export interface Telemetry {
@@ -32,6 +22,7 @@ export interface TelemetrySubject extends MeasuredConnection {
   readonly state: string
   readonly pairs: readonly { readonly name: string; readonly active: boolean }[]
   readonly address: { readonly host: string; readonly port: number } | undefined
+  readonly database: number | undefined
   /** Calls back each time that Redis comes up. Returns a function that stops it. */
   onUp(listener: () => void): () => void
   /** Reports to `telemetry` from now on; to nobody where there is none. */
@@ -39,10 +30,6 @@ export interface TelemetrySubject extends MeasuredConnection {
 }
 
 const scope = '@evenkeel/core'
-
-/** OpenTelemetry's SpanKind.CLIENT and SpanStatusCode.ERROR. */
-const clientKind = 2
-const errorStatus = 2
 
 /**
  * Metrics and spans through OpenTelemetry, with the providers that the host gives or registers, now or later. While
@@ -103,19 +90,26 @@ async function tracerOf(provider: TracerProviderLike | undefined): Promise<Trace
 function spansOf(tracer: TracerLike, subject: TelemetrySubject): Telemetry['command'] {
   return (command, durationMs, failure) => {
     const endTime = Date.now()
-    const { address } = subject
-    const operation = CommandCounts.operation(command)
+    const { address, database } = subject
+    // Not one of few, as a label must be: the convention wants the command's own name.
+    const operation = command.toUpperCase()
     const span = tracer.startSpan(operation, {
-      kind: clientKind,
+      kind: spanKind.client,
       startTime: endTime - durationMs,
       attributes: {
         'db.system.name': 'redis',
         'db.operation.name': operation,
         ...(address && { 'server.address': address.host, 'server.port': address.port }),
-        ...(failure && { 'error.type': failure.code }),
+        ...(database !== undefined && { 'db.namespace': `${database}` }),
+        ...(failure && { 'error.type': failure.code, ...statusOf(failure) }),
       },
     })
     if (failure !== undefined) span.setStatus({ code: errorStatus })
     span.end(endTime)
   }
+}
+
+/** The first word of the server's own error. */
+function statusOf(failure: EvenkeelError) {
+  return failure instanceof ReplyError ? { 'db.response.status_code': failure.prefix } : {}
 }

@@ -12,16 +12,21 @@ export interface TracerProviderLike {
 
 export interface TracerLike {
   startSpan(name: string, options?: SpanOptions): SpanLike
+  startActiveSpan<T>(name: string, options: SpanOptions, call: (span: SpanLike) => T): T
 }
 
 export interface SpanOptions {
   readonly kind?: number
   /** Milliseconds since the epoch. */
   readonly startTime?: number
-  readonly attributes?: Record<string, string | number>
+  readonly attributes?: Record<string, AttributeValue>
 }
 
+/** What an attribute of a span may be. */
+export type AttributeValue = string | number | boolean | string[]
+
 export interface SpanLike {
+  setAttribute(name: string, value: AttributeValue): unknown
   setStatus(status: { code: number }): unknown
   end(endTime?: number): void
 }

@@ -1,9 +1,10 @@
 import { InvalidOptionError } from '@evenkeel/core'
-import { isRequest, option } from '@evenkeel/core/kit'
-import { addressGuard, type DecoderPool, type PoolFetchOptions } from '../api.js'
+import { isRequest, option, type Spans } from '@evenkeel/core/kit'
+import { addressGuard, callSpans, type DecoderPool, type PoolFetchOptions } from '../api.js'
 import { NoNodeError } from '../errors.js'
 import type { AddressGuard } from '../nodes/addresses.js'
 import type { DecoderNode } from '../nodes/node.js'
+import { CallSpans } from './call-span.js'
 import { type FetchInit, prepare } from './pool-request.js'
 import { followed } from './redirects.js'
 import { type PreparedRequest, send, undici } from './transport.js'
@@ -29,25 +30,30 @@ export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalT
     throw new InvalidOptionError('pool', 'made by createDecoderPool()', pool)
   }
   const guard = (pool as { [addressGuard]?: AddressGuard })[addressGuard]
+  const spans = (pool as { [callSpans]?: Spans })[callSpans]
   const own: Calls = { custom: fetch, guard }
   // So that the first request does not wait for it; should it fail, that request says so.
   if (fetch === undefined) undici().catch(() => {})
   return async (input, init) => {
     const call = { input, init }
+    let trace: CallSpans | undefined
     underWay.add(call)
     try {
       const { url, request, signal, seen } = await prepare(input, init as FetchInit)
       const options = typeof wanted === 'function' ? wanted(seen) : wanted
       const path = `${url.pathname}${url.search}`
-      const answer = await pool.run((node, either) => ask(node, path, request, either, own), {
+      trace = spans && new CallSpans(spans, seen)
+      const tried = await pool.run((node, either) => ask(node, path, request, either, { ...own, trace }), {
         signal,
         ...options,
       })
+      const answer = trace === undefined ? tried : trace.follow(tried)
       // Its signal follows the caller's only as long as somebody has the request.
       if (isRequest(input) && answer.body !== null)
         Object.defineProperty(answer.body, asked, { value: input })
       return answer
     } catch (error) {
+      trace?.failed(error)
       if (noNode === 'throw' || !(error instanceof NoNodeError)) throw error
       return unserved(error)
     } finally {
@@ -61,6 +67,7 @@ const asked = Symbol('the request that was asked')
 interface Calls {
   readonly custom: PoolFetchOptions['fetch']
   readonly guard: AddressGuard | undefined
+  readonly trace?: CallSpans | undefined
 }
 
 async function ask(
@@ -68,8 +75,12 @@ async function ask(
   path: string,
   prepared: PreparedRequest,
   signal: AbortSignal,
-  { custom, guard }: Calls,
+  { custom, guard, trace }: Calls,
 ): Promise<Response> {
+  if (trace !== undefined)
+    return trace.attempt(node, prepared.headers, (headers) =>
+      ask(node, path, { ...prepared, headers }, signal, { custom, guard }),
+    )
   const next = custom ?? replacedFetch()
   // Who calls by other means knows other ways to names.
   const looking = guard?.check(node.endpoint, next === undefined && prepared.dispatcher === undefined)

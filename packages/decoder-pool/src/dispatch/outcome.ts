@@ -195,8 +195,13 @@ function retryAfterIn(headers: unknown, nowMs: number): number | undefined {
   if (typeof headers !== 'object' || headers === null) return undefined
   const get = 'get' in headers && typeof headers.get === 'function' ? headers.get.bind(headers) : undefined
   const read = (name: string): string | null => {
-    const value = get === undefined ? (headers as Record<string, unknown>)[name] : get(name)
+    const value = get === undefined ? memberIn(headers, name) : get(name)
     return value === undefined || value === null ? null : String(value)
   }
   return retryAfterMs({ get: read }, nowMs)
+}
+
+/** Names of headers are the same in any case, and some clients hand them on as the server wrote them. */
+function memberIn(headers: object, name: string): unknown {
+  return Object.entries(headers).find(([other]) => other.toLowerCase() === name)?.[1]
 }

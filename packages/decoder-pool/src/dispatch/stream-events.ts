@@ -5,6 +5,8 @@ const maxLine = 64 << 10
 const newline = 10
 /** Begins a comment, by which a stream is kept alive. */
 const colon = 58
+/** An event that only says that the server lives is no longer than this; most pieces of an answer are. */
+const maxKeepAlive = 96
 
 const streamTypes =
   /^(?:text\/event-stream|application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|stream\+json))\b/i
@@ -19,18 +21,20 @@ export function isEventStream(contentType: string | null): boolean {
  * parsed for that: only those that hold the word, and only as far as their outermost members.
  */
 export class StreamEvents {
-  /** Pieces of an answer, comments that keep the connection alive apart. */
+  /** Pieces of an answer, without the comments and events that only keep the connection alive. */
   count = 0
   failure: Judged | undefined
   readonly #decoder = new TextDecoder()
   /** A line whose end has not come. */
   #rest = ''
-  #isErrorEvent = false
+  /** The event's name, until its data has come. */
+  #event = ''
 
   see(chunk: Uint8Array, nowMs: number): void {
-    const isWhole = this.#rest === '' && !this.#isErrorEvent && chunk.at(-1) === newline
+    const isWhole = this.#rest === '' && this.#event === '' && chunk.at(-1) === newline
+    const isPlain = isWhole && chunk[0] !== colon && chunk.byteLength > maxKeepAlive
     // Most pieces come in whole lines, after the first was counted, and say nothing of errors.
-    if (isWhole && this.count > 0 && chunk[0] !== colon && !bytesOf(chunk).includes('error')) {
+    if (isPlain && this.count > 0 && !bytesOf(chunk).includes('error')) {
       this.count++
       return
     }
@@ -48,19 +52,28 @@ export class StreamEvents {
   }
 
   #lines(text: string, nowMs: number): void {
-    if (this.count > 0 && !this.#isErrorEvent && !text.includes('error')) return
     for (const raw of text.split('\n')) {
       const line = raw.trim()
-      if (line.startsWith('event:')) this.#isErrorEvent = line.slice('event:'.length).trim() === 'error'
-      const data = /^(?:data:\s*|error:\s*)?(?=[{["])/.exec(line)
+      if (line.startsWith('event:')) this.#event = line.slice('event:'.length).trim()
+      // Lines of JSON come without a name before them.
+      const data = /^(?:data:\s*|error:\s*|(?=[{["]))(?=\S)/.exec(line)
       if (data === null) continue
-      const json = line.slice(data[0].length)
-      const failure = failureIn(json, this.#isErrorEvent || line.startsWith('error:'))
+      const said = line.slice(data[0].length)
+      const failure = failureIn(said, this.#event === 'error' || line.startsWith('error:'))
       if (failure !== undefined) this.failure ??= judgeFailure(failure, nowMs)
-      else if (this.count > 0 || isPiece(json)) this.count++
-      this.#isErrorEvent = false
+      else if (!isKeepAlive(this.#event, said) && (this.count > 0 || isPiece(said))) this.count++
+      this.#event = ''
     }
   }
+}
+
+const keepAlives = new Set(['ping', 'heartbeat', 'keepalive', 'keep-alive', 'keep_alive'])
+
+/** Whether an event says no more than that the server lives, which an engine that hangs behind it need not. */
+function isKeepAlive(event: string, said: string): boolean {
+  if (keepAlives.has(event) || said === '{}' || said === 'null') return true
+  const type = said.length > maxKeepAlive ? undefined : /"(?:type|event)"\s*:\s*"([^"]*)"/.exec(said)?.[1]
+  return type !== undefined && keepAlives.has(type)
 }
 
 function bytesOf(chunk: Uint8Array): Buffer {
@@ -69,7 +82,6 @@ function bytesOf(chunk: Uint8Array): Buffer {
 
 /** Events by which a provider says that it begins, before it has a token. */
 const beginnings = new Set([
-  'ping',
   'message_start',
   'content_block_start',
   'response.created',
@@ -77,7 +89,7 @@ const beginnings = new Set([
   'response.in_progress',
 ])
 
-/** Whether it says something of the answer: `[DONE]`, a ping, and who is going to speak do not. */
+/** Whether it says something of the answer: `[DONE]` and who is going to speak do not. */
 function isPiece(json: string): boolean {
   if (json.startsWith('[DONE]')) return false
   let value: unknown

@@ -1,11 +1,12 @@
 import type { BigIntStats } from 'node:fs'
-import { access, mkdir, readFile, rename, stat } from 'node:fs/promises'
+import { access, mkdir, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createLog } from '@evenkeel/core/kit'
 import { MirrorDamagedError } from '../errors.js'
 import { type FileContent, nothing } from './content.js'
 import { type Edit, editOf } from './edit.js'
 import { decodeMirror, digestOf, encodeMirror, ForeignFileError, isOurs, type ReadMirror } from './format.js'
+import { readWhole } from './read.js'
 import { copyDurably, realPathOf, replaceDurably } from './replace.js'
 import { textOf } from './text.js'
 
@@ -175,7 +176,7 @@ export class PoolFile {
     } catch (error) {
       if (isMissing(error)) return { kind: 'missing' }
       // Whether it may be read, or is there at all, says nothing of what it holds.
-      if (!(error instanceof MirrorDamagedError) && codeOf(error) !== 'EISDIR') throw error
+      if (!(error instanceof MirrorDamagedError)) throw error
       const kind = (await this.#isOurs(error)) ? 'damaged' : 'foreign'
       return { kind, damage: this.#asDamage(error), mark }
     }
@@ -185,7 +186,7 @@ export class PoolFile {
   async #isOurs(error: unknown): Promise<boolean> {
     if (error instanceof ForeignFileError) return false
     if (this.#left !== undefined) return true
-    const text = await readFile(this.#file).then(textOf, () => undefined)
+    const text = await readWhole(this.#file).then(textOf, () => undefined)
     return text !== undefined && (isOurs(text, this.#pool) || (await this.#lastGood()) !== undefined)
   }
 
@@ -205,7 +206,7 @@ export class PoolFile {
 
   async #read(file: string): Promise<Read> {
     const mark = await lookAt(file)
-    const text = textOf(await readFile(file))
+    const text = textOf(await readWhole(file))
     const { content, ...more } = await decodeMirror(this.#file, this.#pool, text)
     return { left: { content, digest: digestOf(content), mark }, ...more }
   }

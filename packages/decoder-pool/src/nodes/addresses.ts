@@ -30,17 +30,18 @@ for (const address of ['100.100.100.200', '168.63.129.16', '192.0.0.192']) refus
 refused.addSubnet('fe80::', 10, 'ipv6')
 refused.addSubnet('ff00::', 8, 'ipv6')
 refused.addAddress('::', 'ipv6')
-// AWS (also EKS Pod Identity), Google, Scaleway.
+// AWS (also EKS Pod Identity), Google, Scaleway, Oracle.
 refused.addSubnet('fd00:ec2::', 32, 'ipv6')
 refused.addAddress('fd20:ce::254', 'ipv6')
 refused.addAddress('fd00:42::42', 'ipv6')
+refused.addAddress('fd00:c1::a9fe:a9fe', 'ipv6')
 
 const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8, 'ipv4')
 loopback.addAddress('::1', 'ipv6')
 
 const refusedNames =
-  /^(?:metadata|metadata\.google\.internal|metadata\.goog|metadata\.azure\.(?:com|internal)|metadata\.packet\.net|metadata\.platformequinix\.com|instance-data(?:\..*)?)$/
+  /^(?:metadata|metadata\.google\.internal|metadata\.goog|metadata\.azure\.(?:com|internal)|metadata\.packet\.net|metadata\.platformequinix\.com|metadata\.tencentyun\.com|instance-data(?:\..*)?)$/
 const loopbackNames = /^(?:localhost|.*\.localhost|localhost\.localdomain|ip6-localhost|ip6-loopback)$/
 
 export function checkPolicy(policy: AddressPolicy): void {

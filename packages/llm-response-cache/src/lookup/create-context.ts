@@ -1,3 +1,4 @@
+import { createSpans, type Spans } from '@evenkeel/core/kit'
 import type { CallScope } from '../call-options.js'
 import { Compression } from '../entry/compression.js'
 import { EntrySealer } from '../entry/encryption.js'
@@ -19,6 +20,7 @@ export interface CacheContext extends LookupContext {
   shown(tenant: string, text: string): string
   /** Functions that are wrapped under their own names. */
   readonly wrapped: Map<string, WeakRef<object>>
+  readonly spans: Spans
   close(): Promise<void>
 }
 
@@ -47,6 +49,7 @@ export function createContext(
   let closing: Promise<void> | undefined
   return {
     ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats, calls },
+    spans: createSpans('@evenkeel/llm-response-cache', telemetry),
     abandoned: new AbandonedWork(options.maxAbandoned),
     shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,
     wrapped: new Map(),

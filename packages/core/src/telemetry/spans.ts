@@ -1,0 +1,128 @@
+import type * as Api from '@opentelemetry/api'
+import { createLog } from '../kit/log.js'
+import type { TelemetryOptions } from './options.js'
+import type { AttributeValue, SpanLike, SpanOptions, TracerLike } from './provider.js'
+
+/** OpenTelemetry's SpanKind. */
+export const spanKind = { internal: 0, server: 1, client: 2 } as const
+/** OpenTelemetry's SpanStatusCode.ERROR. */
+export const errorStatus = 2
+
+/** A span that is open. */
+export interface OpenSpan {
+  set(attributes: Readonly<Record<string, AttributeValue | undefined>>): void
+  /** Ends it, once; with an error, or a word for one, as a failed one. */
+  end(error?: unknown): void
+}
+
+/** Spans of a package. Without a tracer each method does what it is given, and nothing else. */
+export interface Spans {
+  /** A span as long as the call; what is called meanwhile is below it. `span` is undefined where there are none. */
+  around<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
+  /** The same, but the caller ends it, unless the call fails. */
+  open<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
+  /** Writes where we are into the headers of a request, as the host's propagator does it (`traceparent`). */
+  inject(headers: Headers): void
+}
+
+const log = createLog('spans')
+
+const none: Spans = {
+  around: (_name, _options, call) => call(undefined),
+  open: (_name, _options, call) => call(undefined),
+  inject() {},
+}
+
+/**
+ * Spans of a package through OpenTelemetry, with the provider that the host gives or registers, now or later; none
+ * unless `spans` is asked for. OpenTelemetry is imported with the first use, so a call in the same turn has no span.
+ */
+export function createSpans(scope: string, telemetry: boolean | TelemetryOptions): Spans {
+  if (typeof telemetry === 'boolean' || telemetry.spans !== true) return none
+  return new TracedSpans(scope, telemetry)
+}
+
+class TracedSpans implements Spans {
+  readonly #scope: string
+  readonly #provider: TelemetryOptions['tracerProvider']
+  #api: typeof Api | undefined
+  #tracer: TracerLike | undefined
+
+  constructor(scope: string, { tracerProvider }: TelemetryOptions) {
+    this.#scope = scope
+    this.#provider = tracerProvider
+    import('@opentelemetry/api').then(
+      (api) => {
+        this.#api = api
+        // OpenTelemetry's own stands for the one that is registered later.
+        const provider = this.#provider ?? api.trace.getTracerProvider()
+        this.#tracer = provider.getTracer(this.#scope) as TracerLike
+      },
+      (error) => log('OpenTelemetry could not be loaded: %s', error),
+    )
+  }
+
+  around<T>(
+    name: string,
+    options: SpanOptions,
+    call: (span: OpenSpan | undefined) => Promise<T>,
+  ): Promise<T> {
+    return this.#run(name, options, call, true)
+  }
+
+  open<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T> {
+    return this.#run(name, options, call, false)
+  }
+
+  inject(headers: Headers): void {
+    const api = this.#api
+    api?.propagation.inject(api.context.active(), headers, { set: (to, name, value) => to.set(name, value) })
+  }
+
+  #run<T>(
+    name: string,
+    options: SpanOptions,
+    call: (span: OpenSpan | undefined) => Promise<T>,
+    endsWithCall: boolean,
+  ): Promise<T> {
+    if (this.#tracer === undefined) return call(undefined)
+    return this.#tracer.startActiveSpan(name, options, async (inner) => {
+      const span = openSpan(inner)
+      try {
+        const value = await call(span)
+        if (endsWithCall) span.end()
+        return value
+      } catch (error) {
+        span.end(error)
+        throw error
+      }
+    })
+  }
+}
+
+function openSpan(span: SpanLike): OpenSpan {
+  let isEnded = false
+  return {
+    set(attributes) {
+      for (const [name, value] of Object.entries(attributes))
+        if (value !== undefined) span.setAttribute(name, value)
+    },
+    end(error) {
+      if (isEnded) return
+      isEnded = true
+      if (error !== undefined) {
+        span.setAttribute('error.type', errorType(error))
+        span.setStatus({ code: errorStatus })
+      }
+      span.end()
+    },
+  }
+}
+
+/** A code or a name, of which there are few, and never a message, in which anything may stand. */
+function errorType(error: unknown): string {
+  if (typeof error === 'string') return error
+  const { code, name } = (error ?? {}) as { readonly code?: unknown; readonly name?: unknown }
+  if (typeof code === 'string' && code !== '') return code
+  return typeof name === 'string' && name !== '' ? name : '_OTHER'
+}

@@ -1,0 +1,15 @@
+import type { Spans } from '@evenkeel/core/kit'
+import type { Fetch } from './options.js'
+
+/** A span around each look-up, until there is an answer; the provider is called below it. No text is in it. */
+export function tracedFetch(spans: Spans, fetch: Fetch): Fetch {
+  return (input, init) =>
+    spans.around('response_cache fetch', {}, async (span) => {
+      const response = await fetch(input, init)
+      span?.set({
+        'evenkeel.response_cache.outcome': response.headers.get('x-evenkeel-cache') ?? undefined,
+        'evenkeel.response_cache.bypass_reason': response.headers.get('x-evenkeel-bypass') ?? undefined,
+      })
+      return response
+    })
+}
