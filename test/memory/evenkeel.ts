@@ -1,6 +1,7 @@
 import { createAgentMemory } from '@evenkeel/agent-memory'
 import { connect } from '@evenkeel/core'
 import type { History, Opening } from './history-port.js'
+import { Walks } from './walks.js'
 
 export async function open({ url, dir, timeoutMs }: Opening): Promise<History> {
   const redis = await connect({ url, commandTimeout: timeoutMs })
@@ -14,6 +15,7 @@ export async function open({ url, dir, timeoutMs }: Opening): Promise<History> {
       : { journal: { kind: 'file', dir, maxMessages: 1_000_000, maxBytes: 2 ** 30 } }),
   })
   const thread = memory.owner('o').thread('t')
+  let walks: Walks | undefined
   return {
     async append(id, content) {
       const { status } = await thread.append({ id, role: 'user', content })
@@ -37,7 +39,12 @@ export async function open({ url, dir, timeoutMs }: Opening): Promise<History> {
       }
       return { ids, gaps }
     },
+    walk(name) {
+      walks ??= new Walks(memory, name)
+      return walks.turn()
+    },
     async end() {
+      walks?.end()
       await memory.flushed({ signal: AbortSignal.timeout(20_000) })
       const { healed } = memory.stats().journal
       await memory.close()

@@ -27,11 +27,13 @@ export interface Round extends Verdict {
   readonly faults: number
   readonly kills: number
   readonly reads: number
+  /** Walks over many threads that came to their end. */
+  readonly walks: number
   /** The longest that a writer waited for one message. */
   readonly longestMs: number
 }
 
-/** Four writing and two reading processes on one thread, while Redis and the way to it meet one fault after the other. */
+/** Four writing and two reading processes on one thread, and one that walks over many, while Redis and the way to it meet one fault after the other. */
 export async function runRound({ library, scenario, ms, isStubborn = false }: RunOptions): Promise<Round> {
   const server = await startRedis({ args: scenario.args })
   const proxy = await startProxy(server)
@@ -42,7 +44,8 @@ export async function runRound({ library, scenario, ms, isStubborn = false }: Ru
     (name) => new Member({ ...common, role: 'writer', name, dir: dirOf(name) }),
   )
   const readers = ['r', 's'].map((name) => new Member({ ...common, role: 'reader', name }))
-  const members = [...writers, ...readers]
+  const walkers = library === 'evenkeel' ? [new Member({ ...common, role: 'walker', name: 'w' })] : []
+  const members = [...writers, ...readers, ...walkers]
   const stage: Stage = { server, proxy, writers, ends: [] }
   let faults = 0
   try {
@@ -60,13 +63,14 @@ export async function runRound({ library, scenario, ms, isStubborn = false }: Ru
     await history.end()
     const sum = (of: (member: Member) => number) => members.reduce((total, member) => total + of(member), 0)
     return {
-      ...judge(log, writers, scenario.loses ? [] : readers),
+      ...judge(log, writers, scenario.loses ? [] : readers, scenario.loses ? [] : walkers),
       acknowledged: sum(({ acknowledged }) => acknowledged.length),
       journaled: sum(({ journaled }) => journaled),
       healed: sum(({ healed }) => healed),
       refused: sum(({ refused }) => refused),
       kills: sum(({ kills }) => kills),
       reads: sum(({ reads }) => reads.length),
+      walks: sum(({ walks }) => walks),
       longestMs: Math.max(...writers.map(({ longestMs }) => longestMs)),
       faults,
     }

@@ -1,4 +1,5 @@
 import type { Task } from './task.js'
+import type { Walked } from './walks.js'
 
 /** One conversation, as a process of the harness uses it. */
 export interface History {
@@ -8,6 +9,8 @@ export interface History {
   latest(count: number): Promise<readonly string[] | undefined>
   /** All of it, and the number of places that are not one behind the one before. */
   all(): Promise<{ readonly ids: readonly string[]; readonly gaps: number }>
+  /** One turn of walks over all threads of a process, where the library has such. */
+  walk?(name: string): Promise<Walked>
   /** Waits for what is under way; resolves with the number of messages that were sent again to a server that lost them. */
   end(): Promise<number>
 }

@@ -3,7 +3,7 @@ import { runRound } from './harness.js'
 import { judge } from './judge.js'
 import { scenarios } from './scenarios.js'
 
-const nothing = { lost: [], twice: [], late: [], gaps: 0, strayReads: 0 }
+const nothing = { lost: [], twice: [], late: [], gaps: 0, strayReads: 0, walkFaults: [] }
 
 it.each(scenarios)(
   'promises 1 to 3: four processes keep every acknowledged message, once and in order: Redis $name',
@@ -16,6 +16,7 @@ it.each(scenarios)(
     expect(round.acknowledged).toBeGreaterThan(100)
     expect(round.journaled).toBeGreaterThan(20)
     expect(round.reads).toBeGreaterThan(20)
+    expect(round.walks).toBeGreaterThan(5)
     if (scenario.loses) expect(round.healed).toBeGreaterThan(20)
   },
 )
@@ -32,6 +33,7 @@ describe('who judges histories', () => {
       late: ['a-1'],
       gaps: 1,
       strayReads: 3,
+      walkFaults: [],
     })
     expect(judge({ ids: ['a-1'], gaps: 0 }, writers, []).lost).toEqual(['a-2'])
   })

@@ -10,6 +10,8 @@ export interface Verdict {
   readonly gaps: number
   /** Reads that are no piece of the log as it is in the end: another order, or something that went away. */
   readonly strayReads: number
+  /** What walks over many threads met wrong: see `Walks`. */
+  readonly walkFaults: readonly string[]
 }
 
 interface Writer {
@@ -26,6 +28,7 @@ export function judge(
   log: { readonly ids: readonly string[]; readonly gaps: number },
   writers: readonly Writer[],
   readers: readonly Reader[],
+  walkers: readonly { readonly walkFaults: readonly string[] }[] = [],
 ): Verdict {
   const places = new Map<string, number>()
   const newest = new Map<string, number>()
@@ -53,5 +56,6 @@ export function judge(
     late,
     gaps: log.gaps,
     strayReads: readers.flatMap(({ reads }) => reads.filter((read) => !isPiece(read))).length,
+    walkFaults: walkers.flatMap(({ walkFaults }) => walkFaults),
   }
 }

@@ -40,12 +40,14 @@ interface Total {
   late: number
   gaps: number
   strayReads: number
+  walks: number
+  walkFaults: number
   longestMs: number
 }
 
 const columns = [
   ...['rounds', 'faults', 'kills', 'acknowledged', 'journaled', 'healed', 'reads'],
-  ...['refused', 'lost', 'twice', 'late', 'gaps', 'strayReads', 'longestMs'],
+  ...['refused', 'lost', 'twice', 'late', 'gaps', 'strayReads', 'walks', 'walkFaults', 'longestMs'],
 ] as const satisfies readonly (keyof Total)[]
 
 const totals = new Map<string, Total>()
@@ -61,12 +63,12 @@ for (let turn = 0; turn === 0 || performance.now() < endsAt; turn++) {
       const round = await runRound({ library, isStubborn, scenario, ms })
       const key = `${scenario.name} | ${contender.name}`
       totals.set(key, add(totals.get(key), round))
-      const { lost, twice, late, gaps, strayReads } = round
-      if (library !== 'evenkeel' || lost.length + twice.length + late.length + gaps + strayReads === 0)
-        continue
+      const { lost, twice, late, gaps, strayReads, walkFaults } = round
+      const wrong = lost.length + twice.length + late.length + gaps + strayReads + walkFaults.length
+      if (library !== 'evenkeel' || wrong === 0) continue
       isWrong = true
       console.error(
-        `${new Date().toISOString()} ${key}: ${JSON.stringify({ lost, twice, late, gaps, strayReads })}`,
+        `${new Date().toISOString()} ${key}: ${JSON.stringify({ lost, twice, late, gaps, strayReads, walkFaults })}`,
       )
     }
     print(turn)
@@ -93,6 +95,8 @@ function add(total: Partial<Total> = {}, round: Round): Total {
     late: sum('late'),
     gaps: sum('gaps'),
     strayReads: sum('strayReads'),
+    walks: sum('walks'),
+    walkFaults: sum('walkFaults'),
     longestMs: Math.max(total.longestMs ?? 0, Math.round(round.longestMs)),
   }
 }

@@ -9,6 +9,8 @@ const worker = await buildWorker()
 export class Member {
   readonly acknowledged: number[] = []
   readonly reads: (readonly string[])[] = []
+  readonly walkFaults: string[] = []
+  walks = 0
   readonly name: string
   journaled = 0
   refused = 0
@@ -111,6 +113,10 @@ export class Member {
         break
       case 'read':
         this.reads.push(report.ids)
+        break
+      case 'walked':
+        this.walks += report.done
+        this.walkFaults.push(...report.faults)
         break
       case 'ended':
         this.#ended = true

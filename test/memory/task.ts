@@ -4,7 +4,7 @@ export type Library = 'evenkeel' | '@langchain/redis'
 /** What a process of the harness is to do; it comes as JSON on the command line. */
 export interface Task {
   readonly library: Library
-  readonly role: 'writer' | 'reader'
+  readonly role: 'writer' | 'reader' | 'walker'
   readonly name: string
   readonly url: string
   /** After so long a command has failed, where the library has such a bound. */
@@ -48,4 +48,10 @@ export type Report =
     }
   | { readonly kind: 'refused'; readonly number: number }
   | { readonly kind: 'read'; readonly ids: readonly string[] }
+  | {
+      readonly kind: 'walked'
+      readonly done: number
+      readonly refused: number
+      readonly faults: readonly string[]
+    }
   | { readonly kind: 'ended'; readonly healed: number }

@@ -3,7 +3,8 @@ import { syncBuiltinESMExports } from 'node:module'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Order, Report, Step, Task } from './task.js'
 
-// A process of the harness: a writer that appends one message after the other, or a reader. It runs what was
+// A process of the harness: a writer that appends one message after the other, a reader, or one who
+// walks over many threads. It runs what was
 // built, as an application does, and may be killed at any moment.
 const task = JSON.parse(process.argv[2] ?? '{}') as Task
 if (task.step !== undefined) dieAt(task.step)
@@ -24,7 +25,8 @@ process.on('message', (order: Order) => {
 process.on('disconnect', () => process.exit())
 
 if (task.role === 'writer') await write()
-else await read()
+else if (task.role === 'reader') await read()
+else await walk()
 const healed = await history.end()
 await tell({ kind: 'ended', healed })
 process.disconnect()
@@ -54,6 +56,14 @@ async function read(): Promise<void> {
     const ids = await history.latest(30).catch(() => undefined)
     if (ids !== undefined) await tell({ kind: 'read', ids })
     await pause(10)
+  }
+}
+
+async function walk(): Promise<void> {
+  while (isRunning) {
+    const walked = await history.walk?.(task.name)
+    if (walked === undefined) return
+    await tell({ kind: 'walked', ...walked })
   }
 }
 

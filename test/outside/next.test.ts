@@ -13,16 +13,24 @@ const files = {
   // What Next compiles anew begins anew; what hangs on the global object stays.
   'lib/evenkeel.js': `
     import { connect } from '@evenkeel/core'
-    import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
+    import { createRateLimiter, fixedWindow, slidingWindow } from '@evenkeel/rate-limiter'
     import { createResponseCache } from '@evenkeel/llm-response-cache'
     const start = async () => {
       const redis = await connect()
       const limiter = createRateLimiter({ redis, limits: { requests: slidingWindow(1_000, '1m') } })
-      return { redis, limiter, cache: createResponseCache({ redis }) }
+      const strict = createRateLimiter({ redis, name: 'strict', limits: { requests: fixedWindow(5, '1h') } })
+      return { redis, limiter, strict, cache: createResponseCache({ redis }) }
     }
     globalThis.evenkeel ??= start()
     export const evenkeel = globalThis.evenkeel`,
   'app/api/route.js': route(1),
+  'app/limited/route.js': `
+    import { rateLimit } from '@evenkeel/rate-limiter/web'
+    import { evenkeel } from '../../lib/evenkeel.js'
+    export const dynamic = 'force-dynamic'
+    const limited = evenkeel.then(({ strict }) => rateLimit({ limiter: strict, subject: () => 'everyone' }))
+    const handler = async () => Response.json({ redis: (await evenkeel).redis.state })
+    export const GET = async (request, context) => (await limited)(handler)(request, context)`,
 }
 
 function route(version: number): string {
@@ -60,6 +68,19 @@ async function ask(service: Service): Promise<unknown> {
   const response = await service.fetch('/api')
   expect(response.status).toBe(200)
   return response.json()
+}
+
+/** A limited route's answer: its status, what the limiter says of it, and where Redis was. */
+async function askLimited(service: Service): Promise<{ status: number; left: number; redis: string }> {
+  const response = await service.fetch('/limited')
+  const { headers, status } = response
+  expect(headers.get('ratelimit-policy')).toBe('"requests";q=5;w=3600')
+  const left = Number(/^"requests";r=(\d+);t=\d+$/.exec(headers.get('ratelimit') ?? '')?.[1])
+  if (status === 200) return { status, left, redis: (await response.json()).redis }
+  expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(headers.get('content-type')).toContain('application/problem+json')
+  expect(await response.json()).toMatchObject({ status: 429 })
+  return { status, left, redis: 'unknown' }
 }
 
 it('Next serves a route handler before, while and after Redis is away, on one connection over hot reloads', async () => {
@@ -106,4 +127,15 @@ it('Next builds for production, and serves what it built', async () => {
     timeoutMs: 120_000,
   })
   expect(await ask(service)).toEqual({ version: 1, redis: 'up', allowed: true, hello: 'world' })
+  expect(await askLimited(service)).toEqual({ status: 200, left: 4, redis: 'up' })
+  expect(await askLimited(service)).toEqual({ status: 200, left: 3, redis: 'up' })
+  await redis.kill()
+  // Counted in the process, where what it was admitted before the outage need not be known; but never without a limit.
+  const answers: Awaited<ReturnType<typeof askLimited>>[] = []
+  while (answers.length < 6 && answers.at(-1)?.status !== 429) answers.push(await askLimited(service))
+  expect(answers.slice(0, -1).map(({ status }) => status)).toEqual(answers.slice(1).map(() => 200))
+  expect(answers.at(-1)).toMatchObject({ status: 429, left: 0 })
+  await redis.restart()
+  await until(async () => ((await ask(service)) as { redis: string }).redis === 'up', 60_000)
+  expect((await askLimited(service)).status).toBe(429)
 })

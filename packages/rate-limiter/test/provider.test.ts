@@ -41,10 +41,13 @@ describe('headers of providers', () => {
     ['120ms', 120],
     ['1m26.4s', 86_400],
     ['1h2m3s', 3_723_000],
+    ['1d2h', 93_600_000],
+    ['2026-01-01T00:00:30Z', 30_000],
+    ['Thu, 01 Jan 2026 00:00:30 GMT', 30_000],
     ['8.64s', 8_640],
     ['2', 2_000],
     ['.5s', 500],
-  ])('read the duration %s', (text, resetMs) => {
+  ])('read the reset %s', (text, resetMs) => {
     const headers = { 'x-ratelimit-remaining-tokens': '1', 'x-ratelimit-reset-tokens': text }
     expect(readProviderHeaders(headers, now).counts).toEqual([{ unit: 'tokens', remaining: 1, resetMs }])
   })
@@ -67,6 +70,8 @@ describe('headers of providers', () => {
     { 'x-ratelimit-remaining-tokens': 'many', 'x-ratelimit-reset-tokens': '1s' },
     { 'x-ratelimit-remaining-tokens': '', 'x-ratelimit-reset-tokens': '1s' },
     { 'x-ratelimit-remaining-tokens': '-1', 'x-ratelimit-reset-tokens': '1s' },
+    { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': '-1' },
+    { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': '2026-13-01T00:00:00Z' },
     { 'x-ratelimit-remaining-tokens': '5' },
     { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': 'soon' },
     { 'x-ratelimit-remaining-tokens': '5', 'x-ratelimit-reset-tokens': '1s later' },

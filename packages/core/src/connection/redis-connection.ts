@@ -206,15 +206,9 @@ export class RedisConnection implements Connection {
     script: Script,
     keys: readonly Argument[],
     args: readonly Argument[],
-    options: CommandOptions = noOptions,
+    options?: CommandOptions,
   ): Promise<Reply> {
-    return runScript(
-      (command, sendOptions) => this.command(command, sendOptions),
-      script,
-      keys,
-      args,
-      options,
-    )
+    return runScript(this, script, { keys, args }, options)
   }
 
   /**

@@ -20,26 +20,29 @@ export function defineScript({ name, lua, readOnly = false }: ScriptDefinition):
   return { name, lua, readOnly, sha: createHash('sha1').update(lua).digest('hex') }
 }
 
-type Send = (args: readonly Argument[], options: CommandOptions) => Promise<Reply>
+/** What runs a command. */
+export interface ScriptHost {
+  command(command: readonly Argument[], options: CommandOptions): Promise<Reply>
+}
 
 /**
  * Runs scripts by EVALSHA; when a server doesn't know one (restart, SCRIPT FLUSH, failover, a new Cluster
  * node) the call itself loads it by EVAL. One round trip, two at the first use.
  */
 export async function runScript(
-  send: Send,
-  script: Script,
-  keys: readonly Argument[],
-  args: readonly Argument[],
-  options: CommandOptions,
+  host: ScriptHost,
+  { lua, readOnly, sha }: Script,
+  { keys, args }: { readonly keys: readonly Argument[]; readonly args: readonly Argument[] },
+  options: CommandOptions | undefined,
 ): Promise<Reply> {
-  const count = String(keys.length)
-  const sendOptions = { key: keys[0], readOnly: script.readOnly, ...options }
-  const suffix = script.readOnly ? '_RO' : ''
+  const sendOptions: CommandOptions =
+    options === undefined ? { key: keys[0], readOnly } : { key: keys[0], readOnly, ...options }
   try {
-    return await send([`EVALSHA${suffix}`, script.sha, count, ...keys, ...args], sendOptions)
+    const name = readOnly ? 'EVALSHA_RO' : 'EVALSHA'
+    return await host.command([name, sha, String(keys.length), ...keys, ...args], sendOptions)
   } catch (error) {
     if (!(error instanceof ReplyError) || error.prefix !== 'NOSCRIPT') throw error
-    return send([`EVAL${suffix}`, script.lua, count, ...keys, ...args], sendOptions)
+    const name = readOnly ? 'EVAL_RO' : 'EVAL'
+    return host.command([name, lua, String(keys.length), ...keys, ...args], sendOptions)
   }
 }

@@ -6,6 +6,7 @@ export {
   type Rate,
 } from './evaluate.js'
 export type { Objection } from './features/compare.js'
+export { defaultWordLists, type WordLists } from './features/word-lists.js'
 export { MemorySemanticIndex } from './index/memory.js'
 export { MirroredIndex } from './index/mirrored.js'
 export type { Neighbour, Observation, Place, Row, SemanticIndex } from './index/port.js'

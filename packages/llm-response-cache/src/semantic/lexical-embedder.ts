@@ -1,4 +1,4 @@
-import { stemOf, stopWords } from './features/lexicon.js'
+import { defaultLexicon, stemOf } from './features/lexicon.js'
 
 /**
  * An embedder that needs no model and no network: words and their pieces, hashed into so many dimensions.
@@ -23,7 +23,7 @@ function embed(text: string, dimensions: number): number[] {
     .normalize('NFKC')
     .toLowerCase()
     .matchAll(/[\p{L}\p{N}]+/gu)) {
-    const weight = stopWords.has(word) ? 0.25 : 1
+    const weight = defaultLexicon.stopWords.has(word) ? 0.25 : 1
     add(`word ${stemOf(word)}`, weight)
     const padded = `^${word}$`
     for (let at = 0; at + 3 <= padded.length; at++) add(`piece ${padded.slice(at, at + 3)}`, weight * 0.3)

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { createLog, untilAborted } from '@evenkeel/core/kit'
+import { canonicalHash } from '../key/canonical.js'
 import { compareQuestionFeatures } from './features/compare.js'
 import { textDigest } from './features/digest.js'
 import { type Digest, type QuestionFeatures, questionFeaturesOf } from './features/features.js'
 import { decodeQuestionFeatures } from './features/features-codec.js'
+import { type Lexicon, lexiconOf } from './features/lexicon.js'
+import { defaultWordLists } from './features/word-lists.js'
 import { readHitId, writeHitId } from './hit-id.js'
 import type { Place } from './index/port.js'
 import { SharedIndex } from './index/shared.js'
@@ -76,12 +79,17 @@ export class SemanticLookup {
   readonly #learner: Learner
   readonly #counter = new SemanticCounter()
   readonly #digest: Digest
+  readonly #lexicon: Lexicon
+  /** Names lists of a host's own; what was made by others is not compared with them. */
+  readonly #ownWords: string | undefined
   readonly #pending = new Set<Promise<void>>()
 
   constructor(options: ResolvedSemanticOptions) {
     this.#options = options
     this.#index = new SharedIndex(options)
     this.#digest = textDigest(options.secret)
+    this.#lexicon = lexiconOf(options.words)
+    this.#ownWords = wordsOf(options)
     const { redis, tenant, clock, refreshMs, maxErrorRate, confidence, judgeMissRate } = options
     this.#learner = new Learner({
       store: redis === undefined ? new MemoryLearningStore() : new RedisLearningStore(redis),
@@ -112,7 +120,7 @@ export class SemanticLookup {
   ): Promise<Finding<A>> {
     const { maxTextLength, timeoutMs } = this.#options
     if (text.trim() === '' || text.length > maxTextLength) return this.#miss('not-comparable')
-    const sheet = questionFeaturesOf(text, this.#digest)
+    const sheet = questionFeaturesOf(text, this.#digest, this.#lexicon)
     const scope = this.#scopeOf(context, sheet)
     if (scope === undefined) return this.#miss('not-comparable')
     try {
@@ -194,7 +202,9 @@ export class SemanticLookup {
    */
   #scopeOf(context: unknown, { numbers, literals, code, script }: QuestionFeatures): string | undefined {
     const { guard, scope } = this.#options
-    return guard ? scopeOf(context, scope, numbers, literals, code, script) : scopeOf(context, scope)
+    if (!guard) return scopeOf(context, scope)
+    const own = this.#ownWords === undefined ? [] : [this.#ownWords]
+    return scopeOf(context, scope, numbers, literals, code, script, ...own)
   }
 
   #compare(sheet: QuestionFeatures, other: string): ReturnType<typeof compareQuestionFeatures> {
@@ -236,6 +246,7 @@ export class SemanticLookup {
       return { outcome: 'miss', reason: 'gone' }
     }
     const { verify } = this.#options
+    if (verify !== undefined) this.#counter.verified()
     if (verify && !(await verify({ question, answer, similarity, confidence: score }))) {
       return { outcome: 'miss', reason: 'refused' }
     }
@@ -299,10 +310,21 @@ export class SemanticLookup {
 
 /** What decides which questions may hit: changing any of it begins to learn anew. */
 function rulesOf(options: ResolvedSemanticOptions): string {
+  const words = wordsOf(options)
   const { model, guard, minSimilarity, minOverlap, maxErrorRate, confidence, judgeMissRate, verify } = options
-  const guarded = guard ? `guard ${guardVersion} ${minOverlap}` : 'no guard'
+  const guarded = guard ? ['guard', guardVersion, minOverlap, words].filter(isTold).join(' ') : 'no guard'
   const bound = `${maxErrorRate} ${confidence} ${judgeMissRate}`
   return scopeOf([model, guarded, minSimilarity, bound, verify !== undefined]) ?? model
+}
+
+/** Nothing for the guard's own lists. */
+function wordsOf({ words }: ResolvedSemanticOptions): string | undefined {
+  const text = JSON.stringify(words)
+  return text === JSON.stringify(defaultWordLists) ? undefined : canonicalHash('words', text)
+}
+
+function isTold(part: unknown): boolean {
+  return part !== undefined
 }
 
 function distinct(candidates: readonly (Candidate | undefined)[]): readonly Candidate[] {

@@ -1,5 +1,12 @@
-import { type Clock, type Connection, type Duration, InvalidOptionError } from '@evenkeel/core'
-import { durationMs, systemClock, wholeNumber } from '@evenkeel/core/kit'
+import {
+  type Clock,
+  type Connection,
+  type Duration,
+  InvalidOptionError,
+  type MeterOptions,
+} from '@evenkeel/core'
+import { durationMs, option, systemClock, wholeNumber } from '@evenkeel/core/kit'
+import { defaultWordLists, type WordLists } from './features/word-lists.js'
 import type { SemanticIndex } from './index/port.js'
 import { defaultJudge, type Embed, type Judge } from './judge.js'
 
@@ -30,6 +37,13 @@ export interface SemanticOptions {
   readonly shadow?: boolean | undefined
   /** The lexical guard; turning it off makes changed numbers and names a matter of similarity. @default true */
   readonly guard?: boolean | undefined
+  /**
+   * Lists of the guard in place of its own, such as those of your language or field; the others stay. Instances with other
+   * lists share nothing. @default `defaultWordLists`
+   */
+  readonly words?: Partial<WordLists> | undefined
+  /** Metrics of look-ups. @default true */
+  readonly telemetry?: boolean | MeterOptions | undefined
   /** Less cosine is no candidate. @default 0.6 */
   readonly minSimilarity?: number | undefined
   /** Less words in common (Jaccard, 0 to 1) is refused by the guard. @default 0.3 */
@@ -65,12 +79,16 @@ export interface Verification {
   readonly confidence: number
 }
 
-type Defaulted = Omit<SemanticOptions, 'redis' | 'index' | 'verify' | 'scope' | 'ttl' | 'refresh' | 'timeout'>
+type Defaulted = Omit<
+  SemanticOptions,
+  'redis' | 'index' | 'verify' | 'scope' | 'ttl' | 'refresh' | 'timeout' | 'words'
+>
 
 export type ResolvedSemanticOptions = { readonly [K in keyof Defaulted]-?: NonNullable<Defaulted[K]> } & {
   readonly redis: Connection | undefined
   readonly index: SemanticIndex | undefined
   readonly verify: SemanticOptions['verify']
+  readonly words: WordLists
   readonly scope: string | undefined
   readonly ttlMs: number
   readonly refreshMs: number
@@ -104,6 +122,8 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
     auditRate: share('auditRate', options.auditRate ?? 0.05, 0.001, 1),
     shadow: options.shadow ?? false,
     guard: options.guard ?? true,
+    words: wordListsOf(options.words),
+    telemetry: options.telemetry ?? true,
     minSimilarity: share('minSimilarity', options.minSimilarity ?? 0.6, -1, 1),
     minOverlap: share('minOverlap', options.minOverlap ?? 0.3, 0, 1),
     ttlMs: durationMs('ttl', options.ttl ?? '1h', { minMs: 1 }),
@@ -117,6 +137,26 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   }
+}
+
+const wordListNames: Readonly<Record<keyof WordLists, true>> = {
+  ...{ stopWords: true, negations: true, opposites: true, qualifiers: true, roles: true, articles: true },
+}
+
+function wordListsOf(own: Partial<WordLists> = {}): WordLists {
+  option.members('words', own, wordListNames)
+  const isWord = (word: unknown) => typeof word === 'string' && word !== '' && !/[\s\p{Lu}]/u.test(word)
+  for (const [name, list] of Object.entries(own)) {
+    const isOfGroups = name === 'opposites' || name === 'roles'
+    const isList = (words: unknown) => Array.isArray(words) && words.every(isWord)
+    if (isOfGroups ? Array.isArray(list) && list.every(isList) : isList(list)) continue
+    throw new InvalidOptionError(
+      `words.${name}`,
+      isOfGroups ? 'lists of words in lower case' : 'words in lower case',
+      list,
+    )
+  }
+  return { ...defaultWordLists, ...own }
 }
 
 function text(field: string, value: unknown): void {

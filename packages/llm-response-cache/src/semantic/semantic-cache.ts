@@ -1,5 +1,6 @@
 import { createKeyValueStore, InvalidOptionError, type KeyValueStore } from '@evenkeel/core'
 import { type Finding, SemanticLookup } from './lookup.js'
+import { observeSemantic } from './metrics.js'
 import { resolveSemanticOptions, type SemanticOptions } from './options.js'
 import type { Question } from './question.js'
 import type { SemanticStats } from './stats.js'
@@ -47,6 +48,7 @@ export interface SemanticCacheOptions extends SemanticOptions {
 export function createSemanticCache(options: SemanticCacheOptions): SemanticCache {
   const resolved = resolveSemanticOptions(options)
   const finder = new SemanticLookup(resolved)
+  const stopMetrics = observeSemantic(resolved.telemetry, () => finder.stats())
   const kept = options.answers === undefined ? keyValueAnswers(options, resolved.tenant) : undefined
   const answers = options.answers ?? kept?.answers
   if (answers === undefined) throw new InvalidOptionError('answers', 'a store of answers', answers)
@@ -58,6 +60,7 @@ export function createSemanticCache(options: SemanticCacheOptions): SemanticCach
     stats: () => finder.stats(),
     settled: () => finder.settled(),
     close: () => {
+      stopMetrics()
       finder.close()
       void kept?.store.close()
     },

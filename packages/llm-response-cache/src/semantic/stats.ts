@@ -25,6 +25,10 @@ export interface SemanticStats {
   readonly hitRate: number
   /** Look-ups that were not answered, by reason. */
   readonly misses: Readonly<Partial<Record<MissReason, number>>>
+  /** Look-ups that met a question near enough to be looked at. */
+  readonly candidates: number
+  /** How often `verify` was asked; what it refused is among the misses. */
+  readonly verified: number
   /** Hits of what was audited instead of served: what `shadow` would have served, and the audited share. */
   readonly withheld: number
   /** Fresh answers that were compared with a kept one. */
@@ -55,12 +59,16 @@ export interface SemanticStats {
 
 type Known = Pick<SemanticStats, 'certificate' | 'epoch' | 'progress' | 'drifts' | 'search' | 'state'>
 
+/** Misses in which nothing was met that could be looked at. */
+const without = ['no-neighbour', 'not-comparable', 'failed'] as const satisfies readonly MissReason[]
+
 /** Counts of this process. */
 export class SemanticCounter {
   readonly #misses = new Map<MissReason, number>()
   #lookups = 0
   #hits = 0
   #withheld = 0
+  #verified = 0
   #audits = 0
   #judgeFailures = 0
   #served = { audited: 0, wrong: 0, reported: 0 }
@@ -83,12 +91,20 @@ export class SemanticCounter {
     if (!right) this.#served.wrong++
   }
 
+  verified(): void {
+    this.#verified++
+  }
+
   judgeFailed(): void {
     this.#judgeFailures++
   }
 
   reported(): void {
     this.#served.reported++
+  }
+
+  #withoutCandidate(): number {
+    return without.reduce((sum, reason) => sum + (this.#misses.get(reason) ?? 0), 0)
   }
 
   read(known: Known): SemanticStats {
@@ -99,6 +115,8 @@ export class SemanticCounter {
       hits: this.#hits,
       hitRate: this.#lookups === 0 ? 0 : this.#hits / this.#lookups,
       misses: Object.fromEntries(this.#misses),
+      candidates: this.#lookups - this.#withoutCandidate(),
+      verified: this.#verified,
       withheld: this.#withheld,
       audits: this.#audits,
       judgeFailures: this.#judgeFailures,

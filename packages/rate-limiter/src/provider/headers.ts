@@ -24,9 +24,9 @@ const openAi = /^x-ratelimit-remaining(?:-(.+))?$/
 const anthropic = /^anthropic-ratelimit-(.+)-remaining$/
 
 /**
- * Reads `retry-after`, `retry-after-ms`, `x-ratelimit-*` as OpenAI and those who follow it send them (resets are
- * durations such as `6m0s`), and `anthropic-ratelimit-*` (resets are RFC 3339 times). What can't be read is
- * left out.
+ * Reads `retry-after`, `retry-after-ms`, `x-ratelimit-*` as OpenAI and those who follow it send them, and
+ * `anthropic-ratelimit-*`. Resets may be durations such as `6m0s`, times, or numbers of seconds. What can't be read
+ * is left out.
  */
 export function readProviderHeaders(headers: ProviderHeaders, nowMs: number): ProviderLimits {
   const known = lowerCased(headers)
@@ -61,14 +61,20 @@ function resetOf(
 ): { readonly unit: string; readonly resetMs: number } | undefined {
   const like = openAi.exec(name)
   const [, unit] = like ?? anthropic.exec(name) ?? []
-  const resetMs = like
-    ? duration(headers.get(unit === undefined ? 'x-ratelimit-reset' : `x-ratelimit-reset-${unit}`), nowMs)
-    : untilTime(headers.get(`anthropic-ratelimit-${unit}-reset`), nowMs)
+  const resetName = like
+    ? `x-ratelimit-reset${unit === undefined ? '' : `-${unit}`}`
+    : `anthropic-ratelimit-${unit}-reset`
+  const resetMs = untilReset(headers.get(resetName), nowMs)
   return resetMs === undefined ? undefined : { unit: unit ?? 'requests', resetMs }
 }
 
-function untilTime(text: string | undefined, nowMs: number): number | undefined {
-  const time = text === undefined ? Number.NaN : Date.parse(text)
+/** Whoever sends it: a duration, a time as RFC 3339 or HTTP write it, seconds, or a number since 1970. */
+function untilReset(text: string | undefined, nowMs: number): number | undefined {
+  if (text === undefined || text === '') return undefined
+  if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)
+  // Date.parse takes nearly any text for a year.
+  if (!/^(?:\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, )/.test(text)) return duration(text)
+  const time = Date.parse(text)
   return Number.isNaN(time) ? undefined : Math.max(0, Math.ceil(time - nowMs))
 }
 
@@ -78,17 +84,23 @@ function untilNumber(seconds: number, nowMs: number): number {
   return Math.max(0, Math.ceil(atMs - nowMs))
 }
 
-const units: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1, us: 0.001, µs: 0.001 }
+const units: Record<string, number> = {
+  d: 86_400_000,
+  h: 3_600_000,
+  m: 60_000,
+  s: 1_000,
+  ms: 1,
+  us: 0.001,
+  µs: 0.001,
+}
 
 /** No count lasts ten years: such a number of seconds is a time since 1970, and a thousand times that in milliseconds. */
 const maxSeconds = 10 * 365 * 86_400
 
-/** A Go duration such as `1h2m3.5s` or `120ms`; a bare number is seconds, or a time since 1970. */
-function duration(text: string | undefined, nowMs: number): number | undefined {
-  if (text === undefined || text === '') return undefined
-  if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)
+/** A Go duration such as `1h2m3.5s` or `120ms`, or one with days. */
+function duration(text: string): number | undefined {
   let total = 0
-  const part = /(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|s)/y
+  const part = /(\d+(?:\.\d*)?|\.\d+)(d|h|ms|m|us|µs|s)/y
   while (part.lastIndex < text.length) {
     const [, number, unit = ''] = part.exec(text) ?? []
     if (number === undefined) return undefined

@@ -1,15 +1,4 @@
-import {
-  articles,
-  directional,
-  groupsOf,
-  negations,
-  numberWords,
-  qualifiers,
-  reversing,
-  stemOf,
-  stopWords,
-  unitOf,
-} from './lexicon.js'
+import { defaultLexicon, type Lexicon, numberWords, reversing, stemOf, unitOf } from './lexicon.js'
 
 /**
  * What the guard compares of a text. Everything that was taken from the text is there as a digest, so that
@@ -28,7 +17,7 @@ export interface QuestionFeatures {
   readonly code: readonly string[]
   /** How often something is negated. */
   readonly negations: number
-  /** Words that rule others out, by their group; see {@link groupsOf}. */
+  /** Words that rule others out, by their group; see `WordLists`. */
   readonly exclusive: Readonly<Record<string, readonly string[]>>
   /** Stems of the words with a subject, in their order. */
   readonly words: readonly string[]
@@ -70,7 +59,11 @@ const number =
 const abbreviations = /\b(?:[aApP]\.[mM]|[eE]\.[gG]|[iI]\.[eE]|[uU]\.[sSkK]|[eE]\.[uU])\.?(?!\w)/g
 const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’]*/gu
 /** What the guard looks at in a text, taken down as digests. Linear in the text's length. */
-export function questionFeaturesOf(text: string, digest: Digest): QuestionFeatures {
+export function questionFeaturesOf(
+  text: string,
+  digest: Digest,
+  lexicon: Lexicon = defaultLexicon,
+): QuestionFeatures {
   let rest = text.normalize('NFKC').replace(abbreviations, (all) => all.replaceAll('.', ''))
   const literals: string[] = []
   const code: string[] = []
@@ -104,7 +97,7 @@ export function questionFeaturesOf(text: string, digest: Digest): QuestionFeatur
     return known === undefined && unit !== undefined ? ` ${unit}` : ' '
   })
   return {
-    ...readWords(rest, digest, numbers),
+    ...readWords(rest, digest, numbers, lexicon),
     code: digested(code, digest),
     literals: digested(literals, digest),
   }
@@ -146,7 +139,9 @@ function readWords(
   rest: string,
   digest: Digest,
   numbers: string[],
+  lexicon: Lexicon,
 ): Omit<QuestionFeatures, 'code' | 'literals'> {
+  const { articles, directional, groupsOf, negations, qualifiers, stopWords } = lexicon
   const names = new Set<string>()
   const qualified = new Set<string>()
   const words: string[] = []
