@@ -113,7 +113,9 @@ it('a backup beside writers holds all that was stored before it, in order, and i
   // What was written meanwhile: the next backup brings it, and both Redises hold the same.
   const second = join(folder, 'second.jsonl')
   expect((await runCommand(['memory', 'backup', '--output', second, ...here])).code).toBe(0)
-  expect((await runCommand(['memory', 'restore', second, '--mode', 'replace', '--yes', ...there])).code).toBe(0)
+  expect((await runCommand(['memory', 'restore', second, '--mode', 'replace', '--yes', ...there])).code).toBe(
+    0,
+  )
   for (const place of [here, there])
     expect((await runCommand(['memory', 'verify', second, '--json', ...place])).json()).toMatchObject({
       different: [],
