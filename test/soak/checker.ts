@@ -173,8 +173,11 @@ function whatWasSaid({ name, said }: Member): string[] {
 
 /** KiB a minute. A gateway that loses this much for each minute of traffic is full in a night. */
 const mostGrowth = 1_024
-/** A shorter run says nothing: caches fill, and the collector has no reason to hurry. */
-const judgedFromSeconds = 480
+/**
+ * A shorter run says nothing: caches fill, what was written lately is kept to be written again, code is compiled, and
+ * the collector has no reason to hurry.
+ */
+const judgedFromSeconds = 1_200
 
 function growingMemory({ memory }: History): string[] {
   return memory

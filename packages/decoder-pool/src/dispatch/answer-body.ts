@@ -43,7 +43,12 @@ export function watchedAnswer(
   return withOriginOf(answer, new Response(body, { status, statusText, headers }))
 }
 
-/** As {@link watchedAnswer}, for the stream alone. */
+/**
+ * As {@link watchedAnswer}, for the stream alone. Not `watchedBody` of core's kit, which tells only of the end: a node
+ * is judged by how long its caller waits for each piece, the caller's signal ends the body though the call that made
+ * it listens no more, and a reader of its own buffers must get a stream of bytes. Each of these costs every chunk
+ * something that the other users of `watchedBody` need not pay.
+ */
 export function watchedStream(
   source: ReadableStream<Uint8Array>,
   watcher: BodyWatcher,

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { type Answer, type Failover, failover, type Subscription } from '@evenkeel/core'
 import { createLog } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
+import { Delays } from './delays.js'
+import { add, SlotLedger } from './ledger.js'
 import { OutageQuota } from './outage-quota.js'
 import {
   type Coordinator,
@@ -34,8 +36,6 @@ export interface SlotsHost {
   waiting(): SlotCounts
 }
 
-type Delayed = 'tick' | 'tell' | 'retry'
-
 interface Queued {
   readonly request: SlotRequest
   readonly settle: (index: number) => void
@@ -60,13 +60,8 @@ export class Slots {
   readonly #stores: Failover<SlotStore>
   readonly #limits: OutageQuota
   readonly #channel: string
-  readonly #held = new Map<string, number>()
-  /** What the store has been told of that. */
-  #told = new Map<string, number>()
-  readonly #untold = new Set<string>()
+  readonly #ledger = new SlotLedger()
   #waitingTold: SlotCounts = new Map()
-  /** What others held when they were last heard of. */
-  readonly #others = new Map<string, number>()
   #live: readonly Coordinator[]
   #queue: Queued[] = []
   #sequence = 0
@@ -80,7 +75,7 @@ export class Slots {
   #heartbeats = 0
   readonly #watchers = new Watchers()
   #subscription: Subscription | undefined
-  readonly #timers = new Map<Delayed, NodeJS.Timeout>()
+  readonly #delays = new Delays<'tick' | 'tell' | 'retry'>()
   #closed = false
 
   constructor(options: ResolvedOptions, host: SlotsHost) {
@@ -118,14 +113,14 @@ export class Slots {
 
   /** Requests of all coordinators on a node, as far as this one has heard. */
   totalOn(node: string): number {
-    return (this.#held.get(node) ?? 0) + (this.#others.get(node) ?? 0)
+    return this.#ledger.totalOn(node)
   }
 
   /** Whether it is worth asking for one more, beside `underWay` of this coordinator's own. */
   hasRoom(node: string, capacity: number, underWay: number): boolean {
     const isLimited = this.#countsAlone || this.#limits.isWaiting
     if (isLimited && underWay >= this.#limitOf(node, capacity)) return false
-    return this.#countsAlone || underWay + (this.#others.get(node) ?? 0) < capacity
+    return this.#countsAlone || underWay + this.#ledger.othersOn(node) < capacity
   }
 
   /** Whether there may be room in spite of what was last heard of others. */
@@ -155,18 +150,18 @@ export class Slots {
   }
 
   release(node: string): void {
-    this.#hold(node, -1)
+    this.#ledger.hold(node, -1)
     this.#watchers.look()
     const { redis, slots } = this.#options
     // Where nobody's requests depend on it the next heartbeat tells it.
     if (redis === undefined || slots === 'local') return
-    this.#untold.add(node)
-    this.#later('tell', tellMs, () => this.#send())
+    this.#ledger.isUntold(node)
+    this.#delays.later('tell', tellMs, () => this.#send())
   }
 
   /** Somebody waits, or waits no more: others are to know for whom to leave what they give back. */
   waitingChanged(): void {
-    if (!this.#countsAlone) this.#later('tell', tellMs, () => this.#send())
+    if (!this.#countsAlone) this.#delays.later('tell', tellMs, () => this.#send())
   }
 
   /**
@@ -183,13 +178,13 @@ export class Slots {
 
   async close(): Promise<void> {
     this.#closed = true
-    for (const timer of this.#timers.values()) clearTimeout(timer)
+    this.#delays.close()
     for (const { settle } of this.#queue.splice(0)) settle(-1)
     this.#watchers.look()
     await this.#subscription?.close()
     // What still runs is counted for one lease more.
-    if (this.#held.size > 0)
-      await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, this.#held, leaseMs))
+    const { held } = this.#ledger
+    if (held.size > 0) await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, held, leaseMs))
     else await this.#ask((store) => store.leave(this.me))
     this.#stores.close()
   }
@@ -208,15 +203,11 @@ export class Slots {
 
   #takeAlone({ candidates }: SlotRequest): number {
     const index = candidates.findIndex(
-      ({ node, capacity }) => (this.#held.get(node) ?? 0) < this.#limitOf(node, capacity),
+      ({ node, capacity }) => this.#ledger.heldOn(node) < this.#limitOf(node, capacity),
     )
     const node = candidates[index]?.node
-    if (node !== undefined) this.#hold(node, 1)
+    if (node !== undefined) this.#ledger.hold(node, 1)
     return index
-  }
-
-  #hold(node: string, by: number): void {
-    add(this.#held, node, by)
   }
 
   async #send(): Promise<void> {
@@ -234,7 +225,7 @@ export class Slots {
   }
 
   #hasNews(): boolean {
-    if (this.#queue.length + this.#untold.size > 0) return true
+    if (this.#queue.length > 0 || this.#ledger.hasUntold) return true
     const waiting = this.#waiting()
     return (
       waiting.size !== this.#waitingTold.size ||
@@ -253,7 +244,7 @@ export class Slots {
   }
 
   #tick(): void {
-    this.#later('tick', tickMs * (0.9 + this.#options.random() * 0.2), async () => {
+    this.#delays.later('tick', tickMs * (0.9 + this.#options.random() * 0.2), async () => {
       this.#isHeartbeatDue = true
       await this.#send()
       this.#tick()
@@ -268,12 +259,11 @@ export class Slots {
   /** All that is held, as it is: what was lost on the way before is made good. */
   async #heartbeat(): Promise<void> {
     this.#isHeartbeatDue = false
-    this.#untold.clear()
-    const held = new Map(this.#held)
+    const held = this.#ledger.takeAll()
     const sentAt = this.#options.clock.monotonic()
     const answer = await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, held, leaseMs))
     if (answer === undefined)
-      return this.#cut(new Map([...this.#told.keys()].map((node) => [node, held.get(node) ?? 0])))
+      return this.#cut(new Map([...this.#ledger.told.keys()].map((node) => [node, held.get(node) ?? 0])))
     const { known, live, totals, hadLost } = answer
     if (!known) {
       // One that was sent before arrived after it; this one is true.
@@ -282,14 +272,14 @@ export class Slots {
     }
     // Nobody else there any more, in a Redis that had forgotten this one too: the others may live. Where it remembers,
     // they have closed or died, and what they had is free.
-    if (hadLost && live.length === 1 && this.#live.length > 1) this.#limit(this.#held)
+    if (hadLost && live.length === 1 && this.#live.length > 1) this.#limit(this.#ledger.held)
     this.#leaseEndsAt = sentAt + leaseMs
     if (this.#isCut || !this.#limits.isWaiting) this.#limits.back(sentAt)
     this.#isCut = false
     this.#limits.hear(live)
     if (!this.#limits.isWaiting) this.#live = live
-    this.#told = held
-    for (const node of this.#others.keys()) if (!totals.has(node)) this.#note(node, 0)
+    this.#ledger.toldAll(held)
+    for (const node of this.#ledger.othersNodes()) if (!totals.has(node)) this.#note(node, 0)
     for (const [node, total] of totals) this.#note(node, total)
     this.#heartbeats++
     this.#watchers.look()
@@ -297,12 +287,10 @@ export class Slots {
   }
 
   async #exchange(): Promise<void> {
-    clearTimeout(this.#timers.get('tell'))
-    this.#timers.delete('tell')
+    this.#delays.cancel('tell')
     const batch = this.#queue.splice(0, maxTogether)
     const requests = batch.map(({ request }) => request)
-    const held = new Map([...this.#untold].map((node) => [node, this.#held.get(node) ?? 0]))
-    this.#untold.clear()
+    const held = this.#ledger.takeUntold()
     const waiting = this.#waiting()
     const answer = await this.#ask((store) =>
       store.take(this.me, { sequence: ++this.#sequence, held, requests, waiting }),
@@ -314,21 +302,19 @@ export class Slots {
     if (answer?.known !== true || !this.#hasLease) {
       // Reaped while this process stood still, and what it was given before that is others' by now; or lost with the
       // data: first all that is held, then these again.
-      this.#limit(this.#held)
+      this.#limit(this.#ledger.held)
       this.#isHeartbeatDue = true
       this.#queue.unshift(...batch)
       return
     }
     const { given, totals, othersWait } = answer
     this.#waitingTold = waiting
-    const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
-    for (const [node, count] of held) this.#told.set(node, count)
+    const freed = this.#ledger.toldOf(held)
     for (const [index, { request, settle }] of batch.entries()) {
       const choice = given[index] ?? -1
       const node = request.candidates[choice]?.node
       if (node !== undefined) {
-        this.#hold(node, 1)
-        add(this.#told, node, 1)
+        this.#ledger.given(node)
         add(freed, node, -1)
       }
       settle(choice)
@@ -340,7 +326,7 @@ export class Slots {
     if (!othersWait) return
     if (left.length > 0) void this.#hint(left)
     // A slot is kept for others only for a moment.
-    if (given.includes(-1)) this.#later('retry', offerMs * 1.2, () => this.#host.freed())
+    if (given.includes(-1)) this.#delays.later('retry', offerMs * 1.2, () => this.#host.freed())
   }
 
   /**
@@ -350,7 +336,7 @@ export class Slots {
   #cut(sent: SlotCounts): void {
     if (this.#options.redis !== undefined) {
       // Without a lease nothing is its own: it stood still, and others may have been given that.
-      const told = (this.#hasLease ? [...this.#told] : []).map(
+      const told = (this.#hasLease ? [...this.#ledger.told] : []).map(
         ([node, count]) => [node, Math.min(count, sent.get(node) ?? count)] as const,
       )
       this.#limit(new Map(told))
@@ -363,16 +349,13 @@ export class Slots {
   /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
   #limit(own: SlotCounts): void {
     if (this.#isCut || this.#limits.isWaiting) return
-    const known = [...own.keys(), ...this.#others.keys()]
-    const totals = new Map(known.map((node) => [node, (own.get(node) ?? 0) + (this.#others.get(node) ?? 0)]))
+    const totals = this.#ledger.totalsWith(own)
     const at = this.#options.clock.monotonic()
     this.#limits.begin({ live: this.#live, held: new Map(own), totals, at })
   }
 
   #note(node: string, total: number): void {
-    const others = Math.max(0, total - (this.#told.get(node) ?? 0))
-    if (others > 0) this.#others.set(node, others)
-    else this.#others.delete(node)
+    this.#ledger.note(node, total)
     this.#host.told(node, this.totalOn(node))
   }
 
@@ -386,7 +369,7 @@ export class Slots {
   #heard(message: string): void {
     const [by, nodes] = JSON.parse(message) as [string, string[]]
     if (by === this.id) return
-    for (const node of nodes) add(this.#others, node, -1)
+    for (const node of nodes) this.#ledger.othersFreed(node)
     this.#host.freed()
   }
 
@@ -398,19 +381,4 @@ export class Slots {
     })
     return answer?.source === 'redis' ? answer.value : undefined
   }
-
-  #later(name: Delayed, ms: number, task: () => unknown): void {
-    if (this.#closed || this.#timers.has(name)) return
-    const timer = setTimeout(() => {
-      this.#timers.delete(name)
-      task()
-    }, ms)
-    this.#timers.set(name, timer.unref())
-  }
-}
-
-function add(counts: Map<string, number>, node: string, by: number): void {
-  const count = (counts.get(node) ?? 0) + by
-  if (count > 0) counts.set(node, count)
-  else counts.delete(node)
 }

@@ -1,6 +1,10 @@
 import { onAbort, setLongTimeout } from '@evenkeel/core/kit'
 
-/** Callers that wait until something is so, and look whenever it may have become so. */
+/**
+ * Callers that wait until something is so, and look whenever it may have become so. A condition variable, which no
+ * other package needs: `untilAborted` of core's kit bounds a promise that is there already, and `Deferred` is settled
+ * once by its maker, while here each look may find any of the callers served.
+ */
 export class Watchers {
   readonly #looks = new Set<() => void>()
 
