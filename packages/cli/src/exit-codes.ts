@@ -9,6 +9,10 @@ export const exitCodes = {
   unhealthy: 3,
   /** Redis can't be reached, or every way to register failed. */
   unreachable: 4,
+  /** SIGINT or SIGTERM came before the work was done. */
+  interrupted: 130,
+  /** Whoever read standard output left before all was written, as for a command that SIGPIPE ends. */
+  readerLeft: 141,
 } as const
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]

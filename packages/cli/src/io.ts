@@ -1,10 +1,14 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
+import { exitCodes } from './exit-codes.js'
 import { cut } from './text-width.js'
 
 /** What the command sees of the process it runs in, so that it can be tried without one. */
 export interface Io {
   out(line: string): void
+  /** Resolves when standard output takes more: for what is longer than memory should hold. */
+  drained(): Promise<void>
   err(line: string): void
   /** Replaces what `show` last showed on a terminal's standard error: progress. Does nothing elsewhere. */
   progress(line: string | undefined): void
@@ -25,19 +29,25 @@ export interface Io {
   readonly isTerminal: boolean
 }
 
-/** The real process. Output to a pipe that was closed (`| head`) ends the command quietly. */
+/**
+ * The real process. Output to a pipe that was closed (`| head`) ends the command without a word, but not as if it had
+ * done all; where nobody hears standard error, the work goes on.
+ */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process
   let isDetached = false
-  for (const stream of [stdout, stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      if (!isDetached) process.exit(0)
-    })
-  }
+  stderr.on('error', () => {})
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (isDetached) return
+    if (error.code !== 'EPIPE') stderr.write(`evenkeel: standard output: ${error.message}\n`)
+    process.exit(error.code === 'EPIPE' ? exitCodes.readerLeft : exitCodes.failed)
+  })
   const isPerson = stdin.isTTY === true && stderr.isTTY === true
   return {
     out: (line) => void stdout.write(`${line}\n`),
+    drained: async () => {
+      if (stdout.writableNeedDrain) await once(stdout, 'drain')
+    },
     err: (line) => void stderr.write(`${line}\n`),
     progress: (line) => {
       if (stderr.isTTY === true) stderr.write(`\r\x1b[K${line ?? ''}`)

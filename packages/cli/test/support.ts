@@ -6,6 +6,7 @@ export function fakeIo(own: Partial<Io> = {}) {
   const lines = { out: [] as string[], err: [] as string[] }
   const made: Io = {
     out: (line) => void lines.out.push(line),
+    drained: async () => {},
     err: (line) => void lines.err.push(line),
     progress: () => {},
     screen: (shown) => void lines.out.push(...shown),

@@ -1,5 +1,4 @@
-import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { type AgentMemory, createAgentMemory, type Page } from '@evenkeel/agent-memory'
 import { type Command, Option } from 'commander'
@@ -8,7 +7,9 @@ import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connect
 import type { Context } from '../context.js'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import { wholeNumber } from '../flags.js'
+import { interruptible } from '../interruptible.js'
 import type { Io } from '../io.js'
+import { NewFile } from '../new-file.js'
 import { show, table } from '../output.js'
 
 interface Flags extends ConnectionFlags {
@@ -118,27 +119,33 @@ Examples:
 }
 
 async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags, io: Io): Promise<void> {
-  const file = output === undefined ? undefined : createWriteStream(output, { mode: 0o600, flags: 'wx' })
-  const failed =
-    file === undefined ? undefined : once(file, 'error').then(([error]) => Promise.reject(error as Error))
-  failed?.catch(() => {})
-  let last: { threads?: number; messages?: number } = {}
-  let lines = 0
-  const work = (async () => {
-    for await (const line of memory.backup(owner)) {
-      if (file === undefined) io.out(line)
-      else if (!file.write(`${line}\n`)) await once(file, 'drain')
-      if (++lines % 500 === 0) io.progress(`${lines} lines`)
-      last = JSON.parse(line) as typeof last
+  const file = output === undefined ? undefined : await NewFile.create(output, 0o600)
+  const report = { threads: 0, messages: 0 }
+  try {
+    const work = async (signal: AbortSignal) => {
+      let lines = 0
+      let last: Partial<typeof report> = {}
+      for await (const line of memory.backup(owner)) {
+        if (signal.aborted) return
+        if (file === undefined) {
+          io.out(line)
+          await io.drained()
+        } else await file.write(`${line}\n`)
+        if (++lines % 500 === 0) io.progress(`${lines} lines`)
+        last = JSON.parse(line) as typeof last
+      }
+      Object.assign(report, { threads: last.threads ?? 0, messages: last.messages ?? 0 })
     }
-    if (file !== undefined) {
-      file.end()
-      await once(file, 'close')
-    }
-  })()
-  await Promise.race(failed === undefined ? [work] : [work, failed])
+    await interruptible(
+      io,
+      work,
+      file === undefined ? 'the backup is not whole' : `${output} was not written`,
+    )
+    await file?.keep()
+  } finally {
+    await file?.discard()
+  }
   io.progress(undefined)
-  const report = { threads: last.threads ?? 0, messages: last.messages ?? 0 }
   io.err(json ? JSON.stringify(report) : `${report.threads} conversations, ${report.messages} messages`)
 }
 
@@ -167,7 +174,11 @@ function addImport(parent: Command, context: Context): void {
       withMemory(flags, context.io, async (memory) => {
         if (flags.mode === 'replace')
           await confirm(context.io, flags.yes, 'Conversations that are there are replaced by the backup’s')
-        const report = await memory.restore(counted(linesOf(file), context.io), { mode: flags.mode })
+        const report = await interruptible(
+          context.io,
+          () => memory.restore(counted(linesOf(file), context.io), { mode: flags.mode }),
+          'a part of the backup may be restored: run it again',
+        )
         context.io.progress(undefined)
         show(context.io, flags.json === true, report, () => [
           `${report.threads} conversations, ${report.messages} messages restored; ${report.skipped} skipped, ${report.merged} merged, ${report.conflicts} messages left out`,
@@ -183,7 +194,11 @@ function addVerify(parent: Command, context: Context): void {
     .option('--json', 'one JSON document')
     .action((file: string, flags: Flags) =>
       withMemory(flags, context.io, async (memory) => {
-        const report = await memory.verify(counted(linesOf(file), context.io))
+        const report = await interruptible(
+          context.io,
+          () => memory.verify(counted(linesOf(file), context.io)),
+          'not all was compared',
+        )
         context.io.progress(undefined)
         show(context.io, flags.json === true, report, () => [
           `${report.threads} conversations, ${report.messages} messages checked`,
@@ -209,7 +224,11 @@ function addErase(parent: Command, context: Context): void {
     .action((flags: EraseFlags) =>
       withMemory(flags, context.io, async (memory) => {
         await confirm(context.io, flags.yes, `All conversations of ${flags.owner} are removed for good`)
-        const receipt = await memory.owner(flags.owner).erase()
+        const receipt = await interruptible(
+          context.io,
+          () => memory.owner(flags.owner).erase(),
+          'some of it may be left: run it again',
+        )
         show(context.io, flags.json === true, receipt, () => [
           `${receipt.threads} conversations removed; ${receipt.verified ? 'checked: nothing is left' : 'something was written meanwhile: run it again'}`,
         ])

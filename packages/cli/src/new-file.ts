@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, link, lstat, open, rm } from 'node:fs/promises'
+import { CommandError, exitCodes } from './exit-codes.js'
+
+/** A file that appears under its name when it is whole, and never in the place of one that is there. */
+export class NewFile {
+  readonly #path: string
+  readonly #draft: string
+  readonly #file: FileHandle
+  #isOpen = true
+
+  private constructor(path: string, draft: string, file: FileHandle) {
+    this.#path = path
+    this.#draft = draft
+    this.#file = file
+  }
+
+  /** @throws CommandError where there is a file of this name, or none can be made */
+  static async create(path: string, mode: number): Promise<NewFile> {
+    const draft = `${path}.${randomUUID()}.partial`
+    // At once, and not when hours of work are done.
+    await refuseExisting(path)
+    const file = await open(draft, 'wx', mode).catch((error: Error) => {
+      throw notWritten(path, error)
+    })
+    return new NewFile(path, draft, file)
+  }
+
+  async write(text: string): Promise<void> {
+    await this.#file.write(text)
+  }
+
+  /** It is whole. A link, unlike a new name, takes no other file's place. */
+  async keep(): Promise<void> {
+    await this.#file.sync()
+    await this.#close()
+    try {
+      await link(this.#draft, this.#path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw taken(this.#path)
+      throw error
+    }
+  }
+
+  /** Removes what there is of it, but not what was kept. */
+  async discard(): Promise<void> {
+    await this.#close()
+    await rm(this.#draft, { force: true })
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    await this.#file.close()
+  }
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  const existing = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw notWritten(path, error)
+  })
+  if (existing !== undefined) throw taken(path)
+}
+
+function notWritten(path: string, error: Error): CommandError {
+  return new CommandError(exitCodes.usage, `${path} can't be written: ${error.message}`)
+}
+
+function taken(path: string): CommandError {
+  return new CommandError(exitCodes.usage, `${path} is there already, and is left as it is`)
+}
