@@ -64,6 +64,8 @@ async function walk(): Promise<void> {
     const walked = await history.walk?.(task.name)
     if (walked === undefined) return
     await tell({ kind: 'walked', ...walked })
+    // Beside the writers, not in their way: what they journaled must be replayed faster than they write.
+    await pause(200)
   }
 }
 
