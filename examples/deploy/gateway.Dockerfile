@@ -1,5 +1,5 @@
 # The example gateway.  docker build -f examples/deploy/gateway.Dockerfile -t evenkeel/gateway .
-# The test of this folder runs the same commands in a plain folder: the lines between the marks.
+# test/dockerfile.test.ts takes the steps between the marks, and runs what comes of them in a plain folder.
 FROM node:22-slim AS build
 WORKDIR /app
 COPY . .
