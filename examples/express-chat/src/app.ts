@@ -1,6 +1,7 @@
 import { createAgentMemory, createSessions } from '@evenkeel/agent-memory'
 import { createSessionStore } from '@evenkeel/agent-memory/express-session'
-import type { Connection } from '@evenkeel/core'
+import { type Connection, createHealthHandler, toNodeHandler } from '@evenkeel/core'
+import { createMetricsHandler } from '@evenkeel/core/prometheus'
 import express, { type Express } from 'express'
 import session from 'express-session'
 
@@ -23,11 +24,19 @@ export function createChatApp(options: {
   redis?: Connection | undefined
   model: Model
   secret: string
+  /** Opens the metrics, and what health knows of Redis, to who shows it as a bearer token. @default they are closed */
+  operatorToken?: string | undefined
 }): ChatApp {
-  const { redis, model, secret } = options
+  const { redis, model, secret, operatorToken } = options
+  const authorize = (request: Request) =>
+    operatorToken !== undefined && request.headers.get('authorization') === `Bearer ${operatorToken}`
+  // First, so that the memory finds its MeterProvider.
+  const metrics = createMetricsHandler({ authorize })
   const memory = createAgentMemory({ redis })
   const sessions = createSessions({ redis })
   const app = express()
+  if (redis !== undefined) app.use('/health', toNodeHandler(createHealthHandler(redis, { authorize })))
+  app.get('/metrics', toNodeHandler(metrics))
   app.use(express.json())
   app.use(session({ store: createSessionStore(sessions), secret, resave: false, saveUninitialized: false }))
 

@@ -80,4 +80,30 @@ describe('the example', () => {
     await ada.send('POST', '/logout')
     expect((await ada.send('GET', '/chats/c')).status).toBe(401)
   })
+
+  it('tells operators how it is, and strangers only whether', async () => {
+    const server = await startRedis()
+    ends.push(() => server.close())
+    const redis = await connect({ url: server.url, name: 'chat' })
+    const { base, end } = await serve(
+      createChatApp({ redis, model: standIn, secret: 's', operatorToken: 'operator' }),
+    )
+    ends.push(() => redis.close(), end)
+    const ask = async (path: string, token?: string) => {
+      const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+      const response = await fetch(base + path, { headers })
+      return { status: response.status, text: await response.text() }
+    }
+    expect(await ask('/health')).toEqual({ status: 200, text: JSON.stringify({ status: 'healthy' }) })
+    await expect
+      .poll(async () => (await ask('/health/redis', 'operator')).text, { timeout: 20_000 })
+      .toContain('version')
+    expect([(await ask('/metrics')).status, (await ask('/health/redis', 'other')).status]).toEqual([403, 403])
+    await expect
+      .poll(async () => (await ask('/metrics', 'operator')).text, { timeout: 20_000 })
+      .toContain('redis_connection_status{connection="chat",status="up"')
+    await server.kill()
+    await until(() => redis.state === 'down', 20_000)
+    expect((await ask('/health')).status).toBe(503)
+  })
 })

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { EvenkeelError } from '@evenkeel/core'
+import { type Connection, createHealthHandler, EvenkeelError } from '@evenkeel/core'
+import { createMetricsHandler } from '@evenkeel/core/prometheus'
 import { type DecoderPool, promptBlocks, type RunOptions } from '@evenkeel/decoder-pool'
 import { createCoordinatorHandler, type PoolRequest } from '@evenkeel/decoder-pool/http'
 import { Hono } from 'hono'
@@ -9,10 +10,12 @@ import { bodyLimit } from 'hono/body-limit'
 const framing = ['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding']
 
 /** A coordinator: nodes register at `/api`, and what comes to `/v1` goes to one of them. */
-export function createApp(pool: DecoderPool, token: string): Hono {
+export function createApp(pool: DecoderPool, token: string, redis?: Connection): Hono {
+  const authorize = (request: Request) => bears(request, token)
+  const metrics = createMetricsHandler({ authorize })
   const manage = createCoordinatorHandler({
     pool,
-    authorize: (request) => bears(request, token),
+    authorize,
     // The demo's nodes are on this machine, which no stranger's should be.
     addresses: { hosts: ['127.0.0.1', 'localhost'] },
   })
@@ -24,6 +27,12 @@ export function createApp(pool: DecoderPool, token: string): Hono {
     const serving = nodes.filter((node) => node.state === 'serving' || node.state === 'warming').length
     return context.json({ state, nodes: nodes.length, serving }, serving === 0 ? 503 : 200)
   })
+  // Of the pool above; here of Redis, without which it goes on.
+  if (redis !== undefined) {
+    const health = createHealthHandler(redis, { authorize })
+    app.get('/health/*', (context) => health(context.req.raw))
+  }
+  app.get('/metrics', (context) => metrics(context.req.raw))
   app.all('/api/*', (context) => manage(context.req.raw))
   app.all('/v1/*', async (context) => {
     const answer = await forward(context.req.raw)

@@ -21,7 +21,11 @@ const pool = await createDecoderPool({
 pool.on('warning', (warning) => console.error(warning.message))
 
 const server = serve(
-  { fetch: createApp(pool, token).fetch, port: Number(env.PORT ?? 0), hostname: env.HOST ?? '127.0.0.1' },
+  {
+    fetch: createApp(pool, token, redis).fetch,
+    port: Number(env.PORT ?? 0),
+    hostname: env.HOST ?? '127.0.0.1',
+  },
   ({ port }) => {
     if (process.send) process.send({ port })
     else console.log(`listening on port ${port}`)
