@@ -76,7 +76,7 @@ async function askLimited(service: Service): Promise<{ status: number; left: num
   const { headers, status } = response
   expect(headers.get('ratelimit-policy')).toBe('"requests";q=5;w=3600')
   const left = Number(/^"requests";r=(\d+);t=\d+$/.exec(headers.get('ratelimit') ?? '')?.[1])
-  if (status === 200) return { status, left, redis: (await response.json()).redis }
+  if (status === 200) return { status, left, ...((await response.json()) as { redis: string }) }
   expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
   expect(headers.get('content-type')).toContain('application/problem+json')
   expect(await response.json()).toMatchObject({ status: 429 })

@@ -1,10 +1,10 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, expect, it } from 'vitest'
 import { folder, read } from './files.js'
@@ -13,7 +13,20 @@ const run = promisify(execFile)
 const root = join(folder, '../..')
 const lines = read('gateway.Dockerfile').split('\n')
 const out = mkdtempSync(join(tmpdir(), 'evenkeel-image-'))
-afterAll(() => rmSync(out, { recursive: true, force: true }))
+const source = mkdtempSync(join(tmpdir(), 'evenkeel-source-'))
+afterAll(() => {
+  for (const made of [out, source]) rmSync(made, { recursive: true, force: true })
+})
+
+/**
+ * The repository as the image's build has it behind its second step: its files, and what was built. The step that
+ * follows notes in the workspace that it holds no development dependencies; in the one that runs this test, the next
+ * command would take them away.
+ */
+function copySource(): void {
+  const others = new Set(['node_modules', '.git', '.turbo', '.report', '.vitepress'])
+  cpSync(root, source, { recursive: true, filter: (path) => !others.has(basename(path)) })
+}
 
 /** What an instruction says, of the last one of its kind. */
 function last(pattern: RegExp): string {
@@ -39,7 +52,8 @@ it('its steps make a folder in which the gateway runs, and its health check tell
   expect(commands[0]).toBe('install --frozen-lockfile')
   expect(commands[1]).toContain('--filter=@evenkeel/example-gateway...')
   const deploy = (commands[2] ?? '').replace('/out', out).split(' ')
-  await run('pnpm', ['--config.prefer-offline=true', ...deploy], { cwd: root, timeout: 150_000 })
+  copySource()
+  await run('pnpm', ['--config.prefer-offline=true', ...deploy], { cwd: source, timeout: 150_000 })
 
   const port = await freePort()
   const env = {

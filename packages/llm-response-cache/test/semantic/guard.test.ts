@@ -146,6 +146,11 @@ describe('the guard', () => {
     expect(hard.filter(({ a, b }) => objection(a, b) === undefined)).toEqual([])
   })
 
+  it('has no objection to three words that are the same backwards', () => {
+    expect(objection('tea without tea', 'tea without tea')).toBeUndefined()
+    expect(objection('tomato sauce tomato', 'tomato sauce tomato')).toBeUndefined()
+  })
+
   it('has no objection to a text and itself, whatever the text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 200 }), (text) => {

@@ -85,7 +85,9 @@ function reverses({ reversed, words }: QuestionFeatures, other: QuestionFeatures
  */
 function isReordered(one: QuestionFeatures, other: QuestionFeatures): boolean {
   const [first, second, third] = one.words
-  if (one.words.length === 3 && sameList(other.words, [third ?? '', second ?? '', first ?? ''])) return true
+  const reversed = [third ?? '', second ?? '', first ?? '']
+  // Read backwards, a text that ends as it begins is itself.
+  if (one.words.length === 3 && first !== third && sameList(other.words, reversed)) return true
   const isShared = (word: string) => one.words.includes(word) && other.words.includes(word)
   const [left, right] = [rolesOf(one), rolesOf(other)]
   for (const [role, words] of left) {
