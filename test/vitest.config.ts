@@ -13,6 +13,12 @@ const shared = {
   ssr: { resolve: { conditions: ['@evenkeel/source', 'node'] } },
 }
 
+/** A package's own, which hold deadlines of milliseconds against a wall clock. Those of topologies wait for servers. */
+const deadlines = {
+  include: ['packages/*/test/*.chaos.test.ts'],
+  exclude: ['packages/core/test/topologies.chaos.test.ts'],
+}
+
 export default defineConfig({
   test: {
     root,
@@ -39,17 +45,34 @@ export default defineConfig({
         },
       },
       {
-        // Tests with real faults, many processes and deadlines: after the others, so that no file computes beside three.
+        // Tests with real faults and many processes: two files at a time, after the others.
         ...shared,
         test: {
           name: 'chaos',
           root,
-          include: ['{packages,examples}/*/test/**/*.chaos.test.ts', 'test/**/*.chaos.test.ts'],
+          include: [
+            'packages/*/test/*/**/*.chaos.test.ts',
+            ...['examples/*/test/**/*.chaos.test.ts', 'test/**/*.chaos.test.ts', ...deadlines.exclude],
+          ],
           exclude: ['**/node_modules/**', '**/dist/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // One file at a time, with nothing beside it.
+        ...shared,
+        test: {
+          name: 'deadlines',
+          root,
+          ...deadlines,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -9,9 +9,10 @@ import { createRedisStores, type Stores } from '../stores/create-redis-stores.js
 import { globMatcher } from '../stores/glob.js'
 import { type CachedEntry, MemoryEntryStore } from '../stores/memory-entries.js'
 import { MemoryFlightStore } from '../stores/memory-flights.js'
-import { deletionMs, type EntryKey, type EntryStore } from '../stores/port.js'
+import type { EntryKey } from '../stores/port.js'
 import { InvalidationBus, type Sweep } from './invalidation.js'
-import { OutageChanges, type OutageWrite } from './outage-changes.js'
+import { OutageChanges } from './outage-changes.js'
+import { conditionOf, OutageReturn, pageSize, type SweepOptions } from './outage-return.js'
 
 const log = createLog('llm-response-cache')
 
@@ -30,19 +31,6 @@ export interface VoidableCalls {
   void(entryKey: EntryKey): void
   voidMatching(tenant: string, matches: (name: string, model: string) => boolean): void
 }
-
-/** What a sweep deletes. */
-export interface SweepOptions extends Sweep {
-  /** Of these, the entries that are so, and nothing that is under way. @default all */
-  readonly isDoomed?: ((entry: Entry) => boolean) | undefined
-}
-
-/** An entry that is about to be too old to be compared with what was deleted is not handed over. */
-const maxHandOverAgeMs = deletionMs - 60_000
-
-/** Handing over after an outage: so many entries, then a pause. */
-const handOver = { atOnce: 50, pauseMs: 50 }
-const pageSize = 500
 
 /**
  * Entries of all tenants, found and kept at two levels: this process's memory, which is trusted for a
@@ -84,6 +72,17 @@ export class TieredStore {
         },
         () => this.#distrust(),
       )
+    const back = new OutageReturn(
+      {
+        ...{ clock, memory: this.#memory, invalidations: this.#invalidations },
+        run: (operation) => this.#stores.run(operation),
+        isShared: () => this.#stores.state === 'primary' && !this.#closed,
+        heard: () => {
+          this.#heard++
+        },
+      },
+      this.#outage,
+    )
     this.#stores = failover<Stores>(redis, {
       name: 'llm-response-cache',
       durability: 'disposable',
@@ -93,9 +92,9 @@ export class TieredStore {
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
       recover: async ({ primary, signal }) => {
-        await this.#makeUpFor(primary, signal)
+        await back.makeUpFor(primary, signal)
         this.#distrust()
-        setImmediate(() => void this.#handOver())
+        setImmediate(() => void back.handOver())
       },
     })
   }
@@ -353,99 +352,6 @@ export class TieredStore {
     const matches = globMatcher(pattern)
     this.calls?.voidMatching(tenant, (name, own) => matches(name) && (model === undefined || own === model))
   }
-
-  /** Before Redis is read again it hears what was invalidated without it, and this process what others deleted. */
-  async #makeUpFor({ entries, flights }: Stores, signal: AbortSignal): Promise<void> {
-    for (const [tenant, pending] of [...this.#outage.versions]) {
-      signal.throwIfAborted()
-      const versions = new Map(pending)
-      await entries.invalidate(tenant, versions)
-      this.#outage.settleVersions(tenant, versions)
-      this.#invalidations?.tell({ tenant, versions, names: [] })
-    }
-    for (const [id, { tenant, ...swept }] of [...this.#outage.swept]) {
-      await flights.void(tenant, swept.pattern, swept.model)
-      await this.#sweepStore(entries, tenant, swept, signal)
-      this.#outage.swept.delete(id)
-    }
-    await this.#dropDeleted(entries, signal)
-    const deleted = [...this.#outage.deleted]
-    for (let at = 0; at < deleted.length; at += pageSize) {
-      signal.throwIfAborted()
-      const page = deleted.slice(at, at + pageSize)
-      await entries.delete(page.map(([, entryKey]) => entryKey))
-      for (const [id, entryKey] of page) {
-        this.#outage.deleted.delete(id)
-        this.#invalidations?.tell({ ...entryKey, versions: noVersions, names: [entryKey.name] })
-      }
-    }
-  }
-
-  /** Deletes in one store what was swept while it was away. */
-  async #sweepStore(entries: EntryStore, tenant: string, swept: Sweep, signal: AbortSignal): Promise<void> {
-    const condition = conditionOf(swept)
-    for await (const page of entries.names(tenant, swept.pattern)) {
-      signal.throwIfAborted()
-      const readings = await Promise.all(page.map((name) => entries.read({ tenant, name }, [])))
-      const names = page.filter((_, index) => {
-        const entry = readings[index]?.entry
-        return condition === undefined || (entry !== undefined && condition(entry))
-      })
-      await entries.delete(names.map((name) => ({ tenant, name })))
-      this.#forget(tenant, noVersions, [])
-      this.#invalidations?.tell({ tenant, versions: noVersions, names })
-    }
-  }
-
-  /** What was answered here may have been begun before another instance deleted it. */
-  async #dropDeleted(entries: EntryStore, signal: AbortSignal): Promise<void> {
-    const written = [...this.#outage.written].filter(([, { isAfterDeletion }]) => !isAfterDeletion)
-    const oldest = this.#options.clock.now() - maxHandOverAgeMs
-    for (let at = 0; at < written.length; at += pageSize) {
-      signal.throwIfAborted()
-      const page = written.slice(at, at + pageSize)
-      const wereDeleted = await entries.wereDeleted(page.map(([, { entryKey }]) => entryKey))
-      for (const [index, [id, { entryKey }]] of page.entries()) {
-        const entry = this.#memory.held(entryKey)?.entry
-        if (wereDeleted[index] !== true && entry !== undefined && entry.createdAtMs > oldest) continue
-        this.#outage.written.delete(id)
-        this.#memory.drop(entryKey)
-      }
-    }
-  }
-
-  /** What was answered meanwhile is of use to others too, where they have nothing themselves. */
-  async #handOver(): Promise<void> {
-    while (this.#outage.written.size > 0 && this.#stores.state === 'primary' && !this.#closed) {
-      const some = [...this.#outage.written].slice(0, handOver.atOnce)
-      const now = this.#options.clock.now()
-      await Promise.all(
-        some.map(([id, write]) => {
-          this.#outage.written.delete(id)
-          return this.#handOverOne(write, now)
-        }),
-      ).catch((error: unknown) => log('an answer could not be handed over: %s', error))
-      await new Promise<void>((resolve) => setTimeout(resolve, handOver.pauseMs).unref())
-    }
-  }
-
-  async #handOverOne({ entryKey, isAfterDeletion }: OutageWrite, now: number): Promise<void> {
-    const entry = this.#memory.held(entryKey)?.entry
-    if (entry === undefined || entry.deadAtMs <= now) return
-    const options = {
-      ttlMs: entry.deadAtMs - now,
-      onlyIfAbsent: true,
-      unlessDeleted: !isAfterDeletion,
-    }
-    const { source } = await this.#stores.run(({ entries }) => entries.write(entryKey, entry, options))
-    if (source === 'memory') this.#outage.noteWritten(entryKey)
-  }
-}
-
-/** Nothing where a name alone decides, and no entry need be read. */
-function conditionOf({ model, isDoomed }: SweepOptions): ((entry: Entry) => boolean) | undefined {
-  if (model === undefined) return isDoomed
-  return (entry) => entry.model === model && isDoomed?.(entry) !== false
 }
 
 const onlyTenant: readonly string[] = ['']

@@ -1,0 +1,139 @@
+import type { Source } from '@evenkeel/core'
+import { type Clock, createLog } from '@evenkeel/core/kit'
+import type { Entry } from '../entry/entry.js'
+import type { Stores } from '../stores/create-redis-stores.js'
+import type { MemoryEntryStore } from '../stores/memory-entries.js'
+import { deletionMs, type EntryStore } from '../stores/port.js'
+import type { InvalidationBus, Sweep } from './invalidation.js'
+import type { OutageChanges, OutageWrite } from './outage-changes.js'
+
+const log = createLog('llm-response-cache')
+
+/** An entry that is about to be too old to be compared with what was deleted is not handed over. */
+const maxHandOverAgeMs = deletionMs - 60_000
+/** Handing over after an outage: so many entries, then a pause. */
+const handOver = { atOnce: 50, pauseMs: 50 }
+/** Entries a round trip. */
+export const pageSize = 500
+const noVersions: ReadonlyMap<string, string> = new Map()
+
+/** What a sweep deletes. */
+export interface SweepOptions extends Sweep {
+  /** Of these, the entries that are so, and nothing that is under way. @default all */
+  readonly isDoomed?: ((entry: Entry) => boolean) | undefined
+}
+
+export interface OutageReturnHost {
+  readonly clock: Clock
+  readonly memory: MemoryEntryStore
+  readonly invalidations: InvalidationBus | undefined
+  run<T>(operation: (stores: Stores) => Promise<T>): Promise<{ readonly value: T; readonly source: Source }>
+  /** Whether Redis is in use, and this cache open. */
+  isShared(): boolean
+  /** Something was invalidated: a look-up which began before it trusts nothing that it read. */
+  heard(): void
+}
+
+/** What is done when Redis is back, with what was changed and answered while it was away. */
+export class OutageReturn {
+  readonly #host: OutageReturnHost
+  readonly #changes: OutageChanges
+
+  constructor(host: OutageReturnHost, changes: OutageChanges) {
+    this.#host = host
+    this.#changes = changes
+  }
+
+  /** Before Redis is read again it hears what was invalidated without it, and this process what others deleted. */
+  async makeUpFor({ entries, flights }: Stores, signal: AbortSignal): Promise<void> {
+    for (const [tenant, pending] of [...this.#changes.versions]) {
+      signal.throwIfAborted()
+      const versions = new Map(pending)
+      await entries.invalidate(tenant, versions)
+      this.#changes.settleVersions(tenant, versions)
+      this.#host.invalidations?.tell({ tenant, versions, names: [] })
+    }
+    for (const [id, { tenant, ...swept }] of [...this.#changes.swept]) {
+      await flights.void(tenant, swept.pattern, swept.model)
+      await this.#sweepStore(entries, tenant, swept, signal)
+      this.#changes.swept.delete(id)
+    }
+    await this.#dropDeleted(entries, signal)
+    const deleted = [...this.#changes.deleted]
+    for (let at = 0; at < deleted.length; at += pageSize) {
+      signal.throwIfAborted()
+      const page = deleted.slice(at, at + pageSize)
+      await entries.delete(page.map(([, entryKey]) => entryKey))
+      for (const [id, entryKey] of page) {
+        this.#changes.deleted.delete(id)
+        this.#host.invalidations?.tell({ ...entryKey, versions: noVersions, names: [entryKey.name] })
+      }
+    }
+  }
+
+  /** Deletes in one store what was swept while it was away. */
+  async #sweepStore(entries: EntryStore, tenant: string, swept: Sweep, signal: AbortSignal): Promise<void> {
+    const condition = conditionOf(swept)
+    for await (const page of entries.names(tenant, swept.pattern)) {
+      signal.throwIfAborted()
+      const readings = await Promise.all(page.map((name) => entries.read({ tenant, name }, [])))
+      const names = page.filter((_, index) => {
+        const entry = readings[index]?.entry
+        return condition === undefined || (entry !== undefined && condition(entry))
+      })
+      await entries.delete(names.map((name) => ({ tenant, name })))
+      this.#host.heard()
+      this.#host.invalidations?.tell({ tenant, versions: noVersions, names })
+    }
+  }
+
+  /** What was answered here may have been begun before another instance deleted it. */
+  async #dropDeleted(entries: EntryStore, signal: AbortSignal): Promise<void> {
+    const written = [...this.#changes.written].filter(([, { isAfterDeletion }]) => !isAfterDeletion)
+    const oldest = this.#host.clock.now() - maxHandOverAgeMs
+    for (let at = 0; at < written.length; at += pageSize) {
+      signal.throwIfAborted()
+      const page = written.slice(at, at + pageSize)
+      const wereDeleted = await entries.wereDeleted(page.map(([, { entryKey }]) => entryKey))
+      for (const [index, [id, { entryKey }]] of page.entries()) {
+        const entry = this.#host.memory.held(entryKey)?.entry
+        if (wereDeleted[index] !== true && entry !== undefined && entry.createdAtMs > oldest) continue
+        this.#changes.written.delete(id)
+        this.#host.memory.drop(entryKey)
+      }
+    }
+  }
+
+  /** What was answered meanwhile is of use to others too, where they have nothing themselves. */
+  async handOver(): Promise<void> {
+    while (this.#changes.written.size > 0 && this.#host.isShared()) {
+      const some = [...this.#changes.written].slice(0, handOver.atOnce)
+      const now = this.#host.clock.now()
+      await Promise.all(
+        some.map(([id, write]) => {
+          this.#changes.written.delete(id)
+          return this.#handOverOne(write, now)
+        }),
+      ).catch((error: unknown) => log('an answer could not be handed over: %s', error))
+      await new Promise<void>((resolve) => setTimeout(resolve, handOver.pauseMs).unref())
+    }
+  }
+
+  async #handOverOne({ entryKey, isAfterDeletion }: OutageWrite, now: number): Promise<void> {
+    const entry = this.#host.memory.held(entryKey)?.entry
+    if (entry === undefined || entry.deadAtMs <= now) return
+    const options = {
+      ttlMs: entry.deadAtMs - now,
+      onlyIfAbsent: true,
+      unlessDeleted: !isAfterDeletion,
+    }
+    const { source } = await this.#host.run(({ entries }) => entries.write(entryKey, entry, options))
+    if (source === 'memory') this.#changes.noteWritten(entryKey)
+  }
+}
+
+/** Nothing where a name alone decides, and no entry need be read. */
+export function conditionOf({ model, isDoomed }: SweepOptions): ((entry: Entry) => boolean) | undefined {
+  if (model === undefined) return isDoomed
+  return (entry) => entry.model === model && isDoomed?.(entry) !== false
+}
