@@ -47,7 +47,7 @@ describe('the SDKs of OpenAI and Groq behind the cache', () => {
   )
 
   it.each(cases)(
-    '%s, %s: a miss, hits, a stream byte for byte, a caller who leaves',
+    '$name, $form: a miss, hits, a stream byte for byte, a caller who leaves',
     async ({ form, script }) => {
       const held = provider.callsFor('hold')
       // openai 4 brings a package that uses a deprecated module of Node.
