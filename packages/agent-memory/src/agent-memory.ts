@@ -116,7 +116,7 @@ class Memory implements AgentMemory, ThreadContext {
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters = new Counters()
-  readonly spans: Spans
+  readonly spans: Spans | undefined
   readonly turns = new Turns()
   readonly #recall: Recall | undefined
   readonly #recallStore: RecallStore

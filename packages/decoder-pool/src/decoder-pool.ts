@@ -158,9 +158,8 @@ class Pool implements DecoderPool {
             warn: (error) => this.#warn(error),
           })
     const { telemetry } = options
-    const isTraced = typeof telemetry === 'object' && telemetry.spans === true
-    this.#spans = isTraced ? createSpans('@evenkeel/decoder-pool', telemetry) : undefined
-    this.#stopMetrics = observePool(name, options.telemetry, {
+    this.#spans = createSpans('@evenkeel/decoder-pool', telemetry)
+    this.#stopMetrics = observePool(name, telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
       ejections: () => this.#health.ejections,

@@ -58,19 +58,18 @@ export function wrapFunction<Args extends readonly unknown[], T>(
     const key = canonicalHash('wrap', name, keyOf(...args))
     return { tenant, name: `wrap:${name}:${context.shown(tenant, key)}` }
   }
-  const traced = { attributes: { 'evenkeel.response_cache.name': name } }
+  const { spans } = context
+  const attributes = { 'evenkeel.response_cache.name': name }
+  const traced = <R>(look: () => Promise<R>): Promise<R> =>
+    spans === undefined ? look() : spans.around('response_cache wrap', { attributes }, look)
   const wrapped = async (...args: Args): Promise<T> => {
     const policy = policyFor(args)
-    return context.spans.around('response_cache wrap', traced, () =>
-      values.get(entryKeyOf(args, policy), policy, () => call(...args)),
-    )
+    return traced(() => values.get(entryKeyOf(args, policy), policy, () => call(...args)))
   }
   return Object.assign(wrapped, {
     detailed: async (...args: Args) => {
       const policy = policyFor(args)
-      return context.spans.around('response_cache wrap', traced, () =>
-        values.detailed(entryKeyOf(args, policy), policy, () => call(...args)),
-      )
+      return traced(() => values.detailed(entryKeyOf(args, policy), policy, () => call(...args)))
     },
     peek: async (...args: Args) => {
       const policy = policyFor(args)

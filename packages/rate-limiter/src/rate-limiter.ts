@@ -48,14 +48,12 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   readonly #costs: CostReader
   readonly #core: LimiterCore
   readonly #queue: WaitQueue
-  readonly #spans: Spans
-  readonly #isTraced: boolean
+  readonly #spans: Spans | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: ResolvedOptions) {
     const { name, names, limits, clock, maxQueue, telemetry } = options
     this.#options = options
-    this.#isTraced = typeof telemetry === 'object' && telemetry.spans === true
     this.#spans = createSpans('@evenkeel/rate-limiter', telemetry)
     this.#costs = new CostReader(names, limits)
     this.#core = acquireCore(options)
@@ -75,7 +73,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     costs?: Costs<Name>,
     options?: CheckOptions,
   ): Promise<RateLimitDecision<Name>> {
-    if (!this.#isTraced) return this.#check(subject, costs, options)
+    if (this.#spans === undefined) return this.#check(subject, costs, options)
     return this.#traced('check', () => this.#check(subject, costs, options))
   }
 
@@ -145,6 +143,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
 
   /** A span around a decision, where spans are asked for. No subject is in it. */
   #traced<D extends RateLimitDecision<Name>>(operation: string, decide: () => Promise<D>): Promise<D> {
+    if (this.#spans === undefined) return decide()
     const attributes = { 'evenkeel.rate_limiter.name': this.#options.name }
     return this.#spans.around(`rate_limiter ${operation}`, { attributes }, async (span) => {
       const decision = await decide()

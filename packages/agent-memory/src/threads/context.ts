@@ -17,7 +17,8 @@ export interface ThreadContext {
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters: Counters
-  readonly spans: Spans
+  /** `undefined` where the host asks for none. */
+  readonly spans: Spans | undefined
   /** Of updates that read before they write. */
   readonly turns: Turns
   /** @throws InvalidOptionError when the host gave no embedder */

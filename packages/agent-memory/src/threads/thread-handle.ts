@@ -88,16 +88,30 @@ export class ThreadHandle implements Thread {
       token: named,
       digest: named && digestText(messages.map(({ id, digest }) => `${id}=${digest}`).join(' ')),
     }
-    return this.#context.spans.around('agent_memory append', this.#traced(), async (span) => {
-      const receipt = await appendMessages(this.#context, this.#id, messages, options)
-      span?.set({ 'evenkeel.agent_memory.status': receipt.status, 'evenkeel.source': receipt.source })
-      return receipt
-    })
+    return this.#traced(
+      'append',
+      () => appendMessages(this.#context, this.#id, messages, options),
+      ({ status, source }) => ({ 'evenkeel.agent_memory.status': status, 'evenkeel.source': source }),
+    )
   }
 
-  /** The thread is a conversation in the GenAI conventions; its owner is nobody's business there. */
-  #traced() {
-    return { attributes: { 'gen_ai.conversation.id': this.#id.thread } }
+  /**
+   * A span around a call, where spans are asked for. The thread is a conversation in the GenAI conventions; its owner is
+   * nobody's business there.
+   */
+  #traced<T>(
+    operation: string,
+    call: () => Promise<T>,
+    describe: (value: T) => Readonly<Record<string, string | number>>,
+  ): Promise<T> {
+    const { spans } = this.#context
+    if (spans === undefined) return call()
+    const attributes = { 'gen_ai.conversation.id': this.#id.thread }
+    return spans.around(`agent_memory ${operation}`, { attributes }, async (span) => {
+      const value = await call()
+      span?.set(describe(value))
+      return value
+    })
   }
 
   async put<M extends MessageLike>(input: M | readonly M[], options: PutOptions = {}): Promise<PutReceipt> {
@@ -128,14 +142,14 @@ export class ThreadHandle implements Thread {
   }
 
   window(options: WindowOptions = {}): Promise<Window> {
-    return this.#context.spans.around('agent_memory window', this.#traced(), async (span) => {
-      const window = await readWindow(this.#context, this.#id, options)
-      span?.set({
-        'evenkeel.agent_memory.messages': window.messages.length,
-        'evenkeel.source': window.source,
-      })
-      return window
-    })
+    return this.#traced(
+      'window',
+      () => readWindow(this.#context, this.#id, options),
+      ({ messages, source }) => ({
+        'evenkeel.agent_memory.messages': messages.length,
+        'evenkeel.source': source,
+      }),
+    )
   }
 
   async page(options: PageOptions = {}): Promise<Page> {

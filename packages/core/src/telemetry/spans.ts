@@ -15,7 +15,7 @@ export interface OpenSpan {
   end(error?: unknown): void
 }
 
-/** Spans of a package. Without a tracer each method does what it is given, and nothing else. */
+/** Spans of a package. Until OpenTelemetry is loaded each method does what it is given, and nothing else. */
 export interface Spans {
   /** A span as long as the call; what is called meanwhile is below it. `span` is undefined where there are none. */
   around<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
@@ -27,18 +27,12 @@ export interface Spans {
 
 const log = createLog('spans')
 
-const none: Spans = {
-  around: (_name, _options, call) => call(undefined),
-  open: (_name, _options, call) => call(undefined),
-  inject() {},
-}
-
 /**
- * Spans of a package through OpenTelemetry, with the provider that the host gives or registers, now or later; none
- * unless `spans` is asked for. OpenTelemetry is imported with the first use, so a call in the same turn has no span.
+ * Spans of a package through OpenTelemetry, with the provider that the host gives or registers, now or later;
+ * `undefined` unless `spans` is asked for, so that a call without them costs nothing more. OpenTelemetry is imported with the first use, so a call in the same turn has no span.
  */
-export function createSpans(scope: string, telemetry: boolean | TelemetryOptions): Spans {
-  if (typeof telemetry === 'boolean' || telemetry.spans !== true) return none
+export function createSpans(scope: string, telemetry: boolean | TelemetryOptions): Spans | undefined {
+  if (typeof telemetry === 'boolean' || telemetry.spans !== true) return undefined
   return new TracedSpans(scope, telemetry)
 }
 

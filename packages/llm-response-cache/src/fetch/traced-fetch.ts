@@ -1,8 +1,12 @@
 import type { Spans } from '@evenkeel/core/kit'
 import type { Fetch } from './options.js'
 
-/** A span around each look-up, until there is an answer; the provider is called below it. No text is in it. */
-export function tracedFetch(spans: Spans, fetch: Fetch): Fetch {
+/**
+ * A span around each look-up, until there is an answer; the provider is called below it. No text is in it. Without spans
+ * the function itself.
+ */
+export function tracedFetch(spans: Spans | undefined, fetch: Fetch): Fetch {
+  if (spans === undefined) return fetch
   return (input, init) =>
     spans.around('response_cache fetch', {}, async (span) => {
       const response = await fetch(input, init)

@@ -20,7 +20,8 @@ export interface CacheContext extends LookupContext {
   shown(tenant: string, text: string): string
   /** Functions that are wrapped under their own names. */
   readonly wrapped: Map<string, WeakRef<object>>
-  readonly spans: Spans
+  /** `undefined` where the host asks for none. */
+  readonly spans: Spans | undefined
   close(): Promise<void>
 }
 
