@@ -13,6 +13,9 @@ export interface Invalidation {
   readonly swept?: Sweep | undefined
 }
 
+/** Names alone are to be forgotten. */
+export const noVersions: ReadonlyMap<string, string> = new Map()
+
 /** Names by a glob, of one model where one is given. */
 export interface Sweep {
   readonly pattern: string

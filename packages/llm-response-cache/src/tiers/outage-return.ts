@@ -1,11 +1,11 @@
 import type { Source } from '@evenkeel/core'
 import { type Clock, createLog } from '@evenkeel/core/kit'
-import type { Entry } from '../entry/entry.js'
 import type { Stores } from '../stores/create-redis-stores.js'
 import type { MemoryEntryStore } from '../stores/memory-entries.js'
 import { deletionMs, type EntryStore } from '../stores/port.js'
-import type { InvalidationBus, Sweep } from './invalidation.js'
+import { type InvalidationBus, noVersions, type Sweep } from './invalidation.js'
 import type { OutageChanges, OutageWrite } from './outage-changes.js'
+import { doomedOf } from './sweep.js'
 
 const log = createLog('llm-response-cache')
 
@@ -15,13 +15,6 @@ const maxHandOverAgeMs = deletionMs - 60_000
 const handOver = { atOnce: 50, pauseMs: 50 }
 /** Entries a round trip. */
 export const pageSize = 500
-const noVersions: ReadonlyMap<string, string> = new Map()
-
-/** What a sweep deletes. */
-export interface SweepOptions extends Sweep {
-  /** Of these, the entries that are so, and nothing that is under way. @default all */
-  readonly isDoomed?: ((entry: Entry) => boolean) | undefined
-}
 
 export interface OutageReturnHost {
   readonly clock: Clock
@@ -73,14 +66,9 @@ export class OutageReturn {
 
   /** Deletes in one store what was swept while it was away. */
   async #sweepStore(entries: EntryStore, tenant: string, swept: Sweep, signal: AbortSignal): Promise<void> {
-    const condition = conditionOf(swept)
     for await (const page of entries.names(tenant, swept.pattern)) {
       signal.throwIfAborted()
-      const readings = await Promise.all(page.map((name) => entries.read({ tenant, name }, [])))
-      const names = page.filter((_, index) => {
-        const entry = readings[index]?.entry
-        return condition === undefined || (entry !== undefined && condition(entry))
-      })
+      const names = await doomedOf(entries, tenant, page, swept)
       await entries.delete(names.map((name) => ({ tenant, name })))
       this.#host.heard()
       this.#host.invalidations?.tell({ tenant, versions: noVersions, names })
@@ -130,10 +118,4 @@ export class OutageReturn {
     const { source } = await this.#host.run(({ entries }) => entries.write(entryKey, entry, options))
     if (source === 'memory') this.#changes.noteWritten(entryKey)
   }
-}
-
-/** Nothing where a name alone decides, and no entry need be read. */
-export function conditionOf({ model, isDoomed }: SweepOptions): ((entry: Entry) => boolean) | undefined {
-  if (model === undefined) return isDoomed
-  return (entry) => entry.model === model && isDoomed?.(entry) !== false
 }

@@ -10,9 +10,10 @@ import { globMatcher } from '../stores/glob.js'
 import { type CachedEntry, MemoryEntryStore } from '../stores/memory-entries.js'
 import { MemoryFlightStore } from '../stores/memory-flights.js'
 import type { EntryKey } from '../stores/port.js'
-import { InvalidationBus, type Sweep } from './invalidation.js'
+import { InvalidationBus, noVersions, type Sweep } from './invalidation.js'
 import { OutageChanges } from './outage-changes.js'
-import { conditionOf, OutageReturn, pageSize, type SweepOptions } from './outage-return.js'
+import { OutageReturn, pageSize } from './outage-return.js'
+import { doomedOf, type SweepOptions } from './sweep.js'
 
 const log = createLog('llm-response-cache')
 
@@ -218,9 +219,9 @@ export class TieredStore {
    * Deletes what matches, and says how many there were; what is under way for such names is not kept. Round trips: two a
    * page of some hundred names, for entries and for leases.
    */
-  async sweep(tenant: string, { pattern, model, isDoomed }: SweepOptions): Promise<number> {
+  async sweep(tenant: string, options: SweepOptions): Promise<number> {
+    const { pattern, model, isDoomed } = options
     if (isDoomed === undefined) await this.#voidSwept(tenant, { pattern, model })
-    const condition = conditionOf({ pattern, model, isDoomed })
     const { value } = await this.#stores.run(async ({ entries }) => {
       const found = new Set<string>()
       for await (const page of entries.names(tenant, pattern)) for (const name of page) found.add(name)
@@ -229,7 +230,9 @@ export class TieredStore {
     let count = 0
     for (let at = 0; at < value.length; at += pageSize) {
       const page = value.slice(at, at + pageSize)
-      const doomed = condition === undefined ? page : await this.#thoseThat(tenant, page, condition)
+      const { value: doomed } = await this.#stores.run(({ entries }) =>
+        doomedOf(entries, tenant, page, options),
+      )
       if (doomed.length > 0) count += await this.delete(tenant, doomed)
     }
     return count
@@ -239,20 +242,6 @@ export class TieredStore {
     this.#closed = true
     this.#invalidations?.close()
     this.#stores.close()
-  }
-
-  async #thoseThat(
-    tenant: string,
-    names: readonly string[],
-    condition: (entry: Entry) => boolean,
-  ): Promise<readonly string[]> {
-    const { value: readings } = await this.#stores.run(({ entries }) =>
-      Promise.all(names.map((name) => entries.read({ tenant, name }, []))),
-    )
-    return names.filter((_, index) => {
-      const entry = readings[index]?.entry
-      return entry !== undefined && condition(entry)
-    })
   }
 
   /** What was answered in an outage is an answer, although Redis has not heard of it yet. */
@@ -355,4 +344,3 @@ export class TieredStore {
 }
 
 const onlyTenant: readonly string[] = ['']
-const noVersions: ReadonlyMap<string, string> = new Map()
