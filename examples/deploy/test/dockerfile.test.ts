@@ -2,10 +2,10 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
+import { claimPort, releasePort } from '@evenkeel/test-servers'
 import { afterAll, expect, it } from 'vitest'
 import { folder, read } from './files.js'
 
@@ -35,15 +35,6 @@ function last(pattern: RegExp): string {
   return found
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
 it('its steps make a folder in which the gateway runs, and its health check tells well from unwell', async () => {
   const steps = lines.slice(lines.indexOf('# begin build') + 1, lines.indexOf('# end build'))
   const commands = steps.map((line) => line.replace(/^RUN npx -y pnpm@10 /, ''))
@@ -55,7 +46,7 @@ it('its steps make a folder in which the gateway runs, and its health check tell
   copySource()
   await run('pnpm', ['--config.prefer-offline=true', ...deploy], { cwd: source, timeout: 150_000 })
 
-  const port = await freePort()
+  const port = await claimPort()
   const env = {
     PATH: process.env.PATH ?? '',
     NODE_ENV: 'production',
@@ -90,5 +81,6 @@ it('its steps make a folder in which the gateway runs, and its health check tell
     const gone = once(gateway, 'exit')
     gateway.kill('SIGTERM')
     await gone
+    releasePort(port)
   }
 }, 200_000)

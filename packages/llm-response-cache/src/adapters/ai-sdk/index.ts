@@ -4,4 +4,5 @@ export {
   type AiSdkEmbeddingOptions,
   aiSdkEmbeddingMiddleware,
 } from './embeddings.js'
-export { type AiSdkMiddleware, type AiSdkOptions, aiSdkMiddleware, type Result } from './middleware.js'
+export { type AiSdkMiddleware, type AiSdkOptions, aiSdkMiddleware } from './middleware.js'
+export type { Result } from './replay.js'

@@ -20,7 +20,7 @@ import { noUsage, usageOf } from '../../usage/tokens.js'
 import { type Answer, isWhole, type Part, partsOf, resultOf, trimmed } from './answer.js'
 import { type Call, keyOf, type Model, optionsIn, questionIn } from './key.js'
 import { pack } from './packed.js'
-import { type Marker, marked, meaningOf, type Result, readAnswer, streamOf, withMarker } from './replay.js'
+import { type Marker, marked, meaningOf, readAnswer, streamOf, withMarker } from './replay.js'
 
 const log = createLog('llm-response-cache')
 
@@ -363,5 +363,3 @@ function rulesOf(options: ResolvedOptions): KeyRules {
 function notKept(): Error {
   return new Error('The answer is not in the cache, and onlyIfCached was asked for')
 }
-
-export type { Result }
