@@ -1,9 +1,12 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRedis, until } from '@evenkeel/test-servers'
-import { expect, it } from 'vitest'
-import { type Project, project, type Service } from './harness/index.js'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { project, type Service } from './harness/index.js'
 import { root } from './harness/packages.js'
+import { execute, serve } from './harness/process.js'
 
 const example = join(root, 'examples/next-chat')
 const manifest = JSON.parse(readFileSync(join(example, 'package.json'), 'utf8')) as {
@@ -15,24 +18,43 @@ const others = Object.entries({ ...manifest.dependencies, ...manifest.devDepende
 )
 const env = { NEXT_TELEMETRY_DISABLED: '1' }
 
-/** The example beside its packages, as `cp` and `npm install` make it. */
-async function copied(): Promise<Project> {
+/** The example as `cp` and `npm install` make it. */
+let folder: string
+beforeAll(async () => {
   const app = await project('next-chat', { dependencies: Object.fromEntries(others) })
-  for (const name of ['.next', 'app', 'lib']) rmSync(join(app.folder, name), { recursive: true, force: true })
-  for (const name of ['app', 'lib', 'tsconfig.json'])
-    cpSync(join(example, name), join(app.folder, name), { recursive: true })
-  return app
-}
+  // Next compiles no TypeScript below a folder `node_modules`, in which projects are kept.
+  folder = mkdtempSync(join(tmpdir(), 'evenkeel-next-chat-'))
+  const installed = join(app.folder, 'node_modules')
+  try {
+    execFileSync('cp', ['-al', installed, folder], { stdio: 'pipe' })
+  } catch {
+    // Another file system, to which there are no hard links.
+    rmSync(join(folder, 'node_modules'), { recursive: true, force: true })
+    execFileSync('cp', ['-a', installed, folder])
+  }
+  cpSync(example, folder, { recursive: true })
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** Next's own server behind a server of Node's, so that its port is a free one. */
-const server = (folder: string, dev: boolean) => `
-  import { createServer } from 'node:http'
-  import next from 'next'
-  const app = next({ dev: ${dev}, dir: ${JSON.stringify(folder)}, hostname: '127.0.0.1', port: 3000 })
-  const handle = app.getRequestHandler()
-  await app.prepare()
-  const server = createServer((request, response) => void handle(request, response))
-  server.listen(0, '127.0.0.1', () => console.log('\\nlistening ' + server.address().port))`
+function start(mode: 'development' | 'production', redisUrl?: string): Promise<Service> {
+  const file = join(folder, `${mode}.mjs`)
+  writeFileSync(
+    file,
+    `import { createServer } from 'node:http'
+    import next from 'next'
+    const app = next({ dev: ${mode === 'development'}, dir: ${JSON.stringify(folder)}, hostname: '127.0.0.1', port: 3000 })
+    const handle = app.getRequestHandler()
+    await app.prepare()
+    const server = createServer((request, response) => void handle(request, response))
+    server.listen(0, '127.0.0.1', () => console.log('\\nlistening ' + server.address().port))`,
+  )
+  const redis = redisUrl === undefined ? {} : { REDIS_URL: redisUrl }
+  return serve(process.execPath, [file], folder, {
+    env: { ...env, NODE_ENV: mode, ...redis },
+    timeoutMs: 300_000,
+  })
+}
 
 async function say(service: Service, user: string, id: string, content: string) {
   const response = await service.fetch('/api/chat', {
@@ -51,15 +73,11 @@ async function said(service: Service, user: string): Promise<string[]> {
 
 it('the example on Next keeps one connection over hot reloads', async () => {
   await using redis = await startRedis()
-  const app = await copied()
-  await using service = await app.serve(server(app.folder, true), {
-    env: { ...env, REDIS_URL: redis.url },
-    timeoutMs: 300_000,
-  })
+  await using service = await start('development', redis.url)
   expect(await say(service, 'ada', '1', 'hello')).toMatchObject({ status: 200, question: 'stored' })
   const connections = async () => Number(await redis.info('total_connections_received'))
   const before = await connections()
-  const model = join(app.folder, 'lib/model.ts')
+  const model = join(folder, 'lib/model.ts')
   for (const words of ['I have heard', 'You have told me']) {
     writeFileSync(model, readFileSync(join(example, 'lib/model.ts'), 'utf8').replace('I was told', words))
     let number = 0
@@ -77,19 +95,15 @@ it('the example on Next keeps one connection over hot reloads', async () => {
 
 it('the example on Next builds, and limits, shares and remembers with Redis, while it is killed, and after', async () => {
   await using redis = await startRedis()
-  const app = await copied()
-  const built = await app.node([join(app.folder, 'node_modules/next/dist/bin/next'), 'build', app.folder], {
+  const next = join(folder, 'node_modules/next/dist/bin/next')
+  const built = await execute(process.execPath, [next, 'build'], folder, {
     env,
     timeoutMs: 300_000,
     stderr: 'allowed',
   })
   expect(built.stdout).toContain('/api/chat')
-  const serving = { env: { ...env, NODE_ENV: 'production' }, timeoutMs: 120_000 }
   {
-    await using service = await app.serve(server(app.folder, false), {
-      ...serving,
-      env: { ...serving.env, REDIS_URL: redis.url },
-    })
+    await using service = await start('production', redis.url)
     const health = async () => (await service.fetch('/api/health')).status
     expect(await say(service, 'ada', '1', 'hello')).toMatchObject({
       status: 200,
@@ -118,7 +132,7 @@ it('the example on Next builds, and limits, shares and remembers with Redis, whi
     expect(statuses).toEqual([...Array.from({ length: 20 }, () => 200), 429])
     expect(await (await service.fetch('/')).text()).toContain('A chat on Next')
   }
-  await using alone = await app.serve(server(app.folder, false), serving)
+  await using alone = await start('production')
   expect(await say(alone, 'ada', '1', 'hello')).toMatchObject({
     status: 200,
     cache: 'miss',
