@@ -28,7 +28,8 @@ describe.each(settings)('the example in $name', ({ flavour }) => {
     await server?.close()
   })
 
-  it.each(embedders)(
+  // The encoder is the same on every server.
+  it.each(flavour?.name === 'redis-8' ? embedders.slice(0, 1) : embedders)(
     'answers questions in other words by $vectors, and keeps its promise about how many are wrong',
     async ({ embeddingModel, create, questions }) => {
       server = flavour && (await startRedis({ flavour }))
