@@ -53,6 +53,7 @@ function setUp(
   options: {
     recover?: (context: RecoverContext<Notes>) => Promise<void>
     onOutage?: 'fallback' | 'throw'
+    recoverTimeoutMs?: number
   } = {},
 ) {
   const redis = new Weather()
