@@ -135,7 +135,7 @@ describe('one request in a trace', () => {
       `${serverSpan} > agent_memory window`,
       `${serverSpan} > response_cache fetch`,
       `${serverSpan} > response_cache fetch > EVALSHA`,
-      `${serverSpan} > response_cache fetch > chat demo`,
+      `${serverSpan} > response_cache fetch > decoder_pool run > chat demo`,
     ])
       expect([...paths], path).toContain(path)
 

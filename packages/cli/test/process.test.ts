@@ -13,6 +13,9 @@ import { runCommand } from './support.js'
 
 const bin = fileURLToPath(new URL('../bin/evenkeel.js', import.meta.url))
 const conversations = 60
+/** Messages of one more conversation, of several pages. */
+const longChat = 3_000
+const messagesInAll = conversations * 40 + longChat
 
 let server: RedisServer
 let folder: string
@@ -26,6 +29,13 @@ beforeAll(async () => {
   }))
   for (let chat = 0; chat < conversations; chat++)
     await memory.owner('ada').thread(`chat-${chat}`).append(messages)
+  for (let from = 0; from < longChat; from += 1_000)
+    await memory
+      .owner('ada')
+      .thread('chat-long')
+      .append(
+        Array.from({ length: 1_000 }, (_, index) => ({ role: 'user', content: `message ${from + index}` })),
+      )
   await memory.close()
   await redis.close()
 })
@@ -66,8 +76,8 @@ describe('the command as a process', () => {
     })
     child.stdout?.resume()
     const { code, err } = await ended(child)
-    expect([code, err]).toEqual([0, `${conversations} conversations, ${conversations * 40} messages\n`])
-    expect(JSON.parse(out.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ threads: conversations })
+    expect([code, err]).toEqual([0, `${conversations + 1} conversations, ${messagesInAll} messages\n`])
+    expect(JSON.parse(out.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ threads: conversations + 1 })
   })
 
   it('goes on when nobody hears its standard error', async () => {
@@ -78,7 +88,7 @@ describe('the command as a process', () => {
     const [code] = await once(child, 'close')
     expect(code).toBe(0)
     const last = readFileSync(output, 'utf8').trimEnd().split('\n').at(-1) ?? ''
-    expect(JSON.parse(last)).toMatchObject({ threads: conversations })
+    expect(JSON.parse(last)).toMatchObject({ threads: conversations + 1 })
     expect(statSync(output).mode & 0o777).toBe(0o600)
   })
 
@@ -102,6 +112,57 @@ describe('the command as a process', () => {
       expect(readdirSync(folder)).toEqual([])
     },
   )
+
+  it('ends an export that SIGINT interrupts as one that is not whole, and leaves no file of it', async () => {
+    await using proxy = await startProxy({ host: server.host, port: server.port })
+    proxy.delay(100)
+    const output = join(folder, 'chat.jsonl')
+    const args = ['memory', 'export', '--owner', 'ada', '--thread', 'chat-long', '--output', output]
+    const child = evenkeel(args, proxy.url)
+    const over = ended(child)
+    await until(() => readdirSync(folder).some((name) => name.endsWith('.partial')), 30_000)
+    child.kill('SIGINT')
+    expect(await over).toEqual({
+      code: exitCodes.interrupted,
+      err: `evenkeel: interrupted: ${output} was not written\n`,
+    })
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('ends an export to a reader that does not read, when it is told to', async () => {
+    const child = evenkeel(['memory', 'export', '--owner', 'ada', '--thread', 'chat-long'])
+    const over = ended(child)
+    child.stdout?.pause()
+    // More than a pipe holds is to come.
+    await new Promise((resolve) => child.stdout?.once('readable', resolve))
+    child.kill('SIGINT')
+    await new Promise((resolve) => child.stderr?.once('data', resolve))
+    child.stdout?.resume()
+    expect(await over).toEqual({
+      code: exitCodes.interrupted,
+      err: 'evenkeel: interrupted: the conversation is not whole\n',
+    })
+  })
+
+  it('exports a conversation of several pages, in order, to a file that only its owner reads', async () => {
+    const output = join(folder, 'chat.jsonl')
+    const child = evenkeel([
+      'memory',
+      'export',
+      '--owner',
+      'ada',
+      '--thread',
+      'chat-long',
+      '--output',
+      output,
+    ])
+    expect(await ended(child)).toEqual({ code: 0, err: '' })
+    const lines = readFileSync(output, 'utf8').trimEnd().split('\n')
+    expect(lines.map((line) => JSON.parse(line).content)).toEqual(
+      Array.from({ length: longChat }, (_, index) => `message ${index}`),
+    )
+    expect(statSync(output).mode & 0o777).toBe(0o600)
+  })
 
   it('says in one line where a file can not be written', async () => {
     const output = join(folder, 'none', 'backup.jsonl')

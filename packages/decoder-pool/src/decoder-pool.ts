@@ -1,5 +1,5 @@
 import type { FailoverState } from '@evenkeel/core'
-import { createSpans, durationMs, Emitter, type Spans } from '@evenkeel/core/kit'
+import { createSpans, durationMs, Emitter, type Spans, traceMethods } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,
@@ -26,6 +26,7 @@ import { Dispatcher } from './dispatch/dispatcher.js'
 import { unused } from './dispatch/outcome.js'
 import { RetryBudget } from './dispatch/retry-budget.js'
 import { type RunHost, type RunOptions, runOnPool } from './dispatch/run.js'
+import { tracedRun } from './dispatch/traced-run.js'
 import { type MirrorDamagedError, PoolClosedError } from './errors.js'
 import { ExperimentBook } from './experiments/experiments.js'
 import { nothing } from './file/content.js'
@@ -61,6 +62,16 @@ export async function startPool(options: ResolvedOptions): Promise<DecoderPool> 
   await pool.start()
   return pool
 }
+
+/** Those that ask Redis, or wait for a node; `run` has a span that says more. */
+const tracedMethods = {
+  register: 'decoder_pool register',
+  renew: 'decoder_pool renew',
+  deregister: 'decoder_pool deregister',
+  drain: 'decoder_pool drain',
+  report: 'decoder_pool report',
+  acquire: 'decoder_pool acquire',
+} as const
 
 class Pool implements DecoderPool {
   readonly #options: ResolvedOptions
@@ -159,6 +170,7 @@ class Pool implements DecoderPool {
           })
     const { telemetry } = options
     this.#spans = createSpans('@evenkeel/decoder-pool', telemetry)
+    traceMethods(this.#spans, this as DecoderPool, tracedMethods, { 'evenkeel.decoder_pool.name': name })
     this.#stopMetrics = observePool(name, telemetry, {
       status: () => this.status(),
       exposures: () => this.experiments.exposures(),
@@ -239,7 +251,13 @@ class Pool implements DecoderPool {
   ): Promise<T> {
     checkRequirements(options)
     const { wanted, served } = this.#enrol(options)
-    const value = await runOnPool(this.#runHost, call, { ...options, ...wanted })
+    const run = { ...options, ...wanted }
+    const value =
+      this.#spans === undefined
+        ? await runOnPool(this.#runHost, call, run)
+        : await tracedRun(this.#spans, this.#options.name, call, (traced) =>
+            runOnPool(this.#runHost, traced, run),
+          )
     served()
     return value
   }

@@ -46,8 +46,18 @@ export class Embeddings {
   }
 
   async get(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]> {
-    const { model, maxBatch = 2_048 } = options
     check(texts, options)
+    const { spans } = this.#context
+    if (spans === undefined) return this.#get(texts, options)
+    const attributes = {
+      'gen_ai.request.model': options.model,
+      'evenkeel.response_cache.texts': texts.length,
+    }
+    return spans.around('response_cache embeddings', { attributes }, () => this.#get(texts, options))
+  }
+
+  async #get(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]> {
+    const { model, maxBatch = 2_048 } = options
     const policy = policyOf(this.#policy, { ...this.#context.scope.current, ...options })
     const { tenant } = policy
     const nameOf = (text: string) =>

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '@evenkeel/core'
-import { checkSubject } from '@evenkeel/core/kit'
+import { checkSubject, traceMethods } from '@evenkeel/core/kit'
 import type { Facts, Recalled, RecallOptions } from '../recall/recall.js'
 import type { Erased, ListRequest } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
@@ -71,6 +71,19 @@ export interface EraseReceipt extends Erased {
 
 const maxListed = 500
 
+/** Those that ask Redis; a walk over all threads has no span. */
+const tracedMethods = {
+  listThreads: 'agent_memory list_threads',
+  recall: 'agent_memory recall',
+  erase: 'agent_memory erase',
+} as const
+
+const tracedFactMethods = {
+  add: 'agent_memory facts.add',
+  list: 'agent_memory facts.list',
+  delete: 'agent_memory facts.delete',
+} as const
+
 export class OwnerHandle implements Owner {
   readonly id: string
   readonly #context: ThreadContext
@@ -78,6 +91,7 @@ export class OwnerHandle implements Owner {
   constructor(id: string, context: ThreadContext) {
     this.id = id
     this.#context = context
+    traceMethods(context.spans, this as Owner, tracedMethods)
   }
 
   thread(thread: string): Thread {
@@ -111,7 +125,8 @@ export class OwnerHandle implements Owner {
   }
 
   get facts(): Facts {
-    return this.#context.recall().facts(this.id)
+    const { spans } = this.#context
+    return traceMethods(spans, this.#context.recall().facts(this.id), tracedFactMethods)
   }
 
   async recall(query: string, options: RecallOptions = {}): Promise<readonly Recalled[]> {

@@ -1,5 +1,5 @@
 import { type Answer, InvalidInputError } from '@evenkeel/core'
-import { checkSubject, input as inputs } from '@evenkeel/core/kit'
+import { checkSubject, input as inputs, traceMethods } from '@evenkeel/core/kit'
 import type { AppendGuards, ChangeResult } from '../backends/port.js'
 import {
   type Draft,
@@ -55,6 +55,38 @@ const maxPut = 5_000
 /** Messages that one splice replaces. */
 const maxSpliced = 5_000
 
+/** Those that ask Redis; `append` and `window` have spans that say more, and an iteration has none. */
+const tracedMethods = {
+  put: 'agent_memory put',
+  page: 'agent_memory page',
+  get: 'agent_memory get',
+  edit: 'agent_memory edit',
+  remove: 'agent_memory remove',
+  pin: 'agent_memory pin',
+  unpin: 'agent_memory unpin',
+  splice: 'agent_memory splice',
+  fork: 'agent_memory fork',
+  compact: 'agent_memory compact',
+  drafts: 'agent_memory drafts',
+  recover: 'agent_memory recover',
+  lease: 'agent_memory lease',
+  delete: 'agent_memory delete',
+} as const
+
+const tracedStateMethods = {
+  get: 'agent_memory state.get',
+  entries: 'agent_memory state.entries',
+  set: 'agent_memory state.set',
+  update: 'agent_memory state.update',
+  increment: 'agent_memory state.increment',
+  delete: 'agent_memory state.delete',
+} as const
+
+const tracedDraftMethods = {
+  finalize: 'agent_memory draft.finalize',
+  end: 'agent_memory draft.end',
+} as const
+
 /** A thread of an owner, as hosts see it: input is checked here, and outcomes become answers or errors. */
 export class ThreadHandle implements Thread {
   readonly state: ThreadState
@@ -64,7 +96,10 @@ export class ThreadHandle implements Thread {
   constructor(id: ThreadId, context: ThreadContext) {
     this.#id = id
     this.#context = context
-    this.state = new StateHandle(context, (change) => this.#change(change), id)
+    const { spans } = context
+    const state: ThreadState = new StateHandle(context, (change) => this.#change(change), id)
+    this.state = traceMethods(spans, state, tracedStateMethods, conversationOf(id))
+    traceMethods(spans, this as Thread, tracedMethods, conversationOf(id))
   }
 
   get owner(): string {
@@ -95,10 +130,7 @@ export class ThreadHandle implements Thread {
     )
   }
 
-  /**
-   * A span around a call, where spans are asked for. The thread is a conversation in the GenAI conventions; its owner is
-   * nobody's business there.
-   */
+  /** A span around a call, where spans are asked for. */
   #traced<T>(
     operation: string,
     call: () => Promise<T>,
@@ -106,7 +138,7 @@ export class ThreadHandle implements Thread {
   ): Promise<T> {
     const { spans } = this.#context
     if (spans === undefined) return call()
-    const attributes = { 'gen_ai.conversation.id': this.#id.thread }
+    const attributes = conversationOf(this.#id)
     return spans.around(`agent_memory ${operation}`, { attributes }, async (span) => {
       const value = await call()
       span?.set(describe(value))
@@ -245,7 +277,8 @@ export class ThreadHandle implements Thread {
   }
 
   draft({ id = newId() }: { id?: string | undefined } = {}): Draft {
-    return new DraftHandle(this.#context, this.#id, checkSubject('id', id, 256))
+    const draft: Draft = new DraftHandle(this.#context, this.#id, checkSubject('id', id, 256))
+    return traceMethods(this.#context.spans, draft, tracedDraftMethods, conversationOf(this.#id))
   }
 
   async drafts({ idle }: DraftsOptions = {}): Promise<readonly string[]> {
@@ -321,4 +354,9 @@ export class ThreadHandle implements Thread {
   #change(change: Change): Promise<Answer<ChangeResult>> {
     return this.#context.write(this.#id, (store) => store.change(this.#id, change))
   }
+}
+
+/** The thread is a conversation in the GenAI conventions; its owner is in no span. */
+function conversationOf({ thread }: ThreadId) {
+  return { 'gen_ai.conversation.id': thread }
 }

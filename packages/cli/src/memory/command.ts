@@ -9,7 +9,7 @@ import { CommandError, exitCodes } from '../exit-codes.js'
 import { wholeNumber } from '../flags.js'
 import { interruptible } from '../interruptible.js'
 import type { Io } from '../io.js'
-import { NewFile } from '../new-file.js'
+import { LineOutput } from '../line-output.js'
 import { show, table } from '../output.js'
 
 interface Flags extends ConnectionFlags {
@@ -68,6 +68,7 @@ function addThreads(parent: Command, context: Context): void {
 interface ExportFlags extends Flags {
   readonly owner: string
   readonly thread: string
+  readonly output?: string
 }
 
 function addExport(parent: Command, context: Context): void {
@@ -75,22 +76,38 @@ function addExport(parent: Command, context: Context): void {
     .description('prints the messages of a conversation, a JSON document a line')
     .requiredOption('--owner <owner>', 'whose conversation')
     .requiredOption('--thread <thread>', 'which one')
+    .option('--output <file>', 'write it there (mode 0600) instead of printing it')
     .addHelpText(
       'after',
-      '\nExample:\n  evenkeel memory export --owner user:42 --thread chat-7 > chat-7.jsonl',
+      '\nExample:\n  evenkeel memory export --owner user:42 --thread chat-7 --output chat-7.jsonl',
     )
     .action((flags: ExportFlags) =>
-      withMemory(flags, context.io, async (memory) => {
-        const thread = memory.owner(flags.owner).thread(flags.thread)
-        for (let after: number | undefined = 0; after !== undefined; ) {
-          const page: Page = await thread.page({ limit: 500, after })
-          if (!page.complete)
-            throw new CommandError(exitCodes.failed, 'only a part of the conversation is known here')
-          for (const { message } of page.entries) context.io.out(JSON.stringify(message))
-          after = page.next
-        }
-      }),
+      withMemory(flags, context.io, (memory) => exportThread(memory, flags, context.io)),
     )
+}
+
+async function exportThread(memory: AgentMemory, flags: ExportFlags, io: Io): Promise<void> {
+  const { owner, output } = flags
+  const thread = memory.owner(owner).thread(flags.thread)
+  const lines = await LineOutput.open(io, output)
+  try {
+    const work = async (signal: AbortSignal) => {
+      for (let after: number | undefined = 0; after !== undefined && !signal.aborted; ) {
+        const page: Page = await thread.page({ limit: 500, after })
+        if (!page.complete)
+          throw new CommandError(exitCodes.failed, 'only a part of the conversation is known here')
+        for (const { message } of page.entries) {
+          if (signal.aborted) return
+          await lines.write(JSON.stringify(message))
+        }
+        after = page.next
+      }
+    }
+    await interruptible(io, work, notWhole('the conversation', output))
+    await lines.keep()
+  } finally {
+    await lines.close()
+  }
 }
 
 interface BackupFlags extends Flags {
@@ -119,34 +136,29 @@ Examples:
 }
 
 async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags, io: Io): Promise<void> {
-  const file = output === undefined ? undefined : await NewFile.create(output, 0o600)
+  const lines = await LineOutput.open(io, output)
   const report = { threads: 0, messages: 0 }
   try {
     const work = async (signal: AbortSignal) => {
-      let lines = 0
       let last: Partial<typeof report> = {}
       for await (const line of memory.backup(owner)) {
         if (signal.aborted) return
-        if (file === undefined) {
-          io.out(line)
-          await io.drained()
-        } else await file.write(`${line}\n`)
-        if (++lines % 500 === 0) io.progress(`${lines} lines`)
+        await lines.write(line)
         last = JSON.parse(line) as typeof last
       }
       Object.assign(report, { threads: last.threads ?? 0, messages: last.messages ?? 0 })
     }
-    await interruptible(
-      io,
-      work,
-      file === undefined ? 'the backup is not whole' : `${output} was not written`,
-    )
-    await file?.keep()
+    await interruptible(io, work, notWhole('the backup', output))
+    await lines.keep()
   } finally {
-    await file?.discard()
+    await lines.close()
   }
-  io.progress(undefined)
   io.err(json ? JSON.stringify(report) : `${report.threads} conversations, ${report.messages} messages`)
+}
+
+/** What an interruption leaves of what is written. */
+function notWhole(what: string, output: string | undefined): string {
+  return output === undefined ? `${what} is not whole` : `${output} was not written`
 }
 
 interface ImportFlags extends Flags {

@@ -1,0 +1,44 @@
+import type { Io } from './io.js'
+import { NewFile } from './new-file.js'
+
+/** How often progress is shown, in lines. */
+const linesAStep = 500
+
+/** Where a command writes many lines: a new file, or standard output at the pace of its reader. Shows progress. */
+export class LineOutput {
+  readonly #io: Io
+  readonly #file: NewFile | undefined
+  #lines = 0
+
+  private constructor(io: Io, file: NewFile | undefined) {
+    this.#io = io
+    this.#file = file
+  }
+
+  /**
+   * @param path of a file that is made with mode 0600; standard output without one
+   * @throws CommandError where there is a file of this name, or none can be made
+   */
+  static async open(io: Io, path: string | undefined): Promise<LineOutput> {
+    return new LineOutput(io, path === undefined ? undefined : await NewFile.create(path, 0o600))
+  }
+
+  async write(line: string): Promise<void> {
+    if (this.#file === undefined) {
+      this.#io.out(line)
+      await this.#io.drained()
+    } else await this.#file.write(`${line}\n`)
+    if (++this.#lines % linesAStep === 0) this.#io.progress(`${this.#lines} lines`)
+  }
+
+  /** It is whole: a file appears under its name. */
+  async keep(): Promise<void> {
+    await this.#file?.keep()
+  }
+
+  /** Ends progress, and removes a file that was not kept. */
+  async close(): Promise<void> {
+    this.#io.progress(undefined)
+    await this.#file?.discard()
+  }
+}
