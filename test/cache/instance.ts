@@ -23,8 +23,9 @@ export interface Done {
 }
 
 const [, , redisUrl = '', providerUrl = ''] = process.argv
-const redis = await connect({ url: redisUrl })
-const cache = createResponseCache({ redis, lease: '1s', l1Ttl: 0 })
+// A busy machine may hold a process up for seconds: neither an outage nor the end of a lease is to come of it.
+const redis = await connect({ url: redisUrl, commandTimeout: '30s' })
+const cache = createResponseCache({ redis, lease: '8s', l1Ttl: 0 })
 const cached = cache.fetch()
 const callers = new Map<number, AbortController>()
 

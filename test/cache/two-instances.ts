@@ -82,7 +82,7 @@ export async function startHeldProvider(): Promise<HeldProvider> {
       calls.length = 0
     },
     called: async (count) => {
-      await until(() => calls.length >= count, 60_000)
+      await until(() => calls.length >= count, 50_000, { what: `the provider is called ${count} times` })
       const last = calls[count - 1]
       if (last === undefined) throw new Error('no call')
       return last

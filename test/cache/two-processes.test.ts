@@ -28,23 +28,31 @@ describe('two processes of a service with one Redis', () => {
     await provider[Symbol.asyncDispose]()
     await server.close()
   })
-  beforeEach(async () => {
+  /** Of each test its own: what one that failed left under way is not joined by the next. */
+  let prompt = ''
+  beforeEach(async ({ task }) => {
+    prompt = task.id
     provider.forget()
     await server.command('FLUSHALL')
   })
 
   /** Until as many follow the one call that is under way. */
   const followed = (count: number) =>
-    until(async () => {
-      const leases = (await server.command('KEYS', '*:lease')) as string[]
-      const counts = await Promise.all(leases.map((lease) => server.command('HGET', lease, 'followers')))
-      return counts.some((followers) => Number(followers) === count)
-    }, 60_000)
+    until(
+      async () => {
+        const leases = (await server.command('KEYS', '*:lease')) as string[]
+        const counts = await Promise.all(leases.map((lease) => server.command('HGET', lease, 'followers')))
+        return counts.some((followers) => Number(followers) === count)
+      },
+      50_000,
+      { what: 'a call is followed' },
+    )
   const kept = () =>
-    until(async () => ((await server.command('KEYS', '*}')) as string[]).some(isEntry), 60_000)
+    until(async () => ((await server.command('KEYS', '*}')) as string[]).some(isEntry), 50_000, {
+      what: 'an answer is kept',
+    })
   const isEntry = (key: string) => key.endsWith('}') && !key.includes('version')
-  const ask = (instance: Instance, own: object = {}) =>
-    instance.order({ type: 'ask', prompt: 'hi', ...own }).done
+  const ask = (instance: Instance, own: object = {}) => instance.order({ type: 'ask', prompt, ...own }).done
 
   it('share a call that is under way, an object and a stream', async () => {
     for (const stream of [false, true]) {
@@ -93,7 +101,7 @@ describe('two processes of a service with one Redis', () => {
     'go on when the one caller of the leading process leaves, %s',
     async (when) => {
       const stream = when.startsWith('half')
-      const { number, done } = one.order({ type: 'ask', prompt: 'hi', stream })
+      const { number, done } = one.order({ type: 'ask', prompt, stream })
       const call = await provider.called(1)
       if (stream) call.begin('answer')
       const second = ask(two, { stream })

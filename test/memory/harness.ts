@@ -38,7 +38,9 @@ export async function runRound({ library, scenario, ms, isStubborn = false }: Ru
   const server = await startRedis({ args: scenario.args })
   const proxy = await startProxy(server)
   const dir = await mkdtemp(join(tmpdir(), 'evenkeel-history-'))
-  const common = { library, url: proxy.url, isStubborn, timeoutMs: 150 }
+  // Megabytes that are synced one by one take their time, on a busy machine more than a short deadline has.
+  const timeoutMs = scenario.isOfFiles ? 500 : 150
+  const common = { library, url: proxy.url, isStubborn, timeoutMs }
   const dirOf = (name: string) => (scenario.isOfFiles ? join(dir, name) : dir)
   const writers = ['a', 'b', 'c', 'd'].map(
     (name) => new Member({ ...common, role: 'writer', name, dir: dirOf(name) }),

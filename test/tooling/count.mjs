@@ -24,7 +24,9 @@ function count({ numPassedTests, numFailedTests, testResults }) {
   )
   for (const { name, message, assertionResults } of testResults) {
     for (const { status, fullName, failureMessages } of assertionResults) {
-      if (status === 'failed') console.log(`failed: ${name}: ${fullName}\n${failureMessages.join('\n')}`)
+      // Of a test that ran out of time the runner's report has a placeholder in place of the message.
+      const reason = failureMessages.join('\n').replaceAll('STACK_TRACE_ERROR', 'the time-out of the test')
+      if (status === 'failed') console.log(`failed: ${name}: ${fullName}\n${reason}`)
     }
     if (broken.some((file) => file.name === name)) console.log(`failed: ${name}\n${message}`)
   }

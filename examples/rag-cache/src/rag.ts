@@ -2,6 +2,8 @@ import type { Connection } from '@evenkeel/core'
 import { createResponseCache, type ResponseCache } from '@evenkeel/llm-response-cache'
 import {
   createSemanticCache,
+  type Embed,
+  lexicalEmbedder,
   type SemanticAnswer,
   type SemanticCache,
 } from '@evenkeel/llm-response-cache/semantic'
@@ -13,6 +15,9 @@ export interface RagOptions {
   readonly apiKey: string
   readonly baseURL: string | undefined
   readonly chatModel: string
+  /** Turns texts into vectors in this process; left out, the provider does. */
+  readonly embedder?: Embed | undefined
+  /** Names what makes the vectors, here or at the provider. */
   readonly embeddingModel: string
   readonly maxErrorRate: number
 }
@@ -26,11 +31,11 @@ export interface Rag {
 
 /** Answers questions from documents: retrieve, put into the prompt, ask the model. Each step is cached. */
 export async function createRag(options: RagOptions): Promise<Rag> {
-  const { redis, documents, apiKey, baseURL, chatModel, embeddingModel, maxErrorRate } = options
+  const { redis, documents, apiKey, baseURL, chatModel, embedder, embeddingModel, maxErrorRate } = options
   // 1. Calls of the provider, answered from the cache where they are equal: embeddings and answers alike.
   const exact = createResponseCache({ redis, ttl: '1h' })
   const openai = new OpenAI({ apiKey, baseURL: baseURL ?? null, fetch: exact.fetch() })
-  const embed = async (input: readonly string[]) => {
+  const embedByProvider = async (input: readonly string[]) => {
     const { data } = await openai.embeddings.create({
       model: embeddingModel,
       input: [...input],
@@ -38,6 +43,11 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     })
     return data.map(({ embedding }) => embedding)
   }
+  // A local model's vectors are kept by text: what one instance encoded, no other one encodes again.
+  const embed: Embed =
+    embedder === undefined
+      ? embedByProvider
+      : (texts) => exact.embeddings(texts, { model: embeddingModel, embed: embedder })
 
   // 2. Questions that mean the same, answered from the cache where that is proved.
   const semantic = createSemanticCache({ redis, embed, model: embeddingModel, maxErrorRate })
@@ -57,10 +67,15 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     { name: 'rag', question: (text, passages) => ({ text, context: { chatModel, passages } }) },
   )
 
-  const vectors = (await embed(documents)).map(unit)
+  // Passages are found by meaning and by their words: an encoder alone takes one product's name for another's.
+  const words = lexicalEmbedder()
+  const vectorsOf = async (texts: readonly string[]) => {
+    const [byMeaning, byWords] = await Promise.all([embed(texts), words(texts)])
+    return byMeaning.map((vector, at) => [...unit(vector), ...unit(byWords[at] ?? [])])
+  }
+  const vectors = await vectorsOf(documents)
   const retrieve = async (question: string, count: number): Promise<readonly string[]> => {
-    const [vector = []] = await embed([question])
-    const asked = unit(vector)
+    const [asked = []] = await vectorsOf([question])
     const near = vectors.map((known, at) => ({
       at,
       similarity: known.reduce((sum, v, i) => sum + v * (asked[i] ?? 0), 0),
@@ -80,7 +95,8 @@ export async function createRag(options: RagOptions): Promise<Rag> {
   }
 }
 
-function unit(vector: readonly number[]): readonly number[] {
-  const length = Math.hypot(...vector)
-  return vector.map((value) => value / length)
+function unit(vector: ArrayLike<number>): readonly number[] {
+  const values = Array.from(vector)
+  const length = Math.hypot(...values)
+  return values.map((value) => value / length)
 }

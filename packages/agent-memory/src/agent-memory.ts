@@ -173,7 +173,7 @@ class Memory implements AgentMemory, ThreadContext {
       durability: 'durable',
       primary: store && new OnlineBackend(store, options, known, recent, this.counters),
       fallback: store ? outage : new OnlineBackend(own, options, undefined, undefined, this.counters),
-      recover: async ({ signal, handOver }) => store && outage.replay(store, signal, handOver),
+      recover: async (context) => store && outage.replay(store, context),
       held: () => ({ entries: known.size, bytes: known.bytes + this.#journal.bytes }),
     })
     this.#batches = new AppendBatcher((id, write) => this.#inLine(id, write))
@@ -192,7 +192,7 @@ class Memory implements AgentMemory, ThreadContext {
         journal: this.#journal,
         isUp: () => this.#stores.state === 'primary',
         adopt: (write) => outage.adopt(write),
-        replay: (signal) => outage.replay(store, signal, () => {}),
+        replay: (signal) => outage.replay(store, { signal, progress: () => {}, handOver: () => {} }),
       })
       this.#adoption = adoption
       this.#stop.push(() => adoption.close())

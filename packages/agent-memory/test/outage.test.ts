@@ -1,9 +1,11 @@
-import { type Connection, connect } from '@evenkeel/core'
+import { type Connection, connect, UnavailableError } from '@evenkeel/core'
+import { systemClock } from '@evenkeel/core/kit'
 import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { OfflineBackend } from '../src/backends/offline.js'
 import { type AgentMemory, createAgentMemory, type Message } from '../src/index.js'
 import { Journal } from '../src/journal/journal.js'
+import { RecentWrites } from '../src/journal/resend-lost.js'
 import { prepare } from '../src/messages/prepare.js'
 import { resolveOptions } from '../src/options.js'
 import { ReplicaCache } from '../src/replica/replica-cache.js'
@@ -270,13 +272,53 @@ describe('two replays that overlap', () => {
       if (calls++ === 0) await held
       return result
     }
-    const first = outage.replay(store, AbortSignal.timeout(1_000), () => {})
-    const second = outage.replay(store, AbortSignal.timeout(1_000), () => {})
+    const turn = () => ({ signal: AbortSignal.timeout(1_000), progress: () => {}, handOver: () => {} })
+    const first = outage.replay(store, turn())
+    const second = outage.replay(store, turn())
     release()
     await Promise.all([first, second])
     expect(journal.messages).toBe(0)
     const { records } = await store.tail(id, { maxMessages: 10, maxTokens: 1_000 })
     expect(records.map((record) => record.id)).toEqual(['a', 'b', 'c', 'd'])
+  })
+})
+
+describe('a replay over a line that takes only some kilobytes within the time of a command', () => {
+  it('sends less at once with each try, until it has an end', async () => {
+    const options = resolveOptions({})
+    const journal = new Journal({ maxMessages: 1_000, maxBytes: 1e7 })
+    const recent = new RecentWrites({ windowMs: 60_000, maxBytes: 1e7, clock: systemClock })
+    const outage = new OfflineBackend(
+      journal,
+      new ReplicaCache({ ...options, ttlMs: 1_000 }),
+      options,
+      recent,
+    )
+    const id = { owner: 'o', thread: 't' }
+    const text = 'x'.repeat(4_000)
+    const prepared = (name: string) => [prepare(user(name, text), 0, options)]
+    // Redis acknowledged these, and has lost them.
+    for (let index = 0; index < 60; index++) recent.appended(id, prepared(`lost ${index}`), 0)
+    for (let index = 0; index < 60; index++) await outage.append(id, prepared(`new ${index}`))
+    const store = new MemoryThreadStore()
+    const append = store.append.bind(store)
+    store.append = async (thread, batch, ...rest) => {
+      if (batch.length > 5) throw new UnavailableError('COMMAND_TIMEOUT', 'too long', 'unknown')
+      return append(thread, batch, ...rest)
+    }
+    let tries = 0
+    let sent = 0
+    const progress = () => sent++
+    for (let isDone = false; !isDone; tries++) {
+      const turn = { signal: new AbortController().signal, progress, handOver: () => (isDone = true) }
+      await outage
+        .replay(store, turn)
+        .catch((error: unknown) => expect(error).toBeInstanceOf(UnavailableError))
+      expect(tries).toBeLessThan(60)
+    }
+    const { records } = await store.tail(id, { maxMessages: 1_000, maxTokens: 1e6 })
+    expect(records).toHaveLength(120)
+    expect(sent).toBeGreaterThanOrEqual(120 / 5)
   })
 })
 

@@ -53,6 +53,7 @@ function setUp(
   options: {
     recover?: (context: RecoverContext<Notes>) => Promise<void>
     onOutage?: 'fallback' | 'throw'
+    recoverTimeoutMs?: number
   } = {},
 ) {
   const redis = new Weather()
@@ -178,6 +179,34 @@ describe('failover', () => {
     ends[1]?.resolve()
     expect((await Promise.all(second)).map(({ source }) => source)).toEqual(['redis', 'redis'])
     expect(pair.state).toBe('primary')
+  })
+
+  it('gives a recovery that makes progress the time that it needs, and no more once calls wait', async () => {
+    vi.useFakeTimers()
+    try {
+      let context: RecoverContext<Notes> | undefined
+      const end = deferred()
+      const recover = (given: RecoverContext<Notes>) => {
+        context ??= given
+        return end.promise
+      }
+      const { redis, pair } = setUp({ recover, recoverTimeoutMs: 1_000 })
+      redis.fall()
+      redis.rise()
+      await vi.waitFor(() => expect(pair.state).toBe('recovering'))
+      for (let part = 0; part < 5; part++) {
+        await vi.advanceTimersByTimeAsync(900)
+        context?.progress()
+      }
+      expect(pair.state).toBe('recovering')
+      context?.holdCalls()
+      await vi.advanceTimersByTimeAsync(900)
+      context?.progress()
+      await vi.advanceTimersByTimeAsync(200)
+      expect(context?.signal.aborted).toBe(true)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('tries again, with pauses, when recovery fails', async () => {

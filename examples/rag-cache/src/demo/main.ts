@@ -1,30 +1,37 @@
 import { connect } from '@evenkeel/core'
 import { facts } from '../knowledge.js'
+import { createLocalEmbedder, localModel } from '../local-embedder.js'
 import { createRag } from '../rag.js'
 import { startStandIn } from '../stand-in.js'
 import { drive } from './traffic.js'
 
 /**
  * Asks 2,500 questions about eight plans, in many words, and shows what the caches saved and how often they
- * were wrong. Without OPENAI_API_KEY a stand-in answers; without REDIS_URL all is in this process.
+ * were wrong. Without OPENAI_API_KEY a stand-in answers; without REDIS_URL all is in this process;
+ * EMBEDDER=local takes a sentence encoder in this process in place of the provider's embeddings.
  */
-const { OPENAI_API_KEY, OPENAI_BASE_URL, CHAT_MODEL, EMBEDDING_MODEL, REDIS_URL, QUESTIONS } = process.env
+const { OPENAI_API_KEY, OPENAI_BASE_URL, CHAT_MODEL, EMBEDDING_MODEL, EMBEDDER, REDIS_URL, QUESTIONS } =
+  process.env
 const maxErrorRate = 0.05
 const standIn = OPENAI_API_KEY === undefined ? await startStandIn() : undefined
 const redis = REDIS_URL === undefined ? undefined : await connect({ url: REDIS_URL, commandTimeout: 500 })
+const isLocal = EMBEDDER === 'local'
 const rag = await createRag({
   redis,
   documents: facts.map(({ passage }) => passage),
   apiKey: OPENAI_API_KEY ?? 'none',
   baseURL: standIn?.baseURL ?? OPENAI_BASE_URL,
   chatModel: CHAT_MODEL ?? (standIn ? 'stand-in' : 'gpt-4o-mini'),
-  embeddingModel: EMBEDDING_MODEL ?? (standIn ? 'hashed-words' : 'text-embedding-3-small'),
+  embedder: isLocal ? await createLocalEmbedder() : undefined,
+  embeddingModel: isLocal
+    ? localModel
+    : (EMBEDDING_MODEL ?? (standIn ? 'hashed-words' : 'text-embedding-3-small')),
   maxErrorRate,
 })
 
 const questions = Number(QUESTIONS ?? 2_500)
 console.log(
-  `${standIn ? 'a stand-in answers' : 'OpenAI answers'}; the caches are in ${redis ? 'Redis' : 'this process'}`,
+  `${standIn ? 'a stand-in answers' : 'OpenAI answers'}; vectors by ${isLocal ? localModel : 'the provider'}; the caches are in ${redis ? 'Redis' : 'this process'}`,
 )
 const tally = await drive(rag, questions)
 const stats = rag.semantic.stats()

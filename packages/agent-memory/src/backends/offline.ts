@@ -1,8 +1,8 @@
-import { UnavailableError } from '@evenkeel/core'
+import { type RecoverContext, UnavailableError } from '@evenkeel/core'
 import { ThreadUnknownError } from '../errors.js'
 import { entryOf, type JournalEntry, type ThreadWrite, type Write } from '../journal/entry.js'
 import type { Journal, ThreadJournal } from '../journal/journal.js'
-import { forEachConcurrent, nextOf, Replay, type ReplayTerms } from '../journal/replay.js'
+import { forEachConcurrent, Replay, ReplayPace, type ReplayTerms } from '../journal/replay.js'
 import type { RecentWrites } from '../journal/resend-lost.js'
 import { resendLost } from '../journal/resend-lost.js'
 import { WriteGate } from '../journal/write-gate.js'
@@ -27,6 +27,9 @@ import type {
 import type { ThreadId } from '../stores/thread-id.js'
 import type { AppendGuards, AppendOutcome, ChangeResult, Freshness, Reading, ThreadBackend } from './port.js'
 
+/** What a replay needs to know of the recovery that it is a part of. */
+export type ReplayTurn = Pick<RecoverContext<unknown>, 'signal' | 'progress' | 'handOver'>
+
 /**
  * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
  * thread. On return the journal is replayed, each thread in its order.
@@ -39,6 +42,8 @@ export class OfflineBackend implements ThreadBackend {
   readonly #known: ReplicaCache
   readonly #terms: ReplayTerms
   readonly #recent: RecentWrites | undefined
+  /** From try to try. */
+  readonly #pace = new ReplayPace()
   readonly #before: ((id: ThreadId) => Promise<void> | undefined) | undefined
   #hold: WriteGate | undefined
 
@@ -169,16 +174,23 @@ export class OfflineBackend implements ThreadBackend {
    * Writers go on meanwhile, and one who never pauses for a round trip would keep the journal from ever being
    * empty: so when what had waited is sent, writes are held up until the little that came since is too.
    */
-  async replay(store: ThreadStore, signal: AbortSignal, handOver: () => void): Promise<void> {
+  async replay(store: ThreadStore, turn: ReplayTurn): Promise<void> {
+    const { signal, progress, handOver } = turn
+    let isHolding = false
+    // A try that does not catch up although writes were held up ends with its time; the next one holds them up again.
+    const sent = () => isHolding || progress()
+    const terms = { ...this.#terms, pace: this.#pace, sent }
     if (this.#recent !== undefined) {
-      await resendLost(store, this.#recent, new Replay(store, this.#known, this.#terms), signal)
+      await resendLost(store, this.#recent, new Replay(store, this.#known, terms), signal)
     }
-    const replay = new Replay(store, this.#known, this.#terms, this.#recent)
+    const replay = new Replay(store, this.#known, terms, this.#recent)
     await this.#sendWaiting(replay, signal)
     const hold = new WriteGate()
     this.#hold = hold
+    isHolding = true
     try {
       while (!this.#journal.isEmpty) await this.#sendWaiting(replay, signal)
+      this.#pace.ended()
       handOver()
     } finally {
       hold.end()
@@ -192,7 +204,7 @@ export class OfflineBackend implements ThreadBackend {
     await forEachConcurrent(waiting, async ({ thread, last }) => {
       while (last !== undefined && thread.entries.includes(last)) {
         signal.throwIfAborted()
-        const entries = nextOf(thread.entries)
+        const entries = replay.nextOf(thread.entries)
         if (!entries[0]?.isInherited) await this.#before?.(thread.id)
         await replay.send(thread.id, entries)
         for (const entry of entries) this.#journal.acknowledge(thread, entry)

@@ -1,4 +1,4 @@
-import { ReplyError } from '@evenkeel/core'
+import { EvenkeelError, ReplyError } from '@evenkeel/core'
 import { createLog } from '@evenkeel/core/kit'
 import type { StoredOutcome, WriteLog } from '../backends/port.js'
 import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
@@ -15,10 +15,41 @@ const log = createLog('agent-memory')
 /** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
 const maxTogether = { messages: 200, bytes: 512 << 10 }
 
+/**
+ * How much is sent together. A server or a network that can't take so much within the time of a command is sent half
+ * of it with the next try, down to some kilobytes; else no try would ever come to its end.
+ */
+export class ReplayPace {
+  #share = 1
+
+  get messages(): number {
+    return maxTogether.messages * this.#share
+  }
+
+  get bytes(): number {
+    return maxTogether.bytes * this.#share
+  }
+
+  timedOut(): void {
+    this.#share = Math.max(this.#share / 2, 1 / 32)
+  }
+
+  /** A replay came to its end: not sooner, since a try that fails once more begins from the start. */
+  ended(): void {
+    this.#share = Math.min(this.#share * 2, 1)
+  }
+}
+
 export interface ReplayTerms {
   readonly counters?: Counters | undefined
   readonly ttlMs: number
   readonly limits: Limits
+}
+
+export interface ReplayOptions extends ReplayTerms {
+  readonly pace: ReplayPace
+  /** Writes are in Redis, or refused for good: what has taken so long was not in vain. */
+  readonly sent: () => void
 }
 
 /** Sends writes of the past to the store; each may be sent again. */
@@ -26,13 +57,23 @@ export class Replay {
   constructor(
     private readonly store: ThreadStore,
     private readonly known: ReplicaCache,
-    private readonly terms: ReplayTerms,
+    private readonly terms: ReplayOptions,
     /** Left out for writes that Redis had acknowledged before, and may have lost: they are there already. */
     private readonly remember?: WriteLog,
   ) {}
 
-  /** Sends the entries, which belong together; see {@link nextOf}. @throws UnavailableError when Redis is away again */
+  /** Sends the entries, which belong together; see {@link Replay.nextOf}. @throws UnavailableError when Redis is away again */
   async send(id: ThreadId, entries: readonly JournalEntry[]): Promise<void> {
+    try {
+      await this.#send(id, entries)
+    } catch (error) {
+      if (isTimeout(error)) this.terms.pace.timedOut()
+      throw error
+    }
+    this.terms.sent()
+  }
+
+  async #send(id: ThreadId, entries: readonly JournalEntry[]): Promise<void> {
     try {
       const [first] = entries
       if (first === undefined) return
@@ -58,6 +99,29 @@ export class Replay {
     }
   }
 
+  /** What can be sent together from the front: one write, or appends of one kind and generation, each id once. */
+  nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[] {
+    const { pace } = this.terms
+    const together: JournalEntry[] = []
+    const ids = new Set<string>()
+    let [messages, bytes] = [0, 0]
+    const [first] = entries
+    for (const entry of entries) {
+      messages += entry.messages
+      bytes += entry.bytes
+      if (entry !== first) {
+        const fits = messages <= pace.messages && bytes <= pace.bytes
+        const isOfKind = entry.generation === first?.generation && entry.isInherited === first?.isInherited
+        const isLike = isAppend(entry) && isOfKind && entry.token === undefined
+        if (!isLike || !fits || entry.batch.some(({ id }) => ids.has(id))) break
+      }
+      together.push(entry)
+      if (!isAppend(entry) || entry.token !== undefined) break
+      for (const { id } of entry.batch) ids.add(id)
+    }
+    return together
+  }
+
   #refuse(entry: JournalEntry, error: Error): void {
     // What is sent again to heal has been told of before.
     if (this.remember === undefined) return
@@ -70,7 +134,8 @@ export class Replay {
     const { generation, token, digest } = entries[0] ?? {}
     let batch = entries.flatMap((entry) => entry.batch)
     while (batch.length > 0) {
-      const result = await this.store.append(id, batch, { ...this.terms, generation, token, digest })
+      const { ttlMs, limits } = this.terms
+      const result = await this.store.append(id, batch, { ttlMs, limits, generation, token, digest })
       if (result.status === 'conflict') {
         const taken = (message: PreparedMessage) => message.id === result.id
         for (const entry of entries) {
@@ -122,26 +187,8 @@ function errorOf(result: Exclude<AppendResult, StoredOutcome | { status: 'confli
   return new OperationConflictError()
 }
 
-/** What can be sent together from the front: one write, or appends of one kind and generation, each id once. */
-export function nextOf(entries: readonly JournalEntry[]): readonly JournalEntry[] {
-  const together: JournalEntry[] = []
-  const ids = new Set<string>()
-  let [messages, bytes] = [0, 0]
-  const [first] = entries
-  for (const entry of entries) {
-    messages += entry.messages
-    bytes += entry.bytes
-    if (entry !== first) {
-      const fits = messages <= maxTogether.messages && bytes <= maxTogether.bytes
-      const isOfKind = entry.generation === first?.generation && entry.isInherited === first?.isInherited
-      const isLike = isAppend(entry) && isOfKind && entry.token === undefined
-      if (!isLike || !fits || entry.batch.some(({ id }) => ids.has(id))) break
-    }
-    together.push(entry)
-    if (!isAppend(entry) || entry.token !== undefined) break
-    for (const { id } of entry.batch) ids.add(id)
-  }
-  return together
+function isTimeout(error: unknown): boolean {
+  return EvenkeelError.isInstance(error) && error.code === 'COMMAND_TIMEOUT'
 }
 
 function tellRefusal(entry: JournalEntry, error: Error): void {

@@ -6,7 +6,7 @@ import type { ThreadStore } from '../stores/port.js'
 import type { ThreadVersion } from '../stores/thread-id.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { entryOf, sizeOf, type ThreadWrite, type Write } from './entry.js'
-import { forEachConcurrent, nextOf, type Replay } from './replay.js'
+import { forEachConcurrent, type Replay } from './replay.js'
 
 /** Sends again what Redis acknowledged last, and may have lost, before anything that is journaled. */
 export async function resendLost(
@@ -25,7 +25,7 @@ export async function resendLost(
     const entries = (await lostOf(store, id, writes)).map(({ write }) => entryOf(write))
     while (entries.length > 0) {
       signal.throwIfAborted()
-      const together = nextOf(entries)
+      const together = replay.nextOf(entries)
       await replay.send(id, together)
       entries.splice(0, together.length)
     }

@@ -1,4 +1,4 @@
-import { UnavailableError } from '@evenkeel/core'
+import { type RecoverContext, UnavailableError } from '@evenkeel/core'
 import { ByteBoundedLru, type Clock } from '@evenkeel/core/kit'
 import { MemorySessionStore, withWrites } from './memory.js'
 import type {
@@ -133,12 +133,13 @@ export class OutageSessions implements SessionStore {
   }
 
   /** Sends what was written here, in order. Each may be sent again. */
-  async replay(store: SessionStore, signal: AbortSignal, handOver: () => void): Promise<void> {
+  async replay({ primary, signal, progress, handOver }: RecoverContext<SessionStore>): Promise<void> {
     for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
       signal.throwIfAborted()
-      if (next.kind === 'write') await store.write(next.place, next.write)
-      else await store.destroy(next.places)
+      if (next.kind === 'write') await primary.write(next.place, next.write)
+      else await primary.destroy(next.places)
       if (this.#pending[0] === next) this.#pending.shift()
+      progress()
     }
     handOver()
     this.#own.clear()

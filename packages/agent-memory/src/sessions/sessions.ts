@@ -142,7 +142,7 @@ class SessionHandles implements Sessions {
       durability: 'durable',
       primary: seen,
       fallback: outage ?? new MemorySessionStore({ maxSessions, clock }),
-      recover: async ({ primary, signal, handOver }) => outage?.replay(primary, signal, handOver),
+      recover: async (context) => outage?.replay(context),
     })
   }
 

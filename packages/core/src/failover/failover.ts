@@ -45,7 +45,7 @@ export interface FailoverOptions<S> {
   readonly held?: (() => { readonly entries: number; readonly bytes: number }) | undefined
   /** `'throw'` gives callers the UnavailableError instead of an answer from memory. @default 'fallback' */
   readonly onOutage?: 'fallback' | 'throw' | undefined
-  /** How long one try of `recover` may take. @default 10_000 */
+  /** Milliseconds that one try of `recover` may take, from its start or its last {@link RecoverContext.progress}. @default 10_000 */
   readonly recoverTimeoutMs?: number | undefined
   /** Instances do not all recover in the same instant: each waits up to this long first. @default 100 */
   readonly recoverJitterMs?: number | undefined
@@ -65,6 +65,12 @@ export interface RecoverContext<S> {
    * is. For the last of a journal that grows as fast as it is handed over. @see handOver
    */
   holdCalls(): void
+  /**
+   * A part of the work is done, and need not be done again by another try: the time for a try begins anew. Without
+   * it, what takes longer than that time would never end. It has no effect once calls wait (see
+   * {@link holdCalls}), so that none waits for longer than that time.
+   */
+  progress(): void
   /** Aborts when Redis is gone again, the time is up, or the pair is closed. */
   readonly signal: AbortSignal
 }
@@ -235,10 +241,12 @@ class StorePair<S> implements Failover<S>, PairStatus {
     this.state = 'recovering'
     const recovery = new AbortController()
     this.#recovery = recovery
-    const timer = setLongTimeout(
-      () => recovery.abort(new Error('recovery took too long')),
-      this.#options.recoverTimeoutMs ?? 10_000,
-    )
+    const limit = () =>
+      setLongTimeout(
+        () => recovery.abort(new Error('recovery took too long')),
+        this.#options.recoverTimeoutMs ?? 10_000,
+      )
+    let timer = limit()
     try {
       await Promise.race([
         this.#options.recover?.({
@@ -249,6 +257,12 @@ class StorePair<S> implements Failover<S>, PairStatus {
           },
           holdCalls: () => {
             if (!recovery.signal.aborted) this.#held ??= deferred()
+          },
+          progress: () => {
+            // Calls that wait are not to wait for longer.
+            if (this.#recovery !== recovery || this.#held !== undefined) return
+            timer.clear()
+            timer = limit()
           },
           signal: recovery.signal,
         }),

@@ -112,12 +112,19 @@ export class OutageKeyValueStore implements KeyValuePort {
    * Writes back what was changed here, until nothing is left; then forgets all, and hands over in the same turn. What
    * is changed meanwhile is written back too; where that finds no end, calls wait for the last round.
    */
-  async handOver({ primary, signal, holdCalls, handOver }: RecoverContext<KeyValuePort>): Promise<void> {
+  async handOver({
+    primary,
+    signal,
+    holdCalls,
+    progress,
+    handOver,
+  }: RecoverContext<KeyValuePort>): Promise<void> {
     for (let round = 1; this.#changes.size > 0; round++) {
       if (round > maxRounds) holdCalls()
       await mapBounded([...this.#changes], maxAtOnce, async ([key, change]) => {
         signal.throwIfAborted()
         await this.#writeBack(primary, key, change)
+        progress()
       })
     }
     signal.throwIfAborted()

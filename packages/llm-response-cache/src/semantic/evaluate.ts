@@ -1,6 +1,7 @@
 import { compareQuestionFeatures, type Objection } from './features/compare.js'
 import { textDigest } from './features/digest.js'
 import { questionFeaturesOf } from './features/features.js'
+import type { Embed } from './judge.js'
 import { choose, compared } from './policy/choose.js'
 import { upperBound } from './policy/clopper-pearson.js'
 import {
@@ -47,11 +48,18 @@ export interface Evaluation {
 }
 
 export interface EvaluateOptions extends Partial<Bound> {
-  readonly embed: (texts: readonly string[]) => Promise<readonly (readonly number[])[]>
+  readonly embed: Embed
   readonly guard?: boolean | undefined
   readonly minSimilarity?: number | undefined
   readonly minOverlap?: number | undefined
   readonly thresholds?: readonly number[] | undefined
+  /** What `verify` of the cache would say of the pair: what it refuses is neither audited nor served by the learned policy. */
+  readonly verify?: ((pair: PairToVerify) => boolean | Promise<boolean>) | undefined
+}
+
+/** A pair that the policy has a use for, with the cosine of its two texts. */
+export interface PairToVerify extends LabelledPair {
+  readonly similarity: number
 }
 
 /**
@@ -76,12 +84,13 @@ export async function evaluatePairs(
     const neighbour = { id: '', similarity: pair.similarity, sheet: '', observations: [] }
     const row = compared(neighbour, pair, minSimilarity)
     const { serving } = policy
-    if (serving !== undefined) {
-      const served = (choose([row], serving.model)?.score ?? -1) >= serving.certificate.threshold
-      outcomes.push({ served, same: pair.same })
-    }
     const candidate = choose([row], policy.candidate)
-    if (candidate === undefined) continue
+    const isAccepted = candidate !== undefined && (await options.verify?.(pair)) !== false
+    if (serving !== undefined) {
+      const score = choose([row], serving.model)?.score ?? -1
+      outcomes.push({ served: isAccepted && score >= serving.certificate.threshold, same: pair.same })
+    }
+    if (!isAccepted) continue
     audits.push({ score: candidate.score, features: candidate.features, right: pair.same })
     if (audits.length < lengthOf(policy.epoch, bound)) continue
     policy = nextPolicy(policy, audits, bound)

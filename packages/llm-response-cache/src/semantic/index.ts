@@ -3,6 +3,7 @@ export {
   type Evaluation,
   evaluatePairs,
   type LabelledPair,
+  type PairToVerify,
   type Rate,
 } from './evaluate.js'
 export type { Objection } from './features/compare.js'

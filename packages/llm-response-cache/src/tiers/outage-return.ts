@@ -1,4 +1,4 @@
-import type { Source } from '@evenkeel/core'
+import type { RecoverContext, Source } from '@evenkeel/core'
 import { type Clock, createLog } from '@evenkeel/core/kit'
 import type { Stores } from '../stores/create-redis-stores.js'
 import type { MemoryEntryStore } from '../stores/memory-entries.js'
@@ -27,6 +27,10 @@ export interface OutageReturnHost {
   heard(): void
 }
 
+/** What of a recovery its parts need to know. */
+type Turn = Pick<RecoverContext<Stores>, 'signal' | 'progress'>
+export type ReturnContext = Turn & Pick<RecoverContext<Stores>, 'primary'>
+
 /** What is done when Redis is back, with what was changed and answered while it was away. */
 export class OutageReturn {
   readonly #host: OutageReturnHost
@@ -38,20 +42,23 @@ export class OutageReturn {
   }
 
   /** Before Redis is read again it hears what was invalidated without it, and this process what others deleted. */
-  async makeUpFor({ entries, flights }: Stores, signal: AbortSignal): Promise<void> {
+  async makeUpFor({ primary, signal, progress }: ReturnContext): Promise<void> {
+    const { entries, flights } = primary
+    const turn = { signal, progress }
     for (const [tenant, pending] of [...this.#changes.versions]) {
       signal.throwIfAborted()
       const versions = new Map(pending)
       await entries.invalidate(tenant, versions)
       this.#changes.settleVersions(tenant, versions)
       this.#host.invalidations?.tell({ tenant, versions, names: [] })
+      progress()
     }
     for (const [id, { tenant, ...swept }] of [...this.#changes.swept]) {
       await flights.void(tenant, swept.pattern, swept.model)
-      await this.#sweepStore(entries, tenant, swept, signal)
+      await this.#sweepStore(entries, tenant, swept, turn)
       this.#changes.swept.delete(id)
     }
-    await this.#dropDeleted(entries, signal)
+    await this.#dropDeleted(entries, turn)
     const deleted = [...this.#changes.deleted]
     for (let at = 0; at < deleted.length; at += pageSize) {
       signal.throwIfAborted()
@@ -61,22 +68,29 @@ export class OutageReturn {
         this.#changes.deleted.delete(id)
         this.#host.invalidations?.tell({ ...entryKey, versions: noVersions, names: [entryKey.name] })
       }
+      progress()
     }
   }
 
   /** Deletes in one store what was swept while it was away. */
-  async #sweepStore(entries: EntryStore, tenant: string, swept: Sweep, signal: AbortSignal): Promise<void> {
+  async #sweepStore(
+    entries: EntryStore,
+    tenant: string,
+    swept: Sweep,
+    { signal, progress }: Turn,
+  ): Promise<void> {
     for await (const page of entries.names(tenant, swept.pattern)) {
       signal.throwIfAborted()
       const names = await doomedOf(entries, tenant, page, swept)
       await entries.delete(names.map((name) => ({ tenant, name })))
       this.#host.heard()
       this.#host.invalidations?.tell({ tenant, versions: noVersions, names })
+      progress()
     }
   }
 
   /** What was answered here may have been begun before another instance deleted it. */
-  async #dropDeleted(entries: EntryStore, signal: AbortSignal): Promise<void> {
+  async #dropDeleted(entries: EntryStore, { signal, progress }: Turn): Promise<void> {
     const written = [...this.#changes.written].filter(([, { isAfterDeletion }]) => !isAfterDeletion)
     const oldest = this.#host.clock.now() - maxHandOverAgeMs
     for (let at = 0; at < written.length; at += pageSize) {
@@ -89,6 +103,7 @@ export class OutageReturn {
         this.#changes.written.delete(id)
         this.#host.memory.drop(entryKey)
       }
+      progress()
     }
   }
 

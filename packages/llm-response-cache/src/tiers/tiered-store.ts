@@ -92,8 +92,8 @@ export class TieredStore {
         createRedisStores(redis, { sealer, compression, room, maxEntryBytes: options.maxEntryBytes }),
       fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
-      recover: async ({ primary, signal }) => {
-        await back.makeUpFor(primary, signal)
+      recover: async (context) => {
+        await back.makeUpFor(context)
         this.#distrust()
         setImmediate(() => void back.handOver())
       },

@@ -342,6 +342,15 @@ function fill(wording: string, values: Values): string {
   return wording.replace(/\{(\w+)\}/g, (_, name: keyof Values) => values[name])
 }
 
+/** Files are often sorted by label; what is to be proved is about a mixed stream. Equal seeds give equal orders. */
+export function shuffled<T>(items: readonly T[], seed = 1): readonly T[] {
+  const random = seededRandom(seed)
+  return items
+    .map((item) => ({ item, at: random() }))
+    .sort((one, other) => one.at - other.at)
+    .map(({ item }) => item)
+}
+
 /** Numbers from 0 to 1, always the same ones for a seed. */
 export function seededRandom(seed: number): () => number {
   let drawn = 0

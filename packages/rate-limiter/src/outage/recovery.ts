@@ -59,7 +59,7 @@ export class Recovery {
   }
 
   /** Redis is back, and nothing else is sent to it yet. */
-  async recover({ primary, handOver }: RecoverContext<LimitStore>): Promise<void> {
+  async recover({ primary, progress, handOver }: RecoverContext<LimitStore>): Promise<void> {
     await this.#host.instances.beat()
     const held = this.#host.heldSlots()
     if (held.length > 0) await primary.renew(held, true)
@@ -67,6 +67,7 @@ export class Recovery {
       const some = this.#unsettled.slice(0, settlementsAtOnce)
       await Promise.all(some.map((settlement) => primary.settle(settlement)))
       this.#unsettled.splice(0, some.length)
+      progress()
     }
     await this.#tellCharges(primary)
     handOver()
