@@ -112,6 +112,36 @@ describe('a backup', () => {
     })
   })
 
+  it.each(['redis', 'memory'])('is found whole by a check after merging, in %s', async (where) => {
+    const memory = where === 'redis' ? (await redis.instance()).memory : createAgentMemory()
+    const thread = threadOf(memory)
+    const call = { id: 'call-1', type: 'function', function: { name: 'look', arguments: '{}' } }
+    await thread.append([
+      user('a'),
+      { id: 'b', role: 'assistant', content: null, tool_calls: [call] },
+      { id: 'r', role: 'tool', tool_call_id: 'call-1', content: 'found' },
+    ])
+    const lines = await linesOf(memory)
+    const id = { owner: thread.owner, thread: thread.id }
+    await thread.delete()
+    await thread.append([user('c')])
+    expect(await memory.verify(lines)).toMatchObject({ different: [id], grown: [] })
+    expect(await memory.restore(lines, { mode: 'merge' })).toMatchObject({ merged: 1, conflicts: 0 })
+    expect(await memory.verify(lines)).toMatchObject({ different: [], grown: [id] })
+    // Merging again brings nothing new, and what is written since takes nothing away.
+    await memory.restore(lines, { mode: 'merge' })
+    await thread.append([user('d')])
+    expect(await memory.verify(lines)).toMatchObject({ different: [], grown: [id] })
+    // An edit and a removal do.
+    await thread.edit('a', user('a', 'altered'))
+    expect(await memory.verify(lines)).toMatchObject({ different: [id], grown: [] })
+    await memory.restore(lines, { mode: 'replace' })
+    expect(await memory.verify(lines)).toMatchObject({ different: [], grown: [] })
+    await thread.append([user('e')])
+    await thread.remove('r')
+    expect(await memory.verify(lines)).toMatchObject({ different: [id], grown: [] })
+  })
+
   it('that is cut or altered is refused, and nothing of it restored', async () => {
     const { memory } = await redis.instance()
     await threadOf(memory).append([user('a'), user('b'), user('c')])

@@ -34,8 +34,13 @@ export interface RestoreReport extends BackupReport {
 }
 
 export interface VerifyReport extends BackupReport {
-  /** Threads that are not, or not the same, in the store. */
+  /** Threads of which something is not in the store, or not the same. */
   readonly different: readonly ThreadId[]
+  /**
+   * Threads that hold each of the backup's messages as it was, and more, or at other places and times: what merging a
+   * backup, or writing since, makes of them. Their order, pins, summaries and values are not compared.
+   */
+  readonly grown: readonly ThreadId[]
 }
 
 const version = 1
@@ -116,14 +121,17 @@ export async function restore(
 /** Compares a backup with what is in the store now. */
 export async function verify(store: ThreadStore, source: BackupSource): Promise<VerifyReport> {
   const different: ThreadId[] = []
+  const grown: ThreadId[] = []
   let [threads, messages] = [0, 0]
   for await (const { id, dump } of read(await checked(source))) {
     threads++
     messages += dump.records.length
     const now = await store.dump(id)
-    if (now === undefined || comparable(now) !== comparable(dump)) different.push(id)
+    if (now !== undefined && comparable(now) === comparable(dump)) continue
+    const list = now !== undefined && hasGrown(now, dump) ? grown : different
+    list.push(id)
   }
-  return { threads, messages, different }
+  return { threads, messages, different, grown }
 }
 
 /** What is there as a whole is checked as a whole first: nothing is restored of a backup that is cut or altered. */
@@ -233,4 +241,16 @@ function comparable({ records, state, pinned, summaries, newest, tokensEver, tur
     return [seq, id, role, tokens, tokensBefore, turn, at, revision, digest, opens, tied, body]
   })
   return JSON.stringify([messages, values, covers, pinned, newest, tokensEver, turns])
+}
+
+/** A thread whose messages are those of the backup and no others has not grown: whatever differs in it was altered. */
+function hasGrown(now: ThreadDump, { records }: ThreadDump): boolean {
+  const there = new Map(now.records.map((record) => [record.id, record]))
+  const isSamePlace = ({ seq, at, id }: MessageRecord) =>
+    there.get(id)?.seq === seq && there.get(id)?.at === at
+  if (now.records.length === records.length && records.every(isSamePlace)) return false
+  return records.every(({ id, role, digest, body }) => {
+    const found = there.get(id)
+    return found?.role === role && found.digest === digest && found.body === body
+  })
 }

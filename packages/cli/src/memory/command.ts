@@ -215,6 +215,7 @@ function addVerify(parent: Command, context: Context): void {
         show(context.io, flags.json === true, report, () => [
           `${report.threads} conversations, ${report.messages} messages checked`,
           ...report.different.map(({ owner, thread }) => `differs: ${owner} ${thread}`),
+          ...report.grown.map(({ owner, thread }) => `holds all of it, and more: ${owner} ${thread}`),
         ])
         context.end(report.different.length === 0 ? exitCodes.done : exitCodes.usage)
       }),

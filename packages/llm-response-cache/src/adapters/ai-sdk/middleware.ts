@@ -1,28 +1,20 @@
-import { type Duration, InvalidOptionError } from '@evenkeel/core'
-import { createLog, onAbort, option } from '@evenkeel/core/kit'
-import { type CallOptions, checkCallOptions, type Policy, policyOf } from '../../call-options.js'
+import type { Duration } from '@evenkeel/core'
+import { option } from '@evenkeel/core/kit'
+import { policyOf } from '../../call-options.js'
 import { type Entry, textOf } from '../../entry/entry.js'
-import type { KeyRules } from '../../key/rules.js'
 import { contextOf } from '../../lookup/adapter-context.js'
-import type { Call as LookupCall, ProduceContext, Produced } from '../../lookup/call.js'
-import { ageOf, timesOf } from '../../lookup/context.js'
+import type { ProduceContext, Produced } from '../../lookup/call.js'
 import type { CacheContext } from '../../lookup/create-context.js'
 import { Lookup } from '../../lookup/lookup.js'
-import { isProviderOutage } from '../../lookup/outage.js'
-import { lookByMeaning } from '../../lookup/semantic.js'
-import type { ResolvedOptions } from '../../options.js'
 import type { ResponseCache } from '../../response-cache.js'
-import type { SemanticHit } from '../../semantic/lookup.js'
 import type { SemanticCache } from '../../semantic/semantic-cache.js'
-import type { EntryKey } from '../../stores/port.js'
 import { SharedStream, sourceOf } from '../../streams/shared-stream.js'
-import { noUsage, usageOf } from '../../usage/tokens.js'
-import { type Answer, isWhole, type Part, partsOf, resultOf, trimmed } from './answer.js'
-import { type Call, keyOf, type Model, optionsIn, questionIn } from './key.js'
+import { noUsage } from '../../usage/tokens.js'
+import { isWhole, type Part, partsOf, resultOf, trimmed } from './answer.js'
+import type { Call, Model } from './key.js'
 import { pack } from './packed.js'
-import { type Marker, marked, meaningOf, readAnswer, streamOf, withMarker } from './replay.js'
-
-const log = createLog('llm-response-cache')
+import { type Marker, marked, readAnswer, streamOf, withMarker } from './replay.js'
+import { AiSdkRequests, type Asked, type LiveAnswer } from './requests.js'
 
 export interface AiSdkOptions {
   /** @default the cache's */
@@ -68,80 +60,42 @@ export function aiSdkMiddleware(cache: ResponseCache, options: AiSdkOptions = {}
   }
 }
 
-/** An answer that the model has given, or is giving. */
-type LiveAnswer =
-  | { readonly kind: 'result'; readonly result: object; readonly entry: Entry | undefined }
-  | {
-      readonly kind: 'stream'
-      readonly rest: object
-      readonly parts: SharedStream<Part>
-      readonly joined: { count: number }
-    }
-
-/** One call for which the cache is asked. */
-interface Asked {
-  readonly call: Call
-  readonly policy: Policy
-  readonly entryKey: EntryKey
-  readonly signal: AbortSignal | undefined
-  /** Ends the model's call, whose parameters carry its signal. */
-  readonly ending: AbortController | undefined
-  /** How a hit by meaning was found. */
-  hit: SemanticHit<unknown> | undefined
-}
-
 class AiSdkCalls {
   readonly #context: CacheContext
-  readonly #semantic: AiSdkOptions['semantic']
+  readonly #requests: AiSdkRequests
   readonly #maxBytes: number
-  readonly #base: Policy
-  readonly #rules: KeyRules
   readonly #lookup: Lookup<LiveAnswer>
-  /** Of calls whose parameters go on with another signal than their caller's. */
-  readonly #prepared = new WeakMap<object, { signal: AbortSignal; ending: AbortController }>()
 
   constructor(context: CacheContext, { ttl, semantic, maxAnswerBytes }: AiSdkOptions) {
-    if (semantic !== undefined && typeof semantic.find !== 'function') {
-      throw new InvalidOptionError('semantic', 'what createSemanticCache() gave', semantic)
-    }
     this.#context = context
-    this.#semantic = semantic
-    const { maxEntryBytes, policy } = context.options
+    this.#requests = new AiSdkRequests(context, policyOf(context.options.policy, { ttl }), semantic)
+    const { maxEntryBytes } = context.options
     this.#maxBytes =
       maxAnswerBytes === undefined ? maxEntryBytes : option.integer('maxAnswerBytes', maxAnswerBytes)
-    this.#base = policyOf(policy, { ttl })
-    this.#rules = rulesOf(context.options)
     this.#lookup = new Lookup(context)
   }
 
-  /** Others may have joined a call by the time its first caller leaves: it goes on without his signal. */
   prepared<P extends object>(params: P, model: Model): P {
-    const signal: unknown = Reflect.get(params, 'abortSignal')
-    const key = keyOf(params, model, this.#rules)
-    if (!(signal instanceof AbortSignal) || !key.cacheable || !this.#policyOf(params).useCache) return params
-    const ending = new AbortController()
-    const onward = { ...params, abortSignal: ending.signal }
-    this.#prepared.set(onward, { signal, ending })
-    return onward
+    return this.#requests.prepared(params, model)
   }
 
   async generate<R extends object>(call: Call, doGenerate: () => PromiseLike<R>): Promise<R> {
-    const asked = this.#asked(call)
+    const asked = this.#requests.asked(call)
     if (asked === undefined) return doGenerate()
     const found = await this.#lookup.find(
-      this.#callOf(asked, 'result', async (context) => {
-        const result = await this.#linked(asked, context, doGenerate)
+      this.#requests.lookupOf(asked, 'result', async (context) => {
+        const result = await this.#requests.linked(asked, context, doGenerate)
         const answer = trimmed({ kind: 'result', result: Object.fromEntries(Object.entries(result)) })
-        const entry = this.#entryOf(asked, context, answer)
+        const entry = this.#requests.entryOf(asked, context, answer)
         return { live: { kind: 'result', result, entry }, ended: Promise.resolve(entry) }
       }),
     )
     if (found.kind === 'nothing') throw notKept()
     if (found.kind === 'entry')
-      return marked(resultOf(this.#read(asked, found)), this.#markerOf(asked, found)) as R
+      return marked(resultOf(this.#requests.read(asked, found)), this.#requests.markerOf(asked, found)) as R
     const { live, outcome } = found
     if (live.kind === 'result') {
-      this.#count(asked, outcome, live.entry)
+      this.#requests.count(asked, outcome, live.entry)
       if (outcome === 'miss') return live.result as R
       const answer = live.entry && readAnswer(textOf(live.entry))
       if (answer !== undefined) return marked(resultOf(answer), joinedMarker(outcome)) as R
@@ -152,7 +106,7 @@ class AiSdkCalls {
       })
       const answer = parts && trimmed({ kind: 'parts', parts })
       if (answer !== undefined && isWhole(answer)) {
-        this.#count(asked, outcome, undefined)
+        this.#requests.count(asked, outcome, undefined)
         live.joined.count++
         return marked(resultOf(answer), joinedMarker(outcome)) as R
       }
@@ -165,21 +119,23 @@ class AiSdkCalls {
     call: Call,
     doStream: () => PromiseLike<R>,
   ): Promise<R> {
-    const asked = this.#asked(call)
+    const asked = this.#requests.asked(call)
     if (asked === undefined) return doStream()
     const found = await this.#lookup.find(
-      this.#callOf(asked, 'stream', async (context) => {
-        const { stream, ...rest } = await this.#linked(asked, context, doStream)
+      this.#requests.lookupOf(asked, 'stream', async (context) => {
+        const { stream, ...rest } = await this.#requests.linked(asked, context, doStream)
         return this.#shared(asked, context, { rest, stream: stream as unknown as ReadableStream<Part> })
       }),
     )
     const given = (stream: ReadableStream<Part>, rest: object = {}) => ({ ...rest, stream }) as unknown as R
     if (found.kind === 'nothing') throw notKept()
     if (found.kind === 'entry') {
-      return given(streamOf(partsOf(this.#read(asked, found)), this.#markerOf(asked, found)))
+      return given(
+        streamOf(partsOf(this.#requests.read(asked, found)), this.#requests.markerOf(asked, found)),
+      )
     }
     const { live, outcome } = found
-    this.#count(asked, outcome, live.kind === 'result' ? live.entry : undefined)
+    this.#requests.count(asked, outcome, live.kind === 'result' ? live.entry : undefined)
     if (live.kind === 'stream') {
       if (outcome === 'miss') return given(live.parts.read(asked.signal), live.rest)
       live.joined.count++
@@ -187,79 +143,6 @@ class AiSdkCalls {
     }
     const answer = live.entry && readAnswer(textOf(live.entry))
     return answer === undefined ? doStream() : given(streamOf(partsOf(answer), joinedMarker(outcome)))
-  }
-
-  /** Nothing for a call that passes by. */
-  #asked(call: Call): Asked | undefined {
-    const { params, model } = call
-    const policy = this.#policyOf(params)
-    const key = keyOf(params, model, this.#rules)
-    const reason = key.cacheable ? 'asked-for' : key.reason
-    if (!key.cacheable || !policy.useCache) {
-      this.#context.stats.bypassed(reason, policy.tenant, model.modelId)
-      return undefined
-    }
-    const prepared = this.#prepared.get(params)
-    const { provider, modelId } = model
-    const name = `ai-sdk:${provider}:${modelId}:${this.#context.shown(policy.tenant, key.key)}`
-    const entryKey = { tenant: policy.tenant, name }
-    return { call, policy, entryKey, signal: prepared?.signal, ending: prepared?.ending, hit: undefined }
-  }
-
-  #policyOf(params: object): Policy {
-    const { own } = optionsIn(params)
-    return policyOf(this.#base, { ...this.#context.scope.current, ...checkCallOptions(own as CallOptions) })
-  }
-
-  #callOf(
-    asked: Asked,
-    form: LiveAnswer['kind'],
-    produce: LookupCall<LiveAnswer>['produce'],
-  ): LookupCall<LiveAnswer> {
-    const { entryKey, policy, signal, call } = asked
-    const semantic = this.#semantic
-    const question = semantic && questionIn(call)
-    const suits = (entry: Entry) => entry.kind === 'value' && readAnswer(textOf(entry)) !== undefined
-    return {
-      ...{
-        entryKey,
-        policy,
-        model: call.model.modelId,
-        signal,
-        form,
-        produce,
-        suits,
-        isOutage: isProviderOutage,
-      },
-      joins: (live) =>
-        live.kind === 'stream' ? live.parts.joinable && !live.parts.isSuspect : live.entry !== undefined,
-      ...(semantic === undefined || question === undefined
-        ? {}
-        : {
-            alternative: () =>
-              lookByMeaning(this.#context, semantic, {
-                question: { ...question, context: [policy.tenant, question.context] },
-                ...{ entryKey, policy, suits },
-                answerOf: (entry) => {
-                  const answer = readAnswer(textOf(entry))
-                  return answer && resultOf(answer)
-                },
-                onHit: (hit) => {
-                  asked.hit = hit
-                },
-              }),
-          }),
-    }
-  }
-
-  /** The model's call, ended with the look-up's. */
-  async #linked<R>({ ending }: Asked, { signal }: ProduceContext, call: () => PromiseLike<R>): Promise<R> {
-    const unlink = onAbort(signal, (reason) => ending?.abort(reason))
-    try {
-      return await call()
-    } finally {
-      unlink()
-    }
   }
 
   #shared(
@@ -304,60 +187,15 @@ class AiSdkCalls {
     },
   ): Promise<Entry | undefined> {
     if (error !== undefined) throw error.reason
-    const entry = pieces && this.#entryOf(asked, context, trimmed({ kind: 'parts', parts: pieces }))
+    const entry = pieces && this.#requests.entryOf(asked, context, trimmed({ kind: 'parts', parts: pieces }))
     const { entryKey, call } = asked
     this.#context.stats.saved(entryKey.tenant, call.model.modelId, entry?.usage ?? noUsage, joined.count)
     return entry
-  }
-
-  /** Nothing for an answer that did not end by itself, or can't be written. */
-  #entryOf(asked: Asked, { versions }: ProduceContext, answer: Answer): Entry | undefined {
-    if (!isWhole(answer)) return undefined
-    try {
-      const { modelId } = asked.call.model
-      this.#context.stats.knows(modelId)
-      return {
-        ...timesOf(this.#context, asked.policy),
-        ...{ kind: 'value', costMs: 0, versions, model: modelId, usage: usageOf(resultOf(answer)) },
-        ...{ status: 200, contentType: 'application/json', timing: [], body: pack(answer) },
-      }
-    } catch (error) {
-      log('an answer can not be kept: %s', error)
-      return undefined
-    }
-  }
-
-  #read(
-    asked: Asked,
-    { entry, outcome }: { readonly entry: Entry; readonly outcome: 'hit' | 'stale' | 'coalesced' },
-  ) {
-    this.#count(asked, outcome, entry)
-    const answer = readAnswer(textOf(entry))
-    if (answer === undefined) throw new TypeError('An answer was kept in a form that can not be read')
-    return answer
-  }
-
-  #markerOf({ hit }: Asked, { entry, outcome }: { readonly entry: Entry; readonly outcome: string }): Marker {
-    if (hit !== undefined) return meaningOf(hit)
-    return { cache: outcome === 'coalesced' ? 'coalesced' : 'hit', ageMs: ageOf(this.#context, entry) }
-  }
-
-  #count(
-    { entryKey, call }: Asked,
-    outcome: 'hit' | 'miss' | 'stale' | 'coalesced',
-    entry: Entry | undefined,
-  ): void {
-    const saved = outcome === 'miss' ? undefined : entry?.usage
-    this.#context.stats.answered(outcome, entryKey.tenant, call.model.modelId, saved)
   }
 }
 
 function joinedMarker(outcome: string): Marker {
   return { cache: outcome === 'hit' ? 'hit' : 'coalesced', ageMs: 0 }
-}
-
-function rulesOf(options: ResolvedOptions): KeyRules {
-  return 'keys' in options ? (options.keys as KeyRules) : {}
 }
 
 function notKept(): Error {
