@@ -6,11 +6,26 @@ export interface Bar {
 const barHeight = 22
 const gap = 10
 const width = 720
-const labels = 230
+const minLabels = 230
+/** Of a letter, about. */
+const letterWidth = 6.6
 const margin = 12
 
+interface ChartOptions {
+  /** Behind each number. @default '/s' */
+  readonly unit?: string
+  /** Whether all bars are our own; else only the first. @default false */
+  readonly allOwn?: boolean
+}
+
 /** A picture of bars that is readable on light and dark pages. */
-export function barChart(title: string, bars: readonly Bar[]): string {
+export function barChart(
+  title: string,
+  bars: readonly Bar[],
+  { unit = '/s', allOwn = false }: ChartOptions = {},
+): string {
+  const longest = Math.max(...bars.map(({ name }) => name.length))
+  const labels = Math.max(minLabels, Math.ceil(longest * letterWidth) + 20)
   const most = Math.max(...bars.map(({ value }) => value), 1)
   const height = margin * 2 + bars.length * (barHeight + gap) - gap
   const rows = bars.map(({ name, value }, index) => {
@@ -19,8 +34,8 @@ export function barChart(title: string, bars: readonly Bar[]): string {
     const middle = y + barHeight / 2 + 4
     return [
       `<text x="${labels - 10}" y="${middle}" text-anchor="end">${escaped(name)}</text>`,
-      `<rect x="${labels}" y="${y}" width="${length}" height="${barHeight}" rx="3" class="${index === 0 ? 'own' : 'other'}"/>`,
-      `<text x="${labels + length + 8}" y="${middle}">${value.toLocaleString('en')}/s</text>`,
+      `<rect x="${labels}" y="${y}" width="${length}" height="${barHeight}" rx="3" class="${allOwn || index === 0 ? 'own' : 'other'}"/>`,
+      `<text x="${labels + length + 8}" y="${middle}">${value.toLocaleString('en')}${unit}</text>`,
     ].join('')
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(title)}">

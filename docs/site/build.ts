@@ -5,6 +5,7 @@ import { deadAnchors } from './anchors.ts'
 import { writeApi } from './api.ts'
 import { collect } from './collect.ts'
 import { built, root } from './folders.ts'
+import { outdatedPictures } from './growth-pictures.ts'
 
 /**
  * Builds the site, or serves it while it is written with `--serve`. `--no-api` leaves out the API reference, which
@@ -14,6 +15,7 @@ const docs = join(root, 'docs')
 const flags = new Set(process.argv.slice(2))
 
 refuse('Links to files that are not there', collect())
+refuse('Plots that are older than their tables', outdatedPictures())
 if (!flags.has('--no-api')) await writeApi()
 if (flags.has('--serve')) {
   const server = await createServer(docs, { open: false })

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { createOperatorApp } from '@evenkeel/example-gateway/server'
 import { Hono } from 'hono'
 import { csrf } from 'hono/csrf'
 import { secureHeaders } from 'hono/secure-headers'
@@ -47,5 +48,7 @@ export function createDashboardApp(stage: Stage, observer: Observer): Hono {
       return context.json({ error: error instanceof Error ? error.message : String(error) }, 409)
     }
   })
+  // Prometheus and whoever looks after it find here what they find at any gateway; only this machine reaches the port.
+  app.route('/', createOperatorApp(stage.gateway, { isPrivate: true }))
   return app
 }

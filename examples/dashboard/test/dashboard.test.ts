@@ -1,3 +1,4 @@
+import { until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Snapshot } from '../src/snapshot.js'
 import { type RunningDashboard, startDashboard } from './start.js'
@@ -59,6 +60,19 @@ describe('the dashboard', () => {
         'Agent memory is on Redis again',
       ]),
     )
+  })
+
+  it('has health and metrics for operators, which say the same of an outage', async () => {
+    const ask = async (path: string) => (await fetch(`${dashboard.url}${path}`)).text()
+    const up = /^redis_connection_status\{.*status="up".*\} 1/m
+    await until(async () => up.test(await ask('/metrics')), 20_000)
+    expect(JSON.parse(await ask('/health'))).toEqual({ status: 'healthy' })
+    expect((await act('kill')).status).toBe(200)
+    await until(async () => JSON.parse(await ask('/health')).status === 'degraded', 20_000)
+    await until(async () => /^evenkeel_fallback_active\{.*\} 1/m.test(await ask('/metrics')), 20_000)
+    expect((await act('return')).status).toBe(200)
+    await watch(({ stores }) => Object.values(stores).every((state) => state === 'primary'))
+    await until(async () => up.test(await ask('/metrics')), 20_000)
   })
 
   it('finds a decoder that hangs, and takes it back', async () => {

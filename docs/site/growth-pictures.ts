@@ -1,0 +1,83 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { barChart } from './bar-chart.ts'
+import { root } from './folders.ts'
+
+/**
+ * The plots of how the limiter grows, drawn from the tables of its page: `pnpm docs:pictures`. `pnpm limits:growth` prints such
+ * tables; whoever puts new ones into the page draws the plots again, or the site is not built.
+ */
+const page = 'packages/rate-limiter/docs/scaling.md'
+
+const plots = [
+  {
+    file: 'growth-decisions.svg',
+    title: 'Decisions that one Redis does in a second',
+    section: 'A decision',
+    column: 4,
+    unit: ' a second',
+  },
+  {
+    file: 'growth-alone.svg',
+    title: 'Microseconds of the server’s processor for a decision alone in its call',
+    section: 'A decision',
+    column: 1,
+    unit: ' µs',
+  },
+  {
+    file: 'growth-batch.svg',
+    title: 'Microseconds for a decision of 128 that travel in one call, each of another subject',
+    section: 'A decision',
+    column: 3,
+    unit: ' µs',
+  },
+  {
+    file: 'growth-subject.svg',
+    title: 'Bytes of all keys of one more subject, after one decision',
+    section: 'A subject',
+    column: 2,
+    unit: ' bytes',
+  },
+] as const
+
+/** The rows of a section's table. */
+function rowsOf(text: string, section: string): string[][] {
+  const [, part = ''] = text.split(`\n## ${section}\n`)
+  const lines = (part.split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('|'))
+  return lines.slice(2).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+}
+
+function numberOf(cell: string | undefined): number {
+  const value = Number(cell?.replaceAll(',', ''))
+  if (!Number.isFinite(value)) throw new Error(`${page}: expected a number, got '${cell}'`)
+  return value
+}
+
+/** Each plot's path in the repository, and what it is to hold. */
+export function growthPictures(): ReadonlyMap<string, string> {
+  const text = readFileSync(join(root, page), 'utf8')
+  return new Map(
+    plots.map(({ file, title, section, column, unit }) => {
+      const bars = rowsOf(text, section).map((row) => ({ name: row[0] ?? '', value: numberOf(row[column]) }))
+      if (bars.length === 0) throw new Error(`${page}: no table below '${section}'`)
+      return [`packages/rate-limiter/docs/${file}`, barChart(title, bars, { unit, allOwn: true })]
+    }),
+  )
+}
+
+/** Plots that say something else than the page's tables. */
+export function outdatedPictures(): string[] {
+  return [...growthPictures()].flatMap(([path, svg]) => {
+    const file = join(root, path)
+    return existsSync(file) && readFileSync(file, 'utf8') === svg ? [] : [`${path}: run pnpm docs:pictures`]
+  })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const [path, svg] of growthPictures()) writeFileSync(join(root, path), svg)

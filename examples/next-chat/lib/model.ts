@@ -1,0 +1,9 @@
+export interface ChatMessage {
+  readonly role: string
+  readonly content?: unknown
+}
+
+/** Answers without a key. A provider's SDK goes here. */
+export async function ask(messages: readonly ChatMessage[]): Promise<string> {
+  return `I was told ${messages.length} messages, '${messages.at(-1)?.content}' last`
+}
