@@ -1,3 +1,4 @@
+import { until } from '@evenkeel/test-servers'
 import {
   AIMessage,
   ChatMessage,
@@ -243,4 +244,35 @@ describe.each(['memory', 'redis'])('adapters, in %s', (where) => {
       expect(model.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool'])
     })
   })
+})
+
+it('an outage takes a thread of which only a message was repeated for unknown, not for empty', async () => {
+  const writer = await redis.instance()
+  const { memory, cutOff, back } = await redis.instance()
+  await threadOf(writer.memory).append([user('a'), user('b')])
+  expect((await threadOf(memory).append(user('a'))).status).toBe('duplicate')
+  await cutOff()
+  await expect(threadOf(memory).window()).rejects.toMatchObject({ code: 'THREAD_UNKNOWN' })
+  await expect(createChatHistory(threadOf(memory)).getMessages()).rejects.toMatchObject({
+    code: 'THREAD_UNKNOWN',
+  })
+  // What is added now is shown as a part.
+  await threadOf(memory).append(user('c'))
+  expect(await threadOf(memory).window()).toMatchObject({ complete: false, messages: [{ id: 'c' }] })
+  await back()
+  expect((await threadOf(memory).window()).messages.map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+})
+
+it('an outage shows what was appended here though the answer to that was lost', async () => {
+  const { memory, proxy, cutOff } = await redis.instance()
+  await threadOf(memory, 'other').append(user('x'))
+  proxy.dropReplies(1, ([name]) => name?.startsWith('EVALSHA') === true)
+  const receipt = await threadOf(memory).append([user('a'), user('b')])
+  expect(receipt.status).toBe('journaled')
+  await memory.flushed()
+  await until(() => memory.status().state === 'primary', 5_000)
+  await cutOff()
+  const { messages, complete } = await threadOf(memory).window()
+  expect(messages.map(({ id }) => id)).toEqual(['a', 'b'])
+  expect(complete).toBe(true)
 })
