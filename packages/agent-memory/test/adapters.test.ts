@@ -1,4 +1,11 @@
-import { AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages'
+import {
+  AIMessage,
+  ChatMessage,
+  HumanMessage,
+  RemoveMessage,
+  SystemMessage,
+  ToolMessage,
+} from '@langchain/core/messages'
 import type { AgentInputItem, Session } from '@openai/agents-core'
 import { convertToModelMessages, type UIMessage } from 'ai'
 import { describe, expect, it } from 'vitest'
@@ -57,6 +64,44 @@ describe.each(['memory', 'redis'])('adapters, in %s', (where) => {
       ])
       await history.clear()
       expect(await history.getMessages()).toEqual([])
+    })
+
+    it('removes what a RemoveMessage names, and all by the id that means all', async () => {
+      const history = createChatHistory(threadOf(await make()))
+      const [h, a, b] = ['h', 'a', 'b'].map((id) => new HumanMessage({ id, content: id }))
+      if (h === undefined || a === undefined || b === undefined) throw new Error('three messages were made')
+      await history.addMessages([h, a])
+      await history.addMessages([new RemoveMessage({ id: 'h' }), b, new RemoveMessage({ id: 'not there' })])
+      expect((await history.getMessages()).map(({ id }) => id)).toEqual(['a', 'b'])
+      await history.addMessages([new RemoveMessage({ id: '__remove_all__' }), h])
+      expect((await history.getMessages()).map(({ id }) => id)).toEqual(['h'])
+    })
+
+    it('reads messages of every shape, though LangChain has no type for them', async () => {
+      const thread = threadOf(await make())
+      await thread.append([
+        { id: '1', role: 'user', parts: [{ text: 'how ' }, { text: 'deep?' }] },
+        { id: '2', role: 'model', parts: [{ text: 'three metres' }] },
+        { id: '3', role: 'remove', content: '' },
+        {
+          id: '4',
+          role: 'tool',
+          content: [{ type: 'tool-result', toolCallId: 'x', toolName: 'f', output: 1 }],
+        },
+        { id: '5', role: 'function', content: 'no name' },
+        { id: '6', role: 'constructor', content: 'odd' },
+        { id: '7', type: 'reasoning', summary: [] },
+      ])
+      const found = await createChatHistory(thread).getMessages()
+      expect(found.map((message) => [message.id, message.getType(), message.text])).toEqual([
+        ['1', 'human', 'how deep?'],
+        ['2', 'ai', 'three metres'],
+        ['3', 'generic', ''],
+        ['4', 'generic', ''],
+        ['5', 'generic', 'no name'],
+        ['6', 'generic', 'odd'],
+        ['7', 'generic', ''],
+      ])
     })
 
     it('reads what was appended in another way', async () => {
