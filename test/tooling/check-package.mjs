@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isOnlyForImport } from './esm-only.mjs'
@@ -20,12 +20,29 @@ try {
     console.error(`The CommonJS build requires what can only be imported: ${refused.join(', ')}`)
     process.exitCode = 1
   }
+  const unlicensed = builtIn().filter((name) => !licences().includes(`${name}\n`))
+  if (unlicensed.length > 0) {
+    console.error(`Built in without the licence that is to be passed on: ${unlicensed.join(', ')}`)
+    process.exitCode = 1
+  }
 } catch (error) {
   // What the command had to say stands above.
   process.exitCode = error.status ?? 1
   if (error.status === undefined) throw error
 } finally {
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** Dependencies that CommonJS can't require: the build has them inside. */
+function builtIn() {
+  const { dependencies = {} } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const names = Object.keys(dependencies).filter((name) => !name.startsWith('@evenkeel/'))
+  return names.filter((name) => isOnlyForImport(process.cwd(), name))
+}
+
+function licences() {
+  const file = join('dist', 'third-party-licences.txt')
+  return existsSync(file) ? readFileSync(file, 'utf8') : ''
 }
 
 function modulesRequired(dist) {

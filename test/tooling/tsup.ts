@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { defineConfig } from 'tsup'
 import { isOnlyForImport } from './esm-only.mjs'
 import { readLua } from './lua.js'
@@ -33,8 +34,20 @@ export function definePackage(more: Record<string, string> = {}) {
     clean: true,
     target: 'node20',
     noExternal: onlyForImport,
+    onSuccess: async () => writeLicences(onlyForImport),
     esbuildPlugins: [luaAsModule()],
   })
+}
+
+/** What is built in comes under its own licence, which asks to be passed on. */
+function writeLicences(names: readonly string[]): void {
+  const texts = names.map((name) => {
+    const folder = join('node_modules', name)
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+    if (file === undefined) throw new Error(`${name} has no licence to pass on`)
+    return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
+  })
+  if (texts.length > 0) writeFileSync('dist/third-party-licences.txt', texts.join('\n\n'))
 }
 
 function entries(exports: Record<string, Export | string>): Record<string, string> {

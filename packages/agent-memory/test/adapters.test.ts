@@ -1,4 +1,12 @@
-import { AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages'
+import { until } from '@evenkeel/test-servers'
+import {
+  AIMessage,
+  ChatMessage,
+  HumanMessage,
+  RemoveMessage,
+  SystemMessage,
+  ToolMessage,
+} from '@langchain/core/messages'
 import type { AgentInputItem, Session } from '@openai/agents-core'
 import { convertToModelMessages, type UIMessage } from 'ai'
 import { describe, expect, it } from 'vitest'
@@ -57,6 +65,44 @@ describe.each(['memory', 'redis'])('adapters, in %s', (where) => {
       ])
       await history.clear()
       expect(await history.getMessages()).toEqual([])
+    })
+
+    it('removes what a RemoveMessage names, and all by the id that means all', async () => {
+      const history = createChatHistory(threadOf(await make()))
+      const [h, a, b] = ['h', 'a', 'b'].map((id) => new HumanMessage({ id, content: id }))
+      if (h === undefined || a === undefined || b === undefined) throw new Error('three messages were made')
+      await history.addMessages([h, a])
+      await history.addMessages([new RemoveMessage({ id: 'h' }), b, new RemoveMessage({ id: 'not there' })])
+      expect((await history.getMessages()).map(({ id }) => id)).toEqual(['a', 'b'])
+      await history.addMessages([new RemoveMessage({ id: '__remove_all__' }), h])
+      expect((await history.getMessages()).map(({ id }) => id)).toEqual(['h'])
+    })
+
+    it('reads messages of every shape, though LangChain has no type for them', async () => {
+      const thread = threadOf(await make())
+      await thread.append([
+        { id: '1', role: 'user', parts: [{ text: 'how ' }, { text: 'deep?' }] },
+        { id: '2', role: 'model', parts: [{ text: 'three metres' }] },
+        { id: '3', role: 'remove', content: '' },
+        {
+          id: '4',
+          role: 'tool',
+          content: [{ type: 'tool-result', toolCallId: 'x', toolName: 'f', output: 1 }],
+        },
+        { id: '5', role: 'function', content: 'no name' },
+        { id: '6', role: 'constructor', content: 'odd' },
+        { id: '7', type: 'reasoning', summary: [] },
+      ])
+      const found = await createChatHistory(thread).getMessages()
+      expect(found.map((message) => [message.id, message.getType(), message.text])).toEqual([
+        ['1', 'human', 'how deep?'],
+        ['2', 'ai', 'three metres'],
+        ['3', 'generic', ''],
+        ['4', 'generic', ''],
+        ['5', 'generic', 'no name'],
+        ['6', 'generic', 'odd'],
+        ['7', 'generic', ''],
+      ])
     })
 
     it('reads what was appended in another way', async () => {
@@ -198,4 +244,35 @@ describe.each(['memory', 'redis'])('adapters, in %s', (where) => {
       expect(model.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool'])
     })
   })
+})
+
+it('an outage takes a thread of which only a message was repeated for unknown, not for empty', async () => {
+  const writer = await redis.instance()
+  const { memory, cutOff, back } = await redis.instance()
+  await threadOf(writer.memory).append([user('a'), user('b')])
+  expect((await threadOf(memory).append(user('a'))).status).toBe('duplicate')
+  await cutOff()
+  await expect(threadOf(memory).window()).rejects.toMatchObject({ code: 'THREAD_UNKNOWN' })
+  await expect(createChatHistory(threadOf(memory)).getMessages()).rejects.toMatchObject({
+    code: 'THREAD_UNKNOWN',
+  })
+  // What is added now is shown as a part.
+  await threadOf(memory).append(user('c'))
+  expect(await threadOf(memory).window()).toMatchObject({ complete: false, messages: [{ id: 'c' }] })
+  await back()
+  expect((await threadOf(memory).window()).messages.map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+})
+
+it('an outage shows what was appended here though the answer to that was lost', async () => {
+  const { memory, proxy, cutOff } = await redis.instance()
+  await threadOf(memory, 'other').append(user('x'))
+  proxy.dropReplies(1, ([name]) => name?.startsWith('EVALSHA') === true)
+  const receipt = await threadOf(memory).append([user('a'), user('b')])
+  expect(receipt.status).toBe('journaled')
+  await memory.flushed()
+  await until(() => memory.status().state === 'primary', 5_000)
+  await cutOff()
+  const { messages, complete } = await threadOf(memory).window()
+  expect(messages.map(({ id }) => id)).toEqual(['a', 'b'])
+  expect(complete).toBe(true)
 })

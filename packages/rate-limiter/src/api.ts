@@ -105,8 +105,9 @@ export interface RateLimiter<Name extends string> extends AsyncDisposable {
   ): Promise<Result>
   /**
    * Takes in what a provider's answer says of its own limits, for all instances: limits of that unit have
-   * no more left than the provider says until its reset, and `retry-after` blocks the subject. One round trip
-   * at the most.
+   * no more left than the provider says until its reset, and `retry-after` blocks the subject. Learn of a call that
+   * was refused after its reservation was cancelled: what that gives back would else stand above what the provider
+   * says. One round trip at the most.
    */
   learn(subject: string, headers: ProviderHeaders, options?: LearnOptions): Promise<ProviderLimits>
   /** Denies everything to the subject for a time; 0 ends it. One round trip. */

@@ -34,6 +34,11 @@ export function createChatHistory(
   return new ThreadHistory(thread, options)
 }
 
+/** The id by which a `RemoveMessage` means all messages. */
+const everything = '__remove_all__'
+
+const isRemoval = (message: BaseMessage): boolean => message.getType() === 'remove'
+
 class ThreadHistory extends BaseListChatMessageHistory {
   override lc_namespace = ['evenkeel', 'agent-memory']
   readonly #thread: Thread
@@ -58,9 +63,25 @@ class ThreadHistory extends BaseListChatMessageHistory {
     return this.addMessages([message])
   }
 
-  /** A thread that was deleted since it was read stays deleted. */
+  /**
+   * A thread that was deleted since it was read stays deleted. A `RemoveMessage` takes the message of its id away, one
+   * with the id `__remove_all__` all that came before it, as they do in a graph's state.
+   */
   override async addMessages(messages: BaseMessage[]): Promise<void> {
-    const stored = mapChatMessagesToStoredMessages(messages)
+    let rest = messages
+    while (rest.length > 0) {
+      const next = rest.findIndex(isRemoval)
+      await this.#add(next < 0 ? rest : rest.slice(0, next))
+      const removal = next < 0 ? undefined : rest[next]
+      if (removal?.id === everything) await this.clear()
+      else if (removal?.id !== undefined) await this.#thread.remove(removal.id)
+      rest = next < 0 ? [] : rest.slice(next + 1)
+    }
+  }
+
+  async #add(messages: readonly BaseMessage[]): Promise<void> {
+    if (messages.length === 0) return
+    const stored = mapChatMessagesToStoredMessages([...messages])
     const own = stored.map((one, index) => fromLangChain(withOwnValues(one, messages[index])))
     this.#generation = await appendInParts(this.#thread, own, this.#generation)
   }
@@ -124,9 +145,29 @@ function toLangChain({ id, role, langchain, ...fields }: StoredMessage): LangCha
   const known = langchain as LangChainMessage | undefined
   if (known !== undefined) return { type: known.type, data: { ...known.data, ...fields, id } as never }
   // A message that was appended in another way.
-  const types: Record<string, string> = { user: 'human', assistant: 'ai', developer: 'system' }
-  return {
-    type: types[role] ?? role,
-    data: { content: '', role, name: undefined, tool_call_id: undefined, ...fields, id } as never,
+  return toKnownType({ role, ...fields, id })
+}
+
+/** A type that LangChain has for it: it throws where it meets another one, or one that lacks what the type needs. */
+function toKnownType({ role, content, ...fields }: StoredMessage): LangChainMessage {
+  const types: Record<string, string> = {
+    ...{ user: 'human', assistant: 'ai', model: 'ai', system: 'system', developer: 'system' },
+    ...{ tool: 'tool', function: 'function' },
   }
+  const needs: Record<string, string> = { tool: 'tool_call_id', function: 'name' }
+  const known = Object.hasOwn(types, role) ? (types[role] ?? 'generic') : 'generic'
+  const type = typeof fields[needs[known] ?? 'id'] === 'string' ? known : 'generic'
+  const data = {
+    name: undefined,
+    tool_call_id: undefined,
+    ...fields,
+    content: content ?? textsOf(fields.parts),
+  }
+  return { type, data: { ...data, role: role || String(fields.type ?? 'item') } as never }
+}
+
+/** Texts of a message whose content are parts, as Gemini's and the AI SDK's; the parts stay beside it. */
+function textsOf(parts: unknown): string {
+  if (!Array.isArray(parts)) return ''
+  return parts.map((part: { readonly text?: unknown } | null) => String(part?.text ?? '')).join('')
 }

@@ -3,7 +3,7 @@ import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change, Changed } from '../stores/change.js'
 import type { Tail } from '../stores/port.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
-import { type Stored, ThreadReplica } from './replica.js'
+import { isEnd, type Stored, ThreadReplica } from './replica.js'
 
 /** A window holds no more, so neither needs to be known of a thread. */
 const maxKept = 1_000
@@ -39,6 +39,9 @@ export class ReplicaCache {
   }
 
   appended(id: ThreadId, messages: readonly PreparedMessage[], stored: Stored): void {
+    // That it was there before tells nothing of a thread that is not known here, unless it is the thread's end.
+    const isRepeated = !stored.seqs.some((seq) => seq > stored.before)
+    if (isRepeated && this.get(id) === undefined && !isEnd(stored)) return
     this.#change(id, (thread) => thread.appended(messages, stored, this.#clock.now()))
   }
 

@@ -11,6 +11,11 @@ export type Stored = ThreadVersion & { readonly seqs: readonly number[]; readonl
 
 const unknown = -1
 
+/** Whether messages that were there before are the newest of their thread, without a gap. */
+export function isEnd({ seqs, before }: Stored): boolean {
+  return seqs.length > 0 && seqs.every((seq, index) => seq === before - seqs.length + 1 + index)
+}
+
 /**
  * What this process has seen of a thread in Redis: to read only what is new, and to go on with in an outage.
  * Every record from `#from` to `#upTo` is here as it was at version `#synced`.
@@ -57,6 +62,7 @@ export class ThreadReplica {
     if (!stored.seqs.some((seq) => seq > stored.before)) {
       // All of it was there before: the version is what others made of the thread, and not known here.
       if (!isNew) log.generation = stored.generation
+      else if (!log.exists && isEnd(stored)) this.#repeated(messages, stored, now)
       return
     }
     this.#last = undefined
@@ -87,6 +93,19 @@ export class ThreadReplica {
       this.#synced = unknown
       this.#from = first ?? log.newest + 1
     }
+    this.#stand(stored)
+  }
+
+  /** The end of a thread of which nothing is known: it was appended here, and the answer to that was lost. */
+  #repeated(messages: readonly PreparedMessage[], stored: Stored, now: number): void {
+    const { log } = this
+    this.#last = undefined
+    log.epoch = stored.epoch
+    for (const [index, message] of messages.entries()) {
+      log.newest = (stored.seqs[index] ?? 0) - 1
+      log.place(message, now)
+    }
+    this.#from = stored.seqs[0] ?? 1
     this.#stand(stored)
   }
 

@@ -54,9 +54,10 @@ export function createLimitedFetch<Name extends string>(
       const reservation = await limiter.acquire(name, reserved, { timeout, signal: signal ?? undefined })
       const limited = new LimitedCall(reservation, policies)
       const response = await limited.make(next ?? globalThis.fetch, resource, init, holdsSlots)
+      // First: what is given back afterwards would stand above what the provider says is left.
+      if (!response.ok) await limited.cancel()
       const retryAfterMs = await learn(limiter, name, response)
       if (!refusedStatuses.includes(response.status)) return limited.finish(response)
-      await limited.cancel()
       if (retryAfterMs === 0 || attempt >= maxAttempts) return response
       await response.body?.cancel()
     }

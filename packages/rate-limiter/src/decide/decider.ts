@@ -19,6 +19,7 @@ import type {
 } from '../stores/port.js'
 import { RedisLimitStore } from '../stores/redis.js'
 import { LeaseRefill } from './lease-refill.js'
+import { Mirror } from './mirror.js'
 import type { PendingDecision } from './pending-decision.js'
 import { leaseOf, type ReturnedUnits } from './quota-leases.js'
 import { RecentDenials } from './recent-denials.js'
@@ -44,6 +45,7 @@ const alone: Share = { instances: 1 }
 export class Decider {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryLimitStore
+  readonly #mirror: Mirror
   readonly #stores: Failover<LimitStore>
   readonly #calls: StoreCalls
   readonly #ticks: DecisionTicks
@@ -72,6 +74,7 @@ export class Decider {
         if (limitKey.limit.kind !== 'concurrency') this.#recovery?.charges.add(limitKey, charge)
       },
     })
+    this.#mirror = new Mirror(this.#memory, clock)
     if (redis !== undefined) {
       this.#instances = new Instances(redis, {
         name,
@@ -170,7 +173,7 @@ export class Decider {
       this.#refundOffline(changes)
       return this.#memory.settle(settlement)
     }
-    this.#adjustMirror(changes, mirroredAtMs, id)
+    this.#mirror.adjust(changes, mirroredAtMs, id)
     return this.#calls.settle(settlement)
   }
 
@@ -185,7 +188,7 @@ export class Decider {
       this.#refundOffline(changes)
       return this.#memory.giveBack(changes)
     }
-    this.#adjustMirror(changes, mirroredAtMs, '')
+    this.#mirror.adjust(changes, mirroredAtMs)
     await this.#calls.giveBack(changes)
   }
 
@@ -269,16 +272,13 @@ export class Decider {
    * instance that is back already keeps to its share too. `false` where the share denies.
    */
   #chargeShare(pending: PendingDecision): boolean {
-    const { limitCosts, options, done } = pending
+    const { options, done } = pending
     if (this.#options.onOutage !== 'fallback' || this.#stores.state !== 'primary') return true
     if (options?.mode === 'peek' || options?.mode === 'book') return true
-    const decision = this.#memory.decideNow(limitCosts, { ...options, mode: 'peek' })
-    if (decision.outcome !== 'allowed') {
-      done(decision, 'memory', 0)
-      return false
-    }
-    pending.mirroredAtMs = this.#memory.mirror(limitCosts, this.#options.clock.now(), 0, options?.id)
-    return true
+    const denial = this.#mirror.chargeAhead(pending)
+    if (denial === undefined) return true
+    done(denial, 'memory', 0)
+    return false
   }
 
   #createLeases(): LeaseRefill {
@@ -298,41 +298,16 @@ export class Decider {
     const { clock } = this.#options
     const now = clock.now()
     const monotonic = clock.monotonic()
-    const isReturning = this.#isReturning()
+    const taking = { source, now, hasAllCharges: !this.#isReturning() }
     for (let index = 0; index < pending.length; index++) {
       const one = pending[index]
       const decision = value[index]
       if (one === undefined || decision === undefined) continue
       const { limitCosts, options } = one
-      let mirroredAtMs = one.mirroredAtMs ?? decision.results[0]?.chargedAtMs ?? 0
-      if (one.mirroredAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
-        this.#unmirror(limitCosts, one.mirroredAtMs, options?.id)
-      if (source === 'redis' && options?.mode !== 'peek') {
-        if (decision.outcome === 'denied')
-          this.#denials.remember(limitCosts, options?.perMille ?? 1_000, decision, monotonic)
-        else if (decision.outcome !== 'queued' && one.mirroredAtMs === undefined)
-          mirroredAtMs = this.#memory.mirror(limitCosts, now, decision.delayMs, options?.id)
-        // Just after an outage Redis has not heard of all yet.
-        if (!isReturning) this.#memory.observeRemote(limitCosts, decision.results, now)
-      }
-      one.done(decision, source, mirroredAtMs)
+      if (source === 'redis' && options?.mode !== 'peek' && decision.outcome === 'denied')
+        this.#denials.remember(limitCosts, options?.perMille ?? 1_000, decision, monotonic)
+      one.done(decision, source, this.#mirror.take(one, decision, taking))
     }
-  }
-
-  #unmirror(limitCosts: readonly LimitCost[], mirroredAtMs: number, id = ''): void {
-    const changes = limitCosts.map((limitCost) => ({
-      ...limitCost,
-      change: -limitCost.cost,
-      chargedAtMs: mirroredAtMs,
-    }))
-    this.#memory.adjust(changes, id)
-  }
-
-  #adjustMirror(changes: readonly Change[], mirroredAtMs: number, id: string): void {
-    this.#memory.adjust(
-      changes.map((change) => ({ ...change, chargedAtMs: mirroredAtMs })),
-      id,
-    )
   }
 
   /** Redis need not hear of a charge that was given back before it did. */
@@ -345,10 +320,7 @@ export class Decider {
 
   async #giveBackUnits(returned: readonly ReturnedUnits[]): Promise<void> {
     if (returned.length === 0) return
-    this.#memory.adjust(
-      returned.map(({ change, mirroredAtMs }) => ({ ...change, chargedAtMs: mirroredAtMs })),
-      '',
-    )
+    for (const { change, mirroredAtMs } of returned) this.#mirror.adjust([change], mirroredAtMs)
     await this.#calls.giveBack(returned.map(({ change }) => change))
   }
 }

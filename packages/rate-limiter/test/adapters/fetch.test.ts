@@ -120,6 +120,28 @@ describe('a limited fetch under the OpenAI client', () => {
     expect((await limiter.peek('openai', { requests: 0 })).remaining).toBe(8)
   })
 
+  it.each([
+    ['a time in seconds', () => `${Math.ceil(Date.now() / 1_000) + 30}`],
+    ['a time in milliseconds', () => `${Date.now() + 30_000}`],
+    ['a duration', () => '30s'],
+    ['seconds', () => '30'],
+  ])('keeps to what a refusal says is left, although its own units come back: %s', async (_, resetOf) => {
+    for (const status of [429, 400]) {
+      const reset = resetOf()
+      const left = { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-remaining-tokens': '0' }
+      const resets = { 'x-ratelimit-reset-requests': reset, 'x-ratelimit-reset-tokens': reset }
+      const { url } = await provider(json({ error: { message: 'no' } }, { ...left, ...resets }, status))
+      const limiter = make()
+      const limited = limiter.fetch({ subject: 'openai' })
+      const body = JSON.stringify({ model: 'm', messages })
+      expect((await limited(`${url}/v1/chat/completions`, { method: 'POST', body })).status).toBe(status)
+      const { allowed, retryAfterMs } = await limiter.check('openai', { requests: 1, tokens: 1 })
+      expect(allowed).toBe(false)
+      expect(retryAfterMs).toBeGreaterThan(20_000)
+      expect(retryAfterMs).toBeLessThanOrEqual(31_000)
+    }
+  })
+
   it('passes a 429 on when it was told not to try again', async () => {
     const limiter = make()
     const { url, calls } = await provider(json({ error: { message: 'no' } }, { 'retry-after': '1' }, 429))
