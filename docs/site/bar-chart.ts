@@ -9,6 +9,8 @@ const width = 720
 const minLabels = 230
 /** Of a letter, about. */
 const letterWidth = 6.6
+/** Of a digit or a letter behind a bar, and some room. */
+const figureWidth = 8
 const margin = 12
 
 interface ChartOptions {
@@ -26,16 +28,18 @@ export function barChart(
 ): string {
   const longest = Math.max(...bars.map(({ name }) => name.length))
   const labels = Math.max(minLabels, Math.ceil(longest * letterWidth) + 20)
+  const figureOf = (value: number) => `${value.toLocaleString('en')}${unit}`
+  const figures = Math.max(...bars.map(({ value }) => figureOf(value).length)) * figureWidth + 16
   const most = Math.max(...bars.map(({ value }) => value), 1)
   const height = margin * 2 + bars.length * (barHeight + gap) - gap
   const rows = bars.map(({ name, value }, index) => {
     const y = margin + index * (barHeight + gap)
-    const length = Math.max(2, Math.round(((width - labels - 120) * value) / most))
+    const length = Math.max(2, Math.round(((width - labels - figures) * value) / most))
     const middle = y + barHeight / 2 + 4
     return [
       `<text x="${labels - 10}" y="${middle}" text-anchor="end">${escaped(name)}</text>`,
       `<rect x="${labels}" y="${y}" width="${length}" height="${barHeight}" rx="3" class="${allOwn || index === 0 ? 'own' : 'other'}"/>`,
-      `<text x="${labels + length + 8}" y="${middle}">${value.toLocaleString('en')}${unit}</text>`,
+      `<text x="${labels + length + 8}" y="${middle}">${figureOf(value)}</text>`,
     ].join('')
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(title)}">
