@@ -56,14 +56,16 @@ function start(mode: 'development' | 'production', redisUrl?: string): Promise<S
   })
 }
 
-async function say(service: Service, user: string, id: string, content: string) {
+type Answer = Readonly<Record<string, unknown>>
+
+async function say(service: Service, user: string, id: string, content: string): Promise<Answer> {
   const response = await service.fetch('/api/chat', {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-user': user },
     body: JSON.stringify({ chat: 'c', id, content }),
   })
   const { status, headers } = response
-  return { status, left: headers.get('ratelimit'), ...((await response.json()) as Record<string, unknown>) }
+  return { status, left: headers.get('ratelimit'), ...((await response.json()) as Answer) }
 }
 
 async function said(service: Service, user: string): Promise<string[]> {
@@ -128,7 +130,7 @@ it('the example on Next builds, and limits, shares and remembers with Redis, whi
     await until(async () => (await said(service, 'ada')).includes('still there?'), 60_000)
     const statuses: number[] = []
     while (statuses.length < 30 && statuses.at(-1) !== 429)
-      statuses.push((await say(service, 'eve', `${statuses.length}`, 'again')).status)
+      statuses.push(Number((await say(service, 'eve', `${statuses.length}`, 'again')).status))
     expect(statuses).toEqual([...Array.from({ length: 20 }, () => 200), 429])
     expect(await (await service.fetch('/')).text()).toContain('A chat on Next')
   }
