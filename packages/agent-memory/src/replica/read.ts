@@ -2,6 +2,9 @@ import type { MessageRecord } from '../messages/record.js'
 import type { Page, PageRequest, Tail, TailRequest } from '../stores/port.js'
 import type { ThreadImage } from './thread-image.js'
 
+/** Bytes of a window's messages, the newest apart: as scripts/thread/tail.lua has it, for which it is one reply. */
+const maxWindowBytes = 16 << 20
+
 /** The newest records within all bounds, as scripts/thread/tail.lua reads them. */
 export function tailOf(
   log: ThreadImage,
@@ -12,12 +15,18 @@ export function tailOf(
   const records: MessageRecord[] = []
   let cut = 0
   let [tokens, isCut, from] = [0, false, log.newest + 1]
+  let bytes = 0
   let newestTurn: number | undefined
   for (const record of log.downFrom(log.newest)) {
     if (record.seq < floor) break
     newestTurn ??= record.turn
     tokens += record.tokens
-    isCut = records.length >= maxMessages || tokens > maxTokens || record.turn <= newestTurn - maxTurns
+    bytes += Buffer.byteLength(record.body)
+    isCut =
+      records.length >= maxMessages ||
+      tokens > maxTokens ||
+      record.turn <= newestTurn - maxTurns ||
+      (bytes > maxWindowBytes && records.length > 0)
     if (isCut) {
       const isCall = record.opens.length + record.answers.length > 0
       if (records.length < maxMessages && tokens > maxTokens && isCall) cut = record.tokens

@@ -10,8 +10,8 @@ type DumpHead = Omit<ThreadDump, 'version' | 'newest' | 'state' | 'records'>
 
 const pageSize = 500
 
-/** Fields that one command writes. */
-const fieldsAtOnce = 400
+/** What one command writes, its last message apart. */
+const atOnce = { fields: 400, bytes: 1 << 20 }
 
 /** A thread that changes all the time is read again so often; then what is behind its first page is left out. */
 const maxTries = 5
@@ -87,16 +87,20 @@ export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
   for (const [key, value] of state)
     fields.push(`$${encodeURIComponent(key)}`, `${value.version} ${value.value}`)
   const openCalls = new Map<string, number>()
+  let bytes = 0
   for (const record of records) {
     for (const { call } of record.answers) openCalls.delete(call)
     for (const call of record.opens) openCalls.set(call, record.seq)
     const id = encodeURIComponent(record.id)
     fields.push(String(record.seq), textOf(record))
+    bytes += record.body.length
     fields.push(`#${id}`, record.revision === 0 ? String(record.seq) : `${record.seq}.${record.digest}`)
-    if (fields.length >= fieldsAtOnce) yield fields.splice(0)
+    if (fields.length < atOnce.fields && bytes < atOnce.bytes) continue
+    yield fields.splice(0)
+    bytes = 0
   }
   for (const [call, seq] of openCalls) fields.push(`@${encodeURIComponent(call)}`, String(seq))
-  yield fields
+  if (fields.length > 0) yield fields
 }
 
 function textOf(record: MessageRecord): string {

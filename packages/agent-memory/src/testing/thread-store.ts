@@ -491,6 +491,27 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
       expect(await page({ ids: ['d', 'c', 'none', 'a'] })).toEqual(['da', undefined])
     })
 
+    it('gives a thread of large messages in parts: its pages, a window of at most 16 MiB, and a dump that is restored', async () => {
+      const names = Array.from({ length: 20 }, (_, index) => `large ${index}`)
+      const content = 'x'.repeat(1 << 20)
+      for (const name of names) await append([{ id: name, role: 'user', content }])
+      const walked: string[] = []
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const page = await store.page(id, { after, limit: 500 })
+        walked.push(...page.records.map((record) => record.id))
+        after = page.next
+      }
+      expect(walked).toEqual(names)
+      const tail = await store.tail(id, all)
+      expect(tail.records.map((record) => record.id)).toEqual(names.slice(-15))
+      expect(tail.from).toBe(6)
+      const dump = await store.dump(id)
+      if (dump === undefined) throw new Error('no dump')
+      const restored = { ...id, thread: 'restored' }
+      expect(await store.restore(restored, dump)).toBe(true)
+      expect((await store.dump(restored))?.records).toEqual(dump.records)
+    })
+
     it('tells a reader only what is new, and all when something before it changed', async () => {
       await say('a', 'b')
       const { epoch, version, newest } = await store.tail(id, all)

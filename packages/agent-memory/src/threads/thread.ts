@@ -27,6 +27,7 @@ export interface AppendConditions {
   readonly operation?: string | undefined
 }
 
+/** Whatever is asked for, a window ends at 16 MiB of messages; its `from` says where it begins. */
 export interface WindowOptions {
   /** @default 100, and 1,000 with `maxTokens`; at most 1,000 */
   readonly maxMessages?: number | undefined
@@ -83,7 +84,7 @@ export interface Window {
 }
 
 export type PageOptions = {
-  /** @default 50, at most 500 */
+  /** At most; a page ends before it when it holds a megabyte, and `next` says where to go on. @default 50, at most 500 */
   readonly limit?: number | undefined
 } & (
   | {

@@ -118,5 +118,6 @@ function linesOf({ check, level, message, why, mend }: Finding, io: Io): readonl
 
 function summary(findings: readonly Finding[]): string {
   const count = (level: Level) => findings.filter((one) => one.level === level).length
-  return `${count('ok')} fine, ${count('warning')} warnings, ${count('failure')} failures`
+  const counted = (level: Level) => `${count(level)} ${level}${count(level) === 1 ? '' : 's'}`
+  return `${count('ok')} fine, ${counted('warning')}, ${counted('failure')}`
 }

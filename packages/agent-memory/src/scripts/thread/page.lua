@@ -10,6 +10,8 @@ local epoch, version, edited, newest, count = headFrom(liveHead(meta[1], KEYS[2]
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
 newest = newest or 0
 local records, next = {}, 0
+-- Beyond it a page ends: a reply of a hundred megabytes would hold up all others of its connection.
+local maxBytes, bytes = 1048576, 0
 
 if ARGV[1] == 'ids' then
   for index = 2, #ARGV do
@@ -27,7 +29,7 @@ else
   -- Where much was removed a page is short rather than slow: it looks at no more than this.
   local looks = math.min(4 * most, 1000000) + 100
   while seq >= 1 and seq <= newest do
-    if #records >= 2 * most or looks == 0 then
+    if #records >= 2 * most or looks == 0 or bytes >= maxBytes then
       next = seq
       break
     end
@@ -36,6 +38,7 @@ else
     if record then
       records[#records + 1] = seq
       records[#records + 1] = record
+      bytes = bytes + #record
     end
     seq = seq + step
   end

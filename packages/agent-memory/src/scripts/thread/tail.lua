@@ -11,7 +11,7 @@
 --        only with 'tail'
 local thread = KEYS[1]
 local meta = redis.call('HMGET', thread, '_m', '_g', '_s')
-local epoch, version, edited, newest, count, _, _, _, _, _, _, _, pins = headFrom(liveHead(meta[1], KEYS[2]))
+local epoch, version, edited, newest, count, _, stored, _, _, _, _, _, pins = headFrom(liveHead(meta[1], KEYS[2]))
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
 epoch, version, edited, newest, count = epoch or '', version or 0, edited or 0, newest or 0, count or 0
 local floor = 1
@@ -30,16 +30,19 @@ if since and since > floor then floor = since else since = nil end
 local most, budget, turns = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 1, nil
 local full, cut = false, 0
+-- As maxWindowBytes of replica/read.ts has it: a longer reply would hold up all others of its connection.
+local maxBytes, bytes = 16777216, 0
 -- Where much was removed a window is short rather than slow, and no number in the head makes a loop of ever so many.
 local left = math.min(4 * most, 1000000) + 20000
+-- Read in pieces, so that a small budget reads little: of a thread of large messages less at once.
+local piece = math.max(1, math.min(50, math.floor(1048576 * math.max(count, 1) / math.max(stored or 0, 1))))
 while seq >= floor and found < most and not full do
   if left <= 0 then
     full = true
     break
   end
-  left = left - 50
-  -- In pieces, so that a small budget reads little.
-  local last = math.max(floor, seq - math.min(49, most - found - 1))
+  left = left - piece
+  local last = math.max(floor, seq - math.min(piece - 1, most - found - 1))
   local names = {}
   for index = seq, last, -1 do names[#names + 1] = string.format('%.0f', index) end
   for index, record in ipairs(redis.call('HMGET', thread, unpack(names))) do
@@ -47,7 +50,8 @@ while seq >= floor and found < most and not full do
       local size, turn = string.match(record, '^[^|]*|[^|]*|(%d+)|[^|]*|(%d+)|')
       firstTurn = firstTurn or tonumber(turn)
       tokens = tokens + tonumber(size)
-      if tokens > budget or tonumber(turn) <= firstTurn - turns then
+      bytes = bytes + #record
+      if tokens > budget or tonumber(turn) <= firstTurn - turns or (bytes > maxBytes and found > 0) then
         full = true
         local opens, answers = string.match(record, '|([^|\n]*)|([^|\n]*)\n')
         if tokens > budget and (opens ~= '' or answers ~= '') then cut = tonumber(size) end
