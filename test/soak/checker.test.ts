@@ -43,6 +43,8 @@ describe("the soak's checker", () => {
     expect(found({}, { organisation: 'borg', cache: 'hit', sentAt: 2_000 })).toEqual([
       expect.stringContaining('a hit for the first who asked'),
     ])
+    // It was held up, and another gateway of its organisation was asked and answered meanwhile.
+    expect(found({ sentAt: 1_020 }, { cache: 'hit', sentAt: 1_000, endedAt: 1_100 })).toEqual([])
   })
 
   it('finds a limit that was passed, and allows a share for each fault', () => {

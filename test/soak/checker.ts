@@ -74,17 +74,25 @@ function triesOf({ kind }: Call): number {
   return kind === 'turn' ? 3 : 1
 }
 
-/** A hit for an organisation that had never asked is another one's answer. */
+/**
+ * A hit is another organisation's answer where nobody of one's own had asked before it came. Who asked first may be
+ * answered last: a gateway that a fault held up reads what another one has brought meanwhile.
+ */
 function strangersAnswers(calls: readonly Call[]): string[] {
-  const asked = new Set<string>()
-  const found: string[] = []
-  for (const call of [...calls].sort((one, other) => one.sentAt - other.sentAt)) {
+  const byQuestion = new Map<string, Call[]>()
+  for (const call of calls) {
     if (call.kind === 'turn') continue
     const question = `${call.organisation} ${call.kind === 'embedding'} ${call.prompt}`
-    if (call.cache === 'hit' && !asked.has(question)) found.push(`${question}: a hit for the first who asked`)
-    asked.add(question)
+    const before = byQuestion.get(question)
+    if (before === undefined) byQuestion.set(question, [call])
+    else before.push(call)
   }
-  return found
+  return [...byQuestion].flatMap(([question, asked]) =>
+    asked
+      .filter((call) => call.cache === 'hit')
+      .filter((hit) => !asked.some((other) => other !== hit && other.sentAt < hit.endedAt))
+      .map(() => `${question}: a hit for the first who asked`),
+  )
 }
 
 /**
