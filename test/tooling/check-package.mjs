@@ -41,7 +41,7 @@ function builtIn() {
 }
 
 function licences() {
-  const file = join('dist', 'third-party-licences.txt')
+  const file = join('dist', 'third-party-notices.txt')
   return existsSync(file) ? readFileSync(file, 'utf8') : ''
 }
 

@@ -47,7 +47,7 @@ function writeLicences(names: readonly string[]): void {
     if (file === undefined) throw new Error(`${name} has no licence to pass on`)
     return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
   })
-  if (texts.length > 0) writeFileSync('dist/third-party-licences.txt', texts.join('\n\n'))
+  if (texts.length > 0) writeFileSync('dist/third-party-notices.txt', texts.join('\n\n'))
 }
 
 function entries(exports: Record<string, Export | string>): Record<string, string> {

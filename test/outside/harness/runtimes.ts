@@ -35,7 +35,8 @@ const sources: Readonly<Record<Exclude<RuntimeName, 'node'>, Source>> = {
   deno: {
     spec: `@deno/${system}${denoLibc}@2.9.6`,
     binary: 'deno',
-    args: ['run', '--quiet', '--allow-all', '--node-modules-dir=manual'],
+    // Its cache of compiled code tells a required file by path and time, and all files of tarballs have one time.
+    args: ['run', '--quiet', '--allow-all', '--no-code-cache', '--node-modules-dir=manual'],
   },
 }
 
