@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitepress'
 import llms from 'vitepress-plugin-llms'
 import { repository } from '../site/folders.ts'
+import { withReachableCode } from '../site/indented-code.ts'
 import { sidebar } from '../site/sidebar.ts'
 import { withoutEmptyHeads } from '../site/table-heads.ts'
 
@@ -25,7 +26,10 @@ export default defineConfig({
   ],
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
-    config: withoutEmptyHeads,
+    config: (md) => {
+      withoutEmptyHeads(md)
+      withReachableCode(md)
+    },
   },
   vite: {
     plugins: [llms({ description, domain: process.env.DOCS_DOMAIN ?? '' })],
