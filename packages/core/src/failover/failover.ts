@@ -66,8 +66,8 @@ export interface RecoverContext<S> {
    */
   holdCalls(): void
   /**
-   * A part of the work is done, and need not be done again by another try: the time for a try begins anew. Without
-   * it, what takes longer than that time would never end. It has no effect once calls wait (see
+   * A part of the work is done: the time for a try begins anew. Without it, what takes longer than that time would
+   * be given up and begun again for ever. It has no effect once calls wait (see
    * {@link holdCalls}), so that none waits for longer than that time.
    */
   progress(): void

@@ -38,7 +38,7 @@ export class Mirror {
   ): number {
     let mirroredAtMs = aheadAtMs ?? decision.results[0]?.chargedAtMs ?? 0
     if (aheadAtMs !== undefined && (source === 'memory' || decision.outcome !== 'allowed'))
-      this.#giveBack(limitCosts, aheadAtMs, options?.id)
+      this.adjust(limitCosts.map(allBack), aheadAtMs, options?.id)
     if (source === 'redis' && options?.mode !== 'peek') {
       const isCharged = decision.outcome !== 'denied' && decision.outcome !== 'queued'
       if (isCharged && aheadAtMs === undefined)
@@ -49,19 +49,14 @@ export class Mirror {
   }
 
   /** Changes what was charged at that time. */
-  adjust(changes: readonly Change[], mirroredAtMs: number, id = ''): void {
+  adjust(changes: readonly Omit<Change, 'chargedAtMs'>[], mirroredAtMs: number, id = ''): void {
     this.#memory.adjust(
       changes.map((change) => ({ ...change, chargedAtMs: mirroredAtMs })),
       id,
     )
   }
+}
 
-  #giveBack(limitCosts: readonly LimitCost[], mirroredAtMs: number, id = ''): void {
-    const changes = limitCosts.map((limitCost) => ({
-      ...limitCost,
-      change: -limitCost.cost,
-      chargedAtMs: mirroredAtMs,
-    }))
-    this.#memory.adjust(changes, id)
-  }
+function allBack(limitCost: LimitCost): Omit<Change, 'chargedAtMs'> {
+  return { ...limitCost, change: -limitCost.cost }
 }
