@@ -136,8 +136,8 @@ describe('an outage', () => {
         await thread.window()
       }
       const listeners = async () => {
-        const [, count] = await server.command('PUBSUB', 'NUMSUB', 'evenkeel:agent-memory:deletions')
-        return Number(count)
+        const counted = await server.command('PUBSUB', 'NUMSUB', 'evenkeel:agent-memory:deletions')
+        return Number((counted as unknown[])[1])
       }
       await until(async () => (await listeners()) === 2, 10_000)
       if (how === 'erase') await other.owner('o').erase()
