@@ -34,6 +34,7 @@ export type {
   TracerProviderLike,
 } from '../telemetry/provider.js'
 export { createSpans, type OpenSpan, type Spans, spanKind } from '../telemetry/spans.js'
+export { traceIterations } from '../telemetry/trace-iterations.js'
 export { traceMethods } from '../telemetry/trace-methods.js'
 export { bufferedResponse } from './buffered-response.js'
 export { type Clock, ManualClock, systemClock } from './clock.js'
