@@ -189,7 +189,9 @@ function addExperiments(parent: Command, context: Context): void {
 /** An operator has the endpoint at hand; the id is made from it, or the node's own. */
 function idOf(node: string, pool: DecoderPool): string {
   const endpoint = node.replace(/\/+$/, '')
-  return pool.status().nodes.find((one) => one.node.id === node || one.node.endpoint === endpoint)?.node.id ?? node
+  return (
+    pool.status().nodes.find((one) => one.node.id === node || one.node.endpoint === endpoint)?.node.id ?? node
+  )
 }
 
 function unknownNode(node: string, pool: string): CommandError {
