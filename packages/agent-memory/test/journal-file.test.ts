@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { createAgentMemory, JournalFailedError } from '../src/index.js'
@@ -9,6 +11,14 @@ import { JournalFile } from '../src/journal/file.js'
 import { idsOf, soon, threadOf, useRedis, user } from './support.js'
 
 const redis = useRedis()
+
+/** A worker thread with a journal's file, which it holds open as long as it lives. */
+const workerWithFile = `
+  const { openSync, writeSync } = require('node:fs')
+  const { parentPort, workerData } = require('node:worker_threads')
+  writeSync(openSync(workerData.path, 'ax', 0o600), workerData.text)
+  parentPort.postMessage('written')
+  setInterval(() => {}, 1_000)`
 
 /** As if the process that wrote it were gone: no process has the highest pid. */
 async function leaveBehind(dir: string): Promise<string[]> {
@@ -153,6 +163,36 @@ describe('a journal in a file', () => {
     await first.back()
     expect(await idsOf(memory)).toEqual(['a'])
   })
+
+  // Whether a worker has a file open is told by Linux alone.
+  it.runIf(process.platform === 'linux')(
+    'takes over what a worker of this process left, once it has ended',
+    async () => {
+      const dir = await redis.folder()
+      const journal = { kind: 'file', dir } as const
+      const first = await redis.instance({ journal })
+      await first.cutOff()
+      await threadOf(first.memory).append([user('a'), user('b')])
+      const [name = ''] = await readdir(dir)
+      const ofWorker = join(dir, name.replace(/[^-]{12}\.journal$/, '0123456789ab.journal'))
+      const worker = new Worker(workerWithFile, {
+        eval: true,
+        workerData: { path: ofWorker, text: await readFile(join(dir, name), 'utf8') },
+      })
+      await once(worker, 'message')
+      const beside = await redis.instance({ journal })
+      expect(beside.memory.status().journaled).toBe(0)
+      expect(await idsOf(beside.memory)).toEqual([])
+
+      await worker.terminate()
+      const { memory } = await redis.instance({ journal })
+      await memory.flushed(soon())
+      expect(await idsOf(memory)).toEqual(['a', 'b'])
+      await expect.poll(() => readdir(dir)).not.toContain(basename(ofWorker))
+      // The other living journal of this process was left alone.
+      expect(await readdir(dir)).toContain(name)
+    },
+  )
 
   it('lets go of what is done with while something waits, and keeps what waits', async () => {
     const dir = await redis.folder()

@@ -59,7 +59,7 @@ describe.each(['memory', 'redis'])('LangGraph, in %s', (where) => {
         expect(tuple?.checkpoint.channel_values.messages).toEqual(list)
       }
     }
-    if (own !== undefined) expect(Math.max(...sizes)).toBeLessThan(6_000)
+    if (own !== undefined) expect(Math.max(...sizes)).toBeLessThan(1_500)
   })
 
   it('stores a checkpoint again whose elements Redis has lost', async () => {

@@ -211,8 +211,9 @@ export class JournalFile implements JournalKeeper {
     const [before, fd] = [this.#path, this.#fd]
     this.#writeAnew()
     const end = () => {
-      closeSync(fd)
+      // One that is closed and still there would look like one that a worker has left behind.
       unlinkSync(before)
+      closeSync(fd)
     }
     void this.synced()
       .then(end)

@@ -1,15 +1,21 @@
-import { renameSync, unlinkSync } from 'node:fs'
+import { renameSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Decoded } from './codec.js'
 import type { ThreadWrite } from './entry.js'
 import { isMissing, type JournalFolder, type OpenFile, reasonOf, warn } from './folder.js'
-import { isAlive, type ProcessIdentity } from './process-identity.js'
+import { hasOpen, isAlive, type ProcessIdentity } from './process-identity.js'
 
 /** A file of another host, whose processes can't be asked, is left behind when it was not touched for so long. */
 const abandonedMs = 60_000
 
 /** Files that are looked at again when one was renamed meanwhile: so often at most. */
 const maxLooks = 5
+
+/** What was taken of a file: entries, and where the file lies that may go. */
+interface Taken {
+  readonly count: number
+  readonly path?: string
+}
 
 /** The journal of this process, into which others' are taken. */
 export interface OwnFile {
@@ -52,27 +58,33 @@ export class LeftFiles {
     if (this.#adopt === undefined) return
     let isAny = false
     for (const { name, of } of this.#folder.files()) {
-      if (!this.#mayBeLeft(name, of)) continue
+      if (!this.#mayBeLeft(name, of, atStart)) continue
       const file = this.#folder.open(name)
       if (file === undefined) continue
+      let isKept = false
       try {
-        if (this.#isLeft(file, of, atStart)) isAny = this.#take(file, this.#adopt) || isAny
+        if (this.#isLeft(file, of, atStart)) {
+          const taken = this.#take(file, this.#adopt)
+          isAny ||= taken.count > 0
+          isKept = taken.path !== undefined
+          if (taken.path !== undefined) this.#removeWhenSynced(file, taken.path)
+        }
       } catch (error) {
         this.#folder.warn(name, reasonOf(error))
       } finally {
-        file.close()
+        if (!isKept) file.close()
       }
     }
     if (isAny) this.#done?.()
   }
 
-  /** It is renamed first, so that only one process takes it. Says whether something was in it. */
-  #take(file: OpenFile, adopt: (left: ThreadWrite) => void): boolean {
+  /** It is renamed first, so that only one process takes it. */
+  #take(file: OpenFile, adopt: (left: ThreadWrite) => void): Taken {
     const [before, taken] = [join(this.#folder.path, file.name), this.#own.newPath()]
     try {
       renameSync(before, taken)
     } catch (error) {
-      if (isMissing(error)) return false // Another process was faster.
+      if (isMissing(error)) return { count: 0 } // Another process was faster.
       throw error
     }
     let decoded: Decoded
@@ -91,18 +103,27 @@ export class LeftFiles {
       }
       this.#adopted.set(file.name, count)
       renameSync(taken, before)
-      return count > first
+      return { count: count - first }
     }
     this.#adopted.delete(file.name)
     if (decoded.spoilt > 0) {
       warn(`${decoded.spoilt} lines of the journal’s file ${before} are not whole, and are passed over`)
     }
-    // What is found is in this process's own file by now; only when that is on disk may the other go.
+    return { count: count - first, path: taken }
+  }
+
+  /**
+   * What was found is in this process's own file by now; only when that is on disk may the other go. Until then it is
+   * held open, which tells others that somebody has it.
+   */
+  #removeWhenSynced(file: OpenFile, path: string): void {
     void this.#own
       .synced()
-      .then(() => unlinkSync(taken))
+      .then(() => {
+        unlinkSync(path)
+        file.close()
+      })
       .catch(() => {})
-    return count > first
   }
 
   /** What waits in the files of other processes of this host. */
@@ -116,10 +137,13 @@ export class LeftFiles {
     return read.flatMap((entries = []) => entries)
   }
 
-  /** Whether the process that a file is of is gone, as far as this host can know. */
-  #mayBeLeft(name: string, { host, pid, began }: ProcessIdentity): boolean {
-    if (join(this.#folder.path, name) === this.#own.path()) return false
-    return host !== this.#identity.host || !isAlive({ host, pid, began })
+  /** Whether the process or the worker that a file is of is gone, as far as this host can know. */
+  #mayBeLeft(name: string, { host, pid, began }: ProcessIdentity, atStart: boolean): boolean {
+    const path = join(this.#folder.path, name)
+    if (path === this.#own.path()) return false
+    if (host !== this.#identity.host || !isAlive({ host, pid, began })) return true
+    // Files are closed with a worker that ends, while its process lives on.
+    return (atStart || !isTouched(path)) && hasOpen(pid, name) === false
   }
 
   /**
@@ -127,7 +151,7 @@ export class LeftFiles {
    * behind those. One that has run for long leaves it some time to come back.
    */
   #isLeft({ touchedAt }: OpenFile, { host }: ProcessIdentity, atStart: boolean): boolean {
-    return (atStart && host === this.#identity.host) || Date.now() - touchedAt > abandonedMs
+    return (atStart && host === this.#identity.host) || !isLately(touchedAt)
   }
 
   #namesOfOthers(): readonly string[] {
@@ -150,4 +174,13 @@ export class LeftFiles {
       file?.close()
     }
   }
+}
+
+function isTouched(path: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats !== undefined && isLately(stats.mtimeMs)
+}
+
+function isLately(touchedAt: number): boolean {
+  return Date.now() - touchedAt <= abandonedMs
 }

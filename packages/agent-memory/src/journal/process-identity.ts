@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
 /** Tells one run of one process from every other, so that a journal's file can be known to be left behind. */
@@ -25,6 +25,27 @@ export function isAlive({ pid, began }: ProcessIdentity): boolean {
   }
   const begins = beginOf(pid)
   return begins === undefined || began === '0' || begins === began
+}
+
+/**
+ * Whether a process has a file open that has this name, which no other file has; `undefined` where a system doesn't tell.
+ * For a process of this user on Linux.
+ */
+export function hasOpen(pid: number, name: string): boolean | undefined {
+  const folder = `/proc/${pid}/fd`
+  try {
+    return readdirSync(folder).some((fd) => linkOr(`${folder}/${fd}`).endsWith(`/${name}`))
+  } catch {
+    return undefined
+  }
+}
+
+function linkOr(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return '' // It was closed meanwhile.
+  }
 }
 
 /** Field 22 of /proc/<pid>/stat; the name before it is in parentheses, and may hold anything. */

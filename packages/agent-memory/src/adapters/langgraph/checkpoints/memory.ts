@@ -70,7 +70,7 @@ export class MemoryCheckpoints implements CheckpointStore {
     }
     for (const digest of checkpoint.digests) add(digest)
     const writes = [...(held.writes.get(nameOf(namespace, checkpoint.id))?.values() ?? [])]
-    return { namespace, id: checkpoint.id, text: checkpoint.text, values, writes }
+    return { ...checkpoint, values, writes }
   }
 
   async names(thread: string): Promise<readonly (readonly [string, string])[]> {

@@ -15,7 +15,7 @@ export interface StoredWrite {
   readonly text: string
 }
 
-export interface ReadCheckpoint extends Omit<StoredCheckpoint, 'digests'> {
+export interface ReadCheckpoint extends StoredCheckpoint {
   readonly values: ReadonlyMap<string, string>
   readonly writes: readonly StoredWrite[]
 }

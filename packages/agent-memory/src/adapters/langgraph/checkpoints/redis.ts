@@ -63,7 +63,7 @@ export class RedisCheckpoints implements CheckpointStore {
     const reply = asList(await this.#redis.run(readScript, this.#keysOf(thread), args))
     const [name, checkpoint, values, writes] = reply
     if (name === undefined) return undefined
-    const text = String(checkpoint)
+    const [digests = '', ...text] = String(checkpoint).split('\n')
     const own = pairsOf(asList(writes)).map(([write, body]) => {
       const comma = write.lastIndexOf(',')
       return {
@@ -75,7 +75,8 @@ export class RedisCheckpoints implements CheckpointStore {
     return {
       namespace,
       id: decodeURIComponent(String(name).slice(String(name).indexOf('|') + 1)),
-      text: text.slice(text.indexOf('\n') + 1),
+      text: text.join('\n'),
+      digests: digests === '' ? [] : digests.split(','),
       values: new Map(pairsOf(asList(values))),
       writes: own,
     }
