@@ -25,7 +25,7 @@ it('has a span for each operation that asks Redis, named by it, where spans are 
   await until(async () => {
     await thread.get('none')
     return exporter.getFinishedSpans().length > 0
-  }, 20_000)
+  })
 
   const operations: Readonly<Record<string, () => Promise<unknown>>> = {
     append: () => thread.append(user('a', 'secret words')),
@@ -222,7 +222,7 @@ it('ends the span of a call that failed with what it failed with', async () => {
   await until(async () => {
     await thread.get('none')
     return exporter.getFinishedSpans().length > 0
-  }, 20_000)
+  })
   exporter.reset()
   await expect(thread.edit('none', { role: 'user', content: 'x' })).rejects.toMatchObject({
     code: 'MESSAGE_MISSING',
