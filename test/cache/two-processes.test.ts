@@ -22,7 +22,7 @@ describe('two processes of a service with one Redis', () => {
     server = await startRedis()
     provider = await startHeldProvider()
     await begin()
-  }, 120_000)
+  })
   afterAll(async () => {
     await end()
     await provider[Symbol.asyncDispose]()

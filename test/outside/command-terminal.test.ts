@@ -77,7 +77,7 @@ describe('the installed command at a terminal', () => {
       '2500 lines',
       '3000 lines',
     ])
-    expect(steps.at(-1)).toBe(`1 conversations, ${messages} messages`)
+    expect(steps.at(-1)).toBe(`1 conversation, ${messages} messages`)
     expect(existsSync(file)).toBe(true)
 
     const verify = new Terminal(`memory verify ${file}`, redis.url)

@@ -35,6 +35,8 @@ export interface SentinelDeployment extends AsyncDisposable {
   replicas(): Promise<RedisServer[]>
   /** Has the sentinels move the primary; resolves with the new one when all agree and the old one follows it. */
   failover(): Promise<RedisServer>
+  /** Resolves with the primary when all that runs agrees on it and follows it, as some time after a fault. */
+  settled(): Promise<RedisServer>
   /** SIGKILL for the primary, which it resolves with; the sentinels notice by themselves. */
   killPrimary(): Promise<RedisServer>
   close(): Promise<void>
@@ -175,6 +177,14 @@ class Deployment implements SentinelDeployment {
       return (await this.#isSettled(primary)) ? primary : undefined
     }
     return until(settled, 20_000, { what: 'the sentinels agree on a new primary, and all nodes follow it' })
+  }
+
+  async settled(): Promise<RedisServer> {
+    const settled = async () => {
+      const primary = await this.primary()
+      return (await this.#isSettled(primary)) ? primary : undefined
+    }
+    return until(settled, 30_000, { what: 'the sentinels agree on a primary, and all nodes follow it' })
   }
 
   async killPrimary(): Promise<RedisServer> {

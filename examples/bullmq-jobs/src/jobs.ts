@@ -2,7 +2,7 @@ import { type AgentMemory, createAgentMemory, MessageConflictError } from '@even
 import type { Connection } from '@evenkeel/core'
 import { createResponseCache, type ResponseCache } from '@evenkeel/llm-response-cache'
 import { createRateLimiter, type RateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
-import { DelayedError, type Job, Worker } from 'bullmq'
+import { DelayedError, type Job, Worker, type WorkerOptions } from 'bullmq'
 
 /** A question of a tenant's, to be answered in the background. The job's id names it: a producer may add it again. */
 export interface Question {
@@ -57,7 +57,7 @@ export function createWorker(
   queue: string,
   url: string,
   services: JobServices,
-  options: { readonly concurrency: number },
+  options: Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'stalledInterval'>,
 ): Worker<Question, Done> {
   return new Worker<Question, Done>(queue, (job, token) => answer(job, token, services), {
     ...options,

@@ -9,7 +9,7 @@ const { REDIS_URL: _, ...withoutRedis } = process.env
 /** The demo as a user runs it, built: its table, and its exit code, which says whether its promises held. */
 function demo(env: NodeJS.ProcessEnv): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [script], { env }, (error, stdout, stderr) => {
+    execFile(process.execPath, [script], { env, timeout: 120_000 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, output: stdout + stderr })
     })
   })

@@ -57,7 +57,7 @@ describe('entry points, without a container engine', () => {
     } finally {
       await primary.close()
     }
-  }, 60_000)
+  })
 
   it('a Cluster is made once, and left alone the second time', async () => {
     const nodes = await Promise.all(
@@ -78,7 +78,7 @@ describe('entry points, without a container engine', () => {
     } finally {
       for (const node of nodes) await node.close()
     }
-  }, 60_000)
+  })
 
   it('the health check of production says yes to a server that answers, and no to one that is frozen', async () => {
     const server = await startRedis({ password })
@@ -109,5 +109,5 @@ describe('entry points, without a container engine', () => {
     } finally {
       await server.close()
     }
-  }, 30_000)
+  })
 })

@@ -6,7 +6,7 @@ import {
   InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
-import { checkSubject, createSpans, type Spans, traceMethods } from '@evenkeel/core/kit'
+import { checkSubject, createSpans, type Spans, traceIterations, traceMethods } from '@evenkeel/core/kit'
 import { OfflineBackend } from './backends/offline.js'
 import { OnlineBackend } from './backends/online.js'
 import type { ThreadBackend } from './backends/port.js'
@@ -112,12 +112,13 @@ export function createAgentMemory(options: AgentMemoryOptions = {}): AgentMemory
   return new Memory(resolveOptions(options))
 }
 
-/** Those that ask Redis; a backup and a walk over owners are iterations, and have no span. */
 const tracedMethods = {
   restore: 'agent_memory restore',
   verify: 'agent_memory verify',
   health: 'agent_memory health',
 } as const
+
+const tracedIterations = { owners: 'agent_memory owners', backup: 'agent_memory backup' } as const
 
 class Memory implements AgentMemory, ThreadContext {
   readonly options: ResolvedOptions
@@ -183,6 +184,7 @@ class Memory implements AgentMemory, ThreadContext {
     const { telemetry } = options
     this.spans = createSpans('@evenkeel/agent-memory', telemetry)
     traceMethods(this.spans, this as AgentMemory, tracedMethods)
+    traceIterations(this.spans, this as AgentMemory, tracedIterations)
     const gauges = {
       journaled: () => this.#journal.messages,
       journaledBytes: () => this.#journal.bytes,

@@ -230,7 +230,7 @@ it('an answer of the AI SDK that a client lost is given again by another process
     const stream = await elsewhere.resume('c')
     expect(stream).toBeDefined()
     return stream
-  }, 20_000)
+  })
   go()
   await recording
   const text = await new Response(resumed?.pipeThrough(new TextEncoderStream() as never)).text()

@@ -1,9 +1,18 @@
-import { until } from '@evenkeel/test-servers'
+import { connect } from '@evenkeel/core'
+import { spanKind } from '@evenkeel/core/kit'
+import { startRedis, until } from '@evenkeel/test-servers'
+import { emptyCheckpoint } from '@langchain/langgraph-checkpoint'
+import { context } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { expect, it } from 'vitest'
+import { createCheckpointSaver, createLangGraphStore } from '../src/adapters/langgraph/index.js'
+import { createAgentMemory } from '../src/index.js'
+import { createSessions } from '../src/sessions/index.js'
 import { useRedis, user } from './support.js'
 
 const { instance } = useRedis()
+const contextManager = new AsyncLocalStorageContextManager()
 
 it('has a span for each operation that asks Redis, named by it, where spans are asked for', async () => {
   const exporter = new InMemorySpanExporter()
@@ -16,7 +25,7 @@ it('has a span for each operation that asks Redis, named by it, where spans are 
   await until(async () => {
     await thread.get('none')
     return exporter.getFinishedSpans().length > 0
-  }, 20_000)
+  })
 
   const operations: Readonly<Record<string, () => Promise<unknown>>> = {
     append: () => thread.append(user('a', 'secret words')),
@@ -52,7 +61,22 @@ it('has a span for each operation that asks Redis, named by it, where spans are 
     restore: () => memory.restore([]).catch(() => {}),
     verify: () => memory.verify([]).catch(() => {}),
     health: () => memory.health(),
+    owners: () => all(memory.owners()),
+    backup: () => all(memory.backup()),
+    threads: () => all(owner.threads()),
+    follow: async () => {
+      await thread.draft({ id: 'g' }).finalize(user('g', 'secret answer'))
+      await all(thread.follow('g'))
+    },
   }
+  await expectSpans(exporter, operations)
+})
+
+/** Each call ends with a span of its own, in which nothing of the call's texts is. */
+async function expectSpans(
+  exporter: InMemorySpanExporter,
+  operations: Readonly<Record<string, () => Promise<unknown>>>,
+): Promise<void> {
   for (const [name, call] of Object.entries(operations)) {
     exporter.reset()
     await call()
@@ -61,6 +85,122 @@ it('has a span for each operation that asks Redis, named by it, where spans are 
       /secret/,
     )
   }
+}
+
+async function all<T>(steps: AsyncIterable<T>): Promise<readonly T[]> {
+  const seen: T[] = []
+  for await (const step of steps) seen.push(step)
+  return seen
+}
+
+function recorder() {
+  const exporter = new InMemorySpanExporter()
+  const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+  return { exporter, telemetry: { spans: true, tracerProvider } }
+}
+
+it('has one span for an iteration, from its first step to its end, with the commands of its steps below it', async () => {
+  const { exporter, telemetry } = recorder()
+  const server = await startRedis()
+  const redis = await connect({ url: server.url, telemetry })
+  const memory = createAgentMemory({ redis, telemetry })
+  const owner = memory.owner('ada')
+  for (const id of ['a', 'b', 'c']) await owner.thread(id).append(user(id))
+  await until(async () => {
+    await owner.thread('a').get('none')
+    return exporter.getFinishedSpans().some(({ name }) => name === 'agent_memory get')
+  }, 20_000)
+  contextManager.enable()
+  context.setGlobalContextManager(contextManager)
+  try {
+    exporter.reset()
+    expect(await all(owner.threads())).toHaveLength(3)
+    const [walk] = exporter.getFinishedSpans().filter(({ name }) => name === 'agent_memory threads')
+    expect(walk?.attributes['evenkeel.steps']).toBe(3)
+    const commands = exporter.getFinishedSpans().filter(({ kind }) => kind === spanKind.client)
+    expect(commands.length).toBeGreaterThan(0)
+    for (const { parentSpanContext } of commands)
+      expect(parentSpanContext?.spanId).toBe(walk?.spanContext().spanId)
+
+    exporter.reset()
+    const events = owner.thread('a').subscribe({ after: 0 })
+    expect(await events.next()).toMatchObject({ done: false })
+    expect(exporter.getFinishedSpans().map(({ name }) => name)).not.toContain('agent_memory subscribe')
+    await events.return?.()
+    expect(exporter.getFinishedSpans().at(-1)).toMatchObject({
+      name: 'agent_memory subscribe',
+      attributes: { 'evenkeel.steps': 1, 'gen_ai.conversation.id': 'a' },
+    })
+
+    exporter.reset()
+    owner.threads()
+    await server.kill()
+    await expect(all(memory.owners())).rejects.toThrow()
+    expect(exporter.getFinishedSpans().at(-1)).toMatchObject({
+      name: 'agent_memory owners',
+      attributes: { 'error.type': expect.any(String) },
+    })
+    expect(exporter.getFinishedSpans().map(({ name }) => name)).not.toContain('agent_memory threads')
+  } finally {
+    context.disable()
+    await memory.close()
+    await redis.close()
+    await server.close()
+  }
+})
+
+it('has a span for each call of sessions', async () => {
+  const { exporter, telemetry } = recorder()
+  const sessions = createSessions({ redis: (await instance()).redis, telemetry })
+  const { id } = await sessions.create({ secret: 1 }, { user: 'secret-user' })
+  await until(async () => {
+    await sessions.get(id)
+    return exporter.getFinishedSpans().length > 0
+  }, 20_000)
+  await expectSpans(exporter, {
+    'sessions.create': () => sessions.create({ secret: 1 }),
+    'sessions.get': () => sessions.get(id),
+    'sessions.patch': () => sessions.patch(id, { secret: 2 }),
+    'sessions.touch': () => sessions.touch(id),
+    'sessions.list': () => sessions.list('secret-user'),
+    'sessions.rotate': () => sessions.rotate(id),
+    'sessions.destroy': () => sessions.destroy(id),
+    'sessions.revoke': () => sessions.revoke('secret-user', 'none'),
+    'sessions.revoke_all': () => sessions.revokeAll('secret-user'),
+  })
+  await sessions.close()
+})
+
+it('has a span for each call of LangGraph’s checkpointer and store', async () => {
+  const { exporter, telemetry } = recorder()
+  const { redis } = await instance()
+  const saver = createCheckpointSaver({ redis, telemetry })
+  const store = createLangGraphStore({ redis, telemetry })
+  const config = { configurable: { thread_id: 'secret-thread', checkpoint_ns: '' } }
+  await until(async () => {
+    await saver.getTuple(config)
+    return exporter.getFinishedSpans().length > 0
+  }, 20_000)
+  const checkpoint = emptyCheckpoint()
+  const written = { configurable: { ...config.configurable, checkpoint_id: checkpoint.id } }
+  await expectSpans(exporter, {
+    'checkpoints.put': () => saver.put(config, checkpoint, { source: 'input', step: -1, parents: {} }, {}),
+    'checkpoints.put_writes': () => saver.putWrites(written, [['secret', 1]], 'task'),
+    'checkpoints.get_tuple': () => saver.getTuple(config),
+    'checkpoints.list': () => all(saver.list(config)),
+    'checkpoints.delete_thread': () => saver.deleteThread('secret-thread'),
+    'store.batch': () => store.put(['secret'], 'key', { secret: 1 }),
+  })
+  expect(await store.get(['secret'], 'key')).toMatchObject({ value: { secret: 1 } })
+  expect(exporter.getFinishedSpans().at(-1)?.name).toBe('agent_memory store.batch')
+})
+
+it.each([
+  ['createCheckpointSaver', createCheckpointSaver],
+  ['createLangGraphStore', createLangGraphStore],
+])('%s names an option that it does not know', (_, create) => {
+  const options: object = { rediss: undefined }
+  expect(() => create(options)).toThrow(/rediss.*redis/)
 })
 
 it('has no span for calls of a memory that was not asked for them', async () => {
@@ -82,7 +222,7 @@ it('ends the span of a call that failed with what it failed with', async () => {
   await until(async () => {
     await thread.get('none')
     return exporter.getFinishedSpans().length > 0
-  }, 20_000)
+  })
   exporter.reset()
   await expect(thread.edit('none', { role: 'user', content: 'x' })).rejects.toMatchObject({
     code: 'MESSAGE_MISSING',

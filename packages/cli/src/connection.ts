@@ -80,10 +80,9 @@ export async function openRedis(
     if (EvenkeelError.isInstance(error) && error.code === 'INVALID_OPTION') {
       throw new CommandError(exitCodes.usage, error.message)
     }
-    throw new CommandError(
-      exitCodes.unreachable,
-      `Redis can't be used: ${error instanceof Error ? error.message : error}`,
-    )
+    const isDown = EvenkeelError.isInstance(error) && error.code === 'CONNECTION_DOWN'
+    const message = error instanceof Error ? error.message : String(error)
+    throw new CommandError(exitCodes.unreachable, isDown ? message : `Redis can't be used: ${message}`)
   }
 }
 

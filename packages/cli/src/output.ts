@@ -32,6 +32,11 @@ export function show(io: Io, isJson: boolean, value: unknown, lines: () => reado
   else for (const line of lines()) io.out(line)
 }
 
+/** Such as `1 conversation`, `2 conversations`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let [value, unit] = [bytes, 0]

@@ -67,6 +67,16 @@ describe('evenkeel pool', () => {
     await pool.close()
   })
 
+  it('takes the endpoint of a node for its id, as operators have it at hand', async () => {
+    const pool = await createDecoderPool({ redis, probe: false })
+    const { id } = await pool.register({ endpoint: 'http://127.0.0.1:8001' })
+    expect((await run('pool', 'drain', 'http://127.0.0.1:8001/')).code).toBe(exitCodes.done)
+    await expect.poll(() => pool.pick()).toBeUndefined()
+    expect((await run('pool', 'remove', 'http://127.0.0.1:8001', '--yes')).code).toBe(exitCodes.done)
+    await expect.poll(() => pool.inspect(id)).toBeUndefined()
+    await pool.close()
+  })
+
   it('says which node it does not know', async () => {
     const { code, json } = await run('pool', 'drain', 'nobody')
     expect([code, json()]).toEqual([exitCodes.usage, { error: expect.stringContaining('nobody') }])

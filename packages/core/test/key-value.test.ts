@@ -51,7 +51,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   beforeAll(async () => {
     server = await startRedis({ flavour })
-    redis = await connect({ url: server.url })
+    redis = await connect({ url: server.url, commandTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -125,7 +125,11 @@ describe('on a Cluster', () => {
 
   it.each(clientLibraries)('finds and clears keys on every node, with $name', async ({ load }) => {
     const library = (await load()) as object
-    await using redis = await connect({ cluster: { nodes: cluster.rootNodes }, library })
+    await using redis = await connect({
+      cluster: { nodes: cluster.rootNodes },
+      library,
+      commandTimeout: '30s',
+    })
     const store = createKeyValueStore<number>({ redis, prefix: 'spread' })
     await store.setMany(Array.from({ length: 60 }, (_, index) => [`k${index}`, index] as const))
     const values = []
@@ -142,7 +146,7 @@ describe('what is in the way', () => {
 
   beforeAll(async () => {
     server = await startRedis()
-    redis = await connect({ url: server.url })
+    redis = await connect({ url: server.url, commandTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()

@@ -240,7 +240,7 @@ describe('a transaction on a Cluster', () => {
 
   beforeAll(async () => {
     cluster = await startCluster()
-  }, 60_000)
+  })
   afterAll(() => cluster.close())
 
   it.each(everyClientLibrary)('is for keys of one slot with $name', async ({ load }) => {

@@ -13,7 +13,7 @@ async function tracedPool() {
   await until(async () => {
     await pool.renew('none')
     return exporter.getFinishedSpans().length > 0
-  }, 20_000)
+  })
   exporter.reset()
   const spans = () => exporter.getFinishedSpans().map(({ name, attributes }) => ({ name, attributes }))
   return { pool, spans }

@@ -56,17 +56,31 @@ describe.each(['memory', 'redis'])('a reservation in %s', (where) => {
     expect((await limiter.peek('u', { requests: 0 })).remaining).toBe(10)
   })
 
-  it.each([{ nothing: 1 }, { tokens: -1 }, { tokens: 0.5 }, { tokens: Number.NaN }, { parallel: 1 }])(
-    'refuses to be settled with %j',
-    async (actual) => {
-      const limiter = await make()
-      const reserved = await limiter.reserve('u', { tokens: 10 })
-      await expect(reserved.settle(actual as { tokens: number })).rejects.toMatchObject({
-        code: 'INVALID_INPUT',
-      })
-      expect(await reserved.settle({ tokens: 5 })).toBe(true)
-    },
-  )
+  it('cost what was reserved where nothing is said of it, and gives the slot back', async () => {
+    const limiter = await make()
+    const reserved = await limiter.reserve('u', { tokens: 10, parallel: 2 })
+    expect(await reserved.settle()).toBe(true)
+    expect((await limiter.peek('u', { tokens: 0 })).remaining).toBe(990)
+    expect((await limiter.reserve('u', { parallel: 2 })).allowed).toBe(true)
+  })
+
+  it.each([
+    { nothing: 1 },
+    { tokens: -1 },
+    { tokens: 0.5 },
+    { tokens: Number.NaN },
+    { parallel: 1 },
+    null,
+    5,
+    'ten',
+  ])('refuses to be settled with %j', async (actual) => {
+    const limiter = await make()
+    const reserved = await limiter.reserve('u', { tokens: 10 })
+    await expect(reserved.settle(actual as { tokens: number })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    })
+    expect(await reserved.settle({ tokens: 5 })).toBe(true)
+  })
 
   it('holds a slot until it is settled, and renews its lease meanwhile', async () => {
     // So long that no load of the machine keeps both from being renewed in time.

@@ -135,5 +135,5 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     const views = (await Promise.all(survivors.map((one) => one.tell({ kind: 'view' })))) as View[]
     expect(views.flatMap(({ errors }) => errors)).toEqual([])
     await Promise.all(survivors.map((one) => one.tell({ kind: 'stop' })))
-  }, 120_000)
+  })
 })

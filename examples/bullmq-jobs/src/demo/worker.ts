@@ -11,7 +11,13 @@ const redis = await connect({
   logger: { info() {}, warn() {} },
 })
 const services = createJobServices({ redis, baseURL, model, jobsPerSecond, workers })
-const worker = createWorker(queue, url, services, { concurrency: 8 })
+// A job that was being taken when Redis died waits for another worker until BullMQ finds that its lock has ended, by
+// default after 30 to 60 s; here the watcher of the demo waits with it.
+const worker = createWorker(queue, url, services, {
+  concurrency: 8,
+  lockDuration: 5_000,
+  stalledInterval: 2_000,
+})
 // BullMQ says here that it can't reach Redis, again and again. It goes on trying.
 worker.on('error', () => {})
 await worker.waitUntilReady()

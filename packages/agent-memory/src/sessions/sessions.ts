@@ -6,14 +6,18 @@ import {
   failover,
   InvalidInputError,
   type Source,
+  type TelemetryOptions,
 } from '@evenkeel/core'
 import {
   type Clock,
   checkSubject,
+  createSpans,
   type Duration,
   durationMs,
   option,
+  resolveTelemetry,
   systemClock,
+  traceMethods,
   wholeNumber,
 } from '@evenkeel/core/kit'
 import { SessionTooLargeError, VersionConflictError } from '../errors.js'
@@ -41,6 +45,8 @@ export interface SessionsOptions {
   /** Of a session's field names and values, as JSON. @default 1 MiB */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
+  /** A span a call with `spans: true`; there are no metrics of sessions by themselves. @default no spans */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
 }
 
 export type SessionData = { readonly [field: string]: unknown }
@@ -144,6 +150,8 @@ class SessionHandles implements Sessions {
       fallback: outage ?? new MemorySessionStore({ maxSessions, clock }),
       recover: async (context) => outage?.replay(context),
     })
+    const spans = createSpans('@evenkeel/agent-memory', resolveTelemetry(options.telemetry ?? false))
+    traceMethods(spans, this as Sessions, tracedMethods)
   }
 
   get state(): FailoverState {
@@ -261,6 +269,19 @@ const optionNames = {
   maxFields: true,
   maxBytes: true,
   clock: true,
+  telemetry: true,
+} as const
+
+const tracedMethods = {
+  create: 'agent_memory sessions.create',
+  get: 'agent_memory sessions.get',
+  patch: 'agent_memory sessions.patch',
+  touch: 'agent_memory sessions.touch',
+  rotate: 'agent_memory sessions.rotate',
+  destroy: 'agent_memory sessions.destroy',
+  list: 'agent_memory sessions.list',
+  revoke: 'agent_memory sessions.revoke',
+  revokeAll: 'agent_memory sessions.revoke_all',
 } as const
 
 /** An id of ours begins with a group that it keeps when it is rotated; one of another maker is a group of its own. */

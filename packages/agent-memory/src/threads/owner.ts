@@ -1,5 +1,5 @@
 import { InvalidInputError } from '@evenkeel/core'
-import { checkSubject, traceMethods } from '@evenkeel/core/kit'
+import { checkSubject, traceIterations, traceMethods } from '@evenkeel/core/kit'
 import type { Facts, Recalled, RecallOptions } from '../recall/recall.js'
 import type { Erased, ListRequest } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
@@ -78,6 +78,8 @@ const tracedMethods = {
   erase: 'agent_memory erase',
 } as const
 
+const tracedIterations = { threads: 'agent_memory threads' } as const
+
 const tracedFactMethods = {
   add: 'agent_memory facts.add',
   list: 'agent_memory facts.list',
@@ -92,6 +94,7 @@ export class OwnerHandle implements Owner {
     this.id = id
     this.#context = context
     traceMethods(context.spans, this as Owner, tracedMethods)
+    traceIterations(context.spans, this as Owner, tracedIterations)
   }
 
   thread(thread: string): Thread {

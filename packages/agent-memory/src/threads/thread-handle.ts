@@ -1,5 +1,5 @@
 import { type Answer, InvalidInputError } from '@evenkeel/core'
-import { checkSubject, input as inputs, traceMethods } from '@evenkeel/core/kit'
+import { checkSubject, input as inputs, traceIterations, traceMethods } from '@evenkeel/core/kit'
 import type { AppendGuards, ChangeResult } from '../backends/port.js'
 import {
   type Draft,
@@ -73,6 +73,8 @@ const tracedMethods = {
   delete: 'agent_memory delete',
 } as const
 
+const tracedIterations = { follow: 'agent_memory follow', subscribe: 'agent_memory subscribe' } as const
+
 const tracedStateMethods = {
   get: 'agent_memory state.get',
   entries: 'agent_memory state.entries',
@@ -100,6 +102,7 @@ export class ThreadHandle implements Thread {
     const state: ThreadState = new StateHandle(context, (change) => this.#change(change), id)
     this.state = traceMethods(spans, state, tracedStateMethods, conversationOf(id))
     traceMethods(spans, this as Thread, tracedMethods, conversationOf(id))
+    traceIterations(spans, this as Thread, tracedIterations, conversationOf(id))
   }
 
   get owner(): string {

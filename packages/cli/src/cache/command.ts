@@ -5,7 +5,7 @@ import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connect
 import type { Context } from '../context.js'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'
-import { show, table } from '../output.js'
+import { counted, show, table } from '../output.js'
 
 interface Flags extends ConnectionFlags {
   readonly json?: boolean
@@ -81,7 +81,7 @@ function addClear(parent: Command, context: Context): void {
         await confirm(context.io, flags.yes, `Cached answers are forgotten (${named.join(', ') || 'all'})`)
         const cleared = await cache.clear(what)
         show(context.io, flags.json === true, { cleared: cleared ?? null }, () => [
-          cleared === undefined ? 'all were forgotten' : `${cleared} were forgotten`,
+          cleared === undefined ? 'all answers were forgotten' : `${counted(cleared, 'answer')} forgotten`,
         ])
       }),
     )

@@ -4,7 +4,7 @@ import { type ConnectionFlags, openRedis, passwordOf, withConnectionFlags } from
 import type { Context } from '../context.js'
 import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Io } from '../io.js'
-import { tint } from '../output.js'
+import { counted, tint } from '../output.js'
 import type { Purpose } from '../redis-conf/finding.js'
 import { purposeFlag } from '../redis-conf/flags.js'
 import { checkCluster, checkFacts } from './checks.js'
@@ -118,6 +118,5 @@ function linesOf({ check, level, message, why, mend }: Finding, io: Io): readonl
 
 function summary(findings: readonly Finding[]): string {
   const count = (level: Level) => findings.filter((one) => one.level === level).length
-  const counted = (level: Level) => `${count(level)} ${level}${count(level) === 1 ? '' : 's'}`
-  return `${count('ok')} fine, ${counted('warning')}, ${counted('failure')}`
+  return `${count('ok')} fine, ${counted(count('warning'), 'warning')}, ${counted(count('failure'), 'failure')}`
 }

@@ -8,7 +8,7 @@ import type { Context } from '../context.js'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import { wholeNumber } from '../flags.js'
 import type { Io } from '../io.js'
-import { durationText, show, table, tint } from '../output.js'
+import { counted, durationText, show, table, tint } from '../output.js'
 
 interface Flags extends ConnectionFlags {
   readonly name?: string
@@ -69,7 +69,7 @@ async function showLimiters(redis: Connection, { name, top, json }: ShowFlags, i
     if (limiters.length === 0) return ['no limiter has announced itself here within the last day']
     return limiters.flatMap(({ limits, top: busiest, ...limiter }, index) => [
       ...(index === 0 ? [] : ['']),
-      `${tint(io, 'strong', limiter.name)}: ${limiter.instances} instances, ${limiter.allowed} allowed, ${limiter.denied} denied`,
+      `${tint(io, 'strong', limiter.name)}: ${counted(limiter.instances, 'instance')}, ${limiter.allowed} allowed, ${limiter.denied} denied`,
       ...table(
         Object.entries(limits).map(([limit, definition]) => [
           `  ${limit}`,

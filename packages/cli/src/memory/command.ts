@@ -10,7 +10,7 @@ import { wholeNumber } from '../flags.js'
 import { interruptible } from '../interruptible.js'
 import type { Io } from '../io.js'
 import { LineOutput } from '../line-output.js'
-import { show, table } from '../output.js'
+import { counted, show, table } from '../output.js'
 
 interface Flags extends ConnectionFlags {
   readonly json?: boolean
@@ -153,7 +153,11 @@ async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags,
   } finally {
     await lines.close()
   }
-  io.err(json ? JSON.stringify(report) : `${report.threads} conversations, ${report.messages} messages`)
+  io.err(
+    json
+      ? JSON.stringify(report)
+      : `${counted(report.threads, 'conversation')}, ${counted(report.messages, 'message')}`,
+  )
 }
 
 /** What an interruption leaves of what is written. */
@@ -188,12 +192,12 @@ function addImport(parent: Command, context: Context): void {
           await confirm(context.io, flags.yes, 'Conversations that are there are replaced by the backup’s')
         const report = await interruptible(
           context.io,
-          () => memory.restore(counted(linesOf(file), context.io), { mode: flags.mode }),
+          () => memory.restore(withProgress(linesOf(file), context.io), { mode: flags.mode }),
           'a part of the backup may be restored: run it again',
         )
         context.io.progress(undefined)
         show(context.io, flags.json === true, report, () => [
-          `${report.threads} conversations, ${report.messages} messages restored; ${report.skipped} skipped, ${report.merged} merged, ${report.conflicts} messages left out`,
+          `${counted(report.threads, 'conversation')}, ${counted(report.messages, 'message')} restored; ${report.skipped} skipped, ${report.merged} merged, ${counted(report.conflicts, 'message')} left out`,
         ])
       }),
     )
@@ -208,12 +212,12 @@ function addVerify(parent: Command, context: Context): void {
       withMemory(flags, context.io, async (memory) => {
         const report = await interruptible(
           context.io,
-          () => memory.verify(counted(linesOf(file), context.io)),
+          () => memory.verify(withProgress(linesOf(file), context.io)),
           'not all was compared',
         )
         context.io.progress(undefined)
         show(context.io, flags.json === true, report, () => [
-          `${report.threads} conversations, ${report.messages} messages checked`,
+          `${counted(report.threads, 'conversation')}, ${counted(report.messages, 'message')} checked`,
           ...report.different.map(({ owner, thread }) => `differs: ${owner} ${thread}`),
           ...report.grown.map(({ owner, thread }) => `holds all of it, and more: ${owner} ${thread}`),
         ])
@@ -243,7 +247,7 @@ function addErase(parent: Command, context: Context): void {
           'some of it may be left: run it again',
         )
         show(context.io, flags.json === true, receipt, () => [
-          `${receipt.threads} conversations removed; ${receipt.verified ? 'checked: nothing is left' : 'something was written meanwhile: run it again'}`,
+          `${counted(receipt.threads, 'conversation')} removed; ${receipt.verified ? 'checked: nothing is left' : 'something was written meanwhile: run it again'}`,
         ])
         if (!receipt.verified) context.end(exitCodes.failed)
       }),
@@ -266,7 +270,7 @@ function linesOf(file: string): AsyncIterable<string> {
   return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
 }
 
-async function* counted(lines: AsyncIterable<string>, io: Io): AsyncIterable<string> {
+async function* withProgress(lines: AsyncIterable<string>, io: Io): AsyncIterable<string> {
   let count = 0
   try {
     for await (const line of lines) {

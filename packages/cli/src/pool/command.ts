@@ -127,13 +127,13 @@ interface DrainFlags extends Flags {
 
 function addDrain(parent: Command, context: Context): void {
   command(parent, 'drain')
-    .argument('<node>', 'id of the node')
+    .argument('<node>', 'id or endpoint of the node')
     .description('gives a node no new requests, and waits for those under way')
     .option('--deadline <duration>', 'how long to wait for requests under way, such as 30s', '0s')
     .addHelpText('after', '\nExample:\n  evenkeel pool drain gpu-3 --deadline 60s')
     .action((node: string, flags: DrainFlags) =>
       withPool(flags, context.io, async (pool) => {
-        const drained = await pool.drain(node, { deadline: flags.deadline as `${number}s` })
+        const drained = await pool.drain(idOf(node, pool), { deadline: flags.deadline as `${number}s` })
         if (drained === undefined) throw unknownNode(node, flags.name)
         show(context.io, flags.json === true, { node, left: drained.left }, () => [
           drained.left === 0
@@ -150,13 +150,13 @@ interface RemoveFlags extends Flags {
 
 function addRemove(parent: Command, context: Context): void {
   command(parent, 'remove')
-    .argument('<node>', 'id of the node')
+    .argument('<node>', 'id or endpoint of the node')
     .description('takes a node out of the pool, for all coordinators')
     .option('--yes', 'do not ask')
     .action((node: string, flags: RemoveFlags) =>
       withPool(flags, context.io, async (pool) => {
         await confirm(context.io, flags.yes, `${node} is removed from the pool ${flags.name}`)
-        if (!(await pool.deregister(node))) throw unknownNode(node, flags.name)
+        if (!(await pool.deregister(idOf(node, pool)))) throw unknownNode(node, flags.name)
         show(context.io, flags.json === true, { node, removed: true }, () => [`${node} was removed`])
       }),
     )
@@ -184,6 +184,14 @@ function addExperiments(parent: Command, context: Context): void {
         )
       }),
     )
+}
+
+/** An operator has the endpoint at hand; the id is made from it, or the node's own. */
+function idOf(node: string, pool: DecoderPool): string {
+  const endpoint = node.replace(/\/+$/, '')
+  return (
+    pool.status().nodes.find((one) => one.node.id === node || one.node.endpoint === endpoint)?.node.id ?? node
+  )
 }
 
 function unknownNode(node: string, pool: string): CommandError {

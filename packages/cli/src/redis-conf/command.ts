@@ -5,7 +5,7 @@ import { CommandError, type ExitCode, exitCodes } from '../exit-codes.js'
 import { writeFileKeepingMode } from '../files.js'
 import { portNumber } from '../flags.js'
 import type { Io } from '../io.js'
-import { show, tint } from '../output.js'
+import { counted, show, tint } from '../output.js'
 import { type PackageName, packageNames } from './acl.js'
 import { checkConf } from './check.js'
 import { type ServerName, serverNames } from './directives.js'
@@ -173,7 +173,7 @@ function check(file: string, flags: CheckFlags, io: Io): ExitCode {
   const errors = findings.filter(({ level }) => level === 'error').length
   show(io, flags.json === true, { file, findings }, () => [
     ...findings.map((finding) => lineOf(file, finding, io)),
-    `${errors} errors, ${findings.length - errors} warnings`,
+    `${counted(errors, 'error')}, ${counted(findings.length - errors, 'warning')}`,
   ])
   if (errors > 0) return exitCodes.usage
   return findings.length > 0 && flags.strict === true ? exitCodes.failed : exitCodes.done

@@ -27,7 +27,7 @@ async function register(args: readonly string[], io: Io): Promise<ExitCode> {
   const flags = await readFlags(args, io)
   if (flags.checksHealth) await checkHealth(flags)
   const failures: string[] = []
-  for (const way of waysOf(flags)) {
+  for (const way of waysOf(flags, io)) {
     let registered: Registered
     try {
       registered = await way.register()

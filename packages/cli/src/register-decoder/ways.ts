@@ -1,6 +1,7 @@
 import { connect, InvalidInputError } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool } from '@evenkeel/decoder-pool'
 import { CommandError, exitCodes } from '../exit-codes.js'
+import type { Io } from '../io.js'
 import { byApi } from './coordinator.js'
 import type { Flags } from './flags.js'
 import type { Registered } from './registered.js'
@@ -12,25 +13,38 @@ export interface Way {
 }
 
 /** The ways that the flags name, in the order in which they are tried. */
-export function waysOf(flags: Flags): readonly Way[] {
+export function waysOf(flags: Flags, io: Io): readonly Way[] {
   const { coordinatorUrl, redisUrl, file } = flags
   return [
     ...(coordinatorUrl === undefined
       ? []
       : [{ name: 'api' as const, register: () => byApi(coordinatorUrl, flags) }]),
-    ...(redisUrl === undefined ? [] : [{ name: 'redis' as const, register: () => inRedis(redisUrl, flags) }]),
+    ...(redisUrl === undefined
+      ? []
+      : [{ name: 'redis' as const, register: () => inRedis(redisUrl, flags, io) }]),
     ...(file === undefined ? [] : [{ name: 'file' as const, register: () => inFile(file, flags) }]),
   ]
 }
 
-async function inRedis(url: string, flags: Flags): Promise<Registered> {
-  const redis = await connect({ url, commandTimeout: flags.timeoutMs, connectionTimeout: flags.timeoutMs })
+async function inRedis(url: string, flags: Flags, io: Io): Promise<Registered> {
+  // A Redis that can't be used at first is why this way fails; with --keep, what happens later has its lines.
+  let isRegistered = false
+  const tell = (line: string) => {
+    if (isRegistered) io.err(`evenkeel: ${line}`)
+  }
+  const redis = await connect({
+    url,
+    commandTimeout: flags.timeoutMs,
+    connectionTimeout: flags.timeoutMs,
+    logger: { info: tell, warn: tell },
+  })
   try {
     if (redis.state !== 'up') throw new Error(`Redis is ${redis.state}: ${redis.downReason}`)
     const pool = await createDecoderPool({ redis, name: flags.pool, probe: false })
     const registered = await put(pool, 'redis', flags)
     // In an outage a pool goes on in memory, which nobody else would ever see.
     if (pool.status().state !== 'primary') throw new Error('Redis went away')
+    isRegistered = true
     return {
       ...registered,
       close: async () => {

@@ -15,12 +15,20 @@ export interface OpenSpan {
   end(error?: unknown): void
 }
 
+/** A span that is as long as what it is about: several calls, each of which runs below it. */
+export interface RunningSpan extends OpenSpan {
+  /** What is called, and what goes on because of it, is below the span. */
+  run<T>(call: () => T): T
+}
+
 /** Spans of a package. Until OpenTelemetry is loaded each method does what it is given, and nothing else. */
 export interface Spans {
   /** A span as long as the call; what is called meanwhile is below it. `span` is undefined where there are none. */
   around<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
   /** The same, but the caller ends it, unless the call fails. */
   open<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
+  /** A span that ends when the caller says so; `undefined` where there are none. */
+  start(name: string, options: SpanOptions): RunningSpan | undefined
   /** Writes where we are into the headers of a request, as the host's propagator does it (`traceparent`). */
   inject(headers: Headers): void
 }
@@ -66,6 +74,15 @@ class TracedSpans implements Spans {
 
   open<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T> {
     return this.#run(name, options, call, false)
+  }
+
+  start(name: string, options: SpanOptions): RunningSpan | undefined {
+    const api = this.#api
+    if (api === undefined) return undefined
+    return this.#tracer?.startActiveSpan(name, options, (inner) => {
+      const here = api.context.active()
+      return { ...openSpan(inner), run: (call) => api.context.with(here, call) }
+    })
   }
 
   inject(headers: Headers): void {

@@ -12,8 +12,11 @@ import { type Outcome, type Phase, unused } from './outcome.js'
 /** One request's place on a node. */
 export interface NodeLease {
   readonly node: DecoderNode
-  /** Gives the place back, and says how it went; once, further calls do nothing. */
-  release(outcome: Outcome): void
+  /**
+   * Gives the place back, and says how it went; once, further calls do nothing.
+   * @param outcome that it went well, unless it is given
+   */
+  release(outcome?: Outcome): void
 }
 
 /** A request that is counted, and may be given the node. */
@@ -243,7 +246,7 @@ export class Dispatcher {
     let released = false
     return {
       node: state.node,
-      release: (outcome) => {
+      release: (outcome = { ok: true }) => {
         if (released) return
         released = true
         slots.release(state.node.id)

@@ -1,5 +1,5 @@
 import { type Failover, failover } from '@evenkeel/core'
-import { createLog, SharedView } from '@evenkeel/core/kit'
+import { createLog, parseJson, SharedView } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import type { EjectedElsewhere } from './ejector.js'
 import { MemoryHealthStore } from './memory.js'
@@ -188,12 +188,7 @@ export class VerdictExchange {
 }
 
 function ejectedIn(text: string): (EjectedElsewhere & { readonly by: string }) | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
+  const value = parseJson(text)
   if (typeof value !== 'object' || value === null) return undefined
   const { by, node, reason: said, forMs } = value as Record<string, unknown>
   const reason = ejectionReasons.find((one) => one === said)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Answer, type Failover, failover, type Subscription } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, isTextList, parseJson } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { Delays } from './delays.js'
 import { add, SlotLedger } from './ledger.js'
@@ -367,8 +367,9 @@ export class Slots {
   }
 
   #heard(message: string): void {
-    const [by, nodes] = JSON.parse(message) as [string, string[]]
-    if (by === this.id) return
+    const said = parseJson(message)
+    const [by, nodes] = Array.isArray(said) ? said : []
+    if (by === this.id || !isTextList(nodes)) return
     for (const node of nodes) this.#ledger.othersFreed(node)
     this.#host.freed()
   }

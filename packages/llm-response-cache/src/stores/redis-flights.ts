@@ -1,5 +1,5 @@
 import { type Argument, type Connection, defineScript, type Reply } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, isTextList, parseJson } from '@evenkeel/core/kit'
 import type { EntryCodec } from '../entry/codec.js'
 import type { EntrySealer } from '../entry/encryption.js'
 import type { Entry, Version } from '../entry/entry.js'
@@ -186,8 +186,9 @@ export class RedisFlightStore implements FlightStore {
 
   async onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void> {
     const subscription = await this.#redis.subscribe(inboxOf(owner), (message) => {
-      const [tenant, name] = JSON.parse(message) as [string, string]
-      listener({ tenant, name })
+      const said = parseJson(message)
+      const [tenant, name] = isTextList(said) ? said : []
+      if (tenant !== undefined && name !== undefined) listener({ tenant, name })
     })
     return () => void subscription.close().catch(ignore)
   }
@@ -225,15 +226,14 @@ function cursorIn(cursor: string): { readonly id: string; readonly read: number 
 
 /** What can't be read is no version that holds. */
 function versionsIn(text: string): readonly Version[] {
-  try {
-    const read: unknown = JSON.parse(text)
-    if (Array.isArray(read)) {
-      return read.map(({ name, value }: Version) => ({ name: String(name), value: String(value) }))
-    }
-  } catch {
-    // Another instance wrote it otherwise.
-  }
-  return [{ name: '', value: '' }]
+  const read = parseJson(text)
+  if (!Array.isArray(read) || !read.every(isVersion)) return [{ name: '', value: '' }]
+  return read.map(({ name, value }) => ({ name, value }))
+}
+
+function isVersion(value: unknown): value is Version {
+  const { name, value: number } = (value ?? {}) as Partial<Version>
+  return typeof name === 'string' && typeof number === 'string'
 }
 
 function list(reply: Reply): Reply[] {

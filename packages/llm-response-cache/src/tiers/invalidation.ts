@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Connection } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, isTextList, parseJson } from '@evenkeel/core/kit'
 
 const log = createLog('llm-response-cache')
 
@@ -78,16 +78,19 @@ export class InvalidationBus {
 }
 
 function parse(message: string): (Invalidation & { readonly origin: string }) | undefined {
-  try {
-    const [origin, tenant, versions, names, swept] = JSON.parse(message) as [
-      string,
-      string,
-      [string, string][],
-      string[],
-      (Sweep | null)?,
-    ]
-    return { origin, tenant, versions: new Map(versions), names, swept: swept ?? undefined }
-  } catch {
-    return undefined
-  }
+  const said = parseJson(message)
+  const [origin, tenant, versions, names, swept] = Array.isArray(said) ? (said as unknown[]) : []
+  if (typeof origin !== 'string' || typeof tenant !== 'string' || !isTextList(names)) return undefined
+  if (!Array.isArray(versions) || !versions.every(isTextPair)) return undefined
+  if (swept !== undefined && swept !== null && !isSweep(swept)) return undefined
+  return { origin, tenant, versions: new Map(versions), names, swept: swept ?? undefined }
+}
+
+function isTextPair(value: unknown): value is [string, string] {
+  return isTextList(value) && value.length === 2
+}
+
+function isSweep(value: unknown): value is Sweep {
+  const { pattern, model } = value as Partial<Sweep>
+  return typeof pattern === 'string' && (model === undefined || typeof model === 'string')
 }

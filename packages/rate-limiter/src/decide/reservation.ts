@@ -17,8 +17,10 @@ export interface Reservation<Name extends string> extends RateLimitDecision<Name
    * Charges or refunds what the call cost more or less than was reserved, and gives the slots back. Once:
    * later calls change nothing. `false` where it came too late (`reservationTtl`). One round trip; while Redis is
    * away none, it is then settled on return.
+   * @param actual by the name of a limit; what is not named cost what was reserved
+   * @throws InvalidInputError for names that were not reserved, and for what is no whole number from 0
    */
-  settle(actual: Costs<Name>): Promise<boolean>
+  settle(actual?: Costs<Name>): Promise<boolean>
   /** Gives everything back: the call was not made, or cost nothing. */
   cancel(): Promise<boolean>
   [Symbol.asyncDispose](): Promise<void>
@@ -54,8 +56,10 @@ export class OpenReservation {
         : new AbortController().signal
   }
 
-  settle(actual: Costs<string>): Promise<boolean> {
+  settle(actual: Costs<string> = {}): Promise<boolean> {
     const { limitCosts } = this.#grant
+    if (typeof actual !== 'object' || actual === null)
+      return Promise.reject(new InvalidInputError('actual', 'units by the name of a limit', actual))
     for (const [name, cost] of Object.entries(actual)) {
       const isKnown = limitCosts.some(
         (limitCost) => limitCost.name === name && limitCost.limit.kind !== 'concurrency',
@@ -108,7 +112,7 @@ export function asReservation<Name extends string>(
   return {
     ...decision,
     signal: reserved.signal,
-    settle: (actual) => reserved.settle(actual as Costs<string>),
+    settle: (actual) => reserved.settle(actual as Costs<string> | undefined),
     cancel: () => reserved.cancel(),
     async [Symbol.asyncDispose]() {
       await reserved.settle({})

@@ -1,5 +1,14 @@
-import { type Connection, InvalidInputError } from '@evenkeel/core'
-import { checkSubject, type Duration, durationMs } from '@evenkeel/core/kit'
+import { type Connection, InvalidInputError, type TelemetryOptions } from '@evenkeel/core'
+import {
+  checkSubject,
+  createSpans,
+  type Duration,
+  durationMs,
+  option,
+  resolveTelemetry,
+  traceIterations,
+  traceMethods,
+} from '@evenkeel/core/kit'
 import type { RunnableConfig } from '@langchain/core/runnables'
 import {
   BaseCheckpointSaver,
@@ -32,7 +41,18 @@ export interface CheckpointSaverOptions {
   readonly maxThreads?: number | undefined
   /** Of the threads that live in this process, or of what is held in an outage. @default 256 MiB */
   readonly maxBytes?: number | undefined
+  /** A span a call with `spans: true`. @default no spans */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
 }
+
+const optionNames = {
+  redis: true,
+  ttl: true,
+  serde: true,
+  maxThreads: true,
+  maxBytes: true,
+  telemetry: true,
+} as const
 
 /**
  * A checkpointer of LangGraph. What a checkpoint and the one before have in common is stored once, element by
@@ -41,14 +61,25 @@ export interface CheckpointSaverOptions {
  * end; `getTuple` rejects with an UnavailableError, since a graph that went on from an old checkpoint would be wrong.
  */
 export function createCheckpointSaver(options: CheckpointSaverOptions = {}): BaseCheckpointSaver {
+  option.members('', options, optionNames)
   const { redis, ttl, serde, maxThreads = 1_000, maxBytes = 256 << 20 } = options
   const ttlMs = ttl === undefined ? undefined : durationMs('ttl', ttl, { minMs: 1_000 })
   const store =
     redis === undefined
       ? new MemoryCheckpoints({ maxThreads, maxBytes, ttlMs })
       : new HeldCheckpoints(new RedisCheckpoints(redis, ttlMs), redis, maxBytes)
-  return new Saver(store, serde)
+  const saver = new Saver(store, serde)
+  const spans = createSpans('@evenkeel/agent-memory', resolveTelemetry(options.telemetry ?? false))
+  traceMethods(spans, saver, tracedMethods)
+  return traceIterations(spans, saver, { list: 'agent_memory checkpoints.list' })
 }
+
+const tracedMethods = {
+  getTuple: 'agent_memory checkpoints.get_tuple',
+  put: 'agent_memory checkpoints.put',
+  putWrites: 'agent_memory checkpoints.put_writes',
+  deleteThread: 'agent_memory checkpoints.delete_thread',
+} as const
 
 /**
  * Elements of an array that are named together. A checkpoint names up to 7 of each order, and each run names 8: by

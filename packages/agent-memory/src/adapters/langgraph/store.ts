@@ -1,5 +1,14 @@
-import { type Connection, InvalidInputError } from '@evenkeel/core'
-import { checkSubject, cosine, packVector, unpackVector } from '@evenkeel/core/kit'
+import { type Connection, InvalidInputError, type TelemetryOptions } from '@evenkeel/core'
+import {
+  checkSubject,
+  cosine,
+  createSpans,
+  option,
+  packVector,
+  resolveTelemetry,
+  traceMethods,
+  unpackVector,
+} from '@evenkeel/core/kit'
 import {
   BaseStore,
   type GetOperation,
@@ -26,6 +35,8 @@ export interface LangGraphStoreOptions {
   readonly name?: string | undefined
   /** Search by meaning: exact, over the items that a search's prefix and filter leave. */
   readonly index?: IndexConfig | undefined
+  /** A span a batch of operations with `spans: true`. @default no spans */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
 }
 
 /**
@@ -33,10 +44,12 @@ export interface LangGraphStoreOptions {
  * no two paths share a key. Items, and what is needed to search them, are written in one step.
  */
 export function createLangGraphStore(options: LangGraphStoreOptions = {}): BaseStore {
+  option.members('', options, { redis: true, name: true, index: true, telemetry: true })
   const { redis, name = 'default', index } = options
   const documents =
     redis === undefined ? new MemoryDocuments() : new RedisDocuments(redis, checkSubject('name', name))
-  return new Store(documents, index)
+  const spans = createSpans('@evenkeel/agent-memory', resolveTelemetry(options.telemetry ?? false))
+  return traceMethods(spans, new Store(documents, index), { batch: 'agent_memory store.batch' })
 }
 
 interface Stored {
