@@ -5,8 +5,8 @@ FROM node:22-slim AS build
 WORKDIR /app
 COPY . .
 # begin build
-RUN npx -y pnpm@10 install --frozen-lockfile --filter=evenkeel-monorepo --filter=@evenkeel/example-gateway...
-RUN npx -y pnpm@10 exec turbo run build --output-logs=errors-only --filter=@evenkeel/example-gateway...
+RUN npx -y pnpm@10 install --frozen-lockfile --filter=evenkeel-monorepo --filter-prod=@evenkeel/example-gateway...
+RUN npx -y pnpm@10 --filter-prod=@evenkeel/example-gateway... exec tsup --no-dts
 RUN npx -y pnpm@10 --filter @evenkeel/example-gateway deploy --prod --legacy /out
 # end build
 
