@@ -24,6 +24,7 @@ import { mergeInto } from './backup/merge.js'
 import { MemoryDrafts } from './drafts/memory.js'
 import type { DraftStore } from './drafts/port.js'
 import { RedisDrafts } from './drafts/redis.js'
+import { DeletionNotices } from './feed/deletion-notices.js'
 import { ChangeNotifier } from './feed/notifier.js'
 import { checkMemory, type MemoryHealth } from './health.js'
 import { JournalFile } from './journal/file.js'
@@ -160,7 +161,9 @@ class Memory implements AgentMemory, ThreadContext {
       (id) => this.#adoption?.ofOthers(id),
     )
     this.#outage = outage
-    const store = redis && new RedisThreadStore(redis)
+    const notices = redis && new DeletionNotices(redis, (deletion) => known.deletedElsewhere(deletion))
+    const store = redis && new RedisThreadStore(redis, undefined, (deletion) => notices?.tell(deletion))
+    this.#stop.push(() => notices?.close())
     if (redis !== undefined) this.#stop.push(redis.on('down', () => recent.prune()))
     const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
     this.notifier = new ChangeNotifier(redis)

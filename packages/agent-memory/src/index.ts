@@ -64,4 +64,4 @@ export type {
   WindowOptions,
 } from './threads/thread.js'
 export type { Compaction, CompactOptions, SummarizeRequest } from './window/compact.js'
-export { forAnthropic, forOpenAI } from './window/providers.js'
+export { forAISDK, forAnthropic, forBedrock, forGemini, forOpenAI } from './window/providers.js'

@@ -131,6 +131,25 @@ describe.each(['memory', 'redis'])('chats of the AI SDK, in %s', (where) => {
     ])
   })
 
+  it('leaves a deleted chat gone when an answer from before is saved, though others have read the chat since', async () => {
+    const chats = createChats((await make()).owner('u'))
+    await chats.save({ chatId: 'c', messages: [say('1')] })
+    const before = await chats.load('c')
+    const window = await chats.window('c')
+    await chats.thread('c').delete()
+    expect(await chats.load('c')).toEqual([])
+    await chats.save({ chatId: 'c', messages: [...before, say('a')] })
+    await chats.save({ chatId: 'c', messages: [...window, say('b')] })
+    expect(await chats.load('c')).toEqual([])
+    // A new conversation, and a copy of what is there in another chat that was deleted before, are none of that.
+    await chats.save({ chatId: 'c', messages: [say('new')] })
+    await chats.save({ chatId: 'd', messages: [say('x')] })
+    await chats.thread('d').delete()
+    expect(await chats.load('d')).toEqual([])
+    await chats.save({ chatId: 'd', messages: await chats.load('c') })
+    expect([idsOf(await chats.load('c')), idsOf(await chats.load('d'))]).toEqual([['new'], ['new']])
+  })
+
   it('names the message that is too large, and saves the others', async () => {
     const own = where === 'memory' ? createAgentMemory({ maxMessageBytes: 1_000 }) : undefined
     const memory = own ?? (await redis.instance({ maxMessageBytes: 1_000 })).memory

@@ -127,6 +127,38 @@ describe('an outage', () => {
     expect(await threadOf(memory).append(user('c'))).toMatchObject({ status: 'stored', seqs: [1] })
   })
 
+  it.each(['delete', 'erase'] as const)(
+    'shows nothing of what another process had gone by %s',
+    async (how) => {
+      const threads = ['t', 'u'].map((name) => memory.owner('o').thread(name))
+      for (const thread of threads) {
+        await thread.append(user(thread.id))
+        await thread.window()
+      }
+      const listeners = async () => {
+        const counted = await server.command('PUBSUB', 'NUMSUB', 'evenkeel:agent-memory:deletions')
+        return Number((counted as unknown[])[1])
+      }
+      await until(async () => (await listeners()) === 2, 10_000)
+      if (how === 'erase') await other.owner('o').erase()
+      else await threadOf(other).delete()
+      // What one connection publishes is heard in its order: this comes behind the deletion.
+      const heard = new Promise<void>((resolve) => void redis.subscribe('after', () => resolve()))
+      await until(async () => {
+        await elsewhere.publish('after', '')
+        return Promise.race([heard.then(() => true), Promise.resolve().then(() => false)])
+      }, 10_000)
+      await cutOff()
+      const shown = threads.map((thread) =>
+        thread.window().then(
+          ({ messages }) => messages.length,
+          ({ code }) => code,
+        ),
+      )
+      expect(await Promise.all(shown)).toEqual(['THREAD_UNKNOWN', how === 'erase' ? 'THREAD_UNKNOWN' : 1])
+    },
+  )
+
   it('says of a thread whose beginning it has not seen that it is not complete', async () => {
     await threadOf(other).append([user('a'), user('b')])
     await cutOff()

@@ -265,6 +265,26 @@ describe('a window of any provider’s messages', () => {
     expect(await windowOf(next, reasoning)).toEqual([next])
   })
 
+  it.each([
+    [
+      { id: 'm1', type: 'mcp_approval_request' },
+      { type: 'mcp_approval_response', approval_request_id: 'm1' },
+    ],
+    [
+      { id: 'i1', type: 'local_shell_call', call_id: 's1' },
+      { id: 's1', type: 'local_shell_call_output', output: 'x' },
+    ],
+  ])('knows items by the ids that they have in OpenAI’s API: $type', async (call, result) => {
+    const ids = async (...messages: object[]) => {
+      const thread = createAgentMemory().owner('o').thread('t')
+      await thread.append(messages)
+      return (await thread.window()).messages.map(({ type, role }) => type ?? role)
+    }
+    expect(await ids(call, result, next)).toEqual([call.type, result.type, 'user'])
+    expect(await ids(call, next)).toEqual(['user'])
+    expect(await ids(result, next)).toEqual(['user'])
+  })
+
   it('keeps an approval that was given with the call that waits for it', async () => {
     const call = {
       role: 'assistant',

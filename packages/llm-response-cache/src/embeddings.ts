@@ -81,9 +81,9 @@ export class Embeddings {
     return texts.map((text) => Float32Array.from(vectors.get(text) ?? []))
   }
 
-  async #bypass(text: string, { tenant }: EntryKey, model: string, batch: Batch<string, Float32Array>) {
+  async #bypass(text: string, { tenant, name }: EntryKey, model: string, batch: Batch<string, Float32Array>) {
     const vector = await batch.load(text, new AbortController().signal, batch.arrival())
-    this.#context.stats.answered('bypass', tenant, model, undefined)
+    this.#context.stats.bypassed('asked-for', { tenant, model, name })
     return vector
   }
 
@@ -125,15 +125,15 @@ export class Embeddings {
     return this.#taken(found, entryKey, model)
   }
 
-  #taken(found: Found<LiveVector>, { tenant }: EntryKey, model: string): Float32Array {
+  #taken(found: Found<LiveVector>, { tenant, name }: EntryKey, model: string): Float32Array {
     if (found.kind === 'nothing') throw new TypeError('A look-up of a vector came to nothing')
     const { stats } = this.#context
     if (found.kind === 'live') {
-      stats.answered(found.outcome, tenant, model, undefined)
+      stats.answered(found.outcome, { tenant, model, name })
       return found.live.vector
     }
     const outcome = found.outcome === 'hit' && isPast(this.#context, found.entry) ? 'stale' : found.outcome
-    stats.answered(outcome, tenant, model, found.entry.usage)
+    stats.answered(outcome, { tenant, model, name }, found.entry.usage)
     return vectorOf(found.entry)
   }
 
@@ -152,7 +152,7 @@ export class Embeddings {
       stats.knows(model)
       return vectors
     } catch (error) {
-      stats.failed(tenant, model)
+      stats.failed({ tenant, model })
       throw error
     } finally {
       metrics.called(performance.now() - began, model)

@@ -19,6 +19,7 @@ import {
 } from './options.js'
 import type { SemanticOptions } from './semantic/options.js'
 import type { SemanticCache } from './semantic/semantic-cache.js'
+import type { CacheEvents } from './usage/events.js'
 import type { CacheStats } from './usage/stats.js'
 import { type WrapOptions, type Wrapped, wrapFunction } from './wrap.js'
 
@@ -76,6 +77,12 @@ export interface ResponseCache {
   ): Explanation
   /** Counts of this process since it began. */
   stats(): CacheStats
+  /**
+   * Tells of each hit, miss and other outcome, in the turn in which it is counted; a listener that throws is warned of and
+   * stops nothing. Costs nothing where nobody listens. Returns a function that removes the listener.
+   * @example cache.on('hit', ({ model, tokensSaved }) => log.info({ model, tokensSaved }, 'answered from the cache'))
+   */
+  on<K extends keyof CacheEvents>(event: K, listener: CacheEvents[K]): () => void
   /** Counts of all instances, within the last 30 days. Two round trips. */
   sharedStats(): Promise<CacheStats>
   /** What this process holds. */
@@ -129,6 +136,7 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
     explain: (a, b, url) =>
       explain(a, b, { rules: resolved.keys, maxTemperature: resolved.maxTemperature, url }),
     stats: () => parts.stats.read(),
+    on: (event, listener) => parts.stats.events.on(event, listener),
     sharedStats: () => parts.sharedStats.read(),
     get held() {
       return parts.tiers.held

@@ -7,6 +7,7 @@ import { type Codec, jsonCodec, textCodec, type ValueCodec } from './lookup/valu
 import { type Detailed, Values } from './lookup/values.js'
 import { type CacheOptions, cacheOptionNames, resolveOptions } from './options.js'
 import type { EntryKey } from './stores/port.js'
+import type { CacheEvents } from './usage/events.js'
 import type { CacheStats } from './usage/stats.js'
 
 /** Kinds with a default ttl of their own; any other name of letters, digits, `-` and `_` will do. */
@@ -45,6 +46,8 @@ export interface ValueCache<V> {
   invalidate(what: { readonly tags: readonly string[]; readonly tenant?: string }): Promise<void>
   with<T>(options: CallOptions, within: () => T): T
   stats(): CacheStats
+  /** As {@link ResponseCache.on}. */
+  on<K extends keyof CacheEvents>(event: K, listener: CacheEvents[K]): () => void
   readonly state: FailoverState
   /** Ends the cache's own work, and what waits for it; the connection stays open. May be called again. */
   close(): Promise<void>
@@ -129,6 +132,10 @@ class ValueCacheOf<V> implements ValueCache<V> {
 
   stats(): CacheStats {
     return this.#context.stats.read()
+  }
+
+  on<K extends keyof CacheEvents>(event: K, listener: CacheEvents[K]): () => void {
+    return this.#context.stats.events.on(event, listener)
   }
 
   get state(): FailoverState {

@@ -34,8 +34,8 @@ export interface Chats<M extends UIMessage = UIMessage> {
   window(chatId: string, options?: WindowOptions): Promise<M[]>
   /**
    * Has the chat hold the messages: appends what is new, edits what changed, and brings back what was removed, in one
-   * step and without a look before; in an outage it is journaled. A chat that was deleted since these `Chats` read it
-   * stays deleted. A message without an id, which the AI SDK gives to answers where there is no `generateMessageId`,
+   * step and without a look before; in an outage it is journaled. A chat that was deleted since these `Chats` read it,
+   * or since one of the messages was read from them, stays deleted. A message without an id, which the AI SDK gives to answers where there is no `generateMessageId`,
    * is known by the message that it answers.
    * @throws MessageTooLargeError that names the message; the others are saved
    */
@@ -55,6 +55,12 @@ export interface Chats<M extends UIMessage = UIMessage> {
     chatId: string,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<ReadableStream<string> | undefined>
+}
+
+/** Which chat a message was read from, and how often that had been deleted. */
+interface Origin {
+  readonly chatId: string
+  readonly generation: number
 }
 
 /** What has been read or saved of a chat. */
@@ -78,19 +84,33 @@ interface SeenChat {
 export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chats<M> {
   const thread = (chatId: string) => owner.thread(checkSubject('chatId', chatId))
   const seen = new ByteBoundedLru<SeenChat>({ maxEntries: 10_000, sizeOf: () => 50 })
+  /** Of the chat that a message was read from: others may read the chat anew, after it was deleted, before it is saved. */
+  const origins = new WeakMap<object, Origin>()
+  const given = (messages: readonly object[], origin: Origin) => {
+    for (const message of messages) origins.set(message, origin)
+    return messages as unknown as M[]
+  }
+  const generationOf = (chatId: string, messages: readonly object[]): number | undefined => {
+    const read = messages.flatMap((message) => origins.get(message) ?? [])
+    const own = read.filter((origin) => origin.chatId === chatId).map(({ generation }) => generation)
+    const least = Math.min(...own, seen.get(chatId)?.generation ?? Number.POSITIVE_INFINITY)
+    return Number.isFinite(least) ? least : undefined
+  }
   return {
     thread,
     async load(chatId, options) {
       const { entries, generation, newest, complete } = await allEntries(thread(chatId), options)
       // Of a part nothing can be said to be missing.
       seen.set(chatId, { generation, from: complete ? 1 : Number.MAX_SAFE_INTEGER, upTo: newest })
-      return entries.map(({ message }) => copyOf(message) as unknown as M)
+      const messages = entries.map(({ message }) => copyOf(message))
+      return given(messages, { chatId, generation })
     },
     async window(chatId, options) {
       const window = await thread(chatId).window(options)
       const { generation, from } = window
-      if (!window.stale) seen.set(chatId, { generation, from, upTo: Number.MAX_SAFE_INTEGER })
-      return messagesOf(window) as unknown as M[]
+      if (window.stale) return messagesOf(window) as unknown as M[]
+      seen.set(chatId, { generation, from, upTo: Number.MAX_SAFE_INTEGER })
+      return given(messagesOf(window), { chatId, generation })
     },
     record: ({ chatId, stream }) => record(thread(chatId), stream),
     resume: (chatId, { signal } = {}) => resume(thread(chatId), signal),
@@ -98,7 +118,8 @@ export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chat
       if (messages.length === 0) return
       const before = seen.get(chatId)
       const plain = withoutClasses(messages, 'messages') as readonly StoredMessage[]
-      const saved = await save(thread(chatId), plain, { before, removeMissing })
+      const ifGeneration = generationOf(chatId, messages)
+      const saved = await save(thread(chatId), plain, { before, ifGeneration, removeMissing })
       if (saved !== undefined) seen.set(chatId, saved)
     },
   }
@@ -106,20 +127,21 @@ export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chat
 
 interface SaveTerms {
   readonly before: SeenChat | undefined
+  readonly ifGeneration: number | undefined
   readonly removeMissing: boolean
 }
 
 async function save(
   thread: Thread,
   given: readonly StoredMessage[],
-  { before, removeMissing }: SaveTerms,
+  { before, ifGeneration, removeMissing }: SaveTerms,
 ): Promise<SeenChat | undefined> {
   let messages = await named(thread, given)
   let refused: MessageTooLargeError | undefined
   for (;;) {
     try {
       const receipt = await thread.put(messages, {
-        ifGeneration: before?.generation,
+        ifGeneration,
         // What a refused message would be in the place of is not taken away.
         removes:
           removeMissing && refused === undefined

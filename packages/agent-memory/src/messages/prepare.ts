@@ -71,7 +71,8 @@ export function prepare(
     tokens: Math.ceil(tokens),
     body,
     digest: digestText(canonical),
-    ...toolCallsOf(rest),
+    // With its id: some calls and approvals are known by that of their item.
+    ...toolCallsOf(message),
   }
 }
 

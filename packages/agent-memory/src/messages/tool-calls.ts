@@ -47,6 +47,8 @@ function readItem(item: Fields, { opens, answers }: Found): void {
   if (typeof type !== 'string') return
   const call = item.call_id ?? item.callId
   if (/_call$/.test(type)) add(opens, call)
+  // The API has this one result known by the call's id alone.
+  else if (type === 'local_shell_call_output') add(answers, call ?? item.id)
   else if (/_(?:output|result)$/.test(type)) add(answers, call)
   const provider = isFields(item.providerData) ? item.providerData : item
   const approval = type === 'hosted_tool_call' ? item.name : type

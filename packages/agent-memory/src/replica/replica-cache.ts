@@ -1,4 +1,5 @@
 import { ByteBoundedLru, type Clock } from '@evenkeel/core/kit'
+import type { Deletion } from '../feed/deletion-notices.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change, Changed } from '../stores/change.js'
 import type { Tail } from '../stores/port.js'
@@ -58,6 +59,12 @@ export class ReplicaCache {
     const thread = new ThreadReplica()
     thread.log.generation = generation
     this.#threads.set(textOf(id), thread, this.#ttlMs)
+  }
+
+  /** By another process: in an outage nothing of it is shown. */
+  deletedElsewhere({ owner, thread }: Deletion): void {
+    if (thread === undefined) this.forgetAll(owner)
+    else this.forget({ owner, thread })
   }
 
   forget(id: ThreadId): void {

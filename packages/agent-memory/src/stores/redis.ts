@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, InvalidInputError, type Reply } from '@evenkeel/core'
 import { createKeyspace, integerOf, type Keyspace, listOf, textOf } from '@evenkeel/core/kit'
+import type { Deletion } from '../feed/deletion-notices.js'
 import type { PreparedMessage } from '../messages/prepare.js'
 import { argumentsOf, changeArguments } from './arguments.js'
 import type { Change, Changed } from './change.js'
@@ -57,10 +58,12 @@ export class RedisThreadStore implements ThreadStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
   readonly #now: () => string
+  readonly #onDeleted: (deletion: Deletion) => void
 
   /** @param now stands in for the server's clock, in tests that compare two stores */
-  constructor(redis: Connection, now?: () => number) {
+  constructor(redis: Connection, now?: () => number, onDeleted: (deletion: Deletion) => void = () => {}) {
     this.#redis = redis
+    this.#onDeleted = onDeleted
     this.#keys = createKeyspace(redis.namespace, 'agent-memory')
     this.#now = now === undefined ? () => '' : () => String(now())
   }
@@ -185,6 +188,7 @@ export class RedisThreadStore implements ThreadStore {
     const args = [this.#now(), token, String(generation ?? ''), String(tombstoneMs), nameOf(id)]
     const keys = [...this.#written(id), this.#keys.key(id.owner, 'd', nameOf(id))]
     const reply = asList(await this.#redis.run(scripts.delete, keys, args))
+    this.#onDeleted(id)
     return { existed: reply[0] === 1, generation: Number(reply[1]) }
   }
 
@@ -274,6 +278,7 @@ export class RedisThreadStore implements ThreadStore {
         bytes: erased.bytes + bytes,
       }
     }
+    this.#onDeleted({ owner })
     return erased
   }
 

@@ -1,5 +1,6 @@
 import { copyOf } from '../messages/json.js'
 import type { StoredMessage } from '../messages/message.js'
+import { toolCallsOf } from '../messages/tool-calls.js'
 import type { Window } from '../threads/thread.js'
 
 /**
@@ -10,7 +11,7 @@ import type { Window } from '../threads/thread.js'
  */
 export function forOpenAI<M extends object = Omit<StoredMessage, 'id'>>(window: PromptParts): M[] {
   const messages: object[] = window.messages.map(withoutId)
-  const first = window.messages.findIndex(({ role }) => role !== 'system' && role !== 'developer')
+  const first = window.messages.findIndex((message) => !isSystem(message))
   if (window.summary !== undefined) {
     const summary = { role: 'system', content: window.summary.text }
     messages.splice(first < 0 ? messages.length : first, 0, summary)
@@ -19,22 +20,70 @@ export function forOpenAI<M extends object = Omit<StoredMessage, 'id'>>(window: 
 }
 
 /**
+ * A window of the AI SDK's model messages, as `generateText` and `streamText` take them: without the ids that the thread
+ * gave, and with the summary, if there is one, as a system message behind the first ones.
+ * @example
+ * streamText({ model, messages: forAISDK(await thread.window({ maxTokens: 8_000 })) })
+ */
+export function forAISDK<M extends object = Omit<StoredMessage, 'id'>>(window: PromptParts): M[] {
+  return forOpenAI<M>(window)
+}
+
+/**
  * A window as Anthropic's Messages API takes it: its system messages and the summary as `system`, the others with
- * nothing but role and content, since it refuses what it does not know.
+ * nothing but role and content, since it refuses what it does not know. They begin with a message of the user, which the
+ * API asks for: what stands before the first one, an answer whose question did not fit, is left out.
  * @example
  * anthropic.messages.create({ model, max_tokens, ...forAnthropic(await thread.window({ maxTokens: 8_000 })) })
  */
 export function forAnthropic<M extends object = { role: 'user' | 'assistant'; content: string }>(
   window: PromptParts,
 ): { system?: string; messages: M[] } {
-  const isSystem = ({ role }: StoredMessage) => role === 'system' || role === 'developer'
-  const texts = window.messages.filter(isSystem).map(({ content }) => textOf(content))
-  if (window.summary !== undefined) texts.push(window.summary.text)
-  const messages = window.messages
-    .filter((message) => !isSystem(message))
-    .map(({ role, content }) => ({ role, content: copyOf(content) }))
-  const system = texts.filter(Boolean).join('\n\n')
+  const messages = fromQuestion(window).map(({ role, content }) => ({ role, content: copyOf(content) }))
+  const system = instructionsOf(window).join('\n\n')
   return { ...(system !== '' && { system }), messages: messages as object[] as M[] }
+}
+
+/**
+ * A window as Gemini's `generateContent` takes it: its system messages and the summary as `systemInstruction`, the others
+ * as contents, which begin with one of the user; parallel calls that came one by one stand in one content, and so do their
+ * responses. Of other messages than Gemini's own a plain text becomes a part.
+ * @example
+ * ai.models.generateContent({ model, ...geminiConfig, contents: forGemini(window).contents })
+ */
+export function forGemini<C extends object = { role: 'user' | 'model'; parts: object[] }>(
+  window: PromptParts,
+): { systemInstruction?: string; contents: C[] } {
+  const contents = fromQuestion(window).map((message) => {
+    const { role, content, parts } = message
+    const own = typeof content === 'string' && parts === undefined ? [{ text: content }] : parts
+    return { role: role === 'assistant' ? 'model' : role, parts: listOf(copyOf(own)) }
+  })
+  const isResponses = ({ parts }: Turn) => parts.every((part) => 'functionResponse' in part)
+  const mayMerge = (one: Turn, other: Turn) =>
+    one.role === 'model' || (isResponses(one) && isResponses(other))
+  const merged = mergeTurns(contents, mayMerge)
+  const systemInstruction = instructionsOf(window).join('\n\n')
+  return { ...(systemInstruction !== '' && { systemInstruction }), contents: merged as object[] as C[] }
+}
+
+/**
+ * A window as Amazon Bedrock's `Converse` takes it: its system messages and the summary as `system`, the others with role
+ * and content. They begin with a message of the user, and the roles alternate: what one side said in several messages
+ * stands in one. A plain text becomes a block.
+ * @example
+ * new ConverseCommand({ modelId, ...forBedrock(await thread.window({ maxTokens: 8_000 })) })
+ */
+export function forBedrock<M extends object = { role: 'user' | 'assistant'; content: object[] }>(
+  window: PromptParts,
+): { system?: { text: string }[]; messages: M[] } {
+  const turns = fromQuestion(window).map(({ role, content }) => ({
+    role,
+    parts: typeof content === 'string' ? [{ text: content }] : listOf(copyOf(content)),
+  }))
+  const messages = mergeTurns(turns, () => true).map(({ role, parts }) => ({ role, content: parts }))
+  const system = instructionsOf(window).map((text) => ({ text }))
+  return { ...(system.length > 0 && { system }), messages: messages as object[] as M[] }
 }
 
 type PromptParts = Pick<Window, 'messages' | 'summary'>
@@ -42,6 +91,45 @@ type PromptParts = Pick<Window, 'messages' | 'summary'>
 /** A copy of its own: what windows hold is frozen. */
 function withoutId({ id: _, ...message }: StoredMessage): object {
   return copyOf(message)
+}
+
+/** What one side says. */
+interface Turn {
+  readonly role: string
+  readonly parts: readonly object[]
+}
+
+/** Neighbours of one role become one where they may. */
+function mergeTurns(turns: readonly Turn[], mayMerge: (one: Turn, other: Turn) => boolean): readonly Turn[] {
+  const merged: Turn[] = []
+  for (const turn of turns) {
+    const before = merged.at(-1)
+    if (before === undefined || before.role !== turn.role || !mayMerge(before, turn)) merged.push(turn)
+    else merged[merged.length - 1] = { ...before, parts: [...before.parts, ...turn.parts] }
+  }
+  return merged
+}
+
+function isSystem({ role }: StoredMessage): boolean {
+  return role === 'system' || role === 'developer'
+}
+
+function instructionsOf({ messages, summary }: PromptParts): readonly string[] {
+  const texts = messages.filter(isSystem).map(({ content, parts }) => textOf(content ?? parts))
+  return [...texts, summary?.text ?? ''].filter((text) => text !== '')
+}
+
+/** What is no instruction, from the first message of the user that answers no call; all of it where there is none. */
+function fromQuestion({ messages }: PromptParts): readonly StoredMessage[] {
+  const said = messages.filter((message) => !isSystem(message))
+  const first = said.findIndex(
+    (message) => message.role === 'user' && toolCallsOf(message).answers.length === 0,
+  )
+  return said.slice(Math.max(0, first))
+}
+
+function listOf(value: unknown): readonly object[] {
+  return Array.isArray(value) ? value : []
 }
 
 function textOf(content: unknown): string {

@@ -183,9 +183,14 @@ function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
     if (oldestOf(record.seq) !== record.seq) continue
     const complete = unitAt(record.seq)
     units.delete(record.seq)
-    complete.records.sort((one, other) => one.seq - other.seq)
+    complete.records.sort((one, other) => rankOf(one) - rankOf(other) || one.seq - other.seq)
     yield complete
   }
+}
+
+/** Calls stand before results: where one message answers several calls, none of these may come behind another's result. */
+function rankOf({ opens, answers }: MessageRecord): number {
+  return answers.length > 0 && opens.length === 0 ? 1 : 0
 }
 
 /** Whether a record goes on with an answer that begins with reasoning. */

@@ -84,19 +84,15 @@ class LangchainCache extends BaseCache {
       const { stats } = this.#context
       const isUnclear = placeholder.test(prompt) || isAmbiguous(prompt)
       if (isUnclear || !policy.useCache) {
-        stats.bypassed(policy.useCache ? 'files' : 'asked-for', policy.tenant, model)
+        stats.bypassed(policy.useCache ? 'files' : 'asked-for', { tenant: policy.tenant, model })
         return null
       }
       const entryKey = this.#keyOf(prompt, llmKey, policy)
       const entry = policy.refresh ? undefined : await this.#entry(entryKey, policy)
       // LangChain itself calls the model for a miss.
       const stored = entry && generationsIn(entry)
-      stats.answered(
-        stored === undefined ? 'miss' : 'hit',
-        policy.tenant,
-        entry?.model ?? model,
-        entry?.usage,
-      )
+      const of = { ...entryKey, model: entry?.model ?? model }
+      stats.answered(stored === undefined ? 'miss' : 'hit', of, entry?.usage)
       // Made anew for each caller: LangChain writes into what it gets.
       return stored?.map(deserializeStoredGeneration).map(withText) ?? null
     } catch {
@@ -120,7 +116,7 @@ class LangchainCache extends BaseCache {
         ...{ contentType: 'application/json', body: JSON.stringify(value.map(serializeGeneration)) },
       }
       if (!(await tiers.keep(entryKey, entry))) return
-      stats.stored(policy.tenant, model)
+      stats.stored({ ...entryKey, model })
       tiers.tellReplaced(entryKey)
     } catch {
       // An answer that can't be kept is an answer all the same.

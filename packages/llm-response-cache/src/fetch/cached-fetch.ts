@@ -12,7 +12,7 @@ import { ageOf, isPast } from '../lookup/context.js'
 import { Lookup } from '../lookup/lookup.js'
 import { isProviderOutage } from '../lookup/outage.js'
 import type { EntryKey } from '../stores/port.js'
-import type { Outcome } from '../usage/stats.js'
+import type { AnswerOutcome } from '../usage/stats.js'
 import { embeddingsByItem } from './embeddings-by-item.js'
 import { followResponse } from './followed-response.js'
 import { inForm, isStream } from './forms/forms.js'
@@ -96,7 +96,7 @@ class CachedFetch {
     reason: BypassReason,
     model = 'unknown',
   ): Promise<Response> {
-    this.#context.stats.bypassed(reason, policy.tenant, model)
+    this.#context.stats.bypassed(reason, { tenant: policy.tenant, model })
     return passed(await provider.pass(this.#options.upstream), reason)
   }
 
@@ -176,7 +176,7 @@ class CachedFetch {
         semantic: found.told,
       }
       const response = serveEntry(entry, form, told, this.#options.replay)
-      if (response !== undefined) stats.answered(outcome, entryKey.tenant, entry.model, entry.usage)
+      if (response !== undefined) stats.answered(outcome, { ...entryKey, model: entry.model }, entry.usage)
       return response
     }
     const { live, outcome } = found
@@ -192,17 +192,17 @@ class CachedFetch {
   }
 
   /** What a joined caller was spared of a stream is counted at its end; of a whole answer it is known. */
-  #count(live: SharedResponse, outcome: Outcome, { tenant }: EntryKey, model: string): void {
+  #count(live: SharedResponse, outcome: AnswerOutcome, { tenant, name }: EntryKey, model: string): void {
     const { stats } = this.#context
     if (live.status === 200) stats.knows(model)
-    stats.answered(outcome, tenant, model, undefined)
+    stats.answered(outcome, { tenant, model, name })
     if (outcome !== 'miss' && Buffer.isBuffer(live.body)) {
       stats.saved(tenant, model, live.usage?.() ?? { input: 0, output: 0 })
     }
   }
 
-  #notKept({ tenant }: EntryKey, model: string, url: string): Response {
-    this.#context.stats.answered('miss', tenant, model, undefined)
+  #notKept({ tenant, name }: EntryKey, model: string, url: string): Response {
+    this.#context.stats.answered('miss', { tenant, model, name })
     const body = JSON.stringify({ error: { message: 'Not in the cache, and only-if-cached was asked for' } })
     const headers = new Headers({ 'content-type': 'application/json' })
     const head = { status: 504, statusText: 'Gateway Timeout', url, headers }

@@ -171,7 +171,8 @@ class ItemizedCall {
         usage: { input: shares[index] ?? 0, output: 0 },
       }))
     } catch (error) {
-      if (!(error instanceof OtherAnswer) || error.status !== 200) stats.failed(policy.tenant, request.model)
+      if (!(error instanceof OtherAnswer) || error.status !== 200)
+        stats.failed({ tenant: policy.tenant, model: request.model })
       throw error
     } finally {
       metrics.called(performance.now() - began, request.model)
@@ -187,7 +188,8 @@ class ItemizedCall {
     const isShared = others.some((one) => one.kind !== 'nothing' && one.outcome === 'coalesced')
     const outcome = this.#loaded > 0 ? 'miss' : isShared ? 'coalesced' : 'hit'
     const saved = others.reduce((sum, one) => sum + (liveOf(one)?.usage.input ?? 0), 0)
-    stats.answered(outcome, policy.tenant, request.model, { input: saved, output: 0 })
+    const of = { tenant: policy.tenant, model: request.model }
+    stats.answered(outcome, of, { input: saved, output: 0 })
     const told = this.#told
     // All of it came from the provider for this request: it is given as it came.
     if (told !== undefined && this.#loaded === names.length) {
@@ -215,7 +217,7 @@ class ItemizedCall {
 
   #notKept(): Response {
     const { request, policy, provider } = this.#asked
-    this.#context.stats.answered('miss', policy.tenant, request.model, undefined)
+    this.#context.stats.answered('miss', { tenant: policy.tenant, model: request.model })
     const body = JSON.stringify({ error: { message: 'Not in the cache, and only-if-cached was asked for' } })
     const headers = new Headers({ 'content-type': 'application/json' })
     return marked(
@@ -229,7 +231,8 @@ class ItemizedCall {
   #refused({ head, body }: OtherAnswer): Response | undefined {
     const isOfAll = this.#loaded === this.#inputs.length || this.#loaded === 0
     if (head.status === 200 && !isOfAll) return undefined
-    this.#context.stats.answered('miss', this.#asked.policy.tenant, this.#asked.request.model, undefined)
+    const { policy, request } = this.#asked
+    this.#context.stats.answered('miss', { tenant: policy.tenant, model: request.model })
     return marked(head, Buffer.isBuffer(body) ? body : toWebStream(body), { outcome: 'miss' })
   }
 }

@@ -234,12 +234,12 @@ export class Lookup<L> {
         throw error
       })
       shared.answeredAtMs = options.clock.now()
-      if (produced.isFailure === true) stats.failed(call.entryKey.tenant, call.model)
+      if (produced.isFailure === true) stats.failed({ ...call.entryKey, model: call.model })
       void this.#keep(shared, call, lease, { produced, looked })
       const { live, isFailure } = produced
       return { kind: 'live', live, outcome: 'miss', source: looked.source, isFailure }
     } catch (error) {
-      if (call.isPartOfBatch !== true) stats.failed(call.entryKey.tenant, call.model)
+      if (call.isPartOfBatch !== true) stats.failed({ ...call.entryKey, model: call.model })
       void lease.fail('no answer').finally(() => shared.finish())
       throw error
     } finally {
@@ -272,7 +272,7 @@ export class Lookup<L> {
       if (outcome === 'publish') return await lease.fail('the answer can not be shared')
       const entry = kept()
       if (outcome !== 'kept' || entry === undefined) return
-      stats.stored(call.entryKey.tenant, entry.model)
+      stats.stored({ ...call.entryKey, model: entry.model })
       if (looked.id !== '') tiers.tellReplaced(call.entryKey)
       looked.other?.learn(entry)
     } catch (error) {

@@ -86,7 +86,7 @@ export class Values<T> {
     const entry = this.#entry(policy, versions, value, 0)
     if (entry === undefined || !(await tiers.keep(entryKey, entry))) return false
     tiers.tellReplaced(entryKey)
-    stats.stored(entryKey.tenant, entry.model)
+    stats.stored({ ...entryKey, model: entry.model })
     return true
   }
 
@@ -120,7 +120,7 @@ export class Values<T> {
       this.#count('bypass', entryKey, this.#codec.describe(value).model, undefined)
       return { value, cached: false, outcome: 'bypass', source: 'memory', ageMs: 0, savedTokens: 0 }
     } catch (error) {
-      stats.failed(entryKey.tenant, 'unknown')
+      stats.failed({ ...entryKey, model: 'unknown' })
       throw error
     } finally {
       metrics.called(performance.now() - began, 'unknown')
@@ -175,9 +175,12 @@ export class Values<T> {
     this.#count(outcome, entryKey, entry.model, entry.usage)
   }
 
-  #count(outcome: Outcome, { tenant }: EntryKey, model: string, saved: Usage | undefined): void {
-    this.#context.stats.knows(model)
-    this.#context.stats.answered(outcome, tenant, model, saved ?? noUsage)
+  #count(outcome: Outcome, entryKey: EntryKey, model: string, saved: Usage | undefined): void {
+    const { stats } = this.#context
+    const of = { ...entryKey, model }
+    stats.knows(model)
+    if (outcome === 'bypass') stats.bypassed('asked-for', of)
+    else stats.answered(outcome, of, saved ?? noUsage)
   }
 
   #frozen(held: CachedEntry): T {

@@ -1,8 +1,13 @@
+import { Emitter } from '@evenkeel/core/kit'
+import type { CacheEmitter } from './events.js'
 import { moneyOf, type Prices } from './prices.js'
 import type { Usage } from './tokens.js'
 
 /** How a call was answered. */
 export type Outcome = 'hit' | 'miss' | 'coalesced' | 'stale' | 'bypass'
+
+/** How a call was answered that was looked up. */
+export type AnswerOutcome = Exclude<Outcome, 'bypass'>
 
 export interface Counts {
   /** Answered from an entry. */
@@ -60,8 +65,18 @@ const counterOf = {
 const maxNames = 200
 const maxNameLength = 128
 
+/** What a count is of. */
+export interface Counted {
+  readonly tenant: string
+  readonly model: string
+  /** Of the entry, where there is one. */
+  readonly name?: string | undefined
+}
+
 /** Counts in this process, so that a hit costs no second round trip. */
 export class StatsBook {
+  /** Tells of each count, to those who listen. */
+  readonly events: CacheEmitter = new Emitter()
   readonly #prices: Prices
   readonly #cells = new Map<string, Map<string, MutableCounts>>()
   readonly #isPriced: boolean
@@ -76,17 +91,22 @@ export class StatsBook {
     this.#isPriced = Object.keys(prices).length > 0
   }
 
-  answered(outcome: Outcome, tenant: string, model: string, saved: Usage | undefined): void {
+  answered(outcome: AnswerOutcome, of: Counted, saved?: Usage): void {
+    const { tenant, model } = of
     if (outcome === 'hit' || outcome === 'stale') this.knows(model)
     const cell = this.#cell(tenant, model)
     cell[counterOf[outcome]]++
     if (saved !== undefined) this.#save(cell, model, saved)
+    if (!this.events.has(outcome)) return
+    const tokensSaved = saved === undefined ? 0 : saved.input + saved.output
+    this.events.emit(outcome, { ...this.#shown(of), tokensSaved })
   }
 
   /** A request was passed by, and why. */
-  bypassed(reason: string, tenant: string, model: string): void {
-    this.answered('bypass', tenant, model, undefined)
+  bypassed(reason: string, of: Counted): void {
+    this.#cell(of.tenant, of.model).bypassed++
     this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1)
+    if (this.events.has('bypass')) this.events.emit('bypass', { ...this.#shown(of), reason })
   }
 
   /** A provider has answered for this model: from now on it counts under its own name. */
@@ -101,12 +121,14 @@ export class StatsBook {
     return this.#models.has(model) ? model : 'other'
   }
 
-  failed(tenant: string, model: string): void {
-    this.#cell(tenant, model).errors++
+  failed(of: Counted): void {
+    this.#cell(of.tenant, of.model).errors++
+    if (this.events.has('failed')) this.events.emit('failed', this.#shown(of))
   }
 
-  stored(tenant: string, model: string): void {
-    this.#cell(tenant, model).stored++
+  stored(of: Counted): void {
+    this.#cell(of.tenant, of.model).stored++
+    if (this.events.has('stored')) this.events.emit('stored', this.#shown(of))
   }
 
   /** What joined callers were spared is known when the answer has ended. */
@@ -124,6 +146,10 @@ export class StatsBook {
 
   read(): CacheStats {
     return { ...summed(this.#cells), bypassedBy: Object.fromEntries(this.#reasons) }
+  }
+
+  #shown({ tenant, model, name }: Counted) {
+    return { tenant, model: this.labelOf(model), name }
   }
 
   #save(cell: MutableCounts, model: string, usage: Usage): void {

@@ -73,7 +73,8 @@ export function aiSdkEmbeddingMiddleware(
       const { useCache, tenant } = policyOf(own.policy, { ...scope.current, ...asked })
       const values = valuesIn(params, others)
       if (values === undefined || !useCache) {
-        stats.bypassed(values === undefined ? 'unknown-field' : 'asked-for', tenant, model.modelId)
+        const reason = values === undefined ? 'unknown-field' : 'asked-for'
+        stats.bypassed(reason, { tenant, model: model.modelId })
         return doEmbed()
       }
       return embedded(cache, { values, params, model, others, asked })

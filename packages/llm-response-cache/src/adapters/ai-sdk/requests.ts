@@ -80,7 +80,7 @@ export class AiSdkRequests {
     const key = keyOf(params, model, this.#rules)
     const reason = key.cacheable ? 'asked-for' : key.reason
     if (!key.cacheable || !policy.useCache) {
-      this.#context.stats.bypassed(reason, policy.tenant, model.modelId)
+      this.#context.stats.bypassed(reason, { tenant: policy.tenant, model: model.modelId })
       return undefined
     }
     const prepared = this.#prepared.get(params)
@@ -184,7 +184,7 @@ export class AiSdkRequests {
     entry: Entry | undefined,
   ): void {
     const saved = outcome === 'miss' ? undefined : entry?.usage
-    this.#context.stats.answered(outcome, entryKey.tenant, call.model.modelId, saved)
+    this.#context.stats.answered(outcome, { ...entryKey, model: call.model.modelId }, saved)
   }
 }
 

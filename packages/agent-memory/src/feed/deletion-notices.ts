@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import type { Connection } from '@evenkeel/core'
+import { createLog } from '@evenkeel/core/kit'
+
+const log = createLog('agent-memory')
+
+const channel = 'agent-memory:deletions'
+
+/** What was deleted: a thread, or everything of an owner. */
+export interface Deletion {
+  readonly owner: string
+  readonly thread?: string | undefined
+}
+
+/**
+ * Tells the other processes of what was deleted, so that in an outage they do not show what they knew of it. At most
+ * once: one that hears nothing finds it gone when it looks into Redis.
+ */
+export class DeletionNotices {
+  readonly #redis: Connection
+  /** Names this memory, which need not hear of its own deletions. */
+  readonly #origin = randomUUID()
+  readonly #closed: Promise<void>
+  #close = () => {}
+
+  constructor(redis: Connection, onDeleted: (deletion: Deletion) => void) {
+    this.#redis = redis
+    this.#closed = new Promise((resolve) => {
+      this.#close = resolve
+    })
+    const heard = (message: string) => {
+      const deletion = parse(message)
+      if (deletion !== undefined && deletion.origin !== this.#origin) onDeleted(deletion)
+    }
+    redis.subscribe(channel, heard).then(
+      (subscription) => this.#closed.then(() => subscription.close()).catch(() => {}),
+      (error: unknown) => log('deletions are not heard: %s', error),
+    )
+  }
+
+  /** Nobody waits for it. */
+  tell({ owner, thread }: Deletion): void {
+    const message = JSON.stringify([this.#origin, owner, thread ?? null])
+    this.#redis.publish(channel, message).catch((error: unknown) => log('not told: %s', error))
+  }
+
+  close(): void {
+    this.#close()
+  }
+}
+
+function parse(message: string): (Deletion & { readonly origin: string }) | undefined {
+  try {
+    const [origin, owner, thread]: unknown[] = JSON.parse(message)
+    if (typeof origin !== 'string' || typeof owner !== 'string') return undefined
+    return { origin, owner, ...(typeof thread === 'string' && { thread }) }
+  } catch {
+    return undefined
+  }
+}
