@@ -6,7 +6,14 @@ import {
   InvalidOptionError,
   UnavailableError,
 } from '@evenkeel/core'
-import { checkSubject, createSpans, type Spans, traceIterations, traceMethods } from '@evenkeel/core/kit'
+import {
+  checkSubject,
+  createSpans,
+  notify,
+  type Spans,
+  traceIterations,
+  traceMethods,
+} from '@evenkeel/core/kit'
 import { OfflineBackend } from './backends/offline.js'
 import { OnlineBackend } from './backends/online.js'
 import type { ThreadBackend } from './backends/port.js'
@@ -28,7 +35,6 @@ import { DeletionNotices } from './feed/deletion-notices.js'
 import { ChangeNotifier } from './feed/notifier.js'
 import { checkMemory, type MemoryHealth } from './health.js'
 import { JournalFile } from './journal/file.js'
-import { warn } from './journal/folder.js'
 import { Journal } from './journal/journal.js'
 import { OrphanRecovery } from './journal/orphan-recovery.js'
 import { RecentWrites } from './journal/resend-lost.js'
@@ -146,9 +152,12 @@ class Memory implements AgentMemory, ThreadContext {
     const { redis, maxThreads, maxBytes, clock } = options
     this.options = options
     const { dir, maxBytes: maxJournalBytes } = options.journal
-    const file = dir === undefined ? undefined : new JournalFile(dir, maxJournalBytes)
+    const file =
+      dir === undefined ? undefined : new JournalFile(dir, (message) => this.#warn(message), maxJournalBytes)
     if (file !== undefined && options.redis === undefined) {
-      warn('A journal’s folder keeps nothing without `redis`: what is stored in this process ends with it')
+      this.#warn(
+        'A journal’s folder keeps nothing without `redis`: what is stored in this process ends with it',
+      )
     }
     this.#journal = new Journal(options.journal, file)
     const known = new ReplicaCache(options)
@@ -156,7 +165,7 @@ class Memory implements AgentMemory, ThreadContext {
     const outage = new OfflineBackend(
       this.#journal,
       known,
-      { ...options, counters: this.counters },
+      { ...options, counters: this.counters, logger: redis?.logger },
       recent,
       (id) => this.#adoption?.ofOthers(id),
     )
@@ -170,7 +179,12 @@ class Memory implements AgentMemory, ThreadContext {
     this.drafts = redis === undefined ? new MemoryDrafts(own, clock) : new RedisDrafts(redis)
     this.#recallStore = redis === undefined ? new MemoryRecall(own) : new RedisRecall(redis, options.ttlMs)
     this.#recall =
-      options.embed && new Recall(options.embed, this.#recallStore, { clock, counters: this.counters })
+      options.embed &&
+      new Recall(options.embed, this.#recallStore, {
+        clock,
+        counters: this.counters,
+        logger: redis?.logger,
+      })
     this.#stop.push(() => this.#recall?.close())
     this.#stores = failover<ThreadBackend>(redis, {
       name: 'agent-memory',
@@ -279,11 +293,12 @@ class Memory implements AgentMemory, ThreadContext {
     this.#journal.close(new UnavailableError('CONNECTION_CLOSED', 'The memory was closed', 'unknown'))
     if (messages > 0) {
       const where = this.options.journal.dir === undefined ? '' : '; they wait in the journal’s folder'
-      process.emitWarning(
-        `${messages} journaled messages were not stored before the memory was closed${where}`,
-        { code: 'EVENKEEL_JOURNAL' },
-      )
+      this.#warn(`${messages} journaled messages were not stored before the memory was closed${where}`)
     }
+  }
+
+  #warn(message: string): void {
+    notify(this.options.redis?.logger, 'warn', message, 'EVENKEEL_JOURNAL')
   }
 
   read<T>(read: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>> {

@@ -196,7 +196,7 @@ describe('a journal in a file', () => {
 
   it('lets go of what is done with while something waits, and keeps what waits', async () => {
     const dir = await redis.folder()
-    const file = new JournalFile(dir)
+    const file = new JournalFile(dir, () => {})
     const body = JSON.stringify({ role: 'user', content: 'x'.repeat(200_000) })
     const entries = Array.from({ length: 60 }, (_, index) => {
       const calls = { opens: [], answers: [] }

@@ -31,6 +31,7 @@ export async function connect(
   warnOfIgnored(fromEnvironment.ignored, resolved.logger)
   const connection = new RedisConnection({
     provider,
+    logger: resolved.logger,
     namespace: provider.keyPrefix + resolved.namespace,
     commandTimeoutMs: resolved.commandTimeoutMs,
     connectionTimeoutMs: resolved.connectionTimeoutMs,

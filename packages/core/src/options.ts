@@ -82,7 +82,8 @@ export interface ConnectOptions extends LocationOptions {
   readonly alerts?: AlertOptions | undefined
   /**
    * Takes the line that says that Redis can't be used, and the one that says that it is used again: pino, console, or
-   * anything with `info` and `warn`. @default process.emitWarning, with the codes EVENKEEL_REDIS_DOWN and _UP
+   * anything with `info` and `warn`. What the packages on the connection have to tell goes there too.
+   * @default process.emitWarning, with a code that begins with EVENKEEL_ (EVENKEEL_REDIS_DOWN and _UP here)
    */
   readonly logger?: Logger | undefined
   /** OpenTelemetry; by default with the SDK that the host registers, before or after `connect()`. @default true */

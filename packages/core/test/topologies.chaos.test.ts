@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connect, defineScript } from '../src/index.js'
 import { allInTime, answersAgain, timed, watchRejections } from './support/calls.js'
 
-const deadlineMs = 300
+const deadlineMs = 1_000
 
 async function withoutRejections(test: () => Promise<void>): Promise<void> {
   const rejections = watchRejections()

@@ -1,5 +1,5 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
-import { option } from '@evenkeel/core/kit'
+import { type Logger, notify, option } from '@evenkeel/core/kit'
 import { type CallOptions, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { canonicalHash } from './key/canonical.js'
 import type { CacheContext } from './lookup/create-context.js'
@@ -45,7 +45,7 @@ export function wrapFunction<Args extends readonly unknown[], T>(
   const name = nameOf(context, call, options.name)
   const { ttl } = options
   const base = policyOf(context.options.policy, { ttl })
-  const values = new Values<T>(context, codecOf(name, options.codec))
+  const values = new Values<T>(context, codecOf(name, options.codec, context.options.redis?.logger))
   const keyOf = options.key ?? ((...args: Args) => args)
 
   const policyFor = (args: Args): Policy => {
@@ -99,7 +99,7 @@ function nameOf(
   return name
 }
 
-function codecOf<T>(name: string, codec: Codec<T> | undefined): ValueCodec<T> {
+function codecOf<T>(name: string, codec: Codec<T> | undefined, logger: Logger | undefined): ValueCodec<T> {
   let isTold = false
   return {
     ...(codec === undefined ? (jsonCodec as ValueCodec<T>) : textCodec(codec)),
@@ -107,9 +107,8 @@ function codecOf<T>(name: string, codec: Codec<T> | undefined): ValueCodec<T> {
       if (isTold) return
       isTold = true
       const why = error instanceof Error ? error.message : String(error)
-      process.emitWarning(`wrap: answers of '${name}' are passed on and not kept: ${why}. Give it a codec.`, {
-        code: 'EVENKEEL_NOT_KEPT',
-      })
+      const message = `wrap: answers of '${name}' are passed on and not kept: ${why}. Give it a codec.`
+      notify(logger, 'warn', message, 'EVENKEEL_NOT_KEPT')
     },
   }
 }

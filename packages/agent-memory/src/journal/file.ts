@@ -17,7 +17,7 @@ import { JournalFailedError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { encodeLine } from './codec.js'
 import type { JournalEntry, ThreadWrite, Write } from './entry.js'
-import { JournalFolder, reasonOf, warn } from './folder.js'
+import { JournalFolder, reasonOf } from './folder.js'
 import type { JournalKeeper } from './journal.js'
 import { LeftFiles } from './left-files.js'
 import { ownIdentity, type ProcessIdentity } from './process-identity.js'
@@ -60,12 +60,13 @@ export class JournalFile implements JournalKeeper {
   #isSynced = true
 
   /**
+   * @param warn tells the host what is wrong with the folder or a file in it
    * @param maxBytes of what waits in a journal
    * @throws InvalidOptionError when the folder can't be made or written to, or is not this user's alone
    */
-  constructor(dir: string, maxBytes = 0) {
+  constructor(dir: string, warn: (message: string) => void, maxBytes = 0) {
     this.#dir = dir
-    this.#folder = new JournalFolder(dir, Math.max(maxFileBytes, 16 * maxBytes))
+    this.#folder = new JournalFolder(dir, Math.max(maxFileBytes, 16 * maxBytes), warn)
     this.#identity = ownIdentity()
     this.#path = this.#newPath()
     try {
@@ -176,7 +177,7 @@ export class JournalFile implements JournalKeeper {
     this.#writeAnew()
     this.#isSynced = true
     closeSync(before)
-    warn(`The journal’s file was removed; what waits has been written to ${this.#path}`)
+    this.#folder.tell(`The journal’s file was removed; what waits has been written to ${this.#path}`)
   }
 
   #append(line: string): number {

@@ -49,6 +49,8 @@ export interface OpenFile {
  */
 export class JournalFolder {
   readonly path: string
+  /** Warns the host. */
+  readonly tell: (message: string) => void
   readonly #maxFileBytes: number
   readonly #warned = new Set<string>()
 
@@ -56,8 +58,9 @@ export class JournalFolder {
    * Makes the folder when it is missing, with mode 0700.
    * @throws InvalidOptionError when it can't be made, or is not this user's alone
    */
-  constructor(path: string, maxFileBytes: number) {
+  constructor(path: string, maxFileBytes: number, tell: (message: string) => void) {
     this.path = path
+    this.tell = tell
     this.#maxFileBytes = maxFileBytes
     this.make()
     this.#warnOfParent()
@@ -118,7 +121,7 @@ export class JournalFolder {
   warn(name: string, reason: string): void {
     if (this.#warned.has(name)) return
     this.#warned.add(name)
-    warn(`The file ${join(this.path, name)} is passed over: ${reason}`)
+    this.tell(`The file ${join(this.path, name)} is passed over: ${reason}`)
   }
 
   #names(): readonly string[] {
@@ -134,7 +137,7 @@ export class JournalFolder {
     if (others.length === 0) return
     const more = others.length > maxNames ? ` and ${others.length - maxNames} more` : ''
     const names = others.slice(0, maxNames).map((name) => JSON.stringify(name.slice(0, 100)))
-    warn(
+    this.tell(
       `The journal’s folder ${this.path} holds what is no journal, and is passed over: ${names.join(', ')}${more}`,
     )
   }
@@ -144,7 +147,7 @@ export class JournalFolder {
     const parent = dirname(resolve(this.path))
     const { mode } = statSync(parent)
     if (process.geteuid === undefined || (mode & 0o002) === 0 || (mode & 0o1000) !== 0) return
-    warn(
+    this.tell(
       `Everybody may write to ${parent}, and so move the journal’s folder away: take that right from others, or set the sticky bit`,
     )
   }
@@ -239,8 +242,4 @@ export function reasonOf(error: unknown): string {
 
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
-}
-
-export function warn(message: string): void {
-  process.emitWarning(message, { code: 'EVENKEEL_JOURNAL' })
 }

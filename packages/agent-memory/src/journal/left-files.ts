@@ -2,7 +2,7 @@ import { renameSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Decoded } from './codec.js'
 import type { ThreadWrite } from './entry.js'
-import { isMissing, type JournalFolder, type OpenFile, reasonOf, warn } from './folder.js'
+import { isMissing, type JournalFolder, type OpenFile, reasonOf } from './folder.js'
 import { hasOpen, isAlive, type ProcessIdentity } from './process-identity.js'
 
 /** Time without a write after which a file of another host, whose processes can't be asked, counts as left behind. */
@@ -99,7 +99,9 @@ export class LeftFiles {
     } catch (error) {
       // Left where it was, for the next look: what is here already is in its place when it is taken again.
       if (!this.#adopted.has(file.name)) {
-        warn(`The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`)
+        this.#folder.tell(
+          `The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`,
+        )
       }
       this.#adopted.set(file.name, count)
       renameSync(taken, before)
@@ -107,7 +109,9 @@ export class LeftFiles {
     }
     this.#adopted.delete(file.name)
     if (decoded.spoilt > 0) {
-      warn(`${decoded.spoilt} lines of the journal’s file ${before} are not whole, and are passed over`)
+      this.#folder.tell(
+        `${decoded.spoilt} lines of the journal’s file ${before} are not whole, and are passed over`,
+      )
     }
     return { count: count - first, path: taken }
   }

@@ -1,5 +1,5 @@
 import { EvenkeelError, ReplyError } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, type Logger, notify } from '@evenkeel/core/kit'
 import type { StoredOutcome, WriteLog } from '../backends/port.js'
 import { LimitReachedError, MessageConflictError, OperationConflictError } from '../errors.js'
 import type { PreparedMessage } from '../messages/prepare.js'
@@ -44,6 +44,7 @@ export interface ReplayTerms {
   readonly counters?: Counters | undefined
   readonly ttlMs: number
   readonly limits: Limits
+  readonly logger?: Logger | undefined
 }
 
 export interface ReplayOptions extends ReplayTerms {
@@ -126,7 +127,9 @@ export class Replay {
     // What is sent again to heal was reported when it was first stored.
     if (this.remember === undefined) return
     if (this.terms.counters !== undefined) this.terms.counters.journal.refused += entry.messages
-    tellRefusal(entry, error)
+    entry.outcome.reject(error)
+    const message = `A journaled ${entry.kind} was refused by Redis: ${error.message}`
+    notify(this.terms.logger, 'warn', message, 'EVENKEEL_JOURNAL')
   }
 
   /** A message whose id another writer took meanwhile is refused, alone: its neighbours are stored. */
@@ -189,13 +192,6 @@ function errorOf(result: Exclude<AppendResult, StoredOutcome | { status: 'confli
 
 function isTimeout(error: unknown): boolean {
   return EvenkeelError.isInstance(error) && error.code === 'COMMAND_TIMEOUT'
-}
-
-function tellRefusal(entry: JournalEntry, error: Error): void {
-  entry.outcome.reject(error)
-  process.emitWarning(`A journaled ${entry.kind} was refused by Redis: ${error.message}`, {
-    code: 'EVENKEEL_JOURNAL',
-  })
 }
 
 /** Threads that are replayed at once; each of them in its order. */

@@ -1,5 +1,14 @@
 import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
-import { type Clock, checkSubject, createLog, type Duration, input, sleep } from '@evenkeel/core/kit'
+import {
+  type Clock,
+  checkSubject,
+  createLog,
+  type Duration,
+  input,
+  type Logger,
+  notify,
+  sleep,
+} from '@evenkeel/core/kit'
 import { messageOf } from '../messages/decode.js'
 import { digestText } from '../messages/ids.js'
 import { fromJson, toJson } from '../messages/json.js'
@@ -74,6 +83,7 @@ interface Noted {
 export interface RecallHost {
   readonly clock: Clock
   readonly counters: Counters
+  readonly logger?: Logger | undefined
   /** @default a timer that does not keep the process alive */
   readonly pause?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined
 }
@@ -243,9 +253,8 @@ export class Recall {
     const now = this.#host.clock.monotonic()
     if (now - this.#warnedAt < 60_000) return
     this.#warnedAt = now
-    process.emitWarning(`Messages were not embedded, and recall does not find them: ${why}`, {
-      code: 'EVENKEEL_RECALL',
-    })
+    const message = `Messages were not embedded, and recall does not find them: ${why}`
+    notify(this.#host.logger, 'warn', message, 'EVENKEEL_RECALL')
   }
 
   async #index(some: readonly Noted[]): Promise<void> {

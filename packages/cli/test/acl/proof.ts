@@ -58,6 +58,7 @@ export function proveRules(
         url: `redis://${user}:${password}@127.0.0.1:${server.port}`,
         logger: { info() {}, warn: (line) => warnings.push(line) },
         telemetry: false,
+        commandTimeout: '30s',
       })
     }
     const shut = async () => {

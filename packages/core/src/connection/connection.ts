@@ -1,5 +1,6 @@
 import type { Argument, ClientPort, MessageHandler, Reply } from '../clients/port.js'
 import type { HealthReport } from '../health/report.js'
+import type { Logger } from '../kit/logger.js'
 import type { ConnectionEvents } from './events.js'
 import type { CommandOptions } from './executor.js'
 import type { SubscribeOptions, Subscription } from './pub-sub.js'
@@ -18,6 +19,8 @@ export interface Connection extends AsyncDisposable {
   readonly topology: ClientPort['topology'] | undefined
   /** Why Redis is not used at the moment, without any secret; `undefined` while it is. */
   readonly downReason: string | undefined
+  /** The host's, as given to `connect()`: what the packages on this connection have to tell goes there. */
+  readonly logger?: Logger | undefined
   /** Commands sent and not yet settled by the client. */
   readonly inFlight: number
 

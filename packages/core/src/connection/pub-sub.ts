@@ -3,7 +3,7 @@ import { ReplyError, UnavailableError } from '../errors.js'
 import { safeError } from '../guard/client-error.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import { createLog } from '../kit/log.js'
-import { warnOfListener } from '../kit/logger.js'
+import { type Logger, notify, warnOfListener } from '../kit/logger.js'
 import { linkSignals } from '../kit/signals.js'
 import { untilAborted } from '../kit/until-aborted.js'
 import type { CommandOptions } from './executor.js'
@@ -32,6 +32,7 @@ interface Listener {
 /** What publish and subscribe need of the connection. */
 export interface PubSubHost {
   readonly namespace: string
+  readonly logger: Logger | undefined
   readonly client: ClientPort | undefined
   readonly isUp: boolean
   command(args: readonly Argument[], options: CommandOptions): Promise<Reply>
@@ -212,9 +213,8 @@ export class PubSub {
       this.#refused.set(channel, refusal)
       const listeners = [...(this.#channels.get(channel) ?? [])]
       if (listeners.some(({ isConfirmed }) => isConfirmed)) {
-        process.emitWarning(`A subscription is not made again: ${refusal.message}`, {
-          code: 'EVENKEEL_SUBSCRIPTION',
-        })
+        const message = `A subscription is not made again: ${refusal.message}`
+        notify(this.#host.logger, 'warn', message, 'EVENKEEL_SUBSCRIPTION')
       }
     }
   }

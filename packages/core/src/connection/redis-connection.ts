@@ -12,6 +12,7 @@ import type { Vitals } from '../health/vitals.js'
 import { deferred } from '../kit/deferred.js'
 import { Emitter } from '../kit/emitter.js'
 import { createLog } from '../kit/log.js'
+import type { Logger } from '../kit/logger.js'
 import { listOf, textOf } from '../kit/replies.js'
 import type { Telemetry } from '../telemetry/commands.js'
 import type { ClientProvider } from '../topology/provider.js'
@@ -33,6 +34,7 @@ export interface ConnectionSettings {
   readonly provider: ClientProvider
   /** Ends with a colon. */
   readonly namespace: string
+  readonly logger?: Logger | undefined
   readonly commandTimeoutMs: number
   readonly connectionTimeoutMs: number
   readonly maxInFlight: number
@@ -59,6 +61,7 @@ const itself: By<Reply> = (client) => client
 export class RedisConnection implements Connection {
   readonly namespace: string
   readonly autoResync: boolean
+  readonly logger: Logger | undefined
   readonly #events = new Emitter<ConnectionEvents>()
   readonly #provider: ClientProvider
   readonly #executor: Executor
@@ -79,6 +82,7 @@ export class RedisConnection implements Connection {
   constructor(settings: ConnectionSettings) {
     this.namespace = settings.namespace
     this.autoResync = settings.autoResync
+    this.logger = settings.logger
     this.#provider = settings.provider
     this.#commandTimeoutMs = settings.commandTimeoutMs
     this.#liveness = new Liveness(this.#livenessHost(), settings.commandTimeoutMs)
@@ -389,6 +393,7 @@ export class RedisConnection implements Connection {
     const connection = this
     return {
       namespace: this.namespace,
+      logger: this.logger,
       get client() {
         return connection.#client
       },

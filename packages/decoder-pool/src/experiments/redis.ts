@@ -1,15 +1,19 @@
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
-import { createKeyspace } from '@evenkeel/core/kit'
+import { createKeyspace, createLog, parseJson } from '@evenkeel/core/kit'
+import { KeyGroup } from '../key-group.js'
 import { keepEmptyMs } from '../registry/port.js'
 import putLua from '../scripts/put-experiment.lua'
-import { type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'
+import { checkExperiment, type Experiment, type ExperimentRecord, maxExperiments } from './experiment.js'
 import type { ExperimentStore, PutOutcome } from './port.js'
+
+const log = createLog('decoder-pool')
 
 const putScript = defineScript({ name: 'decoder-pool.put-experiment', lua: putLua })
 
 /** Experiments of a pool in one hash, beside its registry in a Cluster. */
 export class RedisExperimentStore implements ExperimentStore {
   readonly #redis: Connection
+  readonly #group: KeyGroup
   readonly #key: string
   readonly #nodes: string
 
@@ -17,6 +21,7 @@ export class RedisExperimentStore implements ExperimentStore {
     this.#redis = redis
     const { key } = createKeyspace(redis.namespace, 'decoder-pool')
     this.#key = key(pool, 'experiments')
+    this.#group = new KeyGroup(redis, pool, [[this.#key, 'hash']])
     this.#nodes = key(pool, 'nodes')
   }
 
@@ -32,18 +37,38 @@ export class RedisExperimentStore implements ExperimentStore {
   }
 
   async list(): Promise<readonly ExperimentRecord[]> {
-    const reply = await this.#redis.command(['HGETALL', this.#key], { key: this.#key })
+    const read = () => this.#redis.command(['HGETALL', this.#key], { key: this.#key })
+    const reply = await this.#group.call(read)
     const flat = Array.isArray(reply) ? reply.map(String) : []
-    return Array.from({ length: flat.length / 2 }, (_, index) => {
-      const [revision = '0', , json = ''] = (flat[index * 2 + 1] ?? '').split('\n')
-      const experiment = json === '' ? undefined : (JSON.parse(json) as Experiment)
-      return { id: flat[index * 2] ?? '', revision: Number(revision), experiment }
-    })
+    return Array.from({ length: flat.length / 2 }, (_, index) => index * 2).flatMap((at) =>
+      recordOf(flat[at] ?? '', flat[at + 1] ?? ''),
+    )
   }
 
   async #write(id: string, revision: number, pair: string, json: string): Promise<Reply[]> {
     const args = [id, String(revision), pair, json, String(maxExperiments), String(keepEmptyMs)]
-    const reply = await this.#redis.run(putScript, [this.#key, this.#nodes], args)
+    const reply = await this.#group.run(putScript, args, [this.#key, this.#nodes])
     return Array.isArray(reply) ? reply : []
+  }
+}
+
+/** What another hand has written is left out, so that it stops nobody from reading the rest. */
+function recordOf(id: string, stored: string): readonly ExperimentRecord[] {
+  const [number = '', , json = ''] = stored.split('\n')
+  const revision = Number(number)
+  const experiment = json === '' ? undefined : parseJson(json)
+  if (Number.isSafeInteger(revision) && (json === '' || isExperiment(experiment)))
+    return [{ id, revision, experiment: experiment as Experiment | undefined }]
+  log('an experiment in Redis is left out, since it can not be read')
+  return []
+}
+
+function isExperiment(value: unknown): value is Experiment {
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    checkExperiment(value as Experiment)
+    return true
+  } catch {
+    return false
   }
 }

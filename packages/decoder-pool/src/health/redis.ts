@@ -1,5 +1,6 @@
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
 import { createKeyspace, type Keyspace } from '@evenkeel/core/kit'
+import { KeyGroup } from '../key-group.js'
 import leaveLua from '../scripts/leave-probers.lua'
 import trialLua from '../scripts/probe-permit.lua'
 import shareLua from '../scripts/share-verdicts.lua'
@@ -19,12 +20,18 @@ export class RedisHealthStore implements HealthStore {
   readonly #redis: Connection
   readonly #pool: string
   readonly #keyspace: Keyspace
+  readonly #group: KeyGroup
   readonly #now: (() => number) | undefined
 
   constructor(redis: Connection, pool: string, { now }: RedisHealthStoreOptions = {}) {
     this.#redis = redis
     this.#pool = pool
     this.#keyspace = createKeyspace(redis.namespace, 'decoder-pool')
+    this.#group = new KeyGroup(redis, pool, [
+      [this.#key('verdicts'), 'hash'],
+      [this.#key('verdict-marks'), 'sorted set'],
+      [this.#key('probers'), 'hash'],
+    ])
     this.#now = now
   }
 
@@ -37,7 +44,7 @@ export class RedisHealthStore implements HealthStore {
     ])
     const time = this.#now === undefined ? '' : String(this.#now() * 1_000)
     const own = [by, region, Math.floor(aliveMs), Math.floor(keepMs), mark ?? ''].map(String)
-    const reply = await this.#redis.run(shareScript, this.#keys(), [...own, time, ...told])
+    const reply = await this.#group.run(shareScript, [...own, time, ...told])
     const [newest, complete, others, probers] = asList(reply)
     return {
       mark: Number(newest),
@@ -60,7 +67,7 @@ export class RedisHealthStore implements HealthStore {
   }
 
   async leave(by: string): Promise<void> {
-    await this.#redis.run(leaveScript, this.#keys(), [by])
+    await this.#group.run(leaveScript, [by])
   }
 
   async takeTrial(node: string, by: string, ttlMs: number): Promise<boolean> {
@@ -71,13 +78,10 @@ export class RedisHealthStore implements HealthStore {
     await this.#trial(node, by, 0)
   }
 
-  #keys(): readonly string[] {
-    return ['verdicts', 'verdict-marks', 'probers'].map((part) => this.#key(part))
-  }
-
   #trial(node: string, by: string, ttlMs: number): Promise<Reply> {
     const time = this.#now === undefined ? '' : String(this.#now())
-    return this.#redis.run(trialScript, [this.#key('trial', node)], [by, String(ttlMs), time])
+    const permit = new KeyGroup(this.#redis, this.#pool, [[this.#key('trial', node), 'text']])
+    return permit.run(trialScript, [by, String(ttlMs), time])
   }
 
   #key(...parts: readonly string[]): string {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, defineScript, type Reply, type Script } from '@evenkeel/core'
 import { createKeyspace, createLog } from '@evenkeel/core/kit'
+import { KeyGroup } from '../key-group.js'
 import { checkStoredNode, type DecoderNode } from '../nodes/node.js'
 import putLua from '../scripts/put.lua'
 import readLua from '../scripts/read.lua'
@@ -36,7 +37,7 @@ export interface RedisRegistryStoreOptions {
 
 /** The registry of all coordinators. One round trip an operation; all keys share the pool's hash tag. */
 export class RedisRegistryStore implements RegistryStore {
-  readonly #redis: Connection
+  readonly #group: KeyGroup
   readonly #keys: { all: readonly string[]; nodes: string; leases: string }
   readonly #options: RedisRegistryStoreOptions
 
@@ -44,17 +45,15 @@ export class RedisRegistryStore implements RegistryStore {
     const { key } = createKeyspace(redis.namespace, 'decoder-pool')
     const nodes = key(pool, 'nodes')
     const leases = key(pool, 'leases')
-    const all = [
-      key(pool, 'meta'),
-      nodes,
-      key(pool, 'endpoints'),
-      leases,
-      key(pool, 'removed'),
-      key(pool, 'log'),
-      key(pool, 'experiments'),
-    ]
-    this.#redis = redis
-    this.#keys = { all, nodes, leases }
+    this.#group = new KeyGroup(redis, pool, [
+      [key(pool, 'meta'), 'hash'],
+      [nodes, 'hash'],
+      [key(pool, 'endpoints'), 'hash'],
+      [leases, 'sorted set'],
+      [key(pool, 'removed'), 'sorted set'],
+      [key(pool, 'log'), 'stream'],
+    ])
+    this.#keys = { all: [...this.#group.keys, key(pool, 'experiments')], nodes, leases }
     this.#options = options
   }
 
@@ -113,7 +112,7 @@ export class RedisRegistryStore implements RegistryStore {
   }
 
   async #run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply[]> {
-    return asList(await this.#redis.run(script, keys, args.map(String)))
+    return asList(await this.#group.run(script, args.map(String), keys))
   }
 
   #micros(): number | '' {

@@ -11,6 +11,9 @@
 
 -- How many waiting requests are looked at, the longest first; how long an unused pool remembers them.
 local maxOldest, keepMs = 64, 86400000
+-- A count; what is none of ours counts nothing.
+local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
+
 local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not redis.call('ZSCORE', KEYS[1], me) then return { 0, {}, {}, 0 } end
 local last, before = string.match(redis.call('HGET', KEYS[3], '') or '', '^(%d+)(.*)$')
@@ -26,8 +29,8 @@ local now = math.floor(micros / 1000)
 local totals, owns, changed = {}, {}, {}
 local function read(node)
   if not totals[node] then
-    totals[node] = tonumber(redis.call('HGET', KEYS[2], node) or 0)
-    owns[node] = tonumber(redis.call('HGET', KEYS[3], node) or 0)
+    totals[node] = whole(redis.call('HGET', KEYS[2], node) or nil)
+    owns[node] = whole(redis.call('HGET', KEYS[3], node) or nil)
   end
   return totals[node]
 end
@@ -74,7 +77,7 @@ local function waitOf(requirement)
     local first = othersWait == 1 and redis.call('ZRANGE', KEYS[4], 0, maxOldest - 1, 'WITHSCORES') or {}
     for index = 1, #first, 2 do
       local name, who = string.match(first[index], '^(%S*) (.*)$')
-      if who ~= me then
+      if name and who ~= me then
         oldest[name] = oldest[name] or {}
         table.insert(oldest[name], { who, tonumber(first[index + 1]) })
       end
@@ -90,7 +93,7 @@ end
 local function isKept(requirement, since, node)
   local first = waitOf(requirement)
   if not first or first >= since - offerMs then return false end
-  local offered = tonumber(redis.call('HGET', KEYS[5], node) or now)
+  local offered = tonumber(redis.call('HGET', KEYS[5], node) or now) or now
   if now - offered > offerMs then return false end
   redis.call('HSETNX', KEYS[5], node, now)
   redis.call('PEXPIRE', KEYS[5], keepMs)

@@ -6,6 +6,13 @@
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
 -- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
 --        {'id region', …} to reap, 1 where this coordinator was not known or no lease lived}
+-- A count; what is none of ours counts nothing.
+local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
+local function add(node, by)
+  local total = whole(redis.call('HGET', KEYS[2], node)) + by
+  if total > 0 then redis.call('HSET', KEYS[2], node, total) else redis.call('HDEL', KEYS[2], node) end
+end
+
 local me, sequence, keep = ARGV[1], tonumber(ARGV[2]), ARGV[4]
 local micros = tonumber(ARGV[5])
 if not micros then
@@ -20,7 +27,7 @@ local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
 
 local stored = redis.call('HGET', KEYS[3], '')
 local last, requirements = string.match(stored or '0', '^(%d+)(.*)$')
-local known = tonumber(last) < sequence
+local known = tonumber(last or 0) < sequence
 if known then
   redis.call('ZADD', KEYS[1], now + ARGV[3], me)
   local held = {}
@@ -32,18 +39,18 @@ if known then
   for index = 1, #before, 2 do
     local node = before[index]
     if node ~= '' then
-      local by = (held[node] or 0) - tonumber(before[index + 1])
-      if by ~= 0 and redis.call('HINCRBY', KEYS[2], node, by) <= 0 then redis.call('HDEL', KEYS[2], node) end
+      local by = (held[node] or 0) - whole(before[index + 1])
+      if by ~= 0 then add(node, by) end
       if not held[node] then redis.call('HDEL', KEYS[3], node) end
     end
   end
   local former = {}
   for index = 1, #before, 2 do former[before[index]] = true end
   for node, count in pairs(held) do
-    if not former[node] then redis.call('HINCRBY', KEYS[2], node, count) end
+    if not former[node] then add(node, count) end
     redis.call('HSET', KEYS[3], node, count)
   end
-  redis.call('HSET', KEYS[3], '', sequence .. requirements)
+  redis.call('HSET', KEYS[3], '', sequence .. (requirements or ''))
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep) end
 end
 

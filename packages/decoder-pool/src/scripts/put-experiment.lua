@@ -7,7 +7,7 @@
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 local before, there = 0, 0
 if known then
-  before = tonumber(known:match('^(%d+)'))
+  before = tonumber(known:match('^(%d+)')) or 0
   if known:match('\n{') then there = 1 end
 end
 local revision = tonumber(ARGV[2])

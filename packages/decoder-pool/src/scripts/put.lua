@@ -18,7 +18,9 @@ local stored = redis.call('HGET', KEYS[2], id)
 local revision, body = 0, nil
 if stored then
   local space = string.find(stored, ' ', 1, true)
-  revision, body = tonumber(string.sub(stored, 1, space - 1)), string.sub(stored, space + 1)
+  local number = space and tonumber(string.sub(stored, 1, space - 1))
+  -- What is none of ours is written over.
+  if number then revision, body = number, string.sub(stored, space + 1) end
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
 local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
@@ -36,8 +38,9 @@ redis.call('ZADD', KEYS[4], math.floor(micros / 1000) + ARGV[4], id)
 if not given and body == json then return { id, revision, version, 'renewed' } end
 
 if body then
-  local former = cjson.decode(body).endpoint
-  if former ~= endpoint then redis.call('HDEL', KEYS[3], former) end
+  local isRead, former = pcall(cjson.decode, body)
+  former = isRead and type(former) == 'table' and former.endpoint
+  if former and former ~= endpoint then redis.call('HDEL', KEYS[3], former) end
 end
 -- The time, so that what is registered after a loss of the data is newer than all before it.
 revision = given or math.max(newest + 1, micros)

@@ -4,6 +4,9 @@
 --       4 sorted set waiting   (as in acquire-slots.lua)
 -- ARGV  1 'id region'  2 '1' if only an ended lease is reaped  3 the time in µs for tests, or '' for the server's
 -- Reply 1 if it was reaped
+-- A count; what is none of ours counts nothing.
+local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
+
 local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
 if not expiry then return 0 end
 if ARGV[2] == '1' then
@@ -19,11 +22,12 @@ local held = redis.call('HGETALL', KEYS[3])
 for index = 1, #held, 2 do
   local node = held[index]
   if node == '' then
-    for requirement in string.gmatch(string.match(held[index + 1], '^%d+(.*)$'), '%S+') do
+    for requirement in string.gmatch(string.match(held[index + 1], '^%d+(.*)$') or '', '%S+') do
       redis.call('ZREM', KEYS[4], requirement .. ' ' .. ARGV[1])
     end
-  elseif redis.call('HINCRBY', KEYS[2], node, '-' .. held[index + 1]) <= 0 then
-    redis.call('HDEL', KEYS[2], node)
+  else
+    local total = whole(redis.call('HGET', KEYS[2], node)) - whole(held[index + 1])
+    if total > 0 then redis.call('HSET', KEYS[2], node, total) else redis.call('HDEL', KEYS[2], node) end
   end
 end
 redis.call('DEL', KEYS[3])

@@ -11,8 +11,8 @@ if not stored and not given then return { 0, 0, version } end
 
 local revision, space = 0, nil
 if stored then
-  space = string.find(stored, ' ', 1, true)
-  revision = tonumber(string.sub(stored, 1, space - 1))
+  space = string.find(stored, ' ', 1, true) or 1
+  revision = tonumber(string.sub(stored, 1, space - 1)) or 0
 end
 local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
 if given and given <= newest then return { 0, 0, version } end
@@ -31,7 +31,9 @@ if not stored then
 end
 
 redis.call('HDEL', KEYS[2], id)
-redis.call('HDEL', KEYS[3], cjson.decode(string.sub(stored, space + 1)).endpoint)
+-- What is none of ours names no endpoint.
+local isRead, node = pcall(cjson.decode, string.sub(stored, space + 1))
+if isRead and type(node) == 'table' and node.endpoint then redis.call('HDEL', KEYS[3], node.endpoint) end
 redis.call('ZREM', KEYS[4], id)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', 1000, '*',

@@ -26,7 +26,7 @@ local known = redis.call('HGETALL', KEYS[3])
 for index = 1, #known, 2 do
   local told, till, region = string.match(known[index + 1], '^(%-?%d+) (%-?%d+) (.*)$')
   -- Told under a clock that was set back since: it would count for ever, and who lives tells it again.
-  if tonumber(till) >= now and tonumber(told) <= now then
+  if till and tonumber(till) >= now and tonumber(told) <= now then
     probers[#probers + 1] = { known[index], region }
   else
     redis.call('HDEL', KEYS[3], known[index])

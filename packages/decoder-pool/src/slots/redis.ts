@@ -1,5 +1,6 @@
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
 import { createKeyspace } from '@evenkeel/core/kit'
+import { KeyGroup, type TypedKey } from '../key-group.js'
 import takeLua from '../scripts/acquire-slots.lua'
 import heartbeatLua from '../scripts/heartbeat.lua'
 import reapLua from '../scripts/reap.lua'
@@ -29,21 +30,26 @@ export interface RedisSlotStoreOptions {
 export class RedisSlotStore implements SlotStore {
   readonly #redis: Connection
   readonly #now: (() => number) | undefined
-  readonly #coordinators: string
   readonly #totals: string
-  readonly #waiting: string
-  readonly #offers: string
-  readonly #heldBy: (id: string) => string
+  readonly #groupOf: (coordinator: string) => KeyGroup
+  /** Of the coordinator that this store is for. */
+  #own: { readonly id: string; readonly group: KeyGroup } | undefined
 
   constructor(redis: Connection, pool: string, { now }: RedisSlotStoreOptions = {}) {
     const { key } = createKeyspace(redis.namespace, 'decoder-pool')
     this.#redis = redis
     this.#now = now
-    this.#coordinators = key(pool, 'coordinators')
     this.#totals = key(pool, 'slots')
-    this.#waiting = key(pool, 'slots-waiting')
-    this.#offers = key(pool, 'slots-offered')
-    this.#heldBy = (id) => key(pool, 'slots', id)
+    const shared: readonly TypedKey[] = [
+      [key(pool, 'coordinators'), 'sorted set'],
+      [this.#totals, 'hash'],
+    ]
+    const waiting: readonly TypedKey[] = [
+      [key(pool, 'slots-waiting'), 'sorted set'],
+      [key(pool, 'slots-offered'), 'hash'],
+    ]
+    this.#groupOf = (id) =>
+      new KeyGroup(redis, pool, [...shared, [key(pool, 'slots', id), 'hash'], ...waiting])
   }
 
   async heartbeat(
@@ -52,10 +58,10 @@ export class RedisSlotStore implements SlotStore {
     held: SlotCounts,
     leaseMs: number,
   ): Promise<HeartbeatReply> {
-    const keys = [this.#coordinators, this.#totals, this.#heldBy(me.id)]
+    const group = this.#group(me.id)
     const args = [member(me), sequence, leaseMs, keepMs, this.#micros(), ...flat(held)]
     const [known, live, totals, dead, hadLost] = asList(
-      await this.#redis.run(heartbeatScript, keys, args.map(String)),
+      await group.run(heartbeatScript, args.map(String), group.keys.slice(0, 3)),
     )
     const ended = asList(dead).map((one) => coordinatorIn(String(one)))
     const reply = {
@@ -71,14 +77,13 @@ export class RedisSlotStore implements SlotStore {
   }
 
   async take(me: Coordinator, { sequence, held, requests, waiting }: Batch): Promise<BatchResult> {
-    const keys = [this.#coordinators, this.#totals, this.#heldBy(me.id), this.#waiting, this.#offers]
     const args = [member(me), sequence, offerMs, this.#micros(), held.size, ...flat(held)]
     args.push(waiting.size, ...flat(waiting))
     for (const { requirement, waitedMs, candidates } of requests) {
       args.push(requirement, Math.floor(waitedMs), candidates.length)
       for (const { node, capacity } of candidates) args.push(node, capacity)
     }
-    const reply = asList(await this.#redis.run(takeScript, keys, args.map(String)))
+    const reply = asList(await this.#group(me.id).run(takeScript, args.map(String)))
     const [known, given, totals, othersWait] = reply
     return {
       known: known === 1,
@@ -93,9 +98,14 @@ export class RedisSlotStore implements SlotStore {
   }
 
   async #reap(coordinator: Coordinator, isEndedOnly: boolean): Promise<void> {
-    const keys = [this.#coordinators, this.#totals, this.#heldBy(coordinator.id), this.#waiting]
+    const group = this.#groupOf(coordinator.id)
     const args = [member(coordinator), isEndedOnly ? '1' : '0', String(this.#micros())]
-    await this.#redis.run(reapScript, keys, args)
+    await group.run(reapScript, args, group.keys.slice(0, 4))
+  }
+
+  #group(id: string): KeyGroup {
+    if (this.#own?.id !== id) this.#own = { id, group: this.#groupOf(id) }
+    return this.#own.group
   }
 
   #micros(): number | '' {

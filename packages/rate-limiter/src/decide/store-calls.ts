@@ -1,5 +1,5 @@
 import type { Answer, Failover } from '@evenkeel/core'
-import { isOutage } from '@evenkeel/core/kit'
+import { isOutage, notify } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { isOverload, isUnreadable, type Recovery } from '../outage/recovery.js'
 import type { MemoryLimitStore } from '../stores/memory.js'
@@ -40,10 +40,9 @@ export class StoreCalls {
    */
   async #decideAnew(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
     const limitKeys = requests.flatMap(({ limitCosts }) => limitCosts)
-    process.emitWarning(
-      `a counter of the limiter '${this.#options.name}' held what is none, and begins anew`,
-      { code: 'EVENKEEL_COUNTER_UNREADABLE' },
-    )
+    const { name, redis } = this.#options
+    const message = `a counter of the limiter '${name}' held what is none, and begins anew`
+    notify(redis?.logger, 'warn', message, 'EVENKEEL_COUNTER_UNREADABLE')
     await this.#host.stores.run((store) =>
       store === this.#host.memory ? Promise.resolve() : store.reset(limitKeys),
     )

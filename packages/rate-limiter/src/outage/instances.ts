@@ -53,7 +53,7 @@ export class Instances {
     const keys = createKeyspace(redis.namespace, `rate-limiter:${options.name}`)
     this.#keys = ['members', 'epoch', 'ranks'].map((part) => keys.key('instances', part))
     this.#local = limitersOfProcess(`${redis.namespace}${options.name}`)
-    this.#local.add(this, options.name)
+    this.#local.add(this, options.name, this.#redis.logger)
     this.#heartbeat = heartbeat({
       // Quickly at first: instances that start together must know of each other before an outage.
       everyMs: () => {
@@ -125,7 +125,9 @@ export class Instances {
     const seen = { instances: Number(instances), rank: Number(rank) }
     const isFewer = seen.instances < this.#seen.instances
     if (!(isFewer && performance.now() < this.#heldUntilMs)) this.#seen = seen
-    if (otherLimits) warnOfOtherLimits(this.#options.name, this.limits, String(otherLimits))
+    if (otherLimits) {
+      warnOfOtherLimits(this.#options.name, this.limits, String(otherLimits), this.#redis.logger)
+    }
     const before = this.#history
     this.#history = { epoch: String(epoch), beats: Number(beats) }
     if (before === undefined) return

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { type Logger, notify } from '@evenkeel/core/kit'
 import { wordsOf } from '../limit-list.js'
 
 /** What the limiters of one process know of each other. */
@@ -14,9 +15,9 @@ export class LocalLimiters {
   readonly id = randomUUID()
   readonly #limiters = new Set<LocalLimiter>()
 
-  add(limiter: LocalLimiter, name: string): void {
+  add(limiter: LocalLimiter, name: string, logger: Logger | undefined): void {
     for (const { limits } of this.#limiters) {
-      if (limits !== limiter.limits) warnOfOtherLimits(name, limiter.limits, limits)
+      if (limits !== limiter.limits) warnOfOtherLimits(name, limiter.limits, limits, logger)
     }
     this.#limiters.add(limiter)
   }
@@ -52,12 +53,15 @@ export function limitersOfProcess(key: string): LocalLimiters {
 }
 
 /** Limiters of one name share their counts: with other limits, the calls of one would be denied by those of the other. */
-export function warnOfOtherLimits(name: string, own: string, other: string): void {
+export function warnOfOtherLimits(
+  name: string,
+  own: string,
+  other: string,
+  logger: Logger | undefined,
+): void {
   const pair = JSON.stringify([name, ...[own, other].sort()])
   if (warned.has(pair)) return
   warned.add(pair)
-  process.emitWarning(
-    `two limiters are named '${name}' and share their counts, though their limits differ: ${wordsOf(own)} and ${wordsOf(other)}; give one of them another name`,
-    { code: 'EVENKEEL_LIMITER_NAME' },
-  )
+  const message = `two limiters are named '${name}' and share their counts, though their limits differ: ${wordsOf(own)} and ${wordsOf(other)}; give one of them another name`
+  notify(logger, 'warn', message, 'EVENKEEL_LIMITER_NAME')
 }

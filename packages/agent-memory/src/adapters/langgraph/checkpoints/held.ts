@@ -1,5 +1,5 @@
 import type { Connection } from '@evenkeel/core'
-import { createLog, isOutage } from '@evenkeel/core/kit'
+import { createLog, isOutage, notify } from '@evenkeel/core/kit'
 import type { CheckpointStore, StoredCheckpoint, StoredWrite } from './port.js'
 
 const log = createLog('agent-memory')
@@ -92,9 +92,8 @@ export class HeldCheckpoints implements CheckpointStore {
       } catch (error) {
         if (isOutage(error)) throw error
         // The server refuses it, and would refuse it for ever: what comes after it is not held up.
-        process.emitWarning(`A checkpoint of an outage could not be stored: ${(error as Error).message}`, {
-          code: 'EVENKEEL_CHECKPOINT',
-        })
+        const message = `A checkpoint of an outage could not be stored: ${(error as Error).message}`
+        notify(this.#redis.logger, 'warn', message, 'EVENKEEL_CHECKPOINT')
       }
       this.#held.shift()
       this.#bytes -= next.bytes
