@@ -68,7 +68,7 @@ export interface MemoryStatus {
 }
 
 export interface AgentMemory {
-  /** Conversations of a user, a workspace, or whoever they belong to. Owners can't reach each other's. */
+  /** Conversations of one owner: a user, a workspace. Owners can't reach each other's. */
   owner(owner: string): Owner
   /** Owners that have threads, in no order. Walks all keys by SCAN: for operators. Not possible in an outage. */
   owners(): AsyncIterable<string>
