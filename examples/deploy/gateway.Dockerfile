@@ -1,11 +1,12 @@
 # The example gateway.  docker build -f examples/deploy/gateway.Dockerfile -t evenkeel/gateway .
-# test/dockerfile.test.ts takes the steps between the marks, and runs what comes of them in a plain folder.
+# test/outside/dockerfile.test.ts runs the steps between the marks in a plain folder, and then the entry point and the
+# health check.
 FROM node:22-slim AS build
 WORKDIR /app
 COPY . .
 # begin build
-RUN npx -y pnpm@10 install --frozen-lockfile
-RUN npx -y pnpm@10 exec turbo run build --output-logs=errors-only --filter=@evenkeel/example-gateway...
+RUN npx -y pnpm@10 install --frozen-lockfile --filter=evenkeel-monorepo --filter-prod=@evenkeel/example-gateway...
+RUN npx -y pnpm@10 --filter-prod=@evenkeel/example-gateway... exec tsup --no-dts
 RUN npx -y pnpm@10 --filter @evenkeel/example-gateway deploy --prod --legacy /out
 # end build
 

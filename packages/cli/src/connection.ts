@@ -40,7 +40,7 @@ export function nodesOf(list: string): readonly string[] {
 }
 
 export interface OpenOptions {
-  /** What {@link passwordOf} gave, where several connections are opened: it may ask somebody. */
+  /** What {@link passwordOf} gave, where several connections are opened: it may ask at the terminal. */
   readonly password?: Promise<string | undefined>
   /** Whether it is an error where Redis does not answer. @default true */
   readonly required?: boolean

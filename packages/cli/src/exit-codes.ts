@@ -11,7 +11,7 @@ export const exitCodes = {
   unreachable: 4,
   /** SIGINT or SIGTERM came before the work was done. */
   interrupted: 130,
-  /** Whoever read standard output left before all was written, as for a command that SIGPIPE ends. */
+  /** The reader of standard output left before all was written, as for a command that SIGPIPE ends. */
   readerLeft: 141,
 } as const
 

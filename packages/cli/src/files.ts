@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 
 /**
- * Writes a file whole or not at all: beside it, under a name that nobody can plant, then renamed over it. A file that
+ * Writes a file whole or not at all: beside it, under a name that can't be foreseen, then renamed over it. A file that
  * is there keeps its mode and owner; a symlink is followed, not replaced.
  */
 export function writeFileKeepingMode(path: string, text: string, modeOfNew: number): void {

@@ -31,7 +31,7 @@ export interface Io {
 
 /**
  * The real process. Output to a pipe that was closed (`| head`) ends the command without a word, but not as if it had
- * done all; where nobody hears standard error, the work goes on.
+ * done all; where standard error is closed, the work goes on.
  */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process

@@ -67,6 +67,28 @@ describe('evenkeel watch', () => {
     await pool.close()
   })
 
+  it('warns of a Redis that is used, and nearly full or may evict what must stay', async () => {
+    const look = async () =>
+      (await runCommand(['watch', '--json', '--count', '1', '--url', server.url])).json() as {
+        readonly warnings: readonly string[]
+      }
+    const limiter = createRateLimiter({ redis, name: 'chat', limits: { r: slidingWindow(2, '1m') } })
+    await limiter.check('user:42')
+    await limiter.close()
+    expect((await look()).warnings).toEqual([])
+    const used = Number(/used_memory:(\d+)/.exec(String(await server.command('INFO', 'memory')))?.[1])
+    await server.command('CONFIG', 'SET', 'maxmemory', String(Math.ceil(used * 1.1)))
+    await server.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    expect((await look()).warnings).toEqual([
+      expect.stringMatching(/^\d+ % of the memory limit is used$/),
+      'allkeys-lru may evict limits and registered nodes',
+    ])
+    const shown = (await runCommand(['watch', '--count', '1', '--url', server.url])).out
+    expect(shown).toContain('! allkeys-lru may evict limits')
+    await server.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+    await server.command('CONFIG', 'SET', 'maxmemory', '64mb')
+  })
+
   it('goes on while Redis is away, says so, and ends when it is told to', async () => {
     const sick = await startRedis()
     let stop = () => {}

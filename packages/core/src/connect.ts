@@ -51,7 +51,7 @@ export async function connect(
     if (resolved.required && connection.state !== 'up') {
       throw new UnavailableError(
         'CONNECTION_DOWN',
-        `Redis can't be used, and it is required: ${connection.downReason}`,
+        `Redis can't be used: ${connection.downReason}`,
         'not-sent',
       )
     }

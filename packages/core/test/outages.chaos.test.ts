@@ -56,7 +56,7 @@ describe.each(everyClientLibrary)('with $name', ({ kind, load, mostInFlight }) =
     expect(redis.state).toBe('up')
   })
 
-  it('promise 2: an outage breaks nobody when the server is killed', async () => {
+  it('promise 2: an outage breaks no caller when the server is killed', async () => {
     const events: string[] = []
     redis.on('down', () => events.push('down'))
     redis.on('up', () => events.push('up'))

@@ -148,7 +148,7 @@ export interface DecoderPool extends AsyncDisposable {
   /** A place on the node for a request, counted against its capacity; waits first come, first served. @throws NoNodeError */
   acquire(options?: AcquireOptions): Promise<AssignedLease>
   /**
-   * One request on the pool: chooses a node, calls it, hears how it went, and tries another one where that is
+   * One request on the pool: chooses a node, calls it, records how it went, and tries another one where that is
    * safe (or `idempotent`), within a budget of a fifth of all requests. Where the answer is a `Response` the node's
    * place is kept until its body has been read or cancelled. @throws NoNodeError, or what `call` throws
    */

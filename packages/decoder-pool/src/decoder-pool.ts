@@ -187,7 +187,7 @@ class Pool implements DecoderPool {
     this.#own.start()
     await this.#slots.start()
     await this.#health.start()
-    // Whoever created the pool can listen only after this.
+    // The caller that created the pool can listen only after this.
     if (damage !== undefined) setImmediate(() => this.#warn(damage))
   }
 
@@ -349,7 +349,7 @@ class Pool implements DecoderPool {
 
   async #close(): Promise<void> {
     this.#closed = true
-    // Whoever waits is told before anything that takes time.
+    // Waiting callers are rejected before anything that takes time.
     this.#dispatch.close()
     this.#own.close()
     await this.#health.close()
@@ -409,7 +409,7 @@ class Pool implements DecoderPool {
     void this.#mirror?.save()
   }
 
-  /** Whoever joins a pool that serves begins slowly; where most of it is new, there is nobody to spare them. */
+  /** A node that joins a serving pool begins slowly; where most nodes are new, there are no others to take the load. */
   #warmNewcomers({ added }: PoolChange): void {
     const { clock, slowStartMs } = this.#options
     const now = clock.monotonic()

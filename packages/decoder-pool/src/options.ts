@@ -27,21 +27,21 @@ export interface DecoderPoolOptions {
   readonly region?: string | undefined
   /** `GET /health` of nodes, shared with the other coordinators; `false` for none, and to hear others only. */
   readonly probe?: ProbeOptions | false | undefined
-  /** A node that neither renews nor answers for so long is a suspect. @default '30s' */
+  /** Time without a lease renewal or an answered probe before a node is suspect. @default '30s' */
   readonly lease?: Duration | undefined
-  /** A suspect that answers no probe for so long is removed. @default '10m' */
+  /** Time without an answered probe before a suspect is removed. @default '10m' */
   readonly removeAfter?: Duration | undefined
   /** Looks at the registry's version, in case a message was lost. @default '2s' */
   readonly pollInterval?: Duration | undefined
   /** Failed requests in a row that take a node out for a while. @default 3 */
   readonly ejectAfter?: number | undefined
-  /** Compares nodes by what their requests come to, and says how long who stands out is out. */
+  /** Compares nodes by what their requests come to, and says how long an outlier is out. */
   readonly outliers?: OutlierOptions | undefined
   /** How a node is chosen among those that fit. @default 'least-loaded' */
   readonly strategy?: StrategyName | undefined
   /** How much busier (as a share of its capacity) a node with the adapter may be than one without it. @default 0.3 */
   readonly adapterMargin?: number | undefined
-  /** A node that comes or comes back is given less than its share for so long. @default '30s' */
+  /** Time during which a new or recovered node is given less than its share. @default '30s' */
   readonly slowStart?: Duration | undefined
   /**
    * Who counts requests against a node's capacity. `'global'`: all coordinators together, in Redis; a round trip for
@@ -52,7 +52,7 @@ export interface DecoderPoolOptions {
   /**
    * While Redis is away each coordinator may fill again the slots that it had. `'share'`: and its part of those that
    * were free as it last heard, so that a node may be given more by what others took in that last second. `'hold'`:
-   * and no others, so that it never is, and whoever had none has none. @default 'share'
+   * and no others, so that it never is; a coordinator that had none has none. @default 'share'
    */
   readonly outageSlots?: 'share' | 'hold' | undefined
   /** How long a request may take: so long after Redis went away slots hold as they were. @default '10m' */

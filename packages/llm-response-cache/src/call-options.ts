@@ -84,7 +84,7 @@ function flag(field: string, value: unknown, otherwise: boolean): boolean {
 /** Options for whatever is called within a function, however deep: for SDKs that have no place for them. */
 export class CallScope {
   readonly #storage = new AsyncLocalStorage<CallOptions>()
-  /** Nobody looks where nobody ever put anything: the look is on the path of every hit. */
+  /** Skips the look-up where nothing was ever stored, since it is on the path of every hit. */
   #used = false
 
   run<T>(options: CallOptions, within: () => T): T {

@@ -54,7 +54,7 @@ export interface CacheOptions {
   readonly compress?: CompressionOptions | false | undefined
   /** Seals bodies with AES-256-GCM and hides names. What was stored without is a miss with it. @default none */
   readonly encrypt?: EncryptOptions | undefined
-  /** Whose equal calls at one time are one: all instances', this process's, nobody's. @default 'shared' */
+  /** Which equal calls at one time become one: those of all instances, of this process, or none. @default 'shared' */
   readonly singleFlight?: 'shared' | 'process' | 'off' | undefined
   /** After so long without a sign of life of the instance that calls, another one calls. @default '5s' */
   readonly lease?: Duration | undefined
@@ -65,7 +65,7 @@ export interface CacheOptions {
   readonly stallTimeout?: Duration | undefined
   /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
   readonly onAbandon?: 'finish' | 'cancel' | undefined
-  /** How many such calls go on for nobody at one time; beyond it the oldest ends. @default 64 */
+  /** How many such calls go on at one time; beyond it the oldest ends. @default 64 */
   readonly maxAbandoned?: number | undefined
   readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined

@@ -9,7 +9,7 @@ import { type SubjectUsage, type Totals, UsageCounters } from './usage/counters.
 
 /**
  * A limiter as Redis knows it, for who operates it: it is no instance, so it takes no share of the limits, and what it
- * reads is charged to nobody.
+ * reads is not charged.
  */
 export interface LimiterView {
   readonly name: string

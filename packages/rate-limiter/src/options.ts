@@ -17,7 +17,7 @@ export interface RateLimiterOptions<Name extends string> {
   readonly name?: string | undefined
   /**
    * What decides while Redis is away: this instance's share of each limit (`'fallback'`), everybody
-   * (`'allow'`), nobody (`'deny'`), or an error (`'throw'`). @default 'fallback'
+   * (`'allow'`), no call (`'deny'`), or an error (`'throw'`). @default 'fallback'
    */
   readonly onOutage?: OutagePolicy | undefined
   /**

@@ -3,7 +3,7 @@ import { FieldError, fields, integer, json, list, maxMs, text, word } from '../s
 import type { ThreadDump } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 
-/** A seq is at most so far above the number of messages: so many may have been removed from a thread. */
+/** How far a seq may be above the number of messages, since removed messages leave gaps. */
 const maxHoles = 1_000_000
 
 /**

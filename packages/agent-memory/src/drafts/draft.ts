@@ -37,13 +37,13 @@ export interface DraftReceipt {
 export interface FollowOptions {
   /** Begins behind this piece. @default 0, at the beginning */
   readonly after?: number | undefined
-  /** A writer that gave no sign of life for so long is taken to be gone: the draft ends for the reader. @default '30s' */
+  /** Time without a sign of life after which the writer is taken to be gone, and the draft ends for the reader. @default '30s' */
   readonly idle?: Duration | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RecoverOptions {
-  /** A writer that gave no sign of life for so long is taken to be gone. It gives one each 10 s. @default '30s' */
+  /** Time without a sign of life after which the writer is taken to be gone. It gives one each 10 s. @default '30s' */
   readonly idle?: Duration | undefined
   /** Makes a message of what there is. @default an assistant's message with the text, and `interrupted: true` */
   readonly message?: ((text: string) => Message) | undefined
@@ -91,7 +91,7 @@ export class DraftHandle implements Draft {
         const draft = handle.deref()
         return draft === undefined ? signs.close() : draft.#sign()
       },
-      // While Redis is away there is nobody to tell.
+      // While Redis is away there is no reader to notify.
       onError: () => {},
     })
     this.#signs = signs
@@ -295,7 +295,7 @@ export async function recover(
     }
     if (reading === undefined || reading.pieces.length === 0) break
   }
-  // One draft is one message, whoever recovers it.
+  // One draft is one message, whichever instance recovers it.
   const made = { id: recoveredId(id.draft), ...message(text) }
   const [prepared] = prepareAll(made, context.options)
   if (prepared === undefined) return undefined

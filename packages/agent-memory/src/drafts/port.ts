@@ -55,7 +55,7 @@ export interface DraftStore {
   write(id: DraftId, write: DraftWrite): Promise<DraftWritten>
   /** Pieces behind a number; `undefined` when there is no such draft (any more). */
   read(id: DraftId, after: number): Promise<DraftReading | undefined>
-  /** Takes over a draft whose writer has been silent for so long. */
+  /** Takes over a draft whose writer has been silent for at least this time. */
   take(id: DraftId, token: string, idleMs: number): Promise<'taken' | 'alive' | 'gone'>
   /** Appends a message and ends the draft, in one step. */
   finalize(id: DraftId, message: PreparedMessage, end: DraftEnd): Promise<AppendResult>

@@ -2,7 +2,7 @@ import type { Connection } from '@evenkeel/core'
 import { Emitter } from '@evenkeel/core/kit'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 
-/** A reader that hears nothing looks by itself after so long: a notification that is missed costs only time. */
+/** Time without a notification after which a reader looks by itself: a missed notification costs only time. */
 const lookMs = { least: 700, most: 1_300 }
 
 /** Tells readers that there may be something new in a thread. What is new they read themselves. */
@@ -14,7 +14,7 @@ export class ChangeNotifier {
     this.#redis = redis
   }
 
-  /** Nobody waits for it. */
+  /** No caller waits for it. */
   notify(id: ThreadId): void {
     const name = nameOf(id)
     if (this.#redis === undefined) this.#here.emit('changed', name)

@@ -137,7 +137,7 @@ export class JournalFile implements JournalKeeper {
     return this.#afterwards
   }
 
-  /** A file with entries that wait is left to whoever comes next, at once. */
+  /** A file with waiting entries is left to the next process at once. */
   close(isEmpty: boolean): void {
     clearInterval(this.#heartbeat)
     try {

@@ -117,7 +117,7 @@ export class Journal {
     }
   }
 
-  /** Whoever waits is told, and nothing more is taken. What waits stays in the file, if there is one. */
+  /** Rejects the waiting callers and refuses new entries. Waiting entries stay in the file, if there is one. */
   close(error: Error): void {
     if (this.#closed !== undefined) return
     this.#closed = error

@@ -5,13 +5,13 @@ import type { ThreadWrite } from './entry.js'
 import { isMissing, type JournalFolder, type OpenFile, reasonOf } from './folder.js'
 import { hasOpen, isAlive, type ProcessIdentity } from './process-identity.js'
 
-/** A file of another host, whose processes can't be asked, is left behind when it was not touched for so long. */
+/** Time without a write after which a file of another host, whose processes can't be asked, counts as left behind. */
 const abandonedMs = 60_000
 
 /** Files that are looked at again when one was renamed meanwhile: so often at most. */
 const maxLooks = 5
 
-/** What was taken of a file: entries, and where the file lies that may go. */
+/** What was taken from a file: its entries, and the path of the file that may be removed. */
 interface Taken {
   readonly count: number
   readonly path?: string

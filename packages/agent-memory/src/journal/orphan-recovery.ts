@@ -16,7 +16,7 @@ export interface OrphanRecoveryHost {
 
 /**
  * Takes over what processes that are gone left in the journal's folder. What was left of a thread comes before
- * new writes of it, whoever sends it: it may be this very writer's, from before a crash.
+ * new writes of it, whichever process sends it: it may be this very writer's, from before a crash.
  */
 export class OrphanRecovery {
   readonly #host: OrphanRecoveryHost

@@ -3,10 +3,10 @@ import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { quietDeferred } from './deferred.js'
 import type { ThreadWrite } from './entry.js'
 
-/** While somebody waits the others' files are looked at so often; less, when that takes long. */
+/** How often others' files are looked at while a caller waits; less often where a look takes long. */
 const lookMs = 25
 
-/** Whoever waits for longer goes on: the other process may be cut off. */
+/** A caller waits no longer than this, since the other process may be cut off. */
 const maxWaitMs = 5_000
 
 interface Left {
@@ -17,7 +17,7 @@ interface Left {
 /**
  * Writes that were acknowledged on this host before this process began, and that another process is to send: it
  * may have taken over what this very writer left when it crashed. Writes of the same threads wait for them, so
- * that a writer's own order is kept whoever sends what it left.
+ * that a writer's own order is kept, whichever process sends what it left.
  */
 export class PredecessorWrites {
   readonly #look: () => readonly ThreadWrite[]

@@ -12,7 +12,7 @@ import type { AppendEntry, JournalEntry } from './entry.js'
 
 const log = createLog('agent-memory')
 
-/** Appends of a thread go together on replay: it must be faster than whoever goes on writing meanwhile. */
+/** Appends of a thread go together on replay: it must be faster than the writers that go on meanwhile. */
 const maxTogether = { messages: 200, bytes: 512 << 10 }
 
 /**
@@ -124,7 +124,7 @@ export class Replay {
   }
 
   #refuse(entry: JournalEntry, error: Error): void {
-    // What is sent again to heal has been told of before.
+    // What is sent again to heal was reported when it was first stored.
     if (this.remember === undefined) return
     if (this.terms.counters !== undefined) this.terms.counters.journal.refused += entry.messages
     entry.outcome.reject(error)

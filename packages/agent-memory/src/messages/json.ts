@@ -78,7 +78,7 @@ interface Found {
   /** Of the canonical text. */
   readonly parts: string[]
   isPlain: boolean
-  /** What the value that is looked at lies in. */
+  /** The objects around the value that is looked at. */
   readonly above: Set<object>
 }
 

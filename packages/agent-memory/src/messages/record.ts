@@ -29,7 +29,7 @@ export interface MessageRecord {
   readonly body: string
 }
 
-/** A summary that stands for the beginning of a thread. */
+/** A summary in place of the beginning of a thread. */
 export interface Summary {
   readonly number: number
   /** The last seq that it covers. */

@@ -8,7 +8,7 @@ const maxNamed = 64
 /** Writers that a thread remembers: those of the last week, and of these the latest. */
 const maxWriters = 1_024
 
-/** Writers are looked through when so many came. */
+/** Number of new writers after which old ones are looked for and forgotten. */
 const writersAtOnce = 64
 
 interface Named {
@@ -32,7 +32,7 @@ export class Operations {
     this.#writers = new Map(other === undefined ? [] : other.#writers)
   }
 
-  /** What it came to when it was done before; `reused` when its name stands for another one. */
+  /** What it came to when it was done before; `reused` when its name belongs to another one. */
   before(token: Token | undefined, digest: string): ChangeOutcome | undefined {
     if (token === undefined) return undefined
     if (typeof token === 'string') {

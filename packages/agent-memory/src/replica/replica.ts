@@ -150,7 +150,7 @@ export class ThreadReplica {
 
   /** Whether it was this change that made the next version, and is made here too. */
   #follows(change: Change, now: number): boolean {
-    // Values are not kept here, so that nobody can tell whether there was one to take away.
+    // Values are not kept here, so whether there was one to remove is unknown.
     if ('key' in change) return change.kind !== 'unset'
     // Which of the given messages are there can't be told where only the end of the thread is known.
     if (change.kind === 'put' && this.#from > 1) return false

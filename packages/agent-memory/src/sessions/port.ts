@@ -2,7 +2,7 @@
 export interface SessionPlace {
   /** What the ids of one session share, when it gets another. */
   readonly group: string
-  /** The session's id, hashed: whoever reads Redis can't act as its owner. */
+  /** The session's id, hashed: a reader of Redis can't act as its owner. */
   readonly name: string
 }
 

@@ -52,7 +52,7 @@ export interface SessionsOptions {
 export type SessionData = { readonly [field: string]: unknown }
 
 export interface Session {
-  /** Secret: whoever has it is the user. Redis holds a hash of it. */
+  /** Secret: its holder acts as the user. Redis holds a hash of it. */
   readonly id: string
   readonly user: string | undefined
   readonly data: SessionData

@@ -52,7 +52,7 @@ interface Held {
 /** As scripts/thread/erase.lua has it. */
 const erasureStep = 1_000_000
 
-/** A list is kept for so long behind each of its pages. */
+/** How long a list is kept after each of its pages. */
 const listMs = 3_600_000
 
 const spareBytes = 16_384

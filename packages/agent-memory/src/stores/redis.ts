@@ -38,7 +38,7 @@ import { scripts } from './scripts.js'
 import type { ThreadId } from './thread-id.js'
 import type { Token } from './token.js'
 
-/** A list is kept for so long behind each of its pages. */
+/** How long a list is kept after each of its pages. */
 const walkMs = 3_600_000
 const pagesMs = 600_000
 
@@ -132,7 +132,7 @@ export class RedisThreadStore implements ThreadStore {
 
   async change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed> {
     const token = 'token' in change ? change.token : undefined
-    // A writer's number stands for one operation; a name may be used for another by mistake.
+    // A writer's number names one operation; a caller may give one name to two by mistake.
     const named = { token, digest: typeof token === 'string' ? digestOf(change) : '' }
     const args = [
       ...this.#head(id, { ...options, ...named }),

@@ -3,7 +3,7 @@ export interface ThreadId {
   readonly thread: string
 }
 
-/** Where a thread stands. */
+/** Which thread: its owner and id. */
 export interface ThreadVersion {
   /** Made with the thread; another one means another thread under the same name. Empty where there is none. */
   readonly epoch: string

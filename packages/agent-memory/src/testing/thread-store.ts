@@ -230,7 +230,7 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
         revision,
       }) as const
 
-    it('gives a message another body once, for whoever knows its revision', async () => {
+    it('gives a message another body once, to a caller that knows its revision', async () => {
       await say('a', 'b')
       expect(await change(edited('new', 0))).toMatchObject({ status: 'done', seq: 1, revision: 1, edited: 2 })
       expect(await change(edited('new', 0))).toMatchObject({

@@ -23,7 +23,7 @@ export interface ThreadContext {
   readonly turns: Turns
   /** @throws InvalidOptionError when the host gave no embedder */
   readonly recall: () => Recall
-  /** The next number of this process; whoever takes it joins the thread's line in the same turn. */
+  /** The next number of this process. The caller joins the thread's queue in the same turn. */
   nextToken(): Token
   /** Takes note of messages that were appended. */
   noted(id: ThreadId, messages: readonly PreparedMessage[], generation: number | undefined): void

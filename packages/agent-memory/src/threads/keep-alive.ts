@@ -1,7 +1,7 @@
 import { maxTimerMs } from '@evenkeel/core/kit'
 
 /**
- * A promise that keeps the process alive from the moment in which somebody waits for it until it settles:
+ * A promise that keeps the process alive from the moment a caller waits for it until it settles:
  * connections and their timers do not, so a script that waits for its writes would end before they are done.
  */
 class AwaitedPromise<T> extends Promise<T> {
@@ -22,7 +22,7 @@ class AwaitedPromise<T> extends Promise<T> {
   }
 }
 
-/** The same, and its rejection bothers nobody who does not wait for it. */
+/** The same, and its rejection is no unhandled one where no caller waits for it. */
 export function keptAlive<T>(promise: Promise<T>): Promise<T> {
   const awaited = new AwaitedPromise<T>((resolve, reject) => {
     promise.then(resolve, reject)

@@ -23,7 +23,7 @@ export interface ListOptions {
   readonly cursor?: string | undefined
 }
 
-/** Whoever threads belong to. Nothing of one owner can be reached through another. */
+/** The owner of threads: a user, a workspace. Nothing of one owner can be reached through another. */
 export interface Owner {
   readonly id: string
   /** @throws InvalidInputError for an empty id, or one that is no well-formed text */

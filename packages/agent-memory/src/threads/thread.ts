@@ -18,7 +18,7 @@ export interface AppendConditions {
    * on which the messages depend. In an outage it is checked when Redis is back.
    */
   readonly ifGeneration?: number | undefined
-  /** Appends only while nobody took the lease after this holder. Not possible in an outage. */
+  /** Appends only while no other holder took the lease after this one. Not possible in an outage. */
   readonly lease?: { readonly fence: number } | undefined
   /**
    * Names this append, so that a retry of it under the same name is one, whatever ids its messages have:
@@ -44,7 +44,7 @@ export interface WindowOptions {
   readonly startAt?: 'turn' | 'message' | undefined
 }
 
-/** Stands for the beginning of a thread. */
+/** A summary in place of the beginning of a thread. */
 export interface ThreadSummary {
   readonly text: string
   /** It covers the messages up to this seq. */
@@ -173,7 +173,7 @@ export interface ThreadState {
 }
 
 export interface DraftsOptions {
-  /** Leaves out those whose writer gave no sign of life for so long. @default none is left out */
+  /** Leaves out those whose writer gave no sign of life for this time. @default none is left out */
   readonly idle?: Duration | undefined
 }
 

@@ -11,7 +11,7 @@ import { anchor, type Budget, type Choice, chooseWindow, fromTurn } from './sele
 /** One read returns no more, whatever is asked. */
 const maxWindow = 1_000
 
-/** A window is read again so often for what stands before messages that are left out. */
+/** How often at most a window is read again for what precedes messages that are left out. */
 const maxReads = 6
 
 /** Reads a window, and chooses what of it makes a valid prompt within the budget. */

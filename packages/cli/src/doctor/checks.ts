@@ -1,4 +1,4 @@
-import { bytesText } from '../output.js'
+import { bytesText, counted } from '../output.js'
 import type { Purpose } from '../redis-conf/finding.js'
 import type { Facts } from './facts.js'
 import { type Finding, failure, ok, warning } from './finding.js'
@@ -129,7 +129,7 @@ function evictionPolicy({ info, config }: Facts, { purpose }: Surroundings): rea
       warning(
         'eviction-policy',
         message,
-        'a full cache refuses writes instead of forgetting what nobody asks for',
+        'a full cache refuses writes instead of forgetting what is not asked for',
         'CONFIG SET maxmemory-policy allkeys-lru',
       ),
     ]
@@ -171,12 +171,12 @@ function lastSave({ info }: Facts): readonly Finding[] {
 
 function password({ isOpen, config }: Facts, { isRemote }: Surroundings): readonly Finding[] {
   if (isOpen === undefined) return []
-  if (!isOpen) return [ok('password', 'nobody comes in without a password')]
+  if (!isOpen) return [ok('password', 'no client is let in without a password')]
   const bind = config.get('bind') ?? ''
   const isPublic =
     isRemote || bind.split(' ').some((address) => address !== '' && !/^-?(127\.|::1$)/.test(address))
   const message = 'the default user needs no password'
-  const why = 'whoever reaches the port reads and changes everything, and can run code on the server'
+  const why = 'everybody who reaches the port reads and changes everything, and can run code on the server'
   const mend = 'evenkeel redis-conf generate --password-env NAME, or CONFIG SET requirepass'
   if (!isPublic) return [ok('password', `${message}, and the server listens on this machine alone`)]
   // protected-mode answers strangers with an error, so they are kept out where nobody can be let in either.
@@ -236,7 +236,7 @@ function slowCommands({ slowCommands: slow }: Facts): readonly Finding[] {
   return [
     warning(
       'slow-commands',
-      `${slow.length} commands took more than 100 ms (${names}; ${slowest.ms} ms at most)`,
+      `${counted(slow.length, 'command')} took more than 100 ms (${names}; ${slowest.ms} ms at most)`,
       'all others wait while one runs',
       'SLOWLOG GET shows them; KEYS, large values and long scripts are the usual causes',
     ),

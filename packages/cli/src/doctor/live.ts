@@ -15,14 +15,14 @@ interface LiveTest {
 }
 
 const tests: readonly LiveTest[] = [
-  { check: 'core', name: 'a key, a lock and a message', run: tryCore },
-  { check: 'rate-limiter', name: 'a limit', run: tryLimiter },
-  { check: 'llm-response-cache', name: 'a cached value', run: tryCache },
-  { check: 'agent-memory', name: 'a conversation', run: tryMemory },
-  { check: 'decoder-pool', name: 'a registered node', run: tryPool },
+  { check: 'core', name: 'setting a key, taking a lock and sending a message', run: tryCore },
+  { check: 'rate-limiter', name: 'counting a limit', run: tryLimiter },
+  { check: 'llm-response-cache', name: 'keeping a cached value', run: tryCache },
+  { check: 'agent-memory', name: 'keeping a conversation', run: tryMemory },
+  { check: 'decoder-pool', name: 'registering a node', run: tryPool },
 ]
 
-/** Uses each package as a service would, on keys that nobody else has, and removes them. */
+/** Uses each package as a service would, on keys of its own, and removes them. */
 export async function tryPackages(redis: Connection): Promise<readonly Finding[]> {
   const id = `doctor-${randomUUID()}`
   const findings: Finding[] = []

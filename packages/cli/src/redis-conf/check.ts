@@ -84,7 +84,7 @@ function repeated(lines: readonly Line[]): readonly ConfFinding[] {
       {
         line: number,
         level: 'warning' as const,
-        message: `'${name}' stands in line ${before} already; the last line counts`,
+        message: `'${name}' is set in line ${before} already; the last line counts`,
         mend: `remove line ${before}`,
       },
     ]

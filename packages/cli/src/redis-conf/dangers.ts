@@ -16,7 +16,7 @@ interface Place {
 
 type Check = (place: Place) => readonly ConfFinding[]
 
-/** What a server takes without a word, and whoever runs it regrets. */
+/** What a server accepts silently and its operator regrets. */
 export function dangersOf(
   lines: readonly Line[],
   settings: Settings,
@@ -186,7 +186,7 @@ function evictionForPurpose({ settings, options }: Place): readonly ConfFinding[
       finding(
         line,
         'warning',
-        'a full cache refuses writes instead of forgetting what nobody asks for',
+        'a full cache refuses writes instead of forgetting what is not asked for',
         'maxmemory-policy allkeys-lru',
       ),
     ]

@@ -43,7 +43,7 @@ const purposes: Readonly<
   cache: {
     says: 'cached answers, which may be lost at any time',
     policy: 'allkeys-lru',
-    why: 'When memory is full, what nobody has asked for lately is forgotten.',
+    why: 'When memory is full, what was not asked for lately is evicted.',
   },
   memory: {
     says: 'conversations, limits and registered nodes, which must stay',
@@ -53,7 +53,7 @@ const purposes: Readonly<
   mixed: {
     says: 'cached answers beside conversations, limits and registered nodes',
     policy: 'volatile-lru',
-    why: 'When memory is full, of keys with a time to live those go that nobody has asked for lately. Two servers, one for each purpose, are safer.',
+    why: 'When memory is full, keys with a time to live that were not asked for lately are evicted. Two servers, one for each purpose, are safer.',
   },
 }
 
@@ -115,7 +115,7 @@ function access(users: readonly ConfUser[]): readonly string[] {
   if (users.length === 0)
     return ['# No password: protected-mode lets in connections from this machine alone.']
   return [
-    '# Passwords stand here as their SHA-256. Nobody comes in without a name.',
+    '# Passwords are kept as their SHA-256. The default user is off: clients need a name.',
     'user default off',
     ...users.map(({ name, password, packages, namespace }) => {
       const hash = createHash('sha256').update(password).digest('hex')

@@ -2,7 +2,7 @@
 export interface Line {
   /** From 1. */
   readonly number: number
-  /** As it stands in the file. */
+  /** As written in the file. */
   readonly text: string
   /** In lower case, as servers compare names; `undefined` for a comment or blank line. */
   readonly name: string | undefined

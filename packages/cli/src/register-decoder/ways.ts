@@ -42,7 +42,7 @@ async function inRedis(url: string, flags: Flags, io: Io): Promise<Registered> {
     if (redis.state !== 'up') throw new Error(`Redis is ${redis.state}: ${redis.downReason}`)
     const pool = await createDecoderPool({ redis, name: flags.pool, probe: false })
     const registered = await put(pool, 'redis', flags)
-    // In an outage a pool goes on in memory, which nobody else would ever see.
+    // In an outage a pool goes on in memory, which no coordinator would ever see.
     if (pool.status().state !== 'primary') throw new Error('Redis went away')
     isRegistered = true
     return {

@@ -5,7 +5,7 @@ import type { Context } from '../context.js'
 import { wholeNumber } from '../flags.js'
 import type { Io } from '../io.js'
 import { type Sample, Sampler } from './sample.js'
-import { linesOf, ratesOf } from './view.js'
+import { linesOf, ratesOf, warningsOf } from './view.js'
 
 interface Flags extends ConnectionFlags {
   readonly interval: number
@@ -43,7 +43,8 @@ async function watch(flags: Flags, io: Io): Promise<void> {
     if (io.isTerminal && flags.json !== true) io.screen([])
     for (let look = 1; !ended.signal.aborted; look++) {
       const sample = await sampler.look()
-      if (flags.json === true) io.out(JSON.stringify({ ...sample, rates: ratesOf(sample, before) }))
+      if (flags.json === true)
+        io.out(JSON.stringify({ ...sample, warnings: warningsOf(sample), rates: ratesOf(sample, before) }))
       else io.screen([...linesOf(sample, before, io), ''])
       before = sample
       if (look === flags.count) break

@@ -32,6 +32,24 @@ export function ratesOf(sample: Sample, before: Sample | undefined) {
   }
 }
 
+/** What an operator should look into although Redis is used, by the thresholds of the Prometheus rules. */
+export function warningsOf({ health, limiters, pools }: Sample): readonly string[] {
+  const { server, latency } = health
+  if (server === undefined) return []
+  const { memory, evictionPolicy = '', replicationLagSeconds = 0 } = server
+  const share = memory.limitBytes ? (memory.usedBytes ?? 0) / memory.limitBytes : 0
+  const keeps = limiters.length + pools.length > 0
+  const slowMs = Math.max(latency.pingMs ?? 0, latency.p99Ms ?? 0)
+  return [
+    share > 0.8 && `${percent(share)} of the memory limit is used`,
+    keeps &&
+      evictionPolicy.startsWith('allkeys-') &&
+      `${evictionPolicy} may evict limits and registered nodes`,
+    replicationLagSeconds > 10 && `a replica is ${replicationLagSeconds} s behind`,
+    slowMs > 100 && `commands take ${Math.round(slowMs)} ms`,
+  ].filter((warning) => warning !== false)
+}
+
 const tones = { healthy: 'good', degraded: 'warning', unhealthy: 'bad' } as const
 
 function redisLines(sample: Sample, before: Sample | undefined, io: Io): readonly string[] {
@@ -59,7 +77,8 @@ function redisLines(sample: Sample, before: Sample | undefined, io: Io): readonl
       ? []
       : [['  replica behind', `${server.replicationLagSeconds} s`]]),
   ]
-  return [title, ...reasons, ...table(rows)]
+  const warnings = warningsOf(sample).map((warning) => `  ${tint(io, 'warning', '!')} ${warning}`)
+  return [title, ...reasons, ...warnings, ...table(rows)]
 }
 
 function lastSeen({ atMs, health, lastUpAtMs }: Sample): readonly string[] {

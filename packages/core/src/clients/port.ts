@@ -56,7 +56,7 @@ export interface ClientPort {
   send(args: readonly Argument[], options: SendOptions, caller?: Caller): Promise<Reply>
   /**
    * MULTI, the commands and EXEC in one write. Resolves with the reply of each command, which is an Error for one
-   * that failed; rejects when nothing was executed, or nobody knows.
+   * that failed; rejects when nothing was executed, or whether it was is unknown.
    */
   transaction(
     commands: readonly (readonly Argument[])[],

@@ -14,7 +14,7 @@ import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
 import { maxTimerMs, setLongTimeout } from '../kit/timers.js'
 
-/** How a command that was sent ended, for whoever counts and decides. */
+/** How a sent command ended, for metrics and the breaker. */
 export interface Evidence {
   succeeded(generation: number): void
   failed(generation: number, error: UnavailableError): void
@@ -217,7 +217,7 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-/** Node would fire a timer of more than 24.8 days at once, and a command that waits for so long is a mistake. */
+/** Node would fire a timer of more than 24.8 days at once, and a command with such a deadline is a mistake. */
 function wrongTimeout(timeoutMs: unknown): InvalidInputError | undefined {
   if (typeof timeoutMs === 'number' && timeoutMs <= maxTimerMs) return undefined
   return new InvalidInputError('timeoutMs', `a number of milliseconds up to ${maxTimerMs}`, timeoutMs)

@@ -4,7 +4,7 @@ import { untilAborted } from '../kit/until-aborted.js'
 /**
  * Asks what the Redis user may not do of what all packages need, in one round trip that changes nothing: scripts,
  * the clock in them, and the keys and channels of the namespace. Commands of one package alone are not asked for.
- * Resolves with names for an operator (`the command EVAL`, `keys ~evenkeel:*`), empty also when nobody knows.
+ * Resolves with names for an operator (`the command EVAL`, `keys ~evenkeel:*`), empty also when that is unknown.
  */
 export async function missingPermissions(
   client: ClientPort,

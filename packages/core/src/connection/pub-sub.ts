@@ -12,7 +12,7 @@ const log = createLog('core')
 
 export interface SubscribeOptions {
   /**
-   * Messages may have been missed: the subscription was (re)made after a time without one. Whoever follows
+   * Messages may have been missed: the subscription was (re)made after a time without one. A subscriber that follows
    * shared state by messages reads it anew here.
    */
   readonly onGap?: (() => void) | undefined
@@ -148,7 +148,7 @@ export class PubSub {
     })
   }
 
-  /** Opens the subscriber and subscribes to every channel; its users are told of the gap. */
+  /** Opens the subscriber and subscribes to every channel; its subscribers learn that there was a gap. */
   #open(): Promise<void> {
     if (this.#opening === undefined) {
       const opening = new AbortController()
@@ -177,7 +177,7 @@ export class PubSub {
     } catch (error) {
       log('the subscriber could not be opened: %s', error)
       subscriber?.kill()
-      // Whoever stopped it opens it again.
+      // The caller that stopped it opens it again.
       if (!stop.aborted) this.#lost()
       return
     } finally {

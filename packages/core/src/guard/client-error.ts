@@ -1,13 +1,13 @@
 import type { Argument } from '../clients/port.js'
 
-/** What may be told of an error that a client library rejected with. */
+/** What may be shown of an error that a client library rejected with. */
 export interface SafeError extends Error {
   readonly code?: string
 }
 
 /** Shorter arguments (`1`, `EX`) are no secrets, and part of many words. */
 const minLength = 3
-/** From this length on an argument is taken out wherever it stands. */
+/** From this length on an argument is taken out wherever it occurs. */
 const wordLength = 8
 
 /**

@@ -74,7 +74,7 @@ async function send(answered: Response, method: string, response: ServerResponse
   try {
     await pipeline(Readable.fromWeb(answered.body), response)
   } catch (error) {
-    // The caller left in the middle of the answer: nobody is there to be told.
+    // The caller left in the middle of the answer: there is no one to answer.
     if (!response.destroyed) throw error
   }
 }

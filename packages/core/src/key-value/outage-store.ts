@@ -145,7 +145,7 @@ export class OutageKeyValueStore implements KeyValuePort {
       await primary.delete(key, change.expected)
       isWritten = true
     } else {
-      // It was forgotten at the bound of memory: nobody knows what to write.
+      // It was dropped at the memory bound, so there is no value to write.
       isWritten = false
     }
     const meanwhile = this.#changes.get(key)
@@ -162,7 +162,7 @@ export class OutageKeyValueStore implements KeyValuePort {
     const earlier = this.#changes.get(key)?.expected
     const expected: Expected = {
       version: earlier?.version ?? before?.version ?? 0,
-      // Whoever else deleted it meanwhile did what was done here too.
+      // If another instance deleted it meanwhile, the outcome is the same.
       orAbsent: earlier?.orAbsent === true || written === undefined,
       // The call that found Redis away may have reached it: then the value there is the first one written here.
       orDigest: earlier?.orDigest ?? (written && digestOf(written.value)),

@@ -2,7 +2,7 @@ import { EvenkeelError } from '../errors.js'
 
 /**
  * Runs over all items and gives the results in their order, at most `max` at once. Where the connection has no room
- * for so many (`OVERLOADED`, with nothing sent), fewer run at once: the item is tried again when another has
+ * for that number (`OVERLOADED`, with nothing sent), fewer run at once: the item is tried again when another has
  * ended. After a failure nothing new begins, and what runs is awaited.
  * @throws the first failure; OVERLOADED when there is no room even for one
  */

@@ -3,7 +3,7 @@ import { type LongTimer, setLongTimeout } from './timers.js'
 /** How the body of a response ended. */
 export type BodyEnd =
   | { readonly kind: 'read' }
-  /** The reader cancelled it, nobody holds the response any more, or it lay unread for `maxUnreadMs`. */
+  /** The reader cancelled it, the response was garbage-collected, or it was unread for `maxUnreadMs`. */
   | { readonly kind: 'left' }
   | { readonly kind: 'broken'; readonly error: unknown }
 

@@ -33,7 +33,7 @@ export interface Lease {
   /** `false` when it is not ours any more. */
   extend(ttlMs: number): Promise<boolean>
   release(): Promise<boolean>
-  /** Nobody acts on it any more: it was released, or its holder was told of its loss. */
+  /** It is over: released, or its holder knows of its loss. */
   end(): void
 }
 

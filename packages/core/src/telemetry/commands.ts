@@ -25,7 +25,7 @@ export interface TelemetrySubject extends MeasuredConnection {
   readonly database: number | undefined
   /** Calls back each time that Redis comes up. Returns a function that stops it. */
   onUp(listener: () => void): () => void
-  /** Reports to `telemetry` from now on; to nobody where there is none. */
+  /** Reports to `telemetry` from now on, if there is one. */
   report(telemetry: Telemetry | undefined): void
 }
 

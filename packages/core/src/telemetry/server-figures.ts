@@ -10,7 +10,7 @@ export interface MeasuredConnection {
 
 /**
  * What Redis says of its memory and replicas. Asked for when the connection comes up and with each collection, one INFO
- * of each primary, so that a collection waits for nobody: its values are those of the one before at the oldest.
+ * of each primary, so that a collection does not wait: its values are at the oldest those of the one before.
  */
 export class ServerFigures {
   readonly #connection: MeasuredConnection

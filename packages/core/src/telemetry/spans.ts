@@ -56,7 +56,7 @@ class TracedSpans implements Spans {
     import('@opentelemetry/api').then(
       (api) => {
         this.#api = api
-        // OpenTelemetry's own stands for the one that is registered later.
+        // OpenTelemetry's own is a proxy for the one that is registered later.
         const provider = this.#provider ?? api.trace.getTracerProvider()
         this.#tracer = provider.getTracer(this.#scope) as TracerLike
       },

@@ -8,7 +8,7 @@ import { checkNode, type DecoderNode } from '../nodes/node.js'
 
 export interface CoordinatorHandlerOptions {
   readonly pool: DecoderPool
-  /** Whether a request may see and change the pool. There is no default: whoever registers nodes gets the traffic. */
+  /** Whether a request may see and change the pool. There is no default: a caller who registers nodes gets the traffic. */
   readonly authorize: (request: Request) => boolean | Promise<boolean>
   /**
    * Which endpoints may be registered, and are looked at again when they are called. @default any but loopback and
@@ -162,7 +162,7 @@ class CoordinatorPaths {
     if (request.method !== 'PUT' && request.method !== 'POST') return notAllowed('PUT, POST')
     await this.#mayChange(request, id)
     const isThere = await this.#pool.report(id, reportOf(await bodyOf(request)))
-    // Somebody may have removed it meanwhile.
+    // Another client may have removed it meanwhile.
     return isThere ? Response.json(this.#pool.inspect(id) ?? known) : problem(404, `no node of the id ${id}`)
   }
 

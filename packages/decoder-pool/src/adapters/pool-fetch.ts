@@ -48,7 +48,7 @@ export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalT
         ...options,
       })
       const answer = trace === undefined ? tried : trace.follow(tried)
-      // Its signal follows the caller's only as long as somebody has the request.
+      // Its signal follows the caller's only as long as the request is referenced.
       if (isRequest(input) && answer.body !== null)
         Object.defineProperty(answer.body, asked, { value: input })
       return answer

@@ -11,7 +11,7 @@ type Send = (url: string, request: PreparedRequest) => Promise<Response>
 
 /**
  * Follows a node's redirects as `fetch` does, but only on the node itself: to its own origin, such as for a slash at
- * the end, or from its http to its https. What leads elsewhere is given to the caller as it is: whoever may register a
+ * the end, or from its http to its https. What leads elsewhere is given to the caller as it is: a client that may register a
  * node could otherwise make the pool call anything.
  */
 export async function followed(url: string, first: PreparedRequest, send: Send): Promise<Response> {

@@ -144,7 +144,7 @@ function headersOf(received: Dispatcher.ResponseData['headers']): [string, strin
   return headers
 }
 
-/** As `fetch` does. Nobody asked for it, but a node may. */
+/** As `fetch` does. A node may compress although it was not asked to. */
 function decoded(body: Readable, encoding: string | null): Readable {
   switch (encoding?.toLowerCase()) {
     case 'gzip':

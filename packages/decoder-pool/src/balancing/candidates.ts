@@ -41,7 +41,7 @@ export class CandidateIndex {
   /** When an ejection or a push-back ends, the answer is another one. */
   #validUntil = Number.POSITIVE_INFINITY
 
-  /** `onTrialDue` is told of nodes whose ejection is over: they are let back by a trial. */
+  /** `onTrialDue` is called with nodes whose ejection is over: a trial decides whether they are used again. */
   constructor(
     states: () => readonly NodeState[],
     homeRegion: string | undefined,
@@ -114,7 +114,7 @@ export function matching(
 }
 
 /**
- * Those in service. When more than half are out, they are all used: so many at once rather means that
+ * Those in service. When more than half are out, they are all used: that many at once rather means that
  * this coordinator sees badly than that the pool is gone (Envoy's panic threshold).
  */
 export function inService(

@@ -6,7 +6,7 @@ export interface PromptBlockOptions {
   readonly characters?: number | undefined
 }
 
-/** Blocks of a prompt that are told of at most, as `prefix` takes them. */
+/** The most blocks of a prompt that are given, as `prefix` takes them. */
 const maxBlocks = 4_096
 
 /**

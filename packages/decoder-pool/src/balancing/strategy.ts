@@ -24,7 +24,7 @@ export const strategyNames = [
 export type StrategyName = (typeof strategyNames)[number]
 
 /**
- * So many are looked at. Two are what theory needs against a herd. Six come near to looking at all of a small pool,
+ * Number of candidates that are compared. Two are what theory needs against a herd. Six come near to looking at all of a small pool,
  * which matters where requests are few and long; more would cost what `pick` may cost in a large one.
  */
 const maxDraws = 6

@@ -5,7 +5,7 @@ export type BodyEnd =
   | { readonly kind: 'read' | 'left'; readonly error?: undefined }
   | { readonly kind: 'broken' | 'aborted'; readonly error: unknown }
 
-/** What is told of a body while it passes. Times are the host's business. */
+/** What is reported of a body while it passes. Times are the host's business. */
 export interface BodyWatcher {
   /** The reader waits for the next piece, which the source has not sent yet. */
   waiting(): void
@@ -160,7 +160,7 @@ function watchedIterator(
   }
 }
 
-/** Nobody will read it, and unread it would keep its connection and its place. */
+/** It will not be read, and unread it would keep its connection and its slot. */
 export function drop(answer: unknown): void {
   if (isResponse(answer) && !answer.bodyUsed) answer.body?.cancel().catch(() => {})
 }

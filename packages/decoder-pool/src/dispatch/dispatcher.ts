@@ -39,7 +39,7 @@ export interface DispatcherHost {
   given(state: NodeState): void
   /** How it went. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
-  /** Why nobody could be given. */
+  /** Why no node could be given. */
   noNode(wanted: NodeRequirements): NoNodeError
   /** Whether a node in service, these apart, may have a place within the time. */
   mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean
@@ -53,7 +53,7 @@ export interface AcquireRequest {
   readonly except?: ReadonlySet<string> | undefined
   /** Nodes that are given only where no other has a place. */
   readonly avoid?: ReadonlySet<string> | undefined
-  /** Another node has been asked: with nobody left to ask there is nothing to wait for. */
+  /** Another node has been asked: with no node left to ask there is nothing to wait for. */
   readonly isRetry?: boolean | undefined
 }
 
@@ -64,7 +64,7 @@ const nobody: ReadonlySet<string> = new Set()
 /** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
 const maxCandidates = 8
 
-/** Gives requests to nodes, counts them, hears how they went, and lets the others wait in a line. */
+/** Gives requests to nodes, counts them, records how they went, and queues the others. */
 export class Dispatcher {
   readonly #host: DispatcherHost
   readonly #line: FairQueue<NodeLease>
@@ -124,7 +124,7 @@ export class Dispatcher {
     return given
   }
 
-  /** Somebody who waits may be served now. */
+  /** A waiting request may be served now. */
   serve(): void {
     if (this.#line.length > 0) this.#line.serve()
   }
@@ -178,14 +178,14 @@ export class Dispatcher {
   ): Promise<NodeLease | undefined> {
     const { slots } = this.#host
     let candidates = this.#candidates(wanted, tried)
-    // What was heard of others may be old. Who has just come asks in spite of it; who waits is told of what is freed.
+    // What is known of others may be old. A new request asks all the same; a waiting one hears when a slot is freed.
     if (candidates.length === 0 && waitedMs === 0) {
       candidates = this.#candidates(wanted, tried, ({ node: { id, capacity }, inFlight }) =>
         slots.mayHaveRoom(id, capacity, inFlight),
       )
     }
     for (let [first] = candidates; first !== undefined; [first] = candidates) {
-      // Counted at once, so that whoever chooses meanwhile sees it.
+      // Counted at once, so that a choice made meanwhile sees it.
       const begun = this.#begin(first)
       const index = await slots.take({
         candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),

@@ -24,12 +24,12 @@ export interface FairQueueOptions<T> {
   readonly giveBack: (taken: T) => void
 }
 
-/** So many of one requirement try at once. */
+/** Number of requests of one requirement that try at once. */
 const together = 64
 
 /**
  * Callers that wait for something to take: first come, first served among those of one requirement, bounded. Where
- * the first of a requirement gets nothing, nobody behind him would, so a long line costs no more than a short one.
+ * the first of a requirement gets nothing, no later one would, so a long queue costs no more than a short one.
  */
 export class FairQueue<T> {
   readonly #requirements = new Map<string, Set<Waiter<T>>>()
@@ -48,7 +48,7 @@ export class FairQueue<T> {
     return this.#length
   }
 
-  /** Whether somebody with this requirement waits. */
+  /** Whether a request with this requirement waits. */
   has(requirement: string): boolean {
     return this.#requirements.has(requirement)
   }
@@ -94,7 +94,7 @@ export class FairQueue<T> {
     })
   }
 
-  /** Something may be there: whoever can take it does, in the order in which they came. */
+  /** A slot may be free: the first waiting requests that can take it do, in the order in which they came. */
   serve(): void {
     this.#isDue = true
     if (this.#isServing || this.#length === 0) return
@@ -117,7 +117,7 @@ export class FairQueue<T> {
         await this.#tryFirst(hopeful, count)
       }
     }
-    // In the turn of the last look, so that nobody who calls after it is missed.
+    // In the turn of the last look, so that no later call is missed.
     this.#isServing = false
   }
 

@@ -98,7 +98,7 @@ class AnswerWatcher implements BodyWatcher {
     return this.#leftOutcome(end.error)
   }
 
-  /** The caller went. Had the node said nothing, or stopped to, that may be why; else it is nobody's fault. */
+  /** The caller left. If the node was silent, that may be why; otherwise the node is not to blame. */
   #leftOutcome(reason: unknown): Outcome {
     const { clock, silence } = this.#context
     const silentMs = this.#waitingSince === undefined ? 0 : clock.monotonic() - this.#waitingSince
@@ -111,7 +111,7 @@ class AnswerWatcher implements BodyWatcher {
 }
 
 function outcomeOf(judged: Judged): Outcome {
-  const error = new Error('the stream told of an error')
+  const error = new Error('the stream reported an error')
   if (judged.kind === 'push-back') return { ok: true, error, retryAfterMs: judged.retryAfterMs }
   return { ok: judged.kind !== 'fault', error }
 }

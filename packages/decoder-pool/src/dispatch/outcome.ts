@@ -12,7 +12,7 @@ export interface Outcome {
    * an HTTP status of 3xx or 4xx counts as load for as long as an answer would have taken.
    */
   readonly error?: unknown
-  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for so many milliseconds. */
+  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for this number of milliseconds. */
   readonly retryAfterMs?: number | undefined
 }
 
@@ -59,7 +59,7 @@ const unavailable = 503
 const busyWords = /\bbusy\b|overloaded|queue is full|too many requests|no slot available/i
 /** What says that is short; more is not read before the caller reads it. */
 const maxWordBytes = 4_096
-/** And it comes with the status: a node that hangs in the middle of a refusal holds nobody up (milliseconds). */
+/** And it comes with the status: a node that hangs in the middle of a refusal delays no request longer (milliseconds). */
 const maxWordMs = 100
 
 /** As {@link judgeAnswer}, for a fault by its status: a 503 without Retry-After is judged by what it says, too. */
@@ -103,7 +103,7 @@ export interface Silence {
   readonly typicalMs: number | undefined
 }
 
-/** A node that says nothing for so many times what the pool takes hangs, rather than that its caller is impatient. */
+/** A node silent for this many times the pool's usual time hangs; before that its caller may just be impatient. */
 const timesTypical = 4
 const minSilenceMs = 100
 
@@ -140,7 +140,7 @@ function kindOf(status: number): 'good' | 'refusal' | 'blameless' {
   return status < 400 || refusals.has(status) ? 'refusal' : 'blameless'
 }
 
-/** Clocks are askew, and "now" is no time to wait: a refusal stands for a moment at least. */
+/** Clocks are askew, and "now" is no time to wait: a refusal counts for a moment at least. */
 function pushBack(retryAfterMs: number): Judged {
   return { kind: 'push-back', retryAfterMs: Math.max(defaultPushBackMs, retryAfterMs) }
 }

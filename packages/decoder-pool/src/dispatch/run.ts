@@ -21,7 +21,7 @@ export interface RunOptions extends NodeRequirements, ExperimentUnit {
   readonly idempotent?: boolean | undefined
   /** Nodes that are tried, the first included. @default 3 */
   readonly attempts?: number | undefined
-  /** Asks a second node when the first has not answered for so long, and takes whoever is first. Needs `idempotent`. @default never */
+  /** Asks a second node when the first has not answered within this time, and takes the first answer. Needs `idempotent`. @default never */
   readonly hedgeAfter?: Duration | undefined
   /** Whether an error that is no push-back is the node's own fault. @default all but aborts and HTTP's 4xx */
   readonly isFault?: ((error: unknown) => boolean) | undefined
@@ -86,7 +86,7 @@ class Run<T> {
   readonly #refusing: string[] = []
   /** For a place, in all attempts. */
   #waitedMs = 0
-  /** What the last attempt came to; the caller's, should nobody do better. */
+  /** The result of the last attempt; the caller gets it if no node does better. */
   #former: unknown
 
   constructor(host: RunHost, call: Call<T>, requirements: NodeRequirements, options: ResolvedRun) {
@@ -110,7 +110,7 @@ class Run<T> {
         return value
       } catch (caught) {
         if (signal?.aborted) throw signal.reason
-        // That nobody else can is no news to the caller: what the last one said is.
+        // The caller learns more from the last node's answer than from the fact that no other node can take it.
         if (caught instanceof NoNodeError && this.#former !== undefined) return this.#last(this.#former)
         if (attempt >= attempts || !this.#mayRepeat(caught)) return this.#last(caught)
         this.#former = caught
@@ -145,7 +145,7 @@ class Run<T> {
     } catch (error) {
       const { kind } = this.#judge(error)
       if (kind === 'refusal') this.#refusing.push(id)
-      // It may be asked again when its time is over, should nobody else have room by then.
+      // It may be asked again when its time is over, if no other node has room by then.
       if (kind === 'push-back') {
         this.#tried.delete(id)
         this.#busy.add(id)

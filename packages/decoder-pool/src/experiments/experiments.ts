@@ -112,7 +112,7 @@ export class ExperimentBook implements Experiments {
     return true
   }
 
-  /** What somebody else knew: of each the newer stays. */
+  /** What another instance knew: of each the newer stays. */
   async learn(records: readonly ExperimentRecord[]): Promise<void> {
     for (const record of records) this.#memory.take(record)
     this.#index()
@@ -163,7 +163,7 @@ export class ExperimentBook implements Experiments {
   async #changed(isTold: boolean): Promise<void> {
     this.#index()
     if (!isTold) return
-    // Whoever misses it polls.
+    // An instance that misses the message finds the change by polling.
     await this.#options.redis
       ?.publish(this.#channel, 'changed')
       .catch((error) => log('not published: %s', error))

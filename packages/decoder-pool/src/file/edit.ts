@@ -2,7 +2,7 @@ import type { Experiment } from '../experiments/experiment.js'
 import type { DecoderNode } from '../nodes/node.js'
 import type { FileContent } from './content.js'
 
-/** What somebody who edited the file wants to be different. */
+/** What an edit of the file asks to be different. */
 export interface Edit {
   readonly putNodes: readonly DecoderNode[]
   readonly removeNodes: readonly string[]
@@ -12,7 +12,7 @@ export interface Edit {
 
 /**
  * From what the file said before the edit, not from what the pool is by now: a node that joined meanwhile is
- * missing in the edited file too, and nobody meant to remove it.
+ * missing in the edited file too, and the editor did not mean to remove it.
  */
 export function editOf(before: FileContent, after: FileContent): Edit {
   const nodes = changesOf(

@@ -1,5 +1,5 @@
 /**
- * Where in a file something is wrong, for whoever edits it. The parser that knows places is loaded only then:
+ * Where in a file something is wrong, for the person who edits it. The parser that knows places is loaded only then:
  * `JSON.parse` is quicker, and tells of places in words that differ from Node to Node.
  */
 import type { ParseError } from 'jsonc-parser'

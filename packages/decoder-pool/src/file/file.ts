@@ -19,12 +19,12 @@ export interface FileOwner {
   keep(extra: FileContent['extra']): void
   /** What another coordinator wrote into it: of each node the newer stays. */
   learn(content: FileContent): Promise<void>
-  /** What somebody changed by hand: newer than all that is known. */
+  /** What was changed by hand: newer than all that is known. */
   edited(edit: Edit): Promise<void>
   warn(damage: MirrorDamagedError): void
 }
 
-/** What is in the file, seen from whoever last read or wrote it. */
+/** The file's content, compared with what this process last read or wrote. */
 type Found =
   | { readonly kind: 'as-left' | 'missing' }
   | Damaged
@@ -69,7 +69,7 @@ export class PoolFile {
   #left: Left | undefined
   /** What the file lately said, by digest: an editor that saves now may have been opened a while ago. */
   readonly #editable = new Map<string, FileContent>()
-  /** The mark of a damaged file at the last check, and of the one that was told of. */
+  /** The mark of a damaged file at the last check, and of the one that was reported. */
   #suspect: string | undefined
   #told: string | undefined
 
@@ -79,7 +79,7 @@ export class PoolFile {
     this.#mirrored = mirrored
   }
 
-  /** To begin with. A file that is not there is an empty pool; a damaged one is told of, and its last good copy used. */
+  /** To begin with. A missing file is an empty pool; a damaged one is reported, and its last good copy used. */
   async load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
     try {
       const { left, writtenBy, sha256 } = await this.#read(this.#file)
@@ -87,7 +87,7 @@ export class PoolFile {
         this.#leave(left)
         return { content: left.content, damage: undefined }
       }
-      // An edit while nobody ran: the copy still is what its checksum names, and the first look takes the edit.
+      // An edit while no coordinator ran: the copy still is what its checksum names, and the first look takes the edit.
       const copy = await this.#lastGood()
       if (copy === undefined || copy.digest !== sha256) throw this.#damaged(unclear)
       this.#leave({ ...copy, mark: 'the copy' })
@@ -104,7 +104,7 @@ export class PoolFile {
     return copy?.writtenBy === 'unclear' ? undefined : copy?.left
   }
 
-  /** Takes what somebody else wrote, writes what is due, and puts the file back where it is gone. Mostly one `stat`. */
+  /** Takes others' changes, writes what is due, and restores the file where it is gone. Mostly one `stat`. */
   check(): Promise<void> {
     return this.#inTurn(async () => {
       const found = await this.#look()
@@ -119,7 +119,7 @@ export class PoolFile {
   write(): Promise<void> {
     this.#isDue = true
     return this.#inTurn(async () => {
-      // Somebody may save it while ours is written, and is heard first then. Whoever came before wrote all that is known.
+      // An editor may save it while ours is written; that edit is read first. The writer before wrote all that is known.
       for (let attempt = 0; this.#isDue && attempt < maxAttempts; attempt++) {
         if (isEmpty(this.#mirrored.known())) return
         const found = await this.#look()
@@ -143,7 +143,7 @@ export class PoolFile {
     if ('left' in found) this.#leave(found.left)
   }
 
-  /** Kept for whoever can mend it. */
+  /** Kept, so that an operator can mend it. */
   async #putAside(damaged: Damaged): Promise<void> {
     this.#tell(damaged)
     const path = await realPathOf(this.#file)
@@ -193,14 +193,13 @@ export class PoolFile {
   #foundIn({ left, writtenBy, sha256 }: Read): Found {
     if (this.#left === undefined && writtenBy === 'unclear') throw this.#damaged(unclear)
     if (writtenBy === 'coordinator') return { kind: 'written', left }
-    // A file that changed while somebody looked was written by somebody, whatever its checksum says.
+    // A file that changed between two looks was written by another, whatever its checksum says.
     const before = this.#editable.get(String(sha256)) ?? this.#left?.content ?? nothing
     const edit = editOf(before, left.content)
     const lacking = edit.removeNodes.length
     const of = before.registrations.length
     // An empty template that a deployment puts there must not empty the pool.
-    if (lacking * 2 > of)
-      throw this.#damaged(`it lacks ${lacking} of ${of} nodes; deregister so many instead`)
+    if (lacking * 2 > of) throw this.#damaged(`it lacks ${lacking} of ${of} nodes; deregister them instead`)
     return { kind: 'edited', left, edit }
   }
 
@@ -227,7 +226,7 @@ export class PoolFile {
     }
   }
 
-  /** Gives its mark; nothing, and leaves the file alone, where somebody saved it since it was looked at. */
+  /** Gives its mark; nothing, and leaves the file alone, where it was saved since it was looked at. */
   async #replace(content: FileContent): Promise<string | undefined> {
     const path = await realPathOf(this.#file)
     await mkdir(dirname(path), { recursive: true })

@@ -30,7 +30,7 @@ export interface ReadMirror {
   readonly sha256: unknown
 }
 
-/** Older than any change: what a file made by hand says is taken where nobody knows better, and never replaces it. */
+/** Older than any change: a file made by hand is taken where nothing else is known, and never replaces what is known. */
 const byHand = 1
 
 export function encodeMirror(pool: string, content: FileContent): string {

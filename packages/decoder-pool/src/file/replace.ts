@@ -28,7 +28,7 @@ export async function replaceDurably(
   markOf: (stats: BigIntStats) => string,
 ): Promise<string | undefined> {
   const former = await stat(path).catch(() => undefined)
-  // A name that nobody can foresee, made anew: no link that somebody has put there is followed.
+  // A name that can't be foreseen, created exclusively: no link that another user planted is followed.
   const temporary = `${path}.${randomUUID()}.tmp`
   try {
     const { mark, isLike } = await writeNew(temporary, text, former ?? (await likeFolder(path)), markOf)

@@ -12,7 +12,7 @@ const log = createLog('decoder-pool')
 export interface FileSyncHost {
   readonly registry: Registry
   readonly experiments: ExperimentBook
-  /** As if somebody had called it. */
+  /** As if a caller had called it. */
   register(node: NodeInput): Promise<unknown>
   warn(error: MirrorDamagedError): void
 }
@@ -44,7 +44,7 @@ export class FileSync implements FileOwner {
     this.#timer.unref()
   }
 
-  /** The pool has changed. Never rejects: a file that can't be written stops nobody. */
+  /** The pool has changed. Never rejects: a file that can't be written stops no caller. */
   save(): Promise<void> {
     return this.#try(() => this.#file.write())
   }
@@ -86,7 +86,7 @@ export class FileSync implements FileOwner {
     this.#host.warn(error)
   }
 
-  /** What the pool refuses, such as experiments that overlap, is told of; the rest of the edit stands. */
+  /** What the pool refuses, such as experiments that overlap, is reported; the rest of the edit is taken. */
   async #or(id: string, change: Promise<unknown>): Promise<void> {
     await change.catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error)

@@ -11,13 +11,13 @@ const log = createLog('decoder-pool')
 
 /** Ejected by comparison at one time: one, or a tenth of the pool. What all share is no node's fault. */
 const maxByComparison = 0.1
-/** A refusal is believed for so long at most. */
+/** The longest time that a node's refusal is believed. */
 const maxPushBackMs = 300_000
 /** A trial that takes longer than this is not waited for. */
 const maxTrialMs = 60_000
 /** A permit that its holder has no request for goes to the others after this, or the first ejection's time. */
 const maxIdleMs = 10_000
-/** Whoever was refused the permit asks again after this part of the first ejection. */
+/** A coordinator that was refused the permit asks again after this part of the first ejection. */
 const permitRetryShare = 0.1
 
 export interface Permits {
@@ -42,7 +42,7 @@ export interface EjectorHost {
   stateOf(id: string): NodeState | undefined
   /** A node went out of service or came back. */
   serviceChanged(): void
-  /** Somebody who waits may be served now. */
+  /** A waiting request may be served now. */
   serve(): void
 }
 
@@ -160,7 +160,7 @@ export class Ejector {
     }
   }
 
-  /** An ejection is over, and somebody would use the node: its trial may begin. */
+  /** An ejection is over, and a request could use the node: its trial may begin. */
   trialDue(state: NodeState, now: number): void {
     const { ejection, node } = state
     if (ejection.trial !== 'due' || !ejection.isOver(now) || this.#closed) return
@@ -274,7 +274,7 @@ export class Ejector {
     this.#watch(state, now)
   }
 
-  /** Nothing else may happen when a node is back, and somebody may wait for it. Timers fire up to 1 ms early. */
+  /** Nothing else may happen when a node is back, and a request may wait for it. Timers fire up to 1 ms early. */
   #watch(state: NodeState, now: number): void {
     const { ejection, pushedBackUntil } = state
     const isPermitted = ejection.trial === 'open' || ejection.trial === 'busy'
@@ -294,7 +294,7 @@ export class Ejector {
     const { ejection } = state
     const isHeld = ejection.trial === 'open' || ejection.trial === 'busy'
     if (isHeld && now >= ejection.permitUntil) {
-      // Nobody used it, or the trial does not end: the others' turn.
+      // The permit was not used, or the trial does not end: another coordinator may try.
       this.#giveBack(state.node.id)
       this.#askLater(state, now)
     } else this.trialDue(state, now)

@@ -18,7 +18,7 @@ const log = createLog('decoder-pool')
 
 /** A node that answered a request within this may be too busy for a probe. */
 const progressMs = 30_000
-/** One's own probes and requests are news for so many intervals. */
+/** Number of intervals for which this coordinator's own probes and requests are recent. */
 const freshIntervals = 3
 /** Of who does not probe. */
 const listenerIntervalMs = 5_000
@@ -147,7 +147,7 @@ export class Health {
     return probes.answers && this.#isFresh(probes.at)
   }
 
-  /** Whom this coordinator probes: its share of the nodes, and all while it can hear nobody. */
+  /** Whom this coordinator probes: its share of the nodes, and all while it hears no other coordinator. */
   targets(): readonly ProbeTarget[] {
     const nodes = this.#host.members.list.map(({ node }) => node)
     return nodes.filter((node) => this.#isMine(node))
@@ -192,7 +192,7 @@ export class Health {
     const { probes } = state
     const { id: me } = this.#exchange
     const others = this.#others(state)
-    // Whoever probes it no more knows less of it by the minute than those who do.
+    // A coordinator that no longer probes it knows less of it than those that do.
     const isMine = others.length === 0 || this.#isMine(state.node)
     if (probes.healthy !== undefined && isMine && this.#isFresh(probes.at)) {
       return state.judged({ healthy: probes.healthy, by: me, at: probes.at }, now, this.#options)
@@ -262,7 +262,7 @@ export class Health {
     await this.#exchange.share(verdicts)
   }
 
-  /** Who does not probe still hears those who do. */
+  /** A coordinator that does not probe still hears those that do. */
   #listen(): void {
     const again = () => void this.#exchange.share([]).finally(() => this.#listen())
     this.#timer = setTimeout(again, this.#options.pollIntervalMs)

@@ -3,7 +3,7 @@ const minNodes = 5
 const minCalls = 100
 /** What a node itself must have had to be compared. */
 const minOwnCalls = 10
-/** Who lies so many standard deviations below the mean fails too often (Envoy's default). */
+/** Standard deviations below the mean success rate at which a node fails too often (Envoy's default). */
 const sigmas = 1.9
 /** In a pool without failures one is far from the mean by sigmas, and no reason to eject. */
 const minGap = 0.1

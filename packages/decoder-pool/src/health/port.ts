@@ -24,7 +24,7 @@ export interface HealthWord {
   /** The coordinator's id. */
   readonly by: string
   readonly region?: string | undefined
-  /** For how long it counts as one that probes, if nothing more is heard of it; `0`: it only listens. */
+  /** How long it counts as a prober without another report; `0`: it only listens. */
   readonly aliveMs: number
   /** For how long these verdicts are kept, unless they are told again. */
   readonly keepMs: number

@@ -52,7 +52,7 @@ export class ProbeRecord {
     else if (ok && this.#mayBeHealthy(thresholds)) this.healthy = true
   }
 
-  /** Whoever never was unhealthy needs not come back. */
+  /** A node that never was unhealthy need not recover. */
   #mayBeHealthy({ healthyAfter }: ProbeThresholds): boolean {
     return this.healthy !== false || this.#successes >= healthyAfter
   }

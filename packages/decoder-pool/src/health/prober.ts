@@ -6,7 +6,7 @@ import { askAdapters, type ProbeResult, probeHealth } from './probe.js'
 const maxConcurrent = 32
 /** A node that is between two verdicts is asked again after this part of the interval. */
 const confirmShare = 0.25
-/** A node without a list of adapters is asked for one again after so many rounds. */
+/** Rounds after which a node without a list of adapters is asked for one again. */
 const roundsWithoutAdapters = 20
 
 export interface ProbeTarget {
@@ -32,7 +32,7 @@ export interface ProberHost {
 }
 
 /**
- * Asks nodes for their health in rounds, with jitter, so that coordinators do not ask in step. Whoever changes
+ * Asks nodes for their health in rounds, with jitter, so that coordinators do not ask in step. A coordinator that changes
  * is asked again soon (HAProxy's `fastinter`), so that thresholds cost little time.
  */
 export class Prober {

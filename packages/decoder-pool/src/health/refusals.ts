@@ -25,7 +25,7 @@ export class Refusals {
     else counts.good++
   }
 
-  /** Whether so many refusals in a row are the node's own doing, by what the other nodes say. */
+  /** Whether the refusals in a row are the node's own fault, by comparison with the other nodes. */
   isAlone(id: string, inRow: number): boolean {
     let refused = 1
     let all = 2

@@ -29,7 +29,7 @@ export interface NodeHealth {
   readonly suspect: boolean
   /** The last word of probes, and whose it is: a coordinator's id. */
   readonly verdict: NodeVerdict | undefined
-  /** It asked for nothing new for so long. */
+  /** The time for which it asked to get nothing new. */
   readonly pushBackMs: number
 }
 

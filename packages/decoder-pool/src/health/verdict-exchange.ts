@@ -8,7 +8,7 @@ import { RedisHealthStore } from './redis.js'
 
 const log = createLog('decoder-pool')
 
-/** Whoever was not heard of for so many rounds of probes probes no more. */
+/** Rounds of probes without a report after which a coordinator no longer counts as a prober. */
 const roundsAlive = 3
 /** A verdict is told again after this part of the time for which it is kept. */
 const againShare = 1 / 3
@@ -148,7 +148,7 @@ export class VerdictExchange {
   async #exchange(untold: readonly OwnVerdict[]): Promise<void> {
     const { clock, redis } = this.#options
     const { value, source } = await this.#stores.run((store) => store.share(this.#word(untold), this.#mark))
-    // What memory was told nobody heard.
+    // What was reported to memory did not reach the others.
     if (source === 'memory') return this.#told.clear()
     this.#probers = value.probers
     const now = clock.monotonic()

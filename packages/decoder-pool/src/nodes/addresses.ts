@@ -106,7 +106,7 @@ export async function checkAddress(endpoint: string, policy: AddressPolicy): Pro
   }
 }
 
-/** A name's addresses are believed for so long. */
+/** How long a name's addresses are believed. */
 const lookupMs = 2_000
 const maxLookups = 10_000
 

@@ -2,7 +2,7 @@ import { InvalidInputError } from '@evenkeel/core'
 
 /** What a node says of itself. */
 export interface NodeReport {
-  /** Requests that it serves, whoever gave them. */
+  /** Requests that it serves, of all callers. */
   readonly running?: number | undefined
   /** Requests that wait at the node. @default 0 */
   readonly waiting?: number | undefined

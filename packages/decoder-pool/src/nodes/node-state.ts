@@ -9,14 +9,14 @@ const answerShare = 0.05
 const failurePower = 0.5
 /**
  * And it fades by this, sooner than what answers say: a node that failed once is asked again before long, so that it
- * either does well or is ejected, and does not stay in service, unused, as a place that nobody can count on.
+ * either does well or is ejected, and does not stay in service, unused, as capacity that can't be relied on.
  */
 const failureDecayMs = 30_000
-/** A node that was not used for so long is taken for quicker by a factor of e, or it would never be tried again. */
+/** Idle time after which a node is taken to be quicker by a factor of e, or it would never be tried again. */
 const latencyDecayMs = 300_000
-/** What a node told of others' requests counts less and less, by this. */
+/** Time constant by which a node's report of others' requests loses its weight. */
 const reportDecayMs = 2_500
-/** A node that was never heard of is taken for as quick as this. */
+/** The assumed latency of a node without a measurement. */
 const unknownLatencyMs = 100
 /** What a node that has just come back takes of its full share. */
 const minShare = 0.1

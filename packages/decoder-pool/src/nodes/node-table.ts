@@ -30,7 +30,7 @@ export class NodeTable {
     return this.#states.size
   }
 
-  /** How many have been here for so long. */
+  /** How many have been in the pool for at least this time. */
   settled(now: number, ms: number): number {
     for (const state of this.#newcomers) {
       if (now - state.joinedAt < ms) break

@@ -56,7 +56,7 @@ const maxNames = 256
 /** A node as JSON, in UTF-8; ten thousand of them have to fit into each coordinator and into Redis. */
 const maxNodeBytes = 16_384
 
-/** Checks what somebody registers. @throws InvalidInputError that names the field */
+/** Checks a registration. @throws InvalidInputError that names the field */
 export function checkNode(input: NodeInput): DecoderNode {
   if (typeof input !== 'object' || input === null) throw new InvalidInputError('node', 'a node', input)
   const endpoint = checkEndpoint(input.endpoint)
@@ -99,7 +99,7 @@ function bytesOf(field: string, value: object): number {
   }
 }
 
-/** A node as it is stored: with what a newer release, or somebody, has said of it beside. @throws InvalidInputError */
+/** A node as it is stored: with the members that a newer release, or an editor, added. @throws InvalidInputError */
 export function checkStoredNode(input: NodeInput): DecoderNode {
   const node = checkNode(input)
   return ofBoundedSize({ ...extraOf(input), ...node })

@@ -18,7 +18,7 @@ import {
 export interface MemoryRegistryStoreOptions {
   /** One more is not taken. @default 10_000 */
   readonly maxNodes?: number | undefined
-  /** So many removals are remembered, the newest. @default 1_000 */
+  /** How many removals are remembered, the newest. @default 1_000 */
   readonly maxRemoved?: number | undefined
   readonly clock?: Clock | undefined
 }
@@ -144,7 +144,7 @@ export class MemoryRegistryStore implements RegistryStore {
     return this.#ahead(theirs, complete)
   }
 
-  /** The other store has lost its data: it is told of all removals again. */
+  /** The other store has lost its data: it is sent all removals again. */
   forgetTold(): void {
     for (const id of this.#removed.keys()) this.#untold.add(id)
   }

@@ -54,7 +54,7 @@ export class OwnNodes {
     const checked = checkNode(input)
     const hasOwnId = input.id !== undefined && input.id !== null
     if (hasOwnId) await this.#settleIdentity(checked, mayMove)
-    // A node that registers itself again, as they do, must not undo that somebody drains it.
+    // A node that registers itself again, as they do, must not undo an operator's drain.
     const isSaid = input.draining !== undefined && input.draining !== null
     const known = this.#host.registry.nodeOf(checked.id)
     const node = ofBoundedSize({
@@ -67,7 +67,7 @@ export class OwnNodes {
     })
     let { id, outcome } = await this.#host.registry.put(node)
     if (hasOwnId && id !== node.id && outcome !== 'full') {
-      // Known under another id where this coordinator had not heard of it yet.
+      // Registered under another id elsewhere, which this coordinator did not know yet.
       await this.#host.registry.remove(id)
       ;({ id, outcome } = await this.#host.registry.put(node))
     }
@@ -94,7 +94,7 @@ export class OwnNodes {
     return this.#host.members.get(id)?.healthy === true && this.#host.members.expiredForMs(id) === undefined
   }
 
-  /** Its own nodes, unless probes say that they are gone; and suspects of others that answer, whoever should renew them. */
+  /** Its own nodes, unless probes say that they are gone; and suspects of other coordinators that answer its probes. */
   #toRenew(): readonly string[] {
     return this.#host.members.list
       .filter((state) => {

@@ -4,13 +4,13 @@ import type { DecoderNode } from '../nodes/node.js'
 export interface Registration {
   readonly node: DecoderNode
   /**
-   * Which change of this node it is, removals included: microseconds since 1970 by the clock of whoever
+   * Which change of this node it is, removals included: microseconds since 1970 by the clock of the instance that
    * made the change, and always more than the one before. Of two versions of a node the higher one is the newer.
    */
   readonly revision: number
 }
 
-/** Up to where somebody has followed the registry. */
+/** Up to where a follower has read the registry. */
 export interface Position {
   /** Made once for the data; another one means that the data was lost. */
   readonly epoch: string
@@ -69,10 +69,10 @@ export interface RemoveResult {
 /** A pool holds this many nodes at most. */
 export const maxNodes = 10_000
 
-/** So many removals are remembered, the newest. */
+/** How many removals are remembered, the newest. */
 export const maxRemoved = 1_000
 
-/** What is left of a pool without nodes (removals, experiments) is forgotten when nobody follows it for so long. */
+/** What is left of a pool without nodes (removals, experiments) is forgotten after this time without a follower. */
 export const keepEmptyMs = 30 * 24 * 60 * 60 * 1_000
 
 /**

@@ -29,7 +29,7 @@ const readScript = defineScript({ name: 'decoder-pool.read', lua: readLua })
 export interface RedisRegistryStoreOptions {
   /** One more is not taken. @default 10_000 */
   readonly maxNodes?: number | undefined
-  /** So many removals are remembered, the newest. @default 1_000 */
+  /** How many removals are remembered, the newest. @default 1_000 */
   readonly maxRemoved?: number | undefined
   /** The time in milliseconds, for tests. @default the server's, the only one that coordinators share */
   readonly now?: (() => number) | undefined
@@ -127,7 +127,7 @@ function withoutId(node: DecoderNode): string {
   return JSON.stringify(rest)
 }
 
-/** One entry that another release or another hand has spoilt is left out, so that it stops nobody from reading the rest. */
+/** An entry that another release or an edit has damaged is left out, so that the rest can be read. */
 function parse(id: string, stored: string): Registration[] {
   const space = stored.indexOf(' ')
   try {

@@ -16,7 +16,7 @@ import { SharedClock } from './server-clock.js'
 
 const log = createLog('decoder-pool')
 
-/** Of so many polls one compares everything, and so finds what a failover of Redis lost behind our back. */
+/** One in this number of polls compares everything, and so finds what a failover of Redis lost. */
 const pollsBetweenFull = 15
 
 /** Commands under way at once while what was known is handed over. */
@@ -50,7 +50,7 @@ export class Registry {
   #last: Position | undefined
   #lostData = false
   #timeMs: number | undefined
-  /** The newest that was heard of; ahead of the position after a change of one's own. */
+  /** The newest known version; ahead of the position after a change of this instance's own. */
   #version = 0
   #expired: ReadonlyMap<string, number> = new Map()
   readonly #view: SharedView
@@ -104,7 +104,7 @@ export class Registry {
     return this.#memory.at(endpoint)?.node
   }
 
-  /** Makes many changes: who follows is told of several at once meanwhile. */
+  /** Makes many changes; followers get several in one message meanwhile. */
   async together(changes: () => Promise<void>): Promise<void> {
     this.#batches++
     try {
@@ -128,7 +128,7 @@ export class Registry {
     return this.#memory.known()
   }
 
-  /** What changed here since the last look, with the registry's version and the ended leases that it last told of. */
+  /** What changed here since the last look, with the registry's version and the ended leases of its last answer. */
   news(): RegistryNews {
     const news = this.#memory.news()
     return this.#redis === undefined ? news : { ...news, version: this.#version, expired: this.#expired }
@@ -148,7 +148,7 @@ export class Registry {
     await this.#view.refresh()
   }
 
-  /** What somebody else knew: of each node the newer stays, and Redis is told with the next read. */
+  /** What another instance knew: of each node the newer stays, and Redis gets it with the next read. */
   async learn(changes: RegistryDelta): Promise<void> {
     await this.#remember(changes)
     // Only a full read tells what is newer here.
@@ -158,7 +158,7 @@ export class Registry {
   }
 
   /**
-   * Changes a part of a node as it is now: whoever changed another part meanwhile keeps his, and a node that was
+   * Changes a part of a node as it is now: a change of another part made meanwhile stays, and a node that was
    * removed does not come back. `false` where there is none. Two round trips, and two more for each who was quicker.
    */
   async change(id: string, change: (node: DecoderNode) => DecoderNode): Promise<boolean> {
@@ -167,7 +167,7 @@ export class Registry {
       if (known === undefined) return false
       const node = change(known.node)
       if (JSON.stringify(node) === JSON.stringify(known.node)) return true
-      // Should others always be quicker, the last word has to be somebody's.
+      // Should others always be quicker, one must win in the end.
       const base = attempt < maxAttempts ? known.revision : undefined
       if ((await this.put(node, base)).outcome !== 'stale') return true
       await this.#view.refresh()
@@ -221,7 +221,7 @@ export class Registry {
   }
 
   async #publish(version: number): Promise<void> {
-    // Whoever misses it polls.
+    // An instance that misses the message finds the change by polling.
     await this.#options.redis
       ?.publish(this.#channel, String(version))
       .catch((error) => log('not published: %s', error))
@@ -231,7 +231,7 @@ export class Registry {
     const { value: news, source } = await this.#stores.run((store) => store.read(this.#position))
     if (source === 'memory') return this.#tell()
     await this.#take(news, AbortSignal.timeout(mergeTimeoutMs)).catch((error) => {
-      log('the registry could not be told of what it lacks: %s', error)
+      log('the registry could not be sent what it lacks: %s', error)
       // The next read compares everything again.
       this.#position = undefined
       this.#tell()

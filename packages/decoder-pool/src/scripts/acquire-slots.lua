@@ -9,7 +9,7 @@
 -- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
 --        {node, total, …} of the nodes named, 1 if others wait}
 
--- Of those that wait so many are looked at, the longest first. A pool that is left alone forgets them after so long.
+-- How many waiting requests are looked at, the longest first; how long an unused pool remembers them.
 local maxOldest, keepMs = 64, 86400000
 -- A count; what is none of ours counts nothing.
 local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
@@ -88,7 +88,7 @@ local function waitOf(requirement)
   end
 end
 
--- A slot that another coordinator's request has waited longer for is kept a moment, until that one has heard of it.
+-- A slot that another coordinator's request has waited longer for is kept a moment, so that the other one hears of it.
 -- Only for one that has waited so much longer: to hand each slot over would leave it idle on its way each time.
 local function isKept(requirement, since, node)
   local first = waitOf(requirement)
@@ -104,7 +104,7 @@ local given, lost = {}, {}
 while at <= #ARGV do
   local requirement, since, count = ARGV[at], now - ARGV[at + 1], tonumber(ARGV[at + 2])
   local choice = 0
-  -- Where the first of a requirement got nothing, nobody behind it may.
+  -- Where the first of a requirement got nothing, no later one may.
   if not lost[requirement] then
     for candidate = 1, count do
       local node, capacity = ARGV[at + 1 + 2 * candidate], tonumber(ARGV[at + 2 + 2 * candidate])

@@ -5,7 +5,7 @@
 -- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it without a heartbeat
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
 -- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
---        {'id region', …} to reap, 1 where this coordinator was not known or nobody's lease lived}
+--        {'id region', …} to reap, 1 where this coordinator was not known or no lease lived}
 -- A count; what is none of ours counts nothing.
 local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
 local function add(node, by)
@@ -22,7 +22,7 @@ end
 local now = math.floor(micros / 1000)
 local after = string.format('(%.0f', now)
 
--- Where nobody's lease lives, Redis was away rather than everybody dead: whoever is alive gets a moment to say so.
+-- Where no lease lives, Redis was away rather than all coordinators dead: those alive get a moment to renew.
 local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
 
 local stored = redis.call('HGET', KEYS[3], '')

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 the permit (text: 'until-ms holder')
 -- ARGV  1 who asks  2 ms to hold it, '0' to give it back  3 the time in ms for tests, or '' for the server's
--- Reply 1 if it is held by whoever asks, otherwise 0
+-- Reply 1 if the caller holds it, otherwise 0
 local now = tonumber(ARGV[3])
 if not now then
   local time = redis.call('TIME')

@@ -1,7 +1,7 @@
 -- What changed since a version, as of one moment; everything where the log does not reach back that far.
 --
 -- KEYS  as put.lua
--- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of whoever asks, or ''
+-- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of the caller, or ''
 --       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
 --        {id, ms since its lease ended, …}, time in ms}
@@ -45,7 +45,7 @@ if count > 0 and count <= 200 then
       local list = stored and nodes or removed
       list[#list + 1] = id
       list[#list + 1] = stored or removal
-      -- Registered, and not there: it was lost, not removed, and whoever asks may still know it.
+      -- Registered, and not there: it was lost, not removed, and the caller may still know it.
       if not stored and removal == '' then isWhole = false end
     end
   end

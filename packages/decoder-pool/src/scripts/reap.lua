@@ -15,7 +15,7 @@ if ARGV[2] == '1' then
     local time = redis.call('TIME')
     micros = time[1] * 1000000 + time[2]
   end
-  -- It came back while somebody went to reap it.
+  -- It came back before it could be reaped.
   if expiry > math.floor(micros / 1000) then return 0 end
 end
 local held = redis.call('HGETALL', KEYS[3])

@@ -1,12 +1,12 @@
 import type { SlotCounts } from './port.js'
 
-/** Slots on each node: what this coordinator holds, what the store has been told of that, and what others hold. */
+/** Slots on each node: what this coordinator holds, what the store knows of that, and what others hold. */
 export class SlotLedger {
   readonly #held = new Map<string, number>()
-  /** What the store has been told of that. */
+  /** What the store knows of that. */
   #told = new Map<string, number>()
   readonly #untold = new Set<string>()
-  /** What others held when they were last heard of. */
+  /** What others held by their last report. */
   readonly #others = new Map<string, number>()
 
   get held(): SlotCounts {
@@ -56,12 +56,12 @@ export class SlotLedger {
     return held
   }
 
-  /** The store has been told of all that was held. */
+  /** The store knows of all that was held. */
   toldAll(held: SlotCounts): void {
     this.#told = new Map(held)
   }
 
-  /** The store has been told of what is held on these nodes; gives by how much that is less than before. */
+  /** The store knows what is held on these nodes; gives by how much that is less than before. */
   toldOf(held: SlotCounts): Map<string, number> {
     const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
     for (const [node, count] of held) this.#told.set(node, count)

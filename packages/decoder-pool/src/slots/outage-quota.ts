@@ -14,9 +14,9 @@ export interface Cut {
 }
 
 /**
- * How many requests a coordinator may have on a node while it can ask nobody. Counts hold as they were at the cut:
- * whoever had a slot may fill it again. What was free then is divided among all, or left free where the sum must not
- * exceed the capacity by what others took since this one last heard of them. When the requests of that time have
+ * How many requests a coordinator may have on a node while it can't ask the others. Counts hold as they were at the cut:
+ * a coordinator that had a slot may fill it again. What was free then is divided among all, or left free where the sum must not
+ * exceed the capacity by what others took since their last report. When the requests of that time have
  * ended, each keeps to its even share.
  */
 export class OutageQuota {
@@ -36,7 +36,7 @@ export class OutageQuota {
     this.#isStrict = isStrict
   }
 
-  /** Whether Redis is back, and not all others have been heard of yet: the limits hold beside what it says. */
+  /** Whether Redis is back, and not all others have reported yet: the limits hold beside what it says. */
   get isWaiting(): boolean {
     return this.#unheard !== undefined
   }
@@ -53,13 +53,13 @@ export class OutageQuota {
     this.#unheard = { ids: new Set(others), since }
   }
 
-  /** These live now. When all have been heard of, nothing is limited any more. */
+  /** The coordinators that live now. When all have reported, nothing is limited any more. */
   hear(live: readonly LiveCoordinator[]): void {
     if (this.#unheard === undefined) return
     const { ids, since } = this.#unheard
     const backForMs = this.#clock.monotonic() - since
     for (const { id, leftMs } of live) if (leaseMs - leftMs < backForMs) ids.delete(id)
-    // Whoever lived would have renewed its lease by now.
+    // A living coordinator would have renewed its lease by now.
     if (ids.size === 0 || backForMs > leaseMs) this.end()
   }
 

@@ -50,7 +50,7 @@ export interface HeartbeatReply {
   readonly live: readonly LiveCoordinator[]
   /** What all coordinators hold, on all nodes that have anything. */
   readonly totals: SlotCounts
-  /** Whether the store did not know the coordinator before, or nobody's lease lived: it may have lost who else lives. */
+  /** Whether the store did not know the coordinator before, or no lease lived: it may have lost the other coordinators. */
   readonly hadLost: boolean
 }
 
@@ -75,9 +75,9 @@ export interface SlotStore {
 
 /**
  * A slot for which a request of another coordinator has waited longer by more than this is kept for it so long. So
- * nobody is served before one of his requirement who has waited this much longer, unless that one does not come for it.
+ * no request is served before one of the same requirement that has waited this much longer, unless that one does not claim its slot.
  */
 export const offerMs = 50
 
-/** A coordinator that is not heard of for so long has died, and what it held is given back. */
+/** Time without a heartbeat after which a coordinator has died, and what it held is given back. */
 export const leaseMs = 5_000

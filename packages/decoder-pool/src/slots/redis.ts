@@ -18,7 +18,7 @@ const heartbeatScript = defineScript({ name: 'decoder-pool.heartbeat', lua: hear
 const reapScript = defineScript({ name: 'decoder-pool.reap', lua: reapLua })
 const takeScript = defineScript({ name: 'decoder-pool.acquire-slots', lua: takeLua })
 
-/** A pool that no coordinator sends a heartbeat to for so long leaves nothing behind. */
+/** Time without any coordinator's heartbeat after which nothing of a pool is left. */
 const keepMs = 24 * 60 * 60 * 1_000
 
 export interface RedisSlotStoreOptions {

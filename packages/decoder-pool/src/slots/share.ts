@@ -2,7 +2,7 @@ import { hash32, mix } from '../balancing/hash.js'
 import type { Coordinator } from './port.js'
 
 /**
- * A coordinator's part of a node's capacity, where nobody counts for all: divided evenly, and what does not divide
+ * A coordinator's part of a node's capacity, where no store counts for all: divided evenly, and what does not divide
  * goes to the first in the node's own order of coordinators (rendezvous hashing; Thaler and Ravishankar, 1998). All
  * that know the same coordinators agree, and their parts make the whole.
  */

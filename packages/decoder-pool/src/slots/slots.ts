@@ -24,13 +24,13 @@ const tickMs = 1_000
 const tellMs = 5
 /** Requests that go together. */
 const maxTogether = 256
-/** Requirements that others are told of; further ones are told when these are served. */
+/** The most waiting requirements that others are told; further ones follow when these are served. */
 const maxRequirements = 64
 
 export interface SlotsHost {
-  /** Somebody who waits may be served. */
+  /** A waiting request may be served. */
   freed(): void
-  /** All coordinators together have so many requests on the node. */
+  /** Requests of all coordinators together on the node. */
   told(node: string, total: number): void
   /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
   waiting(): SlotCounts
@@ -123,7 +123,7 @@ export class Slots {
     return this.#countsAlone || underWay + this.#ledger.othersOn(node) < capacity
   }
 
-  /** Whether there may be room in spite of what was last heard of others. */
+  /** Whether there may be room, although the last reports of others say no. */
   mayHaveRoom(node: string, capacity: number, underWay: number): boolean {
     if (this.#countsAlone) return false
     return underWay < (this.#limits.isWaiting ? this.#limitOf(node, capacity) : capacity)
@@ -153,7 +153,7 @@ export class Slots {
     this.#ledger.hold(node, -1)
     this.#watchers.look()
     const { redis, slots } = this.#options
-    // Where nobody's requests depend on it the next heartbeat tells it.
+    // Where no request depends on it, the next heartbeat reports it.
     if (redis === undefined || slots === 'local') return
     this.#ledger.isUntold(node)
     this.#delays.later('tell', tellMs, () => this.#send())
@@ -189,7 +189,7 @@ export class Slots {
     this.#stores.close()
   }
 
-  /** Without Redis, by choice, and while Redis is away nobody has to be asked. */
+  /** Without Redis, and while Redis is away, there is no store to ask. */
   get #countsAlone(): boolean {
     const { redis, slots } = this.#options
     return redis === undefined || slots === 'local' || this.#isCut
@@ -320,7 +320,7 @@ export class Slots {
       settle(choice)
     }
     for (const [node, total] of totals) this.#note(node, total)
-    // What was taken again in the same step nobody else could have.
+    // What was taken again in the same step was never free for others.
     const left = [...freed].filter(([, count]) => count > 0).map(([node]) => node)
     if (left.length > 0) this.#host.freed()
     if (!othersWait) return
@@ -346,7 +346,7 @@ export class Slots {
     this.#watchers.look()
   }
 
-  /** From here on this coordinator keeps to what was its own, until all the others have been heard of again. */
+  /** From here on this coordinator keeps to what was its own, until all the others have reported again. */
   #limit(own: SlotCounts): void {
     if (this.#isCut || this.#limits.isWaiting) return
     const totals = this.#ledger.totalsWith(own)
@@ -359,7 +359,7 @@ export class Slots {
     this.#host.told(node, this.totalOn(node))
   }
 
-  /** Others wait for what was given back. Whoever misses it tries with its next tick. */
+  /** Others wait for what was given back. A coordinator that misses the message tries with its next tick. */
   async #hint(nodes: readonly string[]): Promise<void> {
     await this.#options.redis
       ?.publish(this.#channel, JSON.stringify([this.id, nodes]))

@@ -30,7 +30,7 @@ export class Watchers {
       const look = () => {
         if (isSo()) end()
       }
-      // Somebody waits for it: the process stays until then.
+      // A caller waits for it: the process stays alive until then.
       const timer = setLongTimeout(end, timeoutMs, { ref: true })
       this.#looks.add(look)
       const stopFollowing = onAbort(signal, (reason) => {

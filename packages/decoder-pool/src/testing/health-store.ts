@@ -28,7 +28,7 @@ export function testHealthStore(name: string, harness: HealthStoreHarness): void
     const said = ({ verdicts }: SharedVerdicts) =>
       verdicts.map(({ by, node, healthy }) => `${by} ${node} ${healthy}`).sort()
 
-    it('tells each the verdicts of the others, and nobody his own', async () => {
+    it('tells each coordinator the verdicts of the others, and not its own', async () => {
       await store.share(word('one', [verdict('a'), verdict('b', false)]))
       await store.share(word('other', [verdict('a', false)]))
       expect(said(await listen())).toEqual(['one a true', 'one b false', 'other a false'])
@@ -51,7 +51,7 @@ export function testHealthStore(name: string, harness: HealthStoreHarness): void
       expect(said(await listen(mark))).toEqual(['one b false', 'other c true'])
     })
 
-    it('tells everything to whoever has read what is lost', async () => {
+    it('gives everything to a reader of what is lost', async () => {
       await store.share(word('one', [verdict('a')]))
       const { mark } = await listen()
       await harness.pass(20)
@@ -114,7 +114,7 @@ export function testHealthStore(name: string, harness: HealthStoreHarness): void
       expect((await listen()).verdicts.map(({ node }) => node).sort()).toEqual([...names].sort())
     })
 
-    it('gives one permit for a node, again to whoever holds it, until it is given back', async () => {
+    it('gives one permit for a node, again to its holder, until it is given back', async () => {
       expect(await store.takeTrial('a', 'one', keepMs)).toBe(true)
       expect(await store.takeTrial('a', 'one', keepMs)).toBe(true)
       expect(await store.takeTrial('a', 'other', keepMs)).toBe(false)

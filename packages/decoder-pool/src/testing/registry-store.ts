@@ -121,7 +121,7 @@ export function testRegistryStore(name: string, harness: RegistryStoreHarness): 
       expect((await store.read()).removed.size).toBe(0)
     })
 
-    it('remembers a removal of a node that it has not heard of yet', async () => {
+    it('remembers a removal of a node that it does not know yet', async () => {
       expect(await store.remove('a', 7)).toMatchObject({ removed: false, revision: 7 })
       expect(await store.put(node('a'), leaseMs, 6)).toMatchObject({ outcome: 'stale' })
       expect(await store.remove('b')).toMatchObject({ removed: false })

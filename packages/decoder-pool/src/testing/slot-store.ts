@@ -99,7 +99,7 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       expect((await take(one, [wants(2, 'a')])).known).toBe(false)
     })
 
-    it('reaps nobody at once where no lease lives: it was away itself', async () => {
+    it('reaps no coordinator at once where no lease lives: it was away itself', async () => {
       await heartbeat(one, new Map([['a', 1]]))
       await heartbeat(two, new Map([['a', 1]]))
       await harness.pass(leaseMs * 1.1)
@@ -166,7 +166,7 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       expect((await take(one, [wants(1, 'a')])).given).toEqual([0])
     })
 
-    it('gives nobody a place before the first of his requirement', async () => {
+    it('gives no request a slot before the first of its requirement', async () => {
       await heartbeat(one)
       await take(one, [wants(1, 'a')])
       const { given } = await take(one, [

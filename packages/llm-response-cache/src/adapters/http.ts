@@ -11,7 +11,7 @@ export interface ManagedCache {
 export interface CacheHandlerOptions {
   /** By the name under which the paths know them. */
   readonly caches: Readonly<Record<string, ManagedCache>>
-  /** Whether a request may see and clear. There is no default: whoever clears a cache makes you pay for it. */
+  /** Whether a request may see and clear. There is no default: a client that clears the cache makes you pay for it. */
   readonly authorize: (request: Request) => boolean | Promise<boolean>
   /** @default '/cache' */
   readonly basePath?: string | undefined

@@ -34,7 +34,7 @@ export function langchainCache(cache: ResponseCache, options: LangchainOptions =
   return new LangchainCache(contextOf(cache), options)
 }
 
-/** What stands in a prompt's text for content that the text does not tell apart: any short word in brackets. */
+/** What a prompt's text has in place of content that the text does not tell apart: any short word in brackets. */
 const placeholder = /\[[a-z][\w /-]{0,39}\]/i
 
 /** How LangChain begins a message in the text of a prompt. */

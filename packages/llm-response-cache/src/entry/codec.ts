@@ -178,7 +178,7 @@ class NameReader {
     this.#end = end
   }
 
-  /** Of things that take at least so many bytes each. */
+  /** Of items that take at least this number of bytes each. */
   count(minLength: number): number {
     const value = this.#number(2)
     if (value * minLength <= this.#end - this.#at) return value

@@ -91,7 +91,7 @@ export class Compression {
 
   /**
    * Nothing for what is damaged, packed in a way that this Node does not know, or more than `maxBytes`: a few hundred
-   * bytes unpack to gigabytes where somebody made them so.
+   * bytes can be made to unpack to gigabytes.
    */
   async decompress(id: CompressionId, bytes: Buffer, maxBytes: number): Promise<Buffer | undefined> {
     try {

@@ -74,7 +74,7 @@ export class EntrySealer {
     }
   }
 
-  /** What stands in Redis for a name that may hold a prompt. */
+  /** What Redis holds in place of a name that may contain a prompt. */
   hideName(tenant: string, name: string): string {
     return createHmac('sha256', this.#nameSecret)
       .update(`${tenant.length}:${tenant}${name}`)

@@ -123,7 +123,7 @@ class CachedFetch {
     const { options, semantic, scope } = this.#context
     const identity: CallerIdentity = {
       owner: this,
-      // Looked at where somebody joins, or fails.
+      // Looked at when a caller joins, or fails.
       get credentials() {
         return provider.credentials
       },

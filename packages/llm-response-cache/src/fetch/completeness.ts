@@ -84,7 +84,7 @@ function isWholeChoice({ finish_reason, message, error }: Json): boolean {
   return isProperReason(finish_reason) && !isSet(error) && isRecord(message) && saysSomething(message)
 }
 
-/** An empty answer is a known failure of models; nobody is served one twice. */
+/** An empty answer is a known failure of models; it is never served from the cache. */
 function saysSomething(message: Json): boolean {
   const { content, tool_calls, function_call, refusal, audio, images } = message
   return (
@@ -129,9 +129,9 @@ export interface AnswerJudge {
   push(chunk: Uint8Array): void
   /** The stream has ended; half a character or half a piece at its end is damage. */
   end(): void
-  /** What the stream itself told of. */
+  /** What the stream itself reported. */
   readonly usage: Usage
-  /** Whether it holds an error, or can't be read: nobody else should be given it. */
+  /** Whether it holds an error, or can't be read: no other caller should be given it. */
   readonly spoilt: boolean
   /** Whether what was pushed is a whole, proper answer. */
   readonly whole: boolean
@@ -262,13 +262,13 @@ export class StreamJudge implements AnswerJudge {
     }
   }
 
-  /** What the stream itself told of. */
+  /** What the stream itself reported. */
   get usage(): Usage {
     this.#read()
     return this.#usage
   }
 
-  /** Whether it holds an error, or can't be read: nobody else should be given it. */
+  /** Whether it holds an error, or can't be read: no other caller should be given it. */
   get spoilt(): boolean {
     this.#read()
     return this.#spoilt

@@ -3,7 +3,7 @@ export const semanticHeader = 'x-evenkeel-semantic'
 /** Why a request was passed by. */
 export const bypassHeader = 'x-evenkeel-bypass'
 
-/** Headers that told of one transfer, not of the answer. The body is decompressed already. */
+/** Headers of one transfer, not of the answer. The body is decompressed already. */
 const ofTheTransfer = new Set([
   ...['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding'],
 ])

@@ -39,7 +39,7 @@ export interface SharedResponse {
   readonly identity: CallerIdentity | undefined
   /** How many joined; what they were spared is known at the end. */
   readonly joined: { count: number }
-  /** What a whole answer told of; of a stream it is known at the end. */
+  /** What a whole answer reported; of a stream it is known at the end. */
   usage?(): Usage
 }
 
@@ -166,7 +166,7 @@ function streamed(
   })
   const isShared = isEverybodys(common.status)
   const publisher = publisherOf(parts, stream)
-  // What is one account's alone is nobody else's answer.
+  // An answer about one account is not given to another.
   lease.onceFollowed(() => (isShared ? void publisher.follow() : void lease.fail(String(common.status))))
   const ended = end.then(({ pieces, error }) => {
     judge?.end()

@@ -15,7 +15,7 @@ export interface BatchOptions<I, R> {
 }
 
 /**
- * The items of one request that nobody knows, in one call. Each item is looked up by itself, and either needs a
+ * The items of one request that are in no store, in one call. Each item is looked up by itself, and either needs a
  * load, or is found, or waits for somebody else's: when all have come so far, what needs a load is loaded together.
  * What turns out later to need one goes in another call.
  */

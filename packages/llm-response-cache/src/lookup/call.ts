@@ -19,7 +19,7 @@ export interface ProduceContext {
   readonly lease: FlightLease
   /** Captured before the call; what is kept carries them. */
   readonly versions: readonly Version[]
-  /** Ends the call: it stalled, or nobody wants it any more. No caller's signal goes along. */
+  /** Ends the call: it stalled, or no caller wants it any more. No caller's signal is passed on. */
   readonly signal: AbortSignal
   /** Sign of life: the time after which the call counts as stalled begins anew. */
   progress(): void
@@ -41,7 +41,7 @@ export interface Produced<L> {
 /** What following another instance's call came to. */
 export type Followed<L> =
   | { readonly kind: 'live'; readonly live: L; readonly ended: Promise<unknown> }
-  /** The answer stands in the entry. */
+  /** The answer is in the entry. */
   | { readonly kind: 'entry' }
   /** Its leader died, or gave up: another one may lead now. */
   | { readonly kind: 'lost' }
@@ -58,7 +58,7 @@ export interface Alternative {
   readonly entry: Entry | undefined
   /** How it was found, for the caller. */
   readonly told: string | undefined
-  /** Hears of the answer that was kept in its place. */
+  /** Called with the answer that was kept in its place. */
   learn(fresh: Entry): void
   /** For a provider that fails. */
   fallback(): { readonly entry: Entry; readonly told: string } | undefined
@@ -109,7 +109,7 @@ export type Found<L> =
       readonly outcome: 'hit' | 'stale' | 'coalesced'
       readonly source: Source
       readonly told?: string | undefined
-      /** It stands in for a provider that failed. */
+      /** It is served in place of a failed provider's answer. */
       readonly isGrace?: boolean | undefined
     }
   | {

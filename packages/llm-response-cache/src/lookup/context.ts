@@ -23,7 +23,7 @@ export interface LookupContext {
   readonly stats: StatsBook
   readonly metrics: Metrics
   readonly scope: CallScope
-  /** What goes on for nobody, in all look-ups of this cache. */
+  /** Calls that go on without a caller, in all look-ups of this cache. */
   readonly abandoned: AbandonedWork
   /** Calls that are under way in this process. */
   readonly calls: Calls

@@ -14,7 +14,7 @@ export type FlightRole =
   | { readonly role: 'hit'; readonly entry: Entry; readonly source: Source }
   | { readonly role: 'lead'; readonly lease: FlightLease }
   | { readonly role: 'follow'; readonly generation: string; readonly versions: readonly Version[] }
-  /** A call is under way, which was begun before the entry was deleted: nobody else is to hear of a new one. */
+  /** A call is under way, which was begun before the entry was deleted: a new one is kept from other instances. */
   | { readonly role: 'apart' }
 
 /** What an instance says of the call that it would begin. */
@@ -26,7 +26,7 @@ export interface Beginning {
   readonly model: string
 }
 
-/** A follower hears of news at once where messages arrive; otherwise it looks as often as this. */
+/** A follower looks at once when a message arrives; otherwise as often as this. */
 const lookEveryMs = 250
 
 /** Which instance calls the provider, and how the others hear of it. */
@@ -79,7 +79,7 @@ export class FlightCoordinator {
     }
   }
 
-  /** A call that nobody else is to hear of. */
+  /** A call that other instances can't join. */
   alone(entryKey: EntryKey): FlightLease {
     return new FlightLease(this.#tiers, this.#options, entryKey, undefined, ignore)
   }
@@ -135,7 +135,7 @@ export class FlightCoordinator {
       )
       return value
     } catch (error) {
-      log('followers in other instances are not heard of: %s', error)
+      log('followers in other instances are out of reach: %s', error)
       return () => {}
     }
   }
@@ -174,7 +174,7 @@ export class FlightLease {
     this.#timer.unref()
   }
 
-  /** Fences it; nothing where nobody else is to hear of the call. */
+  /** Fences it; nothing where other instances can't join the call. */
   get generation(): string | undefined {
     return this.#lease?.generation
   }
@@ -199,7 +199,7 @@ export class FlightLease {
   }
 
   /**
-   * Ends the flight. `publish`: nobody would tell the followers the answer, so publish it and commit again.
+   * Ends the flight. `publish`: the followers have no other way to the answer, so publish it and commit again.
    * Never rejects.
    */
   async commit(entry: Entry | undefined, published: boolean): Promise<'kept' | 'not-kept' | 'publish'> {
@@ -227,7 +227,7 @@ export class FlightLease {
         this.#tiers.noteKept(this.entryKey, wanted, source)
         return 'kept'
       }
-      // Begun on one side of an outage and ended on the other: the lease was nobody's to lose.
+      // Begun on one side of an outage and ended on the other: there was no lease to lose.
       const crossed = outcome === 'fenced' && source !== lease.source
       if (crossed && wanted !== undefined)
         return (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
@@ -238,7 +238,7 @@ export class FlightLease {
     return 'not-kept'
   }
 
-  /** Nobody waits for the call any more: another instance may lead. The answer is kept all the same, if it comes. */
+  /** No caller waits for the call any more: another instance may lead. The answer is kept all the same, if it comes. */
   giveUp(): void {
     void this.fail(givenUp)
   }
@@ -251,7 +251,7 @@ export class FlightLease {
     if (lease === undefined) return
     await this.#tiers
       .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason), this.#records))
-      .catch((error: unknown) => log('followers were not told of a failure: %s', error))
+      .catch((error: unknown) => log('followers did not learn of a failure: %s', error))
   }
 
   async #append(records: readonly LogRecord[]): Promise<boolean> {

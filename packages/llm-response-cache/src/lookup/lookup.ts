@@ -18,7 +18,7 @@ const maxLeaders = 3
 /** After this many calls that could not be joined, a caller makes one of his own. */
 const maxJoins = 3
 
-/** Where the call that renews an entry stands among the calls; what is asked for stands under the entry's own id. */
+/** The key of the call that renews an entry; a call that was asked for has the entry's own id as its key. */
 const renewalSlot = (id: string) => `renew ${id}`
 
 /**
@@ -104,7 +104,7 @@ export class Lookup<L> {
       found = await under.wait(call.signal)
     } catch (error) {
       if (call.signal?.aborted) throw error
-      // Nobody but the first caller is tied to a call that hung, or to an error that may be about his account.
+      // Only the first caller gets the error of a call that hung, or one that may be about its account.
       const isHis = isSameCaller(under.options.identity, call.identity) && !under.signal.aborted
       if (isHis) throw error
       return 'again'
@@ -264,7 +264,7 @@ export class Lookup<L> {
       const isOver = () =>
         looked.versions === undefined || shared.isVoid || !tiers.areCurrent(tenant, looked.versions)
       const kept = () => (isOver() ? undefined : ended)
-      // What is not kept is right for those who have it, and for nobody who asks from now on.
+      // What is not kept is right for the callers that have it, and not for later ones.
       if (kept() === undefined) shared.finish()
       const isPublished = (await produced.published?.()) ?? false
       let outcome = await lease.commit(kept(), isPublished)

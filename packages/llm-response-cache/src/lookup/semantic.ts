@@ -17,7 +17,7 @@ export interface MeaningLookup {
   suits(entry: Entry): boolean
   /** What an entry says, for judges; nothing where it can't be read. */
   answerOf(entry: Entry): unknown
-  /** Hears of the hit that is served. */
+  /** Called with the hit that is served. */
   onHit?(hit: SemanticHit<unknown>): void
 }
 

@@ -4,7 +4,7 @@ import type { AbandonedWork } from '../streams/abandoned.js'
 import type { CallerIdentity, Found } from './call.js'
 import type { FlightLease } from './flight.js'
 
-/** A call that nobody wants any more may take this long to end, before it is given up. */
+/** How long a call that no caller wants any more may take to end, before it is given up. */
 const abandonedMs = 120_000
 
 /** Who leaves sooner has changed his mind; a time limit of a client is longer. */
@@ -15,7 +15,7 @@ export interface SharedCallOptions<L> {
   readonly isRetry: boolean
   /** What becomes of a call whose callers have all left. */
   readonly onAbandon: 'finish' | 'cancel'
-  /** Counts the calls that are finished for nobody. */
+  /** Counts the calls that are finished without a caller. */
   readonly abandoned: AbandonedWork
   /** The generation of a call that was given up: it is not followed. */
   readonly avoided: string | undefined
@@ -51,7 +51,7 @@ export class SharedCall<L> {
     this.options = options
   }
 
-  /** Aborts when the call stalled, or when nobody wants it. */
+  /** Aborts when the call stalled, or when no caller wants it. */
   get signal(): AbortSignal {
     return this.#ending.signal
   }
@@ -123,14 +123,14 @@ export class SharedCall<L> {
   #giveUp(): void {
     this.#isGivenUp = true
     if (this.#waiting > 0) return
-    // Callers of other instances need not wait for what nobody waits for here.
+    // Callers of other instances need not wait for a call that no caller waits for here.
     this.lease?.giveUp()
     if (this.options.onAbandon === 'cancel') return this.end(new Error('All callers left the call'))
     this.#abandoned ??= setLongTimeout(() => this.end(new Error('The call was abandoned')), abandonedMs)
     this.options.abandoned.add(this, (reason) => this.end(reason))
   }
 
-  /** Somebody waits for it, or it is over. */
+  /** A caller waits for it, or it is over. */
   #resume(): void {
     if (this.#abandoned === undefined) return
     this.#abandoned.clear()

@@ -8,7 +8,7 @@ export interface ValueCodec<T> {
   encode(value: T): string | undefined
   decode(body: string | Buffer): T
   describe(value: T): { readonly model: string; readonly usage: Usage }
-  /** Hears why a value was not kept. */
+  /** Called with the reason why a value was not kept. */
   onRefused?(error: unknown): void
 }
 

@@ -30,7 +30,7 @@ export interface Detailed<T> {
 /** A value that a function gave, and how it is kept. */
 interface LiveValue<T> {
   readonly value: T
-  /** Nothing where the value can't be kept: then it is shared with nobody. */
+  /** Nothing where the value can't be kept: then it is not shared. */
   readonly entry: Entry | undefined
   readonly model: string
 }
@@ -66,7 +66,7 @@ export class Values<T> {
     return this.#detail(await this.#lookup.find(this.#callOf(entryKey, policy, produce)), entryKey)
   }
 
-  /** What is there, fresh, without calling anybody. One round trip at most. */
+  /** The fresh value, if there is one, without a call of the function. One round trip at most. */
   async peek(entryKey: EntryKey, policy: Policy, isCounted = true): Promise<T | undefined> {
     const only = { ...policy, onlyIfCached: true, refresh: false }
     const found = await this.#lookup.find(this.#callOf(entryKey, only, neverCalled))
@@ -111,7 +111,7 @@ export class Values<T> {
     return { live: { value, entry, model }, ended: Promise.resolve(entry) }
   }
 
-  /** Neither looked up nor kept, and shared with nobody. */
+  /** Neither looked up, nor kept, nor shared. */
   async #bypass(entryKey: EntryKey, produce: () => Promise<T>): Promise<Detailed<T>> {
     const { stats, metrics } = this.#context
     const began = performance.now()

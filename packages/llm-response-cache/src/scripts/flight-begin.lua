@@ -3,9 +3,9 @@
 -- ARGV  generation of this attempt, owner, lease in ms, id of an entry that is of no use (empty: none),
 --       the versions under which it begins, its model
 -- Reply {'hit', entry} | {'lead'} | {'follow', generation, owner, versions} | {'apart'}
--- A void lease (its entry was deleted meanwhile) is nobody's to follow: who comes leads instead, or calls for himself
+-- A void lease (its entry was deleted meanwhile) can't be followed: the next caller leads instead, or calls for itself
 -- where others still wait for what that one brings.
--- Idempotent: whoever holds the lease is told again that it leads.
+-- Idempotent: the holder of the lease is told again that it leads.
 local entry = redis.call('GET', KEYS[1])
 if entry then
   local id = ''

@@ -1,7 +1,7 @@
 import { defaultLexicon, stemOf } from './features/lexicon.js'
 
 /**
- * An embedder that needs no model and no network: words and their pieces, hashed into so many dimensions.
+ * An embedder that needs no model and no network: words and their pieces, hashed into a fixed number of dimensions.
  * It knows letters and no meaning, so it finds rewordings that share words, and nothing else. For tests and
  * demonstrations. Deterministic.
  */

@@ -62,7 +62,7 @@ export interface SemanticOptions {
   readonly search?: 'auto' | 'vector-set' | 'exact' | undefined
   /** Keys the digests of words in the index, so that nobody can try words against them. @default the tenant */
   readonly secret?: string | Buffer | undefined
-  /** A look-up that takes longer is a miss, so that a stuck embedder holds up nobody for ever. @default '2s' */
+  /** A look-up that takes longer is a miss, so that a stuck embedder holds up no caller for ever. @default '2s' */
   readonly timeout?: Duration | undefined
   /** How old the learned policy may be. @default '5s' */
   readonly refresh?: Duration | undefined

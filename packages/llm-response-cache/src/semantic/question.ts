@@ -9,7 +9,7 @@ export interface Question {
   readonly context: unknown
 }
 
-/** Stands where the text was. No text can be it. */
+/** The placeholder of the text. No text can be equal to it. */
 const place = { evenkeel: 'the text that is compared' }
 
 /**

@@ -42,7 +42,7 @@ export interface SemanticStats {
     readonly rate: number
     /** The rate is at or below this with 95 % confidence; 1 before the first audit. */
     readonly rateBound: number
-    /** About so many of this process's hits were wrong. */
+    /** An estimate of how many of this process's hits were wrong. */
     readonly estimated: number
     /** Reported by `reportWrong`. */
     readonly reported: number

@@ -109,7 +109,7 @@ export function wrapWithMeaning<Args extends readonly unknown[], T>(
   return Object.assign(async (...args: Args) => (await detailed(...args)).value, { detailed })
 }
 
-/** Whoever shares an answer gets a copy of its own, as JSON carries it where nothing else does. */
+/** Each caller that shares an answer gets its own copy, made through JSON where nothing else can copy it. */
 function copyOf<T>(value: T): T {
   try {
     return structuredClone(value)

@@ -34,7 +34,7 @@ export class MemoryEntryStore implements EntryStore {
   readonly #versions: ByteBoundedLru<string>
   /** Raised when a version changes: while it stays, what held then holds now. */
   versionsEpoch = 0
-  /** What was set last is most often what is set next: the version of a tenant that nobody clears. */
+  /** What was set last is most often what is set next: the version of a tenant that is not cleared. */
   #lastVersion: { readonly tenant: string; readonly name: string; readonly value: string } | undefined
   #lastTenant = ''
   #lastPrefix = entryKeyPrefix('')
@@ -62,7 +62,7 @@ export class MemoryEntryStore implements EntryStore {
     return this.#entries.bytes
   }
 
-  /** Hears of entries that a user deletes: set by the flights beside it. */
+  /** Called with entries that a user deletes: set by the flights beside it. */
   onDelete: ((entryKey: EntryKey) => void) | undefined
 
   /** What is held, without a promise. */

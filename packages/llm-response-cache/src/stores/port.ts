@@ -22,7 +22,7 @@ export interface WriteOptions {
   readonly onlyIfAbsent?: boolean | undefined
   /** Not where it was deleted within the last {@link deletionMs}: the entry may be older. @default false */
   readonly unlessDeleted?: boolean | undefined
-  /** Keeps only what is asked for a second time within so many milliseconds. @default 0: always */
+  /** Keeps only what is asked for a second time within this number of milliseconds. @default 0: always */
   readonly admitWithinMs?: number | undefined
 }
 
@@ -89,7 +89,7 @@ export type LogRecord =
   /** Status and headers of an answer over HTTP; comes first. */
   | { readonly type: 'head'; readonly data: Buffer }
   | { readonly type: 'data'; readonly data: Buffer }
-  /** The whole answer was published, or stands in the entry. */
+  /** The whole answer was published, or is in the entry. */
   | { readonly type: 'end'; readonly data: Buffer }
   /** There will be no answer; the data says why. */
   | { readonly type: 'failed'; readonly data: Buffer }
@@ -116,7 +116,7 @@ export type CommitOutcome =
   | 'released'
   /** Another one leads by now; nothing was changed. */
   | 'fenced'
-  /** Somebody follows, and nothing tells him the answer: publish it, then commit again. */
+  /** A follower has no other way to the answer: publish it, then commit again. */
   | 'publish'
 
 /**
@@ -146,7 +146,7 @@ export interface FlightStore {
     entry: Entry | undefined,
     options: CommitOptions,
   ): Promise<CommitOutcome>
-  /** Ends the log, of so many records, without an answer, and gives back the lease. */
+  /** Ends the log, which has this number of records, without an answer, and gives back the lease. */
   fail(entryKey: EntryKey, generation: string, reason: Buffer, records?: number): Promise<void>
   look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView>
   /**
@@ -154,10 +154,10 @@ export interface FlightStore {
    * begins later follows it. Round trips: two a page of some hundred names.
    */
   void(tenant: string, pattern: string, model?: string): Promise<void>
-  /** Hears that a log has grown or ended; may miss it. */
+  /** Called when a log has grown or ended; calls may be missed. */
   watch(entryKey: EntryKey, onNews: () => void): Promise<() => void>
   /** Tells a leader that it is followed; may be lost. */
   notifyLeader(owner: string, entryKey: EntryKey): void
-  /** Hears of followers of flights that `owner` leads; may miss some. */
+  /** Called with followers of flights that `owner` leads; some may be missed. */
   onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void>
 }

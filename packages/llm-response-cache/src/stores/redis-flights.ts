@@ -67,7 +67,7 @@ export class RedisFlightStore implements FlightStore {
     if (String(role) === 'lead' || !Buffer.isBuffer(first)) return { role: 'lead' }
     const entry = await this.#codec.decode(entryKey.tenant, key, first)
     if (entry !== undefined) return { role: 'hit', entry }
-    // It can't be read; what can't be read is in nobody's way.
+    // It can't be read, and so it blocks no call.
     return this.begin(entryKey, {
       ...options,
       unlessId: first.toString('hex', Math.max(0, first.length - 4)),
@@ -158,7 +158,7 @@ export class RedisFlightStore implements FlightStore {
       const data = Buffer.isBuffer(raw) ? raw : Buffer.from(String(raw ?? ''))
       const number = read + records.length
       const opened = this.#opened(entryKey, generation, { type, number }, data)
-      // A piece that was moved, copied or put there by somebody else: what follows is not the leader's.
+      // A piece that was moved, copied or written by another: what follows is not the leader's.
       if (opened === undefined) return { state: 'gone', records, cursor: cursorOf(String(next), number) }
       records.push({ type, data: opened })
     }

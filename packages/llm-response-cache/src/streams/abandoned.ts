@@ -1,5 +1,5 @@
 /**
- * Work that goes on although nobody waits for it any more, because its answer will be of use to who asks next. How
+ * Work that goes on although no caller waits for it any more, because its answer will be of use to the next one. How
  * much of it may be under way is bounded: beyond that the oldest ends, so that callers who give up one after another,
  * as the clients of a provider that hangs do, can't pile up calls.
  */
@@ -25,7 +25,7 @@ export class AbandonedWork {
     oldest[1](new Error('Too much is under way that nobody waits for'))
   }
 
-  /** It ended, or somebody waits for it again. */
+  /** It ended, or a caller waits for it again. */
   delete(work: object): void {
     this.#ends.delete(work)
   }

@@ -20,21 +20,21 @@ export interface SharedStreamOptions<T> {
   sizeOf(piece: T): number
   /**
    * Makes one piece of several that wait for a reader, a new one of a single piece too: what a reader does with its
-   * own is nobody else's matter. Without it every piece is handed on by itself.
+   * own does not matter to others. Without it every piece is handed on by itself.
    */
   join?(pieces: readonly T[]): T
   /** A source that is silent for this long is given up. */
   readonly stallMs: number
-  /** When nobody reads any more, read on to the end, or end at once. */
+  /** When the last reader has left: read on to the end, or end at once. */
   readonly onAbandon: 'finish' | 'cancel'
-  /** Counts the streams that are read to their end for nobody. */
+  /** Counts the streams that are read to their end without a reader. */
   readonly abandoned?: AbandonedWork | undefined
   onPiece?(piece: T): void
   /** Called once. */
   onEnd(end: StreamEnd<T>): void
 }
 
-/** How long a stream that nobody reads any more may take to end, before it is given up. */
+/** How long a stream without a reader may take to end, before it is given up. */
 const abandonedMs = 120_000
 
 /** Pieces that wait for a reader are joined to pieces of about this size. */
@@ -84,7 +84,7 @@ export class SharedStream<T> {
     this.#options = options
     this.#watch()
     void this.#run()
-    // Its caller may have left before it began: then nobody would ever read it.
+    // Its caller may have left before it began: then it would never be read.
     setImmediate(() => {
       this.#isAttended = true
       if (this.#readers.size === 0) this.#abandon()
@@ -269,7 +269,7 @@ export class SharedStream<T> {
     this.#options.abandoned?.add(this, (reason) => this.#giveUp(reason))
   }
 
-  /** Somebody reads it, or it is over. */
+  /** A caller reads it, or it is over. */
   #resumeReading(): void {
     if (this.#abandoned === undefined) return
     this.#abandoned.clear()

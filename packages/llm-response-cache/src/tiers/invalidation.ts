@@ -64,7 +64,7 @@ export class InvalidationBus {
     )
   }
 
-  /** One round trip, which nobody waits for. */
+  /** One round trip, which no caller waits for. */
   tell({ tenant, versions, names, swept }: Invalidation): void {
     const message = JSON.stringify([this.#origin, tenant, [...versions], names, swept])
     this.#redis.publish(this.#channel, message).catch((error: unknown) => log('not told: %s', error))

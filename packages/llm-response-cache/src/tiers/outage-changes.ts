@@ -9,14 +9,14 @@ const maxWrites = 10_000
 /** Beyond it the whole tenant is invalidated instead. */
 const maxSweeps = 100
 
-/** An answer that Redis has not heard of. */
+/** An answer that Redis does not have yet. */
 export interface OutageWrite {
   readonly entryKey: EntryKey
-  /** It was begun after the entry was deleted, which Redis has not heard of either. */
+  /** It was begun after the entry was deleted, which Redis does not know either. */
   readonly isAfterDeletion: boolean
 }
 
-/** What Redis has not heard of yet, because it was away. */
+/** What Redis does not know yet, because it was away. */
 export class OutageChanges {
   readonly versions = new Map<string, Map<string, string>>()
   readonly deleted = new Map<string, EntryKey>()

@@ -11,7 +11,7 @@ const log = createLog('llm-response-cache')
 
 /** An entry that is about to be too old to be compared with what was deleted is not handed over. */
 const maxHandOverAgeMs = deletionMs - 60_000
-/** Handing over after an outage: so many entries, then a pause. */
+/** Entries that are handed over after an outage before a pause. */
 const handOver = { atOnce: 50, pauseMs: 50 }
 /** Entries a round trip. */
 export const pageSize = 500

@@ -44,7 +44,7 @@ export class TieredStore {
   readonly #stores: Failover<Stores>
   readonly #invalidations: InvalidationBus | undefined
   readonly #outage = new OutageChanges()
-  /** Hears of what is deleted, here and in other instances. Set once, by who makes calls. */
+  /** Called with what is deleted, here and in other instances. Set once, by the part that makes calls. */
   calls: VoidableCalls | undefined
   /** Raised when messages may have been missed: what was confirmed before is no longer trusted. */
   #trust = 1
@@ -244,7 +244,7 @@ export class TieredStore {
     this.#stores.close()
   }
 
-  /** What was answered in an outage is an answer, although Redis has not heard of it yet. */
+  /** What was answered in an outage is an answer, although Redis does not have it yet. */
   #notHandedOver(entryKey: EntryKey): Entry | undefined {
     return this.#outage.hasWritten(entryKey) ? this.#memory.held(entryKey)?.entry : undefined
   }

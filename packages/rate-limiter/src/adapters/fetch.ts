@@ -21,7 +21,7 @@ const optionNames: Readonly<Record<keyof LimitedFetchOptions<string>, true>> = {
 const refusedStatuses = [429, 503, 529]
 /** A body that says its length and is at most so long is read whole. */
 const maxWholeBytes = 1 << 20
-/** How long a stream may lie unread before its slot goes back: nobody reads it any more, though nothing says so. */
+/** How long a stream may be unread before its slot is given back, since its reader may have left without a sign. */
 const maxUnreadMs = 60_000
 
 type Policies = readonly (readonly [string, Policy])[]
@@ -158,7 +158,7 @@ function isStream(response: Response): boolean {
   return isReadable(response) && !isWhole(response)
 }
 
-/** An error, JSON, or what says that it is short: such answers are read whole by whoever asked. */
+/** An error, JSON, or what says that it is short: such answers are read whole by their caller. */
 function isWhole({ ok, headers }: Response): boolean {
   const type = headers.get('content-type') ?? ''
   if (type.includes('event-stream') || type.includes('ndjson') || type.includes('jsonl')) return false

@@ -8,7 +8,7 @@ interface Window {
 
 /**
  * A counter of the current window, and of later ones where calls have been booked in them. While there are later
- * ones nobody is admitted directly, since those who wait come first.
+ * ones no call is admitted directly, since waiting calls come first.
  */
 export class CounterMeter implements Meter {
   #current: Window = { startMs: 0, count: 0 }

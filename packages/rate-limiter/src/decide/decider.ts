@@ -178,7 +178,7 @@ export class Decider {
   }
 
   /**
-   * Gives back what a call was charged that nobody can settle: a booking whose caller has given up. Sent once;
+   * Gives back a charge that can't be settled: a booking whose caller has given up. Sent once;
    * where it can't reach Redis it stays charged until its time.
    */
   async giveBack(changes: readonly Change[], source: Source, mirroredAtMs: number): Promise<void> {

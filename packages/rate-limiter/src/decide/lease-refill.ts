@@ -17,7 +17,7 @@ export interface LeaseRefillHost {
   giveBack(units: readonly ReturnedUnits[]): Promise<void>
 }
 
-/** Blocks of quota: spends from them, asks for more before they are empty, and gives back what lies idle. */
+/** Blocks of quota: spends from them, asks for more before they are empty, and gives back what is idle. */
 export class LeaseRefill {
   readonly #leases: QuotaLeases
   readonly #sweepEveryMs: number

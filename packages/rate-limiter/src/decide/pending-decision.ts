@@ -8,7 +8,7 @@ import type { Decision, DecisionRequest } from '../stores/port.js'
 export interface PendingDecision extends DecisionRequest {
   /** As of when memory has charged it already, where both must admit it. */
   mirroredAtMs?: number
-  /** @param mirroredAtMs as of when memory has charged it, whoever decided */
+  /** @param mirroredAtMs when memory charged it, whichever store decided */
   done(decision: Decision, source: Source, mirroredAtMs: number): void
   failed(error: unknown): void
 }

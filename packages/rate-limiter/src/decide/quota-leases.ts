@@ -75,7 +75,7 @@ export class QuotaLeases {
     )
   }
 
-  /** A request for these limits that is under way: whoever waits for it need not ask. */
+  /** A request for these limits that is under way: a caller that waits for it need not ask. */
   asking(limitCosts: readonly LimitCost[]): Promise<void> | undefined {
     for (const limitCost of limitCosts) {
       const asking = this.#blocks.get(limitCost)?.asking
@@ -154,7 +154,7 @@ export class QuotaLeases {
     return replaced
   }
 
-  /** What lies idle, or is about to lapse, goes back; with `all` everything. */
+  /** Returns what is idle or about to lapse; with `all` everything. */
   collect(nowMs: number, all = false): readonly ReturnedUnits[] {
     const returned: ReturnedUnits[] = []
     for (const block of this.#blocks.values()) {

@@ -13,7 +13,7 @@ interface Denial {
 
 /**
  * Denials of Redis, remembered for the cost and the priority that were denied: a client that floods costs Redis
- * nothing. It can't admit too much; it may deny up to its time longer where somebody gives units back meanwhile.
+ * nothing. It can't admit too much; it may deny up to its time longer where a caller gives units back meanwhile.
  * All times are monotonic.
  */
 export class RecentDenials {

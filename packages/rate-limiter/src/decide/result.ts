@@ -25,7 +25,7 @@ export interface RateLimitDecision<Name extends string> extends LimitStatus {
   readonly blocked: boolean
   /**
    * All limits of the call; `limit`, `remaining` … above are those of the one that is nearest to its end.
-   * Where several subjects of a call share a limit's name, the one nearest to its end stands for all.
+   * Where several subjects of a call share a limit's name, the one nearest to its end is given.
    */
   readonly limits: { readonly [N in Name]?: LimitStatus }
 }

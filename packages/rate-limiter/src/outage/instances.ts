@@ -11,7 +11,7 @@ const beatMs = 2_000
 const firstBeatMs = 125
 /** An instance that missed two beats is gone. */
 const countsMs = 3 * beatMs
-/** A limiter of this process that nobody asked for so long takes no share: a hot reload leaves such behind. */
+/** Time without a call after which a limiter of this process takes no share: a hot reload leaves such limiters behind. */
 const idleMs = 60_000
 
 export interface InstancesOptions {
@@ -65,7 +65,7 @@ export class Instances {
     })
   }
 
-  /** As last seen; while Redis is away nobody is seen to come or go. The same object while nothing changes. */
+  /** As last seen; while Redis is away no instance is seen to come or go. The same object while nothing changes. */
   get share(): Share {
     const active = this.#local.active(this)
     const index = active.indexOf(this)
@@ -92,7 +92,7 @@ export class Instances {
   }
 
   /**
-   * Redis is back, perhaps empty: until all have announced themselves again, nobody who was there counts as gone.
+   * Redis is back, perhaps empty: until all have announced themselves again, no known instance counts as gone.
    */
   returned(): void {
     if (!this.#isStarted) return

@@ -2,7 +2,7 @@ import type { Charge } from '../algorithms/meter.js'
 import { LimitMap } from '../stores/limit-map.js'
 import type { LimitKey } from '../stores/port.js'
 
-/** Charges of one limit that Redis has not heard of, and under which number it hears of them. */
+/** Charges of one limit that Redis does not have yet, and the number under which it is sent them. */
 export interface Entry {
   readonly limitKey: LimitKey
   readonly sequence: number
@@ -96,7 +96,7 @@ export class OfflineCharges {
     if (account.waiting.length === 0) this.#accounts.delete(entry.limitKey)
   }
 
-  /** Nobody knows whether Redis has charged it: it goes again under the same number. */
+  /** Whether Redis has charged it is unknown: it is sent again under the same number. */
   giveBack(entry: Entry): void {
     const account = this.#accounts.get(entry.limitKey)
     if (account?.sent === entry) account.underWay = false

@@ -17,7 +17,7 @@ export interface RecoveryHost {
   readonly instances: Instances
   /** Slots that this process holds. */
   heldSlots(): readonly HeldSlot[]
-  /** Tries once more; what fails again comes back here. */
+  /** Tries once more; what fails again is kept here. */
   settle(settlement: Settlement): Promise<boolean>
   /** Holds slots that Redis has lost. */
   adopt(slots: readonly HeldSlot[]): Promise<unknown>

@@ -1,6 +1,6 @@
 import type { Limit } from '../limits.js'
 
-/** Which part of every limit this instance enforces while nobody can count for all. */
+/** Which part of every limit this instance enforces while Redis can't count for all. */
 export interface Share {
   /** Instances that share the limits, this one among them. */
   readonly instances: number
@@ -10,7 +10,7 @@ export interface Share {
 
 /**
  * With ranks the shares add up to the limit exactly. Without, each instance takes the quotient, but one unit
- * at the least: a limit smaller than the number of instances would else admit nobody at all.
+ * at the least: a limit smaller than the number of instances would else admit no call at all.
  */
 export function shareOf(limit: Limit, { instances, rank }: Share): Limit {
   if (instances === 1) return limit
@@ -30,13 +30,13 @@ export interface RemoteSnapshot {
   readonly atMs: number
 }
 
-/** In so many windows the parts become equal. */
+/** Windows in which the parts become equal. */
 const windowsToEqual = 10
 
 /**
  * What an instance may use of a limit of which it knows what was left: its own charges and an equal part of the
  * rest. All instances' parts add up to the limit, but for what was charged since each heard last; equal shares
- * from the first moment would not, since whoever had used more than its own keeps that, and the others fill
+ * from the first moment would not, since an instance that had used more than its own keeps that, and the others fill
  * theirs. After a window the parts go over into equal ones, by a tenth a window, so that traffic may move.
  */
 export function partOf(

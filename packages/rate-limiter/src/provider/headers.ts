@@ -68,7 +68,7 @@ function resetOf(
   return resetMs === undefined ? undefined : { unit: unit ?? 'requests', resetMs }
 }
 
-/** Whoever sends it: a duration, a time as RFC 3339 or HTTP write it, seconds, or a number since 1970. */
+/** In any provider's form: a duration, a time as RFC 3339 or HTTP write it, seconds, or a number since 1970. */
 function untilReset(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined || text === '') return undefined
   if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)

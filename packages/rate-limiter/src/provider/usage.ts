@@ -9,7 +9,7 @@ export interface TokenUsage {
 const maxBytes = 4_000_000
 
 /**
- * Finds the usage in an answer of OpenAI (chat, responses, embeddings), Anthropic, or whoever speaks like them, as
+ * Finds the usage in an answer of OpenAI (chat, responses, embeddings), Anthropic, or a provider with their formats, as
  * it passes by: JSON at its end, server-sent events line by line. What it can't read it leaves.
  */
 export class UsageReader {

@@ -20,7 +20,7 @@ function slots.refund(cell, _, cost, id)
   return redis.call('ZRANGE', cell.line, 0, cell.limit - cell.used - 1)
 end
 
--- Never brings a slot back that was lost meanwhile: somebody else may hold it by now.
+-- Never restores a slot that was lost meanwhile: another caller may hold it by now.
 function slots.renew(cell, id, held)
   for place = 1, held do
     local score = redis.call('ZSCORE', cell.held, id .. ':' .. place)

@@ -5,7 +5,7 @@
 --       3 sorted set of the same instances by name (score: 0), so that a rank is found without reading them all
 -- ARGV  1 instance, 2 ms that it counts, 3 an id for a new epoch, 4 its limits: a JSON array (src/limit-list.ts)
 -- Reply {instances, this one's rank from 0, epoch, beats, other limits or ''}: another epoch means that all was lost;
---       fewer beats than before, that a server took over which had not heard of the latest.
+--       fewer beats than before, that a server took over which did not have the latest.
 --- @include "clock"
 local at = now()
 redis.call('ZADD', KEYS[1], at + ARGV[2], ARGV[1])
@@ -14,7 +14,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
 local beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
 -- By name, not by time: the order must be the same in the eyes of all. Every name of KEYS[1] is in KEYS[3], so where both
--- hold as many they hold the same; else somebody has gone, or KEYS[3] was lost.
+-- hold as many they hold the same; else an instance has gone, or KEYS[3] was lost.
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 local count = redis.call('ZCARD', KEYS[1])
 if redis.call('ZCARD', KEYS[3]) ~= count then

@@ -1,4 +1,4 @@
--- What Redis hears of late, after an outage or at the end of a lease.
+-- Charges that reach Redis late, after an outage or at the end of a lease.
 --         merge    cell, index of the key of its marker, sequence, count, then each: age ms, cost
 --         giveBack cell, units, when they were charged
 function operations.merge()

@@ -29,7 +29,7 @@ export interface MemoryLimitStoreOptions {
   /** PendingDecision at each decision, since instances come and go. @default the whole of every limit */
   readonly share?: () => Share
   readonly clock?: Clock
-  /** Told of each charge, which the other instances don't know of. */
+  /** Called with each charge, which the other instances don't know of. */
   readonly onCharge?: ((limitKey: LimitKey, charge: Charge) => void) | undefined
 }
 

@@ -108,7 +108,7 @@ export interface LimitStore {
    * is paid by waiting.
    */
   settle(settlement: Settlement): Promise<boolean>
-  /** Gives back leased units that nobody spent. Sent once: what gets lost lapses by itself. */
+  /** Gives back leased units that were not spent. Sent once: what gets lost lapses by itself. */
   giveBack(changes: readonly Change[]): Promise<void>
   /**
    * Holds slots for another lease; `false` for each that is lost. With `adopt` lost ones are held again,

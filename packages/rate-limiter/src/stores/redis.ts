@@ -26,7 +26,7 @@ export interface RedisLimitStoreOptions {
   readonly name: string
   /** Stands in for the server's clock, in tests that compare two stores. */
   readonly now?: (() => number) | undefined
-  /** Charges that Redis has not heard of: they travel with the calls that touch their limits. */
+  /** Charges that Redis does not have yet: they are sent with the calls that touch their limits. */
   readonly offlineCharges?: OfflineCharges | undefined
   /** Names this instance's charges of an outage. @default a random id */
   readonly instance?: string | undefined
@@ -220,7 +220,7 @@ export class RedisLimitStore implements LimitStore {
     if (changes.length > 0) await this.settle({ id, changes })
   }
 
-  /** What Redis has not heard of these limits goes before what is asked of them. */
+  /** Charges of these limits that Redis does not have yet are sent before the decision. */
   #merge(call: ScriptCall, requests: readonly DecisionRequest[]): readonly Entry[] {
     const offlineCharges = this.#offlineCharges
     if (offlineCharges === undefined || offlineCharges.size === 0) return []

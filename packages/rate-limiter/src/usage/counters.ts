@@ -6,7 +6,7 @@ const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.usage', lua: usageLua })
 const tellEveryMs = 1_000
 const maxSubjectsKept = 1_000
-/** What one run of the script counts: about a millisecond of the server's time, in which it answers nobody else. */
+/** What one run of the script counts: about a millisecond of the server's time, in which it answers no other client. */
 const subjectsAtOnce = 500
 
 export interface SubjectUsage {

@@ -37,7 +37,7 @@ export class HighestUse {
 
   #turn(nowMs: number): void {
     const isFresh = nowMs - this.#turnedAtMs <= 2 * generationMs
-    // A limit that nobody asks for is at 0, not as it was: an exporter would keep its last value.
+    // A limit without calls is at 0, not as it was: an exporter would keep its last value.
     const idle = [...this.#current.keys(), ...this.#previous.keys()].map((name) => [name, 0] as const)
     this.#previous = new Map([...idle, ...(isFresh ? this.#current : [])])
     this.#current = new Map()

@@ -22,7 +22,7 @@ takeHead(redis.call('HGET', thread, '_m'))
 exists, epoch, created, version = false, own, now, math.max(lasting, version)
 
 local last = math.min(newest, tonumber(ARGV[8]) or newest)
--- By the records that there are: the numbers between them may be ever so many.
+-- By the records that there are: there may be any number of gaps between them.
 local behind, upTo = {}, 0
 for _, name in ipairs(redis.call('HKEYS', thread)) do
   local seq = string.find(name, '^%d+$') and tonumber(name)

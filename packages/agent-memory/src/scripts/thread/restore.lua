@@ -13,7 +13,7 @@ end
 redis.call('RENAME', KEYS[5], KEYS[1])
 local time = redis.call('TIME')
 local ends = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
--- Whoever read what was there before reads all of it again.
+-- Readers of the former state read all of it again.
 local version = ARGV[4] + (lasting or 0)
 -- It is not one of those that were erased before.
 local created = math.max(tonumber(ARGV[11]), tonumber(redis.call('HGET', KEYS[4], 'e') or -1) + 1)

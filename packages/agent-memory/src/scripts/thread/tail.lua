@@ -32,7 +32,7 @@ local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 
 local full, cut = false, 0
 -- As maxWindowBytes of replica/read.ts has it: a longer reply would hold up all others of its connection.
 local maxBytes, bytes = 16777216, 0
--- Where much was removed a window is short rather than slow, and no number in the head makes a loop of ever so many.
+-- Where much was removed a window is short rather than slow, and no number in the head makes the loop run without bound.
 local left = math.min(4 * most, 1000000) + 20000
 -- Read in pieces, so that a small budget reads little: of a thread of large messages less at once.
 local piece = math.max(1, math.min(50, math.floor(1048576 * math.max(count, 1) / math.max(stored or 0, 1))))

@@ -81,7 +81,7 @@ elseif token ~= '' and not writer then
   end
 end
 
--- Writers of the last week are remembered; when they are ever so many, the latest of them.
+-- Writers of the last week are remembered; above a number of them, the latest.
 local function admitWriter()
   local names, kept, ages = redis.call('HGET', thread, '_w') or '', {}, {}
   local _, known = string.gsub(names, ' ', '')

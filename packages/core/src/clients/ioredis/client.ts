@@ -90,7 +90,7 @@ async function transaction(
   return results.map(([error, reply], index) => error ?? normaliseReply(commands[index] ?? [], reply))
 }
 
-/** EXECABORT says only that something was refused; what it was stands beside it. */
+/** EXECABORT says only that something was refused; `previousErrors` has what it was. */
 function causeOfAbort(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const previous = 'previousErrors' in error ? error.previousErrors : undefined

@@ -38,7 +38,7 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
     clearInterval(look)
     closeOnce(client)
   }
-  // The library subscribes again by itself, and tells nobody that it was away: messages may have been missed. So it is
+  // The library subscribes again by itself, and reports no gap: messages may have been missed. So it is
   // asked which connection it has now; in a Cluster, to the owner of each channel's slot.
   const connections = new Map<string, unknown>()
   const look = setInterval(() => void sameConnections().catch(lost), askEveryMs)

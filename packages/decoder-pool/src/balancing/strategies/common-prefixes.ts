@@ -1,4 +1,4 @@
-/** With so many requests seen, all counts are halved: what was common once need not be so for ever. */
+/** Number of requests after which all counts are halved, so that what was common once is forgotten. */
 const maxSeen = 8_192
 /** Fewer say nothing of how common a block is. */
 const minSeen = 4

@@ -4,9 +4,9 @@ import { hash32, mix } from '../hash.js'
 import type { Strategy } from '../strategy.js'
 import { CommonPrefixes } from './common-prefixes.js'
 
-/** A node takes at most so many times its share of what is under way (Mirrokni, Thorup and Zadimoghaddam, 2018). */
+/** A node takes at most this many times its share of the requests under way (Mirrokni, Thorup and Zadimoghaddam, 2018). */
 const bound = 1.25
-/** Up to so many nodes each is asked for its rank; above it a ring is quicker. */
+/** Up to this many nodes the rank of each is computed; above it a ring is quicker. */
 const maxRanked = 128
 const pointsEach = 100
 
@@ -32,7 +32,7 @@ export function consistentHash(otherwise: Strategy): Strategy {
   }
 }
 
-/** In a large pool what is under way is added up once in so many choices as this part of its nodes. */
+/** In a large pool the requests under way are summed once in (number of nodes × this) choices. */
 const addedShare = 1 / 16
 
 interface UnderWay {

@@ -5,7 +5,7 @@ import { bestOfFew, type Strategy } from '../strategy.js'
 const share = 1 / 64
 
 /**
- * By so much the typical latency is taken up or down, at random, for a node that was never heard of: whatever the last
+ * How far the typical latency is moved up or down, at random, for a node without a measurement: whatever the last
  * answer of the others took, callers that come one after the other try it.
  */
 const unknownSpread = 0.2
@@ -22,7 +22,7 @@ export function latency(): Strategy {
 /**
  * Expected wait on a node: its load with this request in it, by the root of its latency. What a node's answers
  * took holds the wait behind others too, and as it was when those came; taken whole it would count load twice,
- * the second time late, and drive all from node to node. A node that was never heard of is about as quick
+ * the second time late, and drive all from node to node. A node without a measurement is about as quick
  * as those that were: neither a refuge nor a risk.
  */
 export function expectedWait(): (state: NodeState, now: number, random: () => number) => number {

@@ -21,7 +21,7 @@ function isProper(reason: unknown): boolean {
   return unified === 'stop' || unified === 'tool-calls'
 }
 
-/** Without what told of one call: raw chunks, headers, bodies. */
+/** Without what belongs to one call alone: raw chunks, headers, bodies. */
 export function trimmed(answer: Answer): Answer {
   if (answer.kind === 'parts') {
     return { kind: 'parts', parts: answer.parts.filter(({ type }) => type !== 'raw' && type !== 'ping') }

@@ -59,7 +59,7 @@ export function inForm({ contentType, body }: Formed, wanted: WantedForm): Forme
   }
 }
 
-/** What an answer says, for whoever reads answers; nothing where it can't be read. */
+/** The text of an answer; nothing where it can't be read. */
 export function answerIn({ contentType, body }: Formed, wire: Wire | undefined): Json | undefined {
   try {
     if (!isStream(contentType)) return parseObject(body.toString())

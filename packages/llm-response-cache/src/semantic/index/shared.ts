@@ -27,7 +27,7 @@ export class SharedIndex {
 
   constructor(options: ResolvedSemanticOptions) {
     const { index, maxBytes, clock, search } = options
-    // A host's own index stands alone: it has its own ways with outages.
+    // A host's own index has no fallback of ours: it handles outages itself.
     const redis = index === undefined ? options.redis : undefined
     this.#options = { ...options, redis }
     this.#memory = new MemorySemanticIndex({ maxBytes, clock })

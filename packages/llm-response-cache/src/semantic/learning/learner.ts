@@ -102,7 +102,7 @@ export class Learner {
     }
   }
 
-  /** Whoever is first decides; all others hear of it. */
+  /** The first instance decides; all others take its decision. */
   async #end(next: Policy): Promise<boolean> {
     const { store, learning } = this.#options
     const wasFirst = await store.advance(learning, next.epoch - 1, encodePolicy(next))

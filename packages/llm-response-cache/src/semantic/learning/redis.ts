@@ -13,7 +13,7 @@ import {
 const recordScript = defineScript({ name: 'semantic.record', lua: recordLua })
 const advanceScript = defineScript({ name: 'semantic.advance', lua: advanceLua })
 
-/** What nobody asks about for so long is forgotten: 90 days. */
+/** What was not asked about for 90 days is forgotten. */
 const ttlMs = String(90 * 86_400_000)
 
 /** What all instances learned, on the node of the class. */

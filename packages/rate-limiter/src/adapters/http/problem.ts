@@ -37,7 +37,7 @@ export function limitedProblem(decision: RateLimitDecision<string>, retryAfterSe
   }
 }
 
-/** Nobody can count at the moment, and the limiter was told to let nobody through then. */
+/** Redis can't count at the moment, and the limiter is set to admit no call then. */
 export const unavailableProblem: Problem = {
   type: `${types}#temporary-reduced-capacity`,
   title: 'Request cannot be satisfied due to temporary server capacity constraints',
