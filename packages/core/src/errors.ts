@@ -24,6 +24,16 @@ export type ErrorCode = (typeof errorCodes)[number]
 
 const brand = Symbol.for('evenkeel.error')
 
+type AnyClass = abstract new (...args: never[]) => unknown
+
+function isOf(wanted: AnyClass, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !(brand in value)) return false
+  for (let proto = Object.getPrototypeOf(value); proto !== null; proto = Object.getPrototypeOf(proto)) {
+    if (proto === wanted.prototype || proto.constructor?.name === wanted.name) return true
+  }
+  return false
+}
+
 /**
  * The base of all errors of the evenkeel packages. `code` is stable across versions; messages are not.
  * Feature packages extend it with codes of their own.
@@ -38,9 +48,14 @@ export class EvenkeelError<Code extends string = string> extends Error {
     this.code = code
   }
 
-  /** Recognises errors of another copy of the package too (ESM beside CommonJS), where `instanceof` fails. */
-  static isInstance(value: unknown): value is EvenkeelError {
-    return typeof value === 'object' && value !== null && brand in value
+  /** `instanceof` knows errors of another copy of the package too (ESM beside CommonJS), by the names of their classes. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isOf(this, value)
+  }
+
+  /** The same as `instanceof`, as a function: whether a value is an error of this class, of whichever copy. */
+  static isInstance<Class extends AnyClass>(this: Class, value: unknown): value is InstanceType<Class> {
+    return isOf(this, value)
   }
 }
 
@@ -92,10 +107,6 @@ export class UnavailableError extends EvenkeelError<UnavailableCode> {
   ) {
     super(code, message, options)
     this.outcome = outcome
-  }
-
-  static override isInstance(value: unknown): value is UnavailableError {
-    return EvenkeelError.isInstance(value) && 'outcome' in value
   }
 }
 

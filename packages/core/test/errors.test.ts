@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { errorCodes } from '../src/errors.js'
-import { EvenkeelError, InvalidOptionError, UnavailableError } from '../src/index.js'
+import {
+  CommandTimeoutError,
+  EvenkeelError,
+  InvalidOptionError,
+  ReplyError,
+  UnavailableError,
+} from '../src/index.js'
 
 describe('errors', () => {
   it('are all in docs/errors.md, and nothing else is', () => {
@@ -11,12 +17,32 @@ describe('errors', () => {
     expect(documented.sort()).toEqual([...errorCodes].sort())
   })
 
-  it('are recognised across two copies of the package', () => {
-    const brand = Symbol.for('evenkeel.error')
-    expect(EvenkeelError.isInstance({ [brand]: true })).toBe(true)
-    expect(UnavailableError.isInstance({ [brand]: true, outcome: 'unknown' })).toBe(true)
-    expect(UnavailableError.isInstance(new InvalidOptionError('a', 'b', 'c'))).toBe(false)
-    expect(EvenkeelError.isInstance(new Error('not ours'))).toBe(false)
+  it('are recognised across two copies of the package, with isInstance and with instanceof', async () => {
+    vi.resetModules()
+    const other = await import('../src/index.js')
+    expect(other.EvenkeelError).not.toBe(EvenkeelError)
+    const timeout = new other.CommandTimeoutError('GET', 5)
+    for (const theirs of [EvenkeelError, UnavailableError, CommandTimeoutError]) {
+      expect(theirs.isInstance(timeout)).toBe(true)
+      expect(timeout).toBeInstanceOf(theirs)
+    }
+    expect(new other.UnavailableError('OVERLOADED', 'm', 'not-sent')).not.toBeInstanceOf(CommandTimeoutError)
+  })
+
+  it('are of their own class only, whatever else is an error of ours', () => {
+    const option = new InvalidOptionError('a', 'b', 'c')
+    for (const other of [UnavailableError, CommandTimeoutError, ReplyError]) {
+      expect(other.isInstance(option)).toBe(false)
+      expect(option).not.toBeInstanceOf(other)
+    }
+    class Own extends EvenkeelError<'OWN'> {}
+    expect(new Own('OWN', 'm')).toBeInstanceOf(Own)
+    expect(new Own('OWN', 'm')).toBeInstanceOf(EvenkeelError)
+    expect(option).not.toBeInstanceOf(Own)
+    for (const none of [new Error('not ours'), undefined, null, 'text', {}, { code: 'OWN' }]) {
+      expect(EvenkeelError.isInstance(none)).toBe(false)
+      expect(none instanceof EvenkeelError).toBe(false)
+    }
   })
 
   it('promise 10: show of an object only what kind it is', () => {
