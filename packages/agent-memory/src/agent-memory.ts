@@ -33,6 +33,7 @@ import type { DraftStore } from './drafts/port.js'
 import { RedisDrafts } from './drafts/redis.js'
 import { DeletionNotices } from './feed/deletion-notices.js'
 import { ChangeNotifier } from './feed/notifier.js'
+import { type SharedMemoryStats, StatsPoll, shared } from './feed/stats-poll.js'
 import { checkMemory, type MemoryHealth } from './health.js'
 import { JournalFile } from './journal/file.js'
 import { Journal } from './journal/journal.js'
@@ -93,6 +94,11 @@ export interface AgentMemory {
   status(): MemoryStatus
   /** What was done in this process since the memory was made. */
   stats(): MemoryStats
+  /**
+   * The same of all instances that run, which are asked and have 300 ms to answer; what ended processes had counted is gone
+   * with them. In an outage, and without `redis`, of this process. Two round trips and that pause.
+   */
+  sharedStats(): Promise<SharedMemoryStats>
   /** What endangers conversations: eviction, no persistence, a journal that waits. One round trip; never rejects. */
   health(): Promise<MemoryHealth>
   /** Waits until the journal is in Redis, or the signal aborts. */
@@ -142,6 +148,7 @@ class Memory implements AgentMemory, ThreadContext {
   /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
   readonly #lines = new KeyedQueue()
   readonly #stop: (() => void)[] = []
+  readonly #poll: StatsPoll | undefined
   /** Names this memory among the writers of a thread. */
   readonly #writer = newId()
   #operations = 0
@@ -172,7 +179,11 @@ class Memory implements AgentMemory, ThreadContext {
     this.#outage = outage
     const notices = redis && new DeletionNotices(redis, (deletion) => known.deletedElsewhere(deletion))
     const store = redis && new RedisThreadStore(redis, undefined, (deletion) => notices?.tell(deletion))
-    this.#stop.push(() => notices?.close())
+    this.#poll = redis && new StatsPoll(redis, () => this.stats())
+    this.#stop.push(
+      () => notices?.close(),
+      () => this.#poll?.close(),
+    )
     if (redis !== undefined) this.#stop.push(redis.on('down', () => recent.prune()))
     const own = new MemoryThreadStore({ maxThreads, maxBytes, clock })
     this.notifier = new ChangeNotifier(redis)
@@ -270,6 +281,10 @@ class Memory implements AgentMemory, ThreadContext {
 
   stats(): MemoryStats {
     return this.counters.read()
+  }
+
+  async sharedStats(): Promise<SharedMemoryStats> {
+    return this.#poll === undefined ? shared([this.stats()]) : this.#poll.ask()
   }
 
   health(): Promise<MemoryHealth> {

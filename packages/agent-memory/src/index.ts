@@ -27,6 +27,7 @@ export {
   ThreadUnknownError,
   VersionConflictError,
 } from './errors.js'
+export type { SharedMemoryStats } from './feed/stats-poll.js'
 export type { SubscribeOptions, ThreadEvent } from './feed/subscribe.js'
 export type { MemoryHealth, MemoryWarning } from './health.js'
 export type { Message, MessageLike, StoredMessage } from './messages/message.js'

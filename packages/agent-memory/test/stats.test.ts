@@ -41,6 +41,28 @@ describe('statistics', () => {
     expect((await thread.window()).count).toBe(4)
   })
 
+  it('of all instances that run are their sum', async () => {
+    const [one, other] = [await redis.instance(), await redis.instance()]
+    await threadOf(one.memory).append([user('a'), user('b')])
+    await threadOf(other.memory).append(user('c'))
+    await threadOf(other.memory).append(user('c'))
+    await threadOf(other.memory).window()
+    const sum = {
+      instances: 2,
+      appended: { stored: 3, duplicate: 1, journaled: 0, refused: 0 },
+      reads: { whole: 1 },
+    }
+    // How soon the other one answers is the machine's affair.
+    await vi.waitFor(async () => expect(await one.memory.sharedStats()).toMatchObject(sum), 20_000)
+    expect(await redis.server.command('KEYS', '*stats*')).toEqual([])
+    await one.cutOff()
+    expect(await one.memory.sharedStats()).toMatchObject({ instances: 1, appended: { stored: 2 } })
+    await other.memory.close()
+    await one.back()
+    await vi.waitFor(async () => expect((await one.memory.sharedStats()).instances).toBe(1), 20_000)
+    expect(await createAgentMemory().sharedStats()).toMatchObject({ instances: 1, appended: { stored: 0 } })
+  })
+
   it('reach OpenTelemetry', async () => {
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
     const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 100_000 })
