@@ -54,10 +54,13 @@ export function createLimitedFetch<Name extends string>(
       const reservation = await limiter.acquire(name, reserved, { timeout, signal: signal ?? undefined })
       const limited = new LimitedCall(reservation, policies)
       const response = await limited.make(next ?? globalThis.fetch, resource, init, holdsSlots)
-      // First: what is given back afterwards would stand above what the provider says is left.
+      const isRefused = refusedStatuses.includes(response.status)
+      // Before the headers are learned: what is given back afterwards would stand above what they say is left. Only a
+      // stream can't wait for that.
       if (!response.ok) await limited.cancel()
+      const finished = !isRefused && !isStream(response) ? await limited.finish(response) : undefined
       const retryAfterMs = await learn(limiter, name, response)
-      if (!refusedStatuses.includes(response.status)) return limited.finish(response)
+      if (!isRefused) return finished ?? limited.finish(response)
       if (retryAfterMs === 0 || attempt >= maxAttempts) return response
       await response.body?.cancel()
     }
@@ -102,7 +105,7 @@ class LimitedCall<Name extends string> {
   /** Settles when the answer has ended. What is no stream is read whole, so that it ends whether it is read or not. */
   async finish(response: Response): Promise<Response> {
     const reader = new UsageReader(response.headers.get('content-type') ?? '')
-    if (response.body === null || response.body.locked) {
+    if (!isReadable(response)) {
       await this.#settle(response, reader)
       return response
     }
@@ -145,6 +148,14 @@ async function learn<Name extends string>(
     log('headers of a provider were not learned: %O', error)
     return 0
   }
+}
+
+function isReadable({ body }: Response): boolean {
+  return body !== null && !body.locked
+}
+
+function isStream(response: Response): boolean {
+  return isReadable(response) && !isWhole(response)
 }
 
 /** An error, JSON, or what says that it is short: such answers are read whole by their caller. */

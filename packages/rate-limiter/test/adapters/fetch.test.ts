@@ -142,6 +142,19 @@ describe('a limited fetch under the OpenAI client', () => {
     }
   })
 
+  it('keeps to what an answer says is left, although it used less than was reserved for it', async () => {
+    const left = { 'x-ratelimit-remaining-tokens': '100', 'x-ratelimit-reset-tokens': '30s' }
+    const { url } = await provider(json(chat, left))
+    const limiter = make()
+    const limited = limiter.fetch({ subject: 'openai' })
+    const body = JSON.stringify({ model: 'm', messages })
+    const answer = await limited(`${url}/v1/chat/completions`, { method: 'POST', body })
+    expect(await answer.json()).toMatchObject({ usage: { total_tokens: 42 } })
+    const { remaining } = await limiter.peek('openai', { tokens: 0 })
+    expect(remaining).toBeLessThanOrEqual(101)
+    expect(remaining).toBeGreaterThan(90)
+  })
+
   it('passes a 429 on when it was told not to try again', async () => {
     const limiter = make()
     const { url, calls } = await provider(json({ error: { message: 'no' } }, { 'retry-after': '1' }, 429))
