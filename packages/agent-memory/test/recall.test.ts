@@ -2,6 +2,8 @@ import { connect } from '@evenkeel/core'
 import { flavours, startRedis } from '@evenkeel/test-servers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { createChats } from '../src/adapters/ai-sdk.js'
+import { createAgentSession } from '../src/adapters/openai-agents.js'
 import { createAgentMemory, type Embedder } from '../src/index.js'
 import { MemoryRecall } from '../src/recall/memory.js'
 import { RedisRecall } from '../src/recall/redis.js'
@@ -38,6 +40,46 @@ describe.each(['memory', 'redis'])('recall, in %s', (where) => {
     expect(await ids('cat')).toEqual(['3', '2'])
     await owner.thread('b').delete()
     expect(await ids('cat')).toEqual([])
+  })
+
+  it('finds what came by a draft, an adapter or an edit, and no words that were edited away', async () => {
+    const owner = (await make()).owner('u')
+    const draft = owner.thread('a').draft()
+    draft.write('by month')
+    await draft.finalize({ role: 'assistant', content: 'billing by month' })
+    const content = [{ type: 'output_text' as const, text: 'travel by train' }]
+    const item = { type: 'message', role: 'assistant', status: 'completed', content } as const
+    await createAgentSession(owner.thread('b')).addItems([item])
+    await owner.thread('c').append(user('edited', 'about my cat'))
+    await owner.recallable()
+    await owner.thread('c').edit('edited', user('edited', 'about my dog'))
+    await owner.recallable()
+    const found = async (query: string) =>
+      (await owner.recall(query, { k: 1, minScore: 0.9 })).map((hit) => hit.text)
+    expect(await found('billing')).toEqual(['billing by month'])
+    expect(await found('travel')).toEqual(['travel by train'])
+    expect([await found('cat'), await found('dog')]).toEqual([[], ['about my dog']])
+    const parts = [{ type: 'text' as const, text: 'another cat' }]
+    await createChats(owner).save({ chatId: 'd', messages: [{ id: 'ui', role: 'user', parts }] })
+    await owner.recallable()
+    expect(await found('cat')).toEqual(['another cat'])
+  })
+
+  it('embeds again what could not be embedded once', async () => {
+    let failures = 1
+    const owner = (
+      await make({
+        model: 'words',
+        embed: async (texts) => {
+          if (failures-- > 0) throw new Error('a moment of weakness')
+          return texts.map(vectorOf)
+        },
+      })
+    ).owner('u')
+    const threads = Array.from({ length: 30 }, (_, index) => owner.thread(`t${index}`))
+    await Promise.all(threads.map((thread) => thread.append({ role: 'user', content: 'my cat' })))
+    await owner.recallable()
+    expect(await owner.recall('cat', { k: 40 })).toHaveLength(30)
   })
 
   it('keeps facts: each once, until another one supersedes it', async () => {

@@ -85,8 +85,13 @@ describe('evenkeel memory', () => {
     const { out } = await memory('backup', '--owner', 'user:1')
     writeFileSync(file, out.replace('question', 'QUESTION'))
     const { code, err } = await runCommand(['memory', 'verify', file, '--url', other.url])
-    expect(code).not.toBe(exitCodes.done)
+    expect(code).toBe(exitCodes.usage)
     expect(err).toMatch(/damaged|checksum/i)
+    const restored = await runCommand(['memory', 'restore', file, '--json', '--url', other.url])
+    expect([restored.code, restored.json()]).toEqual([
+      exitCodes.usage,
+      { error: expect.stringContaining('checksum') },
+    ])
   })
 
   it('says where a backup and Redis differ', async () => {

@@ -85,6 +85,7 @@ export function programOf(snippet: Snippet, all: readonly Snippet[]): string {
 export const documentation: readonly string[] = [
   'README.md',
   'CONTRIBUTING.md',
+  ...markdownOf('skills'),
   ...markdownOf('docs'),
   ...readdirSync(join(root, 'packages')).flatMap((name) => [
     `packages/${name}/README.md`,

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { type AgentMemory, createAgentMemory, type Page } from '@evenkeel/agent-memory'
+import { type AgentMemory, BackupDamagedError, createAgentMemory, type Page } from '@evenkeel/agent-memory'
 import { type Command, Option } from 'commander'
 import { confirm } from '../confirm.js'
 import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connection.js'
@@ -259,6 +259,10 @@ async function withMemory<T>(flags: Flags, io: Io, work: (memory: AgentMemory) =
     const memory = createAgentMemory({ redis })
     try {
       return await work(memory)
+    } catch (error) {
+      // An error in a checked file, as those of a redis.conf.
+      if (error instanceof BackupDamagedError) throw new CommandError(exitCodes.usage, error.message)
+      throw error
     } finally {
       await memory.close()
     }
