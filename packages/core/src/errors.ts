@@ -50,11 +50,13 @@ export class EvenkeelError<Code extends string = string> extends Error {
 
   /** `instanceof` knows errors of another copy of the package too (ESM beside CommonJS), by the names of their classes. */
   static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)
   }
 
   /** The same as `instanceof`, as a function: whether a value is an error of this class, of whichever copy. */
   static isInstance<Class extends AnyClass>(this: Class, value: unknown): value is InstanceType<Class> {
+    // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)
   }
 }
