@@ -1,4 +1,4 @@
-import { ByteBoundedLru, checkSubject, isOutage } from '@evenkeel/core/kit'
+import { ByteBoundedLru, checkSubject, isOutage, linkSignals } from '@evenkeel/core/kit'
 import type { UIMessage } from 'ai'
 import { MessageTooLargeError } from '../errors.js'
 import { digestText } from '../messages/ids.js'
@@ -222,16 +222,20 @@ async function resume(
   })
   const draft = open.at(-1)
   if (draft === undefined) return undefined
-  const stop = new AbortController()
-  const pieces = thread.follow(draft, {
-    signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
-  })
+  const linked = linkSignals(signal)
+  const pieces = thread.follow(draft, { signal: linked.signal })
   return new ReadableStream<string>({
     async pull(controller) {
-      const next = await pieces.next()
-      if (next.done) controller.close()
-      else controller.enqueue(next.value.text)
+      try {
+        const next = await pieces.next()
+        if (!next.done) return controller.enqueue(next.value.text)
+      } catch (error) {
+        linked.unlink()
+        throw error
+      }
+      linked.unlink()
+      controller.close()
     },
-    cancel: () => stop.abort(),
+    cancel: (reason) => linked.abort(reason),
   })
 }

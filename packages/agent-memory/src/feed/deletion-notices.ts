@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Connection } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, parseJson } from '@evenkeel/core/kit'
 
 const log = createLog('agent-memory')
 
@@ -50,11 +50,8 @@ export class DeletionNotices {
 }
 
 function parse(message: string): (Deletion & { readonly origin: string }) | undefined {
-  try {
-    const [origin, owner, thread]: unknown[] = JSON.parse(message)
-    if (typeof origin !== 'string' || typeof owner !== 'string') return undefined
-    return { origin, owner, ...(typeof thread === 'string' && { thread }) }
-  } catch {
-    return undefined
-  }
+  const said = parseJson(message)
+  const [origin, owner, thread] = Array.isArray(said) ? (said as unknown[]) : []
+  if (typeof origin !== 'string' || typeof owner !== 'string') return undefined
+  return { origin, owner, ...(typeof thread === 'string' && { thread }) }
 }

@@ -1,5 +1,5 @@
 import type { Connection } from '@evenkeel/core'
-import { Emitter } from '@evenkeel/core/kit'
+import { Emitter, onAbort } from '@evenkeel/core/kit'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 
 /** Time without a notification after which a reader looks by itself: a missed notification costs only time. */
@@ -34,7 +34,7 @@ export class ChangeNotifier {
     const stop = this.#here.on('changed', (other) => {
       if (other === name) onChange()
     })
-    signal?.addEventListener('abort', onChange, { once: true })
+    const stopFollowing = onAbort(signal, onChange)
     try {
       while (signal?.aborted !== true) {
         isChanged = false
@@ -49,7 +49,7 @@ export class ChangeNotifier {
         })
       }
     } finally {
-      signal?.removeEventListener('abort', onChange)
+      stopFollowing()
       stop()
       await subscription?.close().catch(() => {})
     }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, parseJson } from '@evenkeel/core/kit'
 import type { MemoryStats } from '../metrics.js'
 
 const log = createLog('agent-memory')
@@ -91,12 +91,8 @@ function added<T extends object>(one: T, other: object): T {
 }
 
 function parse(message: string): MemoryStats | undefined {
-  try {
-    const stats: unknown = JSON.parse(message)
-    return typeof stats === 'object' && stats !== null ? (stats as MemoryStats) : undefined
-  } catch {
-    return undefined
-  }
+  const stats = parseJson(message)
+  return typeof stats === 'object' && stats !== null ? (stats as MemoryStats) : undefined
 }
 
 function inboxOf(asker: string): string {

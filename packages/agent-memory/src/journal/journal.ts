@@ -1,4 +1,4 @@
-import type { Deferred } from '@evenkeel/core/kit'
+import { type Deferred, onAbort } from '@evenkeel/core/kit'
 import { JournalFullError } from '../errors.js'
 import type { ThreadImage } from '../replica/thread-image.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
@@ -106,13 +106,12 @@ export class Journal {
     if (this.#closed !== undefined) throw this.#closed
     signal?.throwIfAborted()
     const waiter = quietDeferred<void>()
-    const abort = () => waiter.reject(signal?.reason)
-    signal?.addEventListener('abort', abort, { once: true })
+    const stopFollowing = onAbort(signal, waiter.reject)
     this.#waiters.push(waiter)
     try {
       await waiter.promise
     } finally {
-      signal?.removeEventListener('abort', abort)
+      stopFollowing()
       this.#waiters = this.#waiters.filter((other) => other !== waiter)
     }
   }

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '@evenkeel/core'
-import { input } from '@evenkeel/core/kit'
+import { input, linkSignals } from '@evenkeel/core/kit'
 import type { ThreadBackend } from '../backends/port.js'
 import { messageOf } from '../messages/decode.js'
 import { newId } from '../messages/ids.js'
@@ -187,10 +187,12 @@ async function holdLease(context: ThreadContext, id: ThreadId, outer: AbortSigna
     )
   }, leaseMs / 3)
   timer.unref()
+  const linked = linkSignals(outer, lost.signal)
   return {
-    signal: outer === undefined ? lost.signal : AbortSignal.any([outer, lost.signal]),
+    signal: linked.signal,
     async release() {
       clearInterval(timer)
+      linked.unlink()
       await ask('release').catch(() => {})
     },
   }

@@ -4,6 +4,7 @@ import { UnavailableError } from '../errors.js'
 import { checkConnection } from '../kit/connection-option.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { createLog } from '../kit/log.js'
+import { onAbort } from '../kit/signals.js'
 import { setLongTimeout } from '../kit/timers.js'
 import { option } from '../kit/validate.js'
 import { isOutage } from './is-outage.js'
@@ -266,7 +267,7 @@ class StorePair<S> implements Failover<S>, PairStatus {
           },
           signal: recovery.signal,
         }),
-        rejectOnAbort(recovery.signal),
+        new Promise<never>((_, reject) => onAbort(recovery.signal, reject)),
       ])
       recovery.signal.throwIfAborted()
       this.#failures = 0
@@ -289,10 +290,4 @@ class StorePair<S> implements Failover<S>, PairStatus {
     const base = Math.min(retryMs.max, retryMs.first * 2 ** this.#failures++)
     return base * (0.5 + Math.random() * 0.5)
   }
-}
-
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
 }

@@ -1,4 +1,4 @@
-import { type Deferred, deferred } from '@evenkeel/core/kit'
+import { type Deferred, deferred, onAbort } from '@evenkeel/core/kit'
 
 interface Wanted<I, R> extends Deferred<R> {
   readonly item: I
@@ -67,7 +67,8 @@ export class Batch<I, R> {
       const some = all.slice(at, at + maxBatch)
       try {
         const items = some.map(({ item }) => item)
-        const results = await load(items, signalOfAll(some.map(({ signal }) => signal)))
+        const linked = signalOfAll(some.map(({ signal }) => signal))
+        const results = await load(items, linked.signal).finally(linked.unlink)
         for (const [index, { resolve, reject }] of some.entries()) {
           const result = results[index]
           if (result === undefined)
@@ -82,16 +83,16 @@ export class Batch<I, R> {
   }
 }
 
-/** Aborts when all of them have. */
-function signalOfAll(signals: readonly AbortSignal[]): AbortSignal {
+/** A signal that aborts when all of them have; `unlink` leaves them. */
+function signalOfAll(signals: readonly AbortSignal[]): { signal: AbortSignal; unlink: () => void } {
   const controller = new AbortController()
   let left = signals.length
-  for (const signal of signals) {
-    const gone = () => {
-      if (--left === 0) controller.abort(signal.reason)
-    }
-    if (signal.aborted) gone()
-    else signal.addEventListener('abort', gone, { once: true })
+  const gone = (reason: unknown) => {
+    if (--left === 0) controller.abort(reason)
   }
-  return controller.signal
+  const stops = signals.map((signal) => onAbort(signal, gone))
+  const unlink = () => {
+    for (const stop of stops) stop()
+  }
+  return { signal: controller.signal, unlink }
 }

@@ -1,4 +1,4 @@
-import { watchedBody } from '@evenkeel/core/kit'
+import { onAbort, watchedBody } from '@evenkeel/core/kit'
 import { AnswerLife } from './answer-life.js'
 
 /**
@@ -12,11 +12,7 @@ export function lifeOfWebAnswer(request: Request): AnswerLife {
   const life = new AnswerLife()
   const { signal } = request
   const left = () => life.end({ status: 499, aborted: true })
-  if (signal?.aborted) left()
-  else if (signal) {
-    signal.addEventListener('abort', left, { once: true })
-    life.whenOver(() => signal.removeEventListener('abort', left))
-  }
+  life.whenOver(onAbort(signal, left))
   return life
 }
 
