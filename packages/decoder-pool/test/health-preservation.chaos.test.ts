@@ -50,7 +50,7 @@ describe('self-preservation of coordinators', () => {
     const reasons = watchReasons(pool)
     await registrar.close()
     await until(() => pool.status().nodes.every((one) => !one.suspect) && reasons.size > 0, 5_000)
-    await until(() => reasonOf(pool) === undefined, 5_000)
+    await until(() => reasonOf(pool) === undefined, 20_000)
     expect([...reasons]).toContain('many-leases-ended')
     expect(idsOf(pool)).toHaveLength(6)
   })
@@ -111,7 +111,7 @@ describe('self-preservation of coordinators', () => {
     await passTime(lease * 2)
     await server.restart()
     await until(() => reasonOf(pool) === 'registry-back', 5_000)
-    await until(() => reasonOf(pool) === undefined, 5_000)
+    await until(() => reasonOf(pool) === undefined, 20_000)
     expect(idsOf(pool)).toHaveLength(3)
   })
 

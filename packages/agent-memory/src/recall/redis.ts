@@ -94,14 +94,14 @@ export class RedisRecall implements RecallStore {
 
   async all(owner: string): Promise<ReadonlyMap<string, string>> {
     const items = await this.#fieldsOf(owner)
-    const own = [...items].filter(([id]) => id !== '_n' && id !== '_g' && !id.startsWith('v:'))
+    const own = [...items].filter(([id]) => id !== ':n' && id !== ':g' && !id.startsWith('v:'))
     return new Map(own.map(([id, payload]) => [decodeURIComponent(id), payload]))
   }
 
   /** One round trip when nothing changed since the last search. */
   async #mirrorOf(owner: string): Promise<readonly RecallItem[]> {
     const [hash = ''] = this.#keysOf(owner)
-    const version = String(await this.#redis.command(['HGET', hash, '_n'], { key: hash }))
+    const version = String(await this.#redis.command(['HGET', hash, ':n'], { key: hash }))
     const known = this.#mirrors.get(owner)
     if (known?.version === version) return known.items
     const fields = await this.#fieldsOf(owner)
@@ -115,7 +115,7 @@ export class RedisRecall implements RecallStore {
           vector: unpackVector(Buffer.from(vector, 'base64')),
         })
     }
-    this.#mirrors.set(owner, { version: fields.get('_n') ?? '', items })
+    this.#mirrors.set(owner, { version: fields.get(':n') ?? '', items })
     return items
   }
 

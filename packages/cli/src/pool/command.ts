@@ -1,4 +1,5 @@
 import type { Connection } from '@evenkeel/core'
+import { withoutEndingSlashes } from '@evenkeel/core/kit'
 import { createDecoderPool, type DecoderNode, type DecoderPool } from '@evenkeel/decoder-pool'
 import { RedisHealthStore, RedisRegistryStore } from '@evenkeel/decoder-pool/store'
 import type { Command } from 'commander'
@@ -188,7 +189,7 @@ function addExperiments(parent: Command, context: Context): void {
 
 /** An operator has the endpoint at hand; the id is made from it, or the node's own. */
 function idOf(node: string, pool: DecoderPool): string {
-  const endpoint = node.replace(/\/+$/, '')
+  const endpoint = withoutEndingSlashes(node)
   return (
     pool.status().nodes.find((one) => one.node.id === node || one.node.endpoint === endpoint)?.node.id ?? node
   )

@@ -2,7 +2,7 @@
 -- that was deleted or erased since is not put. Behind head.lua.
 --
 -- KEYS  1 hash of the owner's items: id and JSON; v:id and the vector in base64, where there is no vector set;
---         _n rises with each change; _g the owner's generation at the last of them
+--         :n rises with each change; :g the owner's generation at the last of them
 --       2 vector set of the owner   3 hash of the owner   4 … hashes of threads
 -- ARGV  1 ms until the owner's items end   2 1 for the vector set   3 number of ids to take away, the ids
 --       4 … id, JSON, vector (of 32-bit numbers for the set, in base64 otherwise), number of its thread among the
@@ -27,8 +27,8 @@ for index = 4 + removed, #ARGV, 5 do
   end
 end
 if removed == 0 and put == 0 then return redis.call('HLEN', KEYS[1]) end
-redis.call('HINCRBY', KEYS[1], '_n', 1)
-redis.call('HSET', KEYS[1], '_g', redis.call('HGET', KEYS[3], 'g') or 0)
+redis.call('HINCRBY', KEYS[1], ':n', 1)
+redis.call('HSET', KEYS[1], ':g', redis.call('HGET', KEYS[3], 'g') or 0)
 for index = 1, 2 do
   if redis.call('PTTL', KEYS[index]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[index], ARGV[1]) end
 end

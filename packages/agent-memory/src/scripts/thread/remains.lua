@@ -21,7 +21,7 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[5], 0, 99)) do
     if since and tonumber(since) < generation then left = left + 1 end
   end
 end
-local recalled = tonumber(redis.call('HGET', KEYS[6], '_g') or 0)
+local recalled = tonumber(redis.call('HGET', KEYS[6], ':g') or 0)
 if redis.call('EXISTS', KEYS[6]) == 1 and recalled < generation then left = left + 1 end
 -- Nothing is left that the time of the erasure tells from what is new.
 if left == 0 then redis.call('HDEL', KEYS[3], 'e') end
