@@ -37,6 +37,8 @@ export async function startProvider(): Promise<StandInProvider> {
       return response.end()
     }
     const text = await textOf(request)
+    // A probe of a pool's.
+    if (request.method === 'GET') return response.setHeader('content-type', 'application/json').end('{}')
     bodies.push(text)
     if (text.includes('hold')) {
       const released = new Promise<void>((resolve) => held.push(resolve))

@@ -336,8 +336,11 @@ export class Slots {
   #cut(sent: SlotCounts): void {
     if (this.#options.redis !== undefined) {
       // Without a lease nothing is its own: it stood still, and others may have been given that.
+      // What it was just giving back others may have been given: strictly, that is no longer its own. Otherwise it is,
+      // or two that were cut while each gave its only slot back would have none between them.
+      const isStrict = this.#options.outageSlots === 'hold'
       const told = (this.#hasLease ? [...this.#ledger.told] : []).map(
-        ([node, count]) => [node, Math.min(count, sent.get(node) ?? count)] as const,
+        ([node, count]) => [node, isStrict ? Math.min(count, sent.get(node) ?? count) : count] as const,
       )
       this.#limit(new Map(told))
       this.#isCut = true
