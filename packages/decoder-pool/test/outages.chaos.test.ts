@@ -47,6 +47,26 @@ describe('promise 3: coordinators in an outage', () => {
     }
   })
 
+  it('keep the slots that they were giving back when it began', async () => {
+    const server = await start()
+    const { pool: one } = await join(server.url)
+    const { pool: other } = await join(server.url)
+    const names = Array.from({ length: 8 }, (_, index) => `n${index}`)
+    for (const name of names) await one.register(node(name, { capacity: 1 }))
+    await until(() => idsOf(other).length === 8, 5_000)
+    await until(() => one.status().coordinators === 2, 10_000)
+    const held = await Promise.all(names.map(() => one.acquire()))
+    expect(new Set(held.map((lease) => lease.node.id)).size).toBe(8)
+    server.freeze()
+    // Redis may hear of it, and will not answer.
+    for (const lease of held) lease.release()
+    await away(one, other)
+    const again = await Promise.all(names.map(() => one.acquire({ timeout: '5s' })))
+    expect(new Set(again.map((lease) => lease.node.id)).size).toBe(8)
+    for (const lease of again) lease.release()
+    server.resume()
+  })
+
   it('forget no removal of it when Redis comes back empty, though others still know the node', async () => {
     const server = await start()
     const { pool: one } = await join(server.url)
