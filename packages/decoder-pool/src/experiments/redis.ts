@@ -64,7 +64,6 @@ function recordOf(id: string, stored: string): readonly ExperimentRecord[] {
 }
 
 function isExperiment(value: unknown): value is Experiment {
-  if (typeof value !== 'object' || value === null) return false
   try {
     checkExperiment(value as Experiment)
     return true
