@@ -6,6 +6,7 @@ const gatewayClock = new URL('./gateway-clock.mjs', import.meta.url).href
 const scripts = {
   gateway: fileURLToPath(new URL('../../examples/gateway/dist/gateway.js', import.meta.url)),
   decoder: fileURLToPath(new URL('./decoder.mjs', import.meta.url)),
+  portkey: fileURLToPath(new URL('./peers/portkey.mjs', import.meta.url)),
 }
 
 /** Times at which a process was away: stopped, or dead until it was started again. */
@@ -26,7 +27,13 @@ export class Member {
   readonly #env: NodeJS.ProcessEnv
   #isClosed = false
 
-  constructor(name: string, script: keyof typeof scripts, env: NodeJS.ProcessEnv) {
+  /** @param headers of every request to it */
+  constructor(
+    name: string,
+    script: keyof typeof scripts,
+    env: NodeJS.ProcessEnv,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name
     this.#script = script
     this.#env = env

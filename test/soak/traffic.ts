@@ -31,7 +31,7 @@ export interface Call {
   error: string | undefined
 }
 
-const kinds: readonly Kind[] = [
+const everyKind: readonly Kind[] = [
   ...Array.from({ length: 6 }, () => 'json' as const),
   ...Array.from({ length: 5 }, () => 'stream' as const),
   ...(['embedding', 'embedding', 'turn', 'turn', 'leaving', 'leaving', 'slow', 'bad', 'large'] as const),
@@ -52,10 +52,18 @@ export class Caller {
   readonly #random: Random
   readonly #history: Call[]
   readonly #name: string
+  readonly #kinds: readonly Kind[]
   #turns = 0
 
   /** Every call is in the history. */
-  constructor(name: string, gateways: readonly Member[], random: Random, history: Call[]) {
+  constructor(
+    name: string,
+    gateways: readonly Member[],
+    random: Random,
+    history: Call[],
+    kinds: readonly Kind[] = everyKind,
+  ) {
+    this.#kinds = kinds
     this.#name = name
     this.#gateways = gateways
     this.#random = random
@@ -65,7 +73,7 @@ export class Caller {
   async askUntil(isOver: () => boolean): Promise<void> {
     const random = this.#random
     while (!isOver()) {
-      const kind = random.of(kinds)
+      const kind = random.of(this.#kinds)
       if (kind === 'turn') await this.takeTurn()
       else {
         const organisation = random.next() < 0.08 ? 'limited' : random.of(organisations)
@@ -112,7 +120,10 @@ async function make(call: Call, random: Random): Promise<void> {
       ? 'limited'
       : `${organisation}-${keyOf(conversation) ?? random.below(keysEach)}`
   const leaving = new AbortController()
-  const client = new OpenAI({ apiKey, baseURL: `${gateway.url}/v1`, maxRetries: 0, timeout: 2 * deadlineMs })
+  const client = new OpenAI({
+    ...{ apiKey, baseURL: `${gateway.url}/v1`, maxRetries: 0, timeout: 2 * deadlineMs },
+    defaultHeaders: gateway.headers,
+  })
   const chat = {
     model: 'm',
     messages: [{ role: 'user' as const, content: prompt }],
