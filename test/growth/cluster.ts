@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { createAgentMemory, type Message } from '@evenkeel/agent-memory'
 import { type Connection, connect } from '@evenkeel/core'
 import { createDecoderPool } from '@evenkeel/decoder-pool'
@@ -7,7 +6,7 @@ import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
 import { type RedisServer, startCluster, startRedis } from '@evenkeel/test-servers'
 import { countCommands } from './command-count.js'
 import { connectCalmly } from './family.js'
-import { roundsOf, sumOf, usageOf } from './server-usage.js'
+import { leastBusyUs } from './server-usage.js'
 import type { Effort, Section } from './tables.js'
 
 const primaries = 3
@@ -97,7 +96,7 @@ async function measureOn(
       name,
       commands: total / operations,
       // A Cluster's nodes talk to each other also when nobody asks them.
-      us: await leastBusyUs(servers, { operations, smoke }, run),
+      us: await leastBusyUs(servers, { count: operations, smoke }, run),
       largestShare: Math.max(...counts) / total,
     })
   }
@@ -116,28 +115,6 @@ async function countAll(servers: readonly RedisServer[], work: () => Promise<unk
   )
   await watched()
   return counts
-}
-
-/** A Cluster's nodes talk to each other also when nobody asks them: that is taken off. The least of some rounds. */
-async function leastBusyUs(
-  servers: readonly RedisServer[],
-  { operations, smoke }: { readonly operations: number; readonly smoke: boolean },
-  work: () => Promise<unknown>,
-): Promise<number> {
-  let least = Number.POSITIVE_INFINITY
-  for (let round = 0; round < roundsOf({ smoke }); round++) {
-    const idle = await usPerMs(servers, () => pause(smoke ? 100 : 1_000))
-    const busy = await usPerMs(servers, work)
-    least = Math.min(least, ((busy.us - idle.us) * busy.tookMs) / operations)
-  }
-  return least
-}
-
-async function usPerMs(servers: readonly RedisServer[], work: () => Promise<unknown>) {
-  const began = performance.now()
-  const { cpuUs } = sumOf(await usageOf(servers, work))
-  const tookMs = performance.now() - began
-  return { us: cpuUs / tookMs, tookMs }
 }
 
 async function workloadsOn(

@@ -49,6 +49,7 @@ export async function familyTables<M extends Member>(
     const empty = await usageOf([server], () => pause(smoke ? 100 : 3_000))
     const emptyUs = (sumOf(empty).cpuUs / (smoke ? 100 : 3_000)) * 1_000
     const family = await start(server, size, plan)
+    if (!smoke) console.error(`${plan.id}: ${size} instances`)
     await pause(smoke ? 100 : settleMs)
     const idle = await idleCosts(server, smoke ? 300 : windowMs)
     idleRows.push([

@@ -77,7 +77,7 @@ describe('pnpm growth', () => {
 
   test('simulates as many commands as are measured', async () => {
     const cells = await measured(beyond)
-    const told = cells('simulation-check', 'simulated')
+    const told = cells('simulation-check', 'commands, simulated')
     for (const [index, commands] of cells('simulation-check', 'commands a decision').entries())
       expect(Math.abs(Number(commands) / Number(told[index]) - 1)).toBeLessThan(0.1)
   })

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { RedisServer } from '@evenkeel/test-servers'
 
 /** What a piece of work cost one server, by the server's own accounting: no load of the machine changes it much. */
@@ -36,6 +37,28 @@ export async function leastUs(
   for (let round = 0; round < rounds; round++)
     least = Math.min(least, sumOf(await usageOf(servers, work)).cpuUs / count)
   return least
+}
+
+/** The same, less what they spend while nobody asks them: the nodes of a Cluster talk to each other all the time. */
+export async function leastBusyUs(
+  servers: readonly RedisServer[],
+  { count, smoke }: { readonly count: number; readonly smoke: boolean },
+  work: () => Promise<unknown>,
+): Promise<number> {
+  let least = Number.POSITIVE_INFINITY
+  for (let round = 0; round < roundsOf({ smoke }); round++) {
+    const idle = await usPerMs(servers, () => pause(smoke ? 100 : 1_000))
+    const busy = await usPerMs(servers, work)
+    least = Math.min(least, ((busy.us - idle.us) * busy.tookMs) / count)
+  }
+  return least
+}
+
+async function usPerMs(servers: readonly RedisServer[], work: () => Promise<unknown>) {
+  const began = performance.now()
+  const { cpuUs } = sumOf(await usageOf(servers, work))
+  const tookMs = performance.now() - began
+  return { us: cpuUs / tookMs, tookMs }
 }
 
 /** Of a measurement, and of one that is only to show that it runs. */

@@ -6,40 +6,54 @@ import { type CostSample, fitCosts } from './simulation/fit.js'
 import type { Costs } from './simulation/model.js'
 import type { Effort } from './tables.js'
 
-/** What the decisions of a sliding window cost the server and the process, by write, command and decision. */
+/** What the decisions of a sliding window cost the server and the process. */
 export interface ServiceLaw {
   readonly server: Costs
   readonly process: Costs
   readonly samples: readonly ServiceSample[]
 }
 
-export interface ServiceSample {
-  readonly commands: number
-  readonly decisions: number
+export interface ServiceSample extends Turn {
   readonly serverUs: number
   readonly processUs: number
 }
 
 export const measuredLimit = slidingWindow(1_000_000, '1h')
 
+interface Turn {
+  /** Connections that are asked. */
+  readonly writes: number
+  /** Of each connection. */
+  readonly commands: number
+  /** Of each command. */
+  readonly decisions: number
+}
+
 /**
- * Turns in which some limiters on one connection decide some calls each: every limiter sends a command of its own, so
- * commands and decisions vary apart. The least of some rounds, each of which goes through all of them.
+ * Turns in which some limiters on some connections decide some calls each: every limiter sends a command of its own, so
+ * writes, commands and decisions vary apart. The least of some rounds, each of which goes through all of them.
  */
 export async function measureServiceLaw({ smoke }: Effort): Promise<ServiceLaw> {
-  const plan = smoke ? turnsOf([1, 4], [1, 8]) : turnsOf([1, 4, 16], [1, 4, 16, 64, 128])
+  const plan = smoke
+    ? turnsOf([1, 2], [1, 2], [1, 8])
+    : [...turnsOf([1], [1, 4, 16], [1, 4, 16, 64, 128]), ...turnsOf([4, 16], [1, 4], [1, 16])]
   await using server = await startRedis()
-  const redis = await connectCalmly(server.url)
-  const limiters = Array.from({ length: Math.max(...plan.map(({ commands }) => commands)) }, (_, index) =>
-    createRateLimiter({ redis, name: `law-${index}`, limits: { r: measuredLimit }, stats: false }),
+  const most = (of: (turn: Turn) => number) => Math.max(...plan.map(of))
+  const connections = await Promise.all(
+    Array.from({ length: most(({ writes }) => writes) }, () => connectCalmly(server.url)),
+  )
+  const limiters = connections.map((redis) =>
+    Array.from({ length: most(({ commands }) => commands) }, (_, index) =>
+      createRateLimiter({ redis, name: `law-${index}`, limits: { r: measuredLimit }, stats: false }),
+    ),
   )
   const seen = plan.map((): ServiceSample[] => [])
   for (let round = 0; round < roundsOf({ smoke }); round++) {
     for (const [index, turn] of plan.entries())
       seen[index]?.push(await costsOfTurns(server, limiters, turn, smoke ? 200 : 6_000))
   }
-  for (const limiter of limiters) await limiter.close()
-  await redis.close()
+  for (const limiter of limiters.flat()) await limiter.close()
+  for (const redis of connections) await redis.close()
   const samples = seen.map(leastOf)
   const of = (us: (sample: ServiceSample) => number): CostSample[] =>
     samples.map((sample) => ({ ...sample, us: us(sample) }))
@@ -50,36 +64,39 @@ export async function measureServiceLaw({ smoke }: Effort): Promise<ServiceLaw> 
   }
 }
 
-interface Turn {
-  readonly commands: number
-  /** In each. */
-  readonly decisions: number
-}
-
-function turnsOf(commands: readonly number[], decisions: readonly number[]): readonly Turn[] {
-  return commands.flatMap((count) => decisions.map((each) => ({ commands: count, decisions: each })))
+function turnsOf(
+  writes: readonly number[],
+  commands: readonly number[],
+  decisions: readonly number[],
+): readonly Turn[] {
+  return writes.flatMap((connections) =>
+    commands.flatMap((count) =>
+      decisions.map((each) => ({ writes: connections, commands: count, decisions: each })),
+    ),
+  )
 }
 
 async function costsOfTurns(
   server: RedisServer,
-  limiters: readonly RateLimiter<'r'>[],
-  { commands, decisions }: Turn,
+  limiters: readonly (readonly RateLimiter<'r'>[])[],
+  turn: Turn,
   total: number,
 ): Promise<ServiceSample> {
+  const { writes, commands, decisions } = turn
+  const asked = limiters.slice(0, writes).flatMap((each) => each.slice(0, commands))
   let from = 0
-  const turns = Math.max(10, Math.round(total / (commands * decisions)))
+  const turns = Math.max(10, Math.round(total / (writes * commands * decisions)))
   const run = async () => {
     for (let count = 0; count < turns; count++) {
-      const calls = limiters.slice(0, commands).flatMap((limiter) => askOf(limiter, from, decisions))
+      await Promise.all(asked.flatMap((limiter) => askOf(limiter, from, decisions)))
       from += decisions
-      await Promise.all(calls)
     }
   }
   await run()
   const before = process.cpuUsage()
   const { cpuUs } = sumOf(await usageOf([server], run))
   const { user, system } = process.cpuUsage(before)
-  return { commands, decisions, serverUs: cpuUs / turns, processUs: (user + system) / turns }
+  return { ...turn, serverUs: cpuUs / turns, processUs: (user + system) / turns }
 }
 
 /** Calls of as many subjects, in one turn. */

@@ -1,30 +1,35 @@
 import type { Costs } from './model.js'
 
-/** What one write of `commands` commands, each of `decisions` decisions, was measured to cost. */
+/** What a turn was measured to cost. */
 export interface CostSample {
+  /** Connections that a write goes out on. */
+  readonly writes: number
+  /** Of each write. */
   readonly commands: number
+  /** Of each command. */
   readonly decisions: number
   readonly us: number
 }
 
 /**
- * Costs of a write, a command and a decision that explain the samples best: least squares of the relative error, so that a
- * write of one decision counts as much as one of a thousand.
+ * Costs of a wake-up, a write, a command and a decision that explain the samples best: least squares of the relative error,
+ * so that a turn of one decision counts as much as one of a thousand.
  */
 export function fitCosts(samples: readonly CostSample[]): Costs {
-  const rows = samples.map(({ commands, decisions, us }) => [
-    1 / us,
-    commands / us,
-    (commands * decisions) / us,
-  ])
+  const rows = samples.map(({ writes, commands, decisions, us }) =>
+    [1, writes, writes * commands, writes * commands * decisions].map((value) => value / us),
+  )
   const at = (row: number, column: number) =>
     rows.reduce((sum, values) => sum + (values[row] ?? 0) * (values[column] ?? 0), 0)
-  const matrix = [0, 1, 2].map((row) => [
-    ...[0, 1, 2].map((column) => at(row, column)),
+  const unknowns = [0, 1, 2, 3]
+  const matrix = unknowns.map((row) => [
+    ...unknowns.map((column) => at(row, column)),
     rows.reduce((sum, values) => sum + (values[row] ?? 0), 0),
   ])
-  const [perWrite = 0, perCommand = 0, perDecision = 0] = solved(matrix).map((value) => Math.max(0, value))
-  return { perWrite, perCommand, perDecision }
+  const [perWakeup = 0, perWrite = 0, perCommand = 0, perDecision = 0] = solved(matrix).map((value) =>
+    Math.max(0, value),
+  )
+  return { perWakeup, perWrite, perCommand, perDecision }
 }
 
 /** Gauss and Jordan, with the largest pivot; the last column is the right side. */
@@ -34,7 +39,8 @@ function solved(matrix: readonly (readonly number[])[]): readonly number[] {
     const size = (row: readonly number[]) => Math.abs(row[step] ?? 0)
     const from = rows.slice(step).reduce((most, row) => (size(row) > size(most) ? row : most))
     const pivot = from[step] ?? 0
-    if (pivot === 0) throw new Error('samples that do not tell a write, a command and a decision apart')
+    if (Math.abs(pivot) < 1e-12)
+      throw new Error('samples that do not tell writes, commands and decisions apart')
     const index = rows.indexOf(from)
     rows[index] = rows[step] ?? []
     rows[step] = from.map((value) => value / pivot)

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { fitCosts } from './fit.js'
 import { type Setting, simulate } from './model.js'
 
-const free = { perWrite: 0, perCommand: 0, perDecision: 0 }
+const free = { perWakeup: 0, perWrite: 0, perCommand: 0, perDecision: 0 }
 const setting: Setting = {
   ...{ instances: 4, primaries: 1, together: 1, load: 1_000, roundTripMs: 0, decisions: 20_000, seed: 1 },
-  server: { perWrite: 20, perCommand: 10, perDecision: 5 },
+  server: { perWakeup: 0, perWrite: 20, perCommand: 10, perDecision: 5 },
   process: free,
 }
 
@@ -55,6 +55,18 @@ describe('the simulation of instances on Redis', () => {
     expect((nine?.decisionsPerSecond ?? 0) / (9e6 / 35)).toBeGreaterThan(0.85)
   })
 
+  test('wakes a server once for what comes together, and not while it works', () => {
+    const server = { ...setting.server, perWakeup: 100 }
+    const one = { ...setting, server, instances: 1, connections: 1, load: 'closed' } as const
+    expect(simulate(one).serverUsPerDecision).toBeCloseTo(135, 6)
+    // Eight connections of a process that takes a millisecond a turn: their writes come in one or two lots.
+    const slow = { ...one, connections: 8, process: { ...free, perWakeup: 1_000 } }
+    expect(simulate(slow).serverUsPerDecision).toBeGreaterThan(35 + 100 / 8 - 0.1)
+    expect(simulate(slow).serverUsPerDecision).toBeLessThan(35 + 200 / 8 + 0.1)
+    const full = { ...one, connections: 8 }
+    expect(simulate(full).serverUsPerDecision).toBeLessThan(36)
+  })
+
   test('lets what comes while an instance works travel together', () => {
     const busy = { ...setting, instances: 1, load: 50_000, process: { ...free, perWrite: 100 } }
     expect(simulate(busy).commandsPerDecision).toBeLessThan(0.3)
@@ -62,18 +74,16 @@ describe('the simulation of instances on Redis', () => {
 })
 
 test('costs that explain measurements are found again', () => {
-  const samples = [1, 4, 16].flatMap((commands) =>
-    [1, 8, 128].map((decisions) => ({
-      commands,
-      decisions,
-      us: 18 + 11 * commands + 5 * commands * decisions,
-    })),
+  const samples = [1, 4].flatMap((writes) =>
+    [1, 4, 16].flatMap((commands) =>
+      [1, 8, 128].map((decisions) => ({
+        ...{ writes, commands, decisions },
+        us: 12 + writes * (6 + commands * (11 + decisions * 5)),
+      })),
+    ),
   )
-  const { perWrite, perCommand, perDecision } = fitCosts(samples)
-  expect([perWrite, perCommand, perDecision].map((value) => value.toFixed(6))).toEqual([
-    '18.000000',
-    '11.000000',
-    '5.000000',
-  ])
-  expect(() => fitCosts([{ commands: 1, decisions: 1, us: 9 }])).toThrow('tell a write')
+  const costs = fitCosts(samples)
+  const found = [costs.perWakeup, costs.perWrite, costs.perCommand, costs.perDecision]
+  expect(found.map((value) => value.toFixed(6))).toEqual(['12.000000', '6.000000', '11.000000', '5.000000'])
+  expect(() => fitCosts([{ writes: 1, commands: 1, decisions: 1, us: 9 }])).toThrow('tell writes')
 })
