@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { agentMemory } from './agent-memory.js'
 import { beyond } from './beyond.js'
 import { cluster } from './cluster.js'
-import { decoderPool } from './decoder-pool.js'
+import { decoderNodes, decoderPool } from './decoder-pool.js'
 import { hotSubject } from './hot-subject.js'
 import { rateLimiter } from './rate-limiter.js'
 import { responseCache } from './response-cache.js'
@@ -51,7 +51,8 @@ describe('pnpm growth', () => {
   })
 
   test('counts what coordinators and nodes of a pool cost', async () => {
-    const cells = await measured(decoderPool)
+    expect((await measured(decoderPool))('pool-idle', 'instances')).toEqual([1, 3])
+    const cells = await measured(decoderNodes)
     expect(cells('pool-changes', 'messages published')).toEqual([1, 1])
     for (const bytes of cells('pool-nodes', 'bytes of Redis a node'))
       expect(Number(bytes)).toBeGreaterThan(200)
