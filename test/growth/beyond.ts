@@ -31,6 +31,7 @@ function costsTable({ server, process: own }: ServiceLaw): Table {
   }
 }
 
+/** Between instances and Redis within a region, there and back. */
 const roundTripMs = 0.5
 
 function settingOf(
