@@ -11,6 +11,7 @@ export default defineConfig({
     include: ['docs/test/**/*.test.ts', 'examples/*/test/**/*.browser.test.ts'],
     reporters: process.env.CI ? ['default', 'json'] : ['default'],
     outputFile: process.env.CI ? { json: `${root}/test/.report/site.json` } : {},
+    maxConcurrency: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+
 /** A page of the site. */
 export interface Page {
   /** Its path on the site, without a slash in front: `start/express`; one that ends in a slash is a folder's first page. */
@@ -19,6 +21,14 @@ const page = (path: string, text: string): Page => ({
   text,
   source: `docs/${path === '' || path.endsWith('/') ? `${path}index` : path}.md`,
 })
+
+/** A page for each error code, in the order of the table that lists them. */
+function errorPages(): Page[] {
+  const table = readFileSync(new URL('../errors/index.md', import.meta.url), 'utf8')
+  const codes = [...table.matchAll(/^\| \[`([A-Z_]+)`\]\(([a-z-]+)\.md\)/gm)]
+  const files = new Map(codes.map(([, code = '', file = '']) => [file, code]))
+  return [...files].map(([file, code]) => page(`errors/${file}`, code))
+}
 
 /** A page that is a file of a package, where it is packed for npm too. */
 const own =
@@ -178,6 +188,11 @@ export const sections: readonly Section[] = [
     ],
   },
   {
+    text: 'Errors',
+    collapsed: true,
+    pages: [page('errors/', 'All errors and warnings'), ...errorPages()],
+  },
+  {
     text: 'Reference',
     collapsed: true,
     pages: [
@@ -187,7 +202,6 @@ export const sections: readonly Section[] = [
         source: 'packages/cli/README.md',
       },
       page('troubleshooting', 'Troubleshooting'),
-      page('errors', 'Errors'),
       page('promises', 'Ten promises'),
       page('benchmarks/', 'Benchmarks'),
       page('growth', 'How it grows'),

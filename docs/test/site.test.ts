@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { built } from '../site/folders.ts'
 import { pages } from '../site/pages.ts'
@@ -18,12 +18,15 @@ const phone = { width: 390, height: 844 }
 
 let server: StaticServer
 let browser: Browser
+/** One for all pages: what they share, such as scripts and fonts, is fetched and compiled once. */
+let context: BrowserContext
 beforeAll(async () => {
   if (!existsSync(built)) throw new Error('there is no site: run pnpm docs:build')
   server = await serveFolder(built)
   const executablePath = browserPath()
   if (executablePath === undefined) throw new Error('there is no Chromium: node docs/test/ensure-browser.mjs')
   browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+  context = await browser.newContext({ viewport: desktop, colorScheme: 'light' })
 })
 afterAll(async () => {
   await browser.close()
@@ -37,7 +40,7 @@ interface Look {
 }
 
 async function look(path: string): Promise<Look> {
-  const page = await browser.newPage({ viewport: desktop, colorScheme: 'light' })
+  const page = await context.newPage()
   const errors: string[] = []
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text())
@@ -69,7 +72,8 @@ const everything =
   '{ runOnly: ["wcag2a", "wcag2aa", "best-practice"], rules: { region: { enabled: false }, "nested-interactive": { enabled: false } } }'
 const contrast = '{ runOnly: { type: "rule", values: ["color-contrast"] } }'
 
-it.each(paths)('/%s is whole and readable at a desk, in the dark and on a phone', async (path) => {
+// Two at a time (`maxConcurrency`): while one page loads, the other is checked.
+it.concurrent.each(paths)('/%s is whole and readable at a desk, in the dark and on a phone', async (path) => {
   const { page, errors } = await look(path)
   const within = path === 'start/express' ? 'body' : '#VPContent'
   await page.evaluate(axe)

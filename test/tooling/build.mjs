@@ -1,10 +1,14 @@
 import { spawn } from 'node:child_process'
+import { readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { staleFiles } from './stale-files.mjs'
 
 /**
  * Builds the packages, or those of a `--filter`, with turbo: what has not changed is taken from its cache. Says what it
- * is doing in a line of its own; what turbo says is shown only when it fails.
+ * is doing in a line of its own; what turbo says is shown only when it fails. What earlier builds have left in a
+ * package's `dist` is removed, since it would be packed.
  */
 const filters = process.argv.slice(2)
 const what = filters.length === 0 ? 'packages and examples' : filters.map(named).join(', ')
@@ -23,10 +27,19 @@ for (const stream of [child.stdout, child.stderr]) {
   })
 }
 child.on('close', (code) => {
-  if (code === 0) console.log(`Built in ${((performance.now() - began) / 1000).toFixed(1)} s`)
-  else console.error(said)
+  if (code === 0) {
+    removeStaleFiles()
+    console.log(`Built in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  } else console.error(said)
   process.exitCode = code ?? 1
 })
+
+function removeStaleFiles() {
+  const packages = fileURLToPath(new URL('../../packages/', import.meta.url))
+  for (const name of readdirSync(packages)) {
+    for (const file of staleFiles(join(packages, name))) rmSync(join(packages, name, file))
+  }
+}
 
 function named(filter) {
   const name = filter.replace('--filter=', '')

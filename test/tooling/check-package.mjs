@@ -3,10 +3,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isOnlyForImport } from './esm-only.mjs'
+import { staleFiles } from './stale-files.mjs'
 
 /**
  * What the package in the working directory packs is given to publint and to "are the types wrong". Neither looks at
- * what the CommonJS build requires.
+ * what the CommonJS build requires, nor at files that earlier builds have left.
  */
 const folder = mkdtempSync(join(tmpdir(), 'evenkeel-pack-'))
 const run = (command, args) => execFileSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
@@ -18,6 +19,11 @@ try {
   const refused = modulesRequired('dist').filter((specifier) => isOnlyForImport(process.cwd(), specifier))
   if (refused.length > 0) {
     console.error(`The CommonJS build requires what can only be imported: ${refused.join(', ')}`)
+    process.exitCode = 1
+  }
+  const stale = staleFiles('.')
+  if (stale.length > 0) {
+    console.error(`What no entry of the manifest reaches would be packed: ${stale.join(', ')}`)
     process.exitCode = 1
   }
   const unlicensed = builtIn().filter((name) => !licences().includes(`${name}\n`))

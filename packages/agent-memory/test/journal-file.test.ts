@@ -1,9 +1,11 @@
 import { once } from 'node:events'
+import fs from 'node:fs'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { basename, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createAgentMemory, JournalFailedError } from '../src/index.js'
 import { decodeLines, encodeLine } from '../src/journal/codec.js'
 import { entryOf, type ThreadWrite } from '../src/journal/entry.js'
@@ -215,6 +217,134 @@ describe('a journal in a file', () => {
     )
     expect(waiting).toEqual(['m58', 'm59'])
     file.close(true)
+  })
+
+  describe('written anew', () => {
+    const warned: string[] = []
+    const patched: (() => void)[] = []
+    afterEach(() => {
+      for (const undo of patched.splice(0).reverse()) undo()
+      syncBuiltinESMExports()
+      warned.length = 0
+    })
+
+    /** Puts a function in the place of one of `node:fs` until the test ends. */
+    function patch<Name extends 'fdatasync' | 'unlinkSync' | 'writeSync'>(
+      name: Name,
+      own: (typeof fs)[Name],
+    ) {
+      const before = fs[name]
+      fs[name] = own
+      patched.push(() => {
+        fs[name] = before
+      })
+      syncBuiltinESMExports()
+    }
+
+    const failure = (code: string) => Object.assign(new Error(`${code}: failed`), { code })
+
+    /** Journals of a folder that this process has open, removed ones included. */
+    const openIn = (dir: string) =>
+      fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          const path = fs.readlinkSync(`/proc/self/fd/${fd}`)
+          return path.startsWith(dir) ? [path] : []
+        } catch {
+          return [] // The listing's own.
+        }
+      })
+
+    function change(id: string, bytes = 10) {
+      const body = JSON.stringify({ role: 'user', content: 'x'.repeat(bytes) })
+      const message = { id, role: 'user', tokens: 1, body, digest: 'd', opens: [], answers: [] }
+      return entryOf({ kind: 'append', batch: [message], generation: undefined })
+    }
+
+    /** A file so full of what is done with that it is written anew. */
+    function rewritten(dir: string) {
+      const file = new JournalFile(dir, (message) => warned.push(message))
+      const done = Array.from({ length: 30 }, (_, index) => change(`m${index}`, 200_000))
+      const last = change('last')
+      for (const entry of [...done, last]) file.write({ owner: 'o', thread: 't' }, entry)
+      for (const entry of done) file.acknowledge(entry)
+      return { file, last }
+    }
+
+    it.runIf(process.platform === 'linux')(
+      'it lets go of the former file, also where that can’t be removed or was removed by others',
+      async () => {
+        const dir = await redis.folder()
+        const unlink = fs.unlinkSync
+        patch('unlinkSync', () => {
+          throw failure('EPERM')
+        })
+        const { file } = rewritten(dir)
+        await vi.waitFor(() => expect(openIn(dir)).toHaveLength(1))
+        expect(await readdir(dir)).toHaveLength(2)
+        expect(warned.join()).toMatch(/can not be removed: EPERM/)
+        file.close(false)
+        expect(openIn(dir)).toEqual([])
+
+        warned.length = 0
+        const other = await redis.folder()
+        patch('unlinkSync', (path) => {
+          unlink(path)
+          unlink(path)
+        })
+        const second = rewritten(other)
+        await vi.waitFor(() => expect(openIn(other)).toHaveLength(1))
+        expect(await readdir(other)).toHaveLength(1)
+        expect(warned).toEqual([])
+        second.file.close(true)
+      },
+    )
+
+    it.runIf(process.platform === 'linux')(
+      'it keeps the former file until a sync succeeds, and no longer',
+      async () => {
+        const dir = await redis.folder()
+        let failures = 0
+        const fdatasync = fs.fdatasync
+        patch(
+          'fdatasync',
+          Object.assign((fd: number, done: fs.NoParamCallback) => {
+            if (failures++ === 0) done(failure('EIO'))
+            else fdatasync(fd, done)
+          }, fdatasync),
+        )
+        const { file } = rewritten(dir)
+        await vi.waitFor(() => expect(failures).toBe(1))
+        expect(await readdir(dir)).toHaveLength(2)
+        expect(openIn(dir)).toHaveLength(2)
+        await file.synced()
+        expect(await readdir(dir)).toHaveLength(1)
+        expect(openIn(dir)).toHaveLength(1)
+        file.close(true)
+        expect(await readdir(dir)).toEqual([])
+      },
+    )
+
+    it('it loses nothing where the new file can’t be written at first', async () => {
+      const dir = join(await redis.folder(), 'journal')
+      const file = new JournalFile(dir, (message) => warned.push(message))
+      for (const id of ['a', 'b', 'c']) file.write({ owner: 'o', thread: 't' }, change(id))
+      await rm(dir, { recursive: true })
+      const write = fs.writeSync
+      let room = 1
+      patch('writeSync', ((...args: Parameters<typeof write>) => {
+        if (room-- === 0) throw failure('ENOSPC')
+        return write(...args)
+      }) as typeof write)
+      await expect(file.synced()).rejects.toThrow(JournalFailedError)
+      expect(await readdir(dir)).toEqual([])
+      await file.synced()
+      const [name = '', ...others] = await readdir(dir)
+      expect(others).toEqual([])
+      const text = await readFile(join(dir, name), 'utf8')
+      const ids = decodeLines(text).entries.map(({ write }) => write.kind === 'append' && write.batch[0]?.id)
+      expect(ids).toEqual(['a', 'b', 'c'])
+      file.close(true)
+    })
   })
 
   it('takes nothing that is beyond its bounds', async () => {

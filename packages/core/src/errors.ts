@@ -1,4 +1,4 @@
-/** Every code that an error of ours can carry; `docs/errors.md` explains each, and a test compares both ways. */
+/** Every code that an error of ours can carry; `docs/errors` has a page for each, and a test compares both ways. */
 export const errorCodes = [
   'INVALID_OPTION',
   'INVALID_INPUT',

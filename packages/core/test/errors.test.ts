@@ -10,10 +10,10 @@ import {
 } from '../src/index.js'
 
 describe('errors', () => {
-  it('are all in docs/errors.md, and nothing else is', () => {
-    const page = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
+  it('are all in docs/errors, and nothing else is', () => {
+    const page = readFileSync(new URL('../../../docs/errors/index.md', import.meta.url), 'utf8')
     const section = page.split('## @evenkeel/core')[1]?.split('\n## ')[0] ?? ''
-    const documented = [...section.matchAll(/^### `([A-Z_]+)`/gm)].map(([, code]) => code)
+    const documented = [...section.matchAll(/^\| \[`([A-Z_]+)`\]/gm)].map(([, code]) => code)
     expect(documented.sort()).toEqual([...errorCodes].sort())
   })
 

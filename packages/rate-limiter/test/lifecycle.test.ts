@@ -136,6 +136,20 @@ describe('on Redis', () => {
     expect(await instance?.redis?.command(['KEYS', '*{s}*'])).not.toEqual([])
   })
 
+  it('a limiter that has waited leaves no subscription on the connection that it was given', async () => {
+    await using redis = await connect({ url: shared.server.url })
+    const channels = () => redis.command(['PUBSUB', 'CHANNELS', '*:left:turn'])
+    const limiter = createRateLimiter({ redis, name: 'left', limits: { parallel: concurrency(1) } })
+    const held = await limiter.reserve('u', { parallel: 1 })
+    const wait = limiter.run('u', { parallel: 1 }, () => 'never', { timeout: '2h' })
+    const failure = wait.catch((error: unknown) => error)
+    await vi.waitFor(async () => expect(await channels()).toHaveLength(1), { timeout: 10_000 })
+    await limiter.close()
+    expect(await failure).toMatchObject({ code: 'CLOSED' })
+    await vi.waitFor(async () => expect(await channels()).toEqual([]), { timeout: 10_000 })
+    await held.cancel()
+  })
+
   it('a denial is remembered with what is known, and nothing is made up of other limits', async () => {
     const [instance] = await shared.instances(1, {
       limits: { a: slidingWindow(1, '1h'), b: slidingWindow(3, '1h') },

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Connection } from '@evenkeel/core'
-import { createLog, parseJson } from '@evenkeel/core/kit'
+import { createLog, listen, parseJson } from '@evenkeel/core/kit'
 
 const log = createLog('agent-memory')
 
@@ -20,22 +20,17 @@ export class DeletionNotices {
   readonly #redis: Connection
   /** Names this memory, which need not hear of its own deletions. */
   readonly #origin = randomUUID()
-  readonly #closed: Promise<void>
-  #close = () => {}
+  readonly #stopListening: () => Promise<void>
 
   constructor(redis: Connection, onDeleted: (deletion: Deletion) => void) {
     this.#redis = redis
-    this.#closed = new Promise((resolve) => {
-      this.#close = resolve
-    })
     const heard = (message: string) => {
       const deletion = parse(message)
       if (deletion !== undefined && deletion.origin !== this.#origin) onDeleted(deletion)
     }
-    redis.subscribe(channel, heard).then(
-      (subscription) => this.#closed.then(() => subscription.close()).catch(() => {}),
-      (error: unknown) => log('deletions are not heard: %s', error),
-    )
+    this.#stopListening = listen(redis, channel, heard, {
+      onError: (error) => log('deletions are not heard: %s', error),
+    })
   }
 
   /** Nobody waits for it. */
@@ -45,7 +40,7 @@ export class DeletionNotices {
   }
 
   close(): void {
-    this.#close()
+    void this.#stopListening()
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Connection } from '@evenkeel/core'
-import { createLog, parseJson } from '@evenkeel/core/kit'
+import { createLog, listen, parseJson } from '@evenkeel/core/kit'
 import type { MemoryStats } from '../metrics.js'
 
 const log = createLog('agent-memory')
@@ -25,23 +25,17 @@ export class StatsPoll {
   readonly #read: () => MemoryStats
   /** Names this memory, which does not answer itself. */
   readonly #own = randomUUID()
-  readonly #closed: Promise<void>
-  #close = () => {}
+  readonly #stopListening: () => Promise<void>
 
   constructor(redis: Connection, read: () => MemoryStats) {
     this.#redis = redis
     this.#read = read
-    this.#closed = new Promise((resolve) => {
-      this.#close = resolve
+    const heard = (asker: string) => {
+      if (asker !== this.#own) this.#answer(asker)
+    }
+    this.#stopListening = listen(redis, channel, heard, {
+      onError: (error) => log('others can not ask for counts: %s', error),
     })
-    redis
-      .subscribe(channel, (asker) => {
-        if (asker !== this.#own) this.#answer(asker)
-      })
-      .then(
-        (subscription) => this.#closed.then(() => subscription.close()).catch(() => {}),
-        (error: unknown) => log('others can not ask for counts: %s', error),
-      )
   }
 
   /** @throws ReplyError where the user of Redis may not subscribe */
@@ -62,7 +56,7 @@ export class StatsPoll {
   }
 
   close(): void {
-    this.#close()
+    void this.#stopListening()
   }
 
   #answer(asker: string): void {

@@ -11,15 +11,15 @@ import {
   utimesSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { InvalidOptionError } from '@evenkeel/core'
 import { JournalFailedError } from '../errors.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { encodeLine } from './codec.js'
 import type { JournalEntry, ThreadWrite, Write } from './entry.js'
-import { JournalFolder, reasonOf } from './folder.js'
+import { isMissing, JournalFolder, reasonOf } from './folder.js'
 import type { JournalKeeper } from './journal.js'
-import { LeftFiles } from './left-files.js'
+import { LeftFiles, type ObsoleteFile } from './left-files.js'
 import { ownIdentity, type ProcessIdentity } from './process-identity.js'
 
 /** A file is touched so often, while its process lives. */
@@ -49,6 +49,8 @@ export class JournalFile implements JournalKeeper {
   readonly #folder: JournalFolder
   readonly #left: LeftFiles
   readonly #open = new Map<number, Open>()
+  /** Files that go when a sync has put what they hold on disk in this one. */
+  readonly #obsolete = new Set<ObsoleteFile>()
   readonly #heartbeat: NodeJS.Timeout
   #path: string
   #fd: number
@@ -77,7 +79,7 @@ export class JournalFile implements JournalKeeper {
     this.#left = new LeftFiles(this.#folder, this.#identity, {
       path: () => this.#path,
       newPath: () => this.#newPath(),
-      synced: () => this.synced(),
+      replaces: (file) => this.#replaces(file),
     })
     this.#heartbeat = setInterval(() => {
       this.#touch()
@@ -123,16 +125,12 @@ export class JournalFile implements JournalKeeper {
   /** Entries that are taken while a sync is under way share the next one. */
   synced(): Promise<void> {
     if (this.#isSynced) return this.#syncing ?? Promise.resolve()
-    if (this.#syncing === undefined) {
-      this.#syncing = this.#sync()
-      return this.#syncing
-    }
+    if (this.#syncing === undefined) return this.#beginSync()
     this.#afterwards ??= this.#syncing
       .catch(() => {})
       .then(() => {
         this.#afterwards = undefined
-        this.#syncing = this.#sync()
-        return this.#syncing
+        return this.#beginSync()
       })
     return this.#afterwards
   }
@@ -141,28 +139,57 @@ export class JournalFile implements JournalKeeper {
   close(isEmpty: boolean): void {
     clearInterval(this.#heartbeat)
     try {
-      if (!isEmpty) fsyncSync(this.#fd)
-      closeSync(this.#fd)
+      try {
+        if (!isEmpty) fsyncSync(this.#fd)
+      } finally {
+        closeSync(this.#fd)
+      }
       if (isEmpty) unlinkSync(this.#path)
       else renameSync(this.#path, join(this.#dir, this.#nameFor({ ...this.#identity, began: '1' })))
+      for (const file of this.#obsolete) this.#discard(file)
     } catch {
-      // Nothing more can be done for it here; another process may find it.
+      // Nothing more can be done for it here; another process may find it, and those that it was to replace.
+      for (const file of this.#obsolete) file.close()
     }
+    this.#obsolete.clear()
   }
 
-  #sync(): Promise<void> {
-    this.#isSynced = true
-    try {
-      if (this.#isRemoved()) this.#restoreFile()
-    } catch (error) {
-      return Promise.reject(new JournalFailedError(this.#path, error))
-    }
-    const path = this.#path
-    return new Promise<void>((resolve, reject) => {
-      fdatasync(this.#fd, (error) => (error ? reject(new JournalFailedError(path, error)) : resolve()))
-    }).finally(() => {
+  #beginSync(): Promise<void> {
+    this.#syncing = this.#sync().finally(() => {
       this.#syncing = undefined
     })
+    return this.#syncing
+  }
+
+  async #sync(): Promise<void> {
+    this.#isSynced = true
+    const obsolete = [...this.#obsolete]
+    try {
+      if (this.#isRemoved()) this.#restoreFile()
+      await dataSynced(this.#fd)
+    } catch (error) {
+      this.#isSynced = false
+      throw new JournalFailedError(this.#path, error)
+    }
+    for (const file of obsolete) if (this.#obsolete.delete(file)) this.#discard(file)
+  }
+
+  #replaces(file: ObsoleteFile): void {
+    this.#obsolete.add(file)
+    this.#isSynced = false
+    this.synced().catch(() => {})
+  }
+
+  /** Closes it also where it can't be removed: it is then taken over once more, which finds its entries done. */
+  #discard(file: ObsoleteFile): void {
+    try {
+      unlinkSync(file.path)
+    } catch (error) {
+      if (!isMissing(error))
+        this.#folder.warn(basename(file.path), `it can not be removed: ${reasonOf(error)}`)
+    } finally {
+      file.close()
+    }
   }
 
   /** Somebody has removed the file, or its folder: what is written to it would be gone with the process. */
@@ -172,22 +199,17 @@ export class JournalFile implements JournalKeeper {
 
   /** What waits, in a new file. The folder is made again as it was made. */
   #restoreFile(): void {
-    const before = this.#fd
     this.#folder.make()
-    this.#writeAnew()
-    this.#isSynced = true
-    closeSync(before)
+    closeSync(this.#writeAnew().fd)
     this.#folder.tell(`The journal’s file was removed; what waits has been written to ${this.#path}`)
   }
 
   #append(line: string): number {
     try {
-      const bytes = Buffer.from(line)
-      let rest = bytes
-      while (rest.length > 0) rest = rest.subarray(writeSync(this.#fd, rest))
-      this.#size += bytes.length
+      const bytes = writeWhole(this.#fd, line)
+      this.#size += bytes
       this.#isSynced = false
-      return bytes.length
+      return bytes
     } catch (error) {
       this.#truncate(this.#size)
       throw new JournalFailedError(this.#path, error)
@@ -209,28 +231,31 @@ export class JournalFile implements JournalKeeper {
 
   /** What waits, and nothing else, in a new file that takes the old one's place when it is on disk. */
   #rewrite(): void {
-    const [before, fd] = [this.#path, this.#fd]
-    this.#writeAnew()
-    const end = () => {
-      // One that is closed and still there would look like one that a worker has left behind.
-      unlinkSync(before)
-      closeSync(fd)
-    }
-    void this.synced()
-      .then(end)
-      .catch(() => {})
+    const { path, fd } = this.#writeAnew()
+    this.#replaces({ path, close: () => closeSync(fd) })
   }
 
-  /** Goes on in a new file, which begins with what waits. */
-  #writeAnew(): void {
-    const lines = [...this.#open].map(([number, { id, entry }]) =>
-      encodeLine({ number, entry: { id, write: writeOf(entry) } }),
-    )
+  /**
+   * Goes on in a new file, which begins with what waits; or in the former one, as it was, where that can't be written.
+   * @returns the former file, which is open
+   */
+  #writeAnew(): { readonly path: string; readonly fd: number } {
+    const former = { path: this.#path, fd: this.#fd }
     const path = this.#newPath()
-    this.#fd = openSync(path, 'ax', 0o600)
+    const fd = openSync(path, 'ax', 0o600)
+    let size = 0
+    try {
+      for (const [number, { id, entry }] of this.#open) {
+        size += writeWhole(fd, encodeLine({ number, entry: { id, write: writeOf(entry) } }))
+      }
+    } catch (error) {
+      this.#discard({ path, close: () => closeSync(fd) })
+      throw error
+    }
     this.#path = path
-    this.#size = 0
-    for (const line of lines) this.#append(line)
+    this.#fd = fd
+    this.#size = size
+    return former
   }
 
   #touch(): void {
@@ -249,6 +274,20 @@ export class JournalFile implements JournalKeeper {
   #nameFor({ host, pid, began }: ProcessIdentity): string {
     return `${host}-${pid}-${began}-${randomUUID()}.journal`
   }
+}
+
+/** @returns how many bytes were written */
+function writeWhole(fd: number, text: string): number {
+  const bytes = Buffer.from(text)
+  let rest = bytes
+  while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest))
+  return bytes.length
+}
+
+function dataSynced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => (error ? reject(error) : resolve()))
+  })
 }
 
 function writeOf(entry: JournalEntry): Write {

@@ -1,4 +1,4 @@
-import { renameSync, statSync, unlinkSync } from 'node:fs'
+import { renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Decoded } from './codec.js'
 import type { ThreadWrite } from './entry.js'
@@ -17,13 +17,19 @@ interface Taken {
   readonly path?: string
 }
 
+/** A file whose entries are in this process's own file too. It is held open until it is removed, which tells others that somebody has it. */
+export interface ObsoleteFile {
+  readonly path: string
+  close(): void
+}
+
 /** The journal of this process, into which others' are taken. */
 export interface OwnFile {
   path(): string
   /** A name of this process that no file has yet. */
   newPath(): string
-  /** When what was written is on disk. */
-  synced(): Promise<void>
+  /** Removes and closes another file when all that was written is on disk. */
+  replaces(file: ObsoleteFile): void
 }
 
 /** Files of a folder of journals that other processes write, or have left behind. */
@@ -67,7 +73,7 @@ export class LeftFiles {
           const taken = this.#take(file, this.#adopt)
           isAny ||= taken.count > 0
           isKept = taken.path !== undefined
-          if (taken.path !== undefined) this.#removeWhenSynced(file, taken.path)
+          if (taken.path !== undefined) this.#own.replaces({ path: taken.path, close: () => file.close() })
         }
       } catch (error) {
         this.#folder.warn(name, reasonOf(error))
@@ -114,20 +120,6 @@ export class LeftFiles {
       )
     }
     return { count: count - first, path: taken }
-  }
-
-  /**
-   * What was found is in this process's own file by now; only when that is on disk may the other go. Until then it is
-   * held open, which tells others that somebody has it.
-   */
-  #removeWhenSynced(file: OpenFile, path: string): void {
-    void this.#own
-      .synced()
-      .then(() => {
-        unlinkSync(path)
-        file.close()
-      })
-      .catch(() => {})
   }
 
   /** What waits in the files of other processes of this host. */

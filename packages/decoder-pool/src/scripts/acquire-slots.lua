@@ -8,29 +8,24 @@
 --       then for each request: requirement, ms it waited, C, C × node, capacity
 -- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
 --        {node, total, …} of the nodes named, 1 if others wait}
+--- @include "clock"
+--- @include "count"
 
 -- How many waiting requests are looked at, the longest first; how long an unused pool remembers them.
 local maxOldest, keepMs = 64, 86400000
--- A count; what is none of ours counts nothing.
-local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
 
 local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not redis.call('ZSCORE', KEYS[1], me) then return { 0, {}, {}, 0 } end
 local last, before = string.match(redis.call('HGET', KEYS[3], '') or '', '^(%d+)(.*)$')
 if not last or tonumber(last) >= sequence then return { 0, {}, {}, 0 } end
-local micros = tonumber(ARGV[4])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
-local now = math.floor(micros / 1000)
+local now = math.floor(micros(ARGV[4]) / 1000)
 
 -- Each node is read once and written once, however many requests of the batch name it.
 local totals, owns, changed = {}, {}, {}
 local function read(node)
   if not totals[node] then
-    totals[node] = whole(redis.call('HGET', KEYS[2], node) or nil)
-    owns[node] = whole(redis.call('HGET', KEYS[3], node) or nil)
+    totals[node] = countOf(redis.call('HGET', KEYS[2], node) or nil)
+    owns[node] = countOf(redis.call('HGET', KEYS[3], node) or nil)
   end
   return totals[node]
 end

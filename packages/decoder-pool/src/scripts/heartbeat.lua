@@ -6,20 +6,15 @@
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
 -- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
 --        {'id region', …} to reap, 1 where this coordinator was not known or no lease lived}
--- A count; what is none of ours counts nothing.
-local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
+--- @include "clock"
+--- @include "count"
 local function add(node, by)
-  local total = whole(redis.call('HGET', KEYS[2], node)) + by
+  local total = countOf(redis.call('HGET', KEYS[2], node)) + by
   if total > 0 then redis.call('HSET', KEYS[2], node, total) else redis.call('HDEL', KEYS[2], node) end
 end
 
 local me, sequence, keep = ARGV[1], tonumber(ARGV[2]), ARGV[4]
-local micros = tonumber(ARGV[5])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
-local now = math.floor(micros / 1000)
+local now = math.floor(micros(ARGV[5]) / 1000)
 local after = string.format('(%.0f', now)
 
 -- Where no lease lives, Redis was away rather than all coordinators dead: those alive get a moment to renew.
@@ -39,7 +34,7 @@ if known then
   for index = 1, #before, 2 do
     local node = before[index]
     if node ~= '' then
-      local by = (held[node] or 0) - whole(before[index + 1])
+      local by = (held[node] or 0) - countOf(before[index + 1])
       if by ~= 0 then add(node, by) end
       if not held[node] then redis.call('HDEL', KEYS[3], node) end
     end

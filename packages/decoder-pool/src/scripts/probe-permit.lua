@@ -3,11 +3,8 @@
 -- KEYS  1 the permit (text: 'until-ms holder')
 -- ARGV  1 who asks  2 ms to hold it, '0' to give it back  3 the time in ms for tests, or '' for the server's
 -- Reply 1 if the caller holds it, otherwise 0
-local now = tonumber(ARGV[3])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+--- @include "clock"
+local now = now(ARGV[3])
 local till, holder = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
 -- Redis ends it by itself too; this holds with any clock.
 if till and tonumber(till) <= now then holder = nil end

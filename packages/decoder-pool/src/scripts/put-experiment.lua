@@ -4,6 +4,7 @@
 --       removal), most experiments, ms to keep those of a pool without nodes
 -- Reply {outcome: 'put' | 'stale' | 'overlap' | 'full' | 'none', revision that is known after it, 1 where one was there}
 -- Idempotent by the revision.
+--- @include "clock"
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 local before, there = 0, 0
 if known then
@@ -13,8 +14,7 @@ end
 local revision = tonumber(ARGV[2])
 if revision == 0 then
   if ARGV[4] == '' and there == 0 then return { 'none', string.format('%d', before), 0 } end
-  local time = redis.call('TIME')
-  revision = math.max(before + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+  revision = math.max(before + 1, micros())
 end
 if known and revision <= before then return { 'stale', string.format('%d', before), there } end
 if ARGV[3] ~= '' then

@@ -9,6 +9,7 @@
 --       6 most nodes  7 the time in µs for tests, or '' for the server's
 --       8 revision that the change was made from, or ''
 -- Reply {id, revision, version, outcome}
+--- @include "clock"
 local id, endpoint, json, given = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[3], endpoint)
 -- The same endpoint twice is one node, under the id that it had first.
@@ -29,11 +30,7 @@ if base and base ~= revision then return { id, revision, version, 'stale' } end
 if given and given <= newest then return { id, revision, version, 'stale' } end
 if not stored and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[6]) then return { id, 0, version, 'full' } end
 
-local micros = tonumber(ARGV[7])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
+local micros = micros(ARGV[7])
 redis.call('ZADD', KEYS[4], math.floor(micros / 1000) + ARGV[4], id)
 if not given and body == json then return { id, revision, version, 'renewed' } end
 

@@ -5,6 +5,7 @@
 --       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
 --        {id, ms since its lease ended, …}, time in ms}
+--- @include "clock"
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 -- Only where there is none: a read must also do where the server takes no writes.
 if not epoch then
@@ -20,12 +21,7 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   end
 end
 
-local micros = tonumber(ARGV[4])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
-local now = math.floor(micros / 1000)
+local now = math.floor(micros(ARGV[4]) / 1000)
 local expired = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'WITHSCORES')
 for index = 2, #expired, 2 do expired[index] = now - tonumber(expired[index]) end
 

@@ -4,19 +4,14 @@
 --       4 sorted set waiting   (as in acquire-slots.lua)
 -- ARGV  1 'id region'  2 '1' if only an ended lease is reaped  3 the time in µs for tests, or '' for the server's
 -- Reply 1 if it was reaped
--- A count; what is none of ours counts nothing.
-local function whole(text) return tonumber(string.match(text or '', '^%-?%d+$') or 0) end
+--- @include "clock"
+--- @include "count"
 
 local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
 if not expiry then return 0 end
 if ARGV[2] == '1' then
-  local micros = tonumber(ARGV[3])
-  if not micros then
-    local time = redis.call('TIME')
-    micros = time[1] * 1000000 + time[2]
-  end
   -- It came back before it could be reaped.
-  if expiry > math.floor(micros / 1000) then return 0 end
+  if expiry > math.floor(micros(ARGV[3]) / 1000) then return 0 end
 end
 local held = redis.call('HGETALL', KEYS[3])
 for index = 1, #held, 2 do
@@ -26,7 +21,7 @@ for index = 1, #held, 2 do
       redis.call('ZREM', KEYS[4], requirement .. ' ' .. ARGV[1])
     end
   else
-    local total = whole(redis.call('HGET', KEYS[2], node)) - whole(held[index + 1])
+    local total = countOf(redis.call('HGET', KEYS[2], node)) - countOf(held[index + 1])
     if total > 0 then redis.call('HSET', KEYS[2], node, total) else redis.call('HDEL', KEYS[2], node) end
   end
 end

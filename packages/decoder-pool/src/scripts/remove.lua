@@ -4,6 +4,7 @@
 -- ARGV  1 id  2 revision of a removal made elsewhere, or ''  3 most removals to remember
 --       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {removed, revision of the removal, version}
+--- @include "clock"
 local id, given = ARGV[1], tonumber(ARGV[2])
 local stored = redis.call('HGET', KEYS[2], id)
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
@@ -17,12 +18,7 @@ end
 local newest = math.max(revision, tonumber(redis.call('ZSCORE', KEYS[5], id) or 0))
 if given and given <= newest then return { 0, 0, version } end
 
-local micros = tonumber(ARGV[4])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
-revision = given or math.max(newest + 1, micros)
+revision = given or math.max(newest + 1, micros(ARGV[4]))
 redis.call('ZADD', KEYS[5], string.format('%.0f', revision), id)
 redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -1 - ARGV[3])
 if not stored then

@@ -3,12 +3,8 @@
 -- KEYS  1 hash nodes  2 sorted set leases: id, expiry in ms
 -- ARGV  1 lease in ms  2 the time in µs for tests, or '' for the server's  3… ids
 -- Reply the ids that are not registered
-local micros = tonumber(ARGV[2])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
-local expiry = math.floor(micros / 1000) + ARGV[1]
+--- @include "clock"
+local expiry = math.floor(micros(ARGV[2]) / 1000) + ARGV[1]
 local unknown = {}
 for index = 3, #ARGV do
   local id = ARGV[index]

@@ -8,12 +8,9 @@
 --       6 the time in µs for tests, or '' for the server's  7… node, '1' healthy or '0', for how many ms, …
 -- Reply {mark, 1 if these are all, {{coordinator, node, '1' or '0', for ms, told ms ago}, …} of the others,
 --        {{coordinator, region}, …} that probe}
+--- @include "clock"
 local by, alive, keep, since = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local micros = tonumber(ARGV[6])
-if not micros then
-  local time = redis.call('TIME')
-  micros = time[1] * 1000000 + time[2]
-end
+local micros = micros(ARGV[6])
 local now = math.floor(micros / 1000)
 
 if alive > 0 then

@@ -4,9 +4,9 @@
 -- ARGV  1 id  2 sheet  3 vector, FP32  4 ttl in ms  5 most rows  6 'set' or 'hash': what key 3 is
 --       7 name of the place's generation, if it has none
 -- Reply 1
+--- @include "clock"
 local id, isSet = ARGV[1], ARGV[6] == 'set'
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now()
 
 local function drop(ids)
   for _, gone in ipairs(ids) do

@@ -6,12 +6,12 @@
 --        {id, end in ms, sheet or '', vector or '', observations, …}}
 -- What the bound of rows drove out is not told: the reader keeps the same bound by the same rule.
 -- A generation other than the reader's means that it begins anew; an empty sheet that the row is gone.
+--- @include "clock"
 local meta = redis.call('HMGET', KEYS[6], 'generation', 'change', 'most')
 local generation, last = meta[1] or '', tonumber(meta[2] or 0)
 local bound = tonumber(meta[3] or 0)
 local since = generation == ARGV[1] and tonumber(ARGV[2]) or 0
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now()
 if since == last then return { generation, last, 0, now, bound, {} } end
 
 local most = tonumber(ARGV[3])

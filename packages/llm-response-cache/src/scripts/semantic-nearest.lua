@@ -3,12 +3,12 @@
 -- KEYS  as semantic-add.lua
 -- ARGV  1 vector, FP32  2 how many
 -- Reply {id, score from 0 to 1, sheet, observations, … nearest first}
+--- @include "clock"
 local most = tonumber(ARGV[2])
 -- More than asked for, since some may be past their time and not yet swept.
 local found = redis.call('VSIM', KEYS[3], 'FP32', ARGV[1], 'WITHSCORES', 'COUNT', most * 4)
 if #found == 0 then return found end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now()
 local reply = {}
 for index = 1, #found, 2 do
   local id = found[index]

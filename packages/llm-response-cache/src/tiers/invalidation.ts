@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Connection } from '@evenkeel/core'
-import { createLog, isTextList, parseJson } from '@evenkeel/core/kit'
+import { createLog, isTextList, listen, parseJson } from '@evenkeel/core/kit'
 
 const log = createLog('llm-response-cache')
 
@@ -34,8 +34,7 @@ export class InvalidationBus {
   readonly #origin = randomUUID()
   /** Whether they are heard at the moment, as far as is known. */
   listening = false
-  #stop: (() => Promise<void>) | undefined
-  #closed = false
+  readonly #stopListening: () => Promise<void>
 
   constructor(
     redis: Connection,
@@ -54,14 +53,13 @@ export class InvalidationBus {
       this.listening = true
       onGap()
     }
-    redis.subscribe(this.#channel, heard, { onGap: missed }).then(
-      (subscription) => {
-        this.#stop = () => subscription.close()
-        if (this.#closed) this.close()
+    this.#stopListening = listen(redis, this.#channel, heard, {
+      onGap: missed,
+      onListening: () => {
         this.listening = redis.state === 'up'
       },
-      (error: unknown) => log('invalidations are not heard: %s', error),
-    )
+      onError: (error) => log('invalidations are not heard: %s', error),
+    })
   }
 
   /** One round trip, which no caller waits for. */
@@ -71,9 +69,8 @@ export class InvalidationBus {
   }
 
   close(): void {
-    this.#closed = true
     this.listening = false
-    this.#stop?.().catch((error: unknown) => log('%s', error))
+    void this.#stopListening()
   }
 }
 

@@ -229,12 +229,14 @@ export class Decider {
   /** Calls back when it may be the turn of a waiter of this process. */
   watch(turn: (id: string) => void): () => void {
     const stops = [this.#memory.watch(turn)]
+    let isStopped = false
     void this.#stores
       .run(async (store) => {
-        if (store !== this.#memory) stops.push(store.watch(turn))
+        if (store !== this.#memory && !isStopped) stops.push(store.watch(turn))
       })
       .catch(() => {})
     return () => {
+      isStopped = true
       for (const stop of stops) stop()
     }
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, UnavailableError } from '@evenkeel/core'
-import { createKeyspace, Emitter, type Keyspace } from '@evenkeel/core/kit'
+import { createKeyspace, createLog, type Keyspace, listen } from '@evenkeel/core/kit'
 import type { LimitResult } from '../algorithms/meter.js'
 import { slackMs } from '../algorithms/meter.js'
 import type { Entry, OfflineCharges } from '../outage/offline-charges.js'
@@ -17,6 +17,8 @@ import type {
   Settlement,
 } from './port.js'
 import { keySuffixes, ScriptCall, ScriptReply, singleCallOf } from './script-call.js'
+
+const log = createLog('rate-limiter')
 
 const outcomes = ['denied', 'allowed', 'booked', 'queued'] as const
 const defaultOpenMs = 600_000
@@ -43,8 +45,6 @@ export class RedisLimitStore implements LimitStore {
   readonly #now: () => number
   readonly #offlineCharges: OfflineCharges | undefined
   readonly #instance: string
-  readonly #turns = new Emitter<{ turn(id: string): void }>()
-  #subscription: Promise<unknown> | undefined
 
   constructor(
     redis: Connection,
@@ -116,11 +116,11 @@ export class RedisLimitStore implements LimitStore {
   }
 
   watch(turn: (id: string) => void): () => void {
-    this.#subscription ??= this.#redis
-      .subscribe(this.#channel, (id) => this.#turns.emit('turn', id))
-      // A lost message costs a waiter its next look, no more.
-      .catch(() => undefined)
-    return this.#turns.on('turn', turn)
+    // A lost message costs a waiter its next look, no more.
+    const stop = listen(this.#redis, this.#channel, turn, {
+      onError: (error) => log('turns are not heard: %s', error),
+    })
+    return () => void stop()
   }
 
   #decideHere(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {

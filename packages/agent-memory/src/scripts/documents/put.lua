@@ -5,8 +5,9 @@
 --       2 sorted set of namespaces, all of score 0   3 the latest number
 -- ARGV  1 name of the namespace   2 … keys and values: + and JSON, or - to remove
 -- Reply 1
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+--- @include "clock"
+--- @include "whole"
+local now = whole(now())
 for index = 2, #ARGV, 2 do
   local key, value = ARGV[index], ARGV[index + 1]
   if value == '-' then

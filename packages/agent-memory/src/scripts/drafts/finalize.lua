@@ -4,9 +4,10 @@
 -- ARGV  8 token of the writer   9 number of the end   10 name of the draft   11 id of the message that another
 --       makes of the draft when it takes it over   12 … the message
 -- Reply {'stored' or 'duplicate', …, newest seq before, seq}, {'conflict', …, id}, {'fenced', …}, {'deleted', …}
+--- @include "draft"
 local message = messagesFrom(12)[1]
 local known = redis.call('HGET', KEYS[6], ARGV[10])
-local holder, _, began, since = string.match(known or '', '^([^|]*)|(%d+)|(%d+)|(%d+)|')
+local holder, _, began, since = draftFrom(known)
 if since and tonumber(since) < generation then return reply('deleted') end
 local seq, digest = find(ARGV[message.at])
 if seq then

@@ -2,11 +2,12 @@
 --
 -- KEYS  1 hash of the thread's drafts, as write.lua tells
 -- Reply {name, µs of its beginning, ms since its writer's last sign of life, …}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--- @include "clock"
+--- @include "draft"
+local now = now()
 local all, open = redis.call('HGETALL', KEYS[1]), {}
 for index = 1, #all, 2 do
-  local _, at, began, _, state = string.match(all[index + 1], '^([^|]*)|(%d+)|(%d+)|(%d+)|([oe])$')
+  local _, at, began, _, state = draftFrom(all[index + 1])
   if state == 'o' then open[#open + 1] = { all[index], tonumber(began), now - tonumber(at) } end
 end
 table.sort(open, function(one, other)

@@ -3,12 +3,14 @@
 -- KEYS  1 hash of the thread's drafts, as write.lua tells
 -- ARGV  1 name of the draft   2 token of the new writer   3 ms of silence
 -- Reply 'taken', 'alive', or 'gone'
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--- @include "clock"
+--- @include "draft"
+--- @include "whole"
+local now = now()
 local known = redis.call('HGET', KEYS[1], ARGV[1])
-local token, at, began, since, state = string.match(known or '', '^([^|]*)|(%d+)|(%d+)|(%d+)|([oe])$')
+local token, at, began, since, state = draftFrom(known)
 if state ~= 'o' then return 'gone' end
 if token == ARGV[2] then return 'taken' end
 if now - tonumber(at) < tonumber(ARGV[3]) then return 'alive' end
-redis.call('HSET', KEYS[1], ARGV[1], table.concat({ ARGV[2], string.format('%.0f', now), began, since, 'o' }, '|'))
+redis.call('HSET', KEYS[1], ARGV[1], table.concat({ ARGV[2], whole(now), began, since, 'o' }, '|'))
 return 'taken'

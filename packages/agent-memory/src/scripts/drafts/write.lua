@@ -10,13 +10,12 @@
 --       5 text   6 characters left out before it   7 name of the draft in the hash   8 name of the thread in the set
 -- Reply {'written', generation}, {'fenced'} when another took the draft over, {'gone'} when it ended, its time is
 --       over, or the thread was deleted since
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function whole(number) return string.format('%.0f', number) end
+--- @include "draft"
+local now = now()
 local generation = generationOf(KEYS[4], KEYS[5])
 local kind, name, ttl = ARGV[3], ARGV[7], tonumber(ARGV[2])
 local known = redis.call('HGET', KEYS[2], name)
-local token, _, began, since, state = string.match(known or '', '^([^|]*)|(%d+)|(%d+)|(%d+)|([oe])$')
+local token, _, began, since, state = draftFrom(known)
 if known then
   if token ~= ARGV[1] then return { 'fenced' } end
   if state == 'e' then return { 'gone' } end
@@ -27,7 +26,7 @@ if known then
   end
 else
   if kind ~= 'begin' then return { 'gone' } end
-  began, since = whole(time[1] * 1000000 + time[2]), whole(generation)
+  began, since = whole(micros()), whole(generation)
   -- Those that ended an hour ago, some at a time.
   local some = redis.call('HRANDFIELD', KEYS[2], 5, 'WITHVALUES')
   for index = 1, #some, 2 do

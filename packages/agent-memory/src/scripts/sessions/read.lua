@@ -4,7 +4,7 @@
 -- ARGV  1 now in ms for tests, '' for the server's clock   2 ttl in ms, '' to leave it as it is
 -- Reply {} when there is none, {ms until its end, 1 when it was prolonged, field, value, …} otherwise
 --- @include "clock"
-local now = tonumber(ARGV[1]) or now()
+local now = now(ARGV[1])
 local fields = redis.call('HGETALL', KEYS[1])
 local ends, alive
 for index = 1, #fields, 2 do

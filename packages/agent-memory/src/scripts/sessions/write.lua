@@ -11,9 +11,9 @@
 -- Fields: _v version  _c created  _x end for good, ms  _u user  _d destroyed  _o latest tokens  _b bytes of names and
 --         values  $<name> JSON
 --- @include "clock"
+--- @include "whole"
 local session = KEYS[1]
-local now = tonumber(ARGV[1]) or now()
-local function whole(number) return string.format('%.0f', number) end
+local now = now(ARGV[1])
 local meta = redis.call('HMGET', session, '_v', '_d', '_x', '_o', '_u', '_b')
 local revives = meta[2] and ARGV[4] == '2'
 if revives then meta = {} end

@@ -8,8 +8,7 @@
 --       5 name of the thread in the sorted sets
 -- Reply {1 if there was a thread, generation after it}
 local thread = KEYS[1]
-local now = nowFrom(ARGV[1])
-local function whole(number) return string.format('%.0f', number) end
+local now = now(ARGV[1])
 local meta = redis.call('HMGET', thread, '_g', '_x', '_m')
 local epoch, version, _, _, _, _, _, _, _, made = headFrom(meta[3])
 local erasedAt = tonumber(redis.call('HGET', KEYS[4], 'e') or -1)

@@ -11,14 +11,15 @@
 -- Reply {1 when something is left to remove, threads that went, their messages, bytes of them}
 -- Fields of the owner's hash: g generation, which takes a step that no thread's own deletions reach   e ms of the
 -- latest erasure   c, m, b threads, messages and bytes that writers removed since
-local now = nowFrom(ARGV[1])
+--- @include "draft"
+local now = now(ARGV[1])
 local owner = KEYS[3]
 -- Drafts of a thread that began before the erasure.
 local function dropDrafts(name)
   local drafts, generation = ARGV[6] .. name, tonumber(redis.call('HGET', owner, 'g'))
   local all = redis.call('HGETALL', drafts)
   for index = 1, #all, 2 do
-    local since = string.match(all[index + 1], '^[^|]*|%d+|%d+|(%d+)|')
+    local _, _, _, since = draftFrom(all[index + 1])
     if not since or tonumber(since) < generation then
       redis.call('UNLINK', drafts .. ':' .. all[index])
       redis.call('HDEL', drafts, all[index])

@@ -9,6 +9,8 @@
 --       created, changed and ends in ms
 --     then texts: the epoch, made with the thread, 36 characters, blank where it was deleted
 --       pinned, seqs that every window holds, by blanks
+--- @include "clock"
+--- @include "whole"
 local numbers, gone = '>ddddddddddd', string.rep(' ', 36)
 
 -- Its fields, the epoch first and empty where there is no thread; nil for nothing.
@@ -30,13 +32,6 @@ end
 -- How often a thread of this name was deleted, or its owner erased.
 local function generationOf(thread, owner)
   return tonumber(redis.call('HGET', thread, '_g') or 0) + tonumber(redis.call('HGET', owner, 'g') or 0)
-end
-
--- The server's clock in ms, or the one of tests.
-local function nowFrom(given)
-  if given ~= '' then return tonumber(given) end
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 -- The head of a thread for a reader: none when its owner was erased since it was made.

@@ -80,17 +80,21 @@ local function place(message)
   return false
 end
 
--- Takes a record away; its id stays known, so that no late write brings it back.
-local function drop(seq, record)
-  local head, body = lineOf(record)
-  local own = whole(seq)
+-- The calls that a record answers are open again where the message that made them is there; those that it opens are none.
+local function withdrawCalls(head, own)
   for call, made in string.gmatch(head[10], '([^@,]+)@(%d*)') do
-    -- A call whose result is gone is open again.
     if made ~= '' and redis.call('HEXISTS', thread, made) == 1 then redis.call('HSETNX', thread, '@' .. call, made) end
   end
   for call in string.gmatch(head[9], '[^,]+') do
     if redis.call('HGET', thread, '@' .. call) == own then redis.call('HDEL', thread, '@' .. call) end
   end
+end
+
+-- Takes a record away; its id stays known, so that no late write brings it back.
+local function drop(seq, record)
+  local head, body = lineOf(record)
+  local own = whole(seq)
+  withdrawCalls(head, own)
   redis.call('HDEL', thread, own)
   local id = '#' .. head[1]
   if redis.call('HGET', thread, id) == own then redis.call('HSET', thread, id, own .. '.' .. head[8]) end
@@ -105,12 +109,7 @@ end
 -- Gives a record another body where it is, with the tool calls and results that it has now.
 local function rewrite(message, seq, record)
   local head, own, at = lineOf(record), whole(seq), message.at
-  for call, made in string.gmatch(head[10], '([^@,]+)@(%d*)') do
-    if made ~= '' and redis.call('HEXISTS', thread, made) == 1 then redis.call('HSETNX', thread, '@' .. call, made) end
-  end
-  for call in string.gmatch(head[9], '[^,]+') do
-    if redis.call('HGET', thread, '@' .. call) == own then redis.call('HDEL', thread, '@' .. call) end
-  end
+  withdrawCalls(head, own)
   local opens, answers = '', ''
   if message.opens + message.answers > 0 then opens, answers = placeCalls(message, own) end
   local body = ARGV[at + 4]

@@ -4,6 +4,7 @@
 --       that are to be removed   5 the owner's threads with drafts   6 what can be recalled
 -- ARGV  1 what keys of threads begin with   2 what keys of drafts begin with
 -- Reply number of threads and drafts from before that are there
+--- @include "draft"
 local owner = redis.call('HMGET', KEYS[3], 'e', 'g')
 if not owner[1] then return 0 end
 local left, erasedAt, generation = redis.call('ZCARD', KEYS[4]), tonumber(owner[1]), tonumber(owner[2])
@@ -17,7 +18,7 @@ for index = 1, 2 do
 end
 for _, name in ipairs(redis.call('ZRANGE', KEYS[5], 0, 99)) do
   for _, draft in ipairs(redis.call('HVALS', ARGV[2] .. name)) do
-    local since = string.match(draft, '^[^|]*|%d+|%d+|(%d+)|')
+    local _, _, _, since = draftFrom(draft)
     if since and tonumber(since) < generation then left = left + 1 end
   end
 end

@@ -11,8 +11,7 @@ if epoch and epoch ~= '' then
   return 0
 end
 redis.call('RENAME', KEYS[5], KEYS[1])
-local time = redis.call('TIME')
-local ends = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
+local ends = now() + tonumber(ARGV[1])
 -- Readers of the former state read all of it again.
 local version = ARGV[4] + (lasting or 0)
 -- It is not one of those that were erased before.

@@ -23,10 +23,7 @@
 --       !<name>   digest of an operation, blank, what it came to
 --       ids, calls and keys are percent-encoded; calls by commas, answers call@seq of the call, by commas
 local thread = KEYS[1]
-local now, ttl, token = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
-now = now or nowFrom('')
--- Below 10^14, which all but numbers of tokens are, a number reads as it is.
-local function whole(number) return number < 1e14 and number .. '' or string.format('%.0f', number) end
+local now, ttl, token = now(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
 
 local exists, epoch, version, edited, newest, count, tokens, bytes, passed, turn, created, changed, ends, pinned
 local function takeHead(packed)

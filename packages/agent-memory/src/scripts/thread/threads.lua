@@ -8,7 +8,7 @@
 --       '' for the first page, -1 to let the list go   4 name of the kept list   5 ms for which it is kept
 --       6 most kept lists of this kind, the first letter of their names; 0 for any number   7 what keys of kept lists begin with
 -- Reply {rank of the next page, 0 when there is none, name, ms of the last change, …}, {-1} when the list is kept no more
-local now = nowFrom(ARGV[1])
+local now = now(ARGV[1])
 local most = tonumber(ARGV[2])
 local list, from = KEYS[1], 0
 local expire = function(key, ms)
