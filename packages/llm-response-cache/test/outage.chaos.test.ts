@@ -1,4 +1,5 @@
 import { type Connection, connect } from '@evenkeel/core'
+import { deferred } from '@evenkeel/core/kit'
 import { fairTime, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createCache, createResponseCache, type ValueCache } from '../src/index.js'
@@ -16,9 +17,12 @@ describe('with Redis gone', () => {
     await server.close()
   })
 
-  async function instance(url = server.url): Promise<{ cache: ValueCache<string>; redis: Connection }> {
+  async function instance(
+    url = server.url,
+    options: { readonly lease?: '60s' } = {},
+  ): Promise<{ cache: ValueCache<string>; redis: Connection }> {
     const redis = await connect({ url, commandTimeout: 200 })
-    const cache = createCache<string>({ kind: 'k', redis })
+    const cache = createCache<string>({ kind: 'k', redis, ...options })
     open.push(redis, cache)
     return { cache, redis }
   }
@@ -180,6 +184,41 @@ describe('with Redis gone', () => {
     await back(cache)
     expect(await cache.getOrSet('k', load)).toBe('answer')
   })
+
+  it.each(['ended in the outage', 'was begun by a command whose reply was lost'])(
+    'nobody waits for a lease of a call that %s',
+    async (how) => {
+      const proxy = await startProxy(server)
+      open.push(proxy)
+      const leases = { lease: '60s' } as const
+      const { cache: cutOff } = await instance(proxy.url, leases)
+      const { cache: other } = await instance(server.url, leases)
+      await Promise.all([cutOff.get('warm'), other.get('warm')])
+      const [asked, provider] = [deferred<void>(), deferred<string>()]
+      if (how === 'ended in the outage') {
+        const leading = cutOff.getOrSet('k', () => {
+          asked.resolve()
+          return provider.promise
+        })
+        await asked.promise
+        await proxy.refuse()
+        await until(() => cutOff.state === 'fallback', 5_000)
+        provider.resolve('answer')
+        expect(await leading).toBe('answer')
+      } else {
+        proxy.dropReplies(
+          1,
+          ([name, , keys, ...rest]) => name === 'EVALSHA' && keys === '2' && rest.length === 8,
+        )
+        expect(await cutOff.getOrSet('k', async () => 'answer')).toBe('answer')
+      }
+      using time = fairTime()
+      const following = other.getOrSet('k', async () => 'answer')
+      await proxy.restore()
+      expect(await following).toBe('answer')
+      expect(time.elapsedMs()).toBeLessThan(30_000)
+    },
+  )
 
   it('ten thousand look-ups in flight at a freeze are answered within a deadline', async () => {
     const redis = await connect({ url: server.url, commandTimeout: 200 })

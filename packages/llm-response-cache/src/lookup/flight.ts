@@ -4,7 +4,7 @@ import { createLog } from '@evenkeel/core/kit'
 import type { Entry, Version } from '../entry/entry.js'
 import type { ResolvedOptions } from '../options.js'
 import { entryKeyId } from '../stores/entry-key.js'
-import type { EntryKey, LogRecord } from '../stores/port.js'
+import { type EntryKey, givenUp, type LogRecord } from '../stores/port.js'
 import type { TieredStore } from '../tiers/tiered-store.js'
 
 const log = createLog('llm-response-cache')
@@ -53,7 +53,10 @@ export class FlightCoordinator {
     this.#inbox ??= this.#listen()
     const { leaseMs } = this.#options
     const options = { generation, owner: this.#owner, leaseMs, ...beginning }
+    const wasShared = this.#tiers.state === 'primary'
     const { value: role, source } = await this.#tiers.run(({ flights }) => flights.begin(entryKey, options))
+    // Redis may have given the lease and lost the reply: other instances would wait for this one until it ends.
+    if (wasShared && source === 'memory') this.#tiers.noteLease({ entryKey, generation, records: 0 })
     switch (role.role) {
       case 'hit':
         return { role: 'hit', entry: role.entry, source }
@@ -124,7 +127,7 @@ export class FlightCoordinator {
 
   async close(): Promise<void> {
     this.#inbox?.then((stop) => stop(), ignore)
-    await Promise.all([...this.#leads.values()].map((lease) => lease.fail(givenUp)))
+    await Promise.all([...this.#leads.values()].map((lease) => lease.fail(givenUp.toString())))
   }
 
   /** A Redis user without the channel can't hear of followers: they get what is kept in the end, not its pieces. */
@@ -229,6 +232,7 @@ export class FlightLease {
       }
       // Begun on one side of an outage and ended on the other: there was no lease to lose.
       const crossed = outcome === 'fenced' && source !== lease.source
+      if (crossed) this.#noteIfUnsettled(lease, source)
       if (crossed && wanted !== undefined)
         return (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     } catch (error) {
@@ -240,7 +244,7 @@ export class FlightLease {
 
   /** No caller waits for the call any more: another instance may lead. The answer is kept all the same, if it comes. */
   giveUp(): void {
-    void this.fail(givenUp)
+    void this.fail(givenUp.toString())
   }
 
   /** Ends the flight without an answer. Never rejects. */
@@ -249,9 +253,22 @@ export class FlightLease {
     const lease = this.#lease
     this.#done()
     if (lease === undefined) return
-    await this.#tiers
-      .run(({ flights }) => flights.fail(this.entryKey, lease.generation, Buffer.from(reason), this.#records))
-      .catch((error: unknown) => log('followers did not learn of a failure: %s', error))
+    try {
+      const { source } = await this.#tiers.run(({ flights }) =>
+        flights.fail(this.entryKey, lease.generation, Buffer.from(reason), this.#records),
+      )
+      this.#noteIfUnsettled(lease, source)
+    } catch (error) {
+      log('followers did not learn of a failure: %s', error)
+      this.#noteIfUnsettled(lease, 'memory')
+    }
+  }
+
+  /** Redis was away when a lease of it ended: instances that still reach it follow a call that is over. */
+  #noteIfUnsettled({ generation, source }: { generation: string; source: Source }, endedAt: Source): void {
+    if (source === 'redis' && endedAt === 'memory') {
+      this.#tiers.noteLease({ entryKey: this.entryKey, generation, records: this.#records })
+    }
   }
 
   async #append(records: readonly LogRecord[]): Promise<boolean> {
@@ -287,11 +304,8 @@ export class FlightLease {
   }
 }
 
-/** What a leader writes whose callers have all left, so that another one leads. */
-export const givenUp = 'given up'
-
 export function isGivenUp(reason: Buffer): boolean {
-  return reason.toString() === givenUp
+  return givenUp.equals(reason)
 }
 
 function ignore(): void {}

@@ -94,6 +94,9 @@ export type LogRecord =
   /** There will be no answer; the data says why. */
   | { readonly type: 'failed'; readonly data: Buffer }
 
+/** What a leader writes as its reason whose callers have all left, so that another one leads. */
+export const givenUp = Buffer.from('given up')
+
 export interface LogView {
   /** `live`: the leader holds its lease. `gone`: it does not; nothing will be added. */
   readonly state: 'live' | 'gone'

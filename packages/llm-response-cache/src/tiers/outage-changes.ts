@@ -9,6 +9,17 @@ const maxWrites = 10_000
 /** Beyond it the whole tenant is invalidated instead. */
 const maxSweeps = 100
 
+/** Beyond it the oldest are left to end by themselves. */
+const maxLeases = 10_000
+
+/** A lease in Redis of a call that ended while Redis was away. */
+export interface OwedLease {
+  readonly entryKey: EntryKey
+  readonly generation: string
+  /** How many records its log has. */
+  readonly records: number
+}
+
 /** An answer that Redis does not have yet. */
 export interface OutageWrite {
   readonly entryKey: EntryKey
@@ -22,6 +33,14 @@ export class OutageChanges {
   readonly deleted = new Map<string, EntryKey>()
   readonly written = new Map<string, OutageWrite>()
   readonly swept = new Map<string, Sweep & { readonly tenant: string }>()
+
+  readonly leases = new Map<OwedLease, number>()
+
+  noteLease(lease: OwedLease, at: number): void {
+    const [oldest] = this.leases.keys()
+    if (this.leases.size >= maxLeases && oldest !== undefined) this.leases.delete(oldest)
+    this.leases.set(lease, at)
+  }
 
   noteVersions(tenant: string, versions: ReadonlyMap<string, string>): void {
     const known = this.versions.get(tenant) ?? new Map<string, string>()

@@ -2,7 +2,7 @@ import type { RecoverContext, Source } from '@evenkeel/core'
 import { type Clock, createLog } from '@evenkeel/core/kit'
 import type { Stores } from '../stores/create-redis-stores.js'
 import type { MemoryEntryStore } from '../stores/memory-entries.js'
-import { deletionMs, type EntryStore } from '../stores/port.js'
+import { deletionMs, type EntryStore, type FlightStore, givenUp } from '../stores/port.js'
 import { type InvalidationBus, noVersions, type Sweep } from './invalidation.js'
 import type { OutageChanges, OutageWrite } from './outage-changes.js'
 import { doomedOf } from './sweep.js'
@@ -13,11 +13,13 @@ const log = createLog('llm-response-cache')
 const maxHandOverAgeMs = deletionMs - 60_000
 /** Entries that are handed over after an outage before a pause. */
 const handOver = { atOnce: 50, pauseMs: 50 }
+const leasesAtOnce = 100
 /** Entries a round trip. */
 export const pageSize = 500
 
 export interface OutageReturnHost {
   readonly clock: Clock
+  readonly leaseMs: number
   readonly memory: MemoryEntryStore
   readonly invalidations: InvalidationBus | undefined
   run<T>(operation: (stores: Stores) => Promise<T>): Promise<{ readonly value: T; readonly source: Source }>
@@ -45,6 +47,7 @@ export class OutageReturn {
   async makeUpFor({ primary, signal, progress }: ReturnContext): Promise<void> {
     const { entries, flights } = primary
     const turn = { signal, progress }
+    await this.#endLeases(flights, turn)
     for (const [tenant, pending] of [...this.#changes.versions]) {
       signal.throwIfAborted()
       const versions = new Map(pending)
@@ -68,6 +71,23 @@ export class OutageReturn {
         this.#changes.deleted.delete(id)
         this.#host.invalidations?.tell({ ...entryKey, versions: noVersions, names: [entryKey.name] })
       }
+      progress()
+    }
+  }
+
+  /** Instances that were not cut off follow calls that are over here, and would until the leases end. */
+  async #endLeases(flights: FlightStore, { signal, progress }: Turn): Promise<void> {
+    const since = this.#host.clock.monotonic() - this.#host.leaseMs
+    const owed = [...this.#changes.leases]
+    for (let at = 0; at < owed.length; at += leasesAtOnce) {
+      signal.throwIfAborted()
+      await Promise.all(
+        owed.slice(at, at + leasesAtOnce).map(async ([lease, notedAt]) => {
+          const { entryKey, generation, records } = lease
+          if (notedAt > since) await flights.fail(entryKey, generation, givenUp, records)
+          this.#changes.leases.delete(lease)
+        }),
+      )
       progress()
     }
   }

@@ -11,7 +11,7 @@ import { type CachedEntry, MemoryEntryStore } from '../stores/memory-entries.js'
 import { MemoryFlightStore } from '../stores/memory-flights.js'
 import type { EntryKey } from '../stores/port.js'
 import { InvalidationBus, noVersions, type Sweep } from './invalidation.js'
-import { OutageChanges } from './outage-changes.js'
+import { OutageChanges, type OwedLease } from './outage-changes.js'
 import { OutageReturn, pageSize } from './outage-return.js'
 import { doomedOf, type SweepOptions } from './sweep.js'
 
@@ -75,7 +75,7 @@ export class TieredStore {
       )
     const back = new OutageReturn(
       {
-        ...{ clock, memory: this.#memory, invalidations: this.#invalidations },
+        ...{ clock, memory: this.#memory, invalidations: this.#invalidations, leaseMs: options.leaseMs },
         run: (operation) => this.#stores.run(operation),
         isShared: () => this.#stores.state === 'primary' && !this.#closed,
         heard: () => {
@@ -177,6 +177,11 @@ export class TieredStore {
   /** An entry was replaced: others' copies of the old one go. */
   tellReplaced({ tenant, name }: EntryKey): void {
     this.#invalidations?.tell({ tenant, versions: new Map(), names: [name] })
+  }
+
+  /** A lease that Redis holds, or may hold, for a call that is over here: it ends when Redis is back. */
+  noteLease(lease: OwedLease): void {
+    this.#outage.noteLease(lease, this.#options.clock.monotonic())
   }
 
   /** How tags are named in versions: they are a host's words, which may be a customer's. */
