@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly password?: string | undefined
   /** Configuration of every node. */
   readonly args?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** Variables of every node's process. */
+  readonly env?: Readonly<Record<string, string>> | undefined
 }
 
 /** A slot that is between two nodes: keys that have moved answer ASK at the old one, pairs across TRYAGAIN. */
@@ -77,6 +79,7 @@ function startNode({
   flavour,
   nodeTimeoutMs = 1_000,
   password,
+  env,
   args = {},
 }: ClusterOptions): Promise<RedisServer> {
   const lines = [
@@ -91,7 +94,7 @@ function startNode({
     'repl-ping-replica-period 1',
     ...configLines(args),
   ]
-  return launch({ flavour: pickFlavour(flavour), password, config: () => lines })
+  return launch({ flavour: pickFlavour(flavour), password, env, config: () => lines })
 }
 
 class Cluster implements RedisCluster {

@@ -19,7 +19,7 @@ export function spawnServer(
   command: string,
   args: readonly string[],
   dir: string,
-  logFile: string,
+  { logFile, env }: { readonly logFile: string; readonly env: Readonly<Record<string, string>> },
 ): ChildServer {
   // An exit handler does not run when this process is killed; where the kernel can, it sees to that too.
   const setpriv = process.platform === 'linux' ? onPath('setpriv') : undefined
@@ -28,7 +28,11 @@ export function spawnServer(
   const log = openSync(logFile, 'a')
   let child: ChildProcess
   try {
-    child = spawn(executable, rest, { cwd: dir, stdio: ['ignore', log, log] })
+    child = spawn(executable, rest, {
+      cwd: dir,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...env },
+    })
   } finally {
     closeSync(log)
   }

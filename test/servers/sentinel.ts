@@ -19,6 +19,8 @@ export interface SentinelOptions {
   readonly failoverTimeoutMs?: number | undefined
   /** Configuration of the primary and its replicas. */
   readonly args?: Readonly<Record<string, string | readonly string[]>> | undefined
+  /** Variables of the processes of the primary and its replicas. */
+  readonly env?: Readonly<Record<string, string>> | undefined
 }
 
 /** A primary with its replicas, and the sentinels that watch them. */
@@ -66,12 +68,12 @@ export async function startSentinel(options: SentinelOptions = {}): Promise<Sent
 }
 
 function startNode(
-  { flavour, password, args = {} }: SentinelOptions,
+  { flavour, password, env, args = {} }: SentinelOptions,
   primaryPort?: number,
 ): Promise<RedisServer> {
   const lines = ['repl-diskless-sync no', 'repl-ping-replica-period 1', ...configLines(args)]
   if (primaryPort !== undefined) lines.push(`replicaof 127.0.0.1 ${primaryPort}`)
-  return launch({ flavour: pickFlavour(flavour), password, config: () => lines })
+  return launch({ flavour: pickFlavour(flavour), password, env, config: () => lines })
 }
 
 async function startWatcher(

@@ -56,6 +56,8 @@ export interface LaunchOptions {
   readonly password?: string | undefined
   readonly tls?: boolean
   readonly dir?: string | undefined
+  /** Variables of its process, beside those of this one. */
+  readonly env?: Readonly<Record<string, string>> | undefined
   /** A sentinel: it stores nothing and knows no users. */
   readonly sentinel?: boolean
 }
@@ -128,9 +130,9 @@ export class Server implements RedisServer {
   }
 
   async start(): Promise<void> {
-    const { flavour, args = [], sentinel } = this.options
+    const { flavour, args = [], env = {}, sentinel } = this.options
     const line = [this.#configFile, ...args, ...(sentinel ? ['--sentinel'] : [])]
-    const child = spawnServer(flavour.command, line, this.dir, this.#logFile)
+    const child = spawnServer(flavour.command, line, this.dir, { logFile: this.#logFile, env })
     this.#child = child
     this.#pid = child.pid
     this.#frozen = false

@@ -14,15 +14,17 @@ export interface RedisOptions {
   readonly tls?: boolean | undefined
   /** An existing folder for its data, which `close()` leaves; a new one when absent, which it removes. */
   readonly dir?: string | undefined
+  /** Variables of its process, beside those of this one. */
+  readonly env?: Readonly<Record<string, string>> | undefined
 }
 
 /** Starts one server, in memory only unless `args` say otherwise, and waits until it answers. */
 export function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const { args = {}, port, password, dir, tls = false } = options
+  const { args = {}, port, password, dir, env, tls = false } = options
   const commandLine = isList(args) ? args : []
   const config = isList(args) ? [] : configLines(args)
   const flavour = pickFlavour(options.flavour)
-  return launch({ flavour, port, password, dir, tls, args: commandLine, config: () => config })
+  return launch({ flavour, port, password, dir, env, tls, args: commandLine, config: () => config })
 }
 
 function isList(args: RedisArguments): args is readonly string[] {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type History, settledMs, slopeOf, violationsIn } from './checker.js'
+import { type History, slopeOf, violationsIn } from './checker.js'
 import { Member } from './fleet.js'
 import { Random } from './random.js'
 import type { Call } from './traffic.js'
 
+const settledMs = 20_000
 const gateway = new Member('gateway-1', 'gateway', {})
 const right: Call = {
   ...{ kind: 'json', organisation: 'acme', prompt: 'one', gateway, sentAt: 1_000, endedAt: 1_050 },
@@ -12,7 +13,7 @@ const right: Call = {
 }
 const history = (calls: readonly Call[], more: Partial<History> = {}): History => ({
   ...{ calls, gateways: [gateway], decoders: [], faults: [], requestsPerMinute: 2, capacity: 4 },
-  ...{ most: [4], heldAtTheEnd: 0, memory: [], ...more },
+  ...{ most: [4], heldAtTheEnd: 0, memory: [], settledMs, ...more },
 })
 const found = (...calls: Partial<Call>[]) =>
   violationsIn(history(calls.map((call) => ({ ...right, ...call }))))

@@ -16,6 +16,8 @@ export interface History {
   readonly gateways: readonly Member[]
   readonly decoders: readonly Member[]
   readonly faults: readonly Fault[]
+  /** What was said while Redis was away is in Redis so long afterwards, though the gateway that kept it has died. */
+  readonly settledMs: number
   readonly requestsPerMinute: number
   readonly capacity: number
   /** The most that each decoder did at once, of those that lived through it all. */
@@ -26,10 +28,12 @@ export interface History {
   readonly memory: readonly (readonly { readonly s: number; readonly kib: number }[])[]
 }
 
-/** What was said while Redis was away is in Redis so long afterwards, though the gateway that kept it has died. */
-export const settledMs = 20_000
-/** Statuses of what a gateway may say when all of its decoders or its own capacity are gone. */
-const excused = new Set([429, 502, 503])
+/**
+ * Statuses of what a gateway may say when all of its decoders or its own capacity are gone; and 408, by which Node ends
+ * a socket on which nothing was asked for a minute, such as that of a caller who left while it connected. The client
+ * may have sent a request on it in that moment.
+ */
+const excused = new Set([408, 429, 502, 503])
 /** What a process writes because Redis was away, which it should. */
 const expectedWarnings = /EVENKEEL_(?:REDIS_(?:DOWN|UP)|CONNECTION_\w+|ALERT\w*)|--trace-warnings/
 
@@ -100,7 +104,7 @@ function strangersAnswers(calls: readonly Call[]): string[] {
  * and who says that the history is whole has everything that was acknowledged before, when it has had time to get to
  * Redis and nothing took it from there.
  */
-function wronglyRemembered({ calls, faults }: History): string[] {
+function wronglyRemembered({ calls, faults, settledMs }: History): string[] {
   const found: string[] = []
   const losses = faults.filter(({ losesData }) => losesData)
   for (const turns of byConversation(calls).values()) {

@@ -52,5 +52,5 @@ const server = createServer(async (request, response) => {
   response.end('data: [DONE]\n\n')
 })
 server.listen(Number(process.env.PORT), '127.0.0.1', () => process.send({ port: server.address().port }))
-process.on('message', () => process.send({ running, most, calls }))
+process.on('message', (message) => message === 'tell' && process.send({ running, most, calls }))
 process.on('disconnect', () => process.exit(0))

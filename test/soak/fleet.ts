@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
+const gatewayClock = new URL('./gateway-clock.mjs', import.meta.url).href
 const scripts = {
   gateway: fileURLToPath(new URL('../../examples/gateway/dist/gateway.js', import.meta.url)),
   decoder: fileURLToPath(new URL('./decoder.mjs', import.meta.url)),
@@ -44,8 +45,8 @@ export class Member {
     const child = fork(scripts[this.#script], [], {
       env: { ...inherited, ...this.#env, PORT: String(this.port) },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      // Not those of whoever runs the soak.
-      execArgv: [],
+      // Not those of the soak's own process.
+      execArgv: ['--import', gatewayClock],
     })
     this.#child = child
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -83,6 +84,11 @@ export class Member {
     await new Promise((resolve) => setTimeout(resolve, ms))
     this.#child?.kill('SIGCONT')
     absence.to = performance.now()
+  }
+
+  /** Sets its wall clock to so many milliseconds before or behind the right time. */
+  setClock(offsetMs: number): void {
+    if (this.#child?.connected) this.#child.send({ clockOffsetMs: offsetMs })
   }
 
   #begin(): Absence {

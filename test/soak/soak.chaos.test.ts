@@ -10,6 +10,7 @@ it.each(['standalone', 'cluster'] as const)(
       ms: 20_000,
       seed: 20_261_127,
       callers: 12,
+      settledMs: 20_000,
     })
     expect(violations).toEqual([])
     expect(answered).toBeGreaterThan(100)

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Fault, type History, settledMs, slopeOf, violationsIn } from './checker.js'
+import { type Fault, type History, slopeOf, violationsIn } from './checker.js'
 import { Member } from './fleet.js'
 import { Random } from './random.js'
 import { startTopology, type Topology, type TopologyName } from './topologies.js'
@@ -14,6 +14,8 @@ export interface SoakOptions {
   readonly topology: TopologyName
   /** Who asks at once. @default 24 */
   readonly callers?: number
+  /** How long after an outage a gateway may take to hand over what it kept. @default 45_000 */
+  readonly settledMs?: number
   onProgress?(line: string): void
 }
 
@@ -43,7 +45,7 @@ const operator = { authorization: 'Bearer soak' }
 
 /** Everything at once for a while, with faults drawn at random; then what was recorded is judged. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const { ms, seed, topology: name, callers = 24, onProgress = () => {} } = options
+  const { ms, seed, topology: name, callers = 24, settledMs = 45_000, onProgress = () => {} } = options
   const random = new Random(seed)
   const topology = await startTopology(name)
   const journalDir = mkdtempSync(join(tmpdir(), 'evenkeel-soak-'))
@@ -81,7 +83,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     await pause(settledMs)
     await Promise.all(all.map((caller) => caller.takeTurn()))
     const history: History = {
-      ...{ calls, gateways, decoders, faults, requestsPerMinute, capacity },
+      ...{ calls, gateways, decoders, faults, settledMs, requestsPerMinute, capacity },
       most: await Promise.all(decoders.map(async (one) => (await one.ask<{ most: number }>()).most)),
       heldAtTheEnd: await heldBy(gateways),
       memory: [...memory].filter(([one]) => one.absences.length === 0).map(([, samples]) => samples),
@@ -158,6 +160,10 @@ function drawFault(
     { name: 'a gateway hangs', run: (of: Random) => of.of(mortalGateways).hangFor(of.between(200, 2_500)) },
     { name: 'a decoder dies', run: (of: Random) => of.of(mortalDecoders).dieFor(of.between(200, 3_000)) },
     { name: 'a decoder hangs', run: (of: Random) => of.of(mortalDecoders).hangFor(of.between(200, 3_000)) },
+    {
+      name: "a gateway's clock jumps",
+      run: async (of: Random) => of.of(gateways).setClock(of.between(-60_000, 60_000)),
+    },
   ].map((one) => ({ ...one, losesData: false }))
   return random.next() < 0.35 ? random.of(ofProcesses) : random.of(faults)
 }

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
   fillMemory,
@@ -8,6 +11,7 @@ import {
   startSentinel,
 } from '@evenkeel/test-servers'
 import type { Random } from './random.js'
+import { type RedisClock, redisClock } from './redis-clock.js'
 
 export const topologyNames = ['standalone', 'sentinel', 'cluster'] as const
 export type TopologyName = (typeof topologyNames)[number]
@@ -27,10 +31,83 @@ export interface Topology {
   close(): Promise<void>
 }
 
-const args = { appendonly: 'yes', appendfsync: 'always', save: '' }
+const user = 'gateway'
+
+/** What every server of a topology has: a disk that keeps all, a user whose password rotates, a clock that jumps. */
+class Surroundings {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'evenkeel-soak-redis-'))
+  readonly #passwordFile = join(this.#folder, 'password')
+  readonly #clock: RedisClock | undefined = redisClock(this.#folder)
+  #password = 'first'
+  #rotations = 0
+
+  constructor() {
+    writeFileSync(this.#passwordFile, this.#password)
+  }
+
+  /** Of the servers. */
+  get options(): {
+    readonly args: Readonly<Record<string, string>>
+    readonly env: Readonly<Record<string, string>>
+  } {
+    return {
+      args: {
+        ...{ appendonly: 'yes', appendfsync: 'always', save: '' },
+        user: `${user} on >${this.#password} ~* &* +@all`,
+      },
+      env: this.#clock?.env ?? {},
+    }
+  }
+
+  /** Of the gateways. */
+  get env(): Readonly<Record<string, string>> {
+    return { REDIS_USERNAME: user, REDIS_PASSWORD_FILE: this.#passwordFile }
+  }
+
+  /** Of all servers at once. `jumpLosesData`: servers that watch each other may fail over. */
+  faults(
+    servers: () => readonly RedisServer[],
+    { jumpLosesData }: { readonly jumpLosesData: boolean },
+  ): RedisFault[] {
+    const clock = this.#clock
+    const rotation: RedisFault = {
+      ...{ name: 'rotate the password', losesData: false },
+      run: () => this.#rotate(servers()),
+    }
+    if (clock === undefined) return [rotation]
+    return [
+      rotation,
+      {
+        ...{ name: "Redis's clock jumps", losesData: jumpLosesData },
+        async run(random) {
+          clock.set(Math.round(random.between(-20, 20)))
+          await pause(2_000)
+        },
+      },
+    ]
+  }
+
+  /** Both are valid for a moment, connections end in between, and the old one is gone. */
+  async #rotate(servers: readonly RedisServer[]): Promise<void> {
+    const old = this.#password
+    this.#password = `rotation-${++this.#rotations}`
+    for (const server of servers) await server.command('ACL', 'SETUSER', user, `>${this.#password}`)
+    writeFileSync(this.#passwordFile, this.#password)
+    for (const server of servers) {
+      await server.command('ACL', 'SETUSER', user, `<${old}`)
+      await server.command('CONFIG', 'REWRITE')
+      await server.command('CLIENT', 'KILL', 'USER', user)
+      await pause(100)
+    }
+  }
+
+  close(): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
 
 export function startTopology(name: TopologyName): Promise<Topology> {
-  return { standalone, sentinel, cluster }[name]()
+  return { standalone, sentinel, cluster }[name](new Surroundings())
 }
 
 /** Of any server that is at hand when they come. */
@@ -68,8 +145,8 @@ function faultsOf(anyOf: (random: Random) => Promise<RedisServer>): RedisFault[]
   ]
 }
 
-async function standalone(): Promise<Topology> {
-  const server = await startRedis({ args })
+async function standalone(surroundings: Surroundings): Promise<Topology> {
+  const server = await startRedis(surroundings.options)
   const proxy = await startProxy(server)
   const through = (name: string, begin: (random: Random) => void | Promise<void>): RedisFault => ({
     ...{ name, losesData: false },
@@ -80,9 +157,10 @@ async function standalone(): Promise<Topology> {
     },
   })
   return {
-    env: { REDIS_URL: proxy.url },
+    env: { ...surroundings.env, REDIS_URL: proxy.url },
     faults: [
       ...faultsOf(async () => server),
+      ...surroundings.faults(() => [server], { jumpLosesData: false }),
       {
         ...{ name: 'kill', losesData: false },
         async run(random) {
@@ -109,17 +187,19 @@ async function standalone(): Promise<Topology> {
     async close() {
       await proxy.close()
       await server.close()
+      surroundings.close()
     },
   }
 }
 
-async function sentinel(): Promise<Topology> {
-  const deployment = await startSentinel({ args })
+async function sentinel(surroundings: Surroundings): Promise<Topology> {
+  const deployment = await startSentinel(surroundings.options)
   const addresses = deployment.sentinels.map(({ host, port }) => `${host}:${port}`).join(',')
   return {
-    env: { REDIS_SENTINELS: addresses, REDIS_SENTINEL_MASTER: deployment.name },
+    env: { ...surroundings.env, REDIS_SENTINELS: addresses, REDIS_SENTINEL_MASTER: deployment.name },
     faults: [
       ...faultsOf(() => deployment.primary()),
+      ...surroundings.faults(() => deployment.nodes, { jumpLosesData: true }),
       { name: 'failover', losesData: true, run: async () => void (await deployment.failover()) },
       {
         ...{ name: 'kill the primary', losesData: true },
@@ -131,20 +211,25 @@ async function sentinel(): Promise<Topology> {
         },
       },
     ],
-    close: () => deployment.close(),
+    async close() {
+      await deployment.close()
+      surroundings.close()
+    },
   }
 }
 
-async function cluster(): Promise<Topology> {
-  const deployment = await startCluster({ args })
+async function cluster(surroundings: Surroundings): Promise<Topology> {
+  const deployment = await startCluster(surroundings.options)
   const anyPrimary = (random: Random) => deployment.primaryOf(random.below(16_384))
   return {
     env: {
+      ...surroundings.env,
       REDIS_CLUSTER_MODE: 'true',
       REDIS_CLUSTER_NODES: deployment.rootNodes.map(({ host, port }) => `${host}:${port}`).join(','),
     },
     faults: [
       ...faultsOf(anyPrimary),
+      ...surroundings.faults(() => deployment.nodes, { jumpLosesData: true }),
       {
         ...{ name: 'move a slot', losesData: false },
         async run(random) {
@@ -163,6 +248,9 @@ async function cluster(): Promise<Topology> {
         },
       },
     ],
-    close: () => deployment.close(),
+    async close() {
+      await deployment.close()
+      surroundings.close()
+    },
   }
 }

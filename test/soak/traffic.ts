@@ -148,9 +148,9 @@ async function make(call: Call, random: Random): Promise<void> {
       return
     }
     const inConversation = conversation !== undefined && {
-      headers: { 'x-conversation-id': conversation },
-      // What the client sends again is the same turn.
-      ...{ idempotencyKey: `${conversation}-${prompt}`, maxRetries: 2 },
+      // What the client sends again is the same turn. The SDK's option idempotencyKey sends no header.
+      headers: { 'x-conversation-id': conversation, 'idempotency-key': `${conversation}-${prompt}` },
+      maxRetries: 2,
     }
     const options = { signal: leaving.signal, ...inConversation }
     if (kind === 'json' || kind === 'leaving' || kind === 'turn') {

@@ -17,16 +17,21 @@ export interface ConverseHost {
  * `id` names the turn: one that is sent again under the same id is the same messages.
  */
 export async function converse(
-  thread: Thread,
+  thread: Pick<Thread, 'append' | 'window'>,
   id: string,
   said: readonly Message[],
   { onStored, ask }: ConverseHost,
 ): Promise<Response> {
-  await thread.append(said.map((message, index) => ({ ...message, id: `${id}:${index}` })))
+  const turn = said.map((message, index) => ({ ...message, id: `${id}:${index}` }))
+  await thread.append(turn)
   const window = await thread.window({ maxTokens: maxHistoryTokens })
-  const history = historyOf(window)
+  // Redis may have lost the turn since (FLUSHALL, a failover): the decoder is sent what the caller said in any case.
+  const known = new Set(window.messages.map((message) => message.id))
+  const isLost = !known.has(`${id}:${said.length - 1}`)
+  const lost = isLost ? turn.filter((message) => !known.has(message.id)) : []
+  const history = isLost ? 'partial' : historyOf(window)
   onStored(history)
-  const response = await ask(window.messages.map(({ id: _, ...message }) => message))
+  const response = await ask([...window.messages, ...lost].map(({ id: _, ...message }) => message))
   response.headers.set('x-evenkeel-history', history)
   if (!response.ok || response.body === null) return response
 

@@ -166,7 +166,8 @@ export class Executor {
     }
     if (meaning === 'credentials') {
       if (error instanceof Error) this.#evidence.credentialsRefused(error)
-      return new EvenkeelError('CREDENTIALS_REFUSED', `${command} was refused: ${cause.message}`, options)
+      // As with a server that is loading: nothing ran, and memory can answer while an operator rotates the password.
+      return unavailableError(command, cause, false, true)
     }
     if (fromServer) this.#evidence.succeeded(call.generation)
     else if (error instanceof TypeError) {

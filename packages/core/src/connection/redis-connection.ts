@@ -116,7 +116,11 @@ export class RedisConnection implements Connection {
         },
         silent: (sentAt) => this.#liveness.silent(sentAt),
         demoted: () => this.#demoted(),
-        credentialsRefused: (error) => this.#breaker.trip(`credentials refused: ${error.message}`),
+        credentialsRefused: (error) => {
+          this.#breaker.trip(`credentials refused: ${error.message}`)
+          // A client of a Cluster connects to its nodes by itself, with the password of the day it was made.
+          if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
+        },
       },
     )
   }

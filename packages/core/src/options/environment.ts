@@ -1,5 +1,8 @@
+import { accessSync, constants } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { InvalidOptionError } from '../errors.js'
 import type { ConnectOptions, OptionSources } from '../options.js'
+import type { Password } from './location.js'
 import { parseUrl } from './url.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -29,6 +32,26 @@ class Variables {
     if (value === undefined || value === '') return undefined
     if (option !== undefined) this.sources[option] = name
     return value
+  }
+
+  /**
+   * A password, or with `_FILE` behind the variable's name the file that holds it, as containers mount secrets. The
+   * file is read at each new connection, so a secret that is replaced there needs no restart.
+   */
+  password(name: string, option: string): Password | undefined {
+    const fileName = `${name}_FILE`
+    const path = this.text(fileName)
+    if (path === undefined) return this.text(name, option)
+    if (this.text(name) !== undefined) {
+      throw new InvalidOptionError(fileName, `to be absent where ${name} is set`, undefined)
+    }
+    this.sources[option] = fileName
+    try {
+      accessSync(path, constants.R_OK)
+    } catch {
+      throw new InvalidOptionError(fileName, 'the path of a file that can be read', undefined)
+    }
+    return async () => (await readFile(path, 'utf8')).trim()
   }
 
   flag(name: string, option?: string): boolean | undefined {
@@ -96,7 +119,7 @@ function readLocation(variables: Variables, { service }: ConnectOptions): Connec
   if (name !== undefined) {
     const nodes = variables.list('REDIS_SENTINELS', 'sentinel.nodes', 'REDIS_SENTINEL_MASTER')
     const username = variables.text('REDIS_SENTINEL_USERNAME', 'sentinel.username')
-    const password = variables.text('REDIS_SENTINEL_PASSWORD', 'sentinel.password')
+    const password = variables.password('REDIS_SENTINEL_PASSWORD', 'sentinel.password')
     return {
       ...readAccess(variables, service),
       ...readFrom,
@@ -121,7 +144,7 @@ function readLocation(variables: Variables, { service }: ConnectOptions): Connec
 function readAccess(variables: Variables, service: string | undefined): ConnectOptions {
   return {
     username: variables.text('REDIS_USERNAME', 'username'),
-    password: variables.text('REDIS_PASSWORD', 'password'),
+    password: variables.password('REDIS_PASSWORD', 'password'),
     tls: variables.flag('REDIS_TLS', 'tls'),
     database: readServiceDatabase(variables, service) ?? variables.number('REDIS_DB', 'database', 0, 65_535),
   }
@@ -141,14 +164,16 @@ function readBesideUrl(variables: Variables, text: string, service: string | und
   differs('REDIS_DB', url.database)
   const hasUser = url.username !== undefined || url.password !== undefined
   differs('REDIS_USERNAME', hasUser ? (url.username ?? 'default') : undefined)
-  if (url.password !== undefined && variables.text('REDIS_PASSWORD') !== undefined) {
-    if (variables.text('REDIS_PASSWORD') !== url.password) variables.ignored.push('REDIS_PASSWORD')
+  if (url.password !== undefined) {
+    const password = variables.text('REDIS_PASSWORD')
+    if (password !== undefined && password !== url.password) variables.ignored.push('REDIS_PASSWORD')
+    if (variables.text('REDIS_PASSWORD_FILE') !== undefined) variables.ignored.push('REDIS_PASSWORD_FILE')
   }
   const tls = variables.flag('REDIS_TLS')
   if (tls === false && url.tls === true) variables.ignored.push('REDIS_TLS')
   return {
     username: hasUser ? undefined : variables.text('REDIS_USERNAME', 'username'),
-    password: url.password === undefined ? variables.text('REDIS_PASSWORD', 'password') : undefined,
+    password: url.password === undefined ? variables.password('REDIS_PASSWORD', 'password') : undefined,
     // Asked for, TLS is never left out, whatever the URL's scheme.
     tls: tls === true ? variables.flag('REDIS_TLS', 'tls') : undefined,
     database:
