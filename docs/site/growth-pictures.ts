@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { barChart } from './bar-chart.ts'
 import { root } from './folders.ts'
+import { growthPage } from './growth-page.ts'
 
 /**
  * The plots of how the limiter grows, drawn from the tables of its page: `pnpm docs:pictures`. `pnpm limits:growth` prints such
- * tables; whoever puts new ones into the page draws the plots again, or the site is not built.
+ * tables; after new ones are put into the page the plots are drawn again, or the site is not built. The page of all packages
+ * is written with them, of what `pnpm growth` has kept.
  */
 const page = 'packages/rate-limiter/docs/scaling.md'
 
@@ -71,13 +73,18 @@ export function growthPictures(): ReadonlyMap<string, string> {
   )
 }
 
-/** Plots that say something else than the page's tables. */
+/** All that `pnpm docs:pictures` writes of growth. */
+function written(): ReadonlyMap<string, string> {
+  return new Map([...growthPictures(), ...growthPage()])
+}
+
+/** Plots that say something else than their tables, and tables that say something else than what was measured. */
 export function outdatedPictures(): string[] {
-  return [...growthPictures()].flatMap(([path, svg]) => {
+  return [...written()].flatMap(([path, svg]) => {
     const file = join(root, path)
     return existsSync(file) && readFileSync(file, 'utf8') === svg ? [] : [`${path}: run pnpm docs:pictures`]
   })
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const [path, svg] of growthPictures()) writeFileSync(join(root, path), svg)
+  for (const [path, text] of written()) writeFileSync(join(root, path), text)

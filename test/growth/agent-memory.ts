@@ -2,7 +2,7 @@ import { createAgentMemory, type Message } from '@evenkeel/agent-memory'
 import { startRedis } from '@evenkeel/test-servers'
 import { connectCalmly, familyTables } from './family.js'
 import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
-import type { Effort, Section, Table } from './tables.js'
+import { type Effort, familySizes, type Section, type Table } from './tables.js'
 
 const message: Message = { role: 'user', content: 'x'.repeat(400) }
 const together = 64
@@ -14,7 +14,7 @@ export const agentMemory: Section = {
     const family = await familyTables(
       {
         id: 'memory',
-        sizes: effort.smoke ? [1, 3] : [1, 10, 50, 200],
+        sizes: familySizes(effort),
         async make(redis, index) {
           const memory = createAgentMemory({ redis })
           await memory.owner(`first:${index}`).thread('t').append(message)

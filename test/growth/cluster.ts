@@ -32,6 +32,7 @@ export const cluster: Section = {
       await connect({
         cluster: { nodes: nodes.rootNodes.map(({ host, port }) => ({ host, port })) },
         commandTimeout: '30s',
+        connectionTimeout: '2m',
         required: true,
       }),
       effort,
@@ -83,7 +84,7 @@ async function measureOn(
   const costs: Costs[] = []
   for (const { name, together, operation } of workloads) {
     let index = 0
-    const turns = Math.max(2, Math.round((smoke ? 60 : 6_000) / together))
+    const turns = Math.max(2, Math.round((smoke ? 60 : 2_000) / together))
     const run = async () => {
       for (let turn = 0; turn < turns; turn++)
         await Promise.all(Array.from({ length: together }, () => operation(index++)))

@@ -7,17 +7,17 @@ import { startRedis } from '@evenkeel/test-servers'
 import { countCommands } from './command-count.js'
 import { connectCalmly, familyTables } from './family.js'
 import { sumOf, usageOf } from './server-usage.js'
-import type { Effort, Section, Table } from './tables.js'
+import { type Effort, familySizes, type Section, type Table } from './tables.js'
 
-/** What one more coordinator and one more node of a decoder pool cost. */
+/** What one more coordinator of a decoder pool costs. */
 export const decoderPool: Section = {
   name: 'decoder-pool',
   async measure(effort) {
-    const endpoints = await startNodes(effort.smoke ? 2 : 20)
+    const endpoints = await startNodes(effort.smoke ? 2 : 4)
     const coordinators = await familyTables(
       {
         id: 'pool',
-        sizes: effort.smoke ? [1, 3] : [1, 10, 50, 200],
+        sizes: familySizes(effort),
         async make(redis, index) {
           const pool = await createDecoderPool({ redis })
           // The first registers all: each node's lease is renewed by one coordinator.
@@ -35,7 +35,15 @@ export const decoderPool: Section = {
       effort,
     )
     await endpoints.close()
-    return [...coordinators, await nodes(effort), await changes(effort)]
+    return coordinators
+  },
+}
+
+/** What one more node of a decoder pool costs, and what a change of one. */
+export const decoderNodes: Section = {
+  name: 'decoder-nodes',
+  async measure(effort) {
+    return [await nodes(effort), await changes(effort)]
   },
 }
 
@@ -130,10 +138,11 @@ function pickUs(pool: DecoderPool, times: number): number {
 }
 
 /** What one changed node costs, by the number of coordinators that hear of it. */
-async function changes({ smoke }: Effort): Promise<Table> {
+async function changes(effort: Effort): Promise<Table> {
+  const { smoke } = effort
   const rows: number[][] = []
   const endpoint = 'http://changing.internal:8000'
-  for (const size of smoke ? [1, 3] : [1, 10, 50, 200]) {
+  for (const size of familySizes(effort)) {
     await using server = await startRedis()
     const connections = await Promise.all(Array.from({ length: size }, () => connectCalmly(server.url)))
     // Without their polls, which the table of an idle family has.

@@ -118,7 +118,7 @@ async function start<M extends Member>(server: RedisServer, size: number, plan: 
 
 /** On a machine that does other work a deadline of half a second would make an outage of a measurement. */
 export function connectCalmly(url: string): Promise<Connection> {
-  return connect({ url, commandTimeout: '30s', required: true })
+  return connect({ url, commandTimeout: '30s', connectionTimeout: '2m', required: true })
 }
 
 async function idleCosts(server: RedisServer, ms: number): Promise<Idle> {

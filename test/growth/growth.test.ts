@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { agentMemory } from './agent-memory.js'
 import { beyond } from './beyond.js'
 import { cluster } from './cluster.js'
-import { decoderPool } from './decoder-pool.js'
+import { decoderNodes, decoderPool } from './decoder-pool.js'
 import { hotSubject } from './hot-subject.js'
 import { rateLimiter } from './rate-limiter.js'
 import { responseCache } from './response-cache.js'
@@ -51,7 +51,8 @@ describe('pnpm growth', () => {
   })
 
   test('counts what coordinators and nodes of a pool cost', async () => {
-    const cells = await measured(decoderPool)
+    expect((await measured(decoderPool))('pool-idle', 'instances')).toEqual([1, 3])
+    const cells = await measured(decoderNodes)
     expect(cells('pool-changes', 'messages published')).toEqual([1, 1])
     for (const bytes of cells('pool-nodes', 'bytes of Redis a node'))
       expect(Number(bytes)).toBeGreaterThan(200)
@@ -65,7 +66,7 @@ describe('pnpm growth', () => {
     expect(at(batch, 'commands, one server')).toBeLessThan(0.1)
     expect(at(batch, 'commands, Cluster')).toBeGreaterThanOrEqual(1)
     expect(at(batch, '% at the busiest primary')).toBeLessThan(60)
-    expect(at('limiter: 64 at once, one subject', '% at the busiest primary')).toBeGreaterThan(80)
+    expect(at('memory: 64 at once, threads of one owner', '% at the busiest primary')).toBeGreaterThan(80)
   })
 
   test('shows that leases save commands of a hot subject', async () => {
@@ -78,7 +79,10 @@ describe('pnpm growth', () => {
   test('simulates as many commands as are measured', async () => {
     const cells = await measured(beyond)
     const told = cells('simulation-check', 'commands, simulated')
-    for (const [index, commands] of cells('simulation-check', 'commands a decision').entries())
-      expect(Math.abs(Number(commands) / Number(told[index]) - 1)).toBeLessThan(0.1)
+    // Heartbeats are among the commands: the slower the machine, the more of them.
+    for (const [index, commands] of cells('simulation-check', 'commands a decision').entries()) {
+      expect(Number(commands)).toBeGreaterThan(Number(told[index]) * 0.99)
+      expect(Number(commands)).toBeLessThan(Number(told[index]) * 1.6)
+    }
   })
 })

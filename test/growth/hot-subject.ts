@@ -50,8 +50,8 @@ async function oneSubject({ smoke }: Effort): Promise<Table> {
 
 async function leases({ smoke }: Effort): Promise<Table> {
   const rows: number[][] = []
-  for (const instances of smoke ? [2] : [1, 10, 50]) {
-    for (const rate of smoke ? [20] : [0.2, 1, 5, 20, 100]) {
+  for (const instances of smoke ? [2] : [10, 50]) {
+    for (const rate of smoke ? [20] : [0.5, 1, 2, 5, 50]) {
       const [without, leased] = await Promise.all([
         costOf({ instances, rate, lease: false, smoke }),
         costOf({ instances, rate, lease: true, smoke }),
@@ -96,7 +96,7 @@ async function costOf({
     connections.push(redis)
     limiters.push(ownLimiter(redis, 'hot', slidingWindow(limit, window, { lease }), { stats: false }))
   }
-  const windowMs = smoke ? 500 : rate < 1 ? 15_000 : 6_000
+  const windowMs = smoke ? 500 : rate < 3 ? 12_000 : 6_000
   const asking = paced(limiters, rate)
   // Leases find their size by the traffic of the time before.
   await pause(smoke ? 500 : 6_500)

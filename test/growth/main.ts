@@ -15,6 +15,7 @@ const sections: Readonly<Record<string, () => Promise<Section>>> = {
   'llm-response-cache': async () => (await import('./response-cache.js')).responseCache,
   'agent-memory': async () => (await import('./agent-memory.js')).agentMemory,
   'decoder-pool': async () => (await import('./decoder-pool.js')).decoderPool,
+  'decoder-nodes': async () => (await import('./decoder-pool.js')).decoderNodes,
   cluster: async () => (await import('./cluster.js')).cluster,
   'hot-subject': async () => (await import('./hot-subject.js')).hotSubject,
   simulation: async () => (await import('./beyond.js')).beyond,
@@ -25,6 +26,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     smoke: { type: 'boolean', default: false },
+    /** Sizes of the families: `--instances 1,10,50`. */
+    instances: { type: 'string' },
     out: {
       type: 'string',
       default: fileURLToPath(new URL('../../docs/growth/results.json', import.meta.url)),
@@ -38,6 +41,12 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
+const instances = values.instances?.split(',').map(Number)
+if (instances?.some((count) => !Number.isSafeInteger(count) || count < 1)) {
+  console.error(`--instances: whole numbers from 1 with commas between them, not '${values.instances}'`)
+  process.exit(2)
+}
+
 interface Kept {
   readonly at: string
   readonly machine: { readonly node: string; readonly cpu: string | undefined; readonly cores: number }
@@ -48,7 +57,7 @@ const out = resolve(process.env.INIT_CWD ?? '.', values.out)
 for (const name of names) {
   const began = performance.now()
   const section = await sections[name]?.()
-  const tables = (await section?.measure({ smoke: values.smoke })) ?? []
+  const tables = (await section?.measure({ smoke: values.smoke, instances })) ?? []
   console.log(`\n## ${name} (${Math.round((performance.now() - began) / 1_000)} s)\n`)
   console.log(tables.map(markdownOf).join('\n\n'))
   if (!values.smoke) keep(name, tables)

@@ -2,7 +2,7 @@ import { createRateLimiter, type Limit, slidingWindow, tokenBucket } from '@even
 import { startRedis } from '@evenkeel/test-servers'
 import { connectCalmly, familyTables, ownLimiter } from './family.js'
 import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
-import type { Effort, Section, Table } from './tables.js'
+import { type Effort, familySizes, type Section, type Table } from './tables.js'
 
 /** What one more instance and one more subject of a rate limiter cost. */
 export const rateLimiter: Section = {
@@ -11,7 +11,7 @@ export const rateLimiter: Section = {
     const family = await familyTables(
       {
         id: 'limiter',
-        sizes: effort.smoke ? [1, 3] : [1, 10, 50, 200],
+        sizes: familySizes(effort),
         async make(redis) {
           const limiter = ownLimiter(redis, 'family', slidingWindow(1_000_000, '1m'))
           await limiter.check('first')

@@ -4,7 +4,7 @@ import { startRedis } from '@evenkeel/test-servers'
 import { countCommands } from './command-count.js'
 import { connectCalmly, familyTables } from './family.js'
 import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
-import type { Effort, Section, Table } from './tables.js'
+import { type Effort, familySizes, type Section, type Table } from './tables.js'
 
 const kilobyte = 'The quick brown fox jumps over the lazy dog, and more of it. '.repeat(17).slice(0, 1_024)
 /** As many as asked for the same key in one turn: an instance would make one call of them. */
@@ -18,7 +18,7 @@ export const responseCache: Section = {
     const family = await familyTables(
       {
         id: 'cache',
-        sizes: effort.smoke ? [1, 3] : [1, 10, 50, 200],
+        sizes: familySizes(effort),
         async make(redis) {
           const cache = createCache<string>({ kind: 'growth', redis, l1Ttl: 0 })
           await cache.set('hit', kilobyte, { ttl: '1d' })
@@ -78,9 +78,9 @@ async function entries({ smoke }: Effort): Promise<Table> {
 }
 
 /** One key that nobody has yet, asked for by all instances at once, whose provider takes half a second. */
-async function coldKey({ smoke }: Effort): Promise<Table> {
+async function coldKey(effort: Effort): Promise<Table> {
   const rows: number[][] = []
-  for (const size of smoke ? [1, 3] : [1, 10, 50, 200]) {
+  for (const size of familySizes(effort)) {
     await using server = await startRedis()
     const connections = await Promise.all(Array.from({ length: size }, () => connectCalmly(server.url)))
     const caches = connections.map((redis) => createCache<string>({ kind: 'growth', redis }))

@@ -10,7 +10,6 @@ import type { Effort } from './tables.js'
 export interface ServiceLaw {
   readonly server: Costs
   readonly process: Costs
-  readonly samples: readonly ServiceSample[]
 }
 
 export interface ServiceSample extends Turn {
@@ -33,7 +32,7 @@ interface Turn {
  * Turns in which some limiters on some connections decide some calls each: every limiter sends a command of its own, so
  * writes, commands and decisions vary apart. The least of some rounds, each of which goes through all of them.
  */
-export async function measureServiceLaw({ smoke }: Effort): Promise<ServiceLaw> {
+export async function measureTurns({ smoke }: Effort): Promise<readonly ServiceSample[]> {
   const plan = smoke
     ? turnsOf([1, 2], [1, 2], [1, 8])
     : [...turnsOf([1], [1, 4, 16], [1, 4, 16, 64, 128]), ...turnsOf([4, 16], [1, 4], [1, 16])]
@@ -50,17 +49,26 @@ export async function measureServiceLaw({ smoke }: Effort): Promise<ServiceLaw> 
   const seen = plan.map((): ServiceSample[] => [])
   for (let round = 0; round < roundsOf({ smoke }); round++) {
     for (const [index, turn] of plan.entries())
-      seen[index]?.push(await costsOfTurns(server, limiters, turn, smoke ? 200 : 6_000))
+      seen[index]?.push(await costsOfTurns(server, limiters, turn, smoke ? 200 : 3_000))
   }
   for (const limiter of limiters.flat()) await limiter.close()
   for (const redis of connections) await redis.close()
-  const samples = seen.map(leastOf)
+  return seen.map(leastOf)
+}
+
+/** Of several measurements of the same turns, the least of each. */
+export function lawOf(measured: readonly ServiceSample[]): ServiceLaw {
+  const byTurn = new Map<string, ServiceSample[]>()
+  for (const sample of measured) {
+    const id = `${sample.writes} ${sample.commands} ${sample.decisions}`
+    byTurn.set(id, [...(byTurn.get(id) ?? []), sample])
+  }
+  const samples = [...byTurn.values()].map(leastOf)
   const of = (us: (sample: ServiceSample) => number): CostSample[] =>
     samples.map((sample) => ({ ...sample, us: us(sample) }))
   return {
     server: fitCosts(of(({ serverUs }) => serverUs)),
     process: fitCosts(of(({ processUs }) => processUs)),
-    samples,
   }
 }
 

@@ -10,6 +10,12 @@ export type Cell = string | number
 /** How much a run measures: `smoke` only shows that it runs, its figures mean little. */
 export interface Effort {
   readonly smoke: boolean
+  /** Sizes of the families of instances. @default 1, 10, 50 and 200 */
+  readonly instances?: readonly number[] | undefined
+}
+
+export function familySizes({ smoke, instances }: Effort): readonly number[] {
+  return instances ?? (smoke ? [1, 3] : [1, 10, 50, 200])
 }
 
 export interface Section {

@@ -1,5 +1,6 @@
 import type { AttributeValue } from './provider.js'
 import type { RunningSpan, Spans } from './spans.js'
+import { wrapMethods } from './wrap-methods.js'
 
 /** The names of an object's methods that give an async iterator. */
 type IterationOf<T> = {
@@ -20,18 +21,15 @@ export function traceIterations<T extends object, K extends IterationOf<T>>(
   attributes: Readonly<Record<string, AttributeValue>> = {},
 ): T {
   if (spans === undefined) return target
-  for (const [method, name] of Object.entries<string>(names)) {
-    const untraced: unknown = Reflect.get(target, method)
-    if (typeof untraced !== 'function') throw new TypeError(`No method ${method}`)
-    Object.defineProperty(target, method, {
-      configurable: true,
-      value: (...args: unknown[]) =>
-        traced(Reflect.apply(untraced, target, args), () =>
+  return wrapMethods(
+    target,
+    names,
+    (call, name) =>
+      (...args) =>
+        traced(call(args) as AsyncIterable<unknown>, () =>
           spans.start(name, { attributes: { ...attributes } }),
         ),
-    })
-  }
-  return target
+  )
 }
 
 /** An iterator with all that a generator has. */

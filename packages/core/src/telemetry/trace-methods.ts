@@ -1,5 +1,6 @@
 import type { AttributeValue } from './provider.js'
 import type { Spans } from './spans.js'
+import { wrapMethods } from './wrap-methods.js'
 
 /** The names of an object's methods that give a promise. */
 type AsyncMethodOf<T> = {
@@ -19,16 +20,11 @@ export function traceMethods<T extends object, K extends AsyncMethodOf<T>>(
   attributes: Readonly<Record<string, AttributeValue>> = {},
 ): T {
   if (spans === undefined) return target
-  for (const [method, name] of Object.entries<string>(names)) {
-    const untraced: unknown = Reflect.get(target, method)
-    if (typeof untraced !== 'function') throw new TypeError(`No method ${method}`)
-    Object.defineProperty(target, method, {
-      configurable: true,
-      value: (...args: unknown[]) =>
-        spans.around(name, { attributes: { ...attributes } }, async () =>
-          Reflect.apply(untraced, target, args),
-        ),
-    })
-  }
-  return target
+  return wrapMethods(
+    target,
+    names,
+    (call, name) =>
+      (...args) =>
+        spans.around(name, { attributes: { ...attributes } }, async () => call(args)),
+  )
 }

@@ -1,6 +1,7 @@
 -- Fixed window: one string, packed: start and count of the current window, and, where there are any, until when the
 -- subject is blocked (or 0), and later windows in which calls are booked: a flat list of start and count.
 -- a: window ms, b: 1 when windows start at multiples of their length, 0 at their first charge.
+--- @include "sorted-pairs"
 local fixed = { keys = 1 }
 kinds['fixed-window'] = fixed
 
@@ -66,15 +67,7 @@ function fixed.charge(cell, when, cost)
     cell.count = cell.count + cost
     return
   end
-  local own, later = when - (when - cell.start) % cell.span, cell.later
-  local place = #later + 1
-  while place > 1 and later[place - 2] > own do place = place - 2 end
-  if later[place - 2] == own then
-    later[place - 1] = later[place - 1] + cost
-  else
-    table.insert(later, place, cost)
-    table.insert(later, place, own)
-  end
+  addAt(cell.later, when - (when - cell.start) % cell.span, cost)
 end
 
 function fixed.remaining(cell, extra, most)

@@ -1,6 +1,7 @@
 -- Token bucket, kept as a leaky meter: one string, packed: the level in units of 1/every tokens, its time, and, where
 -- there are any, until when the subject is blocked (or 0), and the bookings: what was charged as of a later time, a flat
 -- list of time and units in the order of their times. a: refill, b: every ms.
+--- @include "sorted-pairs"
 local bucket = { keys = 1 }
 kinds['token-bucket'] = bucket
 
@@ -79,16 +80,8 @@ end
 
 function bucket.bookAt(cell, when, units)
   cell.booked = cell.booked + units
-  local bookings = cell.bookings
-  local place = #bookings + 1
-  while place > 1 and bookings[place - 2] > when do place = place - 2 end
-  if bookings[place - 2] == when then
-    bookings[place - 1] = bookings[place - 1] + units
-  else
-    table.insert(bookings, place, units)
-    table.insert(bookings, place, when)
-  end
-  if #bookings > 256 then cell.bookings = joined(bookings) end
+  addAt(cell.bookings, when, units)
+  if #cell.bookings > 256 then cell.bookings = joined(cell.bookings) end
 end
 
 -- Nothing where the capacity became smaller than what was taken.
