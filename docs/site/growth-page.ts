@@ -100,7 +100,7 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
     'agent memory': 'memory',
     'decoder pool': 'pool',
   }
-  const leases = rowsWith('leases', 'instances', 10)
+  const leases = rowsWith('leases', 'instances', 50)
   const pairs = (table: Table, across: string, up: string): Series['points'] => {
     const [xs, ys] = [columnOf(table, across), columnOf(table, up)]
     return xs.map((x, index) => [Number(x), Number(ys[index] ?? Number.NaN)])
@@ -165,15 +165,15 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
       ),
     ],
     line('leases', {
-      title: 'Microseconds of Redis for a decision about one subject that ten instances ask for',
-      ...{ xName: 'decisions a second of each of ten instances', yName: 'µs of Redis a decision' },
+      title: 'Commands for a decision about one subject that fifty instances ask for',
+      ...{ xName: 'decisions a second of each of fifty instances', yName: 'commands a decision' },
       logarithmic: ['x', 'y'],
       series: [
         {
           name: 'without leases',
-          points: pairs(leases, 'decisions a second of each', 'µs of the processor a decision'),
+          points: pairs(leases, 'decisions a second of each', 'commands a decision'),
         },
-        { name: 'with leases', points: pairs(leases, 'decisions a second of each', 'with leases, µs') },
+        { name: 'with leases', points: pairs(leases, 'decisions a second of each', 'with leases') },
       ],
     }),
     line('simulated-decisions', {

