@@ -39,7 +39,12 @@ async function startEvenkeel(decoders: readonly Member[]): Promise<Member> {
 }
 
 async function startPortkey(decoders: readonly Member[]): Promise<Member> {
-  const nodes = decoders.map(({ url }) => ({ provider: 'openai', api_key: 'none', custom_host: `${url}/v1`, weight: 1 }))
+  const nodes = decoders.map(({ url }) => ({
+    provider: 'openai',
+    api_key: 'none',
+    custom_host: `${url}/v1`,
+    weight: 1,
+  }))
   const round = { strategy: { mode: 'loadbalance' }, targets: nodes }
   const config = {
     ...{ strategy: { mode: 'fallback' }, targets: [round, round] },
@@ -61,7 +66,10 @@ export async function compareGateways(ms: number, seed: number): Promise<readonl
   const running: { rival: Rival; gateway: Member; decoders: Member[]; calls: Call[] }[] = []
   try {
     for (const rival of rivals) {
-      const decoders = Array.from({ length: decoderCount }, (_, n) => new Member(`decoder-${n}`, 'decoder', {}))
+      const decoders = Array.from(
+        { length: decoderCount },
+        (_, n) => new Member(`decoder-${n}`, 'decoder', {}),
+      )
       await Promise.all(decoders.map((decoder) => decoder.start()))
       running.push({ rival, gateway: await rival.start(decoders), decoders, calls: [] })
     }
@@ -88,11 +96,17 @@ export async function compareGateways(ms: number, seed: number): Promise<readonl
     await Promise.all(asking)
     return await Promise.all(running.map(({ rival, decoders, calls }) => standingOf(rival, decoders, calls)))
   } finally {
-    await Promise.all(running.flatMap(({ gateway, decoders }) => [gateway, ...decoders].map((one) => one.close())))
+    await Promise.all(
+      running.flatMap(({ gateway, decoders }) => [gateway, ...decoders].map((one) => one.close())),
+    )
   }
 }
 
-async function standingOf(rival: Rival, decoders: readonly Member[], calls: readonly Call[]): Promise<Standing> {
+async function standingOf(
+  rival: Rival,
+  decoders: readonly Member[],
+  calls: readonly Call[],
+): Promise<Standing> {
   const stayed = calls.filter(({ kind, error }) => kind !== 'leaving' && error !== 'left')
   const latencies = stayed.map(({ sentAt, endedAt }) => endedAt - sentAt)
   const most = await Promise.all(decoders.map(async (one) => (await one.ask<{ most: number }>()).most))

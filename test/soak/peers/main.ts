@@ -23,4 +23,7 @@ console.log(tableOf(gateways, { wrong: 'wrong answers', extra: 'most at once on 
 
 const folder = fileURLToPath(new URL('../../.report', import.meta.url))
 mkdirSync(folder, { recursive: true })
-writeFileSync(`${folder}/soak-peers.json`, `${JSON.stringify({ minutes, seed, caches, gateways }, null, 2)}\n`)
+writeFileSync(
+  `${folder}/soak-peers.json`,
+  `${JSON.stringify({ minutes, seed, caches, gateways }, null, 2)}\n`,
+)

@@ -26,7 +26,9 @@ export function tableOf(standings: readonly Standing[], heads: { wrong: string; 
     count(extra),
   ])
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
+  return [line(head), line(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows.map(line)].join(
+    '\n',
+  )
 }
 
 function count(value: number): string {
