@@ -19,7 +19,7 @@ describe('with Redis gone', () => {
 
   async function instance(
     url = server.url,
-    options: { readonly lease?: '60s' } = {},
+    options: { readonly lease?: '60s'; readonly maxEntryBytes?: number } = {},
   ): Promise<{ cache: ValueCache<string>; redis: Connection }> {
     const redis = await connect({ url, commandTimeout: 200 })
     const cache = createCache<string>({ kind: 'k', redis, ...options })
@@ -219,6 +219,30 @@ describe('with Redis gone', () => {
       expect(time.elapsedMs()).toBeLessThan(30_000)
     },
   )
+
+  it('nobody waits in the next outage for a lease of a call that was begun in the one before', async () => {
+    const proxy = await startProxy(server)
+    open.push(proxy)
+    const { cache } = await instance(proxy.url, { lease: '60s', maxEntryBytes: 1_000 })
+    const [asked, provider] = [deferred<void>(), deferred<string>()]
+    await proxy.refuse()
+    await until(() => cache.state === 'fallback', 5_000)
+    const tooLargeToBeKept = 'x'.repeat(2_000)
+    const leading = cache.getOrSet('k', () => {
+      asked.resolve()
+      return provider.promise
+    })
+    await asked.promise
+    await proxy.restore()
+    await back(cache)
+    provider.resolve(tooLargeToBeKept)
+    expect(await leading).toBe(tooLargeToBeKept)
+    await proxy.refuse()
+    await until(() => cache.state === 'fallback', 5_000)
+    using time = fairTime()
+    expect(await cache.getOrSet('k', async () => 'answer')).toBe('answer')
+    expect(time.elapsedMs()).toBeLessThan(30_000)
+  })
 
   it('ten thousand look-ups in flight at a freeze are answered within a deadline', async () => {
     const redis = await connect({ url: server.url, commandTimeout: 200 })

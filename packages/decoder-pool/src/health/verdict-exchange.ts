@@ -46,6 +46,8 @@ export class VerdictExchange {
   /** By node, then by coordinator. */
   readonly #foreign = new Map<string, Map<string, ForeignVerdict>>()
   readonly #told = new Map<string, { readonly healthy: boolean; readonly at: number }>()
+  /** Nodes whose permits were given back while Redis was away. */
+  readonly #owedTrials = new Set<string>()
   #probers: readonly ProbingCoordinator[]
   #mark: number | undefined
   readonly #view: SharedView
@@ -64,6 +66,7 @@ export class VerdictExchange {
       durability: 'transient',
       primary: redis && new RedisHealthStore(redis, name, { now: options.registryTime }),
       fallback: new MemoryHealthStore({ clock }),
+      recover: ({ primary }) => this.#giveOwedTrials(primary),
     })
     // Each round of probes reads them too: there is nothing to poll for.
     this.#view = new SharedView({
@@ -121,12 +124,23 @@ export class VerdictExchange {
     for (const node of this.#told.keys()) if (!nodes.has(node)) this.#told.delete(node)
   }
 
-  takeTrial(node: string, ttlMs: number): Promise<boolean> {
-    return this.#stores.run((store) => store.takeTrial(node, this.id, ttlMs)).then(({ value }) => value)
+  async takeTrial(node: string, ttlMs: number): Promise<boolean> {
+    const { value, source } = await this.#stores.run((store) => store.takeTrial(node, this.id, ttlMs))
+    if (source === 'redis') this.#owedTrials.delete(node)
+    return value
   }
 
   async giveTrial(node: string): Promise<void> {
-    await this.#stores.run((store) => store.giveTrial(node, this.id))
+    const { source } = await this.#stores.run((store) => store.giveTrial(node, this.id))
+    // Redis may still hold the permit: without it no other coordinator tries the node.
+    if (source === 'memory' && this.#options.redis !== undefined) this.#owedTrials.add(node)
+  }
+
+  async #giveOwedTrials(primary: HealthStore): Promise<void> {
+    for (const node of this.#owedTrials) {
+      await primary.giveTrial(node, this.id)
+      this.#owedTrials.delete(node)
+    }
   }
 
   /** Nothing is kept of it: who misses the message finds the node by itself. */

@@ -56,7 +56,7 @@ export class FlightCoordinator {
     const wasShared = this.#tiers.state === 'primary'
     const { value: role, source } = await this.#tiers.run(({ flights }) => flights.begin(entryKey, options))
     // Redis may have given the lease and lost the reply: other instances would wait for this one until it ends.
-    if (wasShared && source === 'memory') this.#tiers.noteLease({ entryKey, generation, records: 0 })
+    if (wasShared && source === 'memory') this.#tiers.endLease({ entryKey, generation, records: 0 }, 'redis')
     switch (role.role) {
       case 'hit':
         return { role: 'hit', entry: role.entry, source }
@@ -232,7 +232,7 @@ export class FlightLease {
       }
       // Begun on one side of an outage and ended on the other: there was no lease to lose.
       const crossed = outcome === 'fenced' && source !== lease.source
-      if (crossed) this.#noteIfUnsettled(lease, source)
+      if (crossed) this.#endWhereHeld(lease, source)
       if (crossed && wanted !== undefined)
         return (await this.#tiers.keep(this.entryKey, wanted)) ? 'kept' : 'not-kept'
     } catch (error) {
@@ -257,18 +257,20 @@ export class FlightLease {
       const { source } = await this.#tiers.run(({ flights }) =>
         flights.fail(this.entryKey, lease.generation, Buffer.from(reason), this.#records),
       )
-      this.#noteIfUnsettled(lease, source)
+      this.#endWhereHeld(lease, source)
     } catch (error) {
       log('followers did not learn of a failure: %s', error)
-      this.#noteIfUnsettled(lease, 'memory')
+      this.#endWhereHeld(lease, undefined)
     }
   }
 
-  /** Redis was away when a lease of it ended: instances that still reach it follow a call that is over. */
-  #noteIfUnsettled({ generation, source }: { generation: string; source: Source }, endedAt: Source): void {
-    if (source === 'redis' && endedAt === 'memory') {
-      this.#tiers.noteLease({ entryKey: this.entryKey, generation, records: this.#records })
-    }
+  /** An outage began or ended during the call: what still holds its lease makes others follow a call that is over. */
+  #endWhereHeld(
+    { generation, source }: { readonly generation: string; readonly source: Source },
+    endedAt: Source | undefined,
+  ): void {
+    if (source === endedAt) return
+    this.#tiers.endLease({ entryKey: this.entryKey, generation, records: this.#records }, source)
   }
 
   async #append(records: readonly LogRecord[]): Promise<boolean> {

@@ -9,7 +9,7 @@ import { createRedisStores, type Stores } from '../stores/create-redis-stores.js
 import { globMatcher } from '../stores/glob.js'
 import { type CachedEntry, MemoryEntryStore } from '../stores/memory-entries.js'
 import { MemoryFlightStore } from '../stores/memory-flights.js'
-import type { EntryKey } from '../stores/port.js'
+import { type EntryKey, givenUp } from '../stores/port.js'
 import { InvalidationBus, noVersions, type Sweep } from './invalidation.js'
 import { OutageChanges, type OwedLease } from './outage-changes.js'
 import { OutageReturn, pageSize } from './outage-return.js'
@@ -40,6 +40,7 @@ export interface VoidableCalls {
 export class TieredStore {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryEntryStore
+  readonly #memoryFlights: MemoryFlightStore
   readonly #sealer: EntrySealer | undefined
   readonly #stores: Failover<Stores>
   readonly #invalidations: InvalidationBus | undefined
@@ -62,6 +63,7 @@ export class TieredStore {
     this.#options = options
     this.#sealer = sealer
     this.#memory = new MemoryEntryStore({ maxEntries, maxBytes, clock })
+    this.#memoryFlights = new MemoryFlightStore(this.#memory, clock)
     this.#invalidations =
       redis &&
       new InvalidationBus(
@@ -90,7 +92,7 @@ export class TieredStore {
       primary:
         redis &&
         createRedisStores(redis, { sealer, compression, room, maxEntryBytes: options.maxEntryBytes }),
-      fallback: { entries: this.#memory, flights: new MemoryFlightStore(this.#memory, clock) },
+      fallback: { entries: this.#memory, flights: this.#memoryFlights },
       held: () => ({ entries: this.#memory.entries, bytes: this.#memory.bytes }),
       recover: async (context) => {
         await back.makeUpFor(context)
@@ -179,9 +181,11 @@ export class TieredStore {
     this.#invalidations?.tell({ tenant, versions: new Map(), names: [name] })
   }
 
-  /** A lease that Redis holds, or may hold, for a call that is over here: it ends when Redis is back. */
-  noteLease(lease: OwedLease): void {
-    this.#outage.noteLease(lease, this.#options.clock.monotonic())
+  /** Ends the lease of a call that is over where it is held, or may be: in Redis, when that is back. */
+  endLease(lease: OwedLease, heldBy: Source): void {
+    if (heldBy === 'redis') return this.#outage.noteLease(lease, this.#options.clock.monotonic())
+    const { entryKey, generation, records } = lease
+    void this.#memoryFlights.fail(entryKey, generation, givenUp, records)
   }
 
   /** How tags are named in versions: they are a host's words, which may be a customer's. */
