@@ -126,6 +126,31 @@ describe('a window', () => {
     expect(await ids(3)).toEqual(['a'])
   })
 
+  it('leaves out calls that a model gave one id, where one message answers both and others', async () => {
+    const thread = createAgentMemory().owner('o').thread('t')
+    await thread.append([
+      { id: 'q', role: 'user' },
+      { id: 'c1', role: 'assistant', tool_calls: [{ id: 'x' }, { id: 'y' }] },
+      { id: 'r1', role: 'tool', tool_call_id: 'y' },
+      { id: 'c2', role: 'assistant', tool_calls: [{ id: 'y' }] },
+      {
+        id: 'r2',
+        role: 'user',
+        content: ['y', 'x'].map((id) => ({ type: 'tool_result', tool_use_id: id })),
+      },
+      { id: 'a', role: 'assistant' },
+    ])
+    expect((await thread.window()).messages.map(({ id }) => id)).toEqual(['q', 'a'])
+    // Of one id after the other is what many models do.
+    const usual = createAgentMemory().owner('o').thread('t')
+    const turns = [0, 1].flatMap((turn) => [
+      { id: `c${turn}`, role: 'assistant', tool_calls: [{ id: 'call_0' }] },
+      { id: `r${turn}`, role: 'tool', tool_call_id: 'call_0' },
+    ])
+    await usual.append(turns)
+    expect((await usual.window()).messages.map(({ id }) => id)).toEqual(['c0', 'r0', 'c1', 'r1'])
+  })
+
   it('keeps the system message, and stays in its budget with it', async () => {
     const memory = createAgentMemory({ countTokens: () => 10 })
     const thread = memory.owner('o').thread('t')

@@ -32,7 +32,7 @@ export interface Material {
 /**
  * What is pinned, the newest message of a user, and the newest units of a thread that fit into the rest of a budget.
  * Results stand right behind their calls, late ones too. Left out, and not counted, are results whose call is not
- * there, and calls that were never fully answered; unless the thread ends with them and they fit: then results are
+ * there, calls whose results can't be told apart, and calls that were never fully answered; unless the thread ends with them and they fit: then results are
  * still to come, and the window ends with them too.
  *
  * Records come in order and are the thread's newest; a unit whose call lies before them is not complete.
@@ -210,6 +210,8 @@ function stateOf({ records }: Unit): 'whole' | 'waiting' | 'stray' {
   if (records.at(-1)?.role === 'reasoning') return 'stray'
   const answers = records.flatMap((record) => record.answers)
   if (answers.some(({ madeAt }) => madeAt === undefined)) return 'stray'
-  const calls = records.reduce((total, { opens }) => total + opens.length, 0)
-  return calls === answers.length ? 'whole' : 'waiting'
+  const calls = records.flatMap(({ opens }) => opens)
+  // Calls of one id stand side by side, and no result says which of them it answers: no provider takes that.
+  if (new Set(calls).size < calls.length) return 'stray'
+  return calls.length === answers.length ? 'whole' : 'waiting'
 }
