@@ -184,8 +184,7 @@ export class TieredStore {
   /** Ends the lease of a call that is over where it is held, or may be: in Redis, when that is back. */
   endLease(lease: OwedLease, heldBy: Source): void {
     if (heldBy === 'redis') return this.#outage.noteLease(lease, this.#options.clock.monotonic())
-    const { entryKey, generation, records } = lease
-    void this.#memoryFlights.fail(entryKey, generation, givenUp, records)
+    void this.#memoryFlights.fail(lease.entryKey, lease.generation, givenUp)
   }
 
   /** How tags are named in versions: they are a host's words, which may be a customer's. */
