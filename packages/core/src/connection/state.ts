@@ -6,7 +6,7 @@ export type FailoverState = 'primary' | 'fallback' | 'recovering'
 /**
  * What it means if Redis loses the data of a pair of stores:
  * - `durable`: the data is lost for good, so it must survive a restart of Redis (append-only file) and eviction
- * - `transient`: instances write the data again after a restart, but eviction must not take parts (limits, registrations)
+ * - `transient`: instances write the data again after a restart, but eviction must spare it (limits, registrations)
  * - `disposable`: the data can be obtained again, as in a cache, so Redis may evict it
  */
 export type Durability = 'durable' | 'transient' | 'disposable'

@@ -16,7 +16,7 @@ export interface TransactionOptions {
 
 type Commands = readonly (readonly Argument[])[]
 
-/** Commands whose first key is not their first argument, with the position of that key; 0 for a command without keys. */
+/** Commands whose first key is not their first argument, with its position; 0 for commands without keys. */
 const firstKeyAt: Readonly<Record<string, number>> = {
   PING: 0,
   ECHO: 0,

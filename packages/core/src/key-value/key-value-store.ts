@@ -36,7 +36,7 @@ export interface KeyValueStoreOptions<V> {
    * during the outage is forgotten. @default false
    */
   readonly writeBack?: boolean | undefined
-  /** With `'throw'`, calls reject with an UnavailableError instead of being answered from memory. @default 'fallback' */
+  /** With `'throw'`, calls reject with an UnavailableError instead of using memory. @default 'fallback' */
   readonly onOutage?: 'fallback' | 'throw' | undefined
   /** What a loss of the values in Redis means; decides which alerts the store needs. @default 'disposable' */
   readonly durability?: Durability | undefined

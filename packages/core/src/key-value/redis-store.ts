@@ -19,7 +19,7 @@ const incrementScript = defineScript({ name: 'key-value.increment', lua: increme
 /** How many commands of one operation on many keys may be in flight. */
 export const maxAtOnce = 256
 
-/** A store in Redis; each value is a small hash. One round trip for each operation. `getMany` pipelines its commands. */
+/** A store in Redis; each value is a small hash. One round trip per operation. `getMany` pipelines its commands. */
 export class RedisKeyValueStore implements KeyValuePort {
   readonly #redis: Connection
 
