@@ -55,7 +55,7 @@ export class PubSub {
   readonly #attached = new Set<string>()
   /** Channels that the server has refused since the current subscriber was opened. */
   readonly #refused = new Map<string, ReplyError>()
-  /** Running operation of each channel: a subscription waits for the end of an earlier one, and for its confirmation. */
+  /** Running operation of each channel: a subscription waits for the end of an earlier one and for its confirmation. */
   readonly #pending = new Map<string, Promise<void>>()
   #subscriber: SubscriberPort | undefined
   #opening: { readonly done: Promise<void>; abort(reason: unknown): void } | undefined
