@@ -14,7 +14,7 @@ export interface LongTimerOptions {
 }
 
 /**
- * Calls back once, after any number of milliseconds. A duration beyond the maximum of Node's timers is split into several
+ * Calls back once, after any number of milliseconds. A duration beyond the maximum of Node's timers takes several
  * timers. `Infinity` never fires.
  */
 export function setLongTimeout(
