@@ -93,7 +93,7 @@ export type UnavailableCode =
   | 'UNEXPECTED_REPLY'
 
 /**
- * Redis could not answer. `failover()` answers such a call from memory.
+ * Redis could not answer. `failover()` then answers from memory, except for OVERLOADED and CONNECTION_CLOSED.
  * `outcome` says whether the command may have run: `'not-sent'` is safe to retry; `'unknown'` is safe to retry only if
  * the command is idempotent; `'refused'` means that the server declined it.
  */
