@@ -1,7 +1,7 @@
 import { CommandError, exitCodes } from './exit-codes.js'
 import type { Io } from './io.js'
 
-/** Asks before something that can't be undone. @throws CommandError where the answer is not yes, or nobody can be asked */
+/** Asks before an action that can't be undone. @throws CommandError if the answer is not yes, or nobody can be asked */
 export async function confirm(io: Io, yes: boolean | undefined, what: string): Promise<void> {
   if (yes === true) return
   if (io.ask === undefined) throw new CommandError(exitCodes.usage, `${what}; say so with --yes`)

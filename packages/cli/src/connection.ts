@@ -17,7 +17,7 @@ export interface ConnectionFlags {
   readonly namespace?: string
 }
 
-/** Adds the flags; without any of them the environment says where Redis is, as for a service. */
+/** Adds the flags. Without any of them, the environment says where Redis is, as in a service. */
 export function withConnectionFlags(command: Command): Command {
   return command
     .option(
@@ -34,21 +34,21 @@ export function withConnectionFlags(command: Command): Command {
     .option('--namespace <prefix>', 'prefix of all keys (default: evenkeel)')
 }
 
-/** `a:7000, b:7000`, as flags and variables have it. */
+/** Splits a list of nodes, `a:7000, b:7000`, from a flag or a variable. */
 export function nodesOf(list: string): readonly string[] {
   return list.split(',').map((node) => node.trim())
 }
 
 export interface OpenOptions {
-  /** What {@link passwordOf} gave, where several connections are opened: it may ask at the terminal. */
+  /** The result of {@link passwordOf}, if several connections are opened, since it may ask at the terminal. */
   readonly password?: Promise<string | undefined>
-  /** Whether it is an error where Redis does not answer. @default true */
+  /** Whether the command fails if Redis does not answer. @default true */
   readonly required?: boolean
-  /** Whether what happens to the connection is shown by the command itself. @default false */
+  /** Whether the command itself shows what happens to the connection. @default false */
   readonly isQuiet?: boolean
 }
 
-/** Connects as a service would, but fails where Redis does not answer, unless told otherwise. */
+/** Connects as a service does, but fails if Redis does not answer (unless `required` is false). */
 export async function openRedis(
   flags: ConnectionFlags,
   io: Io,
@@ -101,7 +101,7 @@ export async function passwordOf(
   return password
 }
 
-/** Runs with a connection, and closes it in every case. */
+/** Runs work with a connection, and closes the connection afterwards in every case. */
 export async function withRedis<T>(
   flags: ConnectionFlags,
   io: Io,

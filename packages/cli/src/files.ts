@@ -13,8 +13,8 @@ import {
 } from 'node:fs'
 
 /**
- * Writes a file whole or not at all: beside it, under a name that can't be foreseen, then renamed over it. A file that
- * is there keeps its mode and owner; a symlink is followed, not replaced.
+ * Writes a file completely or not at all: writes a new file with an unpredictable name beside it, then renames that. An
+ * existing file keeps its mode and owner. A symlink is followed, not replaced.
  */
 export function writeFileKeepingMode(path: string, text: string, modeOfNew: number): void {
   const existing = statSync(path, { throwIfNoEntry: false })

@@ -2,8 +2,8 @@ import { CommandError, exitCodes } from './exit-codes.js'
 import type { Io } from './io.js'
 
 /**
- * Work that a signal may end before it is done: then the command says what that leaves, and exits with 130. The work
- * is told by its own signal, and is not waited for.
+ * Runs work that a signal may interrupt. The command then says what is left unfinished and exits with 130. The work
+ * learns of it through its own signal, and is not waited for.
  */
 export async function interruptible<T>(
   io: Io,

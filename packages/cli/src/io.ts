@@ -4,34 +4,34 @@ import { Writable } from 'node:stream'
 import { exitCodes } from './exit-codes.js'
 import { cut } from './text-width.js'
 
-/** What the command sees of the process it runs in, so that it can be tried without one. */
+/** What the command uses of its process, so that tests can replace it. */
 export interface Io {
   out(line: string): void
-  /** Resolves when standard output takes more: for what is longer than memory should hold. */
+  /** Resolves when standard output accepts more data, for output that is too long for memory. */
   drained(): Promise<void>
   err(line: string): void
-  /** Replaces what `show` last showed on a terminal's standard error: progress. Does nothing elsewhere. */
+  /** Replaces the progress line on the standard error of a terminal. Without a terminal it does nothing. */
   progress(line: string | undefined): void
-  /** Replaces what a terminal shows by these lines; elsewhere they are written one below the other. */
+  /** Replaces what a terminal shows with these lines; without a terminal, writes them one below the other. */
   screen(lines: readonly string[]): void
-  /** Asks a person; nothing where there is none. */
+  /** Asks the user; `undefined` if the command does not run in a terminal. */
   readonly ask: ((question: string) => Promise<string>) | undefined
-  /** The same, without showing what is typed. */
+  /** As `ask`, without showing what the user types. */
   readonly askSecret: ((question: string) => Promise<string>) | undefined
-  /** From now on the process has more to do than to tell: who reads its output may leave. */
+  /** From now on, the command continues even if the reader of its output leaves. */
   detach(): void
-  /** Resolves when the process is told to end. */
+  /** Resolves when the process is told to stop. */
   stopped(): Promise<void>
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Whether standard output is a terminal that shows colours. */
+  /** Whether standard output is a terminal that supports colours. */
   readonly hasColours: boolean
   /** Whether standard output is a terminal. */
   readonly isTerminal: boolean
 }
 
 /**
- * The real process. Output to a pipe that was closed (`| head`) ends the command without a word, but not as if it had
- * done all; where standard error is closed, the work goes on.
+ * The real process. If output goes to a pipe that was closed (`| head`), the command ends silently, but not with the
+ * exit code of success. If standard error is closed, the command continues.
  */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process
@@ -54,7 +54,7 @@ export function processIo(): Io {
     },
     screen: (lines) => {
       const [start, end] = stdout.isTTY === true ? ['\x1b[H', '\x1b[J'] : ['', '']
-      // A terminal that does not know its width says 0.
+      // A terminal that does not know its width reports 0.
       const width = (stdout.isTTY === true && stdout.columns) || Number.POSITIVE_INFINITY
       const eraseRest = stdout.isTTY === true ? '\x1b[K' : ''
       stdout.write(`${start}${lines.map((line) => `${cut(line, width)}${eraseRest}\n`).join('')}${end}`)
@@ -76,7 +76,7 @@ export function processIo(): Io {
 }
 
 async function askPerson(question: string, isSecret: boolean): Promise<string> {
-  // What is typed is echoed by readline's output: for a secret that goes nowhere.
+  // readline echoes what the user types to its output; for a secret, the output discards it.
   const output = isSecret ? new Writable({ write: (_, __, done) => done() }) : process.stderr
   const lines = createInterface({ input: process.stdin, output, terminal: true })
   try {

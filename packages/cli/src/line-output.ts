@@ -1,10 +1,10 @@
 import type { Io } from './io.js'
 import { NewFile } from './new-file.js'
 
-/** How often progress is shown, in lines. */
+/** Progress is shown once for this many lines. */
 const linesAStep = 500
 
-/** Where a command writes many lines: a new file, or standard output at the pace of its reader. Shows progress. */
+/** The destination of a command's lines: a new file, or standard output at the pace of its reader. Shows progress. */
 export class LineOutput {
   readonly #io: Io
   readonly #file: NewFile | undefined
@@ -16,8 +16,8 @@ export class LineOutput {
   }
 
   /**
-   * @param path of a file that is made with mode 0600; standard output without one
-   * @throws CommandError where there is a file of this name, or none can be made
+   * @param path of a new file, created with mode 0600; `undefined` for standard output
+   * @throws CommandError if a file of this name exists, or none can be created
    */
   static async open(io: Io, path: string | undefined): Promise<LineOutput> {
     return new LineOutput(io, path === undefined ? undefined : await NewFile.create(path, 0o600))
@@ -31,12 +31,12 @@ export class LineOutput {
     if (++this.#lines % linesAStep === 0) this.#io.progress(`${this.#lines} lines`)
   }
 
-  /** It is whole: a file appears under its name. */
+  /** The output is complete: a file now gets its name. */
   async keep(): Promise<void> {
     await this.#file?.keep()
   }
 
-  /** Ends progress, and removes a file that was not kept. */
+  /** Ends the progress line, and removes a file that was not kept. */
   async close(): Promise<void> {
     this.#io.progress(undefined)
     await this.#file?.discard()

@@ -15,7 +15,7 @@ import { registerDecoder, registerDecoderHelp } from './register-decoder/command
 import { version } from './version.js'
 import { addWatch } from './watch/command.js'
 
-/** Runs one command; gives its exit code, and never rejects. With `--json`, an error is a JSON document too. */
+/** Runs one command. Resolves with its exit code and never rejects. With `--json`, errors are JSON documents too. */
 export async function main(args: readonly string[], io: Io): Promise<ExitCode> {
   let code: ExitCode = exitCodes.done
   const context: Context = {
@@ -30,7 +30,7 @@ export async function main(args: readonly string[], io: Io): Promise<ExitCode> {
       io.err(program.helpInformation().trimEnd())
       return exitCodes.usage
     }
-    // Its flags are its own, and so is its help.
+    // This command has its own flags and its own help.
     if (args[0] === 'help' && args[1] === 'register-decoder') {
       io.out(registerDecoderHelp)
       return exitCodes.done
@@ -70,7 +70,7 @@ export function createProgram(context: Context): Command {
   return program
 }
 
-/** It reads its own flags. */
+/** `register-decoder` parses its flags itself. */
 function addRegisterDecoder(program: Command, context: Context): void {
   program
     .command('register-decoder')
@@ -84,7 +84,7 @@ function addRegisterDecoder(program: Command, context: Context): void {
     })
 }
 
-/** Commander hands neither down to the commands of a command. */
+/** Commander does not pass these settings on to subcommands. */
 function inherit(command: Command): void {
   for (const child of command.commands) {
     child.copyInheritedSettings(command)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, link, lstat, open, rm } from 'node:fs/promises'
 import { CommandError, exitCodes } from './exit-codes.js'
 
-/** A file that appears under its name when it is whole, and never in the place of one that is there. */
+/** A file that gets its name only when it is complete, and never replaces an existing file. */
 export class NewFile {
   readonly #path: string
   readonly #draft: string
@@ -15,10 +15,10 @@ export class NewFile {
     this.#file = file
   }
 
-  /** @throws CommandError where there is a file of this name, or none can be made */
+  /** @throws CommandError if a file of this name exists, or none can be created */
   static async create(path: string, mode: number): Promise<NewFile> {
     const draft = `${path}.${randomUUID()}.partial`
-    // At once, and not when hours of work are done.
+    // Checked at once, and not after hours of work.
     await refuseExisting(path)
     const file = await open(draft, 'wx', mode).catch((error: Error) => {
       throw notWritten(path, error)
@@ -30,7 +30,7 @@ export class NewFile {
     await this.#file.write(text)
   }
 
-  /** It is whole. A link, unlike a new name, takes no other file's place. */
+  /** The file is complete. It gets its name by a link, which, unlike a rename, can't replace another file. */
   async keep(): Promise<void> {
     await this.#file.sync()
     await this.#close()
@@ -42,7 +42,7 @@ export class NewFile {
     }
   }
 
-  /** Removes what there is of it, but not what was kept. */
+  /** Removes the unfinished file, but not one that was kept. */
   async discard(): Promise<void> {
     await this.#close()
     await rm(this.#draft, { force: true })

@@ -6,12 +6,12 @@ export type Tone = 'good' | 'warning' | 'bad' | 'dim' | 'strong'
 
 const formats = { good: 'green', warning: 'yellow', bad: 'red', dim: 'dim', strong: 'bold' } as const
 
-/** Colours text at a terminal; leaves it alone in a pipe, and where NO_COLOR is set. */
+/** Colours text on a terminal, but not in a pipe or if NO_COLOR is set. */
 export function tint(io: Io, tone: Tone, text: string): string {
   return io.hasColours ? styleText(formats[tone], text) : text
 }
 
-/** Columns that are as wide as their widest cell; colours don't count. */
+/** Aligns columns to their widest cell; colours take no width. */
 export function table(rows: readonly (readonly string[])[]): readonly string[] {
   const widths: number[] = []
   for (const row of rows) {
@@ -26,13 +26,13 @@ export function table(rows: readonly (readonly string[])[]): readonly string[] {
   )
 }
 
-/** One value as JSON, or lines for a person. */
+/** Shows one value: as JSON, or as lines for a person. */
 export function show(io: Io, isJson: boolean, value: unknown, lines: () => readonly string[]): void {
   if (isJson) io.out(JSON.stringify(value))
   else for (const line of lines()) io.out(line)
 }
 
-/** Such as `1 conversation`, `2 conversations`. */
+/** A number with its noun: `1 conversation`, `2 conversations`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
@@ -47,7 +47,7 @@ export function bytesText(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
 }
 
-/** Such as `250 ms`, `1.5 s`, `2 min`, `30 d`: the largest unit that does not round by more than a tenth. */
+/** A duration: `250 ms`, `1.5 s`, `2 min`, `30 d`. Uses the largest unit that rounds by at most a tenth. */
 export function durationText(ms: number): string {
   const units = [
     ['d', 86_400_000],

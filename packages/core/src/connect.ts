@@ -11,12 +11,11 @@ import { claimName, defaultName } from './telemetry/connection-name.js'
 import { createProvider } from './topology/create-provider.js'
 
 /**
- * Connects to Redis, or gets ready to: resolves also while Redis is away (unless `required`), and goes on
- * trying. Without a location in the options, the environment says where Redis is (`REDIS_URL`,
- * `REDIS_HOST` …).
+ * Connects to Redis. Resolves while Redis is away too (unless `required`), and keeps trying to connect. If the options
+ * do not say where Redis is, the environment does (`REDIS_URL`, `REDIS_HOST` …), else it is `127.0.0.1:6379`.
  *
  * @throws InvalidOptionError before any I/O; EvenkeelError `CREDENTIALS_REFUSED`; with `required`,
- * UnavailableError when the first attempt fails.
+ * UnavailableError if the first attempt fails.
  * @example
  * const redis = await connect({ url: 'redis://localhost:6379' })
  */

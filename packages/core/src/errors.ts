@@ -1,4 +1,4 @@
-/** Every code that an error of ours can carry; `docs/errors` has a page for each, and a test compares both ways. */
+/** Every code that an error of evenkeel can carry. `docs/errors` has a page for each, and a test compares both ways. */
 export const errorCodes = [
   'INVALID_OPTION',
   'INVALID_INPUT',
@@ -48,20 +48,20 @@ export class EvenkeelError<Code extends string = string> extends Error {
     this.code = code
   }
 
-  /** `instanceof` knows errors of another copy of the package too (ESM beside CommonJS), by the names of their classes. */
+  /** `instanceof` also recognises errors of another copy of the package (ESM beside CommonJS), by their class names. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)
   }
 
-  /** The same as `instanceof`, as a function: whether a value is an error of this class, of whichever copy. */
+  /** As `instanceof`, as a function: whether a value is an error of this class, from any copy of the package. */
   static isInstance<Class extends AnyClass>(this: Class, value: unknown): value is InstanceType<Class> {
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)
   }
 }
 
-/** An option of a `createX()` or `connect()` call is wrong. Thrown before any I/O. */
+/** An option of a `createX()` or `connect()` call is wrong. Thrown before any I/O; names the option. */
 export class InvalidOptionError extends EvenkeelError<'INVALID_OPTION'> {
   override readonly name = 'InvalidOptionError'
   readonly field: string
@@ -72,7 +72,7 @@ export class InvalidOptionError extends EvenkeelError<'INVALID_OPTION'> {
   }
 }
 
-/** An argument of a call is wrong. Rejected before any I/O, with nothing changed. */
+/** An argument of a call is wrong. The call rejects before any I/O and changes nothing. */
 export class InvalidInputError extends EvenkeelError<'INVALID_INPUT'> {
   override readonly name = 'InvalidInputError'
   readonly field: string
@@ -93,9 +93,9 @@ export type UnavailableCode =
   | 'UNEXPECTED_REPLY'
 
 /**
- * Redis could not answer: failover answers such a call from memory.
- * `outcome` says whether the command may have run: `'not-sent'` is safe to retry, `'unknown'` only when
- * the command is idempotent, `'refused'` means that the server itself declined.
+ * Redis could not answer. `failover()` then answers from memory, except for OVERLOADED and CONNECTION_CLOSED.
+ * `outcome` says whether the command may have run: `'not-sent'` is safe to retry; `'unknown'` is safe to retry only if
+ * the command is idempotent; `'refused'` means that the server declined it.
  */
 export class UnavailableError extends EvenkeelError<UnavailableCode> {
   override readonly name: string = 'UnavailableError'
@@ -112,7 +112,7 @@ export class UnavailableError extends EvenkeelError<UnavailableCode> {
   }
 }
 
-/** A command was not answered within its deadline. It may have run. Names the command, never its values. */
+/** A command was not answered by its deadline. It may have run. Names the command, never its values. */
 export class CommandTimeoutError extends UnavailableError {
   override readonly name = 'CommandTimeoutError'
 
@@ -125,7 +125,7 @@ export class CommandTimeoutError extends UnavailableError {
   }
 }
 
-/** Redis answered with an error that is the caller's to see (WRONGTYPE, a script's error, NOPERM …). */
+/** Redis replied with an error that concerns the caller (WRONGTYPE, an error of a script, NOPERM …). */
 export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
   override readonly name: string = 'ReplyError'
   /** The first word of the server's message: `WRONGTYPE`, `NOPERM`, `ERR` … */
@@ -141,12 +141,12 @@ export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
 }
 
 /**
- * A command of a transaction failed while it was executed. Redis does not undo the others: `replies` has what each
- * of them was answered, with the error of each that failed.
+ * A command of a transaction failed while it ran. Redis does not roll back the others: `replies` holds the reply of
+ * each command, or its error.
  */
 export class TransactionError extends ReplyError {
   override readonly name = 'TransactionError'
-  /** Which command failed first. */
+  /** Index of the first command that failed. */
   readonly index: number
   readonly replies: readonly unknown[]
 
@@ -162,8 +162,8 @@ export class TransactionError extends ReplyError {
 }
 
 /**
- * A reply has another shape than its command gives, as on a connection that is inside a MULTI. Whether the command
- * ran is not known; the reply is not repeated.
+ * A reply has a shape that its command never gives, for example on a connection inside a MULTI. Whether the command
+ * ran is unknown. The message does not repeat the reply.
  */
 export class UnexpectedReplyError extends UnavailableError {
   override readonly name = 'UnexpectedReplyError'
@@ -174,13 +174,13 @@ export class UnexpectedReplyError extends UnavailableError {
 }
 
 /**
- * Says what kind of value was given. What callers and operators type may hold prompts and passwords, so no text
- * is repeated, and of objects only the kind is shown.
+ * Describes the kind of a value. What callers and operators pass may hold prompts and passwords, so text is never
+ * repeated, and of an object only its kind is shown.
  */
 export function describe(value: unknown): string {
   if (typeof value === 'string')
     return value === '' ? 'an empty string' : `a string of ${value.length} characters`
-  // A number of many digits may be somebody's: a card, a telephone, an account.
+  // A long number may be personal: a card, a telephone, an account.
   if (typeof value === 'number' || typeof value === 'bigint')
     return String(value).length > 9 ? `a ${typeof value}` : String(value)
   if (typeof value === 'function') return 'a function'

@@ -22,71 +22,71 @@ export type {
 } from './options/location.js'
 export type { HostAndPort, NodeAddress } from './options/url.js'
 
-/** When commands are no longer sent to a Redis that fails. */
+/** When the circuit breaker stops sending commands to a Redis that fails, and when it tries again. */
 export interface BreakerOptions {
-  /** Share of failed commands within the window that opens the breaker, in percent. @default 50 */
+  /** Percentage of failed commands within `window` at which the breaker opens, from 1 to 100. @default 50 */
   readonly errorThresholdPercentage?: number | undefined
-  /** Fewer outcomes than this in the window decide nothing. @default 20 */
+  /** The breaker does not open before `window` holds this many outcomes. @default 20 */
   readonly volumeThreshold?: number | undefined
-  /** @default '10s' */
+  /** Over how long the breaker counts outcomes. @default '10s' */
   readonly window?: Duration | undefined
-  /** How long the breaker stays open before the first trial. @default '250ms' */
+  /** How long the breaker stays open before it first tries Redis again. @default '250ms' */
   readonly resetTimeout?: Duration | undefined
   /** The longest pause between two trials. @default '750ms', so that a recovered Redis is used within a second */
   readonly maxResetTimeout?: Duration | undefined
 }
 
-/** Thresholds of the alerts of the monitor. */
+/** Thresholds at which the health monitor raises alerts. */
 export interface AlertOptions {
-  /** Share of `maxmemory`. @default 0.8 */
+  /** Memory in use, as a share of `maxmemory`, from 0 to 1. @default 0.8 */
   readonly memory?: number | undefined
-  /** Of the PING, and of the 99th percentile of commands. @default '100ms' */
+  /** Latency of the PING, and the 99th percentile of this process's commands. @default '100ms' */
   readonly slow?: Duration | undefined
-  /** @default '10s' */
+  /** How far a replica may be behind its primary. @default '10s' */
   readonly replicationLag?: Duration | undefined
 }
 
 export interface ConnectOptions extends LocationOptions {
-  /** The library that makes our own connections. @default `redis` where installed, else `ioredis`, else `iovalkey` */
+  /** The client library of our own connections. @default `redis` where installed, else `ioredis`, else `iovalkey` */
   readonly library?: LibraryOption | undefined
   /**
-   * Connections to the server. One, pipelined, is normally the fastest; more help where values are large.
+   * Number of connections to the server. One pipelined connection is normally the fastest; more help with large values.
    * @default 1
    */
   readonly poolSize?: number | undefined
   /**
-   * Names this connection in metrics and warnings, where a process has more than one.
+   * The connection's name in metrics and warnings, for a process that has more than one.
    * @default its address, such as `127.0.0.1:6379/0`
    */
   readonly name?: string | undefined
-  /** Prefix of every key and channel; `:` is added where it has none. @default 'evenkeel:' */
+  /** Prefix of every key and channel. A missing `:` is added at its end. @default 'evenkeel:' */
   readonly namespace?: string | undefined
-  /** Reads `REDIS_DB_<SERVICE>` for the database: `'ai-agents'` reads `REDIS_DB_AI_AGENTS`. */
+  /** Takes the database from the variable `REDIS_DB_<SERVICE>`: `'ai-agents'` reads `REDIS_DB_AI_AGENTS`. */
   readonly service?: string | undefined
-  /** Reject when Redis is not there, instead of starting on memory. @default false */
+  /** `connect()` rejects when Redis can't be used, instead of resolving and answering from memory. @default false */
   readonly required?: boolean | undefined
 
-  /** Deadline of a command. @default '500ms' */
+  /** Deadline of each command, from 1 ms to 10 minutes. @default '500ms' */
   readonly commandTimeout?: Duration | undefined
-  /** Deadline of a connection attempt: TCP, TLS and handshake together. @default '5s' */
+  /** Deadline of each attempt to connect, for TCP, TLS and handshake together. @default '5s' */
   readonly connectionTimeout?: Duration | undefined
-  /** Commands sent and unanswered; one more fails at once as unavailable. @default 10_000 */
+  /** How many commands may be in flight. Further ones reject at once with `OVERLOADED`. @default 10_000 */
   readonly maxInFlight?: number | undefined
-  /** Commands wait, within their deadline, for a connection that is not up. @default false */
+  /** While the connection is down, commands wait for it until their deadline instead of rejecting. @default false */
   readonly enableOfflineQueue?: boolean | undefined
-  /** Recovery starts by itself when Redis is back; else `redis.resync()` starts it. @default true */
+  /** Recovery starts as soon as Redis is back. With `false`, `redis.resync()` starts it. @default true */
   readonly enableAutoResync?: boolean | undefined
   readonly breaker?: BreakerOptions | undefined
-  /** Pause between two checks of the monitor. @default '30s' */
+  /** Pause between two health checks of the monitor, at least 100 ms. @default '30s' */
   readonly healthCheckInterval?: Duration | undefined
   readonly alerts?: AlertOptions | undefined
   /**
-   * Takes the line that says that Redis can't be used, and the one that says that it is used again: pino, console, or
-   * anything with `info` and `warn`. What the packages on the connection have to tell goes there too.
+   * Receives one line when Redis can't be used and one when it can again, and the warnings of the packages that use
+   * this connection: pino, `console`, or any object with `info` and `warn`.
    * @default process.emitWarning, with a code that begins with EVENKEEL_ (EVENKEEL_REDIS_DOWN and _UP here)
    */
   readonly logger?: Logger | undefined
-  /** OpenTelemetry; by default with the SDK that the host registers, before or after `connect()`. @default true */
+  /** OpenTelemetry. `true` uses the SDK that the host registers, before or after `connect()`. @default true */
   readonly telemetry?: boolean | TelemetryOptions | undefined
 }
 
@@ -140,7 +140,7 @@ const names: Readonly<Record<keyof ConnectOptions, true>> = {
   telemetry: true,
 }
 
-/** What the client libraries call what is called otherwise here. */
+/** Option names of the client libraries, and the names of the same options here. */
 const otherNames: Readonly<Record<string, keyof ConnectOptions>> = {
   socket: 'host',
   path: 'url',
@@ -163,7 +163,7 @@ const libraries: Readonly<Record<Extract<LibraryOption, string>, true>> = {
 }
 
 /**
- * Refuses what is no option, before the environment is asked: a typo must not be filled in from there.
+ * Refuses unknown option names before the environment is read, so that a variable can't hide a typo.
  *
  * @throws InvalidOptionError
  */

@@ -5,18 +5,18 @@ import type { LimitCost, LimitKey } from './stores/port.js'
 
 export type Costs<Name extends string> = { readonly [N in Name]?: number }
 
-/** The costs of one subject, where a call has several. Without costs: one unit of each limit. */
+/** The costs of one subject, for a call with several subjects. Without costs: one unit of each limit. */
 export type SubjectCosts<Name extends string> = Costs<Name> & { readonly subject: string }
 
 export type Subject<Name extends string> = string | readonly SubjectCosts<Name>[]
 
 /**
- * How the call treats slots of a `concurrency`. `'judge'`: without costs it looks whether one is free, and may
- * not take any, since it could not give it back.
+ * What the call does with slots of a `concurrency`. `'judge'`: without costs, it only checks whether a slot is free; it
+ * takes none, because it could not return it.
  */
 type SlotUse = 'take' | 'judge' | 'leave'
 
-/** Turns what callers write into costs, and refuses what can't be meant. */
+/** Turns the arguments of callers into costs, and refuses those that are not valid. */
 export class CostReader {
   readonly #names: readonly string[]
   readonly #limits: readonly Limit[]
@@ -83,7 +83,7 @@ export class CostReader {
     for (let index = 0; index < names.length; index++) {
       const name = names[index] ?? ''
       const limit = this.#limits[index]
-      // A limit that the call does not name is not looked at; one that it names with `undefined` is a mistake.
+      // A limit that the call does not name is skipped; a limit that it names with `undefined` is a mistake.
       if (limit === undefined || !Object.hasOwn(costs, name)) continue
       if (limit.kind === 'concurrency' && slots !== 'take')
         throw new InvalidInputError(`costs.${name}`, 'reserve or run, which give slots back', costs[name])

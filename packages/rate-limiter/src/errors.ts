@@ -1,7 +1,7 @@
 import { EvenkeelError } from '@evenkeel/core'
 import type { RateLimitDecision } from './decide/result.js'
 
-/** `wait` or `run` could not be admitted within its time; nothing was charged. */
+/** A call could not be admitted within its `timeout`. Nothing was charged. */
 export class RateLimitedError extends EvenkeelError<'RATE_LIMITED'> {
   override readonly name = 'RateLimitedError'
   readonly decision: RateLimitDecision<string>
@@ -12,13 +12,13 @@ export class RateLimitedError extends EvenkeelError<'RATE_LIMITED'> {
     this.decision = decision
   }
 
-  /** When the same cost can be admitted, in milliseconds. */
+  /** Milliseconds until the same cost can be admitted. */
   get retryAfterMs(): number {
     return this.decision.retryAfterMs
   }
 }
 
-/** As many calls wait already as `maxQueue` lets; nothing was charged. */
+/** As many calls already wait as `maxQueue` allows. Nothing was charged. */
 export class QueueFullError extends EvenkeelError<'QUEUE_FULL'> {
   override readonly name = 'QueueFullError'
 
@@ -27,7 +27,7 @@ export class QueueFullError extends EvenkeelError<'QUEUE_FULL'> {
   }
 }
 
-/** A slot was not renewed in time and may belong to another holder. The reason of a reservation's signal. */
+/** A slot was not renewed in time, so another holder may have it. The reason of a reservation's signal. */
 export class SlotLostError extends EvenkeelError<'SLOT_LOST'> {
   override readonly name = 'SlotLostError'
 
@@ -36,7 +36,7 @@ export class SlotLostError extends EvenkeelError<'SLOT_LOST'> {
   }
 }
 
-/** The limiter was closed: what waited ends with it, and what is asked afterwards. */
+/** The limiter was closed. Ends waiting calls, and rejects later ones. */
 export class LimiterClosedError extends EvenkeelError<'CLOSED'> {
   override readonly name = 'LimiterClosedError'
 

@@ -1,9 +1,9 @@
 import type { Limit } from './limits.js'
 
 /**
- * Limits as an instance announces them in Redis: a JSON array, the same limits always the same text. Each has `name`,
- * `kind`, `limit` and what its kind has: `windowMs`, `align`, `refill`, `everyMs`, `leaseMs`, `lease`. What a limit's
- * units are called is not among them, since it changes no count.
+ * The limits of a limiter as it announces them in Redis: a JSON array, always the same text for the same limits. Each
+ * has `name`, `kind`, `limit` and the members of its kind: `windowMs`, `align`, `refill`, `everyMs`, `leaseMs`,
+ * `lease`. The name of the limit's unit is left out, since it does not affect counts.
  */
 export function limitList(limits: Readonly<Record<string, Limit>>): string {
   const list = Object.entries(limits)
@@ -22,7 +22,7 @@ function inOrder(members: object): object {
   )
 }
 
-/** The same for a warning that a person reads; what is no such list stays as it is. */
+/** The list as a person reads it in a warning; text that is not such a list stays unchanged. */
 export function wordsOf(list: string): string {
   try {
     return (JSON.parse(list) as readonly Readonly<Record<string, unknown>>[])

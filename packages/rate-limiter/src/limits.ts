@@ -12,9 +12,9 @@ interface Common {
 
 /** Quota that an instance takes from Redis in advance and decides from in memory. */
 export interface QuotaLease {
-  /** Units of a block; left out, what the recent traffic needs in a lease's time. */
+  /** Units of a block. If `undefined`, as many as recent traffic needs within `forMs`. */
   readonly size: number | undefined
-  /** How long a block may be spent, in milliseconds. */
+  /** How long the units of a block may be spent, in milliseconds. */
   readonly forMs: number
 }
 
@@ -25,7 +25,7 @@ export interface SlidingWindow extends Common {
   readonly lease?: QuotaLease | undefined
 }
 
-/** At most `limit` units in each window of `windowMs`: up to twice as many across the edge of two. */
+/** At most `limit` units in each window of `windowMs`; around the edge of two windows, up to twice as many. */
 export interface FixedWindow extends Common {
   readonly kind: 'fixed-window'
   readonly windowMs: number
@@ -33,7 +33,7 @@ export interface FixedWindow extends Common {
   readonly lease?: QuotaLease | undefined
 }
 
-/** A bucket of `limit` units that refills by `refill` every `everyMs`. */
+/** A bucket that holds up to `limit` units and refills by `refill` every `everyMs`. */
 export interface TokenBucket extends Common {
   readonly kind: 'token-bucket'
   readonly refill: number
@@ -41,7 +41,7 @@ export interface TokenBucket extends Common {
   readonly lease?: QuotaLease | undefined
 }
 
-/** At most `limit` units held at once; a holder that does not renew within `leaseMs` gives back by itself. */
+/** At most `limit` units held at the same time. A holder that does not renew within `leaseMs` loses its slot. */
 export interface Concurrency extends Common {
   readonly kind: 'concurrency'
   readonly leaseMs: number
@@ -49,11 +49,11 @@ export interface Concurrency extends Common {
 
 export type Limit = SlidingWindow | FixedWindow | TokenBucket | Concurrency
 
-/** Of a `concurrency`. */
+/** The highest limit of a `concurrency`. */
 const maxSlots = 100_000
 const minLeaseMs = 100
 
-/** Products of a limit's numbers must stay exact, in JavaScript as in Lua. */
+/** Products of a limit's numbers must be exact integers, in JavaScript and in Lua. */
 const exact = Number.MAX_SAFE_INTEGER
 
 export interface UnitOptions {
@@ -63,18 +63,19 @@ export interface UnitOptions {
 
 export interface LeaseOptions extends UnitOptions {
   /**
-   * Takes blocks of the quota from Redis in advance and decides from them in memory. The limit holds all the
-   * same. It costs at most a twentieth of the throughput, and a call may be denied while other instances
-   * hold unspent units: at most half of what remained when they took them.
-   * `maxIdle` is how long a block may be spent, at most a twentieth of the window.
+   * Takes blocks of quota from Redis in advance and decides from them in memory. The limit is still exact. It costs at
+   * most a twentieth of the throughput, and a call may be denied while other instances hold unspent units: at most
+   * half of what remained when they took them. `maxIdle` is how long a block may be spent, at most a twentieth of the
+   * window.
    * @default false
    */
   readonly lease?: boolean | { readonly size?: number; readonly maxIdle?: Duration } | undefined
 }
 
 /**
- * At most `limit` units in any rolling window: the exact log up to 128 units, slots of a sixtieth of the
- * window above (a unit is then held up to a slot longer, never shorter).
+ * At most `limit` units in any rolling window. An exact log for up to 128 units; above, slots of a sixtieth of the
+ * window (a unit then counts up to one slot longer, never shorter).
+ * @throws InvalidOptionError for a limit or a duration that is not valid
  */
 export function slidingWindow(limit: number, per: Duration, options: LeaseOptions = {}): SlidingWindow {
   const windowMs = whole('per', durationMs('per', per, { minMs: 1 }))
@@ -90,12 +91,12 @@ export function slidingWindow(limit: number, per: Duration, options: LeaseOption
 export interface FixedWindowOptions extends LeaseOptions {
   /**
    * `'clock'`: windows start at multiples of their length since 1970, so that a day is a UTC day.
-   * `'first-use'`: each subject's window starts with its first charge. @default 'clock'
+   * `'first-use'`: the window of each subject starts with its first charge. @default 'clock'
    */
   readonly align?: 'clock' | 'first-use' | undefined
 }
 
-/** At most `limit` units in each window: for quotas that are billed so. Across an edge twice as many may pass. */
+/** At most `limit` units in each window, for quotas that are billed so. Around an edge, up to twice as many pass. */
 export function fixedWindow(limit: number, per: Duration, options: FixedWindowOptions = {}): FixedWindow {
   const windowMs = whole('per', durationMs('per', per, { minMs: 1 }))
   const align = options.align ?? 'clock'
@@ -113,14 +114,14 @@ export function fixedWindow(limit: number, per: Duration, options: FixedWindowOp
 
 export interface TokenBucketOptions extends LeaseOptions {
   readonly capacity: number
-  /** Units that come back every `every`, evenly. */
+  /** Units that are refilled in each `every`, evenly spread. */
   readonly refill: number
   readonly every: Duration
 }
 
 /**
- * Bursts up to `capacity`, then `refill` units every `every`, evenly. A rate too fine for exact whole numbers (beyond
- * 9 * 10^15 when capacity and milliseconds are multiplied, and with no common divisor) is taken as the nearest one below.
+ * Bursts of up to `capacity`, then `refill` units in each `every`, evenly spread. A rate that is too fine for exact
+ * integers (capacity times milliseconds above 9 * 10^15, without a common divisor) becomes the nearest lower one.
  */
 export function tokenBucket(options: TokenBucketOptions): TokenBucket {
   const everyMs = whole('every', durationMs('every', options.every, { minMs: 1 }))
@@ -142,12 +143,12 @@ export function tokenBucket(options: TokenBucketOptions): TokenBucket {
   }
 }
 
-/** Levels are counted in units of 1/everyMs: products of the limit, twice, and of the refill must stay exact. */
+/** Levels are counted in units of 1/everyMs: the products of the limit (twice) and of the refill must be exact. */
 function isExact(limit: number, refill: number, everyMs: number): boolean {
   return 2 * limit * everyMs <= exact && refill * everyMs <= exact
 }
 
-/** The rate as it is where it can be kept exactly, else in its lowest terms, else the nearest below that can. */
+/** The rate itself if it can be kept exactly, else in its lowest terms, else the nearest lower rate that can. */
 function exactRate(
   limit: number,
   refill: number,
@@ -173,17 +174,17 @@ function commonDivisor(one: number, other: number): number {
 }
 
 export interface ConcurrencyOptions extends UnitOptions {
-  /** How long a slot stays held without a sign of life; holders renew it by themselves. @default '1m' */
+  /** How long a slot stays held without renewal. Holders renew their slots automatically. @default '1m' */
   readonly lease?: Duration | undefined
 }
 
-/** At most `limit` units held at once, by `reserve` and `run`. A crashed holder's slot is free after `lease`. */
+/** At most `limit` units held at once, by `reserve` and `run`. A crashed holder loses its slot after `lease`. */
 export function concurrency(limit: number, options: ConcurrencyOptions = {}): Concurrency {
   const leaseMs = whole('lease', durationMs('lease', options.lease ?? '1m', { minMs: minLeaseMs }))
   return { kind: 'concurrency', limit: wholeNumber('limit', limit, 1, maxSlots), leaseMs, ...unitOf(options) }
 }
 
-/** How each kind is made, and its members. */
+/** The members of each kind of limit, and the function that creates it. */
 const shapes = {
   'sliding-window': { made: 'slidingWindow(60, …)', numbers: ['windowMs'] },
   'fixed-window': { made: 'fixedWindow(60, …)', numbers: ['windowMs'] },
@@ -192,8 +193,8 @@ const shapes = {
 } as const
 
 /**
- * Checks a limit that may have been put together by hand, or read from JSON.
- * @throws InvalidOptionError that names it and says how it is made
+ * Checks a limit that may have been written by hand, or read from JSON.
+ * @throws InvalidOptionError that names the limit and the function that creates it
  */
 export function checkLimit(field: string, limit: Limit): void {
   const { kind } = (limit ?? {}) as { readonly kind?: unknown }
@@ -238,7 +239,7 @@ function isLease(value: unknown, windowMs: number): boolean {
   )
 }
 
-/** In which a limit lets its units through; of a `concurrency`, its lease. */
+/** Milliseconds in which a limit admits its units; for a `concurrency`, its lease. */
 export function windowMsOf(limit: Limit): number {
   switch (limit.kind) {
     case 'token-bucket':
@@ -256,7 +257,7 @@ function unitOf({ unit }: UnitOptions): { readonly unit?: string } {
   return { unit }
 }
 
-/** Longer leases would hold back more than a twentieth of what the window lets through. */
+/** Longer leases would withhold more than a twentieth of what a window admits. */
 const leasesPerWindow = 20
 const maxLeaseMs = 5_000
 

@@ -8,29 +8,29 @@ import { RedisLimitStore } from './stores/redis.js'
 import { type SubjectUsage, type Totals, UsageCounters } from './usage/counters.js'
 
 /**
- * A limiter as Redis knows it, for who operates it: it is no instance, so it takes no share of the limits, and what it
- * reads is not charged.
+ * A view of a limiter in Redis, for its operators. It is not an instance, so it takes no share of the limits, and its
+ * reads are not charged.
  */
 export interface LimiterView {
   readonly name: string
-  /** As the instance says that announced itself last. */
+  /** The limits as the instance that announced itself last has them. */
   readonly limits: Readonly<Record<string, Limit>>
-  /** Instances that announced themselves within the last seconds. */
+  /** Number of instances that announced themselves within the last seconds. */
   readonly instances: number
-  /** Counts of all instances and the subjects with the most calls. One round trip. */
+  /** Counts of all instances, and the subjects with the most calls. One round trip. */
   overview(top: number): Promise<Totals & { readonly top: readonly SubjectUsage[] }>
   /** What a subject has used. Two round trips. */
   inspect(subject: string): Promise<SubjectInspection<string>>
   /**
-   * Forgets what a subject has used, and that it is blocked. Instances that denied it a moment ago notice within their
-   * `denialMemory`, a second by default. One round trip, in a Cluster one a limit.
+   * Removes the charges and the block of a subject. Instances that denied the subject a moment ago notice within their
+   * `denialMemory`, 1 second by default. One round trip; in a Cluster one for each limit.
    */
   reset(subject: string): Promise<void>
 }
 
 /**
- * The limiters that have announced themselves in a Redis within the last day, by name. Walks all keys, without holding
- * up the server. @throws as `Connection.scan`
+ * Finds the limiters that have announced themselves in a Redis within the last day, by name. Walks all keys without
+ * blocking the server. @throws as `Connection.scan`
  */
 export async function readLimiters(redis: Connection): Promise<readonly LimiterView[]> {
   const prefix = `${redis.namespace}rate-limiter:`
@@ -43,7 +43,7 @@ export async function readLimiters(redis: Connection): Promise<readonly LimiterV
   return views.filter((view) => view !== undefined)
 }
 
-/** One of them; nothing where none of that name has announced itself within the last day. One round trip. */
+/** The limiter of this name; `undefined` if none has announced itself within the last day. One round trip. */
 export async function readLimiter(redis: Connection, name: string): Promise<LimiterView | undefined> {
   const keys = createKeyspace(redis.namespace, `rate-limiter:${name}`)
   const epoch = keys.key('instances', 'epoch')
@@ -63,7 +63,7 @@ export async function readLimiter(redis: Connection, name: string): Promise<Limi
   return limits && new View(redis, name, limits, integerOf('ZCOUNT', instances))
 }
 
-/** What {@link limitList} wrote; nothing where another version of the package wrote it otherwise. */
+/** Reads what {@link limitList} wrote; `undefined` if another version of the package wrote it in another form. */
 function limitsOf(list: string): Readonly<Record<string, Limit>> | undefined {
   try {
     const limits = (JSON.parse(list) as readonly (Limit & { readonly name: string })[]).map(

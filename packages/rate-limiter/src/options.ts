@@ -6,41 +6,42 @@ import { checkLimit, type Limit } from './limits.js'
 export type OutagePolicy = 'fallback' | 'allow' | 'deny' | 'throw'
 
 export interface RateLimiterOptions<Name extends string> {
-  /** Where the counts live; left out, they live in this process alone. */
+  /** The connection whose Redis holds the counts. Without it, the counts stay in this process. */
   readonly redis?: Connection | undefined
   /** Limits by name (letters, digits, dots, dashes, underscores). A call without costs charges one unit of each. */
   readonly limits: { readonly [N in Name]: Limit }
   /**
-   * Limiters of one name in one Redis share their counts: a process is one instance, however often it makes the
-   * limiter. Limiters with other limits need other names. @default 'default'
+   * Limiters with the same name in one Redis share their counts. A process counts as one instance, however often it
+   * creates the limiter. Limiters with different limits need different names. @default 'default'
    */
   readonly name?: string | undefined
   /**
-   * What decides while Redis is away: this instance's share of each limit (`'fallback'`), everybody
-   * (`'allow'`), no call (`'deny'`), or an error (`'throw'`). @default 'fallback'
+   * How calls are decided while Redis is away: by this instance's share of each limit (`'fallback'`), all admitted
+   * (`'allow'`), all denied (`'deny'`), or rejected with an error (`'throw'`). @default 'fallback'
    */
   readonly onOutage?: OutagePolicy | undefined
   /**
-   * How many instances share the limits in an outage, as long as they have not been seen in Redis; only
-   * with `onOutage: 'fallback'`. @default 1
+   * Number of instances that share the limits in an outage, until they have been seen in Redis. Only with
+   * `onOutage: 'fallback'`. @default 1
    */
   readonly expectedInstances?: number | undefined
-  /** Subjects that this process remembers; beyond it the least recently used are forgotten. @default 10_000 */
+  /** How many subjects this process keeps in memory; then it evicts the least recently used. @default 10_000 */
   readonly maxSubjects?: number | undefined
   /**
-   * For how long a denied cost is denied without asking Redis, at most until it could be admitted. A block,
-   * reset or refund by another instance shows that much later. 0 asks every time. @default '1s'
+   * How long this process repeats a denial without asking Redis, at most until the cost could be admitted. A block,
+   * reset or refund by another instance takes effect that much later. At most 1 minute; 0 always asks Redis.
+   * @default '1s'
    */
   readonly denialMemory?: Duration | undefined
-  /** How long a reservation may stay open; a slot or charge given back later is not accepted. @default '10m' */
+  /** How long a reservation may stay open, at least 1 s; settling it later has no effect. @default '10m' */
   readonly reservationTtl?: Duration | undefined
-  /** Calls that may wait at once in this process, in `wait` and `run`. @default 1_000 */
+  /** How many calls in this process may wait at the same time, in `wait`, `acquire` and `run`. @default 1_000 */
   readonly maxQueue?: number | undefined
-  /** The part of each limit that calls of `priority: 'low'` may use. @default 0.8 */
+  /** The share of each limit that calls with `priority: 'low'` may use, above 0 and at most 1. @default 0.8 */
   readonly lowPriorityPart?: number | undefined
-  /** Counts per subject, kept for the 1,000 seen last and sent once a second: no round trip a call. @default true */
+  /** Counts per subject, for the 1,000 seen last. Sent once a second, with no round trip per call. @default true */
   readonly stats?: boolean | undefined
-  /** Metrics, and with `spans` a span a call, through OpenTelemetry, as the host registers or gives it. @default true */
+  /** OpenTelemetry metrics, and with `spans` a span for each call, through the host's providers. @default true */
   readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
 }
@@ -49,7 +50,7 @@ export interface ResolvedOptions {
   readonly redis: Connection | undefined
   readonly names: readonly string[]
   readonly limits: readonly Limit[]
-  /** What the limits are, as {@link limitList} writes it. */
+  /** The limits as text, as {@link limitList} writes them. */
   readonly limitList: string
   readonly name: string
   readonly onOutage: OutagePolicy
@@ -66,7 +67,7 @@ export interface ResolvedOptions {
 
 const nameShape = /^[\w.-]+$/
 const nameRule = 'letters, digits, dots, dashes and underscores'
-/** The first names the subject where one call has several; the second is no key of an object. */
+/** `subject` names the subject in costs of several subjects; `__proto__` is not a safe key of an object. */
 const reservedNames = ['subject', '__proto__']
 const policies = ['fallback', 'allow', 'deny', 'throw'] as const
 

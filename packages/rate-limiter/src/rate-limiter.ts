@@ -27,8 +27,8 @@ import type { Decision, LimitCost } from './stores/port.js'
 import type { Totals } from './usage/counters.js'
 
 /**
- * Limits by subject, shared by all instances through Redis. While Redis is away each instance enforces its
- * share of every limit, counting what it admitted before the outage too.
+ * Creates a limiter that counts by subject and shares its limits with all instances through Redis. While Redis is away,
+ * each instance enforces its share of every limit, and also counts what it admitted before the outage.
  * @throws InvalidOptionError that names the option
  * @example
  * const limiter = createRateLimiter({ redis, limits: { requests: slidingWindow(60, '1m') } })
@@ -82,7 +82,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     costs: Costs<Name> | undefined,
     options: CheckOptions | undefined,
   ): Promise<RateLimitDecision<Name>> {
-    // One promise, and no more: this is called for every request that a service gets.
+    // Exactly one promise: this method is called for every request of a service.
     return new Promise((resolve, failed) => {
       this.#assertOpen()
       const perMille = this.#perMille(options)
@@ -141,7 +141,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     })
   }
 
-  /** A span around a decision, where spans are asked for. No subject is in it. */
+  /** A span around a decision, if spans are enabled. It does not contain the subject. */
   #traced<D extends RateLimitDecision<Name>>(operation: string, decide: () => Promise<D>): Promise<D> {
     if (this.#spans === undefined) return decide()
     const attributes = { 'evenkeel.rate_limiter.name': this.#options.name }
@@ -176,7 +176,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
     try {
       await reservation.settle(options.actual?.(result) ?? ({} as Costs<Name>))
     } finally {
-      // Where the costs can't be read: the slot goes back, and the charge stays.
+      // If the costs can't be read, the slot is released and the charge stays.
       await reservation[Symbol.asyncDispose]()
     }
     return result
@@ -189,7 +189,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   ): Promise<ProviderLimits> {
     const limitKeys = this.#costs.limitKeys(subject)
     const learned = readProviderHeaders(input.object('headers', headers), this.#options.clock.now())
-    // A reading denies for its limit's own window at the longest, and a provider for a day.
+    // A reading denies for at most the window of its limit, and `retry-after` for a day or the longest window.
     const retryAfterMs = Math.min(
       learned.retryAfterMs,
       Math.max(dayMs, ...limitKeys.map(({ limit }) => windowMsOf(limit))),
@@ -306,7 +306,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
 
   #answer(limitCosts: readonly LimitCost[], value: Decision, source: Source): RateLimitDecision<Name> {
     const { usage, counts } = this.#core
-    // Memory decided by the same clock a moment ago; to read it once more is a tenth of what the decision costs.
+    // Memory decided by the same clock a moment ago; reading it again would add a tenth to the cost of the decision.
     const decidedAtMs =
       source === 'memory' && value.outcome !== 'booked' ? value.results[0]?.chargedAtMs : undefined
     const nowMs = decidedAtMs ?? this.#options.clock.now()

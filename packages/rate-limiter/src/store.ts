@@ -1,4 +1,4 @@
-/** For those who write a store or operate limiters: the port, its types, both implementations, and what Redis knows. */
+/** For authors of stores and operators of limiters: the port, its types, both implementations, the view of Redis. */
 export type { Charge, LimitResult } from './algorithms/meter.js'
 export { type LimiterView, readLimiter, readLimiters } from './operator-view.js'
 export type { Share } from './outage/share.js'

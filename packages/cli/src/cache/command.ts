@@ -11,7 +11,7 @@ interface Flags extends ConnectionFlags {
   readonly json?: boolean
 }
 
-/** What operators do with cached answers. */
+/** The command `cache`: what operators do with cached answers. */
 export function addCache(program: Command, context: Context): void {
   const cache = program.command('cache').description('cached answers: statistics, clearing, invalidation')
   addStats(cache, context)

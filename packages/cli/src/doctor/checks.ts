@@ -12,7 +12,7 @@ export interface Surroundings {
 
 type Check = (facts: Facts, surroundings: Surroundings) => readonly Finding[]
 
-/** Everything that can be said from facts alone. */
+/** All findings that follow from facts alone. */
 export function checkFacts(facts: Facts, surroundings: Surroundings): readonly Finding[] {
   return checks.flatMap((check) => check(facts, surroundings))
 }

@@ -2,19 +2,19 @@ import type { Connection } from '@evenkeel/core'
 import { type ConnectionFlags, nodesOf, openRedis } from '../connection.js'
 import type { Io } from '../io.js'
 
-/** What the server says of itself. What its user may not ask for is missing. */
+/** What the server reports about itself. Facts that its user may not read are missing. */
 export interface Facts {
   readonly info: ReadonlyMap<string, string>
   readonly config: ReadonlyMap<string, string>
-  /** Milliseconds of five PINGs, the quickest first. */
+  /** Milliseconds of five PINGs, the fastest first. */
   readonly roundTripsMs: readonly number[]
-  /** The server's clock less this machine's, in milliseconds, as exactly as the quickest round trip lets see. */
+  /** The server's clock minus this machine's, in milliseconds, as precisely as the fastest round trip allows. */
   readonly clockSkewMs: number | undefined
   /** Commands that took more than 100 ms, the latest first. */
   readonly slowCommands: readonly { readonly name: string; readonly ms: number }[]
   readonly cluster: ReadonlyMap<string, string> | undefined
   readonly user: string | undefined
-  /** Whether the default user comes in without a password; unknown where ACL may not be read. */
+  /** Whether the default user can log in without a password; unknown if the ACL may not be read. */
   readonly isOpen: boolean | undefined
 }
 
@@ -22,7 +22,7 @@ type Ask = (...command: readonly string[]) => Promise<unknown>
 
 const slowMicros = 100_000
 
-/** Asks all at once; about ten round trips. */
+/** Reads all facts at once, in about ten round trips. */
 export async function readFacts(redis: Connection, cluster: Facts['cluster']): Promise<Facts> {
   const ask: Ask = async (...command) => redis.command(command, { timeoutMs: 2_000 }).catch(() => undefined)
   const roundTripsMs = await roundTrips(ask)
@@ -47,8 +47,8 @@ export async function readFacts(redis: Connection, cluster: Facts['cluster']): P
 }
 
 /**
- * What the nodes say of their Cluster: of the first that answers, since one that is down may be what is looked for.
- * Nothing where none answers, or where Redis is no Cluster.
+ * What the nodes report about their Cluster, from the first node that answers, since the node that is down may be the
+ * cause of the problem. `undefined` if no node answers, or if Redis is not a Cluster.
  */
 export async function readClusterInfo(
   flags: ConnectionFlags,
@@ -107,7 +107,7 @@ function slowOf(reply: unknown): Facts['slowCommands'] {
   const entries = Array.isArray(reply) ? reply : []
   return entries.flatMap((entry) => {
     if (!Array.isArray(entry) || Number(entry[2]) < slowMicros) return []
-    // Its arguments are users' data.
+    // The arguments of a command are users' data.
     const name = Array.isArray(entry[3]) ? String(entry[3][0]).toUpperCase() : 'unknown'
     return [{ name, ms: Math.round(Number(entry[2]) / 1_000) }]
   })

@@ -1,14 +1,14 @@
 export type Level = 'ok' | 'warning' | 'failure'
 
-/** What one check of the doctor found. */
+/** The result of one check of the doctor. */
 export interface Finding {
-  /** Names the check; it stays the same over versions, for scripts. */
+  /** Name of the check. It stays the same across versions, for scripts. */
   readonly check: string
   readonly level: Level
   readonly message: string
-  /** Why it matters; nothing where all is well. */
+  /** Why it matters; `undefined` if all is well. */
   readonly why?: string | undefined
-  /** What to do about it. */
+  /** How to fix it. */
   readonly mend?: string | undefined
 }
 

@@ -8,9 +8,9 @@ import { type Finding, failure, ok } from './finding.js'
 
 interface LiveTest {
   readonly check: string
-  /** What was tried. */
+  /** What this trial does. */
   readonly name: string
-  /** Works on keys of its own and removes them. @throws where Redis did not do its part */
+  /** Uses keys of its own and removes them. @throws if Redis did not do its part */
   run(redis: Connection, id: string): Promise<void>
 }
 
@@ -22,7 +22,7 @@ const tests: readonly LiveTest[] = [
   { check: 'decoder-pool', name: 'registering a node', run: tryPool },
 ]
 
-/** Uses each package as a service would, on keys of its own, and removes them. */
+/** Uses each package as a service does, on keys of its own, and removes the keys. */
 export async function tryPackages(redis: Connection): Promise<readonly Finding[]> {
   const id = `doctor-${randomUUID()}`
   const findings: Finding[] = []
@@ -69,7 +69,7 @@ async function tryLimiter(redis: Connection, id: string): Promise<void> {
     await limiter.reset('doctor')
   } finally {
     await limiter.close()
-    // Else it would be listed among a service's limiters for a day.
+    // Otherwise the trial would be listed among the limiters of a service for a day.
     await removeKeys(redis, `${redis.namespace}rate-limiter:${id}:*`)
   }
 }

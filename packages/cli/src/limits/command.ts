@@ -23,7 +23,7 @@ interface ResetFlags extends Flags {
   readonly yes?: boolean
 }
 
-/** What operators do with rate limits. They read what the instances announce in Redis, and are no instance themselves. */
+/** The command `limits`: reads what the instances announce in Redis, without being an instance itself. */
 export function addLimits(program: Command, context: Context): void {
   const limits = program.command('limits').description('rate limits: what they are, who uses them up, reset')
   addShow(limits, context)
@@ -142,7 +142,7 @@ Example:
     )
 }
 
-/** The limiter that the flags name; without a name the only one, or the one that a person chooses. */
+/** The limiter that the flags name. Without a name, the only limiter, or the one that the user chooses. */
 async function chosen(redis: Connection, { name }: Flags, io: Io): Promise<LimiterView> {
   if (name !== undefined) return named(redis, name)
   const views = await readLimiters(redis)

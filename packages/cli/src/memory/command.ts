@@ -16,7 +16,7 @@ interface Flags extends ConnectionFlags {
   readonly json?: boolean
 }
 
-/** What operators do with conversations. */
+/** The command `memory`: what operators do with conversations. */
 export function addMemory(program: Command, context: Context): void {
   const memory = program.command('memory').description('conversations: lists, backup and restore, erasure')
   addOwners(memory, context)
@@ -160,7 +160,7 @@ async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags,
   )
 }
 
-/** What an interruption leaves of what is written. */
+/** Describes what an interruption leaves of the output. */
 function notWhole(what: string, output: string | undefined): string {
   return output === undefined ? `${what} is not whole` : `${output} was not written`
 }

@@ -15,7 +15,7 @@ interface Flags extends ConnectionFlags {
   readonly json?: boolean
 }
 
-/** Looks at a pool of inference nodes, and changes it. */
+/** The command `pool`: shows a pool of inference nodes, and changes it. */
 export function addPool(program: Command, context: Context): void {
   const pool = program.command('pool').description('inference nodes: status, drain, remove, experiments')
   addStatus(pool, context)
@@ -34,16 +34,16 @@ function command(parent: Command, name: string): Command {
 export interface NodeRow {
   readonly id: string
   readonly endpoint: string
-  /** `lapsed`: its lease has ended and was not renewed. */
+  /** `lapsed`: the node's lease has ended and was not renewed. */
   readonly state: 'serving' | 'draining' | 'unhealthy' | 'lapsed'
   readonly capacity: number
   readonly model: string | undefined
   readonly region: string | undefined
   readonly tags: readonly string[]
   readonly adapters: readonly string[]
-  /** Coordinators that say it is well, and that say it is not. */
+  /** Number of coordinators that consider the node healthy, and unhealthy. */
   readonly verdicts: { readonly healthy: number; readonly unhealthy: number }
-  /** How long ago its lease ended. */
+  /** Milliseconds since its lease ended. */
   readonly lapsedMs: number | undefined
 }
 
@@ -63,7 +63,7 @@ function addStatus(parent: Command, context: Context): void {
     )
 }
 
-/** Two round trips. */
+/** Reads the nodes of a pool in two round trips. */
 export async function readNodes(redis: Connection, pool: string): Promise<readonly NodeRow[]> {
   const [registry, shared] = await Promise.all([
     new RedisRegistryStore(redis, pool).read(),
@@ -187,7 +187,7 @@ function addExperiments(parent: Command, context: Context): void {
     )
 }
 
-/** An operator has the endpoint at hand; the id is made from it, or the node's own. */
+/** The id of a node that the operator names by its id or its endpoint. */
 function idOf(node: string, pool: DecoderPool): string {
   const endpoint = withoutEndingSlashes(node)
   return (
@@ -202,7 +202,7 @@ function unknownNode(node: string, pool: string): CommandError {
   )
 }
 
-/** As a coordinator that asks no node for its health and takes no requests. */
+/** Opens the pool as a coordinator that probes no nodes and takes no requests. */
 async function withPool<T>(flags: Flags, io: Io, work: (pool: DecoderPool) => Promise<T>): Promise<T> {
   return withRedis(flags, io, async (redis) => {
     const pool = await createDecoderPool({ redis, name: flags.name, probe: false, telemetry: false })

@@ -1,7 +1,7 @@
 import type { Connection } from '@evenkeel/core'
 import { createKeyspace, escapeGlob } from '@evenkeel/core/kit'
 
-/** Names of the pools that have nodes. Walks all keys, without holding up the server. */
+/** Names of the pools that have nodes. Walks all keys without blocking the server. */
 export async function readPoolNames(redis: Connection): Promise<readonly string[]> {
   const pools = createKeyspace(redis.namespace, 'decoder-pool')
   const names = new Set<string>()

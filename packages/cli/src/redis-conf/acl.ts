@@ -10,17 +10,17 @@ export const packageNames = [
 
 export type PackageName = (typeof packageNames)[number]
 
-/** Of all packages: scripts, their clock, messages, and what `connect()` asks for. */
+/** Commands that all packages need: scripts and their clock, messages, and those of `connect()`. */
 const needed = 'eval evalsha time get unlink publish subscribe'
 
 /**
- * Used where it is allowed: signs of life, the key of a health check, names for CLIENT LIST, a database other than 0,
- * health reports, Cluster, Sentinel. Without them a user has less to see, and a Cluster or database can't be used.
+ * Commands that are used if they are allowed: PING, the key of the health check, names for CLIENT LIST, databases other
+ * than 0, health reports, Cluster, Sentinel. Without them reports show less, and a Cluster or database can't be used.
  */
 const useful =
   'ping set del select info role unsubscribe client|setname config|get command|info cluster|slots cluster|shards readonly asking ssubscribe sunsubscribe spublish'
 
-/** What each package adds. The tests run it as such a user, and take one permission away after the other. */
+/** The commands that each package adds. The tests run as such a user, and also without each single permission. */
 const own: Readonly<Record<PackageName, string>> = {
   // The key-value store, locks, health and transactions.
   core: 'set del hget hmget hset pexpire pttl scan multi exec',
@@ -32,12 +32,12 @@ const own: Readonly<Record<PackageName, string>> = {
     'eval_ro evalsha_ro copy exists hdel hexists hget hgetall hincrby hkeys hlen hmget hrandfield hset hsetnx hstrlen hvals incr pexpire pttl rename scan xadd xrange zadd zcard zrange zrangebylex zrangebyscore zrem zremrangebyscore zrevrange zrevrangebylex zscore zunionstore',
   'decoder-pool':
     'set del exists hdel hexists hget hgetall hincrby hkeys hlen hset hsetnx persist pexpire pttl xadd xrevrange zadd zcard zcount zrange zrangebyscore zrem zremrangebyrank zrevrange zscore',
-  // Semantic look-up and recall, where the server finds neighbours: Redis 8 alone knows these.
+  // Semantic look-up and recall with vector search in the server, which only Redis 8 has.
   vectors: 'vadd vrem vsim',
 }
 
 export interface Permissions {
-  /** Without one of these something of the package fails. */
+  /** If one of these is missing, a part of the package fails. */
   readonly needed: readonly string[]
   readonly useful: readonly string[]
 }
@@ -47,7 +47,7 @@ export function permissionsOf(name: PackageName): Permissions {
   return { needed: wordsOf(`${needed} ${own[name]}`), useful: wordsOf(useful) }
 }
 
-/** Rules of an ACL user that runs these packages: its keys, channels and commands, and nothing else. */
+/** The rules of an ACL user that runs these packages: their keys, channels and commands, and nothing else. */
 export function aclRules(packages: readonly PackageName[], namespace: string): readonly string[] {
   const commands = packages.flatMap((name) => [...permissionsOf(name).needed, ...permissionsOf(name).useful])
   const rules = [...new Set(commands)].sort().map((name) => `+${name}`)

@@ -5,7 +5,7 @@ import { type Directive, repeatable, type ServerName } from './directives.js'
 import type { CheckOptions, ConfFinding } from './finding.js'
 import { bytesOf, type Line, parseConf } from './parse.js'
 
-/** Checks a redis.conf by the server's own rules, then for contradictions and dangers. Findings are in order of lines. */
+/** Checks a redis.conf by the server's own rules, then for contradictions and dangers. Findings are in line order. */
 export function checkConf(text: string, options: CheckOptions = {}): readonly ConfFinding[] {
   const lines = parseConf(text)
   const settings = new Map(

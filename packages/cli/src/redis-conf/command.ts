@@ -112,7 +112,7 @@ function tlsOf({ tlsCert, tlsKey, tlsCa }: GenerateFlags): TlsFiles | undefined 
   return { cert: tlsCert, key: tlsKey, ca: tlsCa }
 }
 
-/** Older servers do not start with rules of commands that they don't know. */
+/** Older servers do not start if an ACL rule names a command that they do not know. */
 const withoutVectors = packageNames.filter((name) => name !== 'vectors')
 
 function usersOf(flags: GenerateFlags, io: Io): readonly ConfUser[] {

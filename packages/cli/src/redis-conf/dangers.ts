@@ -16,7 +16,7 @@ interface Place {
 
 type Check = (place: Place) => readonly ConfFinding[]
 
-/** What a server accepts silently and its operator regrets. */
+/** Settings that a server accepts silently and that cause harm later. */
 export function dangersOf(
   lines: readonly Line[],
   settings: Settings,

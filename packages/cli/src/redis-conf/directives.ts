@@ -5,14 +5,14 @@ export type ServerName = (typeof serverNames)[number]
 
 export interface Directive {
   readonly servers: readonly ServerName[]
-  /** What it takes; `file` for those that stand in files alone. */
+  /** The kind of value; `file` for directives that can be set only in a file. */
   readonly type: 'flag' | 'integer' | 'memory' | 'memory-or-percent' | 'choice' | 'text' | 'file'
   readonly choices?: readonly string[]
   readonly min?: number
   readonly max?: number
 }
 
-/** Directives that may stand more than once; of all others the last line counts. */
+/** Directives that may occur more than once. For all others the last line counts. */
 export const repeatable: ReadonlySet<string> = new Set([
   'client-output-buffer-limit',
   'include',

@@ -7,14 +7,14 @@ export const persistenceKinds = ['none', 'rdb', 'aof', 'both'] as const
 
 export type Persistence = (typeof persistenceKinds)[number]
 
-/** A user of the server, with just what the packages of evenkeel need. */
+/** A Redis user with exactly the permissions that the packages of evenkeel need. */
 export interface ConfUser {
   readonly name: string
-  /** Written as its SHA-256: the file holds no password. */
+  /** The file contains its SHA-256, never the password. */
   readonly password: string
-  /** What it may use; an administrator may do everything. */
+  /** The packages that the user may use; an administrator may do everything. */
   readonly packages: readonly PackageName[] | 'administrator'
-  /** Prefix of its keys and channels. */
+  /** Prefix of the keys and channels that the user may access. */
   readonly namespace: string
 }
 
@@ -26,14 +26,14 @@ export interface TlsFiles {
 
 export interface GenerateOptions {
   readonly purpose: Purpose
-  /** Such as `2gb`. */
+  /** `maxmemory` of the server, such as `2gb`. */
   readonly maxmemory: string
   readonly persistence: Persistence
   readonly port: number
   readonly bind: readonly string[]
   readonly dir: string | undefined
   readonly tls: TlsFiles | undefined
-  /** Without one, the default user is let in from this machine alone (protected-mode). */
+  /** Without users, the default user may connect only from this machine (protected-mode). */
   readonly users: readonly ConfUser[]
 }
 
@@ -57,7 +57,7 @@ const purposes: Readonly<
   },
 }
 
-/** A redis.conf for a purpose, with the reason beside each choice. It starts on Redis 7, Redis 8 and Valkey 8. */
+/** Writes a redis.conf for a purpose, with a reason for each choice. It works with Redis 7, Redis 8 and Valkey 8. */
 export function generateConf(options: GenerateOptions): string {
   const { says, policy, why } = purposes[options.purpose]
   const sections = [

@@ -1,4 +1,4 @@
-/** A line of a redis.conf. Comments, blank lines and what can't be read keep their text, so that a file can be written again as it was. */
+/** A line of a redis.conf. Comments, blank lines and unreadable lines keep their text, so the file can be restored. */
 export interface Line {
   /** From 1. */
   readonly number: number
@@ -11,7 +11,7 @@ export interface Line {
   readonly error: string | undefined
 }
 
-/** Reads a configuration as the server does: a name, then values, in quotes where they hold blanks. */
+/** Parses a configuration as the server does: a name, then values, which are quoted if they contain blanks. */
 export function parseConf(text: string): readonly Line[] {
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
   if (lines.at(-1) === '') lines.pop()
@@ -30,7 +30,7 @@ function parseLine(text: string, number: number): Line {
 
 const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', a: '\x07' }
 
-/** Words of a line; text in double quotes knows escapes, text in single quotes only `\'`. Gives what is wrong as text. */
+/** Splits a line into words. Double quotes allow escapes, single quotes only `\'`. Returns the error as text. */
 export function splitArguments(line: string): readonly string[] | string {
   const words: string[] = []
   let at = 0
@@ -87,7 +87,7 @@ function isBlank(char: string | undefined): boolean {
   return char === ' ' || char === '\t'
 }
 
-/** A value as it is written: in quotes where it holds blanks, quotes or nothing. */
+/** A value as it is written to a file: quoted if it is empty or contains blanks or quotes. */
 export function quoted(value: string): string {
   if (value !== '' && !/[\s"'\\#]/.test(value)) return value
   return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('\r', '\\r')}"`

@@ -3,14 +3,14 @@ import { parseConf, quoted } from './parse.js'
 
 export interface ConfChange {
   readonly name: string
-  /** `undefined` takes the directive out. */
+  /** The new values; `undefined` removes the directive. */
   readonly values: readonly string[] | undefined
 }
 
 /**
- * Changes directives of a redis.conf and leaves everything else as it stands: comments, order, blank lines, line
- * ends. A directive is changed where it stands (the last line of several, the others go); a new one comes at the end.
- * For a directive that may stand more than once, all its lines give way to the new one.
+ * Changes directives of a redis.conf and keeps everything else: comments, order, blank lines, line ends. A directive is
+ * changed in its place (of several lines, the last is changed and the others are removed); a new one is added at the
+ * end. For a directive that may occur more than once, the new line replaces all its lines.
  */
 export function updateConf(text: string, changes: readonly ConfChange[]): string {
   const lineEnd = text.includes('\r\n') ? '\r\n' : '\n'

@@ -20,7 +20,7 @@ interface StartFlags extends Flags {
 
 const defaultFolder = join(homedir(), '.evenkeel', 'redis')
 
-/** A Redis for development. */
+/** The command `redis`: a server for development. */
 export function addRedis(program: Command, context: Context): void {
   const command = program
     .command('redis')

@@ -13,7 +13,7 @@ import { createConnection } from 'node:net'
 import { delimiter, join, resolve } from 'node:path'
 import { CommandError, exitCodes } from '../exit-codes.js'
 
-/** A Redis for development that this command started: what its folder says of it. */
+/** A server for development that this command started, as recorded in its folder. */
 export interface DevServer {
   readonly pid: number
   readonly port: number
@@ -33,7 +33,7 @@ export interface StartOptions {
 const stateFile = 'evenkeel-redis.json'
 const waitMs = 10_000
 
-/** What was started in a folder, and whether it runs. */
+/** The server that was started in a folder, and whether it runs. */
 export function stateOf(
   folder: string,
 ): { readonly server: DevServer; readonly isRunning: boolean } | undefined {
@@ -46,7 +46,7 @@ export function stateOf(
   }
 }
 
-/** Starts a server that goes on when the command ends. @throws CommandError where the port is taken or nothing can start */
+/** Starts a server that outlives the command. @throws CommandError if the port is taken or no server can be started */
 export async function startServer(options: StartOptions): Promise<DevServer> {
   const folder = resolve(options.folder)
   mkdirSync(folder, { recursive: true })
@@ -80,7 +80,7 @@ export async function startServer(options: StartOptions): Promise<DevServer> {
   return server
 }
 
-/** Ends the server that was started in this folder, and no other; its data stays. `false` where none runs. */
+/** Stops the server that was started in this folder, and no other. Its data stays. `false` if no server runs. */
 export async function stopServer(folder: string): Promise<boolean> {
   const state = stateOf(folder)
   rmSync(join(folder, stateFile), { force: true })
@@ -146,7 +146,7 @@ function startContainer({ port, maxmemory }: StartOptions, folder: string): DevS
   return { pid: 0, port, command: 'docker', startedAt: new Date().toISOString(), container: id }
 }
 
-/** A process id is given to others in time: only a server on our port is ours. Servers write theirs into their title. */
+/** Process ids are reused: only a server on our port is ours. Servers show their port in their process title. */
 function isOurs({ pid, port }: DevServer): boolean {
   if (!isAlive(pid)) return false
   const file = `/proc/${pid}/cmdline`
@@ -190,7 +190,7 @@ function isListening(port: number): Promise<boolean> {
   })
 }
 
-/** The program of that name, or of that path. */
+/** The program with that name or path. */
 function onPath(name: string): string | undefined {
   const candidates = name.includes('/')
     ? [name]

@@ -12,7 +12,7 @@ way that works.
 
 ${flagsHelp}`
 
-/** With `--json` every end is one object with `registered`. @throws CommandError with the exit code that tells why */
+/** With `--json`, every outcome is one object with `registered`. @throws CommandError with the exit code to use */
 export async function registerDecoder(args: readonly string[], io: Io): Promise<ExitCode> {
   try {
     return await register(args, io)
@@ -45,7 +45,7 @@ async function register(args: readonly string[], io: Io): Promise<ExitCode> {
   throw new CommandError(exitCodes.unreachable, `not registered\n  ${failures.join('\n  ')}`, flags.json)
 }
 
-/** As the pool's own probes ask. */
+/** Checks the node as the probes of the pool do. */
 async function checkHealth({ node, timeoutMs }: Flags): Promise<void> {
   const { endpoint, healthPath } = node
   const { outcome, reason } = await probeHealth({
@@ -62,7 +62,7 @@ function tell(io: Io, { json, node }: Flags, { way, id }: Registered, failures: 
   io.out(`registered ${id} ${names[way]}`)
 }
 
-/** Until the process is told to end; a renewal that fails is tried again with the next. */
+/** Renews until the process is told to stop. A renewal that fails is tried again at the next interval. */
 async function keep(registered: Registered, { renewMs }: Flags, io: Io): Promise<void> {
   io.detach()
   const timer = setInterval(() => {
@@ -76,7 +76,7 @@ async function keep(registered: Registered, { renewMs }: Flags, io: Io): Promise
   await registered.close()
 }
 
-/** `fetch` tells what happened in the cause. */
+/** `fetch` puts the reason of a failure into `cause`. */
 function messageOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   if (!(cause instanceof Error)) return String(cause)

@@ -4,12 +4,12 @@ import { CommandError, exitCodes } from '../exit-codes.js'
 import type { Flags } from './flags.js'
 import type { Registered } from './registered.js'
 
-/** Answers that are a word about this node or its token: to go round them by another way would be to break in. */
+/** Answers that refuse this node or its token. Registering it in another way would circumvent the refusal. */
 const refusals = new Set([400, 401, 403, 409, 413, 422])
-/** Later it may be another answer. */
+/** Answers that may change later. */
 const busy = new Set([408, 425, 429, 503])
 const maxAttempts = 4
-/** Between attempts, where the answer does not say how long. */
+/** Pause between attempts, if the answer does not give one. */
 const retryMs = 250
 
 interface Answer {
@@ -33,7 +33,7 @@ export async function byApi(base: string, flags: Flags): Promise<Registered> {
   }
 }
 
-/** All attempts together take no longer than a step may. */
+/** All attempts together take at most the timeout of one step. */
 async function ask(
   base: string,
   flags: Flags,

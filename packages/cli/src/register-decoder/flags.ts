@@ -13,7 +13,7 @@ export interface Flags {
   readonly redisUrl: string | undefined
   readonly file: string | undefined
   readonly timeoutMs: number
-  /** Whether the node's health is asked for before it is registered. */
+  /** Whether to check the node's health before registering it. */
   readonly checksHealth: boolean
   readonly renewMs: number
   readonly keep: boolean
@@ -66,13 +66,13 @@ const options = {
   json: { type: 'boolean' },
 } as const
 
-/** What was said on the command line, what the environment adds, and what a person answers. @throws CommandError */
+/** Combines the command line, the environment, and the answers of the user. @throws CommandError */
 export async function readFlags(args: readonly string[], io: Io): Promise<Flags> {
   const values = parse(args)
   const endpoint = values.endpoint ?? (await io.ask?.('Endpoint of the node')) ?? ''
   if (endpoint === '') throw usage('--endpoint is missing')
   checkEndpoint(endpoint, values['allow-http'] === true)
-  // A region is only asked for where the endpoint was: a script that gave one gave what it wanted.
+  // The command asks for a region only if it also asks for the endpoint: a script that gives one is complete.
   const isAsked = values.endpoint === undefined && values.region === undefined
   const region = values.region ?? (isAsked ? await io.ask?.('Region (empty for none)') : undefined)
   const flags: Flags = {
@@ -110,7 +110,7 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options, strict: true }).values
   } catch (error) {
-    // What stands beside a flag may be a secret that was meant for it: it is not repeated.
+    // An extra argument beside a flag may be a secret meant for that flag, so it is not repeated.
     const isLost = (error as { readonly code?: unknown }).code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'
     if (isLost) throw usage('there is an argument that belongs to no flag')
     throw usage(error instanceof Error ? error.message : String(error))
@@ -122,7 +122,7 @@ function checkEndpoint(endpoint: string, allowHttp: boolean): void {
   if (known === undefined || !['http:', 'https:'].includes(known.protocol)) {
     throw usage('--endpoint is no http or https URL')
   }
-  // Everybody who may see the pool would see it.
+  // Everybody who can see the pool would see these parts of the URL.
   if (known.username !== '' || known.password !== '' || known.search !== '' || known.hash !== '') {
     throw usage(
       `--endpoint of ${known.host} has more than scheme, host and path: credentials and keys are no part of it`,
@@ -152,7 +152,7 @@ function healthPath(value: string | undefined): string | undefined {
 
 function url(flag: string, value: string | undefined): string | undefined {
   if (value === undefined || value === '') return undefined
-  // It may hold a password, so it is not repeated.
+  // The value may hold a password, so it is not repeated.
   if (!URL.canParse(value)) throw usage(`${flag} is no URL`)
   let end = value.length
   while (value[end - 1] === '/') end--
@@ -173,7 +173,7 @@ function list(value: string | undefined): readonly string[] | undefined {
 }
 
 function duration(flag: string, value: string): number {
-  // Others take seconds here, or milliseconds: it is not guessed which.
+  // Some tools take seconds here, others milliseconds, so a number without a unit is refused.
   if (/^[\d.]+$/.test(value)) throw usage(`${flag} ${value} has no unit: ${value}s, or ${value}ms`)
   try {
     return durationMs(flag, value as Duration, { minMs: 1 })

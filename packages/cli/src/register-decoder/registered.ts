@@ -1,8 +1,8 @@
-/** A node that is registered, one way or the other. */
+/** A node that was registered, in any way. */
 export interface Registered {
   readonly way: 'api' | 'redis' | 'file'
   readonly id: string
-  /** Renews its lease; a way that needs none does nothing. */
+  /** Renews the lease of the node. Does nothing if the way of registration needs no renewal. */
   renew(): Promise<void>
   deregister(): Promise<void>
   close(): Promise<void>

@@ -8,11 +8,11 @@ import type { Registered } from './registered.js'
 
 export interface Way {
   readonly name: Registered['way']
-  /** @throws CommandError for a refusal, anything else where the way failed */
+  /** @throws CommandError for a refusal, any other error if this way failed */
   register(): Promise<Registered>
 }
 
-/** The ways that the flags name, in the order in which they are tried. */
+/** The ways of registration that the flags name, in the order in which they are tried. */
 export function waysOf(flags: Flags, io: Io): readonly Way[] {
   const { coordinatorUrl, redisUrl, file } = flags
   return [
@@ -42,7 +42,7 @@ async function inRedis(url: string, flags: Flags, io: Io): Promise<Registered> {
     if (redis.state !== 'up') throw new Error(`Redis is ${redis.state}: ${redis.downReason}`)
     const pool = await createDecoderPool({ redis, name: flags.pool, probe: false })
     const registered = await put(pool, 'redis', flags)
-    // In an outage a pool goes on in memory, which no coordinator would ever see.
+    // In an outage the pool would continue in memory, and no coordinator would ever see the node.
     if (pool.status().state !== 'primary') throw new Error('Redis went away')
     isRegistered = true
     return {
@@ -62,7 +62,7 @@ async function inFile(file: string, flags: Flags): Promise<Registered> {
   const pool = await createDecoderPool({ file, name: flags.pool, probe: false })
   const warned = new Promise<Error>((resolve) => pool.on('warning', resolve))
   const registered = await put(pool, 'file', flags)
-  // A closed pool has written its file, or has said why not.
+  // The pool has now written its file, or reported why it could not.
   await pool.close()
   const failure = await Promise.race([
     warned,
@@ -86,7 +86,7 @@ async function put(pool: DecoderPool, way: Registered['way'], { node }: Flags): 
     return {
       way,
       id,
-      // The pool renews what was registered with it.
+      // The pool itself renews the nodes that were registered with it.
       renew: async () => {},
       deregister: async () => void (await pool.deregister(id)),
       close: () => pool.close(),

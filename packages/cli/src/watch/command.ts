@@ -13,7 +13,7 @@ interface Flags extends ConnectionFlags {
   readonly json?: boolean
 }
 
-/** Health and traffic, live. */
+/** The command `watch`: shows health and traffic, live. */
 export function addWatch(program: Command, context: Context): void {
   withConnectionFlags(program.command('watch'))
     .description('shows health, hit rate, latency, limiters and pools, live; Redis may go and come meanwhile')
@@ -33,7 +33,7 @@ Examples:
 }
 
 async function watch(flags: Flags, io: Io): Promise<void> {
-  // It is there to look at a Redis that is ill too.
+  // The command must also show a Redis that can't be used.
   const redis = await openRedis(flags, io, { required: false, isQuiet: true })
   const sampler = new Sampler(redis)
   const ended = new AbortController()

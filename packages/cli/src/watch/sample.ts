@@ -20,13 +20,13 @@ export interface PoolSample {
   readonly capacity: number
 }
 
-/** What was seen at one look. Counts are since they began; two samples make a rate. */
+/** The state at one moment. Counts are totals; two samples give a rate. */
 export interface Sample {
   readonly atMs: number
   readonly health: HealthReport
-  /** When Redis was last seen to answer. */
+  /** When Redis last answered, in milliseconds since 1970. */
   readonly lastUpAtMs: number | undefined
-  /** Missing while Redis is away, as the two below. */
+  /** `undefined` while Redis is away; so are the two members below. */
   readonly cache: Pick<CacheStats, CacheCount | 'hitRate'> | undefined
   readonly limiters: readonly LimiterSample[]
   readonly pools: readonly PoolSample[]
@@ -36,10 +36,10 @@ const cacheCounts = ['hits', 'misses', 'coalesced', 'stale', 'bypassed', 'errors
 
 export type CacheCount = (typeof cacheCounts)[number]
 
-/** Names are found by walking all keys: once in this time, not at each look. */
+/** Finding names means walking all keys, so it happens only this often, not with every sample. */
 const namesEveryMs = 30_000
 
-/** Looks at everything, again and again. A look never rejects; what Redis does not say is missing. */
+/** Takes samples, one after the other. A sample never rejects; what Redis does not report is missing. */
 export class Sampler {
   readonly #redis: Connection
   readonly #cache: ResponseCache
@@ -88,7 +88,7 @@ export class Sampler {
   async #lookAtCache(): Promise<Sample['cache']> {
     const { hits, misses, coalesced, stale, bypassed, errors, tokensSaved, hitRate } =
       await this.#cache.sharedStats()
-    // In an outage these are of this command, which has cached nothing.
+    // In an outage, these would be the counts of this command, which has cached nothing.
     if (this.#cache.state !== 'primary') return undefined
     return { hits, misses, coalesced, stale, bypassed, errors, tokensSaved, hitRate }
   }

@@ -3,7 +3,7 @@ import type { Io } from '../io.js'
 import { bytesText, durationText, table, tint } from '../output.js'
 import type { CacheCount, LimiterSample, PoolSample, Sample } from './sample.js'
 
-/** What a terminal shows of a look; rates come from the look before. */
+/** The lines that a terminal shows for a sample. Rates are computed from the sample before. */
 export function linesOf(sample: Sample, before: Sample | undefined, io: Io): readonly string[] {
   return [
     ...redisLines(sample, before, io),
@@ -13,7 +13,7 @@ export function linesOf(sample: Sample, before: Sample | undefined, io: Io): rea
   ]
 }
 
-/** What changed by the second between two looks, of every count; for scripts. */
+/** The change per second of every count between two samples, for scripts. */
 export function ratesOf(sample: Sample, before: Sample | undefined) {
   const { cache } = sample
   return {
@@ -32,7 +32,7 @@ export function ratesOf(sample: Sample, before: Sample | undefined) {
   }
 }
 
-/** What an operator should look into although Redis is used, by the thresholds of the Prometheus rules. */
+/** What an operator should look into although Redis can be used, by the thresholds of the Prometheus rules. */
 export function warningsOf({ health, limiters, pools }: Sample): readonly string[] {
   const { server, latency } = health
   if (server === undefined) return []
@@ -114,7 +114,7 @@ function sumOf(cache: CacheCounts, names: readonly CacheCount[]): number {
   return names.reduce((sum, name) => sum + cache[name], 0)
 }
 
-/** Of the requests between two looks; nothing where there were none. */
+/** Hit rate of the requests between two samples; `null` if there were none. */
 function hitRateNow({ cache }: Sample, before: Sample | undefined): number | null {
   const earlier = before?.cache
   if (cache === undefined || earlier === undefined) return null
@@ -165,7 +165,7 @@ function poolLines(pools: readonly PoolSample[], io: Io): readonly string[] {
   ]
 }
 
-/** By the second; nothing before the second look, and where a count began anew. */
+/** Rate per second; `null` before the second sample, and after a count was reset. */
 function rate(
   sample: Sample,
   before: Sample | undefined,

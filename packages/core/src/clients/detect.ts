@@ -14,8 +14,8 @@ import { valkeyGlideLibrary } from './valkey-glide/library.js'
 import type { GlideClient, GlideModule } from './valkey-glide/module.js'
 
 /**
- * Tells by its shape which client a host gave us: two copies of a library, or a subclass, make
- * `instanceof` fail, and importing the libraries to compare would make them required.
+ * Recognises the host's client by its shape: with two copies of a library, or a subclass, `instanceof` fails, and
+ * importing the libraries to compare would make them required.
  */
 export function recogniseClient(client: object): ClientPort {
   if (has(client, 'callBuffer') || has(client, 'defineCommand')) return ioredisClient(client as IoredisClient)
@@ -50,8 +50,8 @@ type LibraryPackage = (typeof libraryNames)[number]
 export type LibraryOption = LibraryPackage | object
 
 /**
- * The library that connections of ours are made with. Without a wish: `redis` (node-redis) where it is
- * installed, else `ioredis`. Both are optional peers, so neither is imported before this is called.
+ * The library for connections that core opens. By default the first that is installed: `redis` (node-redis), `ioredis`,
+ * `iovalkey` or `@valkey/valkey-glide`. All are optional peers, so none is imported before this is called.
  */
 export async function findLibrary(wish: LibraryOption | undefined): Promise<ClientLibrary> {
   if (typeof wish === 'object') return recogniseLibrary(wish)
@@ -81,7 +81,7 @@ function isNodeRedis(module: object): module is NodeRedisModule {
   return 'createClient' in module && 'createCluster' in module
 }
 
-/** CommonJS seen through `import` has its names on `default` too. */
+/** If a CommonJS module is loaded with `import`, its names are on `default` too. */
 function findIoredis(module: object): IoredisModule | undefined {
   const candidates = [module, 'default' in module ? module.default : undefined]
   return candidates.find(isIoredis)

@@ -1,33 +1,33 @@
-/** What a command is made of. Numbers are written as text by the caller; clients differ in what they make of them. */
+/** An argument of a command. Callers write numbers as text, because clients treat numbers differently. */
 export type Argument = string | Buffer
 
-/** A reply in the shapes of RESP2, whichever protocol carried it: doubles as text, maps as flat arrays, booleans as 0 or 1. */
+/** A reply in the shapes of RESP2, whatever the protocol: doubles as text, maps as flat arrays, booleans as 0 or 1. */
 export type Reply = null | string | number | Buffer | Reply[]
 
 export interface SendOptions {
-  /** The key that routes the command in a Cluster; without it any node may answer. */
+  /** The key that routes the command in a Cluster; without it, any node may answer. */
   readonly key?: Argument | undefined
   /** The command changes nothing, so a replica may answer it. @default false */
   readonly readOnly?: boolean | undefined
-  /** Bulk strings of the reply as Buffers. @default false */
+  /** Whether the reply holds its bulk strings as Buffers. @default false */
   readonly buffers?: boolean | undefined
 }
 
 export interface ClientEvents {
-  /** The client can take commands (again). */
+  /** The client can accept commands (again). */
   ready(): void
-  /** The connection ended; commands that were in flight are rejected by the client. */
+  /** The connection has ended; the client rejects the commands that were in flight. */
   end(error: Error | undefined): void
-  /** Something went wrong that does not end the connection by itself. */
+  /** An error that does not end the connection. */
   error(error: Error): void
 }
 
-/** Who waits for a reply. A client that queues commands before it sends them drops those of a settled caller. */
+/** The caller that waits for a reply. A client that queues commands drops those whose caller is already settled. */
 export interface Caller {
   readonly settled: boolean
 }
 
-/** The client could not take the command: it was certainly not sent. */
+/** The client could not accept the command, which was certainly not sent. */
 export class NotSentError extends Error {
   override readonly name = 'NotSentError'
 }
@@ -37,8 +37,8 @@ export type MessageHandler = (message: string, channel: string) => void
 export type LibraryName = 'node-redis' | 'ioredis' | 'valkey-glide'
 
 /**
- * One client of one library, as core sees it. An adapter knows the library and nothing of evenkeel:
- * no deadline, no breaker, no retries.
+ * A client of any library, as core uses it. An adapter knows its library and nothing about evenkeel: it has no
+ * deadlines, no breaker and no retries.
  */
 export interface ClientPort {
   readonly library: LibraryName
@@ -46,41 +46,41 @@ export interface ClientPort {
   readonly isReady: boolean
   /** Why the client is not ready, and what its owner can do about it. */
   readonly notReady: string
-  /** The client was closed by its owner, and does not connect by itself again. */
+  /** The owner has closed the client, and it does not reconnect by itself. */
   readonly isEnded: boolean
-  /** What the library itself would put before keys. Commands are sent without it; our namespace begins with it. */
+  /** The prefix that the library would add to keys. Commands are sent without it; the namespace begins with it. */
   readonly keyPrefix: string
-  /** Makes a client connect that does so at its first command; the first command may not be one of ours. */
+  /** Connects a client that would otherwise connect at its first command, which may not come from evenkeel. */
   wake(): void
   /** One round trip. Rejects with the library's own error; never throws synchronously. */
   send(args: readonly Argument[], options: SendOptions, caller?: Caller): Promise<Reply>
   /**
-   * MULTI, the commands and EXEC in one write. Resolves with the reply of each command, which is an Error for one
-   * that failed; rejects when nothing was executed, or whether it was is unknown.
+   * Sends MULTI, the commands and EXEC in one write. Resolves with the reply of each command, or an Error for a command
+   * that failed. Rejects if no command ran, or if that is unknown.
    */
   transaction(
     commands: readonly (readonly Argument[])[],
     options: SendOptions,
   ): Promise<readonly (Reply | Error)[]>
-  /** The same, on every primary of a Cluster; on the one server elsewhere. For what has no key, such as SCAN. */
+  /** `send` for every primary of a Cluster, or for the one server. For commands without a key, such as SCAN. */
   primaries(): Promise<readonly Send[]>
-  /** Follows the client's state from now on; the returned function stops it. */
+  /** Reports changes of the client's state from now on. Returns a function that stops it. */
   watch(events: ClientEvents): () => void
   /**
-   * A client of the same target for subscriptions alone (a RESP2 subscriber can send nothing else). Rejects when
-   * `signal` aborts, leaving no socket.
+   * Opens a client of the same target that only subscribes (a RESP2 subscriber can't send other commands). Rejects if
+   * `signal` aborts, and leaves no socket open.
    */
   subscriber(signal: AbortSignal): Promise<SubscriberPort>
-  /** Lets what is in flight finish, then ends the connection. */
+  /** Waits for commands in flight, then ends the connection. */
   close(): Promise<void>
-  /** Ends the connection now: no socket is left, every command in flight rejects. Synchronous, may be repeated. */
+  /** Ends the connection now: leaves no socket and rejects all commands in flight. Synchronous, may be repeated. */
   kill(): void
 }
 
 export type Send = (args: readonly Argument[], options: SendOptions, caller?: Caller) => Promise<Reply>
 
 export interface SubscriberPort {
-  /** Resolves when the server has confirmed. Sharded channels are used in a Cluster. */
+  /** Resolves when the server has confirmed. In a Cluster, channels are sharded. */
   subscribe(channel: string, handler: MessageHandler): Promise<void>
   unsubscribe(channel: string): Promise<void>
   watch(events: ClientEvents): () => void
@@ -88,11 +88,11 @@ export interface SubscriberPort {
   kill(): void
 }
 
-/** Where and how to connect: one endpoint of a topology, resolved. */
+/** Where and how to connect: one endpoint of a topology. */
 export interface Target {
   readonly host: string
   readonly port: number
-  /** A unix socket, instead of host and port. */
+  /** Path of a Unix socket, instead of host and port. */
   readonly path?: string | undefined
   readonly username?: string | undefined
   readonly password?: string | undefined
@@ -103,12 +103,12 @@ export interface Target {
   readonly connectTimeoutMs: number
 }
 
-/** Of Node's `tls.connect`, what a connection to Redis needs. */
+/** The options of Node's `tls.connect` that apply to Redis. */
 export interface TlsOptions {
   readonly ca?: string | Buffer | readonly (string | Buffer)[] | undefined
   readonly cert?: string | Buffer | undefined
   readonly key?: string | Buffer | undefined
-  /** Of an encrypted `key`. */
+  /** The passphrase of an encrypted `key`. */
   readonly passphrase?: string | undefined
   readonly servername?: string | undefined
   /** @default true */
@@ -122,26 +122,26 @@ export interface HostAndPort {
   readonly port: number
 }
 
-/** The nodes of a Cluster to begin with; `target` holds what all nodes share. */
+/** The nodes of a Cluster to start with; `target` holds what all nodes share. */
 export interface ClusterTarget {
   readonly nodes: readonly HostAndPort[]
   readonly target: Omit<Target, 'host' | 'port' | 'path'>
   readonly readFrom: 'primary' | 'replica' | 'nearest'
-  /** Turns an address that the Cluster tells of a node into the one to connect to. */
+  /** Turns an address that the Cluster reports for a node into the address to connect to. */
   readonly translate: (address: HostAndPort) => HostAndPort
 }
 
-/** A client library that core can make clients with. */
+/** A client library with which core can open connections. */
 export interface ClientLibrary {
   readonly name: LibraryName
-  /** The npm version where the library tells it, else its major version. */
+  /** The npm version if the library reports it, else its major version. */
   readonly version: string
-  /** A client that connects once and never again by itself. Rejects when `signal` aborts, leaving no socket. */
+  /** Opens a client that connects once and never reconnects. Rejects if `signal` aborts, and leaves no socket open. */
   open(target: Target, signal: AbortSignal): Promise<ClientPort>
   openCluster(target: ClusterTarget, signal: AbortSignal): Promise<ClientPort>
 }
 
-/** What a library tells of a node, `'10.0.0.1:6379'` or `'fd00::1:6379'`: the port is behind the last colon. */
+/** Splits an address from a library, `'10.0.0.1:6379'` or `'fd00::1:6379'`: the port follows the last colon. */
 export function splitAddress(address: string): HostAndPort {
   const at = address.lastIndexOf(':')
   return { host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(at + 1)) }

@@ -8,49 +8,49 @@ import type { Script } from './scripts.js'
 import type { ConnectionState } from './state.js'
 import type { TransactionOptions } from './transaction.js'
 
-/** One Redis, as all packages of a process share it. Made by `connect()`. */
+/** A connection to Redis that all packages of a process share. Created by `connect()`. */
 export interface Connection extends AsyncDisposable {
-  /** Prefix of every key, `evenkeel:` by default. */
+  /** Prefix of every key and channel; `evenkeel:` by default. Ends with a colon. */
   readonly namespace: string
-  /** Whether recovery starts by itself when Redis is back; otherwise {@link resync} starts it. */
+  /** Whether recovery starts as soon as Redis is back. Otherwise {@link resync} starts it. */
   readonly autoResync: boolean
   readonly state: ConnectionState
-  /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
+  /** Whether Redis is a Cluster. `undefined` until the first client has connected. */
   readonly topology: ClientPort['topology'] | undefined
-  /** Why Redis is not used at the moment, without any secret; `undefined` while it is. */
+  /** Why Redis can't be used now, without any secret. `undefined` while it can. */
   readonly downReason: string | undefined
-  /** The host's, as given to `connect()`: what the packages on this connection have to tell goes there. */
+  /** The host's logger, as given to `connect()`. The packages on this connection send their warnings to it. */
   readonly logger?: Logger | undefined
-  /** Commands sent and not yet settled by the client. */
+  /** Number of commands that were sent and that the client has not settled yet. */
   readonly inFlight: number
 
-  /** Calls the listener at each event. Returns a function that stops it. Listening to `alert` or `health` starts the monitor. */
+  /** Adds a listener. Returns a function that removes it. Listening to `alert` or `health` starts the monitor. */
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
   off<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): void
 
   /**
-   * Sends one command, as text and Buffers: `['SET', key, 'v', 'PX', '1000']`. One round trip, or none while Redis
-   * is down. The connection is shared, so commands that change its state or hold it up (MULTI, SELECT, SUBSCRIBE,
-   * BLPOP …) are refused.
-   * @throws UnavailableError when Redis can't answer now, CommandTimeoutError past the deadline,
-   * ReplyError when the server answered with an error, InvalidInputError for a refused command.
+   * Sends one command of strings and Buffers: `['SET', key, 'v', 'PX', '1000']`. One round trip, or none while Redis
+   * is down. All packages share the connection, so it refuses commands that would change its state or block it
+   * (MULTI, SELECT, SUBSCRIBE, BLPOP …).
+   * @throws UnavailableError if Redis can't answer now, CommandTimeoutError after the deadline,
+   * ReplyError if the server replied with an error, InvalidInputError for a command that is not allowed.
    */
   command(args: readonly Argument[], options?: CommandOptions): Promise<Reply>
 
   /**
-   * Executes commands one after the other with nothing between them (MULTI, EXEC), and resolves with the reply of
-   * each. One round trip. In a Cluster all keys must be of one hash slot.
+   * Runs commands with no other command between them (MULTI, EXEC), and resolves with the reply of each. One round
+   * trip. In a Cluster, all keys must be in one hash slot.
    * @example await redis.transaction([['INCR', '{u1}:n'], ['EXPIRE', '{u1}:n', '60']])
-   * @throws TransactionError when one of the commands failed while it was executed (the others were executed all the
-   * same, Redis undoes nothing), ReplyError when the server refused the transaction, of which nothing was executed
-   * then; else as {@link command}.
+   * @throws TransactionError if a command failed during the transaction (the others did run: Redis does not roll
+   * back), ReplyError if the server refused the whole transaction (then no command ran); otherwise as
+   * {@link command}.
    */
   transaction(
     commands: readonly (readonly Argument[])[],
     options?: TransactionOptions,
   ): Promise<readonly Reply[]>
 
-  /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
+  /** Runs a Lua script atomically. One round trip; two if the server does not know the script yet. */
   run(
     script: Script,
     keys: readonly Argument[],
@@ -59,26 +59,29 @@ export interface Connection extends AsyncDisposable {
   ): Promise<Reply>
 
   /**
-   * Pages of keys that match a pattern, over all primaries of a Cluster. One round trip a page of about
-   * `count` keys (500 by default); a key may come twice. @throws as {@link command}
+   * Yields the keys that match a pattern, page by page, from all primaries of a Cluster. One round trip for each page
+   * of about `count` keys (500 by default). A key may occur twice. @throws as {@link command}
    */
   scan(pattern: string, count?: number): AsyncIterable<readonly string[]>
 
   /**
-   * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
-   * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
+   * Subscribes to a channel. Resolves when the server has confirmed, or at once while Redis is away; the connection
+   * then subscribes when Redis is back. Delivery is at most once: `onGap` reports that messages may have been missed.
    */
   subscribe(channel: string, handler: MessageHandler, options?: SubscribeOptions): Promise<Subscription>
 
-  /** One round trip; while Redis is away the message reaches the subscribers in this process only. */
+  /** Publishes a message. One round trip. While Redis is away, only subscribers in this process receive it. */
   publish(channel: string, message: string): Promise<void>
 
-  /** Asks Redis how it is; all at once, within a second or two whatever happens. Never rejects. */
+  /** Checks the health of Redis. All questions are sent at once and end within a second or two. Never rejects. */
   health(): Promise<HealthReport>
 
-  /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
+  /** Starts the recovery of every store pair. Needed only with `enableAutoResync: false`. */
   resync(): void
 
-  /** Ends what is ours; a borrowed client stays open. May be called again. */
+  /**
+   * Waits up to `commandTimeout` for commands that were sent, then closes the connection. The host's own client stays
+   * open. May be called more than once.
+   */
   close(): Promise<void>
 }

@@ -4,14 +4,14 @@ import type { HealthReport } from '../health/report.js'
 // A type, not an interface, so that it fits the emitter's index signature.
 export type ConnectionEvents = {
   up(event: { readonly downForMs: number }): void
-  /** Redis can't be used. Who begins to listen while that is so is called at once, in a microtask. */
+  /** Redis can't be used. A listener that is added while Redis is down is called too, in a microtask. */
   down(event: { readonly reason: string }): void
-  /** Something is amiss: told once, until it clears. Listening starts the monitor. */
+  /** A health check crossed a threshold. Emitted once until the alert clears. Listening starts the health monitor. */
   alert(alert: Alert): void
   alertCleared(name: AlertName): void
-  /** Each report of the monitor. */
+  /** A health check of the monitor has ended. */
   health(report: HealthReport): void
-  /** Recovery was asked for by hand. */
+  /** The host called `redis.resync()`. */
   resync(): void
   close(): void
 }

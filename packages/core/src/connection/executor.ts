@@ -29,7 +29,7 @@ export type Observer = (command: string, durationMs: number, failure: EvenkeelEr
 export interface CommandOptions extends SendOptions {
   /** This command's deadline in milliseconds. @default the connection's `commandTimeout` */
   readonly timeoutMs?: number | undefined
-  /** Gives up waiting. A command that was sent already may still run. */
+  /** Stops waiting. A command that was already sent may still run. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -61,11 +61,11 @@ class Call implements Timed {
 }
 
 /**
- * Sends commands such that each one ends in time, and says how it ended: ok, the server's error, not sent,
- * unknown (sent and never answered), shed, or aborted by the caller.
+ * Sends commands so that each one ends by its deadline, and records how it ended: ok, an error of the server, not
+ * sent, unknown (sent but not answered), shed, or aborted by the caller.
  */
 export class Executor {
-  /** Sent and not yet settled by the client; those past their deadline still count, since the client holds them. */
+  /** Commands sent and not yet settled by the client, which also holds those past their deadline. */
   inFlight = 0
   lastHeardAt = 0
   readonly latency = new LatencyHistogram()
@@ -112,7 +112,7 @@ export class Executor {
     })
   }
 
-  /** Resolves when nothing is in flight any more, or after `mostMs`. */
+  /** Resolves when no command is in flight any more, or after `mostMs`. */
   async idle(mostMs: number): Promise<void> {
     if (this.inFlight === 0) return
     this.#idle ??= deferred()
@@ -166,7 +166,7 @@ export class Executor {
     }
     if (meaning === 'credentials') {
       if (error instanceof Error) this.#evidence.credentialsRefused(error)
-      // As with a server that is loading: nothing ran, and memory can answer while an operator rotates the password.
+      // As with a server that is loading: no command ran, and memory can answer until an operator rotates the password.
       return unavailableError(command, cause, false, true)
     }
     if (fromServer) this.#evidence.succeeded(call.generation)
@@ -182,7 +182,7 @@ export class Executor {
     this.#settle(call)
     const error = withoutStack(() => new CommandTimeoutError(commandName(call.command), call.timeoutMs))
     const quietFor = performance.now() - Math.max(this.lastHeardAt, call.sentAt)
-    // Half a deadline: what was sent just before the last reply is silence too.
+    // Half a deadline is enough: silence also counts for a command sent just before the last reply.
     if (quietFor >= call.timeoutMs / 2) this.#evidence.silent(call.sentAt)
     this.#evidence.failed(call.generation, error)
     this.#reject(call, error)
@@ -207,7 +207,7 @@ export class Executor {
   }
 }
 
-/** A timer's stack says nothing, and to write ten thousand of them takes longer than to expire their calls. */
+/** The stack of a timer tells nothing, and capturing ten thousand stacks takes longer than expiring their calls. */
 function withoutStack<T>(make: () => T): T {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0

@@ -12,8 +12,8 @@ const log = createLog('core')
 
 export interface SubscribeOptions {
   /**
-   * Messages may have been missed: the subscription was (re)made after a time without one. A subscriber that follows
-   * shared state by messages reads it anew here.
+   * Called when messages may have been missed: the subscription was made, or made again after a time without one. A
+   * subscriber that follows shared state through messages should read that state again here.
    */
   readonly onGap?: (() => void) | undefined
 }
@@ -25,11 +25,11 @@ export interface Subscription {
 interface Listener {
   readonly handler: MessageHandler
   readonly onGap: (() => void) | undefined
-  /** Its `subscribe()` has resolved, so a refusal can't reach its caller any more. */
+  /** Its `subscribe()` has resolved, so a refusal can no longer reject it. */
   isConfirmed: boolean
 }
 
-/** What publish and subscribe need of the connection. */
+/** What publish and subscribe need from the connection. */
 export interface PubSubHost {
   readonly namespace: string
   readonly logger: Logger | undefined
@@ -39,23 +39,23 @@ export interface PubSubHost {
 }
 
 const retryMs = { first: 250, max: 5_000 }
-/** A subscriber that lived this long ended for another reason than the one before it. */
+/** If a subscriber lived this long, it ended for a new reason. */
 const provenAfterMs = 10_000
 
 /**
- * One subscriber connection for all channels of a process, sharded on Cluster, made at the first
- * subscription and made anew after each outage. Without Redis, messages reach this process only.
- * At-most-once by nature: what is built on it heals by version.
+ * One subscriber connection for all channels of a process (sharded on Cluster), opened at the first subscription and
+ * opened again after each outage. Without Redis, messages reach only this process. Delivery is at most once: what is
+ * built on it recovers by version numbers.
  */
 export class PubSub {
   readonly #host: PubSubHost
   readonly #openTimeoutMs: number
   readonly #channels = new Map<string, Set<Listener>>()
-  /** Channels that the present subscriber has confirmed. */
+  /** Channels that the current subscriber has confirmed. */
   readonly #attached = new Set<string>()
-  /** Channels that the server refuses, since the present subscriber was opened. */
+  /** Channels that the server has refused since the current subscriber was opened. */
   readonly #refused = new Map<string, ReplyError>()
-  /** What is under way for a channel: a subscription waits for the end of an earlier one, and for its confirmation. */
+  /** Running operation of each channel: a subscription waits for the end of an earlier one and for its confirmation. */
   readonly #pending = new Map<string, Promise<void>>()
   #subscriber: SubscriberPort | undefined
   #opening: { readonly done: Promise<void>; abort(reason: unknown): void } | undefined
@@ -71,8 +71,8 @@ export class PubSub {
   }
 
   /**
-   * Resolves when the server has confirmed, or at once while Redis is away: it is then made on return.
-   * @throws ReplyError when the server refuses the channel or the command
+   * Resolves when the server has confirmed, or at once while Redis is away; it then subscribes when Redis is back.
+   * @throws ReplyError if the server refuses the channel or the command
    */
   async subscribe(name: string, handler: MessageHandler, options: SubscribeOptions): Promise<Subscription> {
     const channel = this.#host.namespace + name
@@ -89,7 +89,7 @@ export class PubSub {
     return { close: () => this.#leave(channel, listener) }
   }
 
-  /** One round trip. While Redis is away the message reaches the subscribers in this process only. */
+  /** One round trip. While Redis is away, only subscribers in this process receive the message. */
   async publish(name: string, message: string): Promise<void> {
     const channel = this.#host.namespace + name
     const sharded = this.#host.client?.topology === 'cluster'
@@ -101,13 +101,13 @@ export class PubSub {
     }
   }
 
-  /** The connection is up again: whatever was subscribed is subscribed anew. */
+  /** The connection is up again: subscribes to all channels again. */
   resume(): void {
     this.#failures = 0
     if (this.#channels.size > 0) void this.#open()
   }
 
-  /** The connection is down; a subscriber that still looks alive may hang on the same dead server. */
+  /** The connection is down; a subscriber that looks alive may hang on the same dead server. */
   suspend(): void {
     clearTimeout(this.#timer)
     this.#opening?.abort(new Error('the connection is down'))
@@ -148,7 +148,7 @@ export class PubSub {
     })
   }
 
-  /** Opens the subscriber and subscribes to every channel; its subscribers learn that there was a gap. */
+  /** Opens the subscriber and subscribes to every channel; `onGap` tells their subscribers that there was a gap. */
   #open(): Promise<void> {
     if (this.#opening === undefined) {
       const opening = new AbortController()
@@ -177,7 +177,7 @@ export class PubSub {
     } catch (error) {
       log('the subscriber could not be opened: %s', error)
       subscriber?.kill()
-      // The caller that stopped it opens it again.
+      // The caller that stopped this attempt opens the subscriber again.
       if (!stop.aborted) this.#lost()
       return
     } finally {
@@ -190,7 +190,7 @@ export class PubSub {
     this.#gap()
   }
 
-  /** Subscribes to all channels, also to those that are added meanwhile. */
+  /** Subscribes to all channels, including those that are added while it runs. */
   async #attachAll(subscriber: SubscriberPort): Promise<void> {
     this.#attached.clear()
     this.#refused.clear()
@@ -240,13 +240,13 @@ export class PubSub {
   async #leave(channel: string, listener: Listener): Promise<void> {
     if (!this.#remove(channel, listener)) return
     await this.#inOrder(channel, async () => {
-      // Entered again meanwhile: the subscription stays.
+      // Another caller has subscribed to the channel meanwhile: the subscription stays.
       if (this.#channels.has(channel) || !this.#attached.delete(channel)) return
       await this.#subscriber?.unsubscribe(channel).catch((error) => log('unsubscribing failed: %s', error))
     })
   }
 
-  /** Whether it was the last listener of its channel. */
+  /** Returns whether the listener was the last of its channel. */
   #remove(channel: string, listener: Listener): boolean {
     const listeners = this.#channels.get(channel)
     if (!listeners?.delete(listener) || listeners.size > 0) return false
@@ -254,7 +254,7 @@ export class PubSub {
     return true
   }
 
-  /** Runs what concerns one channel after what was begun for it before. */
+  /** Runs the operations of one channel one after the other. */
   async #inOrder(channel: string, task: () => Promise<void>): Promise<void> {
     const before = this.#pending.get(channel)
     const run = (before ?? Promise.resolve()).catch(() => {}).then(task)
@@ -280,7 +280,7 @@ export class PubSub {
   }
 }
 
-/** The server is there and says no, such as by the NOPERM of a user without the channel. */
+/** The server is up and refuses, for example with NOPERM if the user may not use the channel. */
 function isRefusal(error: unknown): error is Error {
   return error instanceof Error && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
 }

@@ -41,22 +41,21 @@ export interface ConnectionSettings {
   readonly createBreaker: CreateBreaker
   readonly healthCheckIntervalMs: number
   readonly alerts: AlertThresholds
-  /** Commands wait, within their deadline, for a connection that is not up. */
+  /** While the connection is down, commands wait for it until their deadline. */
   readonly enableOfflineQueue: boolean
-  /** Whether recovery starts by itself when Redis is back. */
+  /** Whether recovery starts as soon as Redis is back. */
   readonly autoResync: boolean
 }
 
 const noOptions: CommandOptions = {}
 
-/** What a client is asked by: its command, or a whole transaction. */
+/** Sends a command, or a whole transaction, through a client. */
 type By<R> = (client: ClientPort) => Sender<R>
 
 const itself: By<Reply> = (client) => client
 
 /**
- * Joins the provider of clients, the deadline, the breaker and the signs of life; each of them knows nothing of
- * the others.
+ * Joins the provider of clients, the deadlines, the breaker and the liveness checks; none of them knows the others.
  */
 export class RedisConnection implements Connection {
   readonly namespace: string
@@ -118,7 +117,7 @@ export class RedisConnection implements Connection {
         demoted: () => this.#demoted(),
         credentialsRefused: (error) => {
           this.#breaker.trip(`credentials refused: ${error.message}`)
-          // A client of a Cluster connects to its nodes by itself, with the password of the day it was made.
+          // A Cluster client connects to its nodes by itself, with the password from when it was created.
           if (this.#client?.topology === 'cluster') this.#provider.refresh(error.message)
         },
       },
@@ -129,12 +128,12 @@ export class RedisConnection implements Connection {
     return this.#state
   }
 
-  /** Whether Redis is a Cluster, as far as is known; `undefined` before the first client is there. */
+  /** Whether Redis is a Cluster. `undefined` until the first client has connected. */
   get topology(): ClientPort['topology'] | undefined {
     return this.#client?.topology
   }
 
-  /** Why Redis is not used at the moment, without any secret. */
+  /** Why Redis can't be used now, without any secret. */
   get downReason(): string | undefined {
     return this.#state === 'up' ? undefined : this.#breaker.reason
   }
@@ -170,7 +169,7 @@ export class RedisConnection implements Connection {
     }
   }
 
-  /** What the Redis user lacks of what all packages need; empty while Redis is away. */
+  /** Permissions that the Redis user lacks although all packages need them; empty while Redis is away. */
   async missingPermissions(): Promise<readonly string[]> {
     const client = this.#client
     if (client === undefined || this.#state !== 'up') return []
@@ -178,7 +177,7 @@ export class RedisConnection implements Connection {
   }
 
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void {
-    // Alerts are looked for when there is a listener to tell.
+    // The monitor looks for alerts only if there is a listener.
     if (event === 'alert' || event === 'health') this.#monitor.start()
     const stop = this.#events.on(event, listener)
     if (event === 'down' && this.#state === 'down') queueMicrotask(() => this.#repeatDown(listener))
@@ -201,7 +200,7 @@ export class RedisConnection implements Connection {
   ): Promise<readonly Reply[]> {
     const refusal = checkTransaction(commands)
     if (refusal !== undefined) throw refusal
-    // For the executor it is one command with one reply.
+    // The executor treats it as one command with one reply.
     const results = await this.#send(['MULTI', ...commands.flat()], options, (client) => {
       const key = options.key ?? routeOf(commands, client.topology)
       return { send: () => client.transaction(commands, { key }) }
@@ -209,7 +208,7 @@ export class RedisConnection implements Connection {
     return repliesOf(commands, results)
   }
 
-  /** Runs a script atomically: one round trip, two where the server meets it for the first time. */
+  /** Runs a Lua script atomically. One round trip; two if the server does not know the script yet. */
   run(
     script: Script,
     keys: readonly Argument[],
@@ -220,8 +219,8 @@ export class RedisConnection implements Connection {
   }
 
   /**
-   * Pages of keys that match a pattern, over all primaries of a Cluster. One round trip a page of about
-   * `count` keys; a key may come twice. @throws as {@link command}
+   * Yields the keys that match a pattern, page by page, from all primaries of a Cluster. One round trip for each page
+   * of about `count` keys. A key may occur twice. @throws as {@link command}
    */
   async *scan(pattern: string, count = 500): AsyncIterable<readonly string[]> {
     const client = this.#client
@@ -240,26 +239,26 @@ export class RedisConnection implements Connection {
   }
 
   /**
-   * Follows a channel; resolves when the server has confirmed, or at once while Redis is away (the
-   * subscription is then made on return). At most once: `onGap` says when messages may have been missed.
+   * Subscribes to a channel. Resolves when the server has confirmed, or at once while Redis is away; the connection
+   * then subscribes when Redis is back. Delivery is at most once: `onGap` reports that messages may have been missed.
    */
   subscribe(channel: string, handler: MessageHandler, options: SubscribeOptions = {}): Promise<Subscription> {
     return this.#pubSub.subscribe(channel, handler, options)
   }
 
-  /** One round trip; while Redis is away the message reaches the subscribers in this process only. */
+  /** Publishes a message. One round trip. While Redis is away, only subscribers in this process receive it. */
   publish(channel: string, message: string): Promise<void> {
     return this.#pubSub.publish(channel, message)
   }
 
-  /** Asks Redis how it is; all at once, within a second or two whatever happens. Never rejects. */
+  /** Checks the health of Redis. All questions are sent at once and end within a second or two. Never rejects. */
   health(): Promise<HealthReport> {
     return checkHealth(this)
   }
 
   /**
-   * What each primary says of itself, past the breaker and the counts of commands; empty while Redis is away, and where
-   * its user may not ask. Within a second. Never rejects.
+   * INFO of each primary, sent past the breaker and not counted as a command. Empty while Redis is away or if its user
+   * may not run INFO. Takes at most a second. Never rejects.
    */
   async askPrimaries(): Promise<readonly ServerHealth[]> {
     const client = this.#client
@@ -275,7 +274,7 @@ export class RedisConnection implements Connection {
     this.#monitor.stop()
   }
 
-  /** What is known without asking Redis. */
+  /** What the connection knows without asking Redis. */
   vitals(): Vitals {
     const { closed, reason, counts } = this.#breaker
     return {
@@ -298,27 +297,27 @@ export class RedisConnection implements Connection {
     this.#telemetry?.fellBack(pair, reason)
   }
 
-  /** Reports commands, openings and fallbacks from now on, or no more. */
+  /** Reports commands, breaker openings and fallbacks to `telemetry` from now on; `undefined` ends that. */
   useTelemetry(telemetry: Telemetry | undefined): void {
     this.#telemetry = telemetry
     this.#executor.observe = telemetry?.command
   }
 
-  /** Starts the recovery of every store pair, where `enableAutoResync: false` made it wait. */
+  /** Starts the recovery of every store pair. Needed only with `enableAutoResync: false`. */
   resync(): void {
     this.#events.emit('resync')
   }
 
   /**
-   * Ends what is ours; a borrowed client stays open. Commands that were sent are waited for, `commandTimeout` at the
-   * most; new ones are refused. May be called again.
+   * Waits up to `commandTimeout` for commands that were sent and refuses new ones, then closes the connection. The
+   * host's own client stays open. May be called more than once.
    */
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#firstVerdict.resolve()
     this.#client = undefined
-    // What was sent is answered first: a message that is published with an instance's last breath reaches the others.
+    // First waits for commands that were sent, so that the last messages of an instance still reach the others.
     if (this.#breaker.closed) await this.#executor.idle(this.#commandTimeoutMs)
     this.#liveness.close()
     this.#monitor.stop()
@@ -380,7 +379,7 @@ export class RedisConnection implements Connection {
     }
   }
 
-  /** A write was refused by a server that has become a replica. */
+  /** The server has become a replica and refused a write. */
   #demoted(): void {
     const reason = 'the server became a replica'
     this.#liveness.demoted()
@@ -429,7 +428,7 @@ export class RedisConnection implements Connection {
     this.#events.emit('down', { reason })
   }
 
-  /** A connection that was down before anybody could listen says so to each listener. */
+  /** Tells a listener that was added while the connection was already down. */
   #repeatDown(listener: ConnectionEvents[keyof ConnectionEvents]): void {
     if (this.#state !== 'down') return
     this.#events.emitTo('down', listener as ConnectionEvents['down'], { reason: this.#breaker.reason })

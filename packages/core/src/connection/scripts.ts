@@ -4,7 +4,7 @@ import { ReplyError } from '../errors.js'
 import type { CommandOptions } from './executor.js'
 
 export interface ScriptDefinition {
-  /** For errors and telemetry. */
+  /** The script's name in errors and telemetry. */
   readonly name: string
   readonly lua: string
   /** The script writes nothing, so a replica may run it (EVALSHA_RO). @default false */
@@ -15,19 +15,19 @@ export interface Script extends Required<ScriptDefinition> {
   readonly sha: string
 }
 
-/** Prepares a Lua script: its SHA-1 is computed here, once, so that calls send 40 characters. */
+/** Prepares a Lua script. Its SHA-1 is computed once, so that each call sends 40 characters instead of the script. */
 export function defineScript({ name, lua, readOnly = false }: ScriptDefinition): Script {
   return { name, lua, readOnly, sha: createHash('sha1').update(lua).digest('hex') }
 }
 
-/** What runs a command. */
+/** Runs commands for a script. */
 export interface ScriptHost {
   command(command: readonly Argument[], options: CommandOptions): Promise<Reply>
 }
 
 /**
- * Runs scripts by EVALSHA; when a server doesn't know one (restart, SCRIPT FLUSH, failover, a new Cluster
- * node) the call itself loads it by EVAL. One round trip, two at the first use.
+ * Runs a script with EVALSHA. If the server does not know it (after a restart, SCRIPT FLUSH, a failover, or on a new
+ * Cluster node), the same call loads it with EVAL. One round trip, two on a server's first use.
  */
 export async function runScript(
   host: ScriptHost,

@@ -6,17 +6,17 @@ import { replyPrefix } from '../guard/error-meaning.js'
 import { checkCommand } from './refused-commands.js'
 
 export interface TransactionOptions {
-  /** One of its keys, which routes it in a Cluster. @default the first key that is found */
+  /** A key of the transaction, which routes it in a Cluster. @default the first key that is found */
   readonly key?: Argument | undefined
   /** Deadline in milliseconds. @default the connection's `commandTimeout` */
   readonly timeoutMs?: number | undefined
-  /** Gives up waiting. A transaction that was sent already may still be executed. */
+  /** Stops waiting. A transaction that was already sent may still run. */
   readonly signal?: AbortSignal | undefined
 }
 
 type Commands = readonly (readonly Argument[])[]
 
-/** Commands whose first key is not their first argument: at which place it is; 0 for commands without a key. */
+/** Commands whose first key is not their first argument, with its position; 0 for commands without keys. */
 const firstKeyAt: Readonly<Record<string, number>> = {
   PING: 0,
   ECHO: 0,
@@ -59,7 +59,7 @@ export function checkTransaction(commands: Commands): InvalidInputError | undefi
   return undefined
 }
 
-/** The key that routes the transaction. @throws InvalidInputError when its keys are in several slots of a Cluster */
+/** The key that routes the transaction. @throws InvalidInputError if its keys are in several slots of a Cluster */
 export function routeOf(commands: Commands, topology: ClientPort['topology']): Argument | undefined {
   const keys = commands.flatMap((args) => {
     const key = firstKey(args)
@@ -71,7 +71,7 @@ export function routeOf(commands: Commands, topology: ClientPort['topology']): A
   return keys[0]
 }
 
-/** The replies, if each command has succeeded. @throws TransactionError when one has failed */
+/** The replies, if all commands succeeded. @throws TransactionError if one failed */
 export function repliesOf(commands: Commands, results: readonly (Reply | Error)[]): readonly Reply[] {
   if (results.every(isReply)) return results
   const index = results.findIndex((result) => !isReply(result))
@@ -96,7 +96,7 @@ function firstKey(args: readonly Argument[]): Argument | undefined {
     return args[args.findIndex((arg) => /^STREAMS$/i.test(String(arg))) + 1]
   }
   const at = firstKeyAt[name] ?? 1
-  // The script of an EVAL says how many keys it has before them.
+  // The second argument of EVAL says how many keys follow it.
   if (at === 0 || (at === 3 && String(args[2]) === '0')) return undefined
   return args[at]
 }

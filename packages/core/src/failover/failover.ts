@@ -9,14 +9,14 @@ import { setLongTimeout } from '../kit/timers.js'
 import { option } from '../kit/validate.js'
 import { isOutage } from './is-outage.js'
 
-/** What a pair of stores needs to know of the connection. */
+/** What `failover()` needs from the connection. */
 export interface FailoverHost {
   readonly state: ConnectionState
   readonly autoResync: boolean
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
   /** Lists the pair in health reports and metrics, until the returned function is called. */
   track?(pair: PairStatus): () => void
-  /** A call was answered from memory. */
+  /** Called for each call that memory answers instead of Redis. */
   fellBack?(pair: string, reason: string): void
 }
 
@@ -29,26 +29,29 @@ export interface Answer<T> {
 }
 
 export interface FailoverOptions<S> {
-  /** Names the pair in logs and metrics: the package's own name. */
+  /** The pair's name in logs and metrics, usually the name of the package. */
   readonly name: string
-  /** The store on Redis; left out together with the connection, everything is answered from memory. */
+  /** The store on Redis. Without it, or without a connection, the fallback answers every call. */
   readonly primary?: S | undefined
   readonly fallback: S
   /**
-   * Runs once after each outage, before Redis is used again: hands over what memory gathered, or drops it.
-   * It must be idempotent, since it starts again when Redis goes away meanwhile. Calls are answered from
-   * memory until it resolves.
+   * Runs after each outage, before Redis answers again: it moves to Redis what the fallback gathered, or drops it.
+   * It must be idempotent, since it starts again if it fails or Redis goes away while it runs. The fallback answers
+   * all calls until it resolves.
    */
   readonly recover?: ((stores: RecoverContext<S>) => Promise<void>) | undefined
-  /** Which alerts the pair's data needs: of eviction, of a missing append-only file. @default 'disposable' */
+  /** What a loss of the data in Redis means; decides which alerts the pair needs. @default 'disposable' */
   readonly durability?: Durability | undefined
-  /** What the fallback holds, for health reports. */
+  /** What the fallback holds, in entries and bytes, for health reports. */
   readonly held?: (() => { readonly entries: number; readonly bytes: number }) | undefined
-  /** `'throw'` gives callers the UnavailableError instead of an answer from memory. @default 'fallback' */
+  /** With `'throw'`, calls reject with an UnavailableError instead of using the fallback. @default 'fallback' */
   readonly onOutage?: 'fallback' | 'throw' | undefined
-  /** Milliseconds that one try of `recover` may take, from its start or its last {@link RecoverContext.progress}. @default 10_000 */
+  /**
+   * Milliseconds that one run of `recover` may take, from its start or its last {@link RecoverContext.progress}.
+   * @default 10_000
+   */
   readonly recoverTimeoutMs?: number | undefined
-  /** Instances do not all recover in the same instant: each waits up to this long first. @default 100 */
+  /** Each instance waits a random time of up to this many milliseconds before it recovers. @default 100 */
   readonly recoverJitterMs?: number | undefined
 }
 
@@ -56,35 +59,35 @@ export interface RecoverContext<S> {
   readonly primary: S
   readonly fallback: S
   /**
-   * Switches to Redis in this very turn. A `recover` that hands over a journal calls it in the turn in which it
-   * finds the journal empty, so that no call slips in between; without it the switch comes with the
-   * promise's end.
+   * Switches to Redis synchronously. A `recover` that moves a journal to Redis calls this in the same turn of the
+   * event loop in which it finds the journal empty, so that no call slips in between. Without it, the pair switches
+   * when the promise of `recover` resolves.
    */
   handOver(): void
   /**
-   * Lets calls wait from now until recovery ends, in either way; then each is answered by the store whose turn it
-   * is. For the last of a journal that grows as fast as it is handed over. @see handOver
+   * Makes calls wait until this recovery ends, whether it succeeds or fails; then the store that is in use answers
+   * them. For the last part of a journal that grows as fast as it is moved. @see handOver
    */
   holdCalls(): void
   /**
-   * A part of the work is done: the time for a try begins anew. Without it, what takes longer than that time would
-   * be given up and begun again for ever. It has no effect once calls wait (see
-   * {@link holdCalls}), so that none waits for longer than that time.
+   * Restarts the time limit of this run, because a part of the work is done. Without it, work that takes longer than
+   * `recoverTimeoutMs` would be aborted and started again for ever. It has no effect after {@link holdCalls}, so that
+   * no call waits for longer than `recoverTimeoutMs`.
    */
   progress(): void
-  /** Aborts when Redis is gone again, the time is up, or the pair is closed. */
+  /** Aborts when Redis is gone again, when the time is up, or when the pair is closed. */
   readonly signal: AbortSignal
 }
 
 /**
- * Two stores that implement one port: the one on Redis answers while Redis is there, the one in memory
- * while it is not. Once the connection is closed neither does: calls reject with CONNECTION_CLOSED.
+ * Two stores with one interface: the one on Redis answers while Redis is up, the fallback in memory answers while it
+ * is not. After the connection is closed, calls reject with CONNECTION_CLOSED.
  */
 export interface Failover<S> {
   readonly state: FailoverState
   /**
-   * Runs one operation on the store whose turn it is. A call that finds Redis unavailable runs again on memory.
-   * @throws UnavailableError with OVERLOADED or CONNECTION_CLOSED, which are no outage
+   * Runs one operation on the store in use. If Redis turns out to be unavailable, it runs again on the fallback.
+   * @throws UnavailableError with OVERLOADED or CONNECTION_CLOSED, which do not count as an outage
    */
   run<T>(operation: (store: S) => Promise<T>): Promise<Answer<T>>
   close(): void
@@ -148,7 +151,7 @@ class StorePair<S> implements Failover<S>, PairStatus {
   readonly #log: ReturnType<typeof createLog>
   readonly #stop: (() => void)[]
   #recovery: AbortController | undefined
-  /** Resolves when calls that wait for the end of recovery may go on. */
+  /** Resolves when calls that wait for the end of recovery may continue. */
   #held: Deferred<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
@@ -214,7 +217,7 @@ class StorePair<S> implements Failover<S>, PairStatus {
     for (const stop of this.#stop) stop()
   }
 
-  /** One call was answered from memory although the connection is up; what it left there must not stay behind. */
+  /** Memory answered one call although the connection is up; recovery has to move what that call left in memory. */
   #missed(error: UnavailableError): void {
     if (this.#options.recover === undefined || this.state !== 'primary') return
     this.#leave(error.message)
@@ -260,7 +263,7 @@ class StorePair<S> implements Failover<S>, PairStatus {
             if (!recovery.signal.aborted) this.#held ??= deferred()
           },
           progress: () => {
-            // Calls that wait are not to wait for longer.
+            // Calls that already wait must not wait longer.
             if (this.#recovery !== recovery || this.#held !== undefined) return
             timer.clear()
             timer = limit()

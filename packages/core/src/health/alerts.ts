@@ -15,18 +15,18 @@ export interface Alert {
 }
 
 export interface AlertThresholds {
-  /** Share of `maxmemory`. @default 0.8 */
+  /** Memory in use, as a share of `maxmemory`, from 0 to 1. @default 0.8 */
   readonly memory?: number | undefined
-  /** Milliseconds, of the PING and of the 99th percentile of commands. @default 100 */
+  /** Milliseconds, for the PING and the 99th percentile of commands. @default 100 */
   readonly slowMs?: number | undefined
-  /** @default 10 */
+  /** Seconds that a replica may be behind. @default 10 */
   readonly replicationLagSeconds?: number | undefined
 }
 
-/** An alert ends only well below its threshold, so that a value which sways does not tell of itself for ever. */
+/** An alert clears only well below its threshold, so that a value near it does not raise the alert again and again. */
 const clearAt = 0.9
 
-/** Which alerts hold in a report, given those that held before. Pure. */
+/** The alerts of a report, given the alerts that are already raised. Pure. */
 export function alertsOf(
   report: HealthReport,
   thresholds: AlertThresholds,
@@ -69,7 +69,7 @@ export function alertsOf(
   return alerts.filter((alert) => alert !== false)
 }
 
-/** Each name once: an instance of a package is a pair of its own. */
+/** Each name once, since every instance of a package is a pair. */
 function namesOf(pairs: readonly PairHealth[]): string {
   return [...new Set(pairs.map(({ name }) => name))].join(', ')
 }

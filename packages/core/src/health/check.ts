@@ -6,17 +6,17 @@ import { parseInfo } from './info.js'
 import { type HealthReport, serverHealth } from './report.js'
 import type { Vitals } from './vitals.js'
 
-/** No part of a check waits longer, whatever the connection's own deadline. */
+/** Longest wait for a part of a check, whatever the connection's own deadline. */
 const partTimeoutMs = 1_000
 
-/** What a health check needs of the connection. */
+/** What a health check needs from the connection. */
 export interface HealthSubject {
   readonly namespace: string
   command(args: readonly Argument[], options?: CommandOptions): Promise<Reply>
   vitals(): Vitals
 }
 
-/** Asks Redis how it is: all questions at once, none past its deadline. Never rejects. */
+/** Checks the health of Redis: sends all questions at once, each with a deadline. Never rejects. */
 export async function checkHealth(redis: HealthSubject): Promise<HealthReport> {
   const options = { timeoutMs: partTimeoutMs }
   const ask = async (...args: string[]) => redis.command(args, options).catch(() => undefined)
@@ -24,7 +24,7 @@ export async function checkHealth(redis: HealthSubject): Promise<HealthReport> {
   const [ping, info, policy, operations] = await Promise.all([
     ask('PING').then((reply) => (reply === undefined ? undefined : performance.now() - startedAt)),
     ask('INFO'),
-    // A user of an ACL may not ask for it; then the policy that INFO knows counts.
+    // An ACL may not permit this; then the policy in INFO counts.
     ask('CONFIG', 'GET', 'maxmemory-policy'),
     tryOperations(redis, options),
   ])

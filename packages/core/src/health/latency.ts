@@ -1,10 +1,10 @@
-/** Buckets of a quarter of a power of two: a quantile is right within a fifth. */
+/** Each bucket spans a quarter of a power of two, so a quantile is correct within a fifth. */
 const bucketCount = 100
 const generationMs = 30_000
 
 /**
- * Latencies of the last minute, or half of one at least, in fixed memory: two generations of counts by
- * logarithmic buckets of microseconds. Recording costs some nanoseconds.
+ * Latencies of the last minute, or at least of the last half, in fixed memory: two generations of counts in
+ * logarithmic buckets of microseconds. Recording takes some nanoseconds.
  */
 export class LatencyHistogram {
   #current = new Uint32Array(bucketCount)
@@ -18,7 +18,7 @@ export class LatencyHistogram {
     this.#current[bucket] = (this.#current[bucket] ?? 0) + 1
   }
 
-  /** Milliseconds, or nothing where nothing was recorded. */
+  /** Milliseconds; `undefined` if nothing was recorded. */
   quantile(q: number): number | undefined {
     const counts = this.#current.map((count, bucket) => count + (this.#previous[bucket] ?? 0))
     const total = counts.reduce((sum, count) => sum + count, 0)

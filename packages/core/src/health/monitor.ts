@@ -13,7 +13,7 @@ export interface MonitorEvents {
   cleared(name: AlertName): void
 }
 
-/** Checks again and again, never two at once, and tells of each alert once until it clears. */
+/** Repeats health checks, never two at once, and reports each alert once until it clears. */
 export class HealthMonitor {
   readonly #check: () => Promise<HealthReport>
   readonly #intervalMs: number
@@ -47,7 +47,7 @@ export class HealthMonitor {
     this.#timer?.clear()
   }
 
-  /** One check, and what follows from it; then the pause until the next. */
+  /** Runs one check, reports its result, and schedules the next check. */
   async look(): Promise<void> {
     this.#timer?.clear()
     const report = await this.#check()

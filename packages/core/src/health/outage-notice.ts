@@ -2,20 +2,20 @@ import type { ConnectionEvents } from '../connection/events.js'
 import type { ConnectionState } from '../connection/state.js'
 import { type Logger, notify } from '../kit/logger.js'
 
-/** What is watched of a connection. */
+/** What the notice needs from the connection. */
 export interface OutageSubject {
   readonly state: ConnectionState
   readonly downReason: string | undefined
   on<K extends keyof ConnectionEvents>(event: K, listener: ConnectionEvents[K]): () => void
 }
 
-/** A shorter outage, such as a failover or a restart, is not reported, unless it is the first. */
+/** Shorter outages, such as a failover or a restart, are not reported, except the first. */
 const reportAfterMs = 5_000
 
 /**
- * Says once when Redis can't be used, and once when it is used again: to the host's logger, else as a warning of the
- * process. A service that answers from memory would otherwise look well. The first outage is reported at once, which
- * shows a wrong address at the start; later ones when they last.
+ * Reports once when Redis can't be used and once when it can again: to the host's logger, else as a process warning.
+ * Otherwise a service that answers from memory would look healthy. The first outage is reported at once, which reveals
+ * a wrong address at the start; later ones only if they last.
  */
 export function reportOutages(redis: OutageSubject, name: string, logger: Logger | undefined): void {
   let isFirst = true

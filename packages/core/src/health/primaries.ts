@@ -6,7 +6,7 @@ import { type ServerHealth, serverHealth } from './report.js'
 
 const timeoutMs = 1_000
 
-/** INFO of each primary, all at once; nothing of one that does not answer within a second. Never rejects. */
+/** INFO of each primary, all at once; omits those that do not answer within a second. Never rejects. */
 export async function askPrimaries(client: ClientPort): Promise<readonly ServerHealth[]> {
   const signal = AbortSignal.timeout(timeoutMs)
   try {

@@ -2,7 +2,7 @@ import type { ConnectionState, Durability, FailoverState } from '../connection/s
 import type { BreakerCounts } from '../guard/breaker.js'
 import { type Info, numberOf } from './info.js'
 
-/** What a server tells of itself; a field is missing where it did not say, or may not by its ACL. */
+/** What a server reports about itself. A field is missing if the server did not report it or its ACL forbids it. */
 export interface ServerHealth {
   readonly name: string
   readonly version: string | undefined
@@ -13,13 +13,13 @@ export interface ServerHealth {
   readonly memory: {
     readonly usedBytes: number | undefined
     readonly peakBytes: number | undefined
-    /** 0 for none. */
+    /** `maxmemory` in bytes; 0 if there is no limit. */
     readonly limitBytes: number | undefined
     readonly fragmentation: number | undefined
   }
   /** Replicas that are connected to this server. */
   readonly replicas: number | undefined
-  /** Seconds that a replica is behind, the furthest one's where this is the primary. */
+  /** Seconds that a replica is behind; on a primary, those of the replica that is furthest behind. */
   readonly replicationLagSeconds: number | undefined
   readonly persistence: {
     readonly aof: boolean | undefined
@@ -31,39 +31,39 @@ export interface ServerHealth {
   readonly expiredKeys: number | undefined
   readonly keyspaceHits: number | undefined
   readonly keyspaceMisses: number | undefined
-  /** From 0 to 1; nothing before the first look-up. */
+  /** Share of look-ups that found a key, from 0 to 1; `undefined` before the first look-up. */
   readonly hitRate: number | undefined
 }
 
 export interface PairHealth {
   readonly name: string
-  /** What it means when Redis loses what the pair keeps there. */
+  /** What a loss of the pair's data in Redis means. */
   readonly durability: Durability
   readonly state: FailoverState
-  /** How long memory has answered; 0 while Redis does. */
+  /** For how many milliseconds memory has answered; 0 while Redis answers. */
   readonly fallbackForMs: number
   readonly entries: number | undefined
   readonly bytes: number | undefined
 }
 
 export interface HealthReport {
-  /** `unhealthy`: Redis is not used. `degraded`: it is, with something amiss. */
+  /** `unhealthy`: Redis can't be used. `degraded`: it can, but something is wrong. */
   readonly status: 'healthy' | 'degraded' | 'unhealthy'
   readonly reasons: readonly string[]
   readonly state: ConnectionState
   readonly topology: 'standalone' | 'cluster' | undefined
   readonly client: string | undefined
   readonly latency: {
-    /** Of the PING of this check. */
+    /** Latency of this check's PING. */
     readonly pingMs: number | undefined
-    /** Of this process's commands in the last minute. */
+    /** Percentiles of this process's commands in the last minute. */
     readonly p50Ms: number | undefined
     readonly p99Ms: number | undefined
   }
   readonly inFlight: number
   readonly breaker: BreakerCounts & { readonly closed: boolean; readonly reason: string }
   readonly fallback: { readonly active: boolean; readonly pairs: readonly PairHealth[] }
-  /** Whether a key of the check's own could be set, read and deleted. */
+  /** Whether the check could set, read and delete a key of its own. */
   readonly operations: { readonly set: boolean; readonly get: boolean; readonly delete: boolean }
   readonly server: ServerHealth | undefined
 }
@@ -72,7 +72,7 @@ export function serverHealth(info: Info, evictionPolicy: string | undefined): Se
   const hits = numberOf(info, 'keyspace_hits')
   const misses = numberOf(info, 'keyspace_misses')
   const lookUps = (hits ?? 0) + (misses ?? 0)
-  // Valkey calls itself a Redis 7.2.4 too, for the sake of old clients.
+  // For old clients, Valkey also claims to be Redis 7.2.4.
   const valkey = info.get('valkey_version')
   return {
     name: info.get('server_name') ?? (valkey === undefined ? 'redis' : 'valkey'),

@@ -3,7 +3,7 @@ import type { ConnectionState } from '../connection/state.js'
 import type { LatencyHistogram } from './latency.js'
 import type { HealthReport, PairHealth } from './report.js'
 
-/** What a connection knows of itself without asking Redis. */
+/** What a connection knows about itself without asking Redis. */
 export interface Vitals {
   readonly state: ConnectionState
   readonly topology: ClientPort['topology'] | undefined

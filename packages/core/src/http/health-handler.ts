@@ -17,20 +17,22 @@ import {
 
 export interface HealthHandlerOptions {
   /**
-   * Who may see details: reasons, which name hosts and ports, and the report, which has the server's version, memory
-   * and role. Everybody else, and everybody where there is none, is told the status alone.
+   * Whether a request may see details: the reasons, which name hosts and ports, and the report with the server's
+   * version, memory and role. All other requests get only the status, and so do all requests without `authorize`.
    */
   readonly authorize?: Authorize | undefined
-  /** Longest wait for a report; where it takes longer, the last one is told. @default '40ms' */
+  /** Longest wait for a health check; if it takes longer, the previous report is used. @default '40ms' */
   readonly maxWait?: Duration | undefined
 }
 
 const routes = ['/health', '/health/redis', '/health/live']
 
 /**
- * Health over HTTP, as a fetch-style handler: `GET /health` (200, or 503 when a connection is unhealthy),
- * `GET /health/redis` (the whole report, for who is authorized) and `GET /health/live` (200 as long as this process
- * runs: an outage of Redis is no reason to restart it). Answers within `maxWait`, also while Redis hangs.
+ * A fetch-style handler for health checks: `GET /health` (200, or 503 if a connection is unhealthy),
+ * `GET /health/redis` (the whole report, for authorized requests) and `GET /health/live` (200 while the process runs:
+ * an outage of Redis is no reason to restart it). It answers within `maxWait` even while Redis hangs.
+ *
+ * @throws InvalidOptionError for a wrong option, or for no connection
  */
 export function createHealthHandler(
   redis: Connection | readonly Connection[],
@@ -60,10 +62,10 @@ export function createHealthHandler(
   }
 }
 
-/** A report, or what is known before the first one is there. */
+/** A report, or what is known before there is one. */
 type Known = HealthReport | Pick<HealthReport, 'status' | 'reasons'>
 
-/** One check at a time; who asks while it takes long gets the one before. */
+/** Runs one check at a time. If the check takes longer than `maxWait`, the caller gets the previous report. */
 class LatestReport {
   #running: Promise<HealthReport> | undefined
   #last: HealthReport | undefined
@@ -74,7 +76,7 @@ class LatestReport {
   ) {}
 
   async read(): Promise<Known> {
-    // A connection that is down needs no round trip to say so.
+    // If the connection is down, no round trip is needed.
     if (this.redis.state !== 'up') this.#last = await this.redis.health()
     if (this.redis.state !== 'up') return this.#known()
     this.#running ??= this.redis.health().finally(() => {

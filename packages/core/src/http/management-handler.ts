@@ -3,17 +3,17 @@ import { option } from '../kit/validate.js'
 import { type Authorize, checkAuthorize, forbidden, isAllowed, json, notFound } from './responses.js'
 
 export interface ManagementHandlerOptions {
-  /** Whether a request may come in. There is no default. One that throws, or resolves with anything but `true`, keeps it out. */
+  /** Whether a request is allowed. Required. If it throws or resolves with anything but `true`, the answer is 403. */
   readonly authorize: Authorize
-  /** Where the paths begin, such as `'/cache'`. */
+  /** The path that all paths begin with, such as `'/cache'`. */
   readonly basePath: string
-  /** Answers a request for the parts of the path below that, decoded. */
+  /** Answers a request. `path` holds the decoded segments below `basePath`. */
   readonly answer: (request: Request, path: readonly string[]) => Promise<Response>
 }
 
 /**
- * What paths for operators have in common, in all packages: 403 with `{ error }` for who is not let in, 404 for other
- * paths, and 400 with `{ error, field }` for INVALID_INPUT. For any server that speaks fetch's Request and Response.
+ * Creates a fetch-style handler for operators, with what all packages share: 403 with `{ error }` if the request is not
+ * allowed, 404 for other paths, and 400 with `{ error, field }` for INVALID_INPUT.
  */
 export function createManagementHandler(
   options: ManagementHandlerOptions,
@@ -30,7 +30,7 @@ export function createManagementHandler(
     try {
       return await answer(request, pathname.slice(basePath.length).split('/').filter(Boolean).map(decoded))
     } catch (error) {
-      // Of another copy of the package too, where instanceof fails.
+      // Recognises errors of another copy of the package too, where instanceof fails.
       if (!EvenkeelError.isInstance(error) || error.code !== 'INVALID_INPUT') throw error
       return json(400, { error: error.message, field: 'field' in error ? error.field : undefined })
     }

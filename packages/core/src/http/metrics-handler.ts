@@ -9,26 +9,26 @@ import { type Authorize, checkAuthorize, forbidden, isAllowed, methodNotAllowed 
 
 export type { Authorize } from './responses.js'
 
-/** Collects what a MeterProvider has: any MetricReader of OpenTelemetry's SDK. */
+/** Collects the metrics of a MeterProvider: any MetricReader of OpenTelemetry's SDK. */
 export interface MetricReaderLike {
   collect(): Promise<{ readonly resourceMetrics: object; readonly errors?: readonly unknown[] }>
 }
 
 export interface MetricsHandlerOptions {
-  /** Who may read the metrics. There is no default; `() => true` lets everybody. */
+  /** Whether a request may read the metrics. Required; `() => true` allows all requests. */
   readonly authorize: Authorize
   /**
-   * A reader of the host's own MeterProvider (a `PrometheusExporter` with `preventServerStart` is one). Without one, a
-   * MeterProvider is made and registered with OpenTelemetry, for evenkeel and all other libraries.
+   * A reader of the host's own MeterProvider (for example a `PrometheusExporter` with `preventServerStart`). Without
+   * one, a MeterProvider is created and registered with OpenTelemetry, for evenkeel and all other libraries.
    */
   readonly reader?: MetricReaderLike | undefined
 }
 
 /**
- * Metrics in Prometheus' text format, as a fetch-style handler for `GET /metrics`: all that evenkeel and other libraries
+ * A fetch-style handler for `GET /metrics` in Prometheus' text format: everything that evenkeel and other libraries
  * report to OpenTelemetry. Needs the packages `@opentelemetry/sdk-metrics` and `@opentelemetry/exporter-prometheus`.
  *
- * @throws InvalidOptionError where the host has registered a MeterProvider and gives no reader of it
+ * @throws InvalidOptionError if the host has registered a MeterProvider but gives no reader of it
  * @example
  * app.get('/metrics', toNodeHandler(createMetricsHandler({ authorize: isFromOurNetwork })))
  */
@@ -56,7 +56,7 @@ class PullReader extends MetricReader {
   protected override async onForceFlush(): Promise<void> {}
 }
 
-/** Kept for the process: handlers may be made again (hot reload, both builds), the provider only once. */
+/** Kept for the whole process: handlers may be created again (hot reload, both builds), but the provider only once. */
 const readerSymbol = Symbol.for('evenkeel.metrics-reader')
 
 function ownReader(): MetricReaderLike {
@@ -71,7 +71,7 @@ function ownReader(): MetricReaderLike {
   return reader
 }
 
-/** The SDK keeps values of connections that were closed; a scrape shows those that are open. */
+/** The SDK keeps values of closed connections; a scrape shows only those of open ones. */
 function ofOpenConnections(resourceMetrics: ResourceMetrics): ResourceMetrics {
   const scopeMetrics = resourceMetrics.scopeMetrics.map((scope) => {
     if (scope.scope.name !== '@evenkeel/core') return scope

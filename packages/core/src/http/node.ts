@@ -3,13 +3,13 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { option } from '../kit/validate.js'
 
-/** What Express adds to a request: the path before it was mounted. */
+/** Express adds the path as it was before mounting. */
 type NodeRequest = IncomingMessage & { originalUrl?: string }
 
 /**
- * Any fetch-style handler for Node's http and for Express (`app.use(toNodeHandler(handler))`). Method, path and headers
- * are passed on; the request's body is not. `request.signal` aborts when the caller is gone. What is no request of
- * fetch's is answered with 400, or 405 for a method that fetch has none of (TRACE), and never ends the process.
+ * Adapts a fetch-style handler to Node's http and to Express (`app.use(toNodeHandler(handler))`). Method, path and
+ * headers are passed on, the body is not. `request.signal` aborts when the client disconnects. A request that fetch
+ * can't represent is answered with 400, or with 405 for a method that fetch does not support (TRACE).
  */
 export function toNodeHandler(handler: (request: Request) => Promise<Response>) {
   option.fn('handler', handler)
@@ -45,7 +45,7 @@ function toRequest(request: NodeRequest, method: string, signal: AbortSignal): R
     const { rawHeaders } = request
     for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
       const [name = '', value = ''] = rawHeaders.slice(at, at + 2)
-      // HTTP/2 has its method and path among the headers.
+      // HTTP/2 puts method and path among the headers.
       if (!name.startsWith(':')) headers.append(name, value)
     }
     return new Request(`http://localhost${pathname}${search}`, { method, headers, signal })
@@ -54,7 +54,7 @@ function toRequest(request: NodeRequest, method: string, signal: AbortSignal): R
   }
 }
 
-/** A path, or a whole URL as proxies are sent. The host is the header's to say. */
+/** A path, or a whole URL as sent to proxies. The host comes from its header. */
 function targetOf(target: string): URL {
   return target.startsWith('/') ? new URL(`http://localhost${target}`) : new URL(target)
 }
@@ -74,7 +74,7 @@ async function send(answered: Response, method: string, response: ServerResponse
   try {
     await pipeline(Readable.fromWeb(answered.body), response)
   } catch (error) {
-    // The caller left in the middle of the answer: there is no one to answer.
+    // The client disconnected during the answer.
     if (!response.destroyed) throw error
   }
 }

@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '../errors.js'
 
-/** Answers of handlers, with the same headers everywhere. None of them repeats what the request said. */
+/** Answers of all handlers, with the same headers. None of them repeats parts of the request. */
 export function json(
   status: number,
   body: unknown,
@@ -16,7 +16,7 @@ export function notFound(paths: readonly string[] = []): Response {
   return json(404, paths.length === 0 ? { error: 'not found' } : { error: 'not found', paths })
 }
 
-/** `allow` lists the methods that there are: `'GET, HEAD'`. */
+/** `allow` lists the methods that are allowed: `'GET, HEAD'`. */
 export function methodNotAllowed(allow: string): Response {
   return json(405, { error: 'method not allowed' }, { allow })
 }
@@ -25,10 +25,10 @@ export function forbidden(): Response {
   return json(403, { error: 'forbidden' })
 }
 
-/** Whether a request may come in. One that throws, or resolves with anything but `true`, keeps it out. */
+/** Whether a request is allowed. If the function throws or resolves with anything but `true`, it is not. */
 export type Authorize = (request: Request) => boolean | Promise<boolean>
 
-/** @throws InvalidOptionError where there is no function: who may come in is not left open by a typo */
+/** @throws InvalidOptionError if it is not a function, so that a typo can't open the handler to everybody */
 export function checkAuthorize(authorize: unknown): asserts authorize is Authorize {
   if (typeof authorize !== 'function') throw new InvalidOptionError('authorize', 'a function', authorize)
 }
@@ -42,7 +42,7 @@ export async function isAllowed(authorize: Authorize, request: Request): Promise
   }
 }
 
-/** The path without the slashes at its end. No regular expression: it would take the square of their number. */
+/** The path without trailing slashes. A regular expression would take quadratic time in their number. */
 export function withoutEndingSlashes(path: string): string {
   let end = path.length
   while (end > 0 && path.charCodeAt(end - 1) === 47) end--

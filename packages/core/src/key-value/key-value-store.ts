@@ -11,33 +11,34 @@ import { OutageKeyValueStore } from './outage-store.js'
 import type { KeyValuePort } from './port.js'
 import { maxAtOnce, RedisKeyValueStore } from './redis-store.js'
 
-/** How values become text. @default JSON */
+/** How values become text. JSON by default. @default JSON */
 export interface Codec<V> {
   encode(value: V): string
   decode(text: string): V
 }
 
 export interface KeyValueStoreOptions<V> {
-  /** Left out, the values live in this process alone. */
+  /** The connection. Without it, the values are kept only in this process. */
   readonly redis?: Connection | undefined
-  /** Names the store; part of every key. */
+  /** Names the store and is part of every key: letters, digits, dots, dashes and underscores. */
   readonly prefix: string
-  /** How long a value lives, unless its `set` says otherwise. @default '1h' */
+  /** How long a value lives, unless its `set` says otherwise; at least 1 ms. @default '1h' */
   readonly ttl?: Duration | undefined
-  /** Of the memory side. @default 10_000 */
+  /** How many values memory may hold. @default 10_000 */
   readonly maxEntries?: number | undefined
-  /** Of the memory side. @default 64 MiB */
+  /** How many bytes memory may hold. @default 64 MiB */
   readonly maxBytes?: number | undefined
   readonly codec?: Codec<V> | undefined
   /**
-   * After an outage, write back what was set, deleted and touched here meanwhile, each key where Redis still holds
-   * what this process knew of it; where another process has changed or deleted it, Redis wins. What was only read
-   * is never written. Without it Redis wins always, and what was written meanwhile is forgotten. @default false
+   * After an outage, writes the values to Redis that this process set, deleted or touched during the outage. A key is
+   * written only where Redis still holds what this process last knew; if another process has changed or deleted it,
+   * Redis wins. Values that were only read are never written. With `false`, Redis always wins, and what was written
+   * during the outage is forgotten. @default false
    */
   readonly writeBack?: boolean | undefined
-  /** `'throw'` rejects with an UnavailableError instead of answering from memory. @default 'fallback' */
+  /** With `'throw'`, calls reject with an UnavailableError instead of using memory. @default 'fallback' */
   readonly onOutage?: 'fallback' | 'throw' | undefined
-  /** What it means when Redis loses the values, for alerts of eviction and of a missing append-only file. @default 'disposable' */
+  /** What a loss of the values in Redis means; decides which alerts the store needs. @default 'disposable' */
   readonly durability?: Durability | undefined
   readonly clock?: Clock | undefined
 }
@@ -47,56 +48,58 @@ export interface KeyValueStats {
   readonly misses: number
   readonly writes: number
   readonly deletes: number
-  /** Operations that memory answered. */
+  /** Operations that were answered from memory. */
   readonly fromMemory: number
   readonly memoryEntries: number
   readonly memoryBytes: number
 }
 
 /**
- * One round trip an operation unless said otherwise. While Redis is away memory answers with what this process has
- * seen and written, each value for the time that it had left. What many keys need is sent with at most 256 commands
- * in flight; where the connection has room for fewer, fewer.
- * @throws UnavailableError `OVERLOADED` when there is no room for one command: memory does not answer then
+ * One round trip for each operation, unless its comment says otherwise. While Redis is away, memory answers with what
+ * this process has read and written, each value for the rest of its time to live. An operation on many keys has at most
+ * 256 commands in flight, or fewer if the connection has less room.
+ * @throws UnavailableError `OVERLOADED` if there is no room for a single command; memory does not answer then
  * @throws EvenkeelError `CLOSED` after {@link close}
  */
 export interface KeyValueStore<V> extends AsyncDisposable {
   get(key: string): Promise<V | undefined>
-  /** {@link get}, with the store that answered. */
+  /** As {@link get}; also says which store answered. */
   lookUp(key: string): Promise<{ readonly value: V | undefined; readonly source: Source }>
   has(key: string): Promise<boolean>
-  /** Says whether it was written; only `nx` (where there is none) can keep it from that. */
+  /** Resolves with whether the value was written. Only `nx` (write only if the key has no value) can prevent it. */
   set(key: string, value: V, options?: { readonly ttl?: Duration; readonly nx?: boolean }): Promise<boolean>
   delete(key: string): Promise<boolean>
-  /** In the order of the keys; one command a key, pipelined. */
+  /** The values in the order of the keys. Pipelined, one command for each key. */
   getMany(keys: readonly string[]): Promise<readonly (V | undefined)[]>
-  /** One command an entry, pipelined; not atomic. Where it rejects, some may be written. */
+  /** Pipelined, one command for each entry. Not atomic: if it rejects, some entries may have been written. */
   setMany(entries: Iterable<readonly [string, V]>, options?: { readonly ttl?: Duration }): Promise<void>
   /**
-   * Adds to a whole number, from 0 where there is none. Not idempotent: a retry after an unknown outcome counts again.
-   * @throws EvenkeelError `REDIS_REPLY` where the value, or the sum, is no whole number that JavaScript holds exactly
+   * Adds `by` (1 by default) to a whole number, or to 0 if there is none. Resolves with the sum. Not idempotent: a
+   * retry after an unknown outcome may count twice.
+   * @throws EvenkeelError `REDIS_REPLY` if the value or the sum is not a whole number that JavaScript holds exactly
    */
   increment(key: string, by?: number): Promise<number>
-  /** A new ttl; `false` where there is no value. */
+  /** Sets a new ttl, the store's by default. Resolves with `false` if there is no value. */
   touch(key: string, ttl?: Duration): Promise<boolean>
   /**
-   * Removes what begins with the prefix, in pages of about 500 keys, on every node; returns how many. In an outage
-   * it removes what memory holds.
+   * Deletes all keys that begin with the prefix, in pages of about 500 keys, on all nodes. Resolves with how many. In
+   * an outage it deletes the keys that memory holds.
    */
   clear(prefix?: string): Promise<number>
   /**
-   * What begins with the prefix, once each: all that stays meanwhile, and nothing that was never there. In an outage
-   * it is what memory holds. @throws UnavailableError when the outage begins or ends meanwhile: a part is not the whole
+   * Yields the entries whose keys begin with the prefix, each once: every entry that stays during the walk, and none
+   * that never existed. In an outage it yields what memory holds.
+   * @throws UnavailableError if an outage begins or ends during the walk, because the result would be incomplete
    */
   entries(prefix?: string): AsyncIterable<readonly [string, V]>
   stats(): KeyValueStats
   readonly state: FailoverState
-  /** Ends the store; the connection stays. May be called again. */
+  /** Closes the store and leaves the connection open. May be called more than once. */
   close(): Promise<void>
 }
 
 /**
- * Typed keys and values on Redis, in memory while it is away.
+ * A store of typed values by key in Redis, which answers from memory while Redis is away.
  * @example
  * const sessions = createKeyValueStore<Session>({ redis, prefix: 'session', ttl: '24h' })
  */
@@ -308,7 +311,7 @@ class Store<V> implements KeyValueStore<V> {
     return text
   }
 
-  /** What the codec says is not passed on: JSON.parse repeats the text. */
+  /** Does not pass on the codec's error, because JSON.parse repeats the text in its message. */
   #decode(text: string): V {
     try {
       return this.#codec.decode(text)

@@ -22,7 +22,7 @@ interface Entry {
   readonly expiresAt: number
 }
 
-/** Values in this process, bounded in entries and bytes. */
+/** A store in this process, bounded in entries and bytes. */
 export class MemoryKeyValueStore implements KeyValuePort {
   readonly #entries: ByteBoundedLru<Entry>
   readonly #clock: Clock
@@ -92,12 +92,12 @@ export class MemoryKeyValueStore implements KeyValuePort {
     yield [...this.#entries.entries()].map(([key]) => key).filter((key) => key.startsWith(prefix))
   }
 
-  /** The same as {@link get}, at once and without counting as a use. */
+  /** As {@link get}, but synchronous, and it does not count as a use. */
   peek(key: string): Versioned | undefined {
     return this.#versioned(this.#entries.peek(key))
   }
 
-  /** Takes a value as another store has it, unless the one here is newer. */
+  /** Stores a value that another store holds, unless the value here is newer. */
   put(key: string, { value, version, ttlMs }: Versioned): void {
     if ((this.#entries.peek(key)?.version ?? 0) > version) return
     this.#entries.set(key, { value, version, expiresAt: this.#clock.monotonic() + ttlMs }, ttlMs)

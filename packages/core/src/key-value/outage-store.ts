@@ -11,32 +11,32 @@ import {
   type Versioned,
 } from './port.js'
 
-/** What was changed here while Redis was away, and what Redis must still hold for the change to count there. */
+/** A change that was made here during an outage, and what Redis must still hold for it to apply there. */
 interface Change {
   readonly expected: Expected
-  /** When the value that was written ends, on the monotonic clock; 0 for one that was deleted. */
+  /** When the written value expires, on the monotonic clock; 0 for a deletion. */
   readonly endsAt: number
 }
 
-/** Rounds of writing back beside calls that go on. */
+/** How many rounds of writing back run while calls continue. */
 const maxRounds = 3
 
-/** Changes written back at once. */
+/** How many changes are written back concurrently. */
 const maxAtOnce = 64
 
 /**
- * The values that this process knows, for outages: those that it has seen in Redis, with the time that they have
- * left there, and those that it writes while Redis is away. Only the latter are written back, each where Redis
- * still holds what the process knew before it changed it.
+ * The values that this process knows, for outages: those that it has seen in Redis, with their remaining time to live,
+ * and those that it writes while Redis is away. Only the latter are written back, each where Redis still holds what
+ * the process knew before it changed the value.
  */
 export class OutageKeyValueStore implements KeyValuePort {
   readonly #memory: MemoryKeyValueStore
-  /** By key, the oldest first. */
+  /** Changes by key, the oldest first. */
   readonly #changes = new Map<string, Change>()
   readonly #maxChanges: number
   readonly #clock: Clock
 
-  /** `writesBack`: whether changes are remembered at all. */
+  /** `writesBack`: whether changes are recorded at all. */
   constructor(options: MemoryKeyValueStoreOptions & { readonly writesBack: boolean }) {
     this.#memory = new MemoryKeyValueStore(options)
     this.#clock = options.clock ?? systemClock
@@ -51,21 +51,21 @@ export class OutageKeyValueStore implements KeyValuePort {
     return this.#memory.bytes
   }
 
-  /** What Redis answered for a key, so that an outage begins with it. */
+  /** Records what Redis answered for a key, so that an outage starts with it. */
   note(key: string, found: Versioned | undefined): void {
-    // Changes are there while memory is handed over to Redis; what is newer than Redis stays.
+    // While changes are moved to Redis, a value that is newer than the one in Redis stays.
     if (this.#changes.has(key)) return
     if (found !== undefined) this.#memory.put(key, found)
     else this.forget(key)
   }
 
-  /** Redis has a new ttl for the key. */
+  /** Records a new ttl that the key has in Redis. */
   noteTtl(key: string, ttlMs: number): void {
     const known = this.#memory.peek(key)
     if (known !== undefined) this.#memory.put(key, { ...known, ttlMs })
   }
 
-  /** Redis no longer holds the key, or no longer what is known of it. */
+  /** Redis no longer holds the key, or no longer the value that is known here. */
   forget(key: string): void {
     void this.#memory.delete(key)
   }
@@ -109,8 +109,8 @@ export class OutageKeyValueStore implements KeyValuePort {
   }
 
   /**
-   * Writes back what was changed here, until nothing is left; then forgets all, and hands over in the same turn. What
-   * is changed meanwhile is written back too; where that finds no end, calls wait for the last round.
+   * Writes back what was changed here, until nothing is left; then forgets everything and hands over in the same turn.
+   * What changes meanwhile is written back too. If that does not end, calls wait for the last round.
    */
   async handOver({
     primary,
@@ -132,7 +132,7 @@ export class OutageKeyValueStore implements KeyValuePort {
     handOver()
   }
 
-  /** A change that is made meanwhile stays, and expects what this one has left in Redis. */
+  /** A change that is made during the write stays, and now expects the value that this write has left in Redis. */
   async #writeBack(primary: KeyValuePort, key: string, change: Change): Promise<void> {
     const known = this.#memory.peek(key)
     let version = 0
@@ -145,7 +145,7 @@ export class OutageKeyValueStore implements KeyValuePort {
       await primary.delete(key, change.expected)
       isWritten = true
     } else {
-      // It was dropped at the memory bound, so there is no value to write.
+      // The value was evicted at the memory bound, so there is none to write.
       isWritten = false
     }
     const meanwhile = this.#changes.get(key)
@@ -164,7 +164,7 @@ export class OutageKeyValueStore implements KeyValuePort {
       version: earlier?.version ?? before?.version ?? 0,
       // If another instance deleted it meanwhile, the outcome is the same.
       orAbsent: earlier?.orAbsent === true || written === undefined,
-      // The call that found Redis away may have reached it: then the value there is the first one written here.
+      // The call that found Redis away may have reached it: then Redis holds the first value written here.
       orDigest: earlier?.orDigest ?? (written && digestOf(written.value)),
     }
     const endsAt = written === undefined ? 0 : this.#clock.monotonic() + written.ttlMs

@@ -16,10 +16,10 @@ const setScript = defineScript({ name: 'key-value.set', lua: setLua })
 const deleteScript = defineScript({ name: 'key-value.delete', lua: deleteLua })
 const incrementScript = defineScript({ name: 'key-value.increment', lua: incrementLua })
 
-/** Commands of one operation over many keys that are in flight at once. */
+/** How many commands of one operation on many keys may be in flight. */
 export const maxAtOnce = 256
 
-/** Values in Redis, a small hash each. One round trip an operation; `getMany` pipelines one command a key. */
+/** A store in Redis; each value is a small hash. One round trip per operation. `getMany` pipelines its commands. */
 export class RedisKeyValueStore implements KeyValuePort {
   readonly #redis: Connection
 
@@ -70,7 +70,7 @@ export class RedisKeyValueStore implements KeyValuePort {
   }
 }
 
-/** A key without an end, which this store never writes, has none here either. */
+/** This store never writes a key without an expiry; if a key has none, its value has none here either. */
 function readVersioned(name: string, reply: Reply): Versioned {
   const [value, version, leftMs] = listOf(name, reply)
   const ttlMs = integerOf(name, leftMs)

@@ -1,5 +1,5 @@
 /**
- * Time as the packages see it, injected so that tests move it instead of sleeping.
+ * The time source of the packages, injected so that tests can move time instead of sleeping.
  * `now` is wall-clock milliseconds (for what is shared or stored); `monotonic` never goes back
  * (for durations and deadlines within this process).
  */
@@ -13,7 +13,7 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
 }
 
-/** A clock that moves only when told to; both of its faces show the same time. */
+/** A clock for tests that moves only when it is told to; `now` and `monotonic` return the same time. */
 export class ManualClock implements Clock {
   #time: number
 

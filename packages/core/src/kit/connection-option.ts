@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../errors.js'
 const expected = "a connection, made by connect() of '@evenkeel/core'"
 
 /**
- * Checks an option `redis`: a connection, or nothing. What people pass instead is named: a connect() that was not
+ * Checks an option `redis`: a connection, or nothing. The error names common mistakes: a connect() that was not
  * awaited, a client of a library, a URL.
  *
  * @throws InvalidOptionError

@@ -29,7 +29,7 @@ export interface DurationBounds {
 
 const centuryMs = 100 * 365 * unitMs.d
 
-/** Milliseconds of a {@link Duration}. Throws {@link InvalidOptionError} that names `field`. */
+/** Converts a {@link Duration} to milliseconds. Throws an {@link InvalidOptionError} that names `field`. */
 export function durationMs(
   field: string,
   value: Duration,

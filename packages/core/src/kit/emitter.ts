@@ -5,8 +5,8 @@ const log = createLog('core')
 type Events = Record<string, (...values: never[]) => void>
 
 /**
- * Typed events. Unlike node's EventEmitter, a listener that throws is reported as a warning and neither
- * stops the others nor reaches the code that emitted: that code is a socket's handler or a timer.
+ * Typed events. Unlike in Node's EventEmitter, a listener that throws is reported as a warning; it neither stops the
+ * other listeners nor reaches the code that emitted, which is a socket's handler or a timer.
  */
 export class Emitter<E extends Events> {
   readonly #listeners = new Map<keyof E, Set<E[keyof E]>>()
@@ -33,7 +33,7 @@ export class Emitter<E extends Events> {
     for (const listener of [...listeners]) this.#call(event, listener, values)
   }
 
-  /** Gives one listener an event that it came too late for. */
+  /** Emits an event to one listener that was added too late for it. */
   emitTo<K extends keyof E>(event: K, listener: E[K], ...values: Parameters<E[K]>): void {
     if (this.#listeners.get(event)?.has(listener)) this.#call(event, listener, values)
   }

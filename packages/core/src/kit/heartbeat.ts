@@ -1,31 +1,31 @@
 import { type LongTimer, setLongTimeout } from './timers.js'
 
 export interface HeartbeatOptions {
-  /** Milliseconds between the end of one beat and the next; a function is asked each time. */
+  /** Milliseconds between the end of one beat and the next; a function is called for each pause. */
   readonly everyMs: number | (() => number)
-  /** Part by which a pause is shortened or lengthened at random, so that instances do not beat in step. @default 0.1 */
+  /** Part by which each pause is varied at random, so that instances do not beat in step. @default 0.1 */
   readonly jitter?: number | undefined
   beat(): Promise<unknown> | unknown
-  /** A beat failed; the next one comes all the same. */
+  /** A beat failed; the next one follows as usual. */
   onError(error: unknown): void
   /** From 0 to 1. @default Math.random */
   readonly random?: (() => number) | undefined
 }
 
 export interface Heartbeat {
-  /** Begins, or goes on; without effect while it runs and after `close`. */
+  /** Starts or resumes. Has no effect while it runs, or after `close`. */
   start(): void
-  /** Pauses it; `start` goes on. */
+  /** Pauses; `start` resumes. */
   stop(): void
-  /** Beats now, after a beat that is under way, and once more later as ever. */
+  /** Beats now, after a running beat has ended; then the usual interval follows. */
   now(): Promise<void>
   /** Stops it for good. */
   close(): void
 }
 
 /**
- * Renews something at an interval, one beat at a time: a beat that hangs delays the next and is never beside
- * another. It does not keep the process alive.
+ * Runs a beat at an interval, one at a time: a beat that hangs delays the next one and never overlaps it. It does not
+ * keep the process alive.
  */
 export function heartbeat(options: HeartbeatOptions): Heartbeat {
   const { everyMs, jitter = 0.1, random = Math.random, beat, onError } = options

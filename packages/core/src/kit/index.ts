@@ -1,5 +1,5 @@
 /**
- * What the packages of this family share. It is outside of semantic versioning: a release of core may change it, and
+ * Shared by the packages of this family and not covered by semantic versioning: a release of core may change it, and
  * each package depends on the version of core that it was released with.
  */
 

@@ -4,16 +4,16 @@ import type { SharedViewHost } from './shared-view.js'
 export interface ListenOptions {
   /** Messages may have been missed. */
   readonly onGap?: (() => void) | undefined
-  /** The subscription is made, or will be when Redis is back. */
+  /** The subscription is active, or will be when Redis is back. */
   readonly onListening?: (() => void) | undefined
-  /** The subscription is refused, or can't be ended. Nothing else is thrown. */
+  /** The subscription was refused, or could not be ended. Nothing else is thrown. */
   onError(error: unknown): void
 }
 
 /**
- * Hears a channel without a caller that waits for the subscription: a component that is made and closed
- * synchronously uses it. The function that it returns ends it, also while the subscription is still being made;
- * nothing is heard after that call, and its promise, which never rejects, resolves when the subscription has ended.
+ * Listens to a channel for a component that is created and closed synchronously, and so can't await the subscription.
+ * The returned function ends it, even before the subscription is active. After that call no message is delivered, and
+ * its promise, which never rejects, resolves when the subscription has ended.
  */
 export function listen(
   redis: SharedViewHost,

@@ -1,10 +1,10 @@
-/** What evenkeel asks of a logger; console and pino have it. A line says what changed; calls are not logged. */
+/** What evenkeel needs from a logger; `console` and pino have it. Lines report changes of state, never single calls. */
 export interface Logger {
   info(message: string): void
   warn(message: string): void
 }
 
-/** Writes a line to the host's logger, or as a warning of the process with a code where the host gave none. */
+/** Writes a line to the host's logger; without one, emits a process warning with a code. */
 export function notify(
   logger: Logger | undefined,
   level: 'info' | 'warn',
@@ -15,18 +15,18 @@ export function notify(
   try {
     logger[level](message)
   } catch (error) {
-    // A logger that fails must not fail what it reports on.
+    // A logger that fails must not fail the code that reports to it.
     process.emitWarning(error instanceof Error ? error : 'the logger threw', { code: 'EVENKEEL_LISTENER' })
   }
 }
 
-/** A listener that fails for every message would otherwise write a line a message. */
+/** Without a limit, a listener that fails for every message would write a line for every message. */
 const repeatAfterMs = 60_000
 const warnedAt = new WeakMap<object, number>()
 
 /**
- * Warns that a listener of the host threw, at most once a minute for each listener. Shows where, and not the error's
- * message: a parser's error quotes what it was given.
+ * Warns that a listener of the host threw, at most once a minute for each listener. Shows where, but not the error's
+ * message, because the error of a parser quotes its input.
  */
 export function warnOfListener(listener: object, error: unknown, event: string): void {
   const now = performance.now()

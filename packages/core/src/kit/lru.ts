@@ -5,7 +5,7 @@ import { type Clock, systemClock } from './clock.js'
 export interface ByteBoundedLruOptions<V> {
   /** @default 10_000 */
   readonly maxEntries?: number | undefined
-  /** Of values and keys together, as `sizeOf` and the keys' lengths count them. @default 64 MiB with `sizeOf`, else none */
+  /** Bytes of values and keys together, by `sizeOf` and the keys' lengths. @default 64 MiB with `sizeOf`, else none */
   readonly maxBytes?: number | undefined
   /** Bytes of a value. Without it only entries are counted. */
   readonly sizeOf?: ((value: V) => number) | undefined
@@ -16,21 +16,21 @@ interface CachedValue<V> {
   readonly value: V
   readonly bytes: number
   readonly expiresAt: number
-  /** Which search for the least recently used entries came before the last use. */
+  /** How many searches for the least recently used entries had run before the last use. */
   usedAfter: number
 }
 
-/** What an entry costs beside its key and value, roughly: two map slots and the object that holds it. */
+/** Approximate overhead of an entry besides its key and value: two map slots and the object that holds it. */
 const overheadBytes = 100
 
-/** Least recently used entries that one search collects: finding the first of a map passes what was deleted before it. */
+/** How many entries one search collects: finding the first entry of a map passes all that were deleted before it. */
 const victimsAtOnce = 64
 
 /**
- * A map that forgets the least recently used entries at its bound of entries or bytes, and entries past their
- * time when they are met. The bounds are exact: quick-lru, which holds up to twice its maximum and counts no
- * bytes, is never filled beyond them. Its recency has two generations, so of entries that were used since the
- * last turn of generations the order is not known. Operations are O(1) amortised.
+ * A map with bounds in entries and bytes that evicts the least recently used entries, and drops expired entries when
+ * it meets them. The bounds are exact: quick-lru, which holds up to twice its maximum and does not count bytes, is
+ * never filled beyond them. Its recency has two generations, so the order of entries that were used since the last
+ * change of generations is unknown. Operations are O(1) amortised.
  */
 export class ByteBoundedLru<V> {
   readonly #entries: QuickLRU<string, CachedValue<V>>
@@ -38,7 +38,7 @@ export class ByteBoundedLru<V> {
   readonly #maxBytes: number
   readonly #sizeOf: ((value: V) => number) | undefined
   readonly #clock: Clock
-  /** Counted here: quick-lru goes through its older generation to tell its size. */
+  /** Counted here, because quick-lru walks its older generation to report its size. */
   #size = 0
   #bytes = 0
   /** Keys that were the least recently used when the last search ended, the oldest at the end. */
@@ -55,7 +55,7 @@ export class ByteBoundedLru<V> {
     this.#clock = clock
     this.#entries = new QuickLRU({
       maxSize: this.#maxEntries,
-      // Never called while the bound below holds; it keeps the counts true if it should be.
+      // Never called while the bound below holds; it keeps the counts correct if it ever is.
       onEviction: (_, entry) => {
         this.#size--
         this.#bytes -= entry.bytes
@@ -63,7 +63,7 @@ export class ByteBoundedLru<V> {
     })
   }
 
-  /** Entries held, those past their time included until they are met. */
+  /** Number of entries, including expired ones that were not met yet. */
   get size(): number {
     return this.#size
   }
@@ -83,13 +83,13 @@ export class ByteBoundedLru<V> {
     return entry.value
   }
 
-  /** Without counting as a use. */
+  /** As `get`, without counting as a use. */
   peek(key: string): V | undefined {
     const entry = this.#entries.peek(key)
     return entry !== undefined && entry.expiresAt > this.#clock.monotonic() ? entry.value : undefined
   }
 
-  /** Says whether it was kept: a value that is larger than the whole bound is not. */
+  /** Returns whether the value was kept: a value larger than the whole bound is not. */
   set(key: string, value: V, ttlMs = Number.POSITIVE_INFINITY): boolean {
     this.delete(key)
     const bytes = this.#sizeOf === undefined ? 0 : this.#sizeOf(value) + key.length + overheadBytes
@@ -117,7 +117,7 @@ export class ByteBoundedLru<V> {
     this.#bytes = 0
   }
 
-  /** Live entries, oldest use first. */
+  /** Entries that have not expired, the least recently used first. */
   *entries(): IterableIterator<[string, V]> {
     const now = this.#clock.monotonic()
     for (const [key, entry] of this.#entries.entriesAscending()) {

@@ -1,10 +1,10 @@
 import { EvenkeelError } from '../errors.js'
 
 /**
- * Runs over all items and gives the results in their order, at most `max` at once. Where the connection has no room
- * for that number (`OVERLOADED`, with nothing sent), fewer run at once: the item is tried again when another has
- * ended. After a failure nothing new begins, and what runs is awaited.
- * @throws the first failure; OVERLOADED when there is no room even for one
+ * Runs over all items with at most `max` at once, and returns the results in their order. If the connection has no room
+ * for that many (`OVERLOADED`, with nothing sent), fewer run at once: the item is tried again when another has ended.
+ * After a failure no new item starts, and running ones are awaited.
+ * @throws the first failure; OVERLOADED if there is no room even for one
  */
 export async function mapBounded<T, R>(
   items: readonly T[],
@@ -36,7 +36,7 @@ export async function mapBounded<T, R>(
   }
   await Promise.all(Array.from({ length: Math.min(max, items.length) }, work))
   if (hasFailed) throw failure
-  // Those that were refused when the others had ended already.
+  // Items that were refused after all others had ended.
   if (refused.length > 0) {
     const rest = refused.sort((one, other) => one - other)
     const found = await mapBounded(

@@ -2,16 +2,16 @@ import type { Reply } from '../clients/port.js'
 import { UnexpectedReplyError } from '../errors.js'
 
 /**
- * Readers of replies. A reply of another shape than a command gives, such as the `QUEUED` of a connection that is
- * inside a MULTI, is refused: taken for an answer it would acknowledge what never happened.
- * `command` names the command or script in the error.
+ * Readers of replies. A reply with a shape that its command never gives, such as the `QUEUED` of a connection inside a
+ * MULTI, is refused, because it would acknowledge something that never happened. `command` names the command or script
+ * in the error.
  */
 export function listOf(command: string, reply: Reply): readonly Reply[] {
   if (Array.isArray(reply)) return reply
   throw new UnexpectedReplyError(command, 'a list')
 }
 
-/** Integers; those that a client gives as text (ioredis with `stringNumbers`) too. */
+/** An integer; also one that a client returns as text (ioredis with `stringNumbers`). */
 export function integerOf(command: string, reply: Reply | undefined): number {
   if (typeof reply === 'number' && Number.isSafeInteger(reply)) return reply
   const text = Buffer.isBuffer(reply) ? reply.toString() : reply

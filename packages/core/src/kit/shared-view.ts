@@ -2,34 +2,34 @@ import type { MessageHandler } from '../clients/port.js'
 import type { SubscribeOptions, Subscription } from '../connection/pub-sub.js'
 import { type LongTimer, setLongTimeout } from './timers.js'
 
-/** What following needs of a connection. */
+/** What a view needs from a connection. */
 export interface SharedViewHost {
   subscribe(channel: string, handler: MessageHandler, options?: SubscribeOptions): Promise<Subscription>
 }
 
-/** What made a view read: the first of the causes where one read serves several. */
+/** Why a view reads; if one read serves several causes, the first. */
 export type ReadCause = 'message' | 'poll' | 'asked'
 
 export interface SharedViewOptions {
-  /** Without one there are no messages, and polls alone. */
+  /** Without a connection there are no messages, only polls. */
   readonly redis: SharedViewHost | undefined
   readonly channel: string
   /** Milliseconds between a message and the read that it causes, so that a burst of changes is read once. @default 5 */
   readonly settleMs?: number | undefined
-  /** Milliseconds between two reads without a message; jittered by a tenth. No polls without it. */
+  /** Milliseconds between two reads without a message, varied by a tenth. Without it, there are no polls. */
   readonly pollMs?: number | undefined
-  /** Reads what is shared. Never beside another read of this view. */
+  /** Reads the shared state. Never overlaps another read of this view. */
   read(cause: ReadCause): Promise<void>
   onError(error: unknown): void
-  /** Whether a message is worth a read; all are without it. */
+  /** Whether a message requires a read. Without it, every message does. */
   concerns?(message: string): boolean
   /** From 0 to 1. @default Math.random */
   readonly random?: (() => number) | undefined
 }
 
 /**
- * Shared state as one instance follows it: a message says only that something is new, a read fetches it, and a
- * poll makes up for messages that were missed. A gap in the subscription counts as a message.
+ * One instance's view of shared state: a message says only that something has changed, a read fetches it, and a poll
+ * makes up for lost messages. A gap in the subscription counts as a message.
  */
 export class SharedView {
   readonly #options: SharedViewOptions
@@ -46,7 +46,7 @@ export class SharedView {
     this.#options = options
   }
 
-  /** Subscribes, and begins to poll, also where it can't subscribe. Reads nothing yet. @throws what subscribing throws */
+  /** Subscribes and starts to poll, even if it can't subscribe. Reads nothing yet. @throws what subscribing throws */
   async start(): Promise<void> {
     const { redis, channel, concerns } = this.#options
     this.#poll()

@@ -1,8 +1,8 @@
 type Callback = (reason: unknown) => void
 
 /**
- * All followers of a signal share one listener: to add a listener to a signal costs more than all the rest of following it, and a
- * call is followed by every layer that it passes. Node's warning at the eleventh listener has no cause either.
+ * All followers of a signal share one listener: adding a listener to a signal costs more than everything else about
+ * following it, and a call is followed by every layer that it passes. It also avoids Node's warning at 11 listeners.
  */
 class SignalFollowers {
   readonly #signal: AbortSignal
@@ -14,7 +14,7 @@ class SignalFollowers {
   }
 
   add(call: Callback): () => void {
-    // Each its own, so that one function that follows twice is called twice.
+    // A new object each time, so that a function that follows twice is called twice.
     const follower = { call }
     if (this.#callbacks.size === 0) this.#signal.addEventListener('abort', this.#listener, { once: true })
     this.#callbacks.add(follower)
@@ -25,13 +25,13 @@ class SignalFollowers {
   }
 
   #callAll(): void {
-    // Those that are stopped by one before them are not called.
+    // Followers that are stopped by an earlier one are not called.
     for (const follower of [...this.#callbacks]) {
       if (!this.#callbacks.delete(follower)) continue
       try {
         follower.call(this.#signal.reason)
       } catch (error) {
-        // As a listener of its own that throws: the others are called all the same.
+        // As if it were a separate listener that throws: the others are still called.
         process.nextTick(() => {
           throw error
         })
@@ -46,13 +46,13 @@ export interface LinkedSignal {
   readonly signal: AbortSignal
   /** Aborts the linked signal. */
   abort(reason: unknown): void
-  /** Leaves the sources. Call it when the work is over: a long-lived source keeps nothing of it then. */
+  /** Stops following the sources. Call it when the work is over, so that a long-lived source keeps no reference. */
   unlink(): void
 }
 
 /**
- * A signal that aborts with the first of its sources, with that source's reason. `AbortSignal.any` keeps every
- * signal that it ever made reachable from a long-lived source (nodejs/node#54614); this one lets go on `unlink`.
+ * A signal that aborts with the first of its sources, with that source's reason. `AbortSignal.any` keeps every signal
+ * that it created reachable from a long-lived source (nodejs/node#54614); this one releases it on `unlink`.
  */
 export function linkSignals(...sources: readonly (AbortSignal | undefined)[]): LinkedSignal {
   const controller = new AbortController()

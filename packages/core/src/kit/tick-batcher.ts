@@ -1,12 +1,12 @@
 import { type Deferred, deferred } from './deferred.js'
 
 export interface TickBatcherOptions<Request, Result> {
-  /** Requests in one call; one more begins the next call at once. */
+  /** Number of requests in one call; the next request starts another call at once. */
   readonly max: number
   /** Answers all requests of one turn of the event loop, in their order. */
   send(requests: readonly Request[]): Promise<readonly Result[]>
   /**
-   * Whether a call of several that failed is repeated request by request, so that a request which can't be
+   * Whether a failed call of several requests is repeated one request at a time, so that a request that can't be
    * answered fails alone. Only for calls that change nothing when they fail. @default false
    */
   readonly retryAlone?: boolean | undefined
@@ -17,8 +17,8 @@ interface Waiting<Request, Result> extends Deferred<Result> {
 }
 
 /**
- * Requests that are made in one turn of the event loop travel in one call: a round trip of its own costs each
- * of them several times what answering it costs. A call of one request is sent in the same turn too.
+ * Sends the requests of one turn of the event loop in one call, because separate round trips cost each request several
+ * times as much as answering it. A call with a single request is also sent in the same turn.
  */
 export class TickBatcher<Request, Result> {
   readonly #options: TickBatcherOptions<Request, Result>
@@ -30,14 +30,14 @@ export class TickBatcher<Request, Result> {
   }
 
   add(request: Request): Promise<Result> {
-    // After all microtasks: what the answers of the last call set off leaves in one call again.
+    // After all microtasks, so that requests caused by the answers of the last call share a call again.
     if (this.#waiting.length === 0) process.nextTick(this.#flush)
     const waiting = { request, ...deferred<Result>() }
     if (this.#waiting.push(waiting) >= this.#options.max) this.flush()
     return waiting.promise
   }
 
-  /** Sends what waits now. */
+  /** Sends the waiting requests now. */
   flush(): void {
     const batch = this.#waiting
     if (batch.length === 0) return

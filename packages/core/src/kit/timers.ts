@@ -9,13 +9,13 @@ export interface LongTimer {
 }
 
 export interface LongTimerOptions {
-  /** Whether the pending timer keeps the process alive: true for what a caller waits for. @default false */
+  /** Whether the pending timer keeps the process alive, as a caller that waits for it needs. @default false */
   readonly ref?: boolean | undefined
 }
 
 /**
- * Calls back once after any number of milliseconds: a duration beyond what one timer of Node holds is waited
- * for in parts. `Infinity` never fires.
+ * Calls back once, after any number of milliseconds. A duration beyond the maximum of Node's timers takes several
+ * timers. `Infinity` never fires.
  */
 export function setLongTimeout(
   callback: () => void,
@@ -45,7 +45,7 @@ export interface SleepOptions extends LongTimerOptions {
 
 /**
  * Resolves after any number of milliseconds. By default it keeps the process alive, since a caller awaits it.
- * @throws the signal's own reason, when it aborts first
+ * @throws the signal's reason, if it aborts first
  */
 export function sleep(delayMs: number, { signal, ref = true }: SleepOptions = {}): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -3,37 +3,38 @@ import { type Duration, durationMs } from '../kit/duration.js'
 import { type LongTimer, setLongTimeout } from '../kit/timers.js'
 import { minTtlMs } from './options.js'
 
-/** A lock that is held. `await using` releases it. */
+/** A lock that this process holds. `await using` releases it. */
 export interface Lock extends AsyncDisposable {
   readonly token: string
   /**
-   * Grows with every holder of the resource. A resource that refuses a lower fence than it has seen is safe
-   * from a holder that was paused beyond its ttl.
+   * A fencing token: grows with each holder of the resource. A resource that refuses a fence lower than the highest
+   * it has seen is safe from a holder that was paused beyond its ttl.
    */
   readonly fence: number
-  /** Aborts the moment the lock may have been lost, before the server lets another have it. */
+  /** Aborts as soon as the lock may be lost, before the server gives it to another holder. */
   readonly signal: AbortSignal
-  /** `'redis'`, or `'memory'` for one that excludes only this process. */
+  /** `'redis'`, or `'memory'` for a lock that excludes only callers in this process. */
   readonly source: 'redis' | 'memory'
   /**
-   * Renews now, and from now on, by the ttl or another one; it is renewed by itself at a third of its ttl.
+   * Renews the lock now, and sets a new ttl if one is given. The lock is also renewed automatically, after each third
+   * of its ttl. One round trip.
    * @throws EvenkeelError `LOCK_LOST`
    */
   extend(ttl?: Duration): Promise<void>
-  /** Gives it back; says whether it was still held. May be called again. */
+  /** Releases the lock. Resolves with whether it was still held. One round trip. May be called more than once. */
   release(): Promise<boolean>
 }
 
-/** The lock, or for how long it is held by another at most. */
+/** The lock, or for how many milliseconds another holder may still keep it. */
 export type Attempt = { readonly lock: Lock } | { readonly heldForMs: number }
 
 /** What keeps a lock: the server, or this process. */
 export interface Lease {
   readonly source: 'redis' | 'memory'
-  /** `false` when it is not ours any more. */
+  /** Resolves with `false` if the lock no longer belongs to this token. */
   extend(ttlMs: number): Promise<boolean>
   release(): Promise<boolean>
-  /** It is over: released, or its holder knows of its loss. */
+  /** The lease is over: it was released, or the holder knows that it is lost. */
   end(): void
 }
 
@@ -41,19 +42,19 @@ interface HeldLockOptions {
   readonly token: string
   readonly fence: number
   readonly ttlMs: number
-  /** When the request was sent that took it: the server's ttl began no earlier. */
+  /** When the request that took the lock was sent: the ttl on the server began no earlier. */
   readonly sentAt: number
   readonly lease: Lease
 }
 
-/** The two clocks may differ by this much before the machine is taken to have slept. */
+/** If the wall clock and the monotonic clock drift apart by more than this, the machine has slept. */
 const clockJumpMs = 250
 
 /**
- * A lock in this process's hands. Its time is judged here: by the monotonic clock from before the request
- * was sent, less a margin, so that it is over here before it is over at the server. A renewal whose answer
- * was lost changes nothing. The monotonic clock stands still while a machine sleeps, so a wall clock that
- * ran ahead of it ends the lock too.
+ * A lock that this process holds. The process judges its time itself: by the monotonic clock, from before the request
+ * was sent, less a margin, so that the lock ends here before it ends on the server. A renewal whose reply is lost
+ * does not extend it. The monotonic clock stands still while a machine sleeps, so the lock also ends when the wall
+ * clock has run ahead of it.
  */
 export class HeldLock implements Lock {
   readonly token: string
@@ -102,7 +103,7 @@ export class HeldLock implements Lock {
     this.#released ??= lease
       .release()
       .catch((error: unknown) => {
-        // Its ttl releases it then.
+        // The ttl releases the lock then.
         if (UnavailableError.isInstance(error)) return false
         throw error
       })
@@ -118,7 +119,7 @@ export class HeldLock implements Lock {
     this.#timer?.clear()
     if (this.#released !== undefined || this.#lost.signal.aborted) return
     const leftMs = this.#validUntil - performance.now()
-    // A third of the ttl, and as the end comes nearer more often; then the moment of the end itself.
+    // After a third of the ttl, more often as the end comes nearer, and at the end itself.
     const delayMs = Math.max(1, Math.min(this.#ttlMs / 3, leftMs > 40 ? leftMs / 2 : leftMs))
     this.#timer = setLongTimeout(() => this.#tick(), delayMs)
   }
@@ -128,7 +129,7 @@ export class HeldLock implements Lock {
     if (performance.now() >= this.#validUntil) return this.#lose('it was not renewed in time')
     if (Math.abs(Date.now() - performance.now() - this.#clocksApart) > clockJumpMs)
       return this.#lose('the clock jumped')
-    // Not awaited before the next look: a renewal that hangs must not hide the end.
+    // Scheduled before the renewal is answered: a renewal that hangs must not hide the end.
     this.#schedule()
     this.extend().catch(() => {})
   }

@@ -2,7 +2,7 @@ import { type Attempt, HeldLock, type Lease } from './held-lock.js'
 import type { ResolvedLockOptions } from './options.js'
 import { processLocks } from './process-locks.js'
 
-/** One try without Redis: a lock among the callers of this process, also those that hold one of Redis. */
+/** One try without Redis: excludes all callers in this process, including holders of a lock in Redis. */
 export function takeLocally({ name, ttlMs }: ResolvedLockOptions, token: string): Attempt {
   if (processLocks.holderOf(name) !== undefined) return { heldForMs: ttlMs }
   processLocks.hold(name, { token, source: 'memory' })

@@ -9,23 +9,23 @@ import { takeLocally } from './local-lock.js'
 import { type LockOptions, type ResolvedLockOptions, resolveLockOptions } from './options.js'
 import { giveBack, takeOnRedis } from './redis-lock.js'
 
-/** The longest pause between two looks of a waiter: a holder may release long before its ttl ends. */
+/** The longest pause between two tries of a waiter: a holder may release long before its ttl ends. */
 const maxPauseMs = 250
 
 /**
- * Takes the lock on a resource: one round trip when it is free. Renewed by itself until it is released or
- * lost. Waiting for it keeps the process alive.
+ * Takes the lock on a resource. One round trip if it is free. The lock is renewed automatically until it is released
+ * or lost. A pending call keeps the process alive.
  *
- * What it can promise on a single primary: at most one holder while that primary keeps its data, and that a
- * holder's `signal` aborts before the server's expiry. What it can't, replication being asynchronous: a
- * failover may forget a lock that was just taken, and a paused process may go on after its time. A resource that
- * must be safe from both checks `fence` itself. It is not fair: waiters are not served in order. Locks need a
- * `maxmemory-policy` that does not evict them (`noeviction`, or `volatile-*` with care).
+ * On a single primary the lock has at most one holder as long as that primary keeps its data, and the `signal` of a
+ * holder aborts before the lock expires on the server. Replication is asynchronous, so a failover may lose a lock
+ * that was just taken, and a paused process may continue after its time. A resource that must be safe from both has
+ * to check `fence`. Waiters are not served in order. Redis must not evict locks: its `maxmemory-policy` should be
+ * `noeviction`, or `volatile-*` with care.
  *
- * @throws EvenkeelError `LOCK_TIMEOUT` when it was not free within `wait`; `LOCK_UNAVAILABLE` without Redis
+ * @throws EvenkeelError `LOCK_TIMEOUT` if the lock was not free within `wait`; `LOCK_UNAVAILABLE` without Redis
  * (unless `onOutage: 'local'`)
- * @throws UnavailableError `OVERLOADED` or `CONNECTION_CLOSED`, which are no outage
- * @throws the signal's own reason, when it aborts
+ * @throws UnavailableError `OVERLOADED` or `CONNECTION_CLOSED`, which do not count as an outage
+ * @throws the reason of `signal`, if it aborts
  * @example
  * await using held = await lock(redis, 'report:7', { wait: '5s' })
  * await writeReport({ fence: held.fence, signal: held.signal })
@@ -37,7 +37,7 @@ export async function lock(
 ): Promise<Lock> {
   const resolved = resolveLockOptions(redis, resource, options)
   const { signal, waitMs } = resolved
-  // Made before the first try: an attempt whose answer was lost finds its own lock, and takes it for that.
+  // Created before the first try: if the reply of a try is lost, the next try recognises its own lock.
   const token = randomUUID()
   const startedAt = performance.now()
   for (;;) {
@@ -46,13 +46,13 @@ export async function lock(
     if ('lock' in attempt) return attempt.lock
     const leftMs = waitMs - (performance.now() - startedAt)
     if (leftMs <= 0) throw new EvenkeelError('LOCK_TIMEOUT', `The lock was not free within ${waitMs} ms`)
-    // Jitter keeps waiters from looking in step.
+    // Jitter keeps waiters from trying at the same time.
     const pauseMs = Math.max(5, Math.min(attempt.heldForMs, maxPauseMs) * (0.5 + Math.random() * 0.5))
     await sleep(Math.min(leftMs, pauseMs), { signal })
   }
 }
 
-/** A lock that comes after its caller has left is given back. */
+/** Releases a lock that arrives after its caller has stopped waiting. */
 function abortable(attempt: Promise<Attempt>, signal: AbortSignal | undefined): Promise<Attempt> {
   if (signal === undefined) return attempt
   const abandon = () => {
@@ -71,7 +71,7 @@ async function tryOnce(options: ResolvedLockOptions, token: string): Promise<Att
     return await takeOnRedis(redis, options, token)
   } catch (error) {
     if (!isOutage(error)) throw error
-    // It may have been taken: what the server holds for us must not block us once it is back.
+    // The lock may have been taken: it must not block this process once the server is back.
     if (error.outcome === 'unknown') void giveBack(redis, options.resource, token).catch(() => {})
     return onOutage === 'local' ? takeLocally(options, token) : unavailable(error)
   }

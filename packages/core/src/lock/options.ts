@@ -4,26 +4,29 @@ import { checkSubject, createKeyspace } from '../kit/keys.js'
 import { option } from '../kit/validate.js'
 
 export interface LockOptions {
-  /** How long a holder that vanished keeps others out; renewed at a third of it. @default '10s' */
+  /**
+   * How long a holder that has crashed keeps others out; at least 100 ms. A live holder renews it after each third.
+   * @default '10s'
+   */
   readonly ttl?: Duration | undefined
-  /** How long to wait for a lock that another holds. @default 0, not at all */
+  /** How long to wait for a lock that is held. @default 0, not at all */
   readonly wait?: Duration | undefined
-  /** Ends the waiting, with the signal's own reason; a lock that comes after it is given back. */
+  /** Stops the waiting; the call rejects with the signal's reason. A lock that arrives later is released. */
   readonly signal?: AbortSignal | undefined
   /**
-   * What happens without Redis: an error, or a lock that excludes only this process (`'local'`).
+   * Without Redis, the call rejects (`'throw'`) or takes a lock that excludes only this process (`'local'`).
    * @default 'throw'
    */
   readonly onOutage?: 'throw' | 'local' | undefined
 }
 
-/** A lock of less would end before its renewals could be answered. */
+/** A shorter lock would end before its renewals could be answered. */
 export const minTtlMs = 100
 
 export interface ResolvedLockOptions {
   readonly redis: Connection | undefined
   readonly resource: string
-  /** The lock's full key: what tells locks of one process apart. */
+  /** The lock's full key, which identifies it within the process. */
   readonly name: string
   readonly ttlMs: number
   readonly waitMs: number

@@ -8,7 +8,7 @@ interface Registry {
   lastFence: number
 }
 
-/** One for all copies of this package in the process: an ESM and a CommonJS one must exclude each other. */
+/** One registry for all copies of this package in the process: an ESM and a CommonJS copy must exclude each other. */
 const symbol = Symbol.for('evenkeel.locks')
 
 const registry = sharedRegistry()
@@ -21,9 +21,9 @@ function sharedRegistry(): Registry {
 }
 
 /**
- * Who holds which lock in this process, those of Redis included: so that a lock of the process alone and one of
- * Redis exclude each other, whether Redis goes or comes back between them. A holder stays until it releases the
- * lock, or is told that it has lost it. `name` is the lock's full key, with the namespace.
+ * Which caller holds which lock in this process, including locks in Redis, so that a local lock and a lock in Redis
+ * exclude each other when Redis goes or comes back between them. A holder stays until it releases the lock or learns
+ * that it is lost. `name` is the lock's full key, with the namespace.
  */
 export const processLocks = {
   holderOf(name: string): Holder | undefined {
@@ -34,12 +34,12 @@ export const processLocks = {
     registry.holders.set(name, holder)
   },
 
-  /** Says whether the token held it. */
+  /** Returns whether the token held the lock. */
   leave(name: string, token: string): boolean {
     return registry.holders.get(name)?.token === token && registry.holders.delete(name)
   },
 
-  /** Grows with the clock, and so also over restarts. */
+  /** Grows with the clock, and therefore across restarts too. */
   nextFence(): number {
     registry.lastFence = Math.max(registry.lastFence + 1, Date.now() * 1_000)
     return registry.lastFence

@@ -13,7 +13,7 @@ const acquireScript = defineScript({ name: 'lock.acquire', lua: acquireLua })
 const extendScript = defineScript({ name: 'lock.extend', lua: extendLua })
 const releaseScript = defineScript({ name: 'lock.release', lua: releaseLua })
 
-/** One try on Redis: one round trip, none while a lock of this process alone is held. */
+/** One try on Redis: one round trip, or none while a local lock of this process is held. */
 export async function takeOnRedis(
   redis: Connection,
   { resource, ttlMs, name }: ResolvedLockOptions,
@@ -27,7 +27,7 @@ export async function takeOnRedis(
   if (integerOf(acquireScript.name, taken) !== 1)
     return { heldForMs: Math.max(0, integerOf(acquireScript.name, value)) }
   if (isHeldInMemory(name)) {
-    // It was taken without Redis while the answer was on its way.
+    // Another caller took a local lock while the reply was on its way.
     await giveBack(redis, resource, token)
     return { heldForMs: ttlMs }
   }
@@ -45,7 +45,7 @@ export async function takeOnRedis(
   return { lock: new HeldLock({ token, fence, ttlMs, sentAt, lease }) }
 }
 
-/** Says whether the token held it. */
+/** Resolves with whether the token held the lock. */
 export async function giveBack(redis: Connection, resource: string, token: string): Promise<boolean> {
   const keys = keysOf(redis, resource).slice(0, 1)
   return integerOf(releaseScript.name, await redis.run(releaseScript, keys, [token])) === 1

@@ -8,15 +8,15 @@ import { parseUrl } from './url.js'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface EnvironmentOptions {
-  /** What the code gives, and what the environment adds. */
+  /** The options of the code, with those that the environment adds. */
   readonly options: ConnectOptions
-  /** The variable of each option that the environment gave. */
+  /** The variable of each option that came from the environment. */
   readonly sources: OptionSources
-  /** Variables that say something else than `REDIS_URL`, and so don't count. */
+  /** Variables that contradict `REDIS_URL` and are therefore ignored. */
   readonly ignored: readonly string[]
 }
 
-/** Options of the environment, by their variables. */
+/** Reads options from environment variables. */
 class Variables {
   readonly sources: Record<string, string> = {}
   readonly ignored: string[] = []
@@ -26,7 +26,7 @@ class Variables {
     this.#env = env
   }
 
-  /** An empty variable is no variable: that is how compose files and CI unset one. */
+  /** An empty variable counts as unset: compose files and CI unset variables that way. */
   text(name: string, option?: string): string | undefined {
     const value = this.#env[name]?.trim()
     if (value === undefined || value === '') return undefined
@@ -35,8 +35,8 @@ class Variables {
   }
 
   /**
-   * A password, or with `_FILE` behind the variable's name the file that holds it, as containers mount secrets. The
-   * file is read at each new connection, so a secret that is replaced there needs no restart.
+   * A password, or the file that holds it if `_FILE` follows the variable's name, as with mounted secrets. The file is
+   * read at each new connection, so a replaced secret needs no restart.
    */
   password(name: string, option: string): Password | undefined {
     const fileName = `${name}_FILE`
@@ -82,11 +82,11 @@ class Variables {
 }
 
 /**
- * Options as the environment gives them. Variables that say where Redis is are read only when the code
- * doesn't say it; all others stand behind what the code gives. Errors name the variable.
+ * Adds the options of the environment. Variables for the location of Redis are read only if the code does not give
+ * one; all others fill in what the code leaves open. Errors name the variable.
  *
- * `REDIS_URL` counts as a whole: `REDIS_HOST` and `REDIS_PORT` beside it are not read, and what it says of user,
- * password, database and TLS is not changed by other variables. They fill in what it leaves open.
+ * `REDIS_URL` counts as a whole: `REDIS_HOST` and `REDIS_PORT` beside it are not read, and other variables can't change
+ * its user, password, database or TLS. They fill in what the URL leaves open.
  */
 export function readEnvironment(env: Environment, options: ConnectOptions): EnvironmentOptions {
   const variables = new Variables(env)
@@ -150,7 +150,7 @@ function readAccess(variables: Variables, service: string | undefined): ConnectO
   }
 }
 
-/** What the URL leaves open. A database of the service is the one exception: many services share one URL. */
+/** Fills in what the URL leaves open. Only the database of the service may differ: many services share one URL. */
 function readBesideUrl(variables: Variables, text: string, service: string | undefined): ConnectOptions {
   const url = parseUrl('REDIS_URL', text)
   const differs = (name: string, inUrl: string | number | undefined) => {
@@ -159,7 +159,7 @@ function readBesideUrl(variables: Variables, text: string, service: string | und
       variables.ignored.push(name)
     }
   }
-  // REDIS_PORT alone says nothing: compose files publish a port by it, and Kubernetes sets it for a Service named redis.
+  // REDIS_PORT alone is ignored: compose files publish ports with it, Kubernetes sets it for a service named redis.
   differs('REDIS_HOST', url.host ?? url.path)
   differs('REDIS_DB', url.database)
   const hasUser = url.username !== undefined || url.password !== undefined
@@ -174,7 +174,7 @@ function readBesideUrl(variables: Variables, text: string, service: string | und
   return {
     username: hasUser ? undefined : variables.text('REDIS_USERNAME', 'username'),
     password: url.password === undefined ? variables.password('REDIS_PASSWORD', 'password') : undefined,
-    // Asked for, TLS is never left out, whatever the URL's scheme.
+    // If TLS is requested, it is used whatever the scheme of the URL.
     tls: tls === true ? variables.flag('REDIS_TLS', 'tls') : undefined,
     database:
       readServiceDatabase(variables, service) ??
@@ -182,7 +182,7 @@ function readBesideUrl(variables: Variables, text: string, service: string | und
   }
 }
 
-/** For a Service named redis, Kubernetes (and docker links) set `REDIS_PORT=tcp://10.0.0.1:6379`: that is no port of ours. */
+/** For a Service named redis, Kubernetes (and docker links) set `REDIS_PORT=tcp://10.0.0.1:6379`: not a port number. */
 function readPort(variables: Variables): number | undefined {
   if (variables.text('REDIS_PORT')?.startsWith('tcp://')) return undefined
   return variables.number('REDIS_PORT', 'port', 1, 65_535)

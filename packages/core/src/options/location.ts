@@ -10,48 +10,49 @@ import {
   parseUrl,
 } from './url.js'
 
-/** A password, or a function asked for one at every new connection (for credentials that rotate). */
+/** A password, or a function that is called for one at every new connection (for credentials that rotate). */
 export type Password = string | (() => string | Promise<string>)
 
 /**
- * Where a node is reached whose own address can't be reached from here, as behind NAT or in a container: by the
- * address that the cluster or the sentinels tell (`'10.0.0.1:6379'`), or a function that is asked for it. An address
- * that it does not know is used as it is.
+ * Maps the addresses of nodes that can't be reached directly, such as behind NAT or in a container. Either a table by
+ * the address that the cluster or the sentinels report (`'10.0.0.1:6379'`), or a function of that address. Addresses
+ * without an entry are used as they are.
  */
 export type NatMap =
   | Readonly<Record<string, HostAndPort>>
   | ((address: string) => HostAndPort | null | undefined)
 
-/** Turns an address that the servers tell into the one to connect to. */
+/** Turns an address that the servers report into the address to connect to. */
 export type Translate = (address: HostAndPort) => HostAndPort
 
 export interface ClusterOptions {
-  /** Some of the nodes; the others are found through them. User, password and TLS may stand in their URLs. */
+  /** Some of the nodes; the others are discovered through them. Their URLs may hold user, password and TLS. */
   readonly nodes: readonly NodeAddress[]
   readonly natMap?: NatMap | undefined
 }
 
 export interface SentinelOptions {
-  /** Where sentinels listen. Their user and password may stand in their URLs. */
+  /** Addresses of the sentinels. Their URLs may hold the user and password of the sentinels. */
   readonly nodes: readonly NodeAddress[]
-  /** The name that the sentinels know the primary by. */
+  /** The name under which the sentinels monitor the primary. */
   readonly name: string
   readonly username?: string | undefined
   readonly password?: Password | undefined
-  /** Of the primary and its replicas; sentinels are reached as they are given. */
+  /** For the primary and its replicas. Sentinels are reached at the addresses given in `nodes`. */
   readonly natMap?: NatMap | undefined
 }
 
-/** Where Redis is, and who we are there. One of `client`, `url`, `host`, `cluster` and `sentinel` says where. */
+/** Where Redis is and how to log in. One of `client`, `url`, `host`, `cluster` and `sentinel` says where. */
 export interface LocationOptions {
   /**
-   * The host's own client, connected or about to be: node-redis 4, 5 or 6 (client, cluster, pool, sentinel)
-   * or ioredis (client, cluster). It is never configured, reconnected or closed by us.
+   * The host's own client, connected or about to connect: node-redis 4, 5 or 6 (client, cluster, pool, sentinel),
+   * ioredis 5 or iovalkey (client, cluster), or `@valkey/valkey-glide` 2. evenkeel never configures, reconnects or
+   * closes it.
    */
   readonly client?: object | undefined
   /**
-   * `redis://user:password@host:port/db`, `rediss://` for TLS, `unix:///path`. Characters that mean something in a URL
-   * are percent-encoded. It counts as a whole: `host` and `port` can't stand beside it.
+   * `redis://user:password@host:port/db`, `rediss://` for TLS, or `unix:///path`. Characters with a meaning in URLs
+   * must be percent-encoded. A URL counts as a whole: `host` and `port` must not be given beside it.
    */
   readonly url?: string | undefined
   /** @default '127.0.0.1' */
@@ -60,19 +61,19 @@ export interface LocationOptions {
   readonly port?: number | undefined
   readonly username?: string | undefined
   readonly password?: Password | undefined
-  /** @default 0 */
+  /** Number of the database. @default 0 */
   readonly database?: number | undefined
-  /** @default false, true for `rediss:` */
+  /** Whether to use TLS, or its options. @default false, true for `rediss:` */
   readonly tls?: boolean | TlsOptions | undefined
-  /** Redis Cluster. */
+  /** Connects to a Redis Cluster. */
   readonly cluster?: ClusterOptions | undefined
   readonly sentinel?: SentinelOptions | undefined
   /**
-   * URLs of read replicas of a standalone primary; with Sentinel and Cluster they are found by themselves. A URL that
-   * names no user and password takes the primary's.
+   * URLs of read replicas of a standalone primary. With Sentinel and Cluster, replicas are discovered. A URL without
+   * user and password takes those of the primary.
    */
   readonly replicas?: readonly string[] | undefined
-  /** Where commands that only read, and may be stale, go. @default 'primary' */
+  /** Where commands go that only read and may read stale data. @default 'primary' */
   readonly readFrom?: 'primary' | 'replica' | 'nearest' | undefined
 }
 
@@ -84,14 +85,14 @@ interface Shared {
   readonly readFrom: 'primary' | 'replica' | 'nearest'
 }
 
-/** A replica, with what it has of its own. */
+/** A replica, with the settings that differ from the primary's. */
 export interface Replica extends HostAndPort {
   readonly username: string | undefined
   readonly password: Password | undefined
   readonly tls: TlsOptions | false
 }
 
-/** Where Redis is, one shape a topology. */
+/** Where Redis is, with one shape for each topology. */
 export type Topology =
   | { readonly kind: 'borrowed'; readonly client: object }
   | (Shared & {
@@ -113,7 +114,7 @@ export type Topology =
       readonly translate: Translate
     })
 
-/** The environment variable that gave an option, by the option's name: errors speak of what the operator wrote. */
+/** The environment variable that each option came from, by option name, so that errors name what the operator set. */
 export type OptionSources = Readonly<Record<string, string>>
 
 /** @throws InvalidOptionError */
@@ -141,7 +142,7 @@ export function resolveTopology(options: LocationOptions, sources: OptionSources
 
 type FieldOf = (option: string) => string
 
-/** Options that name another place than the one that counts would send its password there, or be ignored. */
+/** Refuses options that contradict the location in use: they would send its password elsewhere, or be ignored. */
 function refuseContradictions(options: LocationOptions): void {
   const given = (names: readonly (keyof LocationOptions)[]) =>
     names.filter((name) => options[name] !== undefined)
@@ -165,7 +166,7 @@ function refuseContradictions(options: LocationOptions): void {
   }
 }
 
-/** A URL in code counts whole: what it says is not said again otherwise. */
+/** A URL in code counts as a whole: other options must not repeat or change its parts. */
 function refuseSecondWord(options: LocationOptions, url: AddressParts): void {
   for (const name of ['username', 'password', 'database'] as const) {
     if (options[name] === undefined || url[name] === undefined || options[name] === url[name]) continue
@@ -276,7 +277,7 @@ function resolveReplicas(options: LocationOptions, shared: Shared, field: string
       port,
       username: hasCredentials ? own.username : shared.username,
       password: hasCredentials ? own.password : shared.password,
-      // Plain only where both URLs are: what the primary is asked over TLS is not sent to a replica without.
+      // Plain TCP only if both URLs say so: a replica without TLS must not receive what the primary gets over TLS.
       tls: shared.tls === false && own.tls === true ? {} : shared.tls,
     }
   })
@@ -288,7 +289,7 @@ function addresses(field: string, nodes: readonly NodeAddress[]): readonly (Addr
   return nodes.map((node: NodeAddress, index) => parseAddress(`${field}[${index}]`, node))
 }
 
-/** What the URLs of nodes say for all of them. Nodes that differ in it are refused: there is one user for all. */
+/** What the URLs of all nodes have in common. Nodes that differ in it are refused: one user serves all of them. */
 function common(
   field: string,
   nodes: readonly AddressParts[],

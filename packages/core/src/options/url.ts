@@ -11,16 +11,16 @@ export interface HostAndPort {
   readonly port: number
 }
 
-/** What an address says; what it leaves out is absent. */
+/** The parts of an address; parts that it leaves out are absent. */
 export interface AddressParts {
   readonly host?: string
   readonly port?: number
-  /** Of a unix socket. */
+  /** Path of a Unix socket. */
   readonly path?: string
   readonly username?: string
   readonly password?: string
   readonly database?: number
-  /** Absent where the address is not a URL. */
+  /** Absent if the address is not a URL. */
   readonly tls?: boolean
 }
 
@@ -36,8 +36,8 @@ const schemes: Readonly<Record<string, { readonly tls: boolean }>> = {
 }
 
 /**
- * Reads a URL of Redis. Every part is decoded or refused. Errors name `field` and what is wrong; the URL itself is
- * not repeated, since it may hold a password.
+ * Parses a Redis URL. Every part is decoded or refused. Errors name `field` and what is wrong, and never repeat the
+ * URL, since it may hold a password.
  *
  * @throws InvalidOptionError
  */
@@ -72,14 +72,14 @@ function parsed(field: string, text: string): URL {
     throw new InvalidOptionError(field, encodedForm, text)
   }
   try {
-    // The URL standard wants a host after user and password; a socket has none.
+    // The URL standard requires a host after user and password; a socket has none.
     return new URL(isSocket ? text.replace('@/', '@localhost/') : text)
   } catch {
     throw new InvalidOptionError(field, urlForm, text)
   }
 }
 
-/** A `/` or `?` of a password ends the host, and what follows would be taken for a path: the `@` comes too late. */
+/** A raw `/` or `?` in a password ends the host, so that the rest, up to the `@`, would be parsed as a path. */
 function hasRawDelimiter(text: string): boolean {
   const authority = text.slice(text.indexOf('://') + 3)
   const ends = [authority.indexOf('/'), authority.indexOf('?')].filter((at) => at >= 0)
@@ -107,7 +107,7 @@ function socketPath(field: string, text: string, url: URL): string {
   return path
 }
 
-/** The database stands in the path, or in `?db=`, as other clients have it. Other parameters are refused by name. */
+/** The database is in the path, or in `?db=` as in other clients. Other parameters are refused by name. */
 function databaseOf(field: string, text: string, url: URL, path: string): { readonly database?: number } {
   let number = path
   for (const [name, value] of url.searchParams) {
@@ -125,7 +125,7 @@ function named(parameter: string): string {
   return /^[a-zA-Z_]{1,24}$/.test(parameter) ? ` '${parameter}'` : ''
 }
 
-/** A host's name or number, as the resolver takes it. */
+/** A host name or an IP address, in the form that the resolver takes. */
 export function checkHost(field: string, host: unknown, given: unknown = host): string {
   if (typeof host === 'string' && /^[\x21-\x7e]*$/.test(host)) {
     const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
@@ -138,7 +138,7 @@ export function checkHost(field: string, host: unknown, given: unknown = host): 
   throw new InvalidOptionError(field, 'a host name or IP address, without port, user and scheme', given)
 }
 
-/** `'host:port'`, `'[v6]:port'`, a URL, or `{ host, port }`; the port is 6379 where there is none. */
+/** `'host:port'`, `'[v6]:port'`, a URL, or `{ host, port }`. The port is 6379 by default. */
 export function parseAddress(field: string, node: NodeAddress): AddressParts & HostAndPort {
   if (typeof node !== 'string') {
     option.members(field, node, { host: true, port: true })
@@ -164,7 +164,7 @@ export function parseAddress(field: string, node: NodeAddress): AddressParts & H
   }
 }
 
-/** Digits may be part of somebody's password in the wrong place, so the error doesn't repeat them. */
+/** Misplaced digits may be part of a password, so the error does not repeat them. */
 function numberWithin(field: string, given: string, digits: string, min: 0 | 1): number {
   const number = Number(digits)
   if (number >= min && number <= 65_535) return number

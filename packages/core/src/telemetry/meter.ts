@@ -8,14 +8,14 @@ export interface MeterOptions {
 
 const log = createLog('metrics')
 
-/** Milliseconds between two looks for a provider that was not registered yet. */
+/** Milliseconds between two searches for a provider that is not registered yet. */
 const lookEveryMs = 1_000
 
 /**
- * Attaches metrics of a package to the provider that the host gives, or to the one that it registers with
- * OpenTelemetry, before or after this call: until there is one, it is looked for once a second. `attach` returns
- * what takes the metrics out again; so does the returned function, which also ends the looking. OpenTelemetry is
- * imported here, with the first use: it takes longer to load than core.
+ * Attaches a package's metrics to the provider that the host gives, or to the one that it registers with OpenTelemetry
+ * before or after this call; until there is one, the function looks for it once a second. `attach` returns a function
+ * that detaches the metrics; the returned function does that too, and stops the search. OpenTelemetry is imported only
+ * on first use, since loading it takes longer than loading core.
  */
 export function followMeter(
   name: string,
@@ -46,7 +46,7 @@ export function followMeter(
 const waiting = new Set<(provider: MeterProviderLike) => void>()
 let timer: NodeJS.Timeout | undefined
 
-/** One timer looks for all who wait; it does not keep the process alive. */
+/** One timer searches on behalf of all waiting callers; it does not keep the process alive. */
 function whenRegistered(found: (provider: MeterProviderLike) => void): () => void {
   waiting.add(found)
   void look()
@@ -75,14 +75,14 @@ async function look(): Promise<void> {
   timer.unref()
 }
 
-/** The provider that the host has registered; `undefined` while there is only OpenTelemetry's no-op. */
+/** The provider that the host has registered; `undefined` while OpenTelemetry has only its no-op provider. */
 export async function registeredMeterProvider(): Promise<MeterProviderLike | undefined> {
   const { metrics } = await import('@opentelemetry/api')
   const registered = metrics.getMeterProvider()
   return isProviderRegistered(registered) ? (registered as MeterProviderLike) : undefined
 }
 
-/** Whether a provider that OpenTelemetry gives is the host's, and not the one that does nothing. */
+/** Whether a provider from OpenTelemetry is the host's, and not the no-op provider. */
 export function isProviderRegistered(provider: object): boolean {
   return provider.constructor.name !== 'NoopMeterProvider'
 }

@@ -7,8 +7,8 @@ export interface TelemetryOptions {
   /** @default the one registered with OpenTelemetry, now or later */
   readonly tracerProvider?: TracerProviderLike | undefined
   /**
-   * Of a connection a CLIENT span a command, of the other packages a span a call. Off unless asked for: the client
-   * libraries' own instrumentations make spans of commands too, and two for one command mislead. @default false
+   * Creates a CLIENT span for each command of a connection, and a span for each call of the other packages. Off by
+   * default: the client libraries' own instrumentations create spans of commands too. @default false
    */
   readonly spans?: boolean | undefined
 }

@@ -6,9 +6,9 @@ import { lifeOfNodeAnswer, refusalOf, viewOfNode } from './http/node.js'
 export type ExpressLimitOptions<Name extends string> = HttpLimitOptions<Name, Request>
 
 /**
- * Limits the requests of an Express app or route (4 and 5). The client's address is `req.ip`, which follows
- * the app's own `trust proxy` setting. A slot of a `concurrency` is held until the answer is out or the client
- * has gone. A client that leaves before it is admitted is not handed on.
+ * Limits the requests of an Express app or route (Express 4 and 5). The client's address is `req.ip`, which follows
+ * the app's `trust proxy` setting. A slot of a `concurrency` is held until the answer is sent or the client has
+ * disconnected. If the client disconnects before its request is admitted, `next` is not called.
  * @example app.use(rateLimit({ limiter, subject: firstOf(byApiKey(), byIp()) }))
  */
 export function rateLimit<Name extends string>(options: ExpressLimitOptions<Name>): RequestHandler {
@@ -19,7 +19,7 @@ export function rateLimit<Name extends string>(options: ExpressLimitOptions<Name
       if (admission.outcome === 'unlimited') return next()
       if (admission.outcome === 'abandoned') return
       if (response.headersSent) {
-        // Something else, a timeout say, has answered meanwhile.
+        // Other code, such as a timeout, may have answered meanwhile.
         if (admission.outcome === 'admitted') next()
         return
       }

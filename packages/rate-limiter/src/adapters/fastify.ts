@@ -6,10 +6,10 @@ import { lifeOfNodeAnswer, refusalOf, viewOfNode } from './http/node.js'
 export type FastifyLimitOptions<Name extends string> = HttpLimitOptions<Name, FastifyRequest>
 
 /**
- * Limits the requests of the Fastify instance that it is registered with, and of all below it. The client's
- * address is `request.ip`, which follows the server's own `trustProxy`. `config: { rateLimit: false }` lets a
- * route go unlimited. A slot of a `concurrency` is held until the answer is out or the client has gone. A
- * client that leaves before it is admitted is not handed on.
+ * Limits the requests of the Fastify instance that registers it, and of all instances below. The client's address is
+ * `request.ip`, which follows the server's `trustProxy` setting. `config: { rateLimit: false }` exempts a route. A
+ * slot of a `concurrency` is held until the answer is sent or the client has disconnected. If the client disconnects
+ * before its request is admitted, the handler is not called.
  * @example await app.register(rateLimit, { limiter })
  */
 export const rateLimit: FastifyPluginCallback<FastifyLimitOptions<string>> = Object.assign(
@@ -24,7 +24,7 @@ export const rateLimit: FastifyPluginCallback<FastifyLimitOptions<string>> = Obj
         case 'unlimited':
           return
         case 'abandoned':
-          // Nobody reads an answer: Fastify goes no further with it.
+          // The client has gone, so nobody reads an answer: Fastify stops here.
           return reply.hijack()
         case 'admitted':
           reply.headers(appendTo(getterOf(reply), admission.headers))
@@ -40,7 +40,7 @@ export const rateLimit: FastifyPluginCallback<FastifyLimitOptions<string>> = Obj
     })
     done()
   },
-  // Fastify's own marks: the hook is for the instance that registers it, not for an inner one of the plugin.
+  // Fastify's own symbols: the hook applies to the instance that registers it, not to an inner one of the plugin.
   { [Symbol.for('skip-override')]: true, [Symbol.for('fastify.display-name')]: '@evenkeel/rate-limiter' },
 )
 

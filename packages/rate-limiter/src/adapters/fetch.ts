@@ -19,9 +19,9 @@ const optionNames: Readonly<Record<keyof LimitedFetchOptions<string>, true>> = {
 }
 
 const refusedStatuses = [429, 503, 529]
-/** A body that says its length and is at most so long is read whole. */
+/** A body whose `content-length` is at most this is read whole. */
 const maxWholeBytes = 1 << 20
-/** How long a stream may be unread before its slot is given back, since its reader may have left without a sign. */
+/** How long a stream may stay unread before its slot is released, since its reader may have left unnoticed. */
 const maxUnreadMs = 60_000
 
 type Policies = readonly (readonly [string, Policy])[]
@@ -55,8 +55,8 @@ export function createLimitedFetch<Name extends string>(
       const limited = new LimitedCall(reservation, policies)
       const response = await limited.make(next ?? globalThis.fetch, resource, init, holdsSlots)
       const isRefused = refusedStatuses.includes(response.status)
-      // Before the headers are learned: what is given back afterwards would stand above what they say is left. Only a
-      // stream can't wait for that.
+      // Before the headers are learned: a later refund would be added to what they say is left. Only a stream can't
+      // wait for that.
       if (!response.ok) await limited.cancel()
       const finished = !isRefused && !isStream(response) ? await limited.finish(response) : undefined
       const retryAfterMs = await learn(limiter, name, response)
@@ -67,7 +67,7 @@ export function createLimitedFetch<Name extends string>(
   }
 }
 
-/** One call and its reservation: whatever becomes of it, the reservation is settled or cancelled once. */
+/** One call and its reservation, which is settled or cancelled exactly once, whatever happens to the call. */
 class LimitedCall<Name extends string> {
   readonly #reservation: Reservation<Name>
   readonly #policies: Policies
@@ -78,7 +78,7 @@ class LimitedCall<Name extends string> {
     this.#policies = policies
   }
 
-  /** @param holdsSlots whether a slot may be lost meanwhile, which ends the call */
+  /** @param holdsSlots whether the call may lose a slot, which ends the call */
   async make(
     next: typeof globalThis.fetch,
     resource: string | URL | Request,
@@ -102,7 +102,7 @@ class LimitedCall<Name extends string> {
     await this.#reservation.cancel().catch((error: unknown) => log('a call was not cancelled: %O', error))
   }
 
-  /** Settles when the answer has ended. What is no stream is read whole, so that it ends whether it is read or not. */
+  /** Settles when the answer has ended. Answers that are not streams are read whole, so that they always end. */
   async finish(response: Response): Promise<Response> {
     const reader = new UsageReader(response.headers.get('content-type') ?? '')
     if (!isReadable(response)) {
@@ -121,7 +121,7 @@ class LimitedCall<Name extends string> {
     return withBody(response, body)
   }
 
-  /** The caller has its answer: what can't be settled stays as it was estimated. An error's answer used nothing. */
+  /** The caller already has the answer: if settling fails, the estimate stays. An error's answer used no tokens. */
   async #settle(response: Response, reader: UsageReader): Promise<void> {
     this.#unlink()
     if (!response.ok) return this.cancel()
@@ -136,7 +136,7 @@ class LimitedCall<Name extends string> {
   }
 }
 
-/** What a provider's headers say must not cost the caller its answer. */
+/** A failure to apply the provider's headers must not cost the caller its answer. */
 async function learn<Name extends string>(
   limiter: RateLimiter<Name>,
   subject: string,
@@ -158,7 +158,7 @@ function isStream(response: Response): boolean {
   return isReadable(response) && !isWhole(response)
 }
 
-/** An error, JSON, or what says that it is short: such answers are read whole by their caller. */
+/** Whether the caller will read the answer whole: an error, JSON, or an answer that says that it is short. */
 function isWhole({ ok, headers }: Response): boolean {
   const type = headers.get('content-type') ?? ''
   if (type.includes('event-stream') || type.includes('ndjson') || type.includes('jsonl')) return false
@@ -179,7 +179,7 @@ async function readWhole(response: Response, reader: UsageReader): Promise<Whole
   }
 }
 
-/** The same response. A body that broke off fails where it is read, as it would have. */
+/** The same response with its body. A body that broke off fails when it is read, as it would have without this. */
 function withBody(response: Response, body: WholeBody): Response {
   const { status, statusText, headers } = response
   const content =

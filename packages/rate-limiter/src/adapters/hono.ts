@@ -8,21 +8,21 @@ import type { RequestView } from './http/subjects.js'
 import { endWithBody, lifeOfWebAnswer } from './http/web.js'
 
 export interface HonoLimitOptions<Name extends string> extends HttpLimitOptions<Name, Context> {
-  /** The client's address, where Hono does not run on Node: `(c) => getConnInfo(c).remote.address`. */
+  /** Reads the client's address if Hono does not run on Node: `(c) => getConnInfo(c).remote.address`. */
   readonly address?: ((context: Context) => string | undefined) | undefined
 }
 
-/** What `@hono/node-server` puts into a context's environment. */
+/** What `@hono/node-server` puts into the environment of a context. */
 interface NodeBindings {
   readonly incoming?: IncomingMessage | undefined
   readonly outgoing?: ServerResponse | undefined
 }
 
 /**
- * Limits the requests of a Hono app or route. On Node (`@hono/node-server`) the client's address is the peer's,
- * and a slot of a `concurrency` is held until the answer is out or the client has gone, whatever becomes of the
- * answer within the app. Elsewhere `address` says whose request it is, and a slot is held until the answer's body
- * has been read, cancelled, or dropped, or the request's signal aborts.
+ * Limits the requests of a Hono app or route. On Node (`@hono/node-server`), the client's address is the address of the
+ * connected peer, and a slot of a `concurrency` is held until the answer is sent or the client has disconnected.
+ * Elsewhere, `address` gives the client's address, and a slot is held until the answer's body has been read, cancelled
+ * or dropped, or the request's signal aborts.
  * @example app.use(rateLimit({ limiter, subject: byApiKey() }))
  */
 export function rateLimit<Name extends string>(options: HonoLimitOptions<Name>): MiddlewareHandler {
@@ -40,7 +40,7 @@ export function rateLimit<Name extends string>(options: HonoLimitOptions<Name>):
     }
     const admission = await control.admit(context, view, life)
     if (admission.outcome === 'unlimited') return next()
-    // 499, as proxies write it; nobody reads it.
+    // 499, as proxies write it. Nobody reads it.
     if (admission.outcome === 'abandoned') return new Response(null, { status: 499 })
     if (admission.outcome === 'refused') {
       const { status, headers, body } = refusalOf(admission)

@@ -6,10 +6,10 @@ import { lifeOfNodeAnswer, refusalOf, viewOfNode } from './http/node.js'
 export type NodeLimitOptions<Name extends string> = HttpLimitOptions<Name, IncomingMessage>
 
 /**
- * Limits the requests of a server of `node:http`. Resolves with whether the request may go on; one that may not is
- * answered already, or its client has left. The client's address is the peer's. A slot of a `concurrency` is held
- * until the answer is out or the client has gone.
- * @throws what the host's own functions throw
+ * Limits the requests of a `node:http` server. Resolves with `true` if the request may continue. Otherwise it has been
+ * answered already, or the client has disconnected. The client's address is the address of the connected peer. A slot
+ * of a `concurrency` is held until the answer is sent or the client has disconnected.
+ * @throws what the functions in its options throw
  * @example
  * const limit = rateLimit({ limiter })
  * createServer(async (request, response) => {

@@ -8,22 +8,22 @@ import { endWithBody, lifeOfWebAnswer } from './http/web.js'
 export interface WebLimitOptions<Name extends string, Args extends readonly unknown[]>
   extends HttpLimitOptions<Name, Request> {
   /**
-   * The client's address, which a `Request` does not say: `(request, event) => event.getClientAddress()` in
-   * SvelteKit. It gets what the handler gets. Without it, give `subject`: `byApiKey()`, or `byIp({ trustedProxies: 1 })`
-   * behind a proxy.
+   * Reads the client's address, which a `Request` does not contain: `(request, event) => event.getClientAddress()` in
+   * SvelteKit. It receives the arguments of the handler. Without it, give `subject`: `byApiKey()`, or
+   * `byIp({ trustedProxies: 1 })` behind a proxy.
    */
   readonly address?: ((request: Request, ...args: Args) => string | undefined) | undefined
 }
 
-/** A handler of a fetch-style server: Next's route handlers, SvelteKit's, Bun's, Deno's. */
+/** A handler of a fetch-style server: route handlers of Next, and handlers of SvelteKit, Bun and Deno. */
 export type WebHandler<R extends Request, Args extends readonly unknown[]> = (
   request: R,
   ...args: Args
 ) => Response | Promise<Response>
 
 /**
- * Limits handlers from a `Request` to a `Response`. A slot of a `concurrency` is held until the answer's body has been
- * read, cancelled, or dropped, or the request's signal aborts.
+ * Limits handlers that take a `Request` and return a `Response`. A slot of a `concurrency` is held until the answer's
+ * body has been read, cancelled or dropped, or the request's signal aborts.
  * @throws InvalidOptionError
  * @example
  * const limited = rateLimit({ limiter, subject: byApiKey() })
@@ -53,7 +53,7 @@ export function rateLimit<Name extends string, Args extends readonly unknown[] =
       }
       const admission = await control.admit(request, view, life)
       if (admission.outcome === 'unlimited') return handler(request, ...args)
-      // 499, as proxies write it; nobody reads it.
+      // 499, as proxies write it. Nobody reads it.
       if (admission.outcome === 'abandoned') return new Response(null, { status: 499 })
       if (admission.outcome === 'refused') {
         const { status, headers, body } = refusalOf(admission)
@@ -68,7 +68,7 @@ export function rateLimit<Name extends string, Args extends readonly unknown[] =
     }
 }
 
-/** A response whose headers can't be changed (one of `fetch`, a redirect) is made anew. */
+/** Copies a response whose headers can't be changed (from `fetch`, or a redirect). */
 function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
   const added = Object.entries(appendTo((name) => response.headers.get(name), headers))
   try {

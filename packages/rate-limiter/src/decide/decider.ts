@@ -26,21 +26,20 @@ import { RecentDenials } from './recent-denials.js'
 import { StoreCalls } from './store-calls.js'
 import { DecisionTicks } from './tick.js'
 
-/** Within this time of Redis' return all instances use it again, and have told it what they charged alone. */
+/** Within this time after Redis' return, all instances use it again and have sent it their charges of the outage. */
 const returnMs = 1_500
 
-/** A decision, who made it, and what settling it needs. */
+/** A decision, the store that made it, and what is needed to settle it. */
 export interface SourcedDecision extends Answer<Decision> {
-  /** As of when this process's memory has charged it. */
+  /** The time as of which this process's memory has charged it. */
   readonly mirroredAtMs: number
 }
 
 const alone: Share = { instances: 1 }
 
 /**
- * Where a decision comes from: what was denied a moment ago, quota taken in advance, Redis, or memory while
- * Redis is away. What Redis admits is mirrored in memory, and what memory admits alone is charged in Redis on its
- * return.
+ * Decides calls from the first source that can: recent denials, leased quota, Redis, or memory while Redis is away.
+ * What Redis admits is mirrored in memory; what memory admits alone is charged in Redis when it is back.
  */
 export class Decider {
   readonly #options: ResolvedOptions
@@ -125,7 +124,7 @@ export class Decider {
     return this.#stores.state
   }
 
-  /** Instances that share the limits, as last seen. */
+  /** Number of instances that share the limits, as last seen. */
   get instances(): number {
     return this.#instances?.share.instances ?? 1
   }
@@ -138,7 +137,7 @@ export class Decider {
     })
   }
 
-  /** {@link decide} without a promise, for those who are called a million times a second. */
+  /** {@link decide} with callbacks instead of a promise, for callers on a hot path. */
   ask(pending: PendingDecision): void {
     const { limitCosts, options } = pending
     if (this.#isClosed) {
@@ -164,7 +163,7 @@ export class Decider {
     this.#ticks.of(limitCosts).add(pending)
   }
 
-  /** Settles where it was charged; what can't reach Redis now is settled on its return. */
+  /** Settles in the store that charged. If Redis can't be reached now, it learns of it on its return. */
   async settle(settlement: Settlement, source: Source, mirroredAtMs: number): Promise<boolean> {
     const { id, changes } = settlement
     this.#ticks.flush()
@@ -178,8 +177,8 @@ export class Decider {
   }
 
   /**
-   * Gives back a charge that can't be settled: a booking whose caller has given up. Sent once;
-   * where it can't reach Redis it stays charged until its time.
+   * Refunds a charge that can't be settled: a booking whose caller has given up. Sent once; if it does not reach Redis,
+   * the charge stays until its time.
    */
   async giveBack(changes: readonly Change[], source: Source, mirroredAtMs: number): Promise<void> {
     this.#ticks.flush()
@@ -194,7 +193,7 @@ export class Decider {
 
   async renew(slots: readonly HeldSlot[]): Promise<readonly boolean[]> {
     const { value, source } = await this.#stores.run((store) => store.renew(slots))
-    // Memory must know them when Redis goes.
+    // Memory must know the readings when Redis goes away.
     if (source === 'redis')
       await this.#memory.renew(
         slots.filter((_, index) => value[index]),
@@ -213,7 +212,7 @@ export class Decider {
     this.#ticks.flush()
     this.#denials.forget(limitKeys)
     await this.#leases?.giveBackAll()
-    // In both: a block must hold when Redis goes.
+    // In both stores: a block must hold when Redis goes away.
     if (this.#options.redis !== undefined) await this.#memory.block(limitKeys, forMs)
     await this.#stores.run((store) => store.block(limitKeys, forMs))
   }
@@ -226,7 +225,7 @@ export class Decider {
     await this.#stores.run((store) => store.reset(limitKeys))
   }
 
-  /** Calls back when it may be the turn of a waiter of this process. */
+  /** Calls back when the turn of a waiting call of this process may have come. */
   watch(turn: (id: string) => void): () => void {
     const stops = [this.#memory.watch(turn)]
     let isStopped = false
@@ -241,7 +240,7 @@ export class Decider {
     }
   }
 
-  /** Decides nothing more; what was charged can still be settled. */
+  /** Ends decisions; charges can still be settled. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#ticks.flush()
@@ -251,7 +250,7 @@ export class Decider {
     this.#stores.close()
   }
 
-  /** From leased quota, or as it was denied a moment ago. */
+  /** Decides from leased quota, or from a recent denial. */
   #decideHere({ limitCosts, options, done }: PendingDecision): boolean {
     const spent = options === undefined ? this.#leases?.spend(limitCosts) : undefined
     const decision = spent ?? this.#recentDenial(limitCosts, options?.perMille)

@@ -6,29 +6,29 @@ import type { Decider, SourcedDecision } from './decider.js'
 import { toRateLimitDecision } from './result.js'
 
 export interface WaitRequest {
-  /** Names the call in the queue of a `concurrency`, and its reservation. */
+  /** Identifies the call in the queue of a `concurrency`, and its reservation. */
   readonly id: string
   readonly timeoutMs: number
-  /** How long the reservation stays open to be settled; none for a call that nobody settles. */
+  /** How long the reservation stays open to be settled; `undefined` if the call is never settled. */
   readonly openMs: number | undefined
   readonly perMille: number
   readonly signal: AbortSignal | undefined
 }
 
 export interface WaitQueueOptions {
-  /** Of the limiter. */
+  /** Name of the limiter. */
   readonly name: string
   readonly decider: Decider
   readonly clock: Clock
   readonly maxQueue: number
 }
 
-/** A call that waits for a slot asks again this often, in case the message that it is its turn got lost. */
+/** A call that waits for a slot asks again this often, in case the message that its turn has come got lost. */
 const askAgainMs = 1_000
 
 /**
- * Waits until a call is admitted: a time is booked in one round trip and slept for; no polling, no herd. Only
- * a call that waits for a slot of a `concurrency` is called when one is free, in the order of arrival.
+ * Waits until a call is admitted. Redis books a time in one round trip, and the call sleeps until then: no polling, no
+ * thundering herd. A call that waits for a slot of a `concurrency` is woken when one is free, in order of arrival.
  */
 export class WaitQueue {
   readonly #options: WaitQueueOptions
@@ -40,7 +40,7 @@ export class WaitQueue {
     this.#options = options
   }
 
-  /** Calls that wait at the moment. */
+  /** Number of calls that wait now. */
   get count(): number {
     return this.#waits.size
   }
@@ -61,7 +61,7 @@ export class WaitQueue {
     }
   }
 
-  /** Ends all waits at once. */
+  /** Rejects all waiting calls at once. */
   close(): void {
     this.#unwatch?.()
     this.#unwatch = undefined
@@ -81,7 +81,7 @@ export class WaitQueue {
       if (outcome === 'booked') {
         await wait.sleep(delayMs, decided)
         if (clock.monotonic() <= sentAtMs + delayMs + slackMs) return decided
-        // The timer was late: the time is given back, and the call asks again.
+        // The timer was late: the booked time is returned, and the call asks again.
         await wait.giveBack(decided)
         continue
       }
@@ -92,7 +92,7 @@ export class WaitQueue {
         await wait.giveBack(decided)
         throw new RateLimitedError(this.#denialOf(wait, decided), timeoutMs)
       }
-      // Where one booking can't hold for all nodes of a Cluster, and where a block ends.
+      // In a Cluster, where one booking can't cover all nodes, and when a block ends.
       const decision = this.#denialOf(wait, decided)
       if (decision.retryAfterMs > leftMs || leftMs === 0) throw new RateLimitedError(decision, timeoutMs)
       await wait.sleep(Math.max(1, decision.retryAfterMs))
@@ -103,7 +103,7 @@ export class WaitQueue {
     return toRateLimitDecision(limitCosts, { ...value, outcome: 'denied' }, source, this.#options.clock.now())
   }
 
-  /** Resolves when it is this call's turn, or after a while. */
+  /** Resolves when the call's turn has come, or after `maxMs`. */
   async #awaitTurn(wait: Wait, queued: SourcedDecision, maxMs: number): Promise<void> {
     const { id } = wait.request
     this.#unwatch ??= this.#options.decider.watch((called) => this.#turns.get(called)?.())
@@ -116,13 +116,13 @@ export class WaitQueue {
   }
 }
 
-/** One call that waits. Its caller may give up at any moment; what it was charged then goes back. */
+/** A waiting call. Its caller may give up at any moment; then its charge is refunded. */
 class Wait {
   readonly limitCosts: readonly LimitCost[]
   readonly request: WaitRequest
   readonly #decider: Decider
   readonly #unfollow: () => void
-  /** Why it ended, once its caller has given up. */
+  /** Why it ended, if its caller has given up. */
   #givenUp: { readonly reason: unknown } | undefined
   #wake: (() => void) | undefined
   #giveUp: (() => void) | undefined
@@ -148,7 +148,7 @@ class Wait {
     this.#unfollow()
   }
 
-  /** Rejects at once when its caller gives up; what the answer then brings goes back. */
+  /** Rejects at once when the caller gives up; what the store still grants is then returned. */
   ask(mode: 'charge' | 'book', maxDelayMs: number): Promise<SourcedDecision> {
     const { id, openMs, perMille } = this.request
     const options: DecisionOptions = {
@@ -170,8 +170,8 @@ class Wait {
   }
 
   /**
-   * Resolves after that time, or when it is woken. Rejects when its caller gives up, at once.
-   * @param held goes back then
+   * Resolves after that time, or when it is woken. Rejects at once when the caller gives up.
+   * @param held is returned then
    */
   sleep(ms: number, held?: SourcedDecision): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -199,7 +199,7 @@ class Wait {
   async giveBack({ value, source, mirroredAtMs }: SourcedDecision): Promise<void> {
     const { id, openMs } = this.request
     const changes = this.limitCosts.flatMap(({ subject, name, limit, cost }, index): Change[] => {
-      // A queued call has its place in the line, and was charged nothing.
+      // A queued call has its place in the queue and was charged nothing.
       if (value.outcome === 'queued' && limit.kind !== 'concurrency') return []
       const chargedAtMs = value.results[index]?.chargedAtMs ?? 0
       return [{ subject, name, limit, change: -cost, chargedAtMs }]

@@ -7,21 +7,21 @@ import type { RateLimitDecision } from './result.js'
 import type { SlotRenewal } from './slot-renewal.js'
 
 /**
- * What was charged for a call whose cost is known only afterwards, and the slots that it holds. Disposing of
- * it (`await using`) gives the slots back and leaves the charge as it is.
+ * The charge of a call whose cost is known only afterwards, and the slots that it holds. `await using` releases the
+ * slots and keeps the charge.
  */
 export interface Reservation<Name extends string> extends RateLimitDecision<Name> {
-  /** Aborts when a slot could not be renewed in time: another holder may have it by now. */
+  /** Aborts when a slot was not renewed in time, so that another holder may have it. */
   readonly signal: AbortSignal
   /**
-   * Charges or refunds what the call cost more or less than was reserved, and gives the slots back. Once:
-   * later calls change nothing. `false` where it came too late (`reservationTtl`). One round trip; while Redis is
-   * away none, it is then settled on return.
-   * @param actual by the name of a limit; what is not named cost what was reserved
-   * @throws InvalidInputError for names that were not reserved, and for what is no whole number from 0
+   * Charges or refunds the difference to the reserved costs, and releases the slots. Only the first call has an effect.
+   * Resolves with `false` if it came too late (`reservationTtl`). One round trip; none while Redis is away, when Redis
+   * learns of it on its return.
+   * @param actual costs by the name of a limit; limits without an entry keep the reserved cost
+   * @throws InvalidInputError for a limit that was not reserved, or a cost that is not a whole number from 0
    */
   settle(actual?: Costs<Name>): Promise<boolean>
-  /** Gives everything back: the call was not made, or cost nothing. */
+  /** Refunds everything and releases the slots: the call was not made, or cost nothing. One round trip. */
   cancel(): Promise<boolean>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -32,7 +32,7 @@ export interface Grant {
   readonly decided: SourcedDecision
 }
 
-/** Makes what a decision charged into something that can be settled. */
+/** Turns the charge of a decision into a reservation that can be settled. */
 export class OpenReservation {
   readonly #decider: Decider
   readonly #slotRenewal: SlotRenewal
@@ -68,7 +68,7 @@ export class OpenReservation {
       if (typeof cost !== 'number' || !Number.isSafeInteger(cost) || cost < 0)
         return Promise.reject(new InvalidInputError(`actual.${name}`, 'a whole number from 0', cost))
     }
-    // A limit may be named as a member that every object has.
+    // A limit may have the name of a member that every object inherits.
     const costOf = ({ name, cost }: LimitCost) =>
       Object.hasOwn(actual, name) ? (actual[name] ?? cost) : cost
     return this.#finish((limitCost) => costOf(limitCost) - limitCost.cost)
@@ -96,7 +96,7 @@ export class OpenReservation {
   }
 }
 
-/** A reservation that was denied: there is nothing to give back. */
+/** The reservation of a denied call: there is nothing to settle. */
 const nothing = {
   signal: new AbortController().signal,
   settle: () => Promise.resolve(true),

@@ -2,37 +2,37 @@ import type { Source } from '@evenkeel/core'
 import { type LimitResult, slackMs } from '../algorithms/meter.js'
 import type { Decision, LimitCost } from '../stores/port.js'
 
-/** What one limit said. */
+/** The decision of one limit. */
 export interface LimitStatus {
   readonly allowed: boolean
   readonly limit: number
-  /** Units left. */
+  /** Units that are left. */
   readonly remaining: number
-  /** How long until the same cost can be admitted; 0 when it is allowed. Of a `concurrency`, at the latest. */
+  /** Milliseconds until the same cost can be admitted; 0 if it is allowed. For a `concurrency`, at the latest. */
   readonly retryAfterMs: number
-  /** How long until the limit is whole again, if nothing else is charged until then. */
+  /** Milliseconds until the limit is full again, if nothing else is charged. */
   readonly resetMs: number
-  /** The same as a time: milliseconds since 1970 on this process's clock. */
+  /** The time of that reset, in milliseconds since 1970 by this process's clock. */
   readonly resetAtMs: number
 }
 
 export interface RateLimitDecision<Name extends string> extends LimitStatus {
-  /** Who decided: Redis for all instances, or memory for this one. */
+  /** Whether Redis decided for all instances, or memory for this instance. */
   readonly source: Source
-  /** The limit that denied; of several, the one with the longest wait. */
+  /** The limit that denied; if several did, the one with the longest wait. */
   readonly limitedBy: Name | undefined
-  /** The subject is blocked, whatever its limits say; `retryAfterMs` is when that ends. */
+  /** The subject is blocked, whatever its limits say; the block ends after `retryAfterMs`. */
   readonly blocked: boolean
   /**
-   * All limits of the call; `limit`, `remaining` … above are those of the one that is nearest to its end.
-   * Where several subjects of a call share a limit's name, the one nearest to its end is given.
+   * All limits of the call. `limit`, `remaining` … above are those of the limit that is nearest to exhaustion.
+   * If several subjects of a call share the name of a limit, the one nearest to exhaustion is given.
    */
   readonly limits: { readonly [N in Name]?: LimitStatus }
 }
 
 /**
- * What a caller gets: all that was decided, and above it the limit that matters most. Times are told by this
- * process's clock, whichever clock decided.
+ * Builds the result for a caller: all limits, with the one that matters most on top. Times are given by this process's
+ * clock, whichever clock decided.
  * @param nowMs this process's wall clock
  */
 export function toRateLimitDecision<Name extends string>(
@@ -43,11 +43,11 @@ export function toRateLimitDecision<Name extends string>(
 ): RateLimitDecision<Name> {
   const { results, outcome, blockedForMs, delayMs } = decision
   const allowed = outcome === 'allowed' || outcome === 'booked'
-  // Results are told by the deciding clock, whose time is that of the charge, but for what was booked.
+  // The results use the clock that decided, at the time of the charge; a booking adds its delay.
   const bookedForMs = outcome === 'booked' ? delayMs + slackMs : 0
   const only = limitCosts[0]
   const result = results[0]
-  // What most calls are.
+  // The most common case.
   if (limitCosts.length === 1 && only !== undefined && result !== undefined && blockedForMs === 0) {
     const status = statusOf(result, only.limit.limit, bookedForMs, nowMs)
     return {
@@ -112,7 +112,7 @@ function isNearer(one: LimitStatus, other: LimitStatus): boolean {
   return one.remaining / one.limit < other.remaining / other.limit
 }
 
-/** `onOutage: 'allow' | 'deny'`: an answer that counts nothing. */
+/** For `onOutage: 'allow' | 'deny'`: a decision that counts nothing. */
 export function blanket(limitCosts: readonly LimitCost[], allowed: boolean, now: number): Decision {
   return {
     outcome: allowed ? 'allowed' : 'denied',

@@ -9,24 +9,24 @@ const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.instances', lua: instancesLua })
 const beatMs = 2_000
 const firstBeatMs = 125
-/** An instance that missed two beats is gone. */
+/** An instance that has missed two beats counts as gone. */
 const countsMs = 3 * beatMs
-/** Time without a call after which a limiter of this process takes no share: a hot reload leaves such limiters behind. */
+/** A limiter that got no call for this long takes no share: a hot reload leaves such limiters behind. */
 const idleMs = 60_000
 
 export interface InstancesOptions {
   readonly name: string
-  /** What the limits are, as `limitList` writes it. */
+  /** The limits as text, as `limitList` writes them. */
   readonly limits: string
-  /** How many share the limits as long as none was seen. */
+  /** Number of instances to assume until any was seen. */
   readonly expected: number
-  /** Redis no longer knows what it knew: emptied, or taken over by a server that lagged behind. */
+  /** Redis has lost data: it was emptied, or a server that lagged behind took over. */
   readonly onLoss: () => void
 }
 
 /**
- * The instances of one limiter, as they announce themselves in Redis: one command every two seconds. All
- * limiters of one name in one process are one instance.
+ * The instances of one limiter, which announce themselves in Redis with one command every two seconds. All limiters of
+ * one name in one process are one instance.
  */
 export class Instances {
   readonly limits: string
@@ -55,7 +55,7 @@ export class Instances {
     this.#local = limitersOfProcess(`${redis.namespace}${options.name}`)
     this.#local.add(this, options.name, this.#redis.logger)
     this.#heartbeat = heartbeat({
-      // Quickly at first: instances that start together must know of each other before an outage.
+      // Fast at first: instances that start together must know each other before an outage.
       everyMs: () => {
         this.#pauseMs = Math.min(beatMs, Math.max(firstBeatMs, this.#pauseMs * 2))
         return this.#pauseMs
@@ -65,12 +65,12 @@ export class Instances {
     })
   }
 
-  /** As last seen; while Redis is away no instance is seen to come or go. The same object while nothing changes. */
+  /** The share as last seen. During an outage no instance comes or goes. The same object until something changes. */
   get share(): Share {
     const active = this.#local.active(this)
     const index = active.indexOf(this)
     const { instances, rank } = this.#seen
-    // As long as none was seen in Redis, those that are expected may be these.
+    // Until any instance was seen in Redis, the expected instances may be in this process.
     const count = rank === undefined ? Math.max(instances, active.length) : instances * active.length
     const own = rank === undefined ? undefined : rank * active.length + Math.max(0, index)
     if (this.#share.instances !== count || this.#share.rank !== own)
@@ -82,7 +82,7 @@ export class Instances {
     return performance.now() - this.#usedAtMs < idleMs
   }
 
-  /** It is being asked: announces this instance from now on. */
+  /** The limiter is in use: announces this instance from now on. */
   start(): void {
     this.#usedAtMs = performance.now()
     if (this.#isStarted) return
@@ -103,7 +103,7 @@ export class Instances {
 
   /** Announces this instance now. One round trip. */
   beat(): Promise<void> {
-    // One at a time: answers that overtake each other would look like a server that went back.
+    // One at a time: replies out of order would look like a server that lost data.
     this.#beating ??= this.#beat().finally(() => {
       this.#beating = undefined
     })

@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { type Logger, notify } from '@evenkeel/core/kit'
 import { wordsOf } from '../limit-list.js'
 
-/** What the limiters of one process know of each other. */
+/** What the limiters of one process know about each other. */
 export interface LocalLimiter {
-  /** What its limits are, as `limitList` writes it. */
+  /** The limits as text, as `limitList` writes them. */
   readonly limits: string
-  /** It was asked a short while ago. */
+  /** Whether it was used a short while ago. */
   readonly isActive: boolean
 }
 
-/** The limiters of one name and namespace in this process: one instance to all others. */
+/** The limiters of one name and namespace in this process, which are one instance to all others. */
 export class LocalLimiters {
   readonly id = randomUUID()
   readonly #limiters = new Set<LocalLimiter>()
@@ -22,13 +22,13 @@ export class LocalLimiters {
     this.#limiters.add(limiter)
   }
 
-  /** Says whether it was the last one. */
+  /** Returns whether the limiter was the last one. */
   remove(limiter: LocalLimiter): boolean {
     this.#limiters.delete(limiter)
     return this.#limiters.size === 0
   }
 
-  /** Those that share this one's limits and are in use, this one among them. */
+  /** The limiters in use that have the same limits, including this one. */
   active(limiter: LocalLimiter): readonly LocalLimiter[] {
     if (this.#limiters.size <= 1) return [limiter]
     return [...this.#limiters].filter(
@@ -52,7 +52,7 @@ export function limitersOfProcess(key: string): LocalLimiters {
   return limiters
 }
 
-/** Limiters of one name share their counts: with other limits, the calls of one would be denied by those of the other. */
+/** Limiters of one name share their counts. If their limits differ, each is denied because of the other. */
 export function warnOfOtherLimits(
   name: string,
   own: string,

@@ -1,36 +1,36 @@
 import type { Limit } from '../limits.js'
 
-/** Which part of every limit this instance enforces while Redis can't count for all. */
+/** The part of every limit that this instance enforces while Redis can't count for all. */
 export interface Share {
-  /** Instances that share the limits, this one among them. */
+  /** Number of instances that share the limits, including this one. */
   readonly instances: number
-  /** This instance's place among them from 0, where it is known: the first ones get what division leaves over. */
+  /** This instance's rank among them, from 0, if known: the first instances get the remainder of the division. */
   readonly rank?: number | undefined
 }
 
 /**
- * With ranks the shares add up to the limit exactly. Without, each instance takes the quotient, but one unit
- * at the least: a limit smaller than the number of instances would else admit no call at all.
+ * With ranks the shares add up to the limit exactly. Without them, each instance takes the quotient, but at least one
+ * unit; otherwise a limit smaller than the number of instances would admit no call at all.
  */
 export function shareOf(limit: Limit, { instances, rank }: Share): Limit {
   if (instances === 1) return limit
   const quotient = Math.floor(limit.limit / instances)
   const part =
     rank === undefined ? Math.max(1, quotient) : quotient + (rank < limit.limit % instances ? 1 : 0)
-  // `everyMs` is the unit in which a bucket's level is counted, so it is the refill that is divided.
+  // `everyMs` is the unit of a bucket's level, so the refill is divided instead.
   if (limit.kind === 'token-bucket') return { ...limit, limit: part, refill: limit.refill / instances }
   return { ...limit, limit: part }
 }
 
-/** What was known of a limit when Redis answered last. */
+/** What was known about a limit when Redis last answered. */
 export interface RemoteSnapshot {
-  /** What this instance had charged. */
+  /** Units that this instance had charged. */
   readonly used: number
   readonly remaining: number
   readonly atMs: number
 }
 
-/** Windows in which the parts become equal. */
+/** Number of windows in which the shares become equal. */
 const windowsToEqual = 10
 
 /**

@@ -1,15 +1,15 @@
-/** Tokens of a request before it is made. */
+/** Estimated tokens of a request. */
 export interface TokenEstimate {
   readonly input: number
   readonly output: number
 }
 
-/** English has about four characters a token; other scripts have fewer, and images and files are not seen. */
+/** English has about four characters per token. Other scripts have fewer; images and files are not counted. */
 const charactersPerToken = 4
 
 /**
- * What a call may use: a quarter of its text, and the most that it lets the model write (`max_tokens`,
- * `max_completion_tokens`, `max_output_tokens`).
+ * Estimates the tokens of a call: a quarter of the characters of its text as input, and as output the maximum that it
+ * allows the model to write (`max_tokens`, `max_completion_tokens`, `max_output_tokens`).
  */
 export function estimateTokens(body: unknown, defaultOutput: number): TokenEstimate {
   if (typeof body !== 'string') return { input: 0, output: defaultOutput }
@@ -26,7 +26,7 @@ function outputOf(body: string): number | undefined {
       const most = asked[name]
       if (typeof most === 'number' && most >= 0) return Math.ceil(most)
     }
-    // Embeddings write nothing.
+    // Embeddings have no output tokens.
     return 'input' in asked && isEmbedding(asked) ? 0 : undefined
   } catch {
     return undefined

@@ -1,17 +1,17 @@
 import { retryAfterMs } from '@evenkeel/core/kit'
 
-/** What a provider said of one of its own counts. */
+/** What a provider reports about one of its own limits. */
 export interface ProviderCount {
   /** `'requests'`, `'tokens'`, `'input-tokens'`, … */
   readonly unit: string
   readonly remaining: number
-  /** Until the count is whole again. */
+  /** Milliseconds until the count is full again. */
   readonly resetMs: number
 }
 
 export interface ProviderLimits {
   readonly counts: readonly ProviderCount[]
-  /** How long the provider asks to be left alone; 0 when it does not. */
+  /** Milliseconds that the provider asks callers to wait; 0 if it does not. */
   readonly retryAfterMs: number
 }
 
@@ -19,14 +19,14 @@ export type ProviderHeaders =
   | Iterable<readonly [string, string]>
   | Readonly<Record<string, string | readonly string[] | undefined>>
 
-/** Without a unit, as many services send it, requests are meant. */
+/** Many services send it without a unit; then it counts requests. */
 const openAi = /^x-ratelimit-remaining(?:-(.+))?$/
 const anthropic = /^anthropic-ratelimit-(.+)-remaining$/
 
 /**
- * Reads `retry-after`, `retry-after-ms`, `x-ratelimit-*` as OpenAI and those who follow it send them, and
- * `anthropic-ratelimit-*`. Resets may be durations such as `6m0s`, times, or numbers of seconds. What can't be read
- * is left out.
+ * Reads `retry-after`, `retry-after-ms`, `x-ratelimit-*` as OpenAI and compatible providers send them, and
+ * `anthropic-ratelimit-*`. Resets may be durations such as `6m0s`, times, or numbers of seconds. Values that can't be
+ * read are left out.
  */
 export function readProviderHeaders(headers: ProviderHeaders, nowMs: number): ProviderLimits {
   const known = lowerCased(headers)
@@ -53,7 +53,7 @@ function lowerCased(headers: ProviderHeaders): Map<string, string> {
   return known
 }
 
-/** The unit and the reset of a count, by the name of the header that says what remains. */
+/** The unit and the reset of a count, found by the name of the header with the remaining units. */
 function resetOf(
   name: string,
   headers: ReadonlyMap<string, string>,
@@ -68,11 +68,11 @@ function resetOf(
   return resetMs === undefined ? undefined : { unit: unit ?? 'requests', resetMs }
 }
 
-/** In any provider's form: a duration, a time as RFC 3339 or HTTP write it, seconds, or a number since 1970. */
+/** Reads any provider's form: a duration, a time as in RFC 3339 or HTTP, seconds, or a number since 1970. */
 function untilReset(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined || text === '') return undefined
   if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)
-  // Date.parse takes nearly any text for a year.
+  // Date.parse reads nearly any text as a year.
   if (!/^(?:\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, )/.test(text)) return duration(text)
   const time = Date.parse(text)
   return Number.isNaN(time) ? undefined : Math.max(0, Math.ceil(time - nowMs))
@@ -94,7 +94,7 @@ const units: Record<string, number> = {
   µs: 0.001,
 }
 
-/** No count lasts ten years: such a number of seconds is a time since 1970, and a thousand times that in milliseconds. */
+/** No count lasts ten years: a larger number of seconds is a time since 1970, or 1,000 times larger in milliseconds. */
 const maxSeconds = 10 * 365 * 86_400
 
 /** A Go duration such as `1h2m3.5s` or `120ms`, or one with days. */

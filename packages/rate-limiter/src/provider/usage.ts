@@ -1,16 +1,16 @@
-/** Tokens that an answer says it used. */
+/** The tokens that an answer reports as used. */
 export interface TokenUsage {
   readonly input: number
   readonly output: number
   readonly total: number
 }
 
-/** What is looked at of an answer at the most; longer ones keep their estimate. */
+/** How much of an answer is searched. Longer answers keep their estimate. */
 const maxBytes = 4_000_000
 
 /**
- * Finds the usage in an answer of OpenAI (chat, responses, embeddings), Anthropic, or a provider with their formats, as
- * it passes by: JSON at its end, server-sent events line by line. What it can't read it leaves.
+ * Finds the usage in an answer of OpenAI (chat, responses, embeddings), Anthropic, or a compatible provider while it is
+ * read: JSON at its end, server-sent events line by line. Other formats are ignored.
  */
 export class UsageReader {
   readonly #isEventStream: boolean
@@ -35,7 +35,7 @@ export class UsageReader {
     if (this.#isEventStream) this.#readLines()
   }
 
-  /** The usage, when all has been seen. */
+  /** The usage; to be called when the whole answer was seen. */
   end(): TokenUsage | undefined {
     if (this.#isEventStream) {
       this.#text += '\n'
@@ -49,7 +49,7 @@ export class UsageReader {
     const lines = this.#text.split(/\r\n|\r|\n/)
     this.#text = (lines.pop() ?? '').slice(-maxBytes)
     for (const line of lines) {
-      // Most events tell of a few letters, and need not be parsed.
+      // Most events carry a few letters and need not be parsed.
       if (line.startsWith('data:') && line.includes('"usage"')) this.#read(line.slice('data:'.length))
     }
   }
@@ -58,22 +58,22 @@ export class UsageReader {
     try {
       this.#take(JSON.parse(text))
     } catch {
-      // No JSON: an answer of another kind.
+      // Not JSON: another kind of answer.
     }
   }
 
   #take(answer: unknown): void {
     const { usage, response, message } = fields(answer)
-    // OpenAI's responses and Anthropic's messages wrap it when they stream.
+    // OpenAI's responses and Anthropic's messages wrap the usage when they stream.
     const used = fields(usage ?? fields(response).usage ?? fields(message).usage)
-    // Counts of a stream are of all so far: the highest is the last.
+    // Each count in a stream includes the earlier ones, so the highest is the last.
     this.#input = Math.max(this.#input, count(used.prompt_tokens), anthropicInput(used))
     this.#output = Math.max(this.#output, count(used.completion_tokens), count(used.output_tokens))
     this.#total = Math.max(this.#total, count(used.total_tokens))
   }
 }
 
-/** Anthropic counts what it wrote to its cache apart; what it read from there does not count towards its limits. */
+/** Anthropic reports tokens written to its cache separately; tokens read from it do not count towards its limits. */
 function anthropicInput(used: Record<string, unknown>): number {
   return count(used.input_tokens) + count(used.cache_creation_input_tokens)
 }

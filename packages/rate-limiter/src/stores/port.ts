@@ -4,71 +4,71 @@ import type { Limit } from '../limits.js'
 /** One limit of one subject. */
 export interface LimitKey {
   readonly subject: string
-  /** Names the limit within its limiter; part of its keys. */
+  /** The limit's name within its limiter; part of its keys. */
   readonly name: string
   readonly limit: Limit
 }
 
-/** What a call wants of one limit. */
+/** What a call costs of one limit. */
 export interface LimitCost extends LimitKey {
-  /** Units; a whole number from 0 to the limit. */
+  /** Units: a whole number from 0 to the limit. */
   readonly cost: number
 }
 
-/** What a call may ask for besides a plain decision. */
+/** How a call is decided, beyond its costs. */
 export interface DecisionOptions {
   /**
-   * `'book'`: where the call can't be admitted now, it is promised the earliest time at which it can, and
-   * charged as of then; where a slot of a `concurrency` is missing, it joins the line.
+   * `'book'`: a call that can't be admitted now is given the earliest time at which it can, and is charged as of that
+   * time. If a slot of a `concurrency` is missing, it joins the queue.
    * @default 'charge'
    */
   readonly mode?: 'charge' | 'peek' | 'book'
-  /** Bookings later than this are denied, and nothing is charged. */
+  /** A booking that would have to wait longer is denied, and nothing is charged. */
   readonly maxDelayMs?: number
-  /** Names the reservation: what it was charged can be settled once, and slots are held under this name. */
+  /** Identifies the reservation: its charge can be settled once, and its slots are held under this id. */
   readonly id?: string
   /** How long the reservation stays open to be settled. */
   readonly openMs?: number
   /** The part of each limit that this call may use, per mille. @default 1000 */
   readonly perMille?: number
-  /** Units wanted in advance, by cost; a store may give fewer, or none. */
+  /** Units to lease, for each cost. A store may grant fewer, or none. */
   readonly leaseRequests?: readonly (LeaseRequest | undefined)[] | undefined
 }
 
-/** What is decided in one step. */
+/** Costs that are decided in one atomic step. */
 export interface DecisionRequest {
   readonly limitCosts: readonly LimitCost[]
   readonly options?: DecisionOptions | undefined
 }
 
-/** Units of a limit that a call would like to have in advance. */
+/** Units of a limit that a call would like to take in advance. */
 export interface LeaseRequest {
   readonly units: number
-  /** At most what remains divided by this is granted. */
+  /** At most the remaining units divided by this are granted. */
   readonly divisor: number
-  /** They are charged as of this much later, and may be spent until then. */
+  /** The units are charged as of this many milliseconds later, and may be spent until then. */
   readonly forMs: number
 }
 
 export interface Decision {
-  /** `'queued'`: it waits for a slot; {@link LimitStore.watch} tells when to ask again, under the same id. */
+  /** `'queued'`: the call waits for a slot; {@link LimitStore.watch} reports when to ask again, with the same id. */
   readonly outcome: 'allowed' | 'denied' | 'booked' | 'queued'
-  /** How long a subject of the call is blocked still; 0 when none is. */
+  /** For how many milliseconds a subject of the call is still blocked; 0 if none is. */
   readonly blockedForMs: number
-  /** How long a booked call must wait. It may start up to 50 ms late; then the booking is void. */
+  /** Milliseconds that a booked call must wait. If it starts more than 50 ms late, the booking is void. */
   readonly delayMs: number
-  /** Reservations that were found neither settled nor cancelled within their time. */
+  /** Number of reservations found to be neither settled nor cancelled in time. */
   readonly abandoned: number
-  /** In the order of the costs. */
+  /** One result for each cost, in the same order. */
   readonly results: readonly LimitResult[]
-  /** Units of each cost's limit that were leased beyond its cost; left out where no lease was asked for. */
+  /** Units leased beyond each cost; `undefined` if no lease was requested. */
   readonly leased?: readonly number[] | undefined
 }
 
 export interface Change extends LimitKey {
-  /** Units more (or, negative, fewer) than were charged; for a `concurrency`, minus the slots to give back. */
+  /** Units to charge (or refund, if negative); for a `concurrency`, minus the number of slots to release. */
   readonly change: number
-  /** Of the result that it is about. */
+  /** `chargedAtMs` of the result that this changes. */
   readonly chargedAtMs: number
 }
 
@@ -80,47 +80,47 @@ export interface HeldSlot extends LimitKey {
 
 export interface Settlement {
   readonly id: string
-  /** All of the subjects of one call. */
+  /** The changes of all subjects of one call. */
   readonly changes: readonly Change[]
 }
 
-/** What a provider said of its own count. */
+/** What a provider reported about its own count. */
 export interface ProviderReading extends LimitKey {
   readonly remaining: number
   readonly resetMs: number
 }
 
 /**
- * Where the counts of limits live. `testLimitStore` of `@evenkeel/rate-limiter/testing` proves an
+ * A store for the counts of limits. `testLimitStore` of `@evenkeel/rate-limiter/testing` tests an
  * implementation.
  */
 export interface LimitStore {
   /**
-   * Decides each request in one atomic step and charges its costs, all or none; one request after the
-   * other. Two deciders that race for the last unit see one of them allowed. A denied decision and a peek
-   * charge nothing. One clock reading holds for all costs of a request. Slots of a `concurrency` are
-   * evaluations, but held only under an id.
+   * Decides the requests one after the other. Each is one atomic step that charges all of its costs or none. If two
+   * callers compete for the last unit, one is admitted. A denied decision and a peek charge nothing. All costs of a
+   * request are decided at the same time of the clock. Slots of a `concurrency` are checked, but held only under an
+   * id.
    */
   decide(requests: readonly DecisionRequest[]): Promise<readonly Decision[]>
   /**
-   * Changes what a reservation was charged, once: `false` when it was settled before, or its time is over.
-   * Slots are given back in any case. What is more than the limit allows is charged all the same: the debt
-   * is paid by waiting.
+   * Changes the charge of a reservation, once. Resolves with `false` if it was already settled, or if its time is over.
+   * Slots are released in any case. More than the limit allows may be charged: the subject then waits until the
+   * debt is paid.
    */
   settle(settlement: Settlement): Promise<boolean>
-  /** Gives back leased units that were not spent. Sent once: what gets lost lapses by itself. */
+  /** Returns leased units that were not spent. Sent once: units that get lost expire. */
   giveBack(changes: readonly Change[]): Promise<void>
   /**
-   * Holds slots for another lease; `false` for each that is lost. With `adopt` lost ones are held again,
-   * even beyond the limit: their holder is at work.
+   * Renews slots for another lease; `false` for each slot that is lost. With `adopt`, lost slots are held again, even
+   * beyond the limit, because their holder is still at work.
    */
   renew(slots: readonly HeldSlot[], adopt?: boolean): Promise<readonly boolean[]>
-  /** Lowers what remains, never raises it. */
+  /** Lowers the remaining units, never raises them. */
   learn(readings: readonly ProviderReading[]): Promise<void>
-  /** Denies every call that touches one of these limits for this long; 0 ends it. */
+  /** Denies all calls that use one of these limits for `forMs`; 0 ends the block. */
   block(limitKeys: readonly LimitKey[], forMs: number): Promise<void>
-  /** Forgets what was charged to these limits, and that they are blocked. */
+  /** Removes the charges and the block of these limits. */
   reset(limitKeys: readonly LimitKey[]): Promise<void>
-  /** Calls back with the id of a waiter whose turn it may be. */
+  /** Calls back with the id of a waiting call whose turn may have come. */
   watch(turn: (id: string) => void): () => void
 }

@@ -4,7 +4,7 @@ import { concurrency, fixedWindow, type Limit, slidingWindow, tokenBucket } from
 import type { DecisionOptions, DecisionRequest, LimitStore } from '../stores/port.js'
 
 export interface LimitStoreHarness {
-  /** An empty store whose time is the clock's. Keys may expire by real time: the suite's windows are minutes. */
+  /** Creates an empty store that uses this clock. Keys may expire in real time: the suite's windows last minutes. */
   create(clock: ManualClock): Promise<LimitStore> | LimitStore
 }
 

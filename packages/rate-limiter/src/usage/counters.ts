@@ -6,7 +6,7 @@ const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.usage', lua: usageLua })
 const tellEveryMs = 1_000
 const maxSubjectsKept = 1_000
-/** What one run of the script counts: about a millisecond of the server's time, in which it answers no other client. */
+/** How much one run of the script counts: about a millisecond of the server's time, in which it serves nobody else. */
 const subjectsAtOnce = 500
 
 export interface SubjectUsage {
@@ -16,15 +16,15 @@ export interface SubjectUsage {
   readonly lastSeenAtMs: number
 }
 
-/** Calls since the counts began; they end a day after the last one. */
+/** Counts of calls. Counts in Redis expire a day after the last one. */
 export interface Totals {
   readonly allowed: number
   readonly denied: number
-  /** Denied calls by the limit that denied them. */
+  /** Denied calls, by the limit that denied them. */
   readonly deniedBy: Readonly<Record<string, number>>
   /** Calls that memory decided because Redis was away. */
   readonly fallback: number
-  /** Reservations that were neither settled nor cancelled in their time. */
+  /** Reservations that were neither settled nor cancelled within `reservationTtl`. */
   readonly abandoned: number
 }
 
@@ -41,14 +41,14 @@ export interface UsageCountersOptions {
 }
 
 /**
- * Who was admitted and denied how often. Counted in this process and told to Redis once a second, a command for
- * every 500 subjects, so that no call pays for it; what a process counted in its last second dies with it.
+ * Counts how often each subject was admitted and denied. Counts are gathered in this process and sent to Redis once a
+ * second, with one command for 500 subjects, so that no call pays for them. If a process dies, its last second is lost.
  */
 export class UsageCounters {
   readonly #options: UsageCountersOptions
   readonly #keys: readonly string[]
   readonly #subjects: ByteBoundedLru<Count>
-  /** All but the most frequent one, which has no need of a look-up. */
+  /** All totals except the most frequent one, which needs no look-up. */
   readonly #totals = new Map<string, number>()
   #allowed = 0
   #timer: NodeJS.Timeout | undefined
@@ -101,7 +101,7 @@ export class UsageCounters {
     return { subject, allowed: sharedAllowed ?? 0, denied: sharedDenied ?? 0, lastSeenAtMs: seen ?? 0 }
   }
 
-  /** Totals of all instances and the subjects with the most calls; of this process alone while Redis is away. */
+  /** Totals of all instances, and the subjects with the most calls. While Redis is away, only of this process. */
   async overview(top: number): Promise<{ totals: Totals; top: readonly SubjectUsage[] }> {
     const { redis } = this.#options
     if (redis?.state !== 'up' || !(await this.#tell())) return this.#own(top)
@@ -124,7 +124,7 @@ export class UsageCounters {
     return { totals: totalsOf(totals), top: busiest(subjects, top) }
   }
 
-  /** Tells the rest. */
+  /** Sends the remaining counts. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     if (this.#options.redis?.state === 'up') await this.#tell()
@@ -169,7 +169,7 @@ export class UsageCounters {
         await this.#send(redis, [], subjects.slice(from, from + subjectsAtOnce))
       return true
     } catch (error) {
-      // Not told again: it may have been heard, and a count that is a second short beats one that is double.
+      // Not sent again: Redis may have counted them, and losing a second is better than counting it twice.
       log('counts of a second were lost: %s', error)
       return false
     }

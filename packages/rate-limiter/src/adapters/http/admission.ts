@@ -23,36 +23,36 @@ type Maybe<T> = T | Promise<T>
 export interface HttpLimitOptions<Name extends string, Request> {
   readonly limiter: RateLimiter<Name>
   /**
-   * Who is limited: `byIp(…)`, `byApiKey(…)`, `firstOf(…)`, or a function of the host's own, which gets the
-   * framework's request too. A request for which it gives `undefined` is refused with 403, so that nobody slips
-   * through unnamed; one whose name is empty, too long or no text with 400.
+   * Who is limited: `byIp(…)`, `byApiKey(…)`, `firstOf(…)`, or your own function, which also gets the framework's
+   * request. If it returns `undefined`, the request is refused with 403, so that unidentified clients can't avoid the
+   * limits. A subject that is empty, too long or not text is refused with 400.
    * @default byIp(), with what the framework says is the client's address
    */
   readonly subject?: SubjectFunction<Request> | undefined
   /**
-   * What a request costs. A function's cost that can't be charged (negative, fractional, above the limit) was
-   * read from what the client sent, and is refused with 400.
+   * What a request costs. If a function returns costs that can't be charged (negative, fractional, too high), the
+   * request is refused with 400, since they were probably read from what the client sent.
    * @default one unit of each limit; one slot of a concurrency until the answer ends
    */
   readonly costs?: Costs<Name> | ((request: Request) => Maybe<Costs<Name> | undefined>) | undefined
-  /** Requests that are not limited. */
+  /** Returns `true` for requests that are not limited. */
   readonly skip?: ((request: Request) => Maybe<boolean>) | undefined
   /** @default ['draft'] */
   readonly headers?: readonly HeaderStyle[] | undefined
   /**
-   * What a request cost, once it has ended; `undefined` leaves the charge as it was. `status` is that of the
-   * answer, `aborted` says that the client left first. Costs one round trip more.
+   * What a request cost, called when the answer has ended; `undefined` keeps the charge. `status` is the status of the
+   * answer; `aborted` says that the client disconnected first. Takes one more round trip.
    */
   readonly settle?: ((request: Request, answer: AnswerEnd) => Maybe<Costs<Name> | undefined>) | undefined
   /** Called for each request that is refused with 429. */
   readonly onLimited?: ((request: Request, decision: RateLimitDecision<Name>) => void) | undefined
 }
 
-/** What an adapter does with a request. */
+/** What an adapter has to do with a request. */
 export type Admission =
-  /** Not limited: the request goes on as it came. */
+  /** The request is not limited: it continues unchanged. */
   | { readonly outcome: 'unlimited' }
-  /** The client has left: nobody would read an answer, and the handler is not called. */
+  /** The client has disconnected: nobody would read an answer, so the handler is not called. */
   | { readonly outcome: 'abandoned' }
   | { readonly outcome: 'admitted'; readonly headers: Readonly<Record<string, string>> }
   | {
@@ -66,8 +66,8 @@ const unlimited: Admission = { outcome: 'unlimited' }
 const abandoned: Admission = { outcome: 'abandoned' }
 
 /**
- * Decides about requests, whatever the framework. What it takes for a request it gives back itself when the
- * request's {@link AnswerLife} ends: the adapters know of no slots.
+ * Decides about requests of any framework. It returns what it took for a request when the request's {@link AnswerLife}
+ * ends, so the adapters need not know about slots.
  */
 export class AdmissionControl<Name extends string, Request> {
   readonly #options: HttpLimitOptions<Name, Request>
@@ -89,8 +89,8 @@ export class AdmissionControl<Name extends string, Request> {
   }
 
   /**
-   * @param life begun before this call
-   * @throws what the host's own functions throw
+   * @param life started before this call
+   * @throws what the functions in its options throw
    */
   async admit(request: Request, view: RequestView, life: AnswerLife): Promise<Admission> {
     const { skip, costs, subject = peerAddress } = this.#options
@@ -116,7 +116,7 @@ export class AdmissionControl<Name extends string, Request> {
   ): Promise<Admission> {
     const { limiter, onLimited } = this.#options
     const reservation = this.#reserves ? await limiter.reserve(subject, costs) : undefined
-    // Before anything else: from here on the end of the answer gives back what was taken.
+    // First of all, so that from here on the end of the answer returns what was taken.
     if (reservation?.allowed) life.whenOver((end) => void this.#finish(request, reservation, end))
     const decision = reservation ?? (await limiter.check(subject, costs))
     if (life.isOver) return abandoned
@@ -132,7 +132,7 @@ export class AdmissionControl<Name extends string, Request> {
       const actual = await settle?.(request, end)
       await reservation.settle(actual ?? ({} as Costs<Name>))
     } catch (error) {
-      // The answer is out; what can still be done is to give back the slot.
+      // The answer is already sent; the slot can still be released.
       log('a request was not settled: %O', error)
       await reservation[Symbol.asyncDispose]().catch(() => {})
     }
@@ -147,7 +147,7 @@ function refused(
   return { outcome: 'refused', status, headers, problem }
 }
 
-/** A subject or a cost of the request; an unknown limit is the host's mistake. */
+/** Whether the subject or a cost of the request is wrong; an unknown limit is a mistake of the host. */
 function isFromClient(error: unknown): error is InvalidInputError {
   return error instanceof InvalidInputError && (error.field === 'subject' || error.field.startsWith('costs.'))
 }

@@ -1,14 +1,14 @@
 /** How an answer ended. */
 export interface AnswerEnd {
   readonly status: number
-  /** The client left before the answer was out. */
+  /** The client disconnected before the answer was sent. */
   readonly aborted: boolean
 }
 
 /**
- * The life of one answer: from before its request is admitted until it is out, or its client has gone. An
- * adapter begins it before anything is asked, since a client may leave at any moment, and reports its end once or
- * more often; admission alone acts on it.
+ * The life of one answer, from before its request is admitted until the answer is sent or the client disconnects. An
+ * adapter creates it before anything else, because a client may disconnect at any time, and reports its end once or
+ * more often. Only `AdmissionControl` acts on it.
  */
 export class AnswerLife {
   #end: AnswerEnd | undefined
@@ -18,14 +18,14 @@ export class AnswerLife {
     return this.#end !== undefined
   }
 
-  /** The first call counts. */
+  /** Reports the end. Only the first call counts. */
   end(end: AnswerEnd): void {
     if (this.#end !== undefined) return
     this.#end = end
     for (const callback of this.#callbacks.splice(0)) callback(end)
   }
 
-  /** Calls back once; at once where the answer has ended already. */
+  /** Calls back once, when the answer ends; at once if it has already ended. */
   whenOver(callback: (end: AnswerEnd) => void): void {
     if (this.#end === undefined) this.#callbacks.push(callback)
     else callback(this.#end)

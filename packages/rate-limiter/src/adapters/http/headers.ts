@@ -2,9 +2,9 @@ import type { Policy } from '../../api.js'
 import type { LimitStatus, RateLimitDecision } from '../../decide/result.js'
 
 /**
- * `'draft'`: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10. `'legacy'`:
- * `X-RateLimit-*` of the nearest limit, its reset in seconds since 1970. `'openai'`, `'anthropic'`: as those
- * providers send them, one set a limit, by its unit.
+ * `'draft'`: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10. `'legacy'`: `X-RateLimit-*`
+ * of the limit nearest to exhaustion, with its reset in seconds since 1970. `'openai'`, `'anthropic'`: as those
+ * providers send them, with one set of headers for each limit, named by its unit.
  */
 export type HeaderStyle = 'draft' | 'legacy' | 'openai' | 'anthropic'
 
@@ -13,7 +13,7 @@ export const headerStyles: readonly HeaderStyle[] = ['draft', 'legacy', 'openai'
 type Policies = Readonly<Record<string, Policy>>
 export type Headers = Record<string, string>
 
-/** What an answer says of its limits, and, where it was denied, when to come back. */
+/** Headers that report the limits of a decision and, if it was denied, when to try again. */
 export function rateLimitHeaders(
   decision: RateLimitDecision<string>,
   policies: Policies,
@@ -27,8 +27,8 @@ export function rateLimitHeaders(
 }
 
 /**
- * When a refused caller is to come back, rounded up, so that it is never before the limit that denied has room.
- * When a slot of a `concurrency` comes free is not known: a second, then.
+ * Seconds until a refused caller may try again, rounded up so that the limit that denied has room by then. When
+ * a slot of a `concurrency` becomes free is unknown, so for those it is one second.
  */
 export function retryAfterSeconds(decision: RateLimitDecision<string>, policies: Policies): number {
   if (decision.blocked) return Math.max(1, seconds(decision.retryAfterMs))
@@ -41,8 +41,8 @@ export function retryAfterSeconds(decision: RateLimitDecision<string>, policies:
 }
 
 /**
- * Headers as they stand beside what the answer has already: the draft's are lists, to which another limiter on the
- * same answer appends; of the legacy ones those of the nearer limit stay.
+ * Merges headers into an answer that may already have some. The draft's headers are lists, to which a second limiter
+ * appends; of the legacy headers, those of the limit nearer to exhaustion stay.
  */
 export function appendTo(get: (name: string) => unknown, headers: Readonly<Headers>): Headers {
   const merged = { ...headers }
@@ -63,7 +63,7 @@ export function appendTo(get: (name: string) => unknown, headers: Readonly<Heade
   return merged
 }
 
-/** Limits of two limiters may have one name; on an answer each policy has its own. */
+/** Two limiters may have limits of the same name; in one answer each policy needs its own. */
 function freeName(limit: string, policies: string): string {
   let name = limit
   for (let count = 2; policies.includes(`${quoted(name)};`); count++) name = `${limit}-${count}`
@@ -124,12 +124,12 @@ function statuses({ limits }: RateLimitDecision<string>): [string, LimitStatus][
   return Object.entries(limits).flatMap(([name, status]) => (status === undefined ? [] : [[name, status]]))
 }
 
-/** A blocked subject has nothing left, whatever its limits hold. */
+/** A blocked subject has nothing left, whatever its limits still hold. */
 function remainingOf({ blocked }: RateLimitDecision<string>, status: LimitStatus): number {
   return blocked ? 0 : status.remaining
 }
 
-/** Until there is room: for the same cost where it was denied, for the whole limit where it was not. */
+/** Milliseconds until there is room: for the same cost if it was denied, otherwise until the limit is full. */
 function untilMs(decision: RateLimitDecision<string>, status: LimitStatus): number {
   if (decision.blocked) return decision.retryAfterMs
   return status.allowed ? status.resetMs : status.retryAfterMs
@@ -150,7 +150,7 @@ function integer(value: number): number {
   return Math.min(maxInteger, Math.max(0, value))
 }
 
-/** A structured field's string (RFC 9651); names of limits hold nothing that needs escaping. */
+/** A string in a structured field (RFC 9651). Names of limits contain nothing that needs escaping. */
 function quoted(name: string): string {
   return `"${name}"`
 }
@@ -159,13 +159,13 @@ function windowOf({ windowMs }: Policy): string {
   return windowMs === undefined ? '' : `;w=${Math.max(1, seconds(windowMs))}`
 }
 
-/** `requests` is what the draft takes for granted. */
+/** The draft's default unit is `requests`. */
 function unitOf({ kind, unit }: Policy): string {
   if (kind === 'concurrency') return ';qu="concurrent-requests"'
   return unit === 'requests' ? '' : `;qu="${unit}"`
 }
 
-/** As OpenAI writes it: `6m0s`, `1.5s`, `120ms`. */
+/** A duration in OpenAI's form: `6m0s`, `1.5s`, `120ms`. */
 function goDuration(ms: number): string {
   if (ms < 1_000) return `${Math.ceil(ms)}ms`
   const minutes = Math.floor(ms / 60_000)

@@ -5,7 +5,7 @@ import { AnswerLife } from './answer-life.js'
 import { problemType } from './problem.js'
 import type { RequestView } from './subjects.js'
 
-/** What key functions see of a request of Node's. @param address as the framework knows it, proxies considered */
+/** What subject functions see of a Node request. @param address as the framework knows it, proxies considered */
 export function viewOfNode(request: IncomingMessage, address: string | undefined): RequestView {
   return {
     header(name) {
@@ -17,9 +17,9 @@ export function viewOfNode(request: IncomingMessage, address: string | undefined
 }
 
 /**
- * The life of an answer on Node: it ends when it has been handed to the operating system, when its connection
- * closes, or has ended already. A pipelined request's response has no connection yet and hears nothing of its end,
- * so the request's socket is followed too.
+ * The life of an answer on Node. It ends when the answer has been passed to the operating system or its connection
+ * closes; it may have ended already. The response of a pipelined request has no connection yet and is not told of its
+ * end, so the socket of the request is watched too.
  */
 export function lifeOfNodeAnswer(request: IncomingMessage, response: ServerResponse): AnswerLife {
   const life = new AnswerLife()
@@ -31,7 +31,7 @@ export function lifeOfNodeAnswer(request: IncomingMessage, response: ServerRespo
   }
   response.once('finish', end)
   response.once('close', end)
-  // In HTTP/2 a connection has many streams, whose responses are closed one by one.
+  // An HTTP/2 connection has many streams, whose responses close one by one.
   if (socket !== undefined && socket !== null && request.httpVersionMajor < 2) {
     const unfollow = followSocket(socket, end)
     life.whenOver(unfollow)
@@ -41,7 +41,7 @@ export function lifeOfNodeAnswer(request: IncomingMessage, response: ServerRespo
 
 const followed = new WeakMap<Socket, Set<() => void>>()
 
-/** One listener a connection, however many requests are pipelined on it. */
+/** One listener for each connection, however many requests are pipelined on it. */
 function followSocket(socket: Socket, closed: () => void): () => void {
   let callbacks = followed.get(socket)
   if (callbacks === undefined) {
@@ -62,7 +62,7 @@ export interface Refusal {
   readonly body: string
 }
 
-/** What a refused request is answered. */
+/** The answer to a refused request. */
 export function refusalOf({ status, headers, problem }: Extract<Admission, { outcome: 'refused' }>): Refusal {
   return { status, headers: { ...headers, 'Content-Type': problemType }, body: JSON.stringify(problem) }
 }

@@ -1,7 +1,7 @@
 import type { InvalidInputError } from '@evenkeel/core'
 import type { RateLimitDecision } from '../../decide/result.js'
 
-/** RFC 9457, with the types that draft-ietf-httpapi-ratelimit-headers registers. */
+/** A problem of RFC 9457, with the types that draft-ietf-httpapi-ratelimit-headers registers. */
 export interface Problem {
   readonly type: string
   readonly title: string
@@ -15,7 +15,7 @@ const types = 'https://iana.org/assignments/http-problem-types'
 
 export const problemType = 'application/problem+json'
 
-/** @param retryAfterSeconds as the header says it */
+/** @param retryAfterSeconds the value of the `Retry-After` header */
 export function limitedProblem(decision: RateLimitDecision<string>, retryAfterSeconds: number): Problem {
   const detail = `Try again in ${retryAfterSeconds} second${retryAfterSeconds === 1 ? '' : 's'}.`
   if (decision.blocked) {
@@ -37,7 +37,7 @@ export function limitedProblem(decision: RateLimitDecision<string>, retryAfterSe
   }
 }
 
-/** Redis can't count at the moment, and the limiter is set to admit no call then. */
+/** Redis can't count now, and the limiter is configured to admit no call then. */
 export const unavailableProblem: Problem = {
   type: `${types}#temporary-reduced-capacity`,
   title: 'Request cannot be satisfied due to temporary server capacity constraints',
@@ -45,7 +45,7 @@ export const unavailableProblem: Problem = {
   detail: 'Try again in a second.',
 }
 
-/** Nothing in the request says whose it is. */
+/** The request does not identify its client. */
 export const unnamedProblem: Problem = {
   type: 'about:blank',
   title: 'Forbidden',
@@ -53,7 +53,7 @@ export const unnamedProblem: Problem = {
   detail: 'The request does not say whose it is.',
 }
 
-/** A name or a cost that the client sent can't be counted. What it sent is not repeated. */
+/** A subject or a cost from the client can't be counted. Its value is not repeated. */
 export function invalidRequestProblem({ field }: InvalidInputError): Problem {
   const detail =
     field === 'subject'

@@ -3,17 +3,17 @@ import { InvalidOptionError } from '@evenkeel/core'
 import { wholeNumber } from '@evenkeel/core/kit'
 import ipaddr from 'ipaddr.js'
 
-/** What a key function sees of a request, whatever the framework. */
+/** What a subject function sees of a request, whatever the framework. */
 export interface RequestView {
-  /** The first value of a header; names in lower case. */
+  /** The first value of a header. Names are in lower case. */
   header(name: string): string | undefined
-  /** Of the peer that connected, as the framework knows it. */
+  /** Address of the connected peer, as the framework knows it. */
   readonly address: string | undefined
 }
 
 export type SubjectOf = (request: RequestView) => string | undefined
 
-/** As {@link SubjectOf}, with the framework's request. */
+/** As {@link SubjectOf}, but also receives the framework's request. */
 export type SubjectFunction<Request> = (
   view: RequestView,
   request: Request,
@@ -21,16 +21,16 @@ export type SubjectFunction<Request> = (
 
 export interface ByIpOptions {
   /**
-   * Proxies of yours before the service, each of which appends to `X-Forwarded-For`: the client is that many
-   * from the right. What is further left was written by the client. 0 takes the peer's own address.
+   * Number of your own proxies in front of the service. Each appends to `X-Forwarded-For`, so the client's address is
+   * that many entries from the right; entries further left were written by the client. 0 uses the peer's address.
    * @default 0
    */
   readonly trustedProxies?: number | undefined
-  /** Bits of an IPv6 address that name a client: who has one address has a whole network. @default 64 */
+  /** Leading bits of an IPv6 address that identify a client, who usually has a whole network. @default 64 */
   readonly ipv6Prefix?: number | undefined
 }
 
-/** Limits by network address. IPv4 in IPv6 counts as IPv4. */
+/** Limits by network address. An IPv4 address in IPv6 form counts as IPv4. */
 export function byIp({ trustedProxies = 0, ipv6Prefix = 64 }: ByIpOptions = {}): SubjectOf {
   wholeNumber('trustedProxies', trustedProxies, 0, 100)
   wholeNumber('ipv6Prefix', ipv6Prefix, 1, 128)
@@ -41,7 +41,7 @@ export function byIp({ trustedProxies = 0, ipv6Prefix = 64 }: ByIpOptions = {}):
   }
 }
 
-/** Limits by API key: `Authorization: Bearer …` or another header. Only a digest of the key goes anywhere. */
+/** Limits by API key: `Authorization: Bearer …` or another header. Only a digest of the key leaves this function. */
 export function byApiKey({ header = 'authorization' }: { readonly header?: string } = {}): SubjectOf {
   if (typeof header !== 'string' || header === '')
     throw new InvalidOptionError('header', 'the name of a header', header)
@@ -53,9 +53,9 @@ export function byApiKey({ header = 'authorization' }: { readonly header?: strin
 }
 
 /**
- * The first that knows the client: `firstOf(byApiKey(), byIp())`. Each gets the framework's request too, and may be
- * asynchronous. A client that makes up a key for each request is a new subject each time: check keys first, or limit
- * by address as well.
+ * Uses the first function that identifies the client: `firstOf(byApiKey(), byIp())`. Each also receives the framework's
+ * request, and may be asynchronous. A client that invents a key per request is a new subject each time: verify keys
+ * first, or limit by address as well.
  */
 export function firstOf<Request>(...subjects: readonly SubjectFunction<Request>[]): SubjectFunction<Request> {
   return (view, request) => firstFrom(subjects, 0, view, request)
@@ -77,9 +77,9 @@ function firstFrom<Request>(
 }
 
 function network(text: string, ipv6Prefix: number): string | undefined {
-  // With a port, as some proxies write it: 192.0.2.1:443, [2001:db8::1]:443.
+  // Some proxies add a port: 192.0.2.1:443, [2001:db8::1]:443.
   const bare = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? text.replace(/^([\d.]+):\d+$/, '$1')
-  // Without its zone: fe80::1%eth0.
+  // Removes the zone: fe80::1%eth0.
   const address = bare.split('%')[0] ?? ''
   if (!ipaddr.isValid(address)) return undefined
   const parsed = ipaddr.process(address)

@@ -2,12 +2,12 @@ import { onAbort, watchedBody } from '@evenkeel/core/kit'
 import { AnswerLife } from './answer-life.js'
 
 /**
- * How long an answer's body may lie unread before its slot goes back: the reader that never comes is gone, though
- * nothing says so.
+ * How long the body of an answer may stay unread before its slot is released: a reader may have left without any
+ * signal.
  */
 const maxUnreadMs = 60_000
 
-/** The life of an answer to a `Request` of the web: its signal aborts when the client leaves, where a server says so. */
+/** The life of an answer to a web `Request`. If the server supports it, its signal aborts when the client leaves. */
 export function lifeOfWebAnswer(request: Request): AnswerLife {
   const life = new AnswerLife()
   const { signal } = request
@@ -16,7 +16,7 @@ export function lifeOfWebAnswer(request: Request): AnswerLife {
   return life
 }
 
-/** The same answer; its life ends with its body, read to the end or not. A HEAD request's is dropped by the server. */
+/** The same answer; its life ends with its body, read to the end or not. The server drops the body of a HEAD answer. */
 export function endWithBody(request: Request, response: Response, life: AnswerLife): Response {
   const { status } = response
   if (life.isOver) return response
