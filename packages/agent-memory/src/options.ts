@@ -40,7 +40,7 @@ export interface AgentMemoryOptions {
    * @default CACHE_TTL_AGENT_MEMORY of the environment in seconds, else '30d'
    */
   readonly ttl?: Duration | undefined
-  /** Counts the tokens of a message. @default an estimate from all that it holds, tool calls and images included */
+  /** Tokens of a message. @default an estimate by all that it holds, other scripts, tool calls and images included */
   readonly countTokens?: ((message: Message) => number) | undefined
   /** Counts the tokens of a text with a model's own tokenizer; give it instead of `countTokens`.
    * @example (text) => encode(text).length

@@ -46,7 +46,7 @@ import { Slots } from './slots/slots.js'
 
 /**
  * Creates a pool: a registry of inference nodes that coordinators share through Redis, and the choice of a node for
- * each request. While Redis is away, each coordinator uses the pool as it knew it; changes are merged when Redis is back.
+ * each request. While Redis is away, each coordinator uses the pool as it knew it, and merges changes on return.
  * @example
  * const pool = await createDecoderPool({ redis, file: './decoder-pool.json' })
  * await pool.register({ endpoint: 'http://10.0.0.7:8000', capacity: 8 })

@@ -32,7 +32,7 @@ export interface Exposure {
 }
 
 export interface Experiments {
-  /** Adds or changes one. One round trip. @throws InvalidInputError, also if its language pair has another active one */
+  /** Adds or changes one. One round trip. @throws InvalidInputError, also if its pair has another active one */
   put(experiment: ExperimentInput): Promise<Experiment>
   /** Removes an experiment; `false` if there is none. */
   remove(id: string): Promise<boolean>
