@@ -62,58 +62,58 @@ import { Turns } from './threads/turns.js'
 
 export interface MemoryStatus {
   readonly state: FailoverState
-  /** Messages that wait in the journal. */
+  /** Messages that wait in the journal of this process. */
   readonly journaled: number
   readonly journaledBytes: number
 }
 
 export interface AgentMemory {
-  /** Conversations of one owner: a user, a workspace. Owners can't reach each other's. */
+  /** The threads of one owner: a user, a workspace. Owners cannot reach each other's data. */
   owner(owner: string): Owner
-  /** Owners that have threads, in no order. Walks all keys by SCAN: for operators. Not possible in an outage. */
+  /** Lists owners that have threads, in no order. Walks all keys by SCAN: for operators. Not possible in an outage. */
   owners(): AsyncIterable<string>
   /**
-   * A backup of threads, line by line (NDJSON): those of the given owners, or of all there are. Of each owner the
-   * threads that it has when its turn comes. Not possible in an outage.
+   * Backs up threads as lines of NDJSON: those of the given owners, or of all owners. An owner's threads are read as of
+   * the moment its turn comes. Not possible in an outage.
    */
   backup(
     owners?: Iterable<string> | AsyncIterable<string> | undefined,
     options?: BackupOptions,
   ): AsyncIterable<string>
   /**
-   * Puts threads of a backup back: where they were, with their places, ids and remaining time. It may be
-   * repeated. Lines, text, or a stream such as a file's. @throws BackupDamagedError; unless it is a stream, nothing is
-   * restored then
+   * Restores the threads of a backup under their owners, with their seqs, ids and remaining time to live. It may be
+   * repeated. Takes lines, text, or a stream such as a file's. @throws BackupDamagedError; nothing is restored then,
+   * unless the backup is a stream
    */
   restore(backup: BackupSource, options?: RestoreOptions): Promise<RestoreReport>
-  /** Compares a backup with what there is. */
+  /** Compares a backup with what is stored now. Not possible in an outage. */
   verify(backup: BackupSource): Promise<VerifyReport>
-  /** Whether threads come from Redis at the moment. */
+  /** Whether threads come from Redis at the moment. No round trip. */
   readonly state: FailoverState
-  /** Messages that wait in the journal, and whether threads come from Redis at the moment. */
+  /** Size of the journal, and whether threads come from Redis at the moment. No round trip. */
   status(): MemoryStatus
-  /** What was done in this process since the memory was made. */
+  /** Counts of this process since the memory was created. No round trip. */
   stats(): MemoryStats
   /**
-   * The same of all instances that run, which are asked and have 300 ms to answer; what ended processes had counted is gone
-   * with them. In an outage, and without `redis`, of this process. Two round trips and that pause.
+   * Counts of all running instances, each of which has 300 ms to answer; the counts of ended processes are lost. In an
+   * outage, and without `redis`, the counts of this process alone. Two round trips, and the 300 ms.
    */
   sharedStats(): Promise<SharedMemoryStats>
-  /** What endangers conversations: eviction, no persistence, a journal that waits. One round trip; never rejects. */
+  /** Reports dangers to threads: eviction, no persistence, a journal that waits. One round trip; never rejects. */
   health(): Promise<MemoryHealth>
-  /** Waits until the journal is in Redis, or the signal aborts. */
+  /** Resolves when all journaled writes are in Redis. Rejects if the signal aborts or the memory is closed. */
   flushed(options?: { signal?: AbortSignal }): Promise<void>
   /**
-   * Ends what the memory began; the connection stays open. What is journaled and not yet stored is told of by
-   * a warning, and to whoever waits for it; nothing more is journaled. A journal's file stays for the next process.
+   * Stops the memory's background work; the connection stays open. If writes are still in the journal, a warning says
+   * so and their `stored` promises reject. Nothing more is journaled. A journal file stays for the next process.
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
- * Conversations, shared by all instances through Redis. While Redis is away appends are journaled here,
- * and stored in order, once, when it is back.
+ * Creates a memory for conversations, which all instances share through Redis. While Redis is away, appends are
+ * journaled in this process; when it is back, they are stored in order, each once.
  * @example
  * const memory = createAgentMemory({ redis })
  * const thread = memory.owner('user:42').thread('chat-7')
@@ -145,11 +145,11 @@ class Memory implements AgentMemory, ThreadContext {
   readonly #outage: OfflineBackend
   readonly #stores: Failover<ThreadBackend>
   readonly #batches: AppendBatcher
-  /** One write of a thread at a time, so that a writer's messages keep their order, whatever happens to one. */
+  /** Runs one write of a thread at a time, so that a writer's messages keep their order even if one of them fails. */
   readonly #lines = new KeyedQueue()
   readonly #stop: (() => void)[] = []
   readonly #poll: StatsPoll | undefined
-  /** Names this memory among the writers of a thread. */
+  /** Identifies this memory among the writers of a thread. */
   readonly #writer = newId()
   #operations = 0
   #adoption: OrphanRecovery | undefined

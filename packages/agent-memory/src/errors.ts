@@ -1,7 +1,7 @@
 import { EvenkeelError } from '@evenkeel/core'
 import type { Limit } from './stores/limits.js'
 
-/** A message's id is known with another body. Nothing was stored. */
+/** A message with this id but other content is known. Nothing was stored. */
 export class MessageConflictError extends EvenkeelError<'MESSAGE_CONFLICT'> {
   override readonly name = 'MessageConflictError'
   readonly id: string
@@ -12,10 +12,10 @@ export class MessageConflictError extends EvenkeelError<'MESSAGE_CONFLICT'> {
   }
 }
 
-/** A message is above `maxMessageBytes`. Nothing was stored. */
+/** A message exceeds `maxMessageBytes`. Nothing was stored. */
 export class MessageTooLargeError extends EvenkeelError<'MESSAGE_TOO_LARGE'> {
   override readonly name = 'MessageTooLargeError'
-  /** Of the message, where it has one. */
+  /** Id of the message, if it has one. */
   readonly id: string | undefined
 
   constructor(field: string, bytes: number, maxBytes: number, id?: string) {
@@ -33,10 +33,10 @@ export class MessageMissingError extends EvenkeelError<'MESSAGE_MISSING'> {
   }
 }
 
-/** What was to be changed has another version than expected. Nothing was changed. */
+/** A message, thread, value or session does not have the expected version. Nothing was changed. */
 export class VersionConflictError extends EvenkeelError<'VERSION_CONFLICT'> {
   override readonly name = 'VersionConflictError'
-  /** The version that it has, where that is known. */
+  /** The actual version, if known. */
   readonly version: number | undefined
 
   constructor(what: string, version?: number) {
@@ -45,7 +45,7 @@ export class VersionConflictError extends EvenkeelError<'VERSION_CONFLICT'> {
   }
 }
 
-/** A holder of a lease that came later has written: this one's turn is over. Nothing was stored. */
+/** A later holder of the lease has written, so this holder may no longer write. Nothing was stored. */
 export class FencedError extends EvenkeelError<'FENCED'> {
   override readonly name = 'FencedError'
 
@@ -54,7 +54,7 @@ export class FencedError extends EvenkeelError<'FENCED'> {
   }
 }
 
-/** An operation's id was used before, for something else. Nothing was changed. */
+/** The name of this operation was used before, for another one. Nothing was changed. */
 export class OperationConflictError extends EvenkeelError<'OPERATION_CONFLICT'> {
   override readonly name = 'OperationConflictError'
 
@@ -63,7 +63,7 @@ export class OperationConflictError extends EvenkeelError<'OPERATION_CONFLICT'> 
   }
 }
 
-/** A thread or an owner holds all that it may. Nothing was stored. */
+/** A thread or an owner has reached one of its `limits`. Nothing was stored. */
 export class LimitReachedError extends EvenkeelError<'LIMIT_REACHED'> {
   override readonly name = 'LimitReachedError'
   readonly limit: Limit
@@ -82,7 +82,7 @@ const holders: Record<Limit, string> = {
   state: 'The state of the thread has as many keys as it may',
 }
 
-/** There is a thread of this name. */
+/** A thread of this name exists already. */
 export class ThreadExistsError extends EvenkeelError<'THREAD_EXISTS'> {
   override readonly name = 'ThreadExistsError'
 
@@ -91,7 +91,7 @@ export class ThreadExistsError extends EvenkeelError<'THREAD_EXISTS'> {
   }
 }
 
-/** There is no such thread. */
+/** The thread does not exist. */
 export class ThreadMissingError extends EvenkeelError<'THREAD_MISSING'> {
   override readonly name = 'ThreadMissingError'
 
@@ -121,7 +121,7 @@ export class ThreadIncompleteError extends EvenkeelError<'THREAD_INCOMPLETE'> {
   }
 }
 
-/** Redis is away, and the journal holds all that it may. Nothing was taken. */
+/** Redis is away, and the journal is full. The write was refused. */
 export class JournalFullError extends EvenkeelError<'JOURNAL_FULL'> {
   override readonly name = 'JournalFullError'
 
@@ -143,7 +143,7 @@ export class JournalFailedError extends EvenkeelError<'JOURNAL_FAILED'> {
   }
 }
 
-/** Redis is away, and this process has never seen the thread: what is in it is not known. */
+/** Redis is away, and this process has never seen the thread, so it does not know its content. */
 export class ThreadUnknownError extends EvenkeelError<'THREAD_UNKNOWN'> {
   override readonly name = 'ThreadUnknownError'
 
@@ -155,7 +155,7 @@ export class ThreadUnknownError extends EvenkeelError<'THREAD_UNKNOWN'> {
   }
 }
 
-/** A session would have more fields, or more bytes, than it may. Nothing was written. */
+/** A session would exceed `maxFields` or `maxBytes`. Nothing was written. */
 export class SessionTooLargeError extends EvenkeelError<'SESSION_TOO_LARGE'> {
   override readonly name = 'SessionTooLargeError'
 
@@ -167,7 +167,7 @@ export class SessionTooLargeError extends EvenkeelError<'SESSION_TOO_LARGE'> {
   }
 }
 
-/** A backup is cut, altered, or none of ours. */
+/** A backup is truncated or altered, or is not one of this package. */
 export class BackupDamagedError extends EvenkeelError<'BACKUP_DAMAGED'> {
   override readonly name = 'BackupDamagedError'
 

@@ -1,6 +1,6 @@
 import type { Connection } from '@evenkeel/core'
 
-/** What endangers conversations. */
+/** A danger to stored conversations. */
 export interface MemoryWarning {
   readonly code: 'EVICTION' | 'AOF_OFF' | 'JOURNAL_WAITS' | 'REDIS_DOWN'
   readonly message: string
@@ -11,7 +11,7 @@ export interface MemoryHealth {
   readonly warnings: readonly MemoryWarning[]
 }
 
-/** Asks Redis how it keeps what it is given. Never rejects. */
+/** Asks Redis for its eviction policy and persistence. Never rejects. */
 export async function checkMemory(redis: Connection | undefined, journaled: number): Promise<MemoryHealth> {
   const warnings: MemoryWarning[] = []
   if (journaled > 0) {

@@ -1,25 +1,25 @@
 import { type MeterOptions, observeMetrics } from '@evenkeel/core/kit'
 
-/** What a memory has done since it was made, in this process. */
+/** Counts of this process since the memory was created. */
 export interface MemoryStats {
-  /** Messages by what became of their append. */
+  /** Messages, by the outcome of their append. */
   readonly appended: {
     readonly stored: number
     readonly duplicate: number
     readonly journaled: number
     readonly refused: number
   }
-  /** Round trips that appends took; fewer than appends where they went together. */
+  /** Round trips that appends took: fewer than appends if several shared one. */
   readonly appendTrips: number
   readonly journal: {
-    /** Messages that waited in the journal and are in Redis now. */
+    /** Messages that waited in the journal and were then stored in Redis. */
     readonly replayed: number
-    /** Writes that a Redis which came back had lost, and has again. */
+    /** Writes that Redis had lost in an outage and that this process sent again. */
     readonly healed: number
-    /** Journaled writes that Redis refused: their ids were taken, or the thread was full. */
+    /** Journaled writes that Redis refused because their ids were taken or the thread was full. */
     readonly refused: number
   }
-  /** Windows by what came over the wire; `stale` ones came from this process, in an outage. */
+  /** Windows, by what Redis transferred for them; `stale` ones were read from this process in an outage. */
   readonly reads: {
     readonly unchanged: number
     readonly newer: number
@@ -27,7 +27,7 @@ export interface MemoryStats {
     readonly stale: number
   }
   readonly compactions: number
-  /** Messages that recall does not find, since embedding them failed again and again. */
+  /** Messages that recall does not find because embedding them failed repeatedly. */
   readonly notEmbedded: number
 }
 

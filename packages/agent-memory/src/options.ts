@@ -13,27 +13,27 @@ import { estimateTokens, tokenCounter } from './messages/tokens.js'
 import type { Embedder } from './recall/embedder.js'
 import type { Limits } from './stores/limits.js'
 
-/** Where an outage's writes wait; beyond a bound more are refused, never dropped. */
+/** Where writes wait during an outage. Beyond the limits further writes are refused; none is ever dropped. */
 export type JournalOptions = {
-  /** @default 10_000 */
+  /** Maximum number of messages in the journal. @default 10_000 */
   readonly maxMessages?: number | undefined
-  /** @default 64 MiB */
+  /** Maximum size of the journal. @default 64 MiB */
   readonly maxBytes?: number | undefined
 } & (
   | {
-      /** In this process: what waits ends with it. @default 'memory' */
+      /** Keeps the journal in memory: writes still in it when the process ends are lost. @default 'memory' */
       readonly kind?: 'memory' | undefined
     }
   | {
-      /** In a file too, synced before an append is acknowledged; a later process takes over what is left. */
+      /** Also keeps it in a file, synced before an append resolves. A later process takes over what is left. */
       readonly kind: 'file'
-      /** Made when it is missing. One folder may serve several processes. */
+      /** Folder of the journal's files, created if missing. Several processes may share it. */
       readonly dir: string
     }
 )
 
 export interface AgentMemoryOptions {
-  /** Where threads live; left out, they live in this process alone. */
+  /** Connection to the Redis that stores the threads. Without it, threads live only in this process. */
   readonly redis?: Connection | undefined
   /**
    * How long a thread lives after its last change.
@@ -42,43 +42,43 @@ export interface AgentMemoryOptions {
   readonly ttl?: Duration | undefined
   /** Tokens of a message. @default an estimate by all that it holds, other scripts, tool calls and images included */
   readonly countTokens?: ((message: Message) => number) | undefined
-  /** Tokens of a text, as a model's own tokenizer counts them; in place of `countTokens`.
+  /** Counts the tokens of a text with a model's own tokenizer; give it instead of `countTokens`.
    * @example (text) => encode(text).length
    */
   readonly tokenizer?: ((text: string) => number) | undefined
-  /** A message that is larger, as JSON, is refused. @default 16 MiB */
+  /** A message whose JSON is larger is refused. @default 16 MiB */
   readonly maxMessageBytes?: number | undefined
   readonly journal?: JournalOptions | undefined
   /**
-   * A Redis that comes back may have lost what it acknowledged last (AOF everysec, failover, no persistence):
-   * what this process wrote within this time before is sent again. 0 turns it off. @default '10s'
+   * A Redis that returns from an outage may have lost its last acknowledged writes (AOF everysec, failover, no
+   * persistence). This process sends its writes of this time before the outage again. 0 turns it off. @default '10s'
    */
   readonly healWindow?: Duration | undefined
   readonly limits?:
     | {
-        /** Of a thread. @default 20_000 */
+        /** Messages in a thread. @default 20_000 */
         readonly messages?: number | undefined
-        /** Of a thread's messages together, as JSON. @default 256 MiB */
+        /** Size of all messages of a thread, as JSON. @default 256 MiB */
         readonly bytes?: number | undefined
-        /** Of an owner; 0 for no limit. @default 0 */
+        /** Threads of an owner; 0 for no limit. @default 0 */
         readonly threads?: number | undefined
       }
     | undefined
   /**
-   * Threads that this process keeps: for outages, to read only what is new, and without `redis` all there
-   * are. Beyond it the least recently used are forgotten. @default 1_000
+   * Threads that this process keeps in memory: to read only what is new, for outages and, without `redis`, as the only
+   * copy. Beyond the limit the least recently used threads are forgotten. @default 1_000
    */
   readonly maxThreads?: number | undefined
-  /** Of the threads that this process keeps. @default 64 MiB */
+  /** Size of the threads that this process keeps in memory. @default 64 MiB */
   readonly maxBytes?: number | undefined
   /**
-   * Tells those who follow a thread of each write at once, by a PUBLISH beside it; otherwise they look about
-   * once a second. @default false
+   * Notifies subscribers of a thread of each write at once, with a PUBLISH for each write. Without it, subscribers look
+   * for changes about once a second. @default false
    */
   readonly feed?: boolean | undefined
-  /** Makes vectors of texts, for recall: the host's, and never waited for by an append. */
+  /** Embedding model for `recall`. Appends never wait for it. */
   readonly embed?: Embedder | undefined
-  /** Metrics for OpenTelemetry, to the host's meter provider or one given here. @default true */
+  /** OpenTelemetry metrics, through the host's meter provider or one given here. @default true */
   readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
 }

@@ -45,8 +45,8 @@ import { Registry } from './registry/registry.js'
 import { Slots } from './slots/slots.js'
 
 /**
- * A registry of inference nodes that coordinators share through Redis, and the choice of one. While Redis
- * is away every coordinator goes on with the pool as it knew it; what changes meanwhile is merged on return.
+ * Creates a pool: a registry of inference nodes that coordinators share through Redis, and the choice of a node for
+ * each request. While Redis is away, each coordinator uses the pool as it knew it, and merges changes on return.
  * @example
  * const pool = await createDecoderPool({ redis, file: './decoder-pool.json' })
  * await pool.register({ endpoint: 'http://10.0.0.7:8000', capacity: 8 })
@@ -56,14 +56,14 @@ export async function createDecoderPool(options: DecoderPoolOptions = {}): Promi
   return startPool(resolveOptions(options))
 }
 
-/** With what tests alone can say: the registry's time. */
+/** Also takes an option for tests: the registry's time. */
 export async function startPool(options: ResolvedOptions): Promise<DecoderPool> {
   const pool = new Pool(options)
   await pool.start()
   return pool
 }
 
-/** Those that ask Redis, or wait for a node; `run` has a span that says more. */
+/** Methods that ask Redis, or wait for a node; `run` has a more detailed span. */
 const tracedMethods = {
   register: 'decoder_pool register',
   renew: 'decoder_pool renew',

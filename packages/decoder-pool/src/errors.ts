@@ -1,7 +1,7 @@
 import { type Duration, EvenkeelError } from '@evenkeel/core'
 import { durationMs } from '@evenkeel/core/kit'
 
-/** No node could be given. `reason` says what they lack, with counts. */
+/** No node is available for the request. `reason` and the message say what the nodes lack, with counts. */
 export class NoNodeError extends EvenkeelError<'NO_NODE'> {
   override readonly name = 'NoNodeError'
   readonly reason: 'no-match' | 'no-capacity' | 'too-many-waiting'
@@ -12,7 +12,7 @@ export class NoNodeError extends EvenkeelError<'NO_NODE'> {
   }
 }
 
-/** The pool was closed: by the caller, who asks it for something later, or while this call waited. */
+/** The pool was closed, before this call or while it waited. */
 export class PoolClosedError extends EvenkeelError<'CLOSED'> {
   override readonly name = 'PoolClosedError'
   readonly reason = 'closed'
@@ -22,10 +22,10 @@ export class PoolClosedError extends EvenkeelError<'CLOSED'> {
   }
 }
 
-/** Where a refusal does not say for how long: most are full, and free a place soon. Nor is a shorter time believed. */
+/** Used if a refusal gives no time, or a shorter one: most refusing nodes are full, and soon have a free slot. */
 export const defaultPushBackMs = 100
 
-/** A node's refusal for the moment: no fault of its own, and nothing was begun. It gets nothing new for `retryAfter`. */
+/** A node is busy and has begun nothing, which is not its fault. It gets no new requests for `retryAfter`. */
 export class PushBackError extends EvenkeelError<'PUSH_BACK'> {
   override readonly name = 'PushBackError'
   readonly retryAfterMs: number
@@ -34,7 +34,7 @@ export class PushBackError extends EvenkeelError<'PUSH_BACK'> {
   constructor(message?: string, options: ErrorOptions & { readonly retryAfter?: Duration | undefined } = {}) {
     super('PUSH_BACK', message ?? 'the node takes nothing new for the moment', options)
     const { retryAfter = defaultPushBackMs } = options
-    // As servers tell it: a time that is over, by a clock that is askew, is a moment.
+    // Servers with a clock that is wrong may send a time in the past: it counts as the minimum.
     const isOver = typeof retryAfter === 'number' && !(retryAfter > defaultPushBackMs)
     this.retryAfterMs = isOver
       ? defaultPushBackMs
@@ -42,7 +42,7 @@ export class PushBackError extends EvenkeelError<'PUSH_BACK'> {
   }
 }
 
-/** The endpoint of a node is one that a coordinator must not call: link-local, or a metadata service. */
+/** A node's endpoint is an address that coordinators must not call: link-local, or a metadata service. */
 export class AddressRefusedError extends EvenkeelError<'ADDRESS_REFUSED'> {
   override readonly name = 'AddressRefusedError'
 
@@ -51,7 +51,7 @@ export class AddressRefusedError extends EvenkeelError<'ADDRESS_REFUSED'> {
   }
 }
 
-/** The mirror file can't be read; the pool goes on without it, and it is kept as it is until there is a good pool. */
+/** The mirror file can't be read. The pool works without it, and does not overwrite it before it has a good pool. */
 export class MirrorDamagedError extends EvenkeelError<'MIRROR_DAMAGED'> {
   override readonly name = 'MirrorDamagedError'
 

@@ -17,52 +17,53 @@ import {
 } from './health/options.js'
 
 export interface DecoderPoolOptions {
-  /** Where the registry lives; left out, it lives in this process and its file. */
+  /** Connection to the Redis of the registry. Without it, the registry lives in this process and its `file`. */
   readonly redis?: Connection | undefined
-  /** Names the pool; coordinators of one name share it. @default 'default' */
+  /** Name of the pool; coordinators with the same name share it. @default 'default' */
   readonly name?: string | undefined
-  /** A JSON mirror of the pool, loaded where Redis is away at the start. */
+  /** Path of a JSON copy of the pool, which is loaded if Redis is away at the start. */
   readonly file?: string | undefined
-  /** This coordinator's region: its nodes are preferred. */
+  /** This coordinator's region, whose nodes are preferred. */
   readonly region?: string | undefined
-  /** `GET /health` of nodes, shared with the other coordinators; `false` for none, and to hear others only. */
+  /** Probes of the nodes' `GET /health`, shared by all coordinators. `false`: this one only uses others' results. */
   readonly probe?: ProbeOptions | false | undefined
   /** Time without a lease renewal or an answered probe before a node is suspect. @default '30s' */
   readonly lease?: Duration | undefined
-  /** Time without an answered probe before a suspect is removed. @default '10m' */
+  /** Time without an answered probe before a suspect node is removed. @default '10m' */
   readonly removeAfter?: Duration | undefined
-  /** Looks at the registry's version, in case a message was lost. @default '2s' */
+  /** Interval of checks of the registry's version, in case a message was lost. @default '2s' */
   readonly pollInterval?: Duration | undefined
-  /** Failed requests in a row that take a node out for a while. @default 3 */
+  /** Failed requests in a row that eject a node for a while. @default 3 */
   readonly ejectAfter?: number | undefined
-  /** Compares nodes by what their requests come to, and says how long an outlier is out. */
+  /** How nodes are compared by the outcomes of their requests, and how long an outlier is ejected. */
   readonly outliers?: OutlierOptions | undefined
-  /** How a node is chosen among those that fit. @default 'least-loaded' */
+  /** How a node is chosen among those that match. @default 'least-loaded' */
   readonly strategy?: StrategyName | undefined
   /** How much busier (as a share of its capacity) a node with the adapter may be than one without it. @default 0.3 */
   readonly adapterMargin?: number | undefined
-  /** Time during which a new or recovered node is given less than its share. @default '30s' */
+  /** Time for which a new or recovered node gets less than its share. @default '30s' */
   readonly slowStart?: Duration | undefined
   /**
-   * Who counts requests against a node's capacity. `'global'`: all coordinators together, in Redis; a round trip for
-   * each request, shared by those that come at once. `'local'`: each for itself, up to its even part of the
-   * capacity. Without Redis it is all the same. @default 'global'
+   * Who counts the requests on a node against its capacity. `'global'`: all coordinators together, in Redis, with one
+   * round trip for a request, shared by requests that come at once. `'local'`: each coordinator for itself, up to its
+   * even share of the capacity. Without Redis there is no difference. @default 'global'
    */
   readonly slots?: 'global' | 'local' | undefined
   /**
-   * While Redis is away each coordinator may fill again the slots that it had. `'share'`: and its part of those that
-   * were free as it last heard, so that a node may be given more by what others took in that last second. `'hold'`:
-   * and no others, so that it never is; a coordinator that had none has none. @default 'share'
+   * Which slots a coordinator may use while Redis is away. `'share'`: those that it had, and its share of those that
+   * were free when it last heard, so that a node may get more than its capacity by what others took in that last
+   * second. `'hold'`: only those that it had, so that no node ever does; a coordinator without slots gets none.
+   * @default 'share'
    */
   readonly outageSlots?: 'share' | 'hold' | undefined
-  /** How long a request may take: so long after Redis went away slots hold as they were. @default '10m' */
+  /** Longest duration of a request: for this long after Redis goes away, slots hold as they were. @default '10m' */
   readonly longestRequest?: Duration | undefined
-  /** Callers that wait for a slot in `acquire`. @default 10_000 */
+  /** Maximum number of callers that wait for a slot in `acquire`. @default 10_000 */
   readonly maxWaiting?: number | undefined
-  /** PoolMetrics, where the host has registered OpenTelemetry. @default true */
+  /** OpenTelemetry metrics of the pool, if the host has registered OpenTelemetry. @default true */
   readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
-  /** A number from 0 to 1. @default Math.random */
+  /** Random numbers from 0 to 1, for tests. @default Math.random */
   readonly random?: (() => number) | undefined
 }
 
@@ -87,7 +88,7 @@ export interface ResolvedOptions {
   readonly telemetry: boolean | TelemetryOptions
   readonly clock: Clock
   readonly random: () => number
-  /** In milliseconds, for tests. @default the server's own */
+  /** The registry's time in milliseconds, for tests. @default the server's own */
   readonly registryTime?: (() => number) | undefined
 }
 

@@ -2,22 +2,22 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Duration, InvalidInputError } from '@evenkeel/core'
 import { checkSubject, durationMs, input } from '@evenkeel/core/kit'
 
-/** What one call may have otherwise than the cache has it. */
+/** Options of one call, in place of the cache's own. */
 export interface CallOptions {
-  /** `false`: neither looked up nor kept, and not shared with equal calls. @default true */
+  /** `false`: the call is neither looked up nor stored, nor shared with equal calls. @default true */
   readonly useCache?: boolean | undefined
-  /** How long the answer of this call is a hit. */
+  /** How long the answer of this call is a hit. @default the cache's */
   readonly ttl?: Duration | undefined
-  /** Calls the provider, and replaces what is there in one step. @default false */
+  /** Calls the provider even if there is an entry, and replaces the entry in one step. @default false */
   readonly refresh?: boolean | undefined
-  /** By which the answer can be invalidated; at most 32 of 1 to 256 characters. @default none */
+  /** Tags for `invalidate()`: at most 32, of 1 to 256 characters each. @default none */
   readonly tags?: readonly string[] | undefined
-  /** Whose entries it looks at. @default the cache's */
+  /** Tenant whose entries are used. @default the cache's */
   readonly tenant?: string | undefined
-  /** An older answer is no hit for this call. */
+  /** Maximum age of a stored answer; an older one is no hit for this call. */
   readonly maxAge?: Duration | undefined
   readonly staleWhileRevalidate?: Duration | undefined
-  /** Never calls the provider: a miss is an error over HTTP (504), `undefined` elsewhere. @default false */
+  /** Never calls the provider: a miss is a 504 over HTTP, and `undefined` elsewhere. @default false */
   readonly onlyIfCached?: boolean | undefined
 }
 
@@ -30,7 +30,7 @@ export interface Policy {
   readonly tenant: string
   readonly maxAgeMs: number
   readonly staleWhileRevalidateMs: number
-  /** How long after its time an answer may be served while the provider fails. */
+  /** How long after its ttl an answer may be served while the provider fails. */
   readonly graceMs: number
   readonly earlyRefresh: number
   readonly onlyIfCached: boolean
@@ -44,12 +44,12 @@ const names: Readonly<Record<keyof CallOptions, true>> = {
   ...{ staleWhileRevalidate: true, onlyIfCached: true },
 }
 
-/** A misspelt option of a call must not be one that is not there: it may be the tenant. @throws INVALID_INPUT */
+/** Refuses unknown options: a misspelt `tenant` must not be ignored. @throws INVALID_INPUT */
 export function checkCallOptions(options: CallOptions): CallOptions {
   return input.members('', options, names)
 }
 
-/** @throws INVALID_INPUT that names the field, before anything is asked */
+/** @throws INVALID_INPUT that names the field, before Redis or the provider is called */
 export function policyOf(base: Policy, options: CallOptions): Policy {
   const { useCache, ttl, refresh, tags, tenant, maxAge, staleWhileRevalidate, onlyIfCached } = options
   return {
@@ -81,10 +81,10 @@ function flag(field: string, value: unknown, otherwise: boolean): boolean {
   return value
 }
 
-/** Options for whatever is called within a function, however deep: for SDKs that have no place for them. */
+/** Options for all calls within a function, however deep, for SDKs that cannot pass them on. */
 export class CallScope {
   readonly #storage = new AsyncLocalStorage<CallOptions>()
-  /** Skips the look-up where nothing was ever stored, since it is on the path of every hit. */
+  /** Skips the look-up until a scope was first used, since it is on the path of every hit. */
   #used = false
 
   run<T>(options: CallOptions, within: () => T): T {
@@ -93,7 +93,7 @@ export class CallScope {
     return this.#storage.run({ ...this.#storage.getStore(), ...options }, within)
   }
 
-  /** Outside of every scope: for work in the background that belongs to no call. */
+  /** Runs outside of every scope: for background work that belongs to no call. */
   leave<T>(within: () => T): T {
     return this.#used ? this.#storage.exit(within) : within()
   }
@@ -104,10 +104,10 @@ export class CallScope {
 }
 
 /**
- * The options in a request's headers: `cache-control` with `no-store`, `no-cache`, `max-age`,
- * `only-if-cached` and `stale-while-revalidate` (RFC 9111, RFC 5861), `x-evenkeel-ttl`, `x-evenkeel-tags`
- * (between commas); never a tenant. Times are seconds in the first, durations such as `10m` or
- * milliseconds in the others.
+ * Reads options from a request's headers: `cache-control` with `no-store`, `no-cache`, `max-age`, `only-if-cached`
+ * and `stale-while-revalidate` (RFC 9111, RFC 5861), `x-evenkeel-ttl`, and `x-evenkeel-tags` (separated by commas);
+ * never a tenant. Times are seconds in `cache-control`, and durations such as `10m`, or milliseconds, in the other
+ * headers.
  */
 export function optionsInHeaders(headers: ReadonlyMap<string, string>): CallOptions {
   const directives = directivesOf(headers.get('cache-control'))

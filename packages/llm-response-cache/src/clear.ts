@@ -3,25 +3,25 @@ import { checkTags } from './call-options.js'
 import type { Entry } from './entry/entry.js'
 import type { CacheContext } from './lookup/create-context.js'
 
-/** What to forget; nothing but a tenant for all of it. */
+/** Which entries to delete; without a model, tag or pattern, all entries of the tenant. */
 export interface Clear {
   /** @default the cache's */
   readonly tenant?: string | undefined
-  /** Answers of this model. */
+  /** Deletes answers of this model. */
   readonly model?: string | undefined
-  /** Answers with this tag. */
+  /** Deletes answers with this tag. */
   readonly tag?: string | undefined
-  /** A glob over names (`*`, `?`, `[…]`), such as `llm_response:*:gpt-4o:*`. */
+  /** Deletes entries whose name matches this glob (`*`, `?`, `[…]`), such as `llm_response:*:gpt-4o:*`. */
   readonly pattern?: string | undefined
 }
 
-/** How many were forgotten; `undefined` for a whole tenant, which is forgotten without counting it. */
+/** Number of deleted entries; `undefined` for a whole tenant, which is invalidated without counting. */
 export type ClearResult = number | undefined
 
 /**
- * A whole tenant by a new version, in O(1). What is named by a tag is a miss at once, by its version, and then
- * counted and removed as what is named by a model or a pattern: by walking the names of the tenant, which
- * takes as long as the database is large, without ever blocking it.
+ * A whole tenant is invalidated by a new version, in O(1). Entries with a tag become misses at once, by the tag's
+ * version, and are then deleted and counted like those of a model or a pattern: by walking the names of the tenant.
+ * The walk takes longer the larger the database is, but never blocks it.
  */
 export async function clearing(
   { tiers, options }: CacheContext,
@@ -38,6 +38,6 @@ export async function clearing(
   const versions = versionName === undefined ? undefined : await tiers.invalidate(tenant, [versionName])
   const isOld = ({ versions: own }: Entry) =>
     own.some(({ name, value }) => name === versionName && value !== versions?.get(name))
-  // What is under way with a tag is over by its version.
+  // The new version of the tag also ends calls under way with it.
   return tiers.sweep(tenant, { pattern: pattern ?? '*', model, isDoomed: versions && isOld })
 }

@@ -13,11 +13,11 @@ import type { EntryKey } from './stores/port.js'
 import { noUsage } from './usage/tokens.js'
 
 export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
-  /** Names the model, with everything else that changes its vectors: dimensions, input type, version. */
+  /** Names the model and everything else that changes its vectors: dimensions, input type, version. */
   readonly model: string
-  /** Asks the provider; gives a vector for each text, in their order. */
+  /** Calls the provider; returns a vector for each text, in their order. */
   readonly embed: (texts: readonly string[]) => Promise<readonly ArrayLike<number>[]>
-  /** More are asked for in several calls, one after the other. @default 2_048 */
+  /** Maximum number of texts in a call of `embed`; more take several calls in sequence. @default 2_048 */
   readonly maxBatch?: number | undefined
 }
 
@@ -33,7 +33,7 @@ interface LiveVector {
   readonly entry: Entry
 }
 
-/** Vectors of texts, each an entry of its own: of a batch the provider is asked for what is not known. */
+/** Vectors of texts, one entry for each text: only the unknown texts of a batch are sent to the provider. */
 export class Embeddings {
   readonly #context: CacheContext
   readonly #policy: Policy
@@ -77,7 +77,7 @@ export class Embeddings {
       }),
     )
     const vectors = new Map(found)
-    // Everybody gets vectors of his own: they are written into.
+    // Each caller gets copies of the vectors, since callers may write into them.
     return texts.map((text) => Float32Array.from(vectors.get(text) ?? []))
   }
 
@@ -171,7 +171,7 @@ function check(texts: unknown, options: EmbeddingsOptions): void {
   if (maxBatch !== undefined) input.integer('maxBatch', maxBatch)
 }
 
-/** An empty or a null vector, or one with a hole, is a failure that looks like an answer. */
+/** An empty or zero vector, or one with a hole, is a failed answer of the provider. */
 function isUsable(vector: Float32Array): boolean {
   return vector.length > 0 && vector.every(Number.isFinite) && vector.some((value) => value !== 0)
 }

@@ -1,14 +1,14 @@
 import { EvenkeelError } from '@evenkeel/core'
 
 /**
- * The instance that called the provider for this answer died after a part of it had been passed on here, and
- * the answer that was fetched instead does not begin with that part. Ask again: the new answer is likely
- * in the cache by now.
+ * Another instance called the provider for this answer and died after a part of it had been delivered here, and the
+ * answer that was fetched instead does not begin with that part. Retry the call: the new answer is likely in the cache
+ * by now.
  */
 export class LeaderLostError extends EvenkeelError<'LEADER_LOST'> {
   override readonly name = 'LeaderLostError'
   readonly retryable = true
-  /** Bytes that had been passed on. */
+  /** Bytes that had been delivered. */
   readonly delivered: number
 
   constructor(delivered: number, options?: ErrorOptions) {
@@ -18,7 +18,7 @@ export class LeaderLostError extends EvenkeelError<'LEADER_LOST'> {
   }
 }
 
-/** The provider sent nothing for as long as `stallTimeout`; its call was ended. */
+/** The provider sent nothing for `stallTimeout`, and its call was cancelled. */
 export class ProviderStalledError extends EvenkeelError<'PROVIDER_STALLED'> {
   override readonly name = 'ProviderStalledError'
   readonly retryable = true
@@ -28,7 +28,7 @@ export class ProviderStalledError extends EvenkeelError<'PROVIDER_STALLED'> {
   }
 }
 
-/** A value that has no defined place in a key: a function, a symbol, NaN, a cycle, an object of an unknown class. */
+/** A value cannot be part of a key: a function, a symbol, NaN, a cycle, or an object of an unknown class. */
 export class UnkeyableError extends EvenkeelError<'UNKEYABLE'> {
   override readonly name = 'UnkeyableError'
 

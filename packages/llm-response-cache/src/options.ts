@@ -19,53 +19,53 @@ import type { EncryptOptions } from './entry/encryption.js'
 import { type KeyRules, keyRuleNames } from './key/rules.js'
 import { checkPrices, type Prices } from './usage/prices.js'
 
-/** What every cache of this package has. */
+/** Options that every cache of this package has. */
 export interface CacheOptions {
-  /** Where entries live; left out, they live in this process alone. */
+  /** Connection to the Redis that stores the entries. Without it, entries live only in this process. */
   readonly redis?: Connection | undefined
-  /** How long an answer is a hit. @default CACHE_TTL_* of the environment in seconds, else '1h' */
+  /** How long an entry is a hit. @default CACHE_TTL_* of the environment in seconds, else '1h' */
   readonly ttl?: Duration | undefined
-  /** Tenants, or anything else whose entries must not meet; 1 to 256 characters. @default 'default' */
+  /** Tenants never share entries. A tenant's name has 1 to 256 characters. @default 'default' */
   readonly tenant?: string | undefined
-  /** What is stored together does not end together: times differ by this share of them. @default 0.1 */
+  /** Share of the ttl by which it varies, so that entries stored together do not expire together. @default 0.1 */
   readonly jitter?: number | undefined
-  /** How long after its time an answer is still served at once, while it is renewed behind that. @default 0 */
+  /** How long after its ttl an entry is still served at once while it is renewed in the background. @default 0 */
   readonly staleWhileRevalidate?: Duration | undefined
-  /** How long after its time an answer is served where the provider fails. @default 0 */
+  /** How long after its ttl an entry is served if the provider fails. @default 0 */
   readonly grace?: Duration | undefined
   /**
-   * How eagerly a hot entry is renewed before its time (XFetch's beta): 0 never; with 1 about once, some
-   * times the provider's own delay before the end. @default 1
+   * How eagerly a frequently used entry is renewed before its ttl ends (XFetch's beta): 0 never; with 1 about once,
+   * a few times the provider's latency before the end. @default 1
    */
   readonly earlyRefresh?: number | undefined
-  /** `second-sight` keeps only what is asked for twice within `admitWithin`. @default 'always' */
+  /** `second-sight` stores an answer only if it is requested twice within `admitWithin`. @default 'always' */
   readonly admit?: 'always' | 'second-sight' | undefined
-  /** @default '1h' */
+  /** How long a first request is remembered with `second-sight`. @default '1h' */
   readonly admitWithin?: Duration | undefined
-  /** How long this process trusts its own copy of an entry; 0: it asks Redis each time. @default '30s' */
+  /** How long this process uses its own copy of an entry without asking Redis; 0: never. @default '30s' */
   readonly l1Ttl?: Duration | undefined
-  /** Entries that this process holds. @default 10_000 */
+  /** Maximum number of entries in this process's memory. @default 10_000 */
   readonly maxEntries?: number | undefined
-  /** Bytes that this process holds. @default 64 MiB */
+  /** Maximum size of the entries in this process's memory. @default 64 MiB */
   readonly maxBytes?: number | undefined
-  /** An answer that is larger is passed on and not kept. @default 1 MiB */
+  /** A larger answer is passed on, but not stored. @default 1 MiB */
   readonly maxEntryBytes?: number | undefined
-  /** `false` keeps bodies as they are. @default from 8 KiB, where it saves a fifth */
+  /** `false` stores bodies uncompressed. @default from 8 KiB, where it saves a fifth */
   readonly compress?: CompressionOptions | false | undefined
-  /** Seals bodies with AES-256-GCM and hides names. What was stored without is a miss with it. @default none */
+  /** Encrypts bodies with AES-256-GCM and hides names. Entries stored without it are misses. @default none */
   readonly encrypt?: EncryptOptions | undefined
-  /** Which equal calls at one time become one: those of all instances, of this process, or none. @default 'shared' */
+  /** Where equal calls at the same time become one: in all instances, in this process, or nowhere. @default 'shared' */
   readonly singleFlight?: 'shared' | 'process' | 'off' | undefined
-  /** After so long without a sign of life of the instance that calls, another one calls. @default '5s' */
+  /** If the instance that calls the provider is silent for this long, another one calls. @default '5s' */
   readonly lease?: Duration | undefined
   /**
-   * A provider, or a function, that shows no sign of life for this long is given up: its caller gets
-   * `ProviderStalledError`, and who waits with him makes a call of his own. @default '5m'
+   * A provider, or a function, that sends nothing for this long is given up: its caller gets `ProviderStalledError`,
+   * and each caller that shares the call makes its own. @default '5m'
    */
   readonly stallTimeout?: Duration | undefined
-  /** What becomes of a call whose callers have all left: it is finished, and kept, or ended. @default 'finish' */
+  /** Whether a call that all callers have left is finished and stored, or cancelled. @default 'finish' */
   readonly onAbandon?: 'finish' | 'cancel' | undefined
-  /** How many such calls go on at one time; beyond it the oldest ends. @default 64 */
+  /** How many abandoned calls may go on at once; beyond it the oldest is cancelled. @default 64 */
   readonly maxAbandoned?: number | undefined
   readonly telemetry?: boolean | TelemetryOptions | undefined
   readonly clock?: Clock | undefined
@@ -89,17 +89,17 @@ export const cacheOptionNames: Readonly<Record<keyof CacheOptions, true>> = {
 
 export interface ResponseCacheOptions extends CacheOptions {
   /**
-   * `deterministic` passes by requests that ask for randomness: a temperature above `maxTemperature`, or
-   * several choices without a seed. @default 'always'
+   * `deterministic` bypasses the cache for requests that ask for randomness: with a temperature above
+   * `maxTemperature`, or several choices without a seed. @default 'always'
    */
   readonly policy?: 'always' | 'deterministic' | undefined
-  /** Of `policy: 'deterministic'`; a request that names none counts as 1. @default 0 */
+  /** For `policy: 'deterministic'`; a request without a temperature counts as 1. @default 0 */
   readonly maxTemperature?: number | undefined
-  /** Failures that are kept for a while, by HTTP status: `{ 404: '10s' }`. @default none */
+  /** How long failures are stored, by HTTP status: `{ 404: '10s' }`. @default none */
   readonly negativeTtl?: Readonly<Record<number, Duration>> | undefined
-  /** Which fields of a request change no answer, and more about keys. */
+  /** Which fields of a request do not change the answer, and other rules of keys. */
   readonly keys?: KeyRules | undefined
-  /** What the models cost, to tell what was saved. Nothing is built in, since prices age. */
+  /** Prices of the models, to compute the money saved. None are built in, because prices change. */
   readonly prices?: Prices | undefined
 }
 
@@ -125,7 +125,7 @@ export interface ResolvedOptions {
 }
 
 export interface ResolvedResponseOptions extends ResolvedOptions {
-  /** Of `cache.embeddings()`, where a call says nothing else. */
+  /** The ttl of `cache.embeddings()`, unless a call gives another. */
   readonly embeddingsTtlMs: number
   readonly maxTemperature: number
   readonly negativeTtlMs: ReadonlyMap<number, number>
@@ -140,7 +140,7 @@ export const responseCacheOptionNames: Readonly<Record<keyof ResponseCacheOption
   ...{ policy: true, maxTemperature: true, negativeTtl: true, keys: true, prices: true },
 }
 
-/** @throws INVALID_OPTION that names the field. `kind` chooses the variable that tells the default ttl. */
+/** @throws INVALID_OPTION that names the field. `kind` chooses the environment variable of the default ttl. */
 export function resolveOptions(options: CacheOptions, kind: string): ResolvedOptions {
   if (options.compress !== undefined && options.compress !== false) {
     option.members('compress', options.compress, { minBytes: true, algorithm: true })
@@ -208,7 +208,7 @@ function tenantOf(tenant: unknown = 'default'): string {
   }
 }
 
-/** Seconds, as operators know them: CACHE_TTL_SEARCH_RESULTS for the kind `search-results`. */
+/** In seconds, as is usual in operations: CACHE_TTL_SEARCH_RESULTS for the kind `search-results`. */
 function ttlOf(ttl: Duration | undefined, kind: string): number {
   if (ttl !== undefined) return durationMs('ttl', ttl, { minMs: 1 })
   const variable = `CACHE_TTL_${kind.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`

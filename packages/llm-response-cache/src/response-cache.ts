@@ -25,49 +25,50 @@ import { type WrapOptions, type Wrapped, wrapFunction } from './wrap.js'
 
 export interface ResponseCacheOptions extends BaseOptions {
   /**
-   * Answers for questions in other words, where the exact key has missed, in `fetch()`: the options of
-   * `createSemanticCache`, or one that you made (to report wrong hits, and to read its statistics).
+   * Answers for the same question in other words, looked up in `fetch()` after the exact key has missed. Give the
+   * options of `createSemanticCache`, or a cache that you made (to report wrong hits and read its statistics).
    */
   readonly semantic?: Omit<SemanticOptions, 'redis'> | Pick<SemanticCache, 'find'> | undefined
 }
 
-/** Inferred from the function alone: a `key` that looks at fewer parameters takes none from the wrapped function. */
+/** Infers the arguments from the function alone; a `key` with fewer parameters leaves them as they are. */
 type Fixed<Args extends readonly unknown[]> = Args extends infer Own extends readonly unknown[] ? Own : never
 
 export interface ResponseCache {
   /**
-   * The function, behind the cache: equal calls within the ttl get the first one's answer, and equal calls
-   * at the same time, in all instances, share one. Errors are not kept. One round trip a look-up, none where
-   * this process has the answer; a miss has two more.
+   * Wraps a function with the cache: equal calls within the ttl get the first call's answer, and equal calls at the
+   * same time, in all instances, share one. Errors are not stored. One round trip for a look-up, none if this process
+   * has the answer; a miss takes two more.
    */
   wrap<Args extends readonly unknown[], T>(
     call: (...args: Args) => Promise<T>,
     options?: WrapOptions<Fixed<Args>, NoInfer<T>>,
   ): Wrapped<Args, T>
   /**
-   * A `fetch` for a provider's SDK: answers of chat, responses, messages, completions and embeddings calls
-   * are kept, streams too, once they ended properly; everything else passes through. With
-   * `optionsByHeader`, a request's `cache-control` (`no-store`, `no-cache`, `max-age`, `only-if-cached`,
-   * `stale-while-revalidate`) and `x-evenkeel-ttl`, `-tags` count for that request. Responses say `x-evenkeel-cache: hit |
-   * miss | coalesced | stale | bypass`, hits their `age` in seconds.
+   * Returns a `fetch` for a provider's SDK. It stores answers of chat, responses, messages, completions and embeddings
+   * calls, and streams if they ended properly; everything else passes through. With `optionsByHeader`, a request's
+   * `cache-control` (`no-store`, `no-cache`, `max-age`, `only-if-cached`, `stale-while-revalidate`) and
+   * `x-evenkeel-ttl`, `-tags` apply to that request. Responses have the header `x-evenkeel-cache: hit | miss |
+   * coalesced | stale | bypass`; hits have their `age` in seconds.
    */
   fetch(options?: FetchOptions): Fetch
   /**
-   * Vectors of texts, in their order: each is an entry of its own, so that of a batch of 100 with 97 known
-   * the provider is asked for 3. Vectors are of 32 bit, from the first call on. @throws what `embed` throws
+   * Returns the vectors of texts, in their order. Each text is one entry: if 97 texts of 100 are known, the provider
+   * is asked for 3. Vectors have 32-bit numbers, from the first call on. @throws what `embed` throws
    */
   embeddings(texts: readonly string[], options: EmbeddingsOptions): Promise<Float32Array[]>
-  /** Options for every call within a function, however deep, where an SDK has no place for them. */
+  /** Sets options for all calls within a function, however deep, if an SDK cannot pass them on. */
   with<T>(options: CallOptions, within: () => T): T
-  /** Makes everything with one of these tags a miss, what is under way included. O(1), one round trip. */
+  /** Makes all entries with one of these tags misses, including calls under way. O(1), one round trip. */
   invalidate(what: { readonly tags: readonly string[]; readonly tenant?: string }): Promise<void>
   /**
-   * Forgets all answers of the tenant, in O(1); an answer begun before it is not served after it. With a
-   * model, a tag or a pattern it forgets those, and says how many: it walks the names of the database.
+   * Deletes all entries of the tenant, in O(1); calls that began before it are not served after it. With a model, a
+   * tag or a pattern it deletes only those entries, and returns how many: it walks the names of the database.
    */
   clear(what?: Clear): Promise<ClearResult>
   /**
-   * By which JSON paths two requests differ ("why was that a miss?"), and why one passes by. Values are never shown.
+   * Compares two requests ("why was that a miss?"): the JSON paths that differ, never their values, and why a request
+   * bypasses the cache. No round trip.
    * @param url where they go; by default what their fields look like
    */
   explain(
@@ -75,28 +76,28 @@ export interface ResponseCache {
     b: string | Readonly<Record<string, unknown>>,
     url?: string,
   ): Explanation
-  /** Counts of this process since it began. */
+  /** Counts of this process since the cache was created. No round trip. */
   stats(): CacheStats
   /**
-   * Tells of each hit, miss and other outcome, in the turn in which it is counted; a listener that throws is warned of and
-   * stops nothing. Costs nothing where nobody listens. Returns a function that removes the listener.
+   * Listens to hits, misses and other outcomes. Listeners are called synchronously when the outcome is counted; if one
+   * throws, a warning says so and nothing else happens. Returns a function that removes the listener.
    * @example cache.on('hit', ({ model, tokensSaved }) => log.info({ model, tokensSaved }, 'answered from the cache'))
    */
   on<K extends keyof CacheEvents>(event: K, listener: CacheEvents[K]): () => void
-  /** Counts of all instances, within the last 30 days. Two round trips. */
+  /** Counts of all instances in the last 30 days. Two round trips. */
   sharedStats(): Promise<CacheStats>
-  /** What this process holds. */
+  /** Size of what this process keeps in memory. */
   readonly held: { readonly entries: number; readonly bytes: number }
-  /** Whether entries come from Redis at the moment. */
+  /** Whether entries come from Redis at the moment. No round trip. */
   readonly state: FailoverState
-  /** Ends the cache's own work, and what waits for it; the connection stays open. May be called again. */
+  /** Ends background work and rejects calls that wait; the connection stays open. May be called again. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
- * A cache in front of LLM providers, shared by all instances through Redis. While Redis is away, answers
- * that this process has seen are served from its memory, and all other calls go on to the provider.
+ * Creates a cache in front of LLM providers, which all instances share through Redis. While Redis is away, answers
+ * that this process has seen are served from its memory, and all other calls go to the provider.
  * @example
  * const cache = createResponseCache({ redis, ttl: '1h' })
  * const openai = new OpenAI({ fetch: cache.fetch() })

@@ -10,17 +10,17 @@ import type { EntryKey } from './stores/port.js'
 import type { CacheEvents } from './usage/events.js'
 import type { CacheStats } from './usage/stats.js'
 
-/** Kinds with a default ttl of their own; any other name of letters, digits, `-` and `_` will do. */
+/** Kinds with their own default ttl. Any other name of letters, digits, `-` and `_` is possible. */
 export type CacheKind = 'search-results' | 'model-metadata' | 'embeddings' | (string & {})
 
 export interface ValueCacheOptions<V> extends CacheOptions {
-  /** Names the cache in keys and metrics, and the variable of its default ttl: `CACHE_TTL_<KIND>` in seconds. */
+  /** Name of the cache in keys and metrics, and in the variable of its default ttl: `CACHE_TTL_<KIND>` in seconds. */
   readonly kind: CacheKind
-  /** How values become text. @default JSON, for plain values alone */
+  /** Converts values to text and back. @default JSON, for plain values alone */
   readonly codec?: Codec<V> | undefined
   /**
-   * What a caller gets of an entry in this process: `copy`, a fresh one for each; `frozen`, one value for all,
-   * deeply frozen, without decoding it again. @default 'copy'
+   * What callers get from this process's copy of an entry: `copy` gives each caller a fresh copy; `frozen` gives all
+   * callers the same deeply frozen value, without decoding it again. @default 'copy'
    */
   readonly share?: 'copy' | 'frozen' | undefined
 }
@@ -30,33 +30,33 @@ const names: Readonly<Record<keyof ValueCacheOptions<unknown>, true>> = {
   ...{ kind: true, codec: true, share: true },
 }
 
-/** One round trip an operation, or none where this process has the entry. */
+/** A cache of values. Each operation takes one round trip, or none if this process has the entry. */
 export interface ValueCache<V> {
-  /** What is kept, or what `load` gives: once for all who ask at the same time. Its errors are not kept. */
+  /** Returns the stored value, or calls `load`, once for all callers at the same time. Its errors are not stored. */
   getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V>
-  /** {@link getOrSet}, with how it was answered. */
+  /** Like {@link getOrSet}, and says how the value was obtained. */
   detailed(key: string, load: () => Promise<V>, options?: CallOptions): Promise<Detailed<V>>
   get(key: string, options?: CallOptions): Promise<V | undefined>
-  /** Says whether it was kept. Two round trips. */
+  /** Stores a value. Returns whether it was stored. Two round trips. */
   set(key: string, value: V, options?: CallOptions): Promise<boolean>
-  /** Says whether there was one. What a call under way for it comes to is not kept. One round trip. */
+  /** Deletes an entry. Returns whether there was one. A call under way for it stores nothing. One round trip. */
   delete(key: string, options?: Pick<CallOptions, 'tenant'>): Promise<boolean>
   clear(what?: Clear): Promise<ClearResult>
-  /** Makes everything with one of these tags a miss. O(1), one round trip. */
+  /** Makes all entries with one of these tags misses. O(1), one round trip. */
   invalidate(what: { readonly tags: readonly string[]; readonly tenant?: string }): Promise<void>
   with<T>(options: CallOptions, within: () => T): T
   stats(): CacheStats
-  /** As {@link ResponseCache.on}. */
+  /** Like {@link ResponseCache.on}. */
   on<K extends keyof CacheEvents>(event: K, listener: CacheEvents[K]): () => void
   readonly state: FailoverState
-  /** Ends the cache's own work, and what waits for it; the connection stays open. May be called again. */
+  /** Ends background work and rejects calls that wait; the connection stays open. May be called again. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
- * A cache for what stands around models: search results, model metadata, tool results. The same look-ups as
- * for answers: single-flight across instances, freshness, tags, two levels, statistics.
+ * Creates a cache for values around models: search results, model metadata, tool results. It works like the response
+ * cache: single-flight across instances, stale-while-revalidate, tags, two tiers, statistics.
  * @example
  * const search = createCache<Hit[]>({ redis, kind: 'search-results', ttl: '10m', staleWhileRevalidate: '1h' })
  * const hits = await search.getOrSet(query, () => searchEngine(query))

@@ -8,15 +8,15 @@ import { type Detailed, Values } from './lookup/values.js'
 import type { EntryKey } from './stores/port.js'
 
 export interface WrapOptions<Args extends readonly unknown[], T = unknown> {
-  /** Names the function in keys. @default its own name, which no other wrapped function may have */
+  /** Name of the function in keys. @default its own name, which no other wrapped function may have */
   readonly name?: string | undefined
-  /** What the answer depends on. @default all arguments */
+  /** Returns what the answer depends on. @default all arguments */
   readonly key?: ((...args: Args) => unknown) | undefined
   /** @default the cache's */
   readonly ttl?: Duration | undefined
-  /** Options of a call, by its arguments. @default none */
+  /** Returns the options of a call from its arguments. @default none */
   readonly options?: ((...args: Args) => CallOptions) | undefined
-  /** How answers become text. @default JSON, for plain values alone */
+  /** Converts answers to text and back. @default JSON, for plain values alone */
   readonly codec?: Codec<T> | undefined
 }
 
@@ -25,16 +25,16 @@ const names: Readonly<Record<keyof WrapOptions<[]>, true>> = {
 }
 
 export interface Wrapped<Args extends readonly unknown[], T> {
-  /** @throws UnkeyableError for arguments that can't be told apart (streams, blobs, objects of a class): give `key` */
+  /** @throws UnkeyableError for arguments that have no key (streams, blobs, objects of a class): give `key` */
   (...args: Args): Promise<T>
   detailed(...args: Args): Promise<Detailed<T>>
-  /** What is kept for these arguments, uncounted, without a call of the function. One round trip, or none. */
+  /** Returns the stored answer, without calling the function and without counting. One round trip, or none. */
   peek(...args: Args): Promise<T | undefined>
-  /** Keeps an answer that came another way. Says whether it was kept. Two round trips. */
+  /** Stores an answer that you obtained in another way. Returns whether it was stored. Two round trips. */
   keep(value: T, ...args: Args): Promise<boolean>
 }
 
-/** The cache in front of any function whose answer JSON, or a codec, gives back as it was. */
+/** Puts the cache in front of a function whose answers JSON, or a codec, can restore unchanged. */
 export function wrapFunction<Args extends readonly unknown[], T>(
   context: CacheContext,
   call: (...args: Args) => Promise<T>,
@@ -82,7 +82,7 @@ export function wrapFunction<Args extends readonly unknown[], T>(
   })
 }
 
-/** A function's own name names it alone: two functions of one name would get each other's answers. */
+/** Two functions must not share a name: they would get each other's answers. */
 function nameOf(
   context: CacheContext,
   call: object & { readonly name: string },

@@ -10,12 +10,12 @@ import type { Thread, Window, WindowOptions } from '../threads/thread.js'
 
 export interface SaveOptions<M extends UIMessage> {
   readonly chatId: string
-  /** The chat as the client or the stream has it. */
+  /** The chat's messages as the client or the stream has them. */
   readonly messages: readonly M[]
   /**
-   * Takes away what is stored and not among `messages`, as after a regeneration, and gives the chat the order of the
-   * list. What these `Chats` have not read or saved stays; when they know nothing of the chat, what lies before the
-   * first of `messages` that is stored. Not for chats that several write at once. @default false
+   * Removes stored messages that are not among `messages`, as after a regeneration, and puts the chat in the order of
+   * the list. Messages that these `Chats` have not read or saved stay; if they know nothing of the chat, messages
+   * before the first stored one of `messages` stay. Not for chats with several writers at once. @default false
    */
   readonly removeMissing?: boolean | undefined
 }
@@ -23,33 +23,33 @@ export interface SaveOptions<M extends UIMessage> {
 /** Chats of the AI SDK. */
 export interface Chats<M extends UIMessage = UIMessage> {
   /**
-   * All messages of a chat, in order; none for a new one.
+   * Returns all messages of a chat, in order; none for a new chat.
    * @throws ThreadIncompleteError in an outage, when this process knows only a part and `partial` is not set
    */
   load(chatId: string, options?: ReadAllOptions): Promise<M[]>
   /**
-   * The newest messages, to convert for a model: the cost does not grow with the chat. The summary of a chat that
-   * was compacted stands before them, as a system message.
+   * Returns the newest messages, to convert for a model; the cost does not grow with the chat. If the chat was
+   * compacted, its summary comes first, as a system message.
    */
   window(chatId: string, options?: WindowOptions): Promise<M[]>
   /**
-   * Has the chat hold the messages: appends what is new, edits what changed, and brings back what was removed, in one
-   * step and without a look before; in an outage it is journaled. A chat that was deleted since these `Chats` read it,
-   * or since one of the messages was read from them, stays deleted. A message without an id, which the AI SDK gives to answers where there is no `generateMessageId`,
-   * is known by the message that it answers.
+   * Makes the chat hold the messages: new ones are appended, changed ones edited, and removed ones restored, in one
+   * step, without a read first; in an outage it is journaled. A chat that was deleted since these `Chats` read it, or
+   * since one of the messages was read from them, stays deleted. A message without an id, as the AI SDK makes them
+   * without `generateMessageId`, is identified by the message that it answers.
    * @throws MessageTooLargeError that names the message; the others are saved
    */
   save(options: SaveOptions<M>): Promise<void>
   thread(chatId: string): Thread
   /**
-   * Keeps the stream of an answer while it is made, so that any process can give it again from the beginning:
-   * for `consumeSseStream` of `toUIMessageStreamResponse`. Resolves when the stream has ended, and never rejects.
+   * Stores the stream of an answer while it is generated, so that any process can replay it from the beginning: for
+   * `consumeSseStream` of `toUIMessageStreamResponse`. Resolves when the stream has ended, and never rejects.
    */
   record(options: { readonly chatId: string; readonly stream: ReadableStream<string> }): Promise<void>
   /**
-   * The answer that is being made, from its beginning, for a client that lost it; `undefined` when none is, or when
-   * that can't be told in an outage. It ends with the answer, and 30 s after its writer is gone.
-   * To be sent with `UI_MESSAGE_STREAM_HEADERS` of the AI SDK.
+   * Streams the answer that is being generated from its beginning, for a client that lost it; `undefined` if there is
+   * none, or if an outage hides whether there is one. It ends with the answer, or 30 s after its writer is gone.
+   * Send it with `UI_MESSAGE_STREAM_HEADERS` of the AI SDK.
    */
   resume(
     chatId: string,

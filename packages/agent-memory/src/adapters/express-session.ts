@@ -7,15 +7,15 @@ type Request = Parameters<Store['createSession']>[0]
 
 export interface SessionStoreOptions {
   /**
-   * Whose session it is, of its data: `revokeAll(user)` then finds it. @default that of no one
+   * Returns the user of a session from its data, so that `revokeAll(user)` finds it. @default that of no one
    * @example (data) => data.passport?.user
    */
   readonly user?: ((data: SessionData) => string | undefined) | undefined
 }
 
 /**
- * A store for `express-session`. Only what a request changed is written, so that two requests of one session
- * keep each other's changes, and nothing is written after a logout.
+ * A store for `express-session`. It writes only what a request changed, so that two requests of one session keep each
+ * other's changes, and it writes nothing after a logout.
  * @example
  * app.use(session({ store: createSessionStore(createSessions({ redis })), secret, resave: false, saveUninitialized: false }))
  */

@@ -14,18 +14,18 @@ import { allEntries } from '../threads/read-all.js'
 import type { Thread, WindowOptions } from '../threads/thread.js'
 
 export interface ChatHistoryOptions {
-  /** Gives this window of the thread rather than all of it: its cost does not grow with the thread. */
+  /** Returns this window of the thread rather than all of it, at a cost that does not grow with the thread. */
   readonly window?: WindowOptions | undefined
   /**
-   * In an outage gives what this process knows of the thread, where the default is to refuse a part of it with
-   * ThreadIncompleteError. @default false
+   * In an outage returns what this process knows of the thread. By default, a thread that is known only in part is
+   * refused with ThreadIncompleteError. @default false
    */
   readonly partial?: boolean | undefined
 }
 
 /**
- * A thread as a history of LangChain. Messages that come together are one append; one that has an id and
- * comes again is there once.
+ * A thread as a LangChain history. Messages that are added together are one append; a message whose id is
+ * stored already is not stored again.
  */
 export function createChatHistory(
   thread: Thread,
@@ -64,8 +64,8 @@ class ThreadHistory extends BaseListChatMessageHistory {
   }
 
   /**
-   * A thread that was deleted since it was read stays deleted. A `RemoveMessage` takes the message of its id away, one
-   * with the id `__remove_all__` all that came before it, as they do in a graph's state.
+   * A thread that was deleted since it was read stays deleted. A `RemoveMessage` removes the message of its id; one
+   * with the id `__remove_all__` removes all messages before it, as in a graph's state.
    */
   override async addMessages(messages: BaseMessage[]): Promise<void> {
     let rest = messages

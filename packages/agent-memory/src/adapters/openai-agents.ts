@@ -9,7 +9,7 @@ import type { Entry } from '../threads/entry.js'
 import { allEntries, newestEntries } from '../threads/read-all.js'
 import type { Thread } from '../threads/thread.js'
 
-/** A function call of the history that is to be replaced by another one with the same id. */
+/** A function call of the history, and the call that replaces it under the same id. */
 export interface HistoryMutation {
   readonly type: 'replace_function_call'
   readonly callId: string
@@ -24,11 +24,11 @@ export type HistoryTransaction =
       readonly replacement: AgentInputItem[]
     }
 
-/** A session of the OpenAI Agents SDK with its optional abilities: transactions, mutations, compaction. */
+/** A session of the OpenAI Agents SDK with its optional methods: transactions, mutations, compaction. */
 export interface AgentSession extends Session {
   /**
-   * Changes the history in one step, once, however often it is asked for under one id. The same id with
-   * another change, or a suffix that does not match, is refused with nothing changed.
+   * Changes the history in one step, and only once for each id, however often it is called. The same id with another
+   * change, or a suffix that does not match, is refused, and nothing is changed.
    */
   applyHistoryTransaction(args: {
     readonly operationId: string
@@ -40,8 +40,8 @@ export interface AgentSession extends Session {
 
 export interface AgentSessionOptions {
   /**
-   * In an outage gives what this process knows of the thread, where the default is to refuse a part of it with
-   * ThreadIncompleteError. @default false
+   * In an outage returns what this process knows of the thread. By default, a thread that is known only in part is
+   * refused with ThreadIncompleteError. @default false
    */
   readonly partial?: boolean | undefined
 }
@@ -51,7 +51,7 @@ export function createAgentSession(thread: Thread, options: AgentSessionOptions 
   return new ThreadSession(thread, options)
 }
 
-/** A suffix, or a history, that is replaced in one step. */
+/** Maximum length of a suffix, or of a history, that is replaced in one step. */
 const maxReplaced = 5_000
 
 class ThreadSession implements AgentSession {

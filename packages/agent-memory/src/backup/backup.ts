@@ -14,8 +14,8 @@ export interface BackupOptions {
 
 export interface RestoreOptions {
   /**
-   * What to do with a thread that is there: `skip` leaves it, `merge` appends the messages that it does not
-   * have, `replace` puts the backup's in its place. @default 'skip'
+   * What to do if a thread already exists: `skip` leaves it, `merge` appends the messages that it does not have,
+   * `replace` puts the backup's thread in its place. @default 'skip'
    */
   readonly mode?: 'skip' | 'merge' | 'replace' | undefined
   readonly signal?: AbortSignal | undefined
@@ -29,23 +29,23 @@ export interface BackupReport {
 export interface RestoreReport extends BackupReport {
   readonly skipped: number
   readonly merged: number
-  /** Messages of merged threads whose id is another message's there: they were left out. */
+  /** Messages of merged threads that were left out because the thread has another message with their id. */
   readonly conflicts: number
 }
 
 export interface VerifyReport extends BackupReport {
-  /** Threads of which something is not in the store, or not the same. */
+  /** Threads that are missing in the store, in part or as a whole, or that differ from the backup. */
   readonly different: readonly ThreadId[]
   /**
-   * Threads that hold each of the backup's messages as it was, and more, or at other places and times: what merging a
-   * backup, or writing since, makes of them. Their order, pins, summaries and values are not compared.
+   * Threads that hold all of the backup's messages unchanged, but with others too or at other seqs and times,
+   * as after a merge or further writes. Their order, pins, summaries and values are not compared.
    */
   readonly grown: readonly ThreadId[]
 }
 
 const version = 1
 
-/** Lines of a backup: a header, threads one after the other, and a footer with counts and a checksum of all. */
+/** Lines of a backup: a header, one thread after the other, and a footer with counts and a checksum of all lines. */
 type Line =
   | {
       readonly kind: 'header'
@@ -63,7 +63,7 @@ interface DumpHead extends Omit<ThreadDump, 'records' | 'state'> {
   readonly messages: number
 }
 
-/** A backup of threads, line by line; one thread at a time is held. */
+/** Yields a backup of threads, line by line; it holds one thread at a time in memory. */
 export async function* backup(
   store: ThreadStore,
   owners: Iterable<string> | AsyncIterable<string>,
@@ -91,8 +91,8 @@ export async function* backup(
 }
 
 /**
- * Restores a backup. All of it is read and checked before anything is written, when it is given as an array, text or bytes;
- * from a stream each thread is written when it is whole, and a damage that is met later is told then.
+ * Restores a backup. If it is an array, text or bytes, all of it is checked before anything is written. From a stream,
+ * each thread is written as soon as it is complete, and later damage is reported when it is found.
  */
 export async function restore(
   store: ThreadStore,
@@ -134,7 +134,7 @@ export async function verify(store: ThreadStore, source: BackupSource): Promise<
   return { threads, messages, different, grown }
 }
 
-/** What is there as a whole is checked as a whole first: nothing is restored of a backup that is cut or altered. */
+/** Checks a backup that is not a stream as a whole first, so that nothing of a damaged one is restored. */
 async function checked(source: BackupSource): Promise<AsyncIterable<string>> {
   const chunks = chunksOf(source)
   if (Array.isArray(chunks)) for await (const _ of read(linesOf(chunks))) void _
@@ -243,7 +243,7 @@ function comparable({ records, state, pinned, summaries, newest, tokensEver, tur
   return JSON.stringify([messages, values, covers, pinned, newest, tokensEver, turns])
 }
 
-/** A thread whose messages are those of the backup and no others has not grown: whatever differs in it was altered. */
+/** A thread with exactly the backup's messages has not grown: if anything in it differs, it was altered. */
 function hasGrown(now: ThreadDump, { records }: ThreadDump): boolean {
   const there = new Map(now.records.map((record) => [record.id, record]))
   const isSamePlace = ({ seq, at, id }: MessageRecord) =>

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '@evenkeel/core'
 
-/** A backup as it comes: its lines, or its text or bytes in any pieces, such as a file's stream gives them. */
+/** A backup: its lines, or its text or bytes in chunks of any size, such as those of a file's stream. */
 export type BackupSource =
   | string
   | Uint8Array
@@ -9,14 +9,14 @@ export type BackupSource =
 
 type Chunks = Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>
 
-/** Text and bytes are iterable too, by their characters: they are one chunk. */
+/** Text and bytes are iterable too, but by character or byte, so each is taken as one chunk. */
 export function chunksOf(source: BackupSource): Chunks {
   return typeof source === 'string' || source instanceof Uint8Array ? [source] : source
 }
 
 /**
- * The lines of a backup, whatever pieces it comes in. A piece without a line end is a line where it is whole, and
- * otherwise goes on with the next one. A byte order mark is passed over.
+ * Splits a backup into lines, whatever its chunks are. A chunk without a line end is a line if it is complete JSON, and
+ * otherwise continues in the next chunk. A byte order mark is skipped.
  */
 export async function* linesOf(chunks: Chunks): AsyncGenerator<string> {
   const decoder = new TextDecoder()
@@ -45,7 +45,7 @@ function textOf(chunk: unknown, decoder: InstanceType<typeof TextDecoder>): stri
   throw new InvalidInputError('lines', 'lines of text, or a stream of text or bytes', chunk)
 }
 
-/** Every line is an object, and no beginning of one is. */
+/** Each line is a JSON object, and no proper prefix of an object is valid JSON. */
 function isWhole(text: string): boolean {
   if (!text.trimEnd().endsWith('}')) return false
   try {

@@ -9,23 +9,23 @@ import { appendMessages } from '../threads/append.js'
 import type { ThreadContext } from '../threads/context.js'
 import { type DraftId, type DraftWrite, type Piece, recoveredId } from './port.js'
 
-/** An answer that is still being made, shown to every reader in every process. */
+/** An answer that is still being generated, shown to readers in every process. */
 export interface Draft {
   readonly id: string
-  /** Adds to it; pieces that come close together are sent as one. Never waits, and never throws for an outage. */
+  /** Adds text. Text written within 50 ms is sent as one piece. Never waits, and never throws because of an outage. */
   write(text: string): void
   /**
-   * Resolves when all that was written is in the store.
-   * @throws FencedError when another took the draft over, or its thread was deleted
+   * Resolves when all text written so far is in the store.
+   * @throws FencedError when another process took the draft over, or its thread was deleted
    */
   flush(): Promise<void>
   /**
-   * Appends the message that the draft came to, and ends the draft, in one step. In an outage the message is
-   * journaled like any other. `deleted`: the thread was deleted since the draft began, and stays so.
-   * @throws FencedError when another took the draft over, MessageConflictError
+   * Appends the final message and ends the draft, in one step. In an outage the message is journaled like any other.
+   * `deleted`: the thread was deleted since the draft began, and stays deleted.
+   * @throws FencedError when another process took the draft over, MessageConflictError
    */
   finalize(message: Message): Promise<DraftReceipt>
-  /** Ends it without a message. */
+  /** Ends the draft without a message. */
   end(): Promise<void>
 }
 
@@ -35,28 +35,28 @@ export interface DraftReceipt {
 }
 
 export interface FollowOptions {
-  /** Begins behind this piece. @default 0, at the beginning */
+  /** Begins after the piece with this number. @default 0, at the beginning */
   readonly after?: number | undefined
-  /** Time without a sign of life after which the writer is taken to be gone, and the draft ends for the reader. @default '30s' */
+  /** Silence of the writer after which it is considered gone, and the draft ends for this reader. @default '30s' */
   readonly idle?: Duration | undefined
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RecoverOptions {
-  /** Time without a sign of life after which the writer is taken to be gone. It gives one each 10 s. @default '30s' */
+  /** Silence after which the writer is considered gone; a live one gives a sign every 10 s. @default '30s' */
   readonly idle?: Duration | undefined
-  /** Makes a message of what there is. @default an assistant's message with the text, and `interrupted: true` */
+  /** Makes a message from the text so far. @default an assistant's message with the text, and `interrupted: true` */
   readonly message?: ((text: string) => Message) | undefined
 }
 
-/** Pieces are sent at most so often. */
+/** Minimum time between two pieces. */
 const flushMs = 50
-/** Characters of one piece. */
+/** Maximum length of a piece, in characters. */
 const maxPiece = 32_768
-/** Characters that wait for Redis. Beyond it a draft is shown with a gap; its message is kept whole. */
+/** Characters that may wait for Redis. Beyond it readers see a gap; the final message is complete. */
 const maxWaiting = 8 << 20
 const ttlMs = 3_600_000
-/** A writer says so often that it lives, a third of the silence after which it is taken to be gone. */
+/** Interval of a writer's signs of life: a third of the silence after which it is considered gone. */
 const signMs = 10_000
 const defaultIdle: Duration = '30s'
 
@@ -67,14 +67,14 @@ export class DraftHandle implements Draft {
   readonly #token = newId()
   readonly #signs: Heartbeat
   #waiting = ''
-  /** Characters left out behind what waits. */
+  /** Characters left out after the text that waits. */
   #omitted = 0
   #sending: Piece | undefined
   #sent = 0
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> | undefined
   #begun: Promise<void> | undefined
-  /** Of the thread when the draft began; `undefined` while that is not known. */
+  /** Generation of the thread when the draft began; `undefined` until it is known. */
   #generation: number | undefined
   #isFenced = false
   #isEnded = false
@@ -83,7 +83,7 @@ export class DraftHandle implements Draft {
     this.id = id
     this.#context = context
     this.#place = { ...thread, draft: id }
-    // A handle that was dropped without an end is collected, and its draft can be recovered.
+    // If a handle is dropped without an end, it is garbage-collected, and its draft can be recovered.
     const handle = new WeakRef(this)
     const signs = heartbeat({
       everyMs: signMs,
@@ -122,7 +122,7 @@ export class DraftHandle implements Draft {
     const isShown = await this.#flush(true).then(
       () => true,
       (error: unknown) => {
-        // What another took over, or what was deleted, is told by the store below.
+        // If the draft was taken over or its thread deleted, the store says so below.
         if (error instanceof FencedError) return true
         if (!isOutage(error)) throw error
         return false
@@ -148,7 +148,7 @@ export class DraftHandle implements Draft {
     await this.#write({ kind: 'end', number: this.#sent + 1 })
   }
 
-  /** The message's id is the same there and in the journal: it is there once, whatever has happened. */
+  /** The message has the same id in the store and in the journal, so that it is stored only once in any case. */
   async #finalizeShown(message: PreparedMessage): Promise<AppendResult | undefined> {
     const { drafts, options, notifier } = this.#context
     const end = {
@@ -183,7 +183,7 @@ export class DraftHandle implements Draft {
     clearTimeout(this.#timer)
   }
 
-  /** Tries again when it failed. */
+  /** Tries again after a failure. */
   #begin(): Promise<void> {
     this.#begun ??= this.#write({ kind: 'begin' }).catch((error: unknown) => {
       this.#begun = undefined
@@ -220,7 +220,7 @@ export class DraftHandle implements Draft {
     await this.#begin()
     for (;;) {
       if (this.#isFenced) throw new FencedError()
-      // What may have been sent is sent again under its number before anything else.
+      // A piece that may have been sent is sent again under its number before anything else.
       this.#sending ??= this.#take(isLast)
       if (this.#sending === undefined) return
       await this.#write({ kind: 'piece', ...this.#sending })
@@ -229,7 +229,7 @@ export class DraftHandle implements Draft {
     }
   }
 
-  /** The next piece. Half of a character waits for its other half. */
+  /** Takes the next piece. Half of a surrogate pair waits for its other half. */
   #take(isLast: boolean): Piece | undefined {
     let length = Math.min(maxPiece, this.#waiting.length)
     const isCut = /[\uD800-\uDBFF]/.test(this.#waiting[length - 1] ?? '')
@@ -249,7 +249,7 @@ export class DraftHandle implements Draft {
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 
-/** Pieces of a draft as they come, until it ends or its writer is gone. In an outage it waits. */
+/** Yields the pieces of a draft as they come, until it ends or its writer is gone. In an outage it waits. */
 export async function* follow(
   context: ThreadContext,
   id: DraftId,
@@ -277,7 +277,7 @@ export async function* follow(
   }
 }
 
-/** Makes a message of a draft whose writer is gone. `undefined` while it lives, or when there is none. */
+/** Makes a message of a draft whose writer is gone. `undefined` while the writer lives, or if there is no draft. */
 export async function recover(
   context: ThreadContext,
   id: DraftId,
@@ -295,7 +295,7 @@ export async function recover(
     }
     if (reading === undefined || reading.pieces.length === 0) break
   }
-  // One draft is one message, whichever instance recovers it.
+  // A draft becomes one message, whichever instance recovers it.
   const made = { id: recoveredId(id.draft), ...message(text) }
   const [prepared] = prepareAll(made, context.options)
   if (prepared === undefined) return undefined

@@ -7,28 +7,28 @@ export interface DraftId extends ThreadId {
 }
 
 export interface Piece {
-  /** From 1, without gaps. */
+  /** Number of the piece, from 1, without gaps. */
   readonly number: number
   readonly text: string
-  /** Characters before this text that were left out, since too much waited for Redis; 0 nearly always. */
+  /** Characters left out before this text because too much waited for Redis; nearly always 0. */
   readonly omitted: number
 }
 
 export interface DraftReading {
   readonly pieces: readonly Piece[]
   readonly isEnded: boolean
-  /** Since the writer's last sign of life; 0 when the draft has ended. */
+  /** Time since the writer's last sign of life; 0 if the draft has ended. */
   readonly silentMs: number
 }
 
 export interface OpenDraft {
   readonly id: string
-  /** Since the writer's last sign of life. */
+  /** Time since the writer's last sign of life. */
   readonly silentMs: number
 }
 
 export type DraftWrite = {
-  /** Of the writer: another one's is refused. */
+  /** Token of the writer; writes with another token are refused. */
   readonly token: string
   readonly ttlMs: number
 } & (
@@ -40,9 +40,9 @@ export type DraftWrite = {
 export type DraftWritten =
   /** `generation`: of the thread when the draft began. */
   | { readonly status: 'written'; readonly generation: number }
-  /** Another has taken the draft over. */
+  /** Another process has taken the draft over. */
   | { readonly status: 'fenced' }
-  /** It ended, its time is over, or its thread was deleted. */
+  /** The draft has ended or expired, or its thread was deleted. */
   | { readonly status: 'gone' }
 
 export interface DraftEnd extends WriteOptions {
@@ -50,10 +50,10 @@ export interface DraftEnd extends WriteOptions {
   readonly number: number
 }
 
-/** Where answers live that are still being made. Every operation may be repeated, and takes one round trip. */
+/** Stores answers that are still being generated. Every operation may be repeated, and takes one round trip. */
 export interface DraftStore {
   write(id: DraftId, write: DraftWrite): Promise<DraftWritten>
-  /** Pieces behind a number; `undefined` when there is no such draft (any more). */
+  /** Returns pieces after a number; `undefined` if the draft does not exist (any more). */
   read(id: DraftId, after: number): Promise<DraftReading | undefined>
   /** Takes over a draft whose writer has been silent for at least this time. */
   take(id: DraftId, token: string, idleMs: number): Promise<'taken' | 'alive' | 'gone'>
@@ -63,7 +63,7 @@ export interface DraftStore {
   list(id: ThreadId): Promise<readonly OpenDraft[]>
 }
 
-/** The id of the message that is made of a draft whose writer is gone. */
+/** Id of the message made from a draft whose writer is gone. */
 export function recoveredId(draft: string): string {
   return `draft.${draft}`
 }

@@ -8,22 +8,22 @@ const log = createLog('agent-memory')
 
 const channel = 'agent-memory:stats'
 
-/** An instance that has not answered by then is not counted. */
+/** Time to answer; an instance that takes longer is not counted. */
 const answerMs = 300
 
-/** Counts of several instances together. */
+/** Counts of several instances, added up. */
 export interface SharedMemoryStats extends MemoryStats {
-  /** How many instances these are, this one included. */
+  /** Number of instances counted, this one included. */
   readonly instances: number
 }
 
 /**
- * Asks all instances for their counts, by messages: nothing of it is kept in Redis, and who does not ask pays nothing.
+ * Asks all instances for their counts by pub/sub. Nothing is stored in Redis, and it costs nothing until someone asks.
  */
 export class StatsPoll {
   readonly #redis: Connection
   readonly #read: () => MemoryStats
-  /** Names this memory, which does not answer itself. */
+  /** Identifies this memory, which does not answer itself. */
   readonly #own = randomUUID()
   readonly #stopListening: () => Promise<void>
 
@@ -38,7 +38,7 @@ export class StatsPoll {
     })
   }
 
-  /** @throws ReplyError where the user of Redis may not subscribe */
+  /** @throws ReplyError when the Redis user may not subscribe */
   async ask(): Promise<SharedMemoryStats> {
     const answers: MemoryStats[] = []
     const heard = (message: string) => {
@@ -72,7 +72,7 @@ export function shared(all: readonly MemoryStats[]): SharedMemoryStats {
   return { ...others.reduce((sum, one) => added(sum, one), first), instances: all.length }
 }
 
-/** What is named in `one` decides: an instance of a newer version may count more. */
+/** The keys of `one` decide: an instance of a newer version may count more. */
 function added<T extends object>(one: T, other: object): T {
   const amounts = new Map<string, unknown>(Object.entries(other))
   const sums = Object.entries(one).map(([name, value]: [string, unknown]) => {

@@ -5,16 +5,16 @@ import type { ThreadContext } from '../threads/context.js'
 import type { Entry } from '../threads/entry.js'
 import { entryOf, wholeInput } from '../threads/receipts.js'
 
-/** What happened to a thread. */
+/** A change of a thread. */
 export type ThreadEvent =
-  /** Messages came, in order; none is left out. */
+  /** Messages were appended, in order; none is left out. */
   | { readonly kind: 'appended'; readonly entries: readonly Entry[]; readonly version: number }
-  /** Something before them changed: a message was edited, removed or pinned, or a summary made. */
+  /** Older content changed: a message was edited, removed or pinned, or a summary was made. */
   | { readonly kind: 'rewritten'; readonly version: number }
   | { readonly kind: 'deleted' }
 
 export interface SubscribeOptions {
-  /** Begins behind this seq. @default behind the newest message */
+  /** Begins after this seq. @default behind the newest message */
   readonly after?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -22,8 +22,8 @@ export interface SubscribeOptions {
 const pageSize = 200
 
 /**
- * Follows a thread. A notification says that there may be something new, and a read says what: one that is missed
- * costs time, and no message. In an outage nothing comes; afterwards everything does.
+ * Follows a thread. A notification only says that something may be new, and a read fetches it: a lost notification
+ * delays an event, but loses none. In an outage nothing comes; all events follow afterwards.
  */
 export async function* subscribe(
   context: ThreadContext,

@@ -1,23 +1,23 @@
 /**
- * A message in a provider's own shape: OpenAI's (`tool_calls`, `tool_call_id`), Anthropic's (`tool_use` and
- * `tool_result` blocks) or the Vercel AI SDK's (`tool-call` and `tool-result` parts). Everything that JSON
- * can carry is kept as it is.
+ * A message in a provider's own format: OpenAI's (`tool_calls`, `tool_call_id`), Anthropic's (`tool_use` and
+ * `tool_result` blocks) or the Vercel AI SDK's (`tool-call` and `tool-result` parts). Everything that JSON can
+ * express is stored unchanged.
  */
 export interface Message {
-  /** One id, one place, whatever is retried. @default a random one */
+  /** A thread stores each id once, whatever is retried. @default a random one */
   readonly id?: string | undefined
   readonly role: string
   readonly content?: unknown
   readonly [field: string]: unknown
 }
 
-/** A message as it is given back: with its id. */
+/** A message as a thread returns it: with its id. */
 export interface StoredMessage extends Message {
   readonly id: string
 }
 
 /**
- * What is taken as a message: those of OpenAI's, Anthropic's, Google's and Amazon's SDKs, of the AI SDK and the OpenAI
+ * Accepted as messages: those of OpenAI's, Anthropic's, Google's and Amazon's SDKs, of the AI SDK and the OpenAI
  * Agents SDK, and your own. An item of OpenAI's Responses API needs no role.
  */
 export interface MessageLike {

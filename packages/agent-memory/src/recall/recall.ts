@@ -24,9 +24,9 @@ import type { RecallItem, RecallStore } from './port.js'
 const log = createLog('agent-memory')
 
 export type Recalled = {
-  /** Cosine, from -1 to 1, halved by age where asked. */
+  /** Cosine similarity, from -1 to 1; with `halfLife` it is reduced by age. */
   readonly score: number
-  /** When it was said or learned, ms since 1970. */
+  /** When the message was appended or the fact added, in ms since 1970. */
   readonly at: number
   readonly text: string
 } & (
@@ -35,11 +35,11 @@ export type Recalled = {
 )
 
 export interface RecallOptions {
-  /** @default 5, at most 100 */
+  /** Maximum number of results. @default 5, at most 100 */
   readonly k?: number | undefined
-  /** @default -1 */
+  /** Leaves out results with a lower score. @default -1 */
   readonly minScore?: number | undefined
-  /** What is as old as this counts half. @default age does not matter */
+  /** Age at which a score is halved. @default age does not matter */
   readonly halfLife?: Duration | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -52,7 +52,7 @@ export interface Fact {
 }
 
 export interface Facts {
-  /** Keeps a fact; the same words are the same fact. One that it supersedes goes in the same step. */
+  /** Stores a fact; the same text is the same fact. The fact that it `supersedes` is deleted in the same step. */
   add(
     text: string,
     options?: { readonly metadata?: unknown; readonly supersedes?: string | undefined },
@@ -65,18 +65,18 @@ type Payload =
   | { readonly f: string; readonly m: unknown; readonly at: number }
   | { readonly t: string; readonly i: string; readonly at: number }
 
-/** Messages that wait to be embedded; what comes beyond is not found by meaning until it is indexed. */
+/** Messages that may wait to be embedded; recall does not find those beyond it until they are indexed. */
 const maxWaiting = 1_000
 const embeddedAtOnce = 32
-/** Pauses before a batch is embedded again that failed. */
+/** Pauses before a failed batch is embedded again. */
 const retriesMs = [100, 500, 2_000]
 
-/** A message that is to be embedded. */
+/** A message to be embedded. */
 interface Noted {
   readonly id: ThreadId
   readonly message: PreparedMessage
   readonly at: number
-  /** Of the thread, when the message was stored; `undefined` for one that waits in the journal. */
+  /** Generation of the thread when the message was stored; `undefined` if the message waits in the journal. */
   readonly generation: number | undefined
 }
 
@@ -91,7 +91,7 @@ export interface RecallHost {
 /** Reads one message by its id. */
 export type ReadMessage = (id: ThreadId, message: string) => Promise<MessageRecord | undefined>
 
-/** Finds what was said and learned by its meaning. Messages are embedded behind their appends, never before. */
+/** Finds messages and facts by meaning. Messages are embedded after their append, never before it. */
 export class Recall {
   readonly #embedder: Embedder
   readonly #store: RecallStore
@@ -112,7 +112,7 @@ export class Recall {
     this.#roles = new Set(embedder.roles ?? ['user', 'assistant'])
   }
 
-  /** Takes messages that were appended; they can be recalled a little later. */
+  /** Queues appended messages to be embedded; recall finds them shortly afterwards. */
   note(
     id: ThreadId,
     messages: readonly PreparedMessage[],
@@ -126,7 +126,7 @@ export class Recall {
     if (this.#waiting.length > 0) this.#working ??= this.#work()
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when no message waits to be embedded. */
   async settled(): Promise<void> {
     await this.#working
   }
@@ -143,7 +143,7 @@ export class Recall {
     const halfLifeMs = halfLife === undefined ? undefined : input.duration('halfLife', halfLife, { minMs: 1 })
     const [vector] = await this.#vectorsOf([query], signal)
     if (vector === undefined) throw new TypeError('The embedder gave no vector')
-    // More than asked for: some may be gone, and age may change their order.
+    // More than requested: some may have been deleted, and age may change their order.
     const hits = await this.#store.search(owner, vector, 3 * k + 10)
     const now = this.#host.clock.now()
     const found: Recalled[] = []
@@ -157,7 +157,7 @@ export class Recall {
         if (aged >= minScore) found.push({ ...recalled, score: aged })
       }
     }
-    // What was deleted is not recalled, and its vector goes when it is met.
+    // A deleted message is not returned, and its vector is removed when the search meets it.
     if (gone.length > 0) await this.#store.put(owner, [], gone)
     return found.sort((one, other) => other.score - one.score).slice(0, k)
   }
@@ -232,7 +232,7 @@ export class Recall {
         log('embedding %d messages failed: %s', some.length, error)
         if (failures <= retriesMs.length) await this.#pause(retriesMs[failures - 1] ?? 0)
         else {
-          // These alone: what waits behind them may be embedded.
+          // Only these are given up: messages that wait behind them may still be embedded.
           failures = 0
           this.#giveUp(some.length, error instanceof Error ? error.message : String(error))
           this.#waiting = this.#waiting.slice(some.length)
@@ -247,7 +247,7 @@ export class Recall {
     await pause(ms, this.#closed.signal).catch(() => {})
   }
 
-  /** Told at most once a minute. */
+  /** Warns at most once a minute. */
   #giveUp(count: number, why: string): void {
     this.#host.counters.notEmbedded += count
     const now = this.#host.clock.monotonic()

@@ -1,43 +1,43 @@
 /** Where a session is kept: found by its id alone. */
 export interface SessionPlace {
-  /** What the ids of one session share, when it gets another. */
+  /** What all ids of one session share when it is rotated. */
   readonly group: string
-  /** The session's id, hashed: a reader of Redis can't act as its owner. */
+  /** Hash of the session's id: someone who can read Redis cannot act as the user. */
   readonly name: string
 }
 
 export interface SessionWrite {
-  /** Names this write, so that repeating it changes nothing that came after it. */
+  /** Names this write, so that repeating it does not undo later writes. */
   readonly token: string
   /** By field, as JSON. */
   readonly set: ReadonlyMap<string, string>
   readonly unset: readonly string[]
-  /** Fields that are not written go. @default false */
+  /** Removes the fields that are not written. @default false */
   readonly replaces?: boolean | undefined
-  /** Makes the session when there is none; `anew` also when it was destroyed. */
+  /** Creates the session if it does not exist; `anew` does so even if it was destroyed. */
   readonly create: boolean | 'anew'
-  /** `undefined` leaves it as it is. */
+  /** `undefined` leaves the user unchanged. */
   readonly user: string | undefined
   readonly version: number | undefined
   readonly ttlMs: number
-  /** From its creation; it ends then, however it is used. */
+  /** Maximum lifetime from its creation, however often it is used. */
   readonly absoluteMs: number | undefined
   readonly bounds?: SessionBounds | undefined
 }
 
 export interface SessionBounds {
   readonly fields: number
-  /** Of names and values, as JSON. */
+  /** Size of names and values, as JSON. */
   readonly bytes: number
 }
 
 export type SessionWritten =
-  /** `leftMs`: until its end, unless it is used. */
+  /** `leftMs`: time until the session ends, unless it is used. */
   | { readonly status: 'done'; readonly version: number; readonly leftMs: number }
-  /** There is none: it never was, its time is over, or it was destroyed. */
+  /** The session never existed, has expired, or was destroyed. */
   | { readonly status: 'gone' }
   | { readonly status: 'conflict'; readonly version: number }
-  /** It would be larger than it may. */
+  /** The session would exceed its bounds. */
   | { readonly status: 'full' }
 
 export interface SessionRecord {
@@ -46,7 +46,7 @@ export interface SessionRecord {
   readonly user: string | undefined
   /** By field, as JSON. */
   readonly fields: ReadonlyMap<string, string>
-  /** Until its end, unless it is used. */
+  /** Time until the session ends, unless it is used. */
   readonly leftMs: number
 }
 
@@ -56,13 +56,13 @@ export interface ListedSession extends SessionPlace {
 
 /** Where sessions live. Every operation may be repeated. */
 export interface SessionStore {
-  /** One round trip; two where a user's session is new to his list, or its end has moved by a tenth. */
+  /** One round trip; two if the session is new to the user's list, or if its end has moved by a tenth. */
   write(place: SessionPlace, write: SessionWrite): Promise<SessionWritten>
-  /** Reads, and prolongs when a tenth of the time is over; without a ttl it does not. */
+  /** Reads, and prolongs once a tenth of the time is over; without a ttl it does not prolong. */
   read(place: SessionPlace, ttlMs: number | undefined): Promise<SessionRecord | undefined>
-  /** Another name in the same group. */
+  /** Renames the session within its group. */
   rotate(from: SessionPlace, to: SessionPlace): Promise<boolean>
-  /** How many were there. What is destroyed is not created again by a write that comes late. */
+  /** Returns how many there were. A late write does not create a destroyed session again. */
   destroy(places: readonly SessionPlace[]): Promise<number>
   /** A user's sessions, the one that ends last first. */
   list(user: string): Promise<readonly ListedSession[]>

@@ -30,35 +30,35 @@ import type { SessionBounds, SessionPlace, SessionStore } from './port.js'
 import { RedisSessionStore } from './redis.js'
 
 export interface SessionsOptions {
-  /** Where sessions live; left out, they live in this process alone. */
+  /** Connection to the Redis that stores the sessions. Without it, sessions live only in this process. */
   readonly redis?: Connection | undefined
-  /** How long a session lives after it was last used. @default CACHE_TTL_SESSIONS of the environment in seconds, else '24h' */
+  /** Time to live after the last use. @default CACHE_TTL_SESSIONS of the environment in seconds, else '24h' */
   readonly ttl?: Duration | undefined
-  /** How long it lives at most, however it is used. @default no bound */
+  /** Maximum lifetime of a session, however often it is used. @default no bound */
   readonly absoluteTtl?: Duration | undefined
-  /** How long a session is good while Redis is away, from when it was last seen there. @default '5m' */
+  /** How long a session stays valid while Redis is away, after this process last saw it there. @default '5m' */
   readonly grace?: Duration | undefined
-  /** Sessions that this process keeps: for outages, and without `redis` all there are. @default 10_000 */
+  /** Sessions that this process keeps in memory: for outages and, without `redis`, all of them. @default 10_000 */
   readonly maxSessions?: number | undefined
-  /** Fields of a session. @default 1_000 */
+  /** Maximum number of fields in a session. @default 1_000 */
   readonly maxFields?: number | undefined
-  /** Of a session's field names and values, as JSON. @default 1 MiB */
+  /** Maximum size of a session's field names and values, as JSON. @default 1 MiB */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
-  /** A span a call with `spans: true`; there are no metrics of sessions by themselves. @default no spans */
+  /** With `spans: true`, one span for each call. Sessions have no metrics. @default no spans */
   readonly telemetry?: boolean | TelemetryOptions | undefined
 }
 
 export type SessionData = { readonly [field: string]: unknown }
 
 export interface Session {
-  /** Secret: its holder acts as the user. Redis holds a hash of it. */
+  /** Secret: whoever has the id acts as the user. Redis stores only a hash of it. */
   readonly id: string
   readonly user: string | undefined
   readonly data: SessionData
-  /** Rises with each write. */
+  /** Rises with each write of the session. */
   readonly version: number
-  /** ms since 1970. */
+  /** When the session was created, in ms since 1970. */
   readonly createdAt: number
   readonly source: Source
 }
@@ -66,55 +66,55 @@ export interface Session {
 export interface SessionWriteOptions {
   /** Writes only if the session has this version. @throws VersionConflictError */
   readonly ifVersion?: number | undefined
-  /** @default that of all sessions */
+  /** How long the session lives after this write. @default that of all sessions */
   readonly ttl?: Duration | undefined
-  /** Makes the session when there is none; `anew` also when it was destroyed. @default false */
+  /** Creates the session if it does not exist; `anew` does so even if it was destroyed. @default false */
   readonly create?: boolean | 'anew' | undefined
-  /** Whose session it is from now on, as after a login. @default it stays */
+  /** Makes the session this user's, as after a login. @default it stays */
   readonly user?: string | undefined
-  /** Removes the fields that are not given. @default false */
+  /** Removes all fields that are not given. @default false */
   readonly replace?: boolean | undefined
 }
 
 export interface SessionReadOptions {
-  /** Prolongs it. @default true */
+  /** Prolongs the session. @default true */
   readonly touch?: boolean | undefined
 }
 
-/** A session in a list: told without its id, which is secret. */
+/** A session in a list, without its id, which is secret. */
 export interface ListedSession {
   readonly handle: string
-  /** When it ends unless it is used, ms since 1970. */
+  /** When the session ends unless it is used, in ms since 1970. */
   readonly endsAt: number
 }
 
 /**
- * Sessions of a web or agent application, 24 hours long. Two requests that change different fields of one
- * session both keep their change, and a request that outlives a logout does not undo it.
+ * Sessions of a web or agent application. If two requests change different fields of one session, both changes are
+ * kept, and a request that is still running after a logout does not restore the session.
  */
 export interface Sessions {
   create(data?: SessionData, options?: { readonly user?: string | undefined }): Promise<Session>
-  /** Reads, and prolongs. One round trip. @throws UnavailableError in an outage, when it was not seen here lately */
+  /** Reads and prolongs. One round trip. @throws UnavailableError in an outage, if it was not seen here lately */
   get(id: string, options?: SessionReadOptions): Promise<Session | undefined>
   /**
-   * Writes the given fields and no others; `undefined` removes one. Says the new version, or `undefined` when
-   * there is no such session any more. One round trip, two with a `user`. @throws SessionTooLargeError
+   * Writes only the given fields; `undefined` removes a field. Returns the new version, or `undefined` if the session
+   * no longer exists. One round trip, two with a `user`. @throws SessionTooLargeError
    */
   patch(id: string, fields: SessionData, options?: SessionWriteOptions): Promise<number | undefined>
-  /** Prolongs; says whether it is there. One round trip. */
+  /** Prolongs a session. Returns whether it exists. One round trip. */
   touch(id: string, options?: { readonly ttl?: Duration | undefined }): Promise<boolean>
-  /** Another id for the same session, as one should give at every login. Two or three round trips. Not possible in an outage. */
+  /** Gives a session a new id, as advised at every login. Two or three round trips. Not possible in an outage. */
   rotate(id: string): Promise<string | undefined>
-  /** Says whether it was there, as far as is known. One round trip. */
+  /** Destroys a session. Returns whether it existed, as far as known. One round trip. */
   destroy(id: string): Promise<boolean>
-  /** A user's sessions. Not possible in an outage. */
+  /** Lists a user's sessions, the one that ends last first. Not possible in an outage. */
   list(user: string): Promise<readonly ListedSession[]>
-  /** Destroys the session of a handle of {@link list}. */
+  /** Destroys the session that has this handle in {@link list}. */
   revoke(user: string, handle: string): Promise<boolean>
-  /** Destroys all sessions of a user but `except`; says how many. */
+  /** Destroys all sessions of a user except `except`. Returns how many there were. */
   revokeAll(user: string, options?: { readonly except?: string | undefined }): Promise<number>
   readonly state: FailoverState
-  /** Ends what they began; the connection stays open. May be called again. */
+  /** Stops background work; the connection stays open. May be called again. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -284,7 +284,7 @@ const tracedMethods = {
   revokeAll: 'agent_memory sessions.revoke_all',
 } as const
 
-/** An id of ours begins with a group that it keeps when it is rotated; one of another maker is a group of its own. */
+/** Our ids begin with a group that stays the same when they are rotated; any other id is a group by itself. */
 function placeOf(id: string): SessionPlace {
   if (typeof id !== 'string' || id === '' || id.length > 512 || !id.isWellFormed()) {
     throw new InvalidInputError('id', 'the id of a session', id)

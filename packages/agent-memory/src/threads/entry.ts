@@ -3,8 +3,8 @@ import type { StoredMessage } from '../messages/message.js'
 
 export interface StoredReceipt {
   /**
-   * `duplicate`: all was there already; so it is too when an append was journaled because its answer was
-   * lost. `deleted`: the thread was deleted after the append was journaled, and stays so.
+   * `duplicate`: all messages were stored before, which is also the case if an append was journaled because its reply
+   * was lost. `deleted`: the thread was deleted after the append was journaled, and stays deleted.
    */
   readonly status: 'stored' | 'duplicate' | 'deleted'
   readonly ids: readonly string[]
@@ -13,30 +13,30 @@ export interface StoredReceipt {
 }
 
 export interface Receipt {
-  /** `stored`: in the store. `journaled`: taken here in an outage, stored on return. `duplicate`: all was there. */
+  /** `journaled`: kept in this process in an outage, and stored afterwards. `duplicate`: all messages were there. */
   readonly status: 'stored' | 'journaled' | 'duplicate'
   readonly ids: readonly string[]
-  /** Places in the thread, from 1, without gaps; none while journaled. */
+  /** Positions in the thread, from 1, without gaps; empty while journaled. */
   readonly seqs: readonly number[]
-  /** Of the thread; rises with each change. While journaled the last one that is known, or 0. */
+  /** Version of the thread; rises with each change. While journaled, the last known version, or 0. */
   readonly version: number
-  /** How often a thread of this name was deleted before, as far as is known; for `ifGeneration` of a later write. */
+  /** How often a thread of this name was deleted before, as far as known; for `ifGeneration` of a later write. */
   readonly generation: number | undefined
   readonly source: Source
   /**
-   * Resolves when the messages are in the store. Rejects with MessageConflictError when another writer took
-   * one of the ids during an outage (the other messages are stored), with LimitReachedError when the thread
-   * is full by then, with UnavailableError when the memory was closed before. It need not be looked at.
+   * Resolves when the messages are in the store. Rejects with MessageConflictError if another writer took an id
+   * during an outage (the other messages are stored), with LimitReachedError if the thread was full by then, and with
+   * UnavailableError if the memory was closed first. It may be ignored: it causes no unhandled rejection.
    */
   readonly stored: Promise<StoredReceipt>
 }
 
-/** A message with what the thread knows of it. */
+/** A message with its position, time, revision and tokens. */
 export interface Entry {
   readonly seq: number
-  /** When it was appended, ms since 1970 by the store's clock. */
+  /** When the message was appended, in ms since 1970 by the store's clock. */
   readonly at: number
-  /** How often it was edited. */
+  /** How often the message was edited. */
   readonly revision: number
   readonly tokens: number
   readonly message: StoredMessage
@@ -48,11 +48,11 @@ export interface ChangeReceipt {
   readonly source: Source
 }
 
-/** The right to act on a thread, until its time is over or it is given back. */
+/** The right to act on a thread, until it expires or is released. */
 export interface Lease {
-  /** Rises from holder to holder; an append with a lower one than the newest is refused. */
+  /** Rises from holder to holder. Appends with a lower fence than the newest are refused. */
   readonly fence: number
-  /** Says whether it is still held. One round trip. */
+  /** Prolongs the lease. Returns whether it is still held. One round trip. */
   renew(): Promise<boolean>
   release(): Promise<void>
 }

@@ -19,40 +19,40 @@ export interface ListedThread {
 export interface ListOptions {
   /** @default 50, at most 500 */
   readonly limit?: number | undefined
-  /** Of the page before. */
+  /** The `cursor` of the previous page. @default the first page */
   readonly cursor?: string | undefined
 }
 
 /** The owner of threads: a user, a workspace. Nothing of one owner can be reached through another. */
 export interface Owner {
   readonly id: string
-  /** @throws InvalidInputError for an empty id, or one that is no well-formed text */
+  /** @throws InvalidInputError for an empty id, or one that is not well-formed text */
   thread(thread: string): Thread
   /**
-   * All threads, the last changed first, as they are at the beginning of the walk: what is written meanwhile hides and
-   * repeats none. One round trip for 500. Not possible in an outage.
+   * Lists all threads, the most recently changed first, as of the beginning of the walk: writes during the walk neither
+   * hide nor repeat a thread. One round trip for each 500 threads. Not possible in an outage.
    */
   threads(): AsyncIterableIterator<ListedThread>
   /**
-   * A page of them. One round trip. The pages of one list are those of one moment; it is kept for ten minutes behind
-   * each of them, and of an owner the latest eight.
+   * Returns one page of the list. One round trip. All pages of a list show the same moment. A list is kept for ten
+   * minutes after its last page, and an owner has at most eight.
    */
   listThreads(
     options?: ListOptions,
   ): Promise<{ readonly threads: readonly ListedThread[]; readonly cursor: string | undefined }>
-  /** What is known of the owner beside conversations; found by {@link recall}. Not possible in an outage. */
+  /** Facts about the owner, apart from conversations; {@link recall} finds them. Not possible in an outage. */
   readonly facts: Facts
   /**
-   * What was said in any thread, and the facts, nearest in meaning to a question; what was deleted is not
-   * recalled. Messages can be recalled soon after they were appended. Not possible in an outage.
+   * Finds messages of any thread, and facts, that are nearest in meaning to the query; deleted ones are never returned.
+   * Messages can be found shortly after their append. Not possible in an outage.
    * @throws InvalidOptionError when the memory was made without `embed`
    */
   recall(query: string, options?: RecallOptions): Promise<readonly Recalled[]>
   /** Resolves when the messages that were appended in this process can be recalled. */
   recallable(): Promise<void>
   /**
-   * Removes all threads of the owner with everything in them, and says what went. Writes from before, late
-   * or journaled, bring nothing back. Not possible in an outage.
+   * Deletes all threads of the owner with everything in them, and returns what was deleted. Late or journaled writes
+   * from before restore nothing. Not possible in an outage.
    */
   erase(): Promise<EraseReceipt>
 }
@@ -63,15 +63,15 @@ export interface EraseReceipt extends Erased {
   /** When it was done, ISO 8601. */
   readonly at: string
   /**
-   * Afterwards nothing from before was found: no thread, draft or vector. What stays for a week is a note that it was
-   * erased. What was written meanwhile is new, and stays.
+   * `true` if a check afterwards found no thread, draft or vector from before. Only a note that the owner was erased
+   * stays, for a week. Writes made during the erasure are new, and stay.
    */
   readonly verified: boolean
 }
 
 const maxListed = 500
 
-/** Those that ask Redis; a walk over all threads has no span. */
+/** Methods that ask Redis; a walk over all threads has no span. */
 const tracedMethods = {
   listThreads: 'agent_memory list_threads',
   recall: 'agent_memory recall',

@@ -10,26 +10,26 @@ import type { ThreadId } from '../stores/thread-id.js'
 import type { ThreadContext } from '../threads/context.js'
 
 export interface SummarizeRequest {
-  /** What the summary shall stand for from now on, in order. */
+  /** The messages to summarise, in order. */
   readonly messages: readonly StoredMessage[]
-  /** The summary of what came before them; the new one stands for both. */
+  /** The summary of the messages before them; the new summary replaces it and covers both. */
   readonly previous: string | undefined
-  /** Aborts when the host's signal does, or when another process has taken over. */
+  /** Aborts when the caller's signal does, or when another process has taken the compaction over. */
   readonly signal: AbortSignal
 }
 
 export interface CompactOptions {
-  /** The host's model, or whatever makes few words of many. Nothing waits for it but the caller. */
+  /** Calls your model, or anything else that shortens text. Only the caller of `compact` waits for it. */
   readonly summarize: (
     request: SummarizeRequest,
   ) => Promise<string | { readonly text: string; readonly tokens?: number | undefined }>
-  /** The newest messages that stay as they are. @default 20 */
+  /** Number of newest messages that are not summarised. @default 20 */
   readonly keepMessages?: number | undefined
-  /** The same in tokens; the narrower bound counts. @default no bound */
+  /** The same limit in tokens; the narrower one counts. @default no bound */
   readonly keepTokens?: number | undefined
-  /** Does nothing for fewer tokens than this. @default 0 */
+  /** Does nothing if there are fewer tokens than this to summarise. @default 0 */
   readonly minTokens?: number | undefined
-  /** Most tokens that one call of `summarize` gets; the rest waits for the next compaction. @default 100_000 */
+  /** Maximum tokens given to one call of `summarize`; the rest waits for the next compaction. @default 100_000 */
   readonly maxInputTokens?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -44,18 +44,18 @@ export type Compaction =
     }
   /** There is too little to summarise. */
   | { readonly status: 'nothing' }
-  /** Another process is at it. */
+  /** Another process is compacting the thread. */
   | { readonly status: 'busy' }
-  /** A message was edited, removed or pinned meanwhile: nothing was changed. */
+  /** A message was edited, removed or pinned meanwhile. Nothing was changed. */
   | { readonly status: 'stale' }
 
 const leaseMs = 30_000
 const pageSize = 500
 
 /**
- * Puts a summary over a thread's beginning: plan, summarise, commit. A summary covers a closed prefix, and
- * appends come behind it, so neither waits for the other. What `summarize` was not given is never covered.
- * The messages stay, and can be paged through.
+ * Puts a summary in place of a thread's beginning: plan, summarise, commit. A summary covers a closed prefix, and
+ * appends come after it, so neither waits for the other. A message that was not given to `summarize` is never covered.
+ * All messages stay stored, and `page()` returns them.
  */
 export async function compact(
   context: ThreadContext,
@@ -106,7 +106,7 @@ function checkBounds({ keepMessages, keepTokens, minTokens, maxInputTokens }: Co
   if (maxInputTokens !== undefined) input.number('maxInputTokens', maxInputTokens, { min: 1 })
 }
 
-/** The newest place behind which nothing depends on what is before it, and a turn begins if one can. */
+/** Finds the newest place where the messages behind depend on none before, at the start of a turn if possible. */
 export function closedPrefix(
   prefix: readonly MessageRecord[],
   kept: readonly MessageRecord[],
@@ -159,7 +159,7 @@ async function planOf(
     }
     next = page.next
   }
-  // What was left out for its size is kept, for now.
+  // Messages left out because of their size are kept for now.
   const last = records.at(-1)?.seq ?? 0
   const rest =
     isCut && last + 1 < tail.from
@@ -170,7 +170,7 @@ async function planOf(
   return closed.length === 0 || size < minTokens ? undefined : { records: closed, tail }
 }
 
-/** The lease of the thread's compaction, prolonged until it is released. */
+/** The lease of the thread's compaction, renewed until it is released. */
 async function holdLease(context: ThreadContext, id: ThreadId, outer: AbortSignal | undefined) {
   const token = newId()
   const ask = async (action: 'take' | 'renew' | 'release') => {
@@ -182,7 +182,7 @@ async function holdLease(context: ThreadContext, id: ThreadId, outer: AbortSigna
   const timer = setInterval(() => {
     ask('renew').then(
       (isHeld) => isHeld || lost.abort(new Error('another process has taken the compaction over')),
-      // While Redis is away the commit will tell.
+      // While Redis is away, the commit reports it.
       () => {},
     )
   }, leaseMs / 3)

@@ -4,8 +4,8 @@ import { toolCallsOf } from '../messages/tool-calls.js'
 import type { Window } from '../threads/thread.js'
 
 /**
- * A window as the messages of an OpenAI chat completion (or of any API of its shape): without the ids that the thread
- * gave, and with the summary, if there is one, as a system message behind the first ones.
+ * Converts a window to the messages of an OpenAI chat completion (or of any API of that format): without the thread's
+ * ids, and with the summary, if there is one, as a system message after the first system messages.
  * @example
  * openai.chat.completions.create({ model, messages: forOpenAI(await thread.window({ maxTokens: 8_000 })) })
  */
@@ -20,8 +20,8 @@ export function forOpenAI<M extends object = Omit<StoredMessage, 'id'>>(window: 
 }
 
 /**
- * A window of the AI SDK's model messages, as `generateText` and `streamText` take them: without the ids that the thread
- * gave, and with the summary, if there is one, as a system message behind the first ones.
+ * Converts a window of model messages to those of the AI SDK's `generateText` and `streamText`: without the thread's
+ * ids, and with the summary, if there is one, as a system message after the first system messages.
  * @example
  * streamText({ model, messages: forAISDK(await thread.window({ maxTokens: 8_000 })) })
  */
@@ -30,9 +30,9 @@ export function forAISDK<M extends object = Omit<StoredMessage, 'id'>>(window: P
 }
 
 /**
- * A window as Anthropic's Messages API takes it: its system messages and the summary as `system`, the others with
- * nothing but role and content, since it refuses what it does not know. They begin with a message of the user, which the
- * API asks for: what stands before the first one, an answer whose question did not fit, is left out.
+ * Converts a window to a request of Anthropic's Messages API: its system messages and the summary as `system`, the
+ * other messages with role and content only, since the API refuses other fields. They begin with a user message, as the
+ * API requires: messages before it, such as an answer whose question did not fit, are left out.
  * @example
  * anthropic.messages.create({ model, max_tokens, ...forAnthropic(await thread.window({ maxTokens: 8_000 })) })
  */
@@ -45,9 +45,9 @@ export function forAnthropic<M extends object = { role: 'user' | 'assistant'; co
 }
 
 /**
- * A window as Gemini's `generateContent` takes it: its system messages and the summary as `systemInstruction`, the others
- * as contents, which begin with one of the user; parallel calls that came one by one stand in one content, and so do their
- * responses. Of other messages than Gemini's own a plain text becomes a part.
+ * Converts a window to a request of Gemini's `generateContent`: its system messages and the summary as
+ * `systemInstruction`, the other messages as contents, which begin with one of the user. Parallel calls are put in one
+ * content, and so are their responses. Plain text in messages that are not Gemini's own becomes a part.
  * @example
  * ai.models.generateContent({ model, ...geminiConfig, contents: forGemini(window).contents })
  */
@@ -68,9 +68,9 @@ export function forGemini<C extends object = { role: 'user' | 'model'; parts: ob
 }
 
 /**
- * A window as Amazon Bedrock's `Converse` takes it: its system messages and the summary as `system`, the others with role
- * and content. They begin with a message of the user, and the roles alternate: what one side said in several messages
- * stands in one. A plain text becomes a block.
+ * Converts a window to a request of Amazon Bedrock's `Converse`: its system messages and the summary as `system`, the
+ * other messages with role and content. They begin with a user message, and the roles alternate: neighbouring messages
+ * of one role become one. Plain text becomes a block.
  * @example
  * new ConverseCommand({ modelId, ...forBedrock(await thread.window({ maxTokens: 8_000 })) })
  */
@@ -88,18 +88,18 @@ export function forBedrock<M extends object = { role: 'user' | 'assistant'; cont
 
 type PromptParts = Pick<Window, 'messages' | 'summary'>
 
-/** A copy of its own: what windows hold is frozen. */
+/** Copies the message, since those of a window are frozen. */
 function withoutId({ id: _, ...message }: StoredMessage): object {
   return copyOf(message)
 }
 
-/** What one side says. */
+/** Consecutive content of one role. */
 interface Turn {
   readonly role: string
   readonly parts: readonly object[]
 }
 
-/** Neighbours of one role become one where they may. */
+/** Merges neighbouring turns of one role, where allowed. */
 function mergeTurns(turns: readonly Turn[], mayMerge: (one: Turn, other: Turn) => boolean): readonly Turn[] {
   const merged: Turn[] = []
   for (const turn of turns) {
@@ -119,7 +119,7 @@ function instructionsOf({ messages, summary }: PromptParts): readonly string[] {
   return [...texts, summary?.text ?? ''].filter((text) => text !== '')
 }
 
-/** What is no instruction, from the first message of the user that answers no call; all of it where there is none. */
+/** The messages other than instructions, from the first user message that is no tool result; all of them if none is. */
 function fromQuestion({ messages }: PromptParts): readonly StoredMessage[] {
   const said = messages.filter((message) => !isSystem(message))
   const first = said.findIndex(

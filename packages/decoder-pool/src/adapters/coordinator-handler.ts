@@ -11,14 +11,14 @@ export interface CoordinatorHandlerOptions {
   /** Whether a request may see and change the pool. There is no default: a caller who registers nodes gets the traffic. */
   readonly authorize: (request: Request) => boolean | Promise<boolean>
   /**
-   * Which endpoints may be registered, and are looked at again when they are called. @default any but loopback and
+   * Endpoints that may be registered; they are checked again when they are called. @default any but loopback and
    * link-local addresses and metadata services
    */
   readonly addresses?: AddressPolicy | undefined
   /**
-   * Whether a request that was let in may also change this node: what one token for all nodes cannot say. It is asked
+   * Whether an authorised request may also change this node, for hosts that give each node its own token. It is called
    * before a node is registered, for its id and for that of a node whose address it takes over, before it is removed,
-   * and before its status is put. @default every request that is let in
+   * and before its status is changed. @default every request that is let in
    */
   readonly authorizeNode?: ((request: Request, id: string) => boolean | Promise<boolean>) | undefined
   /** @default '/api' */

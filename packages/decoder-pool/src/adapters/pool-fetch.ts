@@ -17,7 +17,7 @@ export interface CreatePoolFetchOptions extends PoolFetchOptions {
 const underWay = new Set<object>()
 
 /**
- * As `pool.fetch(options)`, for a pool that is given. @throws what `pool.fetch()` throws
+ * Like `pool.fetch(options)`, for the given pool. @throws what `pool.fetch()` throws
  * @example
  * const openai = new OpenAI({ baseURL: 'http://pool/v1', apiKey, fetch: createPoolFetch({ pool }) })
  */

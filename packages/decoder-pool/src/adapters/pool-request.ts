@@ -2,19 +2,19 @@ import { isRequest, untilAborted } from '@evenkeel/core/kit'
 import type { Dispatcher } from 'undici'
 import type { PreparedRequest } from './transport.js'
 
-/** A request as it came, for who decides where it may go. */
+/** A request as it arrived, for a function that says what it requires of a node. */
 export interface PoolRequest {
   readonly method: string
   readonly url: string
   readonly headers: Headers
-  /** As text; empty where there is none. */
+  /** The body as text; empty if there is none. */
   readonly body: string
-  /** The body, where it is JSON; else `undefined`: a GET, a file that is sent, text. */
+  /** The parsed body if it is JSON; else `undefined`, as for a GET, a file or plain text. */
   // biome-ignore lint/suspicious/noExplicitAny: as of JSON.parse; what is in it is the caller's to know
   readonly json: any
 }
 
-/** Of a connection, and not of the request: the pool's connection to the node has its own (RFC 9110, 7.6.1). */
+/** Headers of a connection, not of the request: the pool's connection to the node has its own (RFC 9110, 7.6.1). */
 const hopByHop = new Set([
   'connection',
   'keep-alive',
@@ -30,7 +30,7 @@ const hopByHop = new Set([
 ])
 
 export type FetchInput = Parameters<typeof globalThis.fetch>[0]
-/** What `fetch` takes, undici's `dispatcher` and Node's `duplex` included. */
+/** Options of `fetch`, with undici's `dispatcher` and Node's `duplex`. */
 export type FetchInit = Omit<RequestInit, 'dispatcher' | 'duplex'> & {
   dispatcher?: unknown
   duplex?: unknown
@@ -42,11 +42,11 @@ export interface Prepared {
   readonly url: URL
   readonly request: PreparedRequest
   readonly signal: AbortSignal | undefined
-  /** As `wanted` sees it. */
+  /** The request as `wanted` gets it. */
   readonly seen: PoolRequest
 }
 
-/** Reads a request's body once, since it may have to be sent twice. Texts stay texts. */
+/** Reads a request's body once, since it may have to be sent twice. A text body stays text. */
 export async function prepare(input: FetchInput, init: FetchInit = {}): Promise<Prepared> {
   const given = isRequest(input) ? input : undefined
   const url = new URL(given?.url ?? String(input))

@@ -2,17 +2,17 @@ import { InvalidInputError } from '@evenkeel/core'
 import { hash32, mix } from './hash.js'
 
 export interface PromptBlockOptions {
-  /** Characters of a block; a last one that is not full is no block. @default 256 */
+  /** Size of a block in characters; an incomplete last block is left out. @default 256 */
   readonly characters?: number | undefined
 }
 
-/** The most blocks of a prompt that are given, as `prefix` takes them. */
+/** Maximum number of blocks, which is also what `prefix` accepts. */
 const maxBlocks = 4_096
 
 /**
- * A prompt as the strategy `prefix` knows it: a hash of each block over all that comes before it, so that two prompts
- * that begin alike have the same first hashes. The shorter a block, the more of a cache is found and the more costs a
- * choice. A list of messages is told apart by role and content.
+ * Hashes a prompt for the strategy `prefix`: one hash for each block, over the block and all text before it, so that
+ * prompts with the same beginning have the same first hashes. Shorter blocks find more cached text, but make each
+ * choice more expensive. A list of messages is hashed by role and content.
  */
 export function promptBlocks(
   prompt: unknown,

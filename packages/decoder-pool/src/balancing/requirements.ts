@@ -1,26 +1,26 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { checkSubject } from '@evenkeel/core/kit'
 
-/** What a caller wants of a node. */
+/** What a request requires of a node. */
 export interface NodeRequirements {
   readonly model?: string | undefined
-  /** All of them. */
+  /** Tags that the node must have, all of them. */
   readonly tags?: readonly string[] | undefined
-  /** Nodes that have it loaded are preferred, unless they are busier than others by more than `adapterMargin`. */
+  /** Nodes that have this adapter loaded are preferred, unless they are busier by more than `adapterMargin`. */
   readonly adapter?: string | undefined
-  /** Its nodes are preferred, others are spilled over to. @default the coordinator's own */
+  /** Nodes of this region are preferred; if they are full, others are used. @default the coordinator's own */
   readonly region?: string | undefined
-  /** Requests of one key go to one node, under `consistent-hash` and, without a prefix, `prefix`. */
+  /** Requests with the same key go to the same node, under `consistent-hash` and, without a prefix, `prefix`. */
   readonly sessionKey?: string | undefined
-  /** Hashes of the prompt's blocks, from its beginning, each over all before it; for `prefix`. At most 4,096. */
+  /** Hashes of the prompt's blocks, from `promptBlocks`: each over all text before it. For `prefix`. At most 4,096. */
   readonly prefix?: readonly (string | number)[] | undefined
 }
 
-/** A request that may have a part in an experiment. */
+/** A request that may take part in an experiment. */
 export interface ExperimentUnit {
-  /** With `unit`: an active experiment about this pair chooses among nodes by their tags. */
+  /** With `unit`: an active experiment for this language pair chooses the nodes by their tags. */
   readonly languagePair?: string | undefined
-  /** Whom the experiment keeps in one arm: a user, a session. Without it a request takes part in none. */
+  /** A user or session that an experiment keeps in one arm. Without it, a request takes part in no experiment. */
   readonly unit?: string | undefined
 }
 
@@ -41,8 +41,8 @@ export function checkRequirements(wanted: NodeRequirements): void {
 }
 
 /**
- * The same for callers of whom all or none can be served; a session or a prefix only chooses among those. The same
- * in all coordinators, and without spaces.
+ * Key of requests that the same nodes can serve; a session or a prefix only chooses among those. It is the same in all
+ * coordinators, and has no spaces.
  */
 export function requirementKey({ model, tags, adapter, region }: NodeRequirements): string {
   return encodeURIComponent([model, adapter, region, ...(tags ?? [])].map((part) => part ?? '').join('\n'))

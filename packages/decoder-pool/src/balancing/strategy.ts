@@ -2,12 +2,12 @@ import type { NodeState } from '../nodes/node-state.js'
 import type { Tier } from './candidates.js'
 import type { NodeRequirements } from './requirements.js'
 
-/** Chooses among equally good nodes. Must not be slow: it runs with every request, without a round trip. */
+/** Chooses among equally good nodes. It must be fast: it runs for every request, without a round trip. */
 export interface Strategy {
   readonly name: string
-  /** A node, full or not; nothing only for a tier without nodes. */
+  /** Returns a node, full or not; `undefined` only for a tier without nodes. */
   choose(tier: Tier, wanted: NodeRequirements, now: number, random: () => number): NodeState | undefined
-  /** A request was given to the node; what it gives back is called when that request is over. */
+  /** Called when a request was given to the node; the returned function is called when that request has ended. */
   given?(state: NodeState, wanted: NodeRequirements): (() => void) | undefined
 }
 

@@ -9,17 +9,17 @@ import type { Slots } from '../slots/slots.js'
 import { FairQueue } from './fair-queue.js'
 import { type Outcome, type Phase, unused } from './outcome.js'
 
-/** One request's place on a node. */
+/** A slot on a node, for one request. */
 export interface NodeLease {
   readonly node: DecoderNode
   /**
-   * Gives the place back, and says how it went; once, further calls do nothing.
-   * @param outcome that it went well, unless it is given
+   * Frees the slot and reports the outcome. Only the first call counts.
+   * @param outcome how the request went; by default it went well
    */
   release(outcome?: Outcome): void
 }
 
-/** A request that is counted, and may be given the node. */
+/** A request that has been counted, and may be given the node. */
 interface Begun {
   readonly state: NodeState
   readonly at: number
@@ -37,23 +37,23 @@ export interface DispatcherHost {
   began(state: NodeState, now: number): Phase
   /** The request has the node's place. */
   given(state: NodeState): void
-  /** How it went. */
+  /** Records the outcome of a request. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
-  /** Why no node could be given. */
+  /** Explains why no node is available. */
   noNode(wanted: NodeRequirements): NoNodeError
-  /** Whether a node in service, these apart, may have a place within the time. */
+  /** Whether a serving node, other than these, may have a free slot within this time. */
   mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean
 }
 
 export interface AcquireRequest {
-  /** How long to wait for a place. */
+  /** How long to wait for a slot. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
-  /** Nodes that are not given. */
+  /** Nodes that are not used. */
   readonly except?: ReadonlySet<string> | undefined
-  /** Nodes that are given only where no other has a place. */
+  /** Nodes that are used only if no other has a free slot. */
   readonly avoid?: ReadonlySet<string> | undefined
-  /** Another node has been asked: with no node left to ask there is nothing to wait for. */
+  /** Another node was tried before: if no node is left to try, it does not wait. */
   readonly isRetry?: boolean | undefined
 }
 
@@ -61,10 +61,10 @@ export type Acquire = (wanted: NodeRequirements, request: AcquireRequest) => Pro
 
 const nobody: ReadonlySet<string> = new Set()
 
-/** Nodes that are asked about in one round trip: the choice, and others for when it is full by now. */
+/** Number of nodes in one round trip: the chosen one, and others in case it is full by now. */
 const maxCandidates = 8
 
-/** Gives requests to nodes, counts them, records how they went, and queues the others. */
+/** Gives requests to nodes, counts them, records their outcomes, and queues waiting requests. */
 export class Dispatcher {
   readonly #host: DispatcherHost
   readonly #line: FairQueue<NodeLease>
@@ -85,7 +85,7 @@ export class Dispatcher {
     return this.#line.length
   }
 
-  /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
+  /** Requirements of waiting requests, with how long the oldest of each has waited, in milliseconds. */
   waitingRequirements(): ReadonlyMap<string, number> {
     const oldest = new Map<string, number>()
     for (const [line, waitedMs] of this.#line.oldest()) {
@@ -100,7 +100,7 @@ export class Dispatcher {
     signal?.throwIfAborted()
     if (this.#closed) throw new PoolClosedError()
     const requirement = requirementKey(wanted)
-    // Those who wait come first, and take what they can before this caller does.
+    // Waiting callers come first, and take the free slots before this caller does.
     if (this.#line.length > 0) this.#line.serve()
     if (!this.#line.has(requirement)) {
       const lease = await this.#unlessAborted(signal, this.#take(wanted, requirement, 0, request))
@@ -110,10 +110,10 @@ export class Dispatcher {
     if (timeoutMs <= 0) throw this.#host.noNode(wanted)
     if (isRetry && !this.#host.mayServe(wanted, except, timeoutMs)) throw this.#host.noNode(wanted)
     const take = (waitedMs: number) => this.#take(wanted, requirement, waitedMs, request)
-    // One that may not have every node must not hold up those behind it that may.
+    // A request that may not use every node must not block requests behind it that may.
     const line = isRetry ? `${requirement}|${this.#retries++}` : requirement
     const waited = this.#line.wait(line, take, { timeoutMs, signal })
-    // Something may have been given back between the two.
+    // A slot may have been freed between the two.
     this.#line.serve()
     this.#host.slots.waitingChanged()
     const given = await waited.finally(() => this.#host.slots.waitingChanged())
@@ -124,7 +124,7 @@ export class Dispatcher {
     return given
   }
 
-  /** A waiting request may be served now. */
+  /** Called when a waiting request may be served now. */
   serve(): void {
     if (this.#line.length > 0) this.#line.serve()
   }
@@ -134,7 +134,7 @@ export class Dispatcher {
     this.#line.close()
   }
 
-  /** A place that comes for a caller who has left is given back. */
+  /** Frees a slot that comes for a caller that has left. */
   #unlessAborted(
     signal: AbortSignal | undefined,
     pending: Promise<NodeLease | undefined>,
@@ -185,7 +185,7 @@ export class Dispatcher {
       )
     }
     for (let [first] = candidates; first !== undefined; [first] = candidates) {
-      // Counted at once, so that a choice made meanwhile sees it.
+      // Counted at once, so that a choice made in the meantime sees it.
       const begun = this.#begin(first)
       const index = await slots.take({
         candidates: candidates.map(({ node: { id, capacity } }) => ({ node: id, capacity })),
@@ -208,7 +208,7 @@ export class Dispatcher {
     return { state, at, phase: this.#host.began(state, at) }
   }
 
-  /** It came to nothing, which is no fault of the node. */
+  /** The request was not sent, which is not the node's fault. */
   #forget({ state, at, phase }: Begun): void {
     this.#host.released(state)
     this.#host.ended(state, phase, { ok: true, error: unused }, at, 0)

@@ -3,13 +3,13 @@ import { defaultPushBackMs, PushBackError } from '../errors.js'
 import { causesOf } from './connect-errors.js'
 
 export interface Outcome {
-  /** Whether the node did its work: its own faults count against it, a caller's bad request or abort does not. */
+  /** Whether the node did its work. Its own failures count against it; a caller's bad request or abort does not. */
   readonly ok: boolean
-  /** Milliseconds until its answer, or its first token; what `latency` chooses by. @default since `acquire` */
+  /** Milliseconds until the answer, or its first token; used by the strategy `latency`. @default since `acquire` */
   readonly latencyMs?: number | undefined
   /**
-   * With `ok`, what went wrong was no fault of the node: its place is given back, and nothing else counts. One with
-   * an HTTP status of 3xx or 4xx counts as load for as long as an answer would have taken.
+   * With `ok`, an error that is not the node's fault: its slot is freed, and nothing else is counted. An error with an
+   * HTTP status of 3xx or 4xx counts as load for as long as an answer would have taken.
    */
   readonly error?: unknown
   /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for this number of milliseconds. */
@@ -19,15 +19,15 @@ export interface Outcome {
 /** The error of an outcome whose node was never called. */
 export const unused = Symbol('the node was not called')
 
-/** What a request is for its node. `'panic'`: it was ejected, and used because most were. */
+/** What a request is for its node. `'panic'`: the node is ejected, but used because most nodes are. */
 export type Phase = 'serving' | 'trial' | 'panic'
 
 /**
  * Whose fault an outcome is. `'fault'`: the node's, which counts against it (connections refused or cut, 5xx,
- * timeouts). `'push-back'`: it refused for the moment, nothing was begun (429, 503 with Retry-After or a full queue). `'refusal'`:
- * it refused as if the caller were wrong, nothing was begun (401, 403, 404, a redirect to elsewhere): the caller's
- * doing, unless other nodes serve the same. `'blameless'`: the caller's doing (other 4xx, an abort, what could not be
- * sent). `'good'`: an answer.
+ * timeouts). `'push-back'`: the node is busy, and nothing was begun (429, 503 with Retry-After or a full queue).
+ * `'refusal'`: the node refused as if the caller were wrong, and nothing was begun (401, 403, 404, a redirect to
+ * elsewhere): the caller's fault, unless other nodes serve the same. `'blameless'`: the caller's (other 4xx, an abort,
+ * a request that could not be sent). `'good'`: an answer.
  */
 export type Judged =
   | { readonly kind: 'good' | 'fault' | 'blameless' | 'refusal' }

@@ -11,19 +11,19 @@ import { type Judged, judgeAbort, judgeAnswer, judgeError, judgeUnavailable } fr
 import type { RetryBudget } from './retry-budget.js'
 
 export interface RunOptions extends NodeRequirements, ExperimentUnit {
-  /** How long to wait for a free place, in all. @default 0, not at all */
+  /** How long to wait for a free slot, in all attempts together. @default 0, not at all */
   readonly timeout?: Duration | undefined
   readonly signal?: AbortSignal | undefined
   /**
-   * The request may be made twice: then a failure that may have begun its work is tried elsewhere too. Without
-   * it only what certainly did not begin is (`isSafe`). @default false
+   * The request may be executed twice: it is retried on another node even if the failed node may have begun it. Without
+   * it, a request is retried only if it was certainly not begun (`isSafe`). @default false
    */
   readonly idempotent?: boolean | undefined
-  /** Nodes that are tried, the first included. @default 3 */
+  /** Maximum number of nodes tried, the first included. @default 3 */
   readonly attempts?: number | undefined
   /** Asks a second node when the first has not answered within this time, and takes the first answer. Needs `idempotent`. @default never */
   readonly hedgeAfter?: Duration | undefined
-  /** Whether an error that is no push-back is the node's own fault. @default all but aborts and HTTP's 4xx */
+  /** Whether an error other than a push-back is the node's own fault. @default all but aborts and HTTP's 4xx */
   readonly isFault?: ((error: unknown) => boolean) | undefined
   /** Whether an error shows that nothing was begun. @default what failed before anything was sent, and push-backs */
   readonly isSafe?: ((error: unknown) => boolean) | undefined
@@ -39,7 +39,7 @@ interface ResolvedRun {
   readonly isSafe: (error: unknown) => boolean
 }
 
-/** An answer that says that the node failed or refused: the caller's, should no other node do better. */
+/** An answer that reports a failure or refusal of the node. The caller gets it if no other node does better. */
 class BadAnswer extends Error {
   readonly value: unknown
   readonly judged: Judged
@@ -55,17 +55,17 @@ export interface RunHost {
   readonly acquire: Acquire
   readonly budget: RetryBudget
   readonly clock: Clock
-  /** Milliseconds until the first word of an answer in this pool of late; nothing where it has not answered yet. */
+  /** Recent time in milliseconds until an answer's first bytes in this pool; `undefined` before the first answer. */
   typicalMs(): number | undefined
-  /** A promise where the node's name has to be looked up first. @throws AddressRefusedError */
+  /** A promise if the node's name has to be looked up first. @throws AddressRefusedError */
   checkAddress(node: DecoderNode): Promise<void> | undefined
-  /** Other nodes serve what this one refused as if the caller were wrong. */
+  /** Other nodes served a request that this one refused as if the caller were wrong. */
   contradicted(id: string): void
 }
 
 type Call<T> = (node: DecoderNode, signal: AbortSignal) => Promise<T>
 
-/** One request on the pool: a node is chosen, called and judged, and what may be tried elsewhere is. */
+/** Runs one request: chooses a node, calls it, judges the answer, and retries on other nodes where that is safe. */
 export async function runOnPool<T>(host: RunHost, call: Call<T>, options: RunOptions): Promise<T> {
   const resolved = resolveRun(options)
   host.budget.earn()
@@ -78,13 +78,13 @@ class Run<T> {
   readonly #requirements: NodeRequirements
   readonly #options: ResolvedRun
   readonly #startedAt: number
-  /** Nodes that are asked no more. */
+  /** Nodes that are not tried again. */
   readonly #tried = new Set<string>()
-  /** Nodes that took nothing new: asked again only where no other has room. */
+  /** Nodes that pushed back: tried again only if no other node has a free slot. */
   readonly #busy = new Set<string>()
   /** Nodes that refused as if the caller were wrong. */
   readonly #refusing: string[] = []
-  /** For a place, in all attempts. */
+  /** Time waited for a slot so far, in all attempts. */
   #waitedMs = 0
   /** The result of the last attempt; the caller gets it if no node does better. */
   #former: unknown

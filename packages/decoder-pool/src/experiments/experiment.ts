@@ -1,19 +1,19 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { checkSubject } from '@evenkeel/core/kit'
 
-/** A part of the requests of one language pair goes to other nodes, to see how these do. */
+/** Sends a part of one language pair's requests to other nodes, to compare them. */
 export interface Experiment {
   readonly id: string
-  /** Requests that it is about, such as `en-de`. */
+  /** Language pair of the requests, such as `en-de`. */
   readonly languagePair: string
-  /** Of the units (users, sessions) that take part, 0 to 100. */
+  /** Percentage of units (users, sessions) that take part, 0 to 100. */
   readonly trafficPercentage: number
-  /** Nodes with all of these serve those who take part. */
+  /** Units that take part are served by nodes with all of these tags. */
   readonly experimentTags: readonly string[]
-  /** Nodes with all of these serve the others; empty for any. */
+  /** Other units are served by nodes with all of these tags; empty for any node. */
   readonly controlTags: readonly string[]
   readonly active: boolean
-  /** Another one draws all units anew. */
+  /** A different salt assigns all units anew. */
   readonly salt: string
 }
 
@@ -26,11 +26,11 @@ export type ExperimentInput = Omit<Experiment, 'controlTags' | 'active' | 'salt'
   readonly salt?: string | undefined
 }
 
-/** An experiment as the registry holds it, or that it was removed. Of two the one with the higher revision is newer. */
+/** An experiment in the registry, or its removal. Of two records, the one with the higher revision is newer. */
 export interface ExperimentRecord {
   readonly id: string
   readonly revision: number
-  /** Nothing for a removal. */
+  /** `undefined` for a removal. */
   readonly experiment: Experiment | undefined
 }
 

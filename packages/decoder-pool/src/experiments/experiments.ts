@@ -14,7 +14,7 @@ import { RedisExperimentStore } from './redis.js'
 
 const log = createLog('decoder-pool')
 
-/** Which nodes a request of an experiment's language pair goes to. */
+/** The nodes that a request of an experiment's language pair goes to. */
 export interface Assignment {
   readonly experiment: string
   readonly arm: Arm
@@ -24,29 +24,29 @@ export interface Assignment {
 export interface Exposure {
   readonly experiment: string
   readonly arm: Arm
-  /** Units that were served, each counted once while this process remembers it. */
+  /** Number of units served; each is counted once, as long as this process remembers it. */
   readonly units: number
   readonly requests: number
-  /** Requests that the arm had no node for, and that others served. */
+  /** Requests that other nodes served because no node of the arm was available. */
   readonly diverted: number
 }
 
 export interface Experiments {
-  /** One round trip. @throws InvalidInputError, also where another active one is about the same language pair */
+  /** Adds or changes one. One round trip. @throws InvalidInputError, also if its pair has another active one */
   put(experiment: ExperimentInput): Promise<Experiment>
-  /** `false` where there is none. */
+  /** Removes an experiment; `false` if there is none. */
   remove(id: string): Promise<boolean>
-  /** As this coordinator knows them. */
+  /** Lists the experiments that this coordinator knows. No round trip. */
   list(): readonly Experiment[]
-  /** Which arm a unit is in; nothing where no active experiment is about the pair. No round trip. */
+  /** Returns the arm of a unit; `undefined` if the pair has no active experiment. No round trip. */
   assign(languagePair: string, unit: string): Assignment | undefined
-  /** What this coordinator served. */
+  /** Counts of the requests that this coordinator served. No round trip. */
   exposures(): readonly Exposure[]
 }
 
 const maxUnits = 100_000
 
-/** Experiments as one coordinator follows them: what it knows is in memory, and the newest word of each counts. */
+/** Experiments as one coordinator knows them: they are kept in memory, and the newest record of each counts. */
 export class ExperimentBook implements Experiments {
   readonly #options: ResolvedOptions
   readonly #memory: MemoryExperimentStore

@@ -2,30 +2,30 @@ import { type Duration, InvalidOptionError } from '@evenkeel/core'
 import { durationMs, wholeNumber } from '@evenkeel/core/kit'
 
 export interface ProbeOptions {
-  /** Pause between two probes of a node by one coordinator, with a tenth of jitter. @default '5s' */
+  /** Time between two probes of a node by one coordinator, with a tenth of jitter. @default '5s' */
   readonly interval?: Duration | undefined
-  /** @default '2s' */
+  /** Time after which an unanswered probe has failed. @default '2s' */
   readonly timeout?: Duration | undefined
-  /** Failed probes in a row that take a node out; after the first the others follow quickly. @default 2 */
+  /** Failed probes in a row that take a node out; after the first, the next ones follow quickly. @default 2 */
   readonly unhealthyAfter?: number | undefined
-  /** Good probes in a row that bring it back. @default 1 */
+  /** Successful probes in a row that bring it back. @default 1 */
   readonly healthyAfter?: number | undefined
-  /** Coordinators that probe a node, while Redis lets them share what they see. @default 2 */
+  /** Number of coordinators that probe a node, while they can share results through Redis. @default 2 */
   readonly probers?: number | undefined
-  /** `GET /loaded_adapters` beside `/health`, where a node has it. @default true */
+  /** Also calls `GET /loaded_adapters`, if a node has it. @default true */
   readonly adapters?: boolean | undefined
 }
 
 export interface OutlierOptions {
-  /** What outcomes are gathered and compared over. @default '10s' */
+  /** Period over which outcomes are collected and compared. @default '10s' */
   readonly window?: Duration | undefined
-  /** The first ejection; each further one is longer by this. @default '30s' */
+  /** Duration of a first ejection; each further one is longer by the same time. @default '30s' */
   readonly ejectFor?: Duration | undefined
-  /** No ejection is longer. @default '5m' */
+  /** Maximum duration of an ejection. @default '5m' */
   readonly ejectAtMost?: Duration | undefined
-  /** Ejects who fails much more often than the others. @default true */
+  /** Ejects nodes that fail much more often than the others. @default true */
   readonly successRate?: boolean | undefined
-  /** Ejects who is much slower than the others for three windows. @default true */
+  /** Ejects nodes that are much slower than the others for three windows. @default true */
   readonly latency?: boolean | undefined
 }
 

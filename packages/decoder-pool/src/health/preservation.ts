@@ -1,19 +1,19 @@
-/** Fewer than this ended leases are what happens to nodes; more, and more than the share, at once to a registry. */
+/** Fewer ended leases are node failures; more, and more than the share, at once point to a failing registry. */
 const minEnded = 2
 const shareEnded = 0.3
-/** A jump of less ends no lease of a living node: leases are renewed three times in each. */
+/** A smaller clock jump ends no lease of a live node, since leases are renewed three times in their duration. */
 const jumpShareOfLease = 0.5
 const minJumpMs = 1_000
-/** While on, at most one node or this share of the pool is removed in a minute (as Eureka's evictions). */
+/** In self-preservation, at most one node or this share of the pool is removed in a minute (as in Eureka). */
 const removalShare = 0.15
 const minuteMs = 60_000
 
 export type PreservationReason =
   /** The registry can't be reached. */
   | 'registry-away'
-  /** It was away, and leases could not be renewed. */
+  /** The registry was away, and leases could not be renewed. */
   | 'registry-back'
-  /** It came back older or empty, or lacked what was known. */
+  /** The registry came back older or empty, or lacked known data. */
   | 'registry-lost-data'
   | 'registry-clock-jumped'
   | 'many-leases-ended'
@@ -21,20 +21,20 @@ export type PreservationReason =
 export interface PreservationStatus {
   readonly reason: PreservationReason
   readonly forMs: number
-  /** Nodes whose leases have ended, and of which nothing is decided. */
+  /** Nodes whose leases have ended, but which are not removed for that. */
   readonly suspects: readonly string[]
 }
 
-/** What a look at the registry showed. Ages in milliseconds. */
+/** Result of a look at the registry. Ages in milliseconds. */
 export interface Sight {
-  /** Whether this comes from the registry itself, and not from what was known of it. */
+  /** Whether it was read from the registry itself, and not from what was known of it. */
   readonly isAuthoritative: boolean
   readonly nodes: number
-  /** Nodes whose leases have ended, with how long ago. */
+  /** Nodes whose leases have ended, and how long ago. */
   readonly expired: ReadonlyMap<string, number>
-  /** The data is another or older than at the last look, or it lacked something. */
+  /** The data is different or older than at the last look, or some is missing. */
   readonly lostData: boolean
-  /** The registry's own time; nothing where it has none. */
+  /** The registry's own time; `undefined` if it has none. */
   readonly timeMs: number | undefined
 }
 
@@ -46,15 +46,15 @@ interface Danger {
 }
 
 /**
- * Whether silence may be held against nodes. When the registry was away, lost data, its clock jumped, or many
- * leases end at once, it is rather the registry or the network that fails: no node goes for that alone, probes
- * decide each suspect, and all countdowns begin anew. Over when each suspect renews its lease or is gone (so it
- * ends, unlike Eureka's). Times are those of the monotonic clock.
+ * Decides whether silence counts against nodes. If the registry was away, lost data, its clock jumped, or many leases
+ * end at once, the registry or the network has probably failed: then no node is removed only for its silence, probes
+ * decide about each suspect, and all countdowns begin anew. It is over when each suspect has renewed its lease or is
+ * gone (so it ends, unlike Eureka's). Times are those of the monotonic clock.
  */
 export class SelfPreservation {
   readonly #leaseMs: number
   #danger: Danger | undefined
-  /** Silence before this does not count. */
+  /** Silence before this time does not count. */
   #countsFrom = Number.NEGATIVE_INFINITY
   #clock: { readonly timeMs: number; readonly at: number } | undefined
   #suspects: readonly string[] = []

@@ -2,9 +2,9 @@ import type { NodeState } from '../nodes/node-state.js'
 import type { EjectionReason } from './ejection.js'
 
 /**
- * What a node is to this coordinator, the first that applies: it drains; probes say that it is out; its requests
- * took it out; after that, one request at a time tries it; its lease has ended; it has just come (back) and takes
- * less than its share; or none of these.
+ * State of a node for this coordinator; the first that applies: it drains; probes say that it is down; it is ejected
+ * because of its requests; it is on trial, with one request at a time; its lease has ended; it is new or has just come
+ * back, and gets less than its share; or none of these.
  */
 export const healthStates = [
   'draining',
@@ -20,22 +20,22 @@ export type HealthState = (typeof healthStates)[number]
 
 export interface NodeHealth {
   readonly state: HealthState
-  /** By probes. */
+  /** By the last probes. */
   readonly healthy: boolean
-  /** For what its requests came to; trials included. */
+  /** Because of the outcomes of its requests; also while it is on trial. */
   readonly ejected: boolean
   readonly ejection: NodeEjection | undefined
-  /** Its lease has ended: only probes speak for it. */
+  /** Its lease has ended, and only probes show that it works. */
   readonly suspect: boolean
-  /** The last word of probes, and whose it is: a coordinator's id. */
+  /** Last verdict of probes, and the id of the coordinator that gave it. */
   readonly verdict: NodeVerdict | undefined
-  /** The time for which it asked to get nothing new. */
+  /** Remaining milliseconds for which the node asked to get no new requests. */
   readonly pushBackMs: number
 }
 
 export interface NodeEjection {
   readonly reason: EjectionReason
-  /** Until its trial; `0` when that may begin. */
+  /** Milliseconds until its trial; `0` when the trial may begin. */
   readonly forMs: number
 }
 
@@ -43,7 +43,7 @@ export interface NodeVerdict {
   readonly healthy: boolean
   readonly by: string
   readonly agoMs: number
-  /** What this coordinator's last probe was answered, such as `503 from /health`; nothing where it does not probe it. */
+  /** Result of this coordinator's last probe, such as `503 from /health`; `undefined` if it does not probe the node. */
   readonly reason: string | undefined
 }
 

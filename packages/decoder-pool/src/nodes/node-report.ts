@@ -1,12 +1,12 @@
 import { InvalidInputError } from '@evenkeel/core'
 
-/** What a node says of itself. */
+/** A node's report about itself. */
 export interface NodeReport {
-  /** Requests that it serves, of all callers. */
+  /** Number of requests that the node is serving, from all callers. */
   readonly running?: number | undefined
-  /** Requests that wait at the node. @default 0 */
+  /** Number of requests that wait at the node. @default 0 */
   readonly waiting?: number | undefined
-  /** Adapters that it has loaded; replaces what was known. */
+  /** Adapters that the node has loaded; replaces the known list. */
   readonly adapters?: readonly string[] | undefined
   readonly draining?: boolean | undefined
 }

@@ -9,18 +9,18 @@ export interface PoolChange {
   readonly version: number
 }
 
-/** The nodes of the pool with what this coordinator knows of each, kept in step with the registry. */
+/** The nodes of the pool and this coordinator's knowledge of each, in sync with the registry. */
 export class NodeTable {
   readonly #states = new Map<string, NodeState>()
-  /** Removed while requests were under way: should a node come back meanwhile, those still count. */
+  /** Nodes removed while requests were in flight: if a node comes back meanwhile, those still count. */
   readonly #leaving = new Map<string, NodeState>()
-  /** The newest of them, in the order in which they came. */
+  /** The newest nodes, in the order in which they came. */
   readonly #newcomers = new Set<NodeState>()
   #list: readonly NodeState[] | undefined
   version = 0
   #expired: ReadonlyMap<string, number> = new Map()
 
-  /** In a stable order; another list after each change, so that it may be kept while choosing. */
+  /** In a stable order. Each change makes a new list, so that a list may be kept while choosing. */
   get list(): readonly NodeState[] {
     this.#list ??= [...this.#states.values()]
     return this.#list
@@ -30,7 +30,7 @@ export class NodeTable {
     return this.#states.size
   }
 
-  /** How many have been in the pool for at least this time. */
+  /** Number of nodes that have been in the pool for at least this time. */
   settled(now: number, ms: number): number {
     for (const state of this.#newcomers) {
       if (now - state.joinedAt < ms) break
@@ -43,12 +43,12 @@ export class NodeTable {
     return this.#states.get(id)
   }
 
-  /** For how long a node's lease has ended, in milliseconds; `undefined` where it has not. */
+  /** How long ago a node's lease ended, in milliseconds; `undefined` if it has not. */
   expiredForMs(id: string): number | undefined {
     return this.#expired.get(id)
   }
 
-  /** Gives what changed, if anything did. Costs what is new, however many nodes there are. */
+  /** Applies news, and returns what changed, if anything. The cost depends on the news, not on the number of nodes. */
   follow({ registrations, gone, version, expired }: RegistryNews, now: number): PoolChange | undefined {
     this.version = version
     this.#expired = expired
@@ -68,7 +68,7 @@ export class NodeTable {
     return { added, updated, removed, version }
   }
 
-  /** A request on it has ended. */
+  /** Called when a request on the node has ended. */
   released(state: NodeState): void {
     state.inFlight--
     const { id } = state.node

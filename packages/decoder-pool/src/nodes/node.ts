@@ -2,26 +2,26 @@ import { createHash } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
 import { withoutEndingSlashes } from '@evenkeel/core/kit'
 
-/** An inference node as it is registered. */
+/** A registered inference node. */
 export interface DecoderNode {
   readonly id: string
-  /** Base URL, without a slash at its end. */
+  /** Base URL, without a trailing slash. */
   readonly endpoint: string
   readonly region: string | undefined
   readonly gpuType: string | undefined
-  /** Requests that it serves at once. */
+  /** Number of requests that the node serves at once. */
   readonly capacity: number
   readonly tags: readonly string[]
-  /** Adapters that it has loaded. */
+  /** Adapters that the node has loaded. */
   readonly adapters: readonly string[]
   readonly model: string | undefined
-  /** Version of what it serves. */
+  /** Version of the model or software that the node serves. */
   readonly version: string | undefined
   readonly weight: number
-  /** Gets no new requests, keeps those it has. */
+  /** The node gets no new requests, and finishes those that it has. */
   readonly draining: boolean
   readonly metadata: Readonly<Record<string, unknown>>
-  /** Where its health check is, below the endpoint; without it what engines have is tried. */
+  /** Path of the health check, below the endpoint; without it, the usual paths of engines are tried. */
   readonly healthPath?: string | undefined
 }
 
@@ -31,7 +31,7 @@ export interface NodeInput {
   readonly id?: string | undefined
   readonly region?: string | undefined
   readonly gpuType?: string | undefined
-  /** @default 1 */
+  /** Number of requests that the node serves at once. @default 1 */
   readonly capacity?: number | undefined
   readonly tags?: readonly string[] | undefined
   readonly adapters?: readonly string[] | undefined
@@ -39,21 +39,21 @@ export interface NodeInput {
   readonly version?: string | undefined
   /** @default 1 */
   readonly weight?: number | undefined
-  /** @default as it was, at first `false` */
+  /** Whether the node gets no new requests. @default as it was, at first `false` */
   readonly draining?: boolean | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
-  /** Where its health check is, below the endpoint, such as `/v2/health/ready`. @default what the engine has */
+  /** Path of the health check, below the endpoint, such as `/v2/health/ready`. @default what the engine has */
   readonly healthPath?: string | undefined
 }
 
 const maxText = 512
-/** A node says how many requests it takes at once, and none takes more; it must not draw all there are by a large number. */
+/** Maximum capacity: a node with a huge number must not attract all requests. */
 const maxCapacity = 100_000
 const maxWeight = 100_000
 const maxMetadataBytes = 8_192
-/** Tags, and adapters. */
+/** Maximum number of tags, and of adapters. */
 const maxNames = 256
-/** A node as JSON, in UTF-8; ten thousand of them have to fit into each coordinator and into Redis. */
+/** Maximum size of a node as JSON in UTF-8: ten thousand nodes must fit into each coordinator and into Redis. */
 const maxNodeBytes = 16_384
 
 /** Checks a registration. @throws InvalidInputError that names the field */
@@ -84,7 +84,7 @@ export function checkNode(input: NodeInput): DecoderNode {
   })
 }
 
-/** @throws InvalidInputError where it takes more than a node may */
+/** @throws InvalidInputError if the node is larger than allowed */
 export function ofBoundedSize(node: DecoderNode): DecoderNode {
   if (bytesOf('node', node) <= maxNodeBytes) return node
   throw new InvalidInputError('node', `at most ${maxNodeBytes} bytes as JSON`, undefined)
@@ -105,7 +105,7 @@ export function checkStoredNode(input: NodeInput): DecoderNode {
   return ofBoundedSize({ ...extraOf(input), ...node })
 }
 
-/** What a node has that this release does not know. */
+/** Members of a node that this release does not know. */
 export function extraOf(node: object): Readonly<Record<string, unknown>> {
   const extra = Object.entries(node).filter(([name, value]) => !names.has(name) && value !== undefined)
   return Object.fromEntries(extra)

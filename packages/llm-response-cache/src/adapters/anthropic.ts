@@ -6,9 +6,9 @@ import type { ResponseCache } from '../response-cache.js'
 /** The request of one attempt, as the SDK gives it to its middleware. */
 export type AnthropicRequest = RequestInit & { readonly headers: Headers; url: string }
 
-/** What is needed of the SDK's context; its own type fits. */
+/** The part of the SDK's context that is used; the SDK's own type fits. */
 export interface AnthropicContext {
-  /** Nothing for what the SDK asks for itself, such as credentials. */
+  /** `undefined` for requests that the SDK makes for itself, such as those for credentials. */
   readonly options?: unknown
 }
 

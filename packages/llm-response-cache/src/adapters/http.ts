@@ -2,16 +2,16 @@ import { createManagementHandler, InvalidOptionError } from '@evenkeel/core'
 import type { Clear, ClearResult } from '../clear.js'
 import type { CacheStats } from '../usage/stats.js'
 
-/** What is needed of a cache: those of `createResponseCache` and `createCache` fit. */
+/** The part of a cache that is used; caches of `createResponseCache` and `createCache` fit. */
 export interface ManagedCache {
   stats(): CacheStats
   clear(what?: Clear): Promise<ClearResult>
 }
 
 export interface CacheHandlerOptions {
-  /** By the name under which the paths know them. */
+  /** The caches, by their names in the paths. */
   readonly caches: Readonly<Record<string, ManagedCache>>
-  /** Whether a request may see and clear. There is no default: a client that clears the cache makes you pay for it. */
+  /** Whether a request may read and clear. There is no default: a client that clears the cache makes you pay for it. */
   readonly authorize: (request: Request) => boolean | Promise<boolean>
   /** @default '/cache' */
   readonly basePath?: string | undefined

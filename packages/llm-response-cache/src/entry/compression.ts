@@ -4,16 +4,16 @@ import { InvalidOptionError } from '@evenkeel/core'
 import { wholeNumber } from '@evenkeel/core/kit'
 
 export interface CompressionOptions {
-  /** Smaller bodies stay as they are: to unpack one takes longer than the rest of a hit. Bytes. @default 8_192 */
+  /** Bodies of fewer bytes stay uncompressed: decompressing takes longer than the rest of a hit. @default 8_192 */
   readonly minBytes?: number | undefined
   /**
-   * `auto` is zstd where Node has it (22.15), else brotli. Instances on Node versions of both kinds should
-   * name one that all of them have: what an instance can't unpack is a miss for it. @default 'auto'
+   * `auto` is zstd if Node has it (22.15), else brotli. If your instances have Node versions of both kinds, name an
+   * algorithm that all of them have: an entry that an instance can't decompress is a miss there. @default 'auto'
    */
   readonly algorithm?: 'auto' | 'zstd' | 'brotli' | 'gzip' | undefined
 }
 
-/** Codes in entries; they never change their meaning. */
+/** Codes of algorithms in entries; their meaning never changes. */
 const ids = { none: 0, gzip: 1, brotli: 2, zstd: 3 } as const
 type CompressionId = (typeof ids)[keyof typeof ids]
 
@@ -56,10 +56,10 @@ const algorithms: Partial<Record<CompressionId, Algorithm>> = {
     : {}),
 }
 
-/** What it must save to be worth unpacking. */
+/** Share that compression must save to be worth the decompression. */
 const minSaving = 0.2
 
-/** Packs bodies where that pays, off the main thread. */
+/** Compresses bodies where it saves enough, off the main thread. */
 export class Compression {
   readonly #minBytes: number
   readonly #id: CompressionId
@@ -90,8 +90,8 @@ export class Compression {
   }
 
   /**
-   * Nothing for what is damaged, packed in a way that this Node does not know, or more than `maxBytes`: a few hundred
-   * bytes can be made to unpack to gigabytes.
+   * `undefined` for a body that is damaged, uses an algorithm that this Node does not have, or exceeds `maxBytes`: a
+   * few hundred bytes may decompress to gigabytes.
    */
   async decompress(id: CompressionId, bytes: Buffer, maxBytes: number): Promise<Buffer | undefined> {
     try {

@@ -3,11 +3,11 @@ import { InvalidOptionError } from '@evenkeel/core'
 
 export interface EncryptOptions {
   /**
-   * The first seals; all of them open, so a new key goes to the front, and an old one is dropped when what it
-   * sealed has expired. Secrets are 32 bytes or more: a Buffer, or text in base64.
+   * The first key encrypts, and all keys decrypt. To rotate, put a new key first, and remove an old one when the
+   * entries encrypted with it have expired. Secrets have 32 bytes or more: a Buffer, or text in base64.
    */
   readonly keys: readonly { readonly id: string; readonly secret: Buffer | string }[]
-  /** Keys the names of entries. With another one, everything is a miss. @default the secret of the last key */
+  /** Secret that hides names of entries. If it changes, all are misses. @default the secret of the last key */
   readonly nameSecret?: Buffer | string | undefined
 }
 
@@ -16,9 +16,9 @@ const tagLength = 16
 const minSecret = 32
 
 /**
- * Bodies in AES-256-GCM, each tenant under a data key of its own (HKDF-SHA-256 of the secret), bound to
- * the key and the head of their entry: moved to another place, or to another tenant, they don't open. Names
- * that a host chose are replaced by an HMAC.
+ * Encrypts bodies with AES-256-GCM. Each tenant has a data key (HKDF-SHA-256 of the secret), and each body is bound to
+ * its entry's key and head: moved to another entry or tenant, it cannot be decrypted. Names chosen by the caller are
+ * replaced by an HMAC.
  */
 export class EntrySealer {
   readonly #secrets: ReadonlyMap<string, Buffer>
@@ -45,7 +45,7 @@ export class EntrySealer {
     this.#nameSecret = secretOf('encrypt.nameSecret', nameSecret ?? last.secret)
   }
 
-  /** The key's id behind its length, the nonce, the tag, the text. */
+  /** The key's id after its length, the nonce, the tag, the ciphertext. */
   seal(tenant: string, bound: readonly (string | Buffer)[], plain: Buffer): Buffer {
     const { id, secret } = this.#sealing
     const iv = randomBytes(ivLength)
@@ -55,7 +55,7 @@ export class EntrySealer {
     return Buffer.concat([Buffer.from([id.length]), Buffer.from(id), iv, cipher.getAuthTag(), sealed])
   }
 
-  /** Nothing for what was altered, moved, or sealed with a key that is gone. */
+  /** `undefined` for a body that was altered or moved, or whose key was removed. */
   open(tenant: string, bound: readonly (string | Buffer)[], bytes: Buffer): Buffer | undefined {
     const ivAt = 1 + (bytes[0] ?? 0)
     const textAt = ivAt + ivLength + tagLength
@@ -74,7 +74,7 @@ export class EntrySealer {
     }
   }
 
-  /** What Redis holds in place of a name that may contain a prompt. */
+  /** The name that Redis stores in place of one that may contain a prompt. */
   hideName(tenant: string, name: string): string {
     return createHmac('sha256', this.#nameSecret)
       .update(`${tenant.length}:${tenant}${name}`)
@@ -92,7 +92,7 @@ export class EntrySealer {
   }
 }
 
-/** Each is 32 bytes, made again in some microseconds. */
+/** Each has 32 bytes, and is derived again within microseconds. */
 const maxDataKeys = 10_000
 
 function aadOf(bound: readonly (string | Buffer)[]): Buffer {
@@ -109,7 +109,7 @@ function aadOf(bound: readonly (string | Buffer)[]): Buffer {
 function secretOf(field: string, secret: unknown): Buffer {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'base64') : secret
   if (!Buffer.isBuffer(bytes) || bytes.byteLength < minSecret) {
-    // Never what was given: an error goes to logs.
+    // Never the given secret: errors are logged.
     throw new InvalidOptionError(field, `a secret of ${minSecret} bytes or more`, typeof secret)
   }
   return bytes

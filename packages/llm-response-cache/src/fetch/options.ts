@@ -4,20 +4,20 @@ import type { CallOptions } from '../call-options.js'
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
-/** How a kept stream is given: all at once, an event at a time, or at the pace at which it came. */
+/** Replay of a stored stream: without pauses, at its original pace, or at this many events (tokens) a second. */
 export type Replay = 'instant' | 'recorded' | { readonly tokensPerSecond: number }
 
 export interface FetchOptions extends Omit<CallOptions, 'onlyIfCached'> {
-  /** What really calls: another layer's fetch, such as a limiter's or a pool's. @default the global fetch */
+  /** The `fetch` that calls the provider, such as a rate limiter's or a pool's. @default the global fetch */
   readonly fetch?: Fetch | undefined
   /** @default 'instant' */
   readonly replay?: Replay | undefined
-  /** Each input of an embeddings call is an entry of its own. @default true */
+  /** Stores each input of an embeddings call as a separate entry. @default true */
   readonly embeddingsByItem?: boolean | undefined
   /**
-   * Whether a request's own headers may choose: `cache-control` and `x-evenkeel-ttl` (at most the host's ttl),
-   * `x-evenkeel-tags`. Only where your own code sets them: a gateway that passes its callers' headers on would
-   * let them look into the cache. The tenant is never theirs to choose. @default false
+   * Lets a request's headers set options: `cache-control` and `x-evenkeel-ttl` (at most the `ttl` given here or in the
+   * cache), and `x-evenkeel-tags`. Use it only if your own code sets these headers: a gateway that forwards its
+   * callers' headers would let them probe the cache. Headers never choose the tenant. @default false
    */
   readonly optionsByHeader?: boolean | undefined
 }

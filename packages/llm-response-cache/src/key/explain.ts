@@ -5,19 +5,19 @@ import { type BypassReason, endpointFor, type RequestKey, requestKey } from './r
 import { endpoints, type KeyRules } from './rules.js'
 
 export interface Difference {
-  /** A JSON path: `$.messages[2].content`. */
+  /** JSON path of the difference: `$.messages[2].content`. */
   readonly path: string
-  /** What is so, never the values themselves: they are prompts. */
+  /** How they differ, without the values, since those are prompts. */
   readonly how: string
 }
 
 export interface Explanation {
-  /** Whether both have one key. */
+  /** Whether both requests have the same key. */
   readonly equal: boolean
   readonly differences: readonly Difference[]
-  /** Where they differ without an effect on the key. */
+  /** JSON paths that differ without an effect on the key. */
   readonly ignored: readonly string[]
-  /** Why one of them, or both, would pass by the cache: the reason, and what of the request it is about. */
+  /** Which of the requests would bypass the cache: the reason, and the part of the request that causes it. */
   readonly bypassed: readonly {
     readonly which: 'a' | 'b'
     readonly reason: BypassReason
@@ -33,10 +33,10 @@ export interface ExplainOptions {
   readonly url?: string | undefined
 }
 
-/** Enough to see why; a conversation that went another way differs everywhere. */
+/** Enough to see why: conversations that went different ways differ everywhere. */
 const maxDifferences = 50
 
-/** By which paths two requests differ, and so miss each other's entries; and why they pass by. */
+/** Finds the JSON paths in which two requests differ, and the reasons why they bypass the cache. */
 export function explain(a: Body, b: Body, options: ExplainOptions): Explanation {
   const [one, other] = [bodyOf('a', a), bodyOf('b', b)]
   const keys = { a: keyOf(a, one, options), b: keyOf(b, other, options) }
@@ -56,7 +56,7 @@ export function explain(a: Body, b: Body, options: ExplainOptions): Explanation 
   const differences: Difference[] = []
   for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
     const found = differencesOf(`$.${name}`, one[name], other[name])
-    // Of requests with one key nothing counts in which they differ: made-up ids, marks of a prompt cache.
+    // If both requests have one key, their differences have no effect: made-up ids, prompt-cache marks.
     if (equal) ignored.push(...found.map(({ path }) => (ignoredNames.has(name) ? `$.${name}` : path)))
     else if (!ignoredNames.has(name)) differences.push(...found)
     else if (found.length > 0) ignored.push(`$.${name}`)
@@ -77,7 +77,7 @@ function keyOf(given: Body, body: Json, { rules, maxTemperature, url: told }: Ex
   return requestKey({ url, method: 'POST', headers: new Map(), endpoint, body: text }, rules, maxTemperature)
 }
 
-/** Where a body of this look goes. */
+/** URL to which a body of this format is sent. */
 function pathOf(body: Json): string {
   if (body.contents !== undefined) return '/v1beta/models/unknown:generateContent'
   if (body.documents !== undefined && body.query !== undefined) return '/v1/rerank'
@@ -119,7 +119,7 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-/** What most often makes prompts differ that were meant to be equal. */
+/** The most frequent causes of differences between prompts that were meant to be equal. */
 const suspects: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2})?/, 'a date or a time'],
   [/[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/i, 'a UUID'],

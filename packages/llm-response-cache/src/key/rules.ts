@@ -1,27 +1,27 @@
-/** How requests become keys, where the defaults don't fit. */
+/** Rules that turn requests into keys, in addition to the defaults. */
 export interface KeyRules {
-  /** More fields of a request that change no answer. @default none */
+  /** Further fields of a request that do not change the answer. @default none */
   readonly exclude?: readonly string[] | undefined
-  /** Fields of the built-in list that change answers here after all, such as `user`. @default none */
+  /** Fields of the built-in list that do change your answers, such as `user`. @default none */
   readonly include?: readonly string[] | undefined
   /**
-   * More fields whose answers come from the request alone. A request with a field that is neither here nor on the
-   * built-in list passes by, since it may make the provider look something up. @default none
+   * Further fields that leave the answer a function of the request alone. A request with a field that is neither here
+   * nor on the built-in list bypasses the cache, since it may make the provider look something up. @default none
    */
   readonly allowFields?: readonly string[] | undefined
-  /** Headers of a request that change answers. @default none, beside versions and what gateways route by */
+  /** Request headers that change the answer. @default none, beside versions and what gateways route by */
   readonly headers?: readonly string[] | undefined
-  /** Tools which the provider runs itself, by the beginning of their type, whose answers may be kept. @default none */
+  /** Tools run by the provider whose answers may be stored, by the beginning of their type. @default none */
   readonly allowTools?: readonly string[] | undefined
-  /** Models that look things up, such as `sonar`, whose answers may be kept, by their whole names. @default none */
+  /** Models that look things up, such as `sonar`, but whose answers may be stored; full names. @default none */
   readonly allowModels?: readonly string[] | undefined
-  /** What requests name by id or by URL (files, images) never changes, so they may be kept. @default false */
+  /** Files and images that requests name by id or URL never change, so answers may be stored. @default false */
   readonly immutableFiles?: boolean | undefined
-  /** Keep generated images too. @default false */
+  /** Stores generated images too. @default false */
   readonly images?: boolean | undefined
-  /** Made-up ids count by their order. @default true */
+  /** Replaces made-up ids by their order, so that they don't change the key. @default true */
   readonly renameIds?: boolean | undefined
-  /** Anything that makes all keys other ones: a version of your prompts. @default none */
+  /** Any text that changes all keys, such as a version of your prompts. @default none */
   readonly salt?: string | undefined
 }
 
@@ -30,10 +30,10 @@ export const keyRuleNames: Readonly<Record<keyof KeyRules, true>> = {
   ...{ immutableFiles: true, images: true, renameIds: true, salt: true },
 }
 
-/** Whose form an answer has: what can be turned from a stream into an object, and back. */
+/** Format of an answer that can be converted between a stream and an object. */
 export type Wire = 'openai-chat' | 'openai-responses' | 'openai-completions' | 'anthropic-messages'
 
-/** How a whole answer is known. */
+/** How a complete answer is recognised. */
 export type Answers =
   | 'chat'
   | 'completions'
@@ -48,19 +48,19 @@ export type Answers =
   | 'ollama-embeddings'
 
 export interface Endpoint {
-  /** The whole path. */
+  /** Pattern of the whole path. */
   readonly path: RegExp
   readonly answers: Answers
   readonly wire?: Wire | undefined
-  /** One of these members makes a body one of this protocol. */
+  /** A body with one of these members is of this protocol. */
   readonly requires: readonly string[]
-  /** Fields that change transport, billing or bookkeeping, never the answer. */
+  /** Fields that change transport, billing or bookkeeping, but never the answer. */
   readonly withoutEffect: readonly string[]
-  /** Fields that count, and that are answered from the request alone. */
+  /** Fields that are part of the key, and leave the answer a function of the request alone. */
   readonly fields: ReadonlySet<string>
-  /** Fields by which an answer depends on more than the request, unless they are empty. */
+  /** Fields that make an answer depend on more than the request, unless they are empty. */
   readonly stateful: ReadonlySet<string>
-  /** Kept only where the host asks for that. */
+  /** Stored only if the option says so. */
   readonly optIn?: 'images' | undefined
 }
 
@@ -71,7 +71,7 @@ const bookkeeping = list(
   'metadata user safety_identifier service_tier prompt_cache_key prompt_cache_retention request_id cache_salt priority',
 )
 
-/** What OpenAI-compatible servers take beside OpenAI's own: vLLM, SGLang, llama.cpp, TGI, Mistral, Groq, OpenRouter … */
+/** Further fields of OpenAI-compatible servers: vLLM, SGLang, llama.cpp, TGI, Mistral, Groq, OpenRouter … */
 const sampling = list(`
   temperature top_p top_k top_a min_p typical_p n seed random_seed stop stop_token_ids max_tokens min_tokens
   max_completion_tokens frequency_penalty presence_penalty repetition_penalty length_penalty repeat_penalty
@@ -210,20 +210,20 @@ export const endpoints: readonly Endpoint[] = [
   }),
 ]
 
-/** Tools that only a host runs: the provider names a call of them, and answers from the request alone. */
+/** Tools that only the caller runs: the provider names a call of them, and answers from the request alone. */
 export const hostTools = new Set(['function', 'custom'])
 
 /**
- * Models that look things up by themselves, as far as their names say so: a word of its own, or a suffix behind a
- * colon as OpenRouter has it. A preset is a server's state.
+ * Models that look things up by themselves, as far as their names show it: by a separate word, or by a suffix after a
+ * colon, as in OpenRouter's names. A preset is state of the server.
  */
 export const searchingModels =
   /(?:^|[/:_.-])(?:search|online|sonar|deep-?research|research|compound|browse|browsing|web|grounded|agent)(?:$|[/:_.-])|^@|@preset/i
 
-/** Hosts whose every model looks things up. */
+/** Hosts all of whose models look things up. */
 export const searchingHosts = /(?:^|\.)perplexity\.ai$/
 
-/** Headers that choose another behaviour of the provider, or by which gateways choose one. */
+/** Headers that change the provider's behaviour, or by which a gateway chooses a provider. */
 export const countedHeaders =
   /^(?:anthropic-version|anthropic-beta|openai-beta|helicone-(?:target|model|fallback|moderation|llm-security|prompt)\S*|x-portkey-(?!trace|metadata|api-key|cache|request|span|debug)\S*|cf-aig-(?!authorization|cache|metadata|collect|event|log|skip)\S*|x-litellm-(?!api-key|call-id|trace|tags|spend)\S*|x-(?:\S*-)?(?:model|provider|target|route|routing|router|deployment|upstream|backend|engine|variant|region|config|virtual-key)(?:-\S*)?)$/
 

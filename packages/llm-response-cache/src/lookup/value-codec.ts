@@ -1,10 +1,10 @@
 import { classOf, isPlainObject, isRecord } from '../json.js'
 import { type Usage, usageOf } from '../usage/tokens.js'
 
-/** How values of one kind are written and read. */
+/** Encodes and decodes values of one kind. */
 export interface ValueCodec<T> {
   readonly contentType: string
-  /** Nothing for what is not to be kept. @throws for what can't be */
+  /** `undefined` for a value that should not be stored. @throws for what can't be */
   encode(value: T): string | undefined
   decode(body: string | Buffer): T
   describe(value: T): { readonly model: string; readonly usage: Usage }
@@ -12,7 +12,7 @@ export interface ValueCodec<T> {
   onRefused?(error: unknown): void
 }
 
-/** How a host's values become text, and come back as they were. */
+/** Converts values to text, and back to equal values. */
 export interface Codec<T> {
   encode(value: T): string
   decode(text: string): T
@@ -36,7 +36,7 @@ export class NotJsonError extends TypeError {
   }
 }
 
-/** JSON, for plain values. Members that are undefined are left out, as JSON does; all else must come back as it was. */
+/** JSON, for plain values. Members that are `undefined` are left out, as in JSON; all else must come back unchanged. */
 export const jsonCodec: ValueCodec<unknown> = {
   contentType: 'application/json',
   encode: (value) => {

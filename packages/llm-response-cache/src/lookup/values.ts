@@ -16,26 +16,26 @@ const log = createLog('llm-response-cache')
 
 export interface Detailed<T> {
   readonly value: T
-  /** Whether the function was not called for this answer. */
+  /** `true` if the function was not called for this answer. */
   readonly cached: boolean
   readonly outcome: Outcome
-  /** Which store was asked; `memory` also where this process's own copy was enough. */
+  /** Which store answered; also `memory` if this process's own copy was enough. */
   readonly source: Source
   /** Age of the answer in milliseconds; 0 for a new one. */
   readonly ageMs: number
-  /** Tokens that the provider had counted for a reused answer; 0 where it told none. */
+  /** Tokens that the provider counted for a reused answer; 0 if it reported none. */
   readonly savedTokens: number
 }
 
-/** A value that a function gave, and how it is kept. */
+/** A value that the function returned, and its entry. */
 interface LiveValue<T> {
   readonly value: T
-  /** Nothing where the value can't be kept: then it is not shared. */
+  /** `undefined` if the value can't be stored; then it is not shared. */
   readonly entry: Entry | undefined
   readonly model: string
 }
 
-/** Look-ups of values: what a function gives at once, and JSON or a codec can carry. */
+/** Look-ups of values that JSON or a codec can represent. */
 export class Values<T> {
   readonly #context: LookupContext
   readonly #codec: ValueCodec<T>
@@ -48,7 +48,7 @@ export class Values<T> {
     this.#lookup = new Lookup(context)
   }
 
-  /** The value alone, on the shortest way. `isShared`: everybody gets one deeply frozen value. */
+  /** Returns only the value, on the shortest path. `isShared`: all callers get one deeply frozen value. */
   get(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>, isShared = false): Promise<T> {
     if (!policy.useCache) return this.#bypass(entryKey, produce).then(({ value }) => value)
     const call = this.#callOf(entryKey, policy, produce)
@@ -66,7 +66,7 @@ export class Values<T> {
     return this.#detail(await this.#lookup.find(this.#callOf(entryKey, policy, produce)), entryKey)
   }
 
-  /** The fresh value, if there is one, without a call of the function. One round trip at most. */
+  /** Returns the fresh value, if there is one, without calling the function. One round trip at most. */
   async peek(entryKey: EntryKey, policy: Policy, isCounted = true): Promise<T | undefined> {
     const only = { ...policy, onlyIfCached: true, refresh: false }
     const found = await this.#lookup.find(this.#callOf(entryKey, only, neverCalled))
@@ -79,7 +79,7 @@ export class Values<T> {
     return undefined
   }
 
-  /** Says whether it was kept. Two round trips: versions, and the write. */
+  /** Stores a value. Returns whether it was stored. Two round trips: versions, and the write. */
   async set(entryKey: EntryKey, policy: Policy, value: T): Promise<boolean> {
     const { tiers, stats } = this.#context
     const { versions } = await tiers.find(entryKey, policy.tags)
@@ -111,7 +111,7 @@ export class Values<T> {
     return { live: { value, entry, model }, ended: Promise.resolve(entry) }
   }
 
-  /** Neither looked up, nor kept, nor shared. */
+  /** The value is neither looked up, nor stored, nor shared. */
   async #bypass(entryKey: EntryKey, produce: () => Promise<T>): Promise<Detailed<T>> {
     const { stats, metrics } = this.#context
     const began = performance.now()
@@ -145,14 +145,14 @@ export class Values<T> {
     const { model, usage } = entry
     this.#count(outcome, entryKey, model, usage)
     const savedTokens = usage.input + usage.output
-    // Who shares an answer gets a copy of his own.
+    // Each caller that shares an answer gets a copy.
     const value = this.#codec.decode(entry.body)
     return { value, cached: true, outcome, source, ageMs: ageOf(this.#context, entry), savedTokens }
   }
 
   #suits = (entry: Entry): boolean => entry.kind === this.#kind
 
-  /** Nothing for what can't be kept: the value is its caller's all the same. */
+  /** `undefined` if the value can't be stored; its caller gets it all the same. */
   #entry(policy: Policy, versions: Entry['versions'], value: T, costMs: number): Entry | undefined {
     try {
       const body = this.#codec.encode(value)

@@ -22,27 +22,27 @@ export interface LabelledPair {
 }
 
 export interface Rate {
-  /** Questions for which the other's answer would have been served. */
+  /** Questions that would have got the other question's answer. */
   readonly served: number
-  /** Of these, how many wrongly. */
+  /** How many of them wrongly. */
   readonly wrong: number
-  /** Served by all. */
+  /** Served questions divided by all. */
   readonly hitRate: number
-  /** Served of those that could have been. */
+  /** Served questions divided by those that could have been served rightly. */
   readonly recall: number
   readonly errorRate: number
-  /** The error rate is at or below this, with 95 % confidence (Clopper-Pearson). */
+  /** Upper bound of the error rate, with 95 % confidence (Clopper-Pearson). */
   readonly errorBound: number
 }
 
 export interface Evaluation {
   readonly pairs: number
   readonly same: number
-  /** What the learned policy served, from its first certificate on, and over how many pairs that was. */
+  /** What the learned policy served from its first certificate on, and over how many pairs. */
   readonly learned: Rate & { readonly over: number }
-  /** The same pairs by fixed cosines, without any guard and with it. */
+  /** The same pairs with fixed cosine thresholds, without the guard and with it. */
   readonly fixed: readonly { readonly threshold: number; readonly plain: Rate; readonly guarded: Rate }[]
-  /** What the guard refused, by reason; and how many of those were the same after all. */
+  /** Pairs that the guard refused, by reason, and how many of them were the same after all. */
   readonly refused: readonly { readonly reason: Objection; readonly pairs: number; readonly same: number }[]
   readonly epochs: readonly Policy[]
 }
@@ -53,19 +53,19 @@ export interface EvaluateOptions extends Partial<Bound> {
   readonly minSimilarity?: number | undefined
   readonly minOverlap?: number | undefined
   readonly thresholds?: readonly number[] | undefined
-  /** What `verify` of the cache would say of the pair: what it refuses is neither audited nor served by the learned policy. */
+  /** Result of the cache's `verify` for the pair: a refused one is neither audited nor served by the policy. */
   readonly verify?: ((pair: PairToVerify) => boolean | Promise<boolean>) | undefined
 }
 
-/** A pair that the policy has a use for, with the cosine of its two texts. */
+/** A pair that the policy considers, with the cosine similarity of its texts. */
 export interface PairToVerify extends LabelledPair {
   readonly similarity: number
 }
 
 /**
- * Plays labelled pairs through the policy, in their order, as if each question came after the other one had
- * been answered: every pair is an audit, and is counted as served where what was proved before would have
- * served it. So nothing is counted by which it was learned.
+ * Plays labelled pairs through the policy, in their order, as if each question came after the other had been answered.
+ * Each pair is an audit, and counts as served if what was proved before it would have served it, so that no pair is
+ * evaluated with what was learned from it.
  */
 export async function evaluatePairs(
   pairs: readonly LabelledPair[],
@@ -129,7 +129,7 @@ interface Outcome {
   readonly same: boolean
 }
 
-/** Texts that go to the embedder together. */
+/** Number of texts in one call of the embedder. */
 const batch = 256
 
 async function judge(

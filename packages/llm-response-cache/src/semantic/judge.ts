@@ -8,15 +8,14 @@ import { unitVector } from './vector.js'
 
 export type Embed = (texts: readonly string[]) => Promise<readonly ArrayLike<number>[]>
 
-/** Says whether the kept answer would have been right where the fresh one was given. */
+/** Returns whether the stored answer would have been right, given the fresh one. */
 export type Judge = (kept: unknown, fresh: unknown) => boolean | Promise<boolean>
 
 /**
- * The judge where the host has none. Structures are the same when they are equal but for what differs
- * between any two answers (ids, times, token counts). Texts are the same when they are equal but for
- * spaces and case, or when they are near by the embedder and agree in numbers, names, code and negation.
- * It errs towards "different": that costs hits. It does not understand answers; for long free text give a
- * judge that does.
+ * The default judge. Objects are the same if they are equal apart from what differs between any two answers (ids,
+ * times, token counts). Texts are the same if they are equal apart from spaces and case, or if the embedder finds them
+ * similar and they agree in numbers, names, code and negation. In doubt it says "different", which costs hits. It does
+ * not understand answers: for long free text, give a judge that does.
  */
 export function defaultJudge(embed: Embed, minSimilarity = 0.9): Judge {
   return async (kept, fresh) => {
@@ -51,14 +50,14 @@ export interface LabelledAnswers {
 }
 
 export interface JudgeReport {
-  /** The share of wrong answers that it takes for right, and what that is at most with 95 % confidence. */
+  /** Share of wrong answers that the judge accepts, and its upper bound with 95 % confidence. */
   readonly missRate: number
   readonly missRateBound: number
-  /** The share of right answers that it takes for wrong: hits that are lost. */
+  /** Share of right answers that the judge rejects: lost hits. */
   readonly falseAlarmRate: number
 }
 
-/** How good a judge is, on answers that you know: give `missRateBound` as `judgeMissRate`. */
+/** Measures a judge on answers that you know. Pass `missRateBound` as `judgeMissRate`. */
 export async function measureJudge(judge: Judge, answers: readonly LabelledAnswers[]): Promise<JudgeReport> {
   const counts = { wrong: 0, missed: 0, right: 0, alarms: 0 }
   for (const { kept, fresh, same } of answers) {
@@ -74,7 +73,7 @@ export async function measureJudge(judge: Judge, answers: readonly LabelledAnswe
   }
 }
 
-/** What of an answer is never the same twice, in the providers' shapes. */
+/** Members of an answer that always differ, in the providers' formats. */
 const incidental =
   /^(?:id|created|created_at|timestamp|system_fingerprint|service_tier|usage|logprobs|request|response|headers|tool_call_id|toolCallId)$/
 
@@ -85,7 +84,7 @@ function essenceOf(value: unknown): unknown {
   return Object.fromEntries(members.map(([name, member]) => [name, essenceOf(member)]))
 }
 
-/** The one text that an answer is made of; nothing where it has several parts or calls tools. */
+/** The single text of an answer; `undefined` if it has several parts or calls tools. */
 function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (!isRecord(value)) return undefined

@@ -1,8 +1,8 @@
 import { defaultLexicon, stemOf } from './features/lexicon.js'
 
 /**
- * An embedder that needs no model and no network: words and their pieces, hashed into a fixed number of dimensions.
- * It knows letters and no meaning, so it finds rewordings that share words, and nothing else. For tests and
+ * An embedder without a model and without a network: it hashes words and parts of words into a fixed number of
+ * dimensions. It compares letters, not meaning, so it only finds rewordings that share words. For tests and
  * demonstrations. Deterministic.
  */
 export function lexicalEmbedder(dimensions = 256): (texts: readonly string[]) => Promise<number[][]> {
@@ -12,7 +12,7 @@ export function lexicalEmbedder(dimensions = 256): (texts: readonly string[]) =>
 function embed(text: string, dimensions: number): number[] {
   const vector = Array.from({ length: dimensions }, () => 0)
   const add = (feature: string, weight: number) => {
-    // Several places a feature, so that two that meet in one are still told apart by the others.
+    // Each feature has several places, so that two features that collide in one still differ in the others.
     for (let at = 0; at < 4; at++) {
       const hash = hashOf(feature, at)
       const place = (hash >>> 1) % dimensions
@@ -28,7 +28,7 @@ function embed(text: string, dimensions: number): number[] {
     const padded = `^${word}$`
     for (let at = 0; at + 3 <= padded.length; at++) add(`piece ${padded.slice(at, at + 3)}`, weight * 0.3)
   }
-  // A text without a word still has a direction.
+  // A text without a word still gets a direction.
   if (!vector.some((value) => value !== 0)) vector[0] = 1
   return vector
 }

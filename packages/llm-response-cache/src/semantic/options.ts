@@ -11,67 +11,67 @@ import type { SemanticIndex } from './index/port.js'
 import { defaultJudge, type Embed, type Judge } from './judge.js'
 
 export interface SemanticOptions {
-  /** Where the index and what is learned live; left out, in this process alone. */
+  /** Connection to the Redis that stores the index and what is learned. Without it, both live only in this process. */
   readonly redis?: Connection | undefined
   /** Turns texts into vectors of one length: the provider's embeddings call, or a local model. */
   readonly embed: Embed
-  /** Names the embedder, with its version: vectors of another one are never compared with its own. */
+  /** Name and version of the embedding model: vectors of different models are never compared. */
   readonly model: string
-  /** The share of wrong answers among those served. Above 0, below 1/3. @default 0.02 */
+  /** Maximum share of wrong answers among those served. Above 0, below 1/3. @default 0.02 */
   readonly maxErrorRate?: number | undefined
-  /** How sure it is that the share stays within. @default 0.95 */
+  /** Statistical confidence that the share stays within `maxErrorRate`. @default 0.95 */
   readonly confidence?: number | undefined
-  /** Whether a kept answer would have been right, by the fresh one. @default compares texts, see `defaultJudge` */
+  /** Judges whether a stored answer is right, given the fresh one. @default compares texts, see `defaultJudge` */
   readonly same?: Judge | undefined
-  /** The share of wrong answers that `same` takes for right, as you measured it; tightens the bound. @default 0 */
+  /** Share of wrong answers that `same` accepts, as you measured it; tightens the bound. @default 0 */
   readonly judgeMissRate?: number | undefined
-  /** A last look before an answer is served: `false` refuses it. One that fails refuses too. */
+  /** A last check before an answer is served: `false` refuses it, and so does an error. */
   readonly verify?: ((look: Verification) => boolean | Promise<boolean>) | undefined
-  /** Tenants. @default 'default' */
+  /** Tenants never share answers. @default 'default' */
   readonly tenant?: string | undefined
-  /** Users or anything else within a tenant who must not share answers: part of what must be equal. */
+  /** Users, or anything else within a tenant, that must not share answers. @default no scope */
   readonly scope?: string | undefined
-  /** Of what could be served, the share that is audited instead: the provider is called and compared. @default 0.05 */
+  /** Share of possible hits that are audited instead: the provider is called, and answers compared. @default 0.05 */
   readonly auditRate?: number | undefined
-  /** Learn and count, and serve nothing. @default false */
+  /** Learns and counts, but serves nothing. @default false */
   readonly shadow?: boolean | undefined
-  /** The lexical guard; turning it off makes changed numbers and names a matter of similarity. @default true */
+  /** Lexical guard. Without it, only similarity tells changed numbers and names. @default true */
   readonly guard?: boolean | undefined
   /**
-   * Lists of the guard in place of its own, such as those of your language or field; the others stay. Instances with other
-   * lists share nothing. @default `defaultWordLists`
+   * Word lists that replace the guard's own, such as those of your language or field; the others stay. Instances with
+   * different lists share nothing. @default `defaultWordLists`
    */
   readonly words?: Partial<WordLists> | undefined
   /** Metrics of look-ups. @default true */
   readonly telemetry?: boolean | MeterOptions | undefined
-  /** Less cosine is no candidate. @default 0.6 */
+  /** Minimum cosine similarity of a candidate. @default 0.6 */
   readonly minSimilarity?: number | undefined
-  /** Less words in common (Jaccard, 0 to 1) is refused by the guard. @default 0.3 */
+  /** Minimum share of common words (Jaccard, 0 to 1) that the guard accepts. @default 0.3 */
   readonly minOverlap?: number | undefined
   /** How long an answer can be found. @default '1h' */
   readonly ttl?: Duration | undefined
-  /** Questions kept for one context. @default 4_096 */
+  /** Maximum number of questions stored for one context. @default 4_096 */
   readonly maxRows?: number | undefined
-  /** Of the index in this process: its own rows, and copies of Redis's. @default 64 MiB */
+  /** Memory of the index in this process: its own rows, and copies of those in Redis. @default 64 MiB */
   readonly maxBytes?: number | undefined
-  /** Longer texts are not looked up by meaning; characters. @default 4_000 */
+  /** Maximum length in characters; longer texts are not looked up by meaning. @default 4_000 */
   readonly maxTextLength?: number | undefined
-  /** An index of your own, proved by `testSemanticIndex`; its failures are misses. @default on `redis`, else in memory */
+  /** Your own index, tested with `testSemanticIndex`; its failures are misses. @default on `redis`, else in memory */
   readonly index?: SemanticIndex | undefined
-  /** `'auto'` takes vector sets where the server has them, else exact search on copies. @default 'auto' */
+  /** `'auto'` uses vector sets if the server has them, else exact search on copies. @default 'auto' */
   readonly search?: 'auto' | 'vector-set' | 'exact' | undefined
-  /** Keys the digests of words in the index, so that nobody can try words against them. @default the tenant */
+  /** Key of the word digests in the index, so that nobody can test words against them. @default the tenant */
   readonly secret?: string | Buffer | undefined
-  /** A look-up that takes longer is a miss, so that a stuck embedder holds up no caller for ever. @default '2s' */
+  /** A look-up that takes longer is a miss, so that a stuck embedder never blocks a caller. @default '2s' */
   readonly timeout?: Duration | undefined
-  /** How old the learned policy may be. @default '5s' */
+  /** Maximum age of the learned policy in this process. @default '5s' */
   readonly refresh?: Duration | undefined
   readonly clock?: Clock | undefined
-  /** From 0 to 1; for tests. @default Math.random */
+  /** Random numbers from 0 to 1, for tests. @default Math.random */
   readonly random?: (() => number) | undefined
 }
 
-/** What `verify` sees of a hit that is about to be served. */
+/** A hit that is about to be served, as `verify` gets it. */
 export interface Verification {
   readonly question: string
   readonly answer: unknown

@@ -1,9 +1,9 @@
 import { isRecord } from '../json.js'
 import { canonicalHash, UnkeyableError } from '../key/canonical.js'
 
-/** What is compared by meaning, and what must be equal. */
+/** A question: the text that is compared by meaning, and the context that must be equal. */
 export interface Question {
-  /** The words of the last user message. */
+  /** Text of the last user message. */
   readonly text: string
   /** Everything else that the answer depends on: model, system prompt, tools, parameters, earlier turns. */
   readonly context: unknown
@@ -13,10 +13,10 @@ export interface Question {
 const place = { evenkeel: 'the text that is compared' }
 
 /**
- * Takes a provider's request apart: the text of its last user message, and all the rest as the context that
- * must match exactly. Knows chat messages (OpenAI, Anthropic, AI SDK), `input` (OpenAI's Responses) and
- * `prompt`. Nothing where the last word is not a user's, or is more than one text: such a request is not
- * looked up by meaning.
+ * Takes a provider's request apart: the text of its last user message, and everything else as the context that must
+ * match exactly. Supports chat messages (OpenAI, Anthropic, AI SDK), `input` (OpenAI's Responses) and `prompt`.
+ * `undefined` if the last message is not a user's, or has more than one text: such a request is not looked up by
+ * meaning.
  */
 export function questionOf(request: unknown): Question | undefined {
   if (typeof request === 'string') return { text: request, context: null }
@@ -29,7 +29,7 @@ export function questionOf(request: unknown): Question | undefined {
   return undefined
 }
 
-/** The name of a context: equal for equal ones. Nothing for one that has no name (functions, cycles). */
+/** Name of a context; equal contexts have equal names. `undefined` if it has none (functions, cycles). */
 export function scopeOf(context: unknown, ...more: readonly unknown[]): string | undefined {
   try {
     return canonicalHash('semantic', context, ...more)
@@ -53,7 +53,7 @@ function takeText(value: unknown): Taken | undefined {
   return taken && { text: taken.text, rest: [...value.slice(0, -1), { ...last, content: taken.rest }] }
 }
 
-/** The one text among the parts; images and files stay with the context, where they must be equal. */
+/** The single text among the parts; images and files stay in the context, where they must be equal. */
 function takeFromContent(content: unknown): Taken | undefined {
   if (typeof content === 'string') return { text: content, rest: place }
   if (!Array.isArray(content)) return undefined
@@ -61,7 +61,7 @@ function takeFromContent(content: unknown): Taken | undefined {
   const [only] = texts
   if (texts.length !== 1 || !isRecord(only)) return undefined
   const rest = content.map((part: unknown) => (part === only ? { ...only, text: place } : part))
-  // A message of one text says the same as a text.
+  // A message with a single text part is equal to a plain text.
   return { text: String(only.text), rest: content.length === 1 && isPlainText(only) ? place : rest }
 }
 

@@ -8,39 +8,38 @@ import { type AnswerStore, type SemanticWrapOptions, type SemanticWrapped, wrapW
 
 export interface SemanticCache {
   /**
-   * The function behind the cache: a question asked before gets its answer, in the same words or in others
-   * that are proved to mean the same. Errors are not kept.
+   * Wraps a function with the cache: a question that was asked before gets its answer, in the same words or in others
+   * that are proved to mean the same. Errors are not stored.
    */
   wrap<Args extends readonly unknown[], T>(
     call: (...args: Args) => Promise<T>,
     options?: SemanticWrapOptions<Args>,
   ): SemanticWrapped<Args, T>
   /**
-   * For a cache of your own: looks a question up whose exact `key` has missed. `read` gives the answer of
-   * another key. After a miss call the provider, keep the answer under the key, and tell `learn`.
+   * For a cache of your own: looks up a question whose exact `key` has missed. `read` returns the answer stored under
+   * another key. After a miss, call the provider, store the answer under the key, and call `learn`.
    */
   find<A>(question: Question, key: string, read: (key: string) => Promise<A | undefined>): Promise<Finding<A>>
-  /** A hit was wrong, say your users: it is not served again for questions as far. @throws InvalidInputError */
+  /** Reports a wrong hit: it is not served again for questions as far apart. @throws InvalidInputError */
   reportWrong(hitId: string): Promise<void>
-  /** Counts of this process, and what all have learned. No round trip. */
+  /** Counts of this process, and what all instances have learned. No round trip. */
   stats(): SemanticStats
-  /** Resolves when what is being learned in the background has been. */
+  /** Resolves when all learning in the background is done. */
   settled(): Promise<void>
-  /** Ends what the cache began; the connection stays open. */
+  /** Ends background work; the connection stays open. */
   close(): void
 }
 
 export interface SemanticCacheOptions extends SemanticOptions {
-  /** @default core's key-value store on the same connection */
+  /** Where answers are stored. @default core's key-value store on the same connection */
   readonly answers?: AnswerStore | undefined
 }
 
 /**
- * Answers questions in other words, with a bound on how often that is wrong. It begins in the shadow:
- * nothing is served before fresh answers have proved, with the wanted confidence, that at most
- * `maxErrorRate` of what would be served is wrong. The bound holds while questions go on to be of the kind
- * that was audited; audits go on, and when errors become more frequent nothing is served until it is
- * proved anew.
+ * Creates a cache that answers questions in other words, with a bound on how often that is wrong. It begins in shadow
+ * mode: it serves nothing until audits of fresh answers have proved, with the required confidence, that at most
+ * `maxErrorRate` of the served answers would be wrong. The bound holds while the questions stay of the kind that was
+ * audited. Audits go on, and if errors become more frequent, nothing is served until the bound is proved again.
  * @example
  * const semantic = createSemanticCache({ redis, embed, model: 'text-embedding-3-small', maxErrorRate: 0.02 })
  * const ask = semantic.wrap(callModel)

@@ -3,7 +3,7 @@ import type { Objection } from './features/compare.js'
 import type { Certificate } from './policy/certificate.js'
 import { upperBound } from './policy/clopper-pearson.js'
 
-/** Why a question was not answered by a kept answer. */
+/** Why a question was not answered from a stored answer. */
 export type MissReason =
   | 'no-neighbour'
   | 'distance'
@@ -25,33 +25,33 @@ export interface SemanticStats {
   readonly hitRate: number
   /** Look-ups that were not answered, by reason. */
   readonly misses: Readonly<Partial<Record<MissReason, number>>>
-  /** Look-ups that met a question near enough to be looked at. */
+  /** Look-ups that found a candidate: a question similar enough to be considered. */
   readonly candidates: number
-  /** How often `verify` was asked; what it refused is among the misses. */
+  /** How often `verify` was called; its refusals are among the misses. */
   readonly verified: number
-  /** Hits of what was audited instead of served: what `shadow` would have served, and the audited share. */
+  /** Hits that were audited instead of served: those of `shadow`, and the audited share. */
   readonly withheld: number
-  /** Fresh answers that were compared with a kept one. */
+  /** Fresh answers that were compared with a stored one. */
   readonly audits: number
   readonly judgeFailures: number
-  /** What is known of wrong hits, from the audits of what would have been served. */
+  /** Wrong hits, as estimated from the audits of answers that would have been served. */
   readonly falseHits: {
     readonly audited: number
     readonly wrong: number
-    /** Share of hits that are wrong, as the audits of this process tell; 0 before the first. */
+    /** Share of wrong hits in the audits of this process; 0 before the first. */
     readonly rate: number
-    /** The rate is at or below this with 95 % confidence; 1 before the first audit. */
+    /** Upper bound of the rate with 95 % confidence; 1 before the first audit. */
     readonly rateBound: number
-    /** An estimate of how many of this process's hits were wrong. */
+    /** Estimated number of this process's hits that were wrong. */
     readonly estimated: number
     /** Reported by `reportWrong`. */
     readonly reported: number
   }
-  /** What hits are served by; nothing while it is still being learned. */
+  /** The certificate that allows hits; `undefined` while it is still being learned. */
   readonly certificate: Certificate | undefined
   readonly epoch: number
   readonly progress: { readonly audits: number; readonly of: number }
-  /** How often this process saw errors become more frequent, and stopped to serve. */
+  /** How often this process found that errors became more frequent, and stopped serving. */
   readonly drifts: number
   readonly search: 'vector-set' | 'exact' | 'memory' | 'own' | 'unknown'
   readonly state: FailoverState
@@ -59,7 +59,7 @@ export interface SemanticStats {
 
 type Known = Pick<SemanticStats, 'certificate' | 'epoch' | 'progress' | 'drifts' | 'search' | 'state'>
 
-/** Misses in which nothing was met that could be looked at. */
+/** Misses without any candidate. */
 const without = ['no-neighbour', 'not-comparable', 'failed'] as const satisfies readonly MissReason[]
 
 /** Counts of this process. */

@@ -3,18 +3,18 @@ import { durationMs } from '@evenkeel/core/kit'
 import type { SemanticLookup } from './lookup.js'
 import { type Question, questionOf, scopeOf } from './question.js'
 
-/** Where answers are kept by their exact key. */
+/** Stores answers by their exact key. */
 export interface AnswerStore {
   get(key: string): Promise<unknown>
   set(key: string, answer: unknown, ttlMs: number): Promise<void>
 }
 
 export interface SemanticWrapOptions<Args extends readonly unknown[]> {
-  /** Names the function in keys. @default its own name */
+  /** Name of the function in keys. @default its own name */
   readonly name?: string | undefined
   /**
-   * What is asked: the text that is compared by meaning, and everything else that the answer depends on.
-   * Nothing for a call that is not to be cached. @default takes apart the first argument, see `questionOf`
+   * Returns the question: the text that is compared by meaning, and everything else that the answer depends on.
+   * `undefined` for a call that should not be cached. @default takes apart the first argument, see `questionOf`
    */
   readonly question?: ((...args: Args) => Question | undefined) | undefined
   /** @default the cache's */
@@ -23,10 +23,10 @@ export interface SemanticWrapOptions<Args extends readonly unknown[]> {
 
 export interface SemanticAnswer<T> {
   readonly value: T
-  /** Whether the function was not called for this answer. */
+  /** `true` if the function was not called for this answer. */
   readonly cached: boolean
   readonly outcome: 'hit' | 'semantic' | 'coalesced' | 'miss' | 'bypass'
-  /** Of a semantic hit. */
+  /** Only for a semantic hit. */
   readonly semantic?:
     | { readonly similarity: number; readonly confidence: number; readonly hitId: string }
     | undefined
@@ -43,7 +43,7 @@ interface Parts {
   readonly ttlMs: number
 }
 
-/** An answer as it is kept, so that one that is `null` is told from none. */
+/** A stored answer, wrapped so that a `null` answer differs from none. */
 interface Kept<T> {
   readonly value: T
 }
@@ -66,7 +66,7 @@ export function wrapWithMeaning<Args extends readonly unknown[], T>(
   }
 
   const produce = async (question: Question, key: string, args: Args): Promise<SemanticAnswer<T>> => {
-    // A store that errs is a miss; only what is really gone is taken out of the index.
+    // A store that fails is a miss; only an answer that is really gone is removed from the index.
     const exact = await read(key).catch(() => undefined)
     if (exact !== undefined) return { value: exact.value, cached: true, outcome: 'hit' }
     const named = { text: question.text, context: [name, question.context] }
@@ -75,7 +75,7 @@ export function wrapWithMeaning<Args extends readonly unknown[], T>(
     try {
       const value = await call(...args)
       if (value !== undefined) {
-        // An answer must not fail because it can't be kept; then it can't be found either.
+        // A call must not fail because its answer can't be stored; then the answer can't be found either.
         const isKept = await answers.set(key, { value }, ttlMs).then(
           () => true,
           () => false,

@@ -1,25 +1,25 @@
 import type { Emitter } from '@evenkeel/core/kit'
 
-/** Whose answer an event is about. */
+/** Tenant, model and entry of an event. */
 export interface CacheEvent {
   readonly tenant: string
-  /** `unknown` or `other` where no provider has answered for it yet, so that it can be a label of a metric. */
+  /** `unknown` or `other` until a provider has answered for this model, so that it can be a label of a metric. */
   readonly model: string
-  /** Of the entry, as `clear({ pattern })` matches it; where `encrypt` hides names, hidden. Not of a call that has none. */
+  /** Name of the entry, as `clear({ pattern })` matches it (hidden with `encrypt`); `undefined` if there is none. */
   readonly name: string | undefined
 }
 
 export interface CacheAnswerEvent extends CacheEvent {
-  /** Tokens that the provider had counted for an answer that was reused; 0 of a stream that is still under way. */
+  /** Tokens that the provider counted for a reused answer; 0 for a stream that is still under way. */
   readonly tokensSaved: number
 }
 
 export interface CacheBypassEvent extends CacheEvent {
-  /** As `explain()` tells it. */
+  /** The reason, as in `explain()`. */
   readonly reason: string
 }
 
-/** What a cache tells of each call, in the turn in which it is counted. */
+/** Events of a cache, emitted synchronously when a call is counted. */
 export interface CacheEvents {
   /** Answered from an entry. */
   readonly hit: (event: CacheAnswerEvent) => void
@@ -27,9 +27,9 @@ export interface CacheEvents {
   readonly miss: (event: CacheAnswerEvent) => void
   /** Joined a call that was under way, here or in another instance. */
   readonly coalesced: (event: CacheAnswerEvent) => void
-  /** Answered from an entry past its time. */
+  /** Answered from an entry whose ttl was over. */
   readonly stale: (event: CacheAnswerEvent) => void
-  /** Passed on without a look. */
+  /** Passed to the provider without a look-up. */
   readonly bypass: (event: CacheBypassEvent) => void
   /** An entry was written. */
   readonly stored: (event: CacheEvent) => void

@@ -1,15 +1,15 @@
 import { InvalidOptionError } from '@evenkeel/core'
 import type { Usage } from './tokens.js'
 
-/** What a model's tokens cost, in whatever money you count. */
+/** Price of a model's tokens, in any currency. */
 export interface Price {
   readonly input: number
   readonly output: number
-  /** Tokens that the prices are for. @default 1_000_000 */
+  /** Number of tokens that the prices are for. @default 1_000_000 */
   readonly unit?: number | undefined
 }
 
-/** By model; a name that ends with `*` is for all that begin so, the longest such name first. */
+/** Prices by model. A name that ends with `*` matches all models that begin with it; the longest match counts. */
 export type Prices = Readonly<Record<string, Price>>
 
 export function checkPrices(prices: Prices): Prices {

@@ -6,7 +6,7 @@ import type { Usage } from './tokens.js'
 /** How a call was answered. */
 export type Outcome = 'hit' | 'miss' | 'coalesced' | 'stale' | 'bypass'
 
-/** How a call was answered that was looked up. */
+/** How a looked-up call was answered. */
 export type AnswerOutcome = Exclude<Outcome, 'bypass'>
 
 export interface Counts {
@@ -16,27 +16,27 @@ export interface Counts {
   readonly misses: number
   /** Joined a call that was under way, here or in another instance. */
   readonly coalesced: number
-  /** Answered from an entry past its time: while it was renewed, or because the provider failed. */
+  /** Answered from an entry whose ttl was over: while it was renewed, or because the provider failed. */
   readonly stale: number
-  /** Passed on without a look: not cacheable, or the caller asked for that. */
+  /** Passed to the provider without a look-up: not cacheable, or the caller asked for it. */
   readonly bypassed: number
   /** Calls of the provider that failed. */
   readonly errors: number
   /** Entries written. */
   readonly stored: number
-  /** Tokens that the provider had counted for the answers that were reused. */
+  /** Tokens that the provider counted for the reused answers. */
   readonly tokensSaved: number
-  /** What those would have cost, by `prices`; 0 for models without one. */
+  /** Money that those tokens would have cost, by `prices`; 0 for models without a price. */
   readonly moneySaved: number
 }
 
 export interface CacheStats extends Counts {
-  /** Reused answers (hits, stale, coalesced) by all that could have been; 0 before the first. */
+  /** Reused answers (hits, stale, coalesced) divided by all look-ups; 0 before the first. */
   readonly hitRate: number
-  /** At most 200 of each; what is beyond counts as `other`. */
+  /** Counts by model and by tenant: at most 200 of each; any further ones count as `other`. */
   readonly byModel: Readonly<Record<string, Counts>>
   readonly byTenant: Readonly<Record<string, Counts>>
-  /** Requests of this process that were passed by, by the reason; see `explain`. */
+  /** Requests of this process that bypassed the cache, by reason; see `explain`. */
   readonly bypassedBy: Readonly<Record<string, number>>
 }
 
@@ -65,17 +65,17 @@ const counterOf = {
 const maxNames = 200
 const maxNameLength = 128
 
-/** What a count is of. */
+/** What is counted: tenant, model and entry. */
 export interface Counted {
   readonly tenant: string
   readonly model: string
-  /** Of the entry, where there is one. */
+  /** Name of the entry, if there is one. */
   readonly name?: string | undefined
 }
 
 /** Counts in this process, so that a hit costs no second round trip. */
 export class StatsBook {
-  /** Tells of each count, to those who listen. */
+  /** Emits an event for each count. */
   readonly events: CacheEmitter = new Emitter()
   readonly #prices: Prices
   readonly #cells = new Map<string, Map<string, MutableCounts>>()
@@ -102,21 +102,21 @@ export class StatsBook {
     this.events.emit(outcome, { ...this.#shown(of), tokensSaved })
   }
 
-  /** A request was passed by, and why. */
+  /** Counts a request that bypassed the cache, and its reason. */
   bypassed(reason: string, of: Counted): void {
     this.#cell(of.tenant, of.model).bypassed++
     this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1)
     if (this.events.has('bypass')) this.events.emit('bypass', { ...this.#shown(of), reason })
   }
 
-  /** A provider has answered for this model: from now on it counts under its own name. */
+  /** Notes that a provider has answered for this model: from now on it is counted under its own name. */
   knows(model: string): void {
     if (this.#models.has(model) || this.#models.size >= maxNames || model.length > maxNameLength) return
     this.#models.add(model)
     this.#lastCell = undefined
   }
 
-  /** The name under which a model counts. Only those that a provider has answered for have one of their own. */
+  /** The name under which a model is counted: its own only if a provider has answered for it. */
   labelOf(model: string): string {
     return this.#models.has(model) ? model : 'other'
   }
@@ -131,7 +131,7 @@ export class StatsBook {
     if (this.events.has('stored')) this.events.emit('stored', this.#shown(of))
   }
 
-  /** What joined callers were spared is known when the answer has ended. */
+  /** The tokens that joined callers saved are known when the answer has ended. */
   saved(tenant: string, model: string, usage: Usage, times = 1): void {
     this.#save(this.#cell(tenant, model), model, {
       input: usage.input * times,
@@ -139,7 +139,7 @@ export class StatsBook {
     })
   }
 
-  /** Every tenant's counts by model. */
+  /** Counts of all tenants by model. */
   cells(): ReadonlyMap<string, ReadonlyMap<string, Counts>> {
     return this.#cells
   }
@@ -157,7 +157,7 @@ export class StatsBook {
     if (this.#isPriced) cell.moneySaved += moneyOf(this.#prices, model, usage)
   }
 
-  /** Most calls are of the same kind as the one before. */
+  /** Remembers the last cell, since most calls are of the same kind as the one before. */
   #cell(tenant: string, model: string): MutableCounts {
     if (this.#lastCell !== undefined && tenant === this.#lastTenant && model === this.#lastModel) {
       return this.#lastCell

@@ -1,5 +1,5 @@
 import { isRecord } from '../json.js'
-/** Tokens as the provider counted them. */
+/** Tokens as counted by the provider. */
 export interface Usage {
   readonly input: number
   readonly output: number
@@ -7,7 +7,7 @@ export interface Usage {
 
 export const noUsage: Usage = { input: 0, output: 0 }
 
-/** Tokens of an answer, as the providers' shapes tell them; zeros where they don't. */
+/** Reads the token counts of an answer in the providers' formats; zeros if there are none. */
 export function usageOf(answer: unknown): Usage {
   const told = usageIn(answer)
   if (told === undefined) return noUsage
@@ -17,14 +17,14 @@ export function usageOf(answer: unknown): Usage {
   return { input: count(told.total_tokens) || count(told.totalTokens), output: 0 }
 }
 
-/** A stream tells its usage in pieces; each number is the largest that was told. */
+/** A stream reports its usage in several events; the largest of each number counts. */
 export function maxUsage(one: Usage, other: Usage): Usage {
   return { input: Math.max(one.input, other.input), output: Math.max(one.output, other.output) }
 }
 
 /**
  * At the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's stream),
- * in `usageMetadata` (Gemini), in counts beside the answer (Ollama).
+ * in `usageMetadata` (Gemini), or in counts beside the answer (Ollama).
  */
 function usageIn(answer: unknown): Record<string, unknown> | undefined {
   if (!isRecord(answer)) return undefined
@@ -40,7 +40,7 @@ function usageIn(answer: unknown): Record<string, unknown> | undefined {
   return { input_tokens: prompt_eval_count, output_tokens: eval_count }
 }
 
-/** The AI SDK's newer shape has an object with a total in place of each number. */
+/** The AI SDK's newer format has an object with a total in place of each number. */
 function count(value: unknown): number {
   const number = isRecord(value) ? value.total : value
   return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : 0
