@@ -47,7 +47,10 @@ export interface AlertOptions {
 }
 
 export interface ConnectOptions extends LocationOptions {
-  /** The client library of our own connections. @default `redis` where installed, else `ioredis`, else `iovalkey` */
+  /**
+   * The client library of our own connections.
+   * @default the first that is installed of `redis`, `ioredis`, `iovalkey` and `@valkey/valkey-glide`
+   */
   readonly library?: LibraryOption | undefined
   /**
    * Number of connections to the server. One pipelined connection is normally the fastest; more help with large values.

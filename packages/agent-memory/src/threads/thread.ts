@@ -92,7 +92,10 @@ export type PageOptions = {
       /** Returns messages after this seq, oldest first. @default 0 */ readonly after?: number | undefined
       readonly before?: undefined
     }
-  | { /** Returns messages before this seq, newest first. */ readonly before: number; readonly after?: undefined }
+  | {
+      /** Returns messages before this seq, newest first. */ readonly before: number
+      readonly after?: undefined
+    }
 )
 
 export interface Page {
