@@ -106,8 +106,21 @@ class Surroundings {
   }
 }
 
-export function startTopology(name: TopologyName): Promise<Topology> {
-  return { standalone, sentinel, cluster }[name](new Surroundings())
+export async function startTopology(name: TopologyName): Promise<Topology> {
+  const surroundings = new Surroundings()
+  try {
+    const topology = await { standalone, sentinel, cluster }[name](surroundings)
+    return {
+      ...topology,
+      async close() {
+        await topology.close()
+        surroundings.close()
+      },
+    }
+  } catch (error) {
+    surroundings.close()
+    throw error
+  }
 }
 
 /** Of any server that is at hand when they come. */
@@ -187,7 +200,6 @@ async function standalone(surroundings: Surroundings): Promise<Topology> {
     async close() {
       await proxy.close()
       await server.close()
-      surroundings.close()
     },
   }
 }
@@ -211,10 +223,7 @@ async function sentinel(surroundings: Surroundings): Promise<Topology> {
         },
       },
     ],
-    async close() {
-      await deployment.close()
-      surroundings.close()
-    },
+    close: () => deployment.close(),
   }
 }
 
@@ -248,9 +257,6 @@ async function cluster(surroundings: Surroundings): Promise<Topology> {
         },
       },
     ],
-    async close() {
-      await deployment.close()
-      surroundings.close()
-    },
+    close: () => deployment.close(),
   }
 }
