@@ -1,6 +1,6 @@
 import type { Argument } from './port.js'
 
-/** What a library would turn into text of its own: `''` for undefined, `'[object Object]'` for an object. */
+/** Refuses arguments that a library would turn into text: undefined into `''`, an object into `'[object Object]'`. */
 export function wrongArgument(args: readonly Argument[]): TypeError | undefined {
   for (const arg of args) {
     if (typeof arg !== 'string' && !Buffer.isBuffer(arg))

@@ -14,8 +14,8 @@ import { valkeyGlideLibrary } from './valkey-glide/library.js'
 import type { GlideClient, GlideModule } from './valkey-glide/module.js'
 
 /**
- * Recognises the host's client by its shape: with two copies of a library, or a subclass, `instanceof` fails, and
- * importing the libraries to compare would make them required.
+ * Recognises the host's client by its shape. `instanceof` fails with two copies of a library, and importing the
+ * libraries to compare would make them required.
  */
 export function recogniseClient(client: object): ClientPort {
   if (has(client, 'callBuffer') || has(client, 'defineCommand')) return ioredisClient(client as IoredisClient)

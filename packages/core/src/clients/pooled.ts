@@ -1,8 +1,8 @@
 import type { ClientPort } from './port.js'
 
 /**
- * Several connections to one server as one client: each command takes the next in turn. When one of them
- * ends, all do, since what ended it (a restart, a failover) nearly always ends the others too; the source
+ * Several connections to one server as one client: each command uses the next in turn. When one of them
+ * ends, all do, since what ended it (a restart, a failover) nearly always ends the others too; the provider
  * then opens a new set.
  */
 export function pooledClient(clients: readonly ClientPort[]): ClientPort {

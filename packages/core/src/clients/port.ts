@@ -50,7 +50,7 @@ export interface ClientPort {
   readonly isEnded: boolean
   /** The prefix that the library would add to keys. Commands are sent without it; the namespace begins with it. */
   readonly keyPrefix: string
-  /** Connects a client that would otherwise connect at its first command, which may not come from evenkeel. */
+  /** Connects a client that would connect only at its first command; core sends none before the client is ready. */
   wake(): void
   /** One round trip. Rejects with the library's own error; never throws synchronously. */
   send(args: readonly Argument[], options: SendOptions, caller?: Caller): Promise<Reply>
@@ -71,7 +71,7 @@ export interface ClientPort {
    * `signal` aborts, and leaves no socket open.
    */
   subscriber(signal: AbortSignal): Promise<SubscriberPort>
-  /** Waits for commands in flight, then ends the connection. */
+  /** Ends the connection. The caller waits for commands in flight first; the client may reject them. */
   close(): Promise<void>
   /** Ends the connection now: leaves no socket and rejects all commands in flight. Synchronous, may be repeated. */
   kill(): void

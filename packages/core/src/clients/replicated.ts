@@ -2,7 +2,7 @@ import { replyPrefix } from '../guard/error-meaning.js'
 import type { ClientProvider } from '../topology/provider.js'
 import type { Argument, ClientPort, Reply, SendOptions } from './port.js'
 
-/** How fast the smoothed latency of a node follows its last answer. */
+/** Weight of the last answer in the smoothed latency of a node. */
 const smoothing = 0.2
 
 interface Node {
@@ -11,9 +11,9 @@ interface Node {
 }
 
 /**
- * A primary with read replicas: commands that only read go to a replica, everything else to the primary.
- * A replica that is away, or can't answer, is stepped over: the read then goes to the primary.
- * Each replica reconnects by a provider of its own; it never decides whether the whole is up.
+ * A primary with read replicas: commands that only read go to a replica (with `'nearest'`, to the node of the lowest
+ * latency), all others to the primary. If a replica is away or can't answer, the read goes to the primary. Each replica
+ * reconnects through its own provider; it never decides whether the client is ready.
  */
 export function replicatedClient(
   primary: ClientPort,
@@ -87,7 +87,7 @@ export function replicatedClient(
   }
 }
 
-/** The primary would answer the same to a wrong command, but not to what ails a replica alone. */
+/** Whether the primary would reply with the same error, as it does to a wrong command, and not only this replica. */
 function isAnswer(error: unknown): boolean {
   const prefix = error instanceof Error ? replyPrefix(error) : undefined
   return prefix !== undefined && !['MASTERDOWN', 'LOADING', 'NOSCRIPT', 'BUSY'].includes(prefix)

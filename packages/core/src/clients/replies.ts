@@ -1,8 +1,8 @@
 import type { Argument, Reply } from './port.js'
 
 /**
- * Reads a reply as RESP2 shapes it. Clients that speak RESP3 nest what RESP2 keeps flat in two families
- * of commands, and give booleans; everything else a type mapping has made equal already.
+ * Converts a reply to the shapes of RESP2. With RESP3, clients nest the scores of sorted sets, flatten the pairs of
+ * stream reads, and return booleans; their type mapping has converted everything else.
  */
 export function normaliseReply(args: readonly Argument[], reply: unknown): Reply {
   if (reply === null || typeof reply === 'string' || typeof reply === 'number') return reply
@@ -16,7 +16,7 @@ export function normaliseReply(args: readonly Argument[], reply: unknown): Reply
   return reply as Reply[]
 }
 
-/** A map that no type mapping reached: an object, or a Map. */
+/** Flattens a map that no type mapping has converted: an object, or a Map. */
 function flatten(reply: unknown): Reply[] {
   const entries = reply instanceof Map ? [...reply] : Object.entries(reply as object)
   return entries.flat() as Reply[]

@@ -1,18 +1,18 @@
 import calculateSlot from 'cluster-key-slot'
 import type { Argument, ClientEvents, MessageHandler, SubscriberPort } from './port.js'
 
-/** How often the owners of the slots are compared with the nodes that are connected to. */
+/** How often the owners of slots are compared with the nodes at which channels are subscribed. */
 const compareEveryMs = 1_000
 
-/** What a client library tells of its Cluster, and opens in it. */
+/** What the subscriber needs from a client library's Cluster. */
 export interface ShardedCluster {
-  /** The address of the primary of a slot, where the client knows it. */
+  /** The address of the primary of a slot, if the client knows it. */
   ownerOf(slot: number): string | undefined
-  /** The address of some primary, which redirects. */
+  /** The address of any primary; it redirects to the owner of a slot. */
   anyPrimary(): string | undefined
-  /** One connection to a node, which never connects again by itself. */
+  /** Opens a connection to a node, which never reconnects by itself. */
   open(address: string, events: ShardEvents, signal: AbortSignal): Promise<Shard>
-  /** Sends a command by the client, which follows a redirection and remembers it. */
+  /** Sends a command through the client, which follows a redirection and remembers it. */
   send(args: readonly Argument[], key: string): Promise<unknown>
 }
 
@@ -22,24 +22,24 @@ export interface ShardEvents {
   lost(error?: Error): void
 }
 
-/** A connection to one node that channels are subscribed on. */
+/** A connection to one node, for subscriptions. */
 export interface Shard {
-  /** Rejects with MOVED where another node owns the channel's slot. */
+  /** Rejects with MOVED if another node owns the channel's slot. */
   enter(channel: string): Promise<unknown>
   leave(channel: string): Promise<unknown>
   end(): void
 }
 
 /**
- * Sharded channels of a Cluster: each is subscribed to at the primary that owns its slot, over one connection a
- * node. The libraries' own ways lose messages for good when a slot moves: node-redis hears of it by an event that
- * its cluster does not listen for, ioredis never settles an SSUBSCRIBE that is redirected, iovalkey subscribes at
- * any node; and none says that messages were missed. Here the whole subscriber ends, and is opened anew.
+ * Subscribes to each sharded channel of a Cluster at the primary that owns its slot, with one connection per node. The
+ * libraries' own subscriptions lose messages for good when a slot moves: node-redis emits an event that its cluster
+ * client does not listen for, ioredis never settles an SSUBSCRIBE that is redirected, iovalkey subscribes at any node,
+ * and none reports that messages were missed. This subscriber ends instead, and its owner opens a new one.
  */
 export class ShardedSubscriber implements SubscriberPort {
   readonly #cluster: ShardedCluster
   readonly #shards = new Map<string, Promise<Shard>>()
-  /** The address of the node that each channel is subscribed at. */
+  /** The address of the node at which each channel is subscribed. */
   readonly #addresses = new Map<string, string>()
   readonly #handlers = new Map<string, MessageHandler>()
   readonly #followers = new Set<ClientEvents>()
@@ -118,7 +118,7 @@ export class ShardedSubscriber implements SubscriberPort {
   #compareOwners(): void {
     for (const [channel, address] of this.#addresses) {
       const owner = this.#cluster.ownerOf(calculateSlot(channel))
-      // While the client reads the slots anew it may know of none.
+      // While the client rereads the slots, it may know no owner.
       if (owner !== undefined && owner !== address)
         return this.#lost(new Error('A slot that is subscribed to has another owner'))
     }
@@ -135,7 +135,7 @@ function isMoved(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('MOVED')
 }
 
-/** A script that no server has: a node that does not own the key's slot answers MOVED, the owner NOSCRIPT. */
+/** Calls a script that no server has: a node that does not own the key's slot answers MOVED, the owner NOSCRIPT. */
 export function learning(channel: string): readonly string[] {
   return ['EVALSHA', '0'.repeat(40), '1', channel]
 }

@@ -2,7 +2,7 @@ import type { ClientEvents } from './port.js'
 
 type Handler = (value?: unknown) => void
 
-/** What is watched of an event emitter, whatever it is of. */
+/** An event emitter of any library. */
 export interface EventSource {
   on(event: string, listener: (...values: never[]) => void): unknown
   off(event: string, listener: (...values: never[]) => void): unknown

@@ -11,7 +11,7 @@ import { duplicateOf } from './subscriber.js'
 
 type OpenSubscriber = (signal: AbortSignal) => Promise<SubscriberPort>
 
-/** `subscriber` is given for single servers that core connected to itself; of a borrowed client a duplicate is made. */
+/** `subscriber` is given for single servers that core connected to itself; for a borrowed client a duplicate is made. */
 export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber): ClientPort {
   const keyPrefix = client.options?.keyPrefix ?? ''
   const plain = keyPrefix === '' ? client : withoutPrefix(client)
@@ -53,12 +53,12 @@ export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber
 }
 
 /**
- * The client, as it would be without its `keyPrefix`. ioredis puts that before the keys of commands, but not into
- * the pattern of a SCAN and not off its reply, so a key that was written could not be found.
+ * The client as it would be without its `keyPrefix`. ioredis adds the prefix to the keys of commands, but neither adds
+ * it to the pattern of a SCAN nor removes it from the reply, so a SCAN would not find the keys that were written.
  */
 function withoutPrefix(client: IoredisClient): IoredisClient {
-  // Commands are made by `call` of this view, and sent by the client itself. Automatic pipelines are shared with
-  // the commands of the host, whose keys have the prefix.
+  // Commands are created by `call` of this view and sent by the client itself. Automatic pipelining is off, because a
+  // pipeline is shared with the host's commands, whose keys have the prefix.
   const options = Object.create(client.options ?? null, {
     keyPrefix: { value: '' },
     enableAutoPipelining: { value: false },
@@ -90,7 +90,7 @@ async function transaction(
   return results.map(([error, reply], index) => error ?? normaliseReply(commands[index] ?? [], reply))
 }
 
-/** EXECABORT says only that something was refused; `previousErrors` has what it was. */
+/** EXECABORT says only that something was refused; `previousErrors` holds the reason. */
 function causeOfAbort(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const previous = 'previousErrors' in error ? error.previousErrors : undefined

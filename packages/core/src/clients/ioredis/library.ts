@@ -38,17 +38,17 @@ async function connectOnce(
   signal: AbortSignal,
   database: number,
 ): Promise<IoredisClient> {
-  // A refused password ends the connection; connect() then tells only of the end.
+  // A refused password ends the connection, and connect() reports only the end, not the refusal.
   let refusal: Error | undefined
   client.on('error', (error: Error) => {
     refusal ??= error
   })
   const ready = async () => {
     await client.connect?.()
-    // ioredis is "ready" before the server has judged the password, and goes on when a SELECT was refused.
+    // ioredis is "ready" before the server has checked the password, and ignores a refused SELECT.
     if (database !== 0) await send(client, ['SELECT', String(database)], false)
     await send(client, ['PING'], false).catch((error: Error) => {
-      // A user may lack the right to PING: the password was accepted then.
+      // If the user may not PING, the password was accepted.
       if (replyPrefix(error) !== 'NOPERM') throw error
     })
   }
@@ -75,7 +75,7 @@ function clusterOptions({ target, readFrom, translate }: ClusterTarget): object 
     clusterRetryStrategy: () => null,
     natMap: (address: string) => translate(splitAddress(address)),
     slotsRefreshTimeout: 2_000,
-    // ioredis knows no 'nearest'; a replica is as near as it comes.
+    // ioredis has no 'nearest'; reading from a replica is the closest to it.
     scaleReads: readFrom === 'primary' ? 'master' : 'slave',
     redisOptions: { ...sharedOptions(target), maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false },
   }

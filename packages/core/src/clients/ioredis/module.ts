@@ -55,7 +55,7 @@ export function watch(client: IoredisClient, events: ClientEvents): () => void {
   return watchClient(client, stateEvents, () => isReady(client), events)
 }
 
-/** disconnect() alone waits two seconds for a peer that does not answer; without its stream it can't. */
+/** disconnect() alone waits two seconds for a peer that does not answer, so the stream is destroyed too. */
 export function end(client: IoredisClient): void {
   client.disconnect()
   client.stream?.destroy()

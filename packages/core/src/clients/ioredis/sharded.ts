@@ -27,14 +27,14 @@ async function openShard(
   events: ShardEvents,
   signal: AbortSignal,
 ): Promise<Shard> {
-  // A server that gives a slot away ends the subscription unasked, which the libraries report as an error.
+  // A server that gives a slot away ends the subscription by itself, which the libraries report as an error.
   for (const event of ['error', 'end'] as const) connection.on(event, (error?: Error) => events.lost(error))
   connection.on('smessage', (channel: string, message: string) => events.message(message, channel))
   await untilAborted(Promise.resolve(connection.connect?.()), signal, () => end(connection))
   return {
     enter: (channel) =>
       new Promise((resolve, reject) => {
-        // ioredis tells of a redirected SSUBSCRIBE by this event, and leaves its promise pending.
+        // ioredis reports a redirected SSUBSCRIBE with this event and leaves its promise pending.
         const moved = () => reject(new Error('MOVED'))
         connection.on('moved', moved)
         const entered = connection.ssubscribe?.(channel) ?? Promise.reject(new Error('no SSUBSCRIBE'))

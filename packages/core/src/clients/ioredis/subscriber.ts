@@ -2,7 +2,7 @@ import { untilAborted } from '../../kit/until-aborted.js'
 import type { MessageHandler, SubscriberPort } from '../port.js'
 import { end, type IoredisClient, watch } from './module.js'
 
-/** A connection for messages is made anew after each end: it neither connects again by itself nor holds commands back. */
+/** Options of a connection for messages. After each end a new one is opened, so it never reconnects by itself. */
 export const messagesOnly = {
   lazyConnect: true,
   keyPrefix: '',
@@ -10,7 +10,7 @@ export const messagesOnly = {
   retryStrategy: null,
 } as const
 
-/** A connection for the messages of a client that is not of a Cluster. */
+/** Opens a connection for messages; not for a client of a Cluster. */
 export async function duplicateOf(client: IoredisClient, signal: AbortSignal): Promise<SubscriberPort> {
   const duplicate = client.duplicate(messagesOnly)
   duplicate.on('error', () => {})

@@ -20,13 +20,13 @@ export interface NodeRedisClient extends EventSource {
   disconnect(): Promise<unknown>
   multi(): NodeRedisMulti
   readonly options?: NodeRedisOptions | undefined
-  /** Of version 4 in legacy mode, where the client itself takes callbacks: its promises. */
+  /** The client with promises, in version 4's legacy mode, where the client itself takes callbacks. */
   readonly v4?: Pick<NodeRedisClient, 'sendCommand'>
   /** From version 5 on. */
   destroy?(): void
 }
 
-/** What the host gave its client, as far as it matters here. */
+/** The options of the host's client that matter here. */
 export interface NodeRedisOptions {
   readonly socket?: object
   readonly legacyMode?: boolean
@@ -39,16 +39,16 @@ export interface NodeRedisMulti {
   addCommand(args: readonly Argument[]): unknown
   sendCommand?(args: readonly Argument[]): unknown
   exec(): Promise<unknown>
-  /** In legacy mode, where the transaction itself takes callbacks: its promises. */
+  /** The transaction with promises, in legacy mode, where the transaction itself takes callbacks. */
   readonly v4?: Pick<NodeRedisMulti, 'addCommand' | 'exec'>
 }
 
 /**
- * RESP3 types, by their byte on the wire, read as RESP2 would have: maps and sets as arrays, doubles as
+ * Reads RESP3 types, by their byte on the wire, in the shapes of RESP2: maps and sets as arrays, doubles as
  * text. Connections that core makes speak RESP2; a borrowed client may speak RESP3.
  */
 const flat = { 37: Array, 126: Array, 44: String } as const
-// Version 6 would make an AbortSignal a command for a timeout of its own; the executor has one for all of them.
+// With a timeout, version 6 would create an AbortSignal for each command; the executor has one timer for all commands.
 const timeout = 0
 export const flatOptions = { typeMapping: flat, timeout }
 export const bufferOptions = { typeMapping: { ...flat, 36: Buffer }, returnBuffers: true, timeout }
@@ -60,9 +60,9 @@ interface OwnParts {
   readonly subscriber: (signal: AbortSignal) => Promise<SubscriberPort>
 }
 
-/** `own` is given for clients that core made itself; a borrowed one has neither. */
+/** `own` is given for clients that core made itself, not for a borrowed one. */
 export function nodeRedisClient(client: NodeRedisClient, own?: OwnParts): ClientPort {
-  // Only version 4 lacks destroy(), and only 4 would mind options that it does not know on the hot path.
+  // Version 4, the only one without destroy(), has no type mapping, so it gets no options on the hot path.
   const plainOptions = client.destroy === undefined ? undefined : flatOptions
   const promising = client.options?.legacyMode ? (client.v4 ?? client) : client
   return {
@@ -78,7 +78,7 @@ export function nodeRedisClient(client: NodeRedisClient, own?: OwnParts): Client
     isEnded: false,
     wake: ignore,
     send: (args, options) => {
-      // The host may have left the offline queue on: what waits there is sent long after its caller gave up.
+      // The host may have left the offline queue on: a command in it is sent long after its caller gave up.
       if (own === undefined && !client.isReady) return Promise.reject(new NotSentError(notReady))
       const sent = promising.sendCommand(args, options.buffers ? bufferOptions : plainOptions)
       return plainOptions === undefined
@@ -109,7 +109,7 @@ export function sendTo(
     .then((reply) => normaliseReply(args, reply))
 }
 
-/** The library's own MULTI, since it alone knows to drop the rest of one that a lost connection has torn. */
+/** Uses the library's own MULTI: only the library can drop the rest of a transaction that a lost connection cut off. */
 async function transaction(
   client: NodeRedisClient,
   commands: readonly (readonly Argument[])[],
@@ -120,7 +120,7 @@ async function transaction(
   return execute(commands, promising.exec())
 }
 
-/** Reads what EXEC gave. Each version throws when one of the commands failed, with all replies in the error. */
+/** Reads the reply of EXEC. Each version rejects if one of the commands failed, with all replies in the error. */
 export async function execute(
   commands: readonly (readonly Argument[])[],
   executed: Promise<unknown>,
@@ -136,8 +136,8 @@ export async function execute(
 }
 
 /**
- * A client for subscriptions with the options of the host's. It is made anew after each end, so it does not connect
- * again by itself, and `socket.signal` ends it in every phase.
+ * Opens a client for subscriptions with the options of the host's client. After each end a new one is opened, so it
+ * never reconnects by itself. `socket.signal` ends it in every phase.
  */
 export async function duplicateOf(client: NodeRedisClient, signal: AbortSignal): Promise<SubscriberPort> {
   const dispose = new AbortController()
@@ -185,7 +185,7 @@ export async function endNodeRedis(
     dispose?.abort(new Error('The connection was ended'))
     await ended
   } catch {
-    // Ending what has ended already is fine.
+    // The client has ended already.
   }
 }
 
@@ -212,7 +212,7 @@ export function subscriberOf(client: Subscribing, dispose: AbortController | und
       await client.subscribe(channel, handler)
       handlers.set(channel, handler)
     },
-    // Without the listener's name node-redis forgets the listeners of a later subscription too.
+    // Without the listener, node-redis also removes the listeners of a later subscription.
     unsubscribe: async (channel) => {
       const handler = handlers.get(channel)
       handlers.delete(channel)

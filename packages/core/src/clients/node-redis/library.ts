@@ -34,7 +34,8 @@ async function openOnce(module: NodeRedisModule, target: Target, signal: AbortSi
   const client = module.createClient(clientOptions(target, dispose.signal)) as NodeRedisClient
   client.on('error', ignore)
   await connectOnce(client, dispose, signal)
-  // Only a name for CLIENT LIST. Versions 4 and 6 would end a connection whose user may not set it.
+  // The name is only for CLIENT LIST. As an option, it makes versions 4 and 6 end the connection if the user may not
+  // set it.
   if (target.clientName !== undefined) {
     client.sendCommand(['CLIENT', 'SETNAME', target.clientName]).catch(ignore)
   }
@@ -56,12 +57,12 @@ function clientOptions(target: Target, dispose: AbortSignal): object {
 function clusterOptions({ nodes, target, readFrom, translate }: ClusterTarget): object {
   return {
     rootNodes: nodes.map((node) => ({ socket: { ...socketOptions(target), ...node } })),
-    // Root nodes pass nothing on: what every node needs stands in the defaults. A node that is gone must
-    // fail at once; the whole client is made anew from the nodes that live.
+    // Root nodes pass no options on, so the defaults hold what every node needs. A node that is gone must
+    // fail at once; a whole new client is then created from the live nodes.
     defaults: { ...sharedOptions(target), socket: socketOptions(target) },
     nodeAddressMap: (address: string) => translate(splitAddress(address)),
     useReplicas: readFrom !== 'primary',
-    // Else one unreachable node blocks the discovery of all others.
+    // Otherwise one unreachable node blocks the discovery of all others.
     minimizeConnections: true,
     RESP: 2,
   }

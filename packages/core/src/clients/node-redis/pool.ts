@@ -22,8 +22,8 @@ export interface NodeRedisPool extends EventSource {
 }
 
 /**
- * A borrowed pool. It has no state of its own but open or not, and no event but `error`: whether a command can be
- * sent is for the client to say that the pool picks for it.
+ * A borrowed pool. Its only state is open or not, and its only event is `error`: only the client that the pool picks
+ * for a command knows whether the command can be sent.
  */
 export function nodeRedisPool(pool: NodeRedisPool): ClientPort {
   const isReady = () => pool.isOpen && !pool.isClosing && pool.totalClients > 0
@@ -31,7 +31,7 @@ export function nodeRedisPool(pool: NodeRedisPool): ClientPort {
     task: (client: ClientPort) => Promise<T>,
     caller: Caller | undefined,
   ): Promise<T> => {
-    // Some of the clients may be connecting again. The pool gives them in turn, so each is met once.
+    // Some of the clients may be reconnecting. The pool hands them out in turn, so each is tried once.
     for (let tried = 0; isReady() && tried < pool.totalClients; tried++) {
       const result = await pool.execute(async (client) => {
         // The pool may have held the command back until its caller gave up.
@@ -60,7 +60,7 @@ export function nodeRedisPool(pool: NodeRedisPool): ClientPort {
     transaction: (commands, options) =>
       onClient((client) => client.transaction(commands, options), undefined),
     primaries: async () => [send],
-    // An error tells that a client of the pool lost its connection, and what ended one nearly always ends all.
+    // An error means that a client of the pool lost its connection, and what ended one nearly always ends all.
     watch: (events) => watchClient(pool, ['error'], () => false, events),
     subscriber: (signal): Promise<SubscriberPort> => pool.execute((client) => duplicateOf(client, signal)),
     close: async () => void (await pool.close()),

@@ -22,7 +22,7 @@ export interface NodeRedisCluster extends EventSource {
   nodeClient(node: NodeRedisNode): Promise<NodeRedisClient> | NodeRedisClient
   disconnect(): Promise<unknown>
   destroy?(): void
-  /** Version 4 takes the key and the command; later ones whether it only reads, between them. */
+  /** `addCommand` takes the key and the command; from version 5 on, also a read-only flag between them. */
   multi(routing?: Argument): { addCommand(...args: readonly unknown[]): unknown; exec(): Promise<unknown> }
   /** From version 6.3 on. */
   readonly _keyPrefix?: string | undefined
@@ -48,14 +48,14 @@ async function openShard(client: NodeRedisClient, events: ShardEvents, signal: A
     disableOfflineQueue: false,
     socket: { ...client.options?.socket, reconnectStrategy: false, signal: dispose.signal },
   })
-  // The server ends a subscription unasked when its node gives the slot away.
+  // The server ends a subscription by itself when its node gives the slot away.
   for (const event of ['error', 'end', 'sharded-channel-moved', 'server-sunsubscribe'])
     connection.on(event, (reason: unknown) => events.lost(reason instanceof Error ? reason : undefined))
   await connectOnce(connection, dispose, signal)
   const listener = (message: string, channel: string) => events.message(message, channel)
   return {
     enter: async (channel) => connection.sSubscribe?.(channel, listener),
-    // Without the listener's name node-redis forgets the listeners of a later subscription too.
+    // Without the listener, node-redis also removes the listeners of a later subscription.
     leave: async (channel) => connection.sUnsubscribe?.(channel, listener),
     end: () => void endNodeRedis(connection, dispose).catch(ignore),
   }

@@ -13,12 +13,12 @@ import {
 import { readReply } from './replies.js'
 import { openSubscriber } from './subscriber.js'
 
-/** How often a client is looked at: whether its owner closed it. */
+/** Milliseconds between two checks whether the owner has closed the client. */
 const lookEveryMs = 100
 
 /**
- * The library connects again by itself, whatever happens, and has no event and no state that would tell. So the first
- * command that fails by its connection tells all who watch; one that is lost while nothing is sent, the next PING.
+ * The library always reconnects by itself, and has no event and no state that shows it. So a lost connection is noticed
+ * by the first command that fails because of it, and then reported to all watchers.
  */
 export class GlidePort implements ClientPort {
   readonly library = 'valkey-glide'
@@ -138,7 +138,7 @@ export class GlidePort implements ClientPort {
   #failed(error: unknown): never {
     const known = asServersError(error)
     if (isOfConnection(error) && this.isReady) {
-      // One of our own is not used again: what waits in the library's queue must not be sent after its caller gave up.
+      // A client of our own is not used again: commands in its queue must not be sent after their callers gave up.
       if (this.#isOwned) this.kill()
       for (const events of [...this.#followers]) events.end(known)
     }
@@ -146,7 +146,7 @@ export class GlidePort implements ClientPort {
   }
 }
 
-/** All connections that share a client hear of what one of them meets. */
+/** Watchers of each client: a failure that one connection meets is reported to all that share the client. */
 const followers = new WeakMap<GlideClient, Set<ClientEvents>>()
 
 function followersOf(client: GlideClient): Set<ClientEvents> {
@@ -155,12 +155,12 @@ function followersOf(client: GlideClient): Set<ClientEvents> {
   return known
 }
 
-/** `load` finds the library whose client this is, for what is made by its classes. */
+/** `load` imports the client's library, whose classes transactions need. */
 export function valkeyGlideClient(client: GlideClient, load: () => Promise<GlideModule>): ClientPort {
   return new GlidePort(client, load)
 }
 
-/** What has no key goes to any node, and what only reads where the client's own `readFrom` sends it. */
+/** The library itself routes commands without a key, and commands that only read (by its own `readFrom`). */
 function routeOf(topology: ClientPort['topology'], { key, readOnly }: SendOptions): object | undefined {
   if (topology === 'standalone' || typeof key !== 'string' || readOnly) return undefined
   return { type: 'primarySlotKey', key }

@@ -1,6 +1,6 @@
 import { NotSentError } from '../port.js'
 
-/** What the library calls the errors whose first words it knows. */
+/** First words of servers' errors, by the names that the library gives those errors. */
 const serversWords: Readonly<Record<string, string>> = {
   ResponseError: 'ERR',
   PermissionDenied: 'NOPERM',
@@ -17,7 +17,7 @@ const serversWords: Readonly<Record<string, string>> = {
   Ask: 'ASK',
 }
 
-/** Gives a server's error its own first word back, which the library renames or sets off with a colon. */
+/** Restores the first word of a server's error, which the library renames or follows with a colon. */
 export function asServersError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error('an unknown error')
   if (/maximum inflight requests/i.test(error.message)) return new NotSentError(error.message)

@@ -5,13 +5,13 @@ import { type GlideClass, type GlideModule, protocol } from './module.js'
 import { create } from './open.js'
 import { openSubscriber } from './subscriber.js'
 
-/** Every command has its caller's deadline; the library's own must not be shorter, nor take part. */
+/** Every command has its caller's deadline; the library's own deadline must never be the shorter one. */
 const requestTimeoutMs = 3_600_000
-/** Core bounds what is in flight; the library would refuse from the thousand and first on. */
+/** Core limits the commands in flight; by default the library would refuse more than 1,000. */
 const inflightRequestsLimit = 1_000_000
 
 export function valkeyGlideLibrary(module: GlideModule, version: string): ClientLibrary {
-  // Its log of every refused command goes to the output of the process; who has set a level already keeps it.
+  // The library would log every refused command to the process's output. A level that the host has set stays.
   module.Logger?.init('off')
   const load = async () => module
   const open = async (glide: GlideClass, options: object, signal: AbortSignal) => {
@@ -30,7 +30,7 @@ export function valkeyGlideLibrary(module: GlideModule, version: string): Client
     open: async (target, signal) => {
       const options = clientOptions(target)
       return open(module.GlideClient, options, signal).catch((error: unknown) => {
-        // A replica, or a sentinel: without this it refuses both.
+        // The server is a replica or a sentinel; without `readOnly` the library refuses both.
         if (!/No primary node found/.test(String(error))) throw error
         return open(module.GlideClient, { ...options, readOnly: true }, signal)
       })

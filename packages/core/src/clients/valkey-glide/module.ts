@@ -10,7 +10,7 @@ export interface GlideClient {
   /** Of a cluster client. */
   ssubscribe?(channels: readonly string[], timeoutMs?: number): Promise<unknown>
   sunsubscribe?(channels: readonly string[], timeoutMs?: number): Promise<unknown>
-  /** Both are there, though only its subclasses may see them by their types. */
+  /** Both exist, although the library's types show them only to subclasses. */
   readonly isClosed?: boolean
   readonly config?: object
 }
@@ -38,7 +38,7 @@ export function isCluster(client: GlideClient): boolean {
   return typeof client.ssubscribe === 'function'
 }
 
-/** The library rejects all that it ever had in flight each time it is closed. */
+/** Closes a client only once: each close rejects every command that the client ever had in flight. */
 export function closeOnce(client: GlideClient): void {
   if (client.isClosed !== true) client.close()
 }

@@ -3,16 +3,16 @@ import type { Argument, Reply } from '../port.js'
 const streamEntries = /^(XREAD|XREADGROUP|XRANGE|XREVRANGE|XCLAIM|XAUTOCLAIM)$/i
 const doubles = /^(ZSCORE|ZMSCORE|ZINCRBY|INCRBYFLOAT|HINCRBYFLOAT|GEODIST)$/i
 
-/** Reads a reply as RESP2 shapes it: the library makes objects of pairs, booleans and numbers by the command's name. */
+/** Converts a reply to the shapes of RESP2: for some commands the library returns pairs as objects, booleans, doubles. */
 export function readReply(args: readonly Argument[], reply: unknown): Reply {
   const command = String(args[0])
   return flatten(reply, { isNested: streamEntries.test(command), isDouble: doubles.test(command) })
 }
 
 interface Shape {
-  /** Pairs are arrays of two, as in streams; elsewhere they stand one behind the other. */
+  /** Pairs become arrays of two, as in streams; otherwise their elements follow each other in one flat list. */
   readonly isNested: boolean
-  /** Whole numbers may be doubles too. */
+  /** Whole numbers are doubles too, and become text. */
   readonly isDouble: boolean
 }
 
@@ -39,7 +39,7 @@ function elements(one: unknown, shape: Shape): Reply[] {
   if (!isPair(one)) return [flatten(one, shape)]
   const value = one.value
   if (!shape.isNested) return [flatten(one.key, shape), flatten(value, { ...shape, isDouble: true })]
-  // The fields of an entry are pairs themselves, and stand one behind the other.
+  // The fields of an entry are pairs too, but become one flat list.
   const isFields = Array.isArray(value) && value.every((field) => Array.isArray(field) && field.length === 2)
   return [[flatten(one.key, shape), isFields ? (value.flat() as Reply[]) : flatten(value, shape)]]
 }

@@ -38,8 +38,8 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
     clearInterval(look)
     closeOnce(client)
   }
-  // The library subscribes again by itself, and reports no gap: messages may have been missed. So it is
-  // asked which connection it has now; in a Cluster, to the owner of each channel's slot.
+  // The library resubscribes by itself and does not report that messages may have been missed. So the
+  // subscriber asks which connection it has; in a Cluster, which one to the owner of each channel's slot.
   const connections = new Map<string, unknown>()
   const look = setInterval(() => void sameConnections().catch(lost), askEveryMs)
   look.unref()
@@ -48,7 +48,7 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
     if (sharded) await client.customCommand(learning(channel)).catch(ignoreServers)
     const route = sharded ? { route: { type: 'primarySlotKey', key: channel } } : {}
     const info = await client.customCommand(['CLIENT', 'INFO'], route).catch(ignoreServers)
-    // The number alone may be the same at two nodes.
+    // The id alone may be the same at two nodes.
     const id = /\bid=\d+ addr=\S+ laddr=\S+/.exec(String(info))?.[0]
     const known = connections.get(channel)
     if (id !== undefined && known !== undefined && id !== known)
@@ -89,7 +89,7 @@ function subscriberOf(client: GlideClient, handlers: Map<string, MessageHandler>
   }
 }
 
-/** The library tries what the server refuses until its time is over, and keeps the reason for itself. */
+/** The library retries a refused subscription until its timeout, and does not report the reason. */
 async function refuseWhereForbidden(client: GlideClient, command: string, channel: string): Promise<void> {
   const check = `return redis.acl_check_cmd('${command}', ARGV[1]) and 1 or 0`
   const isAllowed = await client.customCommand(['EVAL', check, '0', channel]).catch(() => 1)
@@ -97,7 +97,7 @@ async function refuseWhereForbidden(client: GlideClient, command: string, channe
     throw replyError('NOPERM', `this user has no permissions to ${command.toLowerCase()} to the channel`)
 }
 
-/** A refusal says that the connection is there. */
+/** Ignores an error of the server, which shows that the connection works. */
 function ignoreServers(error: unknown): undefined {
   if (isOfConnection(error)) throw error
 }
