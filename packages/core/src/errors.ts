@@ -54,7 +54,7 @@ export class EvenkeelError<Code extends string = string> extends Error {
     return isOf(this, value)
   }
 
-  /** As `instanceof`, as a function: whether a value is an error of this class, from any copy of the package. */
+  /** `instanceof` as a function: whether a value is an error of this class, from any copy of the package. */
   static isInstance<Class extends AnyClass>(this: Class, value: unknown): value is InstanceType<Class> {
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)

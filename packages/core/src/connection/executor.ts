@@ -33,7 +33,7 @@ export interface CommandOptions extends SendOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a command goes through, and the kind of its reply. */
+/** Sends a command, or a whole transaction, and resolves with a reply of type `R`. */
 export interface Sender<R> {
   send(args: readonly Argument[], options: SendOptions, caller: Caller): Promise<R>
 }
@@ -65,7 +65,7 @@ class Call implements Timed {
  * sent, unknown (sent but not answered), shed, or aborted by the caller.
  */
 export class Executor {
-  /** Commands sent and not yet settled by the client, which also holds those past their deadline. */
+  /** Commands that were sent and that the client has not settled, including those past their deadline. */
   inFlight = 0
   lastHeardAt = 0
   readonly latency = new LatencyHistogram()

@@ -10,9 +10,9 @@ export interface LivenessHost {
   readonly lastHeardAt: number
   /** The answer to the question whether Redis can be used; `reason` says why not. */
   verdict(alive: boolean, reason?: string): void
-  /** The PING failed with an error, which is looked at before the verdict. */
+  /** The PING failed with an error. Called before the verdict. */
   failed(error: Error, client: ClientPort): void
-  /** Nothing was received for a deadline: no more commands are to be sent. */
+  /** Nothing was received for a whole deadline: no more commands should be sent. */
   unresponsive(reason: string): void
   /** Gives up the socket. */
   drop(reason: string, cause?: 'demoted'): void
@@ -21,7 +21,7 @@ export interface LivenessHost {
 /** Turns of the event loop in which replies that wait in the socket are read. */
 const graceTurns = 3
 
-/** The server answers, and refuses all writes. */
+/** The server answers but refuses all writes. */
 class ReadOnlyReplicaError extends Error {
   override readonly name = 'ReadOnlyReplicaError'
 
@@ -30,7 +30,7 @@ class ReadOnlyReplicaError extends Error {
   }
 }
 
-/** Finds out whether Redis can be used: by a PING, past the breaker, and by the silence of a socket. */
+/** Finds out whether Redis can be used: by a PING that bypasses the breaker, and by the silence of the socket. */
 export class Liveness {
   readonly #host: LivenessHost
   readonly #deadlineMs: number
@@ -46,12 +46,12 @@ export class Liveness {
   }
 
   /**
-   * Asks for a sign of life. One question at a time: a frozen server that answers it at last has shown that it is
-   * back, and unanswered ones must not pile up in the client.
+   * Asks for a sign of life, with one PING at a time: a frozen server that answers it at last has shown that it is
+   * back, and unanswered PINGs must not pile up in the client.
    */
   ask(): void {
     const { client } = this.#host
-    // Without a client there is nothing to ask; the provider says when there is one.
+    // Without a client there is nothing to ask; the provider reports when there is one.
     if (client === undefined || this.#asked === client) return this.#host.verdict(false)
     this.#asked = client
     let isOverdue = true
@@ -86,7 +86,7 @@ export class Liveness {
     this.#writable = undefined
   }
 
-  /** A command passed its deadline and nothing was heard. If that goes on for another, the socket is given up. */
+  /** A command passed its deadline and nothing was heard. After another silent deadline, the socket is given up. */
   silent(sentAt: number): void {
     if (!this.#host.isInUse) return
     this.#host.unresponsive(`Redis was silent for ${this.#deadlineMs} ms`)
@@ -103,12 +103,12 @@ export class Liveness {
   }
 
   async #signOfLife(client: ClientPort): Promise<void> {
-    // In a Cluster one dead node is no outage, and a PING goes to any: the first of a few answers counts.
+    // In a Cluster one dead node is no outage, and a PING may go to any node: one answer of three is enough.
     if (client.topology === 'cluster') return anyOf([ping(client), ping(client), ping(client)])
     if (this.#writable === client) return ping(client)
     const [, replication] = await Promise.all([
       ping(client),
-      // A user may lack the right to ask, and then the first write tells.
+      // If the user may not run INFO, the first write shows it.
       client.send(['INFO', 'replication'], {}).catch(() => ''),
     ])
     if (isReadOnlyReplica(replication)) throw new ReadOnlyReplicaError()
@@ -126,7 +126,7 @@ async function ping(client: ClientPort): Promise<void> {
   })
 }
 
-/** Also a refusal shows that the server is there, such as the NOPERM of a user without the right to PING. */
+/** A refusal also shows that the server is there, such as NOPERM for a user who may not PING. */
 function isAnswer(error: unknown): boolean {
   return error instanceof Error && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
 }

@@ -6,8 +6,8 @@ export interface OfflineQueueHost {
 }
 
 /**
- * Commands that wait for a connection which is not up, where the host asked for that. It holds as many as may be
- * in flight, and none beyond its own deadline.
+ * Holds commands while the connection is not up, if the host asked for that: at most as many as may be in flight, and
+ * each until its own deadline.
  */
 export class OfflineQueue {
   readonly #host: OfflineQueueHost

@@ -2,9 +2,9 @@ import type { Argument, ClientPort } from '../clients/port.js'
 import { untilAborted } from '../kit/until-aborted.js'
 
 /**
- * Asks what the Redis user may not do of what all packages need, in one round trip that changes nothing: scripts,
- * the clock in them, and the keys and channels of the namespace. Commands of one package alone are not asked for.
- * Resolves with names for an operator (`the command EVAL`, `keys ~evenkeel:*`), empty also when that is unknown.
+ * Finds permissions that all packages need and the Redis user lacks: scripts, the clock in them, and the keys and
+ * channels of the namespace. Commands that only one package needs are not tried. One round trip, which changes nothing.
+ * Resolves with names for an operator (`the command EVAL`, `keys ~evenkeel:*`); with none if there was no answer.
  */
 export async function missingPermissions(
   client: ClientPort,
@@ -32,7 +32,7 @@ export async function missingPermissions(
 
 /** What a refusal is about, in the words of servers from Redis 6 and Valkey on. */
 function missingOf(message: string, namespace: string): string | undefined {
-  // The script may run, and what it calls may not; the server doesn't say which command, but there is only one.
+  // The script may run, but not the command that it calls. The server doesn't name it, but the script has only one.
   if (/script can't run this command|can't run this command or subcommand/i.test(message))
     return 'the command TIME'
   if (!/^NOPERM\b/.test(message)) return undefined

@@ -12,8 +12,8 @@ const log = createLog('core')
 
 export interface SubscribeOptions {
   /**
-   * Called when messages may have been missed: the subscription was made, or made again after a time without one. A
-   * subscriber that follows shared state through messages should read that state again here.
+   * Called when messages may have been missed: whenever the process's connection for messages was opened, the first
+   * time too. A subscriber that follows shared state through messages should read that state again here.
    */
   readonly onGap?: (() => void) | undefined
 }

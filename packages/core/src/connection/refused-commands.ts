@@ -37,8 +37,8 @@ const refusedSubcommands: Readonly<Record<string, ReadonlySet<string>>> = {
 }
 
 /**
- * Checks what a caller wants to send: text and Buffers, and no command that can't be sent on a shared connection.
- * Returns the error, since a call of ours rejects and never throws.
+ * Checks that a command consists of text and Buffers and may be sent on a shared connection. Returns the error instead
+ * of throwing it, because our calls reject and never throw.
  */
 export function checkCommand(args: readonly Argument[], field = 'command'): InvalidInputError | undefined {
   if (!Array.isArray(args) || args.length === 0) {
@@ -66,7 +66,7 @@ function reasonOf(name: string, args: readonly Argument[]): string | undefined {
   return subcommands.has(String(args[1] ?? '').toUpperCase()) ? ownClient : undefined
 }
 
-/** BLOCK stands before STREAMS; behind it a stream may have that name. */
+/** The option BLOCK comes before STREAMS; after STREAMS it is the name of a stream. */
 function blocks(args: readonly Argument[]): boolean {
   for (const arg of args.slice(1)) {
     const word = String(arg).toUpperCase()

@@ -35,7 +35,7 @@ export interface BreakerHost {
 export interface Breaker {
   /** Whether commands may be sent. Read on the hot path. */
   readonly closed: boolean
-  /** Rises with every change; a command remembers the one in which it was sent. */
+  /** Grows with every change; a command remembers the generation in which it was sent. */
   readonly generation: number
   /** Why the breaker is open. */
   readonly reason: string
@@ -60,11 +60,11 @@ export async function loadBreaker(options: BreakerOptions): Promise<CreateBreake
 }
 
 /**
- * opossum keeps the window and the states. It costs a microsecond or two a call and remembers a latency
- * for each, so it watches only while there is something to decide: from a failure on until a whole window
- * went by without another. A healthy connection pays one comparison a command. Outcomes of commands that
- * were sent before the last opening are kept from it, because a late success would close a half-open
- * breaker, and a late failure open it again.
+ * opossum keeps the window and the states. It takes a microsecond or two for each call and stores its
+ * latency, so it is used only while there is something to decide: from a failure until a whole window has
+ * passed without another. A healthy connection costs one comparison for each command. opossum does not see
+ * outcomes of commands that were sent before the last opening, because a late success would close a
+ * half-open breaker, and a late failure would open it again.
  */
 class OpossumBreaker implements Breaker {
   closed = false
@@ -111,7 +111,7 @@ class OpossumBreaker implements Breaker {
       this.#counts.trials++
       host.trial()
     })
-    // Open until the first connection is there; that is no outage yet, so it does not count.
+    // Open until the first connection is ready; that is no outage yet, so it does not count.
     this.#circuit.open()
     this.#counts.opened = 0
   }
@@ -194,7 +194,7 @@ class OpossumBreaker implements Breaker {
     this.#host.changed(closed, reason)
   }
 
-  /** Doubles with every opening that follows another closely, with jitter, so that instances spread. */
+  /** Doubles with every opening that closely follows another; has jitter, so that instances do not try at once. */
   #pause(): number {
     if (this.closed && performance.now() - this.#closedAt > this.#windowMs) this.#attempt = 0
     const base = Math.min(this.#maxResetMs, this.#resetMs * 2 ** this.#attempt)

@@ -5,15 +5,15 @@ export interface SafeError extends Error {
   readonly code?: string
 }
 
-/** Shorter arguments (`1`, `EX`) are no secrets, and part of many words. */
+/** Shorter arguments (`1`, `EX`) are no secrets, and occur in many words. */
 const minLength = 3
-/** From this length on an argument is taken out wherever it occurs. */
+/** An argument of at least this length is removed wherever it occurs. */
 const wordLength = 8
 
 /**
- * Copies of a client library's error what may be shown: its name, code and message. ioredis puts the whole command on
- * its errors, prompts and passwords included; and servers quote arguments in some messages (of unknown commands, of
- * ACL SETUSER), so what is an argument of the command is left out of the message.
+ * Copies what may be shown of a client library's error: its name, code and message. ioredis attaches the whole command
+ * to its errors, prompts and passwords included, and servers quote arguments in some messages (of unknown commands, of
+ * ACL SETUSER), so arguments of the command are removed from the message.
  */
 export function safeError(error: unknown, args: readonly Argument[] = []): SafeError {
   const name = error instanceof Error ? error.name : 'Error'
@@ -31,12 +31,12 @@ export function messageOf(error: unknown): string {
   return [...new Set(parts)].join('; ') || error.name
 }
 
-/** The name of a command, or `command` where the text is none: it may hold anything that a caller put there. */
+/** The name of a command, or `command` if the text can't be one: it may be anything that a caller passed. */
 export function commandName(command: string): string {
   return /^[\w.|-]{1,40}$/.test(command) ? command : 'command'
 }
 
-/** The stack of a client library ends in its socket's handler and begins with the message. */
+/** The stack of a client library's error shows only its socket's handler, and repeats the message. */
 function withoutStack(message: string): Error {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
@@ -64,7 +64,7 @@ function withoutArguments(message: string, args: readonly Argument[]): string {
   )
 }
 
-/** A short argument (`user`) may be part of the server's own words (`user_script`): it is taken out where it stands alone. */
+/** A short argument (`user`) may occur in the server's words (`user_script`), so it is removed only as a whole word. */
 function withoutSecret(text: string, secret: string): string {
   const parts = text.split(secret)
   if (secret.length >= wordLength) return parts.join('…')

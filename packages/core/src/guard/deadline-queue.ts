@@ -1,4 +1,4 @@
-/** Something that must be settled by a moment; a node of the queue's list. */
+/** Something with a deadline; an element of one of the queue's lists. */
 export interface Timed {
   dueAt: number
   previous: Timed | undefined
@@ -19,12 +19,12 @@ const graceTurns = 3
 const chunk = 500
 
 /**
- * Deadlines of commands, by one timer for all of them.
+ * Deadlines of commands, with one timer for all of them.
  *
  * Commands of a connection mostly share one duration, so the pending ones of a duration form a list that
- * is in order of time by construction: adding and removing are O(1), and only heads are looked at. Expiry
- * has two phases: when the timer fires late, the event loop was blocked, so replies already received are
- * read before anything is called overdue.
+ * is in order of time by construction: adding and removing are O(1), and only the heads are checked. If
+ * the timer fires late, the event loop was blocked, so replies that have arrived are read before anything
+ * expires.
  */
 export class DeadlineQueue<T extends Timed> {
   readonly #expire: (item: T) => void

@@ -1,8 +1,8 @@
 /**
  * What an error of a client means for the caller:
- * - `unavailable`: Redis can't answer now; failover answers from memory, and the breaker hears of it
- * - `demoted`: unavailable, and this connection points at a replica: find the primary anew
- * - `credentials`: the password or user is refused; nothing that retrying mends
+ * - `unavailable`: Redis can't answer now; failover answers from memory, and the breaker counts it
+ * - `demoted`: unavailable, because the connection leads to a replica; the primary has to be found again
+ * - `credentials`: the password or user is refused, which a retry does not change
  * - `caller`: an answer that the caller must see (WRONGTYPE, a script's error, a bug)
  */
 export type Meaning = 'unavailable' | 'demoted' | 'credentials' | 'caller'
@@ -16,7 +16,7 @@ export interface UnavailabilityRow {
   readonly containing?: string
 }
 
-/** Errors with which a server says that it is there and can't serve. All others are the caller's to see. */
+/** Errors with which a server says that it is running but can't serve. All others are passed on to the caller. */
 export const unavailabilityTable: readonly UnavailabilityRow[] = [
   { prefix: 'LOADING', meaning: 'unavailable', why: 'the server is reading its data set' },
   { prefix: 'MASTERDOWN', meaning: 'unavailable', why: 'a replica has lost its primary' },
@@ -52,7 +52,7 @@ export const unavailabilityTable: readonly UnavailabilityRow[] = [
   },
 ]
 
-/** The first word of a server's error reply (`WRONGTYPE`), or nothing when the error is not one. */
+/** The first word of a server's error reply (`WRONGTYPE`); `undefined` if the error is none. */
 export function replyPrefix(error: Error): string | undefined {
   return /^-?([A-Z][A-Z0-9_]+)(?: |$)/.exec(error.message)?.[1]
 }
@@ -81,7 +81,7 @@ export function wasNotSent(error: unknown): boolean {
   return error.name === 'NotSentError' || /^The client is (closed|offline)$/.test(error.message)
 }
 
-/** A script may end with text of its own that has no prefix. */
+/** A script may fail with a text of its own that has no prefix. */
 function isReplyOfTheServer(error: Error): boolean {
   return error.name === 'ReplyError' || /^(ErrorReply|SimpleError|BlobError)$/.test(error.constructor.name)
 }

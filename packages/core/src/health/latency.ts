@@ -3,7 +3,7 @@ const bucketCount = 100
 const generationMs = 30_000
 
 /**
- * Latencies of the last minute, or at least of the last half, in fixed memory: two generations of counts in
+ * Latencies of the last 30 to 60 seconds in fixed memory: two generations of counts in
  * logarithmic buckets of microseconds. Recording takes some nanoseconds.
  */
 export class LatencyHistogram {

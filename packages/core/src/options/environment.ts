@@ -159,7 +159,7 @@ function readBesideUrl(variables: Variables, text: string, service: string | und
       variables.ignored.push(name)
     }
   }
-  // REDIS_PORT alone is ignored: compose files publish ports with it, Kubernetes sets it for a service named redis.
+  // REDIS_PORT is ignored silently: compose files publish ports with it, Kubernetes sets it for a service named redis.
   differs('REDIS_HOST', url.host ?? url.path)
   differs('REDIS_DB', url.database)
   const hasUser = url.username !== undefined || url.password !== undefined

@@ -20,7 +20,7 @@ export interface AddressParts {
   readonly username?: string
   readonly password?: string
   readonly database?: number
-  /** Absent if the address is not a URL. */
+  /** Absent if the address is not a URL, or is a Unix socket. */
   readonly tls?: boolean
 }
 

@@ -1,13 +1,13 @@
 import type { ClientPort } from '../clients/port.js'
 import type { ClientProvider, ProviderEvents } from './provider.js'
 
-/** Pause between two looks at a client that is not ready: pools and cluster clients have no event for it. */
+/** Milliseconds between two checks of a client that is not ready: pools and cluster clients have no event for it. */
 const lookEveryMs = 100
 
 /**
- * The host's own client. It is watched and used, never connected, ended or configured: its reconnecting,
- * its error handlers and its lifecycle stay the host's. Only a client that connects at its first command (ioredis
- * with `lazyConnect`) is made to, since its first command may be one of ours.
+ * Watches and uses the host's own client, and never connects, ends or configures it: its reconnecting, its error
+ * handlers and its lifecycle stay the host's. The exception is a client that connects only at its first command
+ * (ioredis with `lazyConnect`): it is told to connect, because core sends no command before it is ready.
  */
 export class BorrowedProvider implements ClientProvider {
   readonly owned = false
@@ -43,10 +43,10 @@ export class BorrowedProvider implements ClientProvider {
     if (!this.#isReady && !this.#isLost) this.#ended(new Error(this.#client.notReady))
   }
 
-  /** Ending it is the host's to do; the breaker keeps commands from it until it answers again. */
+  /** Does nothing: only the host may end its client. The breaker sends it no commands until it answers again. */
   drop(): void {}
 
-  /** The host's cluster client follows its Cluster in its own way. */
+  /** Does nothing: the host's cluster client follows its Cluster by itself. */
   refresh(): void {}
 
   async close(): Promise<void> {
@@ -77,7 +77,7 @@ export class BorrowedProvider implements ClientProvider {
 
   #ended(error: Error | undefined): void {
     this.#isReady = false
-    // While the client is waited for, only a failure is news: it also says when it begins to connect.
+    // While `start` waits, only an error counts: the client also reports an end when it begins to connect.
     if (this.#endWait !== undefined && error === undefined) return
     this.#isLost = true
     this.#events?.lost(error ?? new Error(this.#client.notReady))

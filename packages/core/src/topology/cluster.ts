@@ -5,14 +5,14 @@ import type { HostAndPort } from '../options.js'
 export interface LiveNode {
   /** The node that answered first. */
   readonly answering: HostAndPort
-  /** All nodes that it knows, for the next time. */
+  /** All nodes that it knows, as candidates for the next attempt. */
   readonly nodes: readonly HostAndPort[]
 }
 
 /**
- * Finds a node of a Cluster that answers, all candidates asked at once. The client libraries try the
- * nodes they are given one after the other without a deadline, so that a frozen one blocks them; given
- * only a node that just answered, they don't meet it.
+ * Finds a node of a Cluster that answers, by asking all candidates at once. The client libraries try the
+ * nodes that they are given one after the other without a deadline, so a frozen one would block them;
+ * they are therefore given only the node that has just answered.
  */
 export async function liveClusterNode(
   library: ClientLibrary,

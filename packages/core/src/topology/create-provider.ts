@@ -12,7 +12,7 @@ import { assertPrimary, SentinelResolver } from './sentinel.js'
 
 type Of<K extends Topology['kind']> = Extract<Topology, { kind: K }>
 
-/** Turns checked options into the source of clients for their topology. Sends nothing yet. */
+/** Creates the provider of clients for the topology of checked options. Sends nothing yet. */
 export async function createProvider(options: ResolvedOptions): Promise<ClientProvider> {
   const { topology } = options
   if (topology.kind === 'borrowed') return borrowed(topology, options)
@@ -29,7 +29,7 @@ export async function createProvider(options: ResolvedOptions): Promise<ClientPr
 
 function borrowed({ client }: Of<'borrowed'>, { connectionTimeoutMs }: ResolvedOptions): ClientProvider {
   const port = recogniseClient(client)
-  // Our namespace begins with it, and a namespace has none of these.
+  // Our namespace begins with this prefix, and a namespace must not contain these characters.
   if (/[{}\s]/.test(port.keyPrefix)) {
     throw new InvalidOptionError('client.keyPrefix', 'text without braces and blanks', port.keyPrefix)
   }

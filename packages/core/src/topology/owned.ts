@@ -24,9 +24,8 @@ export interface OwnedProviderOptions {
 }
 
 /**
- * One client a connection, none of which ever reconnects by itself: after each end a new client is made,
- * with backoff and jitter. So all client libraries behave alike, nothing is sent twice, and no library's
- * reconnecting bugs are ours.
+ * Opens a new client after each end, with backoff and jitter; no client ever reconnects by itself. So all
+ * client libraries behave alike, nothing is sent twice, and no library's bugs in reconnecting affect us.
  */
 export class OwnedProvider implements ClientProvider {
   readonly owned = true
@@ -117,7 +116,7 @@ export class OwnedProvider implements ClientProvider {
       if (this.#closed || old === undefined || this.#client !== old) return client.kill()
       this.#forget()
       this.#adopt(client)
-      // What the old one still has in flight may be answered yet.
+      // Commands in flight on the old client may still be answered.
       setTimeout(() => old.kill(), drainMs).unref()
     } catch (error) {
       log('the topology could not be read: %s', error)

@@ -1,32 +1,32 @@
 import type { ClientPort } from '../clients/port.js'
 
 export interface ProviderEvents {
-  /** A client is there and takes commands. */
+  /** A client is available and accepts commands. */
   ready(client: ClientPort): void
   /** The client is gone, or an attempt to get one failed. */
   lost(error: Error | undefined): void
 }
 
 /**
- * Keeps a client at hand. Ours makes a new client whenever one ends; a borrowed client has its own ways
- * of reconnecting, and its provider only watches.
+ * Keeps a client of a topology ready. Owned clients are replaced by a new one whenever one ends; a borrowed
+ * client reconnects by itself, and its provider only watches.
  */
 export interface ClientProvider {
   readonly owned: boolean
-  /** What the host's client puts before its keys, empty for ours. */
+  /** The prefix that the host's client adds to keys; empty for owned clients. */
   readonly keyPrefix: string
-  /** Resolves when the first attempt has ended, either way; rejects never. */
+  /** Resolves when the first attempt has succeeded or failed; never rejects. */
   start(events: ProviderEvents): Promise<void>
   /**
-   * The client hangs or points at the wrong server: end it, so that the next one is made. A server that was found
-   * to be a replica may stay one, so `'demoted'` makes the pauses between such attempts longer and longer.
+   * Ends a client that hangs or is connected to the wrong server, so that a new one is opened. A server that was found
+   * to be a replica may stay one, so each `'demoted'` doubles the pause before the next attempt, up to a maximum.
    */
   drop(reason: string, cause?: 'demoted'): void
   /**
-   * The client is there, but its view of the Cluster may be stale: make a new one and change over, while
-   * the old one goes on. Called for every failure; does so at most once a second.
+   * Opens a new client and changes over to it, because the view that the old one has of the Cluster may be
+   * stale. The old one is used meanwhile. Called for every failure; acts at most once a second.
    */
   refresh(reason: string): void
-  /** Ends what is ours; a borrowed client stays open. */
+  /** Ends owned clients; a borrowed client stays open. */
   close(): Promise<void>
 }

@@ -7,7 +7,7 @@ import type { HostAndPort } from '../options.js'
 
 const log = createLog('core')
 
-/** How long the slower sentinels are waited for, once one has answered. */
+/** How long to wait for the slower sentinels, once one has answered. */
 const patienceMs = 200
 
 export interface SentinelOptions {
@@ -18,9 +18,9 @@ export interface SentinelOptions {
 }
 
 /**
- * Finds the primary through the sentinels, as the Sentinel client specification asks: the first sentinel
- * that knows the name tells the address, and the server there must call itself the primary. A
- * subscription to `+switch-master` is only a hint that makes following a failover quick.
+ * Finds the primary through the sentinels. The Sentinel client specification asks one sentinel after the
+ * other; this asks all at once and takes the address that most name. As the specification requires, the
+ * server there must call itself the primary. A subscription to `+switch-master` only speeds up a failover.
  */
 export class SentinelResolver {
   readonly #options: SentinelOptions
@@ -32,7 +32,7 @@ export class SentinelResolver {
     this.#options = options
   }
 
-  /** The address that most sentinels name; one that lags behind a failover still names the old one. */
+  /** The address that most sentinels name: a sentinel that lags behind a failover still names the old one. */
   async primary(signal: AbortSignal): Promise<HostAndPort> {
     const votes: HostAndPort[] = []
     const enough = linkSignals(signal)
@@ -55,7 +55,7 @@ export class SentinelResolver {
     return this.#ask(signal, async (sentinel) => {
       const reply = await sentinel.send(['SENTINEL', 'replicas', this.#options.name], {})
       if (!Array.isArray(reply)) return []
-      // Those that are down are among them: they are asked for once, and each is attached when it is back.
+      // Replicas that are down are included: the list is read only once, and each is used when it is back.
       return reply.map(fieldsOf).map(({ ip = '', port }) => ({ host: ip, port: Number(port) }))
     })
   }
@@ -89,7 +89,7 @@ export class SentinelResolver {
     this.#watching = false
   }
 
-  /** All sentinels at once, since one that is frozen would otherwise cost a whole attempt. */
+  /** Asks all sentinels at once, since a frozen one would otherwise use up a whole attempt. */
   async #ask<T>(signal: AbortSignal, question: (sentinel: ClientPort) => Promise<T>): Promise<T> {
     const rest = linkSignals(signal)
     const stop = rest.signal
@@ -136,7 +136,7 @@ function leading(votes: readonly HostAndPort[]): { address: HostAndPort | undefi
 /** Refuses a server that a stale sentinel still calls the primary. */
 export async function assertPrimary(client: ClientPort): Promise<void> {
   const reply = await client.send(['ROLE'], {}).catch((error: unknown) => {
-    // A user without the right to ask: a replica shows itself with the first write, which it refuses.
+    // The user may not run ROLE; a replica is then recognised by the first write, which it refuses.
     if (error instanceof Error && replyPrefix(error) === 'NOPERM') return ['master']
     throw error
   })

@@ -11,7 +11,7 @@ import { duplicateOf } from './subscriber.js'
 
 type OpenSubscriber = (signal: AbortSignal) => Promise<SubscriberPort>
 
-/** `subscriber` is given for single servers that core connected to itself; for a borrowed client a duplicate is made. */
+/** `subscriber` is given for single servers that core connected to itself; for a borrowed one a duplicate is made. */
 export function ioredisClient(client: IoredisClient, subscriber?: OpenSubscriber): ClientPort {
   const keyPrefix = client.options?.keyPrefix ?? ''
   const plain = keyPrefix === '' ? client : withoutPrefix(client)

@@ -3,7 +3,7 @@ import type { Argument, Reply } from '../port.js'
 const streamEntries = /^(XREAD|XREADGROUP|XRANGE|XREVRANGE|XCLAIM|XAUTOCLAIM)$/i
 const doubles = /^(ZSCORE|ZMSCORE|ZINCRBY|INCRBYFLOAT|HINCRBYFLOAT|GEODIST)$/i
 
-/** Converts a reply to the shapes of RESP2: for some commands the library returns pairs as objects, booleans, doubles. */
+/** Converts a reply to the shapes of RESP2: for some commands the library returns objects, booleans or doubles. */
 export function readReply(args: readonly Argument[], reply: unknown): Reply {
   const command = String(args[0])
   return flatten(reply, { isNested: streamEntries.test(command), isDouble: doubles.test(command) })
