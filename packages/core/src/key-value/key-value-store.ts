@@ -11,7 +11,7 @@ import { OutageKeyValueStore } from './outage-store.js'
 import type { KeyValuePort } from './port.js'
 import { maxAtOnce, RedisKeyValueStore } from './redis-store.js'
 
-/** How values become text. JSON by default. @default JSON */
+/** Converts values to text and back. @default JSON */
 export interface Codec<V> {
   encode(value: V): string
   decode(text: string): V

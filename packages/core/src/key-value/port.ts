@@ -36,7 +36,7 @@ export interface SetResult {
 
 /**
  * A store of keys and values. `testKeyValueStore` of `@evenkeel/core/testing` tests an implementation.
- * Names are complete keys. Every write may be repeated.
+ * Names are complete keys.
  */
 export interface KeyValuePort {
   get(key: string): Promise<Versioned | undefined>

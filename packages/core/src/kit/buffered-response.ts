@@ -1,11 +1,11 @@
 import { type ResponseOrigin, withOriginOf } from './watched-body.js'
 
-/** What servers put in the global's place extends the class of what fetch gives; that class is at the bottom. */
+/** The class of fetch's responses. Servers may replace the global by a class that extends it, so it is the base class. */
 function nativeResponse(): typeof Response {
   let found = globalThis.Response
   for (;;) {
     const above: unknown = Object.getPrototypeOf(found)
-    // Functions of every realm have a prototype that is a function and constructs nothing.
+    // The chain ends with Function.prototype, which is a function in every realm but constructs nothing.
     if (typeof above !== 'function' || above.prototype === undefined) return found
     found = above as typeof Response
   }
@@ -13,7 +13,7 @@ function nativeResponse(): typeof Response {
 
 type BufferedResponseClass = new (bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin) => object
 
-/** Made with the first answer: to look at `Response` makes Node load its fetch, which importing a package must not. */
+/** Created with the first answer: reading `Response` makes Node load its fetch, which importing a package must not. */
 let known: BufferedResponseClass | undefined
 
 function create(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin): Response {
@@ -21,7 +21,7 @@ function create(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin): 
   return new known(bytes, init, origin) as unknown as Response
 }
 
-/** Servers of Bun and Deno read a response's body by other ways than its methods. */
+/** The servers of Bun and Deno do not read a response's body through its methods. */
 const isNode = typeof process !== 'undefined' && !('bun' in process.versions) && !('deno' in process.versions)
 
 const decoder = new TextDecoder()
@@ -29,12 +29,12 @@ const decoder = new TextDecoder()
 type Bytes = Uint8Array<ArrayBuffer>
 
 /**
- * A response whose body is there already. The methods read it as it is: to put a web stream around bytes and read
- * it again costs some 30 µs. A stream is made where it is asked for, and so is a response of the native class: each
- * layer of fetches makes an answer anew, and what is constructed natively costs it some 10 µs.
+ * A class of responses whose body is complete. The methods read the bytes directly, because wrapping bytes in a web
+ * stream and reading it takes some 30 µs. A response of the native class, with a stream, is created only on demand,
+ * because constructing one takes some 10 µs, and each layer of fetches constructs an answer.
  */
 function defineClass(Native: typeof Response): BufferedResponseClass {
-  // An object of the native prototype that no native constructor has seen: all that reads it is below.
+  // Creates an object with the native prototype but without the native constructor; the class below overrides its members.
   const Base = function (this: object) {
     return Object.create(new.target.prototype)
   } as unknown as { new (): object; prototype: object }
@@ -46,7 +46,7 @@ function defineClass(Native: typeof Response): BufferedResponseClass {
     readonly #statusText: string
     readonly #headers: Headers
     #isUsed = false
-    /** The same with a stream, for everything that only a stream can do. */
+    /** The same response with a stream, for what only a stream can do. */
     #streamed: Response | undefined
 
     constructor(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin) {
@@ -140,7 +140,7 @@ function defineClass(Native: typeof Response): BufferedResponseClass {
       if (this.#streamed === undefined) {
         const { status, statusText, headers } = this
         this.#streamed = new Native(copyOf(this.#bytes), { status, statusText, headers })
-        // What was read stays read.
+        // A body that was read before is marked as read here too.
         if (this.#isUsed) this.#streamed.arrayBuffer().catch(() => {})
       }
       return this.#streamed
@@ -148,14 +148,14 @@ function defineClass(Native: typeof Response): BufferedResponseClass {
   }
 }
 
-/** Others have the same bytes; what is given away may be changed. */
+/** Several responses share the bytes, and a reader may change what it gets. */
 function copyOf(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytes)
 }
 
 /**
- * A response with a body that is there already, read at the cost of its bytes. The bytes stay whose they are: nobody is
- * given them to change.
+ * Creates a response whose body is complete, which is read without a stream. Readers get copies, so that nobody can
+ * change `bytes`.
  */
 export function bufferedResponse(bytes: Uint8Array, init: ResponseInit, origin: ResponseOrigin): Response {
   if (!isNode) return withOriginOf(origin, new Response(copyOf(bytes), init))

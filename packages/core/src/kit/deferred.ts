@@ -4,7 +4,7 @@ export interface Deferred<T> {
   reject(error: unknown): void
 }
 
-/** A promise with its two ends, for what is settled elsewhere than where it is made. */
+/** A promise with its resolve and reject functions, for code that settles it elsewhere. */
 export function deferred<T = void>(): Deferred<T> {
   let resolve: (value: T) => void = () => {}
   let reject: (error: unknown) => void = () => {}

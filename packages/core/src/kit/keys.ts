@@ -14,7 +14,7 @@ export interface Keyspace {
   readonly prefix: string
   /** A key of `subject`; keys of one subject live on one node. */
   key(subject: string, ...parts: readonly string[]): string
-  /** The subject whose {@link key} with these parts it is; undefined for any other key. */
+  /** The subject from which {@link key} made this key with the same parts; `undefined` for any other key. */
   subjectOf(key: string, ...parts: readonly string[]): string | undefined
   /** A SCAN pattern for all keys of this keyspace whose name begins with the given text. */
   pattern(startsWith?: string): string
@@ -38,7 +38,7 @@ export function createKeyspace(namespace: string, room: string): Keyspace {
   }
 }
 
-/** Checks a name that a caller chose: well-formed text, not empty, at most 4,096 characters unless said otherwise. */
+/** Checks a caller's name: well-formed text of 1 to `maxLength` characters (4,096). @throws InvalidInputError */
 export function checkSubject(field: string, value: unknown, maxLength = maxSubjectLength): string {
   const isText = typeof value === 'string' && value.length > 0 && value.length <= maxLength
   // Half of a surrogate pair is no text: it can't be written as UTF-8, and two of them would share a key.

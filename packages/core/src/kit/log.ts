@@ -3,8 +3,8 @@ type Write = (format: string, ...values: unknown[]) => void
 let loading: Promise<(namespace: string) => Write> | undefined
 
 /**
- * One line per change of state, never per call: `DEBUG=evenkeel:*` shows them. `debug` reads the
- * environment when it is imported, so that happens with the first line and not with the package.
+ * Creates a log for changes of state, never for single calls; `DEBUG=evenkeel:*` shows it. `debug` reads the
+ * environment when it is imported, so it is imported with the first line and not with the package.
  */
 export function createLog(room: string): Write {
   let write: Write | undefined

@@ -125,12 +125,12 @@ export class ByteBoundedLru<V> {
     }
   }
 
-  /** quick-lru's own evict() copies all entries. */
+  /** Evicts one entry; quick-lru's own evict() would copy all of them. */
   #forgetOldest(): void {
     for (;;) {
       const key = this.#victims.pop()
       if (key === undefined) this.#findVictims()
-      // One that was used or written since the search is none of the oldest any more.
+      // An entry that was used or written since the search is no longer one of the oldest.
       else if ((this.#entries.peek(key)?.usedAfter ?? this.#searches) < this.#searches) {
         this.delete(key)
         return

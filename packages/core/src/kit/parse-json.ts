@@ -1,4 +1,4 @@
-/** The value that a text is in JSON; undefined where it is none, as a message on a channel that others may write to. */
+/** Parses JSON; `undefined` if the text is not JSON, as may be on a channel to which others can publish. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -1,8 +1,8 @@
 const tenYearsMs = 10 * 365 * 86_400_000
 
 /**
- * Milliseconds that a `retry-after-ms` or `Retry-After` header asks to wait, from 0; `undefined` where there is
- * none or it can't be read. Understands milliseconds or seconds, HTTP dates (RFC 9110, 10.2.3), and what some
+ * Milliseconds that a `retry-after-ms` or `Retry-After` header asks to wait, at least 0; `undefined` if there is
+ * none or it can't be parsed. Understands milliseconds or seconds, HTTP dates (RFC 9110, 10.2.3), and what some
  * providers send instead: a number beyond ten years is a point in time, in seconds or milliseconds since 1970.
  */
 export function retryAfterMs(

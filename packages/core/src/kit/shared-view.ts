@@ -38,7 +38,7 @@ export class SharedView {
   /** The read after the one that is under way. */
   #next: Promise<void> | undefined
   #timer: LongTimer | undefined
-  /** A read that follows a message is due; further messages need no other one. */
+  /** A read that a message caused is scheduled; further messages need no other one. */
   #isSoon = false
   #isClosed = false
 
@@ -61,14 +61,14 @@ export class SharedView {
     this.#subscription = subscription
   }
 
-  /** Reads within `settleMs`. A later call never puts an earlier one off. */
+  /** Reads within `settleMs`. A later call never delays the read of an earlier one. */
   soon(): void {
     if (this.#isSoon || this.#isClosed) return
     this.#isSoon = true
     this.#schedule(this.#options.settleMs ?? 5)
   }
 
-  /** Reads now; a caller that comes during a read waits for the next one, which sees what was there by then. */
+  /** Reads now. A call during a read waits for the next one, since the running one may have missed a change. */
   refresh(): Promise<void> {
     return this.#read('asked')
   }
@@ -98,7 +98,7 @@ export class SharedView {
     this.#poll()
   }
 
-  /** Callers that come during a read share the next one. */
+  /** Calls during a read share the next one. */
   #read(cause: ReadCause): Promise<void> {
     if (this.#next !== undefined) return this.#next
     if (this.#reading === undefined) return this.#begin(cause)

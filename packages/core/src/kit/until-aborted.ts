@@ -1,8 +1,8 @@
 import { onAbort } from './signals.js'
 
 /**
- * Waits for a promise that nothing bounds, such as a client's handshake. Rejects with the signal's reason
- * when that aborts first; then, and when the promise rejects, `abandon` frees whatever is half open.
+ * Waits for a promise that has no time limit of its own, such as a client's handshake. Rejects with the signal's
+ * reason if it aborts first; then, and if the promise rejects, `abandon` frees whatever is half open.
  */
 export async function untilAborted<T>(
   pending: Promise<T>,

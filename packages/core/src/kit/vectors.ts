@@ -14,8 +14,8 @@ export function unpackVector(bytes: Buffer): Float32Array {
 }
 
 /**
- * From -1 to 1; 0 when one of them has no length or holds what is no finite number. Vectors of two sizes have
- * nothing in common.
+ * The cosine of the angle between two vectors, from -1 to 1. 0 if their dimensions differ, or if one of them has no
+ * length or holds a number that is not finite.
  */
 export function cosine(one: Float32Array, other: Float32Array): number {
   if (one.length !== other.length) return 0

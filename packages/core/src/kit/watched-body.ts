@@ -12,7 +12,7 @@ interface Dropped {
   readonly reader: ReadableStreamDefaultReader<Uint8Array>
 }
 
-/** A response that its caller drops unread ends with the next collection of garbage. */
+/** A response that its caller drops unread ends when it is garbage-collected. */
 const dropped = new FinalizationRegistry<Dropped>(({ end, reader }) => {
   reader.cancel().catch(() => {})
   end({ kind: 'left' })
@@ -24,15 +24,15 @@ export interface WatchedBodyOptions {
   /** Each chunk as it passes. */
   onChunk?(chunk: Uint8Array): void
   /**
-   * Milliseconds that the body may lie without anyone reading before it counts as left; it can be read all the
-   * same. A reader that waits for a slow source is not meant. @default Infinity
+   * Milliseconds without a read after which the body counts as left, although it can still be read. A reader that
+   * waits for a slow source counts as reading. @default Infinity
    */
   readonly maxUnreadMs?: number | undefined
 }
 
 /**
- * The same response, with a call back when its body is over. Chunks pass one by one, as the reader asks for
- * them; nothing is kept. A response without a body, or whose body another reader has, ends at once.
+ * The same response, with a callback when its body ends. Chunks pass one by one, as the reader asks for them;
+ * none is kept. A response without a body, or whose body is locked by another reader, ends at once.
  */
 export function watchedBody(
   response: Response,
@@ -74,7 +74,7 @@ export function watchedBody(
         } catch (error) {
           end({ kind: 'broken', error })
           controller.error(error)
-          // The source of a chunk that `onChunk` refused is not read any further.
+          // If `onChunk` threw, the source is not read any further.
           reader.cancel(error).catch(() => {})
         }
       },
@@ -83,7 +83,7 @@ export function watchedBody(
         await reader.cancel(reason)
       },
     },
-    // Read ahead by nothing: the end is told when the reader has come to it.
+    // Reads nothing ahead, so that the end is reported when the reader reaches it.
     { highWaterMark: 0 },
   )
   awaitRead()
@@ -92,15 +92,15 @@ export function watchedBody(
   return withOriginOf(response, new Response(body, { status, statusText, headers }))
 }
 
-/** Statuses with which no `Response` with a body can be constructed, though a server may make one by other means. */
+/** Whether a `Response` with this status and a body can be constructed; servers create others by other means. */
 function mayHaveBody(status: number): boolean {
   return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
 }
 
-/** What a response that is constructed can't be given. */
+/** What the constructor of a response can't set. */
 export type ResponseOrigin = Pick<Response, 'url' | 'redirected' | 'type'>
 
-/** Gives a response that was constructed, and its clones, what only those of a fetch have: `url`, `redirected`, `type`. */
+/** Gives a constructed response, and its clones, what only a fetch sets: `url`, `redirected` and `type`. */
 export function withOriginOf(model: ResponseOrigin, response: Response): Response {
   const { url, redirected, type } = model
   const { clone } = response

@@ -1,8 +1,8 @@
 -- Adds to a whole number.
 --
 -- KEYS  1 hash: v value, n version
--- ARGV  1 what to add  2 ttl in ms, where there was none
--- Reply {1, sum, version, ms left}, or {0} where the value or the sum is no whole number that JavaScript holds
+-- ARGV  1 what to add  2 ttl in ms for a key without a value
+-- Reply {1, sum, version, remaining ms}, or {0} if the value or the sum is no whole number that JavaScript holds
 --- @include "kv-version"
 local version = version_of(KEYS[1])
 local value = redis.call('HGET', KEYS[1], 'v')

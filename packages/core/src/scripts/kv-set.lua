@@ -1,9 +1,9 @@
 -- Writes a value under a new version.
 --
 -- KEYS  1 hash: v value, n version
--- ARGV  1 value  2 ttl in ms  3 the version that must be there, '0' for none, '' for any
---       4 '1' where nothing may be there too  5 SHA-1 of a value that may be there too, or ''
--- Reply {written, version}
+-- ARGV  1 value  2 ttl in ms  3 the version that the key must have, '0' for no value, '' for any
+--       4 '1' if the key may also have no value  5 SHA-1 of a value that it may also hold, or ''
+-- Reply {1, new version}, or {0, version that the key has}
 --- @include "kv-version"
 local version = version_of(KEYS[1])
 if ARGV[3] ~= '' and not is_expected(KEYS[1], version, ARGV[3], ARGV[4], ARGV[5]) then return { 0, version } end

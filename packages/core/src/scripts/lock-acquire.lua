@@ -1,10 +1,10 @@
--- Takes a lock, or tells for how long it is held. The same token again refreshes what it holds.
+-- Takes a lock, or says for how long it is held. A token that holds the lock already renews it.
 --
 -- KEYS  1 string of the lock: 'token fence'  2 string of the last fence
 -- ARGV  1 token  2 ttl in ms
 -- Reply {1, fence}, or {0, ms until the holder's ttl ends}
 --- @include "clock"
--- A key of another type, or text without a fence, is no lock of ours: it is written over.
+-- A key of another type, or text without a fence, is no lock of ours, and is overwritten.
 local function text_of(key)
   local text = redis.pcall('GET', key)
   if type(text) == 'string' then return text end
@@ -18,8 +18,8 @@ if token == ARGV[1] then
 elseif token then
   return { 0, redis.call('PTTL', KEYS[1]) }
 end
--- Grows from the last one, and from the clock, so that it also grows when the last one was lost. The last one is
--- needed only while the clock may be behind it, as after a failover to a server whose clock is late: for a day.
+-- The fence is above the last one and not below the clock, so that it grows even if the last one was lost. The last
+-- one is needed only while the clock may be behind it, as after a failover to a server whose clock is slow: for a day.
 fence = math.max((tonumber(text_of(KEYS[2]) or 0) or 0) + 1, micros())
 local text = string.format('%.0f', fence)
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. text, 'PX', ARGV[2])
