@@ -44,7 +44,7 @@ export interface Breaker {
   succeeded(generation: number): void
   /** A command that was sent in `generation` found Redis unavailable. */
   failed(generation: number): void
-  /** Opens the breaker on evidence that needs no statistics: the socket ended, or nothing was received for a deadline. */
+  /** Opens the breaker without statistics: the socket ended, or nothing was received for a deadline. */
   trip(reason: string): void
   /** The trial's result. A failed one keeps the breaker open for a longer pause. */
   settle(alive: boolean, reason?: string): void

@@ -32,9 +32,9 @@ export interface TelemetrySubject extends MeasuredConnection {
 const scope = '@evenkeel/core'
 
 /**
- * Metrics and spans through OpenTelemetry, with the providers that the host gives or registers, now or later. While
- * there are none, a command costs one comparison. The returned function ends it: nothing of the connection is held
- * or exported any more, but for the histogram's sums, which OpenTelemetry can't forget.
+ * Reports metrics and spans to OpenTelemetry, with the providers that the host gives or registers, now or later. While
+ * there are none, a command costs one comparison. The returned function ends the reports: afterwards nothing of the
+ * connection is held or exported, except the histogram's sums, which OpenTelemetry can't remove.
  */
 export async function startTelemetry(
   options: boolean | TelemetryOptions,
@@ -47,11 +47,11 @@ export async function startTelemetry(
   const figures = new ServerFigures(subject)
   const toSpans: Telemetry | undefined = trace && { command: trace, fellBack() {}, transition() {} }
   subject.report(toSpans)
-  // A provider that is there already is attached before the first command is sent.
+  // A provider that is registered already is attached before the first command is sent.
   const meterProvider = given ?? (await registeredMeterProvider())
   const stops = [
     observeMetrics(scope, { meterProvider }, { ...counts.table(subject), ...figures.table() }),
-    // A host without metrics is asked nothing.
+    // Without a provider of metrics, Redis is not asked for its figures.
     followMeter(scope, { meterProvider }, () => {
       figures.refresh()
       return subject.onUp(() => figures.refresh())
@@ -81,17 +81,17 @@ export async function startTelemetry(
 }
 
 async function tracerOf(provider: TracerProviderLike | undefined): Promise<TracerLike> {
-  // Imported here: it takes longer than the whole of core, and not everybody needs it.
+  // Imported here, because loading it takes longer than loading core, and not every host needs it.
   const tracers = provider ?? (await import('@opentelemetry/api')).trace.getTracerProvider()
   return tracers.getTracer(scope)
 }
 
-/** By OpenTelemetry's conventions for databases; no key and no value is ever in one. */
+/** Creates spans by OpenTelemetry's conventions for databases. They never contain a key or a value. */
 function spansOf(tracer: TracerLike, subject: TelemetrySubject): Telemetry['command'] {
   return (command, durationMs, failure) => {
     const endTime = Date.now()
     const { address, database } = subject
-    // Not one of few, as a label must be: the convention wants the command's own name.
+    // The convention asks for the command's own name; unlike a label of a metric, it need not be one of few.
     const operation = command.toUpperCase()
     const span = tracer.startSpan(operation, {
       kind: spanKind.client,

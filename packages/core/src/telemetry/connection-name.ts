@@ -10,8 +10,8 @@ export interface ClaimedName {
 const registry = Symbol.for('evenkeel.connection-names')
 
 /**
- * A name that no other open connection of this process has: the wanted one, or with `#2` … behind it. Names are used
- * again after a connection was closed, so that metrics of connections that come and go keep few labels.
+ * Claims a name that no other open connection of this process has: the wanted one, or that followed by `#2`, `#3` and
+ * so on. Names are used again after a connection was closed, so that metrics of short-lived connections keep few labels.
  */
 export function claimName(wanted: string): ClaimedName {
   const taken = openNames()
@@ -34,7 +34,7 @@ function openNames(): Set<string> {
   return made
 }
 
-/** How a connection is called where the host gives it no name. No user and no password is part of it. */
+/** The name of a connection to which the host gives none. It contains no user and no password. */
 export function defaultName(topology: Topology): string {
   switch (topology.kind) {
     case 'borrowed':

@@ -8,7 +8,7 @@ interface CountedConnection {
   readonly pairs: readonly { readonly name: string; readonly active: boolean }[]
 }
 
-/** Labels must be few: a command that is none of these is 'other'. */
+/** A label must have few values: every other command counts as 'other'. */
 const operations = new Map(
   (
     'APPEND BITCOUNT COPY DECR DECRBY DEL DUMP EVAL EVALSHA EVALSHA_RO EVAL_RO EXEC EXISTS EXPIRE FCALL GET GETDEL ' +
@@ -61,7 +61,7 @@ export class CommandCounts {
     this.#transitions[closed ? 'closed' : 'open']++
   }
 
-  /** Names that operators of such systems know. Each value says which connection it is of. */
+  /** The metrics of the counts. Each value has a label with the name of its connection. */
   table(subject: CountedConnection): MetricTable {
     const connection = subject.name
     return {

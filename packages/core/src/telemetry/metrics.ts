@@ -9,12 +9,12 @@ export interface Measurement {
 }
 
 export interface ObservedMetric {
-  /** A counter only grows; a gauge goes both ways. */
+  /** A counter only grows; a gauge may also fall. */
   readonly kind: 'counter' | 'gauge'
   readonly description: string
-  /** As OpenTelemetry writes units: `s`, `By`. The name ends in it (`_seconds`, `_bytes`). */
+  /** As OpenTelemetry writes units: `s`, `By`. The metric's name ends with the unit (`_seconds`, `_bytes`). */
   readonly unit?: string | undefined
-  /** Read when the metrics are collected, so counting costs the path of a call nothing. */
+  /** Called when the metrics are collected, so it costs nothing on the path of a call. */
   observe(): Iterable<Measurement> | number
 }
 
@@ -25,8 +25,8 @@ const log = createLog('metrics')
 
 /**
  * Registers a table of metrics with OpenTelemetry, with the provider that the host gives or registers, now or
- * later. `name` is the package's. Returns a function that takes them out again; afterwards nothing of what
- * they observe is held.
+ * later. `name` is the package's. Returns a function that removes them; afterwards nothing that they observe
+ * is held.
  */
 export function observeMetrics(
   name: string,
@@ -60,7 +60,7 @@ function register(meter: MeterLike, table: MetricTable): () => void {
   }
 }
 
-/** A metric that can't be read leaves the others of the collection alone. Returns the labels that were observed. */
+/** Returns the labels that were observed. A metric that can't be read does not affect the others. */
 function observe(
   name: string,
   metric: ObservedMetric,
@@ -78,14 +78,14 @@ function observe(
 }
 
 /**
- * An SDK that adds up (as for Prometheus) exports the last value of a gauge for as long as the process runs. The last
- * one is 0, so that no alert sees what is gone.
+ * A cumulative SDK (as for Prometheus) exports the last value of a gauge for as long as the process runs. So the last
+ * value is set to 0, and no alert fires for what no longer exists.
  */
 function endSeries(instrument: ObservableInstrument, labels: readonly (Labels | undefined)[]): void {
   if (labels.length === 0) return
   const end = (result: ObservableResultLike) => {
     for (const one of labels) result.observe(0, one)
-    // The SDK walks its callbacks just now.
+    // Removed later, because the SDK is iterating over its callbacks now.
     queueMicrotask(() => instrument.removeCallback(end))
   }
   instrument.addCallback(end)

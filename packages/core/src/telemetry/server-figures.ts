@@ -4,13 +4,13 @@ import type { Measurement, MetricTable } from './metrics.js'
 /** What is read of the connection when its server's figures are collected. */
 export interface MeasuredConnection {
   readonly name: string
-  /** What each primary says of itself; empty while Redis is away, and where its user may not ask. Never rejects. */
+  /** INFO of each primary; empty while Redis is away or if its user may not run INFO. Never rejects. */
   askPrimaries(): Promise<readonly ServerHealth[]>
 }
 
 /**
- * What Redis says of its memory and replicas. Asked for when the connection comes up and with each collection, one INFO
- * of each primary, so that a collection does not wait: its values are at the oldest those of the one before.
+ * Metrics of the memory and replicas of Redis. One INFO is sent to each primary when the connection comes up and at
+ * each collection. A collection does not wait for the answers: it reports those of the INFO before.
  */
 export class ServerFigures {
   readonly #connection: MeasuredConnection
@@ -24,12 +24,12 @@ export class ServerFigures {
   refresh(): void {
     this.#reading ??= this.#connection.askPrimaries().then((answers) => {
       this.#reading = undefined
-      // What the server was like before an outage is told until it answers again.
+      // During an outage, the figures from before it are reported.
       if (answers.length > 0) this.#latest = answers
     })
   }
 
-  /** Of a Cluster: the primary that is nearest to its memory limit, the replica that is furthest behind. */
+  /** In a Cluster: the primary that is nearest to its memory limit, and the replica that is furthest behind. */
   table(): MetricTable {
     return {
       evenkeel_redis_memory_used_bytes: {
@@ -56,7 +56,7 @@ export class ServerFigures {
         kind: 'gauge',
         description: 'How far the furthest replica is behind its primary; 0 where there is none',
         unit: 's',
-        // A value that is no longer observed would stay as it was for ever.
+        // 0 without replicas, since a value that is no longer observed would be exported unchanged for ever.
         observe: () =>
           this.#of(
             this.#latest.length === 0
@@ -76,7 +76,7 @@ export class ServerFigures {
   }
 }
 
-/** Share of the limit; without a limit less than any that has one. */
+/** The used share of the memory limit. Without a limit it is negative, so that servers with a limit come first. */
 function fullness({ memory: { usedBytes = 0, limitBytes = 0 } }: ServerHealth): number {
   return limitBytes > 0 ? usedBytes / limitBytes : -1 / (1 + usedBytes)
 }

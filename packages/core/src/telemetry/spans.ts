@@ -11,25 +11,25 @@ export const errorStatus = 2
 /** A span that is open. */
 export interface OpenSpan {
   set(attributes: Readonly<Record<string, AttributeValue | undefined>>): void
-  /** Ends it, once; with an error, or a word for one, as a failed one. */
+  /** Ends the span; only the first call counts. With an error, or a word for one, the span has failed. */
   end(error?: unknown): void
 }
 
-/** A span that is as long as what it is about: several calls, each of which runs below it. */
+/** A span around several calls, each of which runs below it. */
 export interface RunningSpan extends OpenSpan {
-  /** What is called, and what goes on because of it, is below the span. */
+  /** Runs a call below the span, with everything that the call starts. */
   run<T>(call: () => T): T
 }
 
-/** Spans of a package. Until OpenTelemetry is loaded each method does what it is given, and nothing else. */
+/** Spans of a package. Until OpenTelemetry is loaded, each method only runs the call that it is given. */
 export interface Spans {
-  /** A span as long as the call; what is called meanwhile is below it. `span` is undefined where there are none. */
+  /** Runs a call within a span, below which its own spans are. `span` is `undefined` without OpenTelemetry. */
   around<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
-  /** The same, but the caller ends it, unless the call fails. */
+  /** As {@link around}, but the caller ends the span, unless the call fails. */
   open<T>(name: string, options: SpanOptions, call: (span: OpenSpan | undefined) => Promise<T>): Promise<T>
-  /** A span that ends when the caller says so; `undefined` where there are none. */
+  /** Starts a span that the caller ends; `undefined` without OpenTelemetry. */
   start(name: string, options: SpanOptions): RunningSpan | undefined
-  /** Writes where we are into the headers of a request, as the host's propagator does it (`traceparent`). */
+  /** Writes the current trace into the headers of a request, with the host's propagator (`traceparent`). */
   inject(headers: Headers): void
 }
 
@@ -37,7 +37,8 @@ const log = createLog('spans')
 
 /**
  * Spans of a package through OpenTelemetry, with the provider that the host gives or registers, now or later;
- * `undefined` unless `spans` is asked for, so that a call without them costs nothing more. OpenTelemetry is imported with the first use, so a call in the same turn has no span.
+ * `undefined` unless the option `spans` is on, so that calls without spans cost nothing. OpenTelemetry is imported now,
+ * so calls in the same turn of the event loop have no span.
  */
 export function createSpans(scope: string, telemetry: boolean | TelemetryOptions): Spans | undefined {
   if (typeof telemetry === 'boolean' || telemetry.spans !== true) return undefined
@@ -56,7 +57,7 @@ class TracedSpans implements Spans {
     import('@opentelemetry/api').then(
       (api) => {
         this.#api = api
-        // OpenTelemetry's own is a proxy for the one that is registered later.
+        // OpenTelemetry's own provider is a proxy for one that is registered later.
         const provider = this.#provider ?? api.trace.getTracerProvider()
         this.#tracer = provider.getTracer(this.#scope) as TracerLike
       },
@@ -130,7 +131,7 @@ function openSpan(span: SpanLike): OpenSpan {
   }
 }
 
-/** A code or a name, of which there are few, and never a message, in which anything may stand. */
+/** The error's code or name, of which there are few; never its message, which may contain anything. */
 function errorType(error: unknown): string {
   if (typeof error === 'string') return error
   const { code, name } = (error ?? {}) as { readonly code?: unknown; readonly name?: unknown }

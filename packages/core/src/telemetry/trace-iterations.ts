@@ -2,16 +2,16 @@ import type { AttributeValue } from './provider.js'
 import type { RunningSpan, Spans } from './spans.js'
 import { wrapMethods } from './wrap-methods.js'
 
-/** The names of an object's methods that give an async iterator. */
+/** The names of an object's methods that return an async iterable. */
 type IterationOf<T> = {
   [K in keyof T]: T[K] extends (...args: never[]) => AsyncIterable<unknown> ? K : never
 }[keyof T] &
   string
 
 /**
- * Puts a span around each iteration that the named methods of this one object give: from its first step to its end,
- * with the number of its steps (`evenkeel.steps`). The commands of each step are below it. An iteration of which no step is asked for
- * has none. Without spans the object stays as it is.
+ * Puts a span around each iteration that the named methods of this one object return: from its first step to its end,
+ * with the number of its steps (`evenkeel.steps`). The commands of each step are below the span. An iteration without
+ * any step has no span. Without `spans` the object stays as it is.
  * @returns the same object
  */
 export function traceIterations<T extends object, K extends IterationOf<T>>(
@@ -32,7 +32,7 @@ export function traceIterations<T extends object, K extends IterationOf<T>>(
   )
 }
 
-/** An iterator with all that a generator has. */
+/** Returns an iterator with all methods of a generator. */
 function traced(
   iterable: AsyncIterable<unknown>,
   start: () => RunningSpan | undefined,

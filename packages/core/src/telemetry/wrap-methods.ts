@@ -1,7 +1,7 @@
 /**
  * Replaces the named methods of this one object.
- * @param names a value for each name of a method, passed on to `wrap`
- * @param wrap makes the new method; `call` calls the former one with the arguments that it is given
+ * @param names a value for each method name, which is passed on to `wrap`
+ * @param wrap makes the new method; `call` calls the former method with the arguments that it is given
  * @returns the same object
  */
 export function wrapMethods<T extends object>(
