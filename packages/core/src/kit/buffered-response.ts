@@ -1,6 +1,6 @@
 import { type ResponseOrigin, withOriginOf } from './watched-body.js'
 
-/** The class of fetch's responses. Servers may replace the global by a class that extends it, so it is the base class. */
+/** The class of fetch's responses: the base of the global, which servers may replace by a class that extends it. */
 function nativeResponse(): typeof Response {
   let found = globalThis.Response
   for (;;) {
@@ -34,7 +34,7 @@ type Bytes = Uint8Array<ArrayBuffer>
  * because constructing one takes some 10 µs, and each layer of fetches constructs an answer.
  */
 function defineClass(Native: typeof Response): BufferedResponseClass {
-  // Creates an object with the native prototype but without the native constructor; the class below overrides its members.
+  // Creates an object with the native prototype but without the native constructor; the class below overrides members.
   const Base = function (this: object) {
     return Object.create(new.target.prototype)
   } as unknown as { new (): object; prototype: object }

@@ -10,8 +10,8 @@ export interface ClaimedName {
 const registry = Symbol.for('evenkeel.connection-names')
 
 /**
- * Claims a name that no other open connection of this process has: the wanted one, or that followed by `#2`, `#3` and
- * so on. Names are used again after a connection was closed, so that metrics of short-lived connections keep few labels.
+ * Claims a name that no other open connection of this process has: the wanted one, or that with `#2` … appended. Names
+ * are used again after a connection was closed, so that metrics of short-lived connections keep few labels.
  */
 export function claimName(wanted: string): ClaimedName {
   const taken = openNames()

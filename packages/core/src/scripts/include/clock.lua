@@ -1,5 +1,5 @@
 -- The server's clock, so that instances whose clocks differ agree; or the time that a test gives.
--- Microseconds and milliseconds since 1970, whole numbers; `given` is in the same unit, '' or nil for the server's clock.
+-- Whole microseconds and milliseconds since 1970. `given` is in the same unit; '' or nil means the server's clock.
 local function micros(given)
   local known = tonumber(given)
   if known then return known end
