@@ -14,7 +14,7 @@ import { allInTime, allInTimeAtBest, answersAgain, timed, watchRejections } from
 const deadlineMs = 300
 
 interface Listening {
-  /** Of a library whose clients have events. */
+  /** Absent in a library whose clients emit no events. */
   listeners?(event: string): unknown[]
 }
 
@@ -80,7 +80,7 @@ describe.each(everyClientLibrary)("the host's own client of $name", (library) =>
     server.resume()
     await answersAgain(redis, 1_000)
     const pings = String(await server.command('INFO', 'commandstats')).match(/cmdstat_ping:calls=(\d+)/)?.[1]
-    // The one at connect(), the one that was asked while frozen; ioredis may send one of its own.
+    // One at connect(), and one while the server was frozen; ioredis may send one of its own.
     expect(Number(pings)).toBeLessThanOrEqual(4)
   })
 

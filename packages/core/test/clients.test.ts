@@ -2,7 +2,7 @@ import { everyClientLibrary, flavours, type RedisServer, startRedis } from '@eve
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Connection, connect, ReplyError } from '../src/index.js'
 
-/** Replies of the same commands must read the same, whichever library and server carried them. */
+/** Commands and their replies, which must be the same with every library and server. */
 const conversations: readonly { name: string; commands: string[][]; replies: unknown[] }[] = [
   {
     name: 'hashes are flat arrays',
@@ -110,7 +110,7 @@ describe.each(flavours())('on $name', (flavour) => {
     it('answers a thousand commands, in the order in which they were sent where the library keeps it', async () => {
       await redis.command(['DEL', 'n'])
       const counts = await Promise.all(Array.from({ length: 1_000 }, () => redis.command(['INCR', 'n'])))
-      // valkey-glide sends what is under way at once in an order of its own.
+      // valkey-glide sends concurrent commands in an order of its own.
       if (library.kind === 'valkey-glide') counts.sort((one, other) => Number(one) - Number(other))
       expect(counts).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 1))
     })

@@ -5,7 +5,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 
-/** A MeterProvider, and what it has when asked: metrics by their scopes, or all of them. */
+/** A MeterProvider, and functions that collect its metrics: by scope, or all of them. */
 export function collector() {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })

@@ -24,7 +24,7 @@ describe('the deadline queue', () => {
     const [a, , c] = items
     if (a) queue.remove(a)
     if (c) queue.remove(c)
-    // Each timeout has its own line; after a pause of the machine two lines are due at once.
+    // Each duration has its own list; after a pause of the machine, two lists are due at once.
     await vi.waitFor(() => expect([...expired].sort()).toEqual(['b', 'd', 'sooner']))
     expect(expired.indexOf('b')).toBeLessThan(expired.indexOf('d'))
     queue.close()

@@ -78,7 +78,7 @@ describe.each(flavours())('health on $name', (flavour) => {
   it('tells how far a replica is behind', async () => {
     const replica = await startRedis({
       flavour,
-      // One that can be written to: a read-only replica is not used, so it has no health to tell.
+      // The replica accepts writes: a read-only one is not used, so it has no server health.
       args: {
         replicaof: `${server.host} ${server.port}`,
         masterauth: 'c4nary',
@@ -151,7 +151,7 @@ describe('health in trouble', () => {
   it('answers over HTTP while Redis is black-holed, and stays alive', async () => {
     const { proxy, redis } = await setUp()
     const handler = createHealthHandler(redis)
-    // With so short a deadline a busy machine may need a second look.
+    // With so short a deadline, a busy machine may need a second check.
     await until(async () => (await handler(get('/health'))).status === 200)
     proxy.blackHole()
     for (const path of ['/health', '/health/redis', '/health/live']) {

@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end()
 })
 
-/** Ends what a test opened, in the reverse order. */
+/** Registers how to end what a test has opened; the ends run in reverse order. */
 function later<T>(value: T, end: (value: T) => unknown): T {
   ends.push(() => end(value))
   return value
@@ -102,7 +102,7 @@ describe.each(everyClientLibrary)('a client of $name that its owner closes while
     await library.closeClient(client)
     await until(() => redis.state === 'down', 5_000)
     expect(await timed(redis.command(['GET', 'k']))).toMatchObject({ code: 'CONNECTION_DOWN' })
-    // A client of valkey-glide that was closed is never connected again.
+    // A closed client of valkey-glide can't be connected again.
     if (library.kind === 'valkey-glide') return redis.close()
     await (client as unknown as { connect(): Promise<unknown> }).connect()
     await until(() => redis.state === 'up', 5_000)

@@ -158,7 +158,7 @@ describe('health over HTTP', () => {
       return (user + system) / 1_000
     }
     await took(1_000)
-    // The square of it would be seconds of this process's own time.
+    // Quadratic time would be seconds of this process's CPU time.
     expect(await took(200_000)).toBeLessThan(1_000)
   })
 

@@ -30,7 +30,7 @@ testKeyValueStore('memory', {
   pass: (ms) => clock.advance(ms),
 })
 
-/** One random operation; versions differ between stores, so the answer is whether it was done. */
+/** Runs one random operation. Versions differ between stores, so the result does not contain them. */
 async function act(store: KeyValuePort, action: string, key: string, text: string, by: number) {
   const ttlMs = 60_000
   if (action === 'delete') return store.delete(key)
@@ -216,7 +216,7 @@ describe('more than may be in flight', () => {
 })
 
 describe('over an outage', () => {
-  /** Two processes with a store each; each one's wire to Redis can be cut. */
+  /** Two stores, as in two processes; the connection of each to Redis can be cut. */
   async function setUp(options: { writeBack?: boolean; ttl?: Duration } = {}) {
     const server = await startRedis()
     const ends: (() => Promise<unknown>)[] = [() => server.close()]
@@ -330,7 +330,7 @@ describe('over an outage', () => {
     await b.cut()
     for (const key of ['set', 'deleted', 'touched']) await a.store.set(key, 'newer')
     await a.store.delete('gone')
-    // Deleted and written anew: the version must not be taken for the one that was known.
+    // Deleted and written again: the version must not be mistaken for the known one.
     await a.store.delete('anew')
     await a.store.set('anew', 'newer')
     await a.store.set('unknown', 'newer')
@@ -381,7 +381,7 @@ describe('over an outage', () => {
     const keys = Array.from({ length: 300 }, (_, index) => `k${index}`)
     await a.store.setMany(keys.map((key) => [key, 'first']))
     const restored = a.restore()
-    // Faster than anything could be written back beside it.
+    // Writes faster than changes can be written back.
     let round = 0
     const last = new Map<string, string>()
     while (a.store.state !== 'primary') {

@@ -65,7 +65,7 @@ describe('a lock', () => {
     expect(await lostAt).toBeLessThan(performance.now())
     expect(held.signal.reason).toMatchObject({ code: 'LOCK_LOST' })
     await proxy.restore()
-    // What comes late never touches the successor's.
+    // Late calls never affect the lock of the next holder.
     await until(() => redis.state === 'up', 3_000)
     await expect(held.extend()).rejects.toMatchObject({ code: 'LOCK_LOST' })
     expect(await held.release()).toBe(false)
@@ -79,7 +79,7 @@ describe('a lock', () => {
     await expect(lock(redis, 'r', { ttl: 5_000 })).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' })
     await dropped.done
     await until(() => redis.state === 'up', 2_000)
-    // The same token, tried again, finds its own lock; another waits for the ttl at the most.
+    // The lost lock is given back; a new call, which has another token, waits for its ttl at most.
     const again = await lock(redis, 'r', { ttl: 5_000, wait: 6_000 })
     await again.release()
   })

@@ -37,7 +37,7 @@ describe('a lock of Redis and one of this process alone', () => {
     await cutOff()
     await expect(lock(redis, 'r', { onOutage: 'local' })).rejects.toMatchObject(isHeld)
     await using _other = await lock(redis, 'other', { onOutage: 'local' })
-    // Redis can't be told now, and keeps it for its ttl; this process has let go.
+    // Redis can't be reached now and keeps the lock for its ttl; this process has released it.
     expect(await held.release()).toBe(false)
     await using local = await lock(redis, 'r', { onOutage: 'local' })
     expect(local.source).toBe('memory')

@@ -17,7 +17,7 @@ it('a monitor that looks every 60 days looks once', async () => {
   await first
   const before = await commands()
   await new Promise((resolve) => setTimeout(resolve, 300))
-  // The commands of this test's own two looks.
+  // The two INFO commands of this test itself.
   expect((await commands()) - before).toBeLessThanOrEqual(2)
 })
 
@@ -34,7 +34,7 @@ it('a deadline that no timer holds is refused', async () => {
 
 it('no source gives a number of the host to a timer of Node', () => {
   const root = new URL('../src/', import.meta.url)
-  // Durations of these are constants, or bounded when the options are checked (10 minutes).
+  // Durations in these files are constants, or bounded when the options are checked (10 minutes).
   const bounded = [
     'clients/sharded-subscriber.ts',
     'clients/valkey-glide/client.ts',

@@ -24,7 +24,7 @@ describe('metrics for Prometheus', () => {
     const answer = await createMetricsHandler({ authorize, reader: exporter })(request()).catch(
       () => 'unbound',
     )
-    // A reader without a provider can't collect; the handler does not make it look as if there were no metrics.
+    // A reader without a provider can't collect; the handler rejects instead of answering without metrics.
     expect(answer).toBe('unbound')
   })
 
@@ -53,7 +53,7 @@ describe('metrics for Prometheus', () => {
 
     expect((await handler(request('wrong'))).status).toBe(403)
     expect((await handler(request('right', 'POST'))).status).toBe(405)
-    // Made again, as a hot reload does, it reads the same provider.
+    // A handler that is created again, as by a hot reload, reads the same provider.
     expect((await createMetricsHandler({ authorize })(request())).status).toBe(200)
   })
 

@@ -13,7 +13,7 @@ import { type Connection, connect, defineScript } from '../src/index.js'
 import { allInTime, allInTimeAtBest, answersAgain, timed, watchRejections } from './support/calls.js'
 
 const deadlineMs = 300
-/** "Redis used again within 1 s of its return". */
+/** How soon after its return Redis must be used again. */
 const returnMs = 1_000
 
 describe.each(everyClientLibrary)('with $name', ({ kind, load, mostInFlight }) => {
@@ -99,7 +99,7 @@ describe.each(everyClientLibrary)('with $name', ({ kind, load, mostInFlight }) =
     await allInTime(deadlineMs, () => Array.from({ length: 50 }, () => timed(redis.command(['GET', 'k']))))
     await until(() => redis.inFlight === 0, 3 * deadlineMs)
     void proxy.restore()
-    // What hangs in the black hole is an attempt to connect; it ends at the connection's own deadline.
+    // An attempt to connect hangs in the black hole; it ends at the connection's own deadline.
     expect(await answersAgain(redis, 1_000 + returnMs)).toBeLessThan(1_000 + returnMs)
   })
 
@@ -163,7 +163,7 @@ describe.each(everyClientLibrary)('with $name', ({ kind, load, mostInFlight }) =
   it('stays down, and says why, while the password is wrong', async () => {
     await server.command('CONFIG', 'SET', 'requirepass', 'changed')
     await server.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    // valkey-glide neither tells that a connection has ended nor why none is made.
+    // valkey-glide reports neither that a connection has ended nor why none can be opened.
     const reason = kind === 'valkey-glide' ? /AUTH|PASS|timed out|handshake|TIMEOUT|silent/i : /AUTH|PASS/i
     if (kind === 'valkey-glide') await timed(redis.command(['GET', 'k']))
     await until(() => redis.state === 'down' && reason.test(redis.downReason ?? ''), 3_000)
@@ -188,7 +188,7 @@ describe.each(everyClientLibrary)('with $name', ({ kind, load, mostInFlight }) =
   })
 })
 
-/** Needs no flag: a script of node's own `v8` module gives the collector. */
+/** Bytes of heap in use after a garbage collection, which needs no flag of Node. */
 function heapUsed(): number {
   collectGarbage()
   return process.memoryUsage().heapUsed

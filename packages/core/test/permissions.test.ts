@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** The line of docs/acl.md for core, whose parts the tests take away one by one. */
+/** The line of docs/acl.md for core; the tests remove its rules one by one. */
 const rules = [
   '+ping',
   '+info',
@@ -36,7 +36,7 @@ const rules = [
 ]
 let users = 0
 
-/** A user with these rules, and the URL that logs in as it. */
+/** Creates a user with these rules, and resolves with the URL that logs in as that user. */
 async function userWith(ruleSet: readonly string[]): Promise<string> {
   const name = `user${++users}`
   await server.command('ACL', 'SETUSER', name, 'reset', 'resetchannels', 'on', '>pw', ...ruleSet)
@@ -57,7 +57,7 @@ async function warningsOf<T>(action: () => Promise<T>): Promise<{ result: T; war
 
 const without = (...names: string[]) => rules.filter((rule) => !names.includes(rule))
 
-/** What a library asks for by itself, whatever it is used for (docs/acl.md). */
+/** Commands that a library sends by itself, whatever it is used for (docs/acl.md). */
 const rulesOfLibrary: Partial<Record<string, readonly string[]>> = { 'valkey-glide': ['+client', '+info'] }
 
 describe.each(everyClientLibrary)('a user of an ACL, with $name', ({ kind, load }) => {
@@ -123,7 +123,7 @@ describe.each(everyClientLibrary)('a user of an ACL, with $name', ({ kind, load 
     })
     const before = await connections()
     await new Promise((resolve) => setTimeout(resolve, 800))
-    // One of its own, where a client without channels must not be made again and again.
+    // After the refusal, the connection for messages must not be opened again and again.
     expect(await connections()).toBe(before)
     await redis.close()
   })
@@ -136,7 +136,7 @@ describe('a database that is refused', () => {
       const library = (await load()) as object
       const redis = await connect({ url: `${server.url}/99`, library })
       expect(redis.state).toBe('down')
-      // valkey-glide tries until its time is over, and does not say why.
+      // valkey-glide retries until its timeout, and does not report the reason.
       const isTold = kind !== 'valkey-glide'
       expect(redis.downReason).toMatch(isTold ? /DB index|out of range/i : /handshake|timed out/)
       await redis.close()
@@ -168,7 +168,7 @@ describe('a URL of a read-only replica', () => {
         await redis.command(['SET', 'k', 'v']).catch(() => {})
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
-      // A listener is told once that Redis is down; after that nothing comes and goes.
+      // A listener is told once that Redis is down; no `up` and `down` follow.
       expect(events).toEqual(['down'])
       expect(Number(await replica.info('total_connections_received')) - before).toBeLessThan(15)
 

@@ -105,7 +105,7 @@ it.each(everyClientLibrary)(
   'a subscription that is being opened when the server of a client of $name freezes keeps no process alive',
   async (library) => {
     const own = await startRedis()
-    // valkey-glide has its TCP connections in native code, and a pipe to it for each.
+    // valkey-glide keeps its TCP connections in native code, with a pipe to each.
     const sockets = () =>
       process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap' || name === 'PipeWrap')
         .length

@@ -35,7 +35,7 @@ describe('telemetry', () => {
     expect(points('redis_connection_status')).toContainEqual([{ connection: 'main', status: 'up' }, 1])
     expect(points('evenkeel_commands_in_flight')).toEqual([[{ connection: 'main' }, 0]])
     for (const { descriptor } of metrics) expect(descriptor.description, descriptor.name).not.toBe('')
-    // Promise 10.
+    // Promise 10: no key and no value shows.
     expect(JSON.stringify(metrics)).not.toMatch(/secret|c4nary/)
   })
 
@@ -114,7 +114,7 @@ describe('telemetry', () => {
     const metrics = await collect()
     const observed = metrics.filter(({ descriptor }) => !descriptor.name.endsWith('_seconds'))
     expect(observed.filter(({ dataPoints }) => dataPoints.length > 0)).toEqual([])
-    // What OpenTelemetry can't forget has one label for all of them, since the name was free again.
+    // The histogram, which OpenTelemetry can't remove, has one label for all, since the name was free again.
     const duration = metrics.find(({ descriptor }) => descriptor.name === 'redis_operation_duration_seconds')
     expect(duration?.dataPoints.map(({ attributes }) => attributes)).toEqual([
       { connection: redisName(server), operation: 'GET' },

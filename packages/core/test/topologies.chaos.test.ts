@@ -65,7 +65,7 @@ describe.each(everyClientLibrary)('with $name', ({ load }) => {
         expect(await answersAgain(redis, 1_500)).toBeLessThan(1_500)
         frozen.resume()
         expect(await redis.command(['SET', 'k', 'kept'])).toBe('OK')
-        // The one that was frozen takes itself for the primary until the sentinels have told it otherwise.
+        // The server that was frozen considers itself the primary until the sentinels demote it.
         await deployment.settled()
       }))
 
@@ -210,7 +210,7 @@ describe('a Cluster whose own addresses can not be reached', () => {
   afterAll(() => cluster.close())
 
   it.each(everyClientLibrary)('is reached by natMap with $name', async ({ load }) => {
-    // As behind NAT: each address that a node tells is reached by another name of its host.
+    // As behind NAT: each address that a node reports is reached under another name of its host.
     const asked = new Set<string>()
     const natMap = (address: string) => {
       asked.add(address)

@@ -179,7 +179,7 @@ function password({ isOpen, config }: Facts, { isRemote }: Surroundings): readon
   const why = 'everybody who reaches the port reads and changes everything, and can run code on the server'
   const mend = 'evenkeel redis-conf generate --password-env NAME, or CONFIG SET requirepass'
   if (!isPublic) return [ok('password', `${message}, and the server listens on this machine alone`)]
-  // protected-mode answers strangers with an error, so they are kept out where nobody can be let in either.
+  // protected-mode makes no difference: it also refuses every service on another machine.
   return [failure('password', message, why, mend)]
 }
 

@@ -260,7 +260,7 @@ async function withMemory<T>(flags: Flags, io: Io, work: (memory: AgentMemory) =
     try {
       return await work(memory)
     } catch (error) {
-      // An error in a checked file, as those of a redis.conf.
+      // A damaged backup has the exit code of errors in a checked file, as with redis-conf check.
       if (error instanceof BackupDamagedError) throw new CommandError(exitCodes.usage, error.message)
       throw error
     } finally {

@@ -27,7 +27,7 @@ export function waysOf(flags: Flags, io: Io): readonly Way[] {
 }
 
 async function inRedis(url: string, flags: Flags, io: Io): Promise<Registered> {
-  // A Redis that can't be used at first is why this way fails; with --keep, what happens later has its lines.
+  // Lines about Redis are written only after the registration (for --keep): before, this way's own error says it.
   let isRegistered = false
   const tell = (line: string) => {
     if (isRegistered) io.err(`evenkeel: ${line}`)

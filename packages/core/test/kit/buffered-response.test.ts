@@ -13,7 +13,7 @@ describe('a response whose body is there already', () => {
     expect([response.status, response.ok, response.url, response.bodyUsed]).toEqual([
       ...[201, true, 'https://api.example.com/v1', false],
     ])
-    // As of fetch: without the byte order mark as text, with it as bytes.
+    // As with fetch, the text has no byte order mark, and the bytes have it.
     expect(await make().json()).toEqual({ told: 'ü' })
     expect(await make().text()).toBe('{"told":"ü"}')
     expect(Buffer.from(await make().arrayBuffer())).toEqual(bytes)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isRequest, isResponse } from '../../src/kit/index.js'
 
-/** As servers write them that have no instance of the global class. */
+/** Objects of servers that do not use the global classes. */
 const ownResponse = { status: 200, headers: new Headers(), arrayBuffer: async () => new ArrayBuffer(0) }
 const ownRequest = {
   url: 'http://h/',

@@ -93,7 +93,7 @@ describe('promise 5: the byte-bounded LRU', () => {
   })
 
   it('costs as much for an entry when it is full of a hundred thousand as when it is full of a hundred', () => {
-    /** Steps of iteration, which is what takes long: counted, since a clock also counts what else the machine does. */
+    /** Counts steps of iteration, which take the most time; a clock would also count what else the machine does. */
     const stepsOf = (maxEntries: number) => {
       const lru = new ByteBoundedLru<string>({ maxEntries, sizeOf, maxBytes: 1 << 30 })
       for (let index = 0; index < maxEntries; index++) lru.set(`${index}`, 'v')

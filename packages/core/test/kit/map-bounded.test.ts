@@ -5,7 +5,7 @@ import { mapBounded } from '../../src/kit/index.js'
 
 const overloaded = () => new UnavailableError('OVERLOADED', 'no room', 'not-sent')
 
-/** Work that has room for so many at once, and counts. */
+/** Work that refuses more than `room` items at once, and what it has counted. */
 function bounded(room: number) {
   const seen = { atOnce: 0, maxAtOnce: 0, refused: 0 }
   const run = async (item: number) => {
@@ -34,7 +34,7 @@ describe('a bounded map', () => {
           const { seen, run } = bounded(room)
           expect(await mapBounded(items, max, run)).toEqual(items.map((item) => item * 2))
           expect(seen.maxAtOnce).toBeLessThanOrEqual(Math.min(max, room))
-          // Each refusal makes it narrower: there are no more of them than there were places.
+          // Each refusal reduces the items that run at once, so there are at most `max` refusals.
           expect(seen.refused).toBeLessThanOrEqual(max)
         },
       ),

@@ -67,7 +67,7 @@ describe('observed metrics', () => {
     stop()
     stop()
     observe.mockClear()
-    // What a cumulative reader of the SDK saw last, it goes on reporting; that is not ours to change.
+    // A cumulative reader of the SDK keeps reporting the last values; only the callback can be checked.
     await collect()
     expect(observe).not.toHaveBeenCalled()
   })

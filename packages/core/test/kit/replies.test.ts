@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Reply } from '../../src/index.js'
 import { integerOf, listOf, mapOf, okOf, pairsOf, textOf } from '../../src/kit/index.js'
 
-/** What each reader takes, and what it makes of it. */
+/** What each reader accepts, and what it returns. */
 const taken: [string, (reply: Reply) => unknown, Reply, unknown][] = [
   ['listOf', (reply) => listOf('C', reply), [1, null], [1, null]],
   ['listOf', (reply) => listOf('C', reply), [], []],

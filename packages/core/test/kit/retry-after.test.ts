@@ -13,7 +13,7 @@ describe('Retry-After', () => {
     ['86400', 86_400_000],
     ['Sun, 01 Mar 2026 12:00:05 GMT', 5_000],
     ['Sun, 01 Mar 2026 11:00:00 GMT', 0],
-    // Some providers send the moment: in seconds since 1970, or in milliseconds.
+    // Some providers send a point in time, in seconds or milliseconds since 1970.
     [String(now / 1_000 + 30), 30_000],
     [String(now + 30_000), 30_000],
     [String(now / 1_000 - 30), 0],

@@ -46,7 +46,7 @@ describe('a shared view', () => {
       await vi.advanceTimersByTimeAsync(1)
     }
     expect(read).not.toHaveBeenCalled()
-    // The first message began the time, so that messages which never pause can't put the read off.
+    // The time counts from the first message, so that an endless stream of messages can't delay the read.
     await vi.advanceTimersByTimeAsync(1)
     expect(read.mock.calls).toEqual([['message']])
     await vi.advanceTimersByTimeAsync(1_000)

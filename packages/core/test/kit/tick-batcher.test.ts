@@ -82,7 +82,7 @@ describe('a tick batcher', () => {
       { status: 'fulfilled', value: 6 },
     ])
     expect(send).toHaveBeenCalledTimes(4)
-    // One that was alone already is not repeated.
+    // A request that was alone in its call is not repeated.
     await expect(batcher.add(2)).rejects.toThrow('2 is refused')
     expect(send).toHaveBeenCalledTimes(5)
   })

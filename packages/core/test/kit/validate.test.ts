@@ -90,7 +90,7 @@ describe('unknown members', () => {
     [{ maxentries: 1 }, "maxentries: expected no member of this name (did you mean 'maxEntries'?)"],
     [{ TTL: '1s' }, "TTL: expected no member of this name (did you mean 'ttl'?)"],
     [{ socket: {} }, 'socket: expected no member of this name, got an object'],
-    // What every object inherits is no member of the options.
+    // Properties that every object inherits are not members of the options.
     [{ constructor: 1 }, 'constructor: expected no member of this name, got 1'],
     [JSON.parse('{"__proto__": 1}'), '__proto__: expected no member of this name, got 1'],
   ])('of %j are refused, with the nearest name', (value, message) => {

@@ -11,7 +11,7 @@ const collectGarbage = runInNewContext('gc') as () => void
 let server: Server
 let url: string
 
-/** What the server hears of its answers: closed before they were complete. */
+/** Called with the path of each answer that was closed before the server had completed it. */
 const cutOff = vi.fn()
 
 beforeAll(async () => {

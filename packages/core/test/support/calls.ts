@@ -8,7 +8,7 @@ export interface Outcome {
   readonly ms: number
 }
 
-/** Makes a call and tells how it ended, and after how long; it never rejects. */
+/** Resolves with how a call ended, and after how many milliseconds; never rejects. */
 export async function timed(call: Promise<unknown>): Promise<Outcome> {
   const startedAt = performance.now()
   return call.then(
@@ -18,9 +18,9 @@ export async function timed(call: Promise<unknown>): Promise<Outcome> {
 }
 
 /**
- * Promise 1, measured: every call ends within its deadline and 50 ms. What the machine itself took is
- * granted, since no library can answer then: how late a bare timer of the same length is, and after that
- * the time in which this process wanted to run and other processes did.
+ * Checks promise 1: every call ends within its deadline and 50 ms. Time that the machine itself took is
+ * added, since no library can answer then: how late a bare timer of the same length is, and after that the
+ * time in which this process did not run.
  */
 export async function allInTime(deadlineMs: number, calls: () => Promise<Outcome>[]): Promise<Outcome[]> {
   const pending = calls()
@@ -40,9 +40,9 @@ export async function allInTime(deadlineMs: number, calls: () => Promise<Outcome
 }
 
 /**
- * The same for thousands of calls, where a collection of garbage or a neighbour of the machine's can take longer than
- * the 50 ms: the best of three rounds counts, since what the library itself costs is in each of them. `again` makes
- * Redis answer for the next round.
+ * The same for thousands of calls, where a garbage collection or another process can take longer than the 50 ms: the
+ * best of three rounds counts, since each of them contains the time of the library itself. `again` makes Redis answer
+ * for the next round.
  */
 export async function allInTimeAtBest(
   deadlineMs: number,
@@ -79,7 +79,7 @@ export async function answersAgain(redis: Connection, withinMs: number): Promise
   }
 }
 
-/** Unhandled rejections since the last look; each test wants none. */
+/** Collects unhandled rejections until `stop`; each test expects none. */
 export function watchRejections(): { seen: unknown[]; stop(): void } {
   const seen: unknown[] = []
   const listener = (reason: unknown) => seen.push(reason)
