@@ -24,7 +24,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Writes to all conversations in turn until it is stopped; knows what was acknowledged, in order. */
+/** Writes to all conversations in turn until stopped; records what was acknowledged, in order. */
 function writers(memory: AgentMemory) {
   const stored = new Map<string, string[]>()
   const failed: string[] = []
@@ -41,7 +41,7 @@ function writers(memory: AgentMemory) {
           stored.set(`${owner} ${chat}`, [...(stored.get(`${owner} ${chat}`) ?? []), id])
         }
         rounds++
-        // Writers of a service, and no flood: what is written while the command works is to be some hundreds of messages.
+        // At the pace of a service: some hundreds of messages are written while the command works.
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
     }),
@@ -106,11 +106,11 @@ it('a backup beside writers holds all that was stored before it, in order, and i
   const after = writing.snapshot()
   for (const [name, ids] of restored) {
     expect(ids.length, name).toBeGreaterThanOrEqual(before.get(name)?.length ?? 0)
-    // Without a gap: what was stored first, up to some message.
+    // Without a gap: the backup holds the messages from the first up to some later one.
     expect(ids, name).toEqual(after.get(name)?.slice(0, ids.length))
   }
 
-  // What was written meanwhile: the next backup brings it, and both Redises hold the same.
+  // The next backup brings what was written meanwhile; then both servers hold the same.
   const second = join(folder, 'second.jsonl')
   expect((await runCommand(['memory', 'backup', '--output', second, ...here])).code).toBe(0)
   expect((await runCommand(['memory', 'restore', second, '--mode', 'replace', '--yes', ...there])).code).toBe(

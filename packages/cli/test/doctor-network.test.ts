@@ -23,7 +23,7 @@ async function doctor(url: string) {
 
 describe('evenkeel doctor, of the way to the server', () => {
   it('encryption: a server of another name is spoken to in the clear', async () => {
-    // Another name of this machine, which does not say that it is this machine.
+    // An address of this machine that does not look like a local one.
     const { of, code } = await doctor(`redis://:${password}@0.0.0.0:${server.port}`)
     expect(of('encryption')).toMatchObject({
       level: 'warning',
@@ -48,7 +48,7 @@ describe('evenkeel doctor, of the way to the server', () => {
   })
 })
 
-/** What no server here can be made to say of itself. */
+/** Facts that no server of these tests can be made to report. */
 describe('facts', () => {
   const facts: Facts = {
     info: new Map([['redis_version', '7.2.4']]),

@@ -50,7 +50,7 @@ describe('evenkeel doctor', () => {
     const { code, findings } = await doctor(['--url', server.url, '--for', 'memory', '--strict'])
     expect(findings.filter(({ level }) => level !== 'ok')).toEqual([])
     expect(code).toBe(exitCodes.done)
-    // Statistics and notes of what was removed stay for their time; all of them end.
+    // Statistics and records of what was removed stay for a while; each of these keys expires.
     const left = ((await server.command('KEYS', '*')) as string[]).map(String)
     expect(left.filter((key) => key.includes(':rate-limiter:') || key.includes(':decoder-pool:'))).toEqual([])
     for (const key of left) expect([key, Number(await server.command('PTTL', key)) > 0]).toEqual([key, true])
@@ -119,7 +119,7 @@ describe('evenkeel doctor', () => {
     const fault = await breakDisk(server)
     const { of } = await doctor(['--url', server.url, '--no-live'])
     await fault[Symbol.asyncDispose]()
-    // PING is refused too while writes are stopped, so the connection says it first.
+    // PING is refused too while writes are stopped, so the check of the connection may report it.
     expect(of('last-save') ?? of('connection')).toMatchObject({
       level: 'failure',
       message: expect.stringMatching(/MISCONF|snapshot/),
@@ -196,7 +196,7 @@ describe('evenkeel doctor', () => {
     const seen = async () =>
       (await doctor(['--cluster', nodes.split(',').slice(1).join(','), '--no-live'])).of('cluster')
     await until(async () => (await seen()) !== undefined, 30_000)
-    // Whether the client can still make its connection or not.
+    // The failure is reported whether or not the client can still connect.
     for (let time = 0; time < 5; time++) expect(await seen()).toMatchObject({ level: 'failure' })
   })
 

@@ -23,7 +23,7 @@ afterEach(async () => {
 
 const run = (...args: readonly string[]) => runCommand(['limits', ...args, '--url', server.url])
 
-/** A service that has used its limiter up, and has said so in Redis. */
+/** A service that has used its limiter up, and has reported that to Redis. */
 async function service(name: string) {
   const limiter = createRateLimiter({
     redis,

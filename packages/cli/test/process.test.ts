@@ -45,7 +45,7 @@ beforeEach(() => {
   return () => rmSync(folder, { recursive: true, force: true })
 })
 
-/** The built command, as a process that is nobody's terminal. */
+/** Starts the built command as a process without a terminal. */
 function evenkeel(args: readonly string[], url = server.url): ChildProcess {
   return spawn(process.execPath, [bin, ...args], { env: { ...process.env, REDIS_URL: url } })
 }
@@ -133,7 +133,7 @@ describe('the command as a process', () => {
     const child = evenkeel(['memory', 'export', '--owner', 'ada', '--thread', 'chat-long'])
     const over = ended(child)
     child.stdout?.pause()
-    // More than a pipe holds is to come.
+    // The output is longer than what a pipe holds.
     await new Promise((resolve) => child.stdout?.once('readable', resolve))
     child.kill('SIGINT')
     await new Promise((resolve) => child.stderr?.once('data', resolve))

@@ -97,7 +97,7 @@ describe('redis-conf check', () => {
   })
 })
 
-/** Whether the server takes a file with this line: it serves, or ends at once. */
+/** Whether the server accepts a file with this line; a server that refuses it ends at once. */
 function takes(command: string, line: string): Promise<boolean> {
   const file = conf(`port 0\nunixsocket ${join(folder, 's')}\nsave ""\n${line}\n`)
   const server = spawn(command, [file], { stdio: ['ignore', 'pipe', 'pipe'] })

@@ -55,7 +55,7 @@ describe('evenkeel redis', () => {
       exitCodes.usage,
       { error: expect.stringContaining('did not start') },
     ])
-    // As if the one that was started here had ended, and another server had been given its process id.
+    // As if the server that was started here had ended, and another server had got its process id.
     expect((await start()).json()).toMatchObject({ started: true })
     const file = join(folder, 'evenkeel-redis.json')
     const state = JSON.parse(readFileSync(file, 'utf8')) as { pid: number }

@@ -39,7 +39,7 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** The flags of a node that is there, and what comes of them. */
+/** Runs the command for a node that exists, with these flags, and resolves with the outcome. */
 async function run(flags: readonly string[], own: Partial<Io> = {}) {
   const seen = io(own)
   const all = [
@@ -260,7 +260,7 @@ describe('nothing is registered', () => {
       err: expect.stringContaining(String(status)),
     })
     expect(await inRedis()).toEqual([])
-    // Unless that is what was asked for.
+    // Without the health check, the node is registered.
     expect(await run(['--redis-url', redis.url, '--no-health-check'])).toMatchObject({ code: 0 })
     expect(await inRedis()).toEqual([node.endpoint])
   })

@@ -1,7 +1,7 @@
 import type { Io } from '../src/index.js'
 import { main } from '../src/index.js'
 
-/** What a command says, and what it is told, without a process. */
+/** An `Io` without a process, and the lines that a command writes to it. */
 export function fakeIo(own: Partial<Io> = {}) {
   const lines = { out: [] as string[], err: [] as string[] }
   const made: Io = {
@@ -22,7 +22,7 @@ export function fakeIo(own: Partial<Io> = {}) {
   return { ...lines, io: made }
 }
 
-/** Runs a command; gives its exit code and what it wrote. */
+/** Runs a command, and resolves with its exit code and what it wrote. */
 export async function runCommand(args: readonly string[], own: Partial<Io> = {}) {
   const { out, err, io } = fakeIo(own)
   const code = await main(args, io)

@@ -33,7 +33,7 @@ describe('evenkeel watch', () => {
     const cache = createResponseCache({ redis })
     const ask = cache.wrap(async (question: string) => question, { name: 'ask' })
     for (let call = 0; call < 4; call++) await ask('q')
-    // Counts reach Redis when it closes, else every few seconds.
+    // Counts reach Redis every few seconds, and when the cache or limiter is closed.
     await cache.close()
     await limiter.close()
     const pool = await createDecoderPool({ redis, name: 'odd {name} 7%', probe: false })

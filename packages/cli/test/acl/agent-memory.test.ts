@@ -7,7 +7,7 @@ import { passTime } from '@evenkeel/test-servers'
 import { expect, it } from 'vitest'
 import { proveRules } from './proof.js'
 
-/** As many dimensions as there are words here; enough to find a word again. */
+/** The embedder's dimensions, one for each word, which is enough to find a word. */
 const words = ['cat', 'dog', 'billing', 'month']
 const embedder: Embedder = {
   model: 'words',

@@ -41,5 +41,5 @@ const register = ({ redis }: ProofContext) => {
   })
 }
 
-// The suite's keys have no namespace: the facade puts it before them.
+// The suite's keys have no namespace, which only the facade adds.
 proveRules('core', register, { keys: '*' })

@@ -5,7 +5,7 @@ import { packageNames, permissionsOf } from '../../src/redis-conf/acl.js'
 const page = readFileSync(new URL('../../../../docs/acl.md', import.meta.url), 'utf8')
 const rows = page.split('\n').filter((line) => line.startsWith('| '))
 
-/** The commands of the row whose first cell begins so. */
+/** The commands of the row whose first cell begins with `start`. */
 function documented(start: string): readonly string[] {
   const row = rows.find((line) => line.startsWith(`| ${start}`))
   const [, , commands = ''] = row?.split(/(?<!\\)\|/) ?? []

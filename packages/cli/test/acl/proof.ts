@@ -6,7 +6,7 @@ import { getFn, getHooks } from 'vitest/suite'
 import { aclRules, type PackageName, permissionsOf } from '../../src/redis-conf/acl.js'
 
 export interface ProofContext {
-  /** A connection as the user, made anew for each run of a test. */
+  /** A connection as the user, opened for each run of a test. */
   redis(): Connection
   /** The server, as its administrator. */
   server(): RedisServer
@@ -15,7 +15,7 @@ export interface ProofContext {
 export interface ProofOptions {
   /** Keys that the tests use beside those of the namespace. */
   readonly keys?: string
-  /** Packages that the user runs too; their permissions are proved elsewhere. */
+  /** Further packages that the user runs; their permissions are proved elsewhere. */
   readonly beside?: readonly PackageName[]
   /** @default the first server of this machine */
   readonly flavour?: Flavour | undefined
@@ -32,8 +32,8 @@ const user = 'app'
 const password = 'a-password-for-the-test'
 
 /**
- * Proves the rules of a package's user: `register` registers tests (contract suites, and walks through what they do
- * not reach), which pass as that user; and for each permission one of them fails without it.
+ * Proves the ACL rules of a package's user: the tests that `register` adds (contract suites, and tests of what these do
+ * not reach) pass as that user, and for each permission at least one of them fails without it.
  */
 export function proveRules(
   name: PackageName,
@@ -107,7 +107,7 @@ export function proveRules(
       })
     })
 
-    /** Whether the connection says what it lacks, or the test fails of it. */
+    /** Whether, without the permission, the connection warns of it or the test fails because of it. */
     async function isMissed(permission: string, task: RunnerTestCase): Promise<boolean> {
       await server.command('FLUSHALL')
       await server.command('SCRIPT', 'FLUSH')
