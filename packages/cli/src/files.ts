@@ -14,7 +14,7 @@ import {
 
 /**
  * Writes a file completely or not at all: writes a new file with an unpredictable name beside it, then renames that. An
- * existing file keeps its mode and owner. A symlink is followed, not replaced.
+ * existing file keeps its mode and, if root writes, its owner. A symlink is followed, not replaced.
  */
 export function writeFileKeepingMode(path: string, text: string, modeOfNew: number): void {
   const existing = statSync(path, { throwIfNoEntry: false })

@@ -47,7 +47,7 @@ export function bytesText(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
 }
 
-/** A duration: `250 ms`, `1.5 s`, `2 min`, `30 d`. Largest unit with a whole number or at least 5; seconds from 1. */
+/** A duration: `250 ms`, `1.5 s`, `2 min`, `30 d`. Of a unit larger than a second, at least 5 or a whole number. */
 export function durationText(ms: number): string {
   const units = [
     ['d', 86_400_000],

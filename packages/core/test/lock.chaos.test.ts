@@ -79,7 +79,7 @@ describe('a lock', () => {
     await expect(lock(redis, 'r', { ttl: 5_000 })).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' })
     await dropped.done
     await until(() => redis.state === 'up', 2_000)
-    // The lost lock is given back; a new call, which has another token, waits for its ttl at most.
+    // If the lost lock could not be given back, a new call, which has another token, waits for its ttl at most.
     const again = await lock(redis, 'r', { ttl: 5_000, wait: 6_000 })
     await again.release()
   })

@@ -8,7 +8,7 @@ export interface Facts {
   readonly config: ReadonlyMap<string, string>
   /** Milliseconds of five PINGs, the fastest first. */
   readonly roundTripsMs: readonly number[]
-  /** The server's clock minus this machine's, in milliseconds, as precisely as the fastest round trip allows. */
+  /** The server's clock minus this machine's, in milliseconds, give or take half a round trip. */
   readonly clockSkewMs: number | undefined
   /** Commands that took more than 100 ms, the latest first. */
   readonly slowCommands: readonly { readonly name: string; readonly ms: number }[]
@@ -22,7 +22,7 @@ type Ask = (...command: readonly string[]) => Promise<unknown>
 
 const slowMicros = 100_000
 
-/** Reads all facts at once, in about ten round trips. */
+/** Reads all facts: five PINGs one after the other, then six commands at once. */
 export async function readFacts(redis: Connection, cluster: Facts['cluster']): Promise<Facts> {
   const ask: Ask = async (...command) => redis.command(command, { timeoutMs: 2_000 }).catch(() => undefined)
   const roundTripsMs = await roundTrips(ask)

@@ -26,7 +26,7 @@ export interface Sample {
   readonly health: HealthReport
   /** When Redis last answered, in milliseconds since 1970. */
   readonly lastUpAtMs: number | undefined
-  /** `undefined` while Redis is away; so are the two members below. */
+  /** `undefined` while Redis is away; the two lists below are empty then. */
   readonly cache: Pick<CacheStats, CacheCount | 'hitRate'> | undefined
   readonly limiters: readonly LimiterSample[]
   readonly pools: readonly PoolSample[]
