@@ -15,7 +15,7 @@ export interface CheckOptions {
 export interface WaitOptions extends CheckOptions {
   /** Longest wait. A call that can't be admitted within this time rejects at once. @default '30s' */
   readonly timeout?: Duration | undefined
-  /** Stops the waiting and returns what was booked. */
+  /** Ends the wait and refunds what was booked. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -109,7 +109,7 @@ export interface RateLimiter<Name extends string> extends AsyncDisposable {
    * left. At most one round trip.
    */
   learn(subject: string, headers: ProviderHeaders, options?: LearnOptions): Promise<ProviderLimits>
-  /** Denies all calls of the subject for a time; 0 ends the block. One round trip. */
+  /** Denies all calls of the subject for a time; 0 ends the block. One round trip, two if quota is leased. */
   block(subject: string, duration: Duration): Promise<void>
   /** Removes all charges and the block of the subject. One round trip. */
   reset(subject: string): Promise<void>

@@ -65,8 +65,9 @@ export interface LeaseOptions extends UnitOptions {
   /**
    * Takes blocks of quota from Redis in advance and decides from them in memory. The limit is still exact. It costs at
    * most a twentieth of the throughput, and a call may be denied while other instances hold unspent units: at most
-   * half of what remained when they took them. `maxIdle` is how long a block may be spent, at most a twentieth of the
-   * window.
+   * half of what remained when they took them. `size` is the units of a block, by default what recent traffic needs.
+   * `maxIdle` is how long a block may be spent: at least 10 ms, at most (and by default) a twentieth of the window or
+   * 5 s, whichever is shorter.
    * @default false
    */
   readonly lease?: boolean | { readonly size?: number; readonly maxIdle?: Duration } | undefined
@@ -96,7 +97,11 @@ export interface FixedWindowOptions extends LeaseOptions {
   readonly align?: 'clock' | 'first-use' | undefined
 }
 
-/** At most `limit` units in each window, for quotas that are billed so. Around an edge, up to twice as many pass. */
+/**
+ * At most `limit` units in each window, for quotas that are billed by window. Around the edge of two windows, up to
+ * twice as many pass.
+ * @throws InvalidOptionError for a limit, a duration or an alignment that is not valid
+ */
 export function fixedWindow(limit: number, per: Duration, options: FixedWindowOptions = {}): FixedWindow {
   const windowMs = whole('per', durationMs('per', per, { minMs: 1 }))
   const align = options.align ?? 'clock'
@@ -121,7 +126,9 @@ export interface TokenBucketOptions extends LeaseOptions {
 
 /**
  * Bursts of up to `capacity`, then `refill` units in each `every`, evenly spread. A rate that is too fine for exact
- * integers (capacity times milliseconds above 9 * 10^15, without a common divisor) becomes the nearest lower one.
+ * integers (in lowest terms, capacity times milliseconds above 4.5 * 10^15, or refill times milliseconds above
+ * 9 * 10^15) is rounded down.
+ * @throws InvalidOptionError for a number or a duration that is not valid
  */
 export function tokenBucket(options: TokenBucketOptions): TokenBucket {
   const everyMs = whole('every', durationMs('every', options.every, { minMs: 1 }))
@@ -148,7 +155,7 @@ function isExact(limit: number, refill: number, everyMs: number): boolean {
   return 2 * limit * everyMs <= exact && refill * everyMs <= exact
 }
 
-/** The rate itself if it can be kept exactly, else in its lowest terms, else the nearest lower rate that can. */
+/** The rate itself if it can be kept exactly, else in its lowest terms, else a lower rate that can. */
 function exactRate(
   limit: number,
   refill: number,
@@ -174,11 +181,15 @@ function commonDivisor(one: number, other: number): number {
 }
 
 export interface ConcurrencyOptions extends UnitOptions {
-  /** How long a slot stays held without renewal. Holders renew their slots automatically. @default '1m' */
+  /** How long a slot stays held without renewal, at least 100 ms. Holders renew automatically. @default '1m' */
   readonly lease?: Duration | undefined
 }
 
-/** At most `limit` units held at once, by `reserve` and `run`. A crashed holder loses its slot after `lease`. */
+/**
+ * At most `limit` slots (up to 100,000) held at once, by `reserve`, `acquire` and `run`. A crashed holder loses its slot
+ * after `lease`.
+ * @throws InvalidOptionError for a limit or a lease that is not valid
+ */
 export function concurrency(limit: number, options: ConcurrencyOptions = {}): Concurrency {
   const leaseMs = whole('lease', durationMs('lease', options.lease ?? '1m', { minMs: minLeaseMs }))
   return { kind: 'concurrency', limit: wholeNumber('limit', limit, 1, maxSlots), leaseMs, ...unitOf(options) }

@@ -19,18 +19,18 @@ export interface LimiterView {
   readonly instances: number
   /** Counts of all instances, and the subjects with the most calls. One round trip. */
   overview(top: number): Promise<Totals & { readonly top: readonly SubjectUsage[] }>
-  /** What a subject has used. Two round trips. */
+  /** What a subject has used. One round trip. */
   inspect(subject: string): Promise<SubjectInspection<string>>
   /**
    * Removes the charges and the block of a subject. Instances that denied the subject a moment ago notice within their
-   * `denialMemory`, 1 second by default. One round trip; in a Cluster one for each limit.
+   * `denialMemory`, 1 second by default. One round trip.
    */
   reset(subject: string): Promise<void>
 }
 
 /**
- * Finds the limiters that have announced themselves in a Redis within the last day, by name. Walks all keys without
- * blocking the server. @throws as `Connection.scan`
+ * Finds the limiters that have announced themselves in a Redis within the last day, in the order of their names. Walks
+ * all keys without blocking the server. @throws as `Connection.scan`
  */
 export async function readLimiters(redis: Connection): Promise<readonly LimiterView[]> {
   const prefix = `${redis.namespace}rate-limiter:`
@@ -43,7 +43,7 @@ export async function readLimiters(redis: Connection): Promise<readonly LimiterV
   return views.filter((view) => view !== undefined)
 }
 
-/** The limiter of this name; `undefined` if none has announced itself within the last day. One round trip. */
+/** The limiter of this name; `undefined` if none has announced itself within the last day. Two round trips. */
 export async function readLimiter(redis: Connection, name: string): Promise<LimiterView | undefined> {
   const keys = createKeyspace(redis.namespace, `rate-limiter:${name}`)
   const epoch = keys.key('instances', 'epoch')

@@ -6,13 +6,13 @@ interface HeldSlots {
   expiresAtMs: number
 }
 
-/** A waiter that does not ask again for this long is left out of the line. */
+/** A waiter that does not ask again for this long leaves the line. */
 export const waiterMs = 3_000
 
-/** Slots that are held until they are given back, or their lease ends; and the line of those who wait. */
+/** The slots that are held until their release or the end of their lease, and the line of waiting calls. */
 export class SlotMeter implements Meter {
   readonly #held = new Map<string, HeldSlots>()
-  /** In order of arrival; each counts until its time. */
+  /** Waiting calls in order of arrival, each with the time until which it counts. */
   readonly #line = new Map<string, number>()
   #used = 0
   #now = 0
@@ -35,7 +35,7 @@ export class SlotMeter implements Meter {
     return cost === 0 || this.#used + cost + this.#ahead(id) <= most
   }
 
-  /** At the latest; a release may come sooner. */
+  /** When the next lease ends: a release may come sooner, and a renewal moves that end. */
   earliest(cost: number, most: number, from: number): number {
     if (this.#used + this.#line.size + cost <= most) return from
     let next = Number.POSITIVE_INFINITY
@@ -43,7 +43,7 @@ export class SlotMeter implements Meter {
     return Math.max(from, Number.isFinite(next) ? next : this.#now + 1)
   }
 
-  /** Waits in line under this id; asking again keeps the place. */
+  /** Puts a call at the end of the line, or keeps its place there if it asks again. */
   join(id: string): void {
     this.#line.set(id, this.#now + waiterMs)
   }
@@ -64,12 +64,12 @@ export class SlotMeter implements Meter {
     this.#line.delete(id)
   }
 
-  /** Whose turn it is, as many as there are free slots. */
+  /** The first waiting calls, as many as there are free slots. */
   next(): readonly string[] {
     return [...this.#line.keys()].slice(0, Math.max(0, this.#limit - this.#used))
   }
 
-  /** Whether the slots are held still; then for another lease. */
+  /** Renews the slots for another lease; `false` if they are lost. */
   renew(id: string): boolean {
     const holding = this.#held.get(id)
     if (holding === undefined) return false

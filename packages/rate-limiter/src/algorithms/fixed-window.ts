@@ -7,14 +7,14 @@ interface Window {
 }
 
 /**
- * A counter of the current window, and of later ones where calls have been booked in them. While there are later
- * ones no call is admitted directly, since waiting calls come first.
+ * Counts the current window, and later windows in which calls are booked. While there are later ones, no call is
+ * admitted directly, because waiting calls come first.
  */
 export class CounterMeter implements Meter {
   #current: Window = { startMs: 0, count: 0 }
   /** In the order of their starts; none is empty. */
   #later: Window[] = []
-  /** When the last window that had charges was over: a charge that is older belongs to none any more. */
+  /** When the last window that had charges ended. A charge as of an earlier time counts in no window any more. */
   #endedMs = 0
   #now = 0
   #windowMs = 1
@@ -27,7 +27,7 @@ export class CounterMeter implements Meter {
     const { startMs, count } = this.#current
     const isUnused = count === 0 && this.#later.length === 0
     if (!isUnused && startMs + windowMs > now) return
-    // A window without charges is none: the next one starts when it is first used.
+    // A window without charges is replaced, so that with `first-use` the next one starts with its first charge.
     let nextMs = align === 'clock' ? now - (now % windowMs) : now
     if (!isUnused) this.#endedMs = (this.#later.at(-1)?.startMs ?? startMs) + windowMs
     if (this.#later.length > 0) {
@@ -38,7 +38,7 @@ export class CounterMeter implements Meter {
         this.#current = first
         return
       }
-      // Booked windows lie on the grid of the one in which they were booked.
+      // Booked windows continue the grid of the window in which the calls were booked.
       if (first !== undefined) nextMs = now - ((now - startMs) % windowMs)
     }
     this.#current = { startMs: nextMs, count: 0 }

@@ -1,9 +1,9 @@
 import type { Limit } from '../limits.js'
 
 /**
- * What is known of one limit of one subject: a deterministic function of its charges and of the times that
- * it is given. The limit comes with each question, since a share of it may be asked for, and `most` since a
- * class of callers may see less of it. `src/scripts` comes to the same answers.
+ * Counts one limit of one subject. Its answers depend only on its charges and on the times that it is given. `advance`
+ * takes the limit, because in an outage it is a share of the whole one; `most` is below the limit for calls of low
+ * priority. The scripts in `src/scripts` give the same answers.
  */
 export interface Meter {
   /** Brings the meter to `now`; the questions below are about that time. */
@@ -11,19 +11,19 @@ export interface Meter {
   admits(cost: number, most: number, id: string): boolean
   /** The first time, not before `from`, at which the cost can be admitted if nothing else is charged. */
   earliest(cost: number, most: number, from: number): number
-  /** Charges without asking, as of `when`. */
+  /** Charges as of `when`, without a check. */
   charge(when: number, cost: number, id: string): void
-  /** Calls have been promised until this time: later ones come after it. */
+  /** Records that a call is booked for this time: later calls come after it. */
   book(when: number): void
-  /** Takes back what was charged as of `when`, as far as it still counts. */
+  /** Refunds what was charged as of `when`, as far as it still counts. */
   refund(when: number, cost: number, id: string): void
-  /** Units left, were `extra` more charged. */
+  /** Units left, if `extra` more were charged. */
   remaining(extra: number, most: number): number
-  /** When the limit is whole again, were `extra` more charged now. */
+  /** When the limit is fully available again, if `extra` more were charged now. */
   resetAt(extra: number): number
-  /** Charges as much as leaves `remaining`, until `resetMs` from now. */
+  /** Charges enough to leave `remaining` units. A sliding window drops that charge after `resetMs`. */
   lower(remaining: number, resetMs: number): void
-  /** What counts at the moment, as charges that another meter can take over. */
+  /** What counts now, as charges that another meter can take over. */
   charges(): readonly Charge[]
 }
 
@@ -35,15 +35,15 @@ export interface Charge {
 /** A booked call may start this much later than its time; it is charged as of the end of that slack. */
 export const slackMs = 50
 
-/** What one limit says of one call. */
+/** The result of one limit for one call. */
 export interface LimitResult {
   readonly allowed: boolean
-  /** Units left; after the charge when it is allowed, as things are when it is not. */
+  /** Units left: after the charge if the call is allowed, otherwise as they are. */
   readonly remaining: number
-  /** When the same cost can be admitted, if nothing else is charged until then; 0 when it is allowed. */
+  /** Milliseconds until the same cost can be admitted, if nothing else is charged until then; 0 if it is allowed. */
   readonly retryAfterMs: number
-  /** When the limit is whole again, if nothing else is charged until then; milliseconds of the deciding clock. */
+  /** When the limit is fully available again, if nothing else is charged: milliseconds on the deciding clock. */
   readonly resetAtMs: number
-  /** As of when it was charged, if it was; settling needs it. */
+  /** The time as of which the call was charged, if it was. Settling needs it. */
   readonly chargedAtMs: number
 }

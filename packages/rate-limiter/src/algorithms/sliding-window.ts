@@ -2,7 +2,7 @@ import type { SlidingWindow } from '../limits.js'
 import { type Charge, type Meter, slackMs } from './meter.js'
 
 interface Slot {
-  /** In milliseconds, not counted: slots of two lengths stay apart when a limit or its share changes. */
+  /** A time, not an index: slots of different lengths stay distinct when a limit or its share changes. */
   readonly startMs: number
   lastChargeMs: number
   cost: number
@@ -10,7 +10,7 @@ interface Slot {
 
 /** Up to this limit every millisecond is a slot of its own: an exact log. */
 const exactUpTo = 128
-/** Slots of a window above that; with it Redis keeps the sorted set in its compact form. */
+/** Slots per window for higher limits: few enough for Redis to keep the sorted set in its compact encoding. */
 const slotsPerWindow = 60
 
 export function slotMs({ limit, windowMs }: SlidingWindow): number {
@@ -18,12 +18,12 @@ export function slotMs({ limit, windowMs }: SlidingWindow): number {
 }
 
 /**
- * A slotted log. Each slot counts until its *last* charge has left the window, so every unit counts at
- * least as long as the window: at any admission the total covers all that was admitted within it, which is
- * the proof that no rolling window ever holds more than the limit. Memory is bounded by the slots.
+ * A slotted log. Each slot counts until its *last* charge has left the window, so every unit counts for at least the
+ * window: at any admission, the total includes all units admitted within it. So no rolling window ever holds more than
+ * the limit. The number of slots bounds the memory.
  */
 export class WindowMeter implements Meter {
-  /** In order of their last charge, from `#first` on; what is before it has left the window. */
+  /** In order of their last charge, from `#first` on; the slots before it have left the window. */
   #slots: Slot[] = []
   #first = 0
   #total = 0
@@ -52,7 +52,7 @@ export class WindowMeter implements Meter {
     }
   }
 
-  /** Slots that count. */
+  /** Number of slots that count. */
   get size(): number {
     return this.#slots.length - this.#first
   }
@@ -109,7 +109,7 @@ export class WindowMeter implements Meter {
     slot.cost -= given
     this.#total -= given
     if (slot.cost === 0) this.#slots.splice(index, 1)
-    // Who comes next comes after those who still wait, and not after one who has given up.
+    // The next call comes after those that still wait, but not after one that has given up.
     if (this.#booked > this.#now) {
       const newestMs = this.#slots.length > this.#first ? (this.#slots.at(-1)?.lastChargeMs ?? 0) : 0
       this.#booked = newestMs > this.#now ? Math.min(this.#booked, newestMs - slackMs) : 0
@@ -141,7 +141,7 @@ export class WindowMeter implements Meter {
     return -1
   }
 
-  /** Puts one slot where its last charge belongs. */
+  /** Moves one slot to its place in the order of last charges. */
   #sift(index: number): void {
     const slots = this.#slots
     const slot = slots[index]

@@ -1,32 +1,32 @@
 import type { TokenBucket } from '../limits.js'
 import { type Charge, type Meter, slackMs } from './meter.js'
 
-/** More bookings than these are joined by twos, each as of the later one's time. */
+/** Above this number, bookings are merged in pairs, each pair as of the later one's time. */
 const maxBookings = 128
 
 interface Booking {
   atMs: number
-  /** In units of 1/everyMs tokens, as the level. */
+  /** In units of 1/everyMs tokens, like the level. */
   cost: number
 }
 
 /**
- * A token bucket kept as its mirror image, a leaky meter (the two are equivalent, ITU-T I.371): `level` is
- * what was taken and has not refilled. It is counted in units of 1/everyMs tokens, so that a refill of a
- * fraction of a token a millisecond stays a whole number, and JavaScript and Lua agree to the last bit.
+ * A token bucket, kept as a leaky meter (the two are equivalent, ITU-T I.371): `level` is what was taken and has not
+ * been refilled. It is counted in units of 1/everyMs tokens, so that a refill of a fraction of a token per millisecond
+ * is a whole number, and JavaScript and Lua agree to the last bit.
  *
- * What is charged as of a later time stands apart until then, since the bucket must not refill on its account, and
- * since it may be given back. Direct calls see it as charged already, which is safe: at no later time can the level
- * be above the sum of what was charged.
+ * A booking (a charge as of a later time) is kept apart until that time, because nothing of it may refill before, and
+ * it may be refunded. Direct calls see it as charged already, which is safe: the level is never above the sum of the
+ * charges.
  */
 export class BucketMeter implements Meter {
-  /** As it was when something was last charged: a look at it must not move it, since clocks step back. */
+  /** The state at the last charge. `advance` does not change it, because the clock may step back. */
   readonly #kept = { level: 0, atMs: 0 }
   /** In the order of their times. */
   #bookings: Booking[] = []
-  /** The first bookings, whose time has come: the level holds them. */
+  /** How many bookings, from the first on, are due and included in the level. */
   #due = 0
-  /** Of all other bookings together. */
+  /** The sum of the costs of all other bookings. */
   #booked = 0
   #level = 0
   #atMs = 0
@@ -35,7 +35,7 @@ export class BucketMeter implements Meter {
   #refill = 1
   #everyMs = 1
 
-  /** Refills what has come in since. A clock that stepped back refills nothing. */
+  /** Refills for the time that has passed. A clock that stepped back refills nothing. */
   advance(limit: TokenBucket, now: number): void {
     this.#capacity = limit.limit * limit.everyMs
     this.#refill = limit.refill
@@ -54,7 +54,7 @@ export class BucketMeter implements Meter {
   earliest(cost: number, most: number, from: number): number {
     const [level, atMs] = this.#afterBookings(this.#level)
     const over = level + cost * this.#everyMs - most * this.#everyMs
-    // Never before the last booking, which is charged as of the end of its slack.
+    // No call comes before the last booking, which is charged as of the end of its slack.
     const first = this.#bookings.length === this.#due ? this.#now : atMs - slackMs
     return Math.max(from, first, atMs + Math.ceil(over / this.#refill))
   }
@@ -68,7 +68,7 @@ export class BucketMeter implements Meter {
 
   refund(when: number, cost: number): void {
     let units = cost * this.#everyMs
-    // What was booked for another time may have been joined with it: the next ones stand for it.
+    // The booking may have been merged into a later one, so the later ones are reduced.
     this.#dropDueBookings()
     for (const booking of this.#bookings) {
       if (units === 0 || when <= this.#now) break
@@ -82,7 +82,7 @@ export class BucketMeter implements Meter {
     this.#keep(Math.max(0, this.#level - units))
   }
 
-  /** Nothing where the capacity became smaller than what was taken. */
+  /** 0 if the capacity was lowered below what was taken. */
   remaining(extra: number, most: number): number {
     const free = most * this.#everyMs - this.#level - this.#booked - extra * this.#everyMs
     return Math.max(0, Math.floor(free / this.#everyMs))
@@ -106,7 +106,7 @@ export class BucketMeter implements Meter {
 
   #refilled(level: number, elapsedMs: number): number {
     if (elapsedMs <= 0) return level
-    // Compared before multiplying: after years away the product would leave the exact numbers.
+    // Compares before it multiplies: after years without a charge, the product would not be an exact integer.
     return elapsedMs >= level / this.#refill ? 0 : level - this.#refill * elapsedMs
   }
 
@@ -143,7 +143,7 @@ export class BucketMeter implements Meter {
   }
 
   #book(atMs: number, cost: number): void {
-    // What is due has gone into the level, which is kept with it.
+    // Stores the level, which includes the due bookings, and drops those.
     this.#keep(this.#level)
     this.#booked += cost
     const place = this.#bookings.findLastIndex((booking) => booking.atMs <= atMs)

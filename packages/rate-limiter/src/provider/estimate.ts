@@ -4,12 +4,12 @@ export interface TokenEstimate {
   readonly output: number
 }
 
-/** English has about four characters per token. Other scripts have fewer; images and files are not counted. */
+/** English has about four characters per token; other scripts have fewer. Inline images and files count as text. */
 const charactersPerToken = 4
 
 /**
- * Estimates the tokens of a call: a quarter of the characters of its text as input, and as output the maximum that it
- * allows the model to write (`max_tokens`, `max_completion_tokens`, `max_output_tokens`).
+ * Estimates the tokens of a call: a quarter of the characters of its body as input (0 if the body is not text), and as
+ * output the maximum that it allows the model to write (`max_tokens`, `max_completion_tokens`, `max_output_tokens`).
  */
 export function estimateTokens(body: unknown, defaultOutput: number): TokenEstimate {
   if (typeof body !== 'string') return { input: 0, output: defaultOutput }

@@ -19,7 +19,7 @@ export type ProviderHeaders =
   | Iterable<readonly [string, string]>
   | Readonly<Record<string, string | readonly string[] | undefined>>
 
-/** Many services send it without a unit; then it counts requests. */
+/** Many services send this header without a unit; it then counts requests. */
 const openAi = /^x-ratelimit-remaining(?:-(.+))?$/
 const anthropic = /^anthropic-ratelimit-(.+)-remaining$/
 
@@ -68,7 +68,7 @@ function resetOf(
   return resetMs === undefined ? undefined : { unit: unit ?? 'requests', resetMs }
 }
 
-/** Reads any provider's form: a duration, a time as in RFC 3339 or HTTP, seconds, or a number since 1970. */
+/** Reads any provider's form: a duration, a time (RFC 3339 or HTTP), seconds, or seconds or milliseconds since 1970. */
 function untilReset(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined || text === '') return undefined
   if (/^\d+(\.\d+)?$/.test(text)) return untilNumber(Number(text), nowMs)

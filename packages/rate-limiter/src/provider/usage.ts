@@ -5,7 +5,7 @@ export interface TokenUsage {
   readonly total: number
 }
 
-/** How much of an answer is searched. Longer answers keep their estimate. */
+/** The longest answer that is searched, and the longest line of a stream. Longer answers keep their estimate. */
 const maxBytes = 4_000_000
 
 /**
@@ -35,7 +35,7 @@ export class UsageReader {
     if (this.#isEventStream) this.#readLines()
   }
 
-  /** The usage; to be called when the whole answer was seen. */
+  /** The usage, or `undefined` if none was found. Call it when the whole answer was seen. */
   end(): TokenUsage | undefined {
     if (this.#isEventStream) {
       this.#text += '\n'

@@ -11,8 +11,8 @@ interface Named<T> {
 }
 
 /**
- * Something for each limit of a subject; beyond its size the least recently used subjects are forgotten. By
- * subject first, so that a look-up builds no key of its own.
+ * A map with a value for each limit of a subject. Above `maxSubjects`, it evicts the least recently used subjects. It
+ * is indexed by subject first, so that a look-up need not build a key.
  */
 export class LimitMap<T> {
   readonly #subjects: ByteBoundedLru<Named<T>[]>
@@ -21,7 +21,7 @@ export class LimitMap<T> {
     this.#subjects = new ByteBoundedLru({ maxEntries: maxSubjects })
   }
 
-  /** Subjects. */
+  /** Number of subjects. */
   get size(): number {
     return this.#subjects.size
   }

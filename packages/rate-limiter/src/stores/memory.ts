@@ -24,23 +24,23 @@ const alone: Share = { instances: 1 }
 const noOptions: DecisionOptions = {}
 
 export interface MemoryLimitStoreOptions {
-  /** Subjects that are kept; beyond it the least recently used are forgotten. @default 10_000 */
+  /** How many subjects the store keeps; above that, it evicts the least recently used. @default 10_000 */
   readonly maxSubjects?: number
-  /** PendingDecision at each decision, since instances come and go. @default the whole of every limit */
+  /** Called for each decision, because instances come and go. @default the whole of every limit */
   readonly share?: () => Share
   readonly clock?: Clock
-  /** Called with each charge, which the other instances don't know of. */
+  /** Called with each charge of a decision or settlement, which the other instances don't know of. */
   readonly onCharge?: ((limitKey: LimitKey, charge: Charge) => void) | undefined
 }
 
 interface Entry {
   readonly limitKey: LimitKey
   readonly meter: Meter
-  /** What Redis said last. */
+  /** What Redis reported last. */
   seen: RemoteSnapshot | undefined
 }
 
-/** The limits in this process: exact for one instance, a share of them for several. No operation waits. */
+/** Keeps limits in this process: the whole limits for one instance, or its share of them. No operation waits. */
 export class MemoryLimitStore implements LimitStore {
   readonly #entries: LimitMap<Entry>
   readonly #blocks: LimitMap<number>
@@ -65,7 +65,7 @@ export class MemoryLimitStore implements LimitStore {
     this.#onCharge = onCharge
   }
 
-  /** Subjects that are remembered. */
+  /** Number of subjects in the store. */
   get size(): number {
     return this.#entries.size
   }
@@ -74,7 +74,7 @@ export class MemoryLimitStore implements LimitStore {
     return requests.map(({ limitCosts, options }) => this.decideNow(limitCosts, options))
   }
 
-  /** {@link decide} without a promise, for those who have no other store to ask. */
+  /** {@link decide} for one request, without a promise. */
   decideNow(limitCosts: readonly LimitCost[], options: DecisionOptions = noOptions): Decision {
     const only = limitCosts[0]
     if (options === noOptions && only !== undefined && limitCosts.length === 1 && this.#blocks.size === 0)
@@ -109,7 +109,7 @@ export class MemoryLimitStore implements LimitStore {
       }
       abandoned = this.#openReservation(openKey(limitCosts, id), now, options.openMs)
     }
-    // What is not charged but will be admitted is told as if it were charged.
+    // A peek that would be admitted reports what would be left after the charge.
     const asIf = mode === 'peek' && outcome === 'allowed'
     return {
       outcome,
@@ -180,8 +180,8 @@ export class MemoryLimitStore implements LimitStore {
   }
 
   /**
-   * Takes note of what Redis admitted, so that an outage does not hand this instance a fresh limit. Gives the
-   * time as of which it is charged here.
+   * Charges what Redis admitted, so that this instance does not begin an outage with unused limits. Returns the time as
+   * of which it is charged here.
    */
   mirror(limitCosts: readonly LimitCost[], nowMs: number, delayMs = 0, id = ''): number {
     const now = Math.floor(nowMs)
@@ -195,7 +195,7 @@ export class MemoryLimitStore implements LimitStore {
     return atMs
   }
 
-  /** Takes note of what Redis says is left, for the share of an outage. */
+  /** Records what Redis says is left, from which the share of an outage is computed. */
   observeRemote(limitCosts: readonly LimitCost[], results: readonly LimitResult[], nowMs: number): void {
     const now = Math.floor(nowMs)
     for (let index = 0; index < limitCosts.length; index++) {
@@ -208,7 +208,7 @@ export class MemoryLimitStore implements LimitStore {
     }
   }
 
-  /** Takes note of what became of it. */
+  /** Charges or refunds the changes of a call that {@link mirror} charged. */
   adjust(changes: readonly Change[], id: string): void {
     const now = Math.floor(this.#clock.now())
     for (const change of changes) {
@@ -218,7 +218,7 @@ export class MemoryLimitStore implements LimitStore {
     }
   }
 
-  /** All that counts at the moment, for a Redis that has lost it. */
+  /** All charges that count now, for a Redis that has lost its data. */
   *charges(): Iterable<readonly [LimitKey, readonly Charge[]]> {
     const now = Math.floor(this.#clock.now())
     for (const { limitKey, meter } of this.#entries.values()) {
@@ -228,7 +228,7 @@ export class MemoryLimitStore implements LimitStore {
     }
   }
 
-  /** What most calls are: one limit of one subject. */
+  /** The usual call: one limit of one subject, without options. */
   #decideOne(limitCost: LimitCost): Decision {
     const now = Math.floor(this.#clock.now())
     const { cost } = limitCost
@@ -318,7 +318,7 @@ interface Evaluation {
   readonly admitted: boolean
 }
 
-/** The time at which all admit: a later time for one may be too late for another. */
+/** The time at which all admit. Three rounds, because a time that one limit moved may no longer suit another. */
 function earliest(evaluations: readonly Evaluation[], now: number): number {
   let at = now
   for (let round = 0; round < 3; round++) {

@@ -41,12 +41,12 @@ export interface DecisionRequest {
   readonly options?: DecisionOptions | undefined
 }
 
-/** Units of a limit that a call would like to take in advance. */
+/** Units of a limit to take in advance, together with a call. */
 export interface LeaseRequest {
   readonly units: number
   /** At most the remaining units divided by this are granted. */
   readonly divisor: number
-  /** The units are charged as of this many milliseconds later, and may be spent until then. */
+  /** Milliseconds for which the units may be spent. They are charged as of the end of that time. */
   readonly forMs: number
 }
 
@@ -108,7 +108,7 @@ export interface LimitStore {
    * debt is paid.
    */
   settle(settlement: Settlement): Promise<boolean>
-  /** Returns leased units that were not spent. Sent once: units that get lost expire. */
+  /** Returns units that were not spent. Sent once: if that fails, they stay charged until their charge expires. */
   giveBack(changes: readonly Change[]): Promise<void>
   /**
    * Renews slots for another lease; `false` for each slot that is lost. With `adopt`, lost slots are held again, even
@@ -121,6 +121,6 @@ export interface LimitStore {
   block(limitKeys: readonly LimitKey[], forMs: number): Promise<void>
   /** Removes the charges and the block of these limits. */
   reset(limitKeys: readonly LimitKey[]): Promise<void>
-  /** Calls back with the id of a waiting call whose turn may have come. */
+  /** Calls back with the id of a waiting call whose turn may have come, until the returned function is called. */
   watch(turn: (id: string) => void): () => void
 }

@@ -24,9 +24,9 @@ const outcomes = ['denied', 'allowed', 'booked', 'queued'] as const
 const defaultOpenMs = 600_000
 
 export interface RedisLimitStoreOptions {
-  /** Keeps apart limiters that share a Redis. */
+  /** Name of the limiter, which is part of its keys. */
   readonly name: string
-  /** Stands in for the server's clock, in tests that compare two stores. */
+  /** Replaces the server's clock (milliseconds since 1970) in tests that compare two stores. */
   readonly now?: (() => number) | undefined
   /** Charges that Redis does not have yet: they are sent with the calls that touch their limits. */
   readonly offlineCharges?: OfflineCharges | undefined
@@ -35,8 +35,8 @@ export interface RedisLimitStoreOptions {
 }
 
 /**
- * The limits of all instances together. One round trip however many requests, on the node that holds their
- * subject; in a Cluster one a subject.
+ * Keeps the limits that all instances share. Any number of requests takes one round trip; in a Cluster, one for each
+ * subject.
  */
 export class RedisLimitStore implements LimitStore {
   readonly #redis: Connection
@@ -116,7 +116,7 @@ export class RedisLimitStore implements LimitStore {
   }
 
   watch(turn: (id: string) => void): () => void {
-    // A lost message costs a waiter its next look, no more.
+    // A lost message does no harm: a waiter also asks again by itself.
     const stop = listen(this.#redis, this.#channel, turn, {
       onError: (error) => log('turns are not heard: %s', error),
     })
@@ -130,7 +130,7 @@ export class RedisLimitStore implements LimitStore {
     return isSingle && !this.#offlineCharges?.size ? this.#decideSingle(limitCost) : this.#decideAll(requests)
   }
 
-  /** The call that most are where few come at a time: its script is the shortest, and nothing is put together for it. */
+  /** The usual call under light load. It has the shortest script, and arguments that need not be put into JSON. */
   #decideSingle(limitCost: LimitCost): Promise<readonly Decision[]> {
     const { subject, name, limit, cost } = limitCost
     const { script, suffixes, definition } = singleCallOf(limit)
@@ -159,7 +159,7 @@ export class RedisLimitStore implements LimitStore {
     }
   }
 
-  /** Those of one subject travel together; those of several subjects are decided node by node. */
+  /** Sends the requests of one subject together, and decides a request of several subjects one subject at a time. */
   async #decideByNode(requests: readonly DecisionRequest[]): Promise<readonly Decision[]> {
     const decisions = new Map<DecisionRequest, Decision>()
     const groups = new Map<string, DecisionRequest[]>()
@@ -183,7 +183,7 @@ export class RedisLimitStore implements LimitStore {
     return requests.flatMap((request) => decisions.get(request) ?? [])
   }
 
-  /** Where several nodes hold the subjects: one after the other, and given back if one denies. */
+  /** Decides several subjects of a Cluster one after the other. If one denies, the charges before it are refunded. */
   async #decideAcross({ limitCosts, options = {} }: DecisionRequest): Promise<Decision> {
     const id = options.id ?? randomUUID()
     const isPeek = options.mode === 'peek'
@@ -220,7 +220,7 @@ export class RedisLimitStore implements LimitStore {
     if (changes.length > 0) await this.settle({ id, changes })
   }
 
-  /** Charges of these limits that Redis does not have yet are sent before the decision. */
+  /** Puts charges of these limits that Redis does not have yet before the decisions of the call. */
   #merge(call: ScriptCall, requests: readonly DecisionRequest[]): readonly Entry[] {
     const offlineCharges = this.#offlineCharges
     if (offlineCharges === undefined || offlineCharges.size === 0) return []
@@ -243,7 +243,7 @@ export class RedisLimitStore implements LimitStore {
     this.#redis.publish(this.#channel, waiter).catch(() => {})
   }
 
-  /** All limits of one node; where there is one node alone, all. */
+  /** Groups limits that one call can touch: by subject in a Cluster, otherwise all together. */
   #byNode<C extends LimitKey>(limitKeys: readonly C[]): readonly (readonly C[])[] {
     return this.#redis.topology === 'cluster' ? [...bySubject(limitKeys).values()] : [limitKeys]
   }
@@ -344,7 +344,7 @@ function bySubject<C extends LimitKey>(limitKeys: readonly C[]): Map<string, C[]
   return groups
 }
 
-/** One decision of several; limits of nodes that were not asked any more count as admitted. */
+/** Combines the decisions of several subjects. Limits that were not asked after a denial count as admitted. */
 function combine(
   limitCosts: readonly LimitCost[],
   parts: readonly (readonly [readonly LimitCost[], Decision])[],

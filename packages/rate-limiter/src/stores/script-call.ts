@@ -31,7 +31,7 @@ interface Encoding {
 
 export type Word = string | number
 
-/** The operations that travel together, in the arguments of `src/scripts/decide.lua` and the files beside it. */
+/** Operations that are sent in one call, as the arguments of `src/scripts/decide.lua` and the files beside it. */
 export class ScriptCall {
   readonly #keys: string[] = []
   readonly #otherKeys: string[] = []
@@ -49,7 +49,7 @@ export class ScriptCall {
     this.#keyOf = keyOf
   }
 
-  /** Only what the call needs: the shorter the script, the sooner it runs. */
+  /** The script with only what the call needs, since a shorter script starts sooner. */
   get script(): Script {
     return scriptOf(this.#kinds, this.#isExtended)
   }
@@ -63,7 +63,7 @@ export class ScriptCall {
     const operations =
       this.#otherKeys.length === 0
         ? this.#operations
-        : // Known only now: the other keys follow those of all limitKeys.
+        : // The index is known only now, because the other keys follow those of all limits.
           this.#operations.map((word) => (word instanceof OtherKey ? word.index + this.#keys.length : word))
     const words: unknown[] = [
       now,
@@ -74,7 +74,7 @@ export class ScriptCall {
     return [JSON.stringify(words.concat(this.#limitIndexes, operations))]
   }
 
-  /** One limit of one subject, charged: what most calls are. */
+  /** Decides and charges one limit of one subject, as most calls do. */
   decideOne(limitKey: number, cost: number): void {
     this.#operations.push('decide', limitKey, cost)
   }
@@ -90,7 +90,7 @@ export class ScriptCall {
     for (const word of words) this.#operations.push(word)
   }
 
-  /** A key of a subject that is no limit's. */
+  /** A key of a subject that belongs to no limit. */
   otherKey(subject: string, suffix: string): OtherKey {
     return new OtherKey(this.#otherKeys.push(`${this.#keyOf(subject)}:${suffix}`))
   }
@@ -114,7 +114,7 @@ export class ScriptCall {
     return index
   }
 
-  /** Whether the limits can travel with this call: not, where one is in it under another limit. */
+  /** Whether the limits can be sent in this call: `false` if it already has one of them with another definition. */
   accepts(limitKeys: readonly LimitKey[]): boolean {
     return limitKeys.every(({ subject, name, limit }) => {
       const index = this.#indexOfLimit.get(`${name}\0${subject}`)
@@ -159,7 +159,7 @@ function encodingOf(limit: Limit): Encoding {
   return encoding
 }
 
-/** What `src/scripts/single.lua` is called with, beside the time and the cost. */
+/** How `src/scripts/single.lua` is called for a limit, apart from the time and the cost. */
 export interface SingleCall {
   readonly script: Script
   readonly suffixes: readonly string[]
@@ -182,12 +182,12 @@ export function singleCallOf(limit: Limit): SingleCall {
   return call
 }
 
-/** The keys of one limit of one subject, after the subject's own part. */
+/** The last parts of the keys of a limit, after the subject and the limit's name. */
 export function keySuffixes(limit: Limit): readonly string[] {
   return encodingOf(limit).suffixes
 }
 
-// The length of a window is part of the name: charges under another one can't be compared with it.
+// The length of a window is part of the key, because charges of windows of different lengths can't be compared.
 function encode(limit: Limit): Encoding {
   switch (limit.kind) {
     case 'sliding-window':
@@ -220,7 +220,7 @@ const kindBits: Record<Limit['kind'], number> = {
   concurrency: 8,
 }
 
-/** By kind, in the order of {@link kindBits}. */
+/** The Lua of each kind, in the order of {@link kindBits}. */
 const parts: Readonly<Record<Limit['kind'], readonly [own: string, extended: string]>> = {
   'sliding-window': [slidingWindowLua, slidingWindowExtendedLua],
   'token-bucket': [tokenBucketLua, tokenBucketExtendedLua],
@@ -249,7 +249,7 @@ function scriptOf(kinds: number, isExtended: boolean): Script {
 
 const singleScripts = new Map<Limit['kind'], Script>()
 
-/** One a kind. */
+/** One script for each kind. */
 function singleScriptOf(kind: Limit['kind']): Script {
   let script = singleScripts.get(kind)
   if (script === undefined) {
