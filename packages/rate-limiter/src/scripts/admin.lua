@@ -1,4 +1,4 @@
--- What is decided elsewhere: by a provider, or by an operator.
+-- What a provider or an operator decides about a limit.
 --         learn    cell, remaining, ms to reset
 --         block    cell, ms, or 0 to end it
 function operations.learn()

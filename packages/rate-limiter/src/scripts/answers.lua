@@ -1,4 +1,4 @@
--- The reply, and the decision that most calls are: one limit of one subject.
+-- The reply, and the decision of most calls: about one limit of one subject.
 local reply = { now }
 
 local function answer(value) reply[#reply + 1] = value end

@@ -10,7 +10,7 @@ end
 
 function slots.book() end
 
--- Gives the slots back, and says who may take them.
+-- Releases the slots, and returns the waiters that may take slots now.
 function slots.refund(cell, _, cost, id)
   local given = 0
   for place = 1, cost do given = given + redis.call('ZREM', cell.held, id .. ':' .. place) end

@@ -1,12 +1,12 @@
--- Concurrency: a sorted set of held slots (member: holder:number, score: when its lease ends, ms), and two of
--- those who wait: 'line' (score: order of arrival) and 'alive' (score: until when a waiter counts). What is held by '!'
--- says until when the subject is blocked.
--- a: lease ms, b: ms after which a waiter that does not ask again is left out.
+-- Concurrency: a sorted set of held slots (member: holder:number, score: when its lease ends, ms), and two sorted sets
+-- of waiters: 'line' (score: order of arrival) and 'alive' (score: until when a waiter counts). The score of the member
+-- '!' of the first one is the time until which the subject is blocked.
+-- a: lease ms, b: ms after which a waiter that does not ask again leaves the line.
 local slots = { keys = 3 }
 kinds['concurrency'] = slots
 local afterNow = string.format('(%.0f', now)
 
--- The sets are written at once, since what is held and who waits is known by name only there.
+-- The operations write the sets directly, because only the sets know the names of holders and waiters.
 function slots.load(cell)
   cell.held, cell.line, cell.alive = cell.key, cell.key2, cell.key3
   cell.used = redis.call('ZCOUNT', cell.held, afterNow, '+inf')
@@ -27,7 +27,7 @@ local function leaveOutTheDead(cell)
   redis.call('ZREM', cell.alive, unpack(dead))
 end
 
--- Who are before this one: all, unless it has joined already.
+-- The number of waiters before this one: all of them, unless it has joined already.
 local function ahead(cell, id)
   if cell.waiting == 0 then return 0 end
   leaveOutTheDead(cell)
@@ -38,7 +38,7 @@ function slots.admits(cell, cost, most, id)
   return cost == 0 or cell.used + cost + ahead(cell, id) <= most
 end
 
--- At the latest; a release may come sooner.
+-- When the next lease ends: a release may come sooner, and a renewal moves that end.
 function slots.earliest(cell, cost, most, from)
   if cell.used + cell.waiting + cost <= most then return from end
   local next = redis.call('ZRANGEBYSCORE', cell.held, afterNow, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -1,6 +1,6 @@
--- Runs the operations of one call in order, in one atomic step. None is seen half done, and none sees another half done.
+-- Runs the operations of one call in order, in one atomic step.
 --
--- KEYS  of each cell in order, as many as its kind has (see their files); then others, named by their index
+-- KEYS  of each cell in order, as many as its kind has (see their files); then others, which arguments name by index
 -- ARGV  1 a JSON array of whole numbers and words:
 --       now in ms for tests, 0 for the server's own clock
 --       definitions: count, then each: kind, limit, a, b
@@ -48,7 +48,7 @@ function operations.decide()
   decideOne(cell, word())
 end
 
--- Of reserve.lua: how the decision that follows differs from a plain one.
+-- Set by reserve.lua: how the next decision differs from a plain one.
 local plain = { part = 1000, id = '' }
 local options, leases = plain, nil
 local book, finish
@@ -83,7 +83,7 @@ local function decide(charging)
   answer(code)
   if code == 1 then
     for _, demand in ipairs(demands) do
-      -- What is not charged but will be admitted is told as if it were charged.
+      -- A peek that would be admitted reports what would be left after the charge.
       local extra = charging and 0 or demand.cost
       answer(demand.cell.kind.remaining(demand.cell, extra, demand.most))
       answer(demand.cell.kind.resetAt(demand.cell, extra) - now)

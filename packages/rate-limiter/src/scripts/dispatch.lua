@@ -1,4 +1,4 @@
--- The operations one by one; then every cell that changed is saved.
+-- Runs the operations one by one, then saves each cell that changed.
 local count = #words
 while position < count do operations[word()]() end
 for _, cell in ipairs(cells) do

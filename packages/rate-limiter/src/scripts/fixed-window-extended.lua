@@ -2,7 +2,8 @@
 function fixed.book() end
 
 function fixed.refund(cell, when, cost)
-  -- An empty window has nothing to give back, and must not be saved: when the one before it ended is read from that.
+  -- An empty window has nothing to refund, and must not be saved: it would replace the previous window, from whose value
+  -- `load` reads when that one ended.
   if cell.count == 0 and #cell.later == 0 then return end
   cell.dirty = true
   if when >= cell.start and when < cell.start + cell.span then cell.count = math.max(0, cell.count - cost) end

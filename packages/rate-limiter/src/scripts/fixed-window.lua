@@ -1,6 +1,6 @@
--- Fixed window: one string, packed: start and count of the current window, and, where there are any, until when the
+-- Fixed window: one packed string with start and count of the current window, and, if there are any, until when the
 -- subject is blocked (or 0), and later windows in which calls are booked: a flat list of start and count.
--- a: window ms, b: 1 when windows start at multiples of their length, 0 at their first charge.
+-- a: window ms, b: 1 if windows start at multiples of their length, 0 if they start with their first charge.
 --- @include "sorted-pairs"
 local fixed = { keys = 1 }
 kinds['fixed-window'] = fixed
@@ -12,7 +12,7 @@ function fixed.load(cell)
   if not stored then return end
   local start, count, blocked, later = cmsgpack.unpack(stored)
   cell.blocked = blocked or 0
-  -- A window without charges is none: the next one starts when it is first used.
+  -- A window without charges is replaced, so that with b = 0 the next one starts with its first charge.
   if count == 0 and not later then return end
   if start + cell.span > now then
     cell.start, cell.count, cell.later = start, count, later or {}
@@ -23,7 +23,7 @@ function fixed.load(cell)
   end
 end
 
--- The current window is over, and in later ones calls are booked; they lie on the grid of the one in which they were.
+-- The current window is over, and calls are booked in later ones, which continue the grid of the current one.
 function fixed.moveOn(cell, start, later)
   for place = 1, #later, 2 do
     if later[place] + cell.span > now then cell.later[#cell.later + 1], cell.later[#cell.later + 2] = later[place], later[place + 1] end
@@ -56,7 +56,7 @@ function fixed.earliest(cell, cost, most, from)
 end
 
 function fixed.charge(cell, when, cost)
-  -- A charge of an outage that was the first of its window: that starts with it.
+  -- A charge of an outage may be the first one of its window, which then starts with it.
   if cell.b == 0 and cell.count == 0 and #cell.later == 0
     and when < cell.start and when > now - cell.span and when >= (cell.ended or 0) then
     cell.start = when

@@ -1,11 +1,11 @@
--- Announces an instance, and tells how many there are, whether the server has lost data since, and whether another
+-- Announces an instance, and returns how many there are, whether the server has lost data since, and whether another
 -- instance has other limits under the same name.
 --
 -- KEYS  1 sorted set of instances (score: until when each counts, ms), 2 hash: epoch, beats, limits and who has them,
 --       3 sorted set of the same instances by name (score: 0), so that a rank is found without reading them all
 -- ARGV  1 instance, 2 ms that it counts, 3 an id for a new epoch, 4 its limits: a JSON array (src/limit-list.ts)
--- Reply {instances, this one's rank from 0, epoch, beats, other limits or ''}: another epoch means that all was lost;
---       fewer beats than before, that a server took over which did not have the latest.
+-- Reply {instances, this one's rank from 0, epoch, beats, other limits or ''}: another epoch means that all data was
+--       lost; fewer beats than before mean that a server without the latest writes took over.
 --- @include "clock"
 local at = now()
 redis.call('ZADD', KEYS[1], at + ARGV[2], ARGV[1])
@@ -13,8 +13,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', at)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
 local beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
--- By name, not by time: the order must be the same in the eyes of all. Every name of KEYS[1] is in KEYS[3], so where both
--- hold as many they hold the same; else an instance has gone, or KEYS[3] was lost.
+-- Ranks are by name, because the order must be the same for all instances. If KEYS[1] and KEYS[3] have the same size,
+-- they hold the same names; otherwise an instance has gone, or KEYS[3] was lost.
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 local count = redis.call('ZCARD', KEYS[1])
 if redis.call('ZCARD', KEYS[3]) ~= count then

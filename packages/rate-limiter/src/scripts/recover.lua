@@ -1,4 +1,4 @@
--- Charges that reach Redis late, after an outage or at the end of a lease.
+-- Charges of an outage, and refunds of bookings and of leased units.
 --         merge    cell, index of the key of its marker, sequence, count, then each: age ms, cost
 --         giveBack cell, units, when they were charged
 function operations.merge()

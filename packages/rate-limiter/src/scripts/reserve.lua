@@ -1,9 +1,9 @@
 -- Reservations, bookings and leases.
 --         options  of the decision that follows: 'book' to book where it can't be admitted now, else '', per mille of
 --                  the limits, longest delay ms, id, index of the key of open reservations or 0, ms that they stay open
---         lease    asked for with the decision that follows: cell, units, divisor, ms
+--         lease    requested with the decision that follows: cell, units, divisor, ms
 --         settle   index of the key of open reservations, id, count, then each: cell, change, when it was charged
--- Reply   settle   1 or, where it was settled before, 0; count of waiters whose turn it is, then their ids
+-- Reply   settle   1, or 0 if it was settled before or is too late; count of waiters whose turn it is, then their ids
 function operations.options()
   local mode, part, longest = word(), word(), word()
   options = { part = part, longest = mode == 'book' and longest or nil, id = word(), open = word(), openMs = word() }
@@ -14,7 +14,7 @@ function operations.lease()
   leases[word()] = { units = word(), divisor = word(), ms = word() }
 end
 
--- The time at which all admit: a later time for one may be too late for another.
+-- The time at which all admit. Three rounds, because a time that one limit moved may no longer suit another.
 local function earliest(demands)
   local at = now
   for _ = 1, 3 do
@@ -44,7 +44,7 @@ local function grantLease(demand)
   if not wish then return 0 end
   local units = math.min(wish.units, math.floor(demand.cell.kind.spare(demand.cell, wish.ms) / wish.divisor))
   if units < 1 then return 0 end
-  -- As of the lease's end: charged as of now, what is spent late would leave the window too early.
+  -- Charged as of the end of the lease. As of now, units that are spent late would leave the window too early.
   demand.cell.kind.charge(demand.cell, now + wish.ms, units, '')
   return units
 end

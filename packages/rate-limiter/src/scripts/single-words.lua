@@ -1,2 +1,2 @@
--- The arguments of single.lua.
+-- Reads the first argument of single.lua.
 local given = tonumber(ARGV[1])

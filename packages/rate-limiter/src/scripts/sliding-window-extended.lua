@@ -27,19 +27,20 @@ function window.refund(cell, when, cost)
   window.findLast(cell)
 end
 
--- The last charge that is left; who comes next comes after those who still wait, and not after one who has given up.
+-- Finds the last charge that is left. The next call comes after those that still wait, but not after one that has given
+-- up.
 function window.findLast(cell)
   local newest = redis.call('ZRANGE', cell.key, -1, -1, 'WITHSCORES')
   local last = math.max(tonumber(newest[2] or 0), cell.here > 0 and cell.score or 0)
   cell.last = math.max(last, now - cell.span)
   if cell.booked > now then cell.booked = last > now and math.min(cell.booked, last - slackMs) or 0 end
-  -- An empty window leaves nothing.
+  -- The keys of an empty window are deleted.
   if cell.total == 0 then window.clear(cell) end
 end
 
 function window.spare(cell) return cell.limit - cell.total end
 
--- A charge that lapses when the provider says that its own count does.
+-- Adds a charge that leaves the window when the provider's own count resets.
 function window.lower(cell, remaining, resetMs)
   local excess = cell.limit - cell.total - remaining
   if excess > 0 then window.charge(cell, now + resetMs - cell.span, excess) end

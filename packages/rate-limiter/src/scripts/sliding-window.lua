@@ -1,7 +1,7 @@
--- Sliding window: a sorted set of slots (member: start, score: its last charge, ms) and a hash of their costs. The slot
--- that is being charged is kept in field 'w' of the hash, packed, until another one begins: most decisions read and
--- write that field alone. It holds the total, the last charge, the oldest one of the sorted set (0 when it is empty),
--- the last booked time, until when the subject is blocked, and the slot: start, cost, last charge.
+-- Sliding window: a sorted set of slots (member: start, score: its last charge, ms) and a hash of their costs. The
+-- current slot, which is being charged, is kept packed in field 'w' of the hash until another one begins, so most
+-- decisions read and write only that field. It holds the total, the last charge, the oldest one of the sorted set (0 if
+-- that is empty), the last booked time, until when the subject is blocked, and the slot: start, cost, last charge.
 -- a: window ms, b: slot ms.
 local window = { keys = 2 }
 kinds['sliding-window'] = window
@@ -14,7 +14,7 @@ function window.load(cell)
     cell.wasBlocked = cell.blocked > now
   end
   if not kept or cell.last <= now - cell.span then
-    -- An empty window holds nothing, whatever is left of it.
+    -- The window is empty, whatever slots are still stored.
     cell.booked, cell.blocked = cell.booked or 0, cell.blocked or 0
     window.clear(cell)
     return
@@ -27,8 +27,8 @@ function window.clear(cell)
   cell.total, cell.last, cell.oldest, cell.slot, cell.here, cell.score, cell.stale = 0, now - cell.span, 0, 0, 0, 0, true
 end
 
--- Nothing is written here: a peek and a denial leave all as it was. What is left over by the bound of the batch goes on
--- counting, which is safe.
+-- Writes nothing, because a peek or a denial must change nothing. Expired slots beyond the batch go on counting, which
+-- is safe.
 function window.expire(cell)
   cell.expired = redis.call('ZRANGEBYSCORE', cell.key, '-inf', now - cell.span, 'LIMIT', 0, 1000)
   if #cell.expired > 0 then
@@ -38,13 +38,13 @@ function window.expire(cell)
   end
   local next = redis.call('ZRANGE', cell.key, #cell.expired, #cell.expired, 'WITHSCORES')
   cell.oldest = tonumber(next[2] or 0)
-  -- Also where Redis evicted the sorted set alone.
+  -- Also corrects the total if Redis evicted only the sorted set.
   if cell.oldest == 0 then cell.total = cell.here end
 end
 
 function window.admits(cell, cost, most) return cell.total + cost <= most end
 
--- Where enough has left the window: slots are walked from the oldest.
+-- When enough units have left the window, found by walking the slots from the oldest.
 function window.earliest(cell, cost, most, from)
   local toFree = cell.total + cost - most
   if toFree <= 0 then return from end
@@ -60,7 +60,7 @@ function window.earliest(cell, cost, most, from)
     for place = 1, #batch, 2 do members[#members + 1] = batch[place] end
     for place, charged in ipairs(redis.call('HMGET', cell.key2, unpack(members))) do
       local score = tonumber(batch[place * 2])
-      -- The slot that is not in the sorted set yet, in its turn.
+      -- The current slot is not in the sorted set, and takes its turn here.
       if here > 0 and cell.score <= score then
         free(here, cell.score)
         here = 0
@@ -88,18 +88,18 @@ function window.charge(cell, when, cost)
   if when > cell.last then cell.last = when end
 end
 
--- Another slot than the one that is being charged.
+-- Charges a slot other than the current one.
 function window.chargeElsewhere(cell, slot, cost, score)
   cell.elsewhere = cell.elsewhere or {}
   local known = cell.elsewhere[slot]
   cell.elsewhere[slot] = { cost = (known and known.cost or 0) + cost, score = math.max(known and known.score or 0, score) }
 end
 
--- The slot of now becomes the one that is being charged; the one before joins the others.
+-- Makes the slot of `now` the current one; the previous one joins the others.
 function window.begin(cell, slot)
   if cell.here > 0 then window.chargeElsewhere(cell, cell.slot, cell.here, cell.score) end
   cell.slot, cell.here, cell.score, cell.begun = slot, 0, 0, true
-  -- Something may have been booked or leased in it when it was still to come.
+  -- Calls may have been booked, or units leased, in this slot before its time came.
   if cell.last < slot or cell.stale then return end
   local score = redis.call('ZSCORE', cell.key, slot)
   if not score then return end
@@ -135,7 +135,7 @@ function window.save(cell)
   end
   redis.call('HSET', costs, 'w', cmsgpack.pack(
     cell.total, cell.last, cell.oldest, cell.booked, cell.blocked, cell.slot, cell.here, cell.score))
-  -- A later charge of a slot can't outlive what its first one asked for.
+  -- The expiry that the first charge of a slot sets includes the slot's length, so it covers later charges too.
   if cell.begun or cell.elsewhere or cell.booked > now or cell.blocked > now or cell.wasBlocked then
     local ttl = math.max(math.max(cell.last, cell.booked) + cell.span + cell.b, cell.blocked) - now
     redis.call('PEXPIRE', costs, ttl)

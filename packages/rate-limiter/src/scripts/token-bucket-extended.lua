@@ -1,7 +1,7 @@
 -- What a token bucket needs for more than plain decisions.
 function bucket.book() end
 
--- What was booked for another time may have been joined with it: the next bookings stand for it.
+-- The booking may have been merged into a later one, so the later ones are reduced.
 function bucket.refund(cell, when, cost)
   refill(cell, now)
   cell.dirty = true

@@ -1,6 +1,6 @@
--- Token bucket, kept as a leaky meter: one string, packed: the level in units of 1/every tokens, its time, and, where
--- there are any, until when the subject is blocked (or 0), and the bookings: what was charged as of a later time, a flat
--- list of time and units in the order of their times. a: refill, b: every ms.
+-- Token bucket, kept as a leaky meter: one packed string with the level in units of 1/every tokens and its time, and, if
+-- there are any, until when the subject is blocked (or 0), and the bookings (charges as of a later time): a flat list of
+-- time and units, sorted by time. a: refill, b: every ms.
 --- @include "sorted-pairs"
 local bucket = { keys = 1 }
 kinds['token-bucket'] = bucket
@@ -8,7 +8,7 @@ kinds['token-bucket'] = bucket
 -- A clock that stepped back refills nothing.
 local function refilled(cell, level, elapsed)
   if elapsed <= 0 then return level end
-  -- Compared before multiplying: after years away the product would leave the exact numbers.
+  -- Compares before it multiplies: after years without a charge, the product would not be an exact integer.
   if elapsed >= level / cell.a then return 0 end
   return level - cell.a * elapsed
 end
@@ -54,7 +54,7 @@ local function afterBookings(cell, level)
   return level, at
 end
 
--- Never before the last booking, which is charged as of the end of its slack.
+-- No call comes before the last booking, which is charged as of the end of its slack.
 function bucket.earliest(cell, cost, most, from)
   local level, at = afterBookings(cell, cell.level)
   local first = #cell.bookings == 0 and now or at - slackMs
@@ -67,7 +67,7 @@ function bucket.charge(cell, when, cost)
   if when > now then bucket.bookAt(cell, when, cost * cell.b) else cell.level = cell.level + cost * cell.b end
 end
 
--- More than 128 bookings are joined by twos, each as of the later one's time.
+-- More than 128 bookings are merged in pairs, each pair as of the later one's time.
 local function joined(bookings)
   local result = {}
   for place = 1, #bookings, 4 do
@@ -84,7 +84,7 @@ function bucket.bookAt(cell, when, units)
   if #cell.bookings > 256 then cell.bookings = joined(cell.bookings) end
 end
 
--- Nothing where the capacity became smaller than what was taken.
+-- 0 if the capacity was lowered below what was taken.
 function bucket.remaining(cell, extra, most)
   return math.max(0, math.floor((most * cell.b - cell.level - cell.booked - extra * cell.b) / cell.b))
 end

@@ -1,4 +1,4 @@
--- Adds what an instance counted since it last told, and keeps the busiest subjects.
+-- Adds what an instance has counted since its last report, and keeps the subjects that were seen last.
 --
 -- KEYS  1 hash of totals, sorted sets of subjects: 2 by admitted calls, 3 by denied calls, 4 by when last seen
 -- ARGV  1 subjects to keep, 2 count of totals, then each: field, number; then each subject: name, admitted, denied,
@@ -16,10 +16,10 @@ while position < #ARGV do
   redis.call('ZADD', KEYS[4], 'GT', ARGV[position + 4], subject)
   position = position + 4
 end
--- Those who were not seen for the longest go first: who is counted at the moment stays.
+-- Drops the subjects that were not seen for the longest time, so that those of this report stay.
 local excess = redis.call('ZCARD', KEYS[4]) - keep
 while excess > 0 do
-  -- As many at once as Lua's stack holds without fail.
+  -- At most as many at once as Lua's stack can hold.
   local gone = redis.call('ZRANGE', KEYS[4], 0, math.min(excess, 1000) - 1)
   for _, key in ipairs({ KEYS[2], KEYS[3], KEYS[4] }) do redis.call('ZREM', key, unpack(gone)) end
   excess = excess - #gone

@@ -1,4 +1,5 @@
--- Adds an amount at a time in a flat list {time, amount, …} that is sorted by time. Most times are the latest.
+-- Adds an amount at a time in a flat list {time, amount, …} that is sorted by time. Searches from the end, because most
+-- additions are at the latest time.
 local function addAt(list, time, amount)
   local place = #list + 1
   while place > 1 and list[place - 2] > time do place = place - 2 end
