@@ -186,8 +186,8 @@ export interface ConcurrencyOptions extends UnitOptions {
 }
 
 /**
- * At most `limit` slots (up to 100,000) held at once, by `reserve`, `acquire` and `run`. A crashed holder loses its slot
- * after `lease`.
+ * At most `limit` slots (up to 100,000) held at once, by `reserve`, `acquire` and `run`. A crashed holder loses its
+ * slot after `lease`.
  * @throws InvalidOptionError for a limit or a lease that is not valid
  */
 export function concurrency(limit: number, options: ConcurrencyOptions = {}): Concurrency {

@@ -189,7 +189,7 @@ class Limiter<Name extends string> implements RateLimiter<Name> {
   ): Promise<ProviderLimits> {
     const limitKeys = this.#costs.limitKeys(subject)
     const learned = readProviderHeaders(input.object('headers', headers), this.#options.clock.now())
-    // A reading denies for at most its limit's window; `retry-after` for a day, or the longest window if that is longer.
+    // A reading denies for at most its limit's window; `retry-after` for a day or the longest window, if longer.
     const retryAfterMs = Math.min(
       learned.retryAfterMs,
       Math.max(dayMs, ...limitKeys.map(({ limit }) => windowMsOf(limit))),

@@ -7,17 +7,17 @@ import { leaseOf, QuotaLeases, type ReturnedUnits } from './quota-leases.js'
 
 export interface LeaseRefillHost {
   readonly clock: Clock
-  /** Instances that share the limits. */
+  /** Number of instances that share the limits. */
   instances(): number
   /** Whether Redis can be asked for quota at the moment. */
   isUsable(): boolean
   send(pending: PendingDecision): void
-  /** Takes note of a block as if it were spent. Gives the time as of which it was noted. */
+  /** Charges a block in memory as if it were spent. Returns the time as of which it is charged there. */
   mirror(block: LimitCost, delayMs: number): number
   giveBack(units: readonly ReturnedUnits[]): Promise<void>
 }
 
-/** Blocks of quota: spends from them, asks for more before they are empty, and gives back what is idle. */
+/** Spends from blocks of leased quota, requests more before they are empty, and returns idle units. */
 export class LeaseRefill {
   readonly #leases: QuotaLeases
   readonly #sweepEveryMs: number
@@ -31,11 +31,11 @@ export class LeaseRefill {
     this.#host = host
   }
 
-  /** From quota that was taken in advance. */
+  /** Decides from leased quota; `undefined` if that is not enough. */
   spend(limitCosts: readonly LimitCost[]): Decision | undefined {
     const decision = this.#leases.spend(limitCosts, this.#host.clock.monotonic())
     if (decision !== undefined && this.#leases.isLow(limitCosts) && this.#host.isUsable()) {
-      // A cost of nothing: only the lease matters.
+      // The cost is 0, because only the lease is wanted.
       this.#request(
         limitCosts.map((limitCost) => ({ ...limitCost, cost: 0 })),
         () => {},
@@ -45,14 +45,14 @@ export class LeaseRefill {
     return decision
   }
 
-  /** Whether the call is one that leases are for. */
+  /** Whether all limits of the call are leased, and Redis can grant quota now. */
   covers(limitCosts: readonly LimitCost[]): boolean {
     return this.#leases.covers(limitCosts) && this.#host.isUsable()
   }
 
   /**
-   * Asks for a block together with the decision. Who comes while it is under way waits for it.
-   * @param retry decides the call once the block is there
+   * Requests a block together with the decision, or waits for a request that is under way.
+   * @param retry decides the call when that request has been answered
    */
   ask(pending: PendingDecision, retry: () => void): void {
     const asking = this.#leases.asking(pending.limitCosts)
@@ -60,7 +60,7 @@ export class LeaseRefill {
     else void asking.then(retry)
   }
 
-  /** Gives all back that was not spent. */
+  /** Returns all units that were not spent. */
   giveBackAll(): Promise<void> {
     return this.#host.giveBack(this.#leases.collect(this.#host.clock.monotonic(), true))
   }

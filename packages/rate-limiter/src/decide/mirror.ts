@@ -5,8 +5,8 @@ import type { Change, Decision, LimitCost } from '../stores/port.js'
 import type { PendingDecision } from './pending-decision.js'
 
 /**
- * What Redis admitted is charged in this process's memory too, so that an outage finds no fresh limits. Each charge has
- * the time by which it is found again when less was used, or all of it is given back.
+ * Also charges in this process's memory what Redis admitted, so that an outage does not begin with unused limits. A
+ * charge is identified by its time when it is settled or refunded.
  */
 export class Mirror {
   readonly #memory: MemoryLimitStore
@@ -17,7 +17,7 @@ export class Mirror {
     this.#clock = clock
   }
 
-  /** Charges what Redis is only about to be asked for, where this process's own share admits it. */
+  /** Charges a call before Redis is asked, if this process's share admits it. Returns the denial otherwise. */
   chargeAhead(pending: PendingDecision): Decision | undefined {
     const { limitCosts, options } = pending
     const decision = this.#memory.decideNow(limitCosts, { ...options, mode: 'peek' })
@@ -27,8 +27,8 @@ export class Mirror {
   }
 
   /**
-   * Charges what was decided, or gives back what was charged ahead of it.
-   * @param hasAllCharges whether Redis has heard by now of what others charged alone in an outage
+   * Charges what Redis admitted, or refunds what was charged ahead if Redis did not admit it.
+   * @param hasAllCharges whether all instances have sent Redis their charges of an outage by now
    * @returns the time as of which it is charged here
    */
   take(
@@ -48,7 +48,7 @@ export class Mirror {
     return mirroredAtMs
   }
 
-  /** Changes what was charged at that time. */
+  /** Charges more for a call that was charged as of `mirroredAtMs`, or refunds a part of it. */
   adjust(changes: readonly Omit<Change, 'chargedAtMs'>[], mirroredAtMs: number, id = ''): void {
     this.#memory.adjust(
       changes.map((change) => ({ ...change, chargedAtMs: mirroredAtMs })),

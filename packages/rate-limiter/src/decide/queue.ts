@@ -81,7 +81,7 @@ export class WaitQueue {
       if (outcome === 'booked') {
         await wait.sleep(delayMs, decided)
         if (clock.monotonic() <= sentAtMs + delayMs + slackMs) return decided
-        // The timer was late: the booked time is returned, and the call asks again.
+        // The timer was late: the booking is refunded, and the call asks again.
         await wait.giveBack(decided)
         continue
       }
@@ -92,7 +92,7 @@ export class WaitQueue {
         await wait.giveBack(decided)
         throw new RateLimitedError(this.#denialOf(wait, decided), timeoutMs)
       }
-      // In a Cluster, where one booking can't cover all nodes, and when a block ends.
+      // Denied: the wait is too long, the subject is blocked, or in a Cluster one booking can't cover several nodes.
       const decision = this.#denialOf(wait, decided)
       if (decision.retryAfterMs > leftMs || leftMs === 0) throw new RateLimitedError(decision, timeoutMs)
       await wait.sleep(Math.max(1, decision.retryAfterMs))
@@ -148,7 +148,7 @@ class Wait {
     this.#unfollow()
   }
 
-  /** Rejects at once when the caller gives up; what the store still grants is then returned. */
+  /** Rejects at once when the caller gives up; what the store still grants is then refunded. */
   ask(mode: 'charge' | 'book', maxDelayMs: number): Promise<SourcedDecision> {
     const { id, openMs, perMille } = this.request
     const options: DecisionOptions = {
@@ -170,8 +170,8 @@ class Wait {
   }
 
   /**
-   * Resolves after that time, or when it is woken. Rejects at once when the caller gives up.
-   * @param held is returned then
+   * Resolves after `ms`, or when the call is woken. Rejects at once when the caller gives up.
+   * @param held the booking or place in the line to give back in that case
    */
   sleep(ms: number, held?: SourcedDecision): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -199,7 +199,7 @@ class Wait {
   async giveBack({ value, source, mirroredAtMs }: SourcedDecision): Promise<void> {
     const { id, openMs } = this.request
     const changes = this.limitCosts.flatMap(({ subject, name, limit, cost }, index): Change[] => {
-      // A queued call has its place in the queue and was charged nothing.
+      // A queued call only has a place in the queue: nothing was charged.
       if (value.outcome === 'queued' && limit.kind !== 'concurrency') return []
       const chargedAtMs = value.results[index]?.chargedAtMs ?? 0
       return [{ subject, name, limit, change: -cost, chargedAtMs }]

@@ -12,15 +12,15 @@ interface Denial {
 }
 
 /**
- * Denials of Redis, remembered for the cost and the priority that were denied: a client that floods costs Redis
- * nothing. It can't admit too much; it may deny up to its time longer where a caller gives units back meanwhile.
- * All times are monotonic.
+ * Remembers denials of Redis by cost and priority, so that a client that floods causes no calls to Redis. This never
+ * admits too much; it may deny for up to `maxMs` longer if another instance refunds units meanwhile. All times are
+ * monotonic.
  */
 export class RecentDenials {
   readonly #denials: LimitMap<Denial>
   readonly #maxMs: number
 
-  /** @param maxMs how long a denial is remembered at the most; 0 remembers none */
+  /** @param maxMs how long a denial is remembered at most; 0 remembers none */
   constructor(maxMs: number, maxSubjects: number) {
     this.#maxMs = maxMs
     this.#denials = new LimitMap(maxSubjects)
@@ -73,7 +73,7 @@ export class RecentDenials {
   }
 }
 
-/** The denial as of now; `undefined` for a call of other limits, of which nothing is known. */
+/** The denial as of now; `undefined` if the call also has limits that the denied call did not have. */
 function repeated(denial: Denial, limitCosts: readonly LimitCost[], nowMs: number): Decision | undefined {
   const { decision } = denial
   const passedMs = Math.round(nowMs - denial.atMs)

@@ -15,8 +15,8 @@ export interface Reservation<Name extends string> extends RateLimitDecision<Name
   readonly signal: AbortSignal
   /**
    * Charges or refunds the difference to the reserved costs, and releases the slots. Only the first call has an effect.
-   * Resolves with `false` if it came too late (`reservationTtl`). One round trip; none while Redis is away, when Redis
-   * learns of it on its return.
+   * Resolves with `false` if it came too late (`reservationTtl`). One round trip; none while Redis is away: then it is
+   * sent when Redis returns.
    * @param actual costs by the name of a limit; limits without an entry keep the reserved cost
    * @throws InvalidInputError for a limit that was not reserved, or a cost that is not a whole number from 0
    */

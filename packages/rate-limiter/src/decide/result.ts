@@ -8,7 +8,10 @@ export interface LimitStatus {
   readonly limit: number
   /** Units that are left. */
   readonly remaining: number
-  /** Milliseconds until the same cost can be admitted; 0 if it is allowed. For a `concurrency`, at the latest. */
+  /**
+   * Milliseconds until the same cost can be admitted; 0 if it is allowed. For a `concurrency`, until the next lease
+   * ends: a release may come sooner, and a renewal moves that end.
+   */
   readonly retryAfterMs: number
   /** Milliseconds until the limit is full again, if nothing else is charged. */
   readonly resetMs: number
@@ -19,7 +22,7 @@ export interface LimitStatus {
 export interface RateLimitDecision<Name extends string> extends LimitStatus {
   /** Whether Redis decided for all instances, or memory for this instance. */
   readonly source: Source
-  /** The limit that denied; if several did, the one with the longest wait. */
+  /** The limit that denied; if several did, the one with the longest wait. `undefined` if the subject is blocked. */
   readonly limitedBy: Name | undefined
   /** The subject is blocked, whatever its limits say; the block ends after `retryAfterMs`. */
   readonly blocked: boolean

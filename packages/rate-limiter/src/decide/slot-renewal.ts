@@ -11,12 +11,12 @@ interface HeldSlots {
 
 type Renew = (slots: readonly HeldSlot[]) => Promise<readonly boolean[]>
 
-/** The slots that this process holds, renewed together three times a lease. */
+/** Renews the slots that this process holds, all together, three times within the shortest of their leases. */
 export class SlotRenewal {
   readonly #held = new Map<string, HeldSlots>()
   readonly #renew: Renew
   readonly #heartbeat: Heartbeat
-  /** That the next beat is in time for. */
+  /** The lease for which the next beat is scheduled. */
   #leaseMs = 0
 
   constructor(renew: Renew) {
@@ -27,7 +27,7 @@ export class SlotRenewal {
         return this.#leaseMs / 3
       },
       beat: () => this.#renewAll(),
-      // Redis is away, and memory could not answer either: the leases run on, and the next beat tries again.
+      // Redis is away, and memory must not answer (`onOutage`): the leases run on, and the next beat tries again.
       onError: (error) => log('slots were not renewed: %s', error),
     })
   }

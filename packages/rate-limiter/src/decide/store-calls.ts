@@ -12,7 +12,7 @@ export interface StoreCallsHost {
   readonly recovery: Recovery | undefined
 }
 
-/** What a limiter asks of Redis, and of memory while Redis is away, with what becomes of a call that fails. */
+/** Sends a limiter's calls to Redis, or to memory while Redis is away, and handles calls that fail. */
 export class StoreCalls {
   readonly #options: ResolvedOptions
   readonly #host: StoreCallsHost
@@ -35,8 +35,8 @@ export class StoreCalls {
   }
 
   /**
-   * A key of these limits holds something that no script of ours wrote. It is deleted, since it would deny its
-   * subject for ever, and what this instance charged is charged again.
+   * A key of these limits holds something that no script of ours wrote. Their keys are deleted, because otherwise every
+   * call of the subject would fail, and what this instance charged is charged again.
    */
   async #decideAnew(requests: readonly DecisionRequest[]): Promise<Answer<readonly Decision[]>> {
     const limitKeys = requests.flatMap(({ limitCosts }) => limitCosts)
@@ -50,7 +50,7 @@ export class StoreCalls {
     return this.#host.stores.run((store) => store.decide(requests))
   }
 
-  /** What can't reach Redis now is settled on its return. */
+  /** A settlement that can't reach Redis now is sent when Redis returns. */
   async settle(settlement: Settlement): Promise<boolean> {
     try {
       const { value, source } = await this.#host.stores.run((store) =>
@@ -59,7 +59,7 @@ export class StoreCalls {
       if (source === 'memory') this.#host.recovery?.settleOnReturn(settlement)
       return value
     } catch (error) {
-      // A slot that is held must come free, however busy this process is.
+      // Slots must be released even if this process is too busy to send now.
       if (isOverload(error)) this.#host.recovery?.settleSoon(settlement)
       else if (isOutage(error)) this.#host.recovery?.settleOnReturn(settlement)
       else throw error
@@ -67,7 +67,7 @@ export class StoreCalls {
     }
   }
 
-  /** Sent once: where it can't reach Redis it stays charged until its time. */
+  /** Sent once: if it does not reach Redis, the charge stays until its time. */
   async giveBack(changes: readonly Change[]): Promise<void> {
     if (this.#host.stores.state !== 'primary') return
     await this.#host.stores

@@ -2,7 +2,7 @@
 function fixed.book() end
 
 function fixed.refund(cell, when, cost)
-  -- An empty window has nothing to refund, and must not be saved: it would replace the previous window, from whose value
+  -- An empty window has nothing to refund, and must not be saved: it would replace the previous window, from which
   -- `load` reads when that one ended.
   if cell.count == 0 and #cell.later == 0 then return end
   cell.dirty = true

@@ -1,6 +1,6 @@
--- Decides and charges one limit of one subject, for a call that is alone in its turn of the event loop. It does the same
--- as `decide` of decide.lua, in a short script: a script of that length spends a third of the server's time before its
--- first operation.
+-- Decides and charges one limit of one subject, for a call that is alone in its turn of the event loop. It does the
+-- same as `decide` of decide.lua, in a short script: a script of that length spends a third of the server's time before
+-- its first operation.
 --
 -- KEYS  of the cell, as many as its kind has
 -- ARGV  1 now in ms for tests, 0 for the server's own clock, 2 limit, 3 a, 4 b, 5 cost

@@ -1,6 +1,6 @@
--- Token bucket, kept as a leaky meter: one packed string with the level in units of 1/every tokens and its time, and, if
--- there are any, until when the subject is blocked (or 0), and the bookings (charges as of a later time): a flat list of
--- time and units, sorted by time. a: refill, b: every ms.
+-- Token bucket, kept as a leaky meter: one packed string with the level in units of 1/every tokens and its time, and,
+-- if there are any, until when the subject is blocked (or 0), and the bookings (charges as of a later time): a flat list
+-- of time and units, sorted by time. a: refill, b: every ms.
 --- @include "sorted-pairs"
 local bucket = { keys = 1 }
 kinds['token-bucket'] = bucket
