@@ -57,7 +57,7 @@ export class Decider {
   readonly #stopListening: () => void
   #isClosed = false
 
-  /** @param heldSlots those that this process holds and renews */
+  /** @param heldSlots returns the slots that this process holds and renews */
   constructor(options: ResolvedOptions, heldSlots: () => readonly HeldSlot[]) {
     const { redis, name, onOutage, limits, maxSubjects, clock, denialMemoryMs } = options
     const hasLeases = redis !== undefined && limits.some((limit) => leaseOf(limit) !== undefined)
@@ -68,7 +68,7 @@ export class Decider {
       maxSubjects,
       share: () => this.#instances?.share ?? alone,
       clock,
-      // Slots are no charges: those that are held are told on return.
+      // Slots are not charges: those that are still held are renewed when Redis returns.
       onCharge: (limitKey, charge) => {
         if (limitKey.limit.kind !== 'concurrency') this.#recovery?.charges.add(limitKey, charge)
       },
@@ -193,7 +193,7 @@ export class Decider {
 
   async renew(slots: readonly HeldSlot[]): Promise<readonly boolean[]> {
     const { value, source } = await this.#stores.run((store) => store.renew(slots))
-    // Memory must know the readings when Redis goes away.
+    // Memory must know the slots when Redis goes away.
     if (source === 'redis')
       await this.#memory.renew(
         slots.filter((_, index) => value[index]),
@@ -269,8 +269,8 @@ export class Decider {
   }
 
   /**
-   * Just after an outage some instances still decide alone, and Redis does not know of what they charge: an
-   * instance that is back already keeps to its share too. `false` where the share denies.
+   * Just after an outage, other instances may still decide alone, and Redis does not know what they charge. So an
+   * instance that already uses Redis again still keeps to its share as well. `false` if the share denies.
    */
   #chargeShare(pending: PendingDecision): boolean {
     const { options, done } = pending
@@ -311,7 +311,7 @@ export class Decider {
     }
   }
 
-  /** Redis need not hear of a charge that was given back before it did. */
+  /** Drops charges that were refunded before they were sent to Redis. */
   #refundOffline(changes: readonly Change[]): void {
     for (const change of changes) {
       if (change.change < 0 && change.limit.kind !== 'concurrency')
@@ -326,7 +326,7 @@ export class Decider {
   }
 }
 
-/** A decision of its own: nothing is booked, reserved or leased with it. */
+/** Whether the decision only charges: it peeks, books, reserves and leases nothing. */
 function isPlain(options: DecisionOptions | undefined): boolean {
   return (
     options === undefined ||

@@ -7,15 +7,15 @@ interface Block {
   readonly limitKey: LimitKey
   readonly lease: QuotaLease
   units: number
-  /** Of the last grant; a quarter of it left, and more is asked for. */
+  /** Units of the last grant. When less than a quarter is left, more is requested. */
   granted: number
   untilMs: number
-  /** As of when they are charged, on the server's clock. */
+  /** The time as of which they are charged, on the server's clock. */
   chargedAtMs: number
   /** What remained in Redis at the last grant. */
   remaining: number
   resetAtMs: number
-  /** As of when this process took note of it. */
+  /** The time as of which this process's memory has charged them. */
   mirroredAtMs: number
   asking: Promise<void> | undefined
   spent: number
@@ -23,25 +23,25 @@ interface Block {
   usedAtMs: number
 }
 
-/** Units that go back, and where they were noted. */
+/** Units to return to Redis, and the time as of which this process's memory charged them. */
 export interface ReturnedUnits {
   readonly change: Change
   readonly mirroredAtMs: number
 }
 
-/** What a machine's clock may drift from the server's within a lease. */
+/** The part of a lease that is used, because this machine's clock may run slower than the server's. */
 const drift = 0.99
 const minUnits = 8
 
 /**
- * Quota that was taken from Redis in advance. Its units were charged as of the lease's end, so that what is
- * spent late still counts for a whole window; and they may be spent until that end, reckoned from before
- * the request was sent, so that no clocks need to agree.
+ * Holds quota that was taken from Redis in advance. Its units are charged as of the end of the lease, so that units
+ * spent late still count for a whole window. They may be spent until that end, measured from before the request was
+ * sent, so that clocks need not agree.
  */
 export class QuotaLeases {
   readonly #blocks: LimitMap<Block>
 
-  /** @param maxSubjects beyond it the blocks of the least recently used lapse */
+  /** @param maxSubjects above this number, the blocks of the least recently used subjects are dropped */
   constructor(maxSubjects: number) {
     this.#blocks = new LimitMap(maxSubjects)
   }
@@ -55,7 +55,7 @@ export class QuotaLeases {
     return limitCosts.every(({ limit }) => leaseOf(limit) !== undefined)
   }
 
-  /** Spends from the blocks, all costs or none. */
+  /** Spends from the blocks, all costs or none; `undefined` if one of them is not enough. */
   spend(limitCosts: readonly LimitCost[], nowMs: number): Decision | undefined {
     if (this.#blocks.size === 0) return undefined
     const only = limitCosts[0]
@@ -84,7 +84,7 @@ export class QuotaLeases {
     return undefined
   }
 
-  /** Whether more should be asked for before the block is empty. */
+  /** Whether more units should be requested before a block is empty. */
   isLow(limitCosts: readonly LimitCost[]): boolean {
     return limitCosts.some((limitCost) => {
       const block = this.#blocks.get(limitCost)
@@ -92,7 +92,7 @@ export class QuotaLeases {
     })
   }
 
-  /** What to ask for together with a call. */
+  /** The units to request together with a call. */
   leaseRequests(
     limitCosts: readonly LimitCost[],
     instances: number,
@@ -112,7 +112,7 @@ export class QuotaLeases {
     })
   }
 
-  /** The request for these limits is on its way. */
+  /** Records that the request for these limits was sent. */
   asked(limitCosts: readonly LimitCost[], request: Promise<void>, nowMs: number): void {
     for (const limitCost of limitCosts) {
       const block = this.#blocks.get(limitCost)
@@ -124,8 +124,9 @@ export class QuotaLeases {
   }
 
   /**
-   * Takes in what was granted. @param sentAtMs before the request was sent @param mirror takes note of a block, as
-   * if it were spent
+   * Stores what was granted, and returns what is left of the blocks that it replaces.
+   * @param sentAtMs a time before the request was sent
+   * @param mirror charges a block in memory, as if it were spent
    */
   granted(
     limitCosts: readonly LimitCost[],
@@ -141,7 +142,7 @@ export class QuotaLeases {
       const units = decision?.leased?.[index] ?? 0
       const result = decision?.results[index]
       if (units === 0 || result === undefined) continue
-      // The old block is charged as of another time: what is left of it goes back.
+      // The old block is charged as of another time, so what is left of it is returned.
       if (block.units > 0) replaced.push(rest(block))
       block.units = units
       block.granted = units
@@ -154,7 +155,7 @@ export class QuotaLeases {
     return replaced
   }
 
-  /** Returns what is idle or about to lapse; with `all` everything. */
+  /** Takes the units out of blocks that are idle or over; with `all`, out of every block. */
   collect(nowMs: number, all = false): readonly ReturnedUnits[] {
     const returned: ReturnedUnits[] = []
     for (const block of this.#blocks.values()) {
@@ -192,7 +193,7 @@ function emptyBlock(limitKey: LimitKey, lease: QuotaLease, nowMs: number): Block
   }
 }
 
-/** What the traffic since the last request would need in a lease's time. */
+/** The units that traffic as since the last request needs within a lease. */
 function wanted({ spent, askedAtMs, lease }: Block, nowMs: number): number {
   const rate = spent / Math.max(1, nowMs - askedAtMs)
   return Math.max(minUnits, Math.ceil(rate * lease.forMs))
@@ -207,7 +208,7 @@ function take(block: Block, cost: number, nowMs: number): Decision['results'][nu
     remaining: block.remaining + block.units,
     retryAfterMs: 0,
     resetAtMs: block.resetAtMs,
-    // When the block was granted: what is spent from it can't be settled.
+    // The time of the grant, to which `resetAtMs` belongs. Units spent from a block can't be settled.
     chargedAtMs: block.chargedAtMs - block.lease.forMs,
   }
 }

@@ -6,14 +6,14 @@ import { Decider } from './decider.js'
 import type { WaitQueue } from './queue.js'
 import { SlotRenewal } from './slot-renewal.js'
 
-/** What all limiters share that are the same one. */
+/** What limiters with the same options on one connection share. */
 export interface LimiterCore {
   readonly decider: Decider
   readonly slots: SlotRenewal
   readonly usage: UsageCounters | undefined
   readonly counts: LocalCounts
   readonly queues: Set<WaitQueue>
-  /** To be called once by each limiter; the last one ends it. */
+  /** Each limiter calls this once; the last call closes the core. */
   release(): Promise<void>
 }
 
@@ -23,12 +23,12 @@ interface Sharing {
   users: number
 }
 
-/** Under `Symbol.for`: the ESM and the CommonJS build of this package may both be in one process. */
+/** A `Symbol.for`, since the ESM and the CommonJS build of this package may both be in one process. */
 const registryKey = Symbol.for('evenkeel.rate-limiter.cores')
 
 /**
- * The same limiter made twice on one connection is one: its instance counts once among those that share the limits,
- * and in an outage its parts together are one part. Without Redis each limiter counts by itself.
+ * Gives limiters with the same options on one connection the same core, so that they are one instance among those that
+ * share the limits, with one share in an outage. Without Redis, each limiter counts by itself.
  */
 export function acquireCore(options: ResolvedOptions): LimiterCore {
   const { redis } = options
@@ -56,7 +56,7 @@ export function acquireCore(options: ResolvedOptions): LimiterCore {
   return sharing.core
 }
 
-/** @param released says whether that was the last user */
+/** @param released counts a user less, and returns whether it was the last one */
 function createCore(options: ResolvedOptions, released: () => boolean): LimiterCore {
   const slots: SlotRenewal = new SlotRenewal((held) => decider.renew(held))
   const decider = new Decider(options, () => slots.held)

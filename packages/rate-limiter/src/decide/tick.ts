@@ -8,13 +8,13 @@ export interface TickHost {
   answered(pending: readonly PendingDecision[], answer: Answer<readonly Decision[]>): void
 }
 
-/** What one call carries: about half a millisecond of the server's time. */
+/** Requests in one call, which take about half a millisecond of the server's time. */
 const maxRequests = 128
 
 /**
- * Requests that are made in one turn of the event loop travel together: a call of its own costs each of them
- * several times what deciding it costs. They are decided in their order, as if they had come one by one. It is the
- * kit's `TickBatcher` for callbacks: a promise for each decision would be a tenth of what it costs.
+ * Sends the requests of one turn of the event loop in one call, because a call for each would cost several times what
+ * its decision costs. They are decided in order, as if they were sent one by one. This is the kit's `TickBatcher` with
+ * callbacks: a promise for each decision would be a tenth of its cost.
  */
 export class DecisionTick {
   readonly #host: TickHost
@@ -26,7 +26,7 @@ export class DecisionTick {
   }
 
   add(pending: PendingDecision): void {
-    // After all microtasks: what the answers of the last call set off leaves in one call again.
+    // From a microtask, this runs after all other microtasks: calls that follow the answers of one call leave together.
     if (this.#pending.length === 0) process.nextTick(this.#flush)
     if (this.#pending.push(pending) >= maxRequests) this.flush()
   }
@@ -41,7 +41,7 @@ export class DecisionTick {
     )
   }
 
-  /** A key of the wrong type, say, ended the call before it had written: the others are not to blame. */
+  /** Sends each request again by itself: one of them may have failed the call, such as for a key of the wrong type. */
   #failed(pending: readonly PendingDecision[], error: unknown): void {
     if (pending.length === 1) {
       pending[0]?.failed(error)
@@ -56,7 +56,7 @@ export class DecisionTick {
   }
 }
 
-/** The ticks of a limiter. In a Cluster only what shares a node can travel together: there each subject has its own. */
+/** The ticks of a limiter: one for all requests. In a Cluster, one for each subject, since one call reaches one node. */
 export class DecisionTicks {
   readonly #host: TickHost
   readonly #isCluster: () => boolean
@@ -86,7 +86,7 @@ export class DecisionTicks {
     return tick
   }
 
-  /** Nothing may overtake what was asked before it. */
+  /** Sends all requests now, so that a settlement, block or reset does not overtake them. */
   flush(): void {
     this.#all.flush()
     for (const tick of this.#bySubject.values()) tick.flush()

@@ -92,7 +92,7 @@ export class Instances {
   }
 
   /**
-   * Redis is back, perhaps empty: until all have announced themselves again, no known instance counts as gone.
+   * Redis is back, perhaps empty: no known instance counts as gone until all had time to announce themselves again.
    */
   returned(): void {
     if (!this.#isStarted) return

@@ -37,7 +37,7 @@ export class LocalLimiters {
   }
 }
 
-/** Kept under `Symbol.for`, since the ESM and the CommonJS build of this package may both be in one process. */
+/** A `Symbol.for`, since the ESM and the CommonJS build of this package may both be in one process. */
 const registryKey = Symbol.for('evenkeel.rate-limiter.processes')
 const warned = new Set<string>()
 

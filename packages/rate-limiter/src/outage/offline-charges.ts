@@ -2,7 +2,7 @@ import type { Charge } from '../algorithms/meter.js'
 import { LimitMap } from '../stores/limit-map.js'
 import type { LimitKey } from '../stores/port.js'
 
-/** Charges of one limit that Redis does not have yet, and the number under which it is sent them. */
+/** Charges of one limit that Redis does not have yet, and the number under which they are sent. */
 export interface Entry {
   readonly limitKey: LimitKey
   readonly sequence: number
@@ -12,23 +12,23 @@ export interface Entry {
 interface Account {
   readonly limitKey: LimitKey
   waiting: Charge[]
-  /** Sent once at least, and not confirmed. */
+  /** Sent at least once, and not confirmed. */
   sent: Entry | undefined
   underWay: boolean
 }
 
-/** Charges further apart than this are told apart; an account's length is bounded by it. */
+/** Above this number, neighbouring charges of an account are merged. */
 const maxCharges = 120
 
 /**
- * What this instance charged without Redis: it travels with the next call that touches the same limit of the
- * same subject, and is charged there once. What was sent and not confirmed goes again under its number.
+ * What this instance charged without Redis. It is sent with the next call that touches the same limit of the same
+ * subject, and Redis charges it once: what was sent and not confirmed is sent again under the same number.
  */
 export class OfflineCharges {
   readonly #accounts: LimitMap<Account>
   #sequence = Date.now()
 
-  /** @param maxSubjects beyond it the least recently charged are forgotten */
+  /** @param maxSubjects above this number, the least recently used subjects are forgotten */
   constructor(maxSubjects: number) {
     this.#accounts = new LimitMap(maxSubjects)
   }
@@ -47,13 +47,13 @@ export class OfflineCharges {
     if (account.waiting.length > maxCharges) account.waiting = joined(account.waiting)
   }
 
-  /** What this limit is charged instead of all that was to be sent: Redis has lost what it knew. */
+  /** Replaces all that was to be sent for this limit, because Redis has lost its data. */
   replace(limitKey: LimitKey, charges: readonly Charge[]): void {
     this.#accounts.delete(limitKey)
     this.add(limitKey, ...charges)
   }
 
-  /** Takes back what was charged last, as far as it was not sent yet. */
+  /** Removes units from the latest charges, as far as they were not sent yet. */
   refund(limitKey: LimitKey, cost: number): void {
     const waiting = this.#accounts.get(limitKey)?.waiting
     while (cost > 0 && waiting !== undefined) {
@@ -68,7 +68,7 @@ export class OfflineCharges {
     for (const limitKey of limitKeys) this.#accounts.delete(limitKey)
   }
 
-  /** Cells that Redis has to hear of. */
+  /** The limits whose charges must be sent. */
   limitKeys(): readonly LimitKey[] {
     return [...this.#accounts.values()].map(({ limitKey }) => limitKey)
   }
@@ -103,7 +103,7 @@ export class OfflineCharges {
   }
 }
 
-/** Two neighbours become one, as of the later: it counts no shorter than either. */
+/** Merges neighbours in pairs, as of the later time, so that no charge counts for less time. */
 function joined(charges: readonly Charge[]): Charge[] {
   const result: Charge[] = []
   for (let index = 0; index < charges.length; index += 2) {

@@ -6,7 +6,7 @@ import type { Instances } from './instances.js'
 import { OfflineCharges } from './offline-charges.js'
 
 const log = createLog('rate-limiter')
-/** Beyond it the oldest settlements are forgotten: what they would have given back stays charged. */
+/** Above this number, the oldest settlements are dropped: what they would have refunded stays charged. */
 const maxUnsettled = 10_000
 const limitsAtOnce = 100
 const settlementsAtOnce = 100
@@ -17,15 +17,15 @@ export interface RecoveryHost {
   readonly instances: Instances
   /** Slots that this process holds. */
   heldSlots(): readonly HeldSlot[]
-  /** Tries once more; what fails again is kept here. */
+  /** Settles once more; a settlement that fails again is added to {@link Recovery} again. */
   settle(settlement: Settlement): Promise<boolean>
   /** Holds slots that Redis has lost. */
   adopt(slots: readonly HeldSlot[]): Promise<unknown>
 }
 
 /**
- * What this instance did without Redis, and hands over on its return: charges travel with the next decision about
- * their limit, settlements and slots go first. The same charges are made again where Redis lost its data.
+ * Hands over to Redis what this instance did without it: slots and settlements first, then charges, which are sent with
+ * a peek at their limit. If Redis has lost its data, all charges that memory still counts are made again.
  */
 export class Recovery {
   readonly charges: OfflineCharges
@@ -39,26 +39,26 @@ export class Recovery {
     this.#host = host
   }
 
-  /** Settles on return what could not reach Redis. */
+  /** Settles when Redis returns. */
   settleOnReturn(settlement: Settlement): void {
     if (this.#unsettled.length >= maxUnsettled) this.#unsettled.shift()
     this.#unsettled.push(settlement)
   }
 
-  /** Settles in a moment what this process had no room to send: Redis is well, and no return is to come. */
+  /** Settles in a moment what this process was too busy to send. Redis is not away, so no return will trigger it. */
   settleSoon(settlement: Settlement): void {
     if (this.#soon.length >= maxUnsettled) this.#soon.shift()
     this.#soon.push(settlement)
     this.#timer ??= setTimeout(() => void this.#settleNow(), settleSoonMs).unref()
   }
 
-  /** Tries the rest. */
+  /** Sends what is left of {@link settleSoon}. */
   async close(): Promise<void> {
     await this.#settleNow()
     clearTimeout(this.#timer)
   }
 
-  /** Redis is back, and nothing else is sent to it yet. */
+  /** Runs when Redis is back, before other calls are sent to it. */
   async recover({ primary, progress, handOver }: RecoverContext<LimitStore>): Promise<void> {
     await this.#host.instances.beat()
     const held = this.#host.heldSlots()
@@ -73,7 +73,7 @@ export class Recovery {
     handOver()
   }
 
-  /** Redis forgot all: what this instance charged and still counts is charged again, and its slots are held again. */
+  /** Redis lost its data: what this instance charged and still counts is charged again, and its slots are held again. */
   chargeAgain(): void {
     this.#chargeAgain(() => true)
     const held = this.#host.heldSlots()
@@ -109,7 +109,7 @@ export class Recovery {
     }
   }
 
-  /** Each call takes the charges of its limits along; a peek costs nothing. */
+  /** Peeks at the limits: the store sends their charges with the call, and a peek charges nothing itself. */
   async #tellCharges(primary: LimitStore): Promise<void> {
     const limitKeys = this.charges.limitKeys()
     for (let from = 0; from < limitKeys.length; from += limitsAtOnce) {
@@ -121,12 +121,12 @@ export class Recovery {
   }
 }
 
-/** This process has as many commands under way as its own limit allows. */
+/** Whether this process has as many commands in flight as its own limit allows. */
 export function isOverload(error: unknown): boolean {
   return UnavailableError.isInstance(error) && error.code === 'OVERLOADED'
 }
 
-/** A key holds something that no script of ours wrote: another type, or bytes that can't be unpacked. */
+/** Whether a key holds something that no script of ours wrote: another type, or bytes that can't be unpacked. */
 export function isUnreadable(error: unknown): boolean {
   if (!ReplyError.isInstance(error) || !('prefix' in error)) return false
   return error.prefix === 'WRONGTYPE' || /user_script|Error running script|WRONGTYPE/.test(error.message)

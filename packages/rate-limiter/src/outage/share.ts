@@ -34,10 +34,10 @@ export interface RemoteSnapshot {
 const windowsToEqual = 10
 
 /**
- * What an instance may use of a limit of which it knows what was left: its own charges and an equal part of the
- * rest. All instances' parts add up to the limit, but for what was charged since each heard last; equal shares
- * from the first moment would not, since an instance that had used more than its own keeps that, and the others fill
- * theirs. After a window the parts go over into equal ones, by a tenth a window, so that traffic may move.
+ * The part of a limit that an instance may use if it knows what was left: its own charges and an equal part of the
+ * rest. The parts of all instances add up to the limit, apart from what was charged after each last heard from Redis.
+ * Equal shares from the start would add up to more, because an instance that has used more than its share keeps that
+ * while the others fill theirs. After one window, the parts become equal by a tenth per window, so that traffic may move.
  */
 export function partOf(
   limit: Limit,

@@ -6,7 +6,7 @@ const log = createLog('rate-limiter')
 const script = defineScript({ name: 'rate-limiter.usage', lua: usageLua })
 const tellEveryMs = 1_000
 const maxSubjectsKept = 1_000
-/** How much one run of the script counts: about a millisecond of the server's time, in which it serves nobody else. */
+/** Subjects in one run of the script, which blocks the server for about a millisecond. */
 const subjectsAtOnce = 500
 
 export interface SubjectUsage {
@@ -48,7 +48,7 @@ export class UsageCounters {
   readonly #options: UsageCountersOptions
   readonly #keys: readonly string[]
   readonly #subjects: ByteBoundedLru<Count>
-  /** All totals except the most frequent one, which needs no look-up. */
+  /** All totals except `#allowed`, the most frequent one, which needs no look-up. */
   readonly #totals = new Map<string, number>()
   #allowed = 0
   #timer: NodeJS.Timeout | undefined
@@ -101,7 +101,10 @@ export class UsageCounters {
     return { subject, allowed: sharedAllowed ?? 0, denied: sharedDenied ?? 0, lastSeenAtMs: seen ?? 0 }
   }
 
-  /** Totals of all instances, and the subjects with the most calls. While Redis is away, only of this process. */
+  /**
+   * Totals of all instances, and the subjects with the most calls. While Redis is away, only what this process has not
+   * sent to it yet.
+   */
   async overview(top: number): Promise<{ totals: Totals; top: readonly SubjectUsage[] }> {
     const { redis } = this.#options
     if (redis?.state !== 'up' || !(await this.#tell())) return this.#own(top)

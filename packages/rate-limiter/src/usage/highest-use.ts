@@ -3,8 +3,8 @@ import type { LimitCost } from '../stores/port.js'
 const generationMs = 30_000
 
 /**
- * The highest share of each limit that a subject had used, of the decisions of the last minute, or half of one at
- * least. Of all subjects together, since a metric's labels must be few.
+ * The highest share of each limit that any subject had used, in the decisions of the last 30 to 60 seconds. It is one
+ * number for all subjects, because a metric must have few labels.
  */
 export class HighestUse {
   #current = new Map<string, number>()
@@ -27,7 +27,7 @@ export class HighestUse {
     }
   }
 
-  /** By limit. */
+  /** The highest share, 0 to 1, by the limit's name. */
   read(nowMs: number): ReadonlyMap<string, number> {
     if (nowMs - this.#turnedAtMs > generationMs) this.#turn(nowMs)
     const highest = new Map(this.#previous)
@@ -37,7 +37,7 @@ export class HighestUse {
 
   #turn(nowMs: number): void {
     const isFresh = nowMs - this.#turnedAtMs <= 2 * generationMs
-    // A limit without calls is at 0, not as it was: an exporter would keep its last value.
+    // A limit without calls is reported as 0: if it were left out, an exporter would keep its last value.
     const idle = [...this.#current.keys(), ...this.#previous.keys()].map((name) => [name, 0] as const)
     this.#previous = new Map([...idle, ...(isFresh ? this.#current : [])])
     this.#current = new Map()

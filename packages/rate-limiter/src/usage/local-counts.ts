@@ -2,7 +2,7 @@ import type { Source } from '@evenkeel/core'
 import type { Totals } from './counters.js'
 import { HighestUse } from './highest-use.js'
 
-/** What this process decided since the limiter was made: a decision costs an addition. */
+/** Counts what this process has decided since the limiter was created. */
 export class LocalCounts {
   readonly decisions = { allowed: { redis: 0, memory: 0 }, denied: { redis: 0, memory: 0 } }
   /** Denied calls by the limit that denied them. */
@@ -21,7 +21,7 @@ export class LocalCounts {
     this.#abandoned += count
   }
 
-  /** @param isShared whether there is a Redis that memory stands in for */
+  /** @param isShared whether the limiter uses Redis, so that what memory decided was a fallback */
   totals(isShared: boolean): Totals {
     const { allowed, denied } = this.decisions
     return {

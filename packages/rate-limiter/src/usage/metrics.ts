@@ -11,7 +11,7 @@ export interface MetricsOptions {
   readonly now: () => number
 }
 
-/** Registers a limiter's metrics with OpenTelemetry. Returns a function that takes them out again. */
+/** Registers a limiter's metrics with OpenTelemetry. Returns a function that removes them. */
 export function observeLimiter({
   limiter,
   telemetry,
