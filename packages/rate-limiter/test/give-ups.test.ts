@@ -12,8 +12,8 @@ import {
 } from '../src/store.js'
 
 /**
- * Several limits at once: a booking of one may be far later than another alone would ask for. The windows are long,
- * since keys in Redis end by its own clock, whatever clock the test has.
+ * Some sets have several limits, so that one limit may book a call far later than another one requires. The windows are
+ * long, because Redis expires keys by its own clock, not by the test's.
  */
 const sets: readonly Readonly<Record<string, Limit>>[] = [
   { window: slidingWindow(3, '1000s') },
@@ -28,14 +28,14 @@ const sets: readonly Readonly<Record<string, Limit>>[] = [
   },
 ]
 
-/** A window that is about to end in the test's time has its key end in Redis' own. */
+/** The test's clock stays this far from the end of a window, since its key expires by the clock of Redis. */
 const marginMs = 60_000
 
 interface Step {
   readonly passMs: number
   readonly what: 'check' | 'wait'
   readonly cost: number
-  /** Which of those who still wait gives up after this step; none beyond their number. */
+  /** Index of the waiting call that gives up after this step; none if there are fewer. */
   readonly givesUp: number
 }
 
@@ -62,8 +62,8 @@ const giveUp = (
   )
 
 /**
- * Runs the steps. All who wait give up while they do, so at the end a store that never saw them must know the same.
- * A direct check is made only while nobody waits, since those who wait come before it.
+ * Runs the steps. Each waiting call gives up, so in the end a store that never saw them must give the same answers.
+ * A direct check is made only while no call waits, because waiting calls come before it.
  */
 async function run(
   limits: Readonly<Record<string, Limit>>,
@@ -76,7 +76,7 @@ async function run(
     Object.entries(limits).map(([name, limit]) => ({ subject: 'u', name, limit, cost }))
   let waiting: { limitCosts: readonly LimitCost[]; decision: Decision; untilMs: number }[] = []
   for (const { passMs, what, cost, givesUp } of plan) {
-    // Who waits gives up before its time comes.
+    // The clock never reaches the time of a waiting call, which gives up before.
     const nextMs = Math.min(...waiting.map(({ untilMs }) => untilMs), Number.POSITIVE_INFINITY)
     clock.advance(Math.min(passMs, Math.max(0, nextMs - clock.now() - marginMs)))
     const limitCosts = costsOf(cost)
@@ -88,7 +88,7 @@ async function run(
       const [decision] = await store.decide([
         { limitCosts, options: { mode: 'book', maxDelayMs: 60_000_000, id: 'w' } },
       ])
-      // One that was let in at once is charged in both.
+      // A call that is admitted at once is charged in both stores.
       if (decision?.outcome === 'allowed') await twin.decide([{ limitCosts }])
       else if (decision?.outcome === 'booked')
         waiting.push({ limitCosts, decision, untilMs: clock.now() + decision.delayMs })

@@ -27,13 +27,13 @@ describe.each(['memory', 'redis'])('a limiter in %s', (where) => {
       limiter.run('u', { parallel: 1 }, () => 'never', { timeout: '2h' }),
     ].map((wait) => wait.catch((error: unknown) => error))
     await until(() => limiter.stats().waiting === 2)
-    // A call that is under way may be neither asked nor queued yet; both kinds end.
+    // A waiting call may have been sent to Redis, booked or queued: each of them must end.
     await limiter.close()
     for (const failure of await Promise.all(waits)) expect(failure).toMatchObject({ code: 'CLOSED' })
     await limiter.close()
     await expect(limiter.check('u')).rejects.toMatchObject({ code: 'CLOSED' })
     await expect(limiter.wait('u', { r: 1 })).rejects.toMatchObject({ code: 'CLOSED' })
-    // What was reserved can still be given back.
+    // A reservation can still be cancelled.
     expect(await held.cancel()).toBe(true)
   })
 
@@ -47,7 +47,7 @@ describe.each(['memory', 'redis'])('a limiter in %s', (where) => {
     const reason = new Error('the caller has left')
     const already = limiter.wait('u', { r: 2 }, { timeout: '2h', signal: AbortSignal.abort(reason) })
     await expect(already).rejects.toBe(reason)
-    // Aborted while Redis was being asked.
+    // This call is aborted while its request to Redis is in flight.
     const leaving = new AbortController()
     const asked = limiter.wait('u', { r: 1 }, { signal: leaving.signal })
     leaving.abort(reason)
@@ -97,7 +97,7 @@ describe.each(['memory', 'redis'])('a limiter in %s', (where) => {
     expect(admitted).toBe(0)
     giveUp.abort()
     await Promise.all([...waits, blocked])
-    // Nobody waits any more, and the window is as full as it was.
+    // No call waits any more, and the window is as full as before.
     const { retryAfterMs } = await limiter.check('u')
     expect(retryAfterMs).toBeGreaterThan(59 * 86_400_000)
     expect(retryAfterMs).toBeLessThanOrEqual(60 * 86_400_000)
@@ -189,7 +189,7 @@ describe('limiters of one name', () => {
       for (const limiter of limiters) if ((await limiter.check('u')).allowed) admitted++
     expect(admitted).toBe(60)
     for (const limiter of limiters.slice(1)) await limiter.close()
-    // The last one goes on.
+    // The limiter that was not closed still decides.
     expect((await limiters[0]?.check('v'))?.allowed).toBe(true)
     await limiters[0]?.close()
     await own.close()
@@ -257,7 +257,7 @@ describe('limiters of one name', () => {
       await limiter.peek('u')
       const key = (part: string) => `evenkeel:rate-limiter:ranked:{instances}:${part}`
       await until(async () => Number(await own.command('EXISTS', key('ranks'))) === 1)
-      // Others that came and went while the names in order were lost, as by eviction: they are made anew.
+      // Other instances came and went while the ranks were lost, as by eviction: the next beat rebuilds the ranks.
       for (const other of others)
         await own.command('ZADD', key('members'), String(Date.now() + 60_000), other)
       await own.command('ZADD', key('ranks'), '0', 'gone')

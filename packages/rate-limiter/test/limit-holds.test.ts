@@ -3,7 +3,7 @@ import { flavours, type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRateLimiter, slidingWindow, tokenBucket } from '../src/index.js'
 
-/** An admitted call. The server decided at some moment between the two. */
+/** An admitted call. The server decided at some moment between the two times. */
 interface Admission {
   readonly sentMs: number
   readonly answeredMs: number

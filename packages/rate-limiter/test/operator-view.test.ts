@@ -20,7 +20,7 @@ describe('what Redis knows of limiters', () => {
     for (let count = 0; count < 5; count++) await first.limiter.check('user:1', { requests: 1, tokens: 100 })
     const held = await second.limiter.reserve('user:1', { parallel: 1 })
     await second.limiter.block('user:2', '1m')
-    // Both are of this process, so they are one instance.
+    // Both limiters are in this process, so they are one instance.
     await expect
       .poll(async () => (await readLimiter(second.redis, 'chat'))?.instances, { timeout: 10_000 })
       .toBe(1)

@@ -62,7 +62,7 @@ describe('a rate limiter whose Redis fails', () => {
     await vi.waitFor(async () => {
       const { remaining, source } = await limiter.peek('u', { r: 0 })
       expect(source).toBe('redis')
-      // Redis ran it, and hears of it again: at worst it counts twice, never not at all.
+      // Redis ran the call and is sent its charge again: it may count twice, but never not at all.
       expect(remaining).toBeLessThanOrEqual(80)
       expect(remaining).toBeGreaterThanOrEqual(70)
     }, 5_000)
@@ -77,7 +77,7 @@ describe('a rate limiter whose Redis fails', () => {
     await vi.waitFor(async () => {
       const { remaining, source } = await limiter.peek('u', { tokens: 0 })
       expect(source).toBe('redis')
-      // Emptied by its restart, it hears of the reservation anew, less what was given back.
+      // The restart emptied Redis, so the reservation is charged again, without what was refunded.
       expect(remaining).toBeGreaterThanOrEqual(400)
     }, 5_000)
   })
@@ -138,7 +138,7 @@ describe('a rate limiter whose Redis fails', () => {
   it('charges again what an emptied server forgot, without any outage', async () => {
     const { limiter } = await make({ r: slidingWindow(100, '1h') }, { denialMemory: 0 })
     await limiter.check('u', { r: 60 })
-    // Known to the server under its epoch.
+    // The instance has announced itself, so it will notice another epoch.
     await vi.waitFor(async () =>
       expect(await server.command('EXISTS', 'evenkeel:rate-limiter:outage:{instances}:epoch')).toBe(1),
     )

@@ -6,7 +6,7 @@ import { fixedWindow, type Limit, slidingWindow, tokenBucket } from '../src/inde
 import { shareOf } from '../src/outage/share.js'
 import { type LimitStore, MemoryLimitStore } from '../src/store.js'
 
-/** One limit, asked for one subject. */
+/** Decides one limit of one subject. */
 async function ask(store: LimitStore, limit: Limit, cost: number, mode: 'charge' | 'peek' = 'charge') {
   const limitCosts = [{ subject: 'u', name: 'l', limit, cost }]
   const [decision] = await store.decide([{ limitCosts, options: { mode } }])
@@ -124,7 +124,7 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
           const store = stores[instance]
           const decision = store && (await ask(store, limit, cost))
           if (decision?.allowed) admitted += cost
-          // A hair for the thirds of a refill, which no binary fraction holds.
+          // The tolerance is for thirds of a refill, which have no exact binary fraction.
           expect(admitted).toBeLessThanOrEqual(41 + ((clock.now() - start) * 7) / 100 + 1e-6)
         }
       }),
@@ -144,7 +144,7 @@ describe('promise 4: the shares of an outage together hold the limit', () => {
     const store = new MemoryLimitStore({ clock, share: () => ({ instances: 2 }) })
     const limitCost = { subject: 'u', name: 'l', limit: slidingWindow(200, '1s'), cost: 1 }
     const cost = (units: number) => ({ ...limitCost, cost: units })
-    // An outage counts in the slots of the share, the time after it in those of the whole limit.
+    // Charges of an outage use the slots of the share; charges after it use those of the whole limit.
     store.decideNow([limitCost])
     for (let second = 0; second < 100; second++) {
       clock.advance(100)

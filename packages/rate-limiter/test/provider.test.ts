@@ -121,7 +121,7 @@ describe.each(['memory', 'redis'])('what a provider said, in %s', (where) => {
 
   it('is waited out by those who wait', async () => {
     const limiter = await make()
-    // Redis begins to count at some time after this.
+    // The block in Redis begins at some time after this.
     const startedAt = performance.now()
     await limiter.block('openai', 150)
     await limiter.wait('openai', { rpm: 1 }, { timeout: '5s' })

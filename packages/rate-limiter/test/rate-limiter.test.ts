@@ -147,7 +147,7 @@ describe('rate limiters that share a Redis', () => {
       const calls = ['good', 'bad', 'other'].map((subject) => limiter.check(subject))
       const [good, bad, other] = await Promise.allSettled(calls)
       expect(good).toMatchObject({ value: { allowed: true, remaining: 4, source: 'redis' } })
-      // This check, and the one before the key was broken.
+      // Two charges: this check, and the one before the key was broken.
       expect(bad).toMatchObject({ value: { allowed: true, remaining: 3, source: 'redis' } })
       expect(await limiter.check('bad')).toMatchObject({ remaining: 2 })
       expect(other).toMatchObject({ value: { allowed: true, source: 'redis' } })
@@ -163,7 +163,7 @@ describe('rate limiters that share a Redis', () => {
     for (let count = 0; count < 20; count++) await limiter.check(`u${count}`, { requests: 1, tokens: 10 })
     for (let count = 0; count < 5; count++) await limiter.check('hot', { requests: 3, tokens: 0 })
     await limiter.peek('hot')
-    // Beside those that say that this instance is there.
+    // All commands except those that announce this instance.
     const decisions = sent.mock.calls.filter(([args]) => !String(args[3]).includes('{instances}'))
     expect(decisions.map(([[name]]) => name)).toEqual(Array(26).fill('EVALSHA'))
     await limiter.close()
@@ -202,16 +202,16 @@ describe('rate limiters that share a Redis', () => {
     for (let count = 0; count < 6; count++) during.push(await limiter.check('u'))
     expect(during.map(({ allowed }) => allowed)).toEqual([true, true, true, false, false, false])
     expect(during.every(({ source }) => source === 'memory')).toBe(true)
-    // Its own 3 and half of what was left; its own 8 and half of what was left.
+    // Of `u`, its part was its own 3 and half of the 7 that were left; of `greedy`, its own 8 and half of the 2.
     expect(await limiter.check('greedy')).toMatchObject({ allowed: true, remaining: 0, source: 'memory' })
     expect(await limiter.check('greedy')).toMatchObject({ allowed: false, source: 'memory' })
     await own.restart()
     await until(() => limiter.state === 'primary' && other.state === 'primary', 2_000)
-    // Redis was emptied by its restart: what this instance admitted, before and meanwhile, counts again.
+    // The restart emptied Redis: what this instance admitted before and during the outage is charged again.
     expect(await limiter.check('u', { r: 0 })).toMatchObject({ allowed: true, remaining: 4, source: 'redis' })
     expect(await other.check('greedy', { r: 2 })).toMatchObject({ allowed: false, source: 'redis' })
     expect(await other.check('greedy', { r: 1 })).toMatchObject({ allowed: true, remaining: 0 })
-    // Until all are back it keeps to its share, and then no longer.
+    // Until all instances use Redis again, this one also keeps to its share.
     expect(await limiter.check('u')).toMatchObject({ allowed: false, source: 'memory' })
     await vi.waitFor(async () => expect((await limiter.check('u')).source).toBe('redis'), 3_000)
     await redis.close()

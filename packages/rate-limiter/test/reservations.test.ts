@@ -83,7 +83,7 @@ describe.each(['memory', 'redis'])('a reservation in %s', (where) => {
   })
 
   it('holds a slot until it is settled, and renews its lease meanwhile', async () => {
-    // So long that no load of the machine keeps both from being renewed in time.
+    // The lease is long enough for both slots to be renewed in time, even on a busy machine.
     const limiter = await redis.limiter(where, {
       limits: { parallel: concurrency(2, { lease: '1500ms' }) },
       denialMemory: 0,
@@ -135,7 +135,7 @@ describe('slots of several instances', () => {
     const held = await one?.limiter.reserve('u', { parallel: 2 })
     expect(held?.allowed).toBe(true)
     expect((await two?.limiter.reserve('u', { parallel: 1 }))?.allowed).toBe(false)
-    // As a crash does it: nothing is renewed or released any more.
+    // As after a crash, nothing is renewed or released any more.
     await one?.limiter.close()
     await vi.waitFor(
       async () => expect((await two?.limiter.reserve('u', { parallel: 1 }))?.allowed).toBe(true),

@@ -23,8 +23,8 @@ import { testLimitStore } from '../src/testing/index.js'
 
 testLimitStore('memory', { create: (clock) => new MemoryLimitStore({ clock }) })
 
-// Seconds, not milliseconds: the clock is the test's, but Redis expires keys by its own.
-// A deployment may change limits while it runs: 128 and 129 differ in the length of their slots.
+// Times are seconds, not milliseconds, because Redis expires keys by its own clock, not by the test's.
+// A deployment may change limits while they are in use: 128 and 129 differ in the length of their slots.
 const deployed = {
   before: [
     slidingWindow(5, '100s'),
@@ -73,10 +73,10 @@ const histories = fc.array(
 )
 type Step = typeof histories extends fc.Arbitrary<(infer S)[]> ? S : never
 
-/** Charges that were made so long ago, and that the store hears of only now. */
+/** Tells the store of charges that were made `ageMs` ago. */
 type ChargedAlone = (limitCosts: readonly LimitCost[], ageMs: number) => void
 
-/** One operation, and all that a store says of it. */
+/** Runs one operation, and returns all that a store reports about it. */
 async function play(store: LimitStore, step: Step, chargedAlone: ChargedAlone): Promise<unknown> {
   const { costs, named, limits, what, subject, id, part: perMille } = step
   const limitCosts = deployed[limits].flatMap((limit, index) =>
@@ -112,7 +112,7 @@ async function play(store: LimitStore, step: Step, chargedAlone: ChargedAlone): 
     case 'learn':
       return store.learn(rates.map((one) => ({ ...one, remaining: one.cost, resetMs: 30_000 })))
     case 'merge':
-      // What a bucket refilled since, under which of two limits, is known to one side only.
+      // Charges of a bucket have no age: which of two limits refilled it since, only one of the stores knows.
       for (const rate of rates)
         chargedAlone([rate], rate.limit.kind === 'token-bucket' ? 0 : costs[0] * 10_000)
       return decided(await store.decide([{ limitCosts, options: { mode: 'peek' } }]))
@@ -192,7 +192,7 @@ describe.each(flavours())('on $name', (flavour) => {
         const [together, apart] = [fresh(redis, clock), fresh(redis, clock)]
         const requests = steps.flatMap(({ costs, named, limits, what, subject, id, part: perMille }) => {
           const limitCosts = deployed[limits].flatMap((limit, index) =>
-            // Under one limit each: a call can't hold a limitKey under two.
+            // Only the limits of `before`: one call can't contain a limit of a subject with two definitions.
             named[index] && limits === 'before'
               ? [{ subject, name: `l${index}`, limit, cost: costs[index] ?? 0 }]
               : [],
@@ -236,7 +236,7 @@ describe.each(flavours())('on $name', (flavour) => {
           expect(leased).toBeLessThanOrEqual(Math.min(units + 1, (expected?.results[0]?.remaining ?? 0) / 2))
           const chargedAtMs = (decision?.results[0]?.chargedAtMs ?? 0) + forMs
           if (leased > 0) await leasing.giveBack([{ ...limitCost, change: -leased, chargedAtMs }])
-          // A bucket's lease holds back what would refill until its end: that is its price.
+          // A lease of a bucket also withholds what would refill until its end.
           if (limit.kind === 'token-bucket') continue
           const [after] = await leasing.decide([{ limitCosts: [{ ...limitCost, cost: 0 }] }])
           expect(after?.results[0]?.remaining).toBe(expected?.results[0]?.remaining)

@@ -6,8 +6,8 @@ import { useRedis } from './support.js'
 const redis = useRedis()
 
 /**
- * A clock that keeps its last reading: the limiter looks at it before it lets a waiter go, so that the reading is
- * when the call was let go, however late this process runs on.
+ * A clock that keeps its last reading. The limiter reads it just before it admits a waiting call, so the reading is the
+ * time of admission, however late this process continues.
  */
 class LastReading {
   atMs = 0
@@ -21,7 +21,7 @@ class LastReading {
 }
 
 describe.each(['memory', 'redis'])('waiting in %s', (where) => {
-  /** Admits three times what the limit lets through, and gives in which round each was to come, in its order. */
+  /** Waits for three times the limit. Returns, in the order of admission, the round in which each call was due. */
   async function admitTwelve(): Promise<readonly number[]> {
     const clock = new LastReading()
     const limiter = await redis.limiter(where, { limits: { r: slidingWindow(4, 200) }, clock })
@@ -30,7 +30,7 @@ describe.each(['memory', 'redis'])('waiting in %s', (where) => {
     await Promise.all(
       Array.from({ length: 12 }, async (_, index) => {
         await limiter.wait('u', { r: 1 }, { timeout: '10s' })
-        // The first ones did not wait: they were admitted at some time since they asked.
+        // The first four did not wait: they were admitted at some time after `askedAtMs`.
         admitted.push({ index, atMs: admitted.length < 4 ? askedAtMs : clock.atMs })
       }),
     )
@@ -43,8 +43,8 @@ describe.each(['memory', 'redis'])('waiting in %s', (where) => {
   }
 
   it('admits in the order of arrival, and never above the limit', async () => {
-    // Who wakes 50 ms too late gives its booking back and comes after the others: only a run whose event loop was
-    // not held up for as long says anything of the order.
+    // A call that wakes 50 ms too late returns its booking and comes after the others. So only a run whose event loop
+    // was not blocked for that long tells anything about the order.
     for (let run = 0; run < 20; run++) {
       const delay = monitorEventLoopDelay({ resolution: 1 })
       delay.enable()
@@ -79,7 +79,7 @@ describe.each(['memory', 'redis'])('waiting in %s', (where) => {
       () => 'admitted',
       () => 'refused',
     )
-    // The first one's booking is in the second one's way.
+    // The booking of the first call makes the second one wait too long.
     expect(await second).toBe('refused')
     giveUp.abort(new Error('enough'))
     await expect(waiting).rejects.toThrow()
@@ -149,7 +149,7 @@ describe.each(['memory', 'redis'])('waiting in %s', (where) => {
     giveUp.abort(new Error('enough'))
     await expect(aborted).rejects.toThrow()
     await holder.cancel()
-    // Nobody is in line any more.
+    // The line is empty.
     expect((await limiter.reserve('u')).allowed).toBe(true)
   })
 
@@ -197,7 +197,7 @@ describe('waiting at several instances', () => {
       ),
     )
     expect(order).toHaveLength(10)
-    // Ten looks would be ten seconds.
+    // With polling, ten calls would take ten seconds.
     expect(performance.now() - startedAt).toBeLessThan(4_000)
   })
 })

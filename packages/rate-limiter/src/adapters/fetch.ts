@@ -55,8 +55,8 @@ export function createLimitedFetch<Name extends string>(
       const limited = new LimitedCall(reservation, policies)
       const response = await limited.make(next ?? globalThis.fetch, resource, init, holdsSlots)
       const isRefused = refusedStatuses.includes(response.status)
-      // Before the headers are learned: a later refund would be added to what they say is left. Only a stream can't
-      // wait for that.
+      // Refunds come before the headers are learned: a later one would be added to what they say is left. Only a stream
+      // can't wait for that.
       if (!response.ok) await limited.cancel()
       const finished = !isRefused && !isStream(response) ? await limited.finish(response) : undefined
       const retryAfterMs = await learn(limiter, name, response)
@@ -205,7 +205,7 @@ function estimated<Name extends string>(
   { body, hasBody }: OutgoingCall,
   defaultOutput: number,
 ): Costs<Name> {
-  // A call that sends nothing asks no model.
+  // A call without a body does not run a model.
   const estimate = hasBody ? estimateTokens(body, defaultOutput) : { input: 0, output: 0 }
   const costs: Record<string, number> = {}
   for (const [name, policy] of policies) {

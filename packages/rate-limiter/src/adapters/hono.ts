@@ -40,7 +40,7 @@ export function rateLimit<Name extends string>(options: HonoLimitOptions<Name>):
     }
     const admission = await control.admit(context, view, life)
     if (admission.outcome === 'unlimited') return next()
-    // 499, as proxies write it. Nobody reads it.
+    // Nobody reads this answer. 499 is what proxies log for a client that has left.
     if (admission.outcome === 'abandoned') return new Response(null, { status: 499 })
     if (admission.outcome === 'refused') {
       const { status, headers, body } = refusalOf(admission)

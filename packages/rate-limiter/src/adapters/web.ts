@@ -53,7 +53,7 @@ export function rateLimit<Name extends string, Args extends readonly unknown[] =
       }
       const admission = await control.admit(request, view, life)
       if (admission.outcome === 'unlimited') return handler(request, ...args)
-      // 499, as proxies write it. Nobody reads it.
+      // Nobody reads this answer. 499 is what proxies log for a client that has left.
       if (admission.outcome === 'abandoned') return new Response(null, { status: 499 })
       if (admission.outcome === 'refused') {
         const { status, headers, body } = refusalOf(admission)

@@ -56,7 +56,7 @@ export class DecisionTick {
   }
 }
 
-/** The ticks of a limiter: one for all requests. In a Cluster, one for each subject, since one call reaches one node. */
+/** The ticks of a limiter: one for all requests, or in a Cluster one per subject, since a call reaches one node. */
 export class DecisionTicks {
   readonly #host: TickHost
   readonly #isCluster: () => boolean

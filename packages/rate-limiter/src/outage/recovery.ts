@@ -73,7 +73,7 @@ export class Recovery {
     handOver()
   }
 
-  /** Redis lost its data: what this instance charged and still counts is charged again, and its slots are held again. */
+  /** Redis lost its data: charges of this instance that still count are made again, and its slots are held again. */
   chargeAgain(): void {
     this.#chargeAgain(() => true)
     const held = this.#host.heldSlots()

@@ -37,7 +37,8 @@ const windowsToEqual = 10
  * The part of a limit that an instance may use if it knows what was left: its own charges and an equal part of the
  * rest. The parts of all instances add up to the limit, apart from what was charged after each last heard from Redis.
  * Equal shares from the start would add up to more, because an instance that has used more than its share keeps that
- * while the others fill theirs. After one window, the parts become equal by a tenth per window, so that traffic may move.
+ * while the others fill theirs. After one window, the parts become equal, by a tenth per window, so that traffic may
+ * move between instances.
  */
 export function partOf(
   limit: Limit,

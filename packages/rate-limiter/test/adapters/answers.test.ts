@@ -68,7 +68,7 @@ describe('an answer that lies unread for a minute', () => {
     expect((await reader?.read())?.done).toBe(false)
     await vi.advanceTimersByTimeAsync(59_000)
     expect((await limiter.peek('u')).allowed).toBe(false)
-    // Who reads on begins a new minute.
+    // Each read begins a new minute.
     expect((await reader?.read())?.done).toBe(false)
     await vi.advanceTimersByTimeAsync(59_000)
     expect((await limiter.peek('u')).allowed).toBe(false)
@@ -106,7 +106,7 @@ describe('headers', () => {
   })
 
   it('tell times by the clock of this process, whatever the one that decided says', async () => {
-    // Ninety seconds ahead: what a limiter told of a Redis whose clock is behind was in the past.
+    // The limiter's clock is 90 seconds ahead of the one by which the headers are written.
     const clock = { now: () => Date.now() + 90_000, monotonic: () => performance.now() }
     const limiter = createRateLimiter({ limits: { requests: slidingWindow(1, '1m') }, clock })
     await limiter.check('u')
@@ -137,7 +137,7 @@ describe('headers', () => {
       tokens: { q: 9, w: 60, qu: 'tokens' },
     })
     expect(Object.keys(members(both.RateLimit))).toEqual(['requests', 'requests-2', 'tokens'])
-    // Of the legacy ones, those of the limiter that is nearer to its end.
+    // The legacy headers are those of the limiter that has fewer units left.
     expect(both['X-RateLimit-Remaining'] ?? first['X-RateLimit-Remaining']).toBe('4')
   })
 })

@@ -12,7 +12,7 @@ afterEach(() => {
   for (const close of closing.splice(0)) close()
 })
 
-/** A provider that gives these answers in turn, the last one again and again. */
+/** A provider that gives these answers in turn, and then repeats the last one. */
 function provider(...answers: Answer[]): Promise<{ url: string; calls: { atMs: number; body: string }[] }> {
   const calls: { atMs: number; body: string }[] = []
   const server = createServer((request, response) => {
@@ -188,7 +188,7 @@ describe('a limited fetch under the OpenAI client', () => {
     let text = ''
     for await (const chunk of stream) {
       text += chunk.choices[0]?.delta.content ?? ''
-      // The first piece is here while the provider still writes, and the slot is held.
+      // The first chunk has arrived while the provider still writes, and the slot is held.
       if (text === 'a') {
         expect((await limiter.peek('openai', { parallel: 0 })).remaining).toBe(1)
         finish()
@@ -228,7 +228,7 @@ describe('a limited fetch under the OpenAI client', () => {
     for (let count = 0; count < 6; count++) kept.push(await limited(url, { method: 'POST', body: '{}' }))
     expect(kept.map(({ status }) => status)).toEqual(Array(6).fill(500))
     expect((await limiter.peek('openai', { parallel: 0 })).remaining).toBe(2)
-    // An error used nothing, and can be read still.
+    // An error answer uses no tokens, and can still be read.
     expect(await tokensLeft(limiter)).toBe(10_000)
     expect(await kept[0]?.json()).toEqual({ error: { message: 'broken' } })
     expect(kept[0]?.url).toBe(`${url}/`)

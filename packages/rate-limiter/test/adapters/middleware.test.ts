@@ -108,7 +108,7 @@ describe.each(frameworks)('middleware for $name', (framework) => {
     release()
     expect(await (await slow).text()).toBe('first last')
     await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200))
-    // A handler that throws gives it back as well.
+    // The slot is also released if the handler throws.
     expect((await fetch(`${url}/broken`)).status).toBe(500)
     await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200))
   })

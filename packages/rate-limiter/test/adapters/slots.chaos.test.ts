@@ -13,9 +13,9 @@ interface Visit {
   readonly path: '/' | '/late' | '/slow' | '/broken' | '/missing'
   /** Requests that it sends at once on its connection. */
   readonly pipelined: number
-  /** Milliseconds after which it is gone, whatever it was told; none for one that waits for its answers. */
+  /** Milliseconds after which it disconnects, answered or not; `undefined` if it waits for its answers. */
   readonly leavesAfterMs: number | undefined
-  /** It closes in the middle of its request. */
+  /** Whether it disconnects in the middle of its request. */
   readonly sendsHalf: boolean
 }
 
@@ -66,7 +66,7 @@ describe('slots, whatever clients do', () => {
 
   it.each(frameworks)('all come back in $name', { timeout: 180_000 }, async (framework) => {
     await using redis = await connect({ url: server.url, commandTimeout: '5s' })
-    // A lease that does not end within the test, so that none comes back by itself.
+    // The lease does not end within the test, so no slot is released by expiry.
     const limits = { parallel: concurrency(60, { lease: '1h' }) }
     await using limiter = createRateLimiter({ redis, name: framework.name.replace(/\W/g, '-'), limits })
     const ticking = (async () => sleep(3))()
@@ -81,7 +81,7 @@ describe('slots, whatever clients do', () => {
     )
     await vi.waitFor(async () => expect(await heldSlots(limiter)).toBe(0), { timeout: 10_000, interval: 50 })
     const { allowed } = limiter.stats()
-    // Some were refused and some left before they were asked for, yet most held a slot for a while.
+    // Some requests were refused, and some clients left before admission, but many requests held a slot for a while.
     expect(allowed).toBeGreaterThan(requests / 4)
     await app.close()
   })

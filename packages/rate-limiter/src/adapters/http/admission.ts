@@ -66,8 +66,8 @@ const unlimited: Admission = { outcome: 'unlimited' }
 const abandoned: Admission = { outcome: 'abandoned' }
 
 /**
- * Decides about requests of any framework. It returns what it took for a request when the request's {@link AnswerLife}
- * ends, so the adapters need not know about slots.
+ * Decides about requests of any framework. It settles what it reserved for a request when the request's
+ * {@link AnswerLife} ends, so the adapters need not know about slots.
  */
 export class AdmissionControl<Name extends string, Request> {
   readonly #options: HttpLimitOptions<Name, Request>
@@ -116,7 +116,7 @@ export class AdmissionControl<Name extends string, Request> {
   ): Promise<Admission> {
     const { limiter, onLimited } = this.#options
     const reservation = this.#reserves ? await limiter.reserve(subject, costs) : undefined
-    // First of all, so that from here on the end of the answer returns what was taken.
+    // Before anything else, so that from here on the end of the answer settles the reservation.
     if (reservation?.allowed) life.whenOver((end) => void this.#finish(request, reservation, end))
     const decision = reservation ?? (await limiter.check(subject, costs))
     if (life.isOver) return abandoned

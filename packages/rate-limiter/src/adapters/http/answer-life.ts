@@ -8,7 +8,7 @@ export interface AnswerEnd {
 /**
  * The life of one answer, from before its request is admitted until the answer is sent or the client disconnects. An
  * adapter creates it before anything else, because a client may disconnect at any time, and reports its end once or
- * more often. Only `AdmissionControl` acts on it.
+ * more often. `AdmissionControl` settles the request then.
  */
 export class AnswerLife {
   #end: AnswerEnd | undefined

@@ -16,7 +16,7 @@ export function lifeOfWebAnswer(request: Request): AnswerLife {
   return life
 }
 
-/** The same answer; its life ends with its body, read to the end or not. The server drops the body of a HEAD answer. */
+/** Ends the answer's life with its body, read to the end or not. The server drops the body of an answer to HEAD. */
 export function endWithBody(request: Request, response: Response, life: AnswerLife): Response {
   const { status } = response
   if (life.isOver) return response
