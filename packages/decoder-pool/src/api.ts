@@ -130,12 +130,12 @@ export interface DecoderPool extends AsyncDisposable {
   register(node: NodeInput): Promise<DecoderNode>
   /** Renews once the lease of a node that another process registered; `false` if there is none. One round trip. */
   renew(id: string): Promise<boolean>
-  /** Removes a node, and remembers the removal. Returns whether there was one. */
+  /** Removes a node, and remembers the removal. Returns whether there was one. Two round trips. */
   deregister(id: string): Promise<boolean>
   /**
    * Stops giving a node new requests, in all coordinators; requests in flight go on. It stays so until the node is
    * registered with `draining: false`. With a deadline, resolves when all coordinators' requests have ended, or the
-   * time is up. `undefined` if there is no such node. One round trip; waiting takes no further ones.
+   * time is up. `undefined` if there is no such node. Two round trips; waiting takes no further ones.
    */
   drain(id: string, options?: DrainOptions): Promise<Drained | undefined>
   /**

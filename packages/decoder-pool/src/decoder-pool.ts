@@ -271,7 +271,7 @@ class Pool implements DecoderPool {
     return this.#spans
   }
 
-  /** For adapters: looks at an endpoint's address again when it is called. */
+  /** For adapters: checks an endpoint's address again when it is called. */
   get [addressGuard](): AddressGuard {
     return this.#guard
   }
@@ -361,7 +361,7 @@ class Pool implements DecoderPool {
     this.#events.clear()
   }
 
-  /** What a request wants once the experiment that it has a part in has had its say. */
+  /** The requirements of a request, with the tags of the experiment that it takes part in. */
   #enrol<T extends NodeRequirements & ExperimentUnit>(options: T) {
     const { languagePair, unit } = options
     const assigned =
@@ -372,7 +372,7 @@ class Pool implements DecoderPool {
       return { wanted: options, part: undefined, served: () => {} }
     }
     const inArm = { ...options, tags: [...(options.tags ?? []), ...assigned.tags] }
-    // An arm without a node in service must not cost its units their answers.
+    // If no node of the arm is in service, other nodes serve its units.
     const diverted = !this.#service.isServed(inArm)
     return {
       wanted: diverted ? options : inArm,
@@ -386,7 +386,7 @@ class Pool implements DecoderPool {
   }
 
   #follow(): void {
-    // A read that was under way when the pool was closed.
+    // A read may have been in flight when the pool was closed.
     if (this.#closed) return
     const news = this.#registry.news()
     const change = this.#members.follow(news, this.#options.clock.monotonic())
@@ -409,7 +409,7 @@ class Pool implements DecoderPool {
     void this.#mirror?.save()
   }
 
-  /** A node that joins a serving pool begins slowly; where most nodes are new, there are no others to take the load. */
+  /** A node that joins a serving pool begins slowly. If most nodes are new, there are no others to take the load. */
   #warmNewcomers({ added }: PoolChange): void {
     const { clock, slowStartMs } = this.#options
     const now = clock.monotonic()

@@ -30,11 +30,11 @@ export class PushBackError extends EvenkeelError<'PUSH_BACK'> {
   override readonly name = 'PushBackError'
   readonly retryAfterMs: number
 
-  /** @param options.retryAfter @default '100ms', which is the least too; at most 5 minutes */
+  /** @param options.retryAfter at least 100 ms, which is also the default; more than 5 minutes count as 5 minutes */
   constructor(message?: string, options: ErrorOptions & { readonly retryAfter?: Duration | undefined } = {}) {
     super('PUSH_BACK', message ?? 'the node takes nothing new for the moment', options)
     const { retryAfter = defaultPushBackMs } = options
-    // Servers with a clock that is wrong may send a time in the past: it counts as the minimum.
+    // Servers with a wrong clock may send a time in the past, which counts as the minimum.
     const isOver = typeof retryAfter === 'number' && !(retryAfter > defaultPushBackMs)
     this.retryAfterMs = isOver
       ? defaultPushBackMs
@@ -51,7 +51,10 @@ export class AddressRefusedError extends EvenkeelError<'ADDRESS_REFUSED'> {
   }
 }
 
-/** The mirror file can't be read. The pool works without it, and does not overwrite it before it has a good pool. */
+/**
+ * The pool's file can't be read or written, or a part of an edit was refused. The pool works without it, and puts a
+ * damaged file aside before it writes a new one.
+ */
 export class MirrorDamagedError extends EvenkeelError<'MIRROR_DAMAGED'> {
   override readonly name = 'MirrorDamagedError'
 

@@ -10,9 +10,9 @@ const reading = { hash: 'HLEN', 'sorted set': 'ZCARD', stream: 'XREVRANGE', text
 export type TypedKey = readonly [key: string, type: keyof typeof reading]
 
 /**
- * Keys of a pool that are read and written together. Where one of them holds a type that no script of ours writes,
- * all are deleted and the call is made once more: coordinators bear the loss of their data, as after a flush, but a
- * key that refuses every call would stop them until somebody deletes it.
+ * Keys of a pool that are read and written together. If one of them has a type that no script of ours writes, all are
+ * deleted and the call is repeated once: coordinators can bear the loss of the data, as after a flush, but a key that
+ * refuses every call would stop them until somebody deletes it.
  */
 export class KeyGroup {
   readonly keys: readonly string[]
@@ -27,7 +27,7 @@ export class KeyGroup {
     this.#readings = keys.map(([, type]) => reading[type])
   }
 
-  /** One round trip, of the group's keys or of `keys` where the script takes others. */
+  /** Runs a script on the group's keys, or on `keys` if it takes others. One round trip. */
   run(script: Script, args: readonly string[], keys = this.keys): Promise<Reply> {
     return this.call(() => this.#redis.run(script, keys, args))
   }
@@ -37,7 +37,7 @@ export class KeyGroup {
       return await read()
     } catch (error) {
       if (!isWrongType(error)) throw error
-      // Where nothing had to be deleted another call or coordinator has just done it.
+      // If nothing had to be deleted, another call or coordinator has just done it.
       await this.#beginAnew()
       return read()
     }
@@ -51,7 +51,7 @@ export class KeyGroup {
   }
 }
 
-/** Scripts of servers before Redis 7 have the server's word inside of theirs. */
+/** Before Redis 7, the message of a script's error contains the command's error instead of beginning with it. */
 function isWrongType(error: unknown): boolean {
   return ReplyError.isInstance(error) && error.message.includes('WRONGTYPE')
 }

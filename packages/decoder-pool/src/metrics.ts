@@ -6,12 +6,12 @@ import { healthStates } from './health/status.js'
 export interface Observed {
   status(): PoolStatus
   exposures(): readonly Exposure[]
-  /** Times that nodes were taken out for what their requests came to, by reason. */
+  /** Number of ejections, by reason. */
   ejections(): Readonly<Record<string, number>>
   requests(): number
 }
 
-/** Metrics through OpenTelemetry, read when it asks: a choice costs no more for them. Gives what ends them. */
+/** Registers metrics with OpenTelemetry, which reads them when it collects. Returns a function that removes them. */
 export function observePool(pool: string, options: boolean | MeterOptions, observed: Observed): () => void {
   return observeMetrics('@evenkeel/decoder-pool', options, tableOf(pool, observed))
 }

@@ -51,8 +51,8 @@ export interface DecoderPoolOptions {
   readonly slots?: 'global' | 'local' | undefined
   /**
    * Which slots a coordinator may use while Redis is away. `'share'`: those that it had, and its share of those that
-   * were free when it last heard, so that a node may get more than its capacity by what others took in that last
-   * second. `'hold'`: only those that it had, so that no node ever does; a coordinator without slots gets none.
+   * were free when it last heard, so that a node may get more requests than its capacity if others took slots in that
+   * last second. `'hold'`: only those that it had, so that no node ever does; a coordinator without slots gets none.
    * @default 'share'
    */
   readonly outageSlots?: 'share' | 'hold' | undefined

@@ -1,4 +1,4 @@
-/** For who writes a store: the ports, their types, and the stores that there are. The contracts are in `./testing`. */
+/** For authors of stores: the ports, their types, and both stores of each. The contract suites are in `./testing`. */
 export { MemoryExperimentStore } from './experiments/memory.js'
 export type { ExperimentStore, PutOutcome } from './experiments/port.js'
 export { RedisExperimentStore } from './experiments/redis.js'

@@ -4,7 +4,7 @@ import type { RegistryDelta } from '../registry/port.js'
 /** What a coordinator knows, as the file keeps it. */
 export interface FileContent extends RegistryDelta {
   readonly experiments: readonly ExperimentRecord[]
-  /** Members that this release does not know, of a newer one or an editor's own: they stay. */
+  /** Members that this release does not know, from a newer release or an editor. They are kept. */
   readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 

@@ -2,7 +2,7 @@ import type { Experiment } from '../experiments/experiment.js'
 import type { DecoderNode } from '../nodes/node.js'
 import type { FileContent } from './content.js'
 
-/** What an edit of the file asks to be different. */
+/** What an edit of the file changes. */
 export interface Edit {
   readonly putNodes: readonly DecoderNode[]
   readonly removeNodes: readonly string[]
@@ -11,8 +11,8 @@ export interface Edit {
 }
 
 /**
- * From what the file said before the edit, not from what the pool is by now: a node that joined meanwhile is
- * missing in the edited file too, and the editor did not mean to remove it.
+ * Compares with what the file contained before the edit, not with the pool as it is now: a node that joined meanwhile
+ * is missing in the edited file too, but the editor did not mean to remove it.
  */
 export function editOf(before: FileContent, after: FileContent): Edit {
   const nodes = changesOf(

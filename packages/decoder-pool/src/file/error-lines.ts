@@ -1,6 +1,6 @@
 /**
- * Where in a file something is wrong, for the person who edits it. The parser that knows places is loaded only then:
- * `JSON.parse` is quicker, and tells of places in words that differ from Node to Node.
+ * Finds the line of a mistake in a file, for the person who edits it. The parser that knows positions is loaded only
+ * then: `JSON.parse` is faster, but the words of its errors differ between versions of Node.
  */
 import type { ParseError } from 'jsonc-parser'
 
@@ -26,7 +26,7 @@ function lineAt(text: string, offset: number): number {
   return text.slice(0, offset).split('\n').length
 }
 
-/** `CommaExpected` as a person says it. */
+/** `CommaExpected` as words: `comma expected`. */
 function words(name: string): string {
   return name.replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase()
 }

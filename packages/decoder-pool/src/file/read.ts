@@ -2,17 +2,17 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { ForeignFileError } from './format.js'
 
-/** The largest pool that there may be takes less. */
+/** More than the largest possible pool needs. */
 const maxBytes = 256 << 20
 const pieceBytes = 1 << 20
 
 /**
- * A file whole. A pipe would make the reader wait for ever, a device would never end, and neither is a pool's; nor is
- * what is larger than any pool, or grows to that while it is read.
- * @throws ForeignFileError
+ * Reads a whole file.
+ * @throws ForeignFileError for a pipe, which would make the reader wait for ever, a device, which may never end, a
+ * folder, and a file that is larger than any pool or becomes so while it is read
  */
 export async function readWhole(path: string): Promise<Buffer> {
-  // Without waiting for a writer, if by now it is a pipe.
+  // If it is a pipe by now, `open` must not wait for a writer.
   const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   try {
     const stats = await handle.stat()

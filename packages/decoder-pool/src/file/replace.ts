@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path'
 
 const maxLinks = 40
 
-/** Where a path leads: of a symbolic link the target, which may not be there yet. The link stays as it is. */
+/** Follows a path's symbolic links, so that they stay when the file is replaced. The target may not exist yet. */
 export async function realPathOf(path: string): Promise<string> {
   let at = path
   for (let count = 0; count < maxLinks; count++) {
@@ -17,9 +17,9 @@ export async function realPathOf(path: string): Promise<string> {
 }
 
 /**
- * Writes a file whole: into a new one beside it, which takes its place, its owner and its mode. Where it can't be
- * replaced (it is mounted by itself, or its owner would be lost) it is written in place. Gives its mark; nothing, and
- * leaves the file alone, where it is not untouched by then.
+ * Writes a file as a whole: into a new file beside it, which gets its owner and mode and then replaces it. If it can't
+ * be replaced (it is a mount of its own, or its owner would be lost), it is written in place. Returns the file's mark,
+ * or `undefined` if the file is no longer untouched, and is left alone.
  */
 export async function replaceDurably(
   path: string,
@@ -28,7 +28,7 @@ export async function replaceDurably(
   markOf: (stats: BigIntStats) => string,
 ): Promise<string | undefined> {
   const former = await stat(path).catch(() => undefined)
-  // A name that can't be foreseen, created exclusively: no link that another user planted is followed.
+  // The name is unpredictable and created exclusively, so no link that another user planted is followed.
   const temporary = `${path}.${randomUUID()}.tmp`
   try {
     const { mark, isLike } = await writeNew(temporary, text, former ?? (await likeFolder(path)), markOf)
@@ -43,7 +43,7 @@ export async function replaceDurably(
   }
 }
 
-/** A copy with the same owner and mode; of a text that is at hand, whatever becomes of the file meanwhile. */
+/** Copies a file with its owner and mode; `known` is its text, if the caller has it already. */
 export async function copyDurably(from: string, to: string, known?: string): Promise<void> {
   const text = known ?? (await readFile(from, 'utf8'))
   const like = await stat(from).catch(() => undefined)
@@ -76,7 +76,7 @@ async function writeNew(
   }
 }
 
-/** Gives whether it has the same owner by then; another's only root may give. */
+/** Returns whether the file has the same owner now: only root may give a file to another user. */
 async function makeLike(handle: FileHandle, { uid, gid, mode }: Owned): Promise<boolean> {
   const own = await handle.stat()
   if (own.uid !== uid || own.gid !== gid) {
@@ -90,7 +90,7 @@ async function makeLike(handle: FileHandle, { uid, gid, mode }: Owned): Promise<
   return true
 }
 
-/** What root makes anew belongs to whom the folder belongs: the service that reads it need not be root. */
+/** A new file that root creates gets the owner of its folder, because the service that reads it may not be root. */
 async function likeFolder(path: string): Promise<Owned | undefined> {
   if (process.getuid?.() !== 0) return undefined
   const { uid, gid } = await stat(dirname(path))
@@ -103,7 +103,7 @@ async function moved(from: string, to: string): Promise<boolean> {
     return true
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    // Mounted by itself, or on another disk than its folder.
+    // The file is a mount of its own, or on another disk than its folder.
     if (code === 'EBUSY' || code === 'EXDEV') return false
     throw error
   }
@@ -124,7 +124,7 @@ async function writeInPlace(
   }
 }
 
-/** So that the rename is on the disk too. Some systems can't open a folder; there it comes a little later. */
+/** Makes the rename durable. Systems that can't open a folder write it a little later. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined)
   await handle?.sync().catch(() => {})

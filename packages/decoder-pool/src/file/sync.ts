@@ -12,18 +12,18 @@ const log = createLog('decoder-pool')
 export interface FileSyncHost {
   readonly registry: Registry
   readonly experiments: ExperimentBook
-  /** As if a caller had called it. */
+  /** Registers a node as if a caller of the pool did. */
   register(node: NodeInput): Promise<unknown>
   warn(error: MirrorDamagedError): void
 }
 
-/** Keeps the file and the pool in step, both ways. */
+/** Keeps the file and the pool in sync, in both directions. */
 export class FileSync implements FileOwner {
   readonly #path: string
   readonly #file: PoolFile
   readonly #host: FileSyncHost
   #timer: NodeJS.Timeout | undefined
-  /** What it could last not be written for. */
+  /** Code of the last failure; `''` after a success. */
   #lastFailure = ''
   #extra: FileContent['extra']
 
@@ -38,13 +38,13 @@ export class FileSync implements FileOwner {
     return this.#file.load()
   }
 
-  /** Looks at the file each `intervalMs`. A look works where notifications do not come: network disks, mounted config maps. */
+  /** Checks the file every `intervalMs`, since network disks and mounted config maps may not report changes. */
   watch(intervalMs: number): void {
     this.#timer = setInterval(() => this.#try(() => this.#file.check()), intervalMs)
     this.#timer.unref()
   }
 
-  /** The pool has changed. Never rejects: a file that can't be written stops no caller. */
+  /** Writes the pool after a change. Never rejects: a file that can't be written must not stop a caller. */
   save(): Promise<void> {
     return this.#try(() => this.#file.write())
   }
@@ -59,7 +59,7 @@ export class FileSync implements FileOwner {
     return { registrations, removed, experiments: this.#host.experiments.records(), extra: this.#extra }
   }
 
-  /** What the file has beside, as it was last read. */
+  /** Keeps the members of the file that this release does not know. */
   keep(extra: FileContent['extra']): void {
     this.#extra = extra
   }
@@ -70,7 +70,7 @@ export class FileSync implements FileOwner {
     await this.#host.experiments.learn(content.experiments)
   }
 
-  /** Removals first: an endpoint that was given another id is the same node until then. */
+  /** Removals come first: until then, an endpoint that got another id is still the same node. */
   async edited(edit: Edit): Promise<void> {
     log('%s was edited by hand', this.#path)
     const { registry, experiments, register } = this.#host
@@ -86,7 +86,7 @@ export class FileSync implements FileOwner {
     this.#host.warn(error)
   }
 
-  /** What the pool refuses, such as experiments that overlap, is reported; the rest of the edit is taken. */
+  /** Reports a change that the pool refuses, such as an experiment that overlaps; the rest of the edit is applied. */
   async #or(id: string, change: Promise<unknown>): Promise<void> {
     await change.catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error)
@@ -100,7 +100,7 @@ export class FileSync implements FileOwner {
         this.#lastFailure = ''
       },
       (error: unknown) => {
-        // A disk that may only be read stays so: that is told once, and not with each look.
+        // A read-only disk stays read-only: that is reported once, not with each check.
         const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
         if (code === this.#lastFailure) return
         this.#lastFailure = code

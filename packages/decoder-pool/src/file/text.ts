@@ -1,4 +1,4 @@
-/** Text of a file as editors save it: with a byte order mark or without, in UTF-8 or, as PowerShell does, UTF-16. */
+/** The text of a file as editors save it: with or without a byte order mark, in UTF-8, or in UTF-16 as PowerShell. */
 export function textOf(bytes: Buffer): string {
   const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe
   const text = isUtf16 ? bytes.toString('utf16le') : bytes.toString('utf8')
