@@ -13,13 +13,13 @@ import { textOf } from './text.js'
 const log = createLog('decoder-pool')
 
 export interface FileOwner {
-  /** What is to be in the file. */
+  /** What the file should contain. */
   known(): FileContent
-  /** Members of the file that this release does not know. */
+  /** Keeps members of the file that this release does not know. */
   keep(extra: FileContent['extra']): void
-  /** What another coordinator wrote into it: of each node the newer stays. */
+  /** Takes what another coordinator wrote: of each node, the newer revision stays. */
   learn(content: FileContent): Promise<void>
-  /** What was changed by hand: newer than all that is known. */
+  /** Applies what was changed by hand, as newer than all that is known. */
   edited(edit: Edit): Promise<void>
   warn(damage: MirrorDamagedError): void
 }
@@ -32,7 +32,7 @@ type Found =
   | { readonly kind: 'edited'; readonly left: Left; readonly edit: Edit }
 
 interface Damaged {
-  /** `'foreign'`: it is not ours to put aside or to write over. */
+  /** `'foreign'`: it is not the pool's file, so it is neither put aside nor overwritten. */
   readonly kind: 'damaged' | 'foreign'
   readonly damage: MirrorDamagedError
   readonly mark: string
@@ -55,19 +55,19 @@ const maxEditable = 16
 const maxAttempts = 5
 
 /**
- * The pool as a JSON file. Written whole: a temporary file, fsync, rename, and a copy beside it as `.1`; so that at
- * every moment a whole file is there, whatever somebody does to the other. What somebody else wrote into it, another coordinator or a hand, is taken,
- * and never written over unread. One thing at a time.
+ * The pool as a JSON file. It is written as a whole (temporary file, fsync, rename), with a copy beside it as `.1`, so
+ * that a whole file exists at every moment. What another coordinator or a person wrote into it is read before it is
+ * overwritten. Operations run one at a time.
  */
 export class PoolFile {
   readonly #file: string
   readonly #pool: string
   readonly #mirrored: FileOwner
   #turn: Promise<unknown> = Promise.resolve()
-  /** Something has changed since the last write, or that failed. */
+  /** Something has changed since the last write, or the last write failed. */
   #isDue = false
   #left: Left | undefined
-  /** What the file lately said, by digest: an editor that saves now may have been opened a while ago. */
+  /** Recent contents of the file, by digest: an editor that saves now may have opened an older one. */
   readonly #editable = new Map<string, FileContent>()
   /** The mark of a damaged file at the last check, and of the one that was reported. */
   #suspect: string | undefined
@@ -79,7 +79,7 @@ export class PoolFile {
     this.#mirrored = mirrored
   }
 
-  /** To begin with. A missing file is an empty pool; a damaged one is reported, and its last good copy used. */
+  /** The first read. A missing file is an empty pool; a damaged one is reported, and its last good copy is used. */
   async load(): Promise<{ content: FileContent; damage: MirrorDamagedError | undefined }> {
     try {
       const { left, writtenBy, sha256 } = await this.#read(this.#file)
@@ -87,7 +87,7 @@ export class PoolFile {
         this.#leave(left)
         return { content: left.content, damage: undefined }
       }
-      // An edit while no coordinator ran: the copy still is what its checksum names, and the first look takes the edit.
+      // Edited while no coordinator ran: the copy still has the content of the checksum, and the first check takes the edit.
       const copy = await this.#lastGood()
       if (copy === undefined || copy.digest !== sha256) throw this.#damaged(unclear)
       this.#leave({ ...copy, mark: 'the copy' })
@@ -104,7 +104,7 @@ export class PoolFile {
     return copy?.writtenBy === 'unclear' ? undefined : copy?.left
   }
 
-  /** Takes others' changes, writes what is due, and restores the file where it is gone. Mostly one `stat`. */
+  /** Takes others' changes, writes what is due, and restores the file if it is gone. Usually one `stat`. */
   check(): Promise<void> {
     return this.#inTurn(async () => {
       const found = await this.#look()
@@ -115,11 +115,12 @@ export class PoolFile {
     })
   }
 
-  /** Resolves when what is known by then, or something newer, is in the file. */
+  /** Resolves when what is known now, or something newer, is in the file. */
   write(): Promise<void> {
     this.#isDue = true
     return this.#inTurn(async () => {
-      // An editor may save it while ours is written; that edit is read first. The writer before wrote all that is known.
+      // An editor may save the file during a write: then its edit is read, and the write repeated. Nothing is due if the
+      // write before this one already wrote all that is known.
       for (let attempt = 0; this.#isDue && attempt < maxAttempts; attempt++) {
         if (isEmpty(this.#mirrored.known())) return
         const found = await this.#look()
@@ -143,19 +144,19 @@ export class PoolFile {
     if ('left' in found) this.#leave(found.left)
   }
 
-  /** Kept, so that an operator can mend it. */
+  /** Renames a damaged file, so that an operator can repair it. */
   async #putAside(damaged: Damaged): Promise<void> {
     this.#tell(damaged)
     const path = await realPathOf(this.#file)
     for (let count = 1; ; count++) {
       const aside = count === 1 ? `${path}.damaged` : `${path}.damaged-${count}`
       if (await isThere(aside)) continue
-      // What can't be moved, such as a file that is mounted by itself, is copied.
+      // A file that can't be renamed, such as a mount of its own, is copied.
       return rename(path, aside).catch(() => copyDurably(path, aside))
     }
   }
 
-  /** An editor may be half-way through saving it, so it must be the same at two checks. */
+  /** An editor may be in the middle of saving the file, so it is reported if it is the same at two checks. */
   #tellOnceItStays(damaged: Damaged): void {
     const stays = this.#suspect === damaged.mark
     this.#suspect = damaged.mark
@@ -175,14 +176,14 @@ export class PoolFile {
       return mark === this.#left?.mark ? { kind: 'as-left' } : this.#foundIn(await this.#read(this.#file))
     } catch (error) {
       if (isMissing(error)) return { kind: 'missing' }
-      // Whether it may be read, or is there at all, says nothing of what it holds.
+      // Other errors, such as a missing permission, say nothing about what the file contains.
       if (!(error instanceof MirrorDamagedError)) throw error
       const kind = (await this.#isOurs(error)) ? 'damaged' : 'foreign'
       return { kind, damage: this.#asDamage(error), mark }
     }
   }
 
-  /** Whether what can't be read was ours: read before, or begun as ours, or with a good copy of ours beside it. */
+  /** Whether a damaged file is the pool's: it was read before, begins as the pool's, or has a good copy beside it. */
   async #isOurs(error: unknown): Promise<boolean> {
     if (error instanceof ForeignFileError) return false
     if (this.#left !== undefined) return true
@@ -193,7 +194,7 @@ export class PoolFile {
   #foundIn({ left, writtenBy, sha256 }: Read): Found {
     if (this.#left === undefined && writtenBy === 'unclear') throw this.#damaged(unclear)
     if (writtenBy === 'coordinator') return { kind: 'written', left }
-    // A file that changed between two looks was written by another, whatever its checksum says.
+    // A file that changed between two checks was edited, even if its checksum does not fit.
     const before = this.#editable.get(String(sha256)) ?? this.#left?.content ?? nothing
     const edit = editOf(before, left.content)
     const lacking = edit.removeNodes.length
@@ -226,7 +227,7 @@ export class PoolFile {
     }
   }
 
-  /** Gives its mark; nothing, and leaves the file alone, where it was saved since it was looked at. */
+  /** Returns the file's mark, or `undefined` if somebody has saved it since the last check; then it is left alone. */
   async #replace(content: FileContent): Promise<string | undefined> {
     const path = await realPathOf(this.#file)
     await mkdir(dirname(path), { recursive: true })
@@ -263,12 +264,12 @@ export class PoolFile {
   }
 }
 
-/** Not because its nodes were removed, which it would remember: it rather means that nothing could be read. */
+/** An emptied pool remembers its removals, so this rather means that nothing could be read. */
 function isEmpty({ registrations, removed, experiments }: FileContent): boolean {
   return registrations.length + removed.size + experiments.length === 0
 }
 
-/** Another one for whatever is written. The time of its last rename is no part of it: our own comes after. */
+/** Differs after each write. It leaves out the ctime, which our own rename changes after the mark was taken. */
 function markOf({ mtimeNs, size, ino }: BigIntStats): string {
   return [mtimeNs, size, ino].join(' ')
 }

@@ -12,25 +12,25 @@ interface Mirror {
   readonly format: 1
   readonly pool: string
   readonly writtenAt: string
-  /** Each with its `revision`; in a file that was made by hand without. */
+  /** Each with its `revision`, which a file made by hand does not have. */
   readonly nodes: readonly unknown[]
   /** Id to revision of the removal. */
   readonly removed?: Readonly<Record<string, number>>
-  /** Each with its `revision`, one that was removed with nothing but that and its id. */
+  /** Each with its `revision`; a removed one has only that and its id. */
   readonly experiments?: readonly unknown[]
-  /** SHA-256 of all of that as written; absent in a file that was made by hand. */
+  /** SHA-256 of `nodes`, `removed` and `experiments`; absent in a file made by hand. */
   readonly sha256?: string
 }
 
 export interface ReadMirror {
   readonly content: FileContent
-  /** `'unclear'`: it has a checksum, which is not that of what it says. A hand was there, or the disk is bad. */
+  /** `'unclear'`: its checksum does not fit its content. It was edited by hand, or the disk is bad. */
   readonly writtenBy: 'coordinator' | 'hand' | 'unclear'
-  /** The checksum that it has: after an edit that of what was edited. */
+  /** The checksum in the file; after an edit, that of the content before the edit. */
   readonly sha256: unknown
 }
 
-/** Older than any change: a file made by hand is taken where nothing else is known, and never replaces what is known. */
+/** Older than any change: a node of a file made by hand is taken if it is unknown, and never replaces a known one. */
 const byHand = 1
 
 export function encodeMirror(pool: string, content: FileContent): string {
@@ -40,13 +40,13 @@ export function encodeMirror(pool: string, content: FileContent): string {
   return `${JSON.stringify(mirror, null, 2)}\n`
 }
 
-/** The same for the same content, in whatever order. */
+/** The checksum of the content, which does not depend on the order of nodes and experiments. */
 export function digestOf(content: FileContent): string {
   return digest(bodyOf(content))
 }
 
 /**
- * A whole file, written by a coordinator or by hand; a bare list is one of nodes.
+ * Reads a file that a coordinator or a person wrote; a bare list is a list of nodes.
  * @throws MirrorDamagedError with the line and what is wrong there
  */
 export async function decodeMirror(file: string, pool: string, text: string): Promise<ReadMirror> {
@@ -98,7 +98,7 @@ export async function decodeMirror(file: string, pool: string, text: string): Pr
 
 type Reader<T> = (value: unknown) => T
 
-/** Names that the system has whose files are read too. */
+/** Names of another system, whose files are read too. */
 interface Extra {
   readonly ab_tests?: readonly unknown[]
 }
@@ -106,7 +106,7 @@ interface Extra {
 const known = new Set(['format', 'pool', 'writtenAt', 'nodes', 'removed', 'experiments', 'sha256'])
 
 function extraOf(mirror: Partial<Mirror> & Extra): Readonly<Record<string, unknown>> | undefined {
-  // Taken for experiments, they are written as such.
+  // If `ab_tests` was read as the experiments, it is written as `experiments`.
   const isTaken = mirror.experiments === undefined
   const extra = Object.entries(mirror).filter(
     ([name]) => !known.has(name) && !(isTaken && name === 'ab_tests'),
@@ -119,7 +119,7 @@ function idOf(one: unknown): unknown {
   return node?.id ?? id
 }
 
-/** The file holds something else than a pool, or another pool: it is left alone. */
+/** The file contains something other than a pool, or another pool. It is left alone. */
 export class ForeignFileError extends MirrorDamagedError {}
 
 /** Whether a text that can't be read begins as the file of the pool does. */
@@ -159,7 +159,7 @@ function recordOf(value: unknown): ExperimentRecord {
     readonly revision?: unknown
   }
   const revision = revisionIn(value)
-  // Nothing but an id: it was removed.
+  // It has nothing but an id, so it was removed.
   if (Object.keys(input).length === 1) return { id: String(input.id), revision, experiment: undefined }
   const experiment = checkExperiment(input)
   return { id: experiment.id, revision, experiment }

@@ -1,17 +1,17 @@
--- Takes slots for requests, in their order, after what the coordinator holds by now was told.
+-- Records what a coordinator holds now, then takes slots for its requests, in their order.
 --
 -- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in heartbeat.lua)
 --       4 sorted set waiting: 'requirement coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
--- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for who waits longer by more than that
+-- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for a request that waits longer by more than that
 --       4 the time in µs for tests, or '' for the server's
 --       5 G, then G × node, count that is held;  W, then W × requirement, ms that its oldest waits;
 --       then for each request: requirement, ms it waited, C, C × node, capacity
--- Reply {0 where the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
+-- Reply {0 if the coordinator is unknown or the sequence old, otherwise 1, {candidate given, from 1, or 0, …},
 --        {node, total, …} of the nodes named, 1 if others wait}
 --- @include "clock"
 --- @include "count"
 
--- How many waiting requests are looked at, the longest first; how long an unused pool remembers them.
+-- The number of waiting requirements that are examined, the oldest first; and how long an unused pool keeps them.
 local maxOldest, keepMs = 64, 86400000
 
 local me, sequence, offerMs = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -43,7 +43,7 @@ for _ = 1, tonumber(ARGV[5]) do
   at = at + 2
 end
 
--- Who waits: this coordinator's requirements as they are now, in place of those it told before.
+-- This coordinator's waiting requirements replace those that it reported before.
 local suffix = ' ' .. me
 local gone, added, names = {}, {}, {}
 for requirement in string.gmatch(before, '%S+') do gone[requirement] = true end
@@ -63,8 +63,8 @@ if #names > 0 then
 end
 local othersWait = redis.call('ZCARD', KEYS[4]) > #names and 1 or 0
 
--- Since when each requirement waits at a coordinator that lives: of those that wait, the first. Looked up where it matters,
--- since it costs more than all the rest.
+-- Since when the oldest request of a requirement waits at another live coordinator. Read only if needed, because it
+-- costs more than all the rest.
 local oldest
 local function waitOf(requirement)
   if not oldest then
@@ -83,8 +83,8 @@ local function waitOf(requirement)
   end
 end
 
--- A slot that another coordinator's request has waited longer for is kept a moment, so that the other one hears of it.
--- Only for one that has waited so much longer: to hand each slot over would leave it idle on its way each time.
+-- A slot for which another coordinator's request has waited longer is kept for a moment, until that coordinator hears of
+-- it. It must have waited longer by `offerMs`, because a slot is idle while it is handed over.
 local function isKept(requirement, since, node)
   local first = waitOf(requirement)
   if not first or first >= since - offerMs then return false end
@@ -99,7 +99,7 @@ local given, lost = {}, {}
 while at <= #ARGV do
   local requirement, since, count = ARGV[at], now - ARGV[at + 1], tonumber(ARGV[at + 2])
   local choice = 0
-  -- Where the first of a requirement got nothing, no later one may.
+  -- If one request of a requirement got nothing, no later one may get a slot.
   if not lost[requirement] then
     for candidate = 1, count do
       local node, capacity = ARGV[at + 1 + 2 * candidate], tonumber(ARGV[at + 2 + 2 * candidate])

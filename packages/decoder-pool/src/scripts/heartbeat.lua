@@ -1,11 +1,11 @@
--- Renews a coordinator's lease, and tells all that it holds.
+-- Renews a coordinator's lease, and records all that it holds.
 --
 -- KEYS  1 sorted set coordinators: 'id region', expiry in ms   2 hash totals: node to count of all
 --       3 hash of the coordinator: node to its own count, '' to its last sequence and the requirements that wait
 -- ARGV  1 'id region'  2 sequence  3 lease in ms  4 ms to keep all of it without a heartbeat
 --       5 the time in µs for tests, or '' for the server's  6… node, count, …
--- Reply {1, or 0 where the sequence is old, {'id region', ms left, …} that live, {node, total, …},
---        {'id region', …} to reap, 1 where this coordinator was not known or no lease lived}
+-- Reply {1, or 0 if the sequence is old, {'id region', ms left, …} of live coordinators, {node, total, …},
+--        {'id region', …} to reap, 1 if this coordinator was unknown or no lease was live}
 --- @include "clock"
 --- @include "count"
 local function add(node, by)
@@ -17,7 +17,7 @@ local me, sequence, keep = ARGV[1], tonumber(ARGV[2]), ARGV[4]
 local now = math.floor(micros(ARGV[5]) / 1000)
 local after = string.format('(%.0f', now)
 
--- Where no lease lives, Redis was away rather than all coordinators dead: those alive get a moment to renew.
+-- If no lease is live, Redis was probably away: the coordinators get a moment to renew before any is reaped.
 local wasAway = redis.call('ZCOUNT', KEYS[1], after, '+inf') == 0
 
 local stored = redis.call('HGET', KEYS[3], '')

@@ -1,8 +1,8 @@
--- A coordinator probes no more: what it told is forgotten.
+-- Removes a coordinator that stops probing, and its verdicts.
 --
 -- KEYS  as share-verdicts.lua
 -- ARGV  1 coordinator
--- Reply how many verdicts that were
+-- Reply the number of removed verdicts
 redis.call('HDEL', KEYS[3], ARGV[1])
 local gone = 0
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do

@@ -1,4 +1,4 @@
--- Takes, prolongs or gives back the one permit to try a node.
+-- Takes, renews or returns the only permit to try a node.
 --
 -- KEYS  1 the permit (text: 'until-ms holder')
 -- ARGV  1 who asks  2 ms to hold it, '0' to give it back  3 the time in ms for tests, or '' for the server's
@@ -6,7 +6,7 @@
 --- @include "clock"
 local now = now(ARGV[3])
 local till, holder = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (.*)$')
--- Redis ends it by itself too; this holds with any clock.
+-- The key also expires by itself; this check works with a test's clock too.
 if till and tonumber(till) <= now then holder = nil end
 if ARGV[2] == '0' then
   if holder == ARGV[1] then redis.call('DEL', KEYS[1]) end

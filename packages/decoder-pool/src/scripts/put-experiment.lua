@@ -1,9 +1,9 @@
 -- Puts an experiment, or remembers that it was removed.
 -- KEYS  the experiments (a hash: id to "revision pair-of-the-active-one json"), the pool's nodes (put.lua)
--- ARGV  id, revision ('0': now), language pair where it is active ('' otherwise), the experiment as JSON ('' for a
---       removal), most experiments, ms to keep those of a pool without nodes
--- Reply {outcome: 'put' | 'stale' | 'overlap' | 'full' | 'none', revision that is known after it, 1 where one was there}
--- Idempotent by the revision.
+-- ARGV  id, revision ('0': now), language pair if it is active ('' otherwise), the experiment as JSON ('' for a
+--       removal), maximum number of experiments, ms to keep those of a pool without nodes
+-- Reply {outcome: 'put' | 'stale' | 'overlap' | 'full' | 'none', revision that is known after it, 1 if there was one}
+-- A call with a revision may be repeated.
 --- @include "clock"
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 local before, there = 0, 0

@@ -6,7 +6,7 @@
 --       6 stream log: version and id of each change, revision of a removal; the newest thousand or so
 --       7 hash experiments (put-experiment.lua)
 -- ARGV  1 id  2 endpoint  3 node as JSON, without its id  4 lease in ms  5 revision of a change made elsewhere, or ''
---       6 most nodes  7 the time in µs for tests, or '' for the server's
+--       6 maximum number of nodes  7 the time in µs for tests, or '' for the server's
 --       8 revision that the change was made from, or ''
 -- Reply {id, revision, version, outcome}
 --- @include "clock"
@@ -20,7 +20,7 @@ local revision, body = 0, nil
 if stored then
   local space = string.find(stored, ' ', 1, true)
   local number = space and tonumber(string.sub(stored, 1, space - 1))
-  -- What is none of ours is written over.
+  -- A value that no script of ours wrote is overwritten.
   if number then revision, body = number, string.sub(stored, space + 1) end
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
@@ -39,12 +39,12 @@ if body then
   former = isRead and type(former) == 'table' and former.endpoint
   if former and former ~= endpoint then redis.call('HDEL', KEYS[3], former) end
 end
--- The time, so that what is registered after a loss of the data is newer than all before it.
+-- The revision is a time, so that a registration after a loss of the data is newer than all before it.
 revision = given or math.max(newest + 1, micros)
 version = redis.call('HINCRBY', KEYS[1], 'version', 1)
 redis.call('HSET', KEYS[2], id, string.format('%.0f ', revision) .. json)
 redis.call('HSET', KEYS[3], endpoint, id)
--- The first node of a pool that was empty, and would have been forgotten.
+-- The first node of an empty pool, whose keys would otherwise expire.
 if not stored and redis.call('HLEN', KEYS[2]) == 1 then
   for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
 end

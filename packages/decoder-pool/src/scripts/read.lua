@@ -1,20 +1,20 @@
--- What changed since a version, as of one moment; everything where the log does not reach back that far.
+-- Returns what changed since a version, as of one moment, or everything if the log does not reach back that far.
 --
 -- KEYS  as put.lua
--- ARGV  1 an epoch to begin with where there is none  2 epoch and 3 version of the caller, or ''
+-- ARGV  1 a new epoch, used if there is none  2 epoch and 3 version of the caller, or ''
 --       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {epoch, version, 1 if this is everything, {id, 'revision json', …}, {removed id, revision, …},
 --        {id, ms since its lease ended, …}, time in ms}
 --- @include "clock"
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
--- Only where there is none: a read must also do where the server takes no writes.
+-- Written only if there is none, because a read must also work on a server that accepts no writes.
 if not epoch then
   epoch = ARGV[1]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
 end
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or 0)
 
--- A pool without nodes is kept for those who follow it. A server that takes no writes may refuse that.
+-- Keeps a pool without nodes for its followers. A server that accepts no writes may refuse that.
 if redis.call('EXISTS', KEYS[2]) == 0 then
   for _, key in ipairs(KEYS) do
     if redis.call('PTTL', key) < ARGV[5] / 2 then redis.pcall('PEXPIRE', key, ARGV[5]) end
@@ -41,7 +41,7 @@ if count > 0 and count <= 200 then
       local list = stored and nodes or removed
       list[#list + 1] = id
       list[#list + 1] = stored or removal
-      -- Registered, and not there: it was lost, not removed, and the caller may still know it.
+      -- The node was registered but is missing: it was lost, not removed, and the caller may still know it.
       if not stored and removal == '' then isWhole = false end
     end
   end

@@ -1,4 +1,4 @@
--- Gives back all that a coordinator held: it has left, or its lease has ended.
+-- Releases all slots that a coordinator held, because it has left or its lease has ended.
 --
 -- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in heartbeat.lua)
 --       4 sorted set waiting   (as in acquire-slots.lua)
@@ -10,7 +10,7 @@
 local expiry = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
 if not expiry then return 0 end
 if ARGV[2] == '1' then
-  -- It came back before it could be reaped.
+  -- The coordinator came back before it could be reaped.
   if expiry > math.floor(micros(ARGV[3]) / 1000) then return 0 end
 end
 local held = redis.call('HGETALL', KEYS[3])

@@ -1,7 +1,7 @@
 -- Removes a node and remembers its removal, so that no older registration brings it back.
 --
 -- KEYS  as put.lua
--- ARGV  1 id  2 revision of a removal made elsewhere, or ''  3 most removals to remember
+-- ARGV  1 id  2 revision of a removal made elsewhere, or ''  3 maximum number of removals to remember
 --       4 the time in µs for tests, or '' for the server's  5 ms to keep what is left of a pool without nodes
 -- Reply {removed, revision of the removal, version}
 --- @include "clock"
@@ -27,7 +27,7 @@ if not stored then
 end
 
 redis.call('HDEL', KEYS[2], id)
--- What is none of ours names no endpoint.
+-- A value that no script of ours wrote may name no endpoint.
 local isRead, node = pcall(cjson.decode, string.sub(stored, space + 1))
 if isRead and type(node) == 'table' and node.endpoint then redis.call('HDEL', KEYS[3], node.endpoint) end
 redis.call('ZREM', KEYS[4], id)

@@ -1,4 +1,4 @@
--- Tells a coordinator's verdicts about nodes, and what others told since it last asked.
+-- Stores a coordinator's verdicts about nodes, and returns those that others stored since it last asked.
 --
 -- KEYS  1 hash verdicts: 'coordinator\nnode' to 'healthy since-ms told-ms'
 --       2 sorted set marks: the same names, in the order in which they were told
@@ -22,7 +22,7 @@ local probers = {}
 local known = redis.call('HGETALL', KEYS[3])
 for index = 1, #known, 2 do
   local told, till, region = string.match(known[index + 1], '^(%-?%d+) (%-?%d+) (.*)$')
-  -- Told under a clock that was set back since: it would count for ever, and who lives tells it again.
+  -- An entry from before the clock was set back is deleted: it might never expire, and a live prober renews it.
   if till and tonumber(till) >= now and tonumber(told) <= now then
     probers[#probers + 1] = { known[index], region }
   else
@@ -32,7 +32,7 @@ end
 
 local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 local mark = tonumber(last[2] or 0)
--- A mark from before the data was lost is beyond all that there are.
+-- A mark above all that exist is from before a loss of the data.
 if since and since > mark then since = nil end
 
 for index = 7, #ARGV, 3 do
@@ -56,7 +56,7 @@ for _, name in ipairs(names) do
   end
 end
 
--- Who told too long ago tells no more. A few at a time: the rest goes with the next that asks.
+-- Deletes verdicts that are too old, at most 500 at once; the next calls delete the rest.
 local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.0f', (now - keep) * 1000), 'LIMIT', 0, 500)
 for _, name in ipairs(old) do
   redis.call('HDEL', KEYS[1], name)
