@@ -3,7 +3,7 @@ import { type CandidateIndex, Tier } from './candidates.js'
 import type { NodeRequirements } from './requirements.js'
 import type { Strategy } from './strategy.js'
 
-/** Which node a request gets: filters, region, adapter, strategy, and a free place. */
+/** Chooses the node of a request by filters, region, adapter and strategy, among those with a free slot. */
 export class Balancer {
   readonly #index: CandidateIndex
   readonly #strategy: Strategy
@@ -25,7 +25,7 @@ export class Balancer {
     this.#hasRoom = hasRoom
   }
 
-  /** `except` are nodes that were tried before; without `hasRoom` a node has room as far as was heard. */
+  /** `except` are nodes that were tried before. Without `hasRoom`, the last reports say whether a node has room. */
   choose(
     wanted: NodeRequirements,
     now: number,
@@ -35,7 +35,7 @@ export class Balancer {
     const isFree = (state: NodeState) => hasRoom(state) && except?.has(state.node.id) !== true
     for (const { hot, cold } of this.#index.of(wanted, now).regions) {
       const warm = this.#free(hot, wanted, now, isFree)
-      // No load is below none, so nothing among the others could be preferred to one this free.
+      // No load is below 0, so no node without the adapter could be preferred to one this free.
       if (warm !== undefined && (cold.states.length === 0 || warm.loadAt(now) <= this.#adapterMargin))
         return warm
       const other = this.#free(cold, wanted, now, isFree)
@@ -43,13 +43,13 @@ export class Balancer {
         if (warm !== undefined || other !== undefined) return warm ?? other
         continue
       }
-      // To load an adapter costs more than to wait a little for a node that has it.
+      // Loading an adapter costs more than waiting a little for a node that has it.
       return warm.loadAt(now) <= other.loadAt(now) + this.#adapterMargin ? warm : other
     }
     return undefined
   }
 
-  /** Gives what to call when the request is over. */
+  /** Tells the strategy of a given request. Returns what to call when the request has ended. */
   given(state: NodeState, wanted: NodeRequirements): (() => void) | undefined {
     return this.#strategy.given?.(state, wanted)
   }
@@ -63,7 +63,7 @@ export class Balancer {
     if (tier.states.length === 0) return undefined
     const chosen = this.#strategy.choose(tier, wanted, now, this.#random)
     if (chosen !== undefined && isFree(chosen)) return chosen
-    // A pool that is nearly full: then looking at all of it is what finds the last place.
+    // The pool is nearly full, and only a search of all nodes finds the last slot.
     const free = tier.states.filter(isFree)
     return free.length === 0 ? undefined : this.#strategy.choose(new Tier(free), wanted, now, this.#random)
   }

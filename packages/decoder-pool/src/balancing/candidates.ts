@@ -4,7 +4,7 @@ import { type NodeRequirements, requirementKey } from './requirements.js'
 /** Nodes that are equally good for a requirement, as far as filters tell. */
 export class Tier {
   readonly states: readonly NodeState[]
-  /** What strategies work out once for the same nodes. */
+  /** What strategies compute once for the same nodes. */
   readonly derived = new Map<string, unknown>()
 
   constructor(states: readonly NodeState[]) {
@@ -23,22 +23,22 @@ export class Tier {
 /** Nodes for a requirement, the preferred region first; within a region those with the adapter, then the others. */
 export interface Candidates {
   readonly regions: readonly { readonly hot: Tier; readonly cold: Tier }[]
-  /** More than half of the nodes that fit are out, so all of them are used. */
+  /** More than half of the nodes that fit are out of service, so all of them are used. */
   readonly isPanic: boolean
 }
 
 const maxRequirements = 256
 
 /**
- * The candidates of each requirement, worked out once and kept until a node comes, goes, changes or goes out of
- * service: a choice costs the same with ten nodes and with ten thousand. Load is not part of it.
+ * The candidates of each requirement, computed once and kept until a node comes, goes, changes or goes out of service,
+ * so that a choice costs the same with ten nodes and with ten thousand. They do not depend on load.
  */
 export class CandidateIndex {
   readonly #states: () => readonly NodeState[]
   readonly #homeRegion: string | undefined
   readonly #onTrialDue: (state: NodeState, now: number) => void
   readonly #known = new Map<string, Candidates>()
-  /** When an ejection or a push-back ends, the answer is another one. */
+  /** When the next ejection or push-back ends, which changes the candidates. */
   #validUntil = Number.POSITIVE_INFINITY
 
   /** `onTrialDue` is called with nodes whose ejection is over: a trial decides whether they are used again. */
@@ -79,7 +79,7 @@ export class CandidateIndex {
       }
     }
     const { usable: inUse, isPanic } = inService(fitting, now)
-    // A node that asked for nothing new is full, and not out.
+    // A node that pushed back is full, not out of service, so it is left out only after the panic check.
     const usable = inUse.filter((state) => state.pushedBackUntil <= now)
     const region = wanted.region ?? this.#homeRegion
     const isNear = ({ node }: NodeState) => node.region === region
@@ -101,7 +101,7 @@ export class CandidateIndex {
   }
 }
 
-/** Which nodes may serve the requirement at all, by what they are; independent of how they are. */
+/** The nodes that may serve the requirement by their registration, whatever their health and load. */
 export function matching(
   states: readonly NodeState[],
   { model, tags = [] }: NodeRequirements,
@@ -114,8 +114,8 @@ export function matching(
 }
 
 /**
- * Those in service. When more than half are out, they are all used: that many at once rather means that
- * this coordinator sees badly than that the pool is gone (Envoy's panic threshold).
+ * The nodes in service, or all if more than half are out: that many at once rather mean that this coordinator can't
+ * reach them than that the pool is gone (Envoy's panic threshold).
  */
 export function inService(
   states: readonly NodeState[],

@@ -2,8 +2,8 @@ import type { NodeState } from '../nodes/node-state.js'
 import type { NodeRequirements } from './requirements.js'
 
 /**
- * Why no node fits, by the requirement that is nearest to being met: "2 of 5 nodes have the model 'm', none of them
- * the tag 'v2'; nearest: node-3, which lacks only the tag 'v2'".
+ * Why no node fits, and which node lacks the least: "2 of 5 have the model 'm', 0 of 5 have the tag 'v2'; nearest:
+ * node-3, which lacks the tag 'v2'".
  */
 export function nearestMiss(states: readonly NodeState[], { model, tags = [] }: NodeRequirements): string {
   if (states.length === 0) return 'The pool has no nodes'

@@ -6,7 +6,7 @@ import { inService, matching } from './candidates.js'
 import { nearestMiss } from './nearest-miss.js'
 import type { NodeRequirements } from './requirements.js'
 
-/** What the nodes can do for a request, beside being chosen for it. */
+/** Whether nodes can serve a request, and why not, without a choice of one. */
 export class NodeService {
   readonly #members: NodeTable
   readonly #clock: Clock
@@ -18,14 +18,14 @@ export class NodeService {
     this.#hasRoom = hasRoom
   }
 
-  /** Whether a node for it is in service, free or not. */
+  /** Whether a node that fits is in service, with a free slot or not. */
   isServed(wanted: NodeRequirements): boolean {
     const fitting = matching(this.#members.list, wanted)
     const now = this.#clock.monotonic()
     return fitting.some((state) => state.isServing(now))
   }
 
-  /** Whether a node in service, these apart, may take a request within the time. */
+  /** Whether a node in service, other than these, may take a request within this time. */
   mayServe(wanted: NodeRequirements, except: ReadonlySet<string>, withinMs: number): boolean {
     const now = this.#clock.monotonic()
     const { usable } = inService(matching(this.#members.list, wanted), now)

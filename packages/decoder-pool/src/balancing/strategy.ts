@@ -24,18 +24,18 @@ export const strategyNames = [
 export type StrategyName = (typeof strategyNames)[number]
 
 /**
- * Number of candidates that are compared. Two are what theory needs against a herd. Six come near to looking at all of a small pool,
- * which matters where requests are few and long; more would cost what `pick` may cost in a large one.
+ * Number of nodes that are compared. In theory, two are enough to prevent a herd. Six are nearly as good as all nodes of
+ * a small pool, which matters if requests are few and long; with more, `pick` would be too slow in a large pool.
  */
 const maxDraws = 6
 
-/** What {@link draw} fills, kept between choices since each would make them anew. */
+/** Filled by {@link draw}, and reused so that a choice allocates nothing. */
 const drawn = new Int32Array(maxDraws)
 const underWay = new Float64Array(maxDraws)
 
 /**
- * The best of a few drawn at random (Mitzenmacher, 2001): nearly as even as looking at all, in constant time, and
- * without the herd that many coordinators with the same stale view would make of one node.
+ * The best of a few nodes drawn at random (Mitzenmacher, 2001): nearly as even as a comparison of all, in constant time,
+ * and without the herd on one node that many coordinators with the same stale view would form.
  */
 export function bestOfFew(
   states: readonly NodeState[],
@@ -58,13 +58,13 @@ export function bestOfFew(
 }
 
 /**
- * Draws the indices of a few, each once, and reads all of them before any is weighed: the nodes of a large pool are
- * not in the processor's cache, and so it waits for them together instead of one after the other.
+ * Draws the indices of a few different nodes, and reads all of these nodes before any is compared: the nodes of a large
+ * pool are not in the processor's cache, which then loads them together instead of one after the other.
  */
 function draw(states: readonly NodeState[], random: () => number): number {
   const count = states.length
   const draws = Math.min(maxDraws, count)
-  // Steps that together don't go once round, so that none is drawn twice.
+  // All steps together are less than one round, so that no node is drawn twice.
   const step = Math.floor((count - 1) / Math.max(1, draws - 1))
   let index = Math.floor(random() * count)
   for (let place = 0; place < draws; place++) {

@@ -87,7 +87,7 @@ export class PoolFile {
         this.#leave(left)
         return { content: left.content, damage: undefined }
       }
-      // Edited while no coordinator ran: the copy still has the content of the checksum, and the first check takes the edit.
+      // Edited while no coordinator ran: the copy still fits the checksum, and the first check takes the edit.
       const copy = await this.#lastGood()
       if (copy === undefined || copy.digest !== sha256) throw this.#damaged(unclear)
       this.#leave({ ...copy, mark: 'the copy' })
@@ -119,8 +119,8 @@ export class PoolFile {
   write(): Promise<void> {
     this.#isDue = true
     return this.#inTurn(async () => {
-      // An editor may save the file during a write: then its edit is read, and the write repeated. Nothing is due if the
-      // write before this one already wrote all that is known.
+      // An editor may save the file during a write: then its edit is read, and the write repeated. Nothing is due if
+      // the write before this one already wrote all that is known.
       for (let attempt = 0; this.#isDue && attempt < maxAttempts; attempt++) {
         if (isEmpty(this.#mirrored.known())) return
         const found = await this.#look()

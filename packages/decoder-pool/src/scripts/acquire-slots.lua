@@ -1,7 +1,8 @@
 -- Records what a coordinator holds now, then takes slots for its requests, in their order.
 --
 -- KEYS  1 sorted set coordinators  2 hash totals  3 hash of the coordinator   (as in heartbeat.lua)
---       4 sorted set waiting: 'requirement coordinator', since when in ms  5 hash offers: node to when it was offered, in ms
+--       4 sorted set waiting: 'requirement coordinator', since when in ms
+--       5 hash offers: node to when it was offered, in ms
 -- ARGV  1 'id region'  2 sequence  3 ms for which a slot is kept for a request that waits longer by more than that
 --       4 the time in µs for tests, or '' for the server's
 --       5 G, then G × node, count that is held;  W, then W × requirement, ms that its oldest waits;
@@ -83,8 +84,8 @@ local function waitOf(requirement)
   end
 end
 
--- A slot for which another coordinator's request has waited longer is kept for a moment, until that coordinator hears of
--- it. It must have waited longer by `offerMs`, because a slot is idle while it is handed over.
+-- A slot for which another coordinator's request has waited longer is kept for a moment, until that coordinator hears
+-- of it. It must have waited longer by `offerMs`, because a slot is idle while it is handed over.
 local function isKept(requirement, since, node)
   local first = waitOf(requirement)
   if not first or first >= since - offerMs then return false end

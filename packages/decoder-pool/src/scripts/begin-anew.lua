@@ -1,5 +1,5 @@
--- Deletes keys that belong together if one of them has a wrong type. As after a flush, the coordinators then write again
--- what they know.
+-- Deletes keys that belong together if one of them has a wrong type. As after a flush, the coordinators then write
+-- again what they know.
 --
 -- KEYS  the keys
 -- ARGV  for each key a command that reads its type: HLEN, ZCARD, XREVRANGE or GET

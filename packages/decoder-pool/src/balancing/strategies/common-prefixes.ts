@@ -1,27 +1,27 @@
 /** Number of requests after which all counts are halved, so that what was common once is forgotten. */
 const maxSeen = 8_192
-/** Fewer say nothing of how common a block is. */
+/** Fewer requests say nothing about how common a block is. */
 const minSeen = 4
-/** A block that more than this share of a node's share of all requests begin with is everybody's. */
+/** A block is common if more requests begin with it than this part of one node's share of all requests. */
 const commonShare = 0.5
 
 /**
- * Which block of a prompt names its conversation or document. Prompts begin with what many have in common: the
- * system's own, a tenant's. To give all of these one node would drown it, so the first block counts that fewer
- * begin with than half a node's share. Coordinators count for themselves, and agree since traffic is the same.
+ * Finds the block of a prompt that identifies its conversation or document. Many prompts begin with the same blocks,
+ * such as a system prompt, and one node could not serve all of these. So the first block counts that is not common. Each
+ * coordinator counts for itself; they agree because they have the same traffic.
  */
 export class CommonPrefixes {
   readonly #counts = new Map<string | number, number>()
   #seen = 0
 
-  /** `nodes` share the requests. */
+  /** The first block that is not common, or the last one. `nodes` is the number of nodes that share the requests. */
   own(blocks: readonly (string | number)[], nodes: number): string | number | undefined {
     const common = Math.max(minSeen, (commonShare * this.#seen) / nodes)
     for (const block of blocks) if ((this.#counts.get(block) ?? 0) <= common) return block
     return blocks.at(-1)
   }
 
-  /** Counts what a prompt begins with, as far as that is common, and one block beyond. */
+  /** Counts the first blocks of a prompt, up to and including the first rare one. */
   note(blocks: readonly (string | number)[]): void {
     this.#seen++
     for (const block of blocks) {

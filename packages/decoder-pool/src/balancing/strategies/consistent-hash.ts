@@ -4,17 +4,16 @@ import { hash32, mix } from '../hash.js'
 import type { Strategy } from '../strategy.js'
 import { CommonPrefixes } from './common-prefixes.js'
 
-/** A node takes at most this many times its share of the requests under way (Mirrokni, Thorup and Zadimoghaddam, 2018). */
+/** A node takes at most this multiple of its share of the requests (Mirrokni, Thorup and Zadimoghaddam, 2018). */
 const bound = 1.25
 /** Up to this many nodes the rank of each is computed; above it a ring is quicker. */
 const maxRanked = 128
 const pointsEach = 100
 
 /**
- * One key, one node, as long as that is not overloaded, and then the next in an order of the key's own: every
- * coordinator knows the same order, and needs no word with the others for it. A node that comes or goes
- * moves only its share of the keys. The key is the session, or the first block of the prompt that not everybody
- * begins with; without either the least loaded of a few is chosen.
+ * Sends a key to one node, or if that is overloaded to the next one in the key's own order, which all coordinators
+ * compute alike without a message. A node that comes or goes moves only its share of the keys. The key is the session, or
+ * the first block of the prompt that is not common; without either, `otherwise` chooses.
  */
 export function consistentHash(otherwise: Strategy): Strategy {
   const beginnings = new CommonPrefixes()
@@ -32,13 +31,13 @@ export function consistentHash(otherwise: Strategy): Strategy {
   }
 }
 
-/** In a large pool the requests under way are summed once in (number of nodes × this) choices. */
+/** In a large pool, the requests in flight are summed once in (number of nodes × this) choices. */
 const addedShare = 1 / 16
 
 interface UnderWay {
   inFlight: number
   capacity: number
-  /** Choices until it is added up again. */
+  /** Choices until the sums are computed again. */
   left: number
 }
 
@@ -52,7 +51,7 @@ function firstInBounds(tier: Tier, key: number): NodeState | undefined {
   return states.length <= maxRanked ? byRank(tier, key, takes) : onRing(tier, key, takes)
 }
 
-/** Each choice pays for a few nodes: what many have together changes little from one choice to the next. */
+/** The sums over all nodes, reused for several choices, because one choice changes them little. */
 function underWay(tier: Tier): UnderWay {
   const sum = tier.derive('under way', (): UnderWay => ({ inFlight: 0, capacity: 0, left: 0 }))
   if (sum.left-- > 0) return sum

@@ -7,7 +7,7 @@ import { prequal } from './prequal.js'
 import { random } from './random.js'
 import { weightedRoundRobin } from './weighted-round-robin.js'
 
-/** Some remember things, so each pool has its own. */
+/** Some strategies have state, so each pool makes its own. */
 export const makeStrategy: Readonly<Record<StrategyName, () => Strategy>> = {
   'least-loaded': () => leastLoaded,
   latency,

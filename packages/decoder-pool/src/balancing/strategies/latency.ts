@@ -1,16 +1,16 @@
 import type { NodeState } from '../../nodes/node-state.js'
 import { bestOfFew, type Strategy } from '../strategy.js'
 
-/** How much of the news the typical latency takes from each node that is looked at. */
+/** Weight of each compared node in the typical latency. */
 const share = 1 / 64
 
 /**
- * How far the typical latency is moved up or down, at random, for a node without a measurement: whatever the last
- * answer of the others took, callers that come one after the other try it.
+ * Width of the random variation of the typical latency for a node without a measurement, so that one of several callers
+ * tries such a node, whatever the last answers of the others took.
  */
 const unknownSpread = 0.2
 
-/** The least expected wait, of a few. */
+/** The shortest expected wait of a few nodes. */
 export function latency(): Strategy {
   const waitOf = expectedWait()
   return {
@@ -20,10 +20,9 @@ export function latency(): Strategy {
 }
 
 /**
- * Expected wait on a node: its load with this request in it, by the root of its latency. What a node's answers
- * took holds the wait behind others too, and as it was when those came; taken whole it would count load twice,
- * the second time late, and drive all from node to node. A node without a measurement is about as quick
- * as those that were: neither a refuge nor a risk.
+ * Expected wait on a node: its load, this request included, times the root of its latency. A measured latency includes
+ * the wait behind other requests at that time: taken whole, it would count load twice, the second time late, and drive
+ * all requests from node to node. A node without a measurement counts as about as quick as the measured ones.
  */
 export function expectedWait(): (state: NodeState, now: number, random: () => number) => number {
   let typicalMs = 0

@@ -8,7 +8,7 @@ type Block = string | number
 const maxBlocks = 200_000
 const bytesEach = 16
 
-/** Which node was last given each block, and so most likely has it in its KV cache. */
+/** Remembers which node was last given each block, and so most likely has it in its KV cache. */
 export class PrefixHolders {
   readonly #holders = new ByteBoundedLru<string>({
     maxEntries: maxBlocks,
@@ -23,7 +23,7 @@ export class PrefixHolders {
   ): { readonly state: NodeState; readonly known: number } | undefined {
     const byId = tier.derive('by id', (states) => new Map(states.map((state) => [state.node.id, state])))
     let longest: { readonly state: NodeState; readonly known: number } | undefined
-    // Who knows a block knows all before it, so that half of the rest is looked at each time.
+    // A node that has a block has all before it, so a binary search finds the longest beginning.
     let [from, to] = [0, blocks.length]
     while (from < to) {
       const middle = (from + to) >>> 1
@@ -46,7 +46,7 @@ export class PrefixHolders {
   }
 
   given(state: NodeState, blocks: readonly Block[]): void {
-    // From the end, so that what is forgotten first is no beginning of what is still known.
+    // From the end, so that the end of a prompt is forgotten before its beginning.
     for (let at = blocks.length - 1; at >= 0; at--) this.#holders.set(String(blocks[at]), state.node.id)
   }
 }

@@ -5,19 +5,19 @@ import { CommonPrefixes } from './common-prefixes.js'
 import { homeOf } from './consistent-hash.js'
 import { PrefixHolders } from './prefix-holders.js'
 
-/** What a known block spares, in blocks: to compute it, and the room that a second copy would take from others. */
+/** What a cached block saves, in blocks: its computation, and the memory that a second copy would take from others. */
 const worth = 2
-/** How much of a prompt is expected at its home, which other coordinators send the same conversation to. */
+/** The part of a prompt that is expected at its home, to which other coordinators send the same conversation. */
 const atHome = 0.5
-/** A node's work is counted half by requests and half by blocks: an answer takes its place when its prompt is done. */
+/** A node's work counts half by requests and half by blocks, because the answer takes time after the prompt too. */
 const byBlocks = 0.5
 const averageShare = 0.01
 
 /**
- * The node with the least to do, the prompt included, less what it need not do since it has the beginning of the
- * prompt in its KV cache; all in blocks. Candidates are the node that was given the longest beginning, a few
- * drawn at random, and the prompt's home: a node by the hash of the first block that not everybody begins with.
- * All coordinators know the same home, so a conversation stays together although no two of them have spoken.
+ * Chooses the node with the least work, in blocks: its own and the prompt's, less the beginning of the prompt that it
+ * has in its KV cache. Candidates are the node that was given the longest beginning, a few drawn at random, and the
+ * prompt's home: a node by the hash of the first block that is not common. All coordinators compute the same home, so a
+ * conversation stays together without a message between them.
  */
 export function prefix(otherwise: Strategy): Strategy {
   const known = new PrefixHolders()
@@ -37,7 +37,7 @@ export function prefix(otherwise: Strategy): Strategy {
       let least = idle === undefined ? Number.POSITIVE_INFINITY : costOf(idle, 0)
       const consider = (state: NodeState, spared: number) => {
         const cost = costOf(state, spared)
-        // Of equals the one that has something.
+        // Of equal nodes, the one with cached blocks is chosen.
         if (cost > least) return
         best = state
         least = cost
@@ -56,19 +56,19 @@ export function prefix(otherwise: Strategy): Strategy {
   }
 }
 
-/** Blocks that this coordinator's requests under way had to compute, by node. */
+/** Blocks that this coordinator's requests in flight have to compute, by node. */
 class OwnWork {
   readonly #blocks = new WeakMap<NodeState, number>()
-  /** Of a request. */
+  /** Average number of blocks that a request has to compute. */
   #average = 1
 
-  /** With others' requests at the average, and by what the node can take at the moment. */
+  /** The work on a node, divided by what it can take now. Others' requests count as average ones. */
   on(state: NodeState, now: number): number {
     const own = (this.#blocks.get(state) ?? 0) - state.inFlight * this.#average
     return state.loadAt(now, 1) * this.#average + (byBlocks * own) / state.node.capacity
   }
 
-  /** Gives what to call when the request is over. */
+  /** Returns what to call when the request has ended. */
   add(state: NodeState, blocks: number): () => void {
     this.#average += (blocks - this.#average) * averageShare
     this.#blocks.set(state, (this.#blocks.get(state) ?? 0) + blocks)

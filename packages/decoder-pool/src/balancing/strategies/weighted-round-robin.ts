@@ -1,10 +1,10 @@
 import type { NodeState } from '../../nodes/node-state.js'
 import type { Strategy } from '../strategy.js'
 
-/** A schedule is not longer; weights beyond it are rounded. */
+/** Approximate maximum length of a schedule; weights that need a longer one are rounded. */
 const maxTurns = 10_000
 
-/** In turns, by weight times capacity, spread as evenly as can be (nginx's smooth weighted round robin). */
+/** In turns, by weight times capacity, spread as evenly as possible (nginx's smooth weighted round robin). */
 export function weightedRoundRobin(): Strategy {
   return {
     name: 'weighted-round-robin',
@@ -17,7 +17,7 @@ export function weightedRoundRobin(): Strategy {
   }
 }
 
-/** Each turn everybody gains his weight, and the richest goes and pays the sum of all. */
+/** In each turn, every node gains its weight; the node that has most is chosen, and pays the sum of all weights. */
 export function scheduleOf(states: readonly NodeState[]): readonly NodeState[] {
   const weights = states.map(({ node }) => node.weight * node.capacity)
   const divisor = weights.reduce(greatestCommon, 0) || 1
