@@ -24,8 +24,8 @@ export const strategyNames = [
 export type StrategyName = (typeof strategyNames)[number]
 
 /**
- * Number of nodes that are compared. In theory, two are enough to prevent a herd. Six are nearly as good as all nodes of
- * a small pool, which matters if requests are few and long; with more, `pick` would be too slow in a large pool.
+ * Number of nodes that are compared. In theory, two are enough to prevent a herd. Six are nearly as good as all nodes
+ * of a small pool, which matters if requests are few and long; with more, `pick` would be too slow in a large pool.
  */
 const maxDraws = 6
 
@@ -34,8 +34,8 @@ const drawn = new Int32Array(maxDraws)
 const underWay = new Float64Array(maxDraws)
 
 /**
- * The best of a few nodes drawn at random (Mitzenmacher, 2001): nearly as even as a comparison of all, in constant time,
- * and without the herd on one node that many coordinators with the same stale view would form.
+ * The best of a few nodes drawn at random (Mitzenmacher, 2001): nearly as even as a comparison of all, in constant
+ * time, and without the herd on one node that many coordinators with the same stale view would form.
  */
 export function bestOfFew(
   states: readonly NodeState[],

@@ -1,9 +1,9 @@
-/** Tasks that are put off, one of each name at a time; none keeps the process alive. */
+/** Delayed tasks, one of each name at a time. They do not keep the process alive. */
 export class Delays<Name extends string> {
   readonly #timers = new Map<Name, NodeJS.Timeout>()
   #isClosed = false
 
-  /** Nothing where a task of the name is due already. */
+  /** Schedules a task, unless one of this name is already scheduled. */
   later(name: Name, ms: number, task: () => unknown): void {
     if (this.#isClosed || this.#timers.has(name)) return
     const timer = setTimeout(() => {

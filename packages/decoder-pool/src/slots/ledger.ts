@@ -3,7 +3,7 @@ import type { SlotCounts } from './port.js'
 /** Slots on each node: what this coordinator holds, what the store knows of that, and what others hold. */
 export class SlotLedger {
   readonly #held = new Map<string, number>()
-  /** What the store knows of that. */
+  /** What the store knows of `#held`. */
   #told = new Map<string, number>()
   readonly #untold = new Set<string>()
   /** What others held by their last report. */
@@ -38,43 +38,43 @@ export class SlotLedger {
     add(this.#held, node, by)
   }
 
-  /** What is held on the node is to be told. */
+  /** Marks what is held on the node as not reported. */
   isUntold(node: string): void {
     this.#untold.add(node)
   }
 
-  /** All that is held, which is told from here on. */
+  /** Returns all that is held, and marks it as reported. */
   takeAll(): ReadonlyMap<string, number> {
     this.#untold.clear()
     return new Map(this.#held)
   }
 
-  /** What is held of that which was not told, which is told from here on. */
+  /** Returns what is held on nodes that are marked as not reported, and marks it as reported. */
   takeUntold(): ReadonlyMap<string, number> {
     const held = new Map([...this.#untold].map((node) => [node, this.heldOn(node)]))
     this.#untold.clear()
     return held
   }
 
-  /** The store knows of all that was held. */
+  /** The store knows all that was held. */
   toldAll(held: SlotCounts): void {
     this.#told = new Map(held)
   }
 
-  /** The store knows what is held on these nodes; gives by how much that is less than before. */
+  /** The store knows what is held on these nodes. Returns by how much that is less than before. */
   toldOf(held: SlotCounts): Map<string, number> {
     const freed = new Map([...held].map(([node, count]) => [node, (this.#told.get(node) ?? 0) - count]))
     for (const [node, count] of held) this.#told.set(node, count)
     return freed
   }
 
-  /** The store has given one on the node, and so knows of it. */
+  /** The store has given a slot on the node, and so knows it. */
   given(node: string): void {
     add(this.#held, node, 1)
     add(this.#told, node, 1)
   }
 
-  /** What all hold on a node, as the store tells it. */
+  /** Records what all coordinators hold on a node, as the store reports it. */
   note(node: string, total: number): void {
     const others = Math.max(0, total - (this.#told.get(node) ?? 0))
     if (others > 0) this.#others.set(node, others)
@@ -86,19 +86,19 @@ export class SlotLedger {
     return [...this.#others.keys()]
   }
 
-  /** Another coordinator gave one back. */
+  /** Another coordinator released a slot. */
   othersFreed(node: string): void {
     add(this.#others, node, -1)
   }
 
-  /** What all hold, where this coordinator's own is as given. */
+  /** What all coordinators hold, with `own` for this one. */
   totalsWith(own: SlotCounts): ReadonlyMap<string, number> {
     const known = [...own.keys(), ...this.#others.keys()]
     return new Map(known.map((node) => [node, (own.get(node) ?? 0) + this.othersOn(node)]))
   }
 }
 
-/** Counts of zero are none. */
+/** Adds to a count, and deletes it if nothing is left. */
 export function add(counts: Map<string, number>, node: string, by: number): void {
   const count = (counts.get(node) ?? 0) + by
   if (count > 0) counts.set(node, count)

@@ -41,7 +41,7 @@ export class MemorySlotStore implements SlotStore {
     leaseMs: number,
   ): Promise<HeartbeatReply> {
     const now = this.#now()
-    // Where no lease lives, the store was away: coordinators that are alive get a moment to renew.
+    // If no lease is live, the store was away: coordinators that are alive get a moment to renew.
     const wasAway = [...this.#owners.values()].every(({ expiresAt }) => expiresAt <= now)
     const before = this.#owners.get(me.id)
     const known = before === undefined || before.sequence < sequence
@@ -115,7 +115,7 @@ export class MemorySlotStore implements SlotStore {
     })
   }
 
-  /** A slot that another coordinator's request has waited longer for is kept a moment, so that the other one hears of it. */
+  /** Whether a slot is kept for a moment for another coordinator's request that has waited longer. */
   #isKept(requirement: string, since: number, node: string, others: SlotCounts, now: number): boolean {
     const oldest = others.get(requirement)
     if (oldest === undefined || oldest >= since - offerMs) return false

@@ -2,7 +2,7 @@ import type { Clock } from '@evenkeel/core'
 import { type Coordinator, type LiveCoordinator, leaseMs, type SlotCounts } from './port.js'
 import { shareOf } from './share.js'
 
-/** What a coordinator knew when it could last ask. */
+/** What a coordinator knew when it could last reach Redis. */
 export interface Cut {
   readonly live: readonly Coordinator[]
   /** What it held itself. */
@@ -14,10 +14,10 @@ export interface Cut {
 }
 
 /**
- * How many requests a coordinator may have on a node while it can't ask the others. Counts hold as they were at the cut:
- * a coordinator that had a slot may fill it again. What was free then is divided among all, or left free where the sum must not
- * exceed the capacity by what others took since their last report. When the requests of that time have
- * ended, each keeps to its even share.
+ * How many requests a coordinator may have on a node while it can't reach Redis. Counts stay as they were at the cut: a
+ * coordinator that had a slot may fill it again. Slots that were free then are divided among all, or stay free if the
+ * capacity must not be exceeded by what others took since their last report. When the requests of that time have ended,
+ * each coordinator keeps to its even share.
  */
 export class OutageQuota {
   readonly #me: string
@@ -25,10 +25,10 @@ export class OutageQuota {
   readonly #drainMs: number
   readonly #isStrict: boolean
   #cut: Cut | undefined
-  /** Since Redis is back: who may still count for himself, and since when that is, on the monotonic clock. */
+  /** Set when Redis is back: who may still count for itself, and since when Redis is back (monotonic). */
   #unheard: { readonly ids: Set<string>; readonly since: number } | undefined
 
-  /** @param drainMs after so long requests that were under way at the cut have ended */
+  /** @param drainMs time after which all requests that were in flight at the cut have ended */
   constructor(me: string, clock: Clock, drainMs: number, isStrict: boolean) {
     this.#me = me
     this.#clock = clock
@@ -36,17 +36,17 @@ export class OutageQuota {
     this.#isStrict = isStrict
   }
 
-  /** Whether Redis is back, and not all others have reported yet: the limits hold beside what it says. */
+  /** Whether Redis is back, but not all others have reported yet: then both its counts and the limits apply. */
   get isWaiting(): boolean {
     return this.#unheard !== undefined
   }
 
-  /** From here on each keeps to what was its own. */
+  /** From now on, this coordinator keeps to what was its own. */
   begin(cut: Cut): void {
     this.#cut = cut
   }
 
-  /** Redis can be asked again since then; but those who have not told it yet what they hold may count for themselves. */
+  /** Redis is back since then, but coordinators that have not reported yet may still count for themselves. */
   back(since: number): void {
     if (this.#cut === undefined) return
     const others = this.#cut.live.map(({ id }) => id).filter((id) => id !== this.#me)

@@ -1,35 +1,35 @@
 /** A coordinator of the pool. */
 export interface Coordinator {
-  /** Made anew with each start of a process. */
+  /** New for each pool object that a process creates. */
   readonly id: string
   readonly region: string | undefined
 }
 
 export interface LiveCoordinator extends Coordinator {
-  /** Of its lease, in milliseconds. */
+  /** Milliseconds that are left of its lease. */
   readonly leftMs: number
 }
 
-/** Requests under way, by node. */
+/** Requests in flight, by node. */
 export type SlotCounts = ReadonlyMap<string, number>
 
 /** One request that wants a slot. */
 export interface SlotRequest {
-  /** Nodes that would do, the best first, with how many requests each takes in all. */
+  /** Nodes that fit, the best first, with their capacities. */
   readonly candidates: readonly { readonly node: string; readonly capacity: number }[]
-  /** Requests of one requirement take each other's places: of those that wait the oldest comes first. */
+  /** Requests with the same requirement compete for the same slots: of those that wait, the oldest comes first. */
   readonly requirement: string
   /** How long it has waited, in milliseconds; `0` for one that has just come. */
   readonly waitedMs: number
 }
 
 export interface Batch {
-  /** Rises with each batch and heartbeat of a coordinator; what comes after a later one is refused. */
+  /** Grows with each batch and heartbeat of a coordinator; what arrives after a later one is refused. */
   readonly sequence: number
-  /** What the coordinator holds on nodes where that has changed: the count itself, not by how much. */
+  /** What the coordinator holds on nodes where that has changed: the count itself, not the difference. */
   readonly held: SlotCounts
   readonly requests: readonly SlotRequest[]
-  /** Its requirements that wait, with how long the oldest of each has, in milliseconds; those that are not named wait no more. */
+  /** All its waiting requirements, with how long the oldest request of each has waited, in milliseconds. */
   readonly waiting: SlotCounts
 }
 
@@ -46,38 +46,39 @@ export interface BatchResult {
 
 export interface HeartbeatReply {
   readonly known: boolean
-  /** Whose lease lives, this coordinator's included. */
+  /** Coordinators with a live lease, this one included. */
   readonly live: readonly LiveCoordinator[]
   /** What all coordinators hold, on all nodes that have anything. */
   readonly totals: SlotCounts
-  /** Whether the store did not know the coordinator before, or no lease lived: it may have lost the other coordinators. */
+  /** Whether the store did not know this coordinator, or no lease was live: it may have lost the others too. */
   readonly hadLost: boolean
 }
 
 /**
- * Which coordinators live, and how many requests each has on each node. A coordinator tells its own counts as
- * they are, under a lease of its own, and never by how much they changed: what was lost, repeated or out of
- * order is healed by its next word, and the end of its lease gives back all that it held. `testSlotStore` of
- * `@evenkeel/decoder-pool/testing` proves an implementation.
+ * Keeps which coordinators are alive, and how many requests each has on each node. A coordinator reports its counts
+ * themselves under a lease, and never differences: its next report corrects calls that were lost, repeated or out of
+ * order, and the end of its lease releases all that it held. `testSlotStore` of `@evenkeel/decoder-pool/testing` proves
+ * an implementation.
  */
 export interface SlotStore {
   /**
-   * Renews the coordinator's lease and tells all that it holds, and reaps those whose lease has ended, unless no
-   * lease lived before: then the store was away, and the next one reaps. One round
-   * trip, and two more for each that is reaped. Not `known` where the sequence is an old one.
+   * Renews the coordinator's lease and records all that it holds. Reaps coordinators whose lease has ended, unless no
+   * lease was live: then the store was away, and the next heartbeat reaps. One round trip; if any are reaped, one more
+   * for each and one for the counts. Not `known` if the sequence is old.
    */
   heartbeat(me: Coordinator, sequence: number, held: SlotCounts, leaseMs: number): Promise<HeartbeatReply>
-  /** Takes slots for requests, in their order, each all or none. One round trip. */
+  /** Takes one slot for each request that can get one, in their order. One round trip. */
   take(me: Coordinator, batch: Batch): Promise<BatchResult>
-  /** The coordinator ends, and gives back all that it holds. */
+  /** Ends the coordinator's lease, and releases all that it holds. */
   leave(me: Coordinator): Promise<void>
 }
 
 /**
- * A slot for which a request of another coordinator has waited longer by more than this is kept for it so long. So
- * no request is served before one of the same requirement that has waited this much longer, unless that one does not claim its slot.
+ * A slot for which another coordinator's request has waited longer by more than this is kept for that request for this
+ * time. So no request is served before one of the same requirement that has waited this much longer, unless that one
+ * does not claim its slot.
  */
 export const offerMs = 50
 
-/** Time without a heartbeat after which a coordinator has died, and what it held is given back. */
+/** Time without a heartbeat after which a coordinator counts as dead, and its slots are released. */
 export const leaseMs = 5_000

@@ -26,13 +26,13 @@ export interface RedisSlotStoreOptions {
   readonly now?: (() => number) | undefined
 }
 
-/** Slots beside the pool's registry; all keys share its hash tag. */
+/** Slots in Redis. All keys share the hash tag of the pool's registry. */
 export class RedisSlotStore implements SlotStore {
   readonly #redis: Connection
   readonly #now: (() => number) | undefined
   readonly #totals: string
   readonly #groupOf: (coordinator: string) => KeyGroup
-  /** Of the coordinator that this store is for. */
+  /** The keys of the coordinator that used this store last. */
   #own: { readonly id: string; readonly group: KeyGroup } | undefined
 
   constructor(redis: Connection, pool: string, { now }: RedisSlotStoreOptions = {}) {
@@ -113,7 +113,7 @@ export class RedisSlotStore implements SlotStore {
   }
 }
 
-/** The id has no space in it; a region may have. */
+/** The id contains no space; a region may. */
 function member({ id, region = '' }: Coordinator): string {
   return `${id} ${region}`
 }

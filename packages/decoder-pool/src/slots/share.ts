@@ -2,9 +2,9 @@ import { hash32, mix } from '../balancing/hash.js'
 import type { Coordinator } from './port.js'
 
 /**
- * A coordinator's part of a node's capacity, where no store counts for all: divided evenly, and what does not divide
- * goes to the first in the node's own order of coordinators (rendezvous hashing; Thaler and Ravishankar, 1998). All
- * that know the same coordinators agree, and their parts make the whole.
+ * A coordinator's part of a node's capacity, if no store counts for all: an even share, and the remainder goes to the
+ * first coordinators in the node's own order (rendezvous hashing; Thaler and Ravishankar, 1998). Coordinators that know
+ * the same coordinators agree, and their parts add up to the whole.
  */
 export function shareOf(
   { node, capacity }: { readonly node: string; readonly capacity: number },

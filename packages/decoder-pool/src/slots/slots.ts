@@ -20,19 +20,19 @@ import { Watchers } from './watchers.js'
 const log = createLog('decoder-pool')
 
 const tickMs = 1_000
-/** What was given back is told after so long, if no request takes it along before. */
+/** A released slot is reported after this time, if no request carries the report before. */
 const tellMs = 5
-/** Requests that go together. */
+/** Maximum number of requests in one batch. */
 const maxTogether = 256
-/** The most waiting requirements that others are told; further ones follow when these are served. */
+/** Maximum number of waiting requirements that are reported; further ones follow when these are served. */
 const maxRequirements = 64
 
 export interface SlotsHost {
   /** A waiting request may be served. */
   freed(): void
-  /** Requests of all coordinators together on the node. */
+  /** How many requests all coordinators have on the node. */
   told(node: string, total: number): void
-  /** Requirements that wait, with how long the oldest of each has, in milliseconds. */
+  /** Waiting requirements, with how long the oldest request of each has waited, in milliseconds. */
   waiting(): SlotCounts
 }
 
@@ -41,7 +41,7 @@ interface Queued {
   readonly settle: (index: number) => void
 }
 
-/** Redis is away: nothing is known of others. */
+/** Used while Redis is away: nothing is known of other coordinators. */
 const nobody: SlotStore = {
   heartbeat: async () => ({ known: false, live: [], totals: new Map(), hadLost: false }),
   take: async () => ({ known: false, given: [], totals: new Map(), othersWait: false }),
@@ -49,9 +49,9 @@ const nobody: SlotStore = {
 }
 
 /**
- * The slots of this coordinator, and who else coordinates. One thing is told or asked at a time, and what comes
- * meanwhile goes together next (group commit): so a count is true when it arrives, and the more requests there
- * are, the fewer round trips each costs.
+ * The slots of this coordinator, and which coordinators are alive. One call is in flight at a time, and what comes
+ * meanwhile is sent together next (group commit): so a count is true when it arrives, and the more requests there are,
+ * the fewer round trips each costs.
  */
 export class Slots {
   readonly me: Coordinator
@@ -65,12 +65,12 @@ export class Slots {
   #live: readonly Coordinator[]
   #queue: Queued[] = []
   #sequence = 0
-  /** All that is held is to be told next, under a new lease. */
+  /** The next call is a heartbeat, which reports all that is held and renews the lease. */
   #isHeartbeatDue = true
   #isSending = false
-  /** Redis cannot be asked. */
+  /** Redis is away. */
   #isCut = false
-  /** On the monotonic clock, by when the last heartbeat was sent. */
+  /** On the monotonic clock, counted from when the last heartbeat was sent. */
   #leaseEndsAt = Number.NEGATIVE_INFINITY
   #heartbeats = 0
   readonly #watchers = new Watchers()
@@ -91,7 +91,7 @@ export class Slots {
       durability: 'transient',
       primary: redis && new RedisSlotStore(redis, name),
       fallback: nobody,
-      // Back at once, and not with the next tick.
+      // Sends a heartbeat at once, not with the next tick.
       recover: async () => void setImmediate(() => this.#heartbeatNow()),
     })
   }
@@ -100,7 +100,7 @@ export class Slots {
     return this.me.id
   }
 
-  /** The coordinators that live, this one included; in an outage as they were. */
+  /** The live coordinators, this one included; in an outage, those last known. */
   live(): readonly Coordinator[] {
     return this.#live
   }
@@ -116,7 +116,7 @@ export class Slots {
     return this.#ledger.totalOn(node)
   }
 
-  /** Whether it is worth asking for one more, beside `underWay` of this coordinator's own. */
+  /** Whether the node may have a free slot, if this coordinator has `underWay` requests on it. */
   hasRoom(node: string, capacity: number, underWay: number): boolean {
     const isLimited = this.#countsAlone || this.#limits.isWaiting
     if (isLimited && underWay >= this.#limitOf(node, capacity)) return false
@@ -139,12 +139,12 @@ export class Slots {
     this.#tick()
   }
 
-  /** Which of the candidates it was given, `-1` for none. One round trip, shared with whatever comes at once. */
+  /** The index of the candidate that was given, `-1` for none. One round trip, shared by requests that come at once. */
   take(request: SlotRequest): Promise<number> {
     if (this.#countsAlone) return Promise.resolve(this.#takeAlone(request))
     return new Promise((settle) => {
       this.#queue.push({ request, settle })
-      // What else this turn of the event loop brings goes with it.
+      // Other requests of this turn of the event loop go with it.
       if (this.#queue.length === 1) setImmediate(() => void this.#send())
     })
   }
@@ -153,20 +153,20 @@ export class Slots {
     this.#ledger.hold(node, -1)
     this.#watchers.look()
     const { redis, slots } = this.#options
-    // Where no request depends on it, the next heartbeat reports it.
+    // No request depends on it, so the next heartbeat reports it.
     if (redis === undefined || slots === 'local') return
     this.#ledger.isUntold(node)
     this.#delays.later('tell', tellMs, () => this.#send())
   }
 
-  /** Somebody waits, or waits no more: others are to know for whom to leave what they give back. */
+  /** A caller waits, or waits no more. Others must know for which requests to keep the slots that they release. */
   waitingChanged(): void {
     if (!this.#countsAlone) this.#delays.later('tell', tellMs, () => this.#send())
   }
 
   /**
-   * Resolves when no coordinator has a request on a node that gets no new ones, or the time is up. Others may not
-   * have heard yet that it gets none, so their count is believed when it was told twice.
+   * Resolves when no coordinator has a request on a node that gets no new ones, or the time is up. Others may not know
+   * yet that it gets none, so their counts are trusted only after two more heartbeats.
    * @throws the signal's reason
    */
   async whenIdle(node: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
@@ -182,14 +182,14 @@ export class Slots {
     for (const { settle } of this.#queue.splice(0)) settle(-1)
     this.#watchers.look()
     await this.#subscription?.close()
-    // What still runs is counted for one lease more.
+    // Requests that still run are counted for one more lease.
     const { held } = this.#ledger
     if (held.size > 0) await this.#ask((store) => store.heartbeat(this.me, ++this.#sequence, held, leaseMs))
     else await this.#ask((store) => store.leave(this.me))
     this.#stores.close()
   }
 
-  /** Without Redis, and while Redis is away, there is no store to ask. */
+  /** Without Redis, with `slots: 'local'` and while Redis is away, no store is asked for slots. */
   get #countsAlone(): boolean {
     const { redis, slots } = this.#options
     return redis === undefined || slots === 'local' || this.#isCut
@@ -251,12 +251,12 @@ export class Slots {
     })
   }
 
-  /** Whether others can't have been given what this coordinator holds. */
+  /** While the lease lasts, others can't have been given what this coordinator holds. */
   get #hasLease(): boolean {
     return this.#options.clock.monotonic() < this.#leaseEndsAt
   }
 
-  /** All that is held, as it is: what was lost on the way before is made good. */
+  /** Reports all that is held, which also corrects reports that were lost. */
   async #heartbeat(): Promise<void> {
     this.#isHeartbeatDue = false
     const held = this.#ledger.takeAll()
@@ -266,12 +266,12 @@ export class Slots {
       return this.#cut(new Map([...this.#ledger.told.keys()].map((node) => [node, held.get(node) ?? 0])))
     const { known, live, totals, hadLost } = answer
     if (!known) {
-      // One that was sent before arrived after it; this one is true.
+      // The store has seen a later sequence and ignored this report, so another one is sent.
       this.#isHeartbeatDue = true
       return
     }
-    // Nobody else there any more, in a Redis that had forgotten this one too: the others may live. Where it remembers,
-    // they have closed or died, and what they had is free.
+    // No other coordinator is left in a Redis that had forgotten this one too: the others may be alive. If it remembers
+    // this one, the others have closed or died, and their slots are free.
     if (hadLost && live.length === 1 && this.#live.length > 1) this.#limit(this.#ledger.held)
     this.#leaseEndsAt = sentAt + leaseMs
     if (this.#isCut || !this.#limits.isWaiting) this.#limits.back(sentAt)
@@ -300,8 +300,8 @@ export class Slots {
       return this.#cut(held)
     }
     if (answer?.known !== true || !this.#hasLease) {
-      // Reaped while this process stood still, and what it was given before that is others' by now; or lost with the
-      // data: first all that is held, then these again.
+      // This coordinator was reaped while its process stood still, and others may have its slots by now; or Redis lost
+      // its data. All that is held is reported first, then these requests are sent again.
       this.#limit(this.#ledger.held)
       this.#isHeartbeatDue = true
       this.#queue.unshift(...batch)
@@ -320,24 +320,24 @@ export class Slots {
       settle(choice)
     }
     for (const [node, total] of totals) this.#note(node, total)
-    // What was taken again in the same step was never free for others.
+    // A slot that was taken again in the same step was never free for others.
     const left = [...freed].filter(([, count]) => count > 0).map(([node]) => node)
     if (left.length > 0) this.#host.freed()
     if (!othersWait) return
     if (left.length > 0) void this.#hint(left)
-    // A slot is kept for others only for a moment.
+    // Slots are kept for others only for a moment, so a later try may succeed.
     if (given.includes(-1)) this.#delays.later('retry', offerMs * 1.2, () => this.#host.freed())
   }
 
   /**
-   * Redis is away. What it was sent it may still do: what is held is told when it is back. What it was told and not
-   * sent again it counts as this coordinator's, though the requests may have ended while it was waited for.
+   * Redis is away. It may still execute what it was sent; what is held is reported when it is back. Until then it counts
+   * what it was told as this coordinator's, even if those requests have ended meanwhile.
    */
   #cut(sent: SlotCounts): void {
     if (this.#options.redis !== undefined) {
-      // Without a lease nothing is its own: it stood still, and others may have been given that.
-      // What it was just giving back others may have been given: strictly, that is no longer its own. Otherwise it is,
-      // or two that were cut while each gave its only slot back would have none between them.
+      // Without a lease nothing is its own: the process stood still, and others may have its slots. A slot that it was
+      // just releasing may have been given to others too: with `'hold'` it is no longer its own. Otherwise it is, because
+      // two coordinators that were cut while each released its only slot would have none.
       const isStrict = this.#options.outageSlots === 'hold'
       const told = (this.#hasLease ? [...this.#ledger.told] : []).map(
         ([node, count]) => [node, isStrict ? Math.min(count, sent.get(node) ?? count) : count] as const,
@@ -362,7 +362,7 @@ export class Slots {
     this.#host.told(node, this.totalOn(node))
   }
 
-  /** Others wait for what was given back. A coordinator that misses the message tries with its next tick. */
+  /** Tells waiting coordinators of released slots. One that misses the message tries with its next tick. */
   async #hint(nodes: readonly string[]): Promise<void> {
     await this.#options.redis
       ?.publish(this.#channel, JSON.stringify([this.id, nodes]))
@@ -377,7 +377,7 @@ export class Slots {
     this.#host.freed()
   }
 
-  /** Nothing where Redis is away. */
+  /** Resolves with `undefined` if Redis is away. */
   async #ask<T>(operation: (store: SlotStore) => Promise<T>): Promise<T | undefined> {
     const answer: Answer<T> | undefined = await this.#stores.run(operation).catch((error: unknown) => {
       log('the slots could not be told: %s', error)

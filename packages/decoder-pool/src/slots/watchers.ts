@@ -1,19 +1,19 @@
 import { onAbort, setLongTimeout } from '@evenkeel/core/kit'
 
 /**
- * Callers that wait until something is so, and look whenever it may have become so. A condition variable, which no
- * other package needs: `untilAborted` of core's kit bounds a promise that is there already, and `Deferred` is settled
- * once by its maker, while here each look may find any of the callers served.
+ * Callers that wait for a condition, which is checked whenever it may have changed: a condition variable. The kit has
+ * none, because no other package needs one: its `untilAborted` bounds an existing promise, and a `Deferred` is settled
+ * by its maker.
  */
 export class Watchers {
   readonly #looks = new Set<() => void>()
 
-  /** Something has changed. */
+  /** Checks the conditions of all callers. */
   look(): void {
     for (const look of this.#looks) look()
   }
 
-  /** Resolves when it is so, or the time is up. @throws the signal's reason */
+  /** Resolves when the condition holds, or the time is up. @throws the signal's reason */
   async until(isSo: () => boolean, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     if (isSo() || timeoutMs <= 0) return

@@ -7,8 +7,8 @@ const commonShare = 0.5
 
 /**
  * Finds the block of a prompt that identifies its conversation or document. Many prompts begin with the same blocks,
- * such as a system prompt, and one node could not serve all of these. So the first block counts that is not common. Each
- * coordinator counts for itself; they agree because they have the same traffic.
+ * such as a system prompt, and one node could not serve all of these. So the first block counts that is not common.
+ * Each coordinator counts for itself; they agree because they have the same traffic.
  */
 export class CommonPrefixes {
   readonly #counts = new Map<string | number, number>()

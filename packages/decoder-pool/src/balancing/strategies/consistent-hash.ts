@@ -12,8 +12,8 @@ const pointsEach = 100
 
 /**
  * Sends a key to one node, or if that is overloaded to the next one in the key's own order, which all coordinators
- * compute alike without a message. A node that comes or goes moves only its share of the keys. The key is the session, or
- * the first block of the prompt that is not common; without either, `otherwise` chooses.
+ * compute alike without a message. A node that comes or goes moves only its share of the keys. The key is the session,
+ * or the first block of the prompt that is not common; without either, `otherwise` chooses.
  */
 export function consistentHash(otherwise: Strategy): Strategy {
   const beginnings = new CommonPrefixes()

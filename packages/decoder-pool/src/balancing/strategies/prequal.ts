@@ -9,9 +9,9 @@ const remembered = 64
 const hotCost = 1e12
 
 /**
- * The hot-cold rule of Prequal (Wydrowski and others, NSDI 2024), with what this coordinator knows itself: of a few drawn
- * nodes, those with an unusually high load are hot. Of the cold ones, the one with the shortest expected wait is chosen;
- * if all are hot, the one with the lowest load.
+ * The hot-cold rule of Prequal (Wydrowski and others, NSDI 2024), with what this coordinator knows itself: of a few
+ * drawn nodes, those with an unusually high load are hot. Of the cold ones, the one with the shortest expected wait is
+ * chosen; if all are hot, the one with the lowest load.
  */
 export function prequal(): Strategy {
   const seen = new Float64Array(remembered)
