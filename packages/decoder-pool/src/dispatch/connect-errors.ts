@@ -1,7 +1,7 @@
-/** A chain of causes is not followed further. */
+/** Maximum number of errors that are collected. */
 const maxDepth = 16
 
-/** An error, the errors that it is of, and all their causes, however deep. */
+/** An error, the errors that it aggregates, and all their causes, up to {@link maxDepth}. */
 export function causesOf(error: unknown): readonly object[] {
   const found: object[] = []
   const waiting: unknown[] = [error]
@@ -15,10 +15,10 @@ export function causesOf(error: unknown): readonly object[] {
   return found
 }
 
-/** Calls of the system that come before anything is sent. */
+/** System calls that come before anything is sent. */
 const connecting = new Set(['connect', 'getaddrinfo', 'queryA', 'queryAaaa', 'bind', 'socket'])
 
-/** What clients throw in this phase without naming a call of the system. */
+/** Codes that clients throw in this phase without naming a system call. */
 const codes = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -56,7 +56,7 @@ export function isNotSent(error: unknown): boolean {
     if (typeof code === 'string' && (codes.has(code) || code.startsWith('ERR_SSL_'))) return true
     // Node has no code of its own for a connection that is cut within the handshake.
     if (String(message).includes('before secure TLS connection was established')) return true
-    // As undici tells it: what was written on the socket so far. One that was used before has written more.
+    // undici says how much was written on the socket, which is more than 0 if the socket was used before.
     if (typeof socket !== 'object' || socket === null || !('bytesWritten' in socket)) return false
     return socket.bytesWritten === 0
   })

@@ -35,7 +35,7 @@ export interface DispatcherHost {
   released(state: NodeState): void
   /** A request is given to the node. */
   began(state: NodeState, now: number): Phase
-  /** The request has the node's place. */
+  /** The request has a slot on the node. */
   given(state: NodeState): void
   /** Records the outcome of a request. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void
@@ -139,7 +139,7 @@ export class Dispatcher {
     signal: AbortSignal | undefined,
     pending: Promise<NodeLease | undefined>,
   ): Promise<NodeLease | undefined> {
-    // As many turns as below: callers with a signal and those without stand in line in the order of their calls.
+    // As many microtasks as below, so that callers with a signal and those without queue in the order of their calls.
     if (signal === undefined) return pending.then((lease) => lease)
     return new Promise((resolve, reject) => {
       const stop = onAbort(signal, reject)
@@ -178,7 +178,7 @@ export class Dispatcher {
   ): Promise<NodeLease | undefined> {
     const { slots } = this.#host
     let candidates = this.#candidates(wanted, tried)
-    // What is known of others may be old. A new request asks all the same; a waiting one hears when a slot is freed.
+    // Counts of others may be old, so a new request asks anyway. A waiting one is served when a slot is freed.
     if (candidates.length === 0 && waitedMs === 0) {
       candidates = this.#candidates(wanted, tried, ({ node: { id, capacity }, inFlight }) =>
         slots.mayHaveRoom(id, capacity, inFlight),
@@ -214,7 +214,7 @@ export class Dispatcher {
     this.#host.ended(state, phase, { ok: true, error: unused }, at, 0)
   }
 
-  /** The best first. */
+  /** Nodes to ask for a slot on, the best first. */
   #candidates(
     wanted: NodeRequirements,
     tried: Set<string>,

@@ -1,11 +1,11 @@
 import { onAbort, setLongTimeout } from '@evenkeel/core/kit'
 
 interface Waiter<T> {
-  /** Tries to take something; how long it has waited is told, in milliseconds. */
+  /** Tries to take something for a caller that has waited for `waitedMs`. */
   readonly take: (waitedMs: number) => Promise<T | undefined>
   readonly settle: (taken: T | undefined) => void
   readonly since: number
-  /** Rises with each who comes. */
+  /** Grows with each waiter. */
   readonly number: number
   hasLeft: boolean
 }
@@ -16,11 +16,11 @@ export interface WaitOptions {
 }
 
 export interface FairQueueOptions<T> {
-  /** Callers that wait at once. */
+  /** Maximum number of waiting callers. */
   readonly most: number
   /** A number of milliseconds that never goes back. */
   readonly now: () => number
-  /** What was taken for one who has left meanwhile. */
+  /** Returns what was taken for a caller that has left meanwhile. */
   readonly giveBack: (taken: T) => void
 }
 
@@ -28,8 +28,8 @@ export interface FairQueueOptions<T> {
 const together = 64
 
 /**
- * Callers that wait for something to take: first come, first served among those of one requirement, bounded. Where
- * the first of a requirement gets nothing, no later one would, so a long queue costs no more than a short one.
+ * A bounded queue of callers, first come, first served within each requirement. If the first one of a requirement gets
+ * nothing, no later one would, so a long queue costs no more than a short one.
  */
 export class FairQueue<T> {
   readonly #requirements = new Map<string, Set<Waiter<T>>>()
@@ -117,11 +117,11 @@ export class FairQueue<T> {
         await this.#tryFirst(hopeful, count)
       }
     }
-    // In the turn of the last look, so that no later call is missed.
+    // Reset in the same turn as the last check of the loop, so that no later call is missed.
     this.#isServing = false
   }
 
-  /** A requirement whose first get nothing is given up for now. */
+  /** Serves the first callers of each requirement. One whose callers did not all get something is dropped for now. */
   async #tryFirst(hopeful: Set<string>, count: number): Promise<void> {
     const first = [...hopeful]
       .flatMap((requirement) =>

@@ -1,11 +1,11 @@
-/** What retries and hedges may add: a fifth of the requests, and a few for who sends few. */
+/** Retries and hedges may add a fifth to the requests, and a few if there are few requests. */
 const budgetShare = 0.2
 const budgetFloor = 3
 const budgetMax = 100
 
 /**
- * A budget of retries (as Finagle's and Envoy's): each request earns a part of one, each retry spends one, so
- * that a pool that fails is not given a multiple of its load on top.
+ * A budget of retries (as in Finagle and Envoy): each request earns a part of one, and each retry spends one, so that
+ * retries do not multiply the load of a failing pool.
  */
 export class RetryBudget {
   #balance = budgetFloor

@@ -21,7 +21,10 @@ export interface RunOptions extends NodeRequirements, ExperimentUnit {
   readonly idempotent?: boolean | undefined
   /** Maximum number of nodes tried, the first included. @default 3 */
   readonly attempts?: number | undefined
-  /** Asks a second node when the first has not answered within this time, and takes the first answer. Needs `idempotent`. @default never */
+  /**
+   * Asks a second node if the first has not answered within this time, and takes the first answer. Needs `idempotent`.
+   * @default never
+   */
   readonly hedgeAfter?: Duration | undefined
   /** Whether an error other than a push-back is the node's own fault. @default all but aborts and HTTP's 4xx */
   readonly isFault?: ((error: unknown) => boolean) | undefined
@@ -65,7 +68,7 @@ export interface RunHost {
 
 type Call<T> = (node: DecoderNode, signal: AbortSignal) => Promise<T>
 
-/** Runs one request: chooses a node, calls it, judges the answer, and retries on other nodes where that is safe. */
+/** Runs one request: chooses a node, calls it, judges the answer, and retries on other nodes if that is safe. */
 export async function runOnPool<T>(host: RunHost, call: Call<T>, options: RunOptions): Promise<T> {
   const resolved = resolveRun(options)
   host.budget.earn()
@@ -145,7 +148,7 @@ class Run<T> {
     } catch (error) {
       const { kind } = this.#judge(error)
       if (kind === 'refusal') this.#refusing.push(id)
-      // It may be asked again when its time is over, if no other node has room by then.
+      // The node may be asked again after its push-back, if no other node has a free slot by then.
       if (kind === 'push-back') {
         this.#tried.delete(id)
         this.#busy.add(id)
@@ -154,14 +157,14 @@ class Run<T> {
     }
   }
 
-  /** Settles with the caller's abort, whatever the call does about it; the place stays with a call that goes on. */
+  /** Rejects when the caller aborts, whatever the call does; a call that continues keeps its slot. */
   #tryOn(lease: NodeLease, lost?: AbortSignal): Promise<T> {
     const { signal } = this.#options
     const link = linkSignals(signal, lost)
     const work = this.#work(lease, link.signal).finally(link.unlink)
     if (signal === undefined) return work
     return new Promise<T>((resolve, reject) => {
-      // A moment later, so that a call that listens has given its place back by then.
+      // A moment later, so that a call that follows the signal has released its slot by then.
       const stop = onAbort(signal, (reason) => setImmediate(() => reject(reason)))
       work.then(resolve, reject).finally(stop)
     })
@@ -209,7 +212,10 @@ class Run<T> {
     return { kind: isFault(error) ? 'fault' : 'blameless' }
   }
 
-  /** What was not begun always, but by the budget for another opinion on the caller; else only what may be done twice. */
+  /**
+   * Whether another node may be tried: always if nothing was begun; within the budget after a refusal, to learn whether
+   * other nodes refuse too; otherwise, within the budget, only after a fault of an `idempotent` request.
+   */
   #mayRepeat(error: unknown): boolean {
     if (error instanceof NoNodeError) return false
     const { idempotent, isSafe } = this.#options
@@ -223,8 +229,8 @@ class Run<T> {
 }
 
 /**
- * Two at most, and the first answer. The other is aborted, so that its place comes back; had it said nothing for much
- * longer than nodes take, it hung, and that counts.
+ * Makes at most two attempts, and takes the first answer. The other attempt is aborted, which frees its slot; if its
+ * node was silent for much longer than usual, it hung, and that counts against it.
  */
 async function hedged<T>(
   attempt: (lost: AbortSignal) => Promise<T>,
@@ -242,7 +248,7 @@ async function hedged<T>(
   )
   if (answer !== 'late') return answer.value
   if (!budget.spend()) return first
-  // A hedge that finds no other node is no failure of the request.
+  // A hedge that finds no other node does not fail the request.
   const second = attempt(lost[1].signal)
   try {
     const won = await Promise.any([

@@ -4,8 +4,8 @@ import type { DecoderNode } from '../nodes/node.js'
 type Call<T> = (node: DecoderNode, signal: AbortSignal) => Promise<T>
 
 /**
- * A span around one request on the pool, from the wait for a node to its answer: which node answered, or was asked last,
- * and how many were asked. What the caller sends to a node is below it.
+ * A span around one request on the pool, from the wait for a node to its answer, with the node that answered (or was
+ * asked last) and the number of nodes asked. Spans of the caller's requests to nodes are its children.
  */
 export function tracedRun<T>(
   spans: Spans,

@@ -6,8 +6,8 @@ import { AddressRefusedError } from '../errors.js'
 
 export interface AddressPolicy {
   /**
-   * Hosts that nodes may have, without scheme and port; `*.example.com` is for all below it. Only a loopback address
-   * that stands here as it is (`127.0.0.1`, `localhost`) is allowed. @default any that is not refused
+   * Hosts that nodes may have, without scheme and port; `*.example.com` allows all below it. A loopback address is
+   * allowed only if it is listed itself (`127.0.0.1`, `localhost`). @default any that is not refused
    */
   readonly hosts?: readonly string[] | undefined
   /** @default ['https:', 'http:'] */
@@ -17,8 +17,8 @@ export interface AddressPolicy {
 }
 
 /**
- * Addresses that no inference node has, and that a coordinator must not be made to call for a stranger: link-local
- * ones, where clouds tell credentials (169.254.169.254 and its kin), "this host", and those of many.
+ * Addresses that no inference node has, and that a stranger must not make a coordinator call: link-local ones, where
+ * clouds serve credentials (169.254.169.254 and others), "this host", multicast and broadcast.
  */
 const refused = new BlockList()
 refused.addSubnet('169.254.0.0', 16, 'ipv4')
@@ -60,7 +60,7 @@ export function checkPolicy(policy: AddressPolicy): void {
   }
 }
 
-/** A pattern that can match nothing would lock out, or seem to let in, without a word. */
+/** Refuses a pattern that can match nothing, which would silently exclude the hosts that it is meant to allow. */
 function checkPattern(field: string, pattern: unknown): void {
   const expected = "a host name or address, or '*.' and a domain, without scheme, port and path"
   if (typeof pattern !== 'string') throw new InvalidOptionError(field, expected, pattern)
@@ -75,8 +75,8 @@ function checkPattern(field: string, pattern: unknown): void {
 }
 
 /**
- * Whether a coordinator may be told to call an endpoint. A name is looked up, and refused if any of its addresses
- * is; one that is not known yet is looked up when it is used. @throws INVALID_INPUT
+ * Checks whether a stranger may register an endpoint. A name is looked up, and refused if any of its addresses is; an
+ * unknown name is allowed here, and looked up again when it is called. @throws INVALID_INPUT
  */
 export async function checkAddress(endpoint: string, policy: AddressPolicy): Promise<void> {
   const url = new URL(endpoint)
@@ -106,7 +106,7 @@ export async function checkAddress(endpoint: string, policy: AddressPolicy): Pro
   }
 }
 
-/** How long a name's addresses are believed. */
+/** How long the result of a look-up is used. */
 const lookupMs = 2_000
 const maxLookups = 10_000
 
@@ -118,8 +118,9 @@ interface Lookup {
 }
 
 /**
- * Looks again at nodes when they are called: a name may mean another address by then. Without a policy, that of a
- * coordinator that strangers register at, only link-local addresses and metadata services are refused.
+ * Checks a node's address again when it is called, because its name may mean another address by then. The policy is set
+ * by a coordinator where strangers register nodes; without it, only link-local addresses and metadata services are
+ * refused.
  */
 export class AddressGuard {
   policy: AddressPolicy | undefined
@@ -127,8 +128,8 @@ export class AddressGuard {
   readonly #hosts = new Map<string, string>()
 
   /**
-   * Nothing where the endpoint may be called, else a promise of the answer. Names are looked up where `byName`, or
-   * the policy says how. @throws AddressRefusedError
+   * Returns nothing if the endpoint may be called, or a promise if its name is looked up first. Names are looked up if
+   * `byName`, or if the policy says how. @throws AddressRefusedError, or rejects with it
    */
   check(endpoint: string, byName: boolean): Promise<void> | undefined {
     const host = this.#hostOf(endpoint)
@@ -188,7 +189,7 @@ function isRefusedHost(host: string): boolean {
   return refusedNames.test(host)
 }
 
-/** Each request to a node asks about its address. */
+/** Results of {@link isRefused}, kept because each request to a node checks its address. */
 const verdicts = new Map<string, boolean>()
 
 function isRefused(address: string): boolean {
@@ -226,7 +227,7 @@ function embedded(groups: readonly number[]): readonly string[] {
   if (begins(0x2002)) found.push(v4(at(1), at(2)))
   if (begins(0x2001, 0)) found.push(v4(at(6) ^ 0xffff, at(7) ^ 0xffff))
   if (at(5) === 0x5efe && [0, 0x200].includes(at(4))) found.push(last)
-  // `::1` is an address of its own, and no compatible one.
+  // `::1` is an address of its own, not an IPv4-compatible one.
   return found.filter((inner) => !(isLow && at(4) === 0 && at(5) === 0 && at(6) === 0) || inner === '0.0.0.0')
 }
 
@@ -252,7 +253,7 @@ function fits(pattern: string, host: string): boolean {
   return isBelow ? host.endsWith(`.${wanted}`) : host === wanted
 }
 
-/** As URLs write hosts: capitals, letters beyond ASCII and the forms of addresses are one. */
+/** A host as URLs write it, so that case, letters beyond ASCII and different forms of an address do not matter. */
 function canonical(pattern: string): string {
   const bare = pattern.replace(/^\[(.*)\]$/, '$1')
   const authority = isIP(bare) === 6 ? `[${bare}]` : bare

@@ -12,7 +12,7 @@ const otherNames: Readonly<Record<string, string>> = {
   health_path: 'healthPath',
 }
 
-/** A node as a body or a file tells it, in our names or in those that the field knows. */
+/** Reads a node from a body or a file, with our names of fields or those of other registries. */
 export function nodeInputOf(body: unknown): NodeInput {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new InvalidInputError('node', 'an object', body)
@@ -25,7 +25,7 @@ export function nodeInputOf(body: unknown): NodeInput {
 
 const outOfService = ['maintenance', 'draining', 'drain', 'disabled']
 
-/** What others say by other means: `status: 'maintenance'`, and where the health check is by its whole URL. */
+/** What other registries express differently: `status: 'maintenance'`, and the health check by its whole URL. */
 function saidOtherwise(
   { status, draining, health_url: url, healthPath }: Record<string, unknown>,
   endpoint: string,

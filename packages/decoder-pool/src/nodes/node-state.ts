@@ -5,31 +5,31 @@ import type { DecoderNode } from './node.js'
 
 /** How much one answer counts in a node's latency. */
 const answerShare = 0.05
-/** A failure makes a node seem slower by this power of what it is told to have taken. */
+/** A failure multiplies a node's latency by this power of (time that the failure counts as / latency before). */
 const failurePower = 0.5
 /**
- * And it fades by this, sooner than what answers say: a node that failed once is asked again before long, so that it
- * either does well or is ejected, and does not stay in service, unused, as capacity that can't be relied on.
+ * Time constant by which that fades. It is shorter than that of answers, so that a node that failed once soon gets
+ * requests again, and either does well or is ejected; otherwise it would stay in service as capacity that is not used.
  */
 const failureDecayMs = 30_000
-/** Idle time after which a node is taken to be quicker by a factor of e, or it would never be tried again. */
+/** Idle time after which a node counts as quicker by a factor of e; otherwise a slow one would never be tried again. */
 const latencyDecayMs = 300_000
 /** Time constant by which a node's report of others' requests loses its weight. */
 const reportDecayMs = 2_500
 /** The assumed latency of a node without a measurement. */
 const unknownLatencyMs = 100
-/** What a node that has just come back takes of its full share. */
+/** The part of its full share that a new or recovered node gets at first. */
 const minShare = 0.1
 
 /** A failure counts as an answer that took twice as long as the former ones, up to this. */
 const slowestFailureMs = 60_000
 
 export interface SlowStart {
-  /** How long a node that comes (back) is given less than its share. */
+  /** How long a new or recovered node gets less than its share. */
   readonly slowStartMs: number
 }
 
-/** Who said last whether a node is healthy. */
+/** The last verdict about a node's health. */
 export interface Judgement {
   readonly healthy: boolean
   /** The coordinator's id. */
@@ -40,27 +40,27 @@ export interface Judgement {
 
 /** What this coordinator knows of a node, beside its registration: its own requests, probes and outcomes. */
 export class NodeState {
-  // What a choice reads of each node that it looks at comes first and together: in a large pool every further line of
-  // memory is a wait.
-  /** This coordinator's own requests under way; exact. */
+  // The fields that a choice reads of each compared node come first and together, because in a large pool each further
+  // cache line is a wait.
+  /** This coordinator's own requests in flight; exact. */
   inFlight = 0
-  /** The node's own, kept at hand. */
+  /** The node's capacity, copied for fast access. */
   #capacity: number
-  /** Requests of others, as the node last told. */
+  /** Requests of others, as last reported. */
   #others = 0
   #failed = 0
   /** Whether it may take less than its share; `#warmUntil` says so exactly. */
   #mayWarm = false
-  /** The node's own too, which it keeps for as long as it is registered. */
+  /** The node's id, also copied; it does not change. */
   readonly id: string
   #node: DecoderNode
-  /** What probes say, its own or others'; a node is taken for healthy until one says otherwise. */
+  /** What probes of this or other coordinators say. A node counts as healthy until they say otherwise. */
   healthy = true
   judgement: Judgement | undefined
   requests = 0
   readonly probes = new ProbeRecord()
   readonly ejection = new Ejection()
-  /** It asked for nothing new until then. */
+  /** Until then, the node gets no new requests, because it pushed back. */
   pushedBackUntil = 0
   /** When a request or probe of this coordinator was last answered. */
   workedAt = Number.NEGATIVE_INFINITY
@@ -90,12 +90,12 @@ export class NodeState {
     return this.#node
   }
 
-  /** The node's own, without a look at the node. */
+  /** The node's capacity, without access to the node. */
   get capacity(): number {
     return this.#capacity
   }
 
-  /** Requests under way, with `more` and what has just failed, by what the node takes at the moment. */
+  /** Requests in flight, `more` and recent failures, divided by what the node can take now. */
   loadAt(now: number, more = 0): number {
     const load = (this.inFlight + this.#othersAt(now) + this.#failedAt(now) + more) / this.#capacity
     if (!this.#mayWarm) return load
@@ -107,25 +107,25 @@ export class NodeState {
     return load / share
   }
 
-  /** Whether an answer has told how quick it is. */
+  /** Whether an answer has shown how quick the node is. */
   get knowsLatency(): boolean {
     return this.#latencyMs > 0
   }
 
   /**
-   * Geometric mean of its answers in milliseconds, the newer ones counting more. Prompts differ by a factor of a
-   * hundred, so that a sum, or a peak, tells what somebody asked and not how quick the node is. Failures make it
-   * longer for a while. `otherwiseMs` is for a node that has not answered yet.
+   * Geometric mean of the node's answers in milliseconds; newer ones count more. Prompts differ by a factor of a
+   * hundred, so a sum or a peak would show what was asked, not how quick the node is. Failures make it longer for a
+   * while. `otherwiseMs` is for a node that has not answered yet.
    */
   latencyAt(now: number, otherwiseMs = unknownLatencyMs): number {
     const slowdown = Math.exp(this.#slowdownLeft(now))
     if (!this.knowsLatency) return otherwiseMs * slowdown
-    // Silence is no sign of speed, but an old word is no sign of slowness either.
+    // An old measurement does not prove that the node is still slow.
     const fading = Math.exp(-Math.max(0, now - this.#latencyAt) / latencyDecayMs)
     return Math.max(1, this.#latencyMs * fading) * slowdown
   }
 
-  /** Gives whether it is another version of the node. */
+  /** Returns whether the revision is another one. */
   update(registration: Registration): boolean {
     const isNew = registration.revision !== this.#revision
     this.#revision = registration.revision
@@ -143,40 +143,40 @@ export class NodeState {
     return now < this.#warmUntil
   }
 
-  /** Whether it has requests, and has of late answered some: then it may be too busy for a probe. */
+  /** Whether it has requests and has recently answered some, so that it may be too busy for a probe. */
   isBusy(now: number, withinMs: number): boolean {
     return (this.inFlight > 0 || this.#othersAt(now) >= 1) && now - this.workedAt <= withinMs
   }
 
-  /** What the node says it has under way; what of it is not this coordinator's own is others'. */
+  /** Records how many requests the node has in flight; those that are not this coordinator's are others'. */
   reported(now: number, underWay: number): void {
     this.#others = Math.max(0, underWay - this.inFlight)
     this.#reportedAt = now
   }
 
-  /** An old report fades, rather than steer for ever. */
+  /** An old report fades, so that it does not influence choices for ever. */
   #othersAt(now: number): number {
     if (this.#others === 0) return 0
     return this.#others * Math.exp(-Math.max(0, now - this.#reportedAt) / reportDecayMs)
   }
 
   /**
-   * What fails at once leaves a node empty, which must not draw all others there: a failure counts as a request
-   * that is under way about as long as an answer would have been.
+   * Requests that fail at once leave a node empty, which must not attract all others: so a failure counts as a request
+   * in flight for about as long as an answer would have taken.
    */
   #failedAt(now: number): number {
     if (this.#failed === 0) return 0
     return this.#failed * Math.max(0, 1 - (now - this.#lastFailedAt) / this.#failedForMs)
   }
 
-  /** It has just come, or come back: its caches are cold. */
+  /** The node is new or back, so its caches are cold. */
   warmsUp(now: number, { slowStartMs }: SlowStart): void {
     this.#warmFrom = now
     this.#warmUntil = now + slowStartMs
     this.#mayWarm = true
   }
 
-  /** Gives whether it went into or out of service by this. */
+  /** Returns whether this changed the node's health. */
   judged(judgement: Judgement, now: number, slowStart: SlowStart): boolean {
     const before = this.healthy
     this.judgement = judgement
@@ -192,8 +192,8 @@ export class NodeState {
   }
 
   /**
-   * A request failed. A quick failure is no quick answer: a node that fails at once must not draw all requests.
-   * `typicalMs` is what an answer takes in this pool.
+   * A request failed. A quick failure does not count as a quick answer, because a node that fails at once must not
+   * attract all requests. `typicalMs` is what an answer takes in this pool.
    */
   failed(now: number, typicalMs = unknownLatencyMs): void {
     const before = this.latencyAt(now)
@@ -207,7 +207,7 @@ export class NodeState {
     return this.#slowdown * Math.exp(-Math.max(0, now - this.#slowdownAt) / failureDecayMs)
   }
 
-  /** A request was refused for what it is, after `tookMs`: load, for as long as an answer would have taken. */
+  /** A request was refused after `tookMs`. It counts as load for as long as an answer would have taken. */
   refused(now: number, tookMs: number, typicalMs = unknownLatencyMs): void {
     const forMs = Math.max(this.latencyAt(now), typicalMs)
     if (tookMs < forMs) this.#countFailed(now, forMs)

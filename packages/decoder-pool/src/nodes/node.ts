@@ -94,7 +94,7 @@ function bytesOf(field: string, value: object): number {
   try {
     return Buffer.byteLength(JSON.stringify(value))
   } catch {
-    // A circle, a BigInt.
+    // It contains a circular reference or a BigInt.
     throw new InvalidInputError(field, 'what JSON can hold', undefined)
   }
 }
@@ -135,7 +135,7 @@ function checkId(value: unknown): string | undefined {
   return id
 }
 
-/** Another one for each endpoint: what can't stand in an id is told by a hash, and https by a word. */
+/** A different id for each endpoint: https adds a suffix, and a path adds itself and a hash. */
 function idOf(endpoint: string): string {
   const { protocol, host, pathname } = new URL(endpoint)
   const name = `${host.replace(/[^\w.:-]+/g, '-')}${protocol === 'https:' ? '-tls' : ''}`
@@ -158,7 +158,7 @@ function checkEndpoint(value: unknown): string {
   try {
     url = new URL(String(value))
   } catch {
-    // What is no URL may still hold a password.
+    // The text is not repeated, because it may contain a password even if it is not a URL.
     throw new InvalidInputError('endpoint', expected, undefined)
   }
   if (url.username || url.password)
@@ -180,7 +180,7 @@ function optionalText(field: string, value: unknown): string | undefined {
   if (typeof value !== 'string' || value === '' || value.length > maxText) {
     throw new InvalidInputError(field, `text of 1 to ${maxText} characters`, value)
   }
-  // They would tear lines of logs, and what can't be written as UTF-8 would come back as something else.
+  // Control characters would break lines of logs, and lone surrogates can't be stored as UTF-8.
   if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(value)) {
     throw new InvalidInputError(field, 'text without control characters', value)
   }

@@ -330,14 +330,14 @@ export class Slots {
   }
 
   /**
-   * Redis is away. It may still execute what it was sent; what is held is reported when it is back. Until then it counts
-   * what it was told as this coordinator's, even if those requests have ended meanwhile.
+   * Redis is away. It may still execute what it was sent; what is held is reported when it is back. Until then it
+   * counts what it was told as this coordinator's, even if those requests have ended meanwhile.
    */
   #cut(sent: SlotCounts): void {
     if (this.#options.redis !== undefined) {
       // Without a lease nothing is its own: the process stood still, and others may have its slots. A slot that it was
-      // just releasing may have been given to others too: with `'hold'` it is no longer its own. Otherwise it is, because
-      // two coordinators that were cut while each released its only slot would have none.
+      // just releasing may have been given to others too: with `'hold'` it is no longer its own. Otherwise it is,
+      // because two coordinators that were cut while each released its only slot would have none.
       const isStrict = this.#options.outageSlots === 'hold'
       const told = (this.#hasLease ? [...this.#ledger.told] : []).map(
         ([node, count]) => [node, isStrict ? Math.min(count, sent.get(node) ?? count) : count] as const,
