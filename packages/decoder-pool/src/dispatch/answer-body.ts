@@ -7,10 +7,10 @@ export type BodyEnd =
 
 /** What is reported of a body while it passes. Times are the host's business. */
 export interface BodyWatcher {
-  /** The reader waits for the next piece, which the source has not sent yet. */
+  /** The reader waits for the next chunk. */
   waiting(): void
   chunk(chunk: Uint8Array): void
-  /** Once, in every case. */
+  /** Called exactly once. */
   end(end: BodyEnd): void
 }
 
@@ -19,15 +19,15 @@ interface Unread {
   readonly reader: ReadableStreamDefaultReader<Uint8Array>
 }
 
-/** An answer that is dropped unread gives its place back with the next collection of garbage. */
+/** An answer that is dropped unread releases its slot when it is garbage-collected. */
 const dropped = new FinalizationRegistry<Unread>(({ end, reader }) => {
   reader.cancel().catch(() => {})
   end({ kind: 'left' })
 })
 
 /**
- * The same answer, watched until its body has been read, left, or broken off, or the signal ends it: whatever made
- * it need not listen to the signal any more. A reader of its own buffers gets a stream of bytes, as from `fetch`.
+ * The same answer, watched until its body has been read, left or broken off, or until the signal ends it, so the call
+ * that made it need not follow the signal any more. Its body is a byte stream, as that of `fetch`.
  */
 export function watchedAnswer(
   answer: Response,
@@ -44,10 +44,9 @@ export function watchedAnswer(
 }
 
 /**
- * As {@link watchedAnswer}, for the stream alone. Not `watchedBody` of core's kit, which tells only of the end: a node
- * is judged by how long its caller waits for each piece, the caller's signal ends the body though the call that made
- * it listens no more, and a reader of its own buffers must get a stream of bytes. Each of these costs every chunk
- * something that the other users of `watchedBody` need not pay.
+ * As {@link watchedAnswer}, for a stream. `watchedBody` of core's kit would not do: a node is judged by how long its
+ * caller waits for each chunk, the caller's signal must end the body after the call that made it, and a reader with its
+ * own buffers needs a byte stream. Each of these costs time per chunk that other users of `watchedBody` need not spend.
  */
 export function watchedStream(
   source: ReadableStream<Uint8Array>,
@@ -68,7 +67,7 @@ export function watchedStream(
   const watched = new ReadableStream({
     type: 'bytes',
     start(controller) {
-      // The stream holds the signal by this, and the signal only the controller: an answer that is dropped can be collected.
+      // The signal refers to the stream only by this weak reference, so a dropped answer can be garbage-collected.
       const held = new WeakRef(controller)
       onOver = onAbort(signal, (reason) => {
         end({ kind: 'aborted', error: reason })
@@ -89,7 +88,7 @@ export function watchedStream(
           return
         }
         watcher.chunk(value)
-        // A copy, since the controller takes the memory over, of which others have parts: `slice` of a Buffer is none.
+        // A copy, because the controller takes over the memory, which others may share. `slice` of a Buffer is no copy.
         controller.enqueue(new Uint8Array(value))
       } catch (error) {
         if (isOver) return
@@ -107,8 +106,8 @@ export function watchedStream(
 }
 
 /**
- * Watches what a client of a provider gives for a stream: the object itself, which is iterated as before. Nothing
- * where it can't be watched.
+ * Watches the iterable that a provider's client returns for a stream. The object stays the same, and is iterated as
+ * before. `false` if it can't be watched.
  */
 export function watchIterable(value: object, watcher: BodyWatcher): boolean {
   const name = 'iterator' in value && typeof value.iterator === 'function' ? 'iterator' : Symbol.asyncIterator
@@ -160,7 +159,7 @@ function watchedIterator(
   }
 }
 
-/** It will not be read, and unread it would keep its connection and its slot. */
+/** Cancels an answer that will not be read, since it would keep its connection and its slot. */
 export function drop(answer: unknown): void {
   if (isResponse(answer) && !answer.bodyUsed) answer.body?.cancel().catch(() => {})
 }

@@ -5,7 +5,7 @@ import type { NodeLease } from './dispatcher.js'
 import { type Judged, judgeAbort, judgeError, type Outcome, type Silence } from './outcome.js'
 import { isEventStream, StreamEvents } from './stream-events.js'
 
-/** An answer whose body was read before it was given: nothing of it is left to watch. */
+/** Marks an answer whose body was read before it was returned, so that nothing is left to watch. */
 const alreadyRead = Symbol.for('evenkeel.decoder-pool.read')
 
 export function markRead(answer: Response): Response {
@@ -21,15 +21,15 @@ export interface AnswerContext {
   silence(silentMs: number): Silence
 }
 
-/** An answer whose place was given back: only the caller's signal still ends its body. */
+/** An answer whose slot was released: only the caller's signal still ends its body. */
 export function held<T>(value: T, signal: AbortSignal | undefined): T {
   if (!isResponse(value) || alreadyRead in value || signal === undefined) return value
   return watchedAnswer(value, { waiting() {}, chunk() {}, end() {} }, signal) as T
 }
 
 /**
- * A good answer, as the caller gets it. One that still comes keeps its place until it has been read, left or broken
- * off: a `Response`, a stream, and what clients of providers give for one.
+ * A good answer, as the caller gets it. One that is still arriving keeps its slot until it has been read, left or broken
+ * off: a `Response`, a stream, or the iterable that a provider's client returns for one.
  */
 export function whole<T>(value: T, context: AnswerContext): T {
   const { lease, clock, givenAt, signal } = context
@@ -47,11 +47,11 @@ export function whole<T>(value: T, context: AnswerContext): T {
   return value
 }
 
-/** Judges a body by how it comes, and gives its node's place back when it is over. */
+/** Judges a body by how it arrives, and releases its slot when it has ended. */
 class AnswerWatcher implements BodyWatcher {
   readonly #context: AnswerContext
   readonly #events: StreamEvents | undefined
-  /** Since when the caller waits for the next piece; nothing while the caller is what is waited for. */
+  /** Since when the caller waits for the next piece; `undefined` while the caller does not read. */
   #waitingSince: number | undefined
   #firstAt: number | undefined
 
@@ -68,7 +68,7 @@ class AnswerWatcher implements BodyWatcher {
     const { clock } = this.#context
     const before = this.#events?.count
     this.#events?.see(chunk, clock.now())
-    // A word that the node lives is not what the caller waits for.
+    // An event that only keeps the connection alive does not end the caller's wait.
     if (before === undefined || this.#events?.count !== before) this.#waitingSince = undefined
     const isAnswer = this.#events === undefined || this.#events.count > 0
     if (isAnswer) this.#firstAt ??= clock.monotonic()
@@ -85,7 +85,7 @@ class AnswerWatcher implements BodyWatcher {
     if (failure !== undefined) return outcomeOf(failure)
     const latencyMs = (this.#firstAt ?? clock.monotonic()) - givenAt
     if (end.kind === 'read') {
-      // Events without one piece of an answer are none.
+      // A stream of events without any piece of an answer is a failure.
       const isEmpty = this.#events !== undefined && this.#events.count === 0
       return isEmpty
         ? { ok: false, error: new Error('the stream ended without a token') }
@@ -105,7 +105,7 @@ class AnswerWatcher implements BodyWatcher {
     if (judgeAbort(reason, silence(silentMs)).kind === 'fault') {
       return { ok: false, error: new Error(`nothing came for ${Math.round(silentMs)} ms`) }
     }
-    // Half of an answer says that it was begun, and not that the node would have come to its end.
+    // Half of an answer does not prove that the node would have finished it.
     return { ok: true, error: reason ?? new Error('the caller left') }
   }
 }

@@ -12,7 +12,7 @@ export interface Outcome {
    * HTTP status of 3xx or 4xx counts as load for as long as an answer would have taken.
    */
   readonly error?: unknown
-  /** The node refused for the moment (429, or 503 with Retry-After): it gets nothing new for this number of milliseconds. */
+  /** The node refused for now (429, or 503 with Retry-After): it gets no new requests for these milliseconds. */
   readonly retryAfterMs?: number | undefined
 }
 
@@ -48,33 +48,33 @@ export function judgeError(error: unknown, nowMs: number): Judged {
   return { kind: isOfTheCaller(error) ? 'blameless' : 'fault' }
 }
 
-/** An answer is good, unless it is one of HTTP's that says otherwise. */
+/** An answer is good, unless it is a `Response` whose status says otherwise. */
 export function judgeAnswer(answer: unknown, nowMs: number): Judged {
   if (!isResponse(answer)) return { kind: 'good' }
   return judgeStatus(answer.status, answer.headers, nowMs)
 }
 
-/** A full queue, as vLLM, SGLang, llama.cpp and Ollama tell it: by a 503 that names no time. */
+/** vLLM, SGLang, llama.cpp and Ollama report a full queue by a 503 that names no time. */
 const unavailable = 503
 const busyWords = /\bbusy\b|overloaded|queue is full|too many requests|no slot available/i
-/** What says that is short; more is not read before the caller reads it. */
+/** Such a message is short; no more of a body is read before the caller reads it. */
 const maxWordBytes = 4_096
-/** And it comes with the status: a node that hangs in the middle of a refusal delays no request longer (milliseconds). */
+/** It comes with the status: a node that hangs in the middle of a refusal delays a request by at most these ms. */
 const maxWordMs = 100
 
-/** As {@link judgeAnswer}, for a fault by its status: a 503 without Retry-After is judged by what it says, too. */
+/** As {@link judgeAnswer}, for a fault by its status: a 503 without Retry-After is also judged by its body. */
 export async function judgeUnavailable(answer: unknown, judged: Judged): Promise<Judged> {
   if (!isResponse(answer) || answer.status !== unavailable || answer.bodyUsed) return judged
   return busyWords.test(await beginningOf(answer)) ? pushBack(defaultPushBackMs) : judged
 }
 
-/** Of a copy: the caller gets the answer as it came. */
+/** The beginning of a copy of the body, since the caller gets the answer as it came. */
 async function beginningOf(answer: Response): Promise<string> {
   const reader = answer.clone().body?.getReader()
   if (reader === undefined) return ''
   const decoder = new TextDecoder()
   let text = ''
-  // Not waited for: the end of one copy waits for that of the other.
+  // Not awaited, because the end of one copy waits for that of the other.
   const end = () => void reader.cancel().catch(() => {})
   const timer = setTimeout(end, maxWordMs)
   try {
@@ -84,7 +84,7 @@ async function beginningOf(answer: Response): Promise<string> {
       text += decoder.decode(value, { stream: true })
     }
   } catch {
-    // Broken off: what was said so far counts.
+    // The body broke off: what came before counts.
   } finally {
     clearTimeout(timer)
     end()
@@ -97,19 +97,19 @@ export interface Silence {
   readonly startedAt: number
   readonly givenAt: number
   readonly now: number
-  /** How long nothing has come from the node for which the caller waits. */
+  /** How long the caller has waited without anything from the node; 0 if it does not wait for the node. */
   readonly silentMs: number
-  /** Until the first word of an answer, in this pool of late; nothing where it has not answered yet. */
+  /** Recent time until the first bytes of an answer in this pool; `undefined` before the first answer. */
   readonly typicalMs: number | undefined
 }
 
-/** A node silent for this many times the pool's usual time hangs; before that its caller may just be impatient. */
+/** A node that is silent for this multiple of the pool's usual time hangs; before, its caller may be impatient. */
 const timesTypical = 4
 const minSilenceMs = 100
 
 /**
- * A caller who leaves says nothing of the node, unless it hung: official clients end their own time-outs, and a
- * caller's, by an abort like any other. One whose time is up (a `TimeoutError`) blames who had most of it.
+ * A caller that leaves says nothing about the node, unless the node hung: official clients signal their own timeouts by
+ * an abort like any other. A `TimeoutError` is the node's fault if the node had at least half of the time.
  */
 export function judgeAbort(reason: unknown, silence: Silence): Judged {
   const { startedAt, givenAt, now, silentMs, typicalMs } = silence
@@ -120,10 +120,10 @@ export function judgeAbort(reason: unknown, silence: Silence): Judged {
   return { kind: hung ? 'fault' : 'blameless' }
 }
 
-/** What TGI says where its shards fail while they generate, and gateways of models where the model does. */
+/** Sent by TGI if its shards fail while they generate, and by gateways of models if the model fails. */
 const failedDependency = 424
 
-/** Statuses by which a node says that it won't, before it has done anything. */
+/** Statuses by which a node refuses before it has done anything. */
 const refusals = new Set([401, 403, 404, 405, 421])
 
 function judgeStatus(status: number, headers: unknown, nowMs: number): Judged {
@@ -140,12 +140,12 @@ function kindOf(status: number): 'good' | 'refusal' | 'blameless' {
   return status < 400 || refusals.has(status) ? 'refusal' : 'blameless'
 }
 
-/** Clocks are askew, and "now" is no time to wait: a refusal counts for a moment at least. */
+/** A push-back lasts for a moment at least, because clocks differ and a server may name the present time. */
 function pushBack(retryAfterMs: number): Judged {
   return { kind: 'push-back', retryAfterMs: Math.max(defaultPushBackMs, retryAfterMs) }
 }
 
-/** An error of HTTP that says that the node refused: 3xx and 4xx. */
+/** Whether an error has an HTTP status by which the node refused: 3xx or 4xx. */
 export function isHttpRefusal(error: unknown): boolean {
   const status = statusOf(error)
   return status !== undefined && status >= 300 && status < 500
@@ -157,8 +157,8 @@ export function isNodeRefusal(error: unknown): boolean {
 }
 
 /**
- * What could not be sent because of what it is: an URL, a method, a header, a body, a port that no client takes.
- * `fetch` tells these by a TypeError without a cause, or hides them in one whose cause has such a code.
+ * Whether a request could not be sent because of its own URL, method, header, body or port. `fetch` then throws a
+ * TypeError without a cause, or one whose cause has such a code.
  */
 function isOfTheCaller(error: object): boolean {
   if (error instanceof TypeError && error.cause === undefined) return true
@@ -201,7 +201,7 @@ function retryAfterIn(headers: unknown, nowMs: number): number | undefined {
   return retryAfterMs({ get: read }, nowMs)
 }
 
-/** Names of headers are the same in any case, and some clients hand them on as the server wrote them. */
+/** Ignores the case of a header's name, because some clients keep names as the server wrote them. */
 function memberIn(headers: object, name: string): unknown {
   return Object.entries(headers).find(([other]) => other.toLowerCase() === name)?.[1]
 }

@@ -1,31 +1,31 @@
 import { type Judged, judgeError } from './outcome.js'
 
-/** A line that is longer than this is not looked at. */
+/** A longer line is ignored. */
 const maxLine = 64 << 10
 const newline = 10
 /** Begins a comment, by which a stream is kept alive. */
 const colon = 58
-/** An event that only says that the server lives is no longer than this; most pieces of an answer are. */
+/** An event that only keeps the connection alive is not longer than this; most pieces of an answer are. */
 const maxKeepAlive = 96
 
 const streamTypes =
   /^(?:text\/event-stream|application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|stream\+json))\b/i
 
-/** Whether an answer tells its tokens one by one. */
+/** Whether an answer streams its tokens one by one. */
 export function isEventStream(contentType: string | null): boolean {
   return contentType !== null && streamTypes.test(contentType.trim())
 }
 
 /**
- * Reads what a stream of events says of its own failure: a 200 had been sent when the engine failed. Events are not
- * parsed for that: only those that hold the word, and only as far as their outermost members.
+ * Finds errors that a stream of events reports, because a 200 had been sent when the engine failed. For that, only
+ * events that contain the word `error` are parsed, and only their outermost members are read.
  */
 export class StreamEvents {
   /** Pieces of an answer, without the comments and events that only keep the connection alive. */
   count = 0
   failure: Judged | undefined
   readonly #decoder = new TextDecoder()
-  /** A line whose end has not come. */
+  /** A line whose end has not arrived. */
   #rest = ''
   /** The event's name, until its data has come. */
   #event = ''
@@ -33,7 +33,7 @@ export class StreamEvents {
   see(chunk: Uint8Array, nowMs: number): void {
     const isWhole = this.#rest === '' && this.#event === '' && chunk.at(-1) === newline
     const isPlain = isWhole && chunk[0] !== colon && chunk.byteLength > maxKeepAlive
-    // Most pieces come in whole lines, after the first was counted, and say nothing of errors.
+    // Most chunks are whole lines without an error; after the first counted piece they need not be parsed.
     if (isPlain && this.count > 0 && !bytesOf(chunk).includes('error')) {
       this.count++
       return
@@ -55,7 +55,7 @@ export class StreamEvents {
     for (const raw of text.split('\n')) {
       const line = raw.trim()
       if (line.startsWith('event:')) this.#event = line.slice('event:'.length).trim()
-      // Lines of JSON come without a name before them.
+      // JSON lines have no field name before them.
       const data = /^(?:data:\s*|error:\s*|(?=[{["]))(?=\S)/.exec(line)
       if (data === null) continue
       const said = line.slice(data[0].length)
@@ -69,7 +69,7 @@ export class StreamEvents {
 
 const keepAlives = new Set(['ping', 'heartbeat', 'keepalive', 'keep-alive', 'keep_alive'])
 
-/** Whether an event says no more than that the server lives, which an engine that hangs behind it need not. */
+/** Whether an event only shows that the server is alive; the engine behind it may hang. */
 function isKeepAlive(event: string, said: string): boolean {
   if (keepAlives.has(event) || said === '{}' || said === 'null') return true
   const type = said.length > maxKeepAlive ? undefined : /"(?:type|event)"\s*:\s*"([^"]*)"/.exec(said)?.[1]
@@ -89,7 +89,7 @@ const beginnings = new Set([
   'response.in_progress',
 ])
 
-/** Whether it says something of the answer: `[DONE]` and who is going to speak do not. */
+/** Whether an event contains a piece of the answer, unlike `[DONE]` or only a role. */
 function isPiece(json: string): boolean {
   if (json.startsWith('[DONE]')) return false
   let value: unknown
@@ -110,7 +110,10 @@ function isPiece(json: string): boolean {
   })
 }
 
-/** vLLM, SGLang, llama.cpp: `{ error: { … } }`; TGI, Ollama: `{ error: 'text' }`; older vLLM: `{ object: 'error' }`; Anthropic: `{ type: 'error' }`. */
+/**
+ * vLLM, SGLang, llama.cpp: `{ error: { … } }`; TGI, Ollama: `{ error: 'text' }`; older vLLM: `{ object: 'error' }`;
+ * Anthropic: `{ type: 'error' }`.
+ */
 function failureIn(json: string, isError: boolean): Record<string, unknown> | undefined {
   if (!isError && !json.includes('error')) return undefined
   let value: unknown
