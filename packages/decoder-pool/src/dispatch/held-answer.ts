@@ -28,8 +28,8 @@ export function held<T>(value: T, signal: AbortSignal | undefined): T {
 }
 
 /**
- * A good answer, as the caller gets it. One that is still arriving keeps its slot until it has been read, left or broken
- * off: a `Response`, a stream, or the iterable that a provider's client returns for one.
+ * A good answer, as the caller gets it. One that is still arriving keeps its slot until it has been read, left or
+ * broken off: a `Response`, a stream, or the iterable that a provider's client returns for one.
  */
 export function whole<T>(value: T, context: AnswerContext): T {
   const { lease, clock, givenAt, signal } = context

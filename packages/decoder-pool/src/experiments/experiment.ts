@@ -45,7 +45,7 @@ const otherNames: Readonly<Record<string, string>> = {
   experiment_id: 'id',
 }
 
-/** An experiment as a body tells it, in our names or those of other registries. */
+/** Reads an experiment from a body, with our names of fields or those of other registries. */
 export function experimentInputOf(body: unknown): ExperimentInput {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new InvalidInputError('body', 'an object', body)
@@ -53,7 +53,7 @@ export function experimentInputOf(body: unknown): ExperimentInput {
   const fields = Object.fromEntries(
     Object.entries(body).map(([name, value]) => [otherNames[name] ?? name, value]),
   )
-  // Where it has a name alone, that is what it is known by.
+  // If it has a name but no id, the name is its id.
   const { name, ...rest } = fields
   return (rest.id === undefined && name !== undefined
     ? { ...rest, id: name }

@@ -32,9 +32,9 @@ export interface Exposure {
 }
 
 export interface Experiments {
-  /** Adds or changes one. One round trip. @throws InvalidInputError, also if its pair has another active one */
+  /** Adds or changes one. Two round trips. @throws InvalidInputError, also if its pair has another active one */
   put(experiment: ExperimentInput): Promise<Experiment>
-  /** Removes an experiment; `false` if there is none. */
+  /** Removes an experiment; `false` if there is none. Two round trips. */
   remove(id: string): Promise<boolean>
   /** Lists the experiments that this coordinator knows. No round trip. */
   list(): readonly Experiment[]
@@ -59,7 +59,7 @@ export class ExperimentBook implements Experiments {
   readonly #view: SharedView
 
   readonly #onChange: () => void
-  /** Tells one state of the book from another. */
+  /** The revisions of all records, by which a change is noticed. */
   #state = ''
 
   constructor(options: ResolvedOptions, onChange: () => void) {
@@ -112,7 +112,7 @@ export class ExperimentBook implements Experiments {
     return true
   }
 
-  /** What another instance knew: of each the newer stays. */
+  /** Takes what another instance knew: of each experiment, the newer record stays. */
   async learn(records: readonly ExperimentRecord[]): Promise<void> {
     for (const record of records) this.#memory.take(record)
     this.#index()
@@ -143,7 +143,7 @@ export class ExperimentBook implements Experiments {
     return [...this.#exposures.values()].map((exposure) => ({ ...exposure }))
   }
 
-  /** A request of the unit is served. */
+  /** Counts a request of the unit that was served. */
   exposed({ experiment, arm }: Assignment, unit: string, isDiverted: boolean): void {
     const cell = `${arm} ${experiment}`
     const counts = this.#exposures.get(cell) ?? { experiment, arm, units: 0, requests: 0, diverted: 0 }
@@ -179,14 +179,14 @@ export class ExperimentBook implements Experiments {
     this.#index()
   }
 
-  /** After an outage: what was changed meanwhile, here and there, newest first. */
+  /** After an outage: merges what was changed meanwhile here and in Redis. */
   async #merge(): Promise<void> {
     if (this.#redis === undefined) return
     await this.#take(await this.#redis.list())
     this.#index()
   }
 
-  /** What Redis knows is taken; what it does not know, or knows older, it is told. */
+  /** Takes what Redis knows, and sends it the records that it does not have or has only in an older revision. */
   async #take(records: readonly ExperimentRecord[]): Promise<void> {
     for (const record of records) this.#memory.take(record)
     const there = new Map(records.map(({ id, revision }) => [id, revision]))
@@ -194,7 +194,7 @@ export class ExperimentBook implements Experiments {
       if ((there.get(id) ?? 0) >= revision) continue
       if (experiment === undefined) await this.#redis?.remove(id, revision)
       else if ((await this.#redis?.put(experiment, revision))?.outcome === 'overlap') {
-        // Made by two coordinators in one outage: the one that Redis has stays, this one is put aside.
+        // Two coordinators made one in the same outage: the one that Redis has stays, and this one is made inactive.
         log('experiment %s overlaps with a newer one, and is off', id)
         await this.#redis?.put({ ...experiment, active: false }, revision + 1)
         this.#memory.take({ id, revision: revision + 1, experiment: { ...experiment, active: false } })

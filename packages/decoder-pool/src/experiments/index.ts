@@ -1,4 +1,4 @@
-/** For who reads or writes experiments by themselves: their rules, and which arm a unit is in. */
+/** For tools that read or write experiments without a pool: the checks, and the arm of a unit. */
 export { type Arm, armOf } from './assign.js'
 export {
   checkExperiment,

@@ -42,7 +42,7 @@ export class MemoryExperimentStore implements ExperimentStore {
     return [...this.#records.values()]
   }
 
-  /** What another store knows newer is known here too, whatever it overlaps: the newest word counts. */
+  /** Takes a record of another store if it is newer, even if it overlaps with another experiment. */
   take({ id, revision, experiment }: ExperimentRecord): boolean {
     if (revision <= (this.#records.get(id)?.revision ?? 0)) return false
     this.#records.set(id, { id, revision, experiment })

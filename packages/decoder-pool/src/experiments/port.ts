@@ -13,12 +13,12 @@ export type PutOutcome =
  * revision, and the newest of each experiment stays.
  */
 export interface ExperimentStore {
-  /** Without a revision: as a change made now, after all that is known. */
+  /** Adds or changes an experiment. Without a revision, the change is newer than all that is known. */
   put(
     experiment: Experiment,
     revision?: number,
   ): Promise<{ readonly outcome: PutOutcome; readonly revision: number }>
-  /** Remembers the removal. Says whether there was one. */
+  /** Removes an experiment, and remembers the removal. Returns whether there was one. */
   remove(id: string, revision?: number): Promise<{ readonly removed: boolean; readonly revision: number }>
   /** All, removals included. */
   list(): Promise<readonly ExperimentRecord[]>

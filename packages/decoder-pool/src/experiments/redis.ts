@@ -10,7 +10,7 @@ const log = createLog('decoder-pool')
 
 const putScript = defineScript({ name: 'decoder-pool.put-experiment', lua: putLua })
 
-/** Experiments of a pool in one hash, beside its registry in a Cluster. */
+/** Experiments of a pool in one hash, which shares the hash tag of the registry. */
 export class RedisExperimentStore implements ExperimentStore {
   readonly #redis: Connection
   readonly #group: KeyGroup
@@ -52,7 +52,7 @@ export class RedisExperimentStore implements ExperimentStore {
   }
 }
 
-/** What another hand has written is left out, so that it stops nobody from reading the rest. */
+/** A value that is not an experiment is left out, so that the rest can be read. */
 function recordOf(id: string, stored: string): readonly ExperimentRecord[] {
   const [number = '', , json = ''] = stored.split('\n')
   const revision = Number(number)

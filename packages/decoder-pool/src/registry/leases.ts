@@ -1,6 +1,6 @@
-/** When each node's lease ends, kept so that those that have ended are found without a look at the others. */
+/** When each node's lease ends. Leases that have ended are usually found without a search of all others. */
 export class Leases {
-  /** In the order in which they end, as long as all last the same. */
+  /** In the order in which leases end, as long as all have the same length. */
   readonly #ends = new Map<string, number>()
   #latest = Number.NEGATIVE_INFINITY
   #isOrdered = true

@@ -16,9 +16,9 @@ import {
 } from './port.js'
 
 export interface MemoryRegistryStoreOptions {
-  /** One more is not taken. @default 10_000 */
+  /** Maximum number of nodes. @default 10_000 */
   readonly maxNodes?: number | undefined
-  /** How many removals are remembered, the newest. @default 1_000 */
+  /** Maximum number of removals that are remembered; the newest stay. @default 1_000 */
   readonly maxRemoved?: number | undefined
   readonly clock?: Clock | undefined
 }
@@ -97,7 +97,7 @@ export class MemoryRegistryStore implements RegistryStore {
     return id === undefined ? undefined : this.#nodes.get(id)
   }
 
-  /** What changed since this was last called; at the cost of that, however many nodes there are. */
+  /** What changed since the last call. The cost depends on the changes, not on the number of nodes. */
   news(): RegistryNews {
     const ids = [...this.#changed]
     this.#changed.clear()
@@ -122,8 +122,8 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   /**
-   * Takes over what another store has, node by node the newer; what that one lacks stays, since a node is
-   * gone only when it was removed. Gives what is newer here: where the news are not complete, than these.
+   * Takes what is newer in another store, node by node. What that store lacks stays, because a node is gone only if it
+   * was removed. Returns what is newer here; if the news is not complete, only of the nodes in it.
    */
   merge(
     { complete, registrations, removed }: RegistryDelta & { readonly complete: boolean },
@@ -149,7 +149,7 @@ export class MemoryRegistryStore implements RegistryStore {
     for (const id of this.#removed.keys()) this.#untold.add(id)
   }
 
-  /** These removals have been told to the other store, which need not remember them for ever. */
+  /** The other store has got these removals. It need not remember them for ever. */
   told({ removed }: RegistryDelta): void {
     for (const [id, revision] of removed) if (this.#removed.get(id) === revision) this.#untold.delete(id)
   }
@@ -159,7 +159,7 @@ export class MemoryRegistryStore implements RegistryStore {
       const told = theirs.get(id)
       return told === undefined ? isComplete : revision > told
     }
-    // Where the other told only of some, nothing is known of the rest: it costs what these do.
+    // If the other store reported only a part, nothing is known of the rest, which is not searched.
     const nodes = isComplete
       ? [...this.#nodes.values()]
       : [...theirs.keys()].map((id) => this.#nodes.get(id)).filter((one) => one !== undefined)
@@ -168,7 +168,7 @@ export class MemoryRegistryStore implements RegistryStore {
       : [...theirs.keys()].map((id) => [id, this.#removed.get(id) ?? 0] as const)
     return {
       registrations: nodes.filter(({ node, revision }) => isNewer(node.id, revision)),
-      // A removal that the other has forgotten by now is told again only where it contradicts a node.
+      // A removal that the other store has forgotten by now is sent again only if it contradicts a node.
       removed: new Map(
         removals.filter(
           ([id, revision]) => isNewer(id, revision) && (theirs.has(id) || this.#untold.has(id)),
@@ -177,7 +177,7 @@ export class MemoryRegistryStore implements RegistryStore {
     }
   }
 
-  /** Two that registered one endpoint while they could not see each other made one node; the newer one's. */
+  /** If an endpoint was registered under two ids in an outage, the newer registration replaces the other one. */
   #takesEndpoint({ node, revision }: Registration): boolean {
     const other = this.#endpoints.get(node.endpoint)
     if (other === undefined || other === node.id) return true
@@ -227,7 +227,7 @@ export class MemoryRegistryStore implements RegistryStore {
     return oldest?.[0] ?? ''
   }
 
-  /** Revisions of all coordinators are compared, so this is the clock on the wall, in microseconds. */
+  /** The wall clock in microseconds, because revisions of all coordinators are compared. */
   #micros(): number {
     return Math.floor(this.#clock.now() * 1_000)
   }

@@ -12,7 +12,7 @@ const log = createLog('decoder-pool')
 export interface OwnNodesHost {
   readonly registry: Registry
   readonly members: NodeTable
-  /** Whether this coordinator's own probes say of late that the node answers. */
+  /** Whether the node answered a recent probe of this coordinator. */
   answers(state: NodeState): boolean
 }
 
@@ -44,25 +44,25 @@ export class OwnNodes {
     this.#renewal.close()
   }
 
-  /** They are registered no more. */
+  /** These nodes are no longer registered. */
   forget(ids: Iterable<string>): void {
     for (const id of ids) this.#ids.delete(id)
   }
 
-  /** `mayMove`: the one who says it knows that the node's former address is not its own any more. */
+  /** `mayMove`: the caller knows that the node has left its former address, even if a node is alive there. */
   async register(input: NodeInput, mayMove: boolean): Promise<DecoderNode> {
     const checked = checkNode(input)
     const hasOwnId = input.id !== undefined && input.id !== null
     if (hasOwnId) await this.#settleIdentity(checked, mayMove)
-    // A node that registers itself again, as they do, must not undo an operator's drain.
+    // Nodes register themselves again and again, which must not undo an operator's drain.
     const isSaid = input.draining !== undefined && input.draining !== null
     const known = this.#host.registry.nodeOf(checked.id)
     const node = ofBoundedSize({
-      // Nor what a newer release has said of it.
+      // It must not drop members that a newer release has set either.
       ...(known === undefined ? {} : extraOf(known)),
       ...checked,
       draining: isSaid ? checked.draining : (known?.draining ?? false),
-      // Nor that probes have learnt what it has loaded.
+      // Nor the adapters that probes have found.
       adapters: (input.adapters ?? undefined) === undefined ? (known?.adapters ?? []) : checked.adapters,
     })
     let { id, outcome } = await this.#host.registry.put(node)
@@ -77,8 +77,8 @@ export class OwnNodes {
   }
 
   /**
-   * An id is the node's, not its address's. A node that comes on an address that another had is itself, and the other
-   * is gone from there. Two that live at two addresses under one id are a mistake.
+   * An id belongs to a node, not to its address. A node that registers at the address of another one replaces that one.
+   * Two live nodes at two addresses under one id are a mistake.
    */
   async #settleIdentity({ id, endpoint }: DecoderNode, mayMove: boolean): Promise<void> {
     const there = this.#host.registry.nodeAt(endpoint)

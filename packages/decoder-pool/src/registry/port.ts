@@ -30,7 +30,7 @@ export interface RegistryNews {
   readonly registrations: readonly Registration[]
   /** Ids that are not there any more. */
   readonly gone: readonly string[]
-  /** The registry's. */
+  /** The registry's version. */
   readonly version: number
   /** All ids whose lease has ended, with how long ago, in milliseconds. */
   readonly expired: ReadonlyMap<string, number>
@@ -42,34 +42,34 @@ export interface RegistrySnapshot extends Position, RegistryDelta {
   readonly complete: boolean
   /** All ids whose lease has ended, with how long ago, in milliseconds. */
   readonly expired: ReadonlyMap<string, number>
-  /** The store's own time in milliseconds, by which leases end; nothing where that is this process's. */
+  /** The store's own time in milliseconds, by which leases end; `undefined` if that is this process's time. */
   readonly timeMs?: number | undefined
 }
 
 export interface PutResult {
-  /** The id under which the endpoint is known; another one than given if it was registered before. */
+  /** The id under which the endpoint is known: not the given one if it was registered under another before. */
   readonly id: string
-  /** The node's after it, `0` where there is none. */
+  /** The node's revision after the call, `0` if there is no node. */
   readonly revision: number
-  /** The registry's after it. */
+  /** The registry's version after the call. */
   readonly version: number
   /** `'stale'`: something newer is known. `'full'`: there are {@link maxNodes}. Neither changes anything. */
   readonly outcome: 'created' | 'updated' | 'renewed' | 'stale' | 'full'
 }
 
 export interface RemoveResult {
-  /** Whether there was a node, and now is none. */
+  /** Whether there was a node, which was removed. */
   readonly removed: boolean
-  /** The removal's, `0` where nothing was removed or remembered. */
+  /** Revision of the removal, `0` if nothing was removed or remembered. */
   readonly revision: number
-  /** The registry's after it. */
+  /** The registry's version after the call. */
   readonly version: number
 }
 
 /** A pool holds this many nodes at most. */
 export const maxNodes = 10_000
 
-/** How many removals are remembered, the newest. */
+/** Number of removals that are remembered, the newest ones. */
 export const maxRemoved = 1_000
 
 /** What is left of a pool without nodes (removals, experiments) is forgotten after this time without a follower. */
@@ -88,13 +88,13 @@ export interface RegistryStore {
    * read) only if the node still has that revision; otherwise it is `'stale'`.
    */
   put(node: DecoderNode, leaseMs: number, revision?: number, base?: number): Promise<PutResult>
-  /** Renews the leases of registered nodes; never creates one. Gives the ids that are not registered. */
+  /** Renews the leases of registered nodes; never creates one. Returns the ids that are not registered. */
   renew(ids: readonly string[], leaseMs: number): Promise<readonly string[]>
   /**
    * Removes a node and remembers that. With `revision` (a removal that was made elsewhere) only if that is
-   * newer than what is known; it is then remembered even where there is no such node.
+   * newer than what is known; it is then remembered even if there is no such node.
    */
   remove(id: string, revision?: number): Promise<RemoveResult>
-  /** What changed since a position, or everything where that can't be told or is not asked for. */
+  /** What changed since a position, or everything if that is not known or no position is given. */
   read(since?: Position): Promise<RegistrySnapshot>
 }

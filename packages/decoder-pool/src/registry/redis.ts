@@ -27,15 +27,15 @@ const renewScript = defineScript({ name: 'decoder-pool.renew', lua: renewLua })
 const readScript = defineScript({ name: 'decoder-pool.read', lua: readLua })
 
 export interface RedisRegistryStoreOptions {
-  /** One more is not taken. @default 10_000 */
+  /** Maximum number of nodes. @default 10_000 */
   readonly maxNodes?: number | undefined
-  /** How many removals are remembered, the newest. @default 1_000 */
+  /** Maximum number of removals that are remembered; the newest stay. @default 1_000 */
   readonly maxRemoved?: number | undefined
   /** The time in milliseconds, for tests. @default the server's, the only one that coordinators share */
   readonly now?: (() => number) | undefined
 }
 
-/** The registry of all coordinators. One round trip an operation; all keys share the pool's hash tag. */
+/** The registry of all coordinators. One round trip for each operation; all keys share the pool's hash tag. */
 export class RedisRegistryStore implements RegistryStore {
   readonly #group: KeyGroup
   readonly #keys: { all: readonly string[]; nodes: string; leases: string }
@@ -121,7 +121,7 @@ export class RedisRegistryStore implements RegistryStore {
   }
 }
 
-/** The id is the field's name; kept once, an endpoint that comes under another id is still the same text. */
+/** The id is the hash field. Without it, the JSON is the same if the endpoint registers under another id. */
 function withoutId(node: DecoderNode): string {
   const { id: _, ...rest } = node
   return JSON.stringify(rest)

@@ -19,22 +19,22 @@ const log = createLog('decoder-pool')
 /** One in this number of polls compares everything, and so finds what a failover of Redis lost. */
 const pollsBetweenFull = 15
 
-/** Commands under way at once while what was known is handed over. */
+/** Commands in flight at once during the hand-over. */
 const batch = 64
 
 const mergeTimeoutMs = 10_000
 
-/** Between two looks at what many changes have come to so far. */
+/** Minimum time between two notices of news while many changes are made. */
 const batchNewsMs = 1_000
 
-/** Others that were quicker with a change of the same node. */
+/** How often a change of a node is tried again after a quicker change by others. */
 const maxAttempts = 20
 
 /**
- * The shared registry as one coordinator follows it. What it knows is in memory, node by node the newest
- * revision; changes go to Redis, and what changed there is merged in. A message says only that there is a
- * new version, a poll heals what messages missed. A node is gone only when its removal is known, so a
- * registry that comes back older or empty is given back what it lost.
+ * The shared registry as one coordinator follows it. Memory has the newest known revision of each node; changes go to
+ * Redis, and changes in Redis are merged into memory. A message only says that there is a new version, and polls find
+ * what lost messages missed. A node is gone only if its removal is known, so a registry that comes back older or empty
+ * gets back what it lost.
  */
 export class Registry {
   /** The registry's time, as well as it is known. */
@@ -46,7 +46,7 @@ export class Registry {
   readonly #onNews: () => void
   readonly #channel: string
   #position: Position | undefined
-  /** Where it was when it was last read, also where the next read compares everything. */
+  /** The position of the last read, kept even if the next read compares everything. */
   #last: Position | undefined
   #lostData = false
   #timeMs: number | undefined
@@ -55,7 +55,7 @@ export class Registry {
   #expired: ReadonlyMap<string, number> = new Map()
   readonly #view: SharedView
   #polls = 0
-  /** Tasks that make many changes. */
+  /** Number of running tasks that make many changes. */
   #batches = 0
   #toldAt = Number.NEGATIVE_INFINITY
   #isUntold = false
@@ -90,7 +90,7 @@ export class Registry {
     return this.#stores.state
   }
 
-  /** Whether what it says of leases can be relied on: not while the registry that others renew in is away. */
+  /** Whether its ended leases count: not while the registry in which others renew them is away. */
   get isAuthoritative(): boolean {
     return this.#redis === undefined || this.state === 'primary'
   }
@@ -104,7 +104,7 @@ export class Registry {
     return this.#memory.at(endpoint)?.node
   }
 
-  /** Makes many changes; followers get several in one message meanwhile. */
+  /** Makes many changes, of which this coordinator is notified together, about once a second. */
   async together(changes: () => Promise<void>): Promise<void> {
     this.#batches++
     try {
@@ -134,7 +134,7 @@ export class Registry {
     return this.#redis === undefined ? news : { ...news, version: this.#version, expired: this.#expired }
   }
 
-  /** What reading it showed since the last look at this, beside its content. */
+  /** What reads have shown about the registry itself since the last call. */
   takeSight(): { readonly lostData: boolean; readonly timeMs: number | undefined } {
     const lostData = this.#lostData
     this.#lostData = false
@@ -148,7 +148,7 @@ export class Registry {
     await this.#view.refresh()
   }
 
-  /** What another instance knew: of each node the newer stays, and Redis gets it with the next read. */
+  /** Takes what another instance knew: of each node, the newer revision stays, and Redis gets it with the next read. */
   async learn(changes: RegistryDelta): Promise<void> {
     await this.#remember(changes)
     // Only a full read tells what is newer here.
@@ -159,7 +159,7 @@ export class Registry {
 
   /**
    * Changes a part of a node as it is now: a change of another part made meanwhile stays, and a node that was
-   * removed does not come back. `false` where there is none. Two round trips, and two more for each who was quicker.
+   * removed does not come back. `false` if there is none. Two round trips, and two more for each quicker change.
    */
   async change(id: string, change: (node: DecoderNode) => DecoderNode): Promise<boolean> {
     for (let attempt = 0; ; attempt++) {
@@ -167,14 +167,14 @@ export class Registry {
       if (known === undefined) return false
       const node = change(known.node)
       if (JSON.stringify(node) === JSON.stringify(known.node)) return true
-      // Should others always be quicker, one must win in the end.
+      // If others are always quicker, the change is made all the same in the end.
       const base = attempt < maxAttempts ? known.revision : undefined
       if ((await this.put(node, base)).outcome !== 'stale') return true
       await this.#view.refresh()
     }
   }
 
-  /** Two round trips: to register, and to tell the others. With `base` only if the node still is of that revision. */
+  /** Two round trips: to register, and to tell the others. With `base`, only if the node still has that revision. */
   async put(node: DecoderNode, base?: number): Promise<PutResult> {
     const { leaseMs } = this.#options
     const { value, source } = await this.#stores.run((store) => store.put(node, leaseMs, undefined, base))
@@ -242,7 +242,7 @@ export class Registry {
   async #recover(signal: AbortSignal): Promise<void> {
     if (this.#redis === undefined) return
     await this.#take(await this.#redis.read(), signal)
-    // Between the last look at memory and its end a change may have been made here; a full read finds it.
+    // A change may have been made here after memory was compared and before this ends; a full read finds it.
     this.#position = undefined
     this.#view.soon()
   }
@@ -263,7 +263,7 @@ export class Registry {
     log('telling the registry of %d nodes and %d removals', ahead.registrations.length, ahead.removed.size)
     await this.#handOver(this.#redis, ahead, signal)
     this.#memory.told(ahead)
-    // As it is now: an endpoint may be known under another id, and another coordinator may have been newer.
+    // Read again: an endpoint may be known under another id, and another coordinator's change may be newer.
     const merged = await this.#redis.read()
     this.#memory.merge(merged, leaseMs)
     this.#arrivedAt(merged)

@@ -1,9 +1,9 @@
 import type { Clock } from '@evenkeel/core'
 
 /**
- * The registry's time, carried on by this process's own monotonic clock while the registry is away: so changes
- * that coordinators make in one outage are in one order, whatever their clocks on the wall say. A coordinator
- * that has never reached the registry has only its own clock.
+ * The registry's time, continued by this process's monotonic clock while the registry is away. So changes that
+ * coordinators make in one outage have one order, whatever their wall clocks say. A coordinator that has never reached
+ * the registry has only its own clock.
  */
 export class SharedClock implements Clock {
   readonly #own: Clock
