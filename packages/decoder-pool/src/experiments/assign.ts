@@ -4,8 +4,8 @@ import type { Experiment } from './experiment.js'
 export type Arm = 'experiment' | 'control'
 
 /**
- * The arm of a unit, by its place between 0 and 1, which is a hash of salt, experiment and unit. So it is always the same
- * on every coordinator. A higher percentage only moves the border, so no unit that takes part moves out.
+ * The arm of a unit, by its place between 0 and 1, which is a hash of salt, experiment and unit. So it is always the
+ * same on every coordinator. A higher percentage only moves the border, so no unit that takes part moves out.
  */
 export function armOf({ id, salt, trafficPercentage }: Experiment, unit: string): Arm {
   return placeOf(salt, id, unit) < trafficPercentage / 100 ? 'experiment' : 'control'

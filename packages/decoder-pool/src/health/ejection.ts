@@ -1,8 +1,8 @@
 export type EjectionReason = 'failures' | 'success-rate' | 'latency' | 'refusals'
 
 /**
- * What comes after an ejection: one request at a time shows whether the node works again. `'due'`: nobody has
- * asked for the permit; `'asked'`: it is asked for; `'open'`: the next request is the trial; `'busy'`: it is under way.
+ * What comes after an ejection: one request at a time shows whether the node works again. `'due'`: the permit was not
+ * requested yet; `'asked'`: it was requested; `'open'`: the next request is the trial; `'busy'`: the trial is in flight.
  */
 export type Trial = 'none' | 'due' | 'asked' | 'open' | 'busy'
 
@@ -11,7 +11,7 @@ export interface EjectionTimes {
   readonly ejectAtMostMs: number
 }
 
-/** Whether a node is out for what its requests came to. Times are those of the monotonic clock. */
+/** Whether a node is ejected because of its requests. Times are those of the monotonic clock. */
 export class Ejection {
   trial: Trial = 'none'
   reason: EjectionReason | undefined
@@ -23,15 +23,15 @@ export class Ejection {
   refusals = 0
   /** Of these, how many another node then served. */
   contradictions = 0
-  /** Why and until when another coordinator has it out; what it failed there, it need fail here only once. */
+  /** Why and until when another coordinator has ejected it. One such failure here is then enough. */
   #elsewhere: { readonly reason: EjectionReason; readonly until: number } | undefined
   /** When the permit for the trial ends, which others may take then. */
   permitUntil = Number.POSITIVE_INFINITY
   #count = 0
-  /** Since when it is back. */
+  /** Since when the node is back. */
   #goodSince: number | undefined
 
-  /** Ejections that are not yet made good. */
+  /** Number of ejections that still count. */
   countAt(now: number, { ejectForMs }: EjectionTimes): number {
     if (this.#goodSince === undefined) return this.#count
     // A good period lowers the count, as a bad one raised it (Envoy).
@@ -43,7 +43,7 @@ export class Ejection {
     this.#elsewhere = { reason, until }
   }
 
-  /** How many failures of this kind in a row take it out: `usual`, or one where another coordinator says the same. */
+  /** Failures of this kind in a row that eject: `usual`, or 1 if another coordinator has ejected for the same reason. */
   neededFor(reason: EjectionReason, usual: number, now: number): number {
     const isConfirmed = this.#elsewhere?.reason === reason && now < this.#elsewhere.until
     return isConfirmed ? 1 : usual
@@ -53,12 +53,12 @@ export class Ejection {
     return now >= this.until
   }
 
-  /** Whether the node is out, its trial apart. */
+  /** Whether the node gets no request, not even a trial. */
   blocks(now: number): boolean {
     return !this.isOver(now) || (this.trial !== 'none' && this.trial !== 'open')
   }
 
-  /** Ejects for the first time's length times the count, up to the most, with a tenth of jitter. */
+  /** Ejects for `ejectForMs` times the count, up to `ejectAtMostMs`, with a tenth of jitter. */
   eject(now: number, reason: EjectionReason, times: EjectionTimes, random: number): void {
     this.#count = this.countAt(now, times) + 1
     const lengthMs = Math.min(times.ejectAtMostMs, times.ejectForMs * this.#count) * (0.9 + random * 0.2)
@@ -70,7 +70,7 @@ export class Ejection {
     this.forgetFailures()
   }
 
-  /** It has done well: that outweighs what others say. */
+  /** A request went well, which outweighs what others say. */
   didWell(): void {
     this.#elsewhere = undefined
     this.forgetFailures()
@@ -82,7 +82,7 @@ export class Ejection {
     this.contradictions = 0
   }
 
-  /** The node works: it is back. What it did counts until a good period is over. */
+  /** The node works, and is back. Its ejections count until it has been good for a while. */
   end(now: number): void {
     this.#goodSince = now
     this.until = Math.min(this.until, now)

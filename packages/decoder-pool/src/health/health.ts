@@ -20,7 +20,7 @@ const log = createLog('decoder-pool')
 const progressMs = 30_000
 /** Number of intervals for which this coordinator's own probes and requests are recent. */
 const freshIntervals = 3
-/** Of who does not probe. */
+/** The interval that is assumed for a coordinator that does not probe. */
 const listenerIntervalMs = 5_000
 
 export interface HealthHost {
@@ -36,8 +36,8 @@ export interface HealthHost {
 }
 
 /**
- * Which nodes are in service: by probes, shared among coordinators; by what requests come to; and, for those
- * whose leases have ended, by both. Decides who is removed.
+ * Decides which nodes are in service, by probes, which coordinators share, and by the outcomes of requests; and which
+ * nodes are removed, by their leases and probes.
  */
 export class Health {
   readonly #options: ResolvedOptions
@@ -83,7 +83,7 @@ export class Health {
       )
   }
 
-  /** Times that nodes were ejected, by reason. */
+  /** Number of ejections, by reason. */
   get ejections(): Ejector['counts'] {
     return this.#ejector.counts
   }
@@ -111,14 +111,14 @@ export class Health {
     this.#ejector.contradicted(id, now)
   }
 
-  /** A request is given to a node; what this gives goes to {@link ended} with its outcome. */
+  /** A request is given to a node. {@link ended} needs the result, with the request's outcome. */
   began(state: NodeState, now: number): Phase {
     return this.#ejector.began(state, now)
   }
 
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
     this.#ejector.ended(state, phase, outcome, now, tookMs)
-    // It serves here what others can't reach.
+    // The node serves this coordinator, although others can't reach it.
     if (outcome.ok && !state.healthy && this.#assess(state, now)) this.#host.serviceChanged()
   }
 
@@ -142,12 +142,12 @@ export class Health {
     return healthOf(state, this.#host.members.expiredForMs(state.node.id) !== undefined, this.#now())
   }
 
-  /** Whether this coordinator's own probes say of late that the node answers. */
+  /** Whether the node answered a recent probe of this coordinator. */
   answers({ probes }: NodeState): boolean {
     return probes.answers && this.#isFresh(probes.at)
   }
 
-  /** Whom this coordinator probes: its share of the nodes, and all while it hears no other coordinator. */
+  /** The nodes that this coordinator probes: its share, or all while it can't hear other coordinators. */
   targets(): readonly ProbeTarget[] {
     const nodes = this.#host.members.list.map(({ node }) => node)
     return nodes.filter((node) => this.#isMine(node))
@@ -158,7 +158,7 @@ export class Health {
     return !isShared || this.#choice.of(node, probers).includes(id)
   }
 
-  /** Where everyone probes everything, each does so more seldom: the nodes get no more probes for it. */
+  /** If all coordinators probe all nodes, each probes less often, so that nodes do not get more probes. */
   #slowness(): number {
     const isAlone = this.#options.redis === undefined || this.#exchange.isShared
     return isAlone ? 1 : Math.max(1, this.#exchange.probers.length)
@@ -187,7 +187,7 @@ export class Health {
     if (changed.length > 0) this.#changed()
   }
 
-  /** Gives whether the node went into or out of service. */
+  /** Returns whether the node's health changed. */
   #assess(state: NodeState, now: number): boolean {
     const { probes } = state
     const { id: me } = this.#exchange
@@ -197,7 +197,7 @@ export class Health {
     if (probes.healthy !== undefined && isMine && this.#isFresh(probes.at)) {
       return state.judged({ healthy: probes.healthy, by: me, at: probes.at }, now, this.#options)
     }
-    // Who cannot reach a node that another reaches is no reason for a third not to try.
+    // If one prober reaches the node and another does not, this coordinator uses it.
     const decisive = others.find(([, { healthy }]) => healthy) ?? others[0]
     if (decisive === undefined) return false
     const [by, { healthy, toldAt }] = decisive
@@ -235,7 +235,7 @@ export class Health {
     this.#host.remove(id).catch((error) => log('node %s was not removed: %s', id, error))
   }
 
-  /** One that another prober reaches stays; in self-preservation one must see it gone from two places. */
+  /** A node that another prober reaches stays. In self-preservation, a second prober must not reach it either. */
   #isAgreed(state: NodeState): boolean {
     const others = this.#others(state)
     if (others.some(([, { healthy }]) => healthy)) return false

@@ -15,7 +15,7 @@ export interface MemoryHealthStoreOptions {
   readonly clock?: Clock | undefined
 }
 
-/** What coordinators of one process share; alone, in an outage too, each has a store of its own. */
+/** Verdicts and permits in one process. Without Redis, and in an outage, each coordinator has its own store. */
 export class MemoryHealthStore implements HealthStore {
   readonly #clock: Clock
   readonly #told = new Map<string, Told>()
@@ -30,7 +30,7 @@ export class MemoryHealthStore implements HealthStore {
     const { by, region, aliveMs, keepMs, verdicts } = word
     const now = Math.floor(this.#clock.monotonic())
     let newest = [...this.#told.values()].reduce((most, told) => Math.max(most, told.mark), 0)
-    // A mark from before the data was lost is beyond all marks there are.
+    // A mark above all that exist is from before a loss of the data.
     const since = mark !== undefined && mark <= newest ? mark : undefined
     for (const { node, healthy, forMs } of verdicts) {
       newest = Math.max(newest + 1, now * 1_000)

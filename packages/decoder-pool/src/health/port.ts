@@ -2,7 +2,7 @@
 export interface OwnVerdict {
   readonly node: string
   readonly healthy: boolean
-  /** For how long its probes have said so, in milliseconds: ages are told, since clocks differ. */
+  /** For how long its probes have said so, in milliseconds; an age, because clocks differ. */
   readonly forMs: number
 }
 
@@ -48,17 +48,17 @@ export interface SharedVerdicts {
  */
 export interface HealthStore {
   /**
-   * Tells verdicts, each in place of the coordinator's former one about the node, and gives those that others
-   * told since the mark, or all where there is none.
+   * Stores verdicts, each in place of the coordinator's former one about the node, and returns those that others stored
+   * since the mark, or all if there is no mark.
    */
   share(word: HealthWord, mark?: number): Promise<SharedVerdicts>
-  /** A coordinator probes no more; its verdicts count no more either. */
+  /** A coordinator stops probing; its verdicts no longer count either. */
   leave(by: string): Promise<void>
   /**
-   * Takes the one permit to try a node that was ejected; `false` while another holds it. It ends by itself after
-   * `ttlMs`; who holds it may take it again, for as long from then on.
+   * Takes the only permit to try a node that was ejected; `false` while another holds it. It ends by itself after
+   * `ttlMs`; its holder may take it again, for as long from then on.
    */
   takeTrial(node: string, by: string, ttlMs: number): Promise<boolean>
-  /** Gives the permit back; nothing happens where another holds it. */
+  /** Returns the permit; has no effect if another holds it. */
   giveTrial(node: string, by: string): Promise<void>
 }

@@ -75,7 +75,7 @@ export class SelfPreservation {
     const reason = this.#dangerIn(sight, now)
     if (reason !== undefined) {
       const until = now + this.#leaseMs
-      // Many leases end after most of the other dangers, and are no other one.
+      // After most other dangers many leases end too, which is not a new danger.
       const first = reason === 'many-leases-ended' ? this.#danger?.reason : undefined
       this.#danger = { since: this.#danger?.since ?? now, reason: first ?? reason, until }
       if (first === undefined) this.#countsFrom = now
@@ -84,7 +84,7 @@ export class SelfPreservation {
     if (sight.isAuthoritative && now >= until && this.#suspects.length === 0) this.#danger = undefined
   }
 
-  /** For how long a node has been silent, of what counts. */
+  /** For how long a node has been silent, as far as that time counts. */
   silentMs(since: number, now: number): number {
     return Math.max(0, now - Math.max(since, this.#countsFrom))
   }
@@ -116,7 +116,7 @@ export class SelfPreservation {
     return isMany ? 'many-leases-ended' : undefined
   }
 
-  /** The registry's time went on by something else than time did here. */
+  /** Whether the registry's time has advanced by another amount than the time here. */
   #hasJumped(timeMs: number | undefined, now: number): boolean {
     const before = this.#clock
     this.#clock = timeMs === undefined ? undefined : { timeMs, at: now }

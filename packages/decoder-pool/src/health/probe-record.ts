@@ -6,18 +6,18 @@ export interface ProbeThresholds {
   readonly healthyAfter: number
 }
 
-/** A timeout of a node that works weighs so much of a failure: it may only be busy. */
+/** Weight of a timeout, as a part of a failure, if the node answers requests: it may only be busy. */
 const busyTimeoutWeight = 1 / 3
 
 /** What this coordinator's own probes say of a node. Times are those of the monotonic clock. */
 export class ProbeRecord {
-  /** Nothing until enough probes agree. */
+  /** `undefined` until enough probes agree. */
   healthy: boolean | undefined
   /** When the last probe ended. */
   at = Number.NEGATIVE_INFINITY
-  /** When what probes say began: the first of those that failed, or were answered, in a row. */
+  /** When the present row of failed, or of answered, probes began. */
   since = 0
-  /** What the last probe was answered, or that it was not. */
+  /** The answer to the last probe, or why there was none. */
   reason: string | undefined
   #failures = 0
   #successes = 0
@@ -28,12 +28,12 @@ export class ProbeRecord {
     return this.#successes > 0
   }
 
-  /** Since when no probe has been answered; nothing where the last one was. */
+  /** Since when no probe has been answered; `undefined` if the last one was. */
   get failingSince(): number | undefined {
     return this.#failingSince
   }
 
-  /** Whether the last probes point elsewhere than the verdict: more of them soon decide. */
+  /** Whether the last probes contradict the verdict, so that a few more will decide. */
   get isUndecided(): boolean {
     if (this.healthy === undefined) return this.#failures > 0
     return this.healthy ? this.#failures > 0 : this.#successes > 0
@@ -47,12 +47,12 @@ export class ProbeRecord {
     this.#failures = ok ? 0 : this.#failures + weight
     this.#successes = ok ? this.#successes + 1 : 0
     this.#failingSince = ok ? undefined : (this.#failingSince ?? now)
-    // Three thirds are to be a whole, whatever floating point makes of them.
+    // Three thirds must count as one, despite floating point.
     if (this.#failures + 1e-9 >= thresholds.unhealthyAfter) this.healthy = false
     else if (ok && this.#mayBeHealthy(thresholds)) this.healthy = true
   }
 
-  /** A node that never was unhealthy need not recover. */
+  /** A node that was not unhealthy needs only one answered probe. */
   #mayBeHealthy({ healthyAfter }: ProbeThresholds): boolean {
     return this.healthy !== false || this.#successes >= healthyAfter
   }

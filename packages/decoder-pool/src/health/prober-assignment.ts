@@ -5,9 +5,9 @@ import type { ProbingCoordinator } from './port.js'
 const maxHashes = 2 * maxNodes
 
 /**
- * The coordinators that probe a node: the first of all in the node's own order, which all work out alike and
- * without a word (rendezvous hashing; Thaler and Ravishankar, 1998). Those of its region come first: what
- * another region cannot reach is not therefore dead. When one comes or goes, only its own nodes change hands.
+ * The coordinators that probe a node: the first ones in the node's own order, which all compute alike without a message
+ * (rendezvous hashing; Thaler and Ravishankar, 1998). Those of its region come first, because a node that another region
+ * can't reach may still be alive. When a coordinator comes or goes, only its own nodes get other probers.
  */
 export class ProberAssignment {
   readonly #count: number
@@ -39,7 +39,7 @@ export class ProberAssignment {
 
   #hashOf(id: string): number {
     const hash = this.#hashes.get(id) ?? hash32(id)
-    // Those of nodes that have gone are not worth a search.
+    // All are cleared, because a search for those of nodes that have gone would cost more.
     if (this.#hashes.size >= maxHashes) this.#hashes.clear()
     this.#hashes.set(id, hash)
     return hash

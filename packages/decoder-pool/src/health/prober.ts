@@ -2,9 +2,9 @@ import type { AddressGuard } from '../nodes/addresses.js'
 import type { ResolvedProbe } from './options.js'
 import { askAdapters, type ProbeResult, probeHealth } from './probe.js'
 
-/** Probes under way at once. */
+/** Maximum number of probes in flight. */
 const maxConcurrent = 32
-/** A node that is between two verdicts is asked again after this part of the interval. */
+/** A node that is between two verdicts is probed again after this part of the interval. */
 const confirmShare = 0.25
 /** Rounds after which a node without a list of adapters is asked for one again. */
 const roundsWithoutAdapters = 20
@@ -12,35 +12,35 @@ const roundsWithoutAdapters = 20
 export interface ProbeTarget {
   readonly id: string
   readonly endpoint: string
-  /** Where its health check is, below that. */
+  /** Path of its health check, below the endpoint. */
   readonly healthPath?: string | undefined
 }
 
 export interface ProberHost {
-  /** Whom this coordinator probes at the moment. */
+  /** The nodes that this coordinator probes now. */
   targets(): readonly ProbeTarget[]
-  /** Times the interval: everyone probes everything in an outage, and so more seldom. */
+  /** Factor of the interval: in an outage all coordinators probe all nodes, and so each probes less often. */
   slowness(): number
   probed(id: string, result: ProbeResult): void
-  /** Looks at addresses again when they are asked. */
+  /** Checks addresses again when they are called. */
   readonly guard: AddressGuard | undefined
-  /** Whether further probes soon decide. */
+  /** Whether a few further probes will decide. */
   isUndecided(id: string): boolean
   adapters(id: string, adapters: readonly string[]): void
-  /** All of a round have been asked. */
+  /** All targets of a round were probed. */
   ended(): Promise<void>
 }
 
 /**
- * Asks nodes for their health in rounds, with jitter, so that coordinators do not ask in step. A coordinator that changes
- * is asked again soon (HAProxy's `fastinter`), so that thresholds cost little time.
+ * Probes nodes in rounds, with jitter, so that coordinators do not probe in step. A node whose probes contradict its
+ * verdict is probed again soon (HAProxy's `fastinter`), so that thresholds cost little time.
  */
 export class Prober {
   readonly #options: ResolvedProbe
   readonly #host: ProberHost
   readonly #random: () => number
   readonly #stop = new AbortController()
-  /** Rounds until those are asked again who had no list of adapters. */
+  /** Rounds until a node that had no list of adapters is asked again. */
   readonly #withoutAdapters = new Map<string, number>()
   /** Where each node's health check was found. */
   readonly #paths = new Map<string, string>()
@@ -62,7 +62,7 @@ export class Prober {
     this.#stop.abort(new Error('The pool was closed'))
   }
 
-  /** Asks all targets once. */
+  /** Probes all targets once. */
   async round(): Promise<void> {
     const targets = this.#host.targets()
     await this.#ask(targets, true)
@@ -71,7 +71,7 @@ export class Prober {
     for (const id of this.#paths.keys()) if (!ids.has(id)) this.#paths.delete(id)
   }
 
-  /** Asks those again who are between two verdicts. */
+  /** Probes the nodes again that are between two verdicts. */
   async confirm(): Promise<void> {
     await this.#ask(this.#undecided(), false)
   }
@@ -130,7 +130,7 @@ export class Prober {
       withAdapters && pause === 0 ? askAdapters(endpoint, timeoutMs, signal, this.#host.guard) : undefined,
     ])
     if (signal.aborted) return
-    // What was found before may be gone with another engine: then all are looked for anew.
+    // Another engine may not have the path that was found before, so then all paths are tried again.
     if (result.outcome === 'ok') this.#paths.set(id, result.path)
     else this.#paths.delete(id)
     this.#host.probed(id, result)

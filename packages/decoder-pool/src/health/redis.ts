@@ -15,7 +15,7 @@ export interface RedisHealthStoreOptions {
   readonly now?: (() => number) | undefined
 }
 
-/** Verdicts and permits beside the pool's registry: one round trip an operation, and nothing that stays for ever. */
+/** Verdicts and permits, with the hash tag of the registry. One round trip for each operation; all keys expire. */
 export class RedisHealthStore implements HealthStore {
   readonly #redis: Connection
   readonly #pool: string

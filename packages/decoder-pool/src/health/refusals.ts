@@ -1,6 +1,6 @@
-/** Counts are halved each time this passes, so that what was is forgotten. */
+/** Counts are halved after each such time, so that old outcomes are forgotten. */
 const halfLifeMs = 30_000
-/** A row of refusals that chance would bring more often than this says nothing of the node. */
+/** A row of refusals that is more likely than this by chance says nothing about the node. */
 const maxChance = 0.001
 
 interface Counts {
@@ -9,9 +9,9 @@ interface Counts {
 }
 
 /**
- * Who alone refuses callers (401, 403, 404) that the other nodes serve: a key that was not rotated there, a model that
- * is not loaded. One refusal is its caller's fault; a row of them is the node's where the others' share of refusals
- * makes such a row unlikely.
+ * Finds nodes that alone refuse callers (401, 403, 404) whom other nodes serve: a key was not rotated there, or a model
+ * is not loaded. One refusal is its caller's fault; a row of them is the node's if the others' share of refusals makes
+ * such a row unlikely.
  */
 export class Refusals {
   readonly #counts = new Map<string, Counts>()

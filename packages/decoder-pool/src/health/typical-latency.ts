@@ -1,7 +1,7 @@
 /** How much one answer counts. */
 const share = 0.05
 
-/** Geometric mean of what answers of late took, on all nodes of a pool as one coordinator uses them. */
+/** Geometric mean of recent latencies on all nodes of a pool, as one coordinator uses them. */
 export class TypicalLatency {
   #ms: number | undefined
 

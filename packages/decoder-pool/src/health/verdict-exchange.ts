@@ -10,7 +10,7 @@ const log = createLog('decoder-pool')
 
 /** Rounds of probes without a report after which a coordinator no longer counts as a prober. */
 const roundsAlive = 3
-/** A verdict is told again after this part of the time for which it is kept. */
+/** A verdict is sent again after this part of the time for which it is kept. */
 const againShare = 1 / 3
 
 const ejectionReasons = ['failures', 'success-rate', 'latency', 'refusals'] as const
@@ -32,11 +32,11 @@ export interface VerdictEvents {
 }
 
 /**
- * Tells the other coordinators what this one's probes say, and knows what theirs do: one round trip a round of
- * probes, whatever the number of nodes, and a message when a verdict changes. Redis away, everyone is alone.
+ * Exchanges verdicts with the other coordinators: one round trip for each round of probes, whatever the number of nodes,
+ * and a message when a verdict changes. While Redis is away, each coordinator is alone.
  */
 export class VerdictExchange {
-  /** This coordinator's. */
+  /** This coordinator's id. */
   readonly id: string
   readonly keepMs: number
   readonly #options: ResolvedOptions
@@ -68,7 +68,7 @@ export class VerdictExchange {
       fallback: new MemoryHealthStore({ clock }),
       recover: ({ primary }) => this.#giveOwedTrials(primary),
     })
-    // Each round of probes reads them too: there is nothing to poll for.
+    // No poll is needed, because each round of probes also reads the verdicts.
     this.#view = new SharedView({
       ...{ redis, channel: this.#channel },
       concerns: (message) => !this.#isOfEjection(message) && message !== id,
@@ -84,7 +84,7 @@ export class VerdictExchange {
 
   async start(): Promise<void> {
     await this.#view.start()
-    // Before the first probe: who else probes, and what they know.
+    // Learns before the first probe which other coordinators probe, and what they know.
     await this.share([])
   }
 
@@ -97,18 +97,18 @@ export class VerdictExchange {
     await this.#view.close()
   }
 
-  /** Those that probe, as last heard; this one included, where it does. */
+  /** The coordinators that probe, as last heard; this one included, if it does. */
   get probers(): readonly ProbingCoordinator[] {
     return this.#probers
   }
 
-  /** Another coordinator's word about a node, while it is kept. */
+  /** Another coordinator's verdict about a node, while it is kept. */
   verdictOf(by: string, node: string): ForeignVerdict | undefined {
     const verdict = this.#foreign.get(node)?.get(by)
     return verdict && this.#options.clock.monotonic() - verdict.toldAt <= this.keepMs ? verdict : undefined
   }
 
-  /** Tells the verdicts that others do not know yet, or will soon forget, and takes theirs. */
+  /** Sends the verdicts that others do not know yet or will soon forget, and takes theirs. */
   async share(verdicts: readonly OwnVerdict[]): Promise<void> {
     const now = this.#options.clock.monotonic()
     const untold = verdicts.filter(({ node, healthy }) => {
@@ -143,7 +143,7 @@ export class VerdictExchange {
     }
   }
 
-  /** Nothing is kept of it: who misses the message finds the node by itself. */
+  /** Sent only as a message: a coordinator that misses it finds out about the node by itself. */
   tellEjected(ejected: EjectedElsewhere): void {
     const { redis } = this.#options
     if (redis === undefined || !this.isShared) return
@@ -151,7 +151,7 @@ export class VerdictExchange {
     redis.publish(this.#channel, message).catch((error) => log('an ejection was not told: %s', error))
   }
 
-  /** Takes the word of another's ejection; gives whether the message is such a one. */
+  /** Handles a message about another's ejection. Returns whether the message is one. */
   #isOfEjection(message: string): boolean {
     if (!message.startsWith(ejectedMark)) return false
     const ejected = ejectedIn(message.slice(ejectedMark.length))
@@ -170,7 +170,7 @@ export class VerdictExchange {
     for (const { node, healthy } of untold) this.#told.set(node, { healthy, at: now })
     if (value.complete) {
       this.#foreign.clear()
-      // Data that was lost takes what was told with it; with the next round it is told again.
+      // If the data was lost, this coordinator's verdicts were too; the next round sends them again.
       if (this.#mark !== undefined) this.#told.clear()
     }
     this.#mark = value.mark
