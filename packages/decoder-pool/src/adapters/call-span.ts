@@ -11,7 +11,7 @@ const operations: Readonly<Record<string, string>> = {
   embeddings: 'embeddings',
 }
 
-/** An answer longer than this says nothing of its usage to us; it is not held in memory for that. */
+/** The usage of a longer answer is not read, because it would have to be kept in memory. */
 const maxReadBytes = 1 << 20
 
 /**
@@ -21,7 +21,7 @@ const maxReadBytes = 1 << 20
 export class CallSpans {
   readonly #spans: Spans
   readonly #seen: PoolRequest
-  /** Of the attempt that was answered, until its body is over. */
+  /** The span of the attempt that was answered, until its body has ended. */
   #answered: OpenSpan | undefined
 
   constructor(spans: Spans, seen: PoolRequest) {
@@ -42,7 +42,7 @@ export class CallSpans {
       this.#spans.inject(own)
       const answer = await call(own)
       span.set({ 'http.response.status_code': answer.status })
-      // An answer before this one was not good enough, or this one would not have been asked for.
+      // An answer before this one was not good enough, otherwise this attempt would not have been made.
       this.#answered?.end('_OTHER')
       this.#answered = span
       if (answer.status >= 400) span.end(`${answer.status}`)
@@ -64,7 +64,7 @@ export class CallSpans {
     })
   }
 
-  /** Nothing came of it. */
+  /** The call failed. */
   failed(error: unknown): void {
     this.#answered?.end(error)
   }
@@ -104,7 +104,7 @@ function numeric(name: string, value: unknown): Record<string, number> {
   return typeof value === 'number' ? { [name]: value } : {}
 }
 
-/** What an answer says of itself, read while it passes. */
+/** Reads an answer's id, model and usage while it passes. */
 class UsageReader {
   readonly #isStream: boolean
   readonly #decoder = new TextDecoder()

@@ -8,7 +8,7 @@ import { checkNode, type DecoderNode } from '../nodes/node.js'
 
 export interface CoordinatorHandlerOptions {
   readonly pool: DecoderPool
-  /** Whether a request may see and change the pool. There is no default: a caller who registers nodes gets the traffic. */
+  /** Whether a request may see and change the pool. There is no default: who registers nodes gets the traffic. */
   readonly authorize: (request: Request) => boolean | Promise<boolean>
   /**
    * Endpoints that may be registered; they are checked again when they are called. @default any but loopback and
@@ -36,8 +36,8 @@ const maxListed = 1_000
  * - `DELETE /api/v1/unregister/:id`
  * - `GET /api/v1/node/:id`, `PUT /api/v1/node/:id/status` (`running`, `waiting`, `adapters`, `draining`)
  * - `GET /api/v1/experiments`, `PUT /api/v1/experiments/:id`, `DELETE /api/v1/experiments/:id`
- * - `GET /api/status?limit=&after=`: the pool and its nodes by id, 1,000 at most unless `limit` says otherwise; where
- *   there are more, `next` is the id to ask on after
+ * - `GET /api/status?limit=&after=`: the pool and its nodes by id, 1,000 at most unless `limit` says otherwise; if there
+ *   are more, `next` is the `after` of the next request
  *
  * Bad bodies get 400 with the `field`; 403, 404, 405, 413 as usual. Answers are JSON.
  */
@@ -55,7 +55,7 @@ export function createCoordinatorHandler(
   }
   checkPolicy(addresses)
   const basePath = basePathOf(options.basePath ?? '/api')
-  // Strangers name the addresses from here on: each is looked at again when it is called.
+  // From here on strangers name the addresses, so each is checked again when it is called.
   const guard = (pool as { [addressGuard]?: AddressGuard })[addressGuard]
   if (guard !== undefined) guard.policy = addresses
 
@@ -195,7 +195,7 @@ class Forbidden extends Error {}
 
 class TooLarge extends Error {}
 
-/** Read as far as the bound and no further: a length may be missing, or lie. What was sent is not repeated. */
+/** Reads at most `maxBytes`, because a length may be missing or wrong. Errors do not repeat what was sent. */
 async function bodyOf(request: Request): Promise<unknown> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) {
     await request.body?.cancel()
@@ -205,7 +205,7 @@ async function bodyOf(request: Request): Promise<unknown> {
   let size = 0
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength
-    // To leave the loop cancels the rest.
+    // Leaving the loop cancels the rest.
     if (size > maxBytes) throw new TooLarge()
     chunks.push(chunk)
   }
@@ -229,7 +229,7 @@ function reportOf(body: unknown) {
   }
   const { running, waiting, adapters, hot_adapters, load, draining } = body as Record<string, unknown>
   return {
-    // A load without a unit is a count of requests, as the field uses it.
+    // A load without a unit is a count of requests, as other registries use it.
     running: running ?? load,
     waiting,
     adapters: adapters ?? hot_adapters,

@@ -13,7 +13,7 @@ export interface CreatePoolFetchOptions extends PoolFetchOptions {
   readonly pool: DecoderPool
 }
 
-/** Calls that are under way, with what they were given: nothing else may hold a caller's signal or request. */
+/** Calls in flight and their arguments, because nothing else may refer to a caller's signal or request. */
 const underWay = new Set<object>()
 
 /**
@@ -32,7 +32,7 @@ export function createPoolFetch(options: CreatePoolFetchOptions): typeof globalT
   const guard = (pool as { [addressGuard]?: AddressGuard })[addressGuard]
   const spans = (pool as { [callSpans]?: Spans })[callSpans]
   const own: Calls = { custom: fetch, guard }
-  // So that the first request does not wait for it; should it fail, that request says so.
+  // Loaded now, so that the first request does not wait for it. If it fails, that request reports it.
   if (fetch === undefined) undici().catch(() => {})
   return async (input, init) => {
     const call = { input, init }
@@ -82,7 +82,7 @@ async function ask(
       ask(node, path, { ...prepared, headers }, signal, { custom, guard }),
     )
   const next = custom ?? replacedFetch()
-  // Who calls by other means knows other ways to names.
+  // A custom fetch or dispatcher may resolve names in its own way.
   const looking = guard?.check(node.endpoint, next === undefined && prepared.dispatcher === undefined)
   if (looking !== undefined) await looking
   return followed(`${node.endpoint}${path}`, prepared, (url, request) => {
@@ -108,12 +108,12 @@ async function byFetch(
 
 const nativeFetch = globalThis.fetch
 
-/** Somebody has put another one in the place of the global: a test's stand-in, an instrument. It is to see these too. */
+/** The global `fetch`, if a test or an instrumentation has replaced it, which must see these calls too. */
 function replacedFetch(): typeof globalThis.fetch | undefined {
   return globalThis.fetch === nativeFetch ? undefined : globalThis.fetch
 }
 
-/** In the words of OpenAI's API, so that clients tell their callers why; they wrap whatever a `fetch` throws. */
+/** In the format of OpenAI's API, so that clients report the reason, which they hide if a `fetch` throws it. */
 function unserved({ reason, message }: NoNodeError): Response {
   const isUnknown = reason === 'no-match'
   const error = {

@@ -102,7 +102,7 @@ function seenBy(
 
 function methodOf(method: string): string {
   const upper = method.toUpperCase()
-  // As fetch: these are the same in any case, others are as they are.
+  // As `fetch` does: these methods are upper-cased, others stay as they are.
   return ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'].includes(upper) ? upper : method
 }
 
@@ -116,7 +116,7 @@ async function bodyOf(
     if (!headers.has('content-type')) headers.set('content-type', 'text/plain;charset=UTF-8')
     return body
   }
-  // A form's boundary is in its type: what reads it makes both.
+  // A form's boundary is in its content type, so both must come from the same object.
   const read = request ?? (body === undefined ? undefined : new Response(body))
   if (read?.body === undefined || read.body === null) return undefined
   const type = read.headers.get('content-type')
@@ -130,6 +130,6 @@ function forgetHops(headers: Headers): void {
     const hop = name.trim().toLowerCase()
     if (/^[!#$%&'*+.^_`|~\w-]+$/.test(hop)) headers.delete(hop)
   }
-  // One walk costs less than a look for each.
+  // One pass over all headers costs less than a look-up of each name.
   for (const name of [...headers.keys()]) if (hopByHop.has(name)) headers.delete(name)
 }

@@ -11,8 +11,8 @@ type Send = (url: string, request: PreparedRequest) => Promise<Response>
 
 /**
  * Follows a node's redirects as `fetch` does, but only on the node itself: to its own origin, such as for a slash at
- * the end, or from its http to its https. What leads elsewhere is given to the caller as it is: a client that may register a
- * node could otherwise make the pool call anything.
+ * the end, or from its http to its https. A redirect to elsewhere is returned to the caller: otherwise a client that
+ * may register a node could make the pool call anything.
  */
 export async function followed(url: string, first: PreparedRequest, send: Send): Promise<Response> {
   let request = first
@@ -42,7 +42,7 @@ function ownTarget(from: string, location: string | null): URL | undefined {
   return isSecured && next.hostname === before.hostname ? next : undefined
 }
 
-/** By fetch's rules: 303, and 301 and 302 after a POST, are asked for by GET; another origin hears no credentials. */
+/** As `fetch` does: 303, and 301 and 302 after a POST, lead to a GET, and another origin gets no credentials. */
 function redirected(request: PreparedRequest, status: number, isOther: boolean): PreparedRequest {
   const { method } = request
   const isGet =

@@ -15,15 +15,15 @@ export interface PreparedRequest {
 
 /** An answer that says how long it is, or that it is JSON, and is no longer than this, is read whole. */
 const maxWholeBytes = 8 << 20
-/** JSON that comes in parts, with pauses longer than this (milliseconds), is handed on as it comes. */
+/** JSON that arrives in parts, with pauses longer than this (milliseconds), is passed on as it arrives. */
 const maxPauseMs = 50
 const nullBodyStatuses = new Set([204, 205, 304])
 
 let loading: Promise<typeof import('undici')> | undefined
 
 /**
- * Loaded with the first request, and after Node's own copy: whichever is first is every fetch's dispatcher, and to
- * import a package must change nothing.
+ * Loads undici on demand, and after Node's own copy: the copy that is loaded first sets the dispatcher of every `fetch`,
+ * and an import of this package must not change that.
  */
 export function undici(): Promise<typeof import('undici')> {
   loading ??= Promise.resolve(new Headers()).then(() => import('undici'))
@@ -88,8 +88,8 @@ interface ReadSoFar {
 }
 
 /**
- * What comes without a pause, up to the bound: all of an answer that was complete when it was sent, which servers that
- * write it in one go do not tell by its length. @throws what breaks it off
+ * Reads what arrives without a pause, up to the bound. That is all of an answer that the server wrote at once, even if
+ * it did not send its length. @throws what breaks it off
  */
 function readPrompt(body: Readable): Promise<ReadSoFar> {
   return new Promise((resolve, reject) => {
@@ -165,7 +165,7 @@ function through<T extends Readable & NodeJS.WritableStream>(body: Readable, dec
   return body.pipe(decoder)
 }
 
-/** Piece by piece, as they are asked for. A stream that breaks off is an error of the kind that `fetch` tells. */
+/** A web stream that reads on demand. If the body breaks off, it fails with an error like that of `fetch`. */
 function webStream(body: Readable, first: readonly Buffer[] = []): ReadableStream<Uint8Array> {
   const before = [...first]
   const pieces = body[Symbol.asyncIterator]()

@@ -2,7 +2,7 @@ export type EjectionReason = 'failures' | 'success-rate' | 'latency' | 'refusals
 
 /**
  * What comes after an ejection: one request at a time shows whether the node works again. `'due'`: the permit was not
- * requested yet; `'asked'`: it was requested; `'open'`: the next request is the trial; `'busy'`: the trial is in flight.
+ * requested yet; `'asked'`: it was requested; `'open'`: the next request is the trial; `'busy'`: that is in flight.
  */
 export type Trial = 'none' | 'due' | 'asked' | 'open' | 'busy'
 
@@ -43,7 +43,7 @@ export class Ejection {
     this.#elsewhere = { reason, until }
   }
 
-  /** Failures of this kind in a row that eject: `usual`, or 1 if another coordinator has ejected for the same reason. */
+  /** Failures in a row that eject: `usual`, or 1 if another coordinator has ejected the node for the same reason. */
   neededFor(reason: EjectionReason, usual: number, now: number): number {
     const isConfirmed = this.#elsewhere?.reason === reason && now < this.#elsewhere.until
     return isConfirmed ? 1 : usual

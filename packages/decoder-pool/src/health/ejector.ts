@@ -9,13 +9,13 @@ import { TypicalLatency } from './typical-latency.js'
 
 const log = createLog('decoder-pool')
 
-/** Ejected by comparison at one time: one, or a tenth of the pool. What all share is no node's fault. */
+/** At most this part of the pool, or one node, is ejected by comparison: what many share is not a node's fault. */
 const maxByComparison = 0.1
-/** The longest time that a node's refusal is believed. */
+/** The longest push-back that is respected. */
 const maxPushBackMs = 300_000
 /** A trial that takes longer than this is not waited for. */
 const maxTrialMs = 60_000
-/** A permit that its holder has no request for goes to the others after this, or the first ejection's time. */
+/** A permit for which its holder has no request is returned after this time, or after `ejectFor` if that is shorter. */
 const maxIdleMs = 10_000
 /** A coordinator that was refused the permit asks again after this part of the first ejection. */
 const permitRetryShare = 0.1
@@ -25,11 +25,11 @@ export interface Permits {
   readonly isShared: boolean
   takeTrial(node: string, ttlMs: number): Promise<boolean>
   giveTrial(node: string): Promise<void>
-  /** Tells the other coordinators why a node is out here, and for how long. */
+  /** Tells the other coordinators why a node is ejected here, and for how long. */
   tellEjected(ejected: EjectedElsewhere): void
 }
 
-/** Another coordinator's word that a node is out there. */
+/** Another coordinator's message that it has ejected a node. */
 export interface EjectedElsewhere {
   readonly node: string
   readonly reason: EjectionReason
@@ -46,13 +46,13 @@ export interface EjectorHost {
   serve(): void
 }
 
-/** Takes nodes out for what their requests come to, and lets them back by one trial at a time. */
+/** Ejects nodes because of the outcomes of their requests, and brings them back by one trial at a time. */
 export class Ejector {
   readonly #options: ResolvedOptions
   readonly #host: EjectorHost
   readonly #outliers: Outliers
   readonly #idleMs: number
-  /** One for each node that is to come back. */
+  /** One for each node whose state changes at a known time. */
   readonly #timers = new Map<NodeState, NodeJS.Timeout>()
   /** Ejections by reason. */
   readonly counts: Record<EjectionReason, number> = {
@@ -90,12 +90,12 @@ export class Ejector {
     return 'trial'
   }
 
-  /** Milliseconds until the first word of an answer in this pool of late; nothing where it has not answered yet. */
+  /** Recent milliseconds until the first bytes of an answer in this pool; `undefined` before the first answer. */
   typicalMs(): number | undefined {
     return this.#typical.ms
   }
 
-  /** It has ended. */
+  /** A request has ended. */
   ended(state: NodeState, phase: Phase, outcome: Outcome, now: number, tookMs: number): void {
     const { ok, error, retryAfterMs, latencyMs } = outcome
     if (retryAfterMs !== undefined) this.#pushedBack(state, retryAfterMs, now)
@@ -104,13 +104,13 @@ export class Ejector {
     const isDenial = refused && isNodeRefusal(error)
     if (phase === 'trial') this.#tried(state, verdictOf(state, isNeutral, isDenial, ok), now)
     if (refused) this.#refused(state, phase, isDenial, now, tookMs)
-    // A quick refusal is no quick answer, and a caller's fault or leave says nothing of the node.
+    // A quick refusal is not a quick answer, and a caller that errs or leaves says nothing about the node.
     if (isNeutral) return
     const latency = latencyMs ?? tookMs
     if (ok) this.#succeeded(state, phase, now, latency)
     else if (phase === 'serving') this.#failed(state, now)
     else state.failed(now, this.#typical.ms)
-    // An ejected node is not compared: what it did before is known.
+    // An ejected node is not compared, because its earlier outcomes were judged already.
     if (phase !== 'serving' || state.ejection.trial !== 'none') return
     for (const { id, reason } of this.#outliers.note(state.node.id, ok, latency, now)) {
       const outlier = this.#host.stateOf(id)
@@ -118,7 +118,7 @@ export class Ejector {
     }
   }
 
-  /** Another node serves what this one refused as if its caller were wrong. */
+  /** Another node served a request that this one refused as if the caller were wrong. */
   contradicted(id: string, now: number): void {
     const state = this.#host.stateOf(id)
     if (state === undefined || state.ejection.trial !== 'none') return
@@ -128,8 +128,8 @@ export class Ejector {
   }
 
   /**
-   * Another coordinator has ejected the node. That alone takes it out nowhere else: it may be just the way from there
-   * that is cut. But what it failed there it need fail here only once, before or after.
+   * Another coordinator has ejected the node. That alone does not eject it here, because only the path from there may be
+   * broken. But one failure of the same kind here, before or after, is then enough.
    */
   ejectedElsewhere({ node, reason, forMs }: EjectedElsewhere, now: number): void {
     const state = this.#host.stateOf(node)
@@ -199,14 +199,14 @@ export class Ejector {
     this.#typical.note(latencyMs)
     this.#refusals.note(state.node.id, false, now)
     if (phase === 'serving') state.ejection.didWell()
-    // Used because most were out, and good: as good as a trial.
+    // The node was used because most nodes are out, and did well, which is as good as a trial.
     if (phase === 'panic' && state.ejection.trial !== 'none') this.#back(state, now)
   }
 
   #failed(state: NodeState, now: number): void {
     state.failed(now, this.#typical.ms)
     const { ejection } = state
-    // A request from before the ejection says nothing that is not known.
+    // A request from before the ejection says nothing new.
     if (ejection.trial !== 'none') return
     ejection.failures++
     if (ejection.failures >= this.#needed(state, 'failures', now)) this.#eject(state, 'failures', now)
@@ -225,7 +225,7 @@ export class Ejector {
     this.#giveBack(node.id)
     if (ok) this.#back(state, now)
     else {
-      // Its place among the ejected is its own already.
+      // The node already counts among the ejected ones, so their limit does not apply.
       ejection.trial = 'none'
       this.#eject(state, ejection.reason ?? 'failures', now, true)
     }
@@ -251,7 +251,7 @@ export class Ejector {
     this.#watch(state, now)
   }
 
-  /** At most half of the pool is out by this: more are rather this coordinator's trouble than theirs. */
+  /** At most half of the pool is ejected: if more nodes fail, the problem is probably this coordinator's own. */
   #mayEject(): boolean {
     const states = this.#host.states()
     const ejected = states.filter(({ ejection }) => ejection.trial !== 'none').length
@@ -274,7 +274,7 @@ export class Ejector {
     this.#watch(state, now)
   }
 
-  /** Nothing else may happen when a node is back, and a request may wait for it. Timers fire up to 1 ms early. */
+  /** Sets a timer for the node's next change, since a request may wait for it. Timers fire up to 1 ms early. */
   #watch(state: NodeState, now: number): void {
     const { ejection, pushedBackUntil } = state
     const isPermitted = ejection.trial === 'open' || ejection.trial === 'busy'
@@ -318,7 +318,7 @@ export class Ejector {
   }
 }
 
-/** What a trial says: nothing where it was the caller's doing, unless the node is out for just such answers. */
+/** The result of a trial: `undefined` if the caller caused it, unless the node was ejected for such answers. */
 function verdictOf(
   state: NodeState,
   isNeutral: boolean,

@@ -1,11 +1,11 @@
 /** Fewer nodes or calls say nothing about who is an exception. */
 const minNodes = 5
 const minCalls = 100
-/** What a node itself must have had to be compared. */
+/** Calls that a node itself must have had to be compared. */
 const minOwnCalls = 10
 /** Standard deviations below the mean success rate at which a node fails too often (Envoy's default). */
 const sigmas = 1.9
-/** In a pool without failures one is far from the mean by sigmas, and no reason to eject. */
+/** Minimum distance to the mean. In a pool without failures, one failure is many sigmas, but no reason to eject. */
 const minGap = 0.1
 const timesMedian = 3
 const slowWindows = 3
@@ -42,7 +42,7 @@ export class Outliers {
     this.#switches = switches
   }
 
-  /** Counts an outcome; gives who stood out in the window that it ended, if it did. */
+  /** Counts an outcome. If the former window is over, returns the nodes that stood out in it. */
   note(id: string, ok: boolean, latencyMs: number, now: number): readonly Outlier[] {
     const found = this.#endsAt !== undefined && now >= this.#endsAt ? this.#compare() : []
     if (this.#endsAt === undefined || now >= this.#endsAt) this.#begin(now)
@@ -58,7 +58,7 @@ export class Outliers {
 
   #begin(now: number): void {
     const { windowMs } = this.#switches
-    // After a window without a request those before it are no windows in a row.
+    // A window without requests breaks the row of slow windows before it.
     if (this.#endsAt !== undefined && now >= this.#endsAt + windowMs) this.#slow.clear()
     this.#counts = new Map()
     this.#endsAt = now + windowMs

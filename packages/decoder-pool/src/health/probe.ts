@@ -10,38 +10,38 @@ const log = createLog('decoder-pool')
 
 export interface ProbeResult {
   readonly outcome: ProbeOutcome
-  /** What the node said, or that it said nothing. */
+  /** The node's answer, or why there was none. */
   readonly reason: string
-  /** Where it was asked. */
+  /** The path that was called. */
   readonly path: string
 }
 
 export interface ProbeRequest {
   readonly endpoint: string
-  /** Where its health check is; without it what engines have is tried. */
+  /** Path of the health check, below the endpoint; without it, the usual paths of engines are tried. */
   readonly healthPath?: string | undefined
   readonly timeoutMs: number
   readonly stop?: AbortSignal | undefined
   readonly guard?: AddressGuard | undefined
 }
 
-/** vLLM, SGLang, TGI, llama.cpp and most; Triton; Ollama; what all of OpenAI's API have; a server that only says its name. */
+/** vLLM, SGLang, TGI, llama.cpp and most others; Triton; Ollama; any with OpenAI's API; any server at all. */
 const knownPaths = ['/health', '/v2/health/ready', '/api/version', '/v1/models', '/']
 /** There is no such path, and a health check may be at another one. */
 const absent = new Set([404, 405, 501])
 
-/** What a list of adapters may at most take; a node is not to fill this process. */
+/** Maximum length of a list of adapters, so that a node can't fill this process's memory. */
 const maxBytes = 64 << 10
 const maxAdapters = 256
 const maxNameLength = 512
 
 /**
- * Asks for a node's health: where it says that is, else at the first of the paths that engines have which is there.
- * Any 2xx is good. Redirects are followed on the node itself only: it must not send its prober elsewhere.
+ * Probes a node at its health path, otherwise at the first of the usual paths of engines that exists. Any 2xx is good.
+ * Redirects are followed only on the node itself, which must not send its prober elsewhere.
  */
 export async function probeHealth(request: ProbeRequest): Promise<ProbeResult> {
   const paths = request.healthPath === undefined ? knownPaths : [request.healthPath]
-  // To load it takes a while, which is not the node's.
+  // Loading it takes a while, which must not count as the node's time.
   await undici()
   const timeout = AbortSignal.timeout(request.timeoutMs)
   let first: ProbeResult | undefined
@@ -52,7 +52,7 @@ export async function probeHealth(request: ProbeRequest): Promise<ProbeResult> {
       if (status >= 200 && status < 300) return { outcome: 'ok', reason, path }
       first ??= { outcome: 'failed', reason, path }
       if (!absent.has(status)) {
-        // That it asks who comes, where the others have no path at all, says that it lives.
+        // A node without a health path that asks for credentials at another path is alive.
         const lives = path !== paths[0] && (status === 401 || status === 403)
         return lives ? { outcome: 'ok', reason, path } : first.path === path ? first : { ...first, reason }
       }
@@ -90,7 +90,7 @@ function getBelow(endpoint: string, path: string, signal: AbortSignal): Promise<
   )
 }
 
-/** `fetch` and its kin tell what happened in the cause. */
+/** `fetch` and similar functions name the reason in the cause. */
 function reasonOf(error: unknown): string {
   const [, cause, ...deeper] = causesOf(error)
   const last = deeper.at(-1) ?? cause ?? error
@@ -100,8 +100,8 @@ function reasonOf(error: unknown): string {
 }
 
 /**
- * `GET /loaded_adapters`. `'absent'`: the node has no such path (404, 405, 501). Nothing where the answer failed
- * or is no list: what was known of the node stays.
+ * `GET /loaded_adapters`. `'absent'`: the node has no such path (404, 405, 501). `undefined`: the answer failed or is
+ * not a list, so that the known adapters stay.
  */
 export async function askAdapters(
   endpoint: string,
@@ -124,11 +124,14 @@ export async function askAdapters(
   }
 }
 
-/** A plain list, or one under `adapters`, `loaded_adapters`, `hot_adapters` or `data`; of names, or objects with `id` or `name`. */
+/**
+ * Reads a plain list, or one under `adapters`, `loaded_adapters`, `hot_adapters` or `data`, of names or of objects with
+ * `id` or `name`.
+ */
 export function adaptersIn(body: unknown): readonly string[] | undefined {
   const list = Array.isArray(body) ? body : listIn(body)
   const names = list?.map(nameOf)
-  // Half of a list would take adapters away that are there.
+  // An incomplete list would remove adapters that are loaded.
   if (names === undefined || names.length > maxAdapters || names.includes(undefined)) return undefined
   return [...new Set(names.filter((name) => name !== undefined))].sort()
 }

@@ -6,8 +6,8 @@ const maxHashes = 2 * maxNodes
 
 /**
  * The coordinators that probe a node: the first ones in the node's own order, which all compute alike without a message
- * (rendezvous hashing; Thaler and Ravishankar, 1998). Those of its region come first, because a node that another region
- * can't reach may still be alive. When a coordinator comes or goes, only its own nodes get other probers.
+ * (rendezvous hashing; Thaler and Ravishankar, 1998). Those of its region come first, because a node that another
+ * region can't reach may still be alive. When a coordinator comes or goes, only its own nodes get other probers.
  */
 export class ProberAssignment {
   readonly #count: number

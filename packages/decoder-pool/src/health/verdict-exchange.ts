@@ -32,8 +32,8 @@ export interface VerdictEvents {
 }
 
 /**
- * Exchanges verdicts with the other coordinators: one round trip for each round of probes, whatever the number of nodes,
- * and a message when a verdict changes. While Redis is away, each coordinator is alone.
+ * Exchanges verdicts with the other coordinators: one round trip for each round of probes, whatever the number of
+ * nodes, and a message when a verdict changes. While Redis is away, each coordinator is alone.
  */
 export class VerdictExchange {
   /** This coordinator's id. */
