@@ -121,7 +121,7 @@ describe('a refusal for the moment', () => {
         response.writeHead(429, { 'retry-after': retryAfter }).end()
       }
       const pool = await poolOf([full, well])
-      // The larger one is the emptier one, again and again.
+      // The larger node always has the lower load, and so is chosen first.
       await pool.register({
         id: 'n0',
         endpoint: pool.status().nodes[0]?.node.endpoint ?? '',
@@ -161,7 +161,7 @@ describe('a node that alone refuses', () => {
     const headers = status === 302 ? { location: 'http://login.example/' } : {}
     const pool = await poolOf([says(status, headers), well, well, well])
     const fetch = pool.fetch()
-    // A quick refusal counts as load for as long as an answer typically takes, so how often it is asked is a matter of time.
+    // A quick refusal counts as load for as long as an answer usually takes, so the node is asked only now and then.
     await until(async () => {
       expect(await times(10, () => fetch('http://pool/'))).toEqual({ 200: 10 })
       return pool.status().nodes[0]?.ejected === true
@@ -173,7 +173,7 @@ describe('a node that alone refuses', () => {
     'draws no more than its share under %s, though it is always free',
     async (strategy) => {
       const slow: Answer = (_, response) => setTimeout(() => response.end('well'), 20)
-      // Nothing is ejected, and nothing tried elsewhere: what is left is the choice.
+      // No node is ejected and nothing is retried, so only the strategy decides.
       const pool = await poolOf([says(400), slow, slow, slow], { strategy, ejectAfter: 1_000 })
       const fetch = pool.fetch({ wanted: { attempts: 1 } })
       const callers = Array.from({ length: 12 }, () => times(12, () => fetch('http://pool/')))
@@ -267,7 +267,7 @@ describe('a node that hangs', () => {
       const fetch = pool.fetch()
       const ask = async () => {
         const stop = new AbortController()
-        // As official clients end their own time-outs: by an abort without a reason of its own.
+        // Official clients signal their own timeouts like this, by an abort without a reason.
         const timer = setTimeout(() => stop.abort(), 400)
         const signal = kind === 'timeout' ? AbortSignal.timeout(400) : stop.signal
         try {
@@ -315,7 +315,7 @@ describe('a node that hangs', () => {
     for (let count = 1; count <= 5; count++) {
       const before = events.count
       const piece = pieceOf(count)
-      // Each piece but for its beginning, which came at the end of the one before.
+      // Each piece without its beginning, which came at the end of the piece before.
       const said = torn === '' || count === 1 ? piece : piece.slice('data'.length)
       events.see(bytes.encode(said + torn), 0)
       expect(events.count).toBe(before + 1)

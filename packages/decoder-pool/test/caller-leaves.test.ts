@@ -114,7 +114,7 @@ describe('nobody left to ask', () => {
     const began = performance.now()
     const answer = await failing.fetch({ wanted: { idempotent: true, timeout: '1h' } })('http://pool/')
     expect([answer.status, await answer.text()]).toEqual([500, 'no'])
-    // The bound is the hour that it must not wait.
+    // It must not wait for its timeout of an hour.
     expect(performance.now() - began).toBeLessThan(60_000)
   })
 

@@ -28,7 +28,7 @@ function states(count: number, more: (index: number) => object = () => ({})): No
   )
 }
 
-/** How often each is chosen, of so many. */
+/** How often each node is chosen in this number of draws. */
 function tally(name: StrategyName, tier: Tier, draws: number, wanted = (_: number) => ({})): number[] {
   const strategy = makeStrategy[name]()
   const random = seeded()
@@ -177,7 +177,7 @@ describe('latency', () => {
       if (chosen !== undefined) counts[all.indexOf(chosen)] = (counts[all.indexOf(chosen)] ?? 0) + 1
     }
     expect(counts[0]).toBeGreaterThan(300)
-    // With ties in everything else the draw decides, and a fraction of a millisecond.
+    // All else is equal, so the draw decides, and a fraction of a millisecond.
     expect(counts[0]).toBeLessThan(2_500)
   })
 })
@@ -251,7 +251,7 @@ describe('prefix', () => {
       })
       const [one, other] = nodes
       if (one !== undefined) served[all.indexOf(one)] = (served[all.indexOf(one)] ?? 0) + 1
-      // Until both know what is common.
+      // Before that, the coordinators do not know yet which blocks are common.
       if (talk >= 100) expect(other).toBe(one)
     }
     expect(Math.min(...served)).toBeGreaterThan(15)

@@ -82,7 +82,7 @@ describe('coordinators with clocks 20 minutes apart', () => {
       await ahead.register(node('b', { capacity: 5 }))
       await behind.deregister('c')
       await passTime(50)
-      // By their own clocks all of this would be 20 minutes before that, or after.
+      // By their own clocks, these changes would be 20 minutes earlier or later than those above.
       await behind.register(node('a', { capacity: 7 }))
       await behind.deregister('b')
       await ahead.register(node('c', { capacity: 5 }))

@@ -7,7 +7,7 @@ import { MemoryRegistryStore } from '../src/registry/memory.js'
 const leaseMs = 60_000
 const coordinators = 3
 
-/** As `Registry` does: takes over what is newer there, and tells what is newer here. */
+/** As `Registry` does: takes what is newer there, and sends what is newer here. */
 async function exchange(local: MemoryRegistryStore, shared: MemoryRegistryStore): Promise<void> {
   const ahead = local.merge(await shared.read(), leaseMs)
   for (const { node, revision } of ahead.registrations) await shared.put(node, leaseMs, revision)
@@ -45,12 +45,13 @@ describe('what coordinators know', () => {
             expected.set(id, [`http://${id}:1`, capacity])
           } else if ((await local.remove(id)).removed) expected.delete(id)
         }
-        // A removal that only one remembers needs three: another tells the node, that one the removal, all hear it.
+        // A removal that only one store remembers needs three rounds: another store sends the node, the first one sends
+        // its removal, and all get it.
         for (let round = 0; round < 3; round++) for (const local of locals) await exchange(local, shared)
         for (const store of [shared, ...locals]) {
           expect(Object.fromEntries(contentOf(store))).toEqual(Object.fromEntries(expected))
         }
-        // Nothing is left to tell: they would tell it for ever.
+        // Nothing is left to send; otherwise it would be sent for ever.
         for (const local of locals) {
           const { registrations, removed } = local.merge(await shared.read(), leaseMs)
           expect([registrations.length, removed.size]).toEqual([0, 0])

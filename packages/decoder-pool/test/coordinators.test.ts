@@ -33,7 +33,7 @@ describe('coordinators that share a Redis', () => {
     const name = `quiet-${pools++}`
     const { pool: one } = await coordinator({ name })
     const { redis } = await coordinator({ name })
-    // A change that nobody is told of.
+    // A change without a message.
     await new RedisRegistryStore(redis, name).put(checkNode(node('silent')), 60_000)
     await until(() => idsOf(one).includes('silent'), 1_000)
   })
@@ -68,7 +68,7 @@ describe('coordinators that share a Redis', () => {
     for (let count = 0; count < 1_000; count++) pool.pick()
     const leases = await Promise.all(Array.from({ length: 100 }, () => pool.acquire()))
     for (const lease of leases) lease.release({ ok: true })
-    // The tick of who is there may come between, and what is given back may have been told by now.
+    // A heartbeat may come between, and the released slots may have been reported by now.
     expect((await scripts()) - before).toBeLessThanOrEqual(4)
   })
 })
@@ -146,7 +146,7 @@ describe('coordinators that change parts of one node at once', () => {
         return known?.draining === true && known.adapters.join() === 'en-de'
       }, 1_000)
     }
-    // Who registers again says nothing of either.
+    // A registration that names neither changes neither.
     await one.register(node('a'))
     expect(one.status().nodes[0]?.node).toMatchObject({ draining: true, adapters: ['en-de'] })
   })

@@ -90,7 +90,7 @@ describe('choosing', () => {
     await expect(pool.acquire({ tags: ['x'], timeout: 1 })).rejects.toMatchObject({
       reason: 'too-many-waiting',
     })
-    // Whoever can be served is not kept waiting by those who can't.
+    // A caller that can be served does not wait behind those that can't.
     const other = await pool.acquire({ tags: ['y'] })
     other.release({ ok: true })
     expect(pool.status().waiting).toBe(1_000)
@@ -205,7 +205,7 @@ describe('probing', () => {
     ;(await pool.acquire()).release({ ok: false })
     await pool.acquire()
     expect(timers()).toBeLessThanOrEqual(before)
-    // Whoever waits is answered before the process ends.
+    // A waiting caller keeps the process alive.
     const waiting = pool.acquire({ timeout: 10_000 })
     await until(() => pool.status().waiting === 1)
     expect(timers()).toBeGreaterThan(before)

@@ -131,7 +131,7 @@ const steps = fc.array(
   { maxLength: 25 },
 )
 
-/** Both stores say and hold the same. */
+/** Checks that both stores return and contain the same. */
 async function differ(redis: () => Promise<ExperimentStore>): Promise<void> {
   await fc.assert(
     fc.asyncProperty(steps, async (all) => {
@@ -177,7 +177,7 @@ describe('shared by Redis', () => {
     server.resume()
     await until(() => one.pool.experiments.assign('en-fr', 'u') !== undefined, 5_000)
     await until(() => two.pool.experiments.assign('en-de', 'u') === undefined, 5_000)
-    // Lost by Redis, known by the coordinators: it is given back.
+    // Redis loses the experiment, and gets it back from the coordinators.
     await server.command('FLUSHALL')
     const three = await join(server.url)
     await until(() => three.pool.experiments.assign('en-fr', 'u') !== undefined, 5_000)

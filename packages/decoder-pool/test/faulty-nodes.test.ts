@@ -5,12 +5,12 @@ import { createDecoderPool, type DecoderPool } from '@evenkeel/decoder-pool'
 import { startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, describe, expect, it } from 'vitest'
 
-/** Each passes its health checks all the same. */
+/** In each mode, the node passes its health checks. */
 type Mode = 'good' | 'hangs-before' | 'hangs-after' | 'cuts' | 'denies' | 'redirects'
 const capacity = 6
-/** Of each coordinator. */
+/** Callers of each coordinator. */
 const callers = 6
-/** Longer than a node takes on any machine, so that only one that hangs is given up. */
+/** Longer than a node takes on any machine, so that only a node that hangs is given up. */
 const patienceMs = 400
 
 const ends: (() => unknown)[] = []
@@ -57,12 +57,12 @@ async function startNode() {
 interface Tally {
   answered: number
   left: number
-  /** Streams that broke off at a node that was no good: a part of them was given already. */
+  /** Streams that hung at a faulty node after a part of them had arrived. */
   begun: number
   readonly failures: string[]
 }
 
-/** One caller, who asks again and again: for whole answers, for streams, and for some that are not waited for. */
+/** One caller, which asks in a loop for whole answers and streams, and leaves some of them. */
 async function keepAsking(pool: DecoderPool, over: AbortSignal, tally: Tally, seed: number): Promise<void> {
   const fetch = pool.fetch({
     wanted: { timeout: '60s', attempts: 6, idempotent: true, hedgeAfter: patienceMs },
@@ -77,7 +77,7 @@ async function keepAsking(pool: DecoderPool, over: AbortSignal, tally: Tally, se
       const response = await fetch(`http://pool/${turn % 2 === 0 ? 'whole' : 'stream'}`, {
         signal: AbortSignal.any([over, leaves.signal, timeIsUp.signal]),
       })
-      // A stream that has begun is nobody else's to begin anew: its caller gives it up, as official clients do.
+      // A stream that has begun can't be retried on another node, so its caller gives it up, as official clients do.
       if (response.headers.get('x-mode') === 'hangs-after') {
         const reason = new DOMException('no more time', 'TimeoutError')
         timer = setTimeout(() => timeIsUp.abort(reason), patienceMs)
@@ -90,7 +90,7 @@ async function keepAsking(pool: DecoderPool, over: AbortSignal, tally: Tally, se
       if (leaves.signal.aborted) tally.left++
       else if (timeIsUp.signal.aborted) tally.begun++
       else tally.failures.push(String(error))
-      // Whatever fails at once must not keep the others from their turn.
+      // A call that fails at once must not keep the event loop busy.
       await new Promise((resolve) => setImmediate(resolve))
     } finally {
       clearTimeout(timer)
@@ -123,7 +123,7 @@ describe('3 coordinators and 20 nodes, of which some pass their health checks an
         Array.from({ length: callers }, (_, seed) => keepAsking(pool, over.signal, tally, seed)),
       ),
     )
-    // Before the pools are closed, whatever came of the test.
+    // Ends the callers before the pools are closed, even if the test fails.
     ends.push(() => {
       over.abort()
       return asking
@@ -133,7 +133,7 @@ describe('3 coordinators and 20 nodes, of which some pass their health checks an
       return until(() => tally.answered >= before + count, 60_000)
     }
     await answers(300)
-    // One after the other, as they would go wrong; each is found by every coordinator.
+    // Nodes become faulty one after the other, and every coordinator finds each of them.
     const modes = ['hangs-before', 'denies', 'cuts', 'hangs-after', 'redirects'] as const
     for (const [index, mode] of modes.entries()) {
       const node = nodes[index]
@@ -148,9 +148,9 @@ describe('3 coordinators and 20 nodes, of which some pass their health checks an
     expect(tally.left).toBeGreaterThan(20)
     await until(() => pools.every((pool) => pool.stats().inFlight === 0), 30_000)
     await until(() => pools.every((pool) => pool.sharedStats().inUse === 0), 30_000)
-    // The nodes were told of all who left.
+    // The requests of all callers that left were ended at the nodes too.
     await until(() => nodes.every(({ open }) => open.size === 0), 30_000)
-    // And none of the others paid for it; which of them is the slowest is a matter of the machine.
+    // No good node was ejected for failures; ejections for latency depend on the machine.
     const out = pools.flatMap((pool) =>
       nodes
         .slice(modes.length)

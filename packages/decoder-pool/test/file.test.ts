@@ -24,7 +24,7 @@ describe('the file', () => {
     folders.push(folder)
     file = join(folder, 'config', 'pool.json')
   })
-  // Not after each: the pools, which write as they close, are closed after that.
+  // `afterAll`, because the pools write when they close, which is after `afterEach`.
   afterAll(() => {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   })
@@ -193,7 +193,7 @@ describe('the file', () => {
         const changes: PoolChange[] = []
         const stop = pool.on('change', (change) => changes.push(change))
         edit(({ nodes }) => {
-          // The first stays: to take away most of what there is would not be obeyed.
+          // The first node stays, because an edit that removes most nodes would be refused.
           nodes.splice(1)
           for (let index = 0; index < count; index++) {
             nodes.push({ id: `n${index}`, endpoint: `http://n${index}:1`, capacity: count })
@@ -205,7 +205,7 @@ describe('the file', () => {
         looks.push(changes.length)
         stop()
       }
-      // One at its beginning, one at its end, and one for each second that it takes a machine.
+      // One change event at the beginning, one at the end, and one for each second that the machine needs.
       expect(Math.max(...looks)).toBeLessThan(100)
     })
 
@@ -233,7 +233,7 @@ describe('the file', () => {
       const before = readFileSync(file, 'utf8')
       await pool.register(node('late'))
       await until(() => written().includes('late'))
-      // By an editor that was opened before, and saves now.
+      // An editor that opened the file before that saves it now.
       writeFileSync(file, before.replace('"capacity": 2', '"capacity": 5'))
       await until(() => pool.status().nodes.some(({ node: { capacity } }) => capacity === 5))
       expect(idsOf(pool)).toEqual(['a', 'b', 'late'])
@@ -246,7 +246,7 @@ describe('the file', () => {
     it('that is saved half, and then whole, is taken when it is whole, and nobody is warned', async () => {
       const { pool, warnings, edit } = await running('a')
       const whole = readFileSync(file, 'utf8')
-      // Another half at each turn of the loop: however slow the machine, no two looks see the same.
+      // Another part in each turn of the event loop, so that no two checks see the same, even on a slow machine.
       const endsAt = performance.now() + 200
       for (let at = 20; performance.now() < endsAt; at = at + 7 < whole.length ? at + 7 : 20) {
         writeFileSync(file, whole.slice(0, at))

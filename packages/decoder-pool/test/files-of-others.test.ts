@@ -33,7 +33,7 @@ function folder(): string {
   return made
 }
 
-/** Registers a node in a pool of the file, and gives what was warned of. */
+/** Registers a node in a pool with this file, and returns the warnings. */
 async function use(file: string, options: DecoderPoolOptions = {}): Promise<readonly string[]> {
   const warnings: string[] = []
   const pool = await create({ file, pollInterval: 20, ...options })
@@ -253,7 +253,7 @@ describe('an id', () => {
     expect(idsOf(pool)).toEqual(['d'])
     await pool.register({ id: 'b', endpoint: 'http://10.0.0.2:1' })
     expect(idsOf(pool)).toEqual(['b', 'd'])
-    // They change places.
+    // The two nodes swap their addresses.
     await pool.register({ id: 'b', endpoint: 'http://10.0.0.1:1' })
     await pool.register({ id: 'd', endpoint: 'http://10.0.0.2:1' })
     expect(pool.inspect('b')?.node.endpoint).toBe('http://10.0.0.1:1')

@@ -34,7 +34,7 @@ describe('a value that another hand has put in the place of ours', () => {
 
   let uses = 0
 
-  /** Each call of each store, so that all keys are there and all scripts run. */
+  /** Makes each call of each store, so that all keys exist and all scripts run. */
   async function useAll(): Promise<void> {
     const registry = new RedisRegistryStore(redis, 'p')
     const slots = new RedisSlotStore(redis, 'p')

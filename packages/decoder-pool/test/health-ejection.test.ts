@@ -23,7 +23,7 @@ const statusOf = (pool: DecoderPool, id: string) =>
 const stateOf = (pool: DecoderPool, id: string) => statusOf(pool, id).state
 const ejectedIn = (pool: DecoderPool) => pool.status().nodes.filter((one) => one.ejected).length
 
-/** Requests until the node gets one, which is given back by `release`; the others go well. */
+/** Makes requests until the node gets one, and returns that one; the others go well. */
 async function reach(pool: DecoderPool, id: string): Promise<NodeLease | undefined> {
   for (let count = 0; count < 200; count++) {
     const lease = await pool.acquire()
@@ -62,7 +62,7 @@ describe('a node that fails', () => {
       expect(length).toBeGreaterThanOrEqual(Math.min(300, 30 * (round + 1)) * 0.9)
       expect(length).toBeLessThanOrEqual(Math.min(300, 30 * (round + 1)) * 1.1)
     }
-    // Not all the same: coordinators that saw the same shall not come back at once.
+    // Lengths differ, so that coordinators that saw the same failures do not use the node again at the same time.
     expect(new Set(lengths.slice(9).map((length) => length.toFixed(3))).size).toBeGreaterThan(1)
     ;(await reach(pool, 'n0'))?.release({ ok: true })
     clock.advance(10 * 30_000)
@@ -80,7 +80,7 @@ describe('a node that fails', () => {
     const trial = await reach(pool, 'n0')
     expect(trial).toBeDefined()
     expect(await reach(pool, 'n0')).toBeUndefined()
-    // Neither good nor bad: the next request is the trial.
+    // The trial was neither good nor bad, so the next request is the trial.
     trial?.release({ ok: true, error: new Error('the caller left') })
     const second = await reach(pool, 'n0')
     expect(await reach(pool, 'n0')).toBeUndefined()
@@ -110,7 +110,7 @@ describe('a node that fails', () => {
   it('is back when it served because all others were out too', async () => {
     const { pool } = await poolOf(4, { ejectAfter: 1 })
     await fail(pool, 'n0')
-    // Whoever wants just this node finds all that fit out: then they are used.
+    // For a request that only this node fits, all nodes that fit are out, so they are used.
     const lease = await pool.acquire({ tags: ['n0'] })
     expect(stateOf(pool, 'n0')).toBe('ejected')
     lease.release({ ok: true })
@@ -171,13 +171,13 @@ describe('a node that fails', () => {
           lease.release({ ok: false })
         } else ends.push({ at: ms + 100, lease })
       }
-      // Of 2,500 a tenth would be its share.
+      // Its share would be a tenth of 2,500.
       expect(given).toBeLessThan(400)
     },
   )
 
   it('never looks quicker by a failure, nor slow for ever', () => {
-    // It is kept as a logarithm, which gives a number back to its last digits only.
+    // The slowdown is kept as a logarithm, so the last digits may differ.
     const rounding = 1e-9
     fc.assert(
       fc.property(
@@ -203,7 +203,7 @@ describe('a node that fails', () => {
 })
 
 describe('a node that stands out', () => {
-  /** `calls` for each node within one window, of which `failing` fails a share. */
+  /** Makes `calls` calls of each node in each window; of those of node `odd`, `failShare` fail. */
   async function traffic(
     { pool, clock }: Awaited<ReturnType<typeof poolOf>>,
     { calls = 30, failShare = 0, slowMs = 100, windows = 1, odd = 'n0' },
@@ -265,7 +265,7 @@ describe('a node that stands out', () => {
     for (let index = 0; index < 40; index++) {
       for (let call = 0; call < 20; call++) outliers.note(`n${index}`, index > 1, 1, 0)
     }
-    // Two of forty stand out; the pool's limit is the ejector's.
+    // Two of forty nodes stand out. The limit of the pool is applied by the ejector, not here.
     expect(outliers.note('n9', true, 1, 11).map(({ id }) => id)).toEqual(['n0', 'n1'])
   })
 
@@ -329,12 +329,12 @@ describe('coordinators that share a Redis', () => {
     for (let count = 0; count < 3; count++) await fail(finder, 'bad')
     await until(() => stateOf(before, 'bad') === 'ejected')
     expect(statusOf(before, 'bad').ejection?.reason).toBe('failures')
-    // Its word takes the node out for nobody whom it did not fail.
+    // The message does not eject the node at a coordinator that it has not failed.
     expect(stateOf(after, 'bad')).toBe('serving')
     await fail(after, 'bad')
     await until(() => stateOf(after, 'bad') === 'ejected')
     expect(after.inspect('bad')?.requests).toBe(1)
-    // Heard in order: who knows the nodes that they register now has heard all that they said of 'bad'.
+    // Messages arrive in order: a coordinator that knows these nodes has got all earlier messages about 'bad'.
     for (const [index, pool] of [finder, before, after].entries()) await pool.register(node(`later-${index}`))
     await until(() => served.status().nodes.length === 7)
     ;(await served.acquire({ tags: ['bad'] })).release({ ok: true })
@@ -351,7 +351,7 @@ describe('coordinators that share a Redis', () => {
     for (const word of words) await redis.publish('decoder-pool:noise:health', `ejected ${word}`)
     const unending = '{"by":"x","node":"gone","reason":"failures","forMs":9e99}'
     await redis.publish('decoder-pool:noise:health', `ejected ${unending}`)
-    // Heard in order: once this one is known the others were.
+    // Messages arrive in order: when this one has arrived, the others have too.
     await redis.publish(
       'decoder-pool:noise:health',
       'ejected {"by":"x","node":"b","reason":"failures","forMs":9000}',
@@ -372,7 +372,7 @@ describe('coordinators that share a Redis', () => {
     for (const name of ['bad', 'b', 'c']) await idle.register(node(name, { capacity: 1_000, tags: [name] }))
     await until(() => busy.status().nodes.length === 3, 1_000)
     for (const pool of [idle, busy]) await fail(pool, 'bad')
-    // The idle one asks for it when its ejection is over, and may well be the first.
+    // The idle coordinator requests the permit when its ejection is over, and may be the first to do so.
     await until(async () => {
       ;(await reach(busy, 'bad'))?.release({ ok: true })
       return !statusOf(busy, 'bad').ejected
@@ -397,7 +397,7 @@ describe('coordinators that share a Redis', () => {
     await until(() => performance.now() > waited, 1_000)
     expect(await reach(other, 'bad')).toBeUndefined()
     expect(stateOf(other, 'bad')).toMatch(/ejected|trial/)
-    // What `one` began still counts as the node's load; the others have more, so that it is worth choosing.
+    // The trial of `one` still counts as the node's load. The other nodes get more load, so that it is chosen.
     for (let count = 0; count < 50; count++) await other.acquire({ tags: [count % 2 === 0 ? 'b' : 'c'] })
     await one.close()
     await until(

@@ -28,7 +28,7 @@ afterEach(() => {
   for (const timer of timers.splice(0)) clearInterval(timer)
 })
 
-/** All reasons that are given from now on. */
+/** Collects all reasons of self-preservation from now on. */
 function watchReasons(pool: DecoderPool): ReadonlySet<string> {
   const seen = new Set<string>()
   const look = () => {
@@ -79,7 +79,7 @@ describe('self-preservation of coordinators', () => {
     const { pool } = await join(server.url, { ...watchful, lease: '2s', registryTime })
     const nodes = await registerFleet(registrar, 4)
     await until(() => idsOf(pool).length === 4, 1_000)
-    // Their health checks fail, for longer than a suspect may; but somebody near them renews their leases.
+    // Health checks fail for longer than a suspect may be silent, but another process renews the nodes' leases.
     const renewAll = () => Promise.all(idsOf(registrar).map((id) => registrar.renew(id)))
     for (const node of nodes) node.healthy = false
     await until(() => pool.status().nodes.every((one) => one.state === 'unhealthy'), 1_000)
@@ -159,7 +159,7 @@ describe('probing in an outage', () => {
     await passTime(interval * 9)
     const intervals = (performance.now() - from) / interval
     const probes = nodes.reduce((sum, node) => sum + node.probes, 0) / nodes.length / intervals
-    // Three that probe every third interval; not three in each.
+    // Three coordinators each probe in every third interval, not in each one.
     expect(probes).toBeLessThan(1.7)
     expect(probes).toBeGreaterThan(0.5)
     const [sick] = nodes

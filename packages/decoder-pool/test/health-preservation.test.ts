@@ -10,7 +10,7 @@ const fine: Sight = {
 const ended = (count: number, agoMs = 1_000) =>
   new Map(Array.from({ length: count }, (_, index) => [`n${index}`, agoMs]))
 
-/** Looks at the registry each second until `endMs`; gives the reason after each look. */
+/** Observes the registry each second until `endMs`. Returns the reason after each observation. */
 function watch(preservation: SelfPreservation, endMs: number, sightAt: (now: number) => Partial<Sight>) {
   const reasons: (string | undefined)[] = []
   for (let now = reasons.length * 1_000; now <= endMs; now += 1_000) {

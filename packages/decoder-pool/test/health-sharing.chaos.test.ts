@@ -60,7 +60,7 @@ describe('coordinators that share a Redis', () => {
     using sinceDeath = fairTime()
     await nodes[0]?.[Symbol.asyncDispose]()
     await until(() => all.every((pool) => statusOf(pool, 'n0')?.state === 'unhealthy'), 5_000)
-    // A round, a quarter of one for the second look, and a message.
+    // A round, a quarter of one for the second probe, and a message.
     expect(sinceDeath.elapsedMs()).toBeLessThan(interval * 1.1 + interval / 4 + 500)
     for (const pool of all) {
       expect(statusOf(pool, 'n0')?.verdict).toMatchObject({ healthy: false })
@@ -87,7 +87,7 @@ describe('coordinators that share a Redis', () => {
     sick.healthy = false
     await until(() => statusOf(pool, 'n0')?.healthy === false, 3_000)
     const by = statusOf(pool, 'n0')?.verdict?.by
-    // Used because all that fit seem out.
+    // The node is used because all nodes that fit seem to be out of service.
     await pool.register({ id: 'n0', endpoint: sick.endpoint, capacity: 100, tags: ['only'] })
     ;(await pool.acquire({ tags: ['only'] })).release({ ok: true })
     expect(statusOf(pool, 'n0')).toMatchObject({ healthy: true, verdict: { healthy: true } })
@@ -143,7 +143,7 @@ describe('adapters that a node tells of', () => {
     node.adapters = { adapters: ['en-de', 'en-fr'] }
     await passTime(100)
     node.adapterProbes = 0
-    // It had no such path at first, and is asked again some rounds later.
+    // The node had no such path at first, so it is asked again only after some rounds.
     await until(() => adapters().every((list) => list === 'en-de,en-fr'), 6_000)
     const version = all[0]?.status().version
     const asked = node.adapterProbes
@@ -152,7 +152,7 @@ describe('adapters that a node tells of', () => {
       await until(() => node.adapterProbes > asked + 4, 3_000)
       expect(adapters()).toEqual(['en-de,en-fr', 'en-de,en-fr', 'en-de,en-fr'])
     }
-    // Said again and again, it was told once.
+    // The node reports the same list again and again, but it was registered only once.
     expect(all[0]?.status().version).toBe(version)
     node.adapters = ['en-it']
     await until(() => adapters().every((list) => list === 'en-it'), 3_000)

@@ -20,7 +20,7 @@ const onRedis = (redis: Redis) => ({
   pass,
 })
 
-/** What two stores must agree on, in one order; marks are each store's own. */
+/** What two stores must agree on, sorted. Marks may differ between stores. */
 function contentOf({ complete, verdicts, probers }: SharedVerdicts) {
   const told = verdicts.map((one) => JSON.stringify(Object.entries(one).sort()))
   return { complete, verdicts: told.sort(), probers: probers.map(({ id }) => id).sort() }

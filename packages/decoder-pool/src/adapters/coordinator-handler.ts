@@ -36,8 +36,8 @@ const maxListed = 1_000
  * - `DELETE /api/v1/unregister/:id`
  * - `GET /api/v1/node/:id`, `PUT /api/v1/node/:id/status` (`running`, `waiting`, `adapters`, `draining`)
  * - `GET /api/v1/experiments`, `PUT /api/v1/experiments/:id`, `DELETE /api/v1/experiments/:id`
- * - `GET /api/status?limit=&after=`: the pool and its nodes by id, 1,000 at most unless `limit` says otherwise; if there
- *   are more, `next` is the `after` of the next request
+ * - `GET /api/status?limit=&after=`: the pool and its nodes by id, 1,000 at most unless `limit` says otherwise; if
+ *   there are more, `next` is the `after` of the next request
  *
  * Bad bodies get 400 with the `field`; 403, 404, 405, 413 as usual. Answers are JSON.
  */

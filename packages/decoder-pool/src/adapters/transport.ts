@@ -22,8 +22,8 @@ const nullBodyStatuses = new Set([204, 205, 304])
 let loading: Promise<typeof import('undici')> | undefined
 
 /**
- * Loads undici on demand, and after Node's own copy: the copy that is loaded first sets the dispatcher of every `fetch`,
- * and an import of this package must not change that.
+ * Loads undici on demand, and after Node's own copy: the copy that is loaded first sets the dispatcher of every
+ * `fetch`, and an import of this package must not change that.
  */
 export function undici(): Promise<typeof import('undici')> {
   loading ??= Promise.resolve(new Headers()).then(() => import('undici'))

@@ -128,8 +128,8 @@ export class Ejector {
   }
 
   /**
-   * Another coordinator has ejected the node. That alone does not eject it here, because only the path from there may be
-   * broken. But one failure of the same kind here, before or after, is then enough.
+   * Another coordinator has ejected the node. That alone does not eject it here, because only the path from there may
+   * be broken. But one failure of the same kind here, before or after, is then enough.
    */
   ejectedElsewhere({ node, reason, forMs }: EjectedElsewhere, now: number): void {
     const state = this.#host.stateOf(node)

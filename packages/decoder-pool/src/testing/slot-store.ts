@@ -90,7 +90,7 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       await harness.pass(leaseMs * 0.7)
       await heartbeat(two)
       await harness.pass(leaseMs * 0.7)
-      // Nobody has reaped it yet: what it has may still be under way.
+      // The other coordinator was not reaped yet: its request may still be in flight.
       expect((await take(two, [wants(1, 'a')])).given).toEqual([-1])
       const { live, totals: left } = await heartbeat(two)
       expect(live).toMatchObject([two])
@@ -144,7 +144,7 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       await take(one, [wants(1, 'a')])
       await take(two, [wants(1, 'a')], none, new Map([['any', 100]]))
       const free = new Map([['a', 0]])
-      // Who gives it back has a request of its own.
+      // The coordinator that releases the slot has a request of its own.
       const own = { ...wants(1, 'a'), waitedMs: 10 }
       expect(await take(one, [own], free, new Map([['any', 10]]))).toMatchObject({
         given: [-1],
@@ -154,7 +154,7 @@ export function testSlotStore(name: string, harness: SlotStoreHarness): void {
       expect((await take(two, [other])).given).toEqual([0])
       await take(two, [], free, new Map([['any', 200]]))
       expect((await take(one, [own], none, new Map([['any', 10]]))).given).toEqual([-1])
-      // The other one does not come for it.
+      // The other coordinator does not claim the slot.
       await harness.pass(offerMs * 1.5)
       expect((await take(one, [own])).given).toEqual([0])
     })
