@@ -100,7 +100,7 @@ describe('coordinators that share a Redis', () => {
     await until(() => all.every((pool) => statusOf(pool, 'n0')?.verdict), 6_000)
     const [one, , listener] = all
     const name = `probing-${pools - 1}`
-    // A word of one of the two that it can't: nobody else follows it.
+    // One of the two probers says that it can't reach the node; no other coordinator follows it.
     const { redis } = await join(server.url, { name: 'elsewhere' })
     const store = new RedisHealthStore(redis, name)
     const by = listener && statusOf(listener, 'n0')?.verdict?.by

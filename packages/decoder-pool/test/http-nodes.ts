@@ -8,7 +8,7 @@ import { useCoordinators } from './pools.js'
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => unknown
 
-/** HTTP servers for nodes, and pools of them, that are closed after the test. */
+/** Starts HTTP servers as nodes, and pools of them, which are closed after the test. */
 export function useHttpNodes() {
   const { create } = useCoordinators()
   const ends: (() => unknown)[] = []
@@ -24,7 +24,7 @@ export function useHttpNodes() {
     })
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
-  /** A pool of nodes that answer so, `n0` the first. */
+  /** A pool of nodes with these answers; the first one is `n0`. */
   const poolOf = async (
     answers: readonly (Answer | string)[],
     options: DecoderPoolOptions = {},
@@ -43,13 +43,13 @@ export function useHttpNodes() {
 export const inFlight = (pool: DecoderPool): number =>
   pool.status().nodes.reduce((sum, node) => sum + node.inFlight, 0)
 
-/** Collects garbage, as any few seconds of a service do. */
+/** Collects garbage, as happens in a service every few seconds. */
 export const collect: () => void = (() => {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc') as () => void
 })()
 
-/** Garbage is collected again and again while somebody waits. */
+/** Collects garbage again and again until the promise settles. */
 export async function collecting<T>(pending: Promise<T>): Promise<T> {
   const timer = setInterval(collect, 10)
   return pending.finally(() => clearInterval(timer))

@@ -4,7 +4,7 @@ import { node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()
 
-/** What of the answers is looked at by name. */
+/** The members of answers that the tests check by name. */
 interface Told {
   readonly node: { readonly id: string }
   readonly nodes: readonly unknown[]

@@ -16,7 +16,7 @@ const inputs = (count: number, more: object = {}) =>
     ...more,
   }))
 
-/** What is done for one change, counted where it is done: time would tell of the machine. */
+/** Counts the work for one change, because its time would depend on the machine. */
 describe('a pool of thousands of nodes', () => {
   const pools: DecoderPool[] = []
   let folder: string | undefined

@@ -77,7 +77,7 @@ describe('a coordinator that lets nodes in', () => {
     const statusOf = async (...args: Parameters<typeof ask>) => (await handle(ask(...args))).status
     expect(await statusOf('/v1/register', 'POST', 'a', { id: 'a', endpoint })).toBe(201)
     expect(await statusOf('/v1/register', 'POST', 'b', { id: 'a', endpoint })).toBe(403)
-    // To come on its address would take it out.
+    // A registration at its address would replace it.
     expect(await statusOf('/v1/register', 'POST', 'b', { id: 'b', endpoint })).toBe(403)
     expect(await statusOf('/v1/node/a/status', 'PUT', 'b', { draining: true })).toBe(403)
     expect(await statusOf('/v1/unregister/a', 'DELETE', 'b')).toBe(403)

@@ -4,15 +4,15 @@ import type { AddressInfo } from 'node:net'
 export interface StandIn extends AsyncDisposable {
   readonly endpoint: string
   healthy: boolean
-  /** Answers nothing, and keeps its connections. */
+  /** Whether the node answers nothing, and keeps its connections. */
   hangs: boolean
   probes: number
-  /** What it answers for its adapters: a body, or a status; without it there is no such path. */
+  /** The answer about its adapters: a body, or a status; if `undefined`, there is no such path. */
   adapters: unknown
   adapterProbes: number
 }
 
-/** An inference node that only answers its health check, and which adapters it has. */
+/** Starts an inference node that only answers its health check and the path of its adapters. */
 export async function startNode(): Promise<StandIn> {
   const server = createServer((request, response) => {
     if (request.url === '/health') node.probes++

@@ -16,7 +16,7 @@ const away = (...pools: DecoderPool[]) =>
 const back = (...pools: DecoderPool[]) =>
   until(() => pools.every((pool) => pool.status().state === 'primary'), 5_000)
 
-/** Notes the smallest that the pool ever was. */
+/** Returns a function that gives the smallest size of the pool since this call. */
 function watchSize(pool: DecoderPool): () => number {
   let least = pool.status().nodes.length
   pool.on('change', () => {
@@ -58,7 +58,7 @@ describe('promise 3: coordinators in an outage', () => {
     const held = await Promise.all(names.map(() => one.acquire()))
     expect(new Set(held.map((lease) => lease.node.id)).size).toBe(8)
     server.freeze()
-    // Redis may hear of it, and will not answer.
+    // Redis may receive the reports, but will not answer.
     for (const lease of held) lease.release()
     await away(one, other)
     const again = await Promise.all(names.map(() => one.acquire({ timeout: '5s' })))
@@ -134,7 +134,7 @@ describe('promise 3: coordinators in an outage', () => {
     await server.command('FLUSHALL')
     const removed = createKeyspace(first.redis.namespace, 'decoder-pool').key('default', 'removed')
     await until(async () => (await server.command('ZSCORE', removed, 'goes')) !== null, 10_000)
-    // Who knew of it is replaced.
+    // The coordinator that knew of the removal is replaced.
     const second = await join(server.url)
     await first.pool.close()
     const again = await join(server.url, { file })
@@ -158,7 +158,7 @@ describe('promise 3: coordinators in an outage', () => {
     const server = await start()
     const { pool, redis } = await join(server.url, { pollInterval: 20 })
     for (const name of ['a', 'b']) await pool.register(node(name))
-    // As a replica would have it that had not heard of the last change when it was promoted.
+    // The state of a replica that had not received the last change when it was promoted.
     const [nodes, endpoints] = ['nodes', 'endpoints'].map((part) => `evenkeel:decoder-pool:{default}:${part}`)
     await redis.command(['HDEL', nodes ?? '', 'b'])
     await redis.command(['HDEL', endpoints ?? '', 'http://b.internal:8000'])
@@ -203,7 +203,7 @@ describe('the outage of Redis', () => {
     await until(() => performance.now() > end, 2_000)
     await server.restart()
     await back(pool)
-    // Both its lease and its silence are older than removeAfter; only what comes after the return counts.
+    // Its lease ended and its silence began more than `removeAfter` ago, but only time after the return counts.
     shared.healthy = true
     await until(() => pool.status().nodes[0]?.suspect === false, 2_000)
     expect(idsOf(pool)).toEqual(['quiet'])
@@ -217,7 +217,7 @@ describe('the file', () => {
     folders.push(folder)
     return path(folder, 'pool.json')
   }
-  // Not after each: the pools, which write as they close, are closed after that.
+  // `afterAll`, because the pools write when they close, which is after `afterEach`.
   afterAll(() => {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   })

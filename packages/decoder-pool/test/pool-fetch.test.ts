@@ -24,7 +24,7 @@ async function serve(
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** Answers in pieces, each as somebody asks for it. */
+/** A node that answers in pieces, each when the test asks for it. */
 async function streaming() {
   const open: ServerResponse[] = []
   const endpoint = await serve((_, response) => {
@@ -176,7 +176,7 @@ describe('the blocks of a prompt', () => {
     expect(one).toHaveLength(3)
     expect(other.slice(0, 2)).toEqual(one.slice(0, 2))
     expect(other[2]).not.toBe(one[2])
-    // Each stands for all before it.
+    // The hash of a block also depends on all blocks before it.
     expect(promptBlocks(`${'z'.repeat(256)}${long}`)[1]).not.toBe(one[1])
   })
 

@@ -23,10 +23,10 @@ export interface Coordinator {
   readonly pool: DecoderPool
 }
 
-/** With the time that Redis is made to believe, in milliseconds. */
+/** `registryTime` replaces the time of Redis, in milliseconds. */
 export type TestOptions = DecoderPoolOptions & { readonly registryTime?: () => number }
 
-/** Makes pools and connections that are closed after the test, whatever it comes to. */
+/** Makes pools and connections that are closed after the test, even if it fails. */
 export function useCoordinators() {
   const pools: DecoderPool[] = []
   const connections: Connection[] = []
@@ -56,7 +56,7 @@ export function useCoordinators() {
 /** Everything that Redis acknowledges is on its disk. */
 export const durable = { appendonly: 'yes', appendfsync: 'always' }
 
-/** Starts Redis servers that are closed after the test. To be called first: what is registered first runs last. */
+/** Starts Redis servers that are closed after the test. Call it first: the hook that is registered first runs last. */
 export function useServers() {
   const servers: RedisServer[] = []
   afterEach(async () => {

@@ -13,7 +13,7 @@ afterAll(() => server.close())
 
 const p99 = (delays: readonly number[]) => [...delays].sort((one, other) => one - other)[98] ?? 0
 
-/** How long `act` takes to be seen, in milliseconds. */
+/** Milliseconds from the call of `act` until its effect is seen. */
 async function delayOf(seen: (resolve: () => void) => void, act: () => Promise<unknown>): Promise<number> {
   const arrived = new Promise<void>(seen)
   const startedAt = performance.now()
@@ -40,7 +40,7 @@ describe('a change on one coordinator', () => {
     for (let index = 0; index < 100; index++) {
       const id = `n${index}`
       delays.push(await delayOf(isAdded(other, id), () => one.register(node(id))))
-      // What a bare message takes at the same time is the machine's, which no library can better.
+      // The time of a bare message at the same moment is the machine's, and no library can be faster.
       const isHeard = (resolve: () => void) => {
         heard = resolve
       }

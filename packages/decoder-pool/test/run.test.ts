@@ -96,7 +96,7 @@ describe('run', () => {
     for (let request = 0; request < 100; request++) {
       await expect(pool.run(broken, { idempotent: true })).rejects.toThrow('down')
     }
-    // A fifth of a hundred, and the few that it begins with.
+    // A hundred calls, a fifth of that as retries, and the few retries that the budget begins with.
     expect(calls).toBeGreaterThanOrEqual(118)
     expect(calls).toBeLessThanOrEqual(124)
   })
@@ -107,7 +107,7 @@ describe('run', () => {
     const answer = await pool.run(
       async ({ id }) => {
         calls.push(id)
-        // The first one never answers: what comes is the second one's.
+        // The first node never answers, so the answer is the second node's.
         if (calls.length === 1) await new Promise(() => {})
         return id
       },
@@ -119,7 +119,7 @@ describe('run', () => {
   })
 
   it('aborts who is not the first to answer, and takes out a node that hangs though others answer for it', async () => {
-    // In turn: others leave a node alone that has failed once, and then it would not be found.
+    // Nodes are used in turn: other strategies avoid a node that has failed once, so it would not be ejected.
     const pool = await create({ strategy: 'weighted-round-robin', ejectAfter: 2, slowStart: 0 })
     for (const name of ['hangs', 'good']) await pool.register(node(name, { capacity: 1 }))
     const call = (one: { id: string }, signal: AbortSignal) =>
@@ -129,7 +129,7 @@ describe('run', () => {
     const ask = () => pool.run(call, { idempotent: true, hedgeAfter: 200, timeout: '30s' })
     for (let count = 0; count < 200 && pool.inspect('hangs')?.ejected === false; count++) {
       expect(await ask()).toBe('good')
-      // Its only place is free again.
+      // The only slot of the node that hangs is free again.
       await until(() => pool.stats().inFlight === 0, 5_000)
     }
     expect(pool.inspect('hangs')?.state).toBe('ejected')
@@ -212,9 +212,9 @@ describe('run, and what HTTP answers', () => {
 
   it('takes no quick refusal and no bad request for a quick answer', async () => {
     let draw = 0
-    // Both are drawn first equally often.
+    // Both nodes are drawn first equally often.
     const random = () => (draw++ % 8) / 8
-    // Latencies fade with time, and here none goes by.
+    // No time passes, because latencies fade with time.
     const pool = await create({ strategy: 'latency', ejectAfter: 1_000, random, clock: new ManualClock() })
     for (const name of ['refuses', 'serves']) await pool.register(node(name, { capacity: 1_000 }))
     const counts = new Map<string, number>()
@@ -224,7 +224,7 @@ describe('run, and what HTTP answers', () => {
       if (lease.node.id === 'serves') lease.release({ ok: true, latencyMs: 20 })
       else lease.release({ ok: true, latencyMs: 1, error: new Error('400') })
     }
-    // A node of which nobody knows how quick it is gets its part, as any other, and no more.
+    // A node without a measured latency gets its share like any other node, and no more.
     expect(counts.get('serves')).toBeGreaterThan(10)
   })
 
@@ -256,7 +256,7 @@ describe('run, and what HTTP answers', () => {
       name: 'TimeoutError',
     })
     expect(pool.status().nodes.filter((one) => one.ejected)).toHaveLength(1)
-    // The other one is kept for most of the next caller's time.
+    // The slot of the other node is held for most of the next caller's time.
     const kept = await pool.acquire()
     setTimeout(() => kept.release({ ok: true }), 150)
     await expect(pool.run(hangs, { signal: AbortSignal.timeout(200), timeout: 1_000 })).rejects.toMatchObject(

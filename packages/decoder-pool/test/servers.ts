@@ -9,10 +9,10 @@ import {
 } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe } from 'vitest'
 
-/** The connection of the moment: there is none before the tests run. */
+/** Returns the connection, which does not exist before the tests run. */
 export type Redis = () => Connection
 
-/** The same tests on each server there is. */
+/** Runs the same tests on each available server. */
 export function onEachServer(tests: (redis: Redis) => void): void {
   describe.each(flavours())('on $name', (flavour) => {
     let server: RedisServer
@@ -29,7 +29,7 @@ export function onEachServer(tests: (redis: Redis) => void): void {
   })
 }
 
-/** The same tests where keys live on several servers. */
+/** Runs the same tests on a Cluster, whose keys are on several servers. */
 export function onCluster(tests: (redis: Redis) => void): void {
   describe('promise 9: on a Cluster', () => {
     let cluster: RedisCluster
@@ -46,7 +46,7 @@ export function onCluster(tests: (redis: Redis) => void): void {
   })
 }
 
-/** The same tests through a client of each library that a host may bring along. */
+/** Runs the same tests through a client of each library that an application may use. */
 export function withEachClient(tests: (redis: Redis) => void): void {
   describe('with each client', () => {
     let server: RedisServer

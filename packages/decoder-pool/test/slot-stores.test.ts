@@ -19,7 +19,7 @@ testSlotStore('memory', {
   pass: (ms) => clock.advance(ms),
 })
 
-/** The stores' own time is that of their server; here it is the test's, so that a slow machine changes nothing. */
+/** Stores use their server's time; here they use the test's, so that a slow machine does not matter. */
 const onRedis = (redis: Redis) => {
   const time = new ManualClock()
   return {
@@ -106,12 +106,12 @@ const word = fc.record({
 
 type Word = typeof word extends fc.Arbitrary<infer T> ? T : never
 
-/** What a store answers, in one order. */
+/** Makes a call, and returns the store's answer, sorted. */
 async function said(store: SlotStore, { who, action, held, requests, waiting }: Word, sequence: number) {
   const me: Coordinator = { id: who, region: who === 'two' ? 'eu' : undefined }
   if (action === 'leave') return store.leave(me)
   if (action === 'heartbeat') return inOrder(await store.heartbeat(me, sequence, held, 100))
-  // A word that was sent before the last one.
+  // A call that was sent before the last one.
   const number = action === 'take-again' ? sequence - 2 : sequence
   return inOrder(await store.take(me, { sequence: number, held, requests, waiting }))
 }
@@ -139,7 +139,7 @@ const event = fc.record({
 })
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never
 
-/** Eight coordinators that keep to the rules of the store, and a network and machines that do not. */
+/** Eight coordinators that follow the rules of the store, on an unreliable network and unreliable machines. */
 async function holdsCapacity(store: SlotStore, time: ManualClock, events: readonly Event[]): Promise<void> {
   const capacity = 3
   const living = Array.from({ length: 8 }, (_, index) => newcomer(`first-${index}`))
@@ -182,14 +182,14 @@ async function holdsCapacity(store: SlotStore, time: ManualClock, events: readon
     } else if (action === 'die') {
       living[who] = newcomer(`later-${born++}`)
     } else if (action === 'pass') {
-      // Those that live renew in time.
+      // Live coordinators renew in time.
       time.advance(400)
       for (const other of living) if (other.sequence > 0) await heartbeat(other)
     }
     for (const name of ['a', 'b']) expect(holdsBy(name)).toBeLessThanOrEqual(capacity)
   }
 
-  // In the end everything is told, and what the dead held is free.
+  // In the end all calls have arrived, and the slots of dead coordinators are free.
   for (const word of late) await word()
   time.advance(500)
   for (const one of living) await heartbeat(one)

@@ -42,7 +42,7 @@ describe('slots that coordinators count together', () => {
     expect(held).toHaveLength(5)
     await expect(one.acquire()).rejects.toMatchObject({ reason: 'no-capacity' })
     giveBack(held)
-    // Given back once, however often it is said.
+    // A second release has no effect.
     giveBack(held)
     await until(async () => (await outcomes(Array.from({ length: 40 }, () => other.acquire()))).length === 5)
   })
@@ -53,7 +53,7 @@ describe('slots that coordinators count together', () => {
     await expect(other.acquire()).rejects.toMatchObject({ reason: 'no-capacity' })
     expect(other.status().nodes[0]?.inUse).toBe(3)
     giveBack(held)
-    // In one go: the last second's view of the other would refuse.
+    // The first call succeeds, although by the last report of the other coordinator there is no free slot.
     await until(async () => (await outcomes([one.acquire()])).length === 1)
     expect((await outcomes([other.acquire(), other.acquire()])).length).toBe(2)
   })
@@ -66,7 +66,7 @@ describe('slots that coordinators count together', () => {
     using time = fairTime()
     held.release({ ok: true })
     await waiting
-    // By a message, and not with the next tick.
+    // The slot came by a message, not with the next tick.
     expect(time.elapsedMs()).toBeLessThan(500)
     expect(one.status().nodes[0]?.inFlight).toBe(0)
   })
@@ -134,7 +134,7 @@ describe('slots that coordinators count together', () => {
       giveBack(held)
       return held.length
     }
-    // Each has heard of the other.
+    // Until each coordinator knows the other one.
     await until(async () => (await ask()) === 5)
   })
 })
@@ -236,14 +236,14 @@ describe('slots while Redis is away', () => {
     await until(() => other.pool.status().nodes.length === 1)
     const held = await Promise.all(Array.from({ length: 6 }, () => one.pool.acquire()))
     await until(() => other.pool.status().nodes[0]?.inUse === 6)
-    // Both know that the other lives.
+    // Both know that the other one is alive.
     await until(() => one.pool.status().coordinators === 2 && other.pool.status().coordinators === 2)
 
     await proxy.refuse()
     await until(() => one.redis.state === 'down' && other.redis.state === 'down')
     const more = async (pool: typeof one.pool) =>
       (await outcomes(Array.from({ length: 10 }, () => pool.acquire()))).length
-    // 6 held, 4 free: two for each.
+    // 6 slots are held and 4 are free, which is two for each.
     expect([await more(one.pool), await more(other.pool)]).toEqual([2, 2])
     giveBack(held)
     expect(await more(one.pool)).toBe(6)

@@ -9,7 +9,7 @@ async function tracedPool() {
   const exporter = new InMemorySpanExporter()
   const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
   const pool = await create({ name: 'main', ejectAfter: 1_000, telemetry: { spans: true, tracerProvider } })
-  // OpenTelemetry is loaded in a turn of its own; calls before that have no span.
+  // OpenTelemetry is loaded asynchronously, and calls before that have no span.
   await until(async () => {
     await pool.renew('none')
     return exporter.getFinishedSpans().length > 0

@@ -20,7 +20,7 @@ testRegistryStore('memory', {
   pass: (ms) => clock.advance(ms),
 })
 
-/** The store's own time is that of its server; here it is the test's, so that a slow machine changes nothing. */
+/** The store uses its server's time; here it uses the test's, so that a slow machine does not matter. */
 const onRedis = (redis: Redis) => {
   const time = new ManualClock()
   return {
@@ -40,7 +40,7 @@ onEachServer((redis) => {
       host: fc.constantFrom('x', 'y', 'z'),
       capacity: fc.integer({ min: 1, max: 3 }),
       action: fc.constantFrom('put', 'put', 'put-at', 'remove', 'remove-at', 'renew', 'pass'),
-      // Around the clock's, so that changes from elsewhere are now older, now newer.
+      // Added to the clock's time, so that changes from elsewhere are sometimes older and sometimes newer.
       ahead: fc.integer({ min: -6, max: 6 }),
     })
     await fc.assert(
@@ -53,7 +53,7 @@ onEachServer((redis) => {
           const inMemory = new MemoryRegistryStore({ ...limits, clock: shared })
           const options = { ...limits, now: () => shared.now() }
           const inRedis = new RedisRegistryStore(redis(), `random-${pools++}`, options)
-          // Follows Redis by its changes only.
+          // It follows Redis only by its changes.
           const follower = new MemoryRegistryStore({ clock: shared })
           let position = await inRedis.read()
           for (const { id, host, capacity, action, ahead } of steps) {
@@ -69,7 +69,7 @@ onEachServer((redis) => {
             position = await inRedis.read(position)
             follower.merge(position, 60_000)
           }
-          // A store that forgets a removal takes what its follower knows better.
+          // A store that has forgotten a removal may accept a node that its follower knows to be removed.
           if (maxRemoved === 2) return
           const { nodes } = contentOf(await inRedis.read())
           expect(contentOf(await follower.read()).nodes).toEqual(nodes)
@@ -119,7 +119,7 @@ onEachServer((redis) => {
     await store.remove('a')
     const ends = { meta: true, log: true, removed: true, experiments: true }
     expect(await endings()).toEqual(ends)
-    // Who follows it keeps it.
+    // A follower's read renews the expiry.
     await redis().command(['PEXPIRE', key(pool, 'removed'), '60000'])
     await store.read()
     expect(Number(await redis().command(['PTTL', key(pool, 'removed')]))).toBeGreaterThan(60_000)
@@ -139,7 +139,7 @@ onEachServer((redis) => {
   })
 })
 
-/** What two stores must agree on, in one order. */
+/** What two stores must agree on, sorted. */
 function contentOf({ version, registrations, removed, expired }: RegistrySnapshot) {
   const nodes = registrations.map(({ node: { id, ...rest }, revision }) => [
     id,
