@@ -13,7 +13,7 @@ export interface Experiment {
   /** Other units are served by nodes with all of these tags; empty for any node. */
   readonly controlTags: readonly string[]
   readonly active: boolean
-  /** A different salt assigns all units anew. */
+  /** A different salt assigns all units again, independently of before. */
   readonly salt: string
 }
 

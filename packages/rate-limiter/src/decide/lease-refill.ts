@@ -51,7 +51,7 @@ export class LeaseRefill {
   }
 
   /**
-   * Requests a block together with the decision, or waits for a request that is under way.
+   * Requests a block together with the decision, or waits for a request that is in flight.
    * @param retry decides the call when that request has been answered
    */
   ask(pending: PendingDecision, retry: () => void): void {

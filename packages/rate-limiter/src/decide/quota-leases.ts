@@ -75,7 +75,7 @@ export class QuotaLeases {
     )
   }
 
-  /** A request for these limits that is under way: a caller that waits for it need not ask. */
+  /** A request for these limits that is in flight: a caller can wait for it instead of asking. */
   asking(limitCosts: readonly LimitCost[]): Promise<void> | undefined {
     for (const limitCost of limitCosts) {
       const asking = this.#blocks.get(limitCost)?.asking

@@ -73,7 +73,7 @@ export class OfflineCharges {
     return [...this.#accounts.values()].map(({ limitKey }) => limitKey)
   }
 
-  /** What to send with a call; nothing while an earlier part is under way. */
+  /** What to send with a call; `undefined` while an earlier part is in flight. */
   take(limitKey: LimitKey): Entry | undefined {
     if (this.#accounts.size === 0) return undefined
     const account = this.#accounts.get(limitKey)
