@@ -33,7 +33,7 @@ export interface ExplainOptions {
   readonly url?: string | undefined
 }
 
-/** Enough to see why: conversations that went different ways differ everywhere. */
+/** Conversations that went different ways differ everywhere; this many differences are enough to see why. */
 const maxDifferences = 50
 
 /** Finds the JSON paths in which two requests differ, and the reasons why they bypass the cache. */
@@ -56,7 +56,7 @@ export function explain(a: Body, b: Body, options: ExplainOptions): Explanation 
   const differences: Difference[] = []
   for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
     const found = differencesOf(`$.${name}`, one[name], other[name])
-    // If both requests have one key, their differences have no effect: made-up ids, prompt-cache marks.
+    // If both requests have one key, their differences have no effect: generated ids, prompt-cache marks.
     if (equal) ignored.push(...found.map(({ path }) => (ignoredNames.has(name) ? `$.${name}` : path)))
     else if (!ignoredNames.has(name)) differences.push(...found)
     else if (found.length > 0) ignored.push(`$.${name}`)
@@ -77,7 +77,7 @@ function keyOf(given: Body, body: Json, { rules, maxTemperature, url: told }: Ex
   return requestKey({ url, method: 'POST', headers: new Map(), endpoint, body: text }, rules, maxTemperature)
 }
 
-/** URL to which a body of this format is sent. */
+/** Path to which a body of this format is sent. */
 function pathOf(body: Json): string {
   if (body.contents !== undefined) return '/v1beta/models/unknown:generateContent'
   if (body.documents !== undefined && body.query !== undefined) return '/v1/rerank'

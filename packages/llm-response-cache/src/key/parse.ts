@@ -9,18 +9,18 @@ export function parseObject(text: string): Json | undefined {
   }
 }
 
-/** Members of a body; more take longer to parse than a request may take. */
+/** Maximum number of members of a body: more would block the event loop for too long. */
 const maxMembers = 200_000
 
 /**
- * A request's body, if it says one thing only: a name that occurs twice in an object means one thing to one parser
- * and another thing to another one, and a whole number beyond 2^53 is not the number that JavaScript reads.
+ * Parses a request's body, unless it is ambiguous: parsers disagree on a name that occurs twice in an object, and
+ * JavaScript rounds a whole number beyond 2^53.
  */
 export function parseRequest(text: string): Json | undefined {
   if (countOf(text, '":') > maxMembers) return undefined
   const value = parseObject(text)
   if (value === undefined) return undefined
-  // What JSON.stringify writes, as all JavaScript SDKs send it, has neither; other texts are read to see.
+  // A text of JSON.stringify, which all JavaScript SDKs send, has neither; any other text is scanned.
   return JSON.stringify(value) === text || isUnambiguous(text) ? value : undefined
 }
 
@@ -32,7 +32,7 @@ function countOf(text: string, part: string): number {
   return count
 }
 
-/** Of a text that JSON.parse has read. */
+/** The text must be valid JSON. */
 function isUnambiguous(text: string): boolean {
   const names: (Set<string> | undefined)[] = []
   const token = /"(?:[^"\\]|\\.)*"|[{}[\]]|-?\d[\d.eE+-]*/g
@@ -54,7 +54,7 @@ function isUnambiguous(text: string): boolean {
   return true
 }
 
-/** A text before a colon is a name. */
+/** Whether the string that ends at `at` is a member's name: a colon follows it. */
 function isName(text: string, at: number): boolean {
   let next = at
   while (/\s/.test(text.charAt(next))) next++

@@ -2,7 +2,7 @@ import { isRecord, type Json } from '../json.js'
 import type { ProtocolPlaces } from './canonical.js'
 import type { Answers } from './rules.js'
 
-/** Collects what the protocols say of single objects of a request, by where they stand. */
+/** Collects the objects of a request to which its protocol gives a special meaning. */
 export class PlaceCollector implements ProtocolPlaces {
   readonly ids = new Map<object, Set<string>>()
   readonly omitted = new Map<object, Set<string>>()
@@ -16,7 +16,7 @@ export class PlaceCollector implements ProtocolPlaces {
     if (isRecord(holder)) this.omitted.set(holder, new Set([name]))
   }
 
-  /** A schema: providers write the members of an answer in the order of its properties. */
+  /** The order in a schema counts: providers write an answer's members in the order of its properties. */
   schema(schema: unknown): void {
     if (isRecord(schema)) this.ordered.add(schema)
   }
@@ -32,7 +32,7 @@ function member(value: unknown, ...names: readonly string[]): unknown {
   return found
 }
 
-/** Where a request of one protocol has made-up ids, what changes no answer, and schemas. */
+/** Finds the generated ids, the members without effect, and the schemas in a request of one protocol. */
 export function placesOf(answers: Answers, body: Json, renameIds: boolean): ProtocolPlaces {
   const places = new PlaceCollector()
   schemasOf(body, places)
@@ -60,7 +60,7 @@ function chatIds({ messages }: Json, places: PlaceCollector): void {
   }
 }
 
-/** Items that say themselves what they are, beside their ids. A reference says nothing but an id: it is none of them. */
+/** Generated ids of items that contain their content. A reference is not here, since its id is its content. */
 const itemIds: Readonly<Record<string, readonly string[]>> = {
   message: ['id'],
   function_call: ['id', 'call_id'],
@@ -78,7 +78,7 @@ function responsesIds({ input }: Json, places: PlaceCollector): void {
   }
 }
 
-/** Where the provider's own prompt cache begins changes the bill alone. */
+/** `cache_control` marks where the provider's prompt cache ends, which changes only the bill. */
 function anthropicPlaces(body: Json, places: PlaceCollector, renameIds: boolean): void {
   places.omit(body, 'cache_control')
   for (const block of [...records(body.system), ...records(body.tools)]) places.omit(block, 'cache_control')
@@ -105,7 +105,7 @@ function geminiIds({ contents }: Json, places: PlaceCollector): void {
   }
 }
 
-/** Where schemas stand in a request, beside its tools. */
+/** Paths of schemas in a request, beside those of its tools. */
 const schemaPlaces: readonly (readonly [string, ...string[]])[] = [
   ['response_format', 'json_schema', 'schema'],
   ['response_format', 'schema'],

@@ -3,13 +3,13 @@ import { records } from './places.js'
 import type { Answers } from './rules.js'
 
 export interface References {
-  /** Something that the server keeps, named by its id. */
+  /** Whether the request names, by its id, something that the server keeps. */
   readonly state: boolean
-  /** A file or an image, named by its id or by a URL that the provider reads. */
+  /** Whether it names a file or an image, by its id or by a URL that the provider reads. */
   readonly files: boolean
 }
 
-/** What a request names without having it in itself, by the places where its protocol has such names. */
+/** Finds what a request names but does not contain, in the places where its protocol has such names. */
 export function referencesOf(asked: Json, answers: Answers): References {
   switch (answers) {
     case 'chat':
@@ -50,7 +50,7 @@ export function referencesOf(asked: Json, answers: Answers): References {
   }
 }
 
-/** Items by which Responses means what it has stored itself. */
+/** Types of Responses items that can contain their whole content; all other types count as references. */
 const ownItems = new Set([
   ...[
     'message',
@@ -62,7 +62,7 @@ const ownItems = new Set([
   ],
 ])
 
-/** An item that is known by its id alone, or one of a kind of which it is not known what it brings in. */
+/** Whether an item gives only an id in place of its content, or is of an unknown type, which may do so. */
 function isReference(item: Json): boolean {
   const type = item.type ?? (typeof item.role === 'string' ? 'message' : undefined)
   if (typeof type !== 'string' || !ownItems.has(type)) return true
@@ -80,7 +80,7 @@ function isReference(item: Json): boolean {
   }
 }
 
-/** A part of a message, of the protocols of OpenAI and Anthropic. */
+/** Whether a part of a message, in the protocols of OpenAI and Anthropic, names a file by id or URL. */
 function namesFile(part: Json): boolean {
   const { file, image_url, input_audio, video_url, audio_url, source } = part
   const ids = [part.file_id, part.file_url, isRecord(file) ? file.file_id : undefined]

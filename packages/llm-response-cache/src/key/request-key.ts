@@ -20,15 +20,15 @@ export type BypassReason =
   | 'endpoint'
   | 'method'
   | 'body'
-  /** Depends on what the server keeps: a conversation, a stored prompt, an item named by its id. */
+  /** The answer depends on what the server keeps: a conversation, a stored prompt, an item named by its id. */
   | 'stateful'
-  /** A tool that the provider runs itself, or of which nothing is known. */
+  /** A tool that the provider runs itself, or an unknown kind of tool. */
   | 'side-effects'
-  /** A field of which it is not known that it is answered from the request alone; see `keys.allowFields`. */
+  /** A field that may make the answer depend on more than the request; see `keys.allowFields`. */
   | 'unknown-field'
   /** A model that looks things up; see `keys.allowModels`. */
   | 'searching-model'
-  /** Something that is named by its id or URL, and may change; see `keys.immutableFiles`. */
+  /** A file or image that is named by its id or URL, and may change; see `keys.immutableFiles`. */
   | 'files'
   | 'random'
   | 'asked-for'
@@ -36,39 +36,39 @@ export type BypassReason =
 
 export interface CacheableRequest {
   readonly cacheable: true
-  /** SHA-256 of all that changes the answer. */
+  /** SHA-256 of everything that changes the answer. */
   readonly key: string
-  /** SHA-256 of all that changes the answer beside the body: where, in which version, under which rules. */
+  /** SHA-256 of what changes the answer beside the body: URL, headers, the salt of the rules. */
   readonly scope: string
   readonly model: string
   /** The host that answers. */
   readonly provider: string
   readonly endpoint: Endpoint
   readonly form: WantedForm
-  /** What counts of the request. */
+  /** The fields of the body that are part of the key. */
   readonly params: Readonly<Json>
 }
 
-/** In which form the answer is wanted; one entry serves all of them. */
+/** The form in which the answer is wanted; one entry serves all forms that can be converted. */
 export interface WantedForm {
   readonly wire: Wire | undefined
   readonly streamed: boolean
-  /** A stream that ends with what it used (`stream_options.include_usage`). */
+  /** Whether a stream is to end with its usage (`stream_options.include_usage`). */
   readonly usage: boolean
-  /** Anything else of the request that chooses a form, such as `alt=sse`. */
+  /** Anything else in the request that chooses a form, such as `alt=sse`. */
   readonly variant: string
 }
 
 export interface Bypass {
   readonly cacheable: false
   readonly reason: BypassReason
-  /** What it is about: a field, a tool's type. */
+  /** The field, or the type of the tool, that is the cause. */
   readonly detail?: string | undefined
 }
 
 export type RequestKey = CacheableRequest | Bypass
 
-/** Larger requests are not worth hashing; they are passed on. Characters. */
+/** Characters of a body; a longer one is not worth hashing, and is passed on. */
 const maxBodyLength = 16 << 20
 
 const maxModelLength = 256
@@ -78,7 +78,7 @@ interface Located {
   readonly method: string
 }
 
-/** The endpoint by which a request is known; or why it passes by, before its body is read. */
+/** Finds the endpoint of a request, or a reason to bypass the cache, before the body is read. */
 export function endpointFor({ url, method }: Located, rules: KeyRules): Endpoint | BypassReason {
   const path = url.pathname.replace(/\/$/, '')
   const endpoint = endpoints.find((one) => one.path.test(path))
@@ -87,10 +87,10 @@ export function endpointFor({ url, method }: Located, rules: KeyRules): Endpoint
 }
 
 /**
- * The key of a provider call as it goes over HTTP: endpoint, API version, model and everything else that
- * changes the answer. Headers with credentials stay out; tenants are kept apart by their names. A streamed
- * and a buffered call have one key where their answers can be turned into one another. A request of which it is
- * not known that its answer comes from the request alone has none.
+ * Computes the key of a provider call over HTTP from its endpoint, API version, model and everything else that
+ * changes the answer. Credentials are left out; the entry's tenant keeps tenants apart. A streamed and a buffered
+ * call have the same key if their answers can be converted into each other. A request whose answer may depend on more
+ * than the request has no key.
  */
 export function requestKey(
   request: Located & {
@@ -115,13 +115,13 @@ export function requestKey(
   try {
     const where = whereOf(request, rules)
     const places = placesOf(endpoint.answers, params, rules.renameIds ?? true)
-    // What can't be turned into the other form is an entry of its own.
+    // Without a conversion, each form has an entry of its own.
     const isConvertible = endpoint.wire !== undefined && endpoint.wire !== 'openai-completions'
     const apart = isConvertible ? '' : `${form.streamed} ${form.variant}`
     const key = canonicalHashWith(places, 'fetch', where, params, apart)
     return {
       ...{ cacheable: true, key, model, provider: url.host, endpoint, form, params },
-      // Only what looks further than the key needs it.
+      // Computed on demand: only a look-up beyond the exact key needs it.
       get scope() {
         return canonicalHash('scope', where, form.variant)
       },
@@ -132,7 +132,7 @@ export function requestKey(
   }
 }
 
-/** Why an answer may depend on more than the request, or may not be kept. */
+/** The reason, if any, why an answer may depend on more than the request, or must not be stored. */
 function refusalOf(
   asked: Json,
   { url, endpoint }: { readonly url: URL; readonly endpoint: Endpoint },
@@ -164,20 +164,20 @@ function refusalOf(
 }
 
 function isKnown(name: string, value: unknown, endpoint: Endpoint, rules: KeyRules): boolean {
-  // What is null or absent asks for nothing.
+  // A field that is null or undefined has no effect.
   if (value === null || value === undefined) return true
   if (endpoint.fields.has(name) || endpoint.withoutEffect.includes(name)) return true
   if (endpoint.stateful.has(name)) return true
   return [rules.allowFields, rules.include, rules.exclude].some((names) => names?.includes(name))
 }
 
-/** Whether a field that would bring in state says anything. */
+/** Whether a stateful field is set: not null, false or empty. */
 function isSet(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0
   return value !== undefined && value !== null && value !== false && value !== ''
 }
 
-/** Where the request goes, and what beside its body chooses the answer. */
+/** What changes the answer beside the body: URL, headers, and the salt of the rules. */
 function whereOf(
   { url, headers }: { readonly url: URL; readonly headers: Iterable<[string, string]> },
   rules: KeyRules,
@@ -185,7 +185,7 @@ function whereOf(
   const counted: [string, string][] = []
   for (const header of headers) {
     const [name] = header
-    // What an SDK tells of itself with every request chooses nothing.
+    // With these headers an SDK describes itself; they do not change the answer.
     const isCounted = !name.startsWith('x-stainless-') && countedHeaders.test(name)
     if (isCounted || rules.headers?.some((own) => own.toLowerCase() === name)) counted.push(header)
   }
@@ -210,7 +210,7 @@ function formOf(asked: Json, url: URL, { wire, answers }: Endpoint): WantedForm 
   return { wire, streamed, usage, variant }
 }
 
-/** What counts of a request. */
+/** The fields of a body that are part of the key. */
 export function paramsOf(
   request: Readonly<Json>,
   { withoutEffect, answers }: Pick<Endpoint, 'withoutEffect' | 'answers'>,
@@ -221,10 +221,10 @@ export function paramsOf(
     (name === 'stream' && (answers === 'ollama' || answers === 'gemini'))
   const params: Json = {}
   for (const name of Object.keys(request)) {
-    // Not by assignment: a body may have a member `__proto__`, which is one like any other.
+    // Not by assignment, which would take a body's member `__proto__` for the prototype.
     if (!isLeft(name)) define(params, name, request[name])
   }
-  // Stored unless it is told not to: what is stored can be continued by its id, what is not can't.
+  // The provider stores an answer unless `store` is false, and only a stored one can be continued by its id.
   if (answers === 'responses') params.store = request.store !== false
   return params
 }
@@ -239,18 +239,18 @@ function bypass(reason: BypassReason, detail?: string): Bypass {
   return detail === undefined ? { cacheable: false, reason } : { cacheable: false, reason, detail }
 }
 
-/** Google's APIs name the model in the path. */
+/** The APIs of Google and Azure name the model in the path. */
 function modelOf({ model }: Json, url: URL): string {
   if (typeof model === 'string' && model !== '') return model
   return /\/(?:models|tunedModels|endpoints|deployments)\/([^/:]+)/.exec(url.pathname)?.[1] ?? 'unknown'
 }
 
-/** A tool whose calls only the host answers. */
+/** Whether the caller runs the tool, or the rules allow it. */
 function isHostTool(tool: Json, allowed: readonly string[]): boolean {
   const { type } = tool
   if (typeof type === 'string') return hostTools.has(type) || allowed.some((name) => type.startsWith(name))
   if (type !== undefined) return false
-  // Anthropic's own and Ollama's need no type; Gemini's are lists of declarations and nothing else.
+  // Function tools of Anthropic and Ollama need no type; Gemini's have lists of declarations and nothing else.
   if (typeof tool.name === 'string' && isRecord(tool.input_schema)) return true
   if (isRecord(tool.function)) return true
   const names = Object.keys(tool)
@@ -260,7 +260,7 @@ function isHostTool(tool: Json, allowed: readonly string[]): boolean {
   return names.some((name) => allowed.some((own) => name.startsWith(own)))
 }
 
-/** What a request leaves out is the providers' default, 1. */
+/** A missing temperature or count is the providers' default, 1. */
 function isRandom(asked: Json, maxTemperature: number): boolean {
   if (maxTemperature === Number.POSITIVE_INFINITY) return false
   const options = [asked, asked.generationConfig, asked.generation_config, asked.options].filter(isRecord)

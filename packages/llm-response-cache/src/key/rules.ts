@@ -9,17 +9,17 @@ export interface KeyRules {
    * nor on the built-in list bypasses the cache, since it may make the provider look something up. @default none
    */
   readonly allowFields?: readonly string[] | undefined
-  /** Request headers that change the answer. @default none, beside versions and what gateways route by */
+  /** Further request headers that change the answer, beside API versions and what gateways route by. @default none */
   readonly headers?: readonly string[] | undefined
   /** Tools run by the provider whose answers may be stored, by the beginning of their type. @default none */
   readonly allowTools?: readonly string[] | undefined
   /** Models that look things up, such as `sonar`, but whose answers may be stored; full names. @default none */
   readonly allowModels?: readonly string[] | undefined
-  /** Files and images that requests name by id or URL never change, so answers may be stored. @default false */
+  /** Stores answers about files and images that requests name by id or URL, since yours never change. @default false */
   readonly immutableFiles?: boolean | undefined
   /** Stores generated images too. @default false */
   readonly images?: boolean | undefined
-  /** Replaces made-up ids by their order, so that they don't change the key. @default true */
+  /** Replaces generated ids by their order, so that they don't change the key. @default true */
   readonly renameIds?: boolean | undefined
   /** Any text that changes all keys, such as a version of your prompts. @default none */
   readonly salt?: string | undefined
@@ -71,7 +71,7 @@ const bookkeeping = list(
   'metadata user safety_identifier service_tier prompt_cache_key prompt_cache_retention request_id cache_salt priority',
 )
 
-/** Further fields of OpenAI-compatible servers: vLLM, SGLang, llama.cpp, TGI, Mistral, Groq, OpenRouter … */
+/** Fields of OpenAI and of compatible servers: vLLM, SGLang, llama.cpp, TGI, Mistral, Groq, OpenRouter … */
 const sampling = list(`
   temperature top_p top_k top_a min_p typical_p n seed random_seed stop stop_token_ids max_tokens min_tokens
   max_completion_tokens frequency_penalty presence_penalty repetition_penalty length_penalty repeat_penalty
@@ -103,7 +103,7 @@ const endpointOf = (
   fields: new Set(endpoint.fields),
 })
 
-/** Before the name of an endpoint: a version, or what stands in place of one. */
+/** The segment of the path before an endpoint's name: a version, or what some servers have in its place. */
 const base = String.raw`(?:^|/(?:v\d+(?:alpha|beta)?\d*|openai|inference|api|codex|deployments/[^/]+))`
 const at = (name: string) => new RegExp(`${base}/${name}$`)
 
@@ -210,12 +210,12 @@ export const endpoints: readonly Endpoint[] = [
   }),
 ]
 
-/** Tools that only the caller runs: the provider names a call of them, and answers from the request alone. */
+/** Types of tools that the caller runs: the provider only names a call, so its answer needs the request alone. */
 export const hostTools = new Set(['function', 'custom'])
 
 /**
- * Models that look things up by themselves, as far as their names show it: by a separate word, or by a suffix after a
- * colon, as in OpenRouter's names. A preset is state of the server.
+ * Models that look things up by themselves, as far as a separate word in their names shows it; OpenRouter's names have
+ * it after a colon. Presets count too, since the server can change them.
  */
 export const searchingModels =
   /(?:^|[/:_.-])(?:search|online|sonar|deep-?research|research|compound|browse|browsing|web|grounded|agent)(?:$|[/:_.-])|^@|@preset/i
