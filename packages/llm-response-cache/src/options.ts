@@ -208,7 +208,7 @@ function tenantOf(tenant: unknown = 'default'): string {
   }
 }
 
-/** In seconds, as is usual in operations: CACHE_TTL_SEARCH_RESULTS for the kind `search-results`. */
+/** The variable is in seconds, as is usual in operations: CACHE_TTL_SEARCH_RESULTS for the kind `search-results`. */
 function ttlOf(ttl: Duration | undefined, kind: string): number {
   if (ttl !== undefined) return durationMs('ttl', ttl, { minMs: 1 })
   const variable = `CACHE_TTL_${kind.toUpperCase().replace(/[^A-Z0-9]+/g, '_')}`

@@ -152,7 +152,7 @@ export function createResponseCache(options: ResponseCacheOptions = {}): Respons
   return cache
 }
 
-/** A caller's text is a part of an entry's name up to this length. */
+/** Longest model name in an entry's name; a longer one, which is a caller's text, is hashed. */
 const maxModelInName = 128
 
 function inName(model: string): string {
@@ -161,7 +161,7 @@ function inName(model: string): string {
 
 const kind = 'llm_response'
 
-/** One that was made here is closed here. Its code is loaded with the first cache that wants it. */
+/** Closes only a semantic cache that it created. The code is loaded with the first cache that needs it. */
 function semanticCacheOf(
   semantic: NonNullable<ResponseCacheOptions['semantic']>,
   { redis, ttl, tenant, clock }: ResponseCacheOptions,

@@ -1,4 +1,4 @@
-/** For who writes a store: the ports, our own stores, and their types. The contracts are in `./testing`. */
+/** For authors of stores: the ports, our own stores, and their types. The contract suites are in `./testing`. */
 export type { CompressionOptions } from './entry/compression.js'
 export type { Entry, EntryKind, Version } from './entry/entry.js'
 export { createRedisStores } from './stores/create-redis-stores.js'

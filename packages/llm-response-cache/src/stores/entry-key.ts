@@ -1,15 +1,15 @@
-/** Where an entry lives: a tenant's tenant, and a name within it. */
+/** Identifies an entry: its tenant, and its name within the tenant. */
 export interface EntryKey {
   readonly tenant: string
   readonly name: string
 }
 
-/** One text for a place. The length keeps apart what would be one text otherwise. */
+/** A key as one text. The length of the tenant keeps keys apart whose texts would otherwise be equal. */
 export function entryKeyId({ tenant, name }: EntryKey): string {
   return entryKeyPrefix(tenant) + name
 }
 
-/** How the texts of all places of a tenant begin. */
+/** The beginning of the texts of all keys of a tenant. */
 export function entryKeyPrefix(tenant: string): string {
   return `${tenant.length}:${tenant}`
 }

@@ -9,9 +9,9 @@ type Token =
     }
 
 /**
- * A glob of Redis's dialect, which SCAN matches by: `*` and `?` take any character, `[abc]`, `[a-z]` and
- * `[^a]` one of a set, a backslash takes the next as it is. A text is matched in time proportional to its length
- * times the pattern's, whatever the pattern.
+ * Compiles a glob of the dialect of Redis's SCAN: `*` takes any characters and `?` one, `[abc]`, `[a-z]` and `[^a]`
+ * take one of a set, and a backslash makes the next character literal. Time is at most proportional to the length of
+ * the text times that of the pattern.
  */
 export function globMatcher(glob: string): (text: string) => boolean {
   const tokens = tokensOf([...glob])
@@ -58,7 +58,7 @@ function setOf(members: readonly string[]): Token {
   return { kind: 'set', isNegated, ranges }
 }
 
-/** With one place to go back to: only the last star can take more. */
+/** Goes back to the last star only: an earlier one never needs to take more. */
 function matches(tokens: readonly Token[], text: readonly string[]): boolean {
   let token = 0
   let at = 0

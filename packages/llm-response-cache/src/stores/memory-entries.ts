@@ -14,15 +14,15 @@ export interface MemoryEntryStoreOptions {
   readonly clock?: Clock | undefined
 }
 
-/** An entry in this process, with what its holder notes about it. */
+/** An entry in this process, with the notes of the tier that keeps it. */
 export interface CachedEntry {
   readonly entry: Entry
   /** When Redis last confirmed it, and in which generation of trust; see the tiered store. */
   checkedAt: number
   trust: number
-  /** When its versions were last compared with the present ones; see `versionsEpoch`. */
+  /** The store's `versionsEpoch` when the entry's versions were last compared with the present ones. */
   versionsEpoch: number
-  /** The value, parsed once, for callers who share it. */
+  /** The value, parsed once, for callers that share it. */
   frozen: unknown
 }
 
@@ -32,15 +32,15 @@ const maxVersions = 50_000
 export class MemoryEntryStore implements EntryStore {
   readonly #entries: ByteBoundedLru<CachedEntry>
   readonly #versions: ByteBoundedLru<string>
-  /** Raised when a version changes: while it stays, what held then holds now. */
+  /** Grows when a version changes: until then, an earlier comparison of versions stays valid. */
   versionsEpoch = 0
-  /** What was set last is most often what is set next: the version of a tenant that is not cleared. */
+  /** The version that was set last, which is most often set next too: that of a tenant that is not cleared. */
   #lastVersion: { readonly tenant: string; readonly name: string; readonly value: string } | undefined
   #lastTenant = ''
   #lastPrefix = entryKeyPrefix('')
-  /** Asked for once. */
+  /** Keys that were requested once (`admit: 'second-sight'`). */
   readonly #seen: ByteBoundedLru<true>
-  /** Deleted within the last `deletionMs`. */
+  /** Keys that were deleted within the last `deletionMs`. */
   readonly #deleted: ByteBoundedLru<true>
 
   constructor({ maxEntries, maxBytes, clock = systemClock }: MemoryEntryStoreOptions = {}) {
@@ -62,10 +62,10 @@ export class MemoryEntryStore implements EntryStore {
     return this.#entries.bytes
   }
 
-  /** Called with entries that a user deletes: set by the flights beside it. */
+  /** Called with each key that a user deletes; set by the flight store of this entry store. */
   onDelete: ((entryKey: EntryKey) => void) | undefined
 
-  /** What is held, without a promise. */
+  /** Returns an entry synchronously. */
   held(entryKey: EntryKey): CachedEntry | undefined {
     return this.#entries.get(this.#id(entryKey))
   }
@@ -80,7 +80,7 @@ export class MemoryEntryStore implements EntryStore {
     return this.#entries.delete(this.#id(entryKey))
   }
 
-  /** A version that is known, without making one. */
+  /** Returns a version without creating one. */
   version(tenant: string, name: string): string | undefined {
     return this.#versions.get(entryKeyId({ tenant, name }))
   }
@@ -112,7 +112,7 @@ export class MemoryEntryStore implements EntryStore {
     return true
   }
 
-  /** Whether this is the second time within the span; notes the first. */
+  /** Whether to store an entry: from the second time within `withinMs` on. Remembers the first time. */
   admits(entryKey: EntryKey, withinMs: number): boolean {
     if (withinMs === 0 || this.#seen.get(entryKeyId(entryKey)) === true || this.held(entryKey) !== undefined)
       return true
@@ -149,7 +149,7 @@ export class MemoryEntryStore implements EntryStore {
     yield names.filter(matches)
   }
 
-  /** Most look-ups are of the tenant of the one before. */
+  /** Keeps the last tenant's prefix, since most look-ups have the same tenant as the one before. */
   #id({ tenant, name }: EntryKey): string {
     if (tenant !== this.#lastTenant) {
       this.#lastTenant = tenant

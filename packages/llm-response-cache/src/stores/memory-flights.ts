@@ -20,16 +20,16 @@ interface Lease {
   readonly owner: string
   expiresAt: number
   followers: number
-  /** Its entry was deleted meanwhile: the answer is not kept. */
+  /** The entry was deleted meanwhile: the answer is not stored. */
   isVoid: boolean
   readonly versions: readonly Version[]
   readonly model: string
 }
 
-/** Ended logs that are kept for those who still read them. */
+/** Maximum number of logs; those that ended are kept for followers that still read them. */
 const maxLogs = 1_000
 
-/** Flights within one process: the port's meaning without Redis. */
+/** Flights within one process, without Redis. */
 export class MemoryFlightStore implements FlightStore {
   readonly #entries: MemoryEntryStore
   readonly #clock: Clock

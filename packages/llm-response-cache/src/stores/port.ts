@@ -4,50 +4,50 @@ import type { EntryKey } from './entry-key.js'
 export type { EntryKey }
 
 export interface Reading {
-  /** What can be read there, live or not. */
+  /** The stored entry, live or not, if it can be read. */
   readonly entry: Entry | undefined
-  /** The id of what is there, although it may be unreadable; empty for nothing. */
+  /** The id of the stored entry, even if the entry cannot be read; empty if there is none. */
   readonly id: string
-  /** The present generations, in the order in which they were asked for. */
+  /** The present versions, in the order of their names in the call. */
   readonly versions: readonly string[]
 }
 
-/** For how long a store knows what was deleted, so that nothing older is handed over to it. Milliseconds. */
+/** How long a store remembers deletions, so that no older entry is handed over to it. Milliseconds. */
 export const deletionMs = 60 * 60_000
 
 export interface WriteOptions {
-  /** When the store may forget it. Milliseconds. */
+  /** When the store may forget the entry. Milliseconds. */
   readonly ttlMs: number
-  /** Leaves alone what is there. @default false */
+  /** Does not replace an entry. @default false */
   readonly onlyIfAbsent?: boolean | undefined
-  /** Not where it was deleted within the last {@link deletionMs}: the entry may be older. @default false */
+  /** Not if the key was deleted within the last {@link deletionMs}: the entry may be older. @default false */
   readonly unlessDeleted?: boolean | undefined
-  /** Keeps only what is asked for a second time within this number of milliseconds. @default 0: always */
+  /** Stores an entry only the second time within this number of milliseconds. @default 0: always */
   readonly admitWithinMs?: number | undefined
 }
 
 /**
- * Where answers live. `testEntryStore` of `@evenkeel/llm-response-cache/testing` proves an implementation.
+ * Stores entries. `testEntryStore` of `@evenkeel/llm-response-cache/testing` proves an implementation.
  *
- * Tenants and tags are invalidated by a new version, a random text: entries carry the versions under which they
- * were begun, and count only while those are the present ones. So an invalidation costs the same for one entry
- * and for a million, an answer begun before it is never served after it, and a lost version makes misses,
- * never a resurrection.
+ * Tenants and tags are invalidated by a new version, a random text: an entry carries the versions that were present
+ * when its call began, and is valid only while they still are. So an invalidation costs the same for one entry
+ * and for a million, an answer begun before it is never served after it, and the loss of a version causes misses,
+ * but never makes an old entry valid again.
  */
 export interface EntryStore {
   /**
-   * The entry, and the versions of those names (the tenant's is the empty name), made where there are none.
-   * One round trip, two where a version is missing; reads of one turn of the event loop may share theirs.
-   * `known` is what the reader has of it, and is given back where that is still what is there.
+   * Returns the entry, and the versions of these names (the tenant's is the empty name), created if they are missing.
+   * One round trip, two if a version is missing; reads of one turn of the event loop may share one.
+   * `known` is the reader's copy, which is returned if its id is still the stored one.
    */
   read(entryKey: EntryKey, versions: readonly string[], known?: Entry): Promise<Reading>
-  /** Says whether it was kept. Idempotent. One round trip. */
+  /** Returns whether the entry was stored. Idempotent. One round trip. */
   write(entryKey: EntryKey, entry: Entry, options: WriteOptions): Promise<boolean>
-  /** How many there were. What a flight of theirs comes to, begun before, is not kept. One round trip. */
+  /** Returns how many there were. Flights of these keys that began before store nothing. One round trip. */
   delete(entryKeys: readonly EntryKey[]): Promise<number>
-  /** Which of them were deleted within the last {@link deletionMs}, in their order. One round trip. */
+  /** Whether each was deleted within the last {@link deletionMs}, in their order. One round trip. */
   wereDeleted(entryKeys: readonly EntryKey[]): Promise<readonly boolean[]>
-  /** The present versions, made where there are none. One round trip. */
+  /** Returns the present versions, created if they are missing. One round trip. */
   versions(tenant: string, names: readonly string[]): Promise<readonly string[]>
   /** Sets versions. Idempotent. One round trip. */
   invalidate(tenant: string, versions: ReadonlyMap<string, string>): Promise<void>
@@ -55,28 +55,28 @@ export interface EntryStore {
   names(tenant: string, pattern: string): AsyncIterable<readonly string[]>
 }
 
-/** How one of many instances comes to call the provider, and the others to hear of it. */
+/** What a caller that wants an entry does: use it, call the provider, or follow the instance that calls. */
 export type Role =
   | { readonly role: 'hit'; readonly entry: Entry }
-  /** The caller holds the lease now, under the generation that it brought. */
+  /** The caller holds the lease now, with the generation that it gave. */
   | { readonly role: 'lead' }
-  /** Another instance calls; under the versions with which it began. */
+  /** Another instance calls the provider; `versions` were present when it began. */
   | {
       readonly role: 'follow'
       readonly generation: string
       readonly owner: string
       readonly versions: readonly Version[]
     }
-  /** Another instance calls since before the entry was deleted, and is followed: the caller calls for itself. */
+  /** A flight that began before the entry was deleted still has followers: the caller calls without a lease. */
   | { readonly role: 'apart' }
 
 export interface BeginOptions {
-  /** Of this attempt: random, never used again. */
+  /** Id of this attempt: random, never used again. */
   readonly generation: string
-  /** Whom followers call upon. */
+  /** The instance that followers notify. */
   readonly owner: string
   readonly leaseMs: number
-  /** The id of an entry that is of no use to the caller; empty for none. */
+  /** The id of an entry that the caller cannot use; empty for none. */
   readonly unlessId: string
   /** Captured before the call. @default none */
   readonly versions?: readonly Version[] | undefined
@@ -84,7 +84,7 @@ export interface BeginOptions {
   readonly model?: string | undefined
 }
 
-/** A piece of what a leader publishes. */
+/** A record of the log that a leader publishes. */
 export type LogRecord =
   /** Status and headers of an answer over HTTP; comes first. */
   | { readonly type: 'head'; readonly data: Buffer }
@@ -94,21 +94,21 @@ export type LogRecord =
   /** There will be no answer; the data says why. */
   | { readonly type: 'failed'; readonly data: Buffer }
 
-/** What a leader writes as its reason whose callers have all left, so that another one leads. */
+/** The reason that a leader writes if all its callers have left, so that a follower leads. */
 export const givenUp = Buffer.from('given up')
 
 export interface LogView {
   /** `live`: the leader holds its lease. `gone`: it does not; nothing will be added. */
   readonly state: 'live' | 'gone'
   readonly records: readonly LogRecord[]
-  /** Where to go on. */
+  /** Where the next look continues. */
   readonly cursor: string
 }
 
 export interface CommitOptions extends WriteOptions {
-  /** The whole answer is in the log. */
+  /** Whether the whole answer is in the log. */
   readonly published: boolean
-  /** How many records the log has: its end is bound to its place. @default 0 */
+  /** How many records the log has; the end record is sealed with this number. @default 0 */
   readonly records?: number | undefined
 }
 
@@ -117,23 +117,23 @@ export type CommitOutcome =
   | 'kept'
   /** The lease is given back; there was nothing to write, or it was not admitted. */
   | 'released'
-  /** Another one leads by now; nothing was changed. */
+  /** The lease was lost; nothing was changed. */
   | 'fenced'
-  /** A follower has no other way to the answer: publish it, then commit again. */
+  /** There are followers, and no entry was written for them: publish the answer, then commit again. */
   | 'publish'
 
 /**
- * One call for many instances. A leader holds a lease, fenced by its generation; a log of its own generation
- * tells followers what it gets. `testFlightStore` proves an implementation. Each operation is one round trip
- * and idempotent.
+ * Lets many instances share one call. A leader holds a lease, fenced by its generation; the log of that generation
+ * passes the leader's answer on to followers. `testFlightStore` proves an implementation. Each operation but `void`
+ * is one round trip and idempotent.
  */
 export interface FlightStore {
   begin(entryKey: EntryKey, options: BeginOptions): Promise<Role>
-  /** Followers so far, or -1 when the lease is lost. */
+  /** Returns the number of followers so far, or -1 if the lease is lost. */
   renew(entryKey: EntryKey, generation: string, leaseMs: number): Promise<number>
   /**
-   * Adds to the log, which has `from` records before, and renews. Followers so far, or -1 when the lease is
-   * lost: nothing was added.
+   * Adds to the log, which has `from` records before, and renews the lease. Returns the number of followers so far, or
+   * -1 if the lease is lost and nothing was added.
    */
   append(
     entryKey: EntryKey,
@@ -142,7 +142,7 @@ export interface FlightStore {
     from: number,
     records: readonly LogRecord[],
   ): Promise<number>
-  /** Writes the entry, ends the log and gives back the lease, all at once. */
+  /** Writes the entry, ends the log and gives back the lease, in one step. */
   commit(
     entryKey: EntryKey,
     generation: string,
@@ -153,14 +153,14 @@ export interface FlightStore {
   fail(entryKey: EntryKey, generation: string, reason: Buffer, records?: number): Promise<void>
   look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView>
   /**
-   * What is under way for names that match a glob, of that model where one is given, is not kept, and nobody who
-   * begins later follows it. Round trips: two a page of some hundred names.
+   * Voids the flights of names that match a glob, and of the model if one is given: their answers are not stored, and
+   * callers that begin later do not follow them. Two round trips for each page of names.
    */
   void(tenant: string, pattern: string, model?: string): Promise<void>
-  /** Called when a log has grown or ended; calls may be missed. */
+  /** Calls `onNews` when a log has grown or ended; calls may be missed. Returns a function that stops this. */
   watch(entryKey: EntryKey, onNews: () => void): Promise<() => void>
-  /** Tells a leader that it is followed; may be lost. */
+  /** Tells a leader that it has a follower; the message may be lost. */
   notifyLeader(owner: string, entryKey: EntryKey): void
-  /** Called with followers of flights that `owner` leads; some may be missed. */
+  /** Calls `listener` with the keys of flights of `owner` that got a follower; some may be missed. */
   onNotified(owner: string, listener: (entryKey: EntryKey) => void): Promise<() => void>
 }

@@ -14,13 +14,13 @@ const versionsScript = defineScript({ name: 'llm-cache.versions', lua: versionsL
 const deleteScript = defineScript({ name: 'llm-cache.delete', lua: deleteLua })
 const writeScript = defineScript({ name: 'llm-cache.write', lua: writeLua })
 
-/** Answers shared by all instances: one string an entry, spread over a Cluster by their own keys. */
+/** Entries that all instances share: each is one string, and its own hash tag spreads entries over a Cluster. */
 export class RedisEntryStore implements EntryStore {
   readonly #redis: Connection
   readonly #keys: RedisKeys
   readonly #codec: EntryCodec
   readonly #reads: TurnReads
-  /** Versions that were given their time again within the last day. */
+  /** Keys of versions whose expiry was renewed within the last day. */
   readonly #renewals = new ByteBoundedLru<true>({ maxEntries: maxRenewals, sizeOf: () => 1 })
 
   constructor(redis: Connection, keys: RedisKeys, codec: EntryCodec) {
@@ -41,7 +41,7 @@ export class RedisEntryStore implements EntryStore {
     for (const name of versions) this.#renew(this.#keys.version(tenant, name))
     const complete = present.every((version) => version !== undefined)
     const id = value === undefined ? '' : idOf(value)
-    // Its id tells one writing of an entry from all others: what was read of it before need not be read again.
+    // Each write of an entry has an id of its own, so a copy with the stored id need not be decoded again.
     const isKnown = known !== undefined && known.id === id
     const found = isKnown || value === undefined ? known : this.#codec.decode(tenant, key, value)
     return {
@@ -51,7 +51,7 @@ export class RedisEntryStore implements EntryStore {
     }
   }
 
-  /** Not waited for: what is not renewed ends in a month, and makes misses. */
+  /** Not awaited: a version that is not renewed expires within 30 days, which only causes misses. */
   #renew(key: string): void {
     if (this.#renewals.get(key) !== undefined) return
     this.#renewals.set(key, true, renewEveryMs)
@@ -123,8 +123,8 @@ export function wholeMs(ms: number): string {
 }
 
 /**
- * Tenants and tags come and go, so their versions end, and one that ended makes misses: milliseconds, of which one that
- * is read is given as many again once a day.
+ * Milliseconds until the version of a tenant or tag expires, since tenants and tags come and go. A version that is read
+ * is renewed once a day; one that has expired only causes misses.
  */
 const versionLifeMs = 30 * 86_400_000
 const renewEveryMs = 86_400_000

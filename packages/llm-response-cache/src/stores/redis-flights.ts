@@ -31,11 +31,11 @@ const failScript = defineScript({ name: 'llm-cache.flight-fail', lua: failLua })
 const voidScript = defineScript({ name: 'llm-cache.flight-void', lua: voidLua })
 const lookScript = defineScript({ name: 'llm-cache.flight-look', lua: lookLua })
 
-/** How long a log stays when nothing is added any more: followers read it within moments. */
+/** How long a log stays after its last record: followers read it within moments. Milliseconds. */
 const logMs = '60000'
 const recordsAtOnce = '256'
 
-/** Leases, logs and calls between instances, beside the entries. */
+/** Leases, logs and messages between instances, in the Redis of the entries. */
 export class RedisFlightStore implements FlightStore {
   readonly #redis: Connection
   readonly #keys: RedisKeys
@@ -67,7 +67,7 @@ export class RedisFlightStore implements FlightStore {
     if (String(role) === 'lead' || !Buffer.isBuffer(first)) return { role: 'lead' }
     const entry = await this.#codec.decode(entryKey.tenant, key, first)
     if (entry !== undefined) return { role: 'hit', entry }
-    // It can't be read, and so it blocks no call.
+    // An entry that can't be read must not prevent a call.
     return this.begin(entryKey, {
       ...options,
       unlessId: first.toString('hex', Math.max(0, first.length - 4)),
@@ -158,7 +158,7 @@ export class RedisFlightStore implements FlightStore {
       const data = Buffer.isBuffer(raw) ? raw : Buffer.from(String(raw ?? ''))
       const number = read + records.length
       const opened = this.#opened(entryKey, generation, { type, number }, data)
-      // A piece that was moved, copied or written by another: what follows is not the leader's.
+      // Somebody moved, copied or wrote this record: it, and what follows, is not the leader's.
       if (opened === undefined) return { state: 'gone', records, cursor: cursorOf(String(next), number) }
       records.push({ type, data: opened })
     }
@@ -193,7 +193,7 @@ export class RedisFlightStore implements FlightStore {
     return () => void subscription.close().catch(ignore)
   }
 
-  /** A hint: what it tells of is found without it, later. */
+  /** A hint: without it, its receivers find the news later. */
   #tell(channel: string, message: string): void {
     this.#redis.publish(channel, message).catch((error: unknown) => log('not told: %s', error))
   }
@@ -209,12 +209,12 @@ interface RecordPlace {
   readonly number: number
 }
 
-/** A sealed piece opens at its own place alone: of this key, of this leadership, of this kind, at this number. */
+/** A sealed record opens only in its own place: with this key, generation, type and number. */
 function boundTo({ name }: EntryKey, generation: string, { type, number }: RecordPlace): string[] {
   return [name, generation, type, String(number)]
 }
 
-/** The id of the last record that was read, and how many were. */
+/** The id of the last record that was read, and the number of records read. */
 function cursorOf(id: string, read: number): string {
   return `${id} ${read}`
 }
@@ -224,7 +224,7 @@ function cursorIn(cursor: string): { readonly id: string; readonly read: number 
   return { id, read: Number(read) }
 }
 
-/** What can't be read is no version that holds. */
+/** A text that can't be read becomes a version that is never present. */
 function versionsIn(text: string): readonly Version[] {
   const read = parseJson(text)
   if (!Array.isArray(read) || !read.every(isVersion)) return [{ name: '', value: '' }]

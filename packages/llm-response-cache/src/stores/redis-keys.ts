@@ -7,7 +7,7 @@ import type { EntryKey } from './port.js'
  */
 export class RedisKeys {
   readonly #room: string
-  /** Most look-ups are of the tenant of the one before. */
+  /** The last tenant's key prefix and version: most look-ups have the same tenant as the one before. */
   #lastBegin: { readonly tenant: string; readonly begin: string } | undefined
   #lastVersion: { readonly tenant: string; readonly key: string } | undefined
   readonly #entries: ReturnType<typeof createKeyspace>
@@ -31,17 +31,17 @@ export class RedisKeys {
     return this.#entries.key(subjectOf(tenant, name), 'log', generation)
   }
 
-  /** Marks what was asked for once. */
+  /** Marks an entry that was requested once (`admit: 'second-sight'`). */
   seen({ tenant, name }: EntryKey): string {
     return this.#entries.key(subjectOf(tenant, name), 'seen')
   }
 
-  /** Marks what was deleted a short while ago. */
+  /** Marks an entry that was deleted within the last `deletionMs`. */
   deleted({ tenant, name }: EntryKey): string {
     return this.#entries.key(subjectOf(tenant, name), 'deleted')
   }
 
-  /** Where a log's followers hear of it; beside the log in a Cluster. */
+  /** The channel that tells followers of news in a log; it has the log's hash tag. */
   channel({ tenant, name }: EntryKey): string {
     return `${this.#room}:{${escapeTag(subjectOf(tenant, name))}}`
   }
@@ -54,12 +54,12 @@ export class RedisKeys {
     return this.#lastVersion.key
   }
 
-  /** Of the names of a tenant; matches entries alone, whose keys end with their tag. */
+  /** A glob of a tenant's entries. It matches no other keys, since only an entry's key ends with its hash tag. */
   pattern(tenant: string, glob: string): string {
     return `${escapeGlob(this.#beginOf(tenant))}${escapeTag(glob)}}`
   }
 
-  /** Of the leases of what is called for under such names. */
+  /** A glob of the leases of such entries. */
   leasePattern(tenant: string, glob: string): string {
     return `${this.pattern(tenant, glob)}:lease`
   }
@@ -82,7 +82,7 @@ function subjectOf(tenant: string, name: string): string {
   return `${escapeTenant(tenant)}/${name}`
 }
 
-/** So that no tenant can end early, and reach into another one's names. */
+/** Escapes the separator, so that no tenant's name reaches into the entries of another tenant. */
 function escapeTenant(tenant: string): string {
   return tenant.replaceAll('%', '%25').replaceAll('/', '%2F')
 }

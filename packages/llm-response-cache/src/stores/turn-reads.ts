@@ -11,12 +11,12 @@ export interface Read {
   readonly others: readonly (Buffer | undefined)[]
 }
 
-/** A command with more of them keeps the server from others for too long. */
+/** Maximum number of reads in a command: a larger one would block the server for other clients too long. */
 const maxReads = 32
 
 /**
- * Reads of one turn of the event loop travel in one MGET. What several ask for (the versions of their tenant) goes
- * once. In a Cluster, whose keys are on many nodes, each is a GET, sent in the same turn.
+ * Sends the reads of one turn of the event loop in one MGET, which names a key that several reads share (the version of
+ * their tenant) once. In a Cluster, whose keys are on many nodes, each key is a GET, sent in the same turn.
  */
 export class TurnReads {
   readonly #redis: Connection
