@@ -1,6 +1,6 @@
--- Deletes an entry. What is being called for it was begun before: its answer goes to those who wait, and is not kept.
--- KEYS  entry, lease, mark of what was deleted
--- ARGV  how long the mark lives in ms: what an instance answered without Redis meanwhile is not handed over
+-- Deletes an entry. A flight under way for it began before: its answer goes to waiting callers, and is not stored.
+-- KEYS  entry, lease, mark of the deletion
+-- ARGV  lifetime of the mark in ms: until then no instance hands over an entry that it stored in an outage
 -- Reply 1 if there was one, else 0
 if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'void', '1') end
 redis.call('SET', KEYS[3], '', 'PX', ARGV[1])

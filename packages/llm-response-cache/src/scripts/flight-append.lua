@@ -1,8 +1,8 @@
 -- A leader renews its lease, and adds to its log.
 -- KEYS  lease, log
--- ARGV  generation, lease in ms, how long the log lives in ms, records before these, the records: type, data …
--- Reply followers so far, or -1 when another one leads.
--- Idempotent: what is there already, by number, is not added again.
+-- ARGV  generation, lease in ms, lifetime of the log in ms, number of records before these, the records: type, data …
+-- Reply number of followers so far, or -1 if the lease is lost.
+-- Idempotent: records that are in the log already, by their number, are not added again.
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return -1 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 if #ARGV > 4 then

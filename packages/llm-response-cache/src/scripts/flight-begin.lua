@@ -1,11 +1,11 @@
--- One of many calls the provider: says who.
+-- Decides which of many instances calls the provider.
 -- KEYS  entry, lease
--- ARGV  generation of this attempt, owner, lease in ms, id of an entry that is of no use (empty: none),
---       the versions under which it begins, its model
+-- ARGV  generation of this attempt, owner, lease in ms, id of an entry that the caller cannot use (empty: none),
+--       the versions that are present when it begins, its model
 -- Reply {'hit', entry} | {'lead'} | {'follow', generation, owner, versions} | {'apart'}
--- A void lease (its entry was deleted meanwhile) can't be followed: the next caller leads instead, or calls for itself
--- where others still wait for what that one brings.
--- Idempotent: the holder of the lease is told again that it leads.
+-- A void lease (its entry was deleted meanwhile) can't be followed: the next caller leads instead, or calls without a
+-- lease if followers still wait for the void one.
+-- May be repeated: the holder of the lease is told again that it leads.
 local entry = redis.call('GET', KEYS[1])
 if entry then
   local id = ''

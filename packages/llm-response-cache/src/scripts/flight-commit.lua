@@ -1,14 +1,14 @@
 -- A leader ends its flight: writes the entry, ends the log, gives back the lease.
--- KEYS  entry, lease, log, mark of what was asked for once
--- ARGV  generation, entry (empty: none), its time to live in ms, span of a second sight in ms (0: not needed),
---       '1' where the whole answer is in the log, how long the log lives in ms, what the log ends with
+-- KEYS  entry, lease, log, mark of a first request
+-- ARGV  generation, entry (empty: none), its ttl in ms, time in ms within which a second request must come (0: not needed),
+--       '1' if the whole answer is in the log, lifetime of the log in ms, data of the end record
 -- Reply 'kept' | 'released' | 'fenced' | 'publish'
 local lease = redis.call('HMGET', KEYS[2], 'generation', 'followers', 'void')
 if lease[1] ~= ARGV[1] then return 'fenced' end
 local followed = tonumber(lease[2]) > 0
--- Begun before the entry was deleted, the answer is not kept.
+-- A flight that began before the entry was deleted stores nothing.
 local admitted = ARGV[2] ~= '' and not lease[3]
--- Who follows has asked for it a second time.
+-- A follower is the second request.
 if admitted and ARGV[4] ~= '0' and not followed and redis.call('EXISTS', KEYS[1], KEYS[4]) == 0 then
   redis.call('SET', KEYS[4], '', 'PX', ARGV[4])
   admitted = false

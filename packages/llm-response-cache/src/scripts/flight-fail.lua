@@ -1,7 +1,7 @@
 -- A leader ends its flight without an answer.
 -- KEYS  lease, log
--- ARGV  generation, reason, how long the log lives in ms
--- Reply 1, or 0 when another one leads.
+-- ARGV  generation, reason, lifetime of the log in ms
+-- Reply 1, or 0 if the lease is lost.
 local lease = redis.call('HMGET', KEYS[1], 'generation', 'followers')
 if lease[1] ~= ARGV[1] then return 0 end
 if tonumber(lease[2]) > 0 then

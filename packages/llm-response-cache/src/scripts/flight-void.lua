@@ -1,4 +1,4 @@
--- What is being called for under a name that was cleared goes to those who wait, and is not kept.
+-- Voids a flight whose name was cleared: its answer goes to waiting callers, and is not stored.
 -- KEYS  lease
 -- ARGV  the model that was cleared (none: all)
 if ARGV[1] and redis.call('HGET', KEYS[1], 'model') ~= ARGV[1] then return 0 end

@@ -1,8 +1,8 @@
--- Puts a row into a place, or replaces it. May be repeated.
+-- Adds a row to a place, or replaces it. May be repeated.
 --
 -- KEYS  1 hash id -> sheet  2 hash id -> observations  3 vectors  4 zset id -> end  5 zset id -> change  6 hash of the place
--- ARGV  1 id  2 sheet  3 vector, FP32  4 ttl in ms  5 most rows  6 'set' or 'hash': what key 3 is
---       7 name of the place's generation, if it has none
+-- ARGV  1 id  2 sheet  3 vector, FP32  4 ttl in ms  5 maximum of rows  6 'set' or 'hash': the type of key 3
+--       7 generation of the place, if it has none
 -- Reply 1
 --- @include "clock"
 local id, isSet = ARGV[1], ARGV[6] == 'set'
@@ -18,7 +18,7 @@ local function drop(ids)
   end
 end
 
--- A row of the same name whose time is over is another row.
+-- If the sheet has changed or the old row has expired, its observations do not apply to the new row.
 local ends = redis.call('ZSCORE', KEYS[4], id)
 if redis.call('HGET', KEYS[1], id) ~= ARGV[2] or (ends and tonumber(ends) <= now) then
   redis.call('HDEL', KEYS[2], id)
@@ -34,7 +34,7 @@ end
 redis.call('HSET', KEYS[1], id, ARGV[2])
 redis.call('ZADD', KEYS[4], now + tonumber(ARGV[4]), id)
 
--- A few at a time, so that no write pays for all that ended since the last one.
+-- A few at a time, so that no write pays for all rows that have expired since the last one.
 drop(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, 32))
 local over = redis.call('ZCARD', KEYS[4]) - tonumber(ARGV[5])
 if over > 0 then drop(redis.call('ZRANGE', KEYS[4], 0, math.min(over, 64) - 1)) end

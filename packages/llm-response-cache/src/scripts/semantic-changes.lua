@@ -1,11 +1,11 @@
--- What changed in a place since a reader last looked, for its copy of the rows.
+-- Returns what changed in a place since a reader last looked, for its copy of the rows.
 --
 -- KEYS  as semantic-add.lua
--- ARGV  1 generation that the reader knows  2 last change that it has seen  3 most rows
--- Reply {generation, change reached, 1 if there is more, server's time in ms, most rows of the place,
+-- ARGV  1 generation that the reader knows  2 last change that it has seen  3 maximum of rows
+-- Reply {generation, change reached, 1 if there is more, server's time in ms, maximum of rows of the place,
 --        {id, end in ms, sheet or '', vector or '', observations, …}}
--- What the bound of rows drove out is not told: the reader keeps the same bound by the same rule.
--- A generation other than the reader's means that it begins anew; an empty sheet that the row is gone.
+-- Rows beyond the maximum are dropped without a change: the reader applies the same maximum by the same rule.
+-- If the generation is not the reader's, the reader starts from nothing; an empty sheet means that the row is gone.
 --- @include "clock"
 local meta = redis.call('HMGET', KEYS[6], 'generation', 'change', 'most')
 local generation, last = meta[1] or '', tonumber(meta[2] or 0)

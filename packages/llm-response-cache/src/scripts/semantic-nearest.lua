@@ -1,11 +1,11 @@
--- The live rows nearest to a vector, where the server has vector sets.
+-- Finds the live rows nearest to a vector, on a server with vector sets.
 --
 -- KEYS  as semantic-add.lua
 -- ARGV  1 vector, FP32  2 how many
 -- Reply {id, score from 0 to 1, sheet, observations, … nearest first}
 --- @include "clock"
 local most = tonumber(ARGV[2])
--- More than asked for, since some may be past their time and not yet swept.
+-- Searches for more rows than wanted, since some may have expired and not been removed yet.
 local found = redis.call('VSIM', KEYS[3], 'FP32', ARGV[1], 'WITHSCORES', 'COUNT', most * 4)
 if #found == 0 then return found end
 local now = now()

@@ -1,8 +1,8 @@
--- Notes an observation of a row that is there, a line of text. May be repeated.
+-- Adds an observation, a line of text, to a row if the row exists. May be repeated.
 --
 -- KEYS  as semantic-add.lua
--- ARGV  1 id of the row  2 id of the observation  3 its line  4 most observations  5 'set' or 'hash'
--- Reply 1 if it was noted now
+-- ARGV  1 id of the row  2 id of the observation  3 its line  4 maximum of observations  5 'set' or 'hash'
+-- Reply 1 if this call added it
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
 local seen = redis.call('HGET', KEYS[2], ARGV[1]) or ''
 local lines = {}

@@ -1,8 +1,8 @@
--- Takes a row out of a place. May be repeated.
+-- Removes a row from a place. May be repeated.
 --
 -- KEYS  as semantic-add.lua
--- ARGV  1 id  2 'set' or 'hash': what key 3 is
--- Reply 1 if it was there
+-- ARGV  1 id  2 'set' or 'hash': the type of key 3
+-- Reply 1 if the row existed
 local id, isSet = ARGV[1], ARGV[2] == 'set'
 local was = redis.call('HDEL', KEYS[1], id)
 redis.call('HDEL', KEYS[2], id)
@@ -11,7 +11,7 @@ if isSet then
   redis.call('ZREM', KEYS[4], id)
 else
   redis.call('HDEL', KEYS[3], id)
-  -- Its name stays until its time is over, so that those who follow the changes hear of it.
+  -- The id stays among the changes until the row's end, so that readers of changes learn of the removal.
   if was == 1 then redis.call('ZADD', KEYS[5], redis.call('HINCRBY', KEYS[6], 'change', 1), id) end
 end
 return was

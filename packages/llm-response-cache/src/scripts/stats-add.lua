@@ -1,7 +1,7 @@
--- Adds one instance's counts to those of all.
--- KEYS  the counts (a hash), mark of what this instance added last
+-- Adds one instance's counts to those of all instances.
+-- KEYS  the counts (a hash), number of this instance's last addition
 -- ARGV  number of this addition, then field, amount …
--- Reply 1 where it was added, 0 where it had been before.
+-- Reply 1 if it was added, 0 if it had been added before.
 -- Idempotent by the number.
 local last = tonumber(redis.call('GET', KEYS[2]) or '0')
 if last >= tonumber(ARGV[1]) then return 0 end

@@ -1,8 +1,8 @@
--- Reads versions, makes those that are missing, or sets them.
+-- Reads versions, creates those that are missing, or sets them.
 -- KEYS  the versions of one tenant
--- ARGV  for each of them: '1' to set it, '0' to make it only where there is none; a random text; how long a
---       new one lives, in ms, or '0' for ever
--- Reply the versions that hold now, in the order of the keys.
+-- ARGV  for each of them: '1' to set it, '0' to create it only if it is missing; a random text; the ttl of a
+--       new one in ms, or '0' for none
+-- Reply the present versions, in the order of the keys.
 -- Idempotent: the same texts give the same versions.
 local present = {}
 for index, key in ipairs(KEYS) do

@@ -1,8 +1,8 @@
--- Keeps an entry under conditions.
--- KEYS  entry, mark of what was asked for once, mark of what was deleted
--- ARGV  entry, its time to live in ms, '1' to leave alone what is there, the span in ms within which it must be asked
---       for twice ('0': not needed), '1' not to keep what was deleted a short while ago
--- Reply 1 where it was kept, 0 where not.
+-- Stores an entry under conditions.
+-- KEYS  entry, mark of a first request, mark of a deletion
+-- ARGV  entry, its ttl in ms, '1' not to replace an entry, time in ms within which a second request must come
+--       ('0': not needed), '1' not to store it if it was deleted a short while ago
+-- Reply 1 if it was stored, else 0.
 if ARGV[3] == '1' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if ARGV[5] == '1' and redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 if ARGV[4] ~= '0' and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then

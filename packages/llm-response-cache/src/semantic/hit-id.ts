@@ -8,7 +8,7 @@ export interface Hit {
   readonly similarity: number
 }
 
-/** Without the tenant and the embedder: a report can only ever reach rows of the cache that it is told to. */
+/** Leaves out the tenant and the model, so that a report only reaches rows of the cache that receives it. */
 export function writeHitId({ place, id, similarity }: Hit): string {
   const dimensions = place.space.slice(place.space.lastIndexOf('/') + 1)
   return [place.scope, id, dimensions, String(similarity)].map(encodeURIComponent).join('/')

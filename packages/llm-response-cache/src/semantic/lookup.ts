@@ -22,15 +22,15 @@ import { unitVector } from './vector.js'
 
 const log = createLog('llm-response-cache:semantic')
 
-/** A kept answer for a question in other words. */
+/** A stored answer to a question in other words. */
 export interface SemanticHit<A> {
   readonly outcome: 'hit'
   readonly answer: A
-  /** The key under which the answer is kept. */
+  /** The key under which the answer is stored. */
   readonly id: string
   /** Cosine of the two questions. */
   readonly similarity: number
-  /** How sure it is that the answer is right: a lower bound of the chance. */
+  /** The model's lower bound of the probability that the answer is right, from 0 to 1. */
   readonly confidence: number
   /** For `reportWrong`. */
   readonly hitId: string
@@ -40,21 +40,21 @@ export interface SemanticMiss<A> {
   readonly outcome: 'miss'
   readonly reason: MissReason
   /**
-   * To be told the fresh answer once it is kept under its key: the question becomes findable, and where the
-   * look-up was an audit the answers are compared. Runs in the background and never fails.
+   * Call it with the fresh answer once that is stored under its key: the question can then be found, and if the
+   * look-up was an audit, the answers are compared. Runs in the background and never fails.
    */
   learn(fresh: A, ttlMs?: number): void
-  /** For a provider that fails: the hit that an audit withheld, if there was one. */
+  /** Returns the hit that an audit withheld, if there was one, for use if the provider fails. */
   fallback(): SemanticHit<A> | undefined
 }
 
 export type Finding<A> = SemanticHit<A> | SemanticMiss<A>
 
-/** Bumped when the guard judges differently: what was proved with another one proves nothing of this one. */
+/** Increase it when the guard judges differently: a proof with one guard proves nothing about another. */
 const guardVersion = 1
-/** Neighbours that are looked at. */
+/** Number of neighbours that are considered. */
 const width = 8
-/** Comparisons and writes under way; beyond it nothing is learned from a look-up. */
+/** Maximum number of comparisons and writes in the background; beyond it a look-up teaches nothing. */
 const maxPending = 256
 
 interface Look<A> {
@@ -63,7 +63,7 @@ interface Look<A> {
   readonly sheet: string
   readonly policy: Policy
   readonly key: string
-  /** What is compared with the fresh answer: the candidate of the epoch, and what would have been served. */
+  /** Stored answers to compare with the fresh one: the epoch's candidate, and what would have been served. */
   readonly audits: readonly {
     readonly candidate: Candidate
     readonly kept: A
@@ -72,7 +72,7 @@ interface Look<A> {
   }[]
 }
 
-/** Looks questions up by meaning, decides, and learns from what the provider says. Never fails a caller. */
+/** Looks questions up by meaning, decides, and learns from fresh answers. Its failures are misses. */
 export class SemanticLookup {
   readonly #options: ResolvedSemanticOptions
   readonly #index: SharedIndex
@@ -80,7 +80,7 @@ export class SemanticLookup {
   readonly #counter = new SemanticCounter()
   readonly #digest: Digest
   readonly #lexicon: Lexicon
-  /** Names lists of a host's own; what was made by others is not compared with them. */
+  /** Digest of the application's own word lists, if any; rows made with other lists are not compared. */
   readonly #ownWords: string | undefined
   readonly #pending = new Set<Promise<void>>()
 
@@ -100,14 +100,14 @@ export class SemanticLookup {
     })
   }
 
-  /** Looks up one question. `read` gives the answer of a key, as the exact cache keeps it. */
+  /** Looks up one question. `read` returns the answer that the exact cache stores under a key. */
   async find<A>(
     question: Question,
     key: string,
     read: (id: string) => Promise<A | undefined>,
   ): Promise<Finding<A>> {
     const finding = await this.#find(question, key, read)
-    // Counted here, once, also where a look-up that was given up goes on.
+    // Counted here, so that a look-up that goes on after its timeout is not counted twice.
     if (finding.outcome === 'hit') this.#counter.hit()
     else this.#counter.miss(finding.reason)
     return finding
@@ -148,7 +148,7 @@ export class SemanticLookup {
     const look = { place, vector, sheet: JSON.stringify(sheet), policy, key }
 
     const served = this.#servable(rows, policy)
-    // Drawn alike for every look-up, so that the audits are a fair sample of all.
+    // Drawn in the same way for every look-up, so that the audits are a fair sample of all look-ups.
     const isAudit = random() < (policy.serving === undefined || shadow ? 1 : auditRate)
     if (served.candidate !== undefined && !isAudit) {
       const hit = await this.#open(place, text, served.candidate, read)
@@ -172,12 +172,12 @@ export class SemanticLookup {
     return this.#miss(reason, { ...look, audits }, withheld)
   }
 
-  /** Resolves when all that is being learned in the background has been. */
+  /** Resolves when all learning in the background is done. */
   async settled(): Promise<void> {
     while (this.#pending.size > 0) await Promise.all(this.#pending)
   }
 
-  /** Notes that a hit was wrong: its row is not served for questions as far, from now on. @throws InvalidInputError */
+  /** Records a wrong hit: its row is no longer served for questions as far away, or farther. @throws InvalidInputError */
   async reportWrong(hitId: string): Promise<void> {
     const { place, id, similarity } = readHitId(hitId, this.#options)
     this.#counter.reported()
@@ -197,8 +197,8 @@ export class SemanticLookup {
   }
 
   /**
-   * What must be equal. With the guard on that is also what it would compare for equality, so that a thousand
-   * questions about a thousand order numbers don't hide the one about the same number from each other.
+   * Name of all that must be equal. With the guard, this includes what the guard compares for equality: otherwise a
+   * thousand questions with other order numbers would hide the one with the same number.
    */
   #scopeOf(context: unknown, { numbers, literals, code, script }: QuestionFeatures): string | undefined {
     const { guard, scope } = this.#options
@@ -215,7 +215,7 @@ export class SemanticLookup {
     return guard ? comparison : { ...comparison, objection: undefined }
   }
 
-  /** What the proved policy would serve, or why nothing. */
+  /** What the proved policy would serve, or the reason why it serves nothing. */
   #servable(
     rows: readonly Compared[],
     { serving }: Policy,
@@ -232,7 +232,7 @@ export class SemanticLookup {
     return isKnownWrong(best) ? { reason: 'known-wrong' } : { candidate: best }
   }
 
-  /** The answer of a row, looked over by the host's `verify`. */
+  /** Reads the answer of a row, and lets the application's `verify` check it. */
   async #open<A>(
     place: Place,
     question: string,
@@ -241,7 +241,7 @@ export class SemanticLookup {
   ): Promise<SemanticHit<A> | { readonly outcome: 'miss'; readonly reason: 'gone' | 'refused' }> {
     const answer = await read(id)
     if (answer === undefined) {
-      // A row outlives its answer where that was cleared or driven out.
+      // A row outlives its answer if that was cleared or evicted.
       this.#inBackground(this.#index.remove(place, id))
       return { outcome: 'miss', reason: 'gone' }
     }
@@ -289,7 +289,7 @@ export class SemanticLookup {
     await this.#index.add(place, { id: key, vector, sheet }, ttlMs)
   }
 
-  /** Nothing where the judge fails: an audit less. */
+  /** `undefined` if the judge fails; the audit then does not count. */
   async #judge(kept: unknown, fresh: unknown): Promise<boolean | undefined> {
     try {
       return (await this.#options.same(kept, fresh)) === true
@@ -308,7 +308,7 @@ export class SemanticLookup {
   }
 }
 
-/** What decides which questions may hit: changing any of it begins to learn anew. */
+/** Name of all that decides which questions may hit: if any of it changes, learning starts again. */
 function rulesOf(options: ResolvedSemanticOptions): string {
   const words = wordsOf(options)
   const { model, guard, minSimilarity, minOverlap, maxErrorRate, confidence, judgeMissRate, verify } = options
@@ -317,7 +317,7 @@ function rulesOf(options: ResolvedSemanticOptions): string {
   return scopeOf([model, guarded, minSimilarity, bound, verify !== undefined]) ?? model
 }
 
-/** Nothing for the guard's own lists. */
+/** Digest of the word lists; `undefined` for the default ones. */
 function wordsOf({ words }: ResolvedSemanticOptions): string | undefined {
   const text = JSON.stringify(words)
   return text === JSON.stringify(defaultWordLists) ? undefined : canonicalHash('words', text)

@@ -35,7 +35,7 @@ export interface SemanticOptions {
   readonly auditRate?: number | undefined
   /** Learns and counts, but serves nothing. @default false */
   readonly shadow?: boolean | undefined
-  /** Lexical guard. Without it, only similarity tells changed numbers and names. @default true */
+  /** Lexical guard. Without it, only similarity distinguishes other numbers and names. @default true */
   readonly guard?: boolean | undefined
   /**
    * Word lists that replace the guard's own, such as those of your language or field; the others stay. Instances with

@@ -48,7 +48,7 @@ interface Kept<T> {
   readonly value: T
 }
 
-/** A function behind the exact and the semantic cache. */
+/** Puts the exact and the semantic cache in front of a function. */
 export function wrapWithMeaning<Args extends readonly unknown[], T>(
   { finder, answers, ttlMs: defaultTtlMs }: Parts,
   call: (...args: Args) => Promise<T>,

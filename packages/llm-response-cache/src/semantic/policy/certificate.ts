@@ -7,7 +7,7 @@ export interface Audit {
   readonly right: boolean
 }
 
-/** Proof that candidates scored at or above the threshold are wrong at most so often. */
+/** Proof of how often, at most, candidates with a score at or above the threshold are wrong. */
 export interface Certificate {
   readonly threshold: number
   /** Audits at or above the threshold, and how many of them were wrong. */
@@ -24,14 +24,15 @@ export interface CertifyOptions {
   readonly confidence: number
 }
 
-/** How fast the walk loosens: each step takes in this share of audits more. */
+/** Each step of a walk includes this many times as many audits as the one before. */
 const stride = 1.02
 
 /**
- * The loosest threshold that the audits prove, if any. Walks from strict to loose and stops at the first
+ * Finds the loosest threshold that the audits prove, if any. Walks from strict to loose and stops at the first
  * step that is not proved (fixed-sequence testing), so that the whole walk costs no more confidence than
- * one step. Where the audits are many, up to four walks begin at different widths and share the confidence.
- * Where a walk begins and steps depends on scores alone, never on what was right, and so costs nothing.
+ * one step. With many audits, up to four walks begin at different widths and share the allowed doubt.
+ * The start and the steps of a walk depend on scores alone, never on which answers were right, and so cost no
+ * confidence.
  */
 export function certify(audits: readonly Audit[], options: CertifyOptions): Certificate | undefined {
   const byScore = [...audits].sort((one, other) => other.score - one.score)
@@ -43,7 +44,7 @@ export function certify(audits: readonly Audit[], options: CertifyOptions): Cert
   for (let walk = 0; walk < walks; walk++) {
     let width = cleanTrialsFor(options.maxErrorRate, confidence) * 2 ** walk
     while (width <= byScore.length) {
-      // All of one score stand or fall together.
+      // Audits of equal scores are on the same side of a threshold.
       const threshold = byScore[width - 1]?.score ?? Number.POSITIVE_INFINITY
       while (byScore[width]?.score === threshold) width++
       const errors = errorsUpTo[width] ?? width

@@ -15,13 +15,13 @@ export interface Candidate extends Neighbour {
   readonly score: number
 }
 
-/** Joins what the guard says of a neighbour; one that is too far is not asked about. */
+/** Adds the guard's comparison to a neighbour; if the neighbour is too far, that is the objection. */
 export function compared(neighbour: Neighbour, comparison: Comparison, minSimilarity: number): Compared {
   const { overlap, objection } = comparison
   return { ...neighbour, overlap, objection: neighbour.similarity < minSimilarity ? 'distance' : objection }
 }
 
-/** The neighbour that a model is surest of, among those without an objection. Nothing if there is none. */
+/** The neighbour without an objection that gets the model's highest score, if there is one. */
 export function choose(neighbours: readonly Compared[], model: Model): Candidate | undefined {
   let best: Candidate | undefined
   for (const neighbour of neighbours) {
@@ -34,8 +34,8 @@ export function choose(neighbours: readonly Compared[], model: Model): Candidate
 }
 
 /**
- * Whether the row was wrong before, for a question as near or nearer. It is not served then at once; this
- * only takes hits away from what is proved, and so needs no proof.
+ * Whether the row was wrong before, for a question as near or nearer. Such a row is no longer served. This only
+ * removes hits from those that are proved, and so needs no proof.
  */
 export function isKnownWrong({ observations, similarity }: Neighbour): boolean {
   return observations.some((seen) => !seen.right && seen.similarity >= similarity - 1e-4)

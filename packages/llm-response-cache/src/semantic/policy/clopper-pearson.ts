@@ -1,5 +1,5 @@
 /**
- * The highest error rate that `errors` of `trials` leave believable: with at least the given confidence the
+ * The upper confidence bound of an error rate, after `errors` in `trials`: with at least the given confidence, the
  * true rate is at or below it (Clopper and Pearson, Biometrika 26, 1934; one-sided). Exact for independent
  * trials, whatever the rate. 1 for no trials.
  */
@@ -23,8 +23,8 @@ export function cleanTrialsFor(rate: number, confidence: number): number {
 }
 
 /**
- * The regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22) in Lentz's
- * way of evaluating one.
+ * The regularised incomplete beta function I_x(a, b): its continued fraction (DLMF 8.17.22), evaluated by Lentz's
+ * method.
  */
 export function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0) return 0
@@ -62,7 +62,7 @@ function logBeta(a: number, b: number): number {
   return logGamma(a) + logGamma(b) - logGamma(a + b)
 }
 
-/** Stirling's series (DLMF 5.11.1), after moving the argument to where it is good to the last digits. */
+/** Stirling's series (DLMF 5.11.1), after shifting the argument to 15 or more, where it is exact to the last digits. */
 function logGamma(value: number): number {
   let shift = 0
   let x = value

@@ -10,7 +10,7 @@ export function solve(matrix: readonly Vector[], right: Vector): Vector {
       let value = matrix[row]?.[column] ?? 0
       for (let k = 0; k < column; k++)
         value -= (line[k] ?? 0) * ((column === row ? line : lower[column])?.[k] ?? 0)
-      // A floor, where rounding left nothing of a diagonal that is positive.
+      // A floor, since rounding may leave nothing of a positive diagonal.
       line.push(column === row ? Math.sqrt(Math.max(value, 1e-12)) : value / (lower[column]?.[column] ?? 1))
     }
     lower.push(line)

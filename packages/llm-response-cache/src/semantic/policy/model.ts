@@ -1,26 +1,26 @@
 import type { Observation } from '../index/port.js'
 import { solve, type Vector } from './linear.js'
 
-/** How sure similarity and overlap make: one for all rows, before what is known of a single one. */
+/** How similarity and overlap make an answer likely, for all rows; a row's own observations are added later. */
 export interface Model {
-  /** Of a constant, the nearness and the overlap, in log-odds. */
+  /** Weights of a constant, the similarity and the overlap, in log-odds. */
   readonly weights: Vector
-  /** Observations of rows made in epochs before this one belong to the model; later ones don't. */
+  /** The model uses observations of rows from epochs before this one, and no later ones. */
   readonly epoch: number
 }
 
 /**
- * Where learning begins: right as often as not at a cosine of 0.93 and half of the words in common. Only
- * its order counts for the first certificate, and that is the order of nearness.
+ * Where learning begins: an even chance at a cosine of 0.94 and half of the words in common. Only the order in which
+ * it ranks candidates counts for the first certificate.
  */
 export const firstModel: Model = { weights: [-6.5, 2, 2], epoch: 1 }
 
-/** What is believed of the weights before any audit: next to nothing. */
+/** Precisions of the prior of all rows' weights: low, so that audits soon outweigh the model before. */
 const looseness: Vector = [0.1, 0.1, 0.1]
-/** How far one row may lie from the others, as precisions: half a unit of log-odds, a quarter, a half. */
+/** Precisions of a row's distance from all rows: standard deviations of 1/2, 1/4 and 1/2 in log-odds. */
 const kinship: Vector = [4, 16, 4]
 
-/** Cosines crowd below 1: this spreads them, 0.9 to 2.3 and 0.99 to 4.5. */
+/** Cosines crowd just below 1; the logarithm spreads them: 0.9 becomes 2.3, and 0.99 becomes 4.5. */
 export function featuresOf(similarity: number, overlap: number): Vector {
   return [1, -Math.log(1 - Math.min(1, similarity) + 1e-3), overlap]
 }
@@ -30,18 +30,18 @@ export interface Labelled {
   readonly right: boolean
 }
 
-/** The model that explains the labels best, not far from the one before. */
+/** The model that explains the labels best, with the one before as a weak prior. */
 export function fitModel(labelled: readonly Labelled[], before: Model, epoch: number): Model {
   const { weights } = fitWeights(labelled, before.weights, looseness)
-  // More nearness or overlap never makes less sure, whatever a small sample says.
+  // More similarity or overlap must never lower the score, even if a small sample suggests it.
   return { weights: weights.map((weight, index) => (index === 0 ? weight : Math.max(0.01, weight))), epoch }
 }
 
 /**
- * How sure it is that the row's answer is right for a question this near: a lower bound of the chance,
- * between 0 and 1. The row's own observations move it away from what holds for all rows (a logistic
- * regression with the pooled weights as prior); the less is known, the lower the bound. The largest of
- * `(1 - e) * sigmoid(mean - z(1 - e) * deviation)` over e is a bound of the chance itself, as in
+ * Lower bound, from 0 to 1, of the probability that the row's answer is right for a question with these features.
+ * The row's own observations move it away from the value for all rows (a logistic regression with the weights of
+ * all rows as prior); the less is known, the lower the bound. The largest of
+ * `(1 - e) * sigmoid(mean - z(1 - e) * deviation)` over e bounds the probability itself, as in
  * "vCache: Verified Semantic Prompt Caching" (arXiv 2502.03771).
  */
 export function confidenceOf(
