@@ -129,7 +129,7 @@ interface Outcome {
   readonly same: boolean
 }
 
-/** Number of texts in one call of the embedder. */
+/** Number of pairs in one call of the embedder. */
 const batch = 256
 
 async function judge(

@@ -25,7 +25,7 @@ export interface SemanticStats {
   readonly hitRate: number
   /** Look-ups that were not answered, by reason. */
   readonly misses: Readonly<Partial<Record<MissReason, number>>>
-  /** Look-ups that found a candidate: a question similar enough to be considered. */
+  /** Look-ups that found another question in the same context, even if it was too far or refused. */
   readonly candidates: number
   /** How often `verify` was called; its refusals are among the misses. */
   readonly verified: number

@@ -18,9 +18,9 @@ export const objections = [
 export type Objection = (typeof objections)[number]
 
 export interface Comparison {
-  /** The first reason against, in the order of {@link objections}. */
+  /** The first objection that was found. */
   readonly objection: Objection | undefined
-  /** Words in common by words of both (Jaccard), from 0 to 1. */
+  /** Number of common words divided by the number of all words (Jaccard), from 0 to 1. */
   readonly overlap: number
 }
 
@@ -65,7 +65,7 @@ function negatesOtherwise(one: QuestionFeatures, other: QuestionFeatures): boole
   return one.negations % 2 !== other.negations % 2 || one.negations > 0 !== other.negations > 0
 }
 
-/** Where both speak of a group of words that rule each other out, and say different ones. */
+/** Whether both texts have words of a group that rule each other out, but different ones. */
 function rulesOut(one: QuestionFeatures, other: QuestionFeatures): boolean {
   return Object.entries(one.exclusive).some(([group, words]) => {
     const others = other.exclusive[group]
@@ -80,13 +80,13 @@ function reverses({ reversed, words }: QuestionFeatures, other: QuestionFeatures
 }
 
 /**
- * Words that are in both texts and have changed their roles: what is `from` here is `to` there, or two names
- * without any such word have changed places, or the text is three words of which the outer two have.
+ * Whether words of both texts have changed their roles: a word after `from` in one is after `to` in the other, or
+ * names without a role have changed places, or a text of three words is reversed.
  */
 function isReordered(one: QuestionFeatures, other: QuestionFeatures): boolean {
   const [first, second, third] = one.words
   const reversed = [third ?? '', second ?? '', first ?? '']
-  // Read backwards, a text that ends as it begins is itself.
+  // Three words of which the outer two are equal are their own reverse.
   if (one.words.length === 3 && first !== third && sameList(other.words, reversed)) return true
   const isShared = (word: string) => one.words.includes(word) && other.words.includes(word)
   const [left, right] = [rolesOf(one), rolesOf(other)]
@@ -103,7 +103,7 @@ function isReordered(one: QuestionFeatures, other: QuestionFeatures): boolean {
   return !sameList([...new Set(one.words.filter(isBare))], [...new Set(other.words.filter(isBare))])
 }
 
-/** A word that has roles in both texts, and none of them in common: mail `from` her is no mail `to` her. */
+/** Whether a word has roles in both texts, but none in common: mail `from` her is not mail `to` her. */
 function changesRole(one: QuestionFeatures, other: QuestionFeatures): boolean {
   return one.roles.some(([, word]) => {
     const [left, right] = [one, other].map(({ roles }) =>
@@ -120,8 +120,8 @@ function rolesOf({ roles }: QuestionFeatures): Map<string, string[]> {
 }
 
 /**
- * One or two words replaced in a text that is the same otherwise: that is how `the capital of Peru` becomes
- * `the capital of Chile`. A synonym looks the same and is refused too; that costs a hit, not a wrong answer.
+ * Whether one or two words were replaced in a text that is otherwise the same: so `the capital of Peru` becomes
+ * `the capital of Chile`. A synonym looks the same and is refused too; that costs a hit, but gives no wrong answer.
  */
 function isSubstituted(one: readonly string[], other: readonly string[]): boolean {
   const gone = [...new Set(one)].filter((word) => !other.includes(word)).length

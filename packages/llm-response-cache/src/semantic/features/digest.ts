@@ -3,8 +3,8 @@ import { ByteBoundedLru } from '@evenkeel/core/kit'
 import type { Digest } from './features.js'
 
 /**
- * Digests of words, 48 bits each, keyed: without the key nobody can try words against them. The last ones
- * are remembered, since texts of one application use the same words again and again.
+ * Makes keyed digests of words, 48 bits each: without the key nobody can test words against them. It remembers recent
+ * ones, since the texts of an application often use the same words.
  */
 export function textDigest(key: string | Buffer): Digest {
   const known = new ByteBoundedLru<string>({ maxEntries: 4_096, sizeOf: (digest) => digest.length })

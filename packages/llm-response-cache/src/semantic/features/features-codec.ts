@@ -1,6 +1,6 @@
 import type { QuestionFeatures } from './features.js'
 
-/** A sheet as the index keeps it; nothing for what is damaged or of another version: no candidate then. */
+/** Decodes a sheet of the index; `undefined` for one that is damaged or of another version, and so no candidate. */
 export function decodeQuestionFeatures(text: string): QuestionFeatures | undefined {
   try {
     const value: unknown = JSON.parse(text)

@@ -1,29 +1,29 @@
 import { defaultLexicon, type Lexicon, numberWords, reversing, stemOf, unitOf } from './lexicon.js'
 
 /**
- * What the guard compares of a text. Everything that was taken from the text is there as a digest, so that
- * the sheet can be kept where the text must not be.
+ * What the guard compares of a text (a sheet). It contains parts of the text only as digests, so that the sheet can be
+ * stored in places where the text must not be.
  */
 export interface QuestionFeatures {
   /** Numbers with their units, dates and times; sorted. */
   readonly numbers: readonly string[]
-  /** What is written as a name, away from the beginning of a sentence. */
+  /** Acronyms, and words with a capital letter that do not begin a sentence; sorted. */
   readonly names: readonly string[]
-  /** Words that make another thing of what they stand beside (`vice`, `former`); sorted. */
+  /** Words that change what the word beside them names (`vice`, `former`); sorted. */
   readonly qualifiers: readonly string[]
   /** Addresses, paths, versions, identifiers, quotations; sorted. */
   readonly literals: readonly string[]
   /** Code blocks and spans; sorted. */
   readonly code: readonly string[]
-  /** How often something is negated. */
+  /** Number of negations. */
   readonly negations: number
   /** Words that rule others out, by their group; see `WordLists`. */
   readonly exclusive: Readonly<Record<string, readonly string[]>>
-  /** Stems of the words with a subject, in their order. */
+  /** Stems of the words that are no stop words, in their order. */
   readonly words: readonly string[]
-  /** Of words that look reversed (`unsafe`): the word, and what it reverses (`safe`). */
+  /** Words that look reversed (`unsafe`), each with the word that it reverses (`safe`). */
   readonly reversed: readonly (readonly [string, string])[]
-  /** Of words that give others a role (`from`, `to`, `than`): the word, and the one that has the role. */
+  /** Words that give others a role (`from`, `to`, `than`), each with the word that has the role. */
   readonly roles: readonly (readonly [string, string])[]
   readonly script: string
 }
@@ -58,7 +58,7 @@ const number =
 /** With dots, they would look like names of code. */
 const abbreviations = /\b(?:[aApP]\.[mM]|[eE]\.[gG]|[iI]\.[eE]|[uU]\.[sSkK]|[eE]\.[uU])\.?(?!\w)/g
 const word = /[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'’]*/gu
-/** What the guard looks at in a text, taken down as digests. Linear in the text's length. */
+/** Extracts what the guard compares in a text, as digests. Linear in the text's length. */
 export function questionFeaturesOf(
   text: string,
   digest: Digest,
@@ -79,7 +79,7 @@ export function questionFeaturesOf(
     code.push(body.trim())
     return ' '
   })
-  // What a quotation says counts word by word too: one person quotes what another does not.
+  // The words of a quotation stay in the text too, since another person may write them without quotation marks.
   take(quoted, ([all, ...bodies]) => {
     const body = bodies.find((part) => typeof part === 'string') ?? ''
     literals.push(body.trim().toLowerCase())
@@ -93,7 +93,7 @@ export function questionFeaturesOf(
     const known = unit === undefined ? undefined : unitOf.get(unit.toLowerCase())
     const money = currency === undefined ? undefined : unitOf.get(currency.trim())
     numbers.push(`${numberText(digits, scale)}${tail}${money ?? known ?? ''}`)
-    // A word that is no unit is a word.
+    // A word after the number that is no unit stays in the text.
     return known === undefined && unit !== undefined ? ` ${unit}` : ' '
   })
   return {
@@ -104,8 +104,8 @@ export function questionFeaturesOf(
 }
 
 /**
- * Takes out what stands between two times three backticks; the last of them may be missing. The rest of the first
- * line names the language, unless the block ends on it.
+ * Removes the code blocks between triple backticks; the last closing ones may be missing. The rest of a block's first
+ * line names its language, unless the block ends on that line.
  */
 function withoutFences(text: string, onCode: (body: string) => void): string {
   const fence = '```'
@@ -126,7 +126,7 @@ function withoutFences(text: string, onCode: (body: string) => void): string {
   return rest + text.slice(at)
 }
 
-/** Whether a sentence, or a line, ends there; spaces, quotation marks and a parenthesis may follow. */
+/** Whether a sentence or a line ends at the text's end; spaces, quotation marks and a parenthesis may follow it. */
 function endsSentence(text: string): boolean {
   let end = text.length
   while (end > 0 && `"'“(`.includes(text.charAt(end - 1))) end--
@@ -147,7 +147,7 @@ function readWords(
   const words: string[] = []
   const reversed: [string, string][] = []
   const exclusive: Record<string, string[]> = {}
-  // Where everything is written large, large letters tell of no name.
+  // In a text without lower case, capital letters mark no names.
   const isShouted = !/\p{Ll}/u.test(rest)
   let negated = 0
   const roles: [string, string][] = []
@@ -188,7 +188,7 @@ function readWords(
   }
 }
 
-/** Once each, in order. */
+/** Keeps the items of each list distinct and sorted. */
 function note(lists: Record<string, string[]>, name: string, item: string): void {
   lists[name] = [...new Set([...(lists[name] ?? []), item])].sort()
 }
@@ -199,7 +199,7 @@ interface Word {
 }
 
 function* wordsOf(text: string): Iterable<Word> {
-  // Scripts without spaces between words are cut by the dictionary of the runtime.
+  // The runtime's dictionary splits scripts that have no spaces between words.
   if (/[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Khmer}\p{sc=Lao}\p{sc=Myanmar}]/u.test(text)) {
     for (const { segment, isWordLike } of new Intl.Segmenter(undefined, { granularity: 'word' }).segment(
       text,
@@ -230,7 +230,7 @@ const scripts = [
 ]
 const matchers = scripts.map((script) => new RegExp(`\\p{sc=${script}}`, 'gu'))
 
-/** The script that most letters are of. Japanese counts as one, whatever its mixture. */
+/** The script of most letters. Japanese counts as one script, whatever its mixture. */
 function scriptOf(text: string): string {
   const counts = matchers.map((matcher) => text.match(matcher)?.length ?? 0)
   const at = (name: string) => counts[scripts.indexOf(name)] ?? 0
@@ -255,7 +255,7 @@ function numberText(digits: string, scale: string | undefined): string {
   const plain = digits.replaceAll('−', '-').replace(/[' \u00a0\u202f]/g, '')
   const grouped = /^-?\d{1,3}(?:,\d{3})+(?:\.\d+)?$/.test(plain)
   const value = Number(grouped ? plain.replaceAll(',', '') : plain.replace(',', '.'))
-  // Other scripts' digits, and what is no number after all, stand for themselves.
+  // Digits of other scripts, and texts that are no numbers after all, stay as they are.
   return Number.isFinite(value) ? String(value * (scales.get(scale ?? '') ?? 1)) : plain
 }
 

@@ -8,7 +8,7 @@ export interface Lexicon {
   readonly articles: ReadonlySet<string>
   /** The groups of opposites that a word belongs to, by its stem. */
   readonly groupsOf: ReadonlyMap<string, readonly number[]>
-  /** Words that give the one after them a role, under the first of those that give the same. */
+  /** Words that give the word after them a role, each with the first word of its group. */
   readonly directional: ReadonlyMap<string, string>
 }
 
@@ -29,7 +29,7 @@ export function lexiconOf(lists: WordLists): Lexicon {
   }
 }
 
-/** A light stem: enough that `disable`, `disabled` and `disabling` are one word, too little to join two. */
+/** A light stem: it makes `disable`, `disabled` and `disabling` equal, but hardly ever joins different words. */
 export function stemOf(word: string): string {
   if (word.length <= 3) return word
   const cut = word
@@ -61,7 +61,7 @@ for (const [word, value] of Object.entries({
   numberWords.set(word, value)
 }
 
-/** Names of one unit, under the first of them. Words that are no units stay out, so that `5 apples` is a plain 5. */
+/** Each line has the names of one unit. Words that are no units are left out, so that `5 apples` is a plain 5. */
 const unitNames = `
 mm millimeter millimetre
 cm centimeter centimetre

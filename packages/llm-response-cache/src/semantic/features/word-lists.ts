@@ -1,16 +1,16 @@
-/** The words by which the guard tells questions apart. Lower case; a host may replace any list by his own. */
+/** The words by which the guard tells questions apart. Lower case; an application may replace any list. */
 export interface WordLists {
-  /** Words that carry no subject of their own. */
+  /** Words without a subject of their own. */
   readonly stopWords: readonly string[]
-  /** Words that turn what is said into its opposite; without apostrophes. */
+  /** Words that turn a statement into its opposite; without apostrophes. */
   readonly negations: readonly string[]
-  /** Groups of which one word rules the others out: where both texts speak of a group, they must say the same of it. */
+  /** Groups of words that rule each other out: if both texts have words of a group, these must be the same. */
   readonly opposites: readonly (readonly string[])[]
-  /** Words that make another thing of what they stand beside: a vice president is no president. */
+  /** Words that change what the word beside them names: a vice president is no president. */
   readonly qualifiers: readonly string[]
-  /** Words that give the one after them a role, in groups of those that give the same. */
+  /** Words that give the word after them a role, in groups of the same role. */
   readonly roles: readonly (readonly string[])[]
-  /** Words that may stand between such a word and the one that it gives a role. */
+  /** Words that may be between a word of `roles` and the word that gets the role. */
   readonly articles: readonly string[]
 }
 
@@ -188,7 +188,7 @@ const roles = `to into onto nach zu zum zur vers à hacia
   between
   with mit avec con`
 
-/** What the guard takes where a host says nothing else; most of it is English. */
+/** The guard's default word lists, mostly English. */
 export const defaultWordLists: WordLists = {
   stopWords: wordsIn(stopWords),
   negations: wordsIn(negations),

@@ -5,7 +5,7 @@ import { hasVectorSets, VectorSetIndex } from './redis.js'
 
 export type SearchKind = 'vector-set' | 'exact'
 
-/** Takes vector sets where the server has them, else copies that are searched here. Asks once a connection. */
+/** Uses vector sets if the server has them, else local copies. Asks the server once, and again after an outage. */
 export class DetectingIndex implements SemanticIndex {
   readonly #redis: Connection
   readonly #exact: MirroredIndex

@@ -4,7 +4,7 @@ import type { AddOptions, Neighbour, Observation, Place, Row, SemanticIndex } fr
 import { VectorRows } from './vector-rows.js'
 
 export interface MemorySemanticIndexOptions {
-  /** Of vectors and texts together; the places used longest ago go first. @default 64 MiB */
+  /** Maximum size of vectors and texts; the least recently used places are dropped first. @default 64 MiB */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
@@ -59,7 +59,7 @@ interface Sized<T> {
   readonly bytes: number
 }
 
-/** What is held of each place, the longest unused forgotten first when all together are too large. */
+/** A value for each place, bounded in bytes; the least recently used values are dropped first. */
 export class PlaceMap<T> {
   readonly #held = new Map<string, Sized<T>>()
   readonly #maxBytes: number
@@ -88,7 +88,7 @@ export class PlaceMap<T> {
     return held.value
   }
 
-  /** Also tells that a value has changed its size. */
+  /** Must also be called when a value has changed its size. */
   set(place: Place, value: T): void {
     const key = nameOf(place)
     this.#forget(key)

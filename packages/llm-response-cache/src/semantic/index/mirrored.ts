@@ -14,13 +14,13 @@ interface Mirror {
   change: number
 }
 
-/** Rows that one reply brings at most: 1.5 MB with vectors of 1,536 dimensions. */
+/** Maximum number of rows in one reply: 1.5 MB with vectors of 1,536 dimensions. */
 const pageSize = 256
 
 /**
- * Rows in Redis, copied into this process where they are searched exactly: for servers without vector
- * sets. A look-up asks what changed since the last one: one round trip, more when a place is met first or
- * changed by more than 256 rows. The copies are bounded in bytes; a place that was forgotten is read anew.
+ * Rows in Redis, copied into this process and searched exactly there: for servers without vector sets. A look-up
+ * asks what changed since the last one: one round trip for each 256 changed rows, and at least one. The copies are
+ * bounded in bytes; a place whose copy was dropped is read again.
  */
 export class MirroredIndex implements SemanticIndex {
   readonly #rows: RedisRows
@@ -62,7 +62,7 @@ export class MirroredIndex implements SemanticIndex {
       if (mirror?.generation !== page.generation) {
         mirror = { rows: new VectorRows(), generation: page.generation, change: 0 }
       }
-      // Another look-up may have brought the copy further meanwhile; what a page says is never older than that.
+      // Another look-up may have brought the copy further meanwhile; then this page is outdated.
       if (page.change >= mirror.change) {
         for (const row of page.rows) this.#take(mirror, row)
         mirror.change = page.change
@@ -77,13 +77,13 @@ export class MirroredIndex implements SemanticIndex {
 
   #take({ rows }: Mirror, { id, endsInMs, sheet, vector, seen }: ChangedRow): void {
     if (sheet === '' || endsInMs <= 0) return rows.delete(id)
-    // The server's clock says how long; this process's clock counts it down.
+    // The remaining time comes from the server's clock; this process's clock counts it down.
     rows.set({ id, vector, sheet, seen, expiresAtMs: this.#clock.now() + endsInMs })
   }
 }
 
 export interface MirroredIndexOptions {
-  /** Of all copies together; at least as much as the largest place, or each look-up reads it anew. @default 64 MiB */
+  /** Maximum size of all copies. A place that is larger is read again by each look-up. @default 64 MiB */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
@@ -130,7 +130,7 @@ function readPage(reply: Reply): Page {
 
 function floatsOf(bytes: Reply | undefined): Float32Array {
   if (!Buffer.isBuffer(bytes)) return new Float32Array()
-  // A copy, since a Buffer need not begin where floats may.
+  // A copy, since a Buffer may not be aligned for floats.
   const copy = new Uint8Array(bytes)
   return new Float32Array(copy.buffer, 0, Math.floor(copy.byteLength / 4))
 }

@@ -1,11 +1,11 @@
 import { maxObservations, type Observation } from './port.js'
 
-/** `id epoch right similarity features…`, a line each: short, and appended to without being read. */
+/** One line, `id epoch right similarity features…`: short, and appended to others without decoding them. */
 export function encodeObservation({ id, epoch, right, similarity, features }: Observation): string {
   return [id, epoch, right ? 1 : 0, similarity, ...features].join(' ')
 }
 
-/** What can't be read is left out: an observation less, never an error. */
+/** Leaves out lines that can't be read, without an error. */
 export function decodeObservations(text: string): readonly Observation[] {
   return text.split('\n').flatMap((line) => {
     const [id = '', ...rest] = line.split(' ')

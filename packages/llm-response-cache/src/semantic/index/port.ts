@@ -1,16 +1,15 @@
-/** Where rows may meet: only what shares all three is ever compared. */
+/** A set of rows that may be compared: only rows that share all three members ever are. */
 export interface Place {
-  /** Tenants. */
   readonly tenant: string
-  /** The embedder, by name and dimensions: vectors of two embedders mean nothing to each other. */
+  /** The embedder's name and dimensions: vectors of different embedders cannot be compared. */
   readonly space: string
-  /** Everything of a request except the text that is compared. */
+  /** Digest of everything in a request except the text that is compared. */
   readonly scope: string
 }
 
 /** One judged comparison with a row's answer. */
 export interface Observation {
-  /** Names it, so that telling it twice changes nothing. */
+  /** Unique, so that adding it twice changes nothing. */
   readonly id: string
   /** The epoch of learning in which it was made. */
   readonly epoch: number
@@ -39,24 +38,24 @@ export interface Neighbour {
 
 export interface AddOptions {
   readonly ttlMs: number
-  /** A place holds this many rows at most; those that end soonest go first. */
+  /** Maximum number of rows in a place; those that expire first are dropped first. */
   readonly maxRows: number
 }
 
 /**
- * Finds what is near. `testSemanticIndex` of `@evenkeel/llm-response-cache/testing` proves an
- * implementation. It holds no answer and no prompt: rows point to answers by their key.
+ * Finds questions that are near. `testSemanticIndex` of `@evenkeel/llm-response-cache/testing` proves an
+ * implementation. It stores neither answers nor prompts: rows point to answers by their key.
  */
 export interface SemanticIndex {
-  /** Live rows of the place, nearest first. One round trip, save where a page says otherwise. */
+  /** Live rows of the place, nearest first. One round trip, unless the implementation says otherwise. */
   nearest(place: Place, vector: Float32Array, count: number): Promise<readonly Neighbour[]>
-  /** Puts a row in, or replaces it; a row that did not change keeps its observations. Idempotent. */
+  /** Adds a row, or replaces it; a row that did not change keeps its observations. Idempotent. */
   add(place: Place, row: Row, options: AddOptions): Promise<void>
   /** Idempotent. */
   remove(place: Place, id: string): Promise<void>
-  /** Notes what was learned of a row; of a row that is gone, nothing. Idempotent by the observation's id. */
+  /** Adds an observation to a row, if the row exists. Idempotent by the observation's id. */
   observe(place: Place, id: string, observation: Observation): Promise<void>
 }
 
-/** A row keeps this many observations, the oldest go first. */
+/** Maximum number of observations of a row; the oldest are dropped first. */
 export const maxObservations = 32

@@ -30,7 +30,7 @@ export class RedisRows {
   constructor(redis: Connection, kind: 'set' | 'hash') {
     this.#redis = redis
     this.#kind = kind
-    // Apart by kind: a server that learns vector sets begins anew.
+    // Each kind has its own keys: when a server gets vector sets, the index starts empty.
     this.#keys = createKeyspace(redis.namespace, kind === 'set' ? 'llm-vectors' : 'llm-rows')
   }
 
@@ -60,7 +60,7 @@ export class RedisRows {
   }
 }
 
-/** Rows in vector sets (Redis 8): the server finds the nearest. One round trip an operation. */
+/** Rows in vector sets (Redis 8): the server finds the nearest. One round trip per operation. */
 export class VectorSetIndex implements SemanticIndex {
   readonly #rows: RedisRows
 
@@ -74,7 +74,7 @@ export class VectorSetIndex implements SemanticIndex {
     const found: Neighbour[] = []
     for (let at = 0; at + 3 < fields.length; at += 4) {
       const [id = '', score, sheet = '', seen = ''] = fields.slice(at, at + 4)
-      // The server tells (1 + cosine) / 2.
+      // The server's score is (1 + cosine) / 2.
       const similarity = 2 * Number(score) - 1
       found.push({ id, similarity, sheet, observations: decodeObservations(seen) })
     }
@@ -100,7 +100,7 @@ export async function hasVectorSets(redis: Connection): Promise<boolean> {
     const reply = await redis.command(['COMMAND', 'INFO', 'VSIM'])
     return Array.isArray(reply) && Array.isArray(reply[0])
   } catch (error) {
-    // An ACL that forbids to ask: the way that every server has will do.
+    // An ACL may forbid the question; exact search works on every server.
     if (ReplyError.isInstance(error)) return false
     throw error
   }

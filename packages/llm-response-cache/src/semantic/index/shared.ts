@@ -7,7 +7,7 @@ import { MirroredIndex } from './mirrored.js'
 import type { Neighbour, Observation, Place, Row, SemanticIndex } from './port.js'
 import { VectorSetIndex } from './redis.js'
 
-/** Observations of an outage that are made up for; further ones are lost to Redis. */
+/** Maximum number of observations of an outage that are sent to Redis later; older ones are lost. */
 const maxPending = 1_000
 
 interface Pending {
@@ -16,18 +16,18 @@ interface Pending {
   readonly observation: Observation
 }
 
-/** The index of all instances; while Redis is away, what this process put in itself. */
+/** The index of all instances; in an outage, the rows that this process added. */
 export class SharedIndex {
   readonly #options: ResolvedSemanticOptions
   readonly #memory: MemorySemanticIndex
   readonly #detecting: DetectingIndex | undefined
   readonly #stores: Failover<SemanticIndex>
-  /** What an outage kept from Redis: an answer found wrong meanwhile must not be served again after it. */
+  /** Wrong answers found in an outage, for Redis: they must not be served again after it. */
   #pending: Pending[] = []
 
   constructor(options: ResolvedSemanticOptions) {
     const { index, maxBytes, clock, search } = options
-    // A host's own index has no fallback of ours: it handles outages itself.
+    // The application's own index gets no fallback: it handles outages itself.
     const redis = index === undefined ? options.redis : undefined
     this.#options = { ...options, redis }
     this.#memory = new MemorySemanticIndex({ maxBytes, clock })

@@ -5,15 +5,15 @@ export interface HeldRow {
   readonly id: string
   readonly vector: Float32Array
   readonly sheet: string
-  /** Lines, as the store keeps them. */
+  /** Observations, one on each line. */
   readonly seen: string
   readonly expiresAtMs: number
 }
 
-/** Bytes of a row's objects beside its vector and texts, roughly. */
+/** Approximate bytes of a row beside its vector and texts. */
 const rowOverhead = 200
 
-/** The rows of one place in this process, searched exactly: one multiplication a dimension and row. */
+/** The rows of one place in this process, searched exactly: one multiplication per dimension and row. */
 export class VectorRows {
   readonly #rows = new Map<string, HeldRow>()
   #bytes = 0
@@ -48,7 +48,7 @@ export class VectorRows {
     if (row !== undefined) this.set({ ...row, seen: appendObservation(row.seen, observation) })
   }
 
-  /** Drops rows past their time, then those that end soonest, down to the bound. */
+  /** Drops expired rows, and then those that expire first, until `maxRows` are left. */
   trim(maxRows: number, nowMs: number): void {
     for (const { id, expiresAtMs } of this.#rows.values()) if (expiresAtMs <= nowMs) this.delete(id)
     if (this.#rows.size <= maxRows) return
@@ -77,7 +77,7 @@ export class VectorRows {
   }
 }
 
-/** Four sums that don't wait for each other: half again as fast as one. */
+/** Four independent sums are 1.5 times as fast as one. */
 function dot(one: Float32Array, other: Float32Array): number {
   let a = 0
   let b = 0

@@ -7,7 +7,7 @@ export function encodePolicy(policy: Policy): string {
   return JSON.stringify(policy)
 }
 
-/** What can't be read serves nothing, and learns from the beginning: damage costs hits, not wrong answers. */
+/** An unreadable policy becomes one that serves nothing and learns from the start: damage only costs hits. */
 export function decodePolicy(text: string, epoch: number): Policy {
   const fallback: Policy = { ...firstPolicy, epoch, candidate: { ...firstModel, epoch } }
   if (text === '') return fallback

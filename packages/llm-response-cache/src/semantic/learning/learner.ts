@@ -26,8 +26,8 @@ export interface LearnerOptions {
 }
 
 /**
- * The policy as all instances have learned it. It is read in the background, so that a look-up waits for it
- * once, at the first. While the store can't be asked, the last policy is served by and nothing is learned.
+ * The policy that all instances learn together. It is read in the background, so that only the first look-up waits
+ * for it. While the store fails, the last policy stays in use and nothing is learned.
  */
 export class Learner {
   readonly #options: LearnerOptions
@@ -41,7 +41,7 @@ export class Learner {
     this.#options = options
   }
 
-  /** As last heard. */
+  /** The policy as it was last read. */
   get policy(): Policy {
     return this.#policy
   }
@@ -51,12 +51,12 @@ export class Learner {
     return { audits: this.#counted, of: lengthOf(this.#policy.epoch, this.#options.bound) }
   }
 
-  /** How often this process saw something drift. */
+  /** How often this process ended an epoch because of a drift. */
   get drifts(): number {
     return this.#drifts
   }
 
-  /** Never rejects. A round trip at the first call, none after that. */
+  /** Never rejects. Waits for one round trip at the first call, and for none later. */
   async current(): Promise<Policy> {
     const { clock, refreshMs } = this.#options
     const isStale = this.#readAt === undefined || clock.monotonic() - this.#readAt >= refreshMs
@@ -67,7 +67,7 @@ export class Learner {
     return this.#policy
   }
 
-  /** Records what an audit of the epoch's candidate has shown. Never rejects. */
+  /** Records the result of an audit of the epoch's candidate. Never rejects. */
   async candidateAudited(candidate: Candidate, right: boolean, epoch: number): Promise<void> {
     const { score, features } = candidate
     await this.#record(epoch, encodeAudit({ score, features, right }), undefined)

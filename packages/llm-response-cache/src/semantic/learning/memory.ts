@@ -17,7 +17,7 @@ interface Held {
   readonly lines: Map<string, string>
 }
 
-/** Learns in this process alone; the 1,000 classes that were used last. */
+/** Learns in this process alone; it keeps the 1,000 most recently used classes. */
 export class MemoryLearningStore implements LearningStore {
   readonly #classes = new ByteBoundedLru<Held>({ maxEntries: 1_000, sizeOf: () => 1_000 })
 

@@ -1,11 +1,11 @@
-/** What learns together: one tenant's questions, by one embedder, under one set of rules. */
+/** What is learned together: from one tenant's questions, with one embedder and one set of rules. */
 export interface LearningClass {
   readonly tenant: string
   readonly name: string
 }
 
 export interface LearningState {
-  /** From 1, where nothing was learned yet. */
+  /** From 1, when nothing was learned yet. */
   readonly epoch: number
   /** The epoch's policy as text; empty for the first one. */
   readonly policy: string
@@ -16,26 +16,26 @@ export interface LearningState {
 }
 
 export interface AuditRecord {
-  /** Names it, so that telling it twice counts once. */
+  /** Unique, so that an audit that is recorded twice counts once. */
   readonly id: string
-  /** An audit of an epoch that is over counts for nothing. */
+  /** An audit of an epoch that has ended does not count. */
   readonly epoch: number
-  /** Opaque here. Empty for one that only watches what is served. */
+  /** Opaque to the store. Empty for an audit that only watches for drift. */
   readonly line: string
-  /** What it adds to the watch for drift, if it was about what is served. */
+  /** What the audit adds to the watch for drift, if it was about a served answer. */
   readonly drift?: { readonly step: number; readonly limit: number } | undefined
 }
 
-/** Where all instances gather what they learn. Every write may be repeated. One round trip an operation. */
+/** Stores what all instances learn. Every write may be repeated. One round trip per operation. */
 export interface LearningStore {
   read(learning: LearningClass): Promise<LearningState>
-  /** Says how things stand after it. */
+  /** Returns the state after it. */
   record(learning: LearningClass, audit: AuditRecord): Promise<LearningState>
   /** The lines of the present epoch, in no order. */
   audits(learning: LearningClass): Promise<readonly string[]>
-  /** Ends an epoch and begins the next by the given policy; says whether it was the one that did. */
+  /** Ends an epoch and begins the next with the given policy. Returns whether this call did so. */
   advance(learning: LearningClass, fromEpoch: number, policy: string): Promise<boolean>
 }
 
-/** Audits of one epoch that are kept at most; further ones count for nothing. */
+/** Maximum number of audits in an epoch; further ones do not count. */
 export const maxAudits = 20_000

@@ -13,10 +13,10 @@ import {
 const recordScript = defineScript({ name: 'semantic.record', lua: recordLua })
 const advanceScript = defineScript({ name: 'semantic.advance', lua: advanceLua })
 
-/** What was not asked about for 90 days is forgotten. */
+/** A class expires 90 days after its last audit. */
 const ttlMs = String(90 * 86_400_000)
 
-/** What all instances learned, on the node of the class. */
+/** What all instances learn, in Redis; the keys of a class are on one node. */
 export class RedisLearningStore implements LearningStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
