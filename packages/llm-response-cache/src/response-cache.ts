@@ -84,7 +84,7 @@ export interface ResponseCache {
    * @example cache.on('hit', ({ model, tokensSaved }) => log.info({ model, tokensSaved }, 'answered from the cache'))
    */
   on<K extends keyof CacheEvents>(event: K, listener: CacheEvents[K]): () => void
-  /** Counts of all instances in the last 30 days. Two round trips. */
+  /** Counts of all instances, which expire 30 days after the last one. Two round trips. */
   sharedStats(): Promise<CacheStats>
   /** Size of what this process keeps in memory. */
   readonly held: { readonly entries: number; readonly bytes: number }

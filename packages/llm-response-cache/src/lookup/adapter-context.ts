@@ -4,8 +4,8 @@ import type { CacheContext } from './create-context.js'
 const shared = Symbol.for('evenkeel.response-cache.contexts')
 
 /**
- * By which adapters come to the look-ups of a cache: a package that is loaded twice (ESM beside CommonJS, an adapter
- * beside its cache) shares it.
+ * Gives adapters the context of a cache. It is global, so that two copies of the package (ESM beside CommonJS, an
+ * adapter beside its cache) share it.
  */
 export const contexts: WeakMap<object, CacheContext> = sharedMap()
 

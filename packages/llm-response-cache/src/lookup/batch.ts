@@ -6,18 +6,18 @@ interface Wanted<I, R> extends Deferred<R> {
 }
 
 export interface BatchOptions<I, R> {
-  /** How many items are looked up: their loads are gathered until each of them has come to one end. */
+  /** Number of items that are looked up; loads are gathered until all of them have arrived. */
   readonly expected: number
-  /** Items in one call; more go in several, one after the other. */
+  /** Maximum number of items in one call; more take several calls in sequence. */
   readonly maxBatch: number
   /** Answers items in their order. The signal aborts when none of them is wanted any more. */
   load(items: readonly I[], signal: AbortSignal): Promise<readonly R[]>
 }
 
 /**
- * The items of one request that are in no store, in one call. Each item is looked up by itself, and either needs a
- * load, or is found, or waits for somebody else's: when all have come so far, what needs a load is loaded together.
- * What turns out later to need one goes in another call.
+ * Loads the items of one request that are in no store in one call. Each item is looked up by itself, and arrives when
+ * it needs a load, or is found, or waits for another caller's load. When all have arrived, those that need a load are
+ * loaded together. An item that turns out later to need one goes into another call.
  */
 export class Batch<I, R> {
   readonly #options: BatchOptions<I, R>
@@ -30,7 +30,7 @@ export class Batch<I, R> {
     this.#expected = options.expected
   }
 
-  /** For one item: the function returned by it is called when the item needs no load for now. May be called again. */
+  /** Returns a function to call when one item has arrived without needing a load for now. It may be called again. */
   arrival(): () => void {
     let isCounted = false
     return () => {
@@ -52,7 +52,7 @@ export class Batch<I, R> {
   #flushWhenAllCame(): void {
     if (this.#expected > 0 || this.#waiting.length === 0 || this.#isScheduled) return
     this.#isScheduled = true
-    // What comes in the same turn goes along.
+    // Items that come in the same turn go into the same call.
     process.nextTick(() => {
       this.#isScheduled = false
       const all = this.#waiting
@@ -83,7 +83,7 @@ export class Batch<I, R> {
   }
 }
 
-/** A signal that aborts when all of them have; `unlink` leaves them. */
+/** A signal that aborts when all of them have; `unlink` stops listening to them. */
 function signalOfAll(signals: readonly AbortSignal[]): { signal: AbortSignal; unlink: () => void } {
   const controller = new AbortController()
   let left = signals.length

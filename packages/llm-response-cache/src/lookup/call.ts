@@ -4,7 +4,7 @@ import type { Entry, Version } from '../entry/entry.js'
 import type { EntryKey, LogRecord } from '../stores/port.js'
 import type { FlightLease } from './flight.js'
 
-/** Whose failures are told to whom: callers of one owner with the same credentials. */
+/** Callers of one owner with the same credentials may get each other's errors. */
 export interface CallerIdentity {
   readonly owner: object
   readonly credentials: string
@@ -17,38 +17,38 @@ export function isSameCaller(one: CallerIdentity | undefined, other: CallerIdent
 /** What a call of the provider may use. */
 export interface ProduceContext {
   readonly lease: FlightLease
-  /** Captured before the call; what is kept carries them. */
+  /** Captured before the call; the entry of the answer carries them. */
   readonly versions: readonly Version[]
-  /** Ends the call: it stalled, or no caller wants it any more. No caller's signal is passed on. */
+  /** Aborts if the call stalled, or no caller wants it any more. It is no caller's own signal. */
   readonly signal: AbortSignal
-  /** Sign of life: the time after which the call counts as stalled begins anew. */
+  /** Restarts the time after which the call counts as stalled. */
   progress(): void
 }
 
 /** An answer that the provider has given, or has begun to give. */
 export interface Produced<L> {
   readonly live: L
-  /** Settles when the answer has ended, with what is kept of it; rejects where it broke off. */
+  /** Resolves when the answer has ended, with the entry to store, if any; rejects if the answer broke off. */
   readonly ended: Promise<Entry | undefined>
-  /** The provider answered that it fails (5xx, 429, 408): a stale answer may stand in for it. */
+  /** The provider answered that it fails (5xx, 429, 408): a stale answer may be served in its place. */
   readonly isFailure?: boolean | undefined
-  /** Whether all of it was published to followers in other instances; nothing where that was not begun. */
+  /** Whether the whole answer was published to followers in other instances; `undefined` if that has not begun. */
   published?(): Promise<boolean> | undefined
-  /** Publishes all of it. Says whether followers have the whole answer. */
+  /** Publishes the whole answer. Returns whether followers have all of it. */
   publish?(): Promise<boolean>
 }
 
-/** What following another instance's call came to. */
+/** The result of following another instance's call. */
 export type Followed<L> =
   | { readonly kind: 'live'; readonly live: L; readonly ended: Promise<unknown> }
   /** The answer is in the entry. */
   | { readonly kind: 'entry' }
-  /** Its leader died, or gave up: another one may lead now. */
+  /** The leader died or gave up: another instance may lead now. */
   | { readonly kind: 'lost' }
-  /** The provider failed for the leader; how, is not for everybody. */
+  /** The provider failed for the leader, whose error is not passed on. */
   | { readonly kind: 'failed' }
 
-/** Where a followed answer goes on after its leader was lost. */
+/** How a followed answer continues after its leader was lost. */
 export type Successor<L> =
   | { readonly kind: 'body'; readonly body: Buffer }
   | { readonly kind: 'live'; readonly live: L }
@@ -58,41 +58,41 @@ export interface Alternative {
   readonly entry: Entry | undefined
   /** How it was found, for the caller. */
   readonly told: string | undefined
-  /** Called with the answer that was kept in its place. */
+  /** Called with the provider's answer once that is stored. */
   learn(fresh: Entry): void
-  /** For a provider that fails. */
+  /** Returns what to serve if the provider fails. */
   fallback(): { readonly entry: Entry; readonly told: string } | undefined
 }
 
-/** One caller's look-up: what is his own in the sentence of `Lookup`. */
+/** One caller's look-up: what `Lookup` needs to know about the caller and its kind of answers. */
 export interface Call<L> {
   readonly entryKey: EntryKey
   readonly policy: Policy
   readonly model: string
   /** Ends this caller's wait at once, and nobody else's. */
   readonly signal?: AbortSignal | undefined
-  /** He has given an earlier call up, so he is not tied to one that has shown no sign of life. */
+  /** The caller gave up an earlier call, so it does not join a first attempt that has no answer yet. */
   readonly isRetry?: boolean | undefined
   readonly identity?: CallerIdentity | undefined
-  /** Its call of the provider is one with others', and is counted where that is made. */
+  /** One call of the provider serves several look-ups, and is counted where it is made. */
   readonly isPartOfBatch?: boolean | undefined
-  /** Callers of one form share what those of another can't be given; nothing: they call each for himself. */
+  /** Callers that can't use the shared answer share one per form; without a form, each makes a call of its own. */
   readonly form?: string | undefined
-  /** Whether an entry can answer him. */
+  /** Whether an entry can answer this caller. */
   suits(entry: Entry): boolean
-  /** Whether an answer that is under way can. */
+  /** Whether an answer under way can answer this caller. */
   joins(live: L): boolean
   /** Calls the provider. */
   produce(context: ProduceContext): Promise<Produced<L>>
   /** Follows another instance's call; by default its end is awaited, and the entry read. */
   follow?(records: AsyncGenerator<LogRecord>, options: FollowOptions<L>): Promise<Followed<L>>
-  /** Asked where nothing is kept under the exact key. */
+  /** Called if nothing usable is stored under the exact key. */
   alternative?(): Promise<Alternative | undefined>
   /** Whether the provider failed, so that an older answer may be served in its place. */
   isOutage(error: unknown): boolean
-  /** Lets go of an answer that came after its call was ended. */
+  /** Releases an answer that came after its call was ended. */
   discard?(live: L): void
-  /** He begins to wait for a call that is not his own. */
+  /** Called when this caller begins to wait for a call that is not its own. */
   onWaits?(): void
 }
 
@@ -119,5 +119,5 @@ export type Found<L> =
       readonly source: Source
       readonly isFailure?: boolean | undefined
     }
-  /** Nothing is kept, and the caller wants no call. */
+  /** Nothing is stored, and the caller wants no call. */
   | { readonly kind: 'nothing' }

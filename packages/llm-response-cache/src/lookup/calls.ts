@@ -6,13 +6,13 @@ type AnyCall = SharedCall<unknown>
 interface Tracked {
   readonly entryKey: EntryKey
   readonly model: string
-  /** Where newcomers find it; nothing for a call that is one caller's own. */
+  /** Where newcomers find the call; `undefined` for a call of one caller alone. */
   readonly slot: string | undefined
 }
 
 /**
- * The calls of one cache that are under way in this process: those that newcomers may join, each in its slot, and all
- * of them by their entries, so that what is deleted meanwhile is not kept.
+ * The calls of one cache that are under way in this process: those that newcomers may join by their slots, and all
+ * of them by their entries, so that an answer whose entry is deleted meanwhile is not stored.
  */
 export class Calls {
   readonly #slots = new Map<string, AnyCall>()
@@ -29,7 +29,7 @@ export class Calls {
     if (tracked.slot !== undefined) this.#slots.set(tracked.slot, call)
   }
 
-  /** It is over, or of no use to newcomers; another call in its slot stays. May be called again. */
+  /** Removes a call that is over or of no use to newcomers; another call in its slot stays. May be called again. */
   delete(call: AnyCall, { entryKey, slot }: Tracked): void {
     this.#leaveSlot(call, slot)
     const id = entryKeyId(entryKey)
@@ -42,12 +42,12 @@ export class Calls {
     for (const calls of this.#all.values()) yield* calls.keys()
   }
 
-  /** What was begun before an entry was deleted goes to those who wait: nobody else joins it, and it is not kept. */
+  /** Voids the calls of a deleted entry: no newcomer joins them, and their answers are not stored. */
   void(entryKey: EntryKey): void {
     for (const [call, tracked] of this.#all.get(entryKeyId(entryKey)) ?? []) this.#void(call, tracked)
   }
 
-  /** {@link void}, for all of a tenant whose names and models match. */
+  /** {@link void} for all calls of a tenant whose names and models match. */
   voidMatching(tenant: string, matches: (name: string, model: string) => boolean): void {
     const prefix = entryKeyPrefix(tenant)
     for (const [id, calls] of this.#all) {

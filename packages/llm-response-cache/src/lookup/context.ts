@@ -29,21 +29,21 @@ export interface LookupContext {
   readonly calls: Calls
 }
 
-/** What was found of an entry at both levels. */
+/** What was found in both tiers. */
 export interface EntryLookup {
-  /** Served, perhaps while it is renewed behind that. */
+  /** The entry to serve, perhaps while it is renewed in the background. */
   readonly entry: Entry | undefined
   readonly verdict: Verdict
-  /** Served if the provider fails. */
+  /** The entry to serve if the provider fails. */
   readonly grace: Entry | undefined
-  /** The id of what is there, and not served. */
+  /** The id of the stored entry, served or not; empty if there is none. */
   readonly id: string
-  /** What a new entry carries; nothing where they could not be read, so that no entry can be kept. */
+  /** The versions of a new entry; `undefined` if they could not be read, so that no entry can be stored. */
   readonly versions: readonly Version[] | undefined
   readonly source: Source
 }
 
-/** What this process may answer at once, without asking anybody. */
+/** Returns an entry that this process may serve from its memory. No round trip. */
 export function lookHere(
   { tiers, options }: LookupContext,
   entryKey: EntryKey,
@@ -55,7 +55,7 @@ export function lookHere(
   return verdict === 'fresh' || verdict === 'renew' ? { held, verdict } : undefined
 }
 
-/** One round trip. What can't be read is a miss, never an error. */
+/** Looks in both tiers. One round trip. An entry that can't be read is a miss, never an error. */
 export async function lookUp(
   { tiers, options }: LookupContext,
   {
@@ -86,7 +86,7 @@ const unreadable: EntryLookup = {
   ...{ entry: undefined, verdict: 'dead', grace: undefined, id: '', versions: undefined, source: 'memory' },
 }
 
-/** When an answer that was given now ends. */
+/** The id and the times of an entry for an answer that came now. */
 export function timesOf(
   { options }: LookupContext,
   policy: Policy,

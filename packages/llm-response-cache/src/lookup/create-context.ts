@@ -16,11 +16,11 @@ import { FlightCoordinator } from './flight.js'
 
 export interface CacheContext extends LookupContext {
   readonly sharedStats: SharedStats
-  /** A host's text as a part of a name: hidden where names are. */
+  /** The application's text as a part of a name; an HMAC of it if `encrypt` hides names. */
   shown(tenant: string, text: string): string
   /** Functions that are wrapped under their own names. */
   readonly wrapped: Map<string, WeakRef<object>>
-  /** `undefined` where the host asks for none. */
+  /** `undefined` if the application wants none. */
   readonly spans: Spans | undefined
   close(): Promise<void>
 }

@@ -9,27 +9,27 @@ import type { TieredStore } from '../tiers/tiered-store.js'
 
 const log = createLog('llm-response-cache')
 
-/** What an instance is to do for an answer that is not there. */
+/** What an instance does to get an answer that is not stored. */
 export type FlightRole =
   | { readonly role: 'hit'; readonly entry: Entry; readonly source: Source }
   | { readonly role: 'lead'; readonly lease: FlightLease }
   | { readonly role: 'follow'; readonly generation: string; readonly versions: readonly Version[] }
-  /** A call is under way, which was begun before the entry was deleted: a new one is kept from other instances. */
+  /** A call under way began before the entry was deleted: a new call is not shared with other instances. */
   | { readonly role: 'apart' }
 
-/** What an instance says of the call that it would begin. */
+/** Describes the call that an instance would make. */
 export interface Beginning {
-  /** The id of an entry that is of no use; empty for none. */
+  /** The id of an entry that the caller cannot use; empty for none. */
   readonly unlessId: string
   /** Captured before the call. */
   readonly versions: readonly Version[]
   readonly model: string
 }
 
-/** A follower looks at once when a message arrives; otherwise as often as this. */
+/** A follower looks at the log when a message arrives, and at least this often. */
 const lookEveryMs = 250
 
-/** Which instance calls the provider, and how the others hear of it. */
+/** Decides which instance calls the provider, and passes its answer on to the others. */
 export class FlightCoordinator {
   readonly #tiers: TieredStore
   readonly #options: ResolvedOptions
@@ -42,20 +42,20 @@ export class FlightCoordinator {
     this.#options = options
   }
 
-  /** One round trip, none where calls are not shared between instances. */
+  /** One round trip, or none if calls are not shared between instances. */
   async begin(entryKey: EntryKey, beginning: Beginning): Promise<FlightRole> {
     // Without Redis there is no other instance, and the callers of this one share a call already.
     if (this.#options.singleFlight !== 'shared' || this.#options.redis === undefined) {
       return { role: 'lead', lease: this.alone(entryKey) }
     }
     const generation = randomUUID()
-    // Not waited for: without it followers are noticed with the next renewal.
+    // Not awaited: without it followers are noticed at the next renewal of the lease.
     this.#inbox ??= this.#listen()
     const { leaseMs } = this.#options
     const options = { generation, owner: this.#owner, leaseMs, ...beginning }
     const wasShared = this.#tiers.state === 'primary'
     const { value: role, source } = await this.#tiers.run(({ flights }) => flights.begin(entryKey, options))
-    // Redis may have given the lease and lost the reply: other instances would wait for this one until it ends.
+    // Redis may have given the lease and lost the reply: other instances would wait until that ends.
     if (wasShared && source === 'memory') this.#tiers.endLease({ entryKey, generation, records: 0 }, 'redis')
     switch (role.role) {
       case 'hit':
@@ -88,15 +88,15 @@ export class FlightCoordinator {
   }
 
   /**
-   * What a leader publishes, from its beginning to `end` or `failed`. Ends without either when the leader is
-   * lost: its lease has ended.
+   * Yields the records of a leader's log up to `end` or `failed`. Ends without either if the leader is lost, that is,
+   * without a lease or silent for too long.
    */
   async *follow(entryKey: EntryKey, generation: string, signal?: AbortSignal): AsyncGenerator<LogRecord> {
     let wake = ignore
     const { value: unwatch } = await this.#tiers.run(({ flights }) => flights.watch(entryKey, () => wake()))
     let cursor = '0'
     let heardAt = performance.now()
-    // A leader that is silent for longer than it waits for its provider is no leader any more.
+    // A leader gives its provider up after `stallMs`, so one that is silent for longer is lost.
     const silentMs = this.#options.stallMs + this.#options.leaseMs
     try {
       while (signal?.aborted !== true && performance.now() - heardAt < silentMs) {
@@ -130,7 +130,7 @@ export class FlightCoordinator {
     await Promise.all([...this.#leads.values()].map((lease) => lease.fail(givenUp.toString())))
   }
 
-  /** A Redis user without the channel can't hear of followers: they get what is kept in the end, not its pieces. */
+  /** If the Redis user may not read the channel, followers are noticed only at the next renewal. */
   async #listen(): Promise<() => void> {
     try {
       const { value } = await this.#tiers.run(({ flights }) =>
@@ -146,7 +146,7 @@ export class FlightCoordinator {
 
 /**
  * A lease to call the provider for one answer, held until the answer is committed or failed. Without a lease
- * (calls are not shared, or it was lost) everything goes on, for the callers of this process alone.
+ * (calls are not shared, or it was lost) the call goes on, for the callers of this process alone.
  */
 export class FlightLease {
   readonly entryKey: EntryKey
@@ -177,12 +177,12 @@ export class FlightLease {
     this.#timer.unref()
   }
 
-  /** Fences it; nothing where other instances can't join the call. */
+  /** Fences the lease; `undefined` if other instances can't join the call. */
   get generation(): string | undefined {
     return this.#lease?.generation
   }
 
-  /** Calls back as soon as another instance waits for the answer; at once where one does. */
+  /** Calls back as soon as another instance waits for the answer; at once if one does already. */
   onceFollowed(onFollowed: () => void): void {
     if (this.#followed) return onFollowed()
     this.#onFollowed = onFollowed
@@ -194,7 +194,7 @@ export class FlightLease {
     this.#onFollowed()
   }
 
-  /** Adds to the log that followers read, in the order of the calls. Says whether the lease was still held. */
+  /** Adds to the log that followers read, in the order of the calls. Returns whether the lease was still held. */
   publish(records: readonly LogRecord[]): Promise<boolean> {
     const appended = this.#appending.then(() => this.#append(records))
     this.#appending = appended
@@ -202,8 +202,8 @@ export class FlightLease {
   }
 
   /**
-   * Ends the flight. `publish`: the followers have no other way to the answer, so publish it and commit again.
-   * Never rejects.
+   * Ends the flight. On `publish` it has not ended: the followers need the answer in the log, so publish it and commit
+   * again. Never rejects.
    */
   async commit(entry: Entry | undefined, published: boolean): Promise<'kept' | 'not-kept' | 'publish'> {
     await this.#appending
@@ -230,7 +230,7 @@ export class FlightLease {
         this.#tiers.noteKept(this.entryKey, wanted, source)
         return 'kept'
       }
-      // Begun on one side of an outage and ended on the other: there was no lease to lose.
+      // An outage began or ended during the call, so the store of the commit never had the lease.
       const crossed = outcome === 'fenced' && source !== lease.source
       if (crossed) this.#endWhereHeld(lease, source)
       if (crossed && wanted !== undefined)
@@ -242,7 +242,7 @@ export class FlightLease {
     return 'not-kept'
   }
 
-  /** No caller waits for the call any more: another instance may lead. The answer is kept all the same, if it comes. */
+  /** Lets another instance lead, since no caller waits for this call any more. If its answer comes, it is still stored. */
   giveUp(): void {
     void this.fail(givenUp.toString())
   }
@@ -264,7 +264,7 @@ export class FlightLease {
     }
   }
 
-  /** An outage began or ended during the call: what still holds its lease makes others follow a call that is over. */
+  /** If the call ended in another store than its lease's, ends the lease there: others would follow a call that is over. */
   #endWhereHeld(
     { generation, source }: { readonly generation: string; readonly source: Source },
     endedAt: Source | undefined,
@@ -285,7 +285,7 @@ export class FlightLease {
           ? flights.renew(this.entryKey, lease.generation, leaseMs)
           : flights.append(this.entryKey, lease.generation, leaseMs, from, records),
       )
-      // Another one leads by now, or Redis forgot: what is here is for this process's own callers alone.
+      // The lease is lost: the answer is for this process's callers alone.
       if (followers < 0) clearInterval(this.#timer)
       else if (followers > 0) this.noteFollower()
       return followers >= 0

@@ -15,16 +15,16 @@ const log = createLog('llm-response-cache')
 /** After this many leaders that died over one answer, a process calls the provider for itself. */
 const maxLeaders = 3
 
-/** After this many calls that could not be joined, a caller makes one of his own. */
+/** After this many calls that it could not join, a caller makes its own call. */
 const maxJoins = 3
 
-/** The key of the call that renews an entry; a call that was asked for has the entry's own id as its key. */
+/** Slot of the call that renews an entry in the background; a caller's own call has the entry's id as its slot. */
 const renewalSlot = (id: string) => `renew ${id}`
 
 /**
- * How every answer is found, whatever it is: in the memory of this process, in a call that is under way here, in
- * Redis, in a call that is under way in another instance, at the provider; and then it is kept. What differs
- * between values, HTTP responses and streams of parts is in the `Call`.
+ * Finds an answer of any kind, in this order: in the memory of this process, in a call under way here, in Redis, in a
+ * call under way in another instance, at the provider; and stores it. What differs between values, HTTP responses and
+ * streams of parts is in the `Call`.
  */
 export class Lookup<L> {
   readonly #context: LookupContext
@@ -33,7 +33,7 @@ export class Lookup<L> {
     this.#context = context
   }
 
-  /** What this process may answer by itself, without a promise; renewed behind that where it is time. */
+  /** Returns an entry from this process's memory, synchronously; renews it in the background if it is time. */
   here(call: Call<L>): CachedEntry | undefined {
     if (call.policy.refresh) return undefined
     const here = lookHere(this.#context, call.entryKey, call.policy)
@@ -49,14 +49,14 @@ export class Lookup<L> {
     return here === undefined ? this.beyond(call) : this.#entryFound(here.entry, 'memory')
   }
 
-  /** {@link find}, where `here` was asked already. */
+  /** {@link find}, after `here` has found nothing. */
   async beyond(call: Call<L>): Promise<Found<L>> {
     call.signal?.throwIfAborted()
     const { refresh, onlyIfCached } = call.policy
     let slot = entryKeyId(call.entryKey)
     let isApart = false
     for (let joins = 0; joins < maxJoins; joins++) {
-      // Who asks for a new answer does not want the one that is under way.
+      // A caller that asks for a new answer does not want one that is under way.
       const under = refresh ? undefined : this.#joinable(slot, call)
       if (under === undefined) break
       call.onWaits?.()
@@ -70,7 +70,7 @@ export class Lookup<L> {
     }
     if (onlyIfCached) return this.#onlyKept(call)
     const found = await this.#begin(slot, call, isApart)
-    // Another instance's answer, in a form that is of no use to this caller.
+    // Another instance's answer has a form that this caller can't use.
     if (found.kind === 'live' && found.outcome === 'coalesced' && !call.joins(found.live)) {
       return this.#begin(undefined, call, true)
     }
@@ -88,7 +88,7 @@ export class Lookup<L> {
     if (under === undefined || under.isGivenUp) return undefined
     if (call.isRetry === true && !under.options.isRetry && under.found === undefined) return undefined
     const { tiers, options } = this.#context
-    // What was begun before an invalidation is over.
+    // A call that began before an invalidation must not be joined after it.
     if (under.versions !== undefined && !tiers.areCurrent(call.entryKey.tenant, under.versions))
       return undefined
     const answered = under.answeredAtMs
@@ -96,7 +96,7 @@ export class Lookup<L> {
     return under
   }
 
-  /** `again`: it came to nothing for this caller. `apart`: he can't be given what it gives to others. */
+  /** `again`: the call gave this caller no answer. `apart`: this caller can't use the answer that others get. */
   async #join(under: SharedCall<L>, call: Call<L>): Promise<Found<L> | 'again' | 'apart'> {
     const wasEnded = under.isEnded
     let found: Found<L>
@@ -104,7 +104,7 @@ export class Lookup<L> {
       found = await under.wait(call.signal)
     } catch (error) {
       if (call.signal?.aborted) throw error
-      // Only the first caller gets the error of a call that hung, or one that may be about its account.
+      // A caller that joined does not get the error of a call that hung, or one about another caller's account.
       const isHis = isSameCaller(under.options.identity, call.identity) && !under.signal.aborted
       if (isHis) throw error
       return 'again'
@@ -137,7 +137,7 @@ export class Lookup<L> {
     const run = this.#run(shared, call, isApart)
     shared.begin(run)
     run.then(
-      // A live answer stays until it is kept, so that latecomers can join it.
+      // A live answer stays until it is stored, so that latecomers can join it.
       (found) => found.kind !== 'live' && shared.finish(),
       () => shared.finish(),
     )
@@ -166,7 +166,7 @@ export class Lookup<L> {
     }
   }
 
-  /** What may be served where the provider fails. */
+  /** What may be served if the provider fails. */
   #instead({ grace, source }: EntryLookup, other: Alternative | undefined): Found<L> | undefined {
     if (grace !== undefined) return { kind: 'entry', entry: grace, outcome: 'stale', source, isGrace: true }
     const withheld = other?.fallback()
@@ -185,11 +185,11 @@ export class Lookup<L> {
     for (let leaders = 0; leaders < maxLeaders && !isApart && looked.versions !== undefined; leaders++) {
       const beginning = beginningOf(call, looked, looked.id)
       const role = await coordinator.begin(call.entryKey, beginning).catch(failedToBegin)
-      // What was begun before the entry was deleted, or its tag, is of no use to who asks now.
+      // A call that began before the entry was deleted is of no use to this caller.
       if (role === undefined || role.role === 'apart') break
       if (role.role === 'lead') return lead(role.lease)
       if (role.role === 'follow') {
-        // What was begun before is of no use to who asks for a new answer, or gave an earlier call up.
+        // A call under way is of no use to a caller that asks for a new answer, or gave up an earlier call.
         const isOwnCall = call.policy.refresh || call.isRetry === true
         const isCurrent = await this.#isCurrent(call, role.versions, looked)
         if (!isCurrent || isOwnCall || role.generation === shared.options.avoided) break
@@ -224,7 +224,7 @@ export class Lookup<L> {
       stalled = setLongTimeout(() => shared.end(new ProviderStalledError(options.stallMs)), options.stallMs)
     }
     try {
-      // Dropped unread: all callers left before it began.
+      // All callers left before the call began.
       if (shared.isAbandoned) throw new Error('All callers left the call')
       progress()
       const versions = looked.versions ?? []
@@ -248,7 +248,7 @@ export class Lookup<L> {
     }
   }
 
-  /** The end of an answer: it is kept or not, and the lease is given back on every way. Never rejects. */
+  /** Stores the answer when it has ended, if it may be stored, and always gives back the lease. Never rejects. */
   async #keep(
     shared: SharedCall<L>,
     call: Call<L>,
@@ -260,11 +260,11 @@ export class Lookup<L> {
       const ended = await produced.ended
       shared.isEnded = true
       const { tenant } = call.entryKey
-      // What is over by its versions would stand in the way of what was begun after it.
+      // An entry with outdated versions could replace that of a call which began after the invalidation.
       const isOver = () =>
         looked.versions === undefined || shared.isVoid || !tiers.areCurrent(tenant, looked.versions)
       const kept = () => (isOver() ? undefined : ended)
-      // What is not kept is right for the callers that have it, and not for later ones.
+      // An answer that is not stored is for the callers that have it already, not for later ones.
       if (kept() === undefined) shared.finish()
       const isPublished = (await produced.published?.()) ?? false
       let outcome = await lease.commit(kept(), isPublished)
@@ -284,7 +284,7 @@ export class Lookup<L> {
     }
   }
 
-  /** Whether a call of another instance was begun after all invalidations that this caller knows of. */
+  /** Whether a call of another instance began after all invalidations that this caller knows of. */
   #isCurrent({ entryKey }: Call<L>, versions: readonly Version[], looked: EntryLookup): Promise<boolean> {
     const { tiers } = this.#context
     return tiers.holds(entryKey.tenant, versions, looked.versions ?? []).catch(() => false)
@@ -310,7 +310,7 @@ export class Lookup<L> {
     }
   }
 
-  /** A leader died over an answer that was passed on in part: another one leads, here or elsewhere. */
+  /** Gets an answer again whose leader died after a part of it was passed on: another instance leads, or this one. */
   async #succeed(shared: SharedCall<L>, call: Call<L>, looked: EntryLookup): Promise<Successor<L>> {
     const found = await this.#call(shared, call, looked, { isApart: false, other: undefined })
     if (found.kind === 'live') return { kind: 'live', live: found.live }
@@ -318,7 +318,7 @@ export class Lookup<L> {
     throw new TypeError('No other instance could complete the answer')
   }
 
-  /** Behind an answer that was served already: one instance renews, the others go on serving. */
+  /** Renews a served entry in the background: one instance calls, the others go on serving the entry. */
   #renew(call: Call<L>, entryId: string): void {
     const slot = renewalSlot(entryKeyId(call.entryKey))
     const { coordinator, scope, calls } = this.#context
@@ -339,7 +339,7 @@ export class Lookup<L> {
     }
     const run = scope.leave(renewal)
     shared.begin(run)
-    // What was served stays valid for a while; the next reader tries again.
+    // If this fails, the entry stays valid for a while, and the next reader tries again.
     run.then(
       (found) => found.kind !== 'live' && shared.finish(),
       () => shared.finish(),
@@ -361,7 +361,7 @@ interface Looked extends EntryLookup {
   readonly other: Alternative | undefined
 }
 
-/** What others must know of a call to follow it, or to call it void. */
+/** What other instances need to know about a call to follow it, or to void it. */
 function beginningOf<L>({ model }: Call<L>, { versions = [] }: EntryLookup, unlessId: string): Beginning {
   return { unlessId, versions, model }
 }
@@ -370,7 +370,7 @@ function failedToBegin(error: unknown): undefined {
   log('a call is not shared between instances: %s', error)
 }
 
-/** A call that was ended before it answered may answer all the same. */
+/** Releases the answer of a call that was ended, if it still comes. */
 function discard<L>(call: Call<L>, producing: Promise<Produced<L>>): void {
   producing.then(
     ({ live, ended }) => {

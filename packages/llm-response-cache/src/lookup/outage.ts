@@ -10,7 +10,7 @@ export function isOutageStatus(status: number): boolean {
 const networkCodes =
   /^(?:E(?:CONN(?:REFUSED|RESET|ABORTED)|PIPE|HOST(?:UNREACH|DOWN)|NET(?:UNREACH|DOWN|RESET)|TIMEDOUT|AI_AGAIN|NOTFOUND|PROTO|ADDRNOTAVAIL)|UND_ERR_\w+|HPE_\w+)$/
 
-/** Names of errors by which provider SDKs and fetch tell of connections and time limits. */
+/** Names of the errors of provider SDKs and fetch for failed connections and time limits. */
 const networkNames = new Set([
   'APIConnectionError',
   'APIConnectionTimeoutError',
@@ -24,9 +24,9 @@ const networkNames = new Set([
 ])
 
 /**
- * Whether a call failed because its provider does: the network, a time limit, 408, 429 or 5xx, or a plain `Error` of
- * which no more is known. A refused request (400, 401, 404), a fault in the host's own code (a `TypeError` and its
- * like) and a caller who left are none.
+ * Whether a call failed because its provider fails: the network, a time limit, 408, 429 or 5xx, or a plain `Error`
+ * without details. A refused request (400, 401, 404), a fault in the application's code (such as a `TypeError`) and a
+ * caller that left do not count.
  */
 export function isProviderOutage(error: unknown): boolean {
   let cause: unknown = error
@@ -46,7 +46,7 @@ export function isProviderOutage(error: unknown): boolean {
   return isPlainError(error)
 }
 
-/** Not one of a class that says what is wrong, such as TypeError, or an error of ours about an argument. */
+/** Whether the class of an error says nothing about the cause, unlike TypeError or our errors about arguments. */
 function isPlainError(error: unknown): boolean {
   return error instanceof Error && error.name === 'Error' && Object.getPrototypeOf(error) === Error.prototype
 }

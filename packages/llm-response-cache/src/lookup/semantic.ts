@@ -13,15 +13,15 @@ export interface MeaningLookup {
   readonly question: Question
   readonly entryKey: EntryKey
   readonly policy: Policy
-  /** Whether an entry is one of this kind. */
+  /** Whether an entry is of the right kind. */
   suits(entry: Entry): boolean
-  /** What an entry says, for judges; nothing where it can't be read. */
+  /** The answer in an entry, for judges; `undefined` if it can't be read. */
   answerOf(entry: Entry): unknown
   /** Called with the hit that is served. */
   onHit?(hit: SemanticHit<unknown>): void
 }
 
-/** Looks for an answer to a question in other words, where the exact key has missed. */
+/** Looks for an answer to a question in other words, after the exact key has missed. */
 export async function lookByMeaning(
   context: LookupContext,
   semantic: Pick<SemanticCache, 'find'>,
@@ -53,7 +53,7 @@ export async function lookByMeaning(
   }
 }
 
-/** Meaning for HTTP answers. Its failures are misses. */
+/** Looks HTTP requests up by meaning. Its failures are misses. */
 export class SemanticSearch {
   readonly #cache: Promise<Pick<SemanticCache, 'find'>>
 
@@ -71,7 +71,7 @@ export class SemanticSearch {
     const taken = questionOf(request.params)
     const cache = taken && (await this.#cache.catch(() => undefined))
     if (taken === undefined || cache === undefined) return undefined
-    // All that the exact key keeps apart: host, path, versions, headers and rules.
+    // The context has everything that exact keys keep apart: tenant, host, path, headers, parameters.
     const question = { text: taken.text, context: [entryKey.tenant, request.scope, taken.context] }
     return lookByMeaning(context, cache, {
       ...{ question, entryKey, policy },

@@ -7,7 +7,7 @@ import type { FlightLease } from './flight.js'
 /** How long a call that no caller wants any more may take to end, before it is given up. */
 const abandonedMs = 120_000
 
-/** Who leaves sooner has changed his mind; a time limit of a client is longer. */
+/** A caller that leaves sooner has changed its mind; the time limits of clients are longer. */
 const suspectMs = 250
 
 export interface SharedCallOptions<L> {
@@ -19,16 +19,16 @@ export interface SharedCallOptions<L> {
   readonly abandoned: AbandonedWork
   /** The generation of a call that was given up: it is not followed. */
   readonly avoided: string | undefined
-  /** No newcomer is to find it from now on. */
+  /** Called when newcomers must no longer find the call. */
   finish(self: SharedCall<L>): void
 }
 
-/** One call under way in this process, and the callers who wait for it. */
+/** One call under way in this process, and the callers that wait for it. */
 export class SharedCall<L> {
   readonly options: SharedCallOptions<L>
-  /** What the answer carries; known once Redis was asked. */
+  /** The versions of the answer, known after the look-up. */
   versions: readonly Version[] | undefined
-  /** Its entry was deleted meanwhile: the answer is not kept. */
+  /** The entry was deleted meanwhile: the answer is not stored. */
   isVoid = false
   /** Held while this process calls the provider. */
   lease: FlightLease | undefined
@@ -37,7 +37,7 @@ export class SharedCall<L> {
   found: Found<L> | undefined
   /** When the answer came, on the cache's clock. */
   answeredAtMs: number | undefined
-  /** The answer is whole; it is kept, or will be in a moment. */
+  /** The answer is complete, and is stored or will be in a moment. */
   isEnded = false
   readonly #beganAt = performance.now()
   #isGivenUp = false
@@ -56,7 +56,7 @@ export class SharedCall<L> {
     return this.#ending.signal
   }
 
-  /** A caller left before there was an answer, and not at once: it may hang, so newcomers make a call of their own. */
+  /** A caller left before the answer, but not at once: the call may hang, so newcomers make one of their own. */
   get isGivenUp(): boolean {
     return this.#isGivenUp && this.found === undefined && performance.now() - this.#beganAt > suspectMs
   }
@@ -80,9 +80,9 @@ export class SharedCall<L> {
     this.#onEnd?.(reason)
   }
 
-  /** Waits for the provider for as long as the call is not ended. @throws the reason by which it was */
+  /** Waits for the provider until the call is ended. @throws the reason of the end */
   untilEnded<T>(pending: Promise<T>): Promise<T> {
-    // Not by the signal: an event's listener costs more than the promise.
+    // A listener of the signal would cost more than the promise.
     return new Promise((resolve, reject) => {
       const { signal } = this
       if (signal.aborted) reject(signal.reason)
@@ -123,14 +123,14 @@ export class SharedCall<L> {
   #giveUp(): void {
     this.#isGivenUp = true
     if (this.#waiting > 0) return
-    // Callers of other instances need not wait for a call that no caller waits for here.
+    // Other instances need not wait for a call that has no caller here.
     this.lease?.giveUp()
     if (this.options.onAbandon === 'cancel') return this.end(new Error('All callers left the call'))
     this.#abandoned ??= setLongTimeout(() => this.end(new Error('The call was abandoned')), abandonedMs)
     this.options.abandoned.add(this, (reason) => this.end(reason))
   }
 
-  /** A caller waits for it, or it is over. */
+  /** Ends the abandonment: a caller waits for the call, or it is over. */
   #resume(): void {
     if (this.#abandoned === undefined) return
     this.#abandoned.clear()

@@ -129,7 +129,7 @@ export class Values<T> {
 
   #detail(found: Found<LiveValue<T>>, entryKey: EntryKey): Detailed<T> {
     const nothing = { source: 'memory', ageMs: 0, savedTokens: 0 } as const
-    // What a caller gets who wants no call is told by its type: `T | undefined` of `peek`.
+    // Only with `onlyIfCached`, which is documented to give `undefined` for a miss.
     if (found.kind === 'nothing') {
       this.#count('miss', entryKey, 'unknown', undefined)
       return { ...nothing, value: undefined as T, cached: false, outcome: 'miss' }

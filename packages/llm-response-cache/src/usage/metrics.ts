@@ -49,7 +49,7 @@ export class Metrics {
     ]
   }
 
-  /** A call of the provider ended, well or not. */
+  /** Records a call of the provider, whether it succeeded or failed. */
   called(ms: number, model: string): void {
     this.#provider?.record(ms / 1_000, { 'gen_ai.request.model': this.#stats.labelOf(model) })
   }

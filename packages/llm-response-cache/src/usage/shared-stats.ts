@@ -18,8 +18,8 @@ const addScript = defineScript({ name: 'llm-cache.stats-add', lua: addLua })
 const flushEveryMs = 2_000
 
 /**
- * Counts of all instances: each adds what it counted since the last time, some seconds after it was counted,
- * so that a hit never waits for it. An addition that is repeated adds nothing.
+ * Counts of all instances. Each instance adds every two seconds what it has counted since the last time, so that a
+ * hit never waits for it. An addition that is sent twice counts once.
  */
 export class SharedStats {
   readonly #redis: Connection | undefined
@@ -27,9 +27,9 @@ export class SharedStats {
   readonly #key: string
   readonly #marker: string
   readonly #timer: NodeJS.Timeout | undefined
-  /** What Redis has of this instance. */
+  /** What this instance has added in Redis. */
   readonly #told = new Map<string, number>()
-  /** An addition whose outcome is not known is sent again as it was. */
+  /** The addition that is being sent; if its outcome is unknown, it is sent again unchanged. */
   #pending: { readonly number: number; readonly fields: ReadonlyMap<string, number> } | undefined
   #number = 0
   #sending: Promise<void> | undefined
@@ -45,7 +45,7 @@ export class SharedStats {
     this.#timer.unref()
   }
 
-  /** Of all instances, this one's newest included. Two round trips. */
+  /** Counts of all instances, with this one's newest. Two round trips. */
   async read(): Promise<CacheStats> {
     await this.flush()
     const redis = this.#redis

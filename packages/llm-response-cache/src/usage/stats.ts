@@ -131,7 +131,7 @@ export class StatsBook {
     if (this.events.has('stored')) this.events.emit('stored', this.#shown(of))
   }
 
-  /** The tokens that joined callers saved are known when the answer has ended. */
+  /** Adds the tokens that joined callers saved, which are known only when the answer has ended. */
   saved(tenant: string, model: string, usage: Usage, times = 1): void {
     this.#save(this.#cell(tenant, model), model, {
       input: usage.input * times,

@@ -23,8 +23,8 @@ export function maxUsage(one: Usage, other: Usage): Usage {
 }
 
 /**
- * At the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's stream),
- * in `usageMetadata` (Gemini), or in counts beside the answer (Ollama).
+ * Finds the counts at the top (OpenAI, Anthropic), in `response` (OpenAI's Responses stream), in `message` (Anthropic's
+ * stream), in `usageMetadata` (Gemini), or beside the answer (Ollama).
  */
 function usageIn(answer: unknown): Record<string, unknown> | undefined {
   if (!isRecord(answer)) return undefined
