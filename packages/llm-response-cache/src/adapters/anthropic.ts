@@ -13,9 +13,9 @@ export interface AnthropicContext {
 }
 
 /**
- * A middleware for the Anthropic SDK (from 0.120): `messages.create` and streams are answered from the
+ * Creates a middleware for the Anthropic SDK (from 0.120): `messages.create` and streams are answered from the
  * cache. It sees the canonical request and its event stream on Bedrock, Vertex and Foundry too, where a
- * `fetch` sees signed and framed bytes. Older SDKs take `fetch: cache.fetch()`.
+ * `fetch` sees signed and framed bytes. With older SDKs use `fetch: cache.fetch()`.
  * @example
  * const anthropic = new Anthropic({ middleware: [anthropicMiddleware(cache)] })
  */
@@ -28,7 +28,7 @@ export function anthropicMiddleware(
   context: AnthropicContext,
 ) => Promise<Response> {
   if (typeof cache?.fetch !== 'function') throw new InvalidOptionError('cache', 'a response cache', cache)
-  // One fetch for all requests, so that equal ones meet; the way on is that of the request that began the call.
+  // One fetch for all requests, so that equal ones share a call; it uses the `next` of the request that began it.
   const ways = new AsyncLocalStorage<(url: string, init: RequestInit) => Promise<Response>>()
   const cached = cache.fetch({
     ...options,
@@ -42,7 +42,7 @@ export function anthropicMiddleware(
     if (context.options === undefined) return next(request)
     const { url, ...rest } = request
     const init: object = rest
-    // Without the caller's signal: others may have joined by the time it leaves.
+    // Without the caller's signal: other callers may have joined by the time it aborts.
     const onward = (href: string, changed: RequestInit) =>
       next({
         ...request,

@@ -18,13 +18,13 @@ export interface CacheHandlerOptions {
 }
 
 /**
- * Paths for an operator, for any server that speaks fetch's Request and Response:
+ * Creates a handler for operators, for any server with fetch's Request and Response. Its paths:
  *
  * - `GET /cache/stats`: the counts of every cache in this process
  * - `DELETE /cache`: all caches; `DELETE /cache/:name`: one; `DELETE /cache/:name/:pattern`: its entries whose
  *   names match a glob. `?tenant=`, `?model=` and `?tag=` narrow it.
  *
- * Answers are JSON: 200 with the counts or with how many were cleared, 400, 403, 404, 405.
+ * Answers are JSON: 200 with the counts or the number of cleared entries, 400, 403, 404, 405.
  */
 export function createCacheHandler(options: CacheHandlerOptions): (request: Request) => Promise<Response> {
   const { caches, authorize, basePath = '/cache' } = options

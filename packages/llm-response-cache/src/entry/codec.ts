@@ -17,7 +17,7 @@ import { bytesOf, type Entry, type EntryKind, entryKinds } from './entry.js'
  * -4  the entry's id
  * ```
  *
- * What does not fit this, of a newer version or damaged, reads as nothing: a miss, never an error.
+ * Bytes that do not fit this, of a newer version or damaged, read as nothing: a miss, never an error.
  */
 export class EntryCodec {
   readonly #maxBytes: number
@@ -56,7 +56,7 @@ export class EntryCodec {
     return content
   }
 
-  /** Not a promise where nothing has to be unpacked: it is on the path of every hit. */
+  /** Synchronous unless the body is compressed, since it is on the path of every hit. */
   decode(tenant: string, key: string, bytes: Buffer): Entry | undefined | Promise<Entry | undefined> {
     const end = bytes.byteLength - tailLength
     if (end < headLength || bytes.toString('latin1', 0, 4) !== magic) return undefined
@@ -73,14 +73,14 @@ export class EntryCodec {
       .then((body) => body && this.#entry(kind, bytes, bodyAt, end, body))
   }
 
-  /** Sealed with a key that is gone, or not sealed where everything is: nothing. */
+  /** `undefined` if the key is gone, or if the entry is sealed and this cache does not seal, or the reverse. */
   #unsealed(tenant: string, key: string, bytes: Buffer, bodyAt: number, end: number): Buffer | undefined {
     const raw = bytes.subarray(bodyAt, end)
     if ((bytes[6] === 1) !== (this.#sealer !== undefined)) return undefined
     return this.#sealer === undefined ? raw : this.#sealer.open(tenant, [key, bytes.subarray(0, bodyAt)], raw)
   }
 
-  /** Nothing for an entry that could not be served: its checksum is right, and what it says is not. */
+  /** `undefined` for an entry that can't be served although its checksum is right. */
   #entry(kind: EntryKind, bytes: Buffer, bodyAt: number, end: number, body: Buffer): Entry | undefined {
     const names = new NameReader(bytes, headLength, bodyAt)
     const contentType = names.text()
@@ -108,13 +108,13 @@ export class EntryCodec {
       model,
       contentType,
       timing,
-      // A copy of bytes, since they are a part of what the socket read, which would stay with them.
+      // A copy, since the bytes are a slice of the socket's buffer, which they would keep in memory.
       body: kind === 'value' ? body.toString() : Buffer.from(body),
     }
   }
 }
 
-/** The id of whatever is there, readable or not. */
+/** The id of an encoded entry, readable or not. */
 export function idOf(bytes: Buffer): string {
   return bytes.toString('hex', Math.max(0, bytes.byteLength - 4))
 }
@@ -153,10 +153,10 @@ function encodeNames({ contentType, model, versions, timing }: Entry): Buffer {
   return Buffer.concat(parts)
 }
 
-/** A length and nothing, twice. */
+/** Bytes of two empty texts. */
 const minVersionLength = 4
 
-/** A status with which a response can be made that has a body. */
+/** Whether a response of this status can have a body. */
 function isServed(status: number): boolean {
   return status >= 200 && status <= 599 && status !== 204 && status !== 205 && status !== 304
 }
@@ -165,7 +165,7 @@ function isHeaderText(text: string): boolean {
   return /^[\x20-\x7e]*$/.test(text)
 }
 
-/** Reads what fits before an end; beyond it there is nothing, and `isDamaged` says so. */
+/** Reads up to an end; a read beyond it gives an empty value and sets `isDamaged`. */
 class NameReader {
   readonly #bytes: Buffer
   readonly #end: number
@@ -178,7 +178,7 @@ class NameReader {
     this.#end = end
   }
 
-  /** Of items that take at least this number of bytes each. */
+  /** Reads a number of items that take at least `minLength` bytes each. */
   count(minLength: number): number {
     const value = this.#number(2)
     if (value * minLength <= this.#end - this.#at) return value

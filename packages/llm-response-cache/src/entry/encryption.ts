@@ -92,7 +92,7 @@ export class EntrySealer {
   }
 }
 
-/** Each has 32 bytes, and is derived again within microseconds. */
+/** Maximum number of data keys in memory: each has 32 bytes, and is derived again within microseconds. */
 const maxDataKeys = 10_000
 
 function aadOf(bound: readonly (string | Buffer)[]): Buffer {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { Usage } from '../usage/tokens.js'
 
-/** The generation under which a call began: of the tenant (the empty name) or of a tag. */
+/** A version of the tenant (the empty name) or of a tag, as it was when a call began. */
 export interface Version {
   readonly name: string
   readonly value: string
 }
 
-/** An answer as it is kept. */
+/** A stored answer. */
 export interface Entry {
-  /** Random; tells this writing of an entry from every other one. Eight hexadecimal digits. */
+  /** Random for each write of an entry. Eight hexadecimal digits. */
   readonly id: string
   /** `value`: JSON of a function's answer. `response`: an HTTP body. `bytes`: what a package codec made. */
   readonly kind: EntryKind
@@ -19,12 +19,12 @@ export interface Entry {
   readonly freshUntilMs: number
   /** Until when it may be served at all: while it is renewed, or while the provider fails. */
   readonly deadAtMs: number
-  /** How long the provider took: dear answers are renewed earlier. */
+  /** How long the provider took: slow answers are renewed earlier. */
   readonly costMs: number
-  /** Captured before the provider was called; another value now means that it was invalidated. */
+  /** Captured before the provider was called; if one has another value now, the entry was invalidated. */
   readonly versions: readonly Version[]
   readonly model: string
-  /** What the provider counted for it; zeros when it did not say. */
+  /** The provider's token counts; zeros if it reported none. */
   readonly usage: Usage
   readonly status: number
   readonly contentType: string
@@ -38,7 +38,7 @@ export const entryKinds = ['value', 'response', 'bytes'] as const
 export type EntryKind = (typeof entryKinds)[number]
 
 export function newEntryId(): string {
-  // Its first digits are all random, and Node makes them ahead.
+  // The first digits of a UUID are all random, and Node makes its random bytes in advance.
   return randomUUID().slice(0, 8)
 }
 
@@ -50,7 +50,7 @@ export function textOf({ body }: Pick<Entry, 'body'>): string {
   return typeof body === 'string' ? body : body.toString()
 }
 
-/** Bytes that it takes here, roughly. */
+/** Approximate bytes that an entry takes in memory. */
 export function sizeOf({ body, timing, versions }: Entry): number {
   return body.length + timing.length * 8 + versions.length * 64 + 200
 }

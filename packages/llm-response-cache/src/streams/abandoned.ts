@@ -1,11 +1,11 @@
 /**
- * Work that goes on although no caller waits for it any more, because its answer will be of use to the next one. How
- * much of it may be under way is bounded: beyond that the oldest ends, so that callers who give up one after another,
- * as the clients of a provider that hangs do, can't pile up calls.
+ * Work that goes on although no caller waits for it any more, because the next caller can use its answer. Its amount
+ * is bounded: beyond the maximum the oldest work is ended, so that callers that give up one after another, as the
+ * clients of a provider that hangs do, can't pile up calls.
  */
 export class AbandonedWork {
   readonly #max: number
-  /** In the order in which it was left. */
+  /** In the order in which the work was abandoned. */
   readonly #ends = new Map<object, (reason: Error) => void>()
 
   constructor(max: number) {
@@ -16,7 +16,7 @@ export class AbandonedWork {
     return this.#ends.size
   }
 
-  /** `end` is called once, where this or a later work is one too many. */
+  /** `end` is called, at most once, when there is too much work and this is the oldest. */
   add(work: object, end: (reason: Error) => void): void {
     this.#ends.set(work, end)
     const [oldest] = this.#ends
@@ -25,7 +25,7 @@ export class AbandonedWork {
     oldest[1](new Error('Too much is under way that nobody waits for'))
   }
 
-  /** It ended, or a caller waits for it again. */
+  /** For work that ended, or that a caller waits for again. */
   delete(work: object): void {
     this.#ends.delete(work)
   }

@@ -8,7 +8,7 @@ export interface StreamSource<T> {
   cancel(reason: unknown): Promise<void>
 }
 
-/** What a stream came to: all its pieces, or nothing where they were too many; and the error that ended it. */
+/** How a stream ended: all its pieces, or `undefined` if they were too many; and the error that ended it. */
 export interface StreamEnd<T> {
   readonly pieces: readonly T[] | undefined
   readonly error: { readonly reason: unknown } | undefined
@@ -19,8 +19,8 @@ export interface SharedStreamOptions<T> {
   readonly maxSize: number
   sizeOf(piece: T): number
   /**
-   * Makes one piece of several that wait for a reader, a new one of a single piece too: what a reader does with its
-   * own does not matter to others. Without it every piece is handed on by itself.
+   * Joins the pieces that wait for a reader into a new one, also if there is only one, so that a reader may change its
+   * copy. Without it every piece is handed on by itself.
    */
   join?(pieces: readonly T[]): T
   /** A source that is silent for this long is given up. */
@@ -40,7 +40,7 @@ const abandonedMs = 120_000
 /** Pieces that wait for a reader are joined to pieces of about this size. */
 const maxJoined = 65_536
 
-/** Providers send a piece every few tens of milliseconds. */
+/** Silence that is suspect after a reader left: providers send a piece every few tens of milliseconds. */
 const suspectMs = 250
 
 interface Reader {
@@ -51,13 +51,13 @@ interface Reader {
   unfollow: () => void
 }
 
-/** A reader whose stream was dropped unread leaves with the next collection of garbage. */
+/** A reader whose stream was dropped unread leaves at the next garbage collection. */
 const dropped = new FinalizationRegistry<() => void>((leave) => leave())
 
 /**
- * One source for any number of readers. Each gets what has passed and then follows, at its own pace. The source is
- * read ahead, whether readers ask or not, up to the bound; beyond it nothing is recorded, nobody can join, and the
- * source is read at the pace of the slowest reader, so that memory stays bounded.
+ * One source for any number of readers. Each gets the pieces that have come and then follows, at its own pace. The
+ * source is read ahead, whether readers ask or not, up to the bound; beyond it nothing is recorded, nobody can join,
+ * and the source is read at the pace of the slowest reader, so that memory stays bounded.
  */
 export class SharedStream<T> {
   readonly #source: StreamSource<T>
@@ -84,7 +84,7 @@ export class SharedStream<T> {
     this.#options = options
     this.#watch()
     void this.#run()
-    // Its caller may have left before it began: then it would never be read.
+    // The caller may have left before the stream began: then nobody would ever read it.
     setImmediate(() => {
       this.#isAttended = true
       if (this.#readers.size === 0) this.#abandon()
@@ -163,7 +163,7 @@ export class SharedStream<T> {
     }
   }
 
-  /** What waits for a reader: all of it at once where pieces can be joined. */
+  /** The next piece for a reader; several joined ones if pieces can be joined. */
   #next(reader: Reader): T | undefined {
     const { join, sizeOf } = this.#options
     const first = reader.next - this.#dropped
@@ -198,7 +198,7 @@ export class SharedStream<T> {
     }
   }
 
-  /** Beyond the bound, until every reader has caught up and one of them wants more. */
+  /** Beyond the bound, waits until every reader has caught up and one of them wants more. */
   async #untilWanted(): Promise<void> {
     while (this.#end === undefined) {
       if (this.#readers.size === 0 && this.#isAttended) {
@@ -223,8 +223,8 @@ export class SharedStream<T> {
   }
 
   /**
-   * After the microtasks in which a source hands over what came together: a network's chunk holds many pieces, and
-   * to wake the readers for each of them costs more than to read it.
+   * Wakes the readers after the microtasks in which the source delivers pieces that came together: a network's chunk has
+   * many pieces, and waking the readers for each of them costs more than reading it.
    */
   #wakeSoon(): void {
     if (this.#isWaking) return
@@ -235,7 +235,7 @@ export class SharedStream<T> {
     })
   }
 
-  /** What is not recorded is held only until the slowest reader has it. */
+  /** A stream that is not recorded keeps pieces only until the slowest reader has them. */
   #letGo(): void {
     if (!this.#isTooLarge) return
     const head = this.#dropped + this.#pieces.length
@@ -269,7 +269,7 @@ export class SharedStream<T> {
     this.#options.abandoned?.add(this, (reason) => this.#giveUp(reason))
   }
 
-  /** A caller reads it, or it is over. */
+  /** Ends the abandonment: a caller reads the stream, or it is over. */
   #resumeReading(): void {
     if (this.#abandoned === undefined) return
     this.#abandoned.clear()
@@ -309,7 +309,7 @@ export class SharedStream<T> {
       error: end === 'done' ? undefined : end,
     })
     this.#wakeAll()
-    // What has come can be read to its end; the signals of those who read are not followed any longer.
+    // Readers may still read the pieces that have come; their signals are no longer followed.
     for (const { unfollow } of this.#readers) unfollow()
   }
 

@@ -9,30 +9,30 @@ export interface Invalidation {
   readonly tenant: string
   readonly versions: ReadonlyMap<string, string>
   readonly names: readonly string[]
-  /** What is under way for names that match is not kept. */
+  /** Calls under way for matching names store nothing. */
   readonly swept?: Sweep | undefined
 }
 
-/** Names alone are to be forgotten. */
+/** For an invalidation of names alone. */
 export const noVersions: ReadonlyMap<string, string> = new Map()
 
-/** Names by a glob, of one model where one is given. */
+/** Names that match a glob, and only those of one model if one is given. */
 export interface Sweep {
   readonly pattern: string
   readonly model?: string | undefined
 }
 
 /**
- * Tells other instances what to drop from their memory, and hears it from them. Messages may be lost: versions
- * heal with the next look-up of their tenant that reaches Redis, everything by the time that memory is
- * trusted at most.
+ * Tells other instances what to drop from their memory, and receives the same from them. Messages may be lost: then an
+ * instance learns new versions with the next look-up of the tenant that reaches Redis, and everything else when its
+ * copies are no longer trusted (`l1Ttl`).
  */
 export class InvalidationBus {
   readonly #redis: Connection
   readonly #channel: string
-  /** Tells an instance's own messages from those of others: what it forgot it forgot before it told. */
+  /** Marks this instance's own messages, which it ignores: it has dropped the entries already. */
   readonly #origin = randomUUID()
-  /** Whether they are heard at the moment, as far as is known. */
+  /** Whether messages are received at the moment, as far as is known. */
   listening = false
   readonly #stopListening: () => Promise<void>
 

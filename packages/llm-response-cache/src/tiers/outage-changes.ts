@@ -4,7 +4,7 @@ import type { Sweep } from './invalidation.js'
 
 /** Beyond it a whole tenant is invalidated instead, which is always right and only costs hits. */
 const maxDeletions = 10_000
-/** Beyond it the oldest is not handed over; it stays a hit here. */
+/** Beyond it the oldest entry is not handed over; it stays a hit here. */
 const maxWrites = 10_000
 /** Beyond it the whole tenant is invalidated instead. */
 const maxSweeps = 100
@@ -23,11 +23,11 @@ export interface OwedLease {
 /** An answer that Redis does not have yet. */
 export interface OutageWrite {
   readonly entryKey: EntryKey
-  /** It was begun after the entry was deleted, which Redis does not know either. */
+  /** The key was deleted in the outage before this answer was stored, which Redis does not know either. */
   readonly isAfterDeletion: boolean
 }
 
-/** What Redis does not know yet, because it was away. */
+/** The changes of an outage, which Redis does not know yet. */
 export class OutageChanges {
   readonly versions = new Map<string, Map<string, string>>()
   readonly deleted = new Map<string, EntryKey>()
@@ -48,7 +48,7 @@ export class OutageChanges {
     this.versions.set(tenant, known)
   }
 
-  /** Says whether it could be noted. */
+  /** Returns `false` if there is no room for it. */
   noteDeleted(entryKey: EntryKey): boolean {
     this.written.delete(entryKeyId(entryKey))
     if (this.deleted.size >= maxDeletions) return false
@@ -56,7 +56,7 @@ export class OutageChanges {
     return true
   }
 
-  /** Says whether it could be noted. */
+  /** Returns `false` if there is no room for it. */
   noteSwept(tenant: string, { pattern, model }: Sweep): boolean {
     if (this.swept.size >= maxSweeps) return false
     this.swept.set(JSON.stringify([tenant, pattern, model]), { tenant, pattern, model })

@@ -9,12 +9,12 @@ import { doomedOf } from './sweep.js'
 
 const log = createLog('llm-response-cache')
 
-/** An entry that is about to be too old to be compared with what was deleted is not handed over. */
+/** Older entries are not handed over: Redis may have forgotten by then that they were deleted. */
 const maxHandOverAgeMs = deletionMs - 60_000
-/** Entries that are handed over after an outage before a pause. */
+/** How many entries are handed over before each pause. */
 const handOver = { atOnce: 50, pauseMs: 50 }
 const leasesAtOnce = 100
-/** Entries a round trip. */
+/** Entries per round trip. */
 export const pageSize = 500
 
 export interface OutageReturnHost {
@@ -25,15 +25,15 @@ export interface OutageReturnHost {
   run<T>(operation: (stores: Stores) => Promise<T>): Promise<{ readonly value: T; readonly source: Source }>
   /** Whether Redis is in use, and this cache open. */
   isShared(): boolean
-  /** Something was invalidated: a look-up which began before it trusts nothing that it read. */
+  /** Called when something was invalidated: a look-up that began before must not keep what it read. */
   heard(): void
 }
 
-/** What of a recovery its parts need to know. */
+/** The part of a recovery's context that its steps need. */
 type Turn = Pick<RecoverContext<Stores>, 'signal' | 'progress'>
 export type ReturnContext = Turn & Pick<RecoverContext<Stores>, 'primary'>
 
-/** What is done when Redis is back, with what was changed and answered while it was away. */
+/** Applies the changes and answers of an outage to Redis when it is back. */
 export class OutageReturn {
   readonly #host: OutageReturnHost
   readonly #changes: OutageChanges
@@ -43,7 +43,7 @@ export class OutageReturn {
     this.#changes = changes
   }
 
-  /** Before Redis is read again it hears what was invalidated without it, and this process what others deleted. */
+  /** Before Redis is read again: sends it the invalidations of the outage, and drops here what others deleted. */
   async makeUpFor({ primary, signal, progress }: ReturnContext): Promise<void> {
     const { entries, flights } = primary
     const turn = { signal, progress }
@@ -75,7 +75,7 @@ export class OutageReturn {
     }
   }
 
-  /** Instances that were not cut off follow calls that are over here, and would until the leases end. */
+  /** Instances that kept Redis may follow calls that are over here, and would do so until the leases expire. */
   async #endLeases(flights: FlightStore, { signal, progress }: Turn): Promise<void> {
     const since = this.#host.clock.monotonic() - this.#host.leaseMs
     const owed = [...this.#changes.leases]
@@ -92,7 +92,7 @@ export class OutageReturn {
     }
   }
 
-  /** Deletes in one store what was swept while it was away. */
+  /** Deletes in Redis what was swept in the outage. */
   async #sweepStore(
     entries: EntryStore,
     tenant: string,
@@ -109,7 +109,7 @@ export class OutageReturn {
     }
   }
 
-  /** What was answered here may have been begun before another instance deleted it. */
+  /** Drops answers of the outage that another instance deleted: their calls may have begun before the deletion. */
   async #dropDeleted(entries: EntryStore, { signal, progress }: Turn): Promise<void> {
     const written = [...this.#changes.written].filter(([, { isAfterDeletion }]) => !isAfterDeletion)
     const oldest = this.#host.clock.now() - maxHandOverAgeMs
@@ -127,7 +127,7 @@ export class OutageReturn {
     }
   }
 
-  /** What was answered meanwhile is of use to others too, where they have nothing themselves. */
+  /** Writes the answers of the outage to Redis for other instances, if it has none under their keys. */
   async handOver(): Promise<void> {
     while (this.#changes.written.size > 0 && this.#host.isShared()) {
       const some = [...this.#changes.written].slice(0, handOver.atOnce)

@@ -4,11 +4,11 @@ import type { Sweep } from './invalidation.js'
 
 /** What a sweep deletes. */
 export interface SweepOptions extends Sweep {
-  /** Of these, the entries that are so, and nothing that is under way. @default all */
+  /** Deletes only entries for which it returns true, and leaves calls under way alone. @default deletes all */
   readonly isDoomed?: ((entry: Entry) => boolean) | undefined
 }
 
-/** Those of a page of names that a sweep deletes. One round trip, and none where a name alone decides. */
+/** The names of a page that a sweep deletes. One round trip, or none if the name alone decides. */
 export async function doomedOf(
   entries: EntryStore,
   tenant: string,

@@ -18,24 +18,24 @@ import { doomedOf, type SweepOptions } from './sweep.js'
 const log = createLog('llm-response-cache')
 
 export interface Found {
-  /** An entry whose versions hold. Whether it is fresh is the reader's to judge. */
+  /** An entry whose versions are the present ones. The reader judges whether it is fresh. */
   readonly entry: Entry | undefined
-  /** The id of what is there, of use or not; empty for nothing. */
+  /** The id of the stored entry, usable or not; empty if there is none. */
   readonly id: string
-  /** What to write under that is called for now. */
+  /** The present versions, for the entry of a call that begins now. */
   readonly versions: readonly Version[]
   readonly source: Source
 }
 
-/** Calls under way in this process, of which some are not to be kept. */
+/** Calls under way in this process, which can be voided so that their answers are not stored. */
 export interface VoidableCalls {
   void(entryKey: EntryKey): void
   voidMatching(tenant: string, matches: (name: string, model: string) => boolean): void
 }
 
 /**
- * Entries of all tenants, found and kept at two levels: this process's memory, which is trusted for a
- * while, and Redis. While Redis is away, memory is all there is, and is trusted for as long as its entries live.
+ * Entries of all tenants in two tiers: this process's memory, whose copies are trusted for a while, and Redis. In an
+ * outage there is only memory, whose entries are then trusted for as long as they live.
  */
 export class TieredStore {
   readonly #options: ResolvedOptions
@@ -47,9 +47,9 @@ export class TieredStore {
   readonly #outage = new OutageChanges()
   /** Called with what is deleted, here and in other instances. Set once, by the part that makes calls. */
   calls: VoidableCalls | undefined
-  /** Raised when messages may have been missed: what was confirmed before is no longer trusted. */
+  /** Grows when messages may have been missed: copies that were confirmed before are no longer trusted. */
   #trust = 1
-  /** Raised with each invalidation, so that a look-up which began before it trusts nothing that it read. */
+  /** Grows with each invalidation, so that a look-up that began before does not keep what it read. */
   #heard = 0
   #closed = false
 
@@ -110,12 +110,12 @@ export class TieredStore {
     return { entries: this.#memory.entries, bytes: this.#memory.bytes }
   }
 
-  /** Entries and flights on whichever store is there. */
+  /** Runs an operation on Redis or, in an outage, in memory. */
   run<T>(operation: (stores: Stores) => Promise<T>): Promise<{ readonly value: T; readonly source: Source }> {
     return this.#stores.run(operation)
   }
 
-  /** What memory may answer by itself, now. No round trip, no promise. */
+  /** Returns a trusted entry from memory, synchronously. No round trip. */
   local(entryKey: EntryKey): CachedEntry | undefined {
     const { clock, l1TtlMs } = this.#options
     const isShared = this.#stores.state === 'primary'
@@ -144,7 +144,7 @@ export class TieredStore {
     return { entry: holds ? entry : undefined, id, versions, source }
   }
 
-  /** Keeps an answer that was begun without a lease. Never rejects: an answer must not fail because it can't be kept. */
+  /** Stores the answer of a call without a lease. Never rejects: an answer must not fail because it can't be stored. */
   async keep(entryKey: EntryKey, entry: Entry): Promise<boolean> {
     const ttlMs = entry.deadAtMs - this.#options.clock.now()
     if (!this.fits(entry) || ttlMs <= 0) return false
@@ -161,52 +161,52 @@ export class TieredStore {
     }
   }
 
-  /** Whether an entry is small enough to be kept. */
+  /** Whether an entry is small enough to be stored. */
   fits({ body }: Entry): boolean {
     return Buffer.byteLength(body) <= this.#options.maxEntryBytes
   }
 
-  /** An entry was written; memory has it too from now on. */
+  /** Takes an entry that was written into memory too. */
   noteKept(entryKey: EntryKey, entry: Entry, source: Source): void {
     const { clock } = this.#options
-    // Written to memory, it is there already.
+    // Without Redis, the write went to memory.
     if (source === 'memory' && this.#options.redis === undefined) return
     this.#learnUnknown(entryKey.tenant, entry.versions)
     this.#memory.hold(entryKey, entry, entry.deadAtMs - clock.now(), clock.monotonic(), this.#trust)
     if (source === 'memory') this.#outage.noteWritten(entryKey)
   }
 
-  /** An entry was replaced: others' copies of the old one go. */
+  /** Tells other instances to drop their copies of an entry that was replaced. */
   tellReplaced({ tenant, name }: EntryKey): void {
     this.#invalidations?.tell({ tenant, versions: new Map(), names: [name] })
   }
 
-  /** Ends the lease of a call that is over where it is held, or may be: in Redis, when that is back. */
+  /** Ends the lease of a call that is over in the store that has it, or may have it; in Redis when that is back. */
   endLease(lease: OwedLease, heldBy: Source): void {
     if (heldBy === 'redis') return this.#outage.noteLease(lease, this.#options.clock.monotonic())
     void this.#memoryFlights.fail(lease.entryKey, lease.generation, givenUp)
   }
 
-  /** How tags are named in versions: they are a host's words, which may be a customer's. */
+  /** Names of the tags' versions, hidden with `encrypt`, since tags may contain personal data. */
   versionNames(tenant: string, tags: readonly string[]): readonly string[] {
     const sealer = this.#sealer
     return sealer === undefined ? tags : tags.map((tag) => sealer.hideName(tenant, tag))
   }
 
-  /** New versions for a tenant (the empty name) or tags of it, by their versions' names; what was begun under the old ones is over. */
+  /** Sets new versions of a tenant (the empty name) or of its tags (see `versionNames`). Entries of the old ones end. */
   async invalidate(tenant: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const versions = new Map(names.map((name) => [name, randomUUID()]))
     this.#forget(tenant, versions, [])
     this.#outage.noteVersions(tenant, versions)
     const { source } = await this.#stores.run(({ entries }) => entries.invalidate(tenant, versions))
-    // A look-up that began before may have brought the old ones meanwhile.
+    // A look-up that began before may have put the old ones back into memory meanwhile.
     this.#forget(tenant, versions, [])
     if (source === 'redis') this.#outage.settleVersions(tenant, versions)
     this.#invalidations?.tell({ tenant, versions, names: [] })
     return versions
   }
 
-  /** How many there were. */
+  /** Returns how many entries there were. */
   async delete(tenant: string, names: readonly string[]): Promise<number> {
     const entryKeys = names.map((name) => ({ tenant, name }))
     for (const entryKey of entryKeys) this.calls?.void(entryKey)
@@ -224,8 +224,8 @@ export class TieredStore {
   }
 
   /**
-   * Deletes what matches, and says how many there were; what is under way for such names is not kept. Round trips: two a
-   * page of some hundred names, for entries and for leases.
+   * Deletes matching entries, and returns how many there were; calls under way for such names store nothing, unless
+   * `isDoomed` is given. Several round trips for each page of names, of entries and of leases.
    */
   async sweep(tenant: string, options: SweepOptions): Promise<number> {
     const { pattern, model, isDoomed } = options
@@ -252,12 +252,12 @@ export class TieredStore {
     this.#stores.close()
   }
 
-  /** What was answered in an outage is an answer, although Redis does not have it yet. */
+  /** Finds an answer of an outage that Redis does not have yet. */
   #notHandedOver(entryKey: EntryKey): Entry | undefined {
     return this.#outage.hasWritten(entryKey) ? this.#memory.held(entryKey)?.entry : undefined
   }
 
-  /** Whether what carries these versions was begun after all invalidations that this process knows of. */
+  /** Whether a call with these versions began after all invalidations that this process knows of. */
   areCurrent(tenant: string, versions: readonly Version[]): boolean {
     return versions.every(({ name, value }) => {
       const known = this.#memory.version(tenant, name)
@@ -275,7 +275,7 @@ export class TieredStore {
     return true
   }
 
-  /** Whether these versions are the present ones, of which the reader has `present`. One round trip for those he has not. */
+  /** Whether these versions are the present ones. One round trip, or none if `present` has all of them. */
   async holds(tenant: string, versions: readonly Version[], present: readonly Version[]): Promise<boolean> {
     const unknown: Version[] = []
     for (const version of versions) {
@@ -297,7 +297,7 @@ export class TieredStore {
     })
   }
 
-  /** Memory takes part in what Redis said, unless something was invalidated since it was asked. */
+  /** Puts Redis's reply into memory, unless something was invalidated since the question. */
   #learn(
     entryKey: EntryKey,
     entry: Entry | undefined,
@@ -316,7 +316,7 @@ export class TieredStore {
     } else this.#memory.hold(entryKey, entry, ttlMs, clock.monotonic(), this.#trust)
   }
 
-  /** An outage may begin before a look-up that nothing disturbed: then this is the best that is known. */
+  /** Learns only versions that memory lacks: if an outage begins now, they are the best that is known. */
   #learnUnknown(tenant: string, versions: readonly Version[]): void {
     for (const { name, value } of versions) {
       if (this.#memory.version(tenant, name) === undefined) this.#memory.setVersion(tenant, name, value)
@@ -334,7 +334,7 @@ export class TieredStore {
     this.#trust++
   }
 
-  /** Before entries are looked for: what has ended by then is one, and found as such. */
+  /** Called before the entries are searched, so that the entry of a call that ended before is found then. */
   async #voidSwept(tenant: string, swept: Sweep): Promise<void> {
     this.#voidMatching(tenant, swept)
     this.#invalidations?.tell({ tenant, versions: noVersions, names: [], swept })
