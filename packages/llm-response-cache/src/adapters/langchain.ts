@@ -21,11 +21,12 @@ export interface LangchainOptions {
 }
 
 /**
- * The cache as a LangChain.js `BaseCache`: `new ChatOpenAI({ cache: langchainCache(cache) })`. A cache that
- * fails is a miss; a model's call never fails because of it. LangChain asks no cache for `.stream()`, does not show
+ * Returns the cache as a LangChain.js `BaseCache`: `new ChatOpenAI({ cache: langchainCache(cache) })`. A failure of the
+ * cache is a miss, so it never makes a model's call fail. LangChain does not use a cache for `.stream()`, does not show
  * it bound tools, and shows it a prompt as one text, in which an image, a file or a tool's result is a word in
- * brackets or nothing at all. So a prompt with a word in brackets is never kept, nor one of several turns, which one
- * message could look like; for these give the model the cached `fetch` instead (`configuration: { fetch: cache.fetch() }`).
+ * brackets or nothing at all. So answers to prompts with a word in brackets are never stored, nor those to several
+ * turns, which one message could imitate. For these give the model the cached `fetch` instead
+ * (`configuration: { fetch: cache.fetch() }`).
  * @throws INVALID_OPTION with a version of LangChain that shows no trace of images (1.1.17 to 1.1.25)
  */
 export function langchainCache(cache: ResponseCache, options: LangchainOptions = {}): BaseCache {
@@ -34,23 +35,23 @@ export function langchainCache(cache: ResponseCache, options: LangchainOptions =
   return new LangchainCache(contextOf(cache), options)
 }
 
-/** What a prompt's text has in place of content that the text does not tell apart: any short word in brackets. */
+/** What a prompt's text has in place of an image, a file or the like: any short word in brackets. */
 const placeholder = /\[[a-z][\w /-]{0,39}\]/i
 
 /** How LangChain begins a message in the text of a prompt. */
 const messageBegin = /^(human|ai|system|tool|function|developer|user|assistant): /gim
 
 /**
- * LangChain writes messages below each other, so a message that contains the beginning of another one looks like two.
- * What may be one message or several is one prompt of several, and a user could write what another one's conversation
- * looks like. A question alone, or behind a system message, can be read in one way.
+ * LangChain writes messages below each other, so a message that contains the beginning of another one looks like two,
+ * and a user could write a message that looks like another user's conversation. Only a question alone, or after a
+ * system message, can be read in one way.
  */
 function isAmbiguous(prompt: string): boolean {
   const begins = [...prompt.matchAll(messageBegin)].map(([, role = '']) => role.toLowerCase())
   return begins.length > 1 && begins.join() !== 'system,human'
 }
 
-/** Two images must not make one prompt. */
+/** Checks that a prompt's text shows images: otherwise prompts with different images would share an answer. */
 function checkTraces(): void {
   const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } }
   const shown = new ChatPromptValue([
@@ -64,7 +65,7 @@ function checkTraces(): void {
   )
 }
 
-/** Ends by which an answer is not the whole answer. */
+/** Finish reasons of answers that are not complete. */
 const cutShort = /^(?:length|max_tokens|max_output_tokens|content_filter|safety|refusal|error|incomplete)$/i
 
 class LangchainCache extends BaseCache {
@@ -93,7 +94,7 @@ class LangchainCache extends BaseCache {
       const stored = entry && generationsIn(entry)
       const of = { ...entryKey, model: entry?.model ?? model }
       stats.answered(stored === undefined ? 'miss' : 'hit', of, entry?.usage)
-      // Made anew for each caller: LangChain writes into what it gets.
+      // Each caller gets new objects, since LangChain writes into them.
       return stored?.map(deserializeStoredGeneration).map(withText) ?? null
     } catch {
       return null
@@ -119,7 +120,7 @@ class LangchainCache extends BaseCache {
       stats.stored({ ...entryKey, model })
       tiers.tellReplaced(entryKey)
     } catch {
-      // An answer that can't be kept is an answer all the same.
+      // The model's call must not fail because its answer can't be stored.
     }
   }
 

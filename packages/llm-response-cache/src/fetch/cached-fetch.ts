@@ -75,7 +75,7 @@ class CachedFetch {
     return this.#answer(asked)
   }
 
-  /** What the host says, and, where it lets them, what the request's headers say. A header that can't be read is a 400. */
+  /** The application's options and, with `optionsByHeader`, those of the request's headers. An invalid header is a 400. */
   #policyOf({ headers }: ProviderRequest): Policy | Response {
     const { current } = this.#context.scope
     const base = current === undefined ? this.#policy : policyOf(this.#policy, current)
@@ -106,7 +106,7 @@ class CachedFetch {
     const found = await this.#lookup.find(call)
     const response = await this.#given(found, asked, call.identity)
     if (response !== undefined) return response
-    // It broke off before there was a whole to be formed: then its caller calls for himself.
+    // The shared answer broke off or can't be converted: this caller makes a call of its own.
     const alone = await this.#lookup.find({
       ...call,
       policy: { ...asked.policy, refresh: true },
@@ -123,7 +123,7 @@ class CachedFetch {
     const { options, semantic, scope } = this.#context
     const identity: CallerIdentity = {
       owner: this,
-      // Looked at when a caller joins, or fails.
+      // Computed only when a caller joins, or fails.
       get credentials() {
         return provider.credentials
       },
@@ -157,7 +157,7 @@ class CachedFetch {
     }
   }
 
-  /** What a look-up found as a response for this caller; nothing where it turns out to be of no use to him. */
+  /** Makes a response for this caller from what was found; `undefined` if this caller can't use it. */
   async #given(
     found: Found<SharedResponse>,
     { request, entryKey, provider }: Asked,
@@ -191,7 +191,7 @@ class CachedFetch {
     })
   }
 
-  /** What a joined caller was spared of a stream is counted at its end; of a whole answer it is known. */
+  /** Counts a joined caller's saved tokens, if the answer is buffered; those of a stream are counted at its end. */
   #count(live: SharedResponse, outcome: AnswerOutcome, { tenant, name }: EntryKey, model: string): void {
     const { stats } = this.#context
     if (live.status === 200) stats.knows(model)
@@ -239,7 +239,7 @@ function bodyOf({ body }: SharedResponse, signal: AbortSignal | undefined): Give
   return { body: Buffer.isBuffer(body) ? body : body.read(signal) }
 }
 
-/** For a caller who joined: as it is, or, once it is whole, in the other form. */
+/** The body for a caller that joined: as it comes or, once it is complete, in the other form. */
 async function sharedBody(
   live: SharedResponse,
   form: WantedForm,
@@ -249,7 +249,7 @@ async function sharedBody(
   const contentType = live.headers.get('content-type') ?? ''
   if (live.status !== 200 || form.wire === undefined || isStream(contentType) === form.streamed) {
     if (Buffer.isBuffer(body)) return bodyOf(live, signal)
-    // Who called first asked for its usage; who joins without asking must not be sent it.
+    // The first caller asked for the usage; a caller that joins without asking must not get it.
     const isBare = live.usageAsked && form.streamed && !form.usage
     return { body: isBare ? withoutUsage(body.read(signal)) : body.read(signal) }
   }

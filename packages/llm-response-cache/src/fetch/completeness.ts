@@ -4,13 +4,13 @@ import type { Answers } from '../key/rules.js'
 import { maxUsage, noUsage, type Usage, usageOf } from '../usage/tokens.js'
 import { readEvent, splitEvents } from './events.js'
 
-/** An event may not be larger: a provider's own are a few hundred bytes. */
+/** Maximum characters of an event: those of providers have a few hundred. */
 const maxEventLength = 4 << 20
 
-/** Bytes that may wait to be read: some hundred events. */
+/** Maximum bytes that wait to be read: some hundred events. */
 const maxPending = 16_384
 
-/** How answers say that they ended by themselves, in lower case. */
+/** Finish reasons of answers that ended by themselves, in lower case. */
 const properReasons = new Set([
   ...[
     'stop',
@@ -30,8 +30,8 @@ export function isProperReason(reason: unknown): boolean {
 }
 
 /**
- * Whether a buffered answer is whole: it says so as its protocol does, and nothing in it is an error, cut off by a
- * limit or a filter, or empty. Failures come with the status 200 too.
+ * Whether a buffered answer is complete: it says so in the way of its protocol, and nothing in it is an error, cut off
+ * by a limit or a filter, or empty. The status does not tell: failures come with 200 too.
  */
 export function isWholeAnswer(answer: Json | undefined, answers: Answers): boolean {
   if (answer === undefined || isSet(answer.error) || answer.type === 'error') return false
@@ -104,7 +104,7 @@ function isWholeCandidate({ finishReason, content }: Json): boolean {
   return isProperReason(finishReason) && isRecord(content) && isFilled(content.parts)
 }
 
-/** One that was asked for as a stream, and came in another form, may be only its beginning. */
+/** An answer without `done` may be only the beginning of a stream. */
 function isWholeOllama({ done, done_reason, message, response }: Json): boolean {
   if (done !== true || !(done_reason === undefined || isProperReason(done_reason))) return false
   return isRecord(message) ? saysSomething(message) : isText(response)
@@ -124,20 +124,20 @@ export function isVector(vector: unknown): boolean {
   return Array.isArray(vector) && vector.length > 0 && vector.every(Number.isFinite) && vector.some(Boolean)
 }
 
-/** Reads a stream as it passes, and says at its end whether it was whole. */
+/** Reads a stream as it passes, and judges at its end whether it was complete. */
 export interface AnswerJudge {
   push(chunk: Uint8Array): void
-  /** The stream has ended; half a character or half a piece at its end is damage. */
+  /** Call it at the end of the stream; half a character or half a piece at the end is damage. */
   end(): void
   /** What the stream itself reported. */
   readonly usage: Usage
-  /** Whether it holds an error, or can't be read: no other caller should be given it. */
+  /** Whether the stream has an error, or can't be read, so that no other caller should get it. */
   readonly spoilt: boolean
-  /** Whether what was pushed is a whole, proper answer. */
+  /** Whether the stream was a complete, proper answer. */
   readonly whole: boolean
 }
 
-/** A line of JSON for each piece, as Ollama has it: the last one says that it is, and why. */
+/** For streams with a line of JSON for each piece (Ollama), of which the last one says so, and why it ended. */
 export class LineJudge implements AnswerJudge {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true })
   #rest = ''
@@ -198,30 +198,30 @@ export class LineJudge implements AnswerJudge {
 }
 
 /**
- * Reads a stream of server-sent events as it passes, and says at its end whether it was whole: it ended as
- * its protocol ends (OpenAI's `[DONE]` after a proper finish of every choice, Anthropic's `message_stop`,
- * `response.completed`, Gemini's last piece), with no error inside and nothing cut off. Works on bytes as they come:
- * events may be split anywhere, within a character too, and end in LF, CR or CRLF.
+ * Reads a stream of server-sent events as it passes, and judges at its end whether it was complete: it ended in the
+ * way of its protocol (OpenAI's `[DONE]` after a proper finish of every choice, Anthropic's `message_stop`,
+ * `response.completed`, Gemini's last piece), without an error and with nothing cut off. Bytes may be split anywhere,
+ * within a character too, and lines may end in LF, CR or CRLF.
  */
 export class StreamJudge implements AnswerJudge {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true })
   #rest = ''
-  /** What passed since it was looked at last. */
+  /** Chunks that were not read yet. */
   #pending: Uint8Array[] = []
   #pendingLength = 0
   #ended = false
   #spoilt = false
-  /** Something said that the answer ended by itself. */
+  /** A finish reason said that the answer ended by itself. */
   #proper = false
-  /** The answer says something. */
+  /** The answer is not empty. */
   #filled = false
   readonly #open = new Set<number>()
   readonly #finished = new Set<number>()
   #usage = noUsage
-  /** Its protocol has no last word: a proper reason for every candidate is its end. */
+  /** Gemini's protocol has no event for the end: a proper reason for every candidate is the end. */
   #isGemini = false
 
-  /** Read some at a time, or when it is asked for: to read each piece by itself costs a multiple. */
+  /** Gathers chunks until some have come, or the judgement is needed: reading each one by itself is much slower. */
   push(chunk: Uint8Array): void {
     if (this.#spoilt) return
     this.#pending.push(chunk)
@@ -268,13 +268,13 @@ export class StreamJudge implements AnswerJudge {
     return this.#usage
   }
 
-  /** Whether it holds an error, or can't be read: no other caller should be given it. */
+  /** Whether the stream has an error, or can't be read, so that no other caller should get it. */
   get spoilt(): boolean {
     this.#read()
     return this.#spoilt
   }
 
-  /** Whether what was pushed is a whole, proper answer. */
+  /** Whether the stream was a complete, proper answer. */
   get whole(): boolean {
     this.#read()
     const isOver = (this.#ended || this.#isGemini) && this.#open.size === 0 && this.#rest.trim() === ''
@@ -301,7 +301,7 @@ export class StreamJudge implements AnswerJudge {
     }
     if (message.type === 'ping') return
     if (this.#ended) {
-      // Only bookkeeping may follow: usage, or a filter's late word on what has passed.
+      // Only bookkeeping may follow: usage, or a filter's late result.
       if (this.#saysMore(message)) this.#spoilt = true
       return
     }
@@ -367,7 +367,7 @@ export class StreamJudge implements AnswerJudge {
     this.#isGemini = true
   }
 
-  /** Cut off by a limit or a filter: right for its caller, wrong to give to others. */
+  /** An answer cut off by a limit or a filter is for its own caller only. */
   #reason(reason: unknown): void {
     if (!isSet(reason)) return
     if (isProperReason(reason)) this.#proper = true

@@ -34,7 +34,7 @@ export interface EmbeddingsRequest {
   readonly owner: object
 }
 
-/** What is kept of each input: its item of the answer, and the model that the provider named. */
+/** What is stored for each input: its item of the answer, and the model that the provider named. */
 interface Item {
   readonly item: Json
   readonly model: unknown
@@ -62,9 +62,9 @@ class OtherAnswer extends Error {
 }
 
 /**
- * An embeddings call, each of whose inputs is an entry of its own: the provider is asked for those that are not
- * known, here or under way. Every vector is put at the place of its input, by the index that the provider names.
- * Nothing where the call is of another kind, or can't be taken apart.
+ * Answers an embeddings call with an entry for each input: the provider is asked only for inputs that are neither
+ * stored nor under way. Each vector is put at the place of its input, by the index that the provider names.
+ * `undefined` if the call is of another kind, or can't be taken apart.
  */
 export async function embeddingsByItem(
   context: ResponseContext,
@@ -81,7 +81,7 @@ class ItemizedCall {
   readonly #asked: EmbeddingsRequest
   readonly #inputs: readonly unknown[]
   readonly #lookup: Lookup<LiveItem>
-  /** What the provider said for this request. */
+  /** The provider's last answer for this request, and the tokens of all its answers. */
   #told:
     | { readonly head: ResponseHead; readonly answer: Json; readonly bytes: Buffer; billed: number }
     | undefined
@@ -149,7 +149,7 @@ class ItemizedCall {
     const { request, policy, upstream, provider, body } = this.#asked
     const { stats, metrics, scope } = this.#context
     const began = performance.now()
-    // Asked for as it came, where all of it is asked for.
+    // If all inputs are needed, the caller's body is sent unchanged.
     const isWhole = inputs.length === this.#inputs.length
     const sent = isWhole ? body : JSON.stringify({ ...parseObject(body), input: inputs })
     this.#loaded += inputs.length
@@ -191,7 +191,7 @@ class ItemizedCall {
     const of = { tenant: policy.tenant, model: request.model }
     stats.answered(outcome, of, { input: saved, output: 0 })
     const told = this.#told
-    // All of it came from the provider for this request: it is given as it came.
+    // The provider answered the whole request: its answer is passed on unchanged.
     if (told !== undefined && this.#loaded === names.length) {
       return marked(told.head, told.bytes, { outcome: 'miss' })
     }
@@ -227,7 +227,7 @@ class ItemizedCall {
     )
   }
 
-  /** Passed on as it is where it answers the whole request; otherwise the request is made as a whole. */
+  /** Passes the answer on, unless it is a 200 for a part of the request: then the whole request is sent. */
   #refused({ head, body }: OtherAnswer): Response | undefined {
     const isOfAll = this.#loaded === this.#inputs.length || this.#loaded === 0
     if (head.status === 200 && !isOfAll) return undefined
@@ -249,7 +249,7 @@ function itemIn({ body, kind: own }: Entry): Item | undefined {
   return read && isRecord(read.item) ? { item: read.item, model: read.model } : undefined
 }
 
-/** Texts or lists of tokens; one text, and one list of tokens, is one input. */
+/** The inputs: texts or lists of tokens. A single text or a single list of tokens is one input. */
 function listOf(input: unknown): readonly unknown[] | undefined {
   if (typeof input === 'string') return [input]
   if (!Array.isArray(input) || input.length === 0) return undefined
@@ -259,8 +259,8 @@ function listOf(input: unknown): readonly unknown[] | undefined {
 }
 
 /**
- * By the index that the provider names, never by its order where it names any; nothing where one is missing, named
- * twice, or no vector.
+ * The items by the index that the provider names, or by their order if it names none. `undefined` if one is missing,
+ * named twice, or no vector.
  */
 function itemsOf(answer: Json, count: number): Json[] | undefined {
   const data = recordsOf(answer.data)
@@ -281,7 +281,7 @@ function tokensOf({ usage }: Json): number {
   return Number.isFinite(told) ? told : 0
 }
 
-/** The provider tells one sum for all inputs; each has its share of it by length, and the shares are the sum. */
+/** Divides the provider's sum for all inputs by their lengths; the shares add up to the sum. */
 function spread(tokens: number, inputs: readonly unknown[]): number[] {
   const lengths = inputs.map((input) => Math.max(1, (input as string | unknown[]).length))
   const sum = lengths.reduce((total, length) => total + length, 0)

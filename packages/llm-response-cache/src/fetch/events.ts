@@ -7,13 +7,13 @@ export interface SseEvent {
 /** A blank line, in any mixture of the line ends that the standard allows. */
 const blankLine = /(?:\r\n|\n|\r(?!\n)){2}/
 
-/** Splits text at blank lines; the last piece is what has not ended yet. */
+/** Splits text at blank lines; the last piece is an event that has not ended yet. */
 export function splitEvents(text: string): string[] {
-  // Nearly all servers end lines with LF alone, and a text is split much sooner than by an expression.
+  // Nearly all servers end lines with LF alone, and splitting at a text is much faster than at an expression.
   return text.includes('\r') ? text.split(blankLine) : text.split('\n\n')
 }
 
-/** Where each event of a text stands that has ended: from its first line to behind the blank one. */
+/** The range of each complete event of a text: from its first line to the end of its blank line. */
 export function* eventRanges(text: string): Iterable<{ readonly from: number; readonly to: number }> {
   const end = new RegExp(blankLine, 'g')
   for (let from = 0; ; from = end.lastIndex) {
@@ -24,7 +24,7 @@ export function* eventRanges(text: string): Iterable<{ readonly from: number; re
   }
 }
 
-/** Nothing for comments, which keep connections alive, and for events without data. */
+/** `undefined` for comments, which keep connections alive, and for events without data. */
 export function readEvent(block: string): SseEvent | undefined {
   if (block.startsWith('data: ') && !/[\r\n]/.test(block)) return { event: undefined, data: block.slice(6) }
   let event: string | undefined

@@ -12,7 +12,7 @@ interface Head {
   readonly usageAsked?: boolean | undefined
 }
 
-/** An answer that another instance gets, shared here too. It goes on from a successor's if its leader dies. */
+/** Shares the answer of another instance's call with callers here. If the leader dies, a successor's answer continues it. */
 export async function followResponse(
   records: AsyncGenerator<LogRecord>,
   { succeed, stop }: FollowOptions<SharedResponse>,
@@ -37,7 +37,7 @@ export async function followResponse(
         await source.cancel(reason)
       },
     },
-    // Its leader watches the provider; a follower waits for as long as the leader may.
+    // The leader watches the provider, so a follower waits longer than the leader may.
     {
       ...{ maxSize: maxBytes, stallMs: 2 * stallMs, onAbandon: 'cancel' },
       sizeOf: ({ byteLength }) => byteLength,
@@ -55,8 +55,8 @@ export async function followResponse(
 }
 
 /**
- * What the leader publishes. If it dies, the answer goes on from its successor's, but only if that begins, byte
- * for byte, with what was passed on already: never two answers spliced.
+ * Yields what the leader publishes. If it dies, the successor's answer continues it, but only if that begins, byte
+ * for byte, with what was passed on already: two different answers are never joined.
  */
 async function* bodyOf(
   records: AsyncGenerator<LogRecord>,
@@ -77,7 +77,7 @@ async function* bodyOf(
     length += data.byteLength
     yield data
   }
-  // More than is kept can't be compared either.
+  // An answer too large to be stored is not compared either.
   if (length > maxBytes) throw new LeaderLostError(length)
   const successor = await succeed().catch((cause: unknown) => {
     throw new LeaderLostError(length, { cause })
@@ -91,7 +91,7 @@ function isAlike(head: Head, { status, headers }: SharedResponse): boolean {
   return status === head.status && headers.get('content-type') === known
 }
 
-/** What comes after a beginning that must be equal. */
+/** Yields what comes after the beginning. @throws LeaderLostError if the chunks begin with something else */
 async function* after(
   beginning: Buffer,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,

@@ -1,6 +1,6 @@
 export const cacheHeader = 'x-evenkeel-cache'
 export const semanticHeader = 'x-evenkeel-semantic'
-/** Why a request was passed by. */
+/** Why a request bypassed the cache. */
 export const bypassHeader = 'x-evenkeel-bypass'
 
 /** Headers of one transfer, not of the answer. The body is decompressed already. */
@@ -9,8 +9,8 @@ const ofTheTransfer = new Set([
 ])
 
 /**
- * Headers of an answer that go to another caller than the one it was made for. A list of what may: everything else
- * may tell of the first caller's account, session or limits.
+ * Headers of an answer that other callers may get too. All other headers are left out, since they may reveal the first
+ * caller's account, session or limits.
  */
 const shareable = new Set([
   'content-type',
@@ -20,17 +20,17 @@ const shareable = new Set([
   'anthropic-version',
 ])
 
-/** How long to wait after a failure. Of the caller's own account, so it is for callers with the same credentials. */
+/** How long to wait after a failure: it depends on the account, so it is only for callers with the same credentials. */
 const waits = new Set(['retry-after', 'retry-after-ms'])
 
 export type HeaderList = [name: string, value: string][]
 
-/** Of an answer for another caller than the one it was made for. */
+/** Headers for another caller than the one that the provider answered. */
 export function sharedHeaders(own: Headers, { withWaits = false } = {}): HeaderList {
   return [...own].filter(([name]) => shareable.has(name) || (withWaits && waits.has(name)))
 }
 
-/** Of an answer for the caller it was made for. */
+/** Headers for the caller that the provider answered. */
 export function ownHeaders(own: Headers): HeaderList {
   return [...own].filter(([name]) => !ofTheTransfer.has(name))
 }

@@ -7,15 +7,15 @@ export interface ProviderRequest {
   readonly method: string
   readonly headers: RequestHeaders
   readonly signal: AbortSignal | undefined
-  /** Of whom an error tells: credentials and accounts in the headers and the query. */
+  /** Credentials and accounts in the headers, and the query: an error may be about them. */
   readonly credentials: string
-  /** The caller has given an earlier call up. */
+  /** The caller has given up an earlier attempt. */
   readonly isRetry: boolean
-  /** The body as text, where it can be had without taking it from the call: nothing for streams and forms. */
+  /** The body as text, if that does not consume it; `undefined` for streams and forms. */
   text(): Promise<string | undefined> | string | undefined
-  /** The call as it was given, with its own signal, and with what is ours taken out of the headers. */
+  /** Sends the call unchanged, with its own signal, but without our headers. */
   pass(upstream: Fetch): Promise<Response>
-  /** The call once more, with this body, and with a signal that is no caller's. */
+  /** Sends the call with this body, and with a signal that belongs to no caller. */
   call(upstream: Fetch, body: string, signal: AbortSignal): Promise<Response>
 }
 
@@ -53,7 +53,7 @@ export function describe(input: string | URL | Request, init: RequestInit): Prov
     call: (upstream, body, signal) => {
       const { signal: _, body: __, ...rest } = init
       const changed = { ...rest, method, ...ownHeaders, body, signal }
-      // A new one of its own class: a Request keeps what only its class knows, such as a dispatcher.
+      // A new Request of the same class, which keeps what only that class knows, such as a dispatcher.
       if (request === undefined) return upstream(url.href, changed)
       const Own = request.constructor as typeof Request
       return upstream(new Own(request, { ...changed, duplex: 'half' } as RequestInit))
@@ -61,13 +61,13 @@ export function describe(input: string | URL | Request, init: RequestInit): Prov
   }
 }
 
-/** Read once: a `Headers` sorts itself for each walk. */
+/** Copied once, since `Headers` sorts its entries for each iteration. */
 function headersOf(given: RequestInit['headers']): RequestHeaders {
   if (given === undefined || given === null) return new Map()
   return new Map(given instanceof Headers ? given : new Headers(given))
 }
 
-/** Nothing where none of them is ours. */
+/** `undefined` if none of the headers is ours. */
 function withoutOurs(headers: RequestHeaders): Headers | undefined {
   for (const name of headers.keys()) {
     if (name.startsWith(oursPrefix)) {
@@ -78,7 +78,7 @@ function withoutOurs(headers: RequestHeaders): Headers | undefined {
 }
 
 function textOfRequest(request: Request | undefined): Promise<string | undefined> | undefined {
-  // Of a copy: the request itself goes on to the provider where it is passed by.
+  // Reads a copy, since the request itself goes to the provider if it bypasses the cache.
   if (request === undefined || request.body === null || request.bodyUsed) return undefined
   return request
     .clone()
@@ -94,7 +94,7 @@ function textOf(body: unknown): Promise<string | undefined> | string | undefined
   return undefined
 }
 
-/** Nothing for what is no text, such as a compressed body. */
+/** `undefined` for bytes that are no text, such as a compressed body. */
 function decoded(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)

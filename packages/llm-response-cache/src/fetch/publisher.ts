@@ -6,18 +6,18 @@ import type { HeaderList } from './headers.js'
 
 const log = createLog('llm-response-cache')
 
-/** What waits for the answer to an append goes with the next one; but not more often than this. */
+/** Minimum pause between two appends; pieces that come meanwhile go with the next one. */
 const batchMs = 20
 
 export interface PublishedHead extends Pick<Response, 'status' | 'statusText'> {
   readonly headers: HeaderList
-  /** Of a stream: whether it was asked to tell its usage. */
+  /** For a stream: whether the request asked for its usage. */
   readonly usageAsked: boolean
 }
 
-/** Tells the instances that follow a call what it gets: status and headers, then the body. */
+/** Publishes an answer to the instances that follow its call: status and headers, then the body. */
 export class Publisher {
-  /** Whether followers have the whole answer, once that is known; nothing where none was followed. */
+  /** Whether followers have the whole answer, once that is known; `undefined` if nobody followed. */
   following: Promise<boolean> | undefined
   readonly #lease: FlightLease
   readonly #head: () => PublishedHead
@@ -33,12 +33,12 @@ export class Publisher {
     this.#body = body
   }
 
-  /** All of it at once. */
+  /** Publishes a complete answer in one call. */
   whole(): Promise<boolean> {
     return this.#lease.publish([this.#headRecord(), ...this.#pieces()])
   }
 
-  /** As it comes, from its beginning. Never rejects. */
+  /** Publishes an answer as it comes, from its beginning. Never rejects. */
   follow(): Promise<boolean> {
     this.following ??= this.#follow().catch((error: unknown) => {
       log('an answer was not told to all who follow it: %s', error)
@@ -88,7 +88,7 @@ export class Publisher {
   }
 }
 
-/** Pieces that wait together are one record. */
+/** Joins the pieces that wait into one record. */
 function joined(records: readonly LogRecord[]): LogRecord[] {
   const data = records.filter(({ type }) => type === 'data').map((record) => record.data)
   const others = records.filter(({ type }) => type !== 'data')

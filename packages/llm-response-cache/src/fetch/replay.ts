@@ -2,7 +2,7 @@ import { splitEvents } from './events.js'
 import { isLines } from './forms/forms.js'
 import type { Replay } from './options.js'
 
-/** The body of a kept stream, at the wanted pace. `timing`: of each piece its length and the time since the last. */
+/** The body of a stored stream at the wanted pace. `timing`: for each piece, its length and the ms since the last. */
 export function replayed(
   body: Buffer,
   timing: readonly number[],
@@ -17,7 +17,7 @@ interface Step {
   readonly afterMs: number
 }
 
-/** As it came. */
+/** The original pieces and pauses. */
 function recorded(body: Buffer, timing: readonly number[]): Step[] {
   const steps: Step[] = []
   let at = 0
@@ -30,7 +30,7 @@ function recorded(body: Buffer, timing: readonly number[]): Step[] {
   return steps
 }
 
-/** An event, or a line, at a time: it is about a token. */
+/** One event or line at a time, which is about one token. */
 function byPiece(body: Buffer, replay: Replay, contentType: string): Step[] {
   const perSecond = typeof replay === 'object' ? replay.tokensPerSecond : Number.POSITIVE_INFINITY
   const text = body.toString()

@@ -1,7 +1,7 @@
 import type { SemanticSearch } from '../lookup/semantic.js'
 import type { FetchContext } from './shared-response.js'
 
-/** What look-ups of HTTP answers work with, beside the rest. */
+/** The context of look-ups of HTTP answers. */
 export interface ResponseContext extends FetchContext {
   readonly semantic: SemanticSearch | undefined
   /** The name of an entry for a key. */

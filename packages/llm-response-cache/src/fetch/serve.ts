@@ -15,7 +15,7 @@ import {
 import type { Replay } from './options.js'
 import { replayed } from './replay.js'
 
-/** A kept answer as a response in the wanted form; nothing where it can't be had in that. */
+/** A stored answer as a response in the wanted form; `undefined` if it can't be converted. */
 export function serveEntry(
   entry: Entry,
   wanted: WantedForm,
@@ -47,7 +47,7 @@ export function serveEntry(
   )
 }
 
-/** Whether an entry can be had in a form. Reads it only where the form is another one. */
+/** Whether an entry can be served in a form. Reads the body only if it may need a conversion. */
 export function canServe({ kind, status, contentType, body }: Entry, wanted: WantedForm): boolean {
   if (kind !== 'response') return false
   if (status !== 200) return true
@@ -56,7 +56,7 @@ export function canServe({ kind, status, contentType, body }: Entry, wanted: Wan
   return inForm({ contentType, body: Buffer.isBuffer(body) ? body : Buffer.from(body) }, wanted) !== undefined
 }
 
-/** What is needed of a response to give it to a caller. */
+/** What a caller's response needs beside the body. */
 export interface ResponseHead {
   readonly status: number
   readonly statusText: string
@@ -66,20 +66,20 @@ export interface ResponseHead {
 
 export interface Marking {
   readonly outcome: Outcome
-  /** It goes to another caller than the one it was made for. @default false */
+  /** The response goes to another caller than the one that the provider answered. @default false */
   readonly isShared?: boolean | undefined
   /** That caller has the same credentials. @default false */
   readonly isOwnAccount?: boolean | undefined
-  /** What it was turned into. @default as the provider said */
+  /** Content type after a conversion. @default the provider's */
   readonly contentType?: string | undefined
 }
 
-/** Of an answer that is put together here for a request to this URL. */
+/** The origin of a response that the cache makes for a request to this URL. */
 function originAt(url: string): ResponseOrigin {
   return { url, redirected: false, type: 'default' }
 }
 
-/** A response of the provider's, with our mark. */
+/** A response of the provider with our headers. */
 export function marked(
   { status, statusText, url, headers: own }: ResponseHead,
   body: ReadableStream<Uint8Array> | Uint8Array,
@@ -97,10 +97,10 @@ export function marked(
     : withOriginOf(origin, new Response(body, init))
 }
 
-/** A response that was passed by, as the provider sent it, with our mark beside its own headers. */
+/** The response of a request that bypassed the cache: the provider's, with our headers added. */
 export function passed(response: Response, reason: string): Response {
   const { status, statusText } = response
-  // What can't be constructed is given as it came.
+  // A response of such a status can't be constructed, so it is passed on unchanged.
   if (status < 200 || status > 599) return response
   const headers = new Headers(response.headers)
   headers.set(cacheHeader, 'bypass')
@@ -109,7 +109,7 @@ export function passed(response: Response, reason: string): Response {
   return withOriginOf(response, new Response(body, { status, statusText, headers }))
 }
 
-/** Other implementations of fetch give a stream of Node, which a Response of ours takes by iterating over it. */
+/** Other implementations of fetch have a stream of Node as the body, which is converted by iterating over it. */
 function webBody({ body }: Response): ReadableStream<Uint8Array> | null {
   const given: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | null = body
   return given === null || 'getReader' in given ? given : toWebStream(sourceOf(given))

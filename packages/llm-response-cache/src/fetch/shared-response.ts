@@ -19,7 +19,7 @@ import { isLines, isStream } from './forms/forms.js'
 import { sharedHeaders } from './headers.js'
 import { Publisher } from './publisher.js'
 
-/** What fetch-level look-ups work with, beside the rest. */
+/** The context of look-ups of HTTP answers, without the names of entries. */
 export interface FetchContext extends LookupContext {
   readonly options: ResolvedResponseOptions
 }
@@ -30,27 +30,27 @@ export interface SharedResponse {
   readonly statusText: string
   readonly url: string
   readonly headers: Headers
-  /** Read whole where it is no stream, else shared as it comes. */
+  /** Read to its end if it is no stream, else shared as it comes. */
   readonly body: Buffer | SharedStream<Uint8Array>
-  /** Nothing more may join: what passed is not fit for others. */
+  /** No other caller may join, because of an error in what has come. */
   isSpoilt(): boolean
-  /** A stream that was asked to tell its usage. */
+  /** Whether the request asked for the usage at the end of the stream. */
   readonly usageAsked: boolean
   readonly identity: CallerIdentity | undefined
-  /** How many joined; what they were spared is known at the end. */
+  /** How many callers joined; the tokens that they saved are known at the end. */
   readonly joined: { count: number }
-  /** What a whole answer reported; of a stream it is known at the end. */
+  /** The usage of a buffered answer; that of a stream is known only at the end. */
   usage?(): Usage
 }
 
-/** What an answer is kept as. */
+/** The request and policy under which an answer is stored, and its caller. */
 export interface ResponseTarget {
   readonly request: CacheableRequest
   readonly policy: Policy
   readonly identity: CallerIdentity
 }
 
-/** Failures that any caller would get, with whatever key: they are told to followers. */
+/** Failures that every caller would get, whatever its credentials, so that followers may get them. */
 const everybodys = new Set([400, 413, 422])
 
 export function isEverybodys(status: number): boolean {
@@ -58,8 +58,8 @@ export function isEverybodys(status: number): boolean {
 }
 
 /**
- * A provider's answer, for all who wait for it: a body that is no stream is read whole, once; a stream is recorded
- * as it passes. It is told to other instances once one of them follows, and kept when it has ended properly.
+ * Shares a provider's answer with all callers that wait for it: a body that is no stream is read to its end first; a
+ * stream is recorded as it passes. It is published once another instance follows, and stored if it ended properly.
  */
 export async function shareResponse(
   context: FetchContext,
@@ -92,7 +92,7 @@ export async function shareResponse(
   return 'bytes' in body ? buffered(target, body.bytes, parts) : streamed(context, target, body.source, parts)
 }
 
-/** What an answer says of itself. */
+/** What the content of an answer shows. */
 interface Verdict {
   readonly isWhole: boolean
   readonly usage: Usage
@@ -118,7 +118,7 @@ function publisherOf(
 function buffered(target: ResponseTarget, bytes: Buffer, parts: AnswerParts): Produced<SharedResponse> {
   const { common, contentType, isFailure, lease } = parts
   const isShared = isEverybodys(common.status)
-  // Parsed once, for all that is asked of it.
+  // Parsed once for both uses.
   const answer = parseObject(bytes.toString())
   const usage = usageOf(answer)
   const isWhole = contentType.includes('json') && isWholeAnswer(answer, target.request.endpoint.answers)
@@ -191,7 +191,7 @@ function judgeOf(contentType: string): AnswerJudge | undefined {
   return isStream(contentType) ? new StreamJudge() : undefined
 }
 
-/** Of what passed as a stream: by its events, or, where it was an answer too large to be read whole, as a whole. */
+/** Judges an answer that was passed on as a stream: by its events or, if it was a large JSON body, at its end. */
 function verdictOn(
   judge: AnswerJudge | undefined,
   bytes: Buffer | undefined,
@@ -204,7 +204,7 @@ function verdictOn(
   return { isWhole, usage: usageOf(answer) }
 }
 
-/** Of a web stream, or of the stream of Node that other implementations of fetch give. */
+/** The body is a web stream, or the stream of Node that other implementations of fetch have. */
 function sourceOfBody(response: Response): StreamSource<Uint8Array> {
   const body = response.body as ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | null
   return body === null ? ended : sourceOf(body)
@@ -212,7 +212,7 @@ function sourceOfBody(response: Response): StreamSource<Uint8Array> {
 
 const ended: StreamSource<Uint8Array> = { read: async () => ({ done: true }), cancel: async () => {} }
 
-/** A body is read whole, up to the bound; a longer one is handed on as a stream, with what was read in front. */
+/** Reads a body of up to `maxBytes`; a longer one is returned as a stream that begins with what was read. */
 export async function readBody(
   response: Response,
   maxBytes: number,
@@ -246,7 +246,7 @@ export async function readBody(
   }
 }
 
-/** How long a failure is kept; nothing for one that is not. */
+/** How long a failure is stored; `undefined` for one that is not stored. */
 function negativeTtlOf({ options }: FetchContext, status: number): number | undefined {
   return options.negativeTtlMs.get(status)
 }

@@ -2,8 +2,8 @@ import type { Spans } from '@evenkeel/core/kit'
 import type { Fetch } from './options.js'
 
 /**
- * A span around each look-up, until there is an answer; the provider is called below it. No text is in it. Without spans
- * the function itself.
+ * Puts a span around each look-up, up to the answer; the provider's spans are below it. It contains no texts. Without
+ * spans it returns the function itself.
  */
 export function tracedFetch(spans: Spans | undefined, fetch: Fetch): Fetch {
   if (spans === undefined) return fetch

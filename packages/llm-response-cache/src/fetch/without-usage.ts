@@ -1,6 +1,6 @@
 import { readEvent, splitEvents } from './events.js'
 
-/** A chat stream without the event that tells its usage, for a caller who did not ask for that. */
+/** A chat stream without its usage event, for a caller that did not ask for it. */
 export function withoutUsage(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const decoder = new TextDecoder()
   const encoder = new TextEncoder()

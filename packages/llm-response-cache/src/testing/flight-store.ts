@@ -3,7 +3,7 @@ import type { EntryKey, EntryStore, FlightStore, LogRecord } from '../stores/por
 import { sampleEntry } from './entry-store.js'
 
 export interface FlightStoreHarness {
-  /** Stores without entries and flights, that belong together. */
+  /** Two empty stores that belong together. */
   create():
     | Promise<{ readonly entries: EntryStore; readonly flights: FlightStore }>
     | { readonly entries: EntryStore; readonly flights: FlightStore }

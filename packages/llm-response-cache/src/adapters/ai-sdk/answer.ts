@@ -2,12 +2,12 @@ import { isRecord } from '../../json.js'
 /** A part of a stream or of a result, in the shapes of the specifications v2, v3 and v4. */
 export type Part = Readonly<Record<string, unknown> & { type: string }>
 
-/** An answer as it is kept: the parts of a stream, or a result that came at once. */
+/** An answer as it is stored: the parts of a stream, or a result without streaming. */
 export type Answer =
   | { readonly kind: 'parts'; readonly parts: readonly Part[] }
   | { readonly kind: 'result'; readonly result: Readonly<Record<string, unknown>> }
 
-/** Whether the model ended by itself: cut, filtered and failed answers are not kept. */
+/** Whether the model ended by itself: cut, filtered and failed answers are not stored. */
 export function isWhole(answer: Answer): boolean {
   if (answer.kind === 'result') return isProper(answer.result.finishReason)
   if (answer.parts.some(({ type }) => type === 'error')) return false
@@ -61,7 +61,7 @@ export function resultOf(answer: Answer): Readonly<Record<string, unknown>> {
         const piece = open.get(id)
         if (piece === undefined) break
         piece.text = `${String(piece.text)}${typeof delta === 'string' ? delta : ''}`
-        // The last word counts: signatures come with the end.
+        // The last value counts: signatures come with the end.
         Object.assign(piece, more)
         break
       }

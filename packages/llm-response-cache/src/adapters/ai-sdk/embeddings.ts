@@ -8,7 +8,7 @@ import type { ResponseCache } from '../../response-cache.js'
 import { type Model, optionsIn } from './key.js'
 
 export interface AiSdkEmbeddingOptions {
-  /** @default the cache's `embeddingsTtl` */
+  /** @default the cache's, as for `embeddings()` */
   readonly ttl?: Duration | undefined
 }
 
@@ -26,13 +26,13 @@ export interface AiSdkEmbeddingMiddleware {
   }): Promise<R>
 }
 
-/** A longer name of a model is cut, and told apart by its hash. */
+/** A longer name of a model is cut, and gets a hash that keeps it unique. */
 const maxNameLength = 160
 
 /** Parameters of the SDK's calls. */
 const knownParams = new Set(['values', 'abortSignal', 'providerOptions', 'headers'])
 
-/** Options of the providers' packages that say the same of each text; others may be about one of them. */
+/** Options of the providers' packages that apply to each text alike; others may be about one of the texts. */
 const knownOptions = new Set([
   ...[
     'dimensions',
@@ -47,11 +47,11 @@ const knownOptions = new Set([
 ])
 
 /**
- * An embedding model middleware for the Vercel AI SDK (6, 7). `embed` and `embedMany` ask the provider for what is not
- * known, text by text, and equal texts once, whatever they come together with. Vectors are kept as 32-bit floats, and
- * are given so by every call. `usage` is that of the provider's calls, and `providerMetadata.evenkeel` says
- * `{ cached: 2, asked: 1 }` of the texts. A caller who leaves ends no call that others may have joined: it goes on,
- * and is kept. Calls with options of which it is not known that they say the same of each text pass by.
+ * Creates an embedding model middleware for the Vercel AI SDK (6, 7). Each text is one entry: `embed` and `embedMany`
+ * ask the provider only for texts that are not stored, and for equal texts once. Vectors have 32-bit numbers, from the
+ * first call on. `usage` is that of the provider's calls, and `providerMetadata.evenkeel` has the number of texts,
+ * `{ cached: 2, asked: 1 }`. A caller that leaves does not end the provider's call, which others may have joined: its
+ * answer is stored. Calls with options that may not apply to each text alike bypass the cache.
  * @example
  * const model = wrapEmbeddingModel({
  *   model: openai.embeddingModel('text-embedding-3-small'),
@@ -115,7 +115,7 @@ async function embedded<R extends object>(
   return joined(given, results, metadata) as unknown as R
 }
 
-/** What the provider said in all calls that were made; of one alone also its response. */
+/** Joins the results of all calls of the provider; if there was only one, with its `response`. */
 function joined(vectors: readonly Float32Array[], results: readonly Json[], evenkeel: object): Json {
   const tokens = results.map(({ usage }) => (isRecord(usage) ? Number(usage.tokens) : Number.NaN))
   const sum = tokens.reduce((all, one) => all + one, 0)
@@ -130,7 +130,7 @@ function joined(vectors: readonly Float32Array[], results: readonly Json[], even
   }
 }
 
-/** Texts that can be asked for one by one; nothing where something is not known to allow it. */
+/** The texts, if they can be embedded one by one; `undefined` if a parameter or an option may not allow it. */
 function valuesIn(params: object, others: Json): readonly string[] | undefined {
   const isKnown = Object.entries(params).every(
     ([name, value]) => value === undefined || knownParams.has(name),
@@ -149,7 +149,7 @@ function isAlike([name, value]: [string, unknown]): boolean {
   return knownOptions.has(name) && (typeof value !== 'object' || value === null)
 }
 
-/** Of the model, as metrics show it; options that change its vectors make it another one. */
+/** The model's name, as metrics show it; other options make another name, since they change the vectors. */
 function nameOf({ provider, modelId }: Model, others: Json): string {
   const name = `ai-sdk:${provider}:${modelId}`
   const isShort = name.length <= maxNameLength

@@ -16,17 +16,17 @@ export interface Call {
   readonly model: Model
 }
 
-/** Of a call, and of no answer. */
+/** Parameters that are not part of the key; `providerOptions` are added apart. */
 const withoutEffect = new Set(['abortSignal', 'headers', 'includeRawChunks', 'providerOptions'])
 
-/** Parameters of the SDK's calls that are answered from the request alone. */
+/** Parameters of the SDK's calls that leave the answer a function of the request alone. */
 const knownParams = new Set([
   ...['prompt', 'maxOutputTokens', 'temperature', 'topP', 'topK', 'stopSequences', 'presencePenalty', 'seed'],
   ...['frequencyPenalty', 'responseFormat', 'tools', 'toolChoice', 'reasoning', 'inputFormat', 'mode'],
   ...withoutEffect,
 ])
 
-/** Options of the providers' packages that are answered from the request alone. */
+/** Options of the providers' packages that leave the answer a function of the request alone. */
 const knownOptions = new Set([
   ...[
     'reasoningEffort',
@@ -65,7 +65,7 @@ const knownOptions = new Set([
   ],
   ...['imageConfig', 'labels', 'audioTimestamp', 'reasoningFormat', 'safePrompt', 'documentImageLimit'],
   ...['documentPageLimit', 'reasoning', 'imageDetail', 'think', 'suffix', 'echo', 'thoughtSignature'],
-  // What an answer carries back: it is a part of the conversation, in itself.
+  // Parts of earlier answers that the conversation contains.
   ...['reasoningEncryptedContent', 'signature', 'redactedData', 'phase'],
 ])
 
@@ -84,7 +84,7 @@ export function questionIn({ params, model }: Call): Question | undefined {
   )
 }
 
-/** What of a call's parameters changes its answer. */
+/** The parameters that are part of the key. */
 function countedOf(params: object): Json {
   return Object.fromEntries(Object.entries(params).filter(([name]) => !withoutEffect.has(name)))
 }
@@ -100,7 +100,7 @@ export type AiSdkKey =
   | { readonly cacheable: true; readonly key: string }
   | { readonly cacheable: false; readonly reason: BypassReason }
 
-/** The key of a call, or why it passes by. */
+/** The key of a call, or the reason why it bypasses the cache. */
 export function keyOf(params: object, { provider, modelId }: Model, rules: KeyRules): AiSdkKey {
   const counted = countedOf(params)
   const { others } = optionsIn(params)
@@ -139,7 +139,7 @@ function refusalOf(
   }
   const contents = records(counted.prompt).flatMap(({ content }) => records(content))
   if (rules.immutableFiles !== true && contents.some(namesFile)) return 'files'
-  // What was said in another call, and is named by its id, is with the provider.
+  // An item that is named only by its id is kept by the provider.
   return contents.some(isReference) ? 'stateful' : undefined
 }
 
@@ -149,7 +149,7 @@ function namesFile({ data, image }: Json): boolean {
   )
 }
 
-/** A reasoning that says nothing by itself: OpenAI's package sends it by its id. */
+/** Whether a part is a reasoning without content, which OpenAI's package sends by its id. */
 function isReference({ type, providerOptions, text }: Json): boolean {
   if (type !== 'reasoning' || !isRecord(providerOptions)) return false
   return Object.values(providerOptions).some(

@@ -20,11 +20,11 @@ export interface AiSdkOptions {
   /** @default the cache's */
   readonly ttl?: Duration | undefined
   /**
-   * Answers in other words, see `createSemanticCache` of `@evenkeel/llm-response-cache/semantic`: asked where
-   * the exact key has missed. Give it the same `ttl`.
+   * Answers to questions in other words, see `createSemanticCache` of `@evenkeel/llm-response-cache/semantic`: used
+   * after the exact key has missed. Give it the same `ttl`.
    */
   readonly semantic?: Pick<SemanticCache, 'find'> | undefined
-  /** A longer stream is passed on at its reader's pace, and not kept. @default the cache's maxEntryBytes */
+  /** A larger stream is passed on at its reader's pace, and not stored. @default the cache's maxEntryBytes */
   readonly maxAnswerBytes?: number | undefined
 }
 
@@ -39,13 +39,13 @@ export interface AiSdkMiddleware {
 }
 
 /**
- * A language model middleware for the Vercel AI SDK (5, 6, 7). `generateText`, `streamText` and their kin
- * ask the provider once for equal calls; a stream's entry answers a call that wants none, and the other way
- * round. Answers say `providerMetadata.evenkeel: { cache: 'hit' | 'coalesced', ageMs }`, those in other words
+ * Creates a language model middleware for the Vercel AI SDK (5, 6, 7). `generateText`, `streamText` and similar
+ * functions call the provider once for equal calls; a streamed answer also serves calls without streaming, and the
+ * reverse. Reused answers have `providerMetadata.evenkeel: { cache: 'hit' | 'coalesced', ageMs }`, or
  * `{ cache: 'semantic', similarity, confidence, hitId }`. Options of one call are those of `cache.with()`, in
- * `providerOptions: { evenkeel: { useCache: false } }`. Calls with tools that the provider runs itself, and with
- * options of which it is not known that they are answered from the request alone, pass by. Only answers that ended
- * by themselves (`stop`, `tool-calls`) are kept.
+ * `providerOptions: { evenkeel: { useCache: false } }`. Calls with tools that the provider runs itself, or with
+ * options that may make the answer depend on more than the request, bypass the cache. Only answers that ended
+ * by themselves (`stop`, `tool-calls`) are stored.
  * @example
  * const model = wrapLanguageModel({ model: openai('gpt-4o'), middleware: aiSdkMiddleware(cache) })
  */
@@ -111,7 +111,7 @@ class AiSdkCalls {
         return marked(resultOf(answer), joinedMarker(outcome)) as R
       }
     }
-    // Who joined a call whose answer can't be shared makes a call of his own.
+    // The caller joined a call whose answer can't be shared, so it makes a call of its own.
     return doGenerate()
   }
 

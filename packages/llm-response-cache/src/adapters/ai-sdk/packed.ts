@@ -1,7 +1,7 @@
 /**
- * JSON for values that also hold dates, bytes and URLs, as the parts of the AI SDK do. Such a value becomes
- * `{ $type: text }`; an object that already has such a name is wrapped, so that none is mistaken. What JSON
- * can't carry otherwise (functions, undefined members) is left out, as JSON does.
+ * JSON for values that may contain dates, bytes, URLs and bigints, as the parts of the AI SDK do. Such a value becomes
+ * `{ $date: text }` and the like; an object that looks like one is wrapped, so that it is not mistaken for one. What
+ * JSON can't represent (functions, undefined members) is left out, as JSON does.
  */
 export function pack(value: unknown): string {
   return JSON.stringify(toPlain(value))

@@ -43,13 +43,13 @@ export interface Asked {
   hit: SemanticHit<unknown> | undefined
 }
 
-/** What a call of the model asks of the cache, and what is kept and counted of it; the same for both ways of calling. */
+/** Turns calls of the model into look-ups, and answers into entries and counts, for both ways of calling. */
 export class AiSdkRequests {
   readonly #context: CacheContext
   readonly #semantic: Pick<SemanticCache, 'find'> | undefined
   readonly #base: Policy
   readonly #rules: KeyRules
-  /** Of calls whose parameters go on with another signal than their caller's. */
+  /** By parameters in which the caller's signal was replaced: that signal, and what ends the call. */
   readonly #prepared = new WeakMap<object, { signal: AbortSignal; ending: AbortController }>()
 
   constructor(context: CacheContext, base: Policy, semantic: Pick<SemanticCache, 'find'> | undefined) {
@@ -62,7 +62,7 @@ export class AiSdkRequests {
     this.#rules = rulesOf(context.options)
   }
 
-  /** Others may have joined a call by the time its first caller leaves: it goes on without his signal. */
+  /** Replaces the caller's signal, since others may have joined the call by the time it aborts. */
   prepared<P extends object>(params: P, model: Model): P {
     const signal: unknown = Reflect.get(params, 'abortSignal')
     const key = keyOf(params, model, this.#rules)
@@ -73,7 +73,7 @@ export class AiSdkRequests {
     return onward
   }
 
-  /** Nothing for a call that passes by. */
+  /** `undefined` for a call that bypasses the cache. */
   asked(call: Call): Asked | undefined {
     const { params, model } = call
     const policy = this.#policyOf(params)
@@ -136,7 +136,7 @@ export class AiSdkRequests {
     }
   }
 
-  /** The model's call, ended with the look-up's. */
+  /** Calls the model; the end of the look-up's call aborts it. */
   async linked<R>({ ending }: Asked, { signal }: ProduceContext, call: () => PromiseLike<R>): Promise<R> {
     const unlink = onAbort(signal, (reason) => ending?.abort(reason))
     try {
@@ -146,7 +146,7 @@ export class AiSdkRequests {
     }
   }
 
-  /** Nothing for an answer that did not end by itself, or can't be written. */
+  /** `undefined` for an answer that did not end by itself, or can't be encoded. */
   entryOf(asked: Asked, { versions }: ProduceContext, answer: Answer): Entry | undefined {
     if (!isWhole(answer)) return undefined
     try {

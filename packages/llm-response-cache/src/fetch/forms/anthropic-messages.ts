@@ -2,7 +2,7 @@ import { isRecord, type Json } from '../../json.js'
 import type { SseEvent } from '../events.js'
 import { pieces, recordsOf } from './json.js'
 
-/** The events of a streamed message, put together as the message that they stand for. */
+/** Joins the events of a streamed message into the message; `undefined` for unknown kinds of events. */
 export function messageOf(events: readonly SseEvent[]): Json | undefined {
   let message: Json | undefined
   const blocks: Json[] = []
@@ -40,13 +40,13 @@ export function messageOf(events: readonly SseEvent[]): Json | undefined {
   return message && { ...message, content: blocks }
 }
 
-/** The end tells the reason, what was used, and what a server adds to a message. */
+/** The event at the end has the stop reason, the usage, and members that a server adds to a message. */
 function withEnd(message: Json, { type: _, delta, usage, ...more }: Json): Json {
   const told = isRecord(usage) ? { usage: { ...(message.usage as Json), ...usage } } : {}
   return { ...message, ...(delta as Json), ...more, ...told }
 }
 
-/** Says whether the delta is of a kind that is known. */
+/** Returns whether the kind of the delta is known. */
 function addTo(block: Json, index: number, delta: Json, inputs: Map<number, string>): boolean {
   switch (delta.type) {
     case 'text_delta':
@@ -70,7 +70,7 @@ function addTo(block: Json, index: number, delta: Json, inputs: Map<number, stri
   return true
 }
 
-/** A message as the stream that it could have been; nothing where a block of it has no stream that is known. */
+/** Converts a message into a stream; `undefined` if it has a block of an unknown kind. */
 export function eventsOf(message: Json): SseEvent[] | undefined {
   const { content, stop_reason, stop_sequence, usage, ...head } = message
   const told = isRecord(usage) ? usage : {}
@@ -102,7 +102,7 @@ export function eventsOf(message: Json): SseEvent[] | undefined {
   return events
 }
 
-/** Nothing for a block that has no pieces which are known. */
+/** `undefined` for a block of an unknown kind. */
 function blockInPieces(block: Json): { readonly start: Json; readonly deltas: readonly Json[] } | undefined {
   switch (block.type) {
     case 'text': {

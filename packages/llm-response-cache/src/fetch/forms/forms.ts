@@ -18,14 +18,14 @@ interface Forms {
   toEvents(answer: Json, withUsage: boolean): readonly SseEvent[] | undefined
 }
 
-/** The providers' protocols that have two forms which say the same. */
+/** The providers' protocols whose two forms, stream and object, can be converted into each other. */
 const forms: Readonly<Record<Exclude<Wire, 'openai-completions'>, Forms>> = {
   'openai-chat': { toObject: chat.completionOf, toEvents: chat.chunksOf },
   'openai-responses': { toObject: responses.responseOf, toEvents: responses.eventsOf },
   'anthropic-messages': { toObject: anthropic.messageOf, toEvents: anthropic.eventsOf },
 }
 
-/** Handed on as it comes: server-sent events, or a line of JSON for each piece, as Ollama has it. */
+/** Whether a body is handed on as it comes: server-sent events, or a line of JSON for each piece (Ollama). */
 export function isStream(contentType: string): boolean {
   return contentType.includes('text/event-stream') || isLines(contentType)
 }
@@ -35,8 +35,8 @@ export function isLines(contentType: string): boolean {
 }
 
 /**
- * The answer in the wanted form; as it is, byte for byte, where it has that. Nothing where it can't be had: a
- * stream that never told its usage can't become an answer that must.
+ * The answer in the wanted form, unchanged if it has that form already. `undefined` if it can't be converted: a
+ * stream without usage can't become an answer that must have it.
  */
 export function inForm({ contentType, body }: Formed, wanted: WantedForm): Formed | undefined {
   const isOne = isStream(contentType)
@@ -54,12 +54,12 @@ export function inForm({ contentType, body }: Formed, wanted: WantedForm): Forme
     if (wanted.usage || first === undefined) return as
     return { contentType, body: withoutParts(body, told) }
   } catch {
-    // What can't be read, or said in the other form, is not served; the provider is asked instead.
+    // An answer that can't be read or converted is not served; the provider is called instead.
     return undefined
   }
 }
 
-/** The text of an answer; nothing where it can't be read. */
+/** The answer as an object; `undefined` if it can't be read. */
 export function answerIn({ contentType, body }: Formed, wire: Wire | undefined): Json | undefined {
   try {
     if (!isStream(contentType)) return parseObject(body.toString())
@@ -100,9 +100,8 @@ interface BodyPart {
 }
 
 /**
- * The events that tell a stream's usage and nothing else, which a caller who did not ask for it must not be sent.
- * None of them where it rides on a piece of the answer, as some servers send it unasked; nothing where no usage is
- * told at all.
+ * The events with a stream's usage and nothing else, which a caller that did not ask for it must not get. The list is
+ * empty if the usage is in a piece of the answer, as some servers send it unasked; `undefined` if there is no usage.
  */
 function usageAt(body: Buffer): readonly BodyPart[] | undefined {
   const text = body.toString('latin1')

@@ -1,6 +1,6 @@
 import { isRecord, type Json } from '../../json.js'
 
-/** The objects of a list; nothing where it is none. */
+/** The objects of a list; none if the value is no list. */
 export function recordsOf(value: unknown): Json[] {
   return Array.isArray(value) ? value.filter(isRecord) : []
 }

@@ -2,7 +2,7 @@ import { isRecord, type Json } from '../../json.js'
 import type { SseEvent } from '../events.js'
 import { pieces, recordsOf } from './json.js'
 
-/** What cannot be said in the other form as it was: the provider is asked instead. */
+/** The answer has a part that cannot be converted without loss: the provider is called instead. */
 class UnknownPart extends Error {}
 
 const headMembers = new Set([
@@ -38,14 +38,14 @@ const messageMembers = new Set<string>([
   ...textMembers,
   ...listMembers,
 ])
-/** Of a piece of a stream alone; an object has no place for them. */
+/** Members that belong to a piece of a stream alone, and are left out of an object. */
 const ofThePiece = new Set(['object', 'choices', 'obfuscation', 'content_filter_offsets'])
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null
 }
 
-/** The members that say something. @throws UnknownPart for one that is not known */
+/** The members that are neither null nor undefined. @throws UnknownPart for an unknown one */
 function known(value: Json, names: ReadonlySet<string>): [string, unknown][] {
   const given = Object.entries(value).filter(([, member]) => isGiven(member))
   const unknown = given.find(([name]) => !names.has(name))
@@ -53,7 +53,7 @@ function known(value: Json, names: ReadonlySet<string>): [string, unknown][] {
   return given
 }
 
-/** The pieces of a streamed chat completion, put together as the completion that they stand for. */
+/** Joins the pieces of a streamed chat completion into the completion. @throws UnknownPart */
 export function completionOf(events: readonly SseEvent[]): Json | undefined {
   const chunks = events.filter(({ data }) => data !== '[DONE]').map(({ data }) => JSON.parse(data) as Json)
   const choices = new Map<number, Json>()
@@ -61,7 +61,7 @@ export function completionOf(events: readonly SseEvent[]): Json | undefined {
   for (const chunk of chunks) {
     for (const [name, value] of known(chunk, headMembers)) {
       if (ofThePiece.has(name)) continue
-      // What is told again later is told better: usage, a model's name behind an empty first piece.
+      // Later pieces may correct earlier ones: usage, or a model's name after an empty first piece.
       const isEmpty = value === '' || value === 0 || (Array.isArray(value) && value.length === 0)
       if (name === 'usage' || !isEmpty || whole[name] === undefined)
         whole[name] = merged(name, whole[name], value)
@@ -73,7 +73,7 @@ export function completionOf(events: readonly SseEvent[]): Json | undefined {
   return { ...whole, object: 'chat.completion', choices: sorted }
 }
 
-/** Names stay as they were first told; numbers of usage and objects of gateways are told anew. */
+/** Usage is replaced, Groq's object is merged, lists are joined; any other member keeps its first value. */
 function merged(name: string, before: unknown, value: unknown): unknown {
   if (name === 'usage' || before === undefined || before === '' || before === 0) return value
   if (name === 'x_groq' && isRecord(before) && isRecord(value)) return { ...before, ...value }
@@ -168,7 +168,7 @@ function grownParts(known: readonly Json[], more: readonly Json[]): Json[] {
 
 const callMembers = new Set(['index', 'id', 'type', 'function', 'custom', 'extra_content'])
 
-/** By their index; a server that tells none gives every call whole, under an id of its own. */
+/** Merges calls by their index; a server without indexes sends each call with an id of its own. */
 function mergeCalls(known_: readonly Json[], more: readonly Json[]): Json[] {
   const calls = [...known_]
   for (const piece of more) {
@@ -205,7 +205,7 @@ function mergeCustom(before: Json, piece: unknown): Json {
   return namedText(before, piece, 'input')
 }
 
-/** A name is told once, or again and again; a text grows. */
+/** The first name counts, since some servers repeat it; the text grows. */
 function namedText(before: Json, piece: Json, member: string): Json {
   const more = piece[member] ?? ''
   if (typeof more !== 'string') throw new UnknownPart(member)
@@ -215,7 +215,7 @@ function namedText(before: Json, piece: Json, member: string): Json {
 
 const detailMembers = new Set(['type', 'index', 'id', 'format', 'text', 'summary', 'data', 'signature'])
 
-/** OpenRouter's: pieces of one index are one detail. */
+/** OpenRouter's details: pieces of the same index and type are one detail. */
 function mergeDetails(before: readonly Json[], more: readonly Json[]): Json[] {
   const details = [...before]
   for (const piece of more) {
@@ -251,7 +251,7 @@ function mergeLists(before: Json, more: Json): void {
   }
 }
 
-/** A completion as the stream that it could have been. */
+/** Converts a completion into a stream. @throws UnknownPart */
 export function chunksOf(completion: Json, withUsage: boolean): SseEvent[] {
   known(completion, headMembers)
   const { choices, usage, object: _, ...head } = completion

@@ -2,7 +2,7 @@ import { isRecord, type Json } from '../../json.js'
 import type { SseEvent } from '../events.js'
 import { pieces, recordsOf } from './json.js'
 
-/** A Responses stream ends with the whole response; some servers leave out there what they have sent item by item. */
+/** A Responses stream ends with the whole response, in which some servers leave out the items that they have sent. */
 export function responseOf(events: readonly SseEvent[]): Json | undefined {
   const items = new Map<number, unknown>()
   for (const { data } of events) {
@@ -19,7 +19,7 @@ export function responseOf(events: readonly SseEvent[]): Json | undefined {
 
 type Send = (type: string, members: Json) => void
 
-/** A response as the stream that it could have been; nothing where an item of it has no stream that is known. */
+/** Converts a response into a stream; `undefined` if it has an item of an unknown kind. */
 export function eventsOf(response: Json): SseEvent[] | undefined {
   const events: SseEvent[] = []
   const send: Send = (type, members) => {
@@ -54,7 +54,7 @@ function emptied({ type }: Json): Json | undefined {
   }
 }
 
-/** Says whether all of it could be sent. */
+/** Returns whether the whole item could be sent. */
 function sendItem(send: Send, place: Json, item: Json): boolean {
   switch (item.type) {
     case 'message':
@@ -108,7 +108,7 @@ function sendPart(send: Send, place: Json, part: Json): boolean {
   const text = String(part.text ?? '')
   const logprobs = recordsOf(part.logprobs)
   const isByToken = logprobs.length > 0
-  // The probabilities come with the tokens that they are of.
+  // Probabilities are sent with their tokens, so the tokens must make up the text.
   if (isByToken && logprobs.map(({ token }) => String(token)).join('') !== text) return false
   const empty = { ...part, text: '', annotations: [], ...(isByToken ? { logprobs: [] } : {}) }
   send('response.content_part.added', { ...place, part: empty })
