@@ -75,7 +75,7 @@ class CachedFetch {
     return this.#answer(asked)
   }
 
-  /** The application's options and, with `optionsByHeader`, those of the request's headers. An invalid header is a 400. */
+  /** The application's options and, with `optionsByHeader`, those of the headers. An invalid header is a 400. */
   #policyOf({ headers }: ProviderRequest): Policy | Response {
     const { current } = this.#context.scope
     const base = current === undefined ? this.#policy : policyOf(this.#policy, current)

@@ -12,7 +12,7 @@ interface Head {
   readonly usageAsked?: boolean | undefined
 }
 
-/** Shares the answer of another instance's call with callers here. If the leader dies, a successor's answer continues it. */
+/** Shares another instance's answer with callers here. If its leader dies, a successor's answer continues it. */
 export async function followResponse(
   records: AsyncGenerator<LogRecord>,
   { succeed, stop }: FollowOptions<SharedResponse>,

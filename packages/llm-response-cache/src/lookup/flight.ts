@@ -242,7 +242,7 @@ export class FlightLease {
     return 'not-kept'
   }
 
-  /** Lets another instance lead, since no caller waits for this call any more. If its answer comes, it is still stored. */
+  /** Lets another instance lead, since no caller waits any more. If the answer still comes, it is stored. */
   giveUp(): void {
     void this.fail(givenUp.toString())
   }
@@ -264,7 +264,7 @@ export class FlightLease {
     }
   }
 
-  /** If the call ended in another store than its lease's, ends the lease there: others would follow a call that is over. */
+  /** Ends the lease in its own store if the call ended in the other one: others would follow a call that is over. */
   #endWhereHeld(
     { generation, source }: { readonly generation: string; readonly source: Source },
     endedAt: Source | undefined,

@@ -1,6 +1,6 @@
 -- A leader ends its flight: writes the entry, ends the log, gives back the lease.
 -- KEYS  entry, lease, log, mark of a first request
--- ARGV  generation, entry (empty: none), its ttl in ms, time in ms within which a second request must come (0: not needed),
+-- ARGV  generation, entry (empty: none), its ttl in ms, ms within which a second request must come (0: not needed),
 --       '1' if the whole answer is in the log, lifetime of the log in ms, data of the end record
 -- Reply 'kept' | 'released' | 'fenced' | 'publish'
 local lease = redis.call('HMGET', KEYS[2], 'generation', 'followers', 'void')

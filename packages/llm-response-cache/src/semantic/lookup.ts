@@ -177,7 +177,7 @@ export class SemanticLookup {
     while (this.#pending.size > 0) await Promise.all(this.#pending)
   }
 
-  /** Records a wrong hit: its row is no longer served for questions as far away, or farther. @throws InvalidInputError */
+  /** Records a wrong hit: its row is not served again for questions as far, or farther. @throws InvalidInputError */
   async reportWrong(hitId: string): Promise<void> {
     const { place, id, similarity } = readHitId(hitId, this.#options)
     this.#counter.reported()

@@ -20,7 +20,7 @@ export interface SemanticCache {
    * another key. After a miss, call the provider, store the answer under the key, and call `learn`.
    */
   find<A>(question: Question, key: string, read: (key: string) => Promise<A | undefined>): Promise<Finding<A>>
-  /** Reports a wrong hit: the answer is not served again for questions as far apart, or farther. @throws InvalidInputError */
+  /** Reports a wrong hit: it is not served again for questions as far apart, or farther. @throws InvalidInputError */
   reportWrong(hitId: string): Promise<void>
   /** Counts of this process, and what all instances have learned. No round trip. */
   stats(): SemanticStats

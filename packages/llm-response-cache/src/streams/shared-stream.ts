@@ -223,8 +223,8 @@ export class SharedStream<T> {
   }
 
   /**
-   * Wakes the readers after the microtasks in which the source delivers pieces that came together: a network's chunk has
-   * many pieces, and waking the readers for each of them costs more than reading it.
+   * Wakes the readers after the microtasks in which the source delivers pieces that came together: a network's chunk
+   * has many pieces, and waking the readers for each of them costs more than reading it.
    */
   #wakeSoon(): void {
     if (this.#isWaking) return

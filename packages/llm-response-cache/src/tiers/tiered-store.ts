@@ -193,7 +193,7 @@ export class TieredStore {
     return sealer === undefined ? tags : tags.map((tag) => sealer.hideName(tenant, tag))
   }
 
-  /** Sets new versions of a tenant (the empty name) or of its tags (see `versionNames`). Entries of the old ones end. */
+  /** Sets new versions of a tenant (the empty name) or its tags (`versionNames`). Entries of the old ones end. */
   async invalidate(tenant: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const versions = new Map(names.map((name) => [name, randomUUID()]))
     this.#forget(tenant, versions, [])

@@ -1,9 +1,9 @@
--- Stores a checkpoint; or says which values it must be sent with.
+-- Stores a checkpoint, or returns which values must be sent with it.
 --
 -- KEYS  1 hash of the thread's checkpoints   2 sorted set of their names, all of score 0
 -- ARGV  1 ttl in ms, 0 for none   2 name: namespace|id   3 the checkpoint
 --       4 number of values that it refers to itself, their digests; then digests and values that are new
--- Reply {} when it is stored, otherwise the digests of values that are not there; nothing is stored then
+-- Reply {} if it was stored, otherwise the digests of missing values; nothing is stored then
 -- Fields: c|<name> a checkpoint, its first line the digests of its values by commas   b|<digest> a value, or a run of
 --         others: list, LF, their digests by commas   w|<name> names of its writes: task,index by blanks
 --         w|<name>|<task>,<index> a write
@@ -15,7 +15,7 @@ local function need(digest)
   if not fresh[digest] and redis.call('HEXISTS', hash, 'b|' .. digest) == 0 then missing[#missing + 1] = digest end
 end
 for index = 5, 4 + count do need(ARGV[index]) end
--- A run that is there has its elements; one that is new may name some that Redis has lost.
+-- A stored run has all its elements; a new one may name some that Redis has lost.
 for index = 6 + count, #ARGV, 2 do
   if string.sub(ARGV[index], 1, 5) == 'list\n' then
     for element in string.gmatch(string.sub(ARGV[index], 6), '[^,]+') do need(element) end

@@ -1,6 +1,6 @@
 -- Reads one checkpoint with its values and writes.
 --
--- KEYS  1 hash of the thread's checkpoints, as checkpoint-put.lua tells   2 sorted set of their names
+-- KEYS  1 hash of the thread's checkpoints, as put.lua describes   2 sorted set of their names
 -- ARGV  1 namespace with its bar   2 id, '' for the latest
 -- Reply {} when there is none, {name, checkpoint, {digest, value, …}, {task,index, write, …}}
 local name = ARGV[1] .. ARGV[2]

@@ -1,7 +1,7 @@
 -- Writes documents of one namespace, or removes them.
 --
 -- KEYS  1 hash of the namespace's documents: key, created ms blank number blank updated ms blank JSON; numbers rise with
---         each document that any namespace of the store was given
+--         each new document in any namespace of the store
 --       2 sorted set of namespaces, all of score 0   3 the latest number
 -- ARGV  1 name of the namespace   2 … keys and values: + and JSON, or - to remove
 -- Reply 1

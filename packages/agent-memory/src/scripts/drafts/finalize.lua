@@ -1,8 +1,8 @@
--- Appends the message that a draft came to, and ends the draft, in one step. Behind thread.lua and records.lua.
+-- Appends the message of a draft, and ends the draft, in one step. After thread.lua and records.lua.
 --
--- KEYS  5 stream and 6 hash of the draft, as write.lua tells
+-- KEYS  5 stream and 6 hash of the draft, as write.lua describes
 -- ARGV  8 token of the writer   9 number of the end   10 name of the draft   11 id of the message that another
---       makes of the draft when it takes it over   12 … the message
+--       writer makes of the draft if it takes it over   12 … the message
 -- Reply {'stored' or 'duplicate', …, newest seq before, seq}, {'conflict', …, id}, {'fenced', …}, {'deleted', …}
 --- @include "draft"
 local message = messagesFrom(12)[1]
@@ -15,7 +15,7 @@ if seq then
   return reply('duplicate', newest, seq)
 end
 if holder and holder ~= ARGV[8] then return reply('fenced') end
--- Of one that ended long ago the message remains that another made of it.
+-- If the draft is forgotten, the message that another writer made of it still shows that it was taken over.
 if not holder and redis.call('HEXISTS', thread, '#' .. ARGV[11]) == 1 then return reply('fenced') end
 local before = newest
 local pins = place(message)

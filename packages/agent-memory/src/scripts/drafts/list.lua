@@ -1,7 +1,7 @@
--- Drafts of a thread that have not ended, in the order in which they began.
+-- Lists the drafts of a thread that have not ended, in the order in which they began.
 --
--- KEYS  1 hash of the thread's drafts, as write.lua tells
--- Reply {name, µs of its beginning, ms since its writer's last sign of life, …}
+-- KEYS  1 hash of the thread's drafts, as write.lua describes
+-- Reply {name, µs of its beginning, ms since its writer's last write, …}
 --- @include "clock"
 --- @include "draft"
 local now = now()

@@ -1,8 +1,8 @@
--- Reads pieces of a draft behind a number.
+-- Reads the pieces of a draft after a number.
 --
--- KEYS  1 stream and 2 hash, as write.lua tells
--- ARGV  1 number   2 most pieces   3 name of the draft in the hash
--- Reply {} when there is no such draft, {ms since the writer's last sign of life, -1 when it ended, entries}
+-- KEYS  1 stream and 2 hash, as write.lua describes
+-- ARGV  1 number   2 maximum of pieces   3 name of the draft in the hash
+-- Reply {} if there is no such draft, {ms since the writer's last write, or -1 if it ended, entries}
 --- @include "clock"
 --- @include "draft"
 local now = now()

@@ -1,6 +1,6 @@
 -- Takes over a draft whose writer has been silent.
 --
--- KEYS  1 hash of the thread's drafts, as write.lua tells
+-- KEYS  1 hash of the thread's drafts, as write.lua describes
 -- ARGV  1 name of the draft   2 token of the new writer   3 ms of silence
 -- Reply 'taken', 'alive', or 'gone'
 --- @include "clock"

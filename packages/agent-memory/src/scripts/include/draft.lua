@@ -1,5 +1,5 @@
--- What the hash of a thread's drafts says of one (drafts/write.lua): token of its writer, ms of the last sign of life,
--- µs of its beginning, generation of the thread then, and 'o' or 'e'; nil for none.
+-- The parts of a draft's value in the hash of a thread's drafts (drafts/write.lua): token of its writer, ms of the last
+-- write, µs of its beginning, generation of the thread then, and 'o' or 'e'; nil for none.
 local function draftFrom(text)
   return string.match(text or '', '^([^|]*)|(%d+)|(%d+)|(%d+)|([oe])$')
 end

@@ -1,12 +1,12 @@
--- Puts what can be recalled, and takes away what it supersedes, in one step. What belongs to a thread or an owner
--- that was deleted or erased since is not put. Behind head.lua.
+-- Stores items that can be recalled, and removes those that they replace, in one step. Items of a thread or an owner
+-- that was deleted or erased since are not stored. After head.lua.
 --
--- KEYS  1 hash of the owner's items: id and JSON; v:id and the vector in base64, where there is no vector set;
---         :n rises with each change; :g the owner's generation at the last of them
+-- KEYS  1 hash of the owner's items: id and JSON; v:id and the vector in base64, if there is no vector set;
+--         :n rises with each change; :g the owner's generation at the last change
 --       2 vector set of the owner   3 hash of the owner   4 … hashes of threads
--- ARGV  1 ms until the owner's items end   2 1 for the vector set   3 number of ids to take away, the ids
+-- ARGV  1 ms until the owner's items expire   2 1 for the vector set   3 number of ids to remove, the ids
 --       4 … id, JSON, vector (of 32-bit numbers for the set, in base64 otherwise), number of its thread among the
---       keys from 4 on or 0 for none, generation that was known when it was said, '' for any
+--       keys from 4 on or 0 for none, generation that was known when the item was made, '' for any
 -- Reply number of items
 local removed, put = tonumber(ARGV[3]), 0
 for index = 4, 3 + removed do

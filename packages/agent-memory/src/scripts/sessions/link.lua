@@ -1,4 +1,4 @@
--- Notes that a session is one of a user's.
+-- Adds a session to a user's sessions.
 --
 -- KEYS  1 sorted set of the user's sessions, by the ms until which they live at least
 -- ARGV  1 name of the session   2 ms until its end
@@ -6,6 +6,6 @@
 --- @include "clock"
 local left = tonumber(ARGV[2])
 redis.call('ZADD', KEYS[1], string.format('%.0f', now() + left), ARGV[1])
--- An end that moves is noted when it has moved by a tenth, so the note must live longer.
+-- A session's end is recorded here only when it has moved by a tenth, so this set must live longer.
 if redis.call('PTTL', KEYS[1]) < 2 * left then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', 2 * left)) end
 return 1

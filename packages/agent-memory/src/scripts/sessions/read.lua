@@ -1,8 +1,8 @@
--- Reads a session, and prolongs it when a tenth of its time is over.
+-- Reads a session, and prolongs it if more than a tenth of its time is over.
 --
--- KEYS  1 hash of the session, as write.lua tells
+-- KEYS  1 hash of the session, as write.lua describes
 -- ARGV  1 now in ms for tests, '' for the server's clock   2 ttl in ms, '' to leave it as it is
--- Reply {} when there is none, {ms until its end, 1 when it was prolonged, field, value, …} otherwise
+-- Reply {} if there is none, {ms until its end, 1 if it was prolonged, field, value, …} otherwise
 --- @include "clock"
 local now = now(ARGV[1])
 local fields = redis.call('HGETALL', KEYS[1])

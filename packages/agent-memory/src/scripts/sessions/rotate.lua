@@ -1,8 +1,8 @@
 -- Gives a session another id: the old one is destroyed in the same step.
 --
 -- KEYS  1 hash of the session   2 hash under the new id
--- ARGV  1 ms for which the old one's note stays
--- Reply 1, or 0 when there is none
+-- ARGV  1 ms for which the old one's tombstone stays
+-- Reply 1, or 0 if there is no session
 if redis.call('HEXISTS', KEYS[2], '_v') == 1 then return 1 end
 local meta = redis.call('HMGET', KEYS[1], '_v', '_d')
 if meta[2] or not meta[1] then return 0 end

@@ -1,7 +1,7 @@
--- Appends messages, each once, at gapless seqs; all of them or none. Behind thread.lua and records.lua.
+-- Appends messages, each once, at gapless seqs; all of them or none. After thread.lua and records.lua.
 --
 -- ARGV  8 version that the thread must have, '' for any   9 fence, '' for none
---       10 most messages of a thread  11 most bytes  12 most threads of the owner; 0 for no limit
+--       10 maximum of messages of a thread  11 of its bytes  12 of the owner's threads; 0 for no limit
 --       13 … messages, no id twice
 -- Reply {'stored' or 'duplicate', …, newest seq before, seq, …}, {'conflict', …, id}, {'changed', …, newest},
 --       {'fenced', …}, {'full', …, limit}
@@ -10,7 +10,7 @@ if ARGV[9] ~= '' and tonumber(ARGV[9]) < tonumber(redis.call('HGET', thread, '_f
   return reply('fenced')
 end
 
--- All of them are judged before any is stored.
+-- All messages are checked before any is stored.
 local fresh, size, names = 0, 0, {}
 for index, message in ipairs(messages) do names[index] = '#' .. ARGV[message.at] end
 local places = redis.call('HMGET', thread, unpack(names))
@@ -25,7 +25,7 @@ for index, message in ipairs(messages) do
 end
 local before, pins = newest, false
 if fresh > 0 then
-  -- Behind the search for duplicates: the retry of a conditional append that was stored is one.
+  -- After the search for duplicates, so that the retry of a conditional append that was stored is a duplicate.
   if ARGV[8] ~= '' and tonumber(ARGV[8]) ~= version then return reply('changed', newest) end
   local most, mostBytes, mostThreads = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
   if most > 0 and count + fresh > most then return reply('full', 'messages') end

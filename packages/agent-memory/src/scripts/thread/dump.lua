@@ -1,7 +1,7 @@
--- What a backup needs of a thread beside its records and state. Behind head.lua.
+-- Reads what a backup needs of a thread beside its records and state. After head.lua.
 --
--- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
--- Reply {} when there is none, {ms until its end, created, last changed, pinned, tokens ever, turns,
+-- KEYS  1 hash of the thread, as thread.lua describes   2 hash of the owner
+-- Reply {} if there is none, {ms until its end, created, last changed, pinned, tokens ever, turns,
 --        current summary's number, {number, summary, …}}
 local meta = redis.call('HMGET', KEYS[1], '_m', '_s')
 local epoch, _, _, _, _, _, _, passed, turn, created, changed, _, pinned = headFrom(liveHead(meta[1], KEYS[2]))

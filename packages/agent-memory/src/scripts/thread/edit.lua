@@ -1,8 +1,8 @@
--- Gives a message another body. Behind thread.lua and records.lua.
+-- Replaces the body of a message. After thread.lua and records.lua.
 --
 -- ARGV  8 revision that it must have, '' for any   9 … the message, whose tool calls and results stay the same
--- Reply {'done', …, seq, revision}, {'missing', …}, {'conflict', …, seq, revision}, {'calls', …} when its
---       tool calls or results are others
+-- Reply {'done', …, seq, revision}, {'missing', …}, {'conflict', …, seq, revision}, {'calls', …} if its
+--       tool calls or results would change
 local message = messagesFrom(9)[1]
 local at = message.at
 local seq, first, record = find(ARGV[at])

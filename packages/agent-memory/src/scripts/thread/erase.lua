@@ -1,20 +1,20 @@
--- Erases threads of an owner, some at a time. From the first call on all that there was is gone for every reader and
--- writer, though most of it is still to be removed: the owner's hash tells when. What is written meanwhile is new, and
--- stays. Behind head.lua.
+-- Erases threads of an owner, some at a time. From the first call on, no reader or writer sees them any more, although
+-- most are still to be removed: the time of the erasure is in the owner's hash. Threads that are written meanwhile are
+-- new, and stay. After head.lua.
 --
 -- KEYS  1 the owner's threads by last change   2 the same by end   3 hash of the owner   4 threads to remove, a
---       sorted set   5 the owner's threads with drafts   6 kept lists, as threads.lua tells   7 what can be
+--       sorted set   5 the owner's threads with drafts   6 kept lists, as threads.lua describes   7 what can be
 --       recalled, hash   8 the same, vectors
 -- ARGV  1 now in ms for tests, '' for the server's clock   2 1 for the first call of an erasure   3 ms for which it is
---       remembered   4 most threads to remove now   5 what keys of threads begin with   6 what keys of drafts begin with
---       7 what keys of kept lists begin with
--- Reply {1 when something is left to remove, threads that went, their messages, bytes of them}
--- Fields of the owner's hash: g generation, which takes a step that no thread's own deletions reach   e ms of the
+--       remembered   4 maximum of threads to remove now   5 prefix of the keys of threads   6 prefix of the keys of
+--       drafts   7 prefix of the keys of kept lists
+-- Reply {1 if something is left to remove, removed threads, their messages, their bytes}
+-- Fields of the owner's hash: g generation, which grows by a step that no thread's own deletions reach   e ms of the
 -- latest erasure   c, m, b threads, messages and bytes that writers removed since
 --- @include "draft"
 local now = now(ARGV[1])
 local owner = KEYS[3]
--- Drafts of a thread that began before the erasure.
+-- Removes a thread's drafts that began before the erasure.
 local function dropDrafts(name)
   local drafts, generation = ARGV[6] .. name, tonumber(redis.call('HGET', owner, 'g'))
   local all = redis.call('HGETALL', drafts)
@@ -30,7 +30,7 @@ if ARGV[2] == '1' then
   redis.call('HINCRBY', owner, 'g', 1000000)
   redis.call('HSET', owner, 'e', string.format('%.0f', now), 'c', '0', 'm', '0', 'b', '0')
   redis.call('ZUNIONSTORE', KEYS[4], 4, KEYS[4], KEYS[1], KEYS[2], KEYS[5], 'AGGREGATE', 'MAX')
-  -- Until all is removed the note must outlive the threads.
+  -- Until all is removed, the owner's hash must outlive the threads.
   redis.call('PEXPIRE', owner, math.max(tonumber(ARGV[3]), redis.call('PTTL', KEYS[2]), redis.call('PTTL', owner)))
   redis.call('PEXPIRE', KEYS[4], math.max(tonumber(ARGV[3]), redis.call('PTTL', KEYS[2])))
   for _, list in ipairs(redis.call('ZRANGE', KEYS[6], 0, -1)) do redis.call('UNLINK', ARGV[7] .. list) end

@@ -1,7 +1,7 @@
--- Takes, prolongs or gives back a lease on a thread. Behind thread.lua.
+-- Takes, renews or releases a lease on a thread. After thread.lua.
 --
 -- ARGV  8 name of the lease   9 take, renew or release   10 token of the holder   11 ms
--- Reply {'held', …, fence}: the holder's; {'taken', …, ms until it ends}: another's
+-- Reply {'held', …, fence}; {'taken', …, ms until it ends} if another holds it
 -- A lease is a field %<name>: fence|token|end in ms. Fences rise; the highest of 'run' guards appends, in _f.
 local field = '%' .. ARGV[8]
 local lease = redis.call('HGET', thread, field)

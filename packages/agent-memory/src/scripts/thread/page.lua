@@ -1,7 +1,7 @@
--- Records of a thread by place, or by id. Behind head.lua.
+-- Reads records of a thread by seq, or by id. After head.lua.
 --
--- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
--- ARGV  1 up, down or ids   2 seq to begin behind   3 most records   or from 2 on: ids
+-- KEYS  1 hash of the thread, as thread.lua describes   2 hash of the owner
+-- ARGV  1 up, down or ids   2 seq after which to begin   3 maximum of records   or from 2 on: ids
 -- Reply {epoch, generation, version, edited, newest, records in the thread, next seq or 0 at the end,
 --        {seq, record, …}}
 local thread = KEYS[1]
@@ -10,7 +10,7 @@ local epoch, version, edited, newest, count = headFrom(liveHead(meta[1], KEYS[2]
 local generation = tonumber(meta[2] or 0) + tonumber(redis.call('HGET', KEYS[2], 'g') or 0)
 newest = newest or 0
 local records, next = {}, 0
--- Beyond it a page ends: a reply of a hundred megabytes would hold up all others of its connection.
+-- A page ends beyond this size: a very long reply would delay all others of its connection.
 local maxBytes, bytes = 1048576, 0
 
 if ARGV[1] == 'ids' then
@@ -26,7 +26,7 @@ else
   local step = ARGV[1] == 'up' and 1 or -1
   local seq, most = tonumber(ARGV[2]) + step, tonumber(ARGV[3])
   if step == 1 then seq = math.max(seq, 1) else seq = math.min(seq, newest) end
-  -- Where much was removed a page is short rather than slow: it looks at no more than this.
+  -- If much was removed, a page is short rather than slow: it looks at no more seqs than this.
   local looks = math.min(4 * most, 1000000) + 100
   while seq >= 1 and seq <= newest do
     if #records >= 2 * most or looks == 0 or bytes >= maxBytes then

@@ -1,8 +1,8 @@
--- Puts a message among those that every window holds, or takes it from them. Behind thread.lua and records.lua.
+-- Pins a message, so that every window contains it, or unpins it. After thread.lua and records.lua.
 --
--- ARGV  8 its id   9 1 to pin, 0 to let go   10 most pinned messages
--- Reply {'done', …, seq}, {'missing', …}, {'full', …, 'pinned'}, or {'calls', …} when it makes or answers
---       tool calls: they can't be shown without each other
+-- ARGV  8 its id   9 1 to pin, 0 to unpin   10 maximum of pinned messages
+-- Reply {'done', …, seq}, {'missing', …}, {'full', …, 'pinned'}, or {'calls', …} if it makes or answers
+--       tool calls, since calls and results can't be shown without each other
 local seq, _, record = find(ARGV[8])
 if not record then return reply('missing') end
 local head = lineOf(record)

@@ -1,11 +1,11 @@
--- Makes a thread hold messages as they are given: what is new is appended, what changed is edited where it
--- is, and what was removed comes back. Behind thread.lua and records.lua.
+-- Makes a thread contain the given messages: new ones are appended, changed ones are edited in place, and removed ones
+-- come back. After thread.lua and records.lua.
 --
--- ARGV  8 and 9 first and last seq between which messages that are not given go; '' and '' when none do, a first
---       seq of 0 for that of the first given message that is there
---       10 most messages of a thread   11 most bytes   12 most threads of the owner; 0 for no limit
+-- ARGV  8 and 9 first and last seq between which all other messages are removed; '' and '' to remove none, a first
+--       seq of 0 for that of the first given message that exists
+--       10 maximum of messages of a thread   11 of its bytes   12 of the owner's threads; 0 for no limit
 --       13 … messages, no id twice
--- Reply {'done', …, newest seq before, number of messages that went, number of messages, their seqs, places from 1 of
+-- Reply {'done', …, newest seq before, number of removed messages, number of messages, their seqs, places from 1 of
 --       those that are new or have another body now}, {'full', …, limit}
 local messages = messagesFrom(13)
 local removes, before = ARGV[8] ~= '', newest
@@ -13,8 +13,8 @@ local names = {}
 for index, message in ipairs(messages) do names[index] = '#' .. ARGV[message.at] end
 local places = redis.call('HMGET', thread, unpack(names))
 
--- What is there stays where it is. Where messages go, the thread shall be in the given order: what stands
--- behind one that is new, or out of order, is put behind it.
+-- Existing messages stay where they are. If messages are removed, the thread gets the given order: an existing message
+-- that is given after a new one, or out of order, moves to the end.
 local fresh, size, last, first, moves = 0, 0, 0, nil, false
 for index, message in ipairs(messages) do
   local seq, _, record = find(ARGV[message.at], places[index])

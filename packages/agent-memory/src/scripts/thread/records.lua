@@ -1,4 +1,4 @@
--- Records of a thread; put between thread.lua and a script that appends or takes away.
+-- Records of a thread; it comes between thread.lua and a script that appends, changes or removes them.
 --
 -- A message in ARGV: id, role, tokens, digest, body, number of calls that it opens, number that it answers,
 -- and their ids.
@@ -17,8 +17,8 @@ local function sizeOf(record)
   return #record - string.find(record, '\n', 1, true)
 end
 
--- Where an id is, the digest of its first body, and its record if that is still there. `known` is the field of
--- the id, when it was read before.
+-- The seq of an id, the digest of its first body, and its record if that still exists. `known` is the field of
+-- the id, if it was read before.
 local function find(id, known)
   if known == nil then known = redis.call('HGET', thread, '#' .. id) end
   if not known then return nil end
@@ -31,7 +31,7 @@ local function find(id, known)
   return tonumber(known), lineOf(record)[8], record
 end
 
--- Messages in ARGV from the given place on.
+-- The messages in ARGV from an index on.
 local function messagesFrom(arg)
   local messages = {}
   while ARGV[arg] do
@@ -42,7 +42,7 @@ local function messagesFrom(arg)
   return messages
 end
 
--- Notes the tool calls that a message opens and answers; gives them as its record holds them.
+-- Records the tool calls that a message opens and answers; returns them as its record contains them.
 local function placeCalls(message, seq)
   local at, opens, answers = message.at, {}, {}
   for index = at + 7 + message.opens, at + 6 + message.opens + message.answers do
@@ -58,7 +58,8 @@ local function placeCalls(message, seq)
   return table.concat(opens, ','), table.concat(answers, ',')
 end
 
--- Puts a message at the thread's end, with the next save(); true when it is the first system message, which every window holds.
+-- Puts a message at the thread's end, with the next save(). Returns true if nothing was pinned and it is a system
+-- message, which is then pinned.
 local function place(message)
   local at = message.at
   local id, role = ARGV[at], ARGV[at + 1]
@@ -80,7 +81,7 @@ local function place(message)
   return false
 end
 
--- The calls that a record answers are open again where the message that made them is there; those that it opens are none.
+-- Undoes a record's calls: those that it answers are open again if their message exists, and its own are removed.
 local function withdrawCalls(head, own)
   for call, made in string.gmatch(head[10], '([^@,]+)@(%d*)') do
     if made ~= '' and redis.call('HEXISTS', thread, made) == 1 then redis.call('HSETNX', thread, '@' .. call, made) end
@@ -90,7 +91,7 @@ local function withdrawCalls(head, own)
   end
 end
 
--- Takes a record away; its id stays known, so that no late write brings it back.
+-- Removes a record; its id stays known, so that no late write brings it back.
 local function drop(seq, record)
   local head, body = lineOf(record)
   local own = whole(seq)
@@ -106,7 +107,7 @@ local function drop(seq, record)
   pinned = table.concat(kept, ' ')
 end
 
--- Gives a record another body where it is, with the tool calls and results that it has now.
+-- Replaces a record's body in place, and its tool calls and results.
 local function rewrite(message, seq, record)
   local head, own, at = lineOf(record), whole(seq), message.at
   withdrawCalls(head, own)

@@ -1,14 +1,14 @@
--- How much is left of an owner from before its latest erasure. Behind head.lua.
+-- Counts what is left of an owner from before its latest erasure. After head.lua.
 --
--- KEYS  1 the owner's threads by last change   2 the same by end   3 hash of the owner, as erase.lua tells   4 threads
---       that are to be removed   5 the owner's threads with drafts   6 what can be recalled
--- ARGV  1 what keys of threads begin with   2 what keys of drafts begin with
--- Reply number of threads and drafts from before that are there
+-- KEYS  1 the owner's threads by last change   2 the same by end   3 hash of the owner, as erase.lua describes
+--       4 threads that are to be removed   5 the owner's threads with drafts   6 what can be recalled
+-- ARGV  1 prefix of the keys of threads   2 prefix of the keys of drafts
+-- Reply number of threads, drafts and sets of recalled items from before that are left, among the oldest 100 of each
 --- @include "draft"
 local owner = redis.call('HMGET', KEYS[3], 'e', 'g')
 if not owner[1] then return 0 end
 local left, erasedAt, generation = redis.call('ZCARD', KEYS[4]), tonumber(owner[1]), tonumber(owner[2])
--- What was changed last before the erasure comes first.
+-- Threads from before the erasure were changed before it, so they come first in the sets.
 for index = 1, 2 do
   for _, name in ipairs(redis.call('ZRANGE', KEYS[index], 0, 99)) do
     local packed = redis.call('HGET', ARGV[1] .. name, '_m')
@@ -24,6 +24,6 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[5], 0, 99)) do
 end
 local recalled = tonumber(redis.call('HGET', KEYS[6], ':g') or 0)
 if redis.call('EXISTS', KEYS[6]) == 1 and recalled < generation then left = left + 1 end
--- Nothing is left that the time of the erasure tells from what is new.
+-- If nothing is left, the time of the erasure is no longer needed to tell old threads from new ones.
 if left == 0 then redis.call('HDEL', KEYS[3], 'e') end
 return left

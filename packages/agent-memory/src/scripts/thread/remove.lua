@@ -1,4 +1,4 @@
--- Takes one message away. Behind thread.lua and records.lua.
+-- Removes one message. After thread.lua and records.lua.
 --
 -- ARGV  8 its id
 -- Reply {'done', …, seq} or {'missing', …}

@@ -1,9 +1,9 @@
--- Replaces the newest messages by others, if they are what the caller takes them for. Behind thread.lua and
+-- Replaces the newest messages by others, if they are those that the caller expects. After thread.lua and
 -- records.lua.
 --
 -- ARGV  8 number of messages to replace, their ids and digests in order; then the new messages
--- Reply {'done', …, newest seq before, seq, …}, {'conflict', …} when the thread does not end so,
---       {'taken', …, id} when a new message's id is another's
+-- Reply {'done', …, newest seq before, seq, …}, {'conflict', …} if the thread ends with other messages,
+--       {'taken', …, id} if another message has the id of a new one
 local most = tonumber(ARGV[8])
 local seq, found = newest, {}
 for index = most, 1, -1 do

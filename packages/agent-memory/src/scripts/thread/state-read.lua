@@ -1,6 +1,6 @@
--- Values of a thread's state. Behind head.lua.
+-- Reads values of a thread's state. After head.lua.
 --
--- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
+-- KEYS  1 hash of the thread, as thread.lua describes   2 hash of the owner
 -- ARGV  keys; none for all
 -- Reply {key, 'version JSON', …}
 if not liveHead(redis.call('HGET', KEYS[1], '_m'), KEYS[2]) then return {} end

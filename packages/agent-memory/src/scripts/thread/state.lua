@@ -1,9 +1,9 @@
--- Writes one value of a thread's state. Behind thread.lua.
+-- Writes one value of a thread's state. After thread.lua.
 --
 -- ARGV  8 set, add or unset   9 key   10 JSON or a number to add   11 version that the value must have, '' for any
---       12 most keys
--- Reply {'done', …, 'version JSON'}; {'conflict', …, version} when the value changed; {'number', …} when
---       what is added to is none; {'full', …, 'state'}
+--       12 maximum of keys
+-- Reply {'done', …, 'version JSON'}; {'conflict', …, version} if the value has another version; {'number', …} if
+--       the value to add to is no number; {'full', …, 'state'}
 local key, known = '$' .. ARGV[9], nil
 local stored = redis.call('HGET', thread, key)
 local own, json = 0, nil
@@ -40,7 +40,7 @@ if not stored then
   if others >= tonumber(ARGV[12]) then return reply('full', 'state') end
   redis.call('HSET', thread, '_k', others == 0 and ARGV[9] or keys .. ' ' .. ARGV[9])
 end
--- The thread's version serves as the value's, so that a value that is set again after its end has a new one.
+-- The thread's version serves as the value's, so that a value that is set again after an unset has a new one.
 local outcome = whole(version + 1) .. ' ' .. value
 redis.call('HSET', thread, key, outcome)
 remember(outcome)

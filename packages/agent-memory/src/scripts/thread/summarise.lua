@@ -1,8 +1,8 @@
--- Puts a summary over the beginning of a thread, if nothing there changed since it was planned. Behind
+-- Puts a summary over the beginning of a thread, if no earlier record changed since it was planned. After
 -- thread.lua.
 --
 -- ARGV  8 plan   9 seq up to which it covers   10 number of the summary before, 0 for none
---       11 version of the last change to what was there, as planned   12 tokens   13 JSON
+--       11 version of the last change to earlier records, when it was planned   12 tokens   13 JSON
 -- Reply {'done', …, number} or {'stale', …}
 local number, last = 0, 0
 local current = redis.call('HGET', thread, '_s')
@@ -20,7 +20,7 @@ number = number + 1
 local head = { whole(to), ARGV[12], whole(now), ARGV[8] }
 redis.call('HSET', thread, '^' .. whole(number), table.concat(head, '|') .. '\n' .. ARGV[13],
   '_s', whole(number) .. ' ' .. whole(to))
--- The one before stays, to go back to; those before it go.
+-- Keeps the previous summary, which a shorter fork may need, and removes the one before it.
 redis.call('HDEL', thread, '^' .. whole(number - 2))
 save(true)
 return reply('done', number)

@@ -1,13 +1,13 @@
--- The newest records of a thread, within bounds; or what came since an earlier read. Behind head.lua.
+-- Reads the newest records of a thread, within bounds; or those since an earlier read. After head.lua.
 --
--- KEYS  1 hash of the thread, as thread.lua tells   2 hash of the owner
--- ARGV  1 most messages   2 most tokens   3 most turns
+-- KEYS  1 hash of the thread, as thread.lua describes   2 hash of the owner
+-- ARGV  1 maximum of messages   2 of tokens   3 of turns
 --       4 epoch, 5 version and 6 newest seq of what the reader has; '' for nothing
--- Reply {'same', generation} when nothing changed, otherwise
+-- Reply {'same', generation} if nothing changed, otherwise
 --       {'newer' or 'tail', generation, epoch, version, edited, newest, records in the thread,
 --        from: every record from this seq on is in the reply, {seq, record, … newest first},
---        {pinned seq, record, …}, summary's number, summary, {seq, record} of the newest message of a user where it is
---        not among the records, tokens of the record that did not fit where it makes or answers tool calls}; the last five
+--        {pinned seq, record, …}, summary's number, summary, {seq, record} of the newest message of a user if it is
+--        not among the records, tokens of the record that did not fit if it makes or answers tool calls}; the last five
 --        only with 'tail'
 local thread = KEYS[1]
 local meta = redis.call('HMGET', thread, '_m', '_g', '_s')
@@ -30,11 +30,11 @@ if since and since > floor then floor = since else since = nil end
 local most, budget, turns = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local records, found, tokens, seq, from, firstTurn = {}, 0, 0, newest, newest + 1, nil
 local full, cut = false, 0
--- As maxWindowBytes of replica/read.ts has it: a longer reply would hold up all others of its connection.
+-- The same as maxWindowBytes of replica/read.ts: a longer reply would delay all others of its connection.
 local maxBytes, bytes = 16777216, 0
--- Where much was removed a window is short rather than slow, and no number in the head makes the loop run without bound.
+-- If much was removed, a window is short rather than slow; and no damaged head makes the loop run without end.
 local left = math.min(4 * most, 1000000) + 20000
--- Read in pieces, so that a small budget reads little: of a thread of large messages less at once.
+-- Reads in pieces, smaller ones in a thread of large messages, so that a small budget reads little.
 local piece = math.max(1, math.min(50, math.floor(1048576 * math.max(count, 1) / math.max(stored or 0, 1))))
 while seq >= floor and found < most and not full do
   if left <= 0 then
@@ -66,7 +66,7 @@ while seq >= floor and found < most and not full do
   seq = last - 1
 end
 local isAll = not full and found < most
--- The newest message of a user that answers no tool call, where a long run of an agent has left it behind.
+-- The newest message of a user that answers no tool call, if it is before the records of a long run of an agent.
 local asked, hasAsked = {}, false
 local function asks(record)
   local role, answers = string.match(record, '^[^|]*|([^|]*)|[^\n]*|([^|\n]*)\n')
@@ -89,7 +89,7 @@ end
 if since and isAll then
   return { 'newer', generation, epoch, version, edited, newest, count, floor, records }
 end
--- With all of what is not summarised, nothing is missing before it either.
+-- If all records that no summary covers are in the reply, nothing is missing before them.
 if isAll then from = 1 end
 
 local pinned = {}

@@ -1,26 +1,26 @@
--- How each script that writes to a thread begins: behind head.lua, before the script's own text.
+-- The beginning of each script that writes to a thread: after head.lua, before the script's own text.
 --
 -- KEYS  1 hash of the thread, fields below     2 sorted set: the owner's threads by last change, ms
---       3 sorted set: the same by end, ms      4 hash of the owner: g, raised when the owner is erased
+--       3 sorted set: the same by end, ms      4 hash of the owner, as erase.lua describes
 -- ARGV  1 now in ms for tests, '' for the server's clock     2 ttl in ms     3 epoch for a new thread
---       4 generation known when the write was accepted, '' for a write of now
---       5 token of this operation, '' for none: a host's name, or writer:number       6 digest of what it does
+--       4 generation known when the write was accepted, '' for a write accepted now
+--       5 token of this operation, '' for none: the application's name, or writer:number    6 digest of the operation
 --       7 name of the thread in the sorted sets; the script's own arguments follow
--- Reply {status, epoch, generation, version, edited, …}; status is 'deleted' when the thread was deleted
---       since, 'repeated' with what it came to when the operation was done before, 'past' when its writer
---       did others since, 'reused' when its token named another one
+-- Reply {status, epoch, generation, version, edited, …}; status is 'deleted' if the thread was deleted
+--       since, 'repeated' with the outcome if the operation was done before, 'past' if its writer
+--       did later ones since, 'reused' if its token named another operation
 --
 -- Fields of a thread:
---       _v  version of this format        _m  the head, as head.lua tells
---       _g  times deleted before          _x  the last deletion: token, blank, 1 if there was a thread
---       _s  summaries: number, blank, seq up to which it covers
+--       _v  version of this format        _m  the head, as head.lua describes
+--       _g  number of deletions           _x  the last deletion: token, blank, 1 if there was a thread
+--       _s  current summary: number, blank, seq up to which it covers       _f  highest fence, as lease.lua describes
 --       _k  keys of the state, by blanks  _o  names of the latest operations, by blanks
---       _w  writers, by blanks            ~<writer>  number of its latest operation, ms, what that came to
+--       _w  writers, by blanks            ~<writer>  number of its latest operation, ms, outcome
 --       <seq>     id|role|tokens|tokens before|turn|ms|revision|digest|calls|answers LF body
 --       #<id>     seq; with .digest of the first body once it was edited, removed or spliced
 --       @<call>   seq of the message with this open tool call
 --       ^<number> a summary: to|tokens|ms|plan LF JSON       $<key>  version, blank, JSON
---       !<name>   digest of an operation, blank, what it came to
+--       !<name>   digest of an operation, blank, outcome     %<name>  a lease, as lease.lua describes
 --       ids, calls and keys are percent-encoded; calls by commas, answers call@seq of the call, by commas
 local thread = KEYS[1]
 local now, ttl, token = now(ARGV[1]), tonumber(ARGV[2]), ARGV[5]
@@ -37,7 +37,7 @@ end
 local known = redis.call('HMGET', thread, '_m', '_g')
 local erased = redis.call('HMGET', KEYS[4], 'g', 'e')
 if erased[2] then
-  -- What the owner had when it was erased is gone, though it may not be removed yet.
+  -- A thread from before the owner's erasure is gone, even if it is not removed yet.
   local there, _, _, _, old, _, size, _, _, made = headFrom(known[1])
   if there and made <= tonumber(erased[2]) then
     if there ~= '' and redis.call('HEXISTS', KEYS[4], 'c') == 1 then
@@ -52,7 +52,7 @@ if erased[2] then
   end
 end
 takeHead(known[1])
--- Nothing new is as old as what was erased.
+-- A new thread must be younger than the erasure, by whose time threads are told apart.
 if not exists and erased[2] then created = math.max(created, tonumber(erased[2]) + 1) end
 local deletions = known[2]
 local generation = tonumber(deletions or 0) + tonumber(erased[1] or 0)
@@ -62,7 +62,7 @@ local function reply(status, ...)
 end
 
 if ARGV[4] ~= '' and generation > tonumber(ARGV[4]) then return reply('deleted') end
--- A writer's operations on a thread come in their order: one that is not above its latest was done before.
+-- A writer's operations on a thread come in order: one whose number is not above the latest was done before.
 local writer, serial = string.match(token, '^([^:]+):(%d+)$')
 local latest = writer and redis.call('HGET', thread, '~' .. writer)
 if latest then
@@ -100,7 +100,7 @@ local function admitWriter()
   redis.call('HSET', thread, '_w', names .. writer .. ' ')
 end
 
--- Remembers what this operation came to: of hosts' names the latest 64, of a writer its latest.
+-- Remembers the outcome of this operation: the latest 64 of named operations, the latest one of each writer.
 local function remember(outcome)
   if token == '' then return end
   if writer then
@@ -118,7 +118,7 @@ local function remember(outcome)
   redis.call('HSET', thread, '_o', tokens, '!' .. token, ARGV[6] .. ' ' .. outcome)
 end
 
--- Whether the owner has as many threads as it may; those past their end go first, some at a time.
+-- Whether the owner has as many threads as it may have; first removes expired ones from the sets, some at a time.
 local function ownerIsFull(most)
   local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', whole(now), 'LIMIT', 0, 500)
   if #gone > 0 then
@@ -131,12 +131,12 @@ end
 -- Fields that are written with the head: names and values.
 local fields = {}
 
--- Ends a change: `rewrote` when it touched what was there before, so that readers read it again.
+-- Saves a change. `rewrote` says that it touched earlier records, so that readers read them again.
 local function save(rewrote)
   version = version + 1
   if rewrote then edited = version end
-  -- A little more than the TTL at a time, so that most changes need not move it, and none ends too early.
-  -- A new thread takes its own, not what is left of a tombstone's.
+  -- The end moves by a little more than the TTL, so that most changes need not move it and no thread ends too early.
+  -- A new thread gets its own end, in place of that of a tombstone.
   local moves = not exists or ends - now < ttl
   local longer = ttl + math.floor(math.min(3600000, ttl / 50))
   if moves then ends = now + longer end

@@ -1,13 +1,13 @@
--- An owner's threads, the last changed first. A list of several pages is that of one moment: its order is kept under
--- a name of its own for as long as it is paged through, so that what is written meanwhile hides and repeats nothing.
--- Behind head.lua.
+-- Lists an owner's threads, the last changed first. A list of several pages shows one moment: a copy is kept while it is
+-- paged through, so that writes meanwhile neither hide nor repeat a thread. After head.lua.
 --
 -- KEYS  1 sorted set of them by last change   2 the same by end   3 sorted set: names of kept lists by end, ms
 --       4 this kept list
--- ARGV  1 now in ms for tests, '' for the server's clock   2 most threads   3 rank to begin at in the kept list,
---       '' for the first page, -1 to let the list go   4 name of the kept list   5 ms for which it is kept
---       6 most kept lists of this kind, the first letter of their names; 0 for any number   7 what keys of kept lists begin with
--- Reply {rank of the next page, 0 when there is none, name, ms of the last change, …}, {-1} when the list is kept no more
+-- ARGV  1 now in ms for tests, '' for the server's clock   2 maximum of threads   3 rank to begin at in the kept list,
+--       '' for the first page, -1 to drop the list   4 name of the kept list   5 ms for which it is kept
+--       6 maximum of kept lists of this kind, the first letter of their names; 0 for no maximum
+--       7 prefix of the keys of kept lists
+-- Reply {rank of the next page, 0 if there is none, name, ms of the last change, …}, {-1} if the list is no longer kept
 local now = now(ARGV[1])
 local most = tonumber(ARGV[2])
 local list, from = KEYS[1], 0
@@ -23,7 +23,7 @@ if ARGV[3] == '-1' then
   return { 0 }
 end
 if ARGV[3] == '' then
-  -- Those past their end go first, some at a time.
+  -- Removes expired threads from the sets, some at a time.
   local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now), 'LIMIT', 0, 500)
   if #gone > 0 then
     redis.call('ZREM', KEYS[1], unpack(gone))
@@ -54,7 +54,7 @@ local found, last = { 0 }, redis.call('ZCARD', list)
 while from < last and #found < 2 * most + 1 do
   local some = redis.call('ZREVRANGE', list, from, from + most - (#found - 1) / 2 - 1, 'WITHSCORES')
   for index = 1, #some, 2 do
-    -- What ended since is passed over.
+    -- Skips threads that ended since.
     if list == KEYS[1] or redis.call('ZSCORE', KEYS[1], some[index]) then
       found[#found + 1] = some[index]
       found[#found + 1] = some[index + 1]
