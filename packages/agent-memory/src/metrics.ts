@@ -58,7 +58,7 @@ export interface Gauges {
   readonly threads: () => number
 }
 
-/** Registers the counts with OpenTelemetry. The returned function takes them out again. */
+/** Registers the counts with OpenTelemetry. Returns a function that unregisters them. */
 export function observe(counters: Counters, gauges: Gauges, options: boolean | MeterOptions): () => void {
   const name = (metric: string) => `evenkeel_agent_memory_${metric}`
   const by = (label: string, counts: Readonly<Record<string, number>>) =>

@@ -1,4 +1,4 @@
-// For who writes a store: the port, what it takes and gives, and the stores that there are.
+// For authors of stores: the port, its types, and our own stores.
 
 export type { PreparedMessage } from './messages/prepare.js'
 export type { Answered, MessageRecord, Summary } from './messages/record.js'

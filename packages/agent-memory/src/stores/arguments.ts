@@ -2,14 +2,14 @@ import type { PreparedMessage } from '../messages/prepare.js'
 import type { Change } from './change.js'
 import { fixedLimits, type Limits } from './limits.js'
 
-/** A message, as scripts/thread/records.lua takes it. */
+/** A message as the arguments that scripts/thread/records.lua reads. */
 export function argumentsOf({ id, role, tokens, digest, body, opens, answers }: PreparedMessage): string[] {
   const counts = [String(opens.length), String(answers.length)]
   const calls = [...opens, ...answers].map(encodeURIComponent)
   return [encodeURIComponent(id), role, String(tokens), digest, body, ...counts, ...calls]
 }
 
-/** What a change's own script takes behind the arguments of all. */
+/** The arguments of a change's own script, which follow those that all scripts have. */
 export function changeArguments(change: Change, limits: Limits): string[] {
   switch (change.kind) {
     case 'edit':

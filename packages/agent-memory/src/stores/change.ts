@@ -3,37 +3,37 @@ import type { Limit } from './limits.js'
 import type { ThreadVersion } from './thread-id.js'
 import type { Token } from './token.js'
 
-/** A change of a thread that is no append. Each may be repeated. */
+/** A change of a thread other than an append. Each may be repeated. */
 export type Change =
-  /** Another body for a message; its tool calls and results must stay the same. */
+  /** Replaces the body of a message; its tool calls and results must stay the same. */
   | {
       readonly kind: 'edit'
-      /** Names the change, so that repeating it is none; so it does wherever there is one. */
+      /** Names the change, here and below, so that repeating it has no effect. */
       readonly token: Token
       readonly message: PreparedMessage
       readonly revision?: number | undefined
     }
-  /** A message goes; its id stays known, so that no late write brings it back. */
+  /** Removes a message; its id stays known, so that no late write brings it back. */
   | { readonly kind: 'remove'; readonly id: string }
-  /** Puts a message among those that every window holds, or takes it from them. */
+  /** Pins a message, so that every window contains it, or unpins it. */
   | { readonly kind: 'pin'; readonly id: string; readonly pinned: boolean }
-  /** The newest messages are replaced, if they are the expected ones. */
+  /** Replaces the newest messages, if they are the expected ones. */
   | {
       readonly kind: 'splice'
       readonly token: Token
-      /** Tells one operation from another under the same token; made of ids and bodies when absent. */
+      /** Distinguishes operations under the same token. @default computed from ids and bodies */
       readonly digest?: string | undefined
       readonly expected: readonly { readonly id: string; readonly digest?: string | undefined }[]
       readonly messages: readonly PreparedMessage[]
     }
-  /** The thread holds the messages as they are given: new ones at its end, changed ones where they are. */
+  /** Makes the thread contain the given messages: appends new ones, and edits changed ones in place. */
   | {
       readonly kind: 'put'
       readonly token: Token
       readonly messages: readonly PreparedMessage[]
       /**
-       * Messages between these seqs that are not given go, and the thread has the order of the list. `from` 0: from
-       * the first given message that is there.
+       * Removes other messages between these seqs, and gives the thread the order of the list. `from` 0: from
+       * the first given message that exists.
        */
       readonly removes?: { readonly from: number; readonly upTo: number } | undefined
     }
@@ -53,7 +53,7 @@ export type Change =
       readonly key: string
       readonly version?: number | undefined
     }
-  /** Puts a summary over the beginning of the thread, if nothing of it changed since it was planned. */
+  /** Puts a summary over the beginning of the thread, if no earlier record changed since it was planned. */
   | {
       readonly kind: 'summarise'
       readonly plan: string
@@ -66,7 +66,7 @@ export type Change =
       readonly body: string
     }
 
-/** What a change came to. */
+/** The outcome of a change, and the thread's version after it. */
 export type Changed = ChangeOutcome & ThreadVersion
 
 export type ChangeOutcome =
@@ -79,25 +79,25 @@ export type ChangeOutcome =
       readonly seqs: readonly number[]
       /** The thread's newest seq before: what is above it is new. */
       readonly before: number
-      /** Messages that went. */
+      /** Number of removed messages. */
       readonly removed: number
-      /** Places in the list of those that are new or have another body now. */
+      /** Indexes in the list of messages that are new or have another body now. */
       readonly altered: readonly number[]
     }
   | { readonly status: 'done'; readonly kind: 'state'; readonly valueVersion: number; readonly value: string }
   | { readonly status: 'done'; readonly kind: 'summarise'; readonly number: number }
-  /** The message is not there. */
+  /** There is no such message. */
   | { readonly status: 'missing' }
-  /** What the change expected is not so. */
+  /** The thread or the value is not in the state that the change expected. */
   | { readonly status: 'conflict'; readonly current?: number; readonly id?: string }
-  /** An edit would change tool calls or results, or what is pinned has some. */
+  /** An edit would change tool calls or results, or a message to pin has some. */
   | { readonly status: 'calls' }
-  /** What is added to is not a number. */
+  /** The value to add to is not a number. */
   | { readonly status: 'number' }
   | { readonly status: 'full'; readonly limit: Limit }
   /** The token named another operation. */
   | { readonly status: 'reused' }
-  /** It was done before, and so were later ones of its writer: what it came to is not known any more. */
+  /** The change was done before, and so were later ones of its writer: the outcome is no longer known. */
   | { readonly status: 'past' }
   /** The thread was deleted since the change was accepted. */
   | { readonly status: 'deleted' }

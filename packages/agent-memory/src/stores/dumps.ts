@@ -5,18 +5,18 @@ import type { Page, ThreadDump, ThreadStore } from './port.js'
 import { asList, readSummary } from './replies.js'
 import type { ThreadId } from './thread-id.js'
 
-/** What a dump has beside records, state and standing. */
+/** What a dump has beside version, newest seq, state and records. */
 type DumpHead = Omit<ThreadDump, 'version' | 'newest' | 'state' | 'records'>
 
 const pageSize = 500
 
-/** What one command writes, its last message apart. */
+/** Maxima of what one command writes, apart from its last message. */
 const atOnce = { fields: 400, bytes: 1 << 20 }
 
-/** A thread that changes all the time is read again so often; then what is behind its first page is left out. */
+/** How often a thread whose earlier records change is read; after that, the dump is what was read last. */
 const maxTries = 5
 
-/** Reads a thread page by page, and again when something before the end of it changed meanwhile. */
+/** Reads a thread page by page, and again if an earlier record changed meanwhile. */
 export async function dumpThread(
   store: Pick<ThreadStore, 'page' | 'state'>,
   id: ThreadId,
@@ -61,7 +61,7 @@ export function readDump(reply: readonly Reply[]): DumpHead {
   }
 }
 
-/** The head of a thread, as scripts/thread/restore.lua takes it. */
+/** The head of a thread as the arguments of scripts/thread/restore.lua. */
 export function headOf({ records, version, newest, pinned, ...dump }: ThreadDump): string[] {
   const sum = (of: (record: MessageRecord) => number) =>
     records.reduce((total, record) => total + of(record), 0)
@@ -71,7 +71,7 @@ export function headOf({ records, version, newest, pinned, ...dump }: ThreadDump
   return [randomUUID(), ...texts, pinned.join(' ')]
 }
 
-/** The other fields of a thread's hash, as scripts/thread/thread.lua tells, some at a time: name, value, … */
+/** The other fields of a thread's hash (see scripts/thread/thread.lua), some at a time: name, value, … */
 export function* fieldsOf(dump: ThreadDump): Generator<string[]> {
   const { records, state, summaries } = dump
   const [current] = summaries

@@ -1,6 +1,6 @@
 import { fromJson } from '../messages/json.js'
 
-/** A field that came from outside (a backup, a journal's file) is not one that its place can have. */
+/** A field from outside (a backup, a journal's file) has an invalid value. */
 export class FieldError extends Error {
   override readonly name = 'FieldError'
 
@@ -19,7 +19,7 @@ export interface Bounds {
 /** The latest moment that a Date can have, ms since 1970. */
 export const maxMs = 8.64e15
 
-/** Characters of a name that no caller can make longer. */
+/** Maximum characters of a name; no caller can store a longer one. */
 export const maxNameLength = 4_096
 
 /** A whole number. @throws FieldError, as the other checks here */
@@ -50,7 +50,7 @@ export function fields(field: string, value: unknown): Readonly<Record<string, u
   throw new FieldError(field)
 }
 
-/** A value as JSON: what the text says. Nested deeper than writers can write it, it could not be read either. */
+/** The value of a JSON text. A text nested deeper than JSON.stringify can write is refused. */
 export function json(field: string, value: unknown): unknown {
   try {
     if (typeof value === 'string') {
@@ -59,7 +59,7 @@ export function json(field: string, value: unknown): unknown {
       return parsed
     }
   } catch {
-    // Told below.
+    // The error is thrown below.
   }
   throw new FieldError(field)
 }
@@ -70,7 +70,7 @@ export function word(field: string, value: unknown, max = 64): string {
   throw new FieldError(field)
 }
 
-/** What a check gives for a value, unless it is left out. */
+/** The result of a check, or `undefined` for a value that is absent. */
 export function optional<T>(value: unknown, check: (value: unknown) => T): T | undefined {
   return value === undefined ? undefined : check(value)
 }

@@ -1,6 +1,6 @@
 export type Limit = 'messages' | 'bytes' | 'threads' | 'pinned' | 'state'
 
-/** Most of a thread; each pinned message is in every window, each key of the state is read with all. */
+/** Maxima of a thread: each pinned message is in every window, and all keys of the state are read together. */
 export const fixedLimits = { pinned: 16, stateKeys: 256 } as const
 
 /** 0 for no limit. */

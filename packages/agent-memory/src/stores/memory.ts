@@ -34,9 +34,9 @@ import type {
 import { type ThreadId, textOf } from './thread-id.js'
 
 export interface MemoryThreadStoreOptions {
-  /** Beyond it the least recently used threads are forgotten, each as a whole. @default 1_000 */
+  /** Maximum number of threads; beyond it the least recently used ones are dropped, each as a whole. @default 1_000 */
   readonly maxThreads?: number | undefined
-  /** Of all threads together; beyond it as with `maxThreads`. @default 64 MiB */
+  /** Maximum size of all threads together; beyond it threads are dropped as with `maxThreads`. @default 64 MiB */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
 }
@@ -49,7 +49,7 @@ interface Held {
   at: number
 }
 
-/** As scripts/thread/erase.lua has it. */
+/** The same step as in scripts/thread/erase.lua. */
 const erasureStep = 1_000_000
 
 /** How long a list is kept after each of its pages. */
@@ -57,15 +57,15 @@ const listMs = 3_600_000
 
 const spareBytes = 16_384
 
-/** Threads in this process, bounded. A thread is here as a whole, or not at all. */
+/** Threads in this process, bounded. A thread is kept as a whole, or not at all. */
 export class MemoryThreadStore implements ThreadStore {
   readonly #threads: ByteBoundedLru<Held>
   readonly #maxBytes: number
   readonly #clock: Clock
   #lastAt = 0
-  /** How often an owner was erased, in steps that no thread's own deletions reach. */
+  /** Generations of owners, which grow with each erasure by a step that no thread's own deletions reach. */
   readonly #erasures: ByteBoundedLru<number>
-  /** Lists that are being paged through, as they were at their beginning. */
+  /** Lists that are being paged through, as they were when they began. */
   readonly #lists: ByteBoundedLru<readonly ThreadListing[]>
   readonly #gone: ((owner: string, thread: string | undefined) => void)[] = []
 
@@ -87,12 +87,12 @@ export class MemoryThreadStore implements ThreadStore {
     this.#clock = clock
   }
 
-  /** Calls this when a thread was deleted, or all of an owner. */
+  /** Calls `tell` when a thread was deleted, or an owner erased. */
   onGone(tell: (owner: string, thread: string | undefined) => void): void {
     this.#gone.push(tell)
   }
 
-  /** How often a thread of this name was deleted, or its owner erased. */
+  /** Grows when a thread of this name is deleted, or its owner erased. */
   generationOf(id: ThreadId): number {
     return this.#of(id).log.generation
   }
@@ -114,7 +114,7 @@ export class MemoryThreadStore implements ThreadStore {
   ): Promise<AppendResult> {
     const held = this.#of(id)
     const { log, leases } = held
-    // A thread that can't be kept must not be acknowledged.
+    // An append must not be acknowledged if the thread is too large to be kept.
     const fresh = messages.filter((message) => !log.has(message.id))
     const bytes = fresh.reduce((sum, message) => sum + bytesOf(message), log.bytes)
     if (bytes > this.#maxBytes) throw new MessageTooLargeError('thread', bytes, this.#maxBytes)
@@ -130,7 +130,7 @@ export class MemoryThreadStore implements ThreadStore {
     return tailOf(this.#of(id).log, request)
   }
 
-  /** Nothing is saved by telling only what is new. */
+  /** In memory, a reply with only the new records would save nothing. */
   tailSince(id: ThreadId, request: TailRequest): Promise<Tail> {
     return this.tail(id, request)
   }
@@ -208,7 +208,7 @@ export class MemoryThreadStore implements ThreadStore {
     let next = Number(from)
     for (; next < all.length && threads.length < limit; next++) {
       const listed = all[next]
-      // What ended since is passed over.
+      // Skips threads that ended since.
       if (listed !== undefined && this.#of({ owner, thread: listed.thread }).log.exists) threads.push(listed)
     }
     if (next >= all.length) this.#lists.delete(`${list} ${owner}`)
@@ -235,7 +235,7 @@ export class MemoryThreadStore implements ThreadStore {
     return { threads: held.length, messages: sum(({ count }) => count), bytes: sum((log) => log.bodyBytes) }
   }
 
-  /** What is erased here is gone at once. */
+  /** In memory, an erasure removes everything at once. */
   async remains(): Promise<number> {
     return 0
   }
@@ -287,7 +287,7 @@ export class MemoryThreadStore implements ThreadStore {
   }
 }
 
-/** As Redis orders names of one score: by their bytes, in the form in which they are kept there. */
+/** Orders names of equal times as Redis does: by the bytes of their encoded form. */
 function newestFirst(one: ThreadListing, other: ThreadListing): number {
   const [name, otherName] = [encodeURIComponent(one.thread), encodeURIComponent(other.thread)]
   return other.at - one.at || (name === otherName ? 0 : name < otherName ? 1 : -1)

@@ -1,7 +1,7 @@
 import { digestText } from '../messages/ids.js'
 import type { Change } from './change.js'
 
-/** What an operation does, told shortly: another under the same token is refused. */
+/** Digest of what an operation does: another operation under the same token is refused. */
 export function digestOf(change: Change): string {
   switch (change.kind) {
     case 'edit':

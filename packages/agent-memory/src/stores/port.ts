@@ -7,30 +7,30 @@ import type { ThreadId, ThreadVersion } from './thread-id.js'
 export interface WriteOptions {
   readonly ttlMs: number
   /**
-   * For what was accepted earlier: the generation that was known then. A thread that was deleted since is
-   * not brought back.
+   * For a write that was accepted earlier: the generation that was known then, so that the write does not bring back a
+   * thread that was deleted since.
    */
   readonly generation?: number | undefined
 }
 
 export interface ChangeOptions extends WriteOptions {
-  /** Of what a change adds. @default no limit */
+  /** Limits for what a change adds. @default no limit */
   readonly limits?: Limits | undefined
 }
 
 export interface AppendOptions extends WriteOptions {
-  /** The version that the thread must have, unless all messages are there already. */
+  /** The version that the thread must have, unless it contains all messages already. */
   readonly version?: number | undefined
-  /** Of a lease: with a lower one than the highest that was given, nothing is appended. */
+  /** Fence of a lease: if a higher one was given, nothing is appended. */
   readonly fence?: number | undefined
-  /** Names this operation, and `digest` what it does: another under the same name is refused. */
+  /** Names this operation; `digest` says what it does, and another operation of the same name is refused. */
   readonly token?: string | undefined
   readonly digest?: string | undefined
   readonly limits?: Limits | undefined
 }
 
 export type AppendResult =
-  /** `duplicate`: every message was there already. Seqs are in the order of the messages. */
+  /** `duplicate`: the thread contained every message already. Seqs are in the order of the messages. */
   | ({
       readonly status: 'stored' | 'duplicate'
       readonly seqs: readonly number[]
@@ -50,12 +50,12 @@ export type AppendResult =
 export interface DeleteOptions {
   /** Names this deletion, so that repeating it deletes nothing that came after it. */
   readonly token: string
-  /** As for {@link AppendOptions}: a deletion that others overtook does nothing. */
+  /** As for {@link AppendOptions}: if the thread was deleted by others since, nothing is deleted. */
   readonly generation?: number | undefined
 }
 
 export interface DeleteResult {
-  /** Whether this deletion removed a thread; a repeated one says what the first said. */
+  /** Whether this deletion removed a thread; a repeated deletion returns the same. */
   readonly existed: boolean
   readonly generation: number
 }
@@ -67,7 +67,7 @@ export interface TailRequest {
   readonly maxTurns?: number | undefined
 }
 
-/** What a reader has of a thread already. */
+/** The state of a thread that a reader has already. */
 export interface Since {
   readonly epoch: string
   readonly version: number
@@ -75,21 +75,21 @@ export interface Since {
 }
 
 export interface Tail extends ThreadVersion {
-  /** `newer`: records are those behind the reader's newest, and all else is as the reader has it. */
+  /** `newer`: the records are those after the reader's newest, and everything else is as the reader has it. */
   readonly kind: 'tail' | 'newer'
   /** The newest records in order, within all bounds; none that a summary covers. */
   readonly records: readonly MessageRecord[]
-  /** Every record from this seq on, that no summary covers, is among `records`. */
+  /** Every record from this seq on that no summary covers is among `records`. */
   readonly from: number
-  /** What every window holds: the thread's first system message, and what was pinned. */
+  /** The messages that every window contains: the thread's first system message, and pinned ones. */
   readonly pinned: readonly MessageRecord[]
   readonly summary: Summary | undefined
   /**
-   * Tokens of the message before `records` that did not fit, if it makes or answers tool calls: it may be one that windows
-   * leave out, so that others fit in its place. 0 otherwise.
+   * Tokens of the message before `records` that did not fit, if it makes or answers tool calls: windows may leave it
+   * out, so that other messages fit in its place. 0 otherwise.
    */
   readonly cut: number
-  /** The newest message of a user that answers no tool call, where it is not among `records`. */
+  /** The newest message of a user that answers no tool call, if it is not among `records`. */
   readonly asked: MessageRecord | undefined
   /** Messages in the thread. */
   readonly count: number
@@ -110,7 +110,7 @@ export interface Page extends ThreadVersion {
   readonly records: readonly MessageRecord[]
   readonly count: number
   readonly newest: number
-  /** Whether there is more in this direction; what `after` or `before` must be to go on. */
+  /** `after` or `before` of the next page; `undefined` at the end. */
   readonly next: number | undefined
 }
 
@@ -130,11 +130,11 @@ export interface StateValue {
 
 export interface ListRequest {
   readonly limit: number
-  /** Of the page before. */
+  /** The cursor of the previous page. */
   readonly cursor?: string | undefined
   /**
-   * `walk`: all pages are asked for, one after the other, and the list is kept for an hour behind each of them.
-   * `page`: for some minutes, and of an owner only the latest few such lists. @default 'page'
+   * `walk`: all pages are read, one after the other, and the list is kept for an hour after each of them.
+   * `page`: it is kept for ten minutes, and only the latest eight such lists of an owner. @default 'page'
    */
   readonly purpose?: 'page' | 'walk' | undefined
 }
@@ -152,7 +152,7 @@ export interface ThreadListing {
 }
 
 export interface LeaseRequest {
-  /** `run` guards appends by its fence; `compaction` keeps two from doing the same work. */
+  /** `run` guards appends by its fence; `compaction` prevents two compactions at the same time. */
   readonly name: 'run' | 'compaction'
   readonly action: 'take' | 'renew' | 'release'
   readonly token: string
@@ -171,15 +171,15 @@ export interface Erased {
   readonly bytes: number
 }
 
-/** A thread with all that a backup keeps of it. */
+/** A thread with everything that a backup contains of it. */
 export interface ThreadDump {
-  /** Until its end. */
+  /** Milliseconds until the thread's end. */
   readonly ttlMs: number
   readonly createdAt: number
   readonly changedAt: number
   readonly version: number
   readonly newest: number
-  /** Tokens of all that was ever appended, and turns of it. */
+  /** Tokens and turns of all messages that were ever appended. */
   readonly tokensEver: number
   readonly turns: number
   readonly pinned: readonly number[]
@@ -190,24 +190,23 @@ export interface ThreadDump {
 }
 
 /**
- * Where threads live. Every operation may be repeated, and takes one round trip. `testThreadStore` of
- * `@evenkeel/agent-memory/testing` proves an implementation.
+ * Stores threads. Every operation may be repeated, and takes one round trip unless it says otherwise. `testThreadStore`
+ * of `@evenkeel/agent-memory/testing` proves an implementation.
  */
 export interface ThreadStore {
   /**
-   * Appends the messages in their order, at the next gapless seqs, in one atomic step. A message whose id
-   * is there with the same body keeps its place; with another body nothing at all is appended. Slides the
-   * thread's TTL.
+   * Appends the messages in their order, at the next gapless seqs, in one atomic step. A message whose id exists with
+   * the same body keeps its place; if one exists with another body, nothing at all is appended. Slides the thread's TTL.
    */
   append(id: ThreadId, messages: readonly PreparedMessage[], options: AppendOptions): Promise<AppendResult>
-  /** The newest records; cost by what is read, not by the thread. */
+  /** Reads the newest records; the cost depends on what is read, not on the thread's length. */
   tail(id: ThreadId, request: TailRequest): Promise<Tail>
-  /** What is new to a reader; or, where that can't be told, all that `tail` gives. */
+  /** Reads what is new to a reader or, if that is not known, everything that `tail` returns. */
   tailSince(id: ThreadId, request: TailRequest, since: Since): Promise<TailAnswer>
-  /** Records by place or id. */
+  /** Records by seq or id. */
   page(id: ThreadId, request: PageRequest): Promise<Page>
   change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed>
-  /** Values of the thread's state; all of them without keys. */
+  /** Values of the thread's state; without `keys`, all of them. */
   state(id: ThreadId, keys?: readonly string[]): Promise<ReadonlyMap<string, StateValue>>
   lease(id: ThreadId, request: LeaseRequest, options: WriteOptions): Promise<LeaseResult>
   /** Copies a thread of an owner up to a seq, in one atomic step, with its state and summary. */
@@ -216,26 +215,26 @@ export interface ThreadStore {
     to: string,
     options: WriteOptions & { readonly token: string; readonly upTo?: number | undefined },
   ): Promise<ForkResult>
-  /** Removes the thread, all of it, and remembers for a week that it did. */
+  /** Removes the whole thread, and remembers the deletion for a week. */
   delete(id: ThreadId, options: DeleteOptions): Promise<DeleteResult>
   /**
-   * An owner's threads, the last changed first. The pages of one list are those of one moment: what is written
-   * meanwhile hides and repeats nothing. @throws InvalidInputError for a cursor of a list that is kept no more
+   * Lists an owner's threads, the last changed first. The pages of a list show one moment: writes meanwhile neither
+   * hide nor repeat a thread. @throws InvalidInputError for a cursor of a list that is no longer kept
    */
   threads(owner: string, request: ListRequest): Promise<ThreadListPage>
-  /** Lets go of a list that is not read to its end. */
+  /** Drops a list that is not read to its end. */
   endList(owner: string, cursor: string): Promise<void>
   /** Owners that have threads. By SCAN: for operators, not for requests. */
   owners(): AsyncIterable<string>
   /**
-   * Removes all that an owner has, from the first of some round trips on; no write from before brings any of it
-   * back, and what is written meanwhile stays.
+   * Removes everything that an owner has; nobody sees it from the first of several round trips on. No write from before
+   * brings any of it back, and what is written meanwhile stays.
    */
   erase(owner: string): Promise<Erased>
-  /** How much is left of an owner from before its latest erasure: threads, drafts and what can be recalled. */
+  /** Counts what is left of an owner from before its latest erasure: threads, drafts and recalled items. */
   remains(owner: string): Promise<number>
-  /** All of a thread, as it is at one moment; a round trip for 500 messages. */
+  /** The whole thread, as it was at one moment; a round trip for each 500 messages. */
   dump(id: ThreadId): Promise<ThreadDump | undefined>
-  /** Puts a thread of a dump where there is none; false where there is one. Some round trips, the last one all or nothing. */
+  /** Stores a thread of a dump; returns `false` if there is one. Several round trips, of which the last is atomic. */
   restore(id: ThreadId, dump: ThreadDump): Promise<boolean>
 }

@@ -42,10 +42,10 @@ import type { Token } from './token.js'
 const walkMs = 3_600_000
 const pagesMs = 600_000
 
-/** Lists that an owner's users page through at once. */
+/** Maximum number of lists of an owner that are paged through at once. */
 const maxPageLists = 8
 
-/** Threads that one call of the script removes. */
+/** Maximum number of threads that one call of the script removes. */
 const erasedAtOnce = 100
 
 interface Writing extends WriteOptions {
@@ -82,7 +82,7 @@ export class RedisThreadStore implements ThreadStore {
       case 'deleted':
         return { status, generation: Number(reply[2]) }
       case 'repeated':
-        // Every message is there, or was: without its token the append says where.
+        // The messages were appended before; repeating the append without its token gives their seqs.
         return this.append(id, messages, { ...options, token: undefined })
       case 'reused':
       case 'fenced':
@@ -132,7 +132,7 @@ export class RedisThreadStore implements ThreadStore {
 
   async change(id: ThreadId, change: Change, options: ChangeOptions): Promise<Changed> {
     const token = 'token' in change ? change.token : undefined
-    // A writer's number names one operation; a caller may give one name to two by mistake.
+    // A writer's number is unique, but a caller may give the same name to two operations by mistake.
     const named = { token, digest: typeof token === 'string' ? digestOf(change) : '' }
     const args = [
       ...this.#head(id, { ...options, ...named }),
@@ -299,7 +299,7 @@ export class RedisThreadStore implements ThreadStore {
     const waiting = this.#keys.key(id.owner, 'r', `${nameOf(id)}:${randomUUID()}`)
     for (const fields of fieldsOf(dump)) {
       await this.#redis.command(['HSET', waiting, ...fields], { key: waiting })
-      // A restore that is given up leaves nothing.
+      // Expires, so that an interrupted restore leaves nothing behind.
       await this.#redis.command(['PEXPIRE', waiting, '600000'], { key: waiting })
     }
     const keys = [...this.#written(id), waiting]
@@ -327,7 +327,7 @@ export class RedisThreadStore implements ThreadStore {
   }
 }
 
-/** A colon tells numbers from names, in which it is encoded. */
+/** A colon marks a writer's number; in names it is encoded. */
 function nameOfToken(token: Token): string {
   return typeof token === 'string' ? encodeURIComponent(token) : `${token.writer}:${token.number}`
 }

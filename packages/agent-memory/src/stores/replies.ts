@@ -5,7 +5,7 @@ import type { Change, ChangeOutcome } from './change.js'
 import type { Limit } from './limits.js'
 import type { ThreadVersion } from './thread-id.js'
 
-/** @throws UnexpectedReplyError for what is no list, such as the QUEUED of a connection inside a MULTI */
+/** @throws UnexpectedReplyError for a reply that is no list, such as QUEUED inside a MULTI */
 export function asList(reply: Reply | undefined): readonly Reply[] {
   return repliesOf('agent-memory', reply ?? null)
 }
@@ -66,7 +66,7 @@ export function readSummary(number: number, stored: string): Summary | undefined
   return { number, to: Number(to), tokens: Number(tokens), at: Number(at), body: stored.slice(lineEnd + 1) }
 }
 
-/** What a change's script said. An operation that was done before tells what it came to, as text. */
+/** Reads the reply of a change's script. If the operation was done before, its outcome comes as text. */
 export function outcomeOf(change: Change, reply: readonly Reply[]): ChangeOutcome {
   const status = String(reply[0])
   const [first, second] = [reply[5], reply[6]]
@@ -96,7 +96,7 @@ export function outcomeOf(change: Change, reply: readonly Reply[]): ChangeOutcom
   }
 }
 
-/** A splice remembers its seqs, behind the place before them; an edit its seq and revision; a state's write its value. */
+/** Splits a remembered outcome: a splice's seqs, an edit's seq and revision, a put's numbers, or a state's value. */
 function textsOf({ kind }: Change, remembered: string): Reply[] {
   if (kind === 'edit') return remembered.split(' ')
   if (kind === 'put') return remembered.split(' ').filter(Boolean)

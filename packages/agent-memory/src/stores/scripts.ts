@@ -29,7 +29,7 @@ const ofHead = (name: string, lua: string, readOnly = false) =>
   defineScript({ name: `agent-memory.${name}`, lua: `${headLua}\n${lua}`, readOnly })
 const reading = (name: string, lua: string) => ofHead(name, lua, true)
 
-/** What a thread's store runs in Redis, each behind the pieces that it shares with others. */
+/** The scripts of the thread store, each after the parts that it shares with others. */
 export const scripts = {
   append: ofRecords('append', appendLua),
   edit: ofRecords('edit', editLua),

@@ -3,15 +3,15 @@ export interface ThreadId {
   readonly thread: string
 }
 
-/** Which thread: its owner and id. */
+/** Which state of a thread a reply is about. */
 export interface ThreadVersion {
-  /** Made with the thread; another one means another thread under the same name. Empty where there is none. */
+  /** Made with the thread; another epoch means another thread of the same name. Empty if there is no thread. */
   readonly epoch: string
-  /** How often a thread of this name was deleted, or its owner erased; remembered for a week after the last time. */
+  /** Grows when a thread of this name is deleted, or its owner erased; remembered for a week after the last time. */
   readonly generation: number
-  /** Rises with each change. */
+  /** Grows with each change. */
   readonly version: number
-  /** Version of the last change to what was there before: an edit, a removal, a pin or a summary. */
+  /** Version of the last change to earlier records: an edit, a removal, a pin or a summary. */
   readonly edited: number
 }
 

@@ -5,7 +5,7 @@
 -- Reply {} when there is none, {name, checkpoint, {digest, value, …}, {task,index, write, …}}
 local name = ARGV[1] .. ARGV[2]
 if ARGV[2] == '' then
-  -- A bar, and what comes next to it.
+  -- All names of the namespace: '}' is the character after the bar.
   local latest = redis.call('ZREVRANGEBYLEX', KEYS[2], '(' .. string.sub(ARGV[1], 1, -2) .. '}', '[' .. ARGV[1],
     'LIMIT', 0, 1)
   name = latest[1]

@@ -1,6 +1,6 @@
--- Stores writes of a task beside a checkpoint: ordinary ones once, special ones (of negative index) anew.
+-- Stores writes of a task beside a checkpoint: ordinary ones once; special ones (of negative index) are replaced.
 --
--- KEYS  1 hash of the thread's checkpoints, as checkpoint-put.lua tells
+-- KEYS  1 hash of the thread's checkpoints, as put.lua describes
 -- ARGV  1 ttl in ms, 0 for none   2 name of the checkpoint   3 … names and values of writes: task,index
 -- Reply 1
 local list = 'w|' .. ARGV[2]
