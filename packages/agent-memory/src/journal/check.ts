@@ -4,14 +4,14 @@ import { FieldError, fields, integer, json, list, optional, text, word } from '.
 import type { Token } from '../stores/token.js'
 import type { ThreadWrite, Write } from './entry.js'
 
-/** Messages of one write; no call takes more. */
+/** Maximum number of messages of one write; no call takes more. */
 const maxMessages = 100_000
 
 type Fields = Readonly<Record<string, unknown>>
 
 /**
- * A write as a line of a journal's file holds it, made anew of the fields that it may have: scripts loop over their
- * numbers and lists, and anybody can make a checksum. @throws FieldError
+ * Checks a write from a line of a journal's file, and copies only known fields of it: scripts loop over these numbers
+ * and lists, and anybody can compute a checksum. @throws FieldError
  */
 export function checkWrite({ i, w }: Fields): ThreadWrite {
   const id = fields('i', i)
@@ -25,7 +25,7 @@ export function checkWrite({ i, w }: Fields): ThreadWrite {
   }
 }
 
-/** Without its generation. */
+/** The write without its generation. */
 function writeOf(write: Fields): object {
   switch (write.kind) {
     case 'append':
@@ -124,7 +124,7 @@ function summaryOf({ plan, to, before, edited, tokens, body }: Fields): Change {
   }
 }
 
-/** A host's name of an operation, or a writer's number. */
+/** The application's name of an operation, or a writer's number. */
 function tokenOf(token: unknown): Token {
   if (typeof token === 'string') return text('token', token)
   const { writer, number } = fields('token', token)
@@ -137,7 +137,7 @@ function idOf(id: unknown): string {
 
 function messagesOf(given: unknown, min: number): readonly PreparedMessage[] {
   const messages = list('messages', given, maxMessages).map(messageOf)
-  // Scripts take it that each is given once.
+  // Scripts rely on each id being given once.
   const ids = new Set(messages.map(({ id }) => id))
   if (messages.length < min || ids.size < messages.length) throw new FieldError('messages')
   return messages

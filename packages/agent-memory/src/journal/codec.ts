@@ -3,7 +3,7 @@ import { FieldError, fields, integer } from '../stores/fields.js'
 import { checkWrite } from './check.js'
 import type { ThreadWrite } from './entry.js'
 
-/** A line of a journal's file: an entry, or the numbers of entries that are done with. */
+/** A line of a journal's file: an entry, or the number of an entry that is done. */
 export type Line = { readonly number: number; readonly entry: ThreadWrite } | { readonly done: number }
 
 /** One line: eight hex digits of CRC-32, a blank, JSON. */
@@ -15,15 +15,15 @@ export function encodeLine(line: Line): string {
   return `${checksumOf(json)} ${json}\n`
 }
 
-/** What a file holds: the entries that are not done with, in order, and the number of lines that are not whole. */
+/** The content of a file: the entries that are not done, in order, and the number of damaged lines. */
 export interface Decoded {
   readonly entries: readonly ThreadWrite[]
   readonly spoilt: number
 }
 
 /**
- * Takes the lines of a file one by one. A line that is not whole (a last one that a crash cut off, or what a disk has
- * spoilt), or that holds what no write can, is passed over: every whole line is an acknowledged write of its own.
+ * Takes the lines of a file one by one. It skips a line that is damaged (cut off by a crash, or corrupted on disk) or
+ * contains no valid write, since every other line is an acknowledged write by itself.
  */
 export class LineDecoder {
   readonly #open = new Map<number, ThreadWrite>()

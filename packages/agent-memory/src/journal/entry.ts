@@ -7,9 +7,9 @@ import type { DeleteResult } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 import { quietDeferred } from './deferred.js'
 
-/** What a write does; enough to do it again. */
+/** A write with everything that is needed to repeat it. */
 export type Write = {
-  /** The generation of the thread that was known; `undefined` when nothing was. */
+  /** The known generation of the thread; `undefined` if it was not known. */
   readonly generation: number | undefined
 } & (
   | {
@@ -24,9 +24,9 @@ export type Write = {
 
 /** A write that waits for Redis. */
 export type JournalEntry = {
-  /** In the journal's file; 0 without one. */
+  /** Number in the journal's file; 0 without a file. */
   number: number
-  /** Taken over from a process that is gone: it comes before all that this one writes. */
+  /** Taken over from a process that is gone: it is sent before all writes of this process. */
   isInherited: boolean
   readonly messages: number
   readonly bytes: number
@@ -57,7 +57,7 @@ export function entryOf(write: Write): JournalEntry {
 }
 
 export function sizeOf(write: Write): { messages: number; bytes: number } {
-  // What is no message takes room too.
+  // Writes without messages take room too.
   if (write.kind === 'delete') return { messages: 1, bytes: 250 }
   if (write.kind === 'change') return { messages: 1, bytes: 250 + 2 * JSON.stringify(write.change).length }
   return {

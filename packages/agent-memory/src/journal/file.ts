@@ -22,16 +22,16 @@ import type { JournalKeeper } from './journal.js'
 import { LeftFiles, type ObsoleteFile } from './left-files.js'
 import { ownIdentity, type ProcessIdentity } from './process-identity.js'
 
-/** A file is touched so often, while its process lives. */
+/** How often a file is touched while its process lives. */
 const heartbeatMs = 10_000
 
-/** A file that holds more than this, and mostly what is done with, is written anew. */
+/** A larger file that consists mostly of entries that are done is rewritten. */
 const slackBytes = 4 << 20
 
-/** A larger file is none of ours: one is written anew long before, as far as its bounds are the same everywhere. */
+/** A larger file is not one of ours: ours are rewritten long before, if all processes have the same bounds. */
 const maxFileBytes = 1 << 30
 
-/** An entry that waits, and what it takes of the file. */
+/** An entry that waits, and its bytes in the file. */
 interface Open {
   readonly id: ThreadId
   readonly entry: JournalEntry
@@ -39,9 +39,9 @@ interface Open {
 }
 
 /**
- * The journal on disk: one file a process, of lines with a checksum, mode 0600. Entries are written in the
- * turn in which they are taken, and synced together before they are acknowledged. When nothing waits the file
- * is emptied.
+ * The journal on disk: one file per process, of lines with a checksum, mode 0600. Entries are written in the turn of
+ * the event loop in which they are taken, and synced together before they are acknowledged. When nothing waits, the
+ * file is emptied.
  */
 export class JournalFile implements JournalKeeper {
   readonly #dir: string
@@ -49,7 +49,7 @@ export class JournalFile implements JournalKeeper {
   readonly #folder: JournalFolder
   readonly #left: LeftFiles
   readonly #open = new Map<number, Open>()
-  /** Files that go when a sync has put what they hold on disk in this one. */
+  /** Files that are removed when a sync has put their entries on disk in this file. */
   readonly #obsolete = new Set<ObsoleteFile>()
   readonly #heartbeat: NodeJS.Timeout
   #path: string
@@ -62,9 +62,9 @@ export class JournalFile implements JournalKeeper {
   #isSynced = true
 
   /**
-   * @param warn tells the host what is wrong with the folder or a file in it
-   * @param maxBytes of what waits in a journal
-   * @throws InvalidOptionError when the folder can't be made or written to, or is not this user's alone
+   * @param warn tells the application what is wrong with the folder or a file in it
+   * @param maxBytes maximum size of the entries that wait
+   * @throws InvalidOptionError if the folder can't be created or written to, or is not this user's alone
    */
   constructor(dir: string, warn: (message: string) => void, maxBytes = 0) {
     this.#dir = dir
@@ -118,7 +118,7 @@ export class JournalFile implements JournalKeeper {
         if (this.#size > slackBytes && this.#size > 4 * this.#openBytes) this.#rewrite()
       }
     } catch {
-      // It is in Redis; that the file doesn't know costs a replay that finds it there.
+      // The entry is in Redis; that the file does not say so only costs a replay, which finds it there.
     }
   }
 
@@ -148,7 +148,7 @@ export class JournalFile implements JournalKeeper {
       else renameSync(this.#path, join(this.#dir, this.#nameFor({ ...this.#identity, began: '1' })))
       for (const file of this.#obsolete) this.#discard(file)
     } catch {
-      // Nothing more can be done for it here; another process may find it, and those that it was to replace.
+      // Another process may find the file, and those that it was to replace.
       for (const file of this.#obsolete) file.close()
     }
     this.#obsolete.clear()
@@ -180,7 +180,7 @@ export class JournalFile implements JournalKeeper {
     this.synced().catch(() => {})
   }
 
-  /** Closes it also where it can't be removed: it is then taken over once more, which finds its entries done. */
+  /** Closes the file even if it can't be removed: it is then taken over again, which finds its entries done. */
   #discard(file: ObsoleteFile): void {
     try {
       unlinkSync(file.path)
@@ -192,12 +192,12 @@ export class JournalFile implements JournalKeeper {
     }
   }
 
-  /** Somebody has removed the file, or its folder: what is written to it would be gone with the process. */
+  /** Whether somebody removed the file or its folder: writes to it would be lost with the process. */
   #isRemoved(): boolean {
     return fstatSync(this.#fd).nlink === 0
   }
 
-  /** What waits, in a new file. The folder is made again as it was made. */
+  /** Writes the waiting entries to a new file, and creates the folder again if it is missing. */
   #restoreFile(): void {
     this.#folder.make()
     closeSync(this.#writeAnew().fd)
@@ -220,7 +220,7 @@ export class JournalFile implements JournalKeeper {
     try {
       ftruncateSync(this.#fd, size)
     } catch {
-      // Then a torn line stays, which readers pass over.
+      // A torn line stays, which readers skip.
     }
   }
 
@@ -229,15 +229,15 @@ export class JournalFile implements JournalKeeper {
     this.#size = 0
   }
 
-  /** What waits, and nothing else, in a new file that takes the old one's place when it is on disk. */
+  /** Writes only the waiting entries to a new file, which replaces the old one when it is on disk. */
   #rewrite(): void {
     const { path, fd } = this.#writeAnew()
     this.#replaces({ path, close: () => closeSync(fd) })
   }
 
   /**
-   * Goes on in a new file, which begins with what waits; or in the former one, as it was, where that can't be written.
-   * @returns the former file, which is open
+   * Continues in a new file, which begins with the waiting entries; or in the former one, unchanged, if that fails.
+   * @returns the former file, which is still open
    */
   #writeAnew(): { readonly path: string; readonly fd: number } {
     const former = { path: this.#path, fd: this.#fd }
@@ -263,7 +263,7 @@ export class JournalFile implements JournalKeeper {
     try {
       utimesSync(this.#path, now, now)
     } catch {
-      // The folder is away for the moment; writing will tell.
+      // The folder may be missing at the moment; the next write reports it.
     }
   }
 

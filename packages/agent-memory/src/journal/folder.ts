@@ -17,46 +17,46 @@ import { type Decoded, LineDecoder } from './codec.js'
 
 const fileName = /^([0-9a-f]{12})-(\d{1,10})-(\d{1,20})-[0-9a-f-]{36}\.journal$/
 
-/** Files that others put into a folder, and that say nothing: a disk's own, and hidden ones. */
+/** Files of others that need no warning: a disk's own, and hidden ones. */
 const isQuiet = (name: string) => name === 'lost+found' || name.startsWith('.')
 
-/** One read of a file. */
+/** Bytes of one read of a file. */
 const chunkBytes = 1 << 20
 
-/** Names of passed-over files that one warning lists. */
+/** Maximum number of skipped files that one warning names. */
 const maxNames = 5
 
-/** A journal's file by its name. */
+/** What the name of a journal's file says. */
 export interface FileIdentity {
   readonly host: string
   readonly pid: number
   readonly began: string
 }
 
-/** A file that is a journal of this user's, open for reading. */
+/** A journal's file of this user, open for reading. */
 export interface OpenFile {
   readonly name: string
   readonly touchedAt: number
-  /** What it holds. @throws what reading throws */
+  /** Reads the content. @throws errors of the file system */
   read(): Decoded
   close(): void
 }
 
 /**
- * A folder of journals: what is in it becomes messages of users, and what is written to it are their messages. So it
- * is used only if it belongs to the user that the process runs as, and nobody else may write to it; the same goes for
- * each file. What else is in it is passed over, and named once in a warning.
+ * A folder of journals. Its content becomes messages of users, and contains their messages. So it is used only if it
+ * belongs to the user that the process runs as, and nobody else may use it; the same applies to each file.
+ * Other files are skipped, and named once in a warning.
  */
 export class JournalFolder {
   readonly path: string
-  /** Warns the host. */
+  /** Warns the application. */
   readonly tell: (message: string) => void
   readonly #maxFileBytes: number
   readonly #warned = new Set<string>()
 
   /**
-   * Makes the folder when it is missing, with mode 0700.
-   * @throws InvalidOptionError when it can't be made, or is not this user's alone
+   * Creates the folder if it is missing, with mode 0700.
+   * @throws InvalidOptionError if it can't be created, or is not this user's alone
    */
   constructor(path: string, maxFileBytes: number, tell: (message: string) => void) {
     this.path = path
@@ -68,8 +68,8 @@ export class JournalFolder {
   }
 
   /**
-   * Makes the folder where it is missing, and looks whose it is.
-   * @throws InvalidOptionError when it can't be made, or is not this user's alone
+   * Creates the folder if it is missing, and checks its owner and mode.
+   * @throws InvalidOptionError if it can't be created, or is not this user's alone
    */
   make(): void {
     try {
@@ -90,11 +90,11 @@ export class JournalFolder {
     })
   }
 
-  /** `undefined` for a file that is gone, and for one that is no journal of this user's: a warning names that. */
+  /** `undefined` for a file that is gone, or is no journal of this user; a warning names the latter. */
   open(name: string): OpenFile | undefined {
     let fd: number | undefined
     try {
-      // Without O_NONBLOCK a pipe would hold the process up for ever.
+      // Without O_NONBLOCK, opening a pipe would block the process for ever.
       const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
       fd = openSync(join(this.path, name), flags)
       const stats = fstatSync(fd)
@@ -117,7 +117,7 @@ export class JournalFolder {
     }
   }
 
-  /** Says of a file, once, why it is passed over. */
+  /** Warns once for each file that is skipped, with the reason. */
   warn(name: string, reason: string): void {
     if (this.#warned.has(name)) return
     this.#warned.add(name)
@@ -142,7 +142,7 @@ export class JournalFolder {
     )
   }
 
-  /** Who may write to the folder above may put another one in this one's place. */
+  /** Warns if others may write to the parent folder, since they could replace this folder. */
   #warnOfParent(): void {
     const parent = dirname(resolve(this.path))
     const { mode } = statSync(parent)
@@ -169,7 +169,7 @@ function checkOwn(path: string): void {
   }
 }
 
-/** What keeps a file from being a journal of this user's. */
+/** The reason, if any, why a file is no journal of this user. */
 function oddityOf(stats: Stats, maxBytes: number): string | undefined {
   if (!stats.isFile()) return 'it is no regular file'
   const own = process.geteuid?.()
@@ -215,7 +215,7 @@ class LineSplitter {
 
   #keep(part: Buffer): void {
     this.#length += part.length
-    // No entry is as long: what comes before the next line is not held.
+    // No entry is this long: the parts up to the next line are dropped.
     if (this.#length > bufferConstants.MAX_STRING_LENGTH) this.#parts = []
     else if (part.length > 0) this.#parts.push(part)
   }

@@ -5,11 +5,11 @@ import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { quietDeferred } from './deferred.js'
 import type { JournalEntry } from './entry.js'
 
-/** The writes of one thread that wait, in order, and the thread as it is with them. */
+/** The waiting writes of one thread, in order, and the thread with these writes applied. */
 export interface ThreadJournal {
   readonly id: ThreadId
   readonly entries: JournalEntry[]
-  /** What this process knows of the thread, with what is journaled at its end. */
+  /** What this process knows of the thread, followed by the journaled writes. */
   readonly view: ThreadImage
   /** Whether Redis's own part of the thread is known here; a thread may be new, or never seen. */
   readonly isKnown: boolean
@@ -17,9 +17,9 @@ export interface ThreadJournal {
   readonly from: number
 }
 
-/** Where a journal is kept beside memory. */
+/** Stores a journal outside of memory. */
 export interface JournalKeeper {
-  /** Takes an entry, and numbers it. @throws when it can't be kept */
+  /** Takes an entry, and numbers it. @throws if the entry can't be stored */
   write(id: ThreadId, entry: JournalEntry): void
   /** The entry is in Redis, or refused for good. */
   acknowledge(entry: JournalEntry): void
@@ -28,7 +28,7 @@ export interface JournalKeeper {
   close(isEmpty: boolean): void
 }
 
-/** What Redis has yet to hear of, by thread. Bounded; a full one refuses, and never drops. */
+/** The writes that wait for Redis, by thread. Bounded: a full journal refuses further writes, and drops none. */
 export class Journal {
   readonly #threads = new Map<string, ThreadJournal>()
   readonly #maxMessages: number
@@ -67,9 +67,9 @@ export class Journal {
   }
 
   /**
-   * Takes an entry in this very turn; `synced` says when it is kept.
-   * Of one that is owed, because it was acknowledged already, bounds are not asked.
-   * @throws JournalFullError, having taken nothing
+   * Takes an entry in this turn of the event loop; `synced` says when it is stored. An entry that was acknowledged
+   * already is taken even beyond the bounds.
+   * @throws JournalFullError; the entry is not taken then
    */
   add(thread: ThreadJournal, entry: JournalEntry): void {
     if (this.#closed !== undefined) throw this.#closed
@@ -88,7 +88,7 @@ export class Journal {
     await this.#keeper?.synced()
   }
 
-  /** Takes out an entry that was the thread's first, and is done with. */
+  /** Removes an entry that is the thread's first, and is done. */
   acknowledge(thread: ThreadJournal, entry: JournalEntry): void {
     // Two replays may overlap for a moment, when one is given up in the middle of an append.
     if (thread.entries[0] !== entry) return

@@ -8,36 +8,36 @@ import { hasOpen, isAlive, type ProcessIdentity } from './process-identity.js'
 /** Time without a write after which a file of another host, whose processes can't be asked, counts as left behind. */
 const abandonedMs = 60_000
 
-/** Files that are looked at again when one was renamed meanwhile: so often at most. */
+/** How often, at most, the files are read again because one was renamed meanwhile. */
 const maxLooks = 5
 
-/** What was taken from a file: its entries, and the path of the file that may be removed. */
+/** What was taken from a file: the number of its entries, and the file that may be removed. */
 interface Taken {
   readonly count: number
   readonly path?: string
 }
 
-/** A file whose entries are in this process's own file too. It is held open until it is removed, which tells others that somebody has it. */
+/** A file whose entries are in this process's own file too. It stays open until it is removed, so others leave it alone. */
 export interface ObsoleteFile {
   readonly path: string
   close(): void
 }
 
-/** The journal of this process, into which others' are taken. */
+/** The journal of this process, which takes over entries of others. */
 export interface OwnFile {
   path(): string
-  /** A name of this process that no file has yet. */
+  /** A new path with this process's identity. */
   newPath(): string
-  /** Removes and closes another file when all that was written is on disk. */
+  /** Removes and closes another file when all entries of this one are on disk. */
   replaces(file: ObsoleteFile): void
 }
 
-/** Files of a folder of journals that other processes write, or have left behind. */
+/** The files in a folder of journals that other processes write, or have left behind. */
 export class LeftFiles {
   readonly #folder: JournalFolder
   readonly #identity: ProcessIdentity
   readonly #own: OwnFile
-  /** Of files that were taken over in part, because the disk was full: how many of their entries. */
+  /** Number of adopted entries of files that were taken over in part, because the disk was full. */
   readonly #adopted = new Map<string, number>()
   #adopt: ((left: ThreadWrite) => void) | undefined
   #done: (() => void) | undefined
@@ -49,9 +49,9 @@ export class LeftFiles {
   }
 
   /**
-   * Looks for what processes that are gone have left behind: now, and from time to time.
-   * @param adopt takes one write of theirs into this journal; it may throw
-   * @param done is called when something was taken
+   * Looks for files of processes that are gone: now, and from time to time.
+   * @param adopt takes one of their writes into this journal; it may throw
+   * @param done called when something was taken
    */
   start(adopt: (left: ThreadWrite) => void, done: () => void): void {
     this.#adopt = adopt
@@ -59,7 +59,7 @@ export class LeftFiles {
     this.takeOver(true)
   }
 
-  /** Takes over the files of processes that are gone. Nothing that is in the folder makes it throw. */
+  /** Takes over the files of processes that are gone. No content of the folder makes it throw. */
   takeOver(atStart: boolean): void {
     if (this.#adopt === undefined) return
     let isAny = false
@@ -84,7 +84,7 @@ export class LeftFiles {
     if (isAny) this.#done?.()
   }
 
-  /** It is renamed first, so that only one process takes it. */
+  /** Renames the file first, so that only one process takes it. */
   #take(file: OpenFile, adopt: (left: ThreadWrite) => void): Taken {
     const [before, taken] = [join(this.#folder.path, file.name), this.#own.newPath()]
     try {
@@ -103,7 +103,7 @@ export class LeftFiles {
         count++
       }
     } catch (error) {
-      // Left where it was, for the next look: what is here already is in its place when it is taken again.
+      // The file stays for the next look, which skips the entries that were adopted already.
       if (!this.#adopted.has(file.name)) {
         this.#folder.tell(
           `The file ${before} could not be taken over as a whole, and is tried again: ${reasonOf(error)}`,
@@ -122,29 +122,29 @@ export class LeftFiles {
     return { count: count - first, path: taken }
   }
 
-  /** What waits in the files of other processes of this host. */
+  /** The writes that wait in files of other processes. */
   others(looks = 1): readonly ThreadWrite[] {
     const names = this.#namesOfOthers()
     const read = names.map((name) => this.#read(name))
-    // One that was taken over between the two looks is in another by now.
+    // The entries of a file that was taken over meanwhile are in another file now.
     const left = this.#namesOfOthers()
     const isGone = names.some((name, index) => read[index] === undefined && !left.includes(name))
     if (isGone && looks < maxLooks) return this.others(looks + 1)
     return read.flatMap((entries = []) => entries)
   }
 
-  /** Whether the process or the worker that a file is of is gone, as far as this host can know. */
+  /** Whether the process or worker that wrote a file is gone, as far as this host can know. */
   #mayBeLeft(name: string, { host, pid, began }: ProcessIdentity, atStart: boolean): boolean {
     const path = join(this.#folder.path, name)
     if (path === this.#own.path()) return false
     if (host !== this.#identity.host || !isAlive({ host, pid, began })) return true
-    // Files are closed with a worker that ends, while its process lives on.
+    // A worker's files are closed when it ends, while its process lives on.
     return (atStart || !isTouched(path)) && hasOpen(pid, name) === false
   }
 
   /**
-   * A process that begins takes what is left on its host: it may be itself, before a crash, and its new writes come
-   * behind those. One that has run for long leaves it some time to come back.
+   * A process that starts takes what is left on its host at once: it may be its own from before a crash, and its new
+   * writes come after those. A process that runs already waits, so that the writer may come back.
    */
   #isLeft({ touchedAt }: OpenFile, { host }: ProcessIdentity, atStart: boolean): boolean {
     return (atStart && host === this.#identity.host) || !isLately(touchedAt)

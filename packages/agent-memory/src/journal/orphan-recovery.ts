@@ -15,8 +15,8 @@ export interface OrphanRecoveryHost {
 }
 
 /**
- * Takes over what processes that are gone left in the journal's folder. What was left of a thread comes before
- * new writes of it, whichever process sends it: it may be this very writer's, from before a crash.
+ * Takes over writes that processes which are gone left in the journal's folder. Such writes of a thread come before
+ * new ones, whichever process sends them: they may be this writer's own, from before a crash.
  */
 export class OrphanRecovery {
   readonly #host: OrphanRecoveryHost
@@ -34,15 +34,15 @@ export class OrphanRecovery {
   }
 
   /**
-   * What a write of this thread that goes to Redis must wait for. In an outage it waits for nothing: both are
-   * journaled, and sent in this order.
+   * What a write of this thread to Redis must wait for. In an outage it waits for nothing, since both are journaled, and
+   * sent in this order.
    */
   before(id: ThreadId): Promise<void> | undefined {
     if (!this.#host.isUp()) return undefined
     return this.#isSending(id) ? this.#sent(id) : this.#elders.before(id)
   }
 
-  /** What a new write in the journal must wait for: others may have taken over what was left of its thread. */
+  /** What a new journaled write must wait for: other processes may have taken over earlier writes of its thread. */
   ofOthers(id: ThreadId): Promise<void> | undefined {
     return this.#elders.before(id)
   }
@@ -61,7 +61,7 @@ export class OrphanRecovery {
     await this.#elders.before(id)
   }
 
-  /** What was taken over goes to Redis before anything else, or with the next recovery. */
+  /** Sends the writes that were taken over to Redis before any other, or with the next recovery. */
   #taken(): void {
     const sending = this.#send().finally(() => {
       if (this.#sending === sending) this.#sending = undefined

@@ -3,10 +3,10 @@ import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { quietDeferred } from './deferred.js'
 import type { ThreadWrite } from './entry.js'
 
-/** How often others' files are looked at while a caller waits; less often where a look takes long. */
+/** How often other processes' files are read while a caller waits; less often if reading takes long. */
 const lookMs = 25
 
-/** A caller waits no longer than this, since the other process may be cut off. */
+/** Maximum wait of a caller, since the other process may have no connection to Redis. */
 const maxWaitMs = 5_000
 
 interface Left {
@@ -15,9 +15,9 @@ interface Left {
 }
 
 /**
- * Writes that were acknowledged on this host before this process began, and that another process is to send: it
- * may have taken over what this very writer left when it crashed. Writes of the same threads wait for them, so
- * that a writer's own order is kept, whichever process sends what it left.
+ * Writes that were acknowledged on this host before this process began, and that another process will send: it may
+ * have taken over what this writer left when it crashed. New writes of the same threads wait for them, so that a
+ * writer's order is kept, whichever process sends its earlier writes.
  */
 export class PredecessorWrites {
   readonly #look: () => readonly ThreadWrite[]
@@ -25,7 +25,7 @@ export class PredecessorWrites {
   #endsAt: number | undefined
   #timer: NodeJS.Timeout | undefined
 
-  /** @param look gives what waits in other processes' files */
+  /** @param look returns the writes that wait in other processes' files */
   constructor(look: () => readonly ThreadWrite[]) {
     this.#look = look
     for (const one of look()) {
@@ -35,7 +35,7 @@ export class PredecessorWrites {
     }
   }
 
-  /** Resolves when nothing of this thread is left, within some seconds; `undefined` when there is nothing. */
+  /** Resolves when no such write of this thread is left, or after some seconds; `undefined` if there is none. */
   before(id: ThreadId): Promise<void> | undefined {
     const left = this.#threads.get(textOf(id))
     if (left === undefined) return undefined

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-/** Tells one run of one process from every other, so that a journal's file can be known to be left behind. */
+/** Identifies one run of a process, so that others can tell whether a journal's file is left behind. */
 export interface ProcessIdentity {
-  /** Of the machine or container, shortened. */
+  /** Name of the machine or container, shortened. */
   readonly host: string
   readonly pid: number
-  /** When the process began, as the system tells it; a pid is used again. `0` where that can't be known. */
+  /** The system's start time of the process, since pids are reused. `0` if it is not known. */
   readonly began: string
 }
 
@@ -16,7 +16,7 @@ export function ownIdentity(): ProcessIdentity {
   return { host: host.digest('hex').slice(0, 12), pid: process.pid, began: beginOf(process.pid) ?? '0' }
 }
 
-/** Whether a process of this very host still runs. */
+/** Whether a process of this host still runs. */
 export function isAlive({ pid, began }: ProcessIdentity): boolean {
   try {
     process.kill(pid, 0)
@@ -28,8 +28,8 @@ export function isAlive({ pid, began }: ProcessIdentity): boolean {
 }
 
 /**
- * Whether a process has a file open that has this name, which no other file has; `undefined` where a system doesn't tell.
- * For a process of this user on Linux.
+ * Whether a process has the file with this unique name open; `undefined` if the system does not say. Works for
+ * processes of this user on Linux.
  */
 export function hasOpen(pid: number, name: string): boolean | undefined {
   const folder = `/proc/${pid}/fd`
@@ -48,7 +48,7 @@ function linkOr(path: string): string {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat; the name before it is in parentheses, and may hold anything. */
+/** Field 22 of /proc/<pid>/stat; the name before it is in parentheses, and may contain any characters. */
 function beginOf(pid: number): string | undefined {
   const stat = readOr(`/proc/${pid}/stat`)
   return stat === '' ? undefined : stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

@@ -12,12 +12,12 @@ import type { AppendEntry, JournalEntry } from './entry.js'
 
 const log = createLog('agent-memory')
 
-/** Appends of a thread go together on replay: it must be faster than the writers that go on meanwhile. */
+/** Maxima of the appends of a thread that are sent together: a replay must be faster than the writers. */
 const maxTogether = { messages: 200, bytes: 512 << 10 }
 
 /**
- * How much is sent together. A server or a network that can't take so much within the time of a command is sent half
- * of it with the next try, down to some kilobytes; else no try would ever come to its end.
+ * How much is sent together. If a server or a network can't take that much within a command's deadline, the next try
+ * sends half of it, down to some kilobytes; otherwise no try would ever finish.
  */
 export class ReplayPace {
   #share = 1
@@ -34,7 +34,7 @@ export class ReplayPace {
     this.#share = Math.max(this.#share / 2, 1 / 32)
   }
 
-  /** A replay came to its end: not sooner, since a try that fails once more begins from the start. */
+  /** Call it only when a replay is finished, since a try that fails again starts from the beginning. */
   ended(): void {
     this.#share = Math.min(this.#share * 2, 1)
   }
@@ -49,17 +49,17 @@ export interface ReplayTerms {
 
 export interface ReplayOptions extends ReplayTerms {
   readonly pace: ReplayPace
-  /** Writes are in Redis, or refused for good: what has taken so long was not in vain. */
+  /** Called when writes are in Redis, or refused for good: the recovery makes progress. */
   readonly sent: () => void
 }
 
-/** Sends writes of the past to the store; each may be sent again. */
+/** Sends earlier writes to the store; each may be sent again. */
 export class Replay {
   constructor(
     private readonly store: ThreadStore,
     private readonly known: ReplicaCache,
     private readonly terms: ReplayOptions,
-    /** Left out for writes that Redis had acknowledged before, and may have lost: they are there already. */
+    /** Absent for writes that Redis had acknowledged and may have lost: the log has them already. */
     private readonly remember?: WriteLog,
   ) {}
 
@@ -94,7 +94,7 @@ export class Replay {
         first.outcome.resolve(changed)
       }
     } catch (error) {
-      // Only what is wrong with this very thread lets go of it: all else may be mended, and is tried again.
+      // Only an error of this thread's key refuses its writes: any other cause may be repaired, and is tried again.
       if (!(error instanceof ReplyError) || error.prefix !== 'WRONGTYPE') throw error
       for (const entry of entries) this.#refuse(entry, error)
     }
@@ -124,7 +124,7 @@ export class Replay {
   }
 
   #refuse(entry: JournalEntry, error: Error): void {
-    // What is sent again to heal was reported when it was first stored.
+    // A write that is sent again after a loss was reported when it was first stored.
     if (this.remember === undefined) return
     if (this.terms.counters !== undefined) this.terms.counters.journal.refused += entry.messages
     entry.outcome.reject(error)
@@ -149,7 +149,7 @@ export class Replay {
       }
       if (!isSettled(result)) {
         if (entries.length > 1) {
-          // One alone may fit.
+          // A single append may still fit.
           for (const entry of entries) await this.#sendAppends(id, [entry])
         } else for (const entry of entries) this.#refuse(entry, errorOf(result))
         return
