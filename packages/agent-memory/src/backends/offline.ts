@@ -27,27 +27,27 @@ import type {
 import type { ThreadId } from '../stores/thread-id.js'
 import type { AppendGuards, AppendOutcome, ChangeResult, Freshness, Reading, ThreadBackend } from './port.js'
 
-/** What a replay needs to know of the recovery that it is a part of. */
+/** The part of a recovery's context that a replay needs. */
 export type ReplayTurn = Pick<RecoverContext<unknown>, 'signal' | 'progress' | 'handOver'>
 
 /**
- * Conversations while Redis is away: writes are journaled and shown behind what this process knows of the
- * thread. On return the journal is replayed, each thread in its order.
+ * Threads in an outage: writes are journaled, and reads show them after what this process knows of the thread. When
+ * Redis is back, the journal is replayed, each thread in its order.
  *
- * Nothing is awaited before a write is in the journal, so that no turn of the event loop comes between the
- * choice of this side and the journal; see {@link replay}.
+ * Nothing is awaited before a write is in the journal, so that no turn of the event loop comes between the choice of
+ * this backend and the journal; see {@link replay}.
  */
 export class OfflineBackend implements ThreadBackend {
   readonly #journal: Journal
   readonly #known: ReplicaCache
   readonly #terms: ReplayTerms
   readonly #recent: RecentWrites | undefined
-  /** From try to try. */
+  /** Kept from one try of a replay to the next. */
   readonly #pace = new ReplayPace()
   readonly #before: ((id: ThreadId) => Promise<void> | undefined) | undefined
   #hold: WriteGate | undefined
 
-  /** @param before what new writes of a thread that are journaled must wait for; what is owed waits for nothing */
+  /** @param before what new journaled writes of a thread must wait for; writes acknowledged before wait for nothing */
   constructor(
     journal: Journal,
     known: ReplicaCache,
@@ -62,7 +62,7 @@ export class OfflineBackend implements ThreadBackend {
     this.#before = before
   }
 
-  /** While a replay is about to end: resolves when it has, soon. Writes that wait for it go to Redis again. */
+  /** While a replay is about to end: resolves soon, when it has ended. Writes that wait for it then go to Redis. */
   get held(): Promise<void> | undefined {
     return this.#hold?.promise
   }
@@ -123,7 +123,7 @@ export class OfflineBackend implements ThreadBackend {
     const thread = this.#journal.of(id)
     const state = thread?.view.state ?? new Map<string, StateValue>()
     const values = new Map([...state].filter(([key]) => keys === undefined || keys.includes(key)))
-    // Only what was written here in this outage is known.
+    // This process knows only values that it wrote in this outage.
     if (keys === undefined ? values.size === 0 : values.size < keys.length) throw new ThreadUnknownError()
     return { values, stale: true, complete: keys !== undefined }
   }
@@ -156,7 +156,7 @@ export class OfflineBackend implements ThreadBackend {
     return result
   }
 
-  /** Takes over a write that another process had acknowledged, and left behind. */
+  /** Takes over a write that another process acknowledged, and left behind. */
   adopt({ id, write }: ThreadWrite): void {
     const thread = this.#threadOf(id)
     const entry = entryOf(write)
@@ -168,16 +168,16 @@ export class OfflineBackend implements ThreadBackend {
   }
 
   /**
-   * Sends what is journaled to the store, and calls `handOver` in the turn in which nothing is left. What
-   * fails because Redis is away again stays in the journal; every entry may be sent again.
+   * Sends the journaled writes to the store, and calls `handOver` in the turn of the event loop in which nothing is
+   * left. Entries that fail because Redis is away again stay in the journal; every entry may be sent again.
    *
-   * Writers go on meanwhile, and one who never pauses for a round trip would keep the journal from ever being
-   * empty: so when what had waited is sent, writes are held up until the little that came since is too.
+   * Writers continue meanwhile, and one that never pauses for a round trip would keep the journal from ever being empty.
+   * So when the entries that had waited are sent, new writes wait until the few that came since are sent too.
    */
   async replay(store: ThreadStore, turn: ReplayTurn): Promise<void> {
     const { signal, progress, handOver } = turn
     let isHolding = false
-    // A try that does not catch up although writes were held up ends with its time; the next one holds them up again.
+    // Once writes wait, a try makes no more progress for its deadline: if it does not catch up, it ends, and the next begins.
     const sent = () => isHolding || progress()
     const terms = { ...this.#terms, pace: this.#pace, sent }
     if (this.#recent !== undefined) {
@@ -198,7 +198,7 @@ export class OfflineBackend implements ThreadBackend {
     }
   }
 
-  /** Everything that is in the journal now; what comes meanwhile is not waited for. */
+  /** Sends everything that is in the journal now, without waiting for entries that come meanwhile. */
   async #sendWaiting(replay: Replay, signal: AbortSignal): Promise<void> {
     const waiting = [...this.#journal.threads()].map((thread) => ({ thread, last: thread.entries.at(-1) }))
     await forEachConcurrent(waiting, async ({ thread, last }) => {
@@ -235,13 +235,13 @@ export class OfflineBackend implements ThreadBackend {
   }
 }
 
-/** A number that is not known here can't be added to; what is known is shown as it will be. */
+/** Shows the outcome of a change as it will be; only an `add` to a value that is not known here has none. */
 function show(view: ThreadImage, change: Change): Changed {
   if (change.kind === 'add' && !view.state.has(change.key)) return { status: 'missing', ...view.standing() }
   return changeThread(view, change, Date.now())
 }
 
-/** Of a thread that was never seen here nothing is known, and so nothing can be said to have been deleted since. */
+/** The generation of a thread that was never seen here is not known, so a deletion since can't be recognised. */
 function generationOf({ isKnown, view }: ThreadJournal): number | undefined {
   return isKnown ? view.generation : undefined
 }

@@ -30,7 +30,7 @@ import type {
 
 const fresh: Freshness = { stale: false, complete: true }
 
-/** Answered by a store; what is seen there is noted, to read less the next time and to go on with in an outage. */
+/** Threads in a store. Their replicas are updated, so that later reads transfer less, and for outages. */
 export class OnlineBackend implements ThreadBackend {
   constructor(
     private readonly store: ThreadStore,
@@ -60,7 +60,7 @@ export class OnlineBackend implements ThreadBackend {
     if (since === undefined) return this.#readAnew(id, request)
     const answer = await this.store.tailSince(id, request, since)
     if (answer.kind === 'tail') return this.#note(id, answer)
-    // What the reader had may be gone by now.
+    // The replica may have been dropped or replaced meanwhile.
     if (seen === undefined || this.known?.get(id) !== seen || seen.since?.epoch !== since.epoch) {
       return this.#readAnew(id, request)
     }

@@ -19,12 +19,12 @@ import type {
 } from '../stores/port.js'
 import type { ThreadId, ThreadVersion } from '../stores/thread-id.js'
 
-/** What a journaled append came to in Redis. */
+/** The outcome of a journaled append in Redis. */
 export type StoredOutcome = Extract<AppendResult, { readonly status: 'stored' | 'duplicate' | 'deleted' }>
 
 export type AppendOutcome =
   | AppendResult
-  /** Taken here, in an outage. `version` is the last one that is known of the thread, 0 for none. */
+  /** Taken by this process in an outage. `version` is the last known version of the thread, or 0. */
   | {
       readonly status: 'journaled'
       readonly version: number
@@ -33,9 +33,9 @@ export type AppendOutcome =
     }
 
 export interface Freshness {
-  /** Read in an outage: what others did may be missing. */
+  /** Read in an outage: changes of other processes may be missing. */
   readonly stale: boolean
-  /** `false` when only a part of what was asked for is known here. */
+  /** `false` if this process knows only a part of what was requested. */
   readonly complete: boolean
 }
 
@@ -43,10 +43,10 @@ export type Reading = Tail & Freshness
 
 export type AppendGuards = Pick<AppendOptions, 'version' | 'fence' | 'token' | 'digest' | 'generation'>
 
-/** A change's outcome; `journaled` when it was taken here, in an outage. */
+/** A change's outcome; `journaled` if this process took it in an outage. */
 export type ChangeResult = Changed & { readonly journaled: boolean }
 
-/** What the facade asks for; answered by a store, or by this process in an outage. */
+/** What the facade calls: a store or, in an outage, this process. */
 export interface ThreadBackend {
   append(id: ThreadId, messages: readonly PreparedMessage[], options?: AppendGuards): Promise<AppendOutcome>
   read(id: ThreadId, request: TailRequest): Promise<Reading>
@@ -61,7 +61,7 @@ export interface ThreadBackend {
   delete(id: ThreadId, token: string): Promise<Pick<DeleteResult, 'existed'>>
   threads(owner: string, request: ListRequest): Promise<ThreadListPage>
   erase(owner: string): Promise<Erased>
-  /** The store itself, for what is done by operators; not in an outage. */
+  /** The store itself, for operations of operators; not in an outage. */
   whole(): Promise<ThreadStore>
 }
 

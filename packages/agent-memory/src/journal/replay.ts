@@ -197,7 +197,7 @@ function isTimeout(error: unknown): boolean {
 /** Threads that are replayed at once; each of them in its order. */
 const replayedAtOnce = 16
 
-/** Some at a time; when one fails the others of its turn are awaited first. */
+/** Works on some items at a time; if one fails, the others of its turn are awaited first. */
 export async function forEachConcurrent<T>(
   items: Iterable<T>,
   work: (item: T) => Promise<void>,

@@ -8,7 +8,7 @@ import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { entryOf, sizeOf, type ThreadWrite, type Write } from './entry.js'
 import { forEachConcurrent, type Replay } from './replay.js'
 
-/** Sends again what Redis acknowledged last, and may have lost, before anything that is journaled. */
+/** Sends again the writes that Redis acknowledged last and may have lost, before any journaled write. */
 export async function resendLost(
   store: ThreadStore,
   recent: RecentWrites,
@@ -34,8 +34,8 @@ export async function resendLost(
 }
 
 /**
- * What must be sent again: all that its id or number keeps from being done twice; and what replaces something
- * only where the thread stands before it, since others may have replaced it again.
+ * The writes to send again: all writes whose id or number prevents a repetition, and a write that replaces something
+ * only if the thread is in a state from before it, since others may have replaced it again.
  */
 async function lostOf(
   store: ThreadStore,
@@ -53,20 +53,20 @@ async function lostOf(
 }
 
 export interface RecentWrite extends ThreadWrite {
-  /** Where the thread stood behind it, of what may not be done again where it is not lost. */
+  /** The thread's version after the write, for a write that must not be repeated unless it was lost. */
   readonly after: Pick<ThreadVersion, 'epoch' | 'version'> | undefined
 }
 
 /**
  * The writes that Redis acknowledged last. A server that comes back may have lost them (AOF everysec, a
- * failover, no persistence at all): they are sent again, and every one that is there is a duplicate.
+ * failover, no persistence at all): they are sent again, and those that Redis still has are duplicates.
  */
 export class RecentWrites implements WriteLog {
   readonly #windowMs: number
   readonly #maxBytes: number
   readonly #clock: Clock
   readonly #writes: (RecentWrite & { at: number; readonly bytes: number })[] = []
-  /** Those before it are forgotten. */
+  /** Index of the first write; those before it are forgotten. */
   #first = 0
   #bytes = 0
 
@@ -88,7 +88,7 @@ export class RecentWrites implements WriteLog {
     this.#add(id, { kind: 'delete', token, generation })
   }
 
-  /** Redis went away: what is older than the window by now is left to it. */
+  /** Called when an outage begins: forgets writes that are older than the window. */
   prune(): void {
     const since = this.#clock.monotonic() - this.#windowMs
     const young = this.#writes.findIndex(({ at }, index) => index >= this.#first && at >= since)
@@ -100,7 +100,7 @@ export class RecentWrites implements WriteLog {
     return this.#writes.slice(this.#first)
   }
 
-  /** They have been sent again: a server that fails once more may lose them once more. */
+  /** Called when they were sent again: a server that fails again may lose them again. */
   renew(): void {
     const at = this.#clock.monotonic()
     for (const write of this.#writes) write.at = at
@@ -118,11 +118,11 @@ export class RecentWrites implements WriteLog {
       this.#bytes -= oldest.bytes
       oldest = this.#writes[++this.#first]
     }
-    // An array is slow to shorten at its front: not for each write.
+    // Shortening an array at its front is slow, so it is not done for each write.
     if (this.#first > 1_024 && this.#first * 2 > this.#writes.length) this.#forget(this.#first)
   }
 
-  /** Lets go of the first of the array, forgotten ones included. */
+  /** Removes the first `count` of the array, which may include forgotten ones. */
   #forget(count: number): void {
     for (const { bytes } of this.#writes.slice(this.#first, count)) this.#bytes -= bytes
     this.#writes.splice(0, count)

@@ -1,9 +1,9 @@
 import { quietDeferred } from './deferred.js'
 
-/** How long a write may be held up for a replay to end; then it is journaled like those before it. */
+/** How long a write may wait for the end of a replay; after that it is journaled like those before it. */
 const maxHoldMs = 250
 
-/** What writes wait for while a replay is about to end. It ends by itself when that takes too long. */
+/** Writes wait at this gate while a replay is about to end. It opens by itself if that takes too long. */
 export class WriteGate {
   readonly #ended = quietDeferred<void>()
   readonly #timer: NodeJS.Timeout

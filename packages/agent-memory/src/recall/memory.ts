@@ -2,7 +2,7 @@ import { ByteBoundedLru, cosine } from '@evenkeel/core/kit'
 import type { MemoryThreadStore } from '../stores/memory.js'
 import { nearest, type RecallHit, type RecallItem, type RecallStore } from './port.js'
 
-/** What can be recalled, in this process; bounded by owners. */
+/** Items that can be recalled, in this process; the number of owners is bounded. */
 export class MemoryRecall implements RecallStore {
   readonly #threads: MemoryThreadStore
   readonly #owners = new ByteBoundedLru<Map<string, RecallItem>>({

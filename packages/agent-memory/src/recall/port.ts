@@ -2,9 +2,9 @@
 export interface RecallItem {
   readonly id: string
   readonly vector: Float32Array
-  /** What is known of it, as JSON; of a message only where it is. */
+  /** The fact as JSON; for a message only its place. */
   readonly payload: string
-  /** It is not put when its thread, or its owner, was deleted or erased since this generation. */
+  /** The item is not stored if its thread was deleted, or its owner erased, since this generation. */
   readonly since?: { readonly thread: string | undefined; readonly generation: number } | undefined
 }
 
@@ -15,11 +15,11 @@ export interface RecallHit {
   readonly score: number
 }
 
-/** Where what can be recalled lives, by owner. */
+/** Stores the items that can be recalled, by owner. */
 export interface RecallStore {
-  /** Puts items, and takes others away, in one step. */
+  /** Stores items, and removes others, in one step. */
   put(owner: string, items: readonly RecallItem[], removed: readonly string[]): Promise<void>
-  /** How often an owner was erased, as `since` of a fact that is being made. */
+  /** The owner's generation, which grows with each erasure: for `since` of a new fact. */
   generationOf(owner: string): Promise<number>
   /** The nearest items, the best first. */
   search(owner: string, vector: Float32Array, k: number): Promise<readonly RecallHit[]>
@@ -27,7 +27,7 @@ export interface RecallStore {
   all(owner: string): Promise<ReadonlyMap<string, string>>
 }
 
-/** The nearest of all, by looking at each: exact, and fast enough for some ten thousand. */
+/** Compares the vector with every item: exact, and fast enough for some ten thousand items. */
 export function nearest(
   items: Iterable<RecallItem>,
   vector: Float32Array,

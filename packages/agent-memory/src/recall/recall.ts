@@ -287,7 +287,7 @@ export class Recall {
 interface SpokenMessage {
   readonly content?: unknown
   readonly parts?: unknown
-  /** Of the OpenAI Agents SDK. */
+  /** An item of the OpenAI Agents SDK. */
   readonly item?: unknown
 }
 

@@ -22,8 +22,8 @@ interface Mirror {
 }
 
 /**
- * What can be recalled, of all instances: in a vector set where the server has them (Redis 8), otherwise in a
- * hash of which each process keeps a copy and looks at every item.
+ * Items that can be recalled, of all instances: in a vector set if the server has them (Redis 8), otherwise in a
+ * hash, of which each process keeps a copy that it searches exactly.
  */
 export class RedisRecall implements RecallStore {
   readonly #redis: Connection
@@ -86,7 +86,7 @@ export class RedisRecall implements RecallStore {
     const payloads = asList(await this.#redis.command(['HMGET', hash, ...ids], { key: hash }))
     return ids.flatMap((id, index) => {
       const payload = payloads[index]
-      // The set tells from 0 to 1 what a cosine tells from -1.
+      // The set's score is (1 + cosine) / 2.
       const score = 2 * Number(flat[2 * index + 1]) - 1
       return typeof payload === 'string' ? [{ id: decodeURIComponent(id), payload, score }] : []
     })
@@ -127,7 +127,7 @@ export class RedisRecall implements RecallStore {
     return fields
   }
 
-  /** Asked once: a server says by itself which commands it has. */
+  /** Asks the server once whether it has the command. */
   async #usesSets(): Promise<boolean> {
     this.#hasSets ??= asList(await this.#redis.command(['COMMAND', 'INFO', 'VADD']))[0] !== null
     return this.#hasSets

@@ -106,7 +106,7 @@ function checkBounds({ keepMessages, keepTokens, minTokens, maxInputTokens }: Co
   if (maxInputTokens !== undefined) input.number('maxInputTokens', maxInputTokens, { min: 1 })
 }
 
-/** Finds the newest place where the messages behind depend on none before, at the start of a turn if possible. */
+/** Finds the newest place after which no message depends on an earlier one, at the start of a turn if possible. */
 export function closedPrefix(
   prefix: readonly MessageRecord[],
   kept: readonly MessageRecord[],

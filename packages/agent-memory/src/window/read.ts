@@ -8,13 +8,13 @@ import type { ThreadContext } from '../threads/context.js'
 import type { ThreadSummary, Window, WindowOptions } from '../threads/thread.js'
 import { anchor, type Budget, type Choice, chooseWindow, fromTurn } from './select.js'
 
-/** One read returns no more, whatever is asked. */
+/** Maximum number of messages of one read, whatever the options say. */
 const maxWindow = 1_000
 
-/** How often at most a window is read again for what precedes messages that are left out. */
+/** How often, at most, a window is read again to get messages before those that are left out. */
 const maxReads = 6
 
-/** Reads a window, and chooses what of it makes a valid prompt within the budget. */
+/** Reads a window, and chooses messages that make a valid prompt within the budget. */
 export async function readWindow(
   context: ThreadContext,
   id: ThreadId,
@@ -38,7 +38,7 @@ export async function readWindow(
     const summary = readSummary(value.summary, maxTokens)
     const chosen = chosenOf(value, summary, options, budget)
     const { skipped } = chosen
-    // What is left out takes no room: there may be more that fits before what was read.
+    // Messages that are left out take no room: earlier ones than those that were read may fit.
     const isShort =
       !chosen.isFull && skipped.maxMessages + value.cut > 0 && value.from > (value.summary?.to ?? 0) + 1
     if (isShort && complete && reads < maxReads && maxTurns === undefined) {
@@ -72,7 +72,7 @@ interface Chosen extends Pick<Window, 'messages' | 'tokens' | 'from'>, Pick<Choi
   readonly records: readonly MessageRecord[]
 }
 
-/** What was chosen of records that were read before: a window that is read again is not worked out again. */
+/** The choice for records that were read before, so that it is not computed again for an unchanged window. */
 const chosenBefore = new WeakMap<readonly MessageRecord[], Chosen>()
 
 function chosenOf(
@@ -85,7 +85,7 @@ function chosenOf(
   const key = `${own.maxMessages} ${own.maxTokens} ${anchored} ${startAt}`
   const before = chosenBefore.get(all)
   if (before?.key === key) {
-    // Bytes and dates can't be frozen: each reader gets messages of its own.
+    // Bytes and dates can't be frozen, so each reader gets its own messages.
     const isShared = before.messages.every((message) => Object.isFrozen(message))
     return isShared ? before : { ...before, messages: Object.freeze(before.records.map(messageOf)) }
   }
@@ -106,7 +106,7 @@ function chosenOf(
   return made
 }
 
-/** A summary that leaves no room for anything is left out itself. */
+/** A summary that would fill the whole budget is left out. */
 function readSummary(summary: Summary | undefined, maxTokens: number): ThreadSummary | undefined {
   if (summary === undefined || summary.tokens >= maxTokens) return undefined
   const { to, tokens, at, body } = summary

@@ -1,7 +1,7 @@
 import type { MessageRecord } from '../messages/record.js'
 import { asks } from '../replica/read.js'
 
-/** A message, or tool calls with their results: what a window holds as a whole or not at all. */
+/** A message, or tool calls with their results: a window contains all of it or nothing. */
 interface Unit {
   readonly records: MessageRecord[]
   tokens: number
@@ -15,9 +15,9 @@ export interface Budget {
 export interface Choice {
   readonly records: readonly MessageRecord[]
   readonly tokens: number
-  /** Of what was left out as no part of a valid prompt: there is room for as much before it. */
+  /** Size of the messages that were left out as no part of a valid prompt: as much may fit before them. */
   readonly skipped: Budget
-  /** Something did not fit, so that nothing before it is wanted. */
+  /** A unit did not fit, so that no earlier one is wanted. */
   readonly isFull: boolean
 }
 
@@ -25,17 +25,17 @@ export interface Choice {
 export interface Material {
   readonly records: readonly MessageRecord[]
   readonly pinned: readonly MessageRecord[]
-  /** The newest message of a user, where it is not among the records. */
+  /** The newest message of a user, if it is not among the records. */
   readonly asked?: MessageRecord | undefined
 }
 
 /**
- * What is pinned, the newest message of a user, and the newest units of a thread that fit into the rest of a budget.
- * Results stand right behind their calls, late ones too. Left out, and not counted, are results whose call is not
- * there, calls whose results can't be told apart, and calls that were never fully answered; unless the thread ends with them and they fit: then results are
- * still to come, and the window ends with them too.
+ * Chooses the pinned messages, the newest message of a user, and the newest units of a thread that fit into the rest of
+ * a budget. Results come right after their calls, late ones too. Left out, and not counted, are results without their
+ * call, calls whose results can't be told apart, and calls that were not fully answered. If the thread ends with such
+ * calls and they fit, the window ends with them too, since their results are still to come.
  *
- * Records come in order and are the thread's newest; a unit whose call lies before them is not complete.
+ * Records come in order and are the thread's newest; a unit whose call is before them is not complete.
  */
 export function chooseWindow({ records, pinned, asked }: Material, budget: Budget): Choice {
   const kept = pinned.filter(isPlain)
@@ -76,15 +76,14 @@ function firstOf({ records }: Unit): number {
   return records[0]?.seq ?? 0
 }
 
-/** How much of a full window stays when an anchored one moves on. */
+/** Share of a full anchored window that stays when it moves on. */
 const lowWater = 0.6
 
 /**
- * The records that an anchored window may hold. A window that moves with every message changes the prompt's
- * beginning every time, and a provider's prompt cache is of no use. So this one begins at fixed places: at
- * multiples of a step, counted in tokens (or messages) from the thread's beginning. It grows from such a
- * place until its budget is full, and then moves on to the next; every process finds the same place, without
- * anything being stored.
+ * The records that an anchored window may contain. A window that moves with every message changes the prompt's
+ * beginning every time, so that a provider's prompt cache is useless. An anchored window begins at fixed places:
+ * multiples of a step, counted in tokens (or messages) from the thread's beginning. It grows from such a place until
+ * its budget is full, and then moves on to the next. Every process computes the same place, and none is stored.
  */
 export function anchor(
   { records, pinned }: Material,
@@ -101,7 +100,7 @@ export function anchor(
   return held.slice(Math.max(0, begins))
 }
 
-/** From the first turn that begins within a window; the window itself when none does. */
+/** The part of a window from the first turn that begins in it; the whole window if none does. */
 export function fromTurn(
   records: readonly MessageRecord[],
   pinned: readonly MessageRecord[],
@@ -112,7 +111,7 @@ export function fromTurn(
   return own.slice(Math.max(0, begins))
 }
 
-/** Where a window of a size begins whose thread has come to `end`, both counted alike. */
+/** Where a window of a size begins in a thread that ends at `end`, both in the same unit. */
 function placeOf(end: number, size: number): number {
   if (!Number.isFinite(size) || end <= size) return 0
   const step = Math.max(1, Math.floor(size * (1 - lowWater)))
@@ -140,9 +139,9 @@ function tokensOf(records: readonly MessageRecord[]): number {
 }
 
 /**
- * Walks back and yields a unit when its oldest message is reached. A result is tied to the seq of its call,
- * and one that answers several calls makes one unit of them: sets of seqs that are joined, each named by
- * its oldest (union-find, Galler and Fischer 1964).
+ * Walks back and yields a unit when its oldest message is reached. A result is joined to the seq of its call, and one
+ * that answers several calls joins them to one unit: sets of seqs, each named by its oldest one (union-find, Galler
+ * and Fischer 1964).
  */
 function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
   const older = new Map<number, number>()
@@ -170,7 +169,7 @@ function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
     unit.tokens += moved.tokens
   }
 
-  // A model's reasoning belongs to what it leads to: a provider takes neither without the other.
+  // A model's reasoning belongs to the message after it: a provider accepts neither without the other.
   for (const [index, record] of records.entries()) {
     const before = records[index - 1]
     if (before !== undefined && isReasoned(records, index)) join(before.seq, record.seq)
@@ -188,12 +187,12 @@ function* unitsNewestFirst(records: readonly MessageRecord[]): Generator<Unit> {
   }
 }
 
-/** Calls stand before results: where one message answers several calls, none of these may come behind another's result. */
+/** Orders calls before results: if one message answers several calls, none of these may come after another's result. */
 function rankOf({ opens, answers }: MessageRecord): number {
   return answers.length > 0 && opens.length === 0 ? 1 : 0
 }
 
-/** Whether a record goes on with an answer that begins with reasoning. */
+/** Whether a record continues an answer that begins with reasoning. */
 function isReasoned(records: readonly MessageRecord[], index: number): boolean {
   const record = records[index]
   if (record === undefined || (record.role !== 'assistant' && record.role !== 'reasoning')) return false
@@ -206,12 +205,12 @@ function isReasoned(records: readonly MessageRecord[], index: number): boolean {
 }
 
 function stateOf({ records }: Unit): 'whole' | 'waiting' | 'stray' {
-  // Reasoning that led to nothing.
+  // Reasoning without an answer after it.
   if (records.at(-1)?.role === 'reasoning') return 'stray'
   const answers = records.flatMap((record) => record.answers)
   if (answers.some(({ madeAt }) => madeAt === undefined)) return 'stray'
   const calls = records.flatMap(({ opens }) => opens)
-  // Calls of one id stand side by side, and no result says which of them it answers: no provider takes that.
+  // Two calls have the same id, and no result says which of them it answers: no provider accepts that.
   if (new Set(calls).size < calls.length) return 'stray'
   return calls.length === answers.length ? 'whole' : 'waiting'
 }
