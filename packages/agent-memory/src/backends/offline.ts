@@ -177,7 +177,7 @@ export class OfflineBackend implements ThreadBackend {
   async replay(store: ThreadStore, turn: ReplayTurn): Promise<void> {
     const { signal, progress, handOver } = turn
     let isHolding = false
-    // Once writes wait, a try makes no more progress for its deadline: if it does not catch up, it ends, and the next begins.
+    // While writes wait, nothing counts as progress: a try that does not catch up then ends at its time limit.
     const sent = () => isHolding || progress()
     const terms = { ...this.#terms, pace: this.#pace, sent }
     if (this.#recent !== undefined) {

@@ -44,8 +44,8 @@ export interface OpenFile {
 
 /**
  * A folder of journals. Its content becomes messages of users, and contains their messages. So it is used only if it
- * belongs to the user that the process runs as, and nobody else may use it; the same applies to each file.
- * Other files are skipped, and named once in a warning.
+ * belongs to the user that the process runs as, and nobody else may write to it; the same applies to
+ * each file. Other files are skipped, and named once in a warning.
  */
 export class JournalFolder {
   readonly path: string
@@ -142,7 +142,7 @@ export class JournalFolder {
     )
   }
 
-  /** Warns if others may write to the parent folder, since they could replace this folder. */
+  /** Warns if everybody may write to the parent folder, since anybody could then replace this folder. */
   #warnOfParent(): void {
     const parent = dirname(resolve(this.path))
     const { mode } = statSync(parent)
@@ -153,7 +153,7 @@ export class JournalFolder {
   }
 }
 
-/** @throws InvalidOptionError for a folder that is a link, another user's, or open to others */
+/** @throws InvalidOptionError for a folder that is a link, another user's, or writable by others */
 function checkOwn(path: string): void {
   const stats = lstatSync(path)
   if (stats.isSymbolicLink()) throw refused(path, 'a folder itself, and no symbolic link to one')

@@ -122,7 +122,7 @@ export class LeftFiles {
     return { count: count - first, path: taken }
   }
 
-  /** The writes that wait in files of other processes. */
+  /** The writes that wait in files of other processes of this host. */
   others(looks = 1): readonly ThreadWrite[] {
     const names = this.#namesOfOthers()
     const read = names.map((name) => this.#read(name))

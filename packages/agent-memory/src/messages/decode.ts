@@ -5,8 +5,8 @@ import type { MessageRecord } from './record.js'
 const decoded = new WeakMap<MessageRecord, StoredMessage>()
 
 /**
- * The message of a record: read from its JSON once, and frozen, since every reader gets the same one. One with bytes,
- * dates or maps, which can't be frozen, is read anew for each.
+ * The message of a record: decoded once, and frozen, since every reader gets the same object. A message with bytes,
+ * dates or maps, which can't be frozen, is decoded for each reader.
  */
 export function messageOf(record: MessageRecord): StoredMessage {
   const known = decoded.get(record)

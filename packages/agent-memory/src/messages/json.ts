@@ -2,27 +2,28 @@ import { types } from 'node:util'
 import { InvalidInputError } from '@evenkeel/core'
 
 /**
- * JSON for what JSON can't say: a value of one of these kinds is written as `{"$evenkeel": [kind, …]}`, and an object
- * that has such a member itself as `{"$evenkeel": ["object", {…}]}`.
+ * Marks values that JSON does not have: such a value is written as `{"$evenkeel": [kind, …]}`, and an object that has
+ * such a member itself as `{"$evenkeel": ["object", {…}]}`.
  */
 const mark = '$evenkeel'
 
-/** Objects within objects. JSON itself gives up at some thousands, by the room that is left on the stack. */
+/** Maximum nesting. JSON itself fails at some thousands of levels, depending on the free stack. */
 const maxDepth = 1_000
 
-/** Characters of a place that an error names. */
+/** Maximum characters of a path in an error. */
 const maxPlaceLength = 200
 
-/** A value as JSON, and a text that two values share only if they are equal, whatever the order of their members. */
+/** A value as JSON, and a canonical text: equal only for equal values, whatever the order of their members. */
 export interface Encoded {
   readonly json: string
   readonly canonical: string
 }
 
 /**
- * Writes a value so that {@link fromJson} gives it back as it was: bytes, dates, maps, sets, big integers, URLs and
- * numbers that JSON does not have included. A member that is `undefined` is left out, as JSON does.
- * @throws InvalidInputError that names the place of what can't be kept: a function, a symbol, an object of a class
+ * Encodes a value so that {@link fromJson} returns it unchanged, including bytes, dates, maps, sets, big integers, URLs
+ * and numbers that JSON does not have. A member that is `undefined` is left out, as in JSON.
+ * @throws InvalidInputError that names the path of a value that can't be encoded: a function, a symbol, an object of a
+ * class
  */
 export function encodeJson(field: string, value: unknown): Encoded {
   const found: Found = { parts: [], isPlain: true, above: new Set() }
@@ -42,7 +43,7 @@ export function fromJson(json: string): unknown {
   return isMarked(json) ? unmarked(value) : value
 }
 
-/** Whether a JSON text holds what JSON alone can't say. */
+/** Whether a JSON text contains marked values. */
 export function isMarked(json: string): boolean {
   return json.includes(`"${mark}"`)
 }
@@ -53,8 +54,8 @@ export function copyOf<T>(value: T): T {
 }
 
 /**
- * A value as SDKs send it: objects of classes by their `toJSON` or their own members, functions left out. What
- * {@link encodeJson} keeps stays as it is.
+ * A value as SDKs send it: objects of classes are replaced by their `toJSON` or their own members, and functions are
+ * left out. Values that {@link encodeJson} can encode stay unchanged.
  */
 export function withoutClasses(value: unknown, field: string, depth = 0): unknown {
   if (depth > maxDepth) throw unkept(field, `nested deeper than ${maxDepth} levels`)
@@ -75,10 +76,10 @@ function sent(value: unknown): unknown {
 }
 
 interface Found {
-  /** Of the canonical text. */
+  /** Parts of the canonical text. */
   readonly parts: string[]
   isPlain: boolean
-  /** The objects around the value that is looked at. */
+  /** The objects around the present value, to find cycles. */
   readonly above: Set<object>
 }
 
@@ -126,7 +127,7 @@ function lookInto(value: object, place: string, found: Found): void {
   above.add(value)
   if (Array.isArray(value)) {
     parts.push('[')
-    // Holes too are looked at.
+    // By index, so that holes are checked too.
     for (let index = 0; index < value.length; index++) look(value[index], `${place}[${index}]`, found)
     parts.push(']')
   } else if (isPlainObject(value)) {
@@ -144,7 +145,7 @@ function lookInto(value: object, place: string, found: Found): void {
   above.delete(value)
 }
 
-/** Of any realm: a test runner's sandbox has an Object of its own. */
+/** Recognises plain objects of any realm: a test runner's sandbox has an Object of its own. */
 function isPlainObject(value: object): boolean {
   const above: unknown = Object.getPrototypeOf(value)
   return (
@@ -159,7 +160,7 @@ function classOf(value: object): string {
 }
 
 function unkept(place: string, what: string): InvalidInputError {
-  // The place alone: values are users' own.
+  // Only the path, since values are private.
   const short = place.length > maxPlaceLength ? `${place.slice(0, maxPlaceLength)}…` : place
   return new InvalidInputError(short, `something that can be kept as it is, which ${what} can not`, undefined)
 }
@@ -183,7 +184,7 @@ const viewTypes: Readonly<Record<string, ViewType>> = {
 
 type Special = readonly [kind: string, ...unknown[]]
 
-/** What is written in the place of an object that JSON does not have; `undefined` for every other. */
+/** What is written in place of an object that JSON does not have; `undefined` for any other object. */
 function specialOf(value: object): Special | undefined {
   if (ArrayBuffer.isView(value)) {
     const name = Buffer.isBuffer(value) ? 'Buffer' : Object.prototype.toString.call(value).slice(8, -1)
@@ -250,7 +251,7 @@ function unmarked(value: unknown): unknown {
     case 'bytes':
       return bytesOf(String(first), String(second))
     default:
-      // Of a later version: given as it is, rather than nothing.
+      // A mark of a later version is returned as it is.
       return value
   }
 }
@@ -272,7 +273,7 @@ function copied(value: unknown): unknown {
   return special === undefined ? mapFields(value, (own) => copied(own)) : unmarked({ [mark]: special })
 }
 
-/** Also of a member that is called `__proto__`. */
+/** Changes all members, one that is called `__proto__` included. */
 function mapFields(value: object, change: (value: unknown, name: string) => unknown): object {
   const changed: Record<string, unknown> = {}
   for (const [name, own] of Object.entries(value)) {

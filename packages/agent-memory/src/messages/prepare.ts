@@ -7,26 +7,26 @@ import { encodeJson } from './json.js'
 import type { Message, MessageLike } from './message.js'
 import { type ToolCalls, toolCallsOf } from './tool-calls.js'
 
-/** A message as stores hold it. */
+/** A message as stores take it. */
 export interface PreparedMessage extends ToolCalls {
   readonly id: string
   readonly role: string
   readonly tokens: number
   /** The message without its id, as JSON. */
   readonly body: string
-  /** Tells two bodies under one id apart; the order of members does not. */
+  /** Digest of the body; the order of members does not change it. */
   readonly digest: string
 }
 
 const maxIdLength = 512
 
-/** Of one message: a thread's sum stays a whole number, which scripts read digit by digit. */
+/** Maximum tokens of a message, so that a thread's sum stays an exact whole number in scripts. */
 const maxTokens = 1e9
 
-/** One append takes no more. */
+/** Maximum number of messages of one append. */
 const maxAtOnce = 1_000
 
-/** @param operation names the append: messages without an id get one made of it */
+/** @param operation names the append: messages without an id get one derived from it */
 export function prepareAll(
   input: MessageLike | readonly MessageLike[],
   options: ResolvedOptions,
@@ -71,12 +71,12 @@ export function prepare(
     tokens: Math.ceil(tokens),
     body,
     digest: digestText(canonical),
-    // With its id: some calls and approvals are known by that of their item.
+    // The message with its id, since some calls and approvals are identified by their item's id.
     ...toolCallsOf(message),
   }
 }
 
-/** The role of a message; that of an item of OpenAI's Responses API, which may have none, by its type. */
+/** The role of a message; an item of OpenAI's Responses API may have none, and gets it from its type. */
 function roleOf(field: string, { role, type }: Readonly<Record<string, unknown>>): string {
   if (role === undefined && typeof type === 'string') {
     if (type === 'reasoning') return type

@@ -1,26 +1,26 @@
 /** A tool call that a message answers. */
 export interface Answered {
   readonly call: string
-  /** Seq of the message that made the call; `undefined` when it was not open: unknown, or answered before. */
+  /** Seq of the message that made the call; `undefined` if the call was not open: unknown, or answered before. */
   readonly madeAt: number | undefined
 }
 
 /** A message in its place. */
 export interface MessageRecord {
-  /** From 1, without gaps; where a message was removed its number stays empty. */
+  /** From 1, without gaps; the seq of a removed message is not used again. */
   readonly seq: number
   readonly id: string
   readonly role: string
   readonly tokens: number
-  /** Tokens of all that was appended before it, of what was removed since too: a place that never moves. */
+  /** Tokens of all messages appended before it, removed ones included, so that the number never changes. */
   readonly tokensBefore: number
-  /** Turns up to it, its own included; a user's message that answers no tool call begins one. */
+  /** Number of turns up to this one, included; a user's message that answers no tool call begins a turn. */
   readonly turn: number
   /** When it was appended, ms since 1970 by the store's clock. */
   readonly at: number
   /** How often it was edited. */
   readonly revision: number
-  /** Tells two bodies apart. */
+  /** Digest of the body. */
   readonly digest: string
   /** Ids of the tool calls that it makes. */
   readonly opens: readonly string[]

@@ -1,6 +1,6 @@
 import type { Message } from './message.js'
 
-/** What a model is charged for a picture, roughly, whatever its size. */
+/** Approximate tokens of a picture, whatever its size. */
 const imageTokens = 1_500
 
 /** Characters of encoded bytes (of a recording or a document) that count as a token. */
@@ -18,7 +18,7 @@ const media = new Set([
   'document',
 ])
 
-/** Fields of such a part that hold its bytes, or where they are. */
+/** Fields of such a part that contain its bytes, or their address. */
 const mediaFields = new Set([
   'data',
   'image',
@@ -39,7 +39,7 @@ export function tokenCounter(count: (text: string) => number): (message: Message
   }
 }
 
-/** Tokens of a message, by all that is sent of it. */
+/** Estimates the tokens of everything in a message that is sent to a model. */
 export const estimateTokens: (message: Message) => number = (message) => {
   const { texts, tokens } = partsOf(message)
   return Math.ceil(tokens + texts.reduce((sum, text) => sum + estimateText(text), 0))
@@ -62,7 +62,7 @@ function estimateText(text: string): number {
 
 interface Parts {
   readonly texts: string[]
-  /** Of what is no text. */
+  /** Tokens of the parts that are no text. */
   tokens: number
 }
 

@@ -14,7 +14,7 @@ interface Found {
 }
 
 /**
- * Reads the shapes of OpenAI's chat completions (also its `function_call` of before) and Responses items, of LangChain,
+ * Reads the shapes of OpenAI's chat completions (also the older `function_call`) and Responses items, of LangChain,
  * Anthropic, Google's Gemini, Amazon's Bedrock, the Vercel AI SDK (model messages, UI messages, approvals) and the
  * OpenAI Agents SDK. A call that is answered within the same message can't be split from its result, and so is neither.
  */
@@ -36,7 +36,7 @@ function readChat(message: Fields, { opens, answers }: Found): void {
   for (const call of [...blocksOf(message.tool_calls), ...blocksOf(message.invalid_tool_calls)])
     add(opens, call.id)
   add(answers, message.tool_call_id)
-  // Calls without an id, of which a message makes one, are known by their name.
+  // A message makes one such call, without an id, so the call is identified by its name.
   if (isFields(message.function_call)) addNamed(opens, 'function', message.function_call.name)
   if (message.role === 'function') addNamed(answers, 'function', message.name)
 }
@@ -47,7 +47,7 @@ function readItem(item: Fields, { opens, answers }: Found): void {
   if (typeof type !== 'string') return
   const call = item.call_id ?? item.callId
   if (/_call$/.test(type)) add(opens, call)
-  // The API has this one result known by the call's id alone.
+  // For this result the API has only the call's id, as the item's own.
   else if (type === 'local_shell_call_output') add(answers, call ?? item.id)
   else if (/_(?:output|result)$/.test(type)) add(answers, call)
   const provider = isFields(item.providerData) ? item.providerData : item
@@ -81,7 +81,7 @@ const openStates = new Set(['input-available', 'approval-requested', 'approval-r
 /** Parts of a message: the AI SDK's UI messages, and Gemini's contents. */
 function readParts(parts: readonly Fields[], { opens, answers }: Found): void {
   const times = new Map<string, number>()
-  // Gemini's calls may have no id: then the first of a name is answered by the first of that name.
+  // Gemini's calls may have no id: then the first call of a name is answered by the first response of that name.
   const nameOf = (kind: string, { id, name }: Fields): unknown => {
     if (typeof id === 'string' && id !== '') return id
     const before = times.get(`${kind} ${name}`) ?? 0
@@ -105,10 +105,10 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Characters of an id that is kept as it is; of a longer one its digest is. */
+/** Maximum characters of an id that is stored unchanged; a longer one is replaced by its digest. */
 const maxIdLength = 512
 
-/** Half a surrogate pair, which UTF-8 can't carry, is replaced as every encoder does. */
+/** A lone surrogate, which UTF-8 can't encode, is replaced as every encoder does. */
 function add(ids: Set<string>, id: unknown): void {
   if (typeof id !== 'string' || id === '') return
   if (id.length > maxIdLength) ids.add(`sha256:${digestText(id)}`)

@@ -4,10 +4,10 @@ import type { AppendGuards, AppendOutcome, StoredOutcome, ThreadBackend } from '
 import type { PreparedMessage } from '../messages/prepare.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 
-/** Runs a write of a thread behind those before it. */
+/** Runs a write of a thread after those before it. */
 export type RunQueued = <T>(id: ThreadId, write: (store: ThreadBackend) => Promise<T>) => Promise<Answer<T>>
 
-/** Appends that are sent together. */
+/** Maxima of the appends that are sent together. */
 const maxTogether = { messages: 200, bytes: 256 << 10 }
 
 interface Batch {
@@ -19,12 +19,12 @@ interface Batch {
   result: Promise<Answer<readonly Settlement[]>> | undefined
 }
 
-/** What one append of a batch came to. */
+/** The outcome of one append of a batch. */
 type Settlement = { readonly appended: AppendOutcome } | { readonly error: unknown }
 
 /**
- * Group commit: while one append of a thread is under way those that come meanwhile gather, and go together.
- * The more a thread is written, the fewer round trips a message costs; a lone append waits for nothing.
+ * Group commit: appends that come while another append of the thread is under way are gathered, and sent together. The
+ * more a thread is written, the fewer round trips a message costs; a single append waits for nothing.
  */
 export class AppendBatcher {
   readonly #gathering = new Map<string, Batch>()
@@ -34,7 +34,7 @@ export class AppendBatcher {
     this.#inLine = inLine
   }
 
-  /** Another kind of write comes: appends behind it must not join those before it. */
+  /** Call it before another kind of write: appends after that must not join those before it. */
   close(id: ThreadId): void {
     this.#gathering.delete(textOf(id))
   }
@@ -80,7 +80,7 @@ export class AppendBatcher {
 
   #send(id: ThreadId, batch: Batch): Promise<Answer<readonly Settlement[]>> {
     return this.#inLine(id, (store) => {
-      // From here on nothing may join. This runs again, with the same appends, when Redis goes away.
+      // From here on no append may join: in an outage this runs again, with the same appends.
       if (this.#gathering.get(textOf(id)) === batch) this.#gathering.delete(textOf(id))
       return sendTogether(id, batch, store)
     })
@@ -107,7 +107,7 @@ async function sendTogether(
     return share === undefined ? undefined : { appended: share }
   })
   if (shares.every((share) => share !== undefined)) return shares
-  // What is wrong with one is not the others' fault: each goes alone, in the same order.
+  // An error of one append must not fail the others: each is sent alone, in the same order.
   const settlements: Settlement[] = []
   for (const messages of parts) {
     settlements.push(
@@ -123,7 +123,7 @@ async function sendTogether(
   return settlements
 }
 
-/** One append's share of what its batch came to; `undefined` when the batch was refused as a whole. */
+/** One append's share of its batch's outcome; `undefined` if the batch was refused as a whole. */
 function shareOf(whole: AppendOutcome, from: number, length: number): AppendOutcome | undefined {
   if (whole.status === 'journaled') {
     const stored = whole.stored.then((settled) => settledShareOf(settled, from, length))

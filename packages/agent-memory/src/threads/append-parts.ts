@@ -2,12 +2,12 @@ import { MessageTooLargeError, ThreadDeletedError } from '../errors.js'
 import type { Message } from '../messages/message.js'
 import type { Thread } from './thread.js'
 
-/** One append takes no more. */
+/** Maximum number of messages of one append. */
 const maxAtOnce = 1_000
 
 /**
  * Appends any number of messages for an adapter, some at a time, unless the thread was deleted since
- * `ifGeneration`: then it stays deleted. Returns the thread's generation as it is known then.
+ * `ifGeneration`: then it stays deleted. Returns the thread's generation, as far as known.
  * @throws MessageTooLargeError that names the message; the others are stored
  */
 export async function appendInParts(

@@ -5,7 +5,7 @@ import type { ThreadContext } from './context.js'
 import type { Receipt } from './entry.js'
 import { receiptOf } from './receipts.js'
 
-/** Appends prepared messages, counts them, and has them found by recall. */
+/** Appends prepared messages, counts them, and passes them to recall. */
 export async function appendMessages(
   context: ThreadContext,
   id: ThreadId,

@@ -11,25 +11,25 @@ import type { ThreadId } from '../stores/thread-id.js'
 import type { Token } from '../stores/token.js'
 import type { Turns } from './turns.js'
 
-/** What a memory gives to the parts of which it consists. */
+/** What a memory shares with its parts. */
 export interface ThreadContext {
   readonly options: ResolvedOptions
   readonly drafts: DraftStore
   readonly notifier: ChangeNotifier
   readonly counters: Counters
-  /** `undefined` where the host asks for none. */
+  /** `undefined` if the application wants none. */
   readonly spans: Spans | undefined
-  /** Of updates that read before they write. */
+  /** For updates that read before they write. */
   readonly turns: Turns
-  /** @throws InvalidOptionError when the host gave no embedder */
+  /** @throws InvalidOptionError if the application gave no embedder */
   readonly recall: () => Recall
-  /** The next number of this process. The caller joins the thread's queue in the same turn. */
+  /** The next number of this writer. The caller must join the thread's queue in the same turn of the event loop. */
   nextToken(): Token
-  /** Takes note of messages that were appended. */
+  /** Called with messages that were appended. */
   noted(id: ThreadId, messages: readonly PreparedMessage[], generation: number | undefined): void
-  /** An answer from Redis, or from this process in an outage. */
+  /** Reads from Redis or, in an outage, from this process. */
   read<T>(read: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>>
-  /** The same, behind the thread's writes that came before. */
+  /** The same for a write, after the thread's earlier writes. */
   write<T>(id: ThreadId, write: (store: ThreadBackend) => Promise<T>): Promise<Answer<T>>
   append(
     id: ThreadId,

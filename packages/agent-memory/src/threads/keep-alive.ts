@@ -1,8 +1,8 @@
 import { maxTimerMs } from '@evenkeel/core/kit'
 
 /**
- * A promise that keeps the process alive from the moment a caller waits for it until it settles:
- * connections and their timers do not, so a script that waits for its writes would end before they are done.
+ * A promise that keeps the process alive while a caller waits for it. Connections and their timers do not, so a script
+ * that waits for its writes would otherwise end before they are done.
  */
 class AwaitedPromise<T> extends Promise<T> {
   // biome-ignore lint/suspicious/noThenProperty: that it is waited for is what shall be noticed
@@ -16,13 +16,13 @@ class AwaitedPromise<T> extends Promise<T> {
     return Promise.prototype.then.call(this, onValue, onError) as Promise<A | B>
   }
 
-  /** What `then` gives is an ordinary promise. */
+  /** `then` returns an ordinary promise. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
   }
 }
 
-/** The same, and its rejection is no unhandled one where no caller waits for it. */
+/** Makes such a promise, whose rejection does not count as unhandled if no caller waits for it. */
 export function keptAlive<T>(promise: Promise<T>): Promise<T> {
   const awaited = new AwaitedPromise<T>((resolve, reject) => {
     promise.then(resolve, reject)

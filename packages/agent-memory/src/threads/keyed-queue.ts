@@ -1,9 +1,9 @@
 import { UnavailableError } from '@evenkeel/core'
 
-/** Work that waits behind other work of its line; beyond it callers are told to slow down. */
+/** Maximum amount of work that waits; beyond it calls are refused. */
 const maxWaiting = 10_000
 
-/** Work by line, one at a time in each, in the order in which it came. */
+/** Runs work by line: one at a time in each line, in the order in which it came. */
 export class KeyedQueue {
   readonly #last = new Map<string, Promise<unknown>>()
   #waiting = 0;

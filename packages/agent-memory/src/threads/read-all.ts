@@ -2,7 +2,7 @@ import { ThreadIncompleteError } from '../errors.js'
 import type { Entry } from './entry.js'
 import type { Thread } from './thread.js'
 
-/** Messages of a thread, and what a write that depends on them must say. */
+/** Messages of a thread, and the values that a write that depends on them needs. */
 export interface ThreadReading {
   readonly entries: readonly Entry[]
   readonly generation: number
@@ -13,7 +13,7 @@ export interface ThreadReading {
 }
 
 export interface ReadAllOptions {
-  /** Gives what this process knows of the thread in an outage, where the default is to refuse a part of it. */
+  /** In an outage returns what this process knows of the thread; by default, a part of a thread is refused. */
   readonly partial?: boolean | undefined
 }
 

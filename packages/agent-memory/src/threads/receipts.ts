@@ -14,7 +14,7 @@ import type { MessageRecord } from '../messages/record.js'
 import type { Entry, Receipt, StoredReceipt } from './entry.js'
 import { keptAlive } from './keep-alive.js'
 
-// What stores answer, as hosts are told: a receipt, an entry, or an error.
+// Turns outcomes of stores into what applications get: a receipt, an entry, or an error.
 
 export function errorOf(done: ChangeResult, what: string): Error {
   switch (done.status) {
@@ -56,7 +56,7 @@ export function receiptOf(ids: readonly string[], appended: AppendOutcome, sourc
       throw new OperationConflictError()
     case 'journaled': {
       const stored = appended.stored.then((settled) => storedReceipt(ids, settled))
-      // Looking at it is the host's choice.
+      // The application may ignore it.
       stored.catch(() => {})
       const { version, generation } = appended
       return { status: 'journaled', ids, seqs: [], version, generation, source, stored: keptAlive(stored) }

@@ -46,16 +46,16 @@ import type {
   WindowOptions,
 } from './thread.js'
 
-/** One page holds no more, whatever is asked. */
+/** Maximum number of messages of a page, whatever the options say. */
 const maxPage = 500
 
-/** Messages that one put holds. */
+/** Maximum number of messages of a put. */
 const maxPut = 5_000
 
-/** Messages that one splice replaces. */
+/** Maximum number of messages that a splice replaces. */
 const maxSpliced = 5_000
 
-/** Those that ask Redis; `append` and `window` have spans that say more, and an iteration has none. */
+/** Methods that call Redis; `append` and `window` have their own spans with more attributes, and iterations have none. */
 const tracedMethods = {
   put: 'agent_memory put',
   page: 'agent_memory page',
@@ -89,7 +89,7 @@ const tracedDraftMethods = {
   end: 'agent_memory draft.end',
 } as const
 
-/** A thread of an owner, as hosts see it: input is checked here, and outcomes become answers or errors. */
+/** A thread of an owner, as applications see it: checks input, and turns outcomes into results or errors. */
 export class ThreadHandle implements Thread {
   readonly state: ThreadState
   readonly #id: ThreadId

@@ -1,22 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { KeyedQueue } from './keyed-queue.js'
 
-/** Tries of an update that other processes are in the way of. */
+/** Maximum number of tries of an update with which other processes interfere. */
 const maxTries = 50
 
-/** The longest pause before another try, at random below it. */
+/** Maximum pause before another try; the pause is random. */
 const maxPauseMs = 100
 
 /**
- * Reads and writes that depend on each other, of one value at a time: in one process they wait for each other, and what
- * another process writes in between is met by another try.
+ * Updates that read a value before they write it: in one process, updates of the same value wait for each other; if
+ * another process writes in between, the update is tried again.
  */
 export class Turns {
   readonly #queue = new KeyedQueue()
-  /** Values whose turn the caller has already: one that updates a value within its own update waits for nothing. */
+  /** Values that the caller is updating already, so that an update within its own update does not wait for itself. */
   readonly #own = new AsyncLocalStorage<ReadonlySet<string>>();
 
-  /** @param isAgain whether an error says that another one was faster */
+  /** @param isAgain whether an error says that another writer was faster */
   async in<T>(value: string, work: () => Promise<T>, isAgain: (error: unknown) => boolean): Promise<T> {
     const own = this.#own.getStore()
     if (own?.has(value)) return retried(work, isAgain)
