@@ -212,7 +212,7 @@ function parse(text: string, number: number): Line {
     const line: unknown = JSON.parse(text)
     if (typeof line === 'object' && line !== null && 'kind' in line) return line as Line
   } catch {
-    // Told below.
+    // The error is thrown below.
   }
   throw new BackupDamagedError(`line ${number} can not be read`)
 }

@@ -4,12 +4,12 @@ import type { Limits } from '../stores/limits.js'
 import type { ThreadDump, ThreadStore } from '../stores/port.js'
 import type { ThreadId } from '../stores/thread-id.js'
 
-/** Messages that go together. */
+/** Number of messages in one append. */
 const atOnce = 200
 
 /**
- * Appends the messages of a dump that a thread does not have, each once; says how many ids are taken by
- * other messages there, which stay as they are.
+ * Appends the messages of a dump that a thread does not have, each once. Returns how many were left out because the
+ * thread has another message with their id, which stays unchanged.
  */
 export async function mergeInto(
   store: ThreadStore,

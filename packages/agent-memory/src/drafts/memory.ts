@@ -18,9 +18,9 @@ import {
 interface StoredDraft {
   readonly id: DraftId
   readonly pieces: Piece[]
-  /** Of the thread when the draft began. */
+  /** Generation of the thread when the draft began. */
   readonly generation: number
-  /** In the order of their beginnings. */
+  /** Grows in the order in which drafts began. */
   readonly number: number
   token: string
   at: number

@@ -36,10 +36,10 @@ const scripts = {
   finalize: script('finalize', headLua, threadLua, recordsLua, finalizeLua),
 }
 
-/** Pieces that one read gives. */
+/** Maximum number of pieces of one read. */
 const maxRead = 500
 
-/** Drafts of all instances: a stream each, and a hash of them beside the thread. */
+/** Drafts of all instances: a stream each, and a hash of a thread's drafts on the node of its owner. */
 export class RedisDrafts implements DraftStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
@@ -75,7 +75,7 @@ export class RedisDrafts implements DraftStore {
       if (piece === undefined) isEnded = true
       else pieces.push(piece)
     }
-    // The end of one whose stream was read up to its last piece before.
+    // The draft ended, and this read reached its last piece.
     if (silentMs < 0 && pieces.length < maxRead) isEnded = true
     return { pieces, isEnded, silentMs: Math.max(0, silentMs) }
   }

@@ -13,12 +13,12 @@ export interface Deletion {
 }
 
 /**
- * Tells the other processes of what was deleted, so that in an outage they do not show what they knew of it. At most
- * once: one that hears nothing finds it gone when it looks into Redis.
+ * Tells other processes about deletions, so that in an outage they do not show deleted threads. A notice is delivered
+ * at most once; a process that misses it learns of the deletion with its next read from Redis.
  */
 export class DeletionNotices {
   readonly #redis: Connection
-  /** Names this memory, which need not hear of its own deletions. */
+  /** Identifies this memory, which ignores notices of its own deletions. */
   readonly #origin = randomUUID()
   readonly #stopListening: () => Promise<void>
 
@@ -33,7 +33,7 @@ export class DeletionNotices {
     })
   }
 
-  /** Nobody waits for it. */
+  /** No caller waits for it. */
   tell({ owner, thread }: Deletion): void {
     const message = JSON.stringify([this.#origin, owner, thread ?? null])
     this.#redis.publish(channel, message).catch((error: unknown) => log('not told: %s', error))

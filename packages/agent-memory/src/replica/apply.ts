@@ -5,14 +5,14 @@ import { fixedLimits, type Limits, noLimits } from '../stores/limits.js'
 import { digestOf } from '../stores/operation-digest.js'
 import type { ThreadImage } from './thread-image.js'
 
-/** What a change must know beside the thread. */
+/** What a change needs beside the thread. */
 interface ChangeTerms {
   readonly generation?: number | undefined
   readonly limits?: Limits | undefined
   readonly ownerIsFull?: boolean | undefined
 }
 
-/** Changes a thread in this process, once a token, by the same rules as the scripts of the same names; a test compares both. */
+/** Changes a thread in this process, once for each token, by the rules of the scripts; a test compares both. */
 export function changeThread(
   image: ThreadImage,
   change: Change,
@@ -175,7 +175,7 @@ function put(
   return { status: 'done', kind: 'put', before, removed: gone.length, seqs, altered }
 }
 
-/** Messages of a range that are not among those that are given, in order. */
+/** Messages of a range that are not among the given ones, in order. */
 function notGiven(
   image: ThreadImage,
   given: ReadonlyMap<string, MessageRecord>,

@@ -2,13 +2,13 @@ import type { ChangeOutcome } from '../stores/change.js'
 import { tombstoneMs } from '../stores/limits.js'
 import type { Token } from '../stores/token.js'
 
-/** Hosts' names that a thread remembers, in Redis too. */
+/** Maximum number of named operations that a thread remembers, in Redis too. */
 const maxNamed = 64
 
-/** Writers that a thread remembers: those of the last week, and of these the latest. */
+/** Maximum number of writers that a thread remembers: the latest ones of the last week. */
 const maxWriters = 1_024
 
-/** Number of new writers after which old ones are looked for and forgotten. */
+/** Number of new writers after which old ones are forgotten. */
 const writersAtOnce = 64
 
 interface Named {
@@ -22,7 +22,7 @@ interface Latest {
   readonly outcome: ChangeOutcome
 }
 
-/** What a thread's latest operations came to. */
+/** The outcomes of a thread's latest operations. */
 export class Operations {
   readonly #named: Map<string, Named>
   readonly #writers: Map<string, Latest>
@@ -32,7 +32,7 @@ export class Operations {
     this.#writers = new Map(other === undefined ? [] : other.#writers)
   }
 
-  /** What it came to when it was done before; `reused` when its name belongs to another one. */
+  /** The outcome if the operation was done before; `reused` if another operation has its name. */
   before(token: Token | undefined, digest: string): ChangeOutcome | undefined {
     if (token === undefined) return undefined
     if (typeof token === 'string') {

@@ -2,7 +2,7 @@ import type { MessageRecord } from '../messages/record.js'
 import type { Page, PageRequest, Tail, TailRequest } from '../stores/port.js'
 import type { ThreadImage } from './thread-image.js'
 
-/** Bytes of a window's messages, the newest apart: as scripts/thread/tail.lua has it, for which it is one reply. */
+/** Maximum bytes of a window's messages, apart from the newest one; scripts/thread/tail.lua has the same limit. */
 const maxWindowBytes = 16 << 20
 
 /** The newest records within all bounds, as scripts/thread/tail.lua reads them. */
@@ -35,7 +35,7 @@ export function tailOf(
     records.push(record)
     from = record.seq
   }
-  // With all of what is not summarised, nothing is missing before it either.
+  // If all records that no summary covers are included, nothing is missing before them.
   if (!isCut && records.length < maxMessages) from = 1
   const asked = records.some(asks) ? undefined : newestQuestion(log, from, floor)
   const pinned = log.pinned.flatMap((seq) => log.at(seq) ?? [])
@@ -54,7 +54,7 @@ export function tailOf(
   }
 }
 
-/** Records by place or id, as scripts/thread/page.lua reads them. */
+/** Records by seq or id, as scripts/thread/page.lua reads them. */
 export function pageOf(log: ThreadImage, request: PageRequest): Page {
   const { count, newest } = log
   const standing = { ...log.standing(), count, newest }
@@ -73,7 +73,7 @@ export function pageOf(log: ThreadImage, request: PageRequest): Page {
   return { ...standing, records, next: undefined }
 }
 
-/** Whether a message of a user answers no tool call, and so is what the model is asked. */
+/** Whether a message is a user's question to the model: it answers no tool call. */
 export function asks({ role, answers }: MessageRecord): boolean {
   return role === 'user' && answers.length === 0
 }

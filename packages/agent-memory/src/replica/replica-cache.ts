@@ -6,10 +6,10 @@ import type { Tail } from '../stores/port.js'
 import { type ThreadId, textOf } from '../stores/thread-id.js'
 import { isEnd, type Stored, ThreadReplica } from './replica.js'
 
-/** A window holds no more, so neither needs to be known of a thread. */
+/** Maximum number of records of a replica: a window has no more. */
 const maxKept = 1_000
 
-/** What this process has seen of threads in Redis. Bounded; holds nothing that would be missed. */
+/** What this process has seen of threads in Redis. Bounded; everything in it is in Redis too. */
 export class ReplicaCache {
   readonly #threads: ByteBoundedLru<ThreadReplica>
   readonly #ttlMs: number
@@ -40,7 +40,7 @@ export class ReplicaCache {
   }
 
   appended(id: ThreadId, messages: readonly PreparedMessage[], stored: Stored): void {
-    // That it was there before tells nothing of a thread that is not known here, unless it is the thread's end.
+    // A duplicate says nothing about a thread that is not known here, unless it is the thread's end.
     const isRepeated = !stored.seqs.some((seq) => seq > stored.before)
     if (isRepeated && this.get(id) === undefined && !isEnd(stored)) return
     this.#change(id, (thread) => thread.appended(messages, stored, this.#clock.now()))
@@ -61,7 +61,7 @@ export class ReplicaCache {
     this.#threads.set(textOf(id), thread, this.#ttlMs)
   }
 
-  /** By another process: in an outage nothing of it is shown. */
+  /** Forgets what another process deleted, so that an outage does not show it. */
   deletedElsewhere({ owner, thread }: Deletion): void {
     if (thread === undefined) this.forgetAll(owner)
     else this.forget({ owner, thread })
@@ -71,7 +71,7 @@ export class ReplicaCache {
     this.#threads.delete(textOf(id))
   }
 
-  /** Of an owner, or all there is. */
+  /** Forgets all threads of an owner, or of all owners. */
   forgetAll(owner?: string): void {
     if (owner === undefined) this.#threads.clear()
     else {

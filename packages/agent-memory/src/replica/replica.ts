@@ -6,19 +6,19 @@ import { changeThread } from './apply.js'
 import { asks, tailOf } from './read.js'
 import { ThreadImage } from './thread-image.js'
 
-/** What a store said of an append. */
+/** A store's reply to an append. */
 export type Stored = ThreadVersion & { readonly seqs: readonly number[]; readonly before: number }
 
 const unknown = -1
 
-/** Whether messages that were there before are the newest of their thread, without a gap. */
+/** Whether messages that were stored before are the newest of their thread, without a gap. */
 export function isEnd({ seqs, before }: Stored): boolean {
   return seqs.length > 0 && seqs.every((seq, index) => seq === before - seqs.length + 1 + index)
 }
 
 /**
- * What this process has seen of a thread in Redis: to read only what is new, and to go on with in an outage.
- * Every record from `#from` to `#upTo` is here as it was at version `#synced`.
+ * What this process has seen of a thread in Redis, so that it reads only new records, and for outages.
+ * It has every record from `#from` to `#upTo` as it was at version `#synced`.
  */
 export class ThreadReplica {
   readonly log = new ThreadImage()
@@ -39,7 +39,7 @@ export class ThreadReplica {
     return { epoch: this.log.epoch, version: this.#synced, newest: this.#upTo }
   }
 
-  /** The end of the thread as it is known here; the very same object as long as nothing changed. */
+  /** The end of the thread as it is known here; the same object as long as nothing changed. */
   tail(request: TailRequest): Tail {
     const { maxMessages, maxTokens, maxTurns = 0 } = request
     const { version, generation } = this.log
@@ -48,7 +48,7 @@ export class ThreadReplica {
     return this.#last.tail
   }
 
-  /** Whether all that a window of this size can hold is here, but for what is newer. */
+  /** Whether the replica has everything that a window of this size can contain, apart from newer records. */
   covers(request: TailRequest): boolean {
     if (this.since === undefined) return false
     const { from, asked, records } = this.tail(request)
@@ -60,7 +60,7 @@ export class ThreadReplica {
     const { log } = this
     const isNew = stored.epoch !== log.epoch
     if (!stored.seqs.some((seq) => seq > stored.before)) {
-      // All of it was there before: the version is what others made of the thread, and not known here.
+      // A duplicate: the version may include changes of others that are not known here.
       if (!isNew) log.generation = stored.generation
       else if (!log.exists && isEnd(stored)) this.#repeated(messages, stored, now)
       return
@@ -72,7 +72,7 @@ export class ThreadReplica {
       if (stored.before === 0) this.#synced = stored.version - 1
     }
     if (stored.version === this.#synced && !isNew) return
-    // Behind a message that was removed it is not known here how many tokens and turns came before.
+    // After a removed message, the number of tokens and turns before is not known here.
     const [newest] = log.downFrom(this.#upTo)
     const isAtEnd = stored.before === this.#upTo && (newest?.seq ?? 0) === this.#upTo
     const isNext = stored.version === this.#synced + 1 && isAtEnd
@@ -89,14 +89,14 @@ export class ThreadReplica {
       this.#upTo = log.newest
       this.#synced = stored.version
     } else {
-      // Others changed the thread in between: the next read reads it anew.
+      // Others changed the thread in between: the next read reads everything again.
       this.#synced = unknown
       this.#from = first ?? log.newest + 1
     }
     this.#stand(stored)
   }
 
-  /** The end of a thread of which nothing is known: it was appended here, and the answer to that was lost. */
+  /** Learns the end of an unknown thread: this process appended it, and the reply was lost. */
   #repeated(messages: readonly PreparedMessage[], stored: Stored, now: number): void {
     const { log } = this
     this.#last = undefined
@@ -109,7 +109,7 @@ export class ThreadReplica {
     this.#stand(stored)
   }
 
-  /** Takes note of a read, unless something newer was noted since it began. */
+  /** Takes over the result of a read, unless the replica is newer. */
   read(tail: Tail): void {
     this.#last = undefined
     const { log } = this
@@ -135,7 +135,7 @@ export class ThreadReplica {
     this.#stand(tail)
   }
 
-  /** Takes note of a change; false when it can't be told what the thread is now. */
+  /** Applies a change; returns `false` if the state of the thread is not known afterwards. */
   changed(change: Change, changed: Changed, now: number): boolean {
     this.#last = undefined
     if (changed.epoch !== this.log.epoch || changed.version === this.#synced) return true
@@ -148,20 +148,20 @@ export class ThreadReplica {
     return true
   }
 
-  /** Whether it was this change that made the next version, and is made here too. */
+  /** Applies the change here too; returns whether the thread's next version consists of it. */
   #follows(change: Change, now: number): boolean {
     // Values are not kept here, so whether there was one to remove is unknown.
     if ('key' in change) return change.kind !== 'unset'
-    // Which of the given messages are there can't be told where only the end of the thread is known.
+    // If only the end of the thread is known, it is unknown which of the given messages exist.
     if (change.kind === 'put' && this.#from > 1) return false
     const { log } = this
     const { version } = log
-    // What touches a message that is not known here can't be followed. What changes nothing makes no version:
-    // then the next one is somebody else's.
+    // A change of a message that is not known here can't be applied. A change without effect makes no version, so the
+    // next version is another writer's.
     return changeThread(log, change, now).status === 'done' && log.version !== version
   }
 
-  /** Keeps the newest records and what is pinned; now and then, since it costs by the records. */
+  /** Keeps the newest records and the pinned ones; done now and then, since the cost grows with the records. */
   trim(maxMessages: number): void {
     const { log } = this
     if (log.size <= maxMessages * 1.25) return

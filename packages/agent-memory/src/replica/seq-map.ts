@@ -1,4 +1,4 @@
-/** Values by seq, in the order of the seqs; those that come last are put fastest. */
+/** Values by seq, in the order of the seqs; adding at the end is fastest. */
 export class SeqMap<V> {
   readonly #values: Map<number, V>
   readonly #seqs: number[]

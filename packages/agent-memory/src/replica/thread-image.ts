@@ -15,16 +15,16 @@ import type { ThreadVersion } from '../stores/thread-id.js'
 import { Operations } from './operations.js'
 import { SeqMap } from './seq-map.js'
 
-/** What a record costs beside its text, roughly. */
+/** Approximate bytes of a record beside its text. */
 const overheadBytes = 250
 
-/** Where an id is, and the digest of its first body, as far as it is known. */
+/** The seq of an id, and the digest of its first body, if that is known. */
 interface Place {
   readonly seq: number
   readonly digest: string | undefined
 }
 
-/** What an append must know beside the thread. */
+/** What an append needs beside the thread. */
 interface AppendContext {
   readonly isFenced: boolean
   readonly ownerIsFull: boolean
@@ -33,7 +33,7 @@ interface AppendContext {
 const alone: AppendContext = { isFenced: false, ownerIsFull: false }
 
 /**
- * One thread in this process: the whole of it, or what this process has seen of it. The same rules as the
+ * One thread in this process: the whole thread, or what this process has seen of it. It has the same rules as the
  * scripts; a test compares both.
  */
 export class ThreadImage implements ThreadVersion {
@@ -45,11 +45,11 @@ export class ThreadImage implements ThreadVersion {
   count = 0
   /** Seq of the newest message. */
   newest = 0
-  /** Text and records, roughly. */
+  /** Approximate bytes of the records in memory. */
   bytes = 0
-  /** Of the bodies, as the limit counts them. */
+  /** Bytes of the bodies, as the limit counts them. */
   bodyBytes = 0
-  /** Seqs that every window holds. */
+  /** Seqs that every window contains. */
   pinned: readonly number[] = []
   /** The current summary, and the one before. */
   summaries: readonly (Summary & { readonly plan: string })[] = []
@@ -57,7 +57,7 @@ export class ThreadImage implements ThreadVersion {
   readonly #records: SeqMap<MessageRecord>
   readonly #places: Map<string, Place>
   readonly #openCalls: Map<string, number>
-  /** What the thread's latest operations came to. */
+  /** The outcomes of the thread's latest operations. */
   readonly operations: Operations
   #passed = 0
   #turn = 0
@@ -92,7 +92,7 @@ export class ThreadImage implements ThreadVersion {
     return this.epoch !== ''
   }
 
-  /** Records that are held. */
+  /** Number of records in memory. */
   get size(): number {
     return this.#records.size
   }
@@ -174,7 +174,7 @@ export class ThreadImage implements ThreadVersion {
     return { existed, generation: this.generation }
   }
 
-  /** A copy up to a place, as a thread of its own; `over` is what stands under its name now. */
+  /** A copy up to a seq, as a new thread; `over` is what its name has now, such as a deletion. */
   fork(over: ThreadImage, upTo = this.newest, token = ''): ThreadImage {
     const copy = new ThreadImage(this)
     copy.operations.clear()
@@ -207,7 +207,7 @@ export class ThreadImage implements ThreadVersion {
     return this.operations.before(token, '') !== undefined
   }
 
-  /** All of it, for a backup. */
+  /** The whole thread, for a backup. */
   dump(changedAt: number, ttlMs: number): ThreadDump {
     const { version, newest, pinned, summaries, state } = this
     const records = [...this.downFrom(newest)].reverse()
@@ -227,7 +227,7 @@ export class ThreadImage implements ThreadVersion {
     }
   }
 
-  /** A thread of a dump; `over` is what stands under its name now. */
+  /** A thread of a dump; `over` is what its name has now, such as a deletion. */
   static from(dump: ThreadDump, over: ThreadImage): ThreadImage {
     const log = new ThreadImage()
     log.begin()
@@ -267,13 +267,13 @@ export class ThreadImage implements ThreadVersion {
     if (this.epoch === '') this.epoch = randomUUID()
   }
 
-  /** Ends a change: `rewrote` when it touched what was there before. */
+  /** Ends a change. `rewrote` says that it touched earlier records. */
   changed(rewrote: boolean): void {
     this.version++
     if (rewrote) this.edited = this.version
   }
 
-  /** Puts a message at the thread's end; true when it is the first system message, which every window holds. */
+  /** Puts a message at the thread's end. Returns whether it was pinned, as the first system message. */
   place({ id, role, tokens, body, digest, opens, answers }: PreparedMessage, at: number): boolean {
     const seq = ++this.newest
     const answered = this.#takeCalls(seq, opens, answers)
@@ -288,7 +288,7 @@ export class ThreadImage implements ThreadVersion {
     return true
   }
 
-  /** Gives a record another body where it is, with the tool calls and results that it has now. */
+  /** Replaces a record's body in place, and its tool calls and results. */
   rewrite(record: MessageRecord, { role, tokens, body, digest, opens, answers }: PreparedMessage): void {
     this.#releaseCalls(record)
     const answered = this.#takeCalls(record.seq, opens, answers)
@@ -297,7 +297,7 @@ export class ThreadImage implements ThreadVersion {
     this.add({ ...record, role, tokens, body, digest, revision, opens, answers: answered })
   }
 
-  /** Takes a record away; its id stays known. A call whose result is gone is open again. */
+  /** Removes a record; its id stays known. A call whose result is removed is open again. */
   drop(record: MessageRecord): void {
     this.#releaseCalls(record)
     this.forget(record)
@@ -323,7 +323,7 @@ export class ThreadImage implements ThreadVersion {
     const known = this.#records.get(seq)
     if (known !== undefined) this.forget(known)
     this.add(record)
-    // What a message that was edited said at first is not known.
+    // The first body of an edited message is not known.
     if (!this.#places.has(id)) this.#places.set(id, { seq, digest: revision === 0 ? digest : undefined })
     for (const { call } of record.answers) this.#openCalls.delete(call)
     for (const call of record.opens) this.#openCalls.set(call, seq)
@@ -340,7 +340,7 @@ export class ThreadImage implements ThreadVersion {
     this.#places.delete(record.id)
   }
 
-  /** Opens and answers tool calls for the message at a seq; says where the answered calls were made. */
+  /** Opens and answers tool calls for the message at a seq; returns the seqs of the answered calls. */
   #takeCalls(seq: number, opens: readonly string[], answers: readonly string[]): readonly Answered[] {
     const answered: Answered[] = []
     for (const call of answers) {
@@ -368,7 +368,7 @@ export class ThreadImage implements ThreadVersion {
   }
 }
 
-/** Of a message that is held here. */
+/** Approximate bytes of a message in memory. */
 export function bytesOf({ id, body }: { readonly id: string; readonly body: string }): number {
   return 2 * (body.length + id.length) + overheadBytes
 }

@@ -16,12 +16,12 @@ interface StoredSession extends SessionPlace {
   /** `undefined` once it was destroyed. */
   session: Omit<SessionRecord, 'leftMs'> | undefined
   readonly tokens: string[]
-  /** The end for good. */
+  /** The latest possible end, from `absoluteTtl`. */
   readonly ends: number
   endsAt: number
 }
 
-/** Sessions in this process, bounded: beyond it the least recently used are forgotten. */
+/** Sessions in this process, bounded: beyond the bound the least recently used ones are dropped. */
 export class MemorySessionStore implements SessionStore {
   readonly #sessions: ByteBoundedLru<StoredSession>
   readonly #clock: Clock
@@ -117,7 +117,7 @@ export class MemorySessionStore implements SessionStore {
   }
 }
 
-/** Fields as a write leaves them. */
+/** The fields after a write. */
 export function withWrites(
   known: ReadonlyMap<string, string> | undefined,
   { set, unset, replaces }: Pick<SessionWrite, 'set' | 'unset' | 'replaces'>,
@@ -139,7 +139,7 @@ function isOver(
   return (isMore && fields.size > bounds.fields) || (bytes > bounds.bytes && bytes > bytesBefore)
 }
 
-/** As Redis counts names and values. */
+/** Bytes of names and values, counted as in Redis. */
 function sizeOf(fields: ReadonlyMap<string, string>): number {
   let bytes = 0
   for (const [name, json] of fields) bytes += encodeURIComponent(name).length + 1 + Buffer.byteLength(json)

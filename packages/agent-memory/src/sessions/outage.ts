@@ -20,7 +20,7 @@ type Pending =
   | { readonly kind: 'write'; readonly place: SessionPlace; readonly write: SessionWrite }
   | { readonly kind: 'destroy'; readonly places: readonly SessionPlace[] }
 
-/** Notes what is read and written in Redis, for {@link OutageSessions}. */
+/** Remembers what is read and written in Redis, for {@link OutageSessions}. */
 export class SeenSessions implements SessionStore {
   readonly seen: ByteBoundedLru<SeenSession>
 
@@ -73,9 +73,9 @@ export class SeenSessions implements SessionStore {
 }
 
 /**
- * Sessions while Redis is away: one that Redis vouched for lately is good until the grace is over, or its own time; a
- * new one is good at once, and what is written is sent to Redis when it is back. One that was never seen here can't be
- * judged. What an outage made of sessions ends with it.
+ * Sessions in an outage. A session that this process saw in Redis lately is valid until the grace is over or it ends; a
+ * new one is valid at once. Writes are sent to Redis when it is back. Whether a session that this process has not seen
+ * is valid is unknown. After the outage, only Redis counts.
  */
 export class OutageSessions implements SessionStore {
   readonly #known: SeenSessions
@@ -84,7 +84,7 @@ export class OutageSessions implements SessionStore {
   readonly #graceMs: number
   readonly #maxPending: number
   #pending: Pending[] = []
-  /** Until when those from before the outage are good, on the monotonic clock. */
+  /** Until when sessions from before the outage are valid, on the monotonic clock. */
   readonly #goodUntil = new Map<string, number>()
   readonly #destroyed = new Set<string>()
 
@@ -132,7 +132,7 @@ export class OutageSessions implements SessionStore {
     throw unavailable('sessions can not be listed')
   }
 
-  /** Sends what was written here, in order. Each may be sent again. */
+  /** Sends the writes of the outage, in order. Each may be sent again. */
   async replay({ primary, signal, progress, handOver }: RecoverContext<SessionStore>): Promise<void> {
     for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
       signal.throwIfAborted()
@@ -147,7 +147,7 @@ export class OutageSessions implements SessionStore {
     this.#destroyed.clear()
   }
 
-  /** What Redis said of a session before it went away, while that is to be trusted. */
+  /** Takes over what Redis had of a session before the outage, while that is still trusted. */
   async #takeOver(place: SessionPlace, create: boolean): Promise<void> {
     const key = textOf(place)
     if (this.#destroyed.has(key)) return

@@ -34,7 +34,7 @@ const scripts = {
   link: script('link', linkLua),
 }
 
-/** Sessions that are looked at together. */
+/** Number of sessions that are read together. */
 const atOnce = 100
 
 /** Sessions of all instances: one hash each, and a list of each user's. */
@@ -59,7 +59,7 @@ export class RedisSessionStore implements SessionStore {
     const removed = [String(unset.length), ...unset.map(encodeURIComponent)]
     const fields = [...set].flatMap(([name, json]) => [encodeURIComponent(name), json])
     const args = [...head, ...own, ...limits, ...removed, ...fields]
-    // A session that could not be found by its user must not be.
+    // First the user's list: a session that `list` can't find must never exist.
     if (create !== false && user !== undefined) await this.#link(place, user, ttlMs)
     const reply = listOf('session-write', await this.#redis.run(scripts.write, [this.#key(place)], args))
     const status = textOf('session-write', reply[0])
@@ -95,7 +95,7 @@ export class RedisSessionStore implements SessionStore {
 
   async rotate(from: SessionPlace, to: SessionPlace): Promise<boolean> {
     const record = await this.read(from, undefined)
-    // Before the session has its new name: it is found at every moment.
+    // Before the session gets its new name, so that it can be found at every moment.
     if (record?.user !== undefined) await this.#link(to, record.user, record.leftMs)
     const keys = [this.#key(from), this.#key(to)]
     const reply = await this.#redis.run(scripts.rotate, keys, [String(destroyedMs)])
