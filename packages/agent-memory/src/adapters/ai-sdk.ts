@@ -84,7 +84,10 @@ interface SeenChat {
 export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chats<M> {
   const thread = (chatId: string) => owner.thread(checkSubject('chatId', chatId))
   const seen = new ByteBoundedLru<SeenChat>({ maxEntries: 10_000, sizeOf: () => 50 })
-  /** Of the chat that a message was read from: others may read the chat anew, after it was deleted, before it is saved. */
+  /**
+   * The origin of each message that was read. `seen` is not enough: another request may read a chat again after it
+   * was deleted, and before the messages read earlier are saved.
+   */
   const origins = new WeakMap<object, Origin>()
   const given = (messages: readonly object[], origin: Origin) => {
     for (const message of messages) origins.set(message, origin)
@@ -100,7 +103,7 @@ export function createChats<M extends UIMessage = UIMessage>(owner: Owner): Chat
     thread,
     async load(chatId, options) {
       const { entries, generation, newest, complete } = await allEntries(thread(chatId), options)
-      // Of a part nothing can be said to be missing.
+      // If only a part was read, nothing can count as missing.
       seen.set(chatId, { generation, from: complete ? 1 : Number.MAX_SAFE_INTEGER, upTo: newest })
       const messages = entries.map(({ message }) => copyOf(message))
       return given(messages, { chatId, generation })
@@ -142,7 +145,7 @@ async function save(
     try {
       const receipt = await thread.put(messages, {
         ifGeneration,
-        // What a refused message would be in the place of is not taken away.
+        // If a message was refused, nothing is removed: the refused one may be the replacement.
         removes:
           removeMissing && refused === undefined
             ? { from: before?.from ?? 0, upTo: before?.upTo ?? Number.MAX_SAFE_INTEGER }
@@ -198,16 +201,16 @@ function messagesOf({ messages, summary }: Window): readonly object[] {
   return copies.toSpliced(at, 0, { id: `summary.${summary.upTo}`, role: 'system', parts } as StoredMessage)
 }
 
-/** Whatever goes wrong with the recording is not the answer's fault: it goes on, unrecorded. */
+/** Records a stream as a draft. A failure to record does not disturb the answer, which continues unrecorded. */
 async function record(thread: Thread, stream: ReadableStream<string>): Promise<void> {
   const reader = stream.getReader()
   const draft = thread.draft()
-  // A stream is a draft from its first moment on, whenever its first words come.
+  // The draft exists as soon as the stream starts, even if its first words come later.
   await draft.flush().catch(() => {})
   try {
     for (let next = await reader.read(); !next.done; next = await reader.read()) draft.write(next.value)
   } catch {
-    // The answer broke off: its readers have what there was of it.
+    // The answer broke off: its readers keep what was recorded.
   }
   await draft.end().catch(() => {})
 }

@@ -105,7 +105,7 @@ function fieldsOf(data: object): Loaded {
   return new Map(Object.entries(own).map(([name, value]) => [name, toJson(name, value)]))
 }
 
-/** With its end as text, which express-session reads again. */
+/** A cookie as plain JSON, its end as text, which express-session can read. */
 function plainCookie({ cookie }: { readonly cookie?: unknown }): unknown {
   return cookie === undefined ? undefined : (JSON.parse(JSON.stringify(cookie)) as unknown)
 }

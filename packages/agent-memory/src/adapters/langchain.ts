@@ -44,7 +44,7 @@ class ThreadHistory extends BaseListChatMessageHistory {
   readonly #thread: Thread
   readonly #window: WindowOptions | undefined
   readonly #partial: boolean
-  /** Of the thread, when it was last read: what is added belongs to that one. */
+  /** The thread's generation when it was last read: messages are added to that generation only. */
   #generation: number | undefined
 
   constructor(thread: Thread, { window, partial = false }: ChatHistoryOptions) {

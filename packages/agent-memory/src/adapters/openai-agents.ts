@@ -57,7 +57,7 @@ const maxReplaced = 5_000
 class ThreadSession implements AgentSession {
   readonly #thread: Thread
   readonly #options: AgentSessionOptions
-  /** Of the thread, when it was last read: what is added belongs to that one. */
+  /** The thread's generation when it was last read: items are added to that generation only. */
   #generation: number | undefined
 
   constructor(thread: Thread, options: AgentSessionOptions) {
@@ -178,7 +178,7 @@ function itemOf({ message }: Pick<Entry, 'message'>): AgentInputItem {
   return copyOf(item ?? (rest as unknown as AgentInputItem))
 }
 
-/** Two items are the same when it is. */
+/** The canonical JSON of an item: equal for two items that are the same. */
 function canonical(value: unknown): string {
   return encodeJson('item', withoutClasses(value, 'item')).canonical
 }

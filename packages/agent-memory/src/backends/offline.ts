@@ -171,7 +171,7 @@ export class OfflineBackend implements ThreadBackend {
    * Sends the journaled writes to the store, and calls `handOver` in the turn of the event loop in which nothing is
    * left. Entries that fail because Redis is away again stay in the journal; every entry may be sent again.
    *
-   * Writers continue meanwhile, and one that never pauses for a round trip would keep the journal from ever being empty.
+   * Writers continue meanwhile, and one that never pauses for a round trip would keep the journal from emptying.
    * So when the entries that had waited are sent, new writes wait until the few that came since are sent too.
    */
   async replay(store: ThreadStore, turn: ReplayTurn): Promise<void> {

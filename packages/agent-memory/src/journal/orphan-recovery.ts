@@ -34,8 +34,8 @@ export class OrphanRecovery {
   }
 
   /**
-   * What a write of this thread to Redis must wait for. In an outage it waits for nothing, since both are journaled, and
-   * sent in this order.
+   * What a write of this thread to Redis must wait for. In an outage it waits for nothing, since both are journaled,
+   * and sent in this order.
    */
   before(id: ThreadId): Promise<void> | undefined {
     if (!this.#host.isUp()) return undefined

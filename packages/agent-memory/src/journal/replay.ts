@@ -63,7 +63,10 @@ export class Replay {
     private readonly remember?: WriteLog,
   ) {}
 
-  /** Sends the entries, which belong together; see {@link Replay.nextOf}. @throws UnavailableError when Redis is away again */
+  /**
+   * Sends the entries, which belong together; see {@link Replay.nextOf}.
+   * @throws UnavailableError when Redis is away again
+   */
   async send(id: ThreadId, entries: readonly JournalEntry[]): Promise<void> {
     try {
       await this.#send(id, entries)

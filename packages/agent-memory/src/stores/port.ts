@@ -196,7 +196,7 @@ export interface ThreadDump {
 export interface ThreadStore {
   /**
    * Appends the messages in their order, at the next gapless seqs, in one atomic step. A message whose id exists with
-   * the same body keeps its place; if one exists with another body, nothing at all is appended. Slides the thread's TTL.
+   * the same body keeps its place; if one exists with another body, nothing is appended. Slides the thread's TTL.
    */
   append(id: ThreadId, messages: readonly PreparedMessage[], options: AppendOptions): Promise<AppendResult>
   /** Reads the newest records; the cost depends on what is read, not on the thread's length. */

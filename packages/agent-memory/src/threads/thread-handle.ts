@@ -55,7 +55,7 @@ const maxPut = 5_000
 /** Maximum number of messages that a splice replaces. */
 const maxSpliced = 5_000
 
-/** Methods that call Redis; `append` and `window` have their own spans with more attributes, and iterations have none. */
+/** Methods that call Redis; `append` and `window` have their own spans with more attributes, iterations have none. */
 const tracedMethods = {
   put: 'agent_memory put',
   page: 'agent_memory page',
