@@ -167,8 +167,8 @@ async function save(
 }
 
 /**
- * Messages with ids. An answer without one is called by the message that it answers. The client gives the same
- * answer an id of its own: where such answers are, those before are looked for under the name that they were given.
+ * Gives every message an id. An answer without one is named after the message before it. The client later gives the
+ * same answer an id of its own; so if any answer lacks an id, the others are looked up by that name too.
  */
 async function named(thread: Thread, given: readonly StoredMessage[]): Promise<readonly Message[]> {
   if (!given.some(({ id }) => id === '' || id === undefined)) return given
@@ -186,7 +186,7 @@ async function named(thread: Thread, given: readonly StoredMessage[]): Promise<r
 }
 
 async function isStored(thread: Thread, id: string): Promise<boolean> {
-  // In an outage it is taken as it comes.
+  // In an outage nobody can tell, and the message keeps the client's id.
   const entry = await thread.get(id).catch(() => undefined)
   return entry !== undefined
 }

@@ -37,9 +37,9 @@ export interface CheckpointSaverOptions {
   /** How long a thread's checkpoints live after the last of them. @default they stay */
   readonly ttl?: Duration | undefined
   readonly serde?: SerializerProtocol | undefined
-  /** Of the threads that live in this process. @default 1_000 */
+  /** Maximum number of threads kept in this process, without `redis`. @default 1_000 */
   readonly maxThreads?: number | undefined
-  /** Of the threads that live in this process, or of what is held in an outage. @default 256 MiB */
+  /** Maximum bytes of the threads kept in this process, or of what is held in an outage. @default 256 MiB */
   readonly maxBytes?: number | undefined
   /** A span a call with `spans: true`. @default no spans */
   readonly telemetry?: boolean | TelemetryOptions | undefined
@@ -56,9 +56,9 @@ const optionNames = {
 
 /**
  * A checkpointer of LangGraph. What a checkpoint and the one before have in common is stored once, element by
- * element, so a thread of N messages takes room for N. `put` and `getTuple` are one round trip. In an outage `put`
- * and `putWrites` are held in this process and stored when Redis is back, so that a run that is under way comes to its
- * end; `getTuple` rejects with an UnavailableError, since a graph that went on from an old checkpoint would be wrong.
+ * element, so a thread of N messages takes room for N. `put` and `getTuple` are usually one round trip. In an outage
+ * `put` and `putWrites` are held in this process and stored when Redis is back, so that a run under way can finish;
+ * `getTuple` rejects with an UnavailableError, since it would be wrong to continue a graph from an old checkpoint.
  */
 export function createCheckpointSaver(options: CheckpointSaverOptions = {}): BaseCheckpointSaver {
   option.members('', options, optionNames)
@@ -82,14 +82,14 @@ const tracedMethods = {
 } as const
 
 /**
- * Elements of an array that are named together. A checkpoint names up to 7 of each order, and each run names 8: by
- * measurement the least room for threads of a hundred to ten thousand messages.
+ * Number of an array's elements that form a run. A checkpoint names up to 7 runs of each level, and each run names 8.
+ * In measurements 8 took the least room for threads of a hundred to ten thousand messages.
  */
 const runLength = 8
 
 /**
- * Where a value is: the place of its digest among those of the checkpoint, which stand beside it, or the places of an
- * array's elements and runs of elements.
+ * Where a value is: the index of its digest in the checkpoint's list of digests, or, for an array, the indexes of its
+ * elements and runs of elements.
  */
 type Indexes = number | readonly number[]
 
@@ -157,7 +157,7 @@ class Saver extends BaseCheckpointSaver {
     const isLater = metadata.source !== 'input' || '__start__' in channel_values
     const isCopy = isLater && Object.keys(newVersions).length === 0
     for (const [channel, value] of Object.entries(channel_values)) {
-      // Without a parent there is nothing from which what is not new could have come; a copy names nothing new.
+      // Without a parent, values that are not new can't have come from it, so all are kept; a copy names nothing new.
       const isSet = parent !== undefined || isCopy || channel in newVersions
       if (value === undefined || !isSet) continue
       const isSplit = Array.isArray(value) && !value.includes(undefined)
@@ -201,7 +201,7 @@ class Saver extends BaseCheckpointSaver {
     return keepText(await encode(this.serde, value), values)
   }
 
-  /** A long list costs each checkpoint little. */
+  /** Keeps elements and their runs, so that even a long list costs each checkpoint little. */
   async #keepElements(elements: readonly unknown[], values: Map<string, string>): Promise<readonly string[]> {
     const digests = await Promise.all(elements.map((element) => this.#keep(element, values)))
     return withRuns(digests, values)
@@ -249,7 +249,7 @@ class Saver extends BaseCheckpointSaver {
     )
   }
 
-  /** Before version 4 of their format checkpoints left what was sent to the parent's writes. */
+  /** Adds the sends: before version 4 of the format they were only in the writes of the parent checkpoint. */
   async #addSends(checkpoint: Checkpoint, thread: string, namespace: string, parent: string): Promise<void> {
     const found = await this.#store.read(thread, namespace, parent)
     const writes = found === undefined ? [] : await this.#writesOf(found)
@@ -262,8 +262,8 @@ class Saver extends BaseCheckpointSaver {
 }
 
 /**
- * Full runs of references become one, and full runs of these again: a list of any length is named by a few dozen, and
- * one that has grown shares all of its full runs with the one before.
+ * Replaces each full run of references with one reference, and each full run of these again: a list of any length is
+ * named by a few dozen, and a list that has grown shares all full runs with the list before.
  */
 function withRuns(references: readonly string[], values: Map<string, string>): readonly string[] {
   const full = references.length - (references.length % runLength)

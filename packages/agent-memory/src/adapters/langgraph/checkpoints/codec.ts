@@ -15,7 +15,7 @@ export async function decode(serde: SerializerProtocol, text: string): Promise<u
   return serde.loadsTyped(type, isBase64 === undefined ? body : new Uint8Array(Buffer.from(body, 'base64')))
 }
 
-/** 160 bits: two values of one thread that are not the same never share it. */
+/** 160 bits: enough that different values of one thread do not share a digest. */
 export function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('base64url').slice(0, 27)
 }

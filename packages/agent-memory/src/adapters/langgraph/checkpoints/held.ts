@@ -11,8 +11,8 @@ interface HeldWrite {
 
 /**
  * Holds in this process what can't be stored while Redis is away, and stores it when Redis is back, in the order in
- * which it came. LangGraph writes beside its nodes and looks at the results at the end of a run: a write that was
- * refused meanwhile would be an unhandled rejection, which ends the process.
+ * which it came. LangGraph writes while its nodes run and awaits the writes at the end of a run: one that rejected
+ * meanwhile would be an unhandled rejection, which ends the process.
  *
  * Reads wait until all is stored, and reject while that is not possible. What is held is lost with the process.
  */
@@ -91,7 +91,7 @@ export class HeldCheckpoints implements CheckpointStore {
         await next.store()
       } catch (error) {
         if (isOutage(error)) throw error
-        // The server refuses it, and would refuse it for ever: what comes after it is not held up.
+        // The server refuses it and always would, so it is dropped and must not hold up the others.
         const message = `A checkpoint of an outage could not be stored: ${(error as Error).message}`
         notify(this.#redis.logger, 'warn', message, 'EVENKEEL_CHECKPOINT')
       }

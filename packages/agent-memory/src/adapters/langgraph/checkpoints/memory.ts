@@ -9,7 +9,7 @@ interface HeldThread {
   bytes: number
 }
 
-/** Checkpoints in this process, bounded: beyond it the least recently used threads are forgotten, as a whole. */
+/** Checkpoints in this process, bounded: when full, it forgets the least recently used threads, each as a whole. */
 export class MemoryCheckpoints implements CheckpointStore {
   readonly #threads: ByteBoundedLru<HeldThread>
   readonly #ttlMs: number | undefined

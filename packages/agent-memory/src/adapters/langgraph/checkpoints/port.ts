@@ -1,4 +1,4 @@
-/** A checkpoint as it is stored: its values stand apart, each under the digest of what it is. */
+/** A checkpoint as it is stored: its values are separate, each under the digest of its text. */
 export interface StoredCheckpoint {
   readonly namespace: string
   readonly id: string
@@ -23,8 +23,8 @@ export interface ReadCheckpoint extends StoredCheckpoint {
 /** Where checkpoints live. Every operation may be repeated. */
 export interface CheckpointStore {
   /**
-   * Stores a checkpoint with its values. A value is the same wherever its digest is the same, so branches of
-   * one thread share what they have in common, and can't overwrite each other's.
+   * Stores a checkpoint with its values. Equal digests mean equal values, so branches of one thread share what they
+   * have in common, and can't overwrite each other's values.
    */
   put(thread: string, checkpoint: StoredCheckpoint, values: ReadonlyMap<string, string>): Promise<void>
   putWrites(thread: string, namespace: string, id: string, writes: readonly StoredWrite[]): Promise<void>

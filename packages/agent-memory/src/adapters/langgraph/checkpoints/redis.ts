@@ -10,12 +10,12 @@ const putScript = defineScript({ name: 'agent-memory.checkpoint-put', lua: putLu
 const writesScript = defineScript({ name: 'agent-memory.checkpoint-writes', lua: writesLua })
 const readScript = defineScript({ name: 'agent-memory.checkpoint-read', lua: readLua, readOnly: true })
 
-/** Checkpoints of all instances, on plain Redis: a hash and a sorted set a thread. */
+/** Checkpoints of all instances, on plain Redis: a hash and a sorted set for each thread. */
 export class RedisCheckpoints implements CheckpointStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
   readonly #ttlMs: number
-  /** Values that Redis has, as far as is known here: they need not be sent again. */
+  /** Values that this process has sent to Redis: they are not sent again unless Redis lacks them. */
   readonly #sent = new ByteBoundedLru<true>({ maxEntries: 50_000, sizeOf: () => 0 })
 
   constructor(redis: Connection, ttlMs: number | undefined) {
