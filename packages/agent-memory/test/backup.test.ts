@@ -52,7 +52,7 @@ describe('a backup', () => {
         const thread = threadOf(to)
         const { summary, messages } = await thread.window()
         expect([summary?.text, messages[0]?.id, messages.at(-1)?.id]).toEqual(['so far', 's', 'open'])
-        // It goes on as the original would: the call is open, the ids are taken, the places follow.
+        // The copy continues as the original would: the call is open, the ids are known, the next seq follows.
         const receipt = await thread.append([{ id: 'late', role: 'tool', tool_call_id: 'y' }, user('m5')])
         expect(receipt.seqs).toEqual([35, 7])
         expect((await thread.window()).messages.at(-1)?.id).toBe('late')
@@ -128,11 +128,11 @@ describe('a backup', () => {
     expect(await memory.verify(lines)).toMatchObject({ different: [id], grown: [] })
     expect(await memory.restore(lines, { mode: 'merge' })).toMatchObject({ merged: 1, conflicts: 0 })
     expect(await memory.verify(lines)).toMatchObject({ different: [], grown: [id] })
-    // Merging again brings nothing new, and what is written since takes nothing away.
+    // Merging again changes nothing, and a message appended since counts as growth, not as a difference.
     await memory.restore(lines, { mode: 'merge' })
     await thread.append([user('d')])
     expect(await memory.verify(lines)).toMatchObject({ different: [], grown: [id] })
-    // An edit and a removal do.
+    // An edit and a removal are differences.
     await thread.edit('a', user('a', 'altered'))
     expect(await memory.verify(lines)).toMatchObject({ different: [id], grown: [] })
     await memory.restore(lines, { mode: 'replace' })
@@ -236,7 +236,7 @@ it('a head that somebody planted in Redis makes no script loop: reads, forks and
   const head = (await redis.server.command('HGET', key, '_m')) as string
   expect(head.length).toBeGreaterThan(96)
   for (const newest of [1e9, 1e15]) {
-    // The third of the doubles in front of the texts.
+    // The newest seq is the third of the doubles that the head begins with.
     const double = Buffer.alloc(8)
     double.writeDoubleBE(newest)
     const lua = `local head = redis.call('HGET', KEYS[1], '_m')
@@ -252,7 +252,7 @@ it('a head that somebody planted in Redis makes no script loop: reads, forks and
     await own.fork({ id: `part ${newest}`, upTo: 1 }).catch(() => {})
     await own.append(user(`c${newest}`)).catch(() => {})
     await own.remove('a').catch(() => {})
-    // Beyond five seconds Redis would say BUSY to everybody.
+    // After a script of five seconds Redis would answer BUSY to everybody.
     expect(await redis.server.command('PING')).toBe('PONG')
     expect(other.state).toBe('primary')
     expect(performance.now() - at).toBeLessThan(15_000)

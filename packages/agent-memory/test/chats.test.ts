@@ -121,7 +121,7 @@ describe.each(['memory', 'redis'])('chats of the AI SDK, in %s', (where) => {
       [],
       [],
     ])
-    // A look at what there is, and a new conversation begins.
+    // Having read the empty thread, each may begin a new conversation.
     await chats.save({ chatId: 'c', messages: [say('new')] })
     await history.addUserMessage('new')
     await session.addItems([{ role: 'user', content: 'new' }])
@@ -141,7 +141,7 @@ describe.each(['memory', 'redis'])('chats of the AI SDK, in %s', (where) => {
     await chats.save({ chatId: 'c', messages: [...before, say('a')] })
     await chats.save({ chatId: 'c', messages: [...window, say('b')] })
     expect(await chats.load('c')).toEqual([])
-    // A new conversation, and a copy of what is there in another chat that was deleted before, are none of that.
+    // That does not stop a new conversation, or a copy of it into another chat that was deleted before.
     await chats.save({ chatId: 'c', messages: [say('new')] })
     await chats.save({ chatId: 'd', messages: [say('x')] })
     await chats.thread('d').delete()

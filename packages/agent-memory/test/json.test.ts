@@ -159,7 +159,7 @@ describe('nothing is changed silently', () => {
       expect(await thread.append(turned)).toMatchObject({ status: 'duplicate' })
       const first = (await thread.window()).messages[0]
       expect(first).toEqual(message)
-      // A reader's own: what it does to it is nobody else's.
+      // Each reader gets its own copy: a change to it does not affect others.
       const [image] = (first?.content ?? []) as { bytes: Uint8Array }[]
       image?.bytes.fill(7)
       expect((await thread.window()).messages).toEqual([message])

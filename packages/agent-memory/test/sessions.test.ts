@@ -81,7 +81,7 @@ describe.each(['memory', 'redis'])('sessions, in %s', (where) => {
   })
 })
 
-/** Redis counts the time that a test takes. */
+/** An answer without times, which differ by the time that the test takes. */
 const withoutTime = (answer: unknown): unknown => {
   if (Array.isArray(answer)) {
     return answer

@@ -52,7 +52,7 @@ describe('statistics', () => {
       appended: { stored: 3, duplicate: 1, journaled: 0, refused: 0 },
       reads: { whole: 1 },
     }
-    // How soon the other one answers is the machine's affair.
+    // How soon the other one answers depends on the machine.
     await vi.waitFor(async () => expect(await one.memory.sharedStats()).toMatchObject(sum), 20_000)
     expect(await redis.server.command('KEYS', '*stats*')).toEqual([])
     await one.cutOff()

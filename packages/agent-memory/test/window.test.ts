@@ -44,7 +44,7 @@ describe('a window', () => {
           const { ids } = await thread.append(messages)
           const { messages: window, tokens, overTokens } = await thread.window({ maxMessages, maxTokens })
           expect(window.length).toBeLessThanOrEqual(maxMessages)
-          // What is pinned and the newest question are there, whatever they cost, and it says by how much that is more.
+          // Pinned messages and the newest question are always there; `overTokens` tells how far they exceed the limit.
           expect(tokens - overTokens).toBeLessThanOrEqual(maxTokens)
           if (overTokens > 0) expect(window.length).toBeLessThanOrEqual(2)
           const question = messages.findLast((one) => one.role === 'user' && resultsOf(one).length === 0)
@@ -101,7 +101,7 @@ describe('a window', () => {
     const ids = async (maxMessages: number) =>
       (await thread.window({ maxMessages })).messages.map(({ id }) => id)
     expect(await ids(10)).toEqual(['q', 'c', 'r', 'are you there?', 'yes', 'thanks'])
-    // Its call does not fit any more, so neither is there.
+    // The call does not fit any more, so its result is left out too.
     expect(await ids(4)).toEqual(['are you there?', 'yes', 'thanks'])
   })
 
@@ -141,7 +141,7 @@ describe('a window', () => {
       { id: 'a', role: 'assistant' },
     ])
     expect((await thread.window()).messages.map(({ id }) => id)).toEqual(['q', 'a'])
-    // Of one id after the other is what many models do.
+    // Many models use the same id for one call after the other.
     const usual = createAgentMemory().owner('o').thread('t')
     const turns = [0, 1].flatMap((turn) => [
       { id: `c${turn}`, role: 'assistant', tool_calls: [{ id: 'call_0' }] },

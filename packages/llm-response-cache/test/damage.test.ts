@@ -39,7 +39,7 @@ const whole: Readonly<Record<string, Uint8Array>> = {
   responses: encode(written(responses, '\n')),
 }
 
-/** What comes where an event should: none of it is a proper answer's. */
+/** Garbage in the place of an event: no proper answer contains it. */
 const garbage = [
   'data: {"error":{"message":"overloaded"}}\n\n',
   'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n',
@@ -57,7 +57,7 @@ const garbage = [
 const damages = fc.record({
   kind: fc.constantFrom(...Object.keys(whole)),
   how: fc.constantFrom('truncated', 'reset', 'garbage', 'bytes'),
-  /** Where, as a share of the stream. */
+  /** Where the damage is, as a share of the stream. */
   at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
   garbage: fc.constantFrom(...garbage),
   pieces: fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 5 }),
@@ -82,7 +82,7 @@ function damaged({
       // A connection that is cut after the last byte is cut all the same.
       return { bytes: bytes.subarray(0, Math.floor(at * (bytes.length + 1))), isCut: true }
     case 'bytes':
-      // No UTF-8 anywhere.
+      // Bytes that are invalid UTF-8.
       return {
         bytes: Buffer.concat([
           bytes.subarray(0, entryKey),
@@ -131,7 +131,7 @@ describe('damaged streams', () => {
     fc.assert(
       fc.property(damages, (damage) => {
         const { bytes, isCut } = damaged(damage)
-        // That a connection was cut its stream tells, not its bytes.
+        // A cut connection shows as an error of the stream; the bytes may look complete.
         return isCut || !isWhole(bytes, damage.pieces)
       }),
       { numRuns: 100_000 },

@@ -50,7 +50,7 @@ describe('embeddings', () => {
     expect(asked.map(({ length }) => length)).toEqual([97, 3])
     expect(vectors.map((vector) => [...vector])).toEqual(texts.map(vectorOf))
     expect(cache.stats()).toMatchObject({ hits: 97, misses: 100 })
-    // Everybody has vectors of his own.
+    // Each caller gets its own copies of the vectors.
     vectors[0]?.fill(0)
     expect([...((await cache.embeddings(['text 0'], { model: 'e', embed }))[0] ?? [])]).toEqual(
       vectorOf('text 0'),
@@ -125,7 +125,7 @@ describe('embeddings', () => {
       ['a', 'b'],
       ['c', 'd'],
     ])
-    // Two that were paid for, and what was told of the other two.
+    // The usage of the two that were asked for, plus the recorded usage of the two from the cache.
     expect(second.usage).toEqual({ prompt_tokens: 12, total_tokens: 12 })
     expect(await create(['a', 'b', 'c', 'd'])).toMatchObject({ object: 'list', model: 'e' })
     expect(provider.calls).toHaveLength(2)

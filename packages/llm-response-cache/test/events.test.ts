@@ -5,7 +5,7 @@ import { chatCall, chatUrl, completion, fakeProvider, settled } from './fake.js'
 
 const names = ['hit', 'miss', 'coalesced', 'stale', 'bypass', 'stored', 'failed'] as const
 
-/** What a cache tells, in its order. */
+/** Collects the events of a cache, in their order. */
 function told(cache: { on: (event: keyof CacheEvents, listener: (event: object) => void) => () => void }) {
   const events: [string, object][] = []
   const stops = names.map((name) => cache.on(name, (event) => events.push([name, event])))

@@ -73,7 +73,7 @@ export function sse(...chunks: readonly (string | Uint8Array)[]): Response {
   return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
 }
 
-/** Lets everything happen that waits for nothing. */
+/** Waits a few turns, until everything has run that waits for no timer or network. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -161,7 +161,7 @@ describe('whatever a call does between taking and giving back', () => {
           await Promise.allSettled(
             script.map((step) => cache.getOrSet('k', load(step), { refresh: step === 'leaves' })),
           )
-          // After every history: an answer, and no wait for anybody's call.
+          // Whatever happened before, a new call gets its own answer, and waits for no other call.
           expect(await cache.getOrSet('k', async () => 'last', { refresh: true })).toBe('last')
           await cache.close()
         },

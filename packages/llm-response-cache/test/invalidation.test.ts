@@ -105,7 +105,7 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
     await cache.invalidate({ tags: ['deep'], tenant: 'tenant' })
     expect(await cache.with({ tenant: 'tenant' }, () => ask('a'))).toBe('miss')
     expect(() => cache.with({ ttl: -1 }, () => 1)).toThrow('ttl')
-    // What is ours does not go to the provider.
+    // The cache's own headers are not sent to the provider.
     await ask('b', { 'x-evenkeel-tags': 'x', 'cache-control': 'max-age=5' })
     expect(
       [...(provider.calls.at(-1)?.headers.keys() ?? [])].filter((name) => name.startsWith('x-evenkeel')),
@@ -155,7 +155,7 @@ describe('several instances', () => {
     await one.getOrSet('b', load)
     await until(() => one.stats().stored === 2, 5_000)
     await until(async () => (await two.detailed('a', load)).source === 'memory', 5_000)
-    // A message that never arrives: the version is changed behind everybody's back.
+    // As if the message of an invalidation never arrived: the version is changed in Redis directly.
     const key = (await redisOf.server.command('KEYS', '*-version*')) as string[]
     for (const version of key) await redisOf.server.command('SET', version, 'changed')
     expect(await two.get('b')).toBeUndefined()

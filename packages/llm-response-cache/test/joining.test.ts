@@ -53,7 +53,7 @@ describe('callers are joined only if nothing makes them different', () => {
         cache.with({ tenant: 'a', useCache: false }, ask),
       ].map(async (response) => (await response).text()),
     )
-    // The first may be given what the refresh brings, which is newer than what he asked for; nobody else shares.
+    // The first may get the refresh's answer, which is newer than what it asked for; no other two share an answer.
     expect(new Set(answers.slice(1)).size).toBe(3)
     expect(() => cache.with({ namespace: 'a' } as never, ask)).toThrow(/namespace/)
   })

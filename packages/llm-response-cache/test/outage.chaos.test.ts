@@ -61,7 +61,7 @@ describe('with Redis gone', () => {
       await one.delete('deleted')
       expect(await one.get('tagged')).toBeUndefined()
       expect(await one.get('deleted')).toBeUndefined()
-      // The other could not hear of it.
+      // The other instance could not be told, and still has its copy.
       expect(await two.get('tagged')).toBe('old')
       if (how === 'freeze') server.resume()
       else await server.restart()
@@ -70,7 +70,7 @@ describe('with Redis gone', () => {
         expect(await cache.get('tagged')).toBeUndefined()
         expect(await cache.get('deleted')).toBeUndefined()
       }
-      // A server that came back empty lost its versions: misses, never a resurrection.
+      // A server that comes back empty has lost its versions: that may cause misses, but no deleted entry returns.
       if (how === 'freeze') expect(await two.get('kept')).toBe('old')
     },
   )

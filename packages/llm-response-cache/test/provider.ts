@@ -6,7 +6,7 @@ export interface Provider extends AsyncDisposable {
   readonly baseURL: string
   /** Calls that reached it. */
   calls: number
-  /** What the next answers are like. */
+  /** How the next calls are answered. */
   mode: 'whole' | 'truncated' | 'reset' | 'error-inside' | 'length' | 'failing' | 'html' | 'endless' | 'crlf'
   /** Milliseconds before an answer, and between the pieces of a stream. */
   delayMs: number

@@ -8,7 +8,7 @@ it('a stream is kept as it came, whatever its reader does with what it was given
   const call = chatCall('hi', {}, { stream: true })
   const fetch = cache.fetch({ fetch: provider.fetch })
   for await (const chunk of (await fetch(chatUrl, call)).body ?? []) {
-    // As byte streams do with what is handed to them.
+    // As byte streams do with chunks that are passed to them.
     structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] })
   }
   await expect.poll(() => cache.stats().stored).toBe(1)

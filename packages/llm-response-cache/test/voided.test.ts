@@ -52,7 +52,7 @@ describe('what is under way when it is deleted', () => {
     }
     await until(async () => (await followers()) === '1', 5_000)
     await forget(one, two)
-    // Who asks from now on where it was forgotten makes a call of his own, or shares one that began later.
+    // From now on a caller on the instance that forgot makes its own call, or shares one that began later.
     const later = (isByItself ? one : two).getOrSet('a:k', load, options)
     await until(() => begun.length >= 2, 10_000)
     begun[0]?.('old')
@@ -193,7 +193,7 @@ describe('what is deleted while Redis is away', () => {
     await cutOff.set('k', 'new')
     await proxy.restore()
     await until(() => cutOff.state === 'primary', 5_000)
-    // What it could not see then goes when Redis is back.
+    // Entries that it could not reach in the outage are deleted when Redis is back.
     expect(await other.get('swept:1')).toBeUndefined()
     await until(async () => (await other.get('k')) === 'new', 5_000)
   })

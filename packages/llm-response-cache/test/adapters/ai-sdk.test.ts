@@ -31,7 +31,7 @@ interface Answered {
 
 type Ai = typeof ai6
 
-/** One face for all versions. Their calls are the same, their types are not: the oldest one's stand for all. */
+/** One interface for all versions. Their calls are the same but their types differ, so it uses the types of one. */
 function faceOf(ai: Ai, chat: (url: string) => Parameters<Ai['wrapLanguageModel']>[0]['model']) {
   return (cache: ResponseCache, url: string, options: AiSdkOptions = {}) => {
     const model = ai.wrapLanguageModel({

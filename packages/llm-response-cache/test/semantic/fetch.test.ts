@@ -9,7 +9,7 @@ import { seededRandom } from './labelled-set.js'
 const redisOf = useRedis()
 const embed = lexicalEmbedder()
 
-/** The same for what means the same: it is told by the number. */
+/** The answer to a question, equal for questions about the same number. */
 const answerTo = (content: string) => `reset ${/\d+/.exec(content)?.[0] ?? content}`
 
 describe.each(['memory', 'Redis'])('semantic hits in fetch(), in %s', (where) => {

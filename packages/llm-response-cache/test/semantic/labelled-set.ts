@@ -258,7 +258,7 @@ function drawValues(pick: Pick, random: () => number): Values {
   }
 }
 
-/** Another question that looks like the first one; nothing where the rule does not fit the intent. */
+/** Another question that looks like the first one; `undefined` if the rule does not fit the intent. */
 function negative(
   kind: Kind,
   intent: Intent,
@@ -266,7 +266,7 @@ function negative(
   pick: Pick,
   random: () => number,
 ): string | undefined {
-  // Half of them in the very same words: the hardest.
+  // Half of them use exactly the same wording, which is the hardest case.
   const wording = pick(random() < 0.5 ? intent.wordings.slice(0, 1) : intent.wordings)
   const changed = (name: keyof Values, choices: readonly string[]) =>
     wording.includes(`{${name}}`)
