@@ -418,7 +418,7 @@ describe('a Redis that comes back without what it acknowledged', () => {
     const { memory, cutOff, back } = await redis.instance()
     const other = (await redis.instance()).memory
     for (let count = 0; count < 10; count++) await threadOf(memory).state.increment('n')
-    // More than the thread remembers by name.
+    // More changes than the thread remembers the ids of.
     for (let count = 0; count < 100; count++) await threadOf(other).state.set('other', count)
     await cutOff()
     await back()
@@ -436,7 +436,7 @@ describe('a Redis that comes back without what it acknowledged', () => {
     await threadOf(memory).state.set('plan', 'mine')
     await cutOff()
     await redis.server.command('RENAME', 'then', key)
-    // The thread is beyond where it stood.
+    // The thread's version is now higher than before the loss.
     for (let count = 0; count < 10; count++) await threadOf(other).state.increment('n', 10)
     await threadOf(other).state.set('plan', 'of other')
     await back()

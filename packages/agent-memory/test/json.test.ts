@@ -85,7 +85,7 @@ describe('what is kept', () => {
     fc.assert(
       fc.property(values, values, (one, other) => {
         const texts = [one, other].map((value) => encodeJson('value', value))
-        // What is written differently, with sorted members, is something else.
+        // Two values are equal if their JSON is the same once members are sorted.
         const isSame = JSON.stringify(sorted(texts[0]?.json)) === JSON.stringify(sorted(texts[1]?.json))
         expect(texts[0]?.canonical === texts[1]?.canonical).toBe(isSame)
       }),

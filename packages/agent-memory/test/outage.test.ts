@@ -329,7 +329,7 @@ describe('a replay over a line that takes only some kilobytes within the time of
     const id = { owner: 'o', thread: 't' }
     const text = 'x'.repeat(4_000)
     const prepared = (name: string) => [prepare(user(name, text), 0, options)]
-    // Redis acknowledged these, and has lost them.
+    // As if Redis had acknowledged these and lost them.
     for (let index = 0; index < 60; index++) recent.appended(id, prepared(`lost ${index}`), 0)
     for (let index = 0; index < 60; index++) await outage.append(id, prepared(`new ${index}`))
     const store = new MemoryThreadStore()

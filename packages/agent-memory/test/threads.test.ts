@@ -63,7 +63,7 @@ describe.each(['memory', 'redis'])('threads, in %s', (where) => {
 
   it('forks, and lists what there is', async () => {
     const memory = await make()
-    // Of one millisecond the names decide, downwards.
+    // Threads that changed in the same millisecond are in descending order of their names.
     const thread = threadOf(memory, 'a first')
     await thread.append([user('a'), user('b')])
     const copy = await thread.fork({ id: 'z copy', upTo: 1 })
@@ -355,7 +355,7 @@ it('an update of a value, or of a message, succeeds beside any number of others,
   await Promise.all(all)
   expect(await threadOf(one).state.get('n')).toMatchObject({ value: 60 })
   expect((await threadOf(other).get('m'))?.message.content).toBe('60')
-  // Within its own update a value is updated without waiting for itself: the outer one begins again.
+  // An update inside an update of the same value does not wait for the outer one, which is tried again.
   const { state } = threadOf(one)
   let isFirst = true
   await state.update<number>('n', async (n) => {

@@ -14,7 +14,7 @@ export interface DocumentStore {
   /** Writes documents of one namespace in one step; `undefined` removes one. */
   put(namespace: readonly string[], documents: ReadonlyMap<string, string | undefined>): Promise<void>
   all(namespace: readonly string[]): Promise<readonly Document[]>
-  /** Namespaces that begin with a path: label by label, never a part of one. */
+  /** Namespaces that begin with a path, compared by whole labels. */
   namespaces(prefix: readonly string[]): Promise<readonly (readonly string[])[]>
 }
 

@@ -6,7 +6,7 @@ import { type Document, type DocumentStore, documentOf, nameOf } from './port.js
 
 const putScript = defineScript({ name: 'agent-memory.document-put', lua: putLua })
 
-/** Documents of all instances: a hash a namespace, all on one node. */
+/** Documents of all instances: one hash for each namespace, all on one node. */
 export class RedisDocuments implements DocumentStore {
   readonly #redis: Connection
   readonly #keys: Keyspace
@@ -45,7 +45,7 @@ export class RedisDocuments implements DocumentStore {
 
   async namespaces(prefix: readonly string[]): Promise<readonly (readonly string[])[]> {
     const index = this.#index()
-    // Every label ends with a slash, so that a prefix is one of whole labels; 0 comes next to it.
+    // Every label ends with a slash, so that a prefix consists of whole labels; '0' is the character after '/'.
     const from = nameOf(prefix)
     const range = prefix.length === 0 ? ['-', '+'] : [`[${from}`, `(${from.slice(0, -1)}0`]
     const names = asList(await this.#redis.command(['ZRANGEBYLEX', index, ...range], { key: index }))
