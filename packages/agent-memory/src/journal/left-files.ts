@@ -17,7 +17,7 @@ interface Taken {
   readonly path?: string
 }
 
-/** A file whose entries are in this process's own file too. It stays open until its removal, so others leave it alone. */
+/** A file whose entries are in this process's own file too. It stays open until removed, so others leave it alone. */
 export interface ObsoleteFile {
   readonly path: string
   close(): void

@@ -1,14 +1,14 @@
 -- Creates a session, writes fields of it, or prolongs it.
 --
 -- KEYS  1 hash of the session
--- ARGV  1 now in ms for tests, '' for the server's clock   2 ttl in ms   3 ms until its latest possible end, '' for none
+-- ARGV  1 now in ms for tests, '' for the server's clock   2 ttl in ms   3 ms until its latest end, '' for none
 --       4 1 to create it if it does not exist, 2 also if it was destroyed   5 version that it must have, '' for any
 --       6 user, '' to leave it as it is   7 1 to remove the fields that are not written   8 token of this write, '' for
 --       none   9 maximum of fields   10 maximum of bytes of names and values
 --       11 number of fields to remove, their names; then names and values as JSON
 -- Reply {'done', version, ms until its end, user or '' if the end did not move by a tenth}, {'gone'} if there is none
 --       or it was destroyed, {'conflict', version}, {'full'}
--- Fields: _v version  _c created  _x latest possible end, ms  _u user  _d destroyed  _o latest tokens  _b bytes of names
+-- Fields: _v version  _c created  _x latest end, ms  _u user  _d destroyed  _o latest tokens  _b bytes of names
 --         and values  $<name> JSON
 --- @include "clock"
 --- @include "whole"

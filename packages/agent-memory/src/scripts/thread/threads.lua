@@ -1,5 +1,5 @@
--- Lists an owner's threads, the last changed first. A list of several pages shows one moment: a copy is kept while it is
--- paged through, so that writes meanwhile neither hide nor repeat a thread. After head.lua.
+-- Lists an owner's threads, the last changed first. A list of several pages shows one moment: a copy is kept while
+-- it is paged through, so that writes meanwhile neither hide nor repeat a thread. After head.lua.
 --
 -- KEYS  1 sorted set of them by last change   2 the same by end   3 sorted set: names of kept lists by end, ms
 --       4 this kept list
