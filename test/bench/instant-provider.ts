@@ -9,8 +9,8 @@ export interface InstantProvider {
 }
 
 /**
- * Answers every request at once: with one JSON, or, where the request asks for a stream, with the chunks. A process
- * of its own, on the core of the servers, so that the CPU time of the bench's is that of what is measured.
+ * Answers every request at once, with one JSON object or, if the request asks for a stream, with the chunks. It is a
+ * process of its own on the servers' core, so that the bench's CPU time contains only what is measured.
  */
 export async function startInstantProvider(
   answer: unknown,

@@ -1,4 +1,4 @@
-/** One contender of a comparison: runs its work for about `ms` milliseconds and tells operations and latencies. */
+/** One contender of a comparison: runs its work for about `ms` milliseconds, and reports operations and CPU time. */
 export interface Contender {
   readonly name: string
   run(ms: number): Promise<Sample>
@@ -7,7 +7,7 @@ export interface Contender {
 export interface Sample {
   readonly operations: number
   readonly ms: number
-  /** CPU time of this process, user and system, in microseconds. */
+  /** CPU time of the measured process, user and system, in microseconds. */
   readonly cpuUs: number
 }
 
@@ -17,13 +17,13 @@ export interface Standing {
   readonly perSecond: number
   readonly usEach: number
   readonly cpuUsEach: number
-  /** Median over the rounds of this contender's throughput by the first one's in the same round. */
+  /** Median over the rounds of this contender's throughput, divided by the first one's in the same round. */
   readonly ratio: number
 }
 
 /**
- * Runs contenders in turns, A B A B …, so that whatever else the machine does falls on all of them; each
- * round compares only with itself, and the medians over the rounds are what is told.
+ * Runs contenders in turns, A B A B …, so that other load on the machine affects all of them. Ratios are taken
+ * within a round, and the results are medians over the rounds.
  */
 export async function interleave(
   contenders: readonly Contender[],
@@ -32,7 +32,7 @@ export async function interleave(
   const samples = contenders.map((): Sample[] => [])
   for (const contender of contenders) await contender.run(roundMs / 2)
   for (let round = 0; round < rounds; round++) {
-    // The order turns round by round, so that nobody is always the one after a pause.
+    // Each round starts with the next contender, so that none always runs first.
     for (let turn = 0; turn < contenders.length; turn++) {
       const index = (turn + round) % contenders.length
       const contender = contenders[index]
@@ -74,7 +74,7 @@ export function closedLoop(name: string, concurrency: number, operation: () => P
   }
 }
 
-/** A contender whose operation takes no I/O; it runs in batches, since a look at the clock costs as much. */
+/** A contender whose operation does no I/O. It runs in batches, since reading the clock costs as much. */
 export function inProcess(name: string, operation: () => unknown): Contender {
   const batch = 1_000
   return {

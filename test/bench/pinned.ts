@@ -12,12 +12,12 @@ export function runOnOwnCore(): void {
   process.exit(status ?? 1)
 }
 
-/** Another core for Redis. */
+/** Moves a server to the second core. */
 export function pinServer(pid: number): void {
   if (canPin) execFileSync('taskset', ['-acp', '1', String(pid)], { stdio: 'ignore' })
 }
 
-/** The first core for a process that is measured in this one's place. */
+/** Moves a process that is measured in place of this one to the first core. */
 export function pinMeasured(pid: number): void {
   if (canPin) execFileSync('taskset', ['-acp', '0', String(pid)], { stdio: 'ignore' })
 }

@@ -62,7 +62,7 @@ function verdict(figure: Figure): string {
   return `${holds(figure) ? 'ok' : 'MISSED'} (${text})`
 }
 
-/** Keeps the raw numbers beside the machine that made them. */
+/** Writes the raw numbers and the machine that they come from to a file, and gives its path. */
 export function keep(results: readonly SuiteResult[], effort: Effort, folder: string): string {
   mkdirSync(folder, { recursive: true })
   const file = `${folder}/bench.json`

@@ -1,6 +1,6 @@
 const words = 'The quick brown fox, and more of it. '
 
-/** Some 1 KB, as an answer in JSON. */
+/** An answer in JSON of about 1 KB. */
 export const whole = {
   ...{ id: 'chatcmpl-1', object: 'chat.completion', created: 1_700_000_000, model: 'gpt-4o' },
   choices: [
@@ -12,7 +12,7 @@ export const whole = {
   usage: { prompt_tokens: 120, completion_tokens: 420, total_tokens: 540 },
 }
 
-/** The same as a stream of 100 chunks. */
+/** An answer as a stream of 100 chunks. */
 export const chunks = Array.from({ length: 100 }, (_, index) => ({
   ...{ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'gpt-4o' },
   choices: [
@@ -24,7 +24,7 @@ export const chunks = Array.from({ length: 100 }, (_, index) => ({
 }))
 
 let asked = 0
-/** Some 1.3 KB, and never the same twice. */
+/** About 1.2 KB, different on each call. */
 export function freshMessages() {
   return [
     { role: 'system' as const, content: words.repeat(30) },

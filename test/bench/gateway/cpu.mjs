@@ -1,7 +1,7 @@
-// Loaded before a gateway's own code: tells the bench, when asked, what the kernel says its processor time is.
+// Loaded before a gateway's own code: on request it sends the bench the process's CPU time, as the kernel counts it.
 process.on('message', (message) => {
   if (message === 'cpu') process.send?.({ cpu: process.cpuUsage() })
 })
-// Asking must not be what keeps it alive, nor outlive the bench.
+// The channel must not keep the process alive, and the process must not outlive the bench.
 process.channel?.unref()
 process.on('disconnect', () => process.exit(0))

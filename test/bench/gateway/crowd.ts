@@ -3,12 +3,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { GatewayProcess } from './processes.js'
 
 export interface Answered {
-  /** Milliseconds until the first byte, from the call for a connection on. */
+  /** Milliseconds from the request for a connection to the end of the answer. */
   readonly ms: number
   readonly status: number
 }
 
-/** One request over a connection of its own, as a page that is reloaded makes it. Nothing where the caller left before an answer. */
+/** Sends one request over a new connection, as a reloaded page does. `undefined`: the caller left, or got no answer. */
 export function askAlone(
   { url, headers }: GatewayProcess,
   {
@@ -52,7 +52,7 @@ export function askAlone(
   })
 }
 
-/** Looks at a gateway's health over new connections, until it is stopped: the longest look, in milliseconds. */
+/** Requests a gateway's health over new connections until `stop()`, which gives the longest time in milliseconds. */
 export function watchHealth(gateway: GatewayProcess, path: string) {
   const times: number[] = []
   let isOver = false
@@ -73,7 +73,7 @@ export function watchHealth(gateway: GatewayProcess, path: string) {
   }
 }
 
-/** Callers that leave at random within `withinMs`, and come again at once: a retry storm. Gives how many left and how many stayed. */
+/** A retry storm: callers that leave at a random time within `withinMs`, and call again at once. Counts both outcomes. */
 export async function leavingCallers(
   gateway: GatewayProcess,
   options: { readonly count: number; readonly withinMs: number; readonly forMs: number; body(): string },
@@ -98,13 +98,13 @@ export async function leavingCallers(
 export interface Storm {
   readonly perSecond: number
   readonly forMs: number
-  /** A caller gives up after this long, and comes again, so often. */
+  /** A caller gives up after this long, and tries again up to `retries` times. */
   readonly patienceMs: number
   readonly retries: number
   body(): string
 }
 
-/** Callers who come at a rate, whatever became of those before them. Gives how many were answered in time, a second. */
+/** An open loop: callers arrive at a fixed rate. Gives the answers in time per second, and the number of 503s. */
 export async function storm(
   gateway: GatewayProcess,
   options: Storm,
@@ -124,7 +124,7 @@ export async function storm(
         good++
         return
       }
-      // Who is told to wait waits; who heard nothing comes again at once.
+      // A caller that got a 503 waits before it retries; one without an answer retries at once.
       if (answer?.status === 503) {
         shed++
         await pause(1_000)

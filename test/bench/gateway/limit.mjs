@@ -1,4 +1,4 @@
-// The least that Node can do: its own server, undici's request, bodies read whole.
+// The minimum that a proxy in Node costs: node:http, undici's request, request bodies read whole.
 import { createServer } from 'node:http'
 import { request as call } from 'undici'
 

@@ -2,17 +2,17 @@ import { Pool } from 'undici'
 import type { Contender, Sample } from '../interleaved.js'
 import type { GatewayProcess } from './processes.js'
 
-/** What is asked of a gateway, and what its answer must have. */
+/** The requests that a gateway gets, and the minimum size of its answers. */
 export interface Load {
   readonly concurrency: number
   body(): string
-  /** The least bytes of a right answer. */
+  /** A shorter answer counts as wrong. */
   readonly minBytes: number
 }
 
 const path = '/v1/chat/completions'
 
-/** A caller with connections of its own, whose answers are read to their end and looked at. */
+/** A caller with its own connections, which reads answers to the end and checks them. */
 export class Caller {
   readonly #pool: Pool
   readonly #headers: Readonly<Record<string, string>>
@@ -22,7 +22,7 @@ export class Caller {
     this.#headers = { 'content-type': 'application/json', authorization: 'Bearer bench', ...headers }
   }
 
-  /** Milliseconds until the first piece of its body. @throws where the answer is none */
+  /** Milliseconds until the first piece of the body. @throws if the answer is no 200, or too short */
   async ask(body: string, minBytes: number): Promise<number> {
     const beganAt = performance.now()
     const answer = await this.#pool.request({ path, method: 'POST', headers: this.#headers, body })

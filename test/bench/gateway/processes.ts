@@ -6,11 +6,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pinMeasured } from '../pinned.js'
 
-/** A gateway in a process of its own, alone on its core while it is its turn. */
+/** A gateway in its own process; during its turn nothing else works on its core. */
 export interface GatewayProcess {
   readonly name: string
   readonly url: string
-  /** Beside those of every request. */
+  /** Sent in addition to the headers of every request. */
   readonly headers: Readonly<Record<string, string>>
   /** The kernel's count of its processor time, user and system, in microseconds. */
   cpuUs(): Promise<number>
@@ -23,7 +23,7 @@ interface Recipe {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
-  /** Answered with 200 once it serves. */
+  /** A path that answers with a status below 500 once the gateway serves. Default: `/health`. */
   readonly health?: string
 }
 
@@ -44,7 +44,7 @@ export function startLimit(upstream: string): Promise<GatewayProcess> {
   })
 }
 
-/** Portkey's gateway, as npm has it. */
+/** Portkey's gateway, as published to npm. */
 export function startPortkey(upstream: string): Promise<GatewayProcess> {
   const script = createRequire(import.meta.url).resolve('@portkey-ai/gateway/build/start-server.js')
   return start({
@@ -54,7 +54,7 @@ export function startPortkey(upstream: string): Promise<GatewayProcess> {
   })
 }
 
-/** examples/gateway, built; its decoder is the provider. */
+/** The built examples/gateway, with the provider as its only node. */
 export async function startEvenkeel(
   name: string,
   upstream: string,
@@ -115,7 +115,7 @@ async function serves(child: ChildProcess, name: string, url: string): Promise<v
   }
 }
 
-/** It is asked between two loads, when nothing else is on its way to it. */
+/** Called between two loads, when no request to the gateway is in flight. */
 async function cpuOf(child: ChildProcess): Promise<number> {
   const told = new Promise<number>((resolve) => {
     const listen = (message: unknown) => {

@@ -21,7 +21,7 @@ const text = 'x'.repeat(400)
 const ttlSeconds = 2_592_000
 const message = (): Message => ({ role: 'user', content: text })
 
-/** The table of agent memory's design, against the history of @langchain/redis on a client of the same making. */
+/** Agent memory against the message history of @langchain/redis, both on clients of the same library. */
 export const agentMemory: Suite = {
   name: 'agent-memory',
   async run(effort) {
@@ -31,7 +31,7 @@ export const agentMemory: Suite = {
     await client.connect()
     const redis = await connect({ url: server.url })
     const memory = createAgentMemory({ redis, limits: { messages: 10_000_000, bytes: 2 ** 40 } })
-    // Keeps nothing of what it reads: each read is its first.
+    // With one byte it keeps nothing in the process, so each read is a first read.
     const forgetful = createAgentMemory({ redis, maxBytes: 1 })
     const peerOf = (sessionId: string) =>
       new RedisChatMessageHistory({ sessionId, client: client as never, sessionTTL: ttlSeconds })
@@ -173,7 +173,7 @@ async function fill(
   }
 }
 
-/** Puts a checkpoint with one message more, and reads it; 20 messages a thread. */
+/** Each call puts a checkpoint with one more message, and reads it; a thread gets 20 messages. */
 function checkpoints(saver: BaseCheckpointSaver): () => Promise<unknown> {
   let [thread, step] = [0, 0]
   let messages: string[] = []
@@ -205,7 +205,7 @@ async function bytesPerMessage(
   return { bytes, ratio: bytes / (await usage('m')) }
 }
 
-/** Appends in an outage, and how long Redis takes to have them when it is back. */
+/** Appends `count` messages in an outage, and measures their replay from the moment when Redis is up again. */
 async function journaled(count: number): Promise<{ ms: number; delayMs: number }> {
   const server = await startRedis()
   pinServer(server.pid)
@@ -236,15 +236,15 @@ async function journaled(count: number): Promise<{ ms: number; delayMs: number }
 }
 
 interface Outcome {
-  /** The host got an error, twice. */
+  /** Messages for which the host got an error on both attempts. */
   refused: number
-  /** Stored more often than said, or behind a later one. */
+  /** Messages that are stored twice, or behind a later one. */
   twice: number
 }
 
 /**
- * One writer, whose replies are dropped, and which is cut off for a while; a host that tries each message once
- * more when it fails, as hosts do. What is there in the end is compared with what was said.
+ * One writer, which loses replies and is cut off from Redis for a while, and whose host retries each failed message
+ * once, as hosts do. The messages that are stored in the end are compared with those that were sent.
  */
 async function throughFaults(count: number): Promise<{ peer: Outcome; ours: Outcome }> {
   const run = async (open: (url: string) => Promise<Contender>): Promise<Outcome> => {

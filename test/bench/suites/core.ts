@@ -14,7 +14,7 @@ interface Reader {
   get(key: string): Promise<unknown>
 }
 
-/** The cost table of the core design: a guarded GET against the bare client, and what an outage costs. */
+/** What core costs: a guarded GET against the bare client, and what an outage costs. */
 export const core: Suite = {
   name: 'core',
   async run(effort) {
@@ -143,7 +143,7 @@ async function downToUp(redis: Connection, server: RedisServer, { smoke }: Effor
   return slowest
 }
 
-/** In a process of its own each time. */
+/** Median time of an import, each in a new process. */
 function importMs({ smoke }: Effort): number {
   const script = `const t = performance.now(); await import('@evenkeel/core'); console.log(performance.now() - t)`
   const run = () =>

@@ -66,7 +66,7 @@ export const decoderPool: Suite = {
   },
 }
 
-/** What a counter of in-flight requests would do that is added to and taken from. */
+/** The simplest counter of requests in flight, to compare a lease with: one is added, and one subtracted. */
 const count = defineScript({
   name: 'bench.count',
   lua: "return redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])",

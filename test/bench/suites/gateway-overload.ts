@@ -9,7 +9,7 @@ import type { Effort, Figure, Suite } from '../report.js'
 const own = 'evenkeel, in process'
 const body = () => JSON.stringify({ model: 'gpt-4o', max_tokens: 500, messages: freshMessages() })
 
-/** What becomes of a gateway beyond its capacity: callers that leave and come again, and twice the load. */
+/** Gateways beyond their capacity: callers that leave and call again, and twice the load. */
 export const gatewayOverload: Suite = {
   name: 'gateway-overload',
   async run(effort) {
@@ -23,7 +23,7 @@ export const gatewayOverload: Suite = {
     ]
     const figures: Figure[] = []
     for (const [start, healthPath] of starts) {
-      // Each by a process of its own: what one leaves behind in the kernel's queue is not the other's.
+      // A new process for each scenario: what one leaves in the kernel's queue must not burden the next.
       for (const scenario of [leaving, twice]) {
         const gateway = await start()
         try {
@@ -53,7 +53,7 @@ async function leaving(gateway: GatewayProcess, path: string, { smoke }: Effort)
   ]
 }
 
-/** Its capacity for new connections is measured first; the goodput of a rising load's best second is what it is compared to. */
+/** Measures the capacity for new connections, then compares the goodput at twice that load with it. */
 async function twice(gateway: GatewayProcess, path: string, { smoke }: Effort): Promise<Figure[]> {
   const forMs = smoke ? 500 : 5_000
   const patient = { patienceMs: 1_000, retries: 2, body }
@@ -100,7 +100,7 @@ async function capacityOf(gateway: GatewayProcess, forMs: number): Promise<numbe
   return (answered * 1_000) / forMs
 }
 
-/** Peers are measured beside it, and judged by nobody. */
+/** Peers are measured too, but only our gateway has bounds. */
 function figure(
   { name }: GatewayProcess,
   what: string,

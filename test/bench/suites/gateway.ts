@@ -24,14 +24,14 @@ const names = { local: 'evenkeel, in process', shared: 'evenkeel, on Redis' }
 type Comparison = SuiteResult['comparisons'][number]
 
 /**
- * What a user pays for the whole: a chat completion through a gateway, beside what people write themselves, another
- * gateway, and the least that Node can do. Each is a process alone on a core; the load, the provider and Redis have
- * the other one. What is compared is the processor time of the gateway's process.
+ * What the whole path costs: a chat completion through our gateway, what people write themselves, another gateway, and
+ * the minimum in Node. Each is a process alone on one core; the load, the provider and Redis share the other. CPU times
+ * are those of the gateway's process.
  */
 export const gateway: Suite = {
   name: 'gateway',
   async run(effort) {
-    // The load is not what is measured.
+    // This process makes the load, so it must not take time from the measured core.
     pinServer(process.pid)
     const server = await startRedis()
     pinServer(server.pid)
@@ -111,7 +111,7 @@ async function wholePath(gateways: readonly GatewayProcess[], effort: Effort) {
   }
 }
 
-/** One request at a time: what a gateway adds, and not what others before it take. */
+/** One request at a time, so that no wait behind other requests is measured. */
 async function firstBytesOf(
   gateways: readonly GatewayProcess[],
   callers: ReadonlyMap<GatewayProcess, Caller>,
@@ -139,7 +139,7 @@ async function firstBytesOf(
   ]
 }
 
-/** Each package's fetch around OpenAI's SDK, by the processor time of this process. */
+/** OpenAI's SDK with each package's `fetch()`, by the CPU time of this process. */
 async function packagesAlone(providerUrl: string, redisUrl: string, effort: Effort) {
   const redis = await connect({ url: redisUrl })
   const limits = {

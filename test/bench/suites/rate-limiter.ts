@@ -12,9 +12,8 @@ const subjects = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
 const peerName = 'rate-limiter-flexible'
 
 /**
- * The table of the rate limiter's design, against rate-limiter-flexible on a node-redis 4 client of the same
- * making. It counts in fixed windows, which lets twice the limit through across an edge; what it is compared
- * with here is our rolling window, unless a line says otherwise.
+ * The rate limiter against rate-limiter-flexible, both on node-redis 4. The peer counts in fixed windows, which let
+ * twice the limit through across an edge. It is compared with our sliding window, unless a line says otherwise.
  */
 export const rateLimiter: Suite = {
   name: 'rate-limiter',
@@ -164,7 +163,7 @@ async function usedMemory(server: RedisServer): Promise<number> {
   )
 }
 
-/** What a subject of which one decision is kept takes in Redis. */
+/** Bytes that a subject takes in Redis after one decision. */
 async function bytesPerSubject(
   server: RedisServer,
   redis: Connection,
@@ -197,7 +196,7 @@ async function bytesPerSubject(
   return { bytes, ratio: bytes / theirs }
 }
 
-/** A million subjects, one call each, with a window of seconds: what is held meanwhile, and what stays. */
+/** A million subjects, one call each, with a window of 20 s: the memory that they take, and the keys that stay. */
 async function manySubjects({ smoke }: Effort) {
   const server = await startRedis()
   pinServer(server.pid)
@@ -214,7 +213,7 @@ async function manySubjects({ smoke }: Effort) {
   const info = String(await server.command('INFO', 'memory'))
   const redisMb = Number(/used_memory_peak:(\d+)/.exec(info)?.[1]) / 1e6
   await limiter.close()
-  // What the limiter itself keeps for a day: its statistics and instances.
+  // Keys that the limiter itself keeps for a day: its statistics and instances.
   const own = 7
   let keys = Number.POSITIVE_INFINITY
   const until = performance.now() + 60_000

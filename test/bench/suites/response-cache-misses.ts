@@ -14,8 +14,8 @@ export interface Misses {
 }
 
 /**
- * What a cache adds to a call that it can't answer: a chat completion through OpenAI's SDK, every prompt another, of
- * a server that answers at once; by the CPU time of this process. Pass-through: a fetch that hands the call on.
+ * The CPU time that a cache adds to a call that it cannot answer: a chat completion through OpenAI's SDK, each with a
+ * new prompt, from a server that answers at once. "Passed through" is a fetch that only forwards the call.
  */
 export async function misses(effort: Effort): Promise<Misses> {
   const server = await startRedis()

@@ -20,7 +20,7 @@ import { misses } from './response-cache-misses.js'
 const hour = 3_600_000
 const keys = Array.from({ length: 1_000 }, (_, index) => `answer:${index}`)
 
-/** An answer of about 2 KB, in the shape in which they come. */
+/** An answer of about 2 KB, in the shape of a provider's. */
 function answer(index: number) {
   return {
     ...{
@@ -44,8 +44,8 @@ function answer(index: number) {
 }
 
 /**
- * The table of the response cache's design. Peers have the client that they are made for (BentoCache ioredis,
- * Keyv and cache-manager node-redis 5), the bare client and ours are node-redis 4; all on one Redis.
+ * The response cache against its peers, all on one Redis. Peers have the client that they are made for (BentoCache
+ * ioredis, Keyv and cache-manager node-redis 5); the bare client and ours are node-redis 4.
  */
 export const responseCache: Suite = {
   name: 'llm-response-cache',
@@ -212,7 +212,7 @@ async function hashing(effort: Effort): Promise<readonly Standing[]> {
   )
 }
 
-/** What takes a tenth of a millisecond needs no thousand in a row. */
+/** As `inProcess`, but the result of the operation is dropped. */
 function inBatches(name: string, operation: () => unknown) {
   const { run } = inProcess(name, () => {
     operation()
@@ -220,7 +220,7 @@ function inBatches(name: string, operation: () => unknown) {
   return { name, run }
 }
 
-/** A thousand callers of a key that nobody has: calls of the provider, and the slowest of a hundred. */
+/** A thousand callers of a key that no cache has: calls of the provider, and the p99 of the time. */
 async function coldKey(
   {
     bento,
