@@ -1,7 +1,7 @@
 import { connect } from '@evenkeel/core'
 import { createResponseCache } from '@evenkeel/llm-response-cache'
 
-/** What a test has one process of a service do. */
+/** What a test tells one process of a service to do. */
 export type Order =
   | {
       readonly type: 'ask'
@@ -10,7 +10,7 @@ export type Order =
       readonly tenant?: string
       readonly apiKey?: string
     }
-  /** The caller of the asking with that number leaves. */
+  /** The caller of the `ask` with that number leaves. */
   | { readonly type: 'leave'; readonly asked: number }
   | { readonly type: 'clear'; readonly what: { readonly pattern?: string; readonly model?: string } }
 
@@ -23,7 +23,7 @@ export interface Done {
 }
 
 const [, , redisUrl = '', providerUrl = ''] = process.argv
-// A busy machine may hold a process up for seconds: neither an outage nor the end of a lease is to come of it.
+// A busy machine may hold a process up for seconds: that must cause neither an outage nor the end of a lease.
 const redis = await connect({ url: redisUrl, commandTimeout: '30s' })
 const cache = createResponseCache({ redis, lease: '8s', l1Ttl: 0 })
 const cached = cache.fetch()

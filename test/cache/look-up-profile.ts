@@ -7,13 +7,13 @@ import { createResponseCache } from '@evenkeel/llm-response-cache'
 import { startRedis } from '@evenkeel/test-servers'
 
 /**
- * What a look-up through `fetch()` costs by part: `pnpm cache:profile`. Shares of the time that a core worked, from V8's
- * CPU profile of equal chat calls one after the other: shares, since another machine's microseconds mean nothing here, and
- * what else the machine does changes shares little.
+ * What each part of a look-up through `fetch()` costs: `pnpm cache:profile`. The table contains shares of the busy time,
+ * from V8's CPU profile of equal chat calls in sequence. Shares can be compared between machines, and other load changes
+ * them little.
  */
 const calls = Number(process.argv[2] ?? 20_000)
 
-/** The first part whose expression fits the place of a sample: a source file of ours, a package, a native function. */
+/** A sample counts for the first part that matches its place: a source file of ours, a package, a native function. */
 const parts: readonly (readonly [part: string, place: RegExp])[] = [
   ['the collector', /^\(garbage collector\)/],
   [
@@ -73,7 +73,7 @@ for (const [kind, cache] of Object.entries(kinds)) {
   const fetch = cache.fetch({ fetch: provider })
   const ask = async () => (await fetch('https://api.example.com/v1/chat/completions', request)).json()
   await ask()
-  // Until then every call joins the first one.
+  // Until the answer is stored, every call joins the first one.
   while (cache.stats().stored === 0) await new Promise((resolve) => setImmediate(resolve))
   for (let call = 0; call < calls / 4; call++) await ask()
   shares.set(
@@ -121,7 +121,7 @@ function sharesOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): R
   return new Map([...times].map(([part, time]) => [part, time / worked]))
 }
 
-/** `undefined` while nothing of ours ran. */
+/** `undefined` for samples outside the program: V8's `(idle)` and `(program)`. */
 function partOf({
   functionName,
   url,

@@ -19,7 +19,7 @@ describe('ten processes with one prompt', () => {
     await server.close()
   })
 
-  /** All stream the prompt at once. `halfWay` happens to the one that called the provider. */
+  /** All stream the prompt at once. `halfWay` gets the worker that called the provider, once all read its answer. */
   async function scene(
     prompt: string,
     options: Omit<ProviderOptions, 'events' | 'everyMs'>,
@@ -89,20 +89,20 @@ describe('ten processes with one prompt', () => {
       expect(text.length).toBeGreaterThan(0)
       expect(provider.answers[0]?.startsWith(text)).toBe(true)
     }
-    // The answer that was fetched instead is there for who asks again.
+    // A retry gets the answer that was fetched instead.
     for (const retry of later) expect(retry).toMatchObject({ error: null, text: provider.answers[1] })
   })
 
   it('go on without a leader that is frozen, whose answer is not kept when it comes late', async () => {
     const { provider, leader, followers } = await scene('four', { isNewEachTime: false }, (worker) => {
       worker.signal('SIGSTOP')
-      // Long after its lease has ended, and the answer of its successor is kept.
+      // Long after its lease has ended, and its successor's answer is stored.
       setTimeout(() => worker.signal('SIGCONT'), 5 * leaseMs)
     })
     expect(provider.callers).toHaveLength(2)
     for (const follower of followers)
       expect(follower).toMatchObject({ error: null, text: provider.answers[1] })
-    // Its own caller gets its answer all the same.
+    // The leader's own caller still gets its answer.
     expect(leader).toMatchObject({ error: null, text: provider.answers[0] })
   })
 })

@@ -7,22 +7,22 @@ import type { Outcome, Task } from './worker.js'
 
 export interface Provider extends AsyncDisposable {
   readonly url: string
-  /** Who called, in order. */
+  /** The names of the callers, in order. */
   readonly callers: string[]
-  /** What each call was answered, as far as it was asked for. */
+  /** What was sent to each call. */
   readonly answers: string[]
 }
 
 export interface ProviderOptions {
-  /** Each call has an answer of its own, as real providers give. */
+  /** Each call gets a different answer, as from a real provider. */
   readonly isNewEachTime: boolean
   readonly events: number
   readonly everyMs: number
-  /** After half of the events of the first call, whose rest waits for it. */
+  /** Called after half of the events of the first call; the other half waits for its promise. */
   readonly onHalfWay?: (caller: string) => Promise<void>
 }
 
-/** A chat provider that streams, and notes who calls. */
+/** A chat provider that streams, and records its callers. */
 export async function startProvider(options: ProviderOptions): Promise<Provider> {
   const provider = { callers: [] as string[], answers: [] as string[] }
   const server = createServer(async (request, response) => {
@@ -68,7 +68,7 @@ const workerFile = fileURLToPath(new URL('worker.ts', import.meta.url))
 
 export class Worker implements AsyncDisposable {
   readonly name: string
-  /** It has loaded all that it needs. */
+  /** Resolves when the process has loaded its modules. */
   readonly ready: Promise<void>
   readonly #child: ChildProcess
 
@@ -82,12 +82,12 @@ export class Worker implements AsyncDisposable {
     this.ready = this.#says('ready')
   }
 
-  /** It has seen the beginning of an answer. */
+  /** Resolves when the process has received the beginning of an answer. */
   reading(): Promise<void> {
     return this.#says('reading')
   }
 
-  /** Nothing when the process died over it. */
+  /** `undefined` if the process died before the end. */
   run(task: Omit<Task, 'name'>): Promise<Outcome | undefined> {
     return new Promise((resolve) => {
       this.#child.on('message', (message) => {

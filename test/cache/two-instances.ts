@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url'
 import { until } from '@evenkeel/test-servers'
 import type { Done, Order } from './instance.js'
 
-/** A call that the provider has been asked for, and answers when the test says so. */
+/** A call that the provider has received, and answers when the test says so. */
 export interface HeldCall {
   readonly apiKey: string
   readonly prompt: string
   readonly stream: boolean
   /** It is answered, or its caller hung up. */
   readonly isOver: () => boolean
-  /** A part of a stream. */
+  /** Sends a part of a stream. */
   begin(text: string): void
   answer(text: string): void
   refuse(status: number): void
@@ -22,9 +22,9 @@ export interface HeldCall {
 export interface HeldProvider extends AsyncDisposable {
   readonly url: string
   readonly calls: readonly HeldCall[]
-  /** Waits for so many calls in all, and gives the last of them. */
+  /** Waits until there have been `count` calls, and gives the last of them. */
   called(count: number): Promise<HeldCall>
-  /** Counts from none again. */
+  /** Counts from zero again. */
   forget(): void
 }
 
@@ -116,7 +116,7 @@ export class Instance implements AsyncDisposable {
     })
   }
 
-  /** The number by which the order can be named, and what came of it. */
+  /** Gives the order's number, which a later `leave` names, and its result. */
   order(order: Order): { readonly number: number; readonly done: Promise<Done> } {
     const number = this.#count++
     const done = new Promise<Done>((resolve) => this.#waiting.set(number, resolve))

@@ -8,7 +8,7 @@ describe('two processes of a service with one Redis', () => {
   let one: Instance
   let two: Instance
 
-  /** Both have loaded all that they need. */
+  /** Starts both processes, and waits until they have loaded their modules. */
   async function begin(): Promise<void> {
     one = new Instance(server.url, provider.url)
     two = new Instance(server.url, provider.url)
@@ -28,7 +28,7 @@ describe('two processes of a service with one Redis', () => {
     await provider[Symbol.asyncDispose]()
     await server.close()
   })
-  /** Of each test its own: what one that failed left under way is not joined by the next. */
+  /** Each test has its own, so that it does not join a call that a failed test left in flight. */
   let prompt = ''
   beforeEach(async ({ task }) => {
     prompt = task.id
@@ -36,7 +36,7 @@ describe('two processes of a service with one Redis', () => {
     await server.command('FLUSHALL')
   })
 
-  /** Until as many follow the one call that is under way. */
+  /** Waits until a call in flight has `count` followers. */
   const followed = (count: number) =>
     until(
       async () => {
@@ -108,7 +108,7 @@ describe('two processes of a service with one Redis', () => {
       await followed(1)
       await one.order({ type: 'leave', asked: number }).done
       expect((await done).error).toContain('the caller left')
-      // It is finished, or made again: one of them answers.
+      // The call is either finished or made again: whichever is open is answered.
       const answering = setInterval(() => {
         for (const each of provider.calls) if (!each.isOver()) each.answer('answer')
       }, 50)
@@ -136,7 +136,7 @@ describe('two processes of a service with one Redis', () => {
       provider.calls[0]?.answer('from the first call')
       expect((await first).text).toContain('from the first call')
     }
-    // What a leader brings whose lease has ended replaces nothing.
+    // The answer of a leader whose lease has ended replaces nothing.
     expect((await ask(two)).text).toContain('from the second call')
     expect(provider.calls).toHaveLength(2)
     await end()

@@ -21,7 +21,7 @@ export interface Outcome {
 
 /** One instance of a service: it waits for a prompt, and streams the answer through the cache. */
 process.on('message', async (task: Task) => {
-  // Ten processes on a busy machine: a late reply is no outage, which is not what is shown here.
+  // Ten processes may make the machine busy, and a late reply must not count as an outage in these tests.
   const redis = await connect({ url: task.redisUrl, required: true, commandTimeout: '5s' })
   const cache = createResponseCache({ redis, lease: task.leaseMs })
   const cached = cache.fetch()

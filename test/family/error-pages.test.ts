@@ -21,7 +21,7 @@ const found = (pattern: RegExp) => [
 
 /** Core's codes are a list; each class of the other packages names its own. */
 const codes = [...new Set([...errorCodes, ...found(/extends EvenkeelError<'([A-Z_]+)'>/g)])].sort()
-/** Each `code` of a warning. Variables of the environment have names of the same form, and no such place. */
+/** Each `code` of a warning. Environment variables have names of the same form, but in other places. */
 const warnings = found(/(?:code: |notify\([^)]*, )'(EVENKEEL_[A-Z_]+)'/g).sort()
 
 const index = readFileSync(join(folder, 'index.md'), 'utf8')

@@ -14,7 +14,7 @@ import { startRedis } from '@evenkeel/test-servers'
 
 /**
  * What one more instance, subject and decision cost Redis: `pnpm limits:growth`. Costs are the server's own counts and
- * its processor time, so that what else the machine does changes them little.
+ * its CPU time, so that other load on the machine changes them little.
  */
 const server = await startRedis()
 const redis = await connect({ url: server.url })
@@ -110,7 +110,7 @@ function together(ask: (index: number) => Promise<unknown>): Promise<unknown> {
   return Promise.all(Array.from({ length: 128 }, (_, index) => ask(index)))
 }
 
-/** Microseconds of the server for one run of `work`, after as many runs again to warm up. */
+/** Microseconds of the server's CPU time for one run of `work`, after as many runs to warm up. */
 async function serverUs(times: number, work: () => Promise<unknown>): Promise<number> {
   const run = async () => {
     for (let count = 0; count < times; count++) await work()
@@ -121,7 +121,7 @@ async function serverUs(times: number, work: () => Promise<unknown>): Promise<nu
   return ((await processorUs()) - before) / times
 }
 
-/** What the server has spent of its processor since it began. */
+/** The server's CPU time since its start. */
 async function processorUs(): Promise<number> {
   const info = String(await server.command('INFO', 'cpu'))
   const seconds = ['used_cpu_sys', 'used_cpu_user'].map((name) =>
@@ -147,7 +147,7 @@ async function bytesOf(pattern: string) {
   return { keys: keys.length, bytes }
 }
 
-/** A thread is an instance of its own: what makes the limiters of a process one is kept in its globals. */
+/** Each thread is an instance: the limiters of a process are one by its globals, and a thread has its own globals. */
 function startInstance(url: string, name: string): Worker {
   return new Worker(
     `

@@ -28,15 +28,15 @@ export interface RunOptions {
   readonly kind: Kind
   readonly processes: number
   readonly ms: number
-  /** Without them Redis stays up. */
+  /** Whether Redis is killed and frozen; otherwise it stays up. */
   readonly faults: boolean
 }
 
 const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
 
 /**
- * Real processes that ask for one subject at random, while Redis is killed twice, comes back empty, and is frozen
- * in between. What they were told is evaluations afterwards, from what was certainly admitted when.
+ * Real processes call for one subject at random moments, while Redis is killed twice, comes back empty, and is frozen
+ * in between. Afterwards the answers are judged by what was certainly admitted, and when.
  */
 export async function runHarness({ contender, kind, processes, ms, faults }: RunOptions): Promise<Run> {
   const server = await startRedis()

@@ -14,7 +14,7 @@ describe.each(contenders.filter((contender) => contender.startsWith('evenkeel'))
       expect(run.denied).toBeGreaterThan(0)
       expect(run.failed).toBe(0)
       expect(run.steady).toBeLessThanOrEqual(1)
-      // Across an outage: the limit, and one share more. A process that was cut off alone adds its part.
+      // Across an outage: the limit and one process's share; twice the limit if a process was cut off alone.
       const cutOff = run.strays > 0 ? 1 - 1 / processes : 0
       expect(run.anywhere).toBeLessThanOrEqual(1 + 1 / processes + cutOff)
     },

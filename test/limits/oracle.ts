@@ -6,20 +6,20 @@ export interface Span {
 }
 
 export interface LimitResult {
-  /** The most that was certainly admitted in any window away from outages and memory's decisions, by the limit. */
+  /** The most that was certainly admitted in any window away from outages and memory's decisions, per limit. */
   readonly steady: number
-  /** The same over all windows, those that an outage touches too. */
+  /** The same over all windows, including those that an outage touches. */
   readonly anywhere: number
-  /** What was admitted, by the most that an exact log could have admitted in the time. */
+  /** What was admitted, divided by the most that an exact log could have admitted. `NaN` for `concurrency`. */
   readonly utilisation: number
   /** Admissions by memory while Redis was up for the others: a process was cut off. */
   readonly strays: number
 }
 
-/** For what a caller may wait at the most after Redis is back, and for what it takes to be seen. */
+/** An outage counts for this much longer: callers notice that Redis is back only after a while. */
 export const settleMs = 2_500
 
-/** The server's clock counts whole milliseconds, so a window may be one shorter on a finer one. */
+/** The server's clock counts whole milliseconds, so a window may be one shorter on a finer clock. */
 const grainMs = 1
 
 export function judge(
@@ -33,7 +33,7 @@ export function judge(
   const most = kind === 'concurrency' ? mostHeld : kind === 'fixed-window' ? mostInFixed : mostInRolling
   // A bucket gives its capacity and what refills in the span.
   const allowed = kind === 'token-bucket' ? limit + (limit * (windowMs + grainMs)) / windowMs : limit
-  // A process that the machine kept from running for long is cut off as well: a partition, not a steady window.
+  // A process that the machine kept from running for long is cut off as well, so its window is not steady.
   const byMemory = admissions.filter(({ source }) => source === 'memory')
   const strays = byMemory.filter(
     ({ sentMs }) => !outages.some((outage) => sentMs >= outage.fromMs && sentMs < outage.toMs),

@@ -1,4 +1,4 @@
-/** What is limited, by name, so that it can be told to a child process. */
+/** The kinds of limit, by name, so that a child process can be told one. */
 export type Kind = 'window-exact' | 'window-slotted' | 'token-bucket' | 'fixed-window' | 'concurrency'
 
 export const kinds: readonly Kind[] = [
@@ -49,8 +49,8 @@ export interface Beginning {
 }
 
 /**
- * An admitted call: it was admitted at some moment between the two, on the machine's monotonic clock, which
- * all processes share. `wall` are the same moments on the clock that servers read.
+ * A call that was admitted at some moment between `sentMs` and `answeredMs`, on the machine's monotonic clock, which
+ * all processes share. The `wall…` fields are the same moments on the clock that servers read.
  */
 export interface Admission {
   readonly sentMs: number
@@ -69,7 +69,7 @@ export interface Outcome {
   readonly failed: number
 }
 
-/** Of all processes of a machine: CLOCK_MONOTONIC. */
+/** CLOCK_MONOTONIC, which all processes of a machine share. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }

@@ -20,7 +20,7 @@ import {
   type Task,
 } from './plan.js'
 
-/** One call: when it was admitted by whom, or `undefined`. */
+/** One call: the store that admitted it, or `undefined` if it was denied. */
 type Call = (
   cost: number,
 ) => Promise<{ source: 'redis' | 'memory'; release?: () => Promise<unknown> } | undefined>
@@ -47,7 +47,7 @@ async function ours({ kind, contender, url }: Task): Promise<{ call: Call; close
     redis,
     name: 'harness',
     limits: { units: limitOf(kind, contender === 'evenkeel leased') },
-    // What is denied from memory costs no time, and the run would be of nothing else.
+    // Denials from memory take no time, so the run would contain little else.
     denialMemory: 0,
   })
   const check: Call = async (cost) => {
@@ -101,7 +101,7 @@ async function peer({ kind, url, processes }: Task): Promise<{ call: Call; close
 
 async function work(task: Task, begin: Promise<Beginning>): Promise<Outcome> {
   const { call, close } = await (task.contender === 'rate-limiter-flexible' ? peer(task) : ours(task))
-  // What a process takes to start is no part of the run.
+  // The start of the process is no part of the run.
   process.send?.('ready')
   const { startMs, untilMs } = await begin
   const admissions: Admission[] = []

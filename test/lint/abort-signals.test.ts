@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-/** Follows a signal with one listener for all of its followers, and lets go of it. */
+/** The one file that may listen to a signal: it adds one listener for all followers, and removes it. */
 const owner = 'core/src/kit/signals.ts'
 
 it('signals of callers are followed by onAbort and linkSignals only, which leave no listener on a long-lived one', () => {

@@ -20,7 +20,7 @@ const scripts: readonly Script[] = readdirSync(packages, { recursive: true, enco
       .filter((line) => line !== '' && !line.startsWith('--')),
   }))
 
-/** The bodies of a script's functions, without their names: what `end` of the same depth closes. */
+/** The bodies of a script's functions, without their names, up to the `end` of the same depth. */
 function functionsOf({ lines }: Script): string[] {
   return lines.flatMap((line, first) => {
     const head = /^local function \w+|^local \w+ = function/.exec(line)?.[0]
@@ -35,13 +35,13 @@ function functionsOf({ lines }: Script): string[] {
   })
 }
 
-/** Passages of four lines that say something, `end` alone not counted as that. */
+/** Passages of four lines, not counting lines that are only `end` or `else`. */
 function passagesOf({ lines }: Script): string[] {
   const telling = lines.filter((line) => line !== 'end' && line !== 'else')
   return telling.slice(3).map((_, index) => telling.slice(index, index + 4).join('\n'))
 }
 
-/** What more than one script holds: the text, and the scripts' names. */
+/** The texts that more than one script contains, with the scripts' names. */
 function heldTwice(partsOf: (script: Script) => string[]): [string, string[]][] {
   const holders = new Map<string, Set<string>>()
   for (const script of scripts) {

@@ -14,7 +14,7 @@ export interface SlowExpression {
 
 /**
  * Regular expressions of TypeScript sources whose time grows faster than the text that they search. The analysis is
- * scslre's, which eslint-plugin-regexp uses: also `/x+$/` is one, since it is tried again from each x.
+ * scslre's, which eslint-plugin-regexp uses. It also reports `/x+$/`, which is tried again from each x.
  */
 export function slowExpressions(root: string, folder: string): readonly SlowExpression[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

@@ -63,7 +63,7 @@ it('is one line when Redis goes and one when it is back, a connection, whatever 
       expect(lines.map(({ level }) => level)).toEqual(['warn', 'info'])
       for (const { text } of lines) expect(text).toContain(index === 0 ? 'one' : 'two')
     }
-    // Where there is a logger, nothing is said beside it.
+    // With a logger, no process warnings are emitted as well.
     expect(warnings.map(String)).toEqual([])
   } finally {
     for (const each of services) await each.close()

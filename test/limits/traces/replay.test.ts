@@ -4,11 +4,11 @@ import { startRedis } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
 import { type Arrival, byExactLog, byStore, halfOfPeak, mostAdmissible, replay } from './replay.js'
 
-/** Ten minutes by rule: a calm stream of small requests, and bursts of large ones. */
+/** Ten minutes by a fixed rule: a calm stream of small requests, and bursts of large ones. */
 const arrivals: readonly Arrival[] = Array.from({ length: 3_000 }, (_, index) => {
   const isBurst = index % 300 < 120
   return {
-    // A burst comes when it likes, not by the minute.
+    // A burst starts anywhere in its minute.
     atMs:
       Math.floor(index / 300) * 60_000 +
       (isBurst ? ((Math.floor(index / 300) * 17_311) % 40_000) + (index % 300) * 40 : (index % 300) * 190),

@@ -53,7 +53,7 @@ interface Ruling {
   readonly delayMs: number | undefined
 }
 
-/** Replays a trace in its own time, which is not ours: an hour takes seconds. */
+/** Replays a trace in its own time: an hour of it takes seconds. */
 export async function replay(
   arrivals: readonly Arrival[],
   decide: (arrival: Arrival) => Promise<Ruling> | Ruling,
@@ -105,7 +105,7 @@ export function byStore(
   }
 }
 
-/** An exact log with unbounded memory, first come, first served: what no limiter of that rule can better. */
+/** An exact log with unbounded memory, first come, first served: no limiter of that rule can do better. */
 export function byExactLog(budget: Budget, maxDelayMs: number): (arrival: Arrival) => Ruling {
   const log: Arrival[] = []
   let last = 0
@@ -137,8 +137,8 @@ export function byExactLog(budget: Budget, maxDelayMs: number): (arrival: Arriva
 }
 
 /**
- * More than this nobody could admit without delay, not even knowing the future: in each of any disjoint
- * minutes at most the smallest requests that fit. The lowest over sixty ways to cut the trace into minutes.
+ * An upper bound of the requests that can be admitted without delay, even with knowledge of the future: each minute
+ * admits at most its smallest requests that fit. The bound is the lowest over sixty ways to cut the trace into minutes.
  */
 export function mostAdmissible(arrivals: readonly Arrival[], budget: Budget): number {
   let lowest = Number.POSITIVE_INFINITY
