@@ -82,7 +82,7 @@ async function messages({ smoke }: Effort): Promise<Table> {
   await using server = await startRedis()
   const redis = await connectCalmly(server.url)
   const memory = createAgentMemory({ redis })
-  // Keeps nothing of what it reads: each of its reads is the first.
+  // With one byte it keeps nothing in the process, so each read is a first read.
   const forgetful = createAgentMemory({ redis, maxBytes: 1 })
   const thread = memory.owner('one').thread('t')
   await thread.append(message)

@@ -8,13 +8,13 @@ import { askOf, lawOf, measuredLimit, measureTurns, type ServiceLaw } from './se
 import { type Setting, simulate } from './simulation/model.js'
 import type { Effort, Section, Table } from './tables.js'
 
-/** Decisions beyond what this machine can do: simulated from costs that were measured, and checked where it can. */
+/** Loads beyond what this machine can do, simulated from measured costs; small loads check the simulation. */
 export const beyond: Section = {
   name: 'simulation',
   async measure(effort) {
     const samples = await measureTurns(effort)
     const measured = await measureCheck(effort)
-    // What else the machine does changes within minutes, so the costs are measured on both sides of what they are checked by.
+    // Other load changes within minutes, so the costs are measured before and after the runs that check them.
     const law = lawOf([...samples, ...(await measureTurns(effort))])
     return [costsTable(law), checkTable(law, measured), ...simulated(law, effort)]
   },
@@ -45,7 +45,7 @@ interface Checked extends ClosedLoop {
   readonly costs: Awaited<ReturnType<typeof measureClosedLoop>>
 }
 
-/** The small end: instances here, in closed loops. */
+/** Measures small loads: instances on this machine, in closed loops. */
 async function measureCheck({ smoke }: Effort): Promise<readonly Checked[]> {
   const checked: Checked[] = []
   for (const primaries of [1, 3]) {
@@ -129,7 +129,7 @@ async function measureClosedLoop({ primaries, instances, together, total, smoke 
   return { commands: commands / done, serverUs, processUs }
 }
 
-/** Calls of scripts at all servers: heartbeats among them, a few a second. */
+/** Calls of scripts on all servers, including a few heartbeats a second. */
 async function scriptsRun(servers: readonly RedisServer[], work: () => Promise<unknown>): Promise<number> {
   let total = 0
   const watched = servers.reduce<() => Promise<unknown>>(
@@ -176,7 +176,7 @@ async function startTopology(primaries: number) {
   }
 }
 
-/** Of each instance, a second. */
+/** Decisions a second of each instance. */
 const rate = 500
 const topologies = [1, 3, 10, 30] as const
 
@@ -190,7 +190,7 @@ function simulated(law: ServiceLaw, { smoke }: Effort): readonly Table[] {
   for (const instances of smoke ? [1, 10] : [1, 3, 10, 30, 100, 300, 1_000]) {
     const cells = topologies.flatMap((primaries) => {
       const { decisionsPerSecond, p99Ms } = outcomeOf(instances, primaries, 1, rate)
-      // Where it can't follow, its queue grows for as long as the load lasts.
+      // If Redis is full, the queue grows for as long as the load lasts, so the p99 means nothing.
       const isFull = decisionsPerSecond < instances * rate * 0.95
       return [Math.round(decisionsPerSecond), isFull ? Number.NaN : p99Ms]
     })
@@ -199,7 +199,7 @@ function simulated(law: ServiceLaw, { smoke }: Effort): readonly Table[] {
   const batches: number[][] = []
   for (const together of [1, 8, 32, 128]) {
     const most = topologies.map((primaries) => {
-      // As many as fill the primaries, however many primaries there are.
+      // Enough instances to fill any number of primaries.
       const { decisionsPerSecond } = outcomeOf(smoke ? 50 : 1_000, primaries, together, 'closed')
       return Math.round(decisionsPerSecond)
     })

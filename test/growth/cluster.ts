@@ -15,7 +15,7 @@ const kilobyte = 'x'.repeat(1_024)
 
 interface Workload {
   readonly name: string
-  /** Operations that are asked for in one turn. */
+  /** Operations in one turn of the event loop. */
   readonly together: number
   operation(index: number): Promise<unknown>
 }
@@ -69,9 +69,9 @@ export const cluster: Section = {
 interface Costs {
   readonly name: string
   readonly commands: number
-  /** Of all servers' processors, for one operation. */
+  /** CPU time of all servers for one operation, in microseconds. */
   readonly us: number
-  /** Of the commands. */
+  /** Share of the commands that the busiest primary got, from 0 to 1. */
   readonly largestShare: number
 }
 
@@ -96,7 +96,7 @@ async function measureOn(
     costs.push({
       name,
       commands: total / operations,
-      // A Cluster's nodes talk to each other also when nobody asks them.
+      // A Cluster's nodes talk to each other even without load.
       us: await leastBusyUs(servers, { count: operations, smoke }, run),
       largestShare: Math.max(...counts) / total,
     })

@@ -4,21 +4,21 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { RedisServer } from '@evenkeel/test-servers'
 
-/** Commands that clients sent to a server while something was done; what scripts call inside is not among them. */
+/** Commands that clients sent to a server during a piece of work, without those that scripts call. */
 export interface CommandCount {
   readonly total: number
   readonly byName: ReadonlyMap<string, number>
   /** Messages published, by channel. */
   readonly published: ReadonlyMap<string, number>
-  /** Messages that subscribers were sent, by those that each channel had at the end. */
+  /** Messages sent to subscribers, by the number of subscribers that each channel had at the end. */
   readonly delivered: number
 }
 
 const line = /^\+?\d+\.\d+ \[\d+ ([^\]]+)\] "([^"]+)"(?: "((?:[^"\\]|\\.)*)")?/
 
 /**
- * What a server's MONITOR tells of a piece of work. Exact, whatever the machine does beside it; it costs the server time
- * and bytes, so neither is measured in the same run.
+ * Counts the commands of a piece of work by the server's MONITOR. The counts are exact under any load. MONITOR costs the
+ * server time and bytes, so neither is measured in the same run.
  */
 export async function countCommands(
   server: RedisServer,
@@ -50,7 +50,7 @@ export async function countCommands(
     const began = reached(begin)
     const ended = reached(end)
     socket.write('MONITOR\r\n')
-    // Another command of the same moment may be run before the MONITOR is.
+    // A command that is sent at the same moment may run before the MONITOR.
     while (!(await isMonitored(server)));
     await server.command('ECHO', begin)
     await began
@@ -61,13 +61,13 @@ export async function countCommands(
     return { total, byName, published, delivered: await deliveries(server, published) }
   } finally {
     socket.destroy()
-    // What it is still told would count as bytes of what is measured next.
+    // Lines that MONITOR still sends would count as bytes of the next measurement.
     while (await isMonitored(server));
   }
 }
 
 async function isMonitored(server: RedisServer): Promise<boolean> {
-  // Its flags are a letter each: O is for a client that monitors.
+  // Each flag is a letter: O marks a client that monitors.
   return / flags=\w*O/.test(String(await server.command('CLIENT', 'LIST')))
 }
 

@@ -47,7 +47,7 @@ export const decoderNodes: Section = {
   },
 }
 
-/** They answer every probe. */
+/** Nodes that answer every probe. */
 async function startNodes(count: number) {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -120,7 +120,7 @@ async function nodes({ smoke }: Effort): Promise<Table> {
   }
 }
 
-/** The process's own time: what the machine does beside it is not in it. */
+/** CPU time of this process for one pick, in microseconds. */
 function pickUs(pool: DecoderPool, times: number): number {
   const run = () => {
     for (let count = 0; count < times; count++)
@@ -133,7 +133,7 @@ function pickUs(pool: DecoderPool, times: number): number {
     const { user, system } = process.cpuUsage(before)
     return (user + system) / times
   })
-  // What the collector took is in some rounds only.
+  // The median, since only some rounds contain a garbage collection.
   return rounds.sort((one, other) => one - other)[2] ?? Number.NaN
 }
 
@@ -145,7 +145,7 @@ async function changes(effort: Effort): Promise<Table> {
   for (const size of familySizes(effort)) {
     await using server = await startRedis()
     const connections = await Promise.all(Array.from({ length: size }, () => connectCalmly(server.url)))
-    // Without their polls, which the table of an idle family has.
+    // Without polls, which the table of an idle family contains.
     const pools = await Promise.all(
       connections.map((redis) => createDecoderPool({ redis, probe: false, pollInterval: '1h', lease: '1h' })),
     )
@@ -164,7 +164,7 @@ async function changes(effort: Effort): Promise<Table> {
     }
     const count = await countCommands(server, work)
     const usage = sumOf(await usageOf([server], work))
-    // Beats of slots and of coordinators go on meanwhile: by their names they are told apart.
+    // Heartbeats continue meanwhile. The channel tells messages of changes apart; the other columns include heartbeats.
     rows.push([
       size,
       (count.published.get('evenkeel:decoder-pool:default') ?? 0) / times,

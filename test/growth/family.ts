@@ -6,7 +6,7 @@ import { countCommands } from './command-count.js'
 import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
 import type { Effort, Table } from './tables.js'
 
-/** One of a family of instances that share something in Redis, in place of a process with a connection of its own. */
+/** One of a family of instances that share something in Redis; each has its own connection, and stands for a process. */
 export interface Member {
   close(): Promise<void>
 }
@@ -15,9 +15,9 @@ export interface FamilyPlan<M extends Member> {
   /** What the tables are named after: `limiter`. */
   readonly id: string
   readonly sizes: readonly number[]
-  /** Makes a member, and uses it once, so that what it does by itself has begun. */
+  /** Makes a member, and uses it once, so that its background work has begun. */
   make(redis: Connection, index: number): Promise<M>
-  /** What is asked of a member again and again while it is busy, by name. */
+  /** Operations that a busy member repeats, by name. */
   readonly operations: Readonly<Record<string, (member: M, index: number) => Promise<unknown>>>
 }
 
@@ -30,14 +30,14 @@ interface Idle {
   readonly connections: number
 }
 
-/** Until beats that come quickly at first have found their pace. */
+/** Heartbeats are frequent at first; by then they have reached their normal interval. */
 const settleMs = 6_000
-/** Several beats of everything that beats. */
+/** Contains several beats of each heartbeat. */
 const windowMs = 12_000
 /** Operations of all members together. */
 const operations = 2_000
 
-/** How many commands, bytes and messages a family costs while nothing is asked of it, and each operation when it is. */
+/** The commands, bytes and messages of an idle family, and of each operation of a busy one. */
 export async function familyTables<M extends Member>(
   plan: FamilyPlan<M>,
   { smoke }: Effort,
@@ -116,7 +116,7 @@ async function start<M extends Member>(server: RedisServer, size: number, plan: 
   }
 }
 
-/** On a machine that does other work a deadline of half a second would make an outage of a measurement. */
+/** Connects with long timeouts: on a busy machine a deadline of half a second would cause outages while measuring. */
 export function connectCalmly(url: string): Promise<Connection> {
   return connect({ url, commandTimeout: '30s', connectionTimeout: '2m', required: true })
 }
@@ -136,7 +136,7 @@ async function idleCosts(server: RedisServer, ms: number): Promise<Idle> {
   }
 }
 
-/** What asking for the figures adds to them. */
+/** The bytes that reading the figures adds to them. */
 async function bytesOfReading(server: RedisServer): Promise<number> {
   const { bytesIn, bytesOut } = sumOf(await usageOf([server], async () => {}))
   return bytesIn + bytesOut
@@ -175,8 +175,8 @@ async function busyCosts<M>(
 const processes = Symbol.for('evenkeel.rate-limiter.processes')
 
 /**
- * All limiters of one name in a process are one instance. Here each stands for a process of its own, so what makes them
- * one is forgotten before the next is made.
+ * All limiters of one name in a process are one instance. Here each stands for a process, so the global that makes them
+ * one is deleted before each is created.
  */
 export function ownLimiter(
   redis: Connection,

@@ -8,7 +8,7 @@ import { rateLimiter } from './rate-limiter.js'
 import { responseCache } from './response-cache.js'
 import { markdownOf, type Section, type Table } from './tables.js'
 
-/** Counts hold on any machine; how long something took is looked at by nobody here. */
+/** The tests check counts, which hold on any machine, and no times. */
 const measured = async (section: Section) => {
   const tables = await section.measure({ smoke: true })
   for (const table of tables) expect(table.rows.length, table.id).toBeGreaterThan(0)

@@ -7,11 +7,11 @@ import { connectCalmly, ownLimiter } from './family.js'
 import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
 import type { Effort, Section, Table } from './tables.js'
 
-/** Of a window of a minute the lease is three seconds. */
+/** With a window of a minute a lease lasts three seconds. */
 const limit = 50_000_000
 const window = '1m'
 
-/** One subject that many instances ask about, with leases and without. */
+/** One subject that many instances check, with and without leases. */
 export const hotSubject: Section = {
   name: 'hot-subject',
   async measure(effort) {
@@ -75,13 +75,13 @@ async function leases({ smoke }: Effort): Promise<Table> {
 
 interface Asking {
   readonly instances: number
-  /** Decisions a second of each. */
+  /** Decisions a second of each instance. */
   readonly rate: number
   readonly lease: boolean
   readonly smoke: boolean
 }
 
-/** Of one decision, heartbeats of the instances left out. */
+/** The cost of one decision, without the instances' heartbeats. */
 async function costOf({
   instances,
   rate,
@@ -98,7 +98,7 @@ async function costOf({
   }
   const windowMs = smoke ? 500 : rate < 3 ? 12_000 : 6_000
   const asking = paced(limiters, rate)
-  // Leases find their size by the traffic of the time before.
+  // Leases are sized by recent traffic.
   await pause(smoke ? 500 : 6_500)
   const countFrom = asking.done
   const count = await countCommands(server, () => pause(windowMs))
@@ -117,16 +117,16 @@ async function costOf({
   }
 }
 
-/** What the same instances cost while nothing is asked. */
+/** What the same instances cost while they are idle. */
 async function idleCost(server: RedisServer, windowMs: number): Promise<{ commands: number; cpuUs: number }> {
-  // Blocks that are left go back by themselves.
+  // Instances give back unused leases by themselves.
   await pause(Math.min(windowMs, 4_000))
   const { total } = await countCommands(server, () => pause(windowMs))
   const { cpuUs } = sumOf(await usageOf([server], () => pause(windowMs)))
   return { commands: total, cpuUs }
 }
 
-/** Each limiter is asked at its own even pace, out of step with the others. */
+/** Calls each limiter at an even pace, out of step with the others. */
 function paced(limiters: readonly RateLimiter<'r'>[], rate: number) {
   const state = { done: 0, denied: 0, stop: () => {} }
   const everyMs = 1_000 / rate

@@ -7,7 +7,7 @@ import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
 import { type Effort, familySizes, type Section, type Table } from './tables.js'
 
 const kilobyte = 'The quick brown fox jumps over the lazy dog, and more of it. '.repeat(17).slice(0, 1_024)
-/** As many as asked for the same key in one turn: an instance would make one call of them. */
+/** Operations in one turn, each of a different key: an instance would join those of the same key. */
 const together = 64
 
 /** What one more instance and one more answer of a response cache cost. */
@@ -77,7 +77,7 @@ async function entries({ smoke }: Effort): Promise<Table> {
   }
 }
 
-/** One key that nobody has yet, asked for by all instances at once, whose provider takes half a second. */
+/** One key that no instance has, which all request at once from a provider that takes half a second. */
 async function coldKey(effort: Effort): Promise<Table> {
   const rows: number[][] = []
   for (const size of familySizes(effort)) {

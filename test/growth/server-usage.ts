@@ -1,13 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { RedisServer } from '@evenkeel/test-servers'
 
-/** What a piece of work cost one server, by the server's own accounting: no load of the machine changes it much. */
+/** What a piece of work cost one server, by the server's own counts, which other load changes little. */
 export interface ServerUsage {
   /** Microseconds of the processor, user and system, of all threads of the server. */
   readonly cpuUs: number
   readonly bytesIn: number
   readonly bytesOut: number
-  /** How much more memory it holds. */
+  /** Growth of its used memory. */
   readonly memoryBytes: number
 }
 
@@ -25,8 +25,8 @@ export async function usageOf(
 }
 
 /**
- * Microseconds of the servers together for one of `count` operations that `work` does: the least of some rounds. What else
- * the machine does slows a processor's caches down, and never makes work cheaper.
+ * CPU time of all servers for one of the `count` operations of `work`, in microseconds: the minimum of some rounds, since
+ * other load on the machine only makes work more expensive.
  */
 export async function leastUs(
   servers: readonly RedisServer[],
@@ -39,7 +39,7 @@ export async function leastUs(
   return least
 }
 
-/** The same, less what they spend while nobody asks them: the nodes of a Cluster talk to each other all the time. */
+/** The same, less what idle servers spend: the nodes of a Cluster talk to each other all the time. */
 export async function leastBusyUs(
   servers: readonly RedisServer[],
   { count, smoke }: { readonly count: number; readonly smoke: boolean },
@@ -61,7 +61,7 @@ async function usPerMs(servers: readonly RedisServer[], work: () => Promise<unkn
   return { us: cpuUs / tookMs, tookMs }
 }
 
-/** Of a measurement, and of one that is only to show that it runs. */
+/** Rounds of a measurement; one is enough to show that it runs. */
 export function roundsOf({ smoke }: { readonly smoke: boolean }): number {
   return smoke ? 1 : 3
 }

@@ -20,17 +20,17 @@ export interface ServiceSample extends Turn {
 export const measuredLimit = slidingWindow(1_000_000, '1h')
 
 interface Turn {
-  /** Connections that are asked. */
+  /** Connections that are written to. */
   readonly writes: number
-  /** Of each connection. */
+  /** Commands on each connection. */
   readonly commands: number
-  /** Of each command. */
+  /** Decisions in each command. */
   readonly decisions: number
 }
 
 /**
- * Turns in which some limiters on some connections decide some calls each: every limiter sends a command of its own, so
- * writes, commands and decisions vary apart. The least of some rounds, each of which goes through all of them.
+ * Measures turns with different numbers of connections, limiters and calls. Each limiter sends its own command, so writes,
+ * commands and decisions vary independently. Gives the minimum of some rounds, each of which measures all turns.
  */
 export async function measureTurns({ smoke }: Effort): Promise<readonly ServiceSample[]> {
   const plan = smoke
@@ -56,7 +56,7 @@ export async function measureTurns({ smoke }: Effort): Promise<readonly ServiceS
   return seen.map(leastOf)
 }
 
-/** Of several measurements of the same turns, the least of each. */
+/** Fits the costs to the minimum of several measurements of each turn. */
 export function lawOf(measured: readonly ServiceSample[]): ServiceLaw {
   const byTurn = new Map<string, ServiceSample[]>()
   for (const sample of measured) {
@@ -107,7 +107,7 @@ async function costsOfTurns(
   return { ...turn, serverUs: cpuUs / turns, processUs: (user + system) / turns }
 }
 
-/** Calls of as many subjects, in one turn. */
+/** Checks `count` subjects in one turn. */
 export function askOf(limiter: RateLimiter<'r'>, from: number, count: number): readonly Promise<unknown>[] {
   return Array.from({ length: count }, (_, index) => limiter.check(`user:${(from + index) % 2_000}`))
 }

@@ -33,7 +33,7 @@ export function markdownOf({ id, columns, rows }: Table): string {
   ].join('\n')
 }
 
-/** Three digits, and all of those before the point. */
+/** Two significant digits below 10, three below 100, and a whole number from there on. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return '–'
   const rounded =

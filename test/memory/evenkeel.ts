@@ -7,7 +7,7 @@ export async function open({ url, dir, timeoutMs }: Opening): Promise<History> {
   const redis = await connect({ url, commandTimeout: timeoutMs })
   const memory = createAgentMemory({
     redis,
-    // A round of the harness is shorter, however slow the machine.
+    // Longer than a round of the harness, even on a slow machine.
     healWindow: '60s',
     limits: { messages: 10_000_000, bytes: 2 ** 40 },
     ...(dir === undefined

@@ -12,13 +12,13 @@ import type { Library } from './task.js'
 export interface RunOptions {
   readonly library: Library
   readonly scenario: Scenario
-  /** For how long there are faults; each is met once, however short this is. */
+  /** How long there are faults; each occurs at least once, however short this is. */
   readonly ms: number
-  /** A caller who tries again until his message is taken. @default false */
+  /** Whether callers retry until their message is taken. @default false */
   readonly isStubborn?: boolean | undefined
 }
 
-/** A round: what four writers and two readers met, and what was there in the end. */
+/** The result of a round: what the processes were told, and what was wrong in the end. */
 export interface Round extends Verdict {
   readonly acknowledged: number
   readonly journaled: number
@@ -27,18 +27,18 @@ export interface Round extends Verdict {
   readonly faults: number
   readonly kills: number
   readonly reads: number
-  /** Walks over many threads that came to their end. */
+  /** Walks over many threads that were completed. */
   readonly walks: number
   /** The longest that a writer waited for one message. */
   readonly longestMs: number
 }
 
-/** Four writing and two reading processes on one thread, and one that walks over many, while Redis and the way to it meet one fault after the other. */
+/** Runs four writers and two readers of one thread, and a walker over many, through one fault after another. */
 export async function runRound({ library, scenario, ms, isStubborn = false }: RunOptions): Promise<Round> {
   const server = await startRedis({ args: scenario.args })
   const proxy = await startProxy(server)
   const dir = await mkdtemp(join(tmpdir(), 'evenkeel-history-'))
-  // Megabytes that are synced one by one take their time, on a busy machine more than a short deadline has.
+  // On a busy machine, syncing megabytes one by one can take longer than a short deadline.
   const timeoutMs = scenario.isOfFiles ? 500 : 150
   const common = { library, url: proxy.url, isStubborn, timeoutMs }
   const dirOf = (name: string) => (scenario.isOfFiles ? join(dir, name) : dir)
@@ -46,7 +46,7 @@ export async function runRound({ library, scenario, ms, isStubborn = false }: Ru
     (name) => new Member({ ...common, role: 'writer', name, dir: dirOf(name) }),
   )
   const readers = ['r', 's'].map((name) => new Member({ ...common, role: 'reader', name }))
-  // Where writers die over megabytes of journals a walker would only take their time.
+  // Where writers die over megabytes of journals, a walker would only slow them down.
   const walks = library === 'evenkeel' && scenario.isOfFiles !== true
   const walkers = walks ? [new Member({ ...common, role: 'walker', name: 'w' })] : []
   const members = [...writers, ...readers, ...walkers]
@@ -57,7 +57,7 @@ export async function runRound({ library, scenario, ms, isStubborn = false }: Ru
     const endsAt = performance.now() + ms
     for (; faults < scenario.faults.length || performance.now() < endsAt; faults++) {
       await scenario.faults[faults % scenario.faults.length]?.(stage)
-      // Each fault meets a service that is at work again.
+      // The next fault begins only when all writers work again.
       await areAtWork(writers)
       await pause(100)
     }

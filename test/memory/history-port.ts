@@ -7,11 +7,11 @@ export interface History {
   append(id: string, content: string): Promise<{ readonly journaled: boolean }>
   /** Ids of the latest messages in order; `undefined` when the library says that they may not be the latest. */
   latest(count: number): Promise<readonly string[] | undefined>
-  /** All of it, and the number of places that are not one behind the one before. */
+  /** All ids, and the number of entries whose place is not one after the previous one's. */
   all(): Promise<{ readonly ids: readonly string[]; readonly gaps: number }>
-  /** One turn of walks over all threads of a process, where the library has such. */
+  /** One turn of walks over all threads of a process, if the library has them. */
   walk?(name: string): Promise<Walked>
-  /** Waits for what is under way; resolves with the number of messages that were sent again to a server that lost them. */
+  /** Waits for what is in flight; resolves with the number of messages that were sent again to a server that lost them. */
   end(): Promise<number>
 }
 

@@ -1,16 +1,16 @@
 /** What was found wrong; empty and 0 when the history is what was promised. */
 export interface Verdict {
-  /** Acknowledged, and not there. */
+  /** Acknowledged, but not stored. */
   readonly lost: readonly string[]
-  /** There more than once. */
+  /** Stored more than once. */
   readonly twice: readonly string[]
   /** Behind a later message of the same writer. */
   readonly late: readonly string[]
-  /** Places that are not one behind the one before. */
+  /** Entries whose place is not one after the previous one's. */
   readonly gaps: number
-  /** Reads that are no piece of the log as it is in the end: another order, or something that went away. */
+  /** Reads that are no section of the final log: in another order, or with a message that disappeared. */
   readonly strayReads: number
-  /** What walks over many threads met wrong: see `Walks`. */
+  /** What walks over many threads found wrong: see `Walks`. */
   readonly walkFaults: readonly string[]
 }
 

@@ -3,7 +3,7 @@ import { RedisChatMessageHistory } from '@langchain/redis'
 import { createClient } from 'redis'
 import type { History, Opening } from './history-port.js'
 
-/** As it comes: a client of its own making is the same, but ends the process when it first loses its connection. */
+/** The library's own client would be the same, but ends the process when it first loses its connection. */
 export async function open({ url }: Opening): Promise<History> {
   const client = createClient({ url })
   client.on('error', () => {})

@@ -3,7 +3,7 @@ import { type Round, runRound } from './harness.js'
 import { scenarios } from './scenarios.js'
 import type { Library } from './task.js'
 
-// The histories of every scenario, for as long as is wanted; with `--peer`, beside another library's.
+// Runs every scenario, again and again for `--minutes`; with `--peer`, also on another library.
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: String(Number(process.env.EVENKEEL_HISTORY_MS ?? 60_000) / 60_000) },
@@ -25,7 +25,7 @@ const peers: readonly Contender[] = [
 ]
 const contenders = values.peer ? [evenkeel, ...peers] : [evenkeel]
 
-/** What is told of all rounds of one contender in one scenario. */
+/** All rounds of one contender in one scenario. */
 interface Total {
   rounds: number
   faults: number
@@ -54,7 +54,7 @@ const totals = new Map<string, Total>()
 const endsAt = performance.now() + Number(values.minutes) * 60_000
 const ms = Number(values.round) * 1_000
 let isWrong = false
-// At least once all of them, however short the time.
+// Each scenario runs at least once, however short the time.
 for (let turn = 0; turn === 0 || performance.now() < endsAt; turn++) {
   for (const scenario of scenarios) {
     for (const contender of contenders) {

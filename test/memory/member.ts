@@ -5,7 +5,7 @@ import type { Long, Order, Report, Step, Task } from './task.js'
 
 const worker = await buildWorker()
 
-/** A writer or a reader: a process, and those that take its place when it dies. */
+/** A writer, reader or walker: a process, and those that replace it when it dies. */
 export class Member {
   readonly acknowledged: number[] = []
   readonly reads: (readonly string[])[] = []
@@ -16,7 +16,7 @@ export class Member {
   refused = 0
   kills = 0
   healed = 0
-  /** How long a caller ever waited for one message, tries and all. */
+  /** The longest that a caller waited for one message, including retries. */
   longestMs = 0
   readonly #task: Omit<Task, 'from'>
   #latest = 0
@@ -30,8 +30,8 @@ export class Member {
   }
 
   /**
-   * As when the machine kills it: nothing is awaited, nothing is closed. Then it begins again.
-   * @param step who begins again dies there, and another one begins
+   * Kills the process, which can neither wait nor close anything, and starts it again.
+   * @param step where the new process dies, which is then replaced too
    */
   async kill(step?: Step): Promise<void> {
     this.#child.kill('SIGKILL')
@@ -43,7 +43,7 @@ export class Member {
     this.#child = this.#start()
   }
 
-  /** Kills it when it next comes to this step of its work; then it begins again. */
+  /** Kills the process when it next reaches `step`, and starts it again. */
   async killAt(step: Step, long: Long = { length: 0, count: 0 }): Promise<void> {
     this.#order({ kind: 'die', step, long })
     await this.#gone()
@@ -57,7 +57,7 @@ export class Member {
     if (!this.#ended) throw new Error(`${this.name} did not come to its end`)
   }
 
-  /** Resolves when so many more messages were acknowledged. */
+  /** Resolves when `count` more messages have been acknowledged. */
   async writes(count: number): Promise<void> {
     const before = this.acknowledged.length
     const what = `${this.name} is at work`
@@ -81,14 +81,14 @@ export class Member {
 
   async #gone(): Promise<void> {
     const child = this.#child
-    // What it said last may come behind its end.
+    // Its last reports may arrive after its exit.
     const isGone = () => !child.connected && (child.exitCode !== null || child.signalCode !== null)
     await until(isGone, 120_000, { what: `${this.name} is gone` })
     this.kills++
   }
 
   #start(step?: Step): ChildProcess {
-    // What was under way when it was killed may be stored: its number is not used again.
+    // The message in flight at the kill may be stored, so its number is not used again.
     const task: Task = { ...this.#task, from: this.#latest + 2, step }
     const child = fork(worker, [JSON.stringify(task)], {
       cwd: import.meta.dirname,

@@ -5,13 +5,13 @@ import { type FaultProxy, type RedisServer, startRedis, until } from '@evenkeel/
 import type { Member } from './member.js'
 import type { Long, Step } from './task.js'
 
-/** What a fault may do something to: the server, what lies between it and the processes, and these. */
+/** What a fault may act on: the server, the proxy before it, and the writers. */
 export interface Stage {
   /** The primary; another one after a failover. */
   server: RedisServer
   readonly proxy: FaultProxy
   readonly writers: readonly Member[]
-  /** Ends what a fault began, with the round. */
+  /** Called at the end of the round, to clean up after faults. */
   readonly ends: (() => Promise<void>)[]
 }
 
@@ -22,9 +22,9 @@ export interface Scenario {
   readonly args: Readonly<Record<string, string>>
   /** Each at least once a round, in this order. */
   readonly faults: readonly Fault[]
-  /** Redis loses what it had acknowledged; so what a reader saw may come to stand elsewhere. */
+  /** Redis loses acknowledged writes, so a message that a reader saw may get another place. */
   readonly loses: boolean
-  /** Concerns the journal's files, which peers do not have: each writer has a folder of its own, that no other takes over. */
+  /** Concerns the journal's files, which peers do not have: each writer has its own folder, which no other takes over. */
   readonly isOfFiles?: boolean
 }
 
@@ -60,7 +60,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'fails over to a replica that lags; AOF everysec',
-    // A replica's first copy is not to wait for others that may want one.
+    // A replica's first copy must not wait for other replicas.
     args: { ...everysec, 'repl-diskless-sync': 'no' },
     loses: true,
     faults: [failedOver, failedOver],
@@ -120,7 +120,7 @@ async function frozen({ server, writers }: Stage): Promise<void> {
   server.resume()
 }
 
-/** The command runs, and its reply never comes: the writer can't know. */
+/** The command runs, but its reply is lost: the writer cannot know that it ran. */
 async function robbedOfReplies({ proxy }: Stage): Promise<void> {
   const writes = ['EVALSHA', 'EVAL', 'LPUSH']
   const { done } = proxy.dropReplies(4, ([name = '']) => writes.includes(name.toUpperCase()))
@@ -137,7 +137,7 @@ async function refused({ proxy }: Stage): Promise<void> {
   await proxy.restore()
 }
 
-/** Each may take over what another one left, and none may be overtaken by who comes in its place. */
+/** Each new process may take over another's journal, and must not overtake the messages of the one that it replaces. */
 async function allDie({ proxy, writers }: Stage): Promise<void> {
   await proxy.refuse()
   await pause(200)
@@ -152,7 +152,7 @@ async function emptied({ server }: Stage): Promise<void> {
   await server.restart({ empty: true })
 }
 
-/** The disk has what was synced last, which is the state of some time ago; and again while that is made good. */
+/** The disk has only what was synced some time ago. It happens again while the loss is being repaired. */
 async function powerLost({ server, writers }: Stage): Promise<void> {
   const folder = join(server.dir, 'appendonlydir')
   const name = (await readdir(folder)).find((file) => file.endsWith('.incr.aof')) ?? ''
@@ -160,7 +160,7 @@ async function powerLost({ server, writers }: Stage): Promise<void> {
   await eachIn(writers, (writer) => writer.writes(20))
   for (let time = 0; time < 2; time++) {
     await server.kill()
-    // The server may have cut off half a command itself.
+    // The server itself may have cut off half a command.
     const now = await stat(join(folder, name))
     await truncate(join(folder, name), Math.min(size, now.size))
     await server.restart()
@@ -174,7 +174,7 @@ async function failedOver(stage: Stage): Promise<void> {
   ends.push(() => replica.close())
   await replica.command('REPLICAOF', server.host, String(server.port))
   await until(async () => (await replica.info('master_link_status')) === 'up', 20_000)
-  // It loses its primary: what is written from now on is known by that one alone.
+  // The replica loses its primary, which alone gets what is written from now on.
   await replica.command('REPLICAOF', server.host, '1')
   await eachIn(writers, (writer) => writer.writes(10))
   await server.kill()
@@ -211,15 +211,15 @@ function diesAfterOutage(steps: readonly Step[], long?: Long): Fault {
   }
 }
 
-/** More than a file may hold of what is done with, so that it is written anew. */
+/** The journal gets more replayed data than a file may contain, so that it is rewritten. */
 function diesAtRewrite(steps: readonly Step[]): Fault {
   return diesAfterOutage(steps, { length: 200_000, count: 30 })
 }
 
-/** Writers die with a journal, and so do at a step those who take it over. */
+/** Writers die with a journal, and the processes that take it over die at a step. */
 function diesAtStart(steps: readonly Step[]): Fault {
   return async ({ proxy, writers }) => {
-    // Not frozen: a process that begins would wait for an answer.
+    // Not frozen: a new process would wait for an answer.
     await proxy.refuse()
     await eachIn(writers, async (writer, index) => {
       await writer.journals(3)

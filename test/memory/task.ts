@@ -1,4 +1,4 @@
-/** Whose history is written and read. */
+/** The library whose history is written and read. */
 export type Library = 'evenkeel' | '@langchain/redis'
 
 /** What a process of the harness is to do; it comes as JSON on the command line. */
@@ -7,27 +7,27 @@ export interface Task {
   readonly role: 'writer' | 'reader' | 'walker'
   readonly name: string
   readonly url: string
-  /** After so long a command has failed, where the library has such a bound. */
+  /** Deadline of a command, if the library has one. */
   readonly timeoutMs: number
   /** Folder of the journals; readers have none. */
   readonly dir?: string | undefined
   /** Number of the first message. */
   readonly from: number
-  /** A caller that tries a refused message again until it is taken; otherwise he goes on with the next one. */
+  /** Whether the caller retries a refused message until it is taken; otherwise it goes on with the next one. */
   readonly isStubborn: boolean
-  /** Where it dies, when not later. */
+  /** Where the process dies, unless a later order says so. */
   readonly step?: Step | undefined
 }
 
 /** A moment of the journal's work with its file: the process dies there as by SIGKILL. */
 export interface Step {
   readonly call: 'openSync' | 'writeSync' | 'fdatasync' | 'ftruncateSync' | 'renameSync' | 'unlinkSync'
-  readonly moment: 'before' | 'after' | /** Half of what is written is. */ 'torn'
-  /** Of the lines that are written: those of entries, or of what is done. */
+  readonly moment: 'before' | 'after' | /** Only the first 25 bytes are written. */ 'torn'
+  /** Which lines count: those of entries, or of entries that are done. */
   readonly line?: 'entry' | 'done' | undefined
 }
 
-/** So many messages of a length of their own. */
+/** The next `count` messages have `length` characters. */
 export interface Long {
   readonly length: number
   readonly count: number

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { AgentMemory, Owner, Receipt } from '@evenkeel/agent-memory'
 import { EvenkeelError } from '@evenkeel/core'
 
-/** What a walker found wrong in one turn; a walk that Redis's absence refused is none. */
+/** The walks of one turn. A walk that an outage refused is no fault. */
 export interface Walked {
   readonly done: number
   readonly refused: number
@@ -12,8 +12,8 @@ export interface Walked {
 const threads = 25
 
 /**
- * Everything that goes over many threads, beside a writer that changes them all the time: lists, owners, backups, an
- * erasure, drafts and a feed. What was acknowledged as stored before a walk began is in it, once.
+ * All operations on many threads, while a writer changes them: lists, owners, backups, an erasure, drafts and a feed.
+ * What was acknowledged as stored before a walk began must be in it exactly once.
  */
 export class Walks {
   readonly #memory: AgentMemory
@@ -119,7 +119,7 @@ export class Walks {
     this.#each('backup', before, found)
   }
 
-  /** An answer that is streamed and finalised is there once; a draft does not outlive its thread. */
+  /** An answer that is streamed and finalised is stored once. */
   async #draft(): Promise<void> {
     const thread = this.#owner.thread('drafted')
     const draft = thread.draft()
@@ -138,7 +138,7 @@ export class Walks {
     this.#each('draft', [id], ids)
   }
 
-  /** Beside a writer that began before: what is erased stays so. */
+  /** What is erased stays erased, even if a draft from before is finalised. */
   async #erase(): Promise<void> {
     const owner = this.#memory.owner(`forgotten ${this.#turn} by ${this.#name}`)
     for (const thread of ['a', 'b']) {
@@ -173,7 +173,7 @@ export class Walks {
     }
   }
 
-  /** What was there before is met once, and nothing twice. */
+  /** A walk must find everything in `before`, and nothing twice. */
   #each(what: string, before: readonly string[], found: readonly string[]): void {
     const met = new Set(found)
     const missing = before.filter((one) => !met.has(one))

@@ -3,12 +3,11 @@ import { syncBuiltinESMExports } from 'node:module'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Order, Report, Step, Task } from './task.js'
 
-// A process of the harness: a writer that appends one message after the other, a reader, or one who
-// walks over many threads. It runs what was
-// built, as an application does, and may be killed at any moment.
+// A process of the harness: a writer that appends one message after another, a reader, or a walker over many threads.
+// It runs the built packages, as an application does, and may be killed at any moment.
 const task = JSON.parse(process.argv[2] ?? '{}') as Task
 if (task.step !== undefined) dieAt(task.step)
-// Only now: what is imported takes the file system as it is then.
+// Imported only now, since `dieAt` must replace functions of `node:fs` first.
 const { openHistory } = await import('./history.js')
 const history = await openHistory(task)
 
@@ -38,7 +37,7 @@ async function write(): Promise<void> {
     for (;;) {
       try {
         const { journaled } = await history.append(`${task.name}-${number}`, content)
-        // Told only now; what is under way when the process is killed may be there, or not.
+        // Reported only now: a message in flight when the process is killed may be stored or not.
         await tell({ kind: 'acknowledged', number, journaled, ms: performance.now() - since })
         break
       } catch {
@@ -64,7 +63,7 @@ async function walk(): Promise<void> {
     const walked = await history.walk?.(task.name)
     if (walked === undefined) return
     await tell({ kind: 'walked', ...walked })
-    // Beside the writers, not in their way: what they journaled must be replayed faster than they write.
+    // Walks must not slow the writers down: what they journaled must be replayed faster than they write.
     await pause(200)
   }
 }
@@ -78,7 +77,7 @@ function dieAt({ call, moment, line }: Step): void {
   const own = fs[call] as (...args: unknown[]) => unknown
   const isMeant = ([file, text]: readonly unknown[]) =>
     (typeof file !== 'string' || file.endsWith('.journal')) &&
-    // A file that is made; those of others are opened to be read.
+    // Only a file that is created; files of other processes are opened for reading.
     (call !== 'openSync' || text === 'ax') &&
     (line === undefined || (line === 'done') === /^[0-9a-f]{8} \{"d":/.test(String(text)))
   const die = () => process.kill(process.pid, 'SIGKILL')

@@ -1,12 +1,12 @@
 import type { Costs } from './model.js'
 
-/** What a turn was measured to cost. */
+/** The measured cost of a turn. */
 export interface CostSample {
-  /** Connections that a write goes out on. */
+  /** Connections that are written to. */
   readonly writes: number
-  /** Of each write. */
+  /** Commands in each write. */
   readonly commands: number
-  /** Of each command. */
+  /** Decisions in each command. */
   readonly decisions: number
   readonly us: number
 }
@@ -32,7 +32,7 @@ export function fitCosts(samples: readonly CostSample[]): Costs {
   return { perWakeup, perWrite, perCommand, perDecision }
 }
 
-/** Gauss and Jordan, with the largest pivot; the last column is the right side. */
+/** Gauss–Jordan elimination with the largest pivot; the last column is the right side. */
 function solved(matrix: readonly (readonly number[])[]): readonly number[] {
   const rows = matrix.map((row) => [...row])
   for (const [step] of rows.entries()) {

@@ -21,13 +21,13 @@ describe('the simulation of instances on Redis', () => {
     (load) => {
       const serviceMs = 0.035
       const perSecond = (load / serviceMs) * 1_000
-      // Of many instances, or some would wait for their own turn.
+      // Many instances: with few, some calls would wait for their own instance's turn.
       const { meanMs, busiest, decisionsPerSecond } = simulate({
         ...{ ...setting, instances: 500, load: perSecond / 500, decisions: 60_000 },
       })
       expect(Math.abs(busiest / load - 1)).toBeLessThan(0.03)
       expect(Math.abs(decisionsPerSecond / perSecond - 1)).toBeLessThan(0.03)
-      // Pollaczek and Khinchine.
+      // The Pollaczek–Khinchine formula.
       const expected = serviceMs * (1 + load / (2 * (1 - load)))
       expect(Math.abs(meanMs / expected - 1)).toBeLessThan(0.06)
     },

@@ -3,9 +3,9 @@ import { Timeline } from '../../pool/simulator/timeline.js'
 
 /** What a processor spends, in microseconds. */
 export interface Costs {
-  /** To begin after it had nothing to do: what comes meanwhile is found without it. */
+  /** To begin after it was idle; work that arrives while it is busy costs no wake-up. */
   readonly perWakeup: number
-  /** What one turn sends on one connection to one server, beside its commands. */
+  /** For what one turn sends on one connection to one server, apart from its commands. */
   readonly perWrite: number
   readonly perCommand: number
   readonly perDecision: number
@@ -14,7 +14,7 @@ export interface Costs {
 export interface Setting {
   /** Processes, each with a processor of its own. */
   readonly instances: number
-  /** Of each; more than one is how several instances are tried in one process. @default 1 */
+  /** Of each process; more than one stands for several instances in it. @default 1 */
   readonly connections?: number
   /** 1 is a single server; more are a Cluster, where each subject's decision is a command of its own. */
   readonly primaries: number
@@ -47,13 +47,13 @@ export interface Outcome {
   readonly busiest: number
 }
 
-/** The most that one command carries. */
+/** The most decisions in one command. */
 const maxTogether = 128
 
 interface Group {
   readonly connection: number
   readonly atMs: number
-  /** Decisions of it that are not answered. */
+  /** Its decisions that are not answered yet. */
   left: number
 }
 
@@ -63,7 +63,7 @@ class Processor {
 
   constructor(private readonly costs: Costs) {}
 
-  /** What some writes of one moment take it, and when they are done. */
+  /** The CPU time of writes that arrive together, and when they are done. */
   work(nowMs: number, writes: readonly Write[]): { readonly us: number; readonly doneAtMs: number } {
     const { perWakeup, perWrite, perCommand, perDecision } = this.costs
     const isIdle = this.#freeAtMs <= nowMs
@@ -78,8 +78,8 @@ class Processor {
 }
 
 /**
- * Instances that gather decisions turn by turn and send them to Redis, by discrete events. An instance has a processor of
- * its own, as each primary has; what comes while it works waits, and travels together in its next turn.
+ * A discrete-event simulation of instances that gather decisions turn by turn and send them to Redis. Each instance and
+ * each primary has its own processor; what arrives while an instance works waits, and is sent together in its next turn.
  */
 export function simulate(setting: Setting): Outcome {
   const run = new Run(setting)
@@ -94,13 +94,13 @@ class Run {
   readonly #busyUs: number[]
   readonly #latenciesMs: number[] = []
   readonly #warmUp: number
-  /** Of the next decision's subject. */
+  /** Picks the primary of the next decision's subject. */
   readonly #pickPrimary: () => number
   #asked = 0
   #answered = 0
   #countedFromMs = 0
   #countedFromUs: readonly number[] = []
-  /** The last one. */
+  /** Time of the last answer. */
   #answeredAtMs = 0
   #processUs = 0
   #commands = 0
@@ -223,7 +223,7 @@ class Run {
 interface Write {
   readonly primary: number
   readonly commands: number
-  /** For each decision the group that it is of. */
+  /** The group of each decision. */
   readonly decisions: readonly Group[]
 }
 
