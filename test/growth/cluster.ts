@@ -20,7 +20,7 @@ interface Workload {
   operation(index: number): Promise<unknown>
 }
 
-/** What one server does, and what three primaries of a Cluster make of the same work. */
+/** The same work on one server, and on a Cluster of three primaries. */
 export const cluster: Section = {
   name: 'cluster',
   async measure(effort) {

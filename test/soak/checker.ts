@@ -6,7 +6,7 @@ export interface Fault {
   readonly at: number
   /** When it was over. */
   readonly to: number
-  /** Whether what Redis had acknowledged may be gone after it. */
+  /** Whether it may lose writes that Redis had acknowledged. */
   readonly losesData: boolean
 }
 
@@ -16,28 +16,28 @@ export interface History {
   readonly gateways: readonly Member[]
   readonly decoders: readonly Member[]
   readonly faults: readonly Fault[]
-  /** What was said while Redis was away is in Redis so long afterwards, though the gateway that kept it has died. */
+  /** How long after an outage what was said in it is in Redis, even if the gateway that journaled it has died. */
   readonly settledMs: number
   readonly requestsPerMinute: number
   readonly capacity: number
-  /** The most that each decoder did at once, of those that lived through it all. */
+  /** The most requests that each decoder did at once since its last start. */
   readonly most: readonly number[]
-  /** Requests that are counted at the end, when nothing is asked any more. */
+  /** Requests that gateways count as in flight at the end, when there are no callers. */
   readonly heldAtTheEnd: number
-  /** KiB of each gateway that lived through it all, with the seconds at which it was looked at. */
+  /** Resident KiB of each gateway that was never away, by the second of the run. */
   readonly memory: readonly (readonly { readonly s: number; readonly kib: number }[])[]
 }
 
 /**
- * Statuses of what a gateway may say when all of its decoders or its own capacity are gone; and 408, by which Node ends
- * a socket on which nothing was asked for a minute, such as that of a caller who left while it connected. The client
- * may have sent a request on it in that moment.
+ * Statuses that a gateway may answer with when its decoders, its capacity or a limit are exhausted; and 408, with which
+ * Node closes a socket that got no request for a minute, such as that of a caller who left while it connected. The
+ * client may send a request on it at that moment.
  */
 const excused = new Set([408, 429, 502, 503])
-/** What a process writes because Redis was away, which it should. */
+/** Warnings that a process should write when Redis is away. */
 const expectedWarnings = /EVENKEEL_(?:REDIS_(?:DOWN|UP)|CONNECTION_\w+|ALERT\w*)|--trace-warnings/
 
-/** Everything that should not have been, each in a line. Knows nothing of how a gateway works. */
+/** All violations, one line each. The checker knows nothing of how a gateway works. */
 export function violationsIn(history: History): readonly string[] {
   return [
     ...history.calls.flatMap((call) => violationsOf(call)),
@@ -67,20 +67,20 @@ function violationsOf(call: Call): string[] {
   if (kind === 'large' && status !== 413 && !wasAway && status !== 0)
     found.push(`${what}: a large body got ${status}`)
   const isFailed = error !== undefined && error !== 'left' && kind !== 'large'
-  // A cut stream is told of by an error in it; without one the client sees none.
+  // A gateway may report by an error in the stream that it was cut short; a silent cut is a violation.
   const isExcused = wasAway || excused.has(status) || /cut short/.test(error ?? '')
   if (isFailed && !isExcused) found.push(`${what}: failed with ${status} ${error}`)
   return found
 }
 
-/** A turn is sent again by its client. */
+/** The client retries a turn twice. */
 function triesOf({ kind }: Call): number {
   return kind === 'turn' ? 3 : 1
 }
 
 /**
- * A hit is another organisation's answer where nobody of one's own had asked before it came. Who asked first may be
- * answered last: a gateway that a fault held up reads what another one has brought meanwhile.
+ * A hit is another organisation's answer if no other caller of its own organisation had asked before the hit came. The
+ * first caller may be answered last: a gateway that a fault held up reads what another one has stored meanwhile.
  */
 function strangersAnswers(calls: readonly Call[]): string[] {
   const byQuestion = new Map<string, Call[]>()
@@ -100,9 +100,9 @@ function strangersAnswers(calls: readonly Call[]): string[] {
 }
 
 /**
- * A turn is answered with all turns that a decoder was sent. Each of them was said in this conversation, is there once,
- * and who says that the history is whole has everything that was acknowledged before, when it has had time to get to
- * Redis and nothing took it from there.
+ * The answer of a turn lists all turns that the decoder was sent. Each must have been said in this conversation, and
+ * occur once. If the gateway says that the history is whole, it must contain every turn that was acknowledged before, had
+ * time to reach Redis, and was not lost by a fault.
  */
 function wronglyRemembered({ calls, faults, settledMs }: History): string[] {
   const found: string[] = []
@@ -145,8 +145,8 @@ function numberOf({ prompt }: Call): string {
 }
 
 /**
- * In any minute the limit; and once more for each time that Redis lost what it had, or each gateway counted its own
- * share because Redis was away.
+ * Any minute may admit the limit, and the limit once more for each fault and each absence of a gateway: Redis may have
+ * lost its counts, or each gateway may have counted its own share.
  */
 function beyondLimit({ calls, faults, gateways, requestsPerMinute }: History): string[] {
   const admitted = calls
@@ -169,7 +169,7 @@ function beyondLimit({ calls, faults, gateways, requestsPerMinute }: History): s
   return found.slice(0, 1)
 }
 
-/** Exactly the capacity while Redis is there; each gateway may fill what was free when it goes. */
+/** With Redis the bound is the capacity; in an outage each gateway may fill what was free. Only the sum is checked. */
 function beyondCapacity({ most, capacity, gateways }: History): string[] {
   return most
     .filter((count) => count > capacity * gateways.length)
@@ -183,11 +183,11 @@ function whatWasSaid({ name, said }: Member): string[] {
     .map((line) => `${name} said: ${line.slice(0, 200)}`)
 }
 
-/** KiB a minute. A gateway that loses this much for each minute of traffic is full in a night. */
+/** KiB a minute. A gateway that leaks this much runs out of memory in a night. */
 const mostGrowth = 1_024
 /**
- * A shorter run says nothing: caches fill, what was written lately is kept to be written again, code is compiled, and
- * the collector has no reason to hurry.
+ * A shorter run proves nothing: caches fill, recent writes are kept to be written again, code is compiled, and the
+ * garbage collector has no reason to hurry.
  */
 const judgedFromSeconds = 1_200
 

@@ -1,6 +1,6 @@
-// A decoder whose answer is a digest of all that it was sent: who has it knows whether it is the right one. In a
-// conversation it answers which turns it was sent, so that who reads it knows what the gateway remembers.
-// It counts how much it does at once, and tells the soak.
+// A decoder whose answer is a digest of its request, so that the soak can tell whether it is the right one. In a
+// conversation the answer lists the turns that it was sent, which shows what the gateway remembers.
+// The decoder counts its requests in flight, and reports the maximum on request.
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 

@@ -15,7 +15,7 @@ export interface Absence {
   to: number
 }
 
-/** A process that is killed, started again on the same port, and stopped, as faults will have it. */
+/** A process that faults kill, start again on the same port, and stop. */
 export class Member {
   readonly name: string
   readonly absences: Absence[] = []
@@ -52,7 +52,7 @@ export class Member {
     const child = fork(scripts[this.#script], [], {
       env: { ...inherited, ...this.#env, PORT: String(this.port) },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      // Not those of the soak's own process.
+      // Without the arguments of the soak's own process.
       execArgv: ['--import', gatewayClock],
     })
     this.#child = child
@@ -65,13 +65,13 @@ export class Member {
     const ended = once(child, 'exit').then(() => {
       throw new Error(`${this.name} ended before it served: ${this.said}`)
     })
-    // Later it may end as it likes.
+    // Once it serves, its exit is no error here.
     ended.catch(() => {})
     const [message] = await Promise.race([once(child, 'message'), ended])
     this.port = (message as { port: number }).port
   }
 
-  /** SIGKILL, and a start after so long. */
+  /** Sends SIGKILL, and starts the process again after `ms`. */
   async dieFor(ms: number): Promise<void> {
     const child = this.#child
     if (child === undefined) return
@@ -84,7 +84,7 @@ export class Member {
     absence.to = performance.now()
   }
 
-  /** SIGSTOP, and SIGCONT after so long. */
+  /** Sends SIGSTOP, and SIGCONT after `ms`. */
   async hangFor(ms: number): Promise<void> {
     const absence = this.#begin()
     this.#child?.kill('SIGSTOP')
@@ -93,7 +93,7 @@ export class Member {
     absence.to = performance.now()
   }
 
-  /** Sets its wall clock to so many milliseconds before or behind the right time. */
+  /** Sets its wall clock `offsetMs` ahead of the right time, or behind it if negative. */
   setClock(offsetMs: number): void {
     if (this.#child?.connected) this.#child.send({ clockOffsetMs: offsetMs })
   }
@@ -104,7 +104,7 @@ export class Member {
     return absence
   }
 
-  /** Whether it was away at some moment of this time, or shortly before. */
+  /** Whether it was away at some moment between `from` and `to`, or up to `marginMs` before. */
   wasAway(from: number, to: number, marginMs = 0): boolean {
     return this.absences.some((absence) => absence.from <= to && absence.to + marginMs >= from)
   }

@@ -1,4 +1,4 @@
-// Loaded into a gateway before all else: its wall clock can be set by a message, as NTP or an operator does.
+// Loaded first into each process: a message can set its wall clock, as NTP or an operator does.
 const RightDate = Date
 let offsetMs = 0
 const now = () => RightDate.now() + offsetMs
@@ -13,5 +13,5 @@ globalThis.Date = new Proxy(RightDate, {
 process.on('message', (message) => {
   if (typeof message?.clockOffsetMs === 'number') offsetMs = message.clockOffsetMs
 })
-// A listener alone would keep the process, which ends by itself when it has nothing to do.
+// The listener must not keep a process alive that has nothing else to do.
 process.channel?.unref()

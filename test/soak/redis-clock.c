@@ -1,6 +1,6 @@
-// Loaded into Redis before all else: its wall clock stands as many seconds off the right time as a file of eight bytes
-// says, which may change at any moment. Its monotonic clock goes on. libfaketime would do, were it not that it and
-// jemalloc, which Redis is built with, each want the other to be there first.
+// Preloaded into Redis: shifts its wall clock by the number of seconds in a file of eight bytes, which may change at any
+// moment. The monotonic clock is not shifted. libfaketime cannot be used: it and jemalloc, with which Redis is built, each
+// need the other to be loaded first.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

@@ -3,15 +3,15 @@ import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The wall clock of Redis processes, as an operator or NTP may set it. Their monotonic clocks go on. */
+/** Sets the wall clock of Redis processes, as an operator or NTP may do. Monotonic clocks are not changed. */
 export interface RedisClock {
-  /** What the processes are started with. */
+  /** The environment that the processes need. */
   readonly env: Readonly<Record<string, string>>
-  /** Sets it to a number of seconds off the right time, whole and at once. */
+  /** Shifts the clocks by a whole number of seconds from the right time, at once. */
   set(seconds: number): void
 }
 
-/** Undefined where there is no C compiler, or no Linux: then only the clocks of gateways jump. */
+/** `undefined` without Linux or a C compiler: then only the clocks of gateways jump. */
 export function redisClock(folder: string): RedisClock | undefined {
   const library = join(folder, 'redis-clock.so')
   const source = fileURLToPath(new URL('./redis-clock.c', import.meta.url))

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { soak } from './soak.js'
 
-// Short ones; `pnpm soak --minutes 30` is the long one, on Sentinel too.
+// Short runs; `pnpm soak --minutes 30` is the long one, also on Sentinel.
 it.each(['standalone', 'cluster'] as const)(
   'nothing goes wrong in the whole family while faults are drawn at random, %s',
   async (topology) => {

@@ -12,7 +12,7 @@ export interface SoakOptions {
   readonly ms: number
   readonly seed: number
   readonly topology: TopologyName
-  /** Who asks at once. @default 24 */
+  /** Number of callers at once. @default 24 */
   readonly callers?: number
   /** How long after an outage a gateway may take to hand over what it kept. @default 45_000 */
   readonly settledMs?: number
@@ -26,13 +26,13 @@ export interface SoakReport {
   readonly calls: Readonly<Record<string, number>>
   readonly answered: number
   readonly hits: number
-  /** By status, or by what the client saw of it. */
+  /** By status, or by the client's error if there was no status. */
   readonly failures: Readonly<Record<string, number>>
-  /** Turns of conversations whose decoder was sent everything that could be asked for by then. */
+  /** Turns of conversations whose history was whole, as the gateway said. */
   readonly turns: number
   readonly faults: Readonly<Record<string, number>>
   readonly longestMs: number
-  /** KiB a minute, of each gateway that lived through it. */
+  /** KiB a minute, of each gateway that was never away. */
   readonly memorySlopes: readonly number[]
   readonly violations: readonly string[]
 }
@@ -43,7 +43,7 @@ const capacity = 4
 const requestsPerMinute = 120
 const operator = { authorization: 'Bearer soak' }
 
-/** Everything at once for a while, with faults drawn at random; then what was recorded is judged. */
+/** Runs gateways, decoders and callers for a while with random faults, and then judges the record. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const { ms, seed, topology: name, callers = 24, settledMs = 45_000, onProgress = () => {} } = options
   const random = new Random(seed)
@@ -67,7 +67,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const asking = all.map((caller) => caller.askUntil(isOver))
     while (!isOver()) {
       await pause(random.between(1_000, 4_000))
-      // The last fault leaves time for what it does to show.
+      // No fault in the last seconds, so that the effects of the last one can show.
       if (performance.now() - beganAt > ms - 5_000) continue
       const fault = drawFault(topology, gateways, decoders, random)
       const happened = { name: fault.name, losesData: fault.losesData, at: performance.now(), to: Number.NaN }
@@ -79,7 +79,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       happened.to = performance.now()
     }
     await Promise.all([...asking, sampling])
-    // In the calm afterwards every conversation is to have all that was said in it.
+    // After a calm time every conversation must contain all that was said in it.
     await pause(settledMs)
     await Promise.all(all.map((caller) => caller.takeTurn()))
     const history: History = {
@@ -149,7 +149,7 @@ function drawFault(
   decoders: readonly Member[],
   random: Random,
 ): { readonly name: string; readonly losesData: boolean; run(random: Random): Promise<void> } {
-  // One gateway and one decoder live through everything: memory and counts are theirs.
+  // One gateway and one decoder are never killed or stopped: their memory and counts cover the whole run.
   const [, ...mortalGateways] = gateways
   const [, ...mortalDecoders] = decoders
   const ofProcesses = [
@@ -191,7 +191,7 @@ function residentKib(pid: number): number | undefined {
   }
 }
 
-/** Once nobody asks any more, within the time that work for nobody may take to end. */
+/** Requests in flight when there are no callers; abandoned work gets ten seconds to end. */
 async function heldBy(gateways: readonly Member[]): Promise<number> {
   let held = Number.POSITIVE_INFINITY
   for (let tries = 0; tries < 100 && held > 0; tries++) {

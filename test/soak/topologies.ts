@@ -16,16 +16,16 @@ import { type RedisClock, redisClock } from './redis-clock.js'
 export const topologyNames = ['standalone', 'sentinel', 'cluster'] as const
 export type TopologyName = (typeof topologyNames)[number]
 
-/** What may happen to Redis; resolves when it is over. */
+/** A fault of Redis; `run` resolves when it is over. */
 export interface RedisFault {
   readonly name: string
-  /** Whether what Redis had acknowledged may be gone after it. */
+  /** Whether it may lose writes that Redis had acknowledged. */
   readonly losesData: boolean
   run(random: Random): Promise<void>
 }
 
 export interface Topology {
-  /** By which gateways find it. */
+  /** Environment variables by which gateways find it. */
   readonly env: Readonly<Record<string, string>>
   readonly faults: readonly RedisFault[]
   close(): Promise<void>
@@ -45,7 +45,7 @@ class Surroundings {
     writeFileSync(this.#passwordFile, this.#password)
   }
 
-  /** Of the servers. */
+  /** Options of the servers. */
   get options(): {
     readonly args: Readonly<Record<string, string>>
     readonly env: Readonly<Record<string, string>>
@@ -59,12 +59,12 @@ class Surroundings {
     }
   }
 
-  /** Of the gateways. */
+  /** Environment of the gateways. */
   get env(): Readonly<Record<string, string>> {
     return { REDIS_USERNAME: user, REDIS_PASSWORD_FILE: this.#passwordFile }
   }
 
-  /** Of all servers at once. `jumpLosesData`: servers that watch each other may fail over. */
+  /** Faults of all servers at once. `jumpLosesData`: after a jump, servers that watch each other may fail over. */
   faults(
     servers: () => readonly RedisServer[],
     { jumpLosesData }: { readonly jumpLosesData: boolean },
@@ -87,7 +87,7 @@ class Surroundings {
     ]
   }
 
-  /** Both are valid for a moment, connections end in between, and the old one is gone. */
+  /** Both passwords are valid for a moment; then each server drops the old one, and ends its connections. */
   async #rotate(servers: readonly RedisServer[]): Promise<void> {
     const old = this.#password
     this.#password = `rotation-${++this.#rotations}`
@@ -123,7 +123,7 @@ export async function startTopology(name: TopologyName): Promise<Topology> {
   }
 }
 
-/** Of any server that is at hand when they come. */
+/** Faults of one server, which is chosen when they happen. */
 function faultsOf(anyOf: (random: Random) => Promise<RedisServer>): RedisFault[] {
   return [
     {
@@ -185,7 +185,7 @@ async function standalone(surroundings: Surroundings): Promise<Topology> {
       {
         ...{ name: 'read only', losesData: false },
         async run(random) {
-          // A replica of nobody it can reach refuses writes with READONLY, as after a failover.
+          // A replica whose primary is unreachable refuses writes with READONLY, as after a failover.
           await server.command('REPLICAOF', '127.0.0.1', '1')
           await pause(random.between(300, 2_000))
           await server.command('REPLICAOF', 'NO', 'ONE')

@@ -5,11 +5,11 @@ import type { Member } from './fleet.js'
 import type { Random } from './random.js'
 
 export const organisations = ['acme', 'borg', 'corp'] as const
-/** API keys of each of them; beside them there is one that asks for more than its limit. */
+/** API keys of each organisation; another organisation, `limited`, asks for more than its limit. */
 export const keysEach = 40
 export type Kind = 'json' | 'stream' | 'embedding' | 'turn' | 'leaving' | 'slow' | 'bad' | 'large'
 
-/** One request, and what came of it. */
+/** One request and its result. */
 export interface Call {
   readonly kind: Kind
   readonly organisation: string
@@ -20,9 +20,9 @@ export interface Call {
   status: number
   /** `hit`, `miss` … as the gateway says. */
   cache: string | undefined
-  /** What it was answered. */
+  /** The answer. */
   text: string | undefined
-  /** What it should have been answered. */
+  /** The right answer. */
   readonly expected: string | undefined
   /** Of a turn: which conversation it is part of. */
   readonly conversation: string | undefined
@@ -36,17 +36,17 @@ const everyKind: readonly Kind[] = [
   ...Array.from({ length: 5 }, () => 'stream' as const),
   ...(['embedding', 'embedding', 'turn', 'turn', 'leaving', 'leaving', 'slow', 'bad', 'large'] as const),
 ]
-/** Beyond this every call has ended, by the longest wait for a place on a decoder and what retries take. */
+/** By then every call has ended: it covers the longest wait for a slot of a decoder, and retries. */
 export const deadlineMs = 45_000
 const questions = 60
-/** A conversation is followed by another one after so many turns: its window holds them all. */
+/** After so many turns a new conversation begins, so that the window contains all turns of one. */
 const turnsEach = 20
 
 export function digestOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex')
 }
 
-/** One who asks this and that of any gateway, and has a conversation beside it. */
+/** A caller that sends requests of all kinds to any gateway, and takes turns in a conversation. */
 export class Caller {
   readonly #gateways: readonly Member[]
   readonly #random: Random
@@ -55,7 +55,7 @@ export class Caller {
   readonly #kinds: readonly Kind[]
   #turns = 0
 
-  /** Every call is in the history. */
+  /** @param history every call is added to it */
   constructor(
     name: string,
     gateways: readonly Member[],
@@ -159,7 +159,7 @@ async function make(call: Call, random: Random): Promise<void> {
       return
     }
     const inConversation = conversation !== undefined && {
-      // What the client sends again is the same turn. The SDK's option idempotencyKey sends no header.
+      // A retry of the client is the same turn. The SDK's option idempotencyKey sends no header.
       headers: { 'x-conversation-id': conversation, 'idempotency-key': `${conversation}-${prompt}` },
       maxRetries: 2,
     }
@@ -189,13 +189,13 @@ async function make(call: Call, random: Random): Promise<void> {
   }
 }
 
-/** Conversations are a key's own. */
+/** Each conversation belongs to one API key. */
 function keyOf(conversation: string | undefined): number | undefined {
   if (conversation === undefined) return undefined
   return Number.parseInt(digestOf(conversation).slice(0, 6), 16) % keysEach
 }
 
-/** With what is behind it: a client's own error says "Connection error" alone. */
+/** The messages of the error and its causes: the client's own error only says "Connection error". */
 function errorText(error: unknown): string {
   const texts: string[] = []
   for (let at = error; at instanceof Error && texts.length < 5; at = at.cause) texts.push(at.message)

@@ -14,10 +14,10 @@ const readersEach = 3
 const keys = 40
 const ttlMs = 5_000
 const loadMs = 20
-/** An answer may be as old as what this says after its key was deleted: a message to the others may be under way. */
+/** How long after a deletion an answer may be an old one: the message to the other instances may be in flight. */
 const graceMs = 1_000
 
-/** What one instance of a service has of its cache. */
+/** The cache in one instance of a service. */
 interface Instance {
   get(key: string, load: () => Promise<number>): Promise<number>
   delete(key: string): Promise<unknown>
@@ -47,12 +47,12 @@ async function openEvenkeel(url: string): Promise<Instance> {
   }
 }
 
-/** As its guide has it: both levels, a bus, grace, and a time limit for the second level. */
+/** Configured as its guide recommends: both levels, a bus, grace, and a time limit for the second level. */
 async function openBento(url: string): Promise<Instance> {
   const client = () => {
     const made = new Redis(url, { commandTimeout: 500, maxRetriesPerRequest: 1 })
     made.on('error', () => {})
-    // The bus listens on a client of its own, made from this one.
+    // The bus subscribes on a duplicate of this client, which needs an error listener too.
     const duplicate = made.duplicate.bind(made)
     made.duplicate = (options) => duplicate(options).on('error', () => {})
     return made
@@ -82,7 +82,7 @@ interface Deployment {
   readonly proxy: FaultProxy
 }
 
-/** What happens to both servers at once, so that both caches live through the same. */
+/** Each fault happens to both servers at once, so that both caches meet the same. */
 const faults: readonly { readonly name: string; run(on: Deployment, ms: number): Promise<void> }[] = [
   {
     name: 'freeze',
@@ -121,7 +121,7 @@ async function through(proxy: FaultProxy, begin: () => unknown, ms: number): Pro
   await proxy.restore()
 }
 
-/** The same questions through each cache while the same faults happen to its Redis. */
+/** Sends equal traffic through each cache while the same faults happen to its Redis. */
 export async function compareCaches(ms: number, seed: number): Promise<readonly Standing[]> {
   const running = await Promise.all(rivals.map((rival) => startRun(rival, seed)))
   const random = new Random(seed)
@@ -172,7 +172,7 @@ async function startRun(rival: Rival, seed: number) {
         await cache.delete(key)
         source.deleted(key, version)
       } catch {
-        // Who deletes is told that it may not have happened, so nothing is promised.
+        // The caller learns that the deletion may not have happened, so nothing is promised.
         failed++
       }
     }
@@ -202,7 +202,7 @@ async function startRun(rival: Rival, seed: number) {
   }
 }
 
-/** What the caches keep copies of: a number a key, which rises. */
+/** The source of the cached values: for each key a number that rises. */
 class Source {
   loads = 0
   readonly #versions = new Map<string, number>()

@@ -7,7 +7,7 @@ import { percentile, type Standing } from './standing.js'
 const decoderCount = 10
 const capacity = 4
 const callers = 24
-/** What both gateways know: no conversations, no limits of body. */
+/** Requests that both gateways support: no conversations, and no bodies beyond a limit. */
 const kinds: readonly Kind[] = ['json', 'json', 'json', 'stream', 'stream', 'embedding', 'leaving', 'slow']
 const operator = { authorization: 'Bearer peers' }
 
@@ -82,7 +82,7 @@ export async function compareGateways(ms: number, seed: number): Promise<readonl
     )
     while (performance.now() < endsAt - 5_000) {
       await pause(random.between(500, 2_000))
-      // The first one lives through everything: what it did at most is counted by itself.
+      // The first decoder is spared: a process counts its own maximum, which a restart would reset.
       const which = 1 + random.below(decoderCount - 1)
       const lasts = random.between(200, 3_000)
       const dies = random.next() < 0.5

@@ -1,4 +1,4 @@
-// Portkey's gateway as npm has it, on the port that it is given or a free one, which it tells as ours does.
+// Portkey's gateway as published to npm, on the given port or a free one, which it reports as ours does.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'

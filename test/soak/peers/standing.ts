@@ -1,4 +1,4 @@
-/** What came of one rival's calls. */
+/** The results of one rival's calls. */
 export interface Standing {
   readonly name: string
   readonly calls: number
@@ -8,7 +8,7 @@ export interface Standing {
   readonly wrong: number
   readonly p99Ms: number
   readonly longestMs: number
-  /** The comparison says what it counts. */
+  /** What it counts depends on the comparison. */
   readonly extra: number
 }
 
