@@ -37,7 +37,7 @@ export class Worker<Order> {
     })
   }
 
-  /** Stopped, it keeps its sockets and says nothing. */
+  /** A stopped process keeps its sockets and sends nothing. */
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(name)
   }
@@ -48,7 +48,7 @@ export class Worker<Order> {
   }
 }
 
-/** What a worker's own process does with its orders. */
+/** Follows and answers orders, in the worker's own process. */
 export function obeyOrders<Order>(obey: (order: Order) => Promise<unknown>): void {
   process.on('message', async ({ id, order }: { id: number; order: Order }) => {
     try {

@@ -60,7 +60,7 @@ describe.each(shapes)('$name', (shape) => {
     expect(stateOf(engine)?.verdict?.reason).toMatch(/^50[23] from \//)
     engine.state = 'ready'
     await until(() => stateOf(engine)?.healthy === true, 30_000)
-    // Once its path is known, no other is asked for.
+    // Once its health path is known, no other is requested.
     const asked = engine.asked.length
     await until(() => engine.asked.length > asked + 4, 30_000)
     expect(new Set(engine.asked.slice(asked + 1))).toHaveProperty('size', 1)
@@ -133,12 +133,12 @@ describe.each(shapes)('$name', (shape) => {
     if (bad === undefined || good === undefined) throw new Error('unreachable')
     bad.fate = 'overloaded'
     const { pool, client, stateOf } = await inFrontOf([bad, good], { ejectAfter: 1 })
-    // Nothing was begun, so that also what may not be made twice is asked elsewhere.
+    // The engine has begun nothing, so even a request that may not be repeated goes elsewhere.
     for (let count = 0; count < 12; count++) {
       const { choices } = await client.chat.completions.create({ model, messages })
       expect(choices[0]?.message.content).toBe('one two')
     }
-    // SGLang's own words are lost in an error of the official client.
+    // The official client's error drops SGLang's message.
     for (let count = 0; count < 12 && shape.name !== 'SGLang'; count++) {
       await pool.run((node, signal) => {
         const direct = new OpenAI({ baseURL: `${node.endpoint}/v1`, apiKey: 'none', maxRetries: 0 })
@@ -156,7 +156,7 @@ describe.each(shapes)('$name', (shape) => {
       if (bad === undefined || good === undefined) throw new Error('unreachable')
       bad.fate = fate
       const { client, stateOf, pool } = await inFrontOf([bad, good], { ejectAfter: 2 })
-      // After a failure it is asked less.
+      // After a failure the node gets fewer requests.
       for (let count = 0; count < 500 && stateOf(bad)?.state !== 'ejected'; count++) {
         await textOf(client).catch(() => {})
       }

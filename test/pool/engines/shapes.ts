@@ -1,19 +1,19 @@
-/** What a server answers: a text as it is, anything else as JSON. */
+/** A server's answer: a string is sent as it is, any other body as JSON. */
 export interface Answer {
   readonly status: number
   readonly body?: unknown
   readonly type?: string
 }
 
-/** `'loading'`: it listens, and its model is not there yet. `'dead'`: it listens, and its engine has crashed. */
+/** `'loading'`: it listens, but its model is not loaded yet. `'dead'`: it listens, but its engine has crashed. */
 export type EngineState = 'ready' | 'loading' | 'dead'
 
-/** How an engine answers what all have in common, as its documentation and sources say. */
+/** How an engine answers requests that all engines know, by its documentation and sources. */
 export interface EngineShape {
   readonly name: string
-  /** Paths that it has for its health, in each state. */
+  /** Its health paths, with their answers in a state. */
   health(state: EngineState): Readonly<Record<string, Answer>>
-  /** What it does with all other requests while it is not ready; nothing where it does not look. */
+  /** The answer to all other requests while it is not ready; absent if it answers them as usual. */
   readonly whileLoading?: Answer
   readonly notFound: Answer
   readonly models: Answer
@@ -22,7 +22,7 @@ export interface EngineShape {
   readonly overloaded: Answer
   /** It failed while it generated. */
   readonly failed: Answer
-  /** What it sends of a stream that fails after the first token. */
+  /** How a stream ends that fails after the first token. */
   readonly streamFailure: string
 }
 
@@ -79,7 +79,7 @@ const vllm: EngineShape = {
     'data: [DONE]\n\n',
 }
 
-/** Errors are a text and an `error_type`; what fails in generation is 424. */
+/** Errors are a text and an `error_type`; a failure during generation is a 424. */
 const tgi: EngineShape = {
   name: 'TGI',
   health: (state) => ({
@@ -197,7 +197,7 @@ const llamaCpp: EngineShape = {
   streamFailure: event({ error: { code: 500, message: 'Compute error.', type: 'server_error' } }),
 }
 
-/** No `/health` at all: it says that it runs, and which version. */
+/** It has no `/health`: `/` says that it runs, and `/api/version` which version. */
 const ollama: EngineShape = {
   name: 'Ollama',
   health: (state) =>

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { type Answer, type EngineShape, type EngineState, model } from './shapes.js'
 
-/** What becomes of the next chat completions. */
+/** How the next chat completions end. */
 export type Fate = 'good' | 'overloaded' | 'failed' | 'stream-failure'
 
 /** A server that answers as the engine does. */
@@ -10,7 +10,7 @@ export interface EngineStandIn extends AsyncDisposable {
   readonly endpoint: string
   state: EngineState
   fate: Fate
-  /** Paths that were asked for, in order. */
+  /** Method and path of each request, in order. */
   readonly asked: string[]
 }
 

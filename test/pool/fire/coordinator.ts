@@ -7,7 +7,7 @@ export interface Setting {
   readonly redis: ConnectOptions
   readonly file?: string
   readonly region: string
-  /** Origins of nodes that this coordinator reaches by another way, which may be cut. */
+  /** For some nodes' origins, the origin of the proxy through which this coordinator reaches the node. */
   readonly ways: Readonly<Record<string, string>>
 }
 
@@ -24,7 +24,7 @@ export type Order =
   | { readonly kind: 'stop' }
   | { readonly kind: 'view' }
 
-/** A request that no node answered, with the last node that was asked. */
+/** A request that no node answered, with the last node that was tried. */
 export interface Failure {
   readonly idempotent: boolean
   readonly endpoint: string | undefined
@@ -49,7 +49,7 @@ let [answered, pushedBack, slowestMs] = [0, 0, 0]
 const failures: Failure[] = []
 const underWay = new Set<Promise<void>>()
 
-/** Requests go where the setting says: the network between this coordinator and some nodes is the test's. */
+/** Sends requests for some nodes through proxies, by which the test controls the network to them. */
 function reroute(ways: Setting['ways']): void {
   const direct = globalThis.fetch
   globalThis.fetch = (input, init) => {
@@ -72,7 +72,7 @@ async function open({ redis: connecting, file, region, ways }: Setting): Promise
   })
 }
 
-/** One that may be repeated gives up on a silent node early, and tries another one. */
+/** A request that may be repeated gives up on a silent node early, and tries another one. */
 async function ask(idempotent: boolean): Promise<void> {
   const startedAt = performance.now()
   let endpoint: string | undefined
@@ -102,10 +102,10 @@ async function ask(idempotent: boolean): Promise<void> {
   slowestMs = Math.max(slowestMs, performance.now() - startedAt)
 }
 
-/** A machine that can't keep up is given no more than this: its own queues are not what is looked at. */
+/** A machine that cannot keep up gets no more requests than this: its own queues are not under test. */
 const maxUnderWay = 30
 
-/** A steady stream, whatever becomes of the requests. */
+/** Sends requests at a fixed rate, whatever becomes of earlier ones. */
 async function load(perSecond: number): Promise<void> {
   isLoaded = true
   for (const startedAt = performance.now(), sent = { count: 0 }; isLoaded; ) {

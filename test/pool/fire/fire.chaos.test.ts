@@ -9,9 +9,9 @@ import { CoordinatorProcess, NodeProcess } from './processes.js'
 const nodeCount = 20
 const capacity = 6
 const workMs = 40
-/** Of each coordinator: all together a small part of what the nodes could serve, so that none fails for want of places. */
+/** Requests of each coordinator: a small part of what the nodes can serve, so that none fails for lack of a slot. */
 const perSecond = 50
-/** A connection takes so long to tell that its node was killed, or that it was cut. */
+/** How long a connection may take to report that its node was killed, or that it was cut. */
 const tellsWithinMs = 300
 
 describe('3 coordinators and 20 nodes', () => {
@@ -63,7 +63,7 @@ describe('3 coordinators and 20 nodes', () => {
     await Promise.all(coordinators.map((one) => one.tell({ kind: 'load', perSecond })))
     const views: View[] = []
 
-    // Redis: frozen, moved, killed.
+    // Redis is frozen, fails over, and is killed.
     await progress(coordinators, 20)
     const primary = await servers.primary()
     primary.freeze()
@@ -80,7 +80,7 @@ describe('3 coordinators and 20 nodes', () => {
     await killed.restart()
     await until(async () => (await servers.primary()).running, 15_000)
 
-    // No Redis at all: the pool changes, a coordinator dies over a damaged file and begins again.
+    // No Redis at all: the pool changes, and a coordinator dies and starts again with a damaged file.
     await Promise.all(servers.nodes.map((server) => server.kill()))
     const newcomer = await NodeProcess.start(capacity, workMs)
     ends.push(() => newcomer.kill())
@@ -95,7 +95,7 @@ describe('3 coordinators and 20 nodes', () => {
     expect(afresh.ids.length, 'the last good copy of a damaged file').toBeGreaterThan(nodeCount - 3)
     await again.tell({ kind: 'load', perSecond })
     await nodes[12]?.kill()
-    // So many that whoever has just begun may try again what the next fault fails: a fifth of its requests.
+    // Enough requests that the new coordinator's retry budget, a fifth of them, covers the next fault.
     await progress([again], 120)
 
     // The network between one coordinator and some nodes: silent, then refused.
@@ -137,14 +137,14 @@ describe('3 coordinators and 20 nodes', () => {
         `${Math.round(Math.max(...views.map(({ slowestMs }) => slowestMs)))} ms`,
     )
     expect(failures.filter((failure) => !isExcused(failure))).toEqual([])
-    // A second, and more for a busy machine.
+    // One second, and a margin for a busy machine.
     expect(backMs).toBeLessThan(6_000)
     expect(answered).toBeGreaterThan(1_000)
     expect(failures.length).toBeLessThan(answered / 20)
   }, 240_000)
 })
 
-/** Until each of the coordinators has answered so many more. */
+/** Waits until each coordinator has answered `count` more requests. */
 async function progress(coordinators: readonly CoordinatorProcess[], count: number): Promise<void> {
   await Promise.all(
     coordinators.map(async (one) => {
@@ -158,7 +158,7 @@ function idOf(node: NodeProcess | undefined): string {
   return (node?.endpoint ?? '').replace('http://', '')
 }
 
-/** How many milliseconds passed until all had one view that is as wished. */
+/** Milliseconds until all coordinators have the same view, and it is as wished. */
 async function agreement(
   coordinators: readonly CoordinatorProcess[],
   isAsWished: (view: View) => boolean,

@@ -1,4 +1,4 @@
-/** A stand-in inference node: some work a request, and no more at once than its capacity. */
+/** A stand-in inference node: each request takes some time, and those beyond its capacity get a 429. */
 import { createServer } from 'node:http'
 
 const capacity = Number(process.argv[2])
@@ -18,7 +18,7 @@ const server = createServer((request, response) => {
     answer(200)
   }, workMs)
 })
-// Longer than anybody's pause: a connection that ends while a request is on its way is a fault of its own.
+// Longer than any client's pause: closing a connection while a request is in flight would be another fault.
 server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }))
 process.on('disconnect', () => process.exit(0))

@@ -1,20 +1,20 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 
-/** Chance that a seed decides. */
+/** Random numbers from a seed. */
 export interface Draws {
   /** At least 0, less than 1. */
   next(): number
   /** A whole number from 0, less than `count`. */
   below(count: number): number
   exponential(mean: number): number
-  /** `median` and the standard deviation of its logarithm. */
+  /** `sigma` is the standard deviation of the logarithm. */
   logNormal(median: number, sigma: number): number
 }
 
 /**
- * One stream of chance for each purpose of a run: that a strategy draws more often must change neither who
- * arrives nor what fails, or strategies would be compared on different traffic.
+ * One stream of random numbers for each purpose of a run: a strategy that draws more often must change neither
+ * arrivals nor failures, or strategies would be compared on different traffic.
  */
 export function drawsOf(seed: number, purpose: string): Draws {
   let mixed = seed | 0
@@ -25,7 +25,7 @@ export function drawsOf(seed: number, purpose: string): Draws {
     next,
     below: (count) => Math.floor(next() * count),
     exponential: (mean) => -mean * Math.log(1 - next()),
-    // Box and Muller; the second value is thrown away, so that each call draws equally often.
+    // The Box–Muller transform; its second value is dropped, so that each call draws equally often.
     logNormal: (median, sigma) =>
       median * Math.exp(sigma * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next())),
   }

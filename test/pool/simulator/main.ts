@@ -39,7 +39,7 @@ const loads = values.load.map((value) => {
     throw new Error(`--load: a share such as 0.8, not '${value}'`)
   return Number(value)
 })
-// A path of `pnpm --filter` is meant from where the user is.
+// With `pnpm --filter`, a path is relative to the folder in which the user called pnpm.
 const from = (path: string) => resolve(process.env.INIT_CWD ?? '.', path)
 const traffics = [
   ...(values.mooncake === undefined ? [] : [await trafficOf(from(values.mooncake), 'Mooncake', limit, seed)]),

@@ -2,25 +2,25 @@ import type { Coordinator } from './balancing/coordinator.js'
 import type { Request } from './balancing/request.js'
 import type { Node } from './cluster/node.js'
 
-/** What a run showed. Times in seconds; who got no answer counts as slower than anybody. */
+/** The results of a run. Times are in seconds; a request without an answer counts as slower than any other. */
 export interface Measures {
   readonly requests: number
   readonly latency: Quantiles
   readonly firstToken: Quantiles
-  /** Share of requests that were answered, the first token in time. */
+  /** Share of requests that were answered, with the first token in time. */
   readonly goodput: number
   /** Share of requests that were refused, failed or given up. */
   readonly shed: number
-  /** Of the nodes' time with anything to do: mean share, and standard deviation by mean. */
+  /** The nodes' mean share of time with anything to do, and its standard deviation divided by the mean. */
   readonly busy: number
   readonly busyVariation: number
-  /** Requests on the node with the most, by the mean of all, over the whole run. */
+  /** Requests on the fullest node, divided by the mean of all nodes, over the whole run. */
   readonly fullestToMean: number
-  /** Blocks that a node had, of all blocks of prompts; `undefined` where nobody knows blocks. */
+  /** Share of prompt blocks that the node had in its cache; `undefined` if the traffic has no blocks. */
   readonly prefixHits: number | undefined
-  /** The most calls that one coordinator gave to one faulty node before it was out. */
+  /** The most calls that one coordinator gave to one faulty node before it was out of service. */
   readonly faultyCalls: number
-  /** Until every coordinator had every faulty node out; without end where one was never found. */
+  /** Until each faulty node was out of service at each coordinator; infinite if one never was. */
   readonly foundWithin: number
   readonly retries: number
 }

@@ -49,7 +49,7 @@ describe.each(balancers.map(({ name }) => name))(
         if (end !== 'answered') continue
         expect(firstTokenAt).toBeGreaterThan(arrivedAt)
         expect(endedAt - firstTokenAt).toBeGreaterThanOrEqual((work.answerTokens - 1) * stepMs - 1e-3)
-        // With at least its last token computed.
+        // At least the prompt's last token is computed.
         expect(firstTokenAt - arrivedAt).toBeGreaterThanOrEqual(prefillMsPerToken * slack - 1e-3)
       }
     })
@@ -78,7 +78,7 @@ describe.each(['denies', 'hangs', 'cuts'] as const)(
     it.each(strategyNames)('is found by every coordinator under %s, at the cost of few calls', (name) => {
       const { foundWithin, faultyCalls } = calls.get(name) ?? expect.unreachable()
       expect(foundWithin).toBeLessThan(Number.POSITIVE_INFINITY)
-      // Three failures, and what was under way when the third came.
+      // Three failures, and the calls in flight at the third.
       expect(faultyCalls).toBeLessThanOrEqual(manner === 'hangs' ? 12 : 6)
     })
 

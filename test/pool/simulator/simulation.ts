@@ -11,16 +11,16 @@ import type { Arrival } from './traffic/arrival.js'
 
 export interface Setting {
   readonly balancer: Balancer
-  /** In the time in which they shall come. */
+  /** With the times at which they arrive in the run. */
   readonly arrivals: readonly Arrival[]
   readonly nodes: number
   readonly coordinators: number
   readonly seed: number
   readonly model?: EngineModel | undefined
   readonly faults?: readonly Fault[] | undefined
-  /** How often nodes tell coordinators what they have under way. @default 500 ms */
+  /** How often nodes report their requests in flight to coordinators. @default 500 ms */
   readonly reportEveryMs?: number | undefined
-  /** How long such word is on its way. @default 20 ms */
+  /** How long a report takes to arrive. @default 20 ms */
   readonly reportDelayMs?: number | undefined
   /** How long a caller waits for the first token. @default 2 minutes */
   readonly patienceMs?: number | undefined
@@ -32,13 +32,13 @@ export interface Outcome {
   readonly nodes: readonly Node[]
 }
 
-/** As the package does it, each coordinator for itself. */
+/** As in the package; each coordinator probes for itself. */
 const probeEveryMs = 5_000
 const confirmShare = 0.25
-/** A message through Redis. */
+/** How long a message through Redis takes. */
 const messageDelayMs = 1
 
-/** One run: who arrives when and what fails is decided by the seed alone, so strategies meet the same. */
+/** One run. Arrivals and failures depend on the seed alone, so all strategies meet the same ones. */
 export function simulate(setting: Setting): Outcome {
   const { arrivals, balancer, seed, model = eightCards, patienceMs = 120_000 } = setting
   const timeline = new Timeline()
@@ -84,7 +84,7 @@ export function simulate(setting: Setting): Outcome {
   return { measures: measure(requests, nodes, coordinators, lastEnd), requests, nodes }
 }
 
-/** Reports and probes, each coordinator in a rhythm of its own. */
+/** Plans reports and probes, out of step between coordinators. */
 function planTalk(
   { seed, reportEveryMs = 500, reportDelayMs = 20 }: Setting,
   timeline: Timeline,

@@ -29,7 +29,7 @@ export class Timeline {
     this.at(this.#now + ms, happen)
   }
 
-  /** Until nothing is planned. */
+  /** Runs until nothing is planned. */
   run(): void {
     for (let event = this.#events.pop(); event !== undefined; event = this.#events.pop()) {
       this.#now = event.atMs

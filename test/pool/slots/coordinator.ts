@@ -46,7 +46,7 @@ function call(endpoint: string): Promise<void> {
   })
 }
 
-/** As many at once as there are loops: together far more than the nodes take. */
+/** Each loop makes one request at a time; all loops together make far more than the nodes take. */
 async function loop(): Promise<void> {
   while (isLoaded) {
     const startedAt = performance.now()

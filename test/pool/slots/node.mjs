@@ -1,4 +1,4 @@
-/** A stand-in inference node that refuses nobody, and counts how many requests it had at once, and by whom. */
+/** A stand-in inference node that refuses no request, and counts the most at once, and those of each coordinator. */
 import { createServer } from 'node:http'
 
 const [least, most] = process.argv.slice(2).map(Number)
@@ -9,7 +9,7 @@ let served = {}
 const server = createServer((request, response) => {
   if (request.url === '/count') {
     response.end(JSON.stringify({ running, mostAtOnce, served }))
-    // What is counted next is counted from here.
+    // The next count starts here.
     mostAtOnce = running
     served = {}
     return
@@ -18,7 +18,7 @@ const server = createServer((request, response) => {
   running++
   mostAtOnce = Math.max(mostAtOnce, running)
   const work = setTimeout(() => response.end(), least + Math.random() * (most - least))
-  // Ended, or its caller is gone: then a real server stops generating.
+  // The answer ended, or its caller left: then a real server stops generating.
   response.on('close', () => {
     clearTimeout(work)
     running--

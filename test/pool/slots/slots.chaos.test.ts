@@ -9,7 +9,7 @@ import type { Order, View } from './coordinator.js'
 const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const capacities = [4, 5, 3] as const
 const coordinatorCount = 8
-/** Together more than twice what the nodes take, so that somebody always waits. */
+/** Requests of each coordinator; together more than twice what the nodes take, so that some always wait. */
 const concurrency = 4
 /** A coordinator's lease, with the ticks after which its end is noticed. */
 const reapedWithinMs = 6_500
@@ -37,7 +37,7 @@ class CountingNode {
     return new CountingNode(child, port, capacity)
   }
 
-  /** Since the last call. */
+  /** The counts since the last call. */
   async count(): Promise<Count> {
     return (await (await fetch(`${this.endpoint}/count`)).json()) as Count
   }
@@ -72,7 +72,7 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
   }
   const load = (all: readonly Worker<Order>[]) =>
     Promise.all(all.map((one) => one.tell({ kind: 'load', concurrency })))
-  /** What the nodes saw since the last look, and that it was never too much, but for the few that nobody can prevent. */
+  /** Gives the nodes' counts since the last look. No node may have had more than its capacity and `few`. */
   const look = async (when: string, ms: number, few = 0) => {
     await passTime(ms)
     const counts = await Promise.all(nodes.map((node) => node.count()))
@@ -96,7 +96,7 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     await load(all)
     await look('warm', 1_000)
     const steady = await look('steady', 3_000)
-    // Every place was taken, or never reaching more would show nothing.
+    // Every slot was taken; otherwise staying within the capacity would prove nothing.
     expect(steady.most).toEqual(capacities)
     const shares = Object.values(steady.served)
     expect(shares).toHaveLength(coordinatorCount)
@@ -112,7 +112,7 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     third?.signal('SIGSTOP')
     await look('one stopped', reapedWithinMs)
     third?.signal('SIGCONT')
-    // What it was given in the very moment before it stood still it sends now: only a node itself can refuse that.
+    // It now sends requests whose slots it got just before it stopped, which only the node itself could refuse.
     await look('awake', 1_000, concurrency)
     const after = await look('after', 3_000)
     expect(after.most).toEqual(capacities)
@@ -121,7 +121,7 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
 
     server.freeze()
     const away = await look('frozen, for longer than a lease', reapedWithinMs)
-    // Whoever had places goes on with them.
+    // Coordinators go on with the slots that they had.
     expect(away.perSecond).toBeGreaterThan(steady.perSecond * 0.2)
     server.resume()
     await look('after the thaw', reapedWithinMs)

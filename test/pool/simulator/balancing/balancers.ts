@@ -5,7 +5,7 @@ import { leastBusy, roundRobin, simpleShuffle } from './baselines.js'
 export interface Balancer {
   readonly name: string
   readonly make: () => Strategy
-  /** Whether it leaves a full node alone; the others know no capacity. */
+  /** Whether it avoids full nodes; the baselines know no capacity. */
   readonly mindsCapacity: boolean
 }
 
@@ -15,7 +15,7 @@ const others = [roundRobin, simpleShuffle, leastBusy].map(
   (make): Balancer => ({ name: make().name, make, mindsCapacity: false }),
 )
 
-/** For comparison first, then all strategies of the package. */
+/** The baselines, then all strategies of the package. */
 export const balancers: readonly Balancer[] = [...others, ...ours]
 
 export function balancerOf(name: string): Balancer {

@@ -1,7 +1,7 @@
 import type { Strategy } from '../../../../packages/decoder-pool/src/balancing/strategy.js'
 import type { NodeState } from '../../../../packages/decoder-pool/src/nodes/node-state.js'
 
-/** In turns, as each coordinator counts for itself. */
+/** In turns, which each coordinator counts for itself. */
 export function roundRobin(): Strategy {
   let turn: number | undefined
   return {
@@ -28,8 +28,8 @@ export function simpleShuffle(): Strategy {
 }
 
 /**
- * LiteLLM's `least-busy`: the fewest requests of this process under way, among all nodes that it ever knew; of
- * equals always the one that it knew first. If that one is not in service, any other.
+ * LiteLLM's `least-busy`: the node with the fewest requests in flight of this process, among all that it ever knew;
+ * among equals the one that it knew first. If that node is not in service, a random one.
  */
 export function leastBusy(): Strategy {
   const known = new Map<string, NodeState>()

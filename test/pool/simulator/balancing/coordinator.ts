@@ -16,23 +16,23 @@ import type { Balancer } from './balancers.js'
 import type { Request } from './request.js'
 
 const attempts = 3
-/** What `run` takes a 429 without Retry-After for. */
+/** The pause that `run` assumes for a 429 without Retry-After. */
 const pushBackMs = 1_000
 const timeIsUp = new DOMException('The caller has no more time', 'TimeoutError')
 
 interface Member {
   readonly node: Node
   readonly state: NodeState
-  /** Calls to it since it went wrong, until it is out of service here. */
+  /** Calls to it since its fault began, until it is out of service here. */
   faultyCalls: number
-  /** The fault that `found` is about. */
+  /** When the fault began that `isFound` is about. */
   faultySince: number | undefined
   isFound: boolean
 }
 
 /**
- * One process that gives requests to nodes: the package's own filters, strategy, node states and retry budget, in
- * virtual time. Only what does I/O in the package is played here: calls, probes, reports and the waiting line.
+ * One process that assigns requests to nodes, by the package's own filters, strategy, node states and retry budget, in
+ * virtual time. Only what does I/O in the package is simulated here: calls, probes, reports and the queue.
  */
 export class Coordinator {
   readonly #timeline: Timeline
@@ -46,11 +46,11 @@ export class Coordinator {
   readonly #budget = new RetryBudget()
   readonly #line = new Set<Request>()
   retries = 0
-  /** Carries word of an ejection to the others. */
+  /** Tells the other coordinators of an ejection. */
   onEjected: ((ejected: EjectedElsewhere) => void) | undefined
-  /** The most calls that one faulty node was given before it was out. */
+  /** The most calls that one faulty node got before it was out of service. */
   mostFaultyCalls = 0
-  /** How long the slowest found of them was in service; without end where one was not found. */
+  /** The longest time until a faulty node was out of service; infinite if one never was. */
   foundWithinMs = 0
 
   constructor(balancer: Balancer, timeline: Timeline, chance: Draws) {
@@ -66,7 +66,7 @@ export class Coordinator {
     )
     this.#balancer = new PoolBalancer(this.#index, balancer.make(), this.#options.adapterMargin, random)
     this.#ejector = new Ejector(this.#options, {
-      // Each lets a node back by a trial of its own.
+      // Each coordinator lets a node back by its own trial.
       permits: {
         ...{ isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
         tellEjected: (ejected) => this.onEjected?.(ejected),
@@ -78,7 +78,7 @@ export class Coordinator {
     })
   }
 
-  /** Its timers are real ones, and wait for a time that never comes. */
+  /** The ejector's timers are real, and would wait for a time that never comes. */
   close(): void {
     for (const id of this.#members.keys()) this.#watchFault(id)
     for (const { faultySince, isFound } of this.#members.values())
@@ -131,13 +131,13 @@ export class Coordinator {
     this.#watchFault(ejected.node)
   }
 
-  /** What nodes told a moment ago. */
+  /** Takes what nodes reported a moment ago: their requests in flight. */
   reported(told: ReadonlyMap<string, number>): void {
     for (const [id, underWay] of told) this.#members.get(id)?.state.reported(this.#timeline.now, underWay)
     this.#serve()
   }
 
-  /** Asks all nodes, or those that are between two verdicts; gives whether any are. */
+  /** Probes all nodes, or only the undecided ones; gives whether any node is undecided. */
   probe(isConfirming: boolean): boolean {
     const { now } = this.#timeline
     const { probe } = this.#options
@@ -160,7 +160,7 @@ export class Coordinator {
     const state = this.#balancer.choose(request.wanted, now, request.tried)
     const member = state && this.#members.get(state.node.id)
     if (member === undefined) {
-      // Where all nodes were tried in vain there is nothing to wait for.
+      // If all nodes were tried in vain, there is nothing to wait for.
       if (request.tried.size < this.#members.size) this.#line.add(request)
       else {
         this.#line.delete(request)
@@ -221,7 +221,7 @@ export class Coordinator {
     this.#left(state)
   }
 
-  /** What somebody has begun to read can't be begun anew. */
+  /** An answer that the caller has begun to read cannot be started again. */
   #elsewhere(request: Request, hasBegun: boolean): void {
     if (hasBegun || request.tried.size >= attempts || !this.#budget.spend()) return request.fail()
     this.retries++
@@ -239,12 +239,12 @@ export class Coordinator {
 
   #noteFaulty(member: Member): void {
     this.#watchFault(member.node.registered.id)
-    // What a trial or panic sends to it is no choice any more.
+    // Once it was found, only trials and panic send requests to it, which do not count.
     if (member.faultySince === undefined || member.isFound) return
     this.mostFaultyCalls = Math.max(this.mostFaultyCalls, ++member.faultyCalls)
   }
 
-  /** Notes when a node that went wrong is out of service here, or well again without ever having been. */
+  /** Notes when a faulty node is out of service here, or has recovered without ever having been. */
   #watchFault(id: string): void {
     const member = this.#members.get(id)
     if (member === undefined) return

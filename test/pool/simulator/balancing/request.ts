@@ -5,7 +5,7 @@ import type { Arrival } from '../traffic/arrival.js'
 
 export type RequestEnd = 'answered' | 'failed' | 'gaveUp'
 
-/** Where a request is. */
+/** A request's current call to a node. */
 export interface Call {
   readonly state: NodeState
   readonly phase: Phase
@@ -18,10 +18,10 @@ export class Request {
   readonly work: Pick<Arrival, 'promptTokens' | 'answerTokens' | 'blocks'>
   readonly wanted: NodeRequirements
   readonly arrivedAt: number
-  /** What its prompt takes on an idle node that knows nothing of it. */
+  /** How long its prompt takes on an idle node that has none of it in its cache. */
   readonly aloneMs: number
   readonly tried = new Set<string>()
-  /** Nodes that refused it as if its caller were wrong. */
+  /** Nodes that refused it as if its caller were at fault. */
   readonly refusedBy: string[] = []
   call: Call | undefined
   firstTokenAt: number | undefined

@@ -1,19 +1,19 @@
-/** How quick a node's engine is, and how much it holds. */
+/** The speed and capacity of a node's engine. */
 export interface EngineModel {
   /** Requests that it works on at once. */
   readonly maxRunning: number
   /** Requests that wait for that; more are refused. */
   readonly maxQueued: number
-  /** Prompt tokens that one step takes beside the answers' (chunked prefill). */
+  /** Prompt tokens in one step, in addition to the answers' tokens (chunked prefill). */
   readonly chunkTokens: number
   readonly prefillMsPerToken: number
-  /** What a prompt token costs more for each token before it. */
+  /** The extra time of a prompt token for each token before it. */
   readonly attentionMsPerToken: number
-  /** A step's time for reading the model's weights, however few answers are under way. */
+  /** A step's time for reading the model's weights, however few answers are in progress. */
   readonly stepMs: number
-  /** And for reading the KV cache, for each token of context of the answers under way. */
+  /** And for reading the KV cache, for each token of context of the answers in progress. */
   readonly stepMsPerContextToken: number
-  /** Blocks that stay for reuse, beside what the running requests need. */
+  /** Blocks that are kept for reuse, in addition to those that running requests need. */
   readonly cacheBlocks: number
   readonly blockTokens: number
 }

@@ -4,7 +4,7 @@ import { Engine, type Job } from './engine.js'
 import { eightCards } from './engine-model.js'
 import { PrefixCache } from './prefix-cache.js'
 
-/** A chunk is worth 100 ms, a step's own time is 10 ms, context costs nothing. */
+/** A chunk takes 100 ms, a step's own time is 10 ms, context costs nothing. */
 const model = {
   ...eightCards,
   ...{ chunkTokens: 1_000, prefillMsPerToken: 0.1, attentionMsPerToken: 0, stepMs: 10, blockTokens: 100 },

@@ -7,7 +7,7 @@ import { PrefixCache } from './prefix-cache.js'
 export interface Job {
   readonly promptTokens: number
   readonly answerTokens: number
-  /** Ids of the prompt's blocks; none where the trace tells none. */
+  /** Ids of the prompt's blocks; empty if the trace has none. */
   readonly blocks: readonly number[]
   readonly onFirstToken: () => void
   /** `answered`, or `broken` when the node died. */
@@ -16,17 +16,17 @@ export interface Job {
 
 interface Running {
   readonly job: Job
-  /** Its place in the common count of tokens at which it has all of its own. */
+  /** The value of `#tokens` at which it has all of its tokens. */
   endsAt: number
   isGone: boolean
 }
 
-/** Rounding must not leave a rest that no time passes for. */
+/** Rounding must not leave a remainder for which no time passes. */
 const epsilon = 1e-6
 
 /**
- * Continuous batching with chunked prefill (Orca, 2022; Sarathi-Serve, 2024) as a fluid: prompts are worked on
- * one after the other, answers all together, one token each a step, and a step takes longer with a chunk of a
+ * Continuous batching with chunked prefill (Orca, 2022; Sarathi-Serve, 2024) as a fluid model: prompts are worked on
+ * one after another, answers all together, one token each per step, and a step takes longer with a chunk of a
  * prompt in it and with more context to read. Between two events all rates are constant, so nothing is
  * simulated step by step.
  */
@@ -35,20 +35,20 @@ export class Engine {
   readonly #timeline: Timeline
   readonly #cache: PrefixCache
   readonly #queue: Job[] = []
-  /** Taken up, the first of them is worked on. */
+  /** Admitted prompts; the first of them is worked on. */
   readonly #prompts: Job[] = []
   readonly #answers = new TinyQueue<Running>([], (one, other) => one.endsAt - other.endsAt)
   readonly #running = new Map<Job, Running>()
   #promptRestMs = 0
   #contextTokens = 0
-  /** Tokens that each answer that was always there would have by now. */
+  /** Tokens that an answer in progress since the beginning would have by now. */
   #tokens = 0
   #slowness = 1
   #since = 0
   #plan = 0
   /** Time with anything to do. */
   busyMs = 0
-  /** Requests here, by time: over the time of a run their mean. */
+  /** The number of requests here, summed over time; divided by a run's time it is their mean. */
   requestMs = 0
   mostRunning = 0
   blocksSeen = 0
@@ -68,7 +68,7 @@ export class Engine {
     return this.#queue.length
   }
 
-  /** From now on everything takes so many times as long. */
+  /** From now on everything takes `times` times as long. */
   slowDown(times: number): void {
     this.#advance()
     this.#slowness = times
@@ -98,7 +98,7 @@ export class Engine {
     this.#replan()
   }
 
-  /** All that is here breaks, and the cache is lost. */
+  /** All requests here break, and the cache is lost. */
   crash(): void {
     this.#advance()
     const jobs = [...this.#queue, ...this.#prompts, ...this.#running.keys()]
@@ -143,7 +143,7 @@ export class Engine {
     const matched = this.#cache.match(job.blocks)
     this.blocksSeen += job.blocks.length
     this.blocksCached += matched
-    // The last token is always computed: its answer is what is asked for.
+    // The last token is always computed: the answer's first token comes from it.
     const cached = Math.min(matched * this.#model.blockTokens, job.promptTokens - 1)
     this.#promptRestMs = prefillMs(this.#model, job.promptTokens, Math.max(0, cached))
   }
@@ -204,7 +204,7 @@ export class Engine {
   }
 }
 
-/** Its mean while it is answered. */
+/** Tokens of context of a request, on average while it is answered. */
 function contextOf({ promptTokens, answerTokens }: Job): number {
   return promptTokens + answerTokens / 2
 }

@@ -1,7 +1,7 @@
 import type { Timeline } from '../timeline.js'
 import type { Manner, Node } from './node.js'
 
-/** What is wrong with a node, from one share of the arrivals' time to another. */
+/** A fault of a node; `from` and `to` are shares of the arrivals' time, from 0 to 1. */
 export interface Fault {
   readonly node: number
   readonly from: number
@@ -12,7 +12,7 @@ export interface Fault {
     | { readonly kind: 'dead' }
     /** It passes its health checks, and serves nobody. */
     | { readonly kind: 'useless'; readonly manner: Exclude<Manner, 'serves'> }
-    /** Not there yet: nobody knows of it. */
+    /** It is not registered yet. */
     | { readonly kind: 'absent' }
 }
 

@@ -18,16 +18,16 @@ export type CallEnd =
   /** It died with the request in it, or cut the connection. */
   | 'broken'
 
-/** How it treats what is asked of it. `'hangs'`: it takes a request and says nothing, until the caller leaves. */
+/** How a node treats requests. `'hangs'`: it takes a request and sends nothing until the caller leaves. */
 export type Manner = 'serves' | 'denies' | 'hangs' | 'cuts'
 
-/** A failing server answers as quickly as this, which makes it look idle to whoever counts requests. */
+/** A failing server answers so quickly that it looks idle to strategies that count requests. */
 const errorAfterMs = 50
-/** A key that is not known is told before anything else is looked at. */
+/** An unknown API key is refused before anything else is checked. */
 const deniedAfterMs = 2
 const cutAfterMs = 20
 
-/** An engine behind a door that may be shut or fail. */
+/** An engine behind an endpoint that may be unreachable or fail. */
 export class Node {
   readonly registered: DecoderNode
   readonly engine: Engine

@@ -1,4 +1,4 @@
-/** A node's cache of prompt blocks: the least recently used goes when it is full. */
+/** A node's cache of prompt blocks, which evicts the least recently used ones. */
 export class PrefixCache {
   readonly #blocks = new Set<number>()
   readonly #most: number
@@ -11,7 +11,7 @@ export class PrefixCache {
     return this.#blocks.size
   }
 
-  /** How many blocks from the beginning it holds; they count as used. */
+  /** How many of the first blocks it contains; they count as used. */
   match(blocks: readonly number[]): number {
     let matched = 0
     while (matched < blocks.length && this.#blocks.has(blocks[matched] ?? -1)) matched++
@@ -31,7 +31,7 @@ export class PrefixCache {
     this.#blocks.clear()
   }
 
-  /** From the end, so that the beginning of a prompt, which others share, goes last. */
+  /** Starts at the end, so that the beginning of a prompt, which others share, is evicted last. */
   #touch(blocks: readonly number[], count: number): void {
     for (let at = count - 1; at >= 0; at--) {
       const block = blocks[at] ?? -1

@@ -1,7 +1,7 @@
 import type { Measures } from '../measures.js'
 import { faultyLoad, type Results, type Row, usualLoad } from './scenarios.js'
 
-/** Tables of what was simulated: nothing in them but numbers, so that prose beside them may be written by hand. */
+/** The simulation's tables. They contain only numbers, so that the prose about them can be written by hand. */
 export function tablesOf(results: Results): string {
   const { plan } = results
   const main = plan.traffics[0]?.name ?? ''
@@ -107,7 +107,7 @@ function table(
   )
 }
 
-/** A strategy a line, a setting a column. */
+/** One line for each strategy, one column for each setting. */
 function across<T extends { readonly rows: readonly Row[] }>(
   settings: readonly T[],
   titleOf: (setting: T) => string,

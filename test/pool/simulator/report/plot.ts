@@ -4,7 +4,7 @@ const rowHeight = 26
 const panelWidth = 430
 const nameWidth = 190
 const top = 86
-/** By load, from light to heavy; told apart by shape too. */
+/** A mark for each load, from light to heavy; they also differ in shape. */
 const marks = ['light', 'middle', 'heavy'] as const
 
 /**
@@ -27,7 +27,7 @@ export function plotOf({ plan, byLoad }: Results): string {
         `<line class="grid" x1="${x}" x2="${x}" y1="${top - 8}" y2="${bottom}"/>`,
         text(x, bottom + 18, label, 'tick'),
       ]),
-      // Without an answer to one in a hundred there is no such percentile.
+      // If one request in a hundred has no answer, the percentile is infinite.
       ...(all.every(Number.isFinite) ? [] : [text(left + panelWidth - 16, bottom + 18, '∞', 'tick')]),
       ...settings.flatMap(({ load, rows }) =>
         rows.map(({ balancer, measures: { latency } }) => {
@@ -78,7 +78,7 @@ const dark: Colours = {
   marks: ['#79c0ff', '#e3b341', '#ff7b72'],
 }
 
-/** In words that every renderer of SVG knows; many know no variables. */
+/** Without CSS variables, which many SVG renderers do not support. */
 function coloursOf({ paper, ink, faint, marks: [one, two, three] }: Colours): string {
   return `.paper { fill: ${paper} } text { fill: ${ink} } .grid, .row { stroke: ${faint} }
 .light { fill: ${one} } .middle { fill: ${two} } .heavy { fill: ${three} }`

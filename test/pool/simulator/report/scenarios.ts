@@ -48,7 +48,7 @@ interface Given {
   readonly reportEveryMs?: number
 }
 
-/** Every strategy in every setting; `tell` hears of each setting before it is run. */
+/** Runs every strategy in every setting; `tell` is called with each setting before it runs. */
 export function runAll(plan: Plan, tell: (setting: string) => void): Results {
   const [main] = plan.traffics
   if (main === undefined) throw new Error('No traffic to simulate')
@@ -92,16 +92,16 @@ export function runAll(plan: Plan, tell: (setting: string) => void): Results {
   }
 }
 
-/** With nodes out of order there must be room on the others, or all that shows is that there is none. */
+/** With faulty nodes the others must have room, or the results only show that they have none. */
 export const faultyLoad = 0.6
 
-/** The load in the middle of those that are asked for. */
+/** The middle one of the plan's loads. */
 export function usualLoad({ loads }: Plan): number {
   return [...loads].sort((one, other) => one - other)[Math.floor(loads.length / 2)] ?? 0.8
 }
 
 function faultsOf(nodes: number): readonly { readonly title: string; readonly faults: readonly Fault[] }[] {
-  // An eighth of the nodes, wherever they are in the list.
+  // An eighth of the nodes, spread over the list.
   const some = Array.from(
     { length: Math.max(1, Math.floor(nodes / 8)) },
     (_, index) => (index * 5 + 2) % nodes,

@@ -1,9 +1,9 @@
-/** A request as it comes. */
+/** A request as it arrives. */
 export interface Arrival {
   readonly atMs: number
   readonly promptTokens: number
   readonly answerTokens: number
-  /** Ids of the prompt's blocks, equal ids for equal beginnings; none where nobody knows. */
+  /** Ids of the prompt's blocks, equal ids for equal beginnings; empty if unknown. */
   readonly blocks: readonly number[]
   /** The conversation that it belongs to. */
   readonly session: string | undefined
@@ -15,8 +15,8 @@ export interface Traffic {
 }
 
 /**
- * The conversation of each request. Traces tell none, but the blocks do: who begins with somebody's second block
- * and more goes on with that conversation. The first block is no sign, since it is the system's own prompt.
+ * Adds the conversation of each request, which traces do not contain: a request that shares a block after the first one
+ * with an earlier request continues its conversation. The first block is no sign, since it is the system prompt.
  */
 export function withSessions(rows: readonly Omit<Arrival, 'session'>[]): readonly Arrival[] {
   const sessionOf = new Map<number, string>()

@@ -23,7 +23,7 @@ export function mostPerSecond(model: EngineModel, arrivals: readonly Arrival[]):
   return 1_000 * Math.min(byPrompts, byPlaces)
 }
 
-/** The same requests in the same order, faster or slower, so that they are this share of what the nodes can do. */
+/** The same requests in the same order, so much faster or slower that they are this share of what the nodes can do. */
 export function atLoad(
   arrivals: readonly Arrival[],
   load: number,

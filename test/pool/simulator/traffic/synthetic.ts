@@ -6,8 +6,8 @@ const blockTokens = 512
 const systemBlock = 0
 
 /**
- * Conversations made by rule, of the shape of Mooncake's trace: a common first block, prompts with a long tail, a
- * third that go on with what was said before, answers of some hundred tokens. For whoever has no trace.
+ * Synthetic conversations in the shape of Mooncake's trace: a common first block, prompts with a long tail, some 40 % of
+ * requests that continue a conversation, answers of some hundred tokens. For use without a trace.
  */
 export function conversations(requests: number, seed: number): Traffic {
   const draws = drawsOf(seed, 'conversations')
@@ -31,7 +31,7 @@ export function conversations(requests: number, seed: number): Traffic {
         blocks,
         session: `conversation-${conversation}`,
       })
-      // The block that the prompt ended in is another one with the next turn in it.
+      // The last, partial block becomes another one when the next turn is added.
       blocks = blocks.slice(0, Math.max(1, Math.floor(promptTokens / blockTokens)))
       promptTokens += answerTokens + draws.logNormal(200, 1)
       atMs += draws.exponential(60_000)
@@ -41,7 +41,7 @@ export function conversations(requests: number, seed: number): Traffic {
   return { name: 'made by rule', arrivals: sorted }
 }
 
-/** Requests of a queue of theory: Poisson arrivals, exponential prompts of this mean, answers of one token. */
+/** Requests of an M/M/1 queue: Poisson arrivals, exponential prompts of this mean, answers of one token. */
 export function poisson(requests: number, perSecond: number, promptTokens: number, seed: number): Traffic {
   const draws = drawsOf(seed, 'poisson')
   let atMs = 0

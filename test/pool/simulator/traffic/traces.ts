@@ -21,8 +21,8 @@ export async function trafficOf(path: string, name: string, limit: number, seed:
 }
 
 /**
- * Those of one tick of a trace's clock anywhere until the next. Mooncake's clock ticks every three seconds: ten
- * requests in the same instant are its rounding, not its users'.
+ * Spreads the requests of one tick of a trace's clock over the time until the next. Mooncake's clock ticks every three
+ * seconds, so ten requests at the same instant are an effect of rounding.
  */
 export function spread(times: readonly number[], seed: number): readonly number[] {
   const draws = drawsOf(seed, 'ticks')

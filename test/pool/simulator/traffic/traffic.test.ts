@@ -72,7 +72,7 @@ describe('a trace', () => {
 describe('load', () => {
   it('is the share of what nodes can do: a little more than all of it is never done in time', () => {
     const { arrivals } = conversations(3_000, 5)
-    // Nothing is reused, so that the formula has nothing to be wrong by but the model itself.
+    // Nothing is reused, since the formula does not count reuse.
     const cold = arrivals.map((arrival) => ({ ...arrival, blocks: [], session: undefined }))
     const lastsFor = (load: number) => {
       const timed = atLoad(cold, load, 2, eightCards)
@@ -81,7 +81,7 @@ describe('load', () => {
       return Math.max(...requests.map(({ endedAt }) => endedAt)) / (timed.at(-1)?.atMs ?? 1)
     }
     expect(lastsFor(0.9)).toBeLessThan(1.1)
-    // Done as fast as can be, twice as much takes twice as long.
+    // Twice what the nodes can do takes twice as long.
     expect(lastsFor(2)).toBeGreaterThan(1.85)
     expect(lastsFor(2)).toBeLessThan(2.15)
   })
@@ -114,7 +114,7 @@ describe('conversations made by rule', () => {
     }
     expect(known / all).toBeGreaterThan(0.3)
     expect(known / all).toBeLessThan(0.5)
-    // What the blocks tell of conversations is what they are.
+    // The conversations that are inferred from blocks are the real ones.
     const guessed = withSessions(arrivals)
     const turns = arrivals.filter(({ blocks }) => blocks.length > 2)
     const right = guessed.filter(({ blocks }) => blocks.length > 2)
