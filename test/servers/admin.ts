@@ -17,8 +17,8 @@ interface Waiting {
 }
 
 /**
- * One connection of our own to a server, with nothing of a client library in it: it tells what the server
- * knows while the client under test is broken. Connects when first used, and anew after it was cut.
+ * A connection to a server without any client library, which works while the client under test is broken. It connects
+ * on first use, and again after it was cut.
  */
 export class AdminConnection {
   #socket: Socket | undefined
@@ -43,7 +43,7 @@ export class AdminConnection {
       return value
     } finally {
       clearTimeout(timer)
-      // Idle, it keeps no process alive.
+      // An idle connection must not keep the process alive.
       if (this.#waiting.length === 0) this.#socket?.unref()
     }
   }

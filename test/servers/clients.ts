@@ -36,15 +36,15 @@ export type ClientLibraryName =
 export interface ClientLibrary {
   readonly name: ClientLibraryName
   readonly kind: 'node-redis' | 'ioredis' | 'valkey-glide'
-  /** So many commands are sent at once in tests of its limits. */
+  /** How many commands tests of its limits send at once. */
   readonly mostInFlight: number
   /** The library's module. */
   load(): Promise<unknown>
-  /** The library's own client with its default options, connected, its errors listened to. */
+  /** The library's own client, connected, with an error listener and (except for valkey-glide) its default options. */
   createClient(url: string): Promise<RawClient>
   /** Sends any command. */
   send(client: RawClient, ...args: string[]): Promise<unknown>
-  /** Gives up the connection at once, also that to a server which does not answer. */
+  /** Closes the connection at once, even if the server does not answer. */
   closeClient(client: RawClient): Promise<void>
 }
 
@@ -112,7 +112,7 @@ function ioredisLike<M extends IoredisModule>(
 const valkeyGlide: ClientLibrary = {
   name: 'valkey-glide',
   kind: 'valkey-glide',
-  // Its own limit, if nothing else is set.
+  // The library's default limit.
   mostInFlight: 1_000,
   load: loadGlide,
   async createClient(url) {
@@ -124,7 +124,7 @@ const valkeyGlide: ClientLibrary = {
       databaseId: Number(pathname.slice(1)),
       // By default it refuses the thousand and first command in flight.
       inflightRequestsLimit: 100_000,
-      // As long as others wait; by default 250 ms.
+      // As long as other libraries wait; the default is 250 ms.
       requestTimeout: 5_000,
     }) as unknown as Promise<RawClient>
   },
@@ -139,7 +139,7 @@ interface GlideLike {
 
 async function loadGlide() {
   const glide = await import('@valkey/valkey-glide')
-  // It writes every refused command to the output of the process otherwise.
+  // Otherwise it writes every refused command to the process's output.
   glide.Logger.init('off')
   return glide
 }
@@ -151,7 +151,7 @@ export const clientLibraries: readonly ClientLibrary[] = [
   ioredisLike('ioredis 5', () => import('ioredis')),
 ]
 
-/** Those of other servers' families too: the tests of core's adapters run with each. */
+/** Also the libraries of Valkey: the tests of core's adapters run with each. */
 export const everyClientLibrary: readonly ClientLibrary[] = [
   ...clientLibraries,
   ioredisLike('iovalkey', () => import('iovalkey')),

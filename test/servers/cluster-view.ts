@@ -39,7 +39,7 @@ function parseLine(line: string): NodeView {
     isFailing: flags.some((flag) => flag.startsWith('fail')),
     primaryId: primaryId === '-' ? undefined : primaryId,
     epoch: Number(epoch),
-    // In brackets stand slots that are on their way, which the line has counted already.
+    // Brackets contain slots that are being moved, which the ranges already contain.
     slots: slots.filter((range) => !range.startsWith('[')).map(parseRange),
   }
 }

@@ -11,20 +11,20 @@ import { until } from './until.js'
 
 export interface ClusterOptions {
   readonly flavour?: Flavour | FlavourName | undefined
-  /** 3 */
+  /** @default 3 */
   readonly primaries?: number | undefined
-  /** 1 */
+  /** @default 1 */
   readonly replicasPerPrimary?: number | undefined
-  /** After how long a silent node is failing; 1000. */
+  /** After how long a silent node is failing. @default 1000 */
   readonly nodeTimeoutMs?: number | undefined
   readonly password?: string | undefined
   /** Configuration of every node. */
   readonly args?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** Variables of every node's process. */
+  /** Environment variables of every node's process. */
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 
-/** A slot that is between two nodes: keys that have moved answer ASK at the old one, pairs across TRYAGAIN. */
+/** A slot between two nodes: the old one answers ASK for keys that have moved; keys of both in one command: TRYAGAIN. */
 export interface SlotMove {
   readonly from: RedisServer
   readonly to: RedisServer
@@ -35,7 +35,7 @@ export interface SlotMove {
 }
 
 export interface RedisCluster extends AsyncDisposable {
-  /** The primaries that it began with, then their replicas. */
+  /** The initial primaries, then their replicas. */
   readonly nodes: readonly RedisServer[]
   /** Where clients find the cluster. */
   readonly rootNodes: readonly Endpoint[]
@@ -46,9 +46,9 @@ export interface RedisCluster extends AsyncDisposable {
   replicasOf(primary: RedisServer): Promise<RedisServer[]>
   /** Moves a slot with its keys; resolves when every node knows. */
   moveSlot(slot: number, to: RedisServer): Promise<void>
-  /** Moves half of it, and leaves it so. */
+  /** Moves half of the slot's keys, and leaves it between the two nodes. */
   beginMove(slot: number, to: RedisServer): Promise<SlotMove>
-  /** Promotes this replica, or a replica of this primary; resolves with it when every node knows. Again: after 4 s. */
+  /** Promotes this replica, or one of this primary; resolves with it when every node knows. Waits 4 s after the last. */
   failover(node: RedisServer): Promise<RedisServer>
   /** SIGKILL for the key's primary, which it resolves with; its replica takes over by itself. */
   killPrimaryOf(key: string): Promise<RedisServer>
@@ -137,7 +137,7 @@ class Cluster implements RedisCluster {
   }
 
   async primaryOf(slot: number): Promise<RedisServer> {
-    // Each node is asked about itself only; a primary that was replaced unawares has an older epoch.
+    // Each node is asked about itself only; a primary that does not know that it was replaced has an older epoch.
     const selves = (await this.#selves()).filter(({ self }) => owns(self, slot))
     const [owner] = selves.sort((a, b) => b.self.epoch - a.self.epoch)
     if (!owner) throw new Error(`slot ${slot} has no running primary`)
@@ -171,7 +171,7 @@ class Cluster implements RedisCluster {
         if (rest.length === 0) break
         await this.#migrate(rest, from, to)
       }
-      // The new owner first, lest the slot be nobody's for a moment.
+      // The new owner first, or the slot would have no owner for a moment.
       const primaries = (await this.#selves()).filter(({ self }) => self.isPrimary).map(({ node }) => node)
       const others = primaries.filter((node) => node !== from && node !== to)
       for (const node of [to, from, ...others]) await node.command('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
@@ -187,7 +187,7 @@ class Cluster implements RedisCluster {
     await this.#forgetElections()
     const isPrimary = async () => (await replica.info('role')) === 'master'
     const takeOver = async () => {
-      // Agreed with the primary if it is there. The agreement can fail, without a word, so it is tried again.
+      // In agreement with the primary if it runs. The agreement can fail silently, so it is tried again.
       await replica
         .command('CLUSTER', 'FAILOVER')
         .catch(() => replica.command('CLUSTER', 'FAILOVER', 'TAKEOVER'))
@@ -238,7 +238,7 @@ class Cluster implements RedisCluster {
     const nodes = this.#answering()
     const running = new Set(nodes.map(({ port }) => port))
     const views = await this.#views()
-    // Of roles too: nodes that take a replica for a primary do not let it take over when its own is killed.
+    // Roles count too: nodes that take a replica for a primary do not let it take over when its primary is killed.
     const layouts = views.map((view) => layout(view, running))
     if (layouts.some((each) => each === undefined || each !== layouts[0])) return false
     if (views.some((view) => view.length !== this.nodes.length)) return false

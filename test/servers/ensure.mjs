@@ -1,4 +1,4 @@
-// Sees to it that there is a Redis server for the tests, or says what to do. `pnpm test` runs it first.
+// Makes sure that there is a Redis server for the tests, or says what to do. `pnpm test` runs it first.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -39,13 +39,13 @@ function installWithApt() {
     isRoot
       ? run('apt-get', args, { DEBIAN_FRONTEND: 'noninteractive' })
       : run('sudo', ['-n', 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args])
-  // A stale index of one source need not matter; what cannot be installed says so itself.
+  // A stale index of one source may not matter; if the install fails, apt-get says so.
   apt('-qq', 'update')
   if (!apt('-qq', '-y', '--no-install-recommends', 'install', 'redis-server')) return undefined
   return listed(locateServers())
 }
 
-/** A launcher that runs the server in a container which shares this machine's network, pids and temp folder. */
+/** Writes a launcher that runs the server in a container which shares this machine's network, pids and temp folder. */
 function useDocker() {
   if (process.platform !== 'linux' || !onPath('docker') || !succeeds('docker', ['info'])) return undefined
   console.log("No Redis server here: using Docker's redis:7 image.")

@@ -11,14 +11,14 @@ describe('fair time', () => {
     while (process.cpuUsage(cpu).user < 100_000);
     const elapsedMs = time.elapsedMs()
     expect(elapsedMs).toBeLessThanOrEqual(performance.now() - wall)
-    // The computing alone, even where others took all the rest.
+    // At least the computing counts, even if other processes took all the rest.
     expect(elapsedMs + 2 * (performance.now() - wall - elapsedMs)).toBeGreaterThan(99)
   })
 
   it('leaves out the time in which the process did not run', async () => {
     using time = fairTime()
     const wall = performance.now()
-    // Stopped by another process, as a busy machine does it in small pieces.
+    // Another process stops this one, as a busy machine does in small pieces.
     const { pid } = process
     const script = `process.kill(${pid}, 'SIGSTOP'); setTimeout(() => process.kill(${pid}, 'SIGCONT'), 400)`
     const child = spawn(process.execPath, ['-e', script])

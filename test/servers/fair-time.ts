@@ -9,8 +9,8 @@ export interface FairTime extends Disposable {
 /**
  * Time for upper bounds. A library can't answer while its process does not run, nor while Redis does not, so what
  * other processes of the machine took is left out: the time in which a timer was late although this process used
- * no CPU, counted twice, since Redis waits for its turn as long. On an idle machine it is the time of the wall. What
- * the code under test itself computes or waits for counts in full.
+ * no CPU, counted twice, since Redis waits for its turn as long. On an idle machine it is wall-clock time. What the
+ * code under test itself computes or waits for counts in full.
  */
 export function fairTime(): FairTime {
   const startedAt = performance.now()

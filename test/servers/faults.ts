@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { RedisServer } from './server.js'
 import { until } from './until.js'
 
-/** A fault that a server is in until it is undone. */
+/** A fault of a server, which lasts until it is undone. */
 export interface ServerFault extends AsyncDisposable {
   undo(): Promise<void>
 }
@@ -15,16 +15,16 @@ export function fillMemory(server: RedisServer): Promise<ServerFault> {
 
 /**
  * Makes the server's next save fail, as a full disk does: writes get `MISCONF`, and so does PING; reads do not.
- * Undone before a restart, or the server cannot start.
+ * Undo it before a restart, or the server cannot start.
  */
 export async function breakDisk(server: RedisServer): Promise<ServerFault> {
-  // A folder in the file's place fails the last step of a save even for root, whom no permission stops.
+  // A folder in place of the file makes the last step of a save fail even for root, whom permissions do not stop.
   const dump = join(server.dir, await configValue(server, 'dbfilename'))
   const kept = `${dump}.kept`
   const hadDump = existsSync(dump)
   if (hadDump) renameSync(dump, kept)
   mkdirSync(dump)
-  // Only a server with save points takes a failed save for its own failure.
+  // Only a server with save points stops writes after a failed save.
   const config = await setConfig(server, { save: '3600 1', 'stop-writes-on-bgsave-error': 'yes' })
   await save(server, 'err')
   return fault(async () => {

@@ -14,7 +14,7 @@ export function flavours(): readonly Flavour[] {
   return known
 }
 
-/** One of `flavours()`, by name or as it is; the first when none is asked for. */
+/** One of `flavours()`, by name or as it is; the first if none is given. */
 export function pickFlavour(wanted?: Flavour | FlavourName): Flavour {
   if (typeof wanted === 'object') return wanted
   const available = flavours()

@@ -1,7 +1,7 @@
 // node test/servers/install-servers.mjs [DIR]: puts Redis 8.0 and Valkey 8.1 into DIR, as DIR/redis-8 and
 // DIR/valkey-8, for tests on several servers with EVENKEEL_SERVERS=DIR. Without DIR they go where tests look
-// anyway. They are Debian 13's packages with the libraries they need, unpacked; the machine's own packages
-// stay as they are, so an older Debian does too.
+// by default. It unpacks Debian 13's packages and the libraries that they need, and does not change the machine's own
+// packages, so an older Debian will do.
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
@@ -24,7 +24,7 @@ const servers = [
   { name: 'redis-8', executable: 'redis-server', packages: ['redis-server', 'redis-tools'] },
   { name: 'valkey-8', executable: 'valkey-server', packages: ['valkey-server', 'valkey-tools'] },
 ]
-// What the servers are linked with, the C library included, for an older system's is too old for them.
+// The servers' libraries, including the C library, since that of an older system is too old for them.
 const shared =
   'libc6 libgcc-s1 libstdc++6 libatomic1 libjemalloc2 libssl3t64 libsystemd0 liblzf1 libcap2 zlib1g libzstd1'
 
@@ -57,7 +57,7 @@ function install() {
   if (!isInstalled()) throw new Error(`what was unpacked into ${dir} does not start`)
 }
 
-/** The Debian mirror that this machine uses: the only host that is asked. */
+/** The Debian mirror that this machine uses. No other host is contacted. */
 function findMirror() {
   const needs = 'needs Debian on amd64 with apt'
   if (!onPath('apt-get') || !onPath('dpkg') || !existsSync(keyring))
@@ -100,7 +100,7 @@ function download(mirror, work) {
   return readdirSync(archives).map((name) => join(archives, name))
 }
 
-/** A script that starts the program with the libraries beside it, wherever the folder is by then. */
+/** Writes a script that starts the program with the unpacked libraries, even if the folder has been moved. */
 function writeLauncher(file, executable) {
   const text = `#!/bin/sh
 here=$(cd "$(dirname "$0")" && pwd)

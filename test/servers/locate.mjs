@@ -1,4 +1,4 @@
-// Finds the servers of this machine. Plain JavaScript, for ensure.mjs runs before anything is built.
+// Finds the servers of this machine. Plain JavaScript, since ensure.mjs runs before anything is built.
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'

@@ -11,8 +11,8 @@ const count = 10_000
 const claims = new Map<number, () => void>()
 
 /**
- * A free port that no other test process takes until it is given back: a file per port, made exclusively,
- * holds it also while its server is down.
+ * A free port that no other test process takes until it is given back: a file for each port, created exclusively,
+ * claims it even while its server is down.
  */
 export async function claimPort(): Promise<number> {
   for (let attempt = 0; attempt < 1_000; attempt++) {
@@ -43,7 +43,7 @@ function claim(port: number): boolean {
     )
     return true
   } catch {
-    // Someone's. A process that was killed could not give it back: then the next attempt may have it.
+    // The port is claimed. A holder that was killed could not give it back: then a later attempt may take it.
     if (!holderIsAlive(file)) releasePort(port)
     return false
   }

@@ -21,7 +21,7 @@ export function spawnServer(
   dir: string,
   { logFile, env }: { readonly logFile: string; readonly env: Readonly<Record<string, string>> },
 ): ChildServer {
-  // An exit handler does not run when this process is killed; where the kernel can, it sees to that too.
+  // An exit handler does not run when this process is killed; with setpriv the kernel then kills the child.
   const setpriv = process.platform === 'linux' ? onPath('setpriv') : undefined
   const line = setpriv ? [setpriv, '--pdeathsig', 'KILL', command, ...args] : [command, ...args]
   const [executable = command, ...rest] = line
@@ -73,7 +73,7 @@ export function forget(pid: number): void {
   pids.delete(pid)
 }
 
-/** Has `clean` called when this process ends, after the servers were killed, unless it is taken back before. */
+/** Has `clean` called when this process ends, after the servers were killed; the function that it gives cancels that. */
 export function cleanAtExit(clean: () => void): () => void {
   cleanings.add(clean)
   watch()
@@ -89,7 +89,7 @@ function watch(): void {
   })
 }
 
-/** Sends a signal; to a process that is gone already, nothing. */
+/** Sends a signal, unless the process is already gone. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)

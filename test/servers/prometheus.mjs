@@ -1,4 +1,4 @@
-// Finds Prometheus and promtool, and gets them where they are missing. Plain JavaScript, for ensure.mjs runs first.
+// Finds Prometheus and promtool, and gets them if they are missing. Plain JavaScript, since ensure.mjs runs first.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,7 @@ export function installPrometheus() {
     try {
       download()
     } catch {
-      // Its lists are missing or old. A stale index of one source need not matter.
+      // apt's lists are missing or old. A stale index of one source may not matter.
       if (process.getuid?.() !== 0) return false
       try {
         run('apt-get', '-qq', 'update')

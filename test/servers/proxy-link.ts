@@ -8,7 +8,7 @@ export interface Endpoint {
 
 /** A reply that is to be lost. */
 export interface Loss {
-  /** The reply came, so the command ran; the client has not got it. */
+  /** The reply came, so the command ran; the client does not get it. */
   ran(command: readonly string[]): void
   /** The command did not run, or nobody can know: the loss is still due. */
   missed(): void
@@ -88,7 +88,7 @@ export class Link {
     this.#missAll()
   }
 
-  /** Takes up a change of weather. */
+  /** Applies a change of `weather`. */
   follow(): void {
     if (this.weather.stalled) {
       this.client.pause()
@@ -121,7 +121,7 @@ export class Link {
     for (const { value } of frames) {
       const command = Array.isArray(value) ? value.map(String) : [String(value)]
       const name = command[0]?.toUpperCase() ?? ''
-      // Confirmations of subscriptions come like messages, not one a command.
+      // Confirmations of subscriptions come like messages, not one for each command.
       if (subscribing.test(name)) this.#subscriber = true
       else this.#expected.push({ command, loss: this.weather.lossFor(command) })
     }
@@ -208,7 +208,7 @@ export class Link {
     }
   }
 
-  /** Writes with back-pressure, so that a peer that does not read fills its sender's buffers, as without us. */
+  /** Writes with back-pressure, so that a peer that does not read fills its sender's buffers, as without the proxy. */
   #pour(bytes: Buffer, from: Socket, to: Socket): void {
     if (to.destroyed || to.write(bytes) || from.isPaused()) return
     from.pause()

@@ -163,7 +163,7 @@ describe('dropReplies', () => {
       expect(await client.get('n')).toBe('0')
       const incremented = client.incr('n').catch(() => 'unknown')
       await dropped.done
-      // ioredis by default sends again what it had no answer to: the very thing that this fault is to show.
+      // By default ioredis repeats commands that got no answer, which is what this fault shows.
       const again = library.kind === 'ioredis'
       expect(await incremented).toBe(again ? 2 : 'unknown')
       expect(await server.command('GET', 'n')).toBe(again ? '2' : '1')

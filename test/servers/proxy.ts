@@ -31,25 +31,25 @@ export interface FaultProxy extends AsyncDisposable {
   refuse(): Promise<void>
   /** Cuts the open connections; new ones are accepted. */
   cut(): void
-  /** Adds so many ms to each reply; requests go through at once. */
+  /** Delays each reply by `ms`; requests go through at once. */
   delay(ms: number): void
   /**
-   * Accepts, and swallows what comes, without a sign: no reply, no end. What was swallowed is lost, so
-   * `restore()` cuts the connections that it happened to.
+   * Accepts connections, and swallows what comes, without a reply or an end. What was swallowed is lost, so
+   * `restore()` cuts the affected connections.
    */
   blackHole(options?: { readonly direction?: Direction }): void
   /** Reads nothing more, so that the peers' send buffers fill; `restore()` delivers everything late. */
   stall(): void
   /**
    * The next `n` commands that match run on the server, and then their connection is cut instead of
-   * delivering the reply. Without `match`, any but those by which clients keep house (`HELLO`, `INFO` …).
+   * delivering the reply. Without `match`, any but the clients' own housekeeping (`HELLO`, `INFO` …).
    * A command that the server refuses with an error has not run: its client gets the error, and the next
    * match meets the loss. Subscriptions and TLS cannot be matched.
    */
   dropReplies(n?: number, match?: CommandMatch): DroppedReplies
-  /** Ends every fault, also losses that are still due; listens again. */
+  /** Ends every fault, including losses that are still due; listens again. */
   restore(): Promise<void>
-  /** Where connections from now on go; `cut()` makes the open ones follow. */
+  /** Sets where new connections go; `cut()` makes the open ones follow. */
   retarget(target: Endpoint): void
   close(): Promise<void>
 }

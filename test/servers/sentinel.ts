@@ -7,19 +7,19 @@ import { until } from './until.js'
 
 export interface SentinelOptions {
   readonly flavour?: Flavour | FlavourName | undefined
-  /** 1 */
+  /** @default 1 */
   readonly replicas?: number | undefined
-  /** 3 */
+  /** @default 3 */
   readonly sentinels?: number | undefined
   /** Of the primary and its replicas; the sentinels ask for none. */
   readonly password?: string | undefined
-  /** After how long a silent primary is down; 1000. Much less, and a busy machine looks like a dead server. */
+  /** After how long a silent primary is down. With much less, a busy machine looks like a dead server. @default 1000 */
   readonly downAfterMs?: number | undefined
-  /** 3000 */
+  /** @default 3000 */
   readonly failoverTimeoutMs?: number | undefined
   /** Configuration of the primary and its replicas. */
   readonly args?: Readonly<Record<string, string | readonly string[]>> | undefined
-  /** Variables of the processes of the primary and its replicas. */
+  /** Environment variables of the primary and its replicas. */
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 
@@ -35,9 +35,9 @@ export interface SentinelDeployment extends AsyncDisposable {
   primary(): Promise<RedisServer>
   /** The other nodes, running or not. */
   replicas(): Promise<RedisServer[]>
-  /** Has the sentinels move the primary; resolves with the new one when all agree and the old one follows it. */
+  /** Makes the sentinels fail over; resolves with the new primary when all agree and the old one follows it. */
   failover(): Promise<RedisServer>
-  /** Resolves with the primary when all that runs agrees on it and follows it, as some time after a fault. */
+  /** Resolves with the primary when all running sentinels agree on it and all running nodes follow it. */
   settled(): Promise<RedisServer>
   /** SIGKILL for the primary, which it resolves with; the sentinels notice by themselves. */
   killPrimary(): Promise<RedisServer>
@@ -90,10 +90,10 @@ async function startWatcher(
     ...(password === undefined ? [] : [`sentinel auth-pass ${name} ${password}`]),
   ]
   const watcher = await launch({ flavour: pickFlavour(flavour), config: () => lines, sentinel: true })
-  // Sentinels greet every 2 s and look at replicas every 10 s, which is what tests would wait for. How low each
-  // period can be rests on INFO's second during a failover: a replica must not be older news than five pings to
-  // be promoted, nor be promoted unbeknownst for four greetings, or other sentinels demote it. And they ping
-  // only every `downAfterMs` when that is under a second, so that a pong a little late would be a failure.
+  // By default sentinels publish every 2 s and look at replicas every 10 s, for which tests would have to wait. During a
+  // failover INFO's period is one second, which bounds the others: a replica whose INFO is older than five pings is not
+  // promoted, and one that the others do not know to be promoted within four publications is demoted again. With
+  // `downAfterMs` under a second, sentinels ping only at that interval, so that a slightly late pong would be a failure.
   const periods = { 'PUBLISH-PERIOD': 500, 'INFO-PERIOD': 500, 'ASK-PERIOD': 200, 'PING-PERIOD': 250 }
   await watcher.command('SENTINEL', 'DEBUG', ...Object.entries(periods).flat())
   return watcher
@@ -170,7 +170,7 @@ class Deployment implements SentinelDeployment {
     const settled = async () => {
       const state = fields(await sentinel.command('SENTINEL', 'MASTER', name))
       if (state.get('port') === String(old.port)) {
-        // Refused while another failover is fresh, and given up without a word: then it is asked for again.
+        // A failover is refused soon after another one, and may be given up silently: then it is requested again.
         const started = state.get('flags')?.includes('failover_in_progress')
         if (!started) await sentinel.command('SENTINEL', 'FAILOVER', name)
         return undefined
@@ -216,7 +216,7 @@ class Deployment implements SentinelDeployment {
     return Promise.all(this.#answering().map(ask))
   }
 
-  /** Whether all that answer take `primary` for the primary, sentinels and nodes alike. */
+  /** Whether all sentinels and nodes that answer take `primary` for the primary. */
   async #isSettled(primary: RedisServer): Promise<boolean> {
     if ((await this.#votes()).some((port) => port !== primary.port)) return false
     if ((await primary.info('role')) !== 'master') return false

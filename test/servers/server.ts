@@ -29,14 +29,14 @@ export interface RedisServer extends AsyncDisposable {
   resume(): void
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>
-  /** SIGTERM; resolves when the process is gone. What does not end in 5 s is killed. */
+  /** SIGTERM, and SIGKILL after 5 s; resolves when the process is gone. */
   stop(): Promise<void>
   /**
    * Starts it on the same port, stopping it first if it runs. A running server saves its data first; one that
    * was killed has what it had written, which is nothing without `appendonly yes`. `empty` forgets all data.
    */
   restart(options?: { readonly empty?: boolean }): Promise<void>
-  /** Asks the server through a socket of our own, as a user that no password change locks out. */
+  /** Sends a command through a separate socket, as a user that no password change locks out. */
   command(...args: Argument[]): Promise<Reply>
   /** The same, with strings as buffers, for keys and values that are not text. */
   commandForBuffers(...args: Argument[]): Promise<Reply<Buffer>>
@@ -56,7 +56,7 @@ export interface LaunchOptions {
   readonly password?: string | undefined
   readonly tls?: boolean
   readonly dir?: string | undefined
-  /** Variables of its process, beside those of this one. */
+  /** Environment variables of its process, in addition to this process's. */
   readonly env?: Readonly<Record<string, string>> | undefined
   /** A sentinel: it stores nothing and knows no users. */
   readonly sentinel?: boolean
@@ -179,7 +179,7 @@ export class Server implements RedisServer {
     if (this.running) {
       this.resume()
       const { sentinel } = this.options
-      // It closes the connection instead of an answer; a server that cannot save stays, and is killed below.
+      // The server closes the connection without an answer; one that cannot save keeps running, and is killed below.
       await this.command('SHUTDOWN', ...(sentinel ? [] : [empty ? 'NOSAVE' : 'SAVE'])).catch(() => {})
       await this.kill()
     }

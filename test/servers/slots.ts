@@ -9,7 +9,7 @@ export function slotOf(key: string): number {
   return crc % 16_384
 }
 
-/** What stands between the first `{` and the next `}`, unless that is nothing. */
+/** The text between the first `{` and the next `}`, or the whole key if that is empty. */
 function hashed(key: string): string {
   const open = key.indexOf('{')
   const close = key.indexOf('}', open + 1)

@@ -14,7 +14,7 @@ export interface RedisOptions {
   readonly tls?: boolean | undefined
   /** An existing folder for its data, which `close()` leaves; a new one when absent, which it removes. */
   readonly dir?: string | undefined
-  /** Variables of its process, beside those of this one. */
+  /** Environment variables of its process, in addition to this process's. */
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 

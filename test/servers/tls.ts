@@ -10,8 +10,8 @@ export interface TlsFiles {
 }
 
 /**
- * Makes an authority, and a certificate by it for 127.0.0.1 and localhost, in `dir` as `cert.pem` and `key.pem`. Not
- * one for both: some clients take no authority's own certificate for a server's.
+ * Makes an authority, and a certificate by it for 127.0.0.1 and localhost, in `dir` as `cert.pem` and `key.pem`. They
+ * are two, since some clients refuse an authority's own certificate as a server's.
  */
 export function makeCertificate(dir: string): TlsFiles {
   const file = (name: string) => join(dir, name)
