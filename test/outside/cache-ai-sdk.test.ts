@@ -11,7 +11,7 @@ const ask = (model: string) => `
     return text
   }`
 
-/** By the protocol that the provider speaks by default, Responses, and by chat completions. */
+/** By a protocol: `chat`, or `responses`, which the provider speaks by default. */
 const byFetch = (version: number, provider: string, protocol: string) =>
   tryOut(`
   import { generateText, streamText } from 'ai-${version}'

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { forms, type Project, project } from './harness/index.js'
 import { answer, right, type StandInProvider, startProvider, tryOut } from './stand-in-provider.js'
 
-/** A chat in the form of OpenAI, which Groq's SDK has too. */
+/** A chat by OpenAI's SDK; Groq's SDK has the same form. */
 const chatOf = (sdk: string, path: string) =>
   tryOut(`
   import Client from '${sdk}'

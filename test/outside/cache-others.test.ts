@@ -54,7 +54,7 @@ const ollama = tryOut(
     for await (const piece of await client.chat({ ...asked, stream: true })) text += piece.message.content
     return text
   }`,
-  // Its client ends all of its streams at once, and no call by itself.
+  // Its client can only abort all of its streams together, and no single call.
   { abort: false },
 )
 

@@ -74,7 +74,7 @@ describe('OpenAI’s SDK behind the cache, while Redis is killed and comes back'
       await until({ stored: 1 })
       expect(await ask('before')).toEqual({ text: answer, outcome: 'hit' })
 
-      // Killed while the provider is at it: the answer goes to its caller all the same.
+      // Redis is killed while the provider answers: the caller still gets the answer.
       const halfWay = ask('hold')
       await fetch(`${provider.url}/held`)
       await redis.kill()

@@ -31,7 +31,7 @@ beforeAll(async () => {
 })
 afterAll(() => redis?.close())
 
-/** The installed command at a terminal of its own, as `script` (util-linux) makes one; what it shows is read here. */
+/** Runs the installed command at a terminal that `script` (util-linux) makes, and reads what it shows. */
 class Terminal {
   readonly #child: ChildProcess
   readonly #end: Promise<unknown[]>
@@ -87,7 +87,7 @@ describe('the installed command at a terminal', () => {
 
   it('Ctrl-C ends an export with 130, says that it is not whole, and leaves no file', async () => {
     await using proxy = await startProxy({ host: redis.host, port: redis.port })
-    // Each page takes its time, so that it is not done before the key is pressed.
+    // Each page is slow, so that the export has not ended before Ctrl-C.
     proxy.delay(150)
     const file = join(app.folder, 'chat.jsonl')
     rmSync(file, { force: true })

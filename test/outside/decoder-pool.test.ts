@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end()
 })
 
-/** An engine that speaks OpenAI's API, and hangs where its model is called so. */
+/** An engine with OpenAI's API. A call of the model `hangs` gets no answer, and a stream of `stalls` does not end. */
 async function startEngine(name: string) {
   const underWay = new Set<ServerResponse>()
   const server = createServer((request, response) => void answer(request, response))
@@ -69,7 +69,7 @@ async function startEngine(name: string) {
   return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, underWay }
 }
 
-/** The one-line comments are what the README promises of `pool.fetch()`. */
+/** Its comments are what the README promises of `pool.fetch()`. */
 const client = `
   import { connect } from '@evenkeel/core'
   import { createDecoderPool, promptBlocks } from '@evenkeel/decoder-pool'
@@ -148,7 +148,7 @@ describe('pool.fetch() under OpenAI’s client', () => {
       missing: 404,
       unserved: [404, 'model_not_found'],
     })
-    // The nodes were told of those who left.
+    // The nodes learned of the callers that left.
     await until(() => engines.every(({ underWay }) => underWay.size === 0), 30_000)
   })
 })
@@ -248,7 +248,7 @@ describe('npx evenkeel register-decoder and a coordinator in front of nodes', ()
     await until(() => statuses.length > 50, 30_000)
     await server.kill()
     await until(async () => (await statusOf(one)).state !== 'primary', 30_000)
-    // A node that comes now is known at once where it registers, and everywhere when Redis is back.
+    // The coordinator where a node registers now knows it at once, the others when Redis is back.
     expect((await register(third.endpoint, flags, env)).value).toMatchObject({ registered: true })
     expect((await statusOf(one)).nodes).toHaveLength(3)
     const before = statuses.length

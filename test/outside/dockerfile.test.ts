@@ -31,7 +31,7 @@ function isIgnored(): (path: string) => boolean {
     )
 }
 
-/** What an instruction says, of the last one of its kind. */
+/** The content of the last instruction that matches. */
 function last(pattern: RegExp): string {
   const found = lines.flatMap((line) => pattern.exec(line)?.[1] ?? []).at(-1)
   if (found === undefined) throw new Error(`The Dockerfile has no ${pattern}`)
@@ -87,7 +87,7 @@ it('its entry point runs there, and its health check tells well from unwell', as
       )
     await once(gateway.stdout, 'data')
     const health = await fetch(`http://127.0.0.1:${port}/health`)
-    // It runs, and has no decoder: nothing can be answered.
+    // It runs, but has no decoder, so it cannot answer requests.
     expect([health.status, await health.json()], said.join('')).toEqual([
       503,
       expect.objectContaining({ status: 'unhealthy' }),

@@ -26,7 +26,7 @@ afterAll(async () => {
   await redis.close()
 })
 
-/** A page's snippets find what they keep in Redis under names of their own, and a provider that answers. */
+/** Gives a page's snippets a key prefix of their own in Redis, and a provider that answers. */
 function environmentOf(page: string): Record<string, string> {
   return {
     REDIS_URL: redis.url,
@@ -159,7 +159,7 @@ it('a snippet that is not run says why, and none of a README’s beginning is', 
 
 const inherited = new Set(['--url', '--json', '--help'])
 
-/** `memory backup` of `memory backup --output x`; nothing where the word is one of a sentence. */
+/** `memory backup` of `memory backup --output x`; `undefined` if the word belongs to a sentence. */
 function commandOf(line: string): string | undefined {
   const groups = ['memory', 'cache', 'pool', 'redis', 'redis-conf', 'limits']
   const single = ['doctor', 'register-decoder', 'watch', 'completion']
@@ -168,7 +168,7 @@ function commandOf(line: string): string | undefined {
   return groups.includes(first) && /^[a-z]+$/.test(second) ? `${first} ${second}` : undefined
 }
 
-/** Imports the page's snippets one after the other; what fails is told by its number. */
+/** Imports the page's snippets one after another; failures are reported by the snippet's number. */
 function runner(files: readonly { readonly number: number; readonly file: string }[]): string {
   return `
     const failed = []
@@ -198,7 +198,7 @@ const compilerOptions = {
   moduleResolution: 'Node16',
 }
 
-/** Others' declarations have errors of their own, which readers meet with or without us. */
+/** Leaves out errors in declarations of other packages, which readers get with or without us. */
 function errorsOfOurs(stdout: string): string[] {
   const lines = stdout.split('\n').filter((line) => /error TS/.test(line))
   return lines.filter((line) => !/(^|\/)node_modules\/(?!@?evenkeel\/)/.test(line.split('(')[0] ?? ''))

@@ -5,7 +5,7 @@ import { everyPeer, type Project, packages, project } from './harness/index.js'
 
 const names = packages.map(({ name }) => name)
 
-/** `./testing` is for vitest, which is an ES module and lets nobody require it. */
+/** Without `./testing`, which imports vitest, an ES module that cannot be required. */
 const entries = packages.flatMap((each) => each.entries).filter((entry) => !entry.endsWith('/testing'))
 
 describe('in a project with all that adapters adapt', () => {

@@ -20,7 +20,7 @@ it('who follows the pages from an empty folder has a limited, cached completion,
   await using redis = await startRedis()
   const line = /^npm install (.+)$/m.exec(readFileSync(join(root, 'docs/start/express.md'), 'utf8'))?.[1]
   const ours = (line ?? '').split(' ').filter((name) => name.startsWith('@evenkeel/'))
-  // Nothing else is there: the page names all that its file needs.
+  // Nothing else is installed, so the page must name all that its file needs.
   expect((line ?? '').split(' ').sort()).toEqual([...ours, ...Object.keys(installed)].sort())
   const app = await project('first-steps', { packages: ours, dependencies: installed })
   // Their ports are free ones here; the harness waits for this line.
@@ -54,7 +54,7 @@ it('who follows the pages from an empty folder has a limited, cached completion,
   const answer = 'A keel keeps a boat upright.'
   expect(await ask()).toEqual({ status: 200, answer, left: expect.stringContaining('"requests";r=19') })
   await provider[Symbol.asyncDispose]()
-  // The provider is gone: what comes now comes from the cache.
+  // The provider is gone, so the next answer comes from the cache.
   expect(await ask()).toEqual({ status: 200, answer, left: expect.stringContaining('"requests";r=18') })
   await redis.kill()
   await until(() => service.output.stderr.includes('EVENKEEL_REDIS_DOWN'), 60_000)

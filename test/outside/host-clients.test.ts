@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { forms, libraries, type Project, project } from './harness/index.js'
 
-/** What a service does with a client of its own, whatever state the client is in: the same everywhere. */
+/** What a service does with its own client: it must have the same result in every state of the client. */
 const use = `
   import { connect, createKeyValueStore, lock } from '@evenkeel/core'
   import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { forms, libraries, project } from './harness/index.js'
 
 /**
- * Opens, uses and closes the whole family many times in one process, as a test runner or a hot reload does, and tells
- * what each round left behind, once the first rounds have filled what is kept on purpose. The heap is read after each
- * twenty rounds: a leak grows between all of the readings, a module that is loaded late (4 MB of undici, once the
- * pool's first health check gets as far as its request) between two of them.
+ * Opens, uses and closes the whole family many times in one process, as a test runner or a hot reload does, and reports
+ * what each round left behind, after the first rounds have filled what is kept on purpose. The heap is read after every
+ * twenty rounds: a leak grows between all readings, a module that is loaded late (4 MB of undici, when the pool's first
+ * health check gets as far as its request) only between two of them.
  */
 const script = `
   import { setFlagsFromString } from 'node:v8'
@@ -65,7 +65,7 @@ const script = `
   }))`
 
 interface Left {
-  /** Of the heap, between one reading and the next. */
+  /** Growth of the heap a round, between one reading and the next. */
   readonly bytesARound: readonly number[]
   readonly resources: number
   readonly listeners: number
@@ -82,9 +82,9 @@ it.each(forms)('what is closed leaves nothing behind, %s', async (form) => {
   const { value } = await app.run(script, { form, env: { REDIS_URL: redis.url }, timeoutMs: 240_000 })
   const { bytesARound, resources, listeners } = value as Left
   expect({ resources, listeners }).toEqual({ resources: 0, listeners: 0 })
-  // What V8 compiles and specialises meanwhile is counted too; one set of packages is hundreds of kilobytes.
+  // The bound allows for what V8 compiles meanwhile; one set of packages takes hundreds of kilobytes.
   expect(Math.min(...bytesARound), `${bytesARound.join(', ')} bytes a round`).toBeLessThan(10_000)
-  // The server's view: only the connection that asks.
+  // The server has only the connection of the test itself.
   await expect
     .poll(async () => Number(await redis.info('connected_clients')), { timeout: 10_000 })
     .toBeLessThanOrEqual(1)

@@ -28,7 +28,7 @@ beforeAll(async () => {
   try {
     execFileSync('cp', ['-al', installed, folder], { stdio: 'pipe' })
   } catch {
-    // Another file system, to which there are no hard links.
+    // Another file system, to which hard links are not possible.
     rmSync(join(folder, 'node_modules'), { recursive: true, force: true })
     execFileSync('cp', ['-a', installed, folder])
   }

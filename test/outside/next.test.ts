@@ -10,7 +10,7 @@ const files = {
     export default function Layout({ children }) {
       return createElement('html', { lang: 'en' }, createElement('body', null, children))
     }`,
-  // What Next compiles anew begins anew; what hangs on the global object stays.
+  // A module that Next compiles again runs again; what is on the global object stays.
   'lib/evenkeel.js': `
     import { connect } from '@evenkeel/core'
     import { createRateLimiter, fixedWindow, slidingWindow } from '@evenkeel/rate-limiter'
@@ -45,7 +45,7 @@ function route(version: number): string {
     }`
 }
 
-/** Next's own server behind a server of Node's, as the documentation of Next has it. */
+/** Next's own server behind a server of Node's, as Next's documentation shows. */
 const script = (folder: string, dev: boolean) => `
   import { createServer } from 'node:http'
   import next from 'next'
@@ -70,7 +70,7 @@ async function ask(service: Service): Promise<unknown> {
   return response.json()
 }
 
-/** A limited route's answer: its status, what the limiter says of it, and where Redis was. */
+/** A limited route's answer: its status, what is left of the limit, and the state of Redis. */
 async function askLimited(service: Service): Promise<{ status: number; left: number; redis: string }> {
   const response = await service.fetch('/limited')
   const { headers, status } = response
@@ -130,7 +130,7 @@ it('Next builds for production, and serves what it built', async () => {
   expect(await askLimited(service)).toEqual({ status: 200, left: 4, redis: 'up' })
   expect(await askLimited(service)).toEqual({ status: 200, left: 3, redis: 'up' })
   await redis.kill()
-  // Counted in the process, where what it was admitted before the outage need not be known; but never without a limit.
+  // The process now counts, perhaps without what was admitted before the outage, but never without a limit.
   const answers: Awaited<ReturnType<typeof askLimited>>[] = []
   while (answers.length < 6 && answers.at(-1)?.status !== 429) answers.push(await askLimited(service))
   expect(answers.slice(0, -1).map(({ status }) => status)).toEqual(answers.slice(1).map(() => 200))

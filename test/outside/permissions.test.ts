@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { libraries, type Project, project } from './harness/index.js'
 
-/** Uses every package once as the Redis user of REDIS_URL, and tells what came of it. */
+/** Uses every package once as the Redis user of REDIS_URL, and reports the results. */
 const script = `
   import { connect, createKeyValueStore, lock } from '@evenkeel/core'
   import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'

@@ -6,8 +6,8 @@ import { forms, project } from './harness/index.js'
 const within = 20
 
 /**
- * The same limits and the same requests, once through express-rate-limit with its newest headers, once through ours by
- * its algorithm, once through ours by its rolling window, and once through both on one answer.
+ * The same limits and requests through express-rate-limit with its newest headers, through ours with the same algorithm,
+ * through ours with a sliding window, and through both on one answer, in either order.
  */
 const script = `
   import express from 'express'
@@ -97,7 +97,7 @@ it.each(forms)(
       expect(only(ours.policy)).toEqual(policy)
       expect(policy).toEqual({ q: 3, w: 60 })
 
-      // What is left is the same; and by the same algorithm the time too, but for the second that the two loops are apart.
+      // What is left is the same, and so is the time, except for the seconds that the two loops are apart.
       const [own, other] = [only(ours.limits), only(theirs.limits)]
       expect(own.r).toBe(other.r)
       expect(Math.abs(Number(own.t) - Number(other.t))).toBeLessThanOrEqual(within)
@@ -105,8 +105,8 @@ it.each(forms)(
       expect(Object.keys(own).sort()).toEqual(['r', 't'])
       expect(Object.keys(other).sort()).toEqual(['r', 't'])
 
-      // A rolling window is whole again when its last charge has left it, so its time does not run down between calls;
-      // when one is refused, it is when its first charge leaves. Theirs starts anew at once for all.
+      // A sliding window is free again when its last charge has left it, so its time does not run down between calls;
+      // for a refused call it is the time until its first charge leaves. Their window restarts as a whole.
       const rolling = only((sliding[index] as Answer).limits)
       expect(rolling.r).toBe(other.r)
       if (index < 3) expect(rolling.t).toBe(60)
@@ -123,7 +123,7 @@ it.each(forms)(
       expect(ours.type).toContain('application/problem+json')
     }
 
-    // On one answer both are read. After theirs, ours takes a name of its own; theirs looks at nothing that is there.
+    // One answer can have both. After theirs, ours takes another name; theirs ignores what is already there.
     const named = ({ policy, limits }: Answer) =>
       [policy, limits].map((header) => list(header).map(([name]) => name))
     const [afterTheirs] = peerFirst

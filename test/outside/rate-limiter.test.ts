@@ -8,7 +8,7 @@ const windowSeconds = 60
 
 /**
  * What every service has: `/`, limited by `x-user`; `/slow`, of which one is answered at a time, and which never ends
- * unless its query is `now`; and `/state`, which no limiter stands before.
+ * unless its query is `now`; and `/state`, which is not limited.
  */
 const parts = `
   import { connect } from '@evenkeel/core'
@@ -167,7 +167,7 @@ async function state(service: Service): Promise<State> {
   return (await (await service.fetch('/state')).json()) as State
 }
 
-/** Asks the services in turns until each has refused; gives how many were admitted, and the refusals. */
+/** Calls one service after the other until it refuses; gives how many calls were admitted, and the refusals. */
 async function exhaust(services: readonly Service[], user: string) {
   const refusals: Answer[] = []
   let admitted = 0
@@ -228,7 +228,7 @@ describe.each(frameworks)('$name, two instances, one imported and one required',
     const refused = await ask(other, 'alice', '/slow?now')
     expect(refused.status).toBe(429)
     expect(refused.policy).toEqual({ parallel: { q: 1, qu: 'concurrent-requests' } })
-    // When a slot comes free nobody knows.
+    // Nobody knows when a slot will be free.
     expect(refused.limits).toEqual({ parallel: { r: 0 } })
     expect(refused.retryAfter).toBe(1)
 
@@ -239,7 +239,7 @@ describe.each(frameworks)('$name, two instances, one imported and one required',
 
   it('keep one limit together before, while and after Redis is killed', async () => {
     const both = [one, other]
-    // Each of the two charges the one count.
+    // Both charge the same count.
     for (const [index, service] of [one, other, one, other].entries()) {
       const answer = await ask(service, 'alice')
       expect(answer).toMatchObject({

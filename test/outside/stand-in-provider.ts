@@ -37,7 +37,7 @@ export async function startProvider(): Promise<StandInProvider> {
       return response.end()
     }
     const text = await textOf(request)
-    // A probe of a pool's.
+    // A pool's probe.
     if (request.method === 'GET') return response.setHeader('content-type', 'application/json').end('{}')
     bodies.push(text)
     if (text.includes('hold')) {
@@ -166,8 +166,8 @@ async function textOf(request: IncomingMessage): Promise<string> {
 }
 
 /**
- * What every script of these tests does with an SDK: `ask(prompt, streamed, signal)` answers with the text. It tells
- * the answers, how each was answered, and whether a kept stream has the bytes of the first one.
+ * What every script of these tests does with an SDK, whose part declares `ask(prompt, streamed, signal)`, which gives the
+ * text. It reports the texts, the outcome of each call, and whether a cached stream has the bytes of the first one.
  */
 export function tryOut(sdk: string, { abort = true } = {}): string {
   return `
@@ -214,7 +214,7 @@ export function tryOut(sdk: string, { abort = true } = {}): string {
   console.log(JSON.stringify(told))`
 }
 
-/** What comes of it where all is right. */
+/** What it reports if all is right. */
 export const right = {
   whole: [answer, answer],
   streams: [answer, answer],

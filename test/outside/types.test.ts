@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { everyPeer, type Project, packages, project } from './harness/index.js'
 
-/** How users' own programs are compiled: TypeScript's `moduleResolution`, its `module`, and what a file is called. */
+/** How users' own programs are compiled: TypeScript's `moduleResolution`, its `module`, and the extension. */
 const programs = [
   { name: 'node16, an ES module', moduleResolution: 'Node16', module: 'Node16', extension: 'mts' },
   { name: 'node16, CommonJS', moduleResolution: 'Node16', module: 'Node16', extension: 'cts' },
@@ -70,7 +70,7 @@ describe('compiles strictly, the declarations of libraries included', () => {
   })
 })
 
-/** Others' declarations have errors of their own, which users meet with or without us; what ours name must be there. */
+/** Leaves out errors in declarations of other packages, which users get with or without us. */
 function errorsAboutUs(stdout: string): string[] {
   const lines = stdout.split('\n').filter((line) => /error TS/.test(line))
   return lines.filter((line) => !/node_modules\/(?!@?evenkeel\/)/.test(line.split('(')[0] ?? ''))

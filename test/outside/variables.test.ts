@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { libraries, type Project, project } from './harness/index.js'
 
-/** Connects with each environment of a list in turn, and tells where it came, or what it was told. */
+/** Connects with each environment of a list in turn, and reports where it is connected, or the error. */
 const script = `
   import { connect } from '@evenkeel/core'
   const told = []
@@ -77,7 +77,7 @@ describe('what deployments set', () => {
       [{ REDIS_URL: url, REDIS_HOST: '127.0.0.1', REDIS_PORT: String(other.port) }],
     ])
     expect(same).toMatchObject({ state: 'up', user: 'ada', port: String(redis.port) })
-    // The whole URL, or an error that the two disagree: the other server hears of neither.
+    // Either the whole URL counts, or an error says that the two disagree. The other server must get no credentials.
     if (otherPort?.state === 'up') expect(otherPort).toMatchObject({ user: 'ada', port: String(redis.port) })
     else
       expect(otherPort).toMatchObject({

@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { forms, type Project, project, type RuntimeName, runtimes } from './harness/index.js'
 
-/** Calls every package once, closes all, and tells what came of it and what is still open. */
+/** Calls every package once, closes all, and reports the results. What is left open would keep the process alive. */
 const family = (imports: string) => `
   ${imports}
   const redis = await connect()
@@ -49,7 +49,7 @@ const named = `
   import { createAgentMemory, createSessions } from '@evenkeel/agent-memory'
   import { createDecoderPool } from '@evenkeel/decoder-pool'`
 
-/** What only some of the process's own code imports, and the rest requires. */
+/** In one process, some of it is imported, and the rest required. */
 const both = `
   import { createRequire } from 'node:module'
   import { connect } from '@evenkeel/core'

@@ -49,8 +49,8 @@ export const service = (library: string) => `
 export interface ConversationOptions {
   readonly form: (typeof forms)[number]
   /**
-   * Whether the library goes on without Redis. Where only what is under way does, the next turn is refused, and its
-   * caller comes again.
+   * Whether the library goes on without Redis. With `'only what is under way'`, the next turn is refused, and its caller
+   * tries again when Redis is back.
    * @default 'all'
    */
   readonly goesOn?: 'all' | 'only what is under way'
@@ -89,7 +89,7 @@ export async function converse(app: Project, script: string, options: Conversati
   if (goesOn !== 'all') expect(await ask(one, '/turn?text=four')).toBe('answer to four')
   expect(await ask(one, '/turn?text=five')).toBe('answer to five')
 
-  // Another process finds all of it: what was said while Redis was away too.
+  // Another process finds all of it, including what was said while Redis was away.
   await using other = await app.serve(script, settings)
   const texts = await ask(other, '/all')
   expect(texts).toEqual(['one', 'two', 'three', 'four', 'five'].flatMap(said))

@@ -1,4 +1,4 @@
-/** SvelteKit's own declarations need its compiler and another Node: what a hook of its documentation uses. */
+/** What a hook on SvelteKit uses: SvelteKit's own declarations need its compiler and another Node. */
 declare module '@sveltejs/kit' {
   export interface RequestEvent {
     readonly request: Request

@@ -23,7 +23,7 @@ export interface Snippet {
  *     assert.equal(…)          what holds after it ran
  *     -->
  *
- * The first line may have `continues` (what stood before it on the page belongs to it), `not run: reason` (it is
+ * The first line may have `continues` (the snippet before it on the page belongs to it), `not run: reason` (it is
  * compiled), or `not checked: reason` (it is neither compiled nor run).
  */
 export interface Marker {
@@ -67,7 +67,7 @@ function markerOf(flags: string, body: string, where: string): Marker {
   }
 }
 
-/** What a snippet is as a program: with the snippets that it continues, and what its page's reader has. */
+/** A snippet as a program: with the snippets that it continues, and what the reader's own program has. */
 export function programOf(snippet: Snippet, all: readonly Snippet[]): string {
   const parts = [`${snippet.marker.given}\n${snippet.code}`]
   for (let first = snippet; first.marker.continues; ) {

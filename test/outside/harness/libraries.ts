@@ -1,4 +1,4 @@
-/** The libraries of others that several test files install, at the newest versions that were tried. */
+/** Other libraries that several test files install, at the newest versions that were tried. */
 export const libraries = {
   redis4: '4.7.1',
   redis5: '5.12.1',
@@ -6,7 +6,7 @@ export const libraries = {
   ioredis: '5.11.1',
 } as const
 
-/** Everything that an entry of ours may stand beside: with it each of them loads and compiles. */
+/** The peers of all our entries: with them each entry loads and compiles. */
 export const everyPeer: Readonly<Record<string, string>> = {
   '@anthropic-ai/sdk': '1.11.0',
   '@langchain/core': '1.2.13',
@@ -30,7 +30,7 @@ export const everyPeer: Readonly<Record<string, string>> = {
   zod: '4.6.7',
 }
 
-/** What readers of the documentation have beside ours: all snippets of all pages compile and run in one project. */
+/** What readers of the documentation install in addition to ours: all snippets of all pages compile and run in one project. */
 export const documentationLibraries: Readonly<Record<string, string>> = {
   ...everyPeer,
   '@adonisjs/core': '6.20.0',

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface RunOptions {
-  /** What the process has in its environment beside PATH and the places for caches and temporary files. */
+  /** Environment variables, in addition to PATH and such as are needed for caches, temporary files and proxies. */
   readonly env?: Readonly<Record<string, string>>
   readonly args?: readonly string[]
   /**
@@ -11,8 +11,8 @@ export interface RunOptions {
    */
   readonly timeoutMs?: number
   /**
-   * A warning is a failure, unless the test is about one. `outages` lets pass what we say of a Redis that goes and
-   * comes back. @default 'refused'
+   * A warning is a failure, unless the test is about one. `outages` allows our warnings that Redis is down and up
+   * again. @default 'refused'
    */
   readonly stderr?: 'refused' | 'outages' | 'allowed'
   /** Whether a code other than 0 is given back as `code`. @default false, it is an error */
@@ -34,9 +34,9 @@ export interface Service extends AsyncDisposable {
   readonly pid: number
   /** What it has printed so far. */
   readonly output: { readonly stdout: string; readonly stderr: string }
-  /** Asks it, with redirects and connections as `fetch` has them. */
+  /** Sends it a request, by the global `fetch`. */
   fetch(path: string, init?: RequestInit): Promise<Response>
-  /** SIGTERM, and waits; fails when it does not end by itself, or not with success. */
+  /** Sends SIGTERM and waits; rejects if the process does not end within 30 s, or not with success. */
   stop(): Promise<void>
 }
 
@@ -167,7 +167,7 @@ function start(command: string, args: readonly string[], cwd: string, { env }: R
   }
 }
 
-/** Nothing of the test runner's own environment reaches a project: no variable of Redis, of vitest, no NODE_OPTIONS. */
+/** Keeps the test runner's own variables away from a project, such as those of Redis and vitest, and NODE_OPTIONS. */
 function environment(given: Readonly<Record<string, string>> = {}): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'SystemRoot', 'http_proxy', 'https_proxy', 'no_proxy']
   const env: Record<string, string> = {}

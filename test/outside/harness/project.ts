@@ -10,7 +10,7 @@ import { execute, type Outcome, type RunOptions, type Service, serve } from './p
 import { type RuntimeName, runtime } from './runtimes.js'
 
 export interface ProjectOptions {
-  /** What our packages are installed. All of them when absent; those that one needs come with it. */
+  /** Which of our packages are installed; those that they need come with them. @default all */
   readonly packages?: readonly string[]
   /** What else is installed, with exact versions, so that a new release of others breaks no build of ours. */
   readonly dependencies?: Readonly<Record<string, string>>
@@ -26,7 +26,7 @@ export interface ScriptOptions extends RunOptions {
 /** An empty project, in which our packages are installed from their tarballs. */
 export interface Project {
   readonly folder: string
-  /** Runs a script to its end, and expects that it ends by itself, with success, and without a word on stderr. */
+  /** Runs a script to its end, and expects that it ends by itself, with success, and with nothing on stderr. */
   run(script: string, options?: ScriptOptions): Promise<Outcome>
   /** Starts a script that prints `listening <port>` once it serves. */
   serve(script: string, options?: ScriptOptions): Promise<Service>
@@ -60,7 +60,7 @@ interface ProjectManifest {
   readonly name: string
   readonly private: true
   readonly dependencies: Readonly<Record<string, string>>
-  /** Among themselves the packages ask for versions that npm does not have yet. */
+  /** Our packages depend on versions of each other that npm does not have yet. */
   readonly overrides: Readonly<Record<string, string>>
 }
 
@@ -100,7 +100,7 @@ async function install(folder: string, manifest: ProjectManifest, key: string): 
   writeFileSync(join(folder, '.key'), key)
 }
 
-/** Replaces one of our packages where it lies; what npm has put below it stays. */
+/** Replaces one of our packages in its folder; what npm has installed below it stays. */
 async function refresh(folder: string, name: string, tarball: Tarball): Promise<void> {
   const target = join(folder, 'node_modules', name)
   if (readOr(freshMark(folder, name)) === tarball.digest) return

@@ -11,12 +11,12 @@ export const runtimes: readonly RuntimeName[] = ['node20', 'node22', 'node24', '
 
 export interface Runtime {
   readonly command: string
-  /** What stands before the script. */
+  /** Arguments before the script. */
   readonly args: readonly string[]
 }
 
 interface Source {
-  /** The npm package that holds the binary: the packages `node`, `bun` and `deno` load theirs in an install script. */
+  /** The npm package that contains the binary; the packages `node`, `bun` and `deno` load it by an install script. */
   readonly spec: string
   readonly binary: string
   readonly args?: readonly string[]
@@ -35,7 +35,7 @@ const sources: Readonly<Record<Exclude<RuntimeName, 'node'>, Source>> = {
   deno: {
     spec: `@deno/${system}${denoLibc}@2.9.6`,
     binary: 'deno',
-    // Its cache of compiled code tells a required file by path and time, and all files of tarballs have one time.
+    // Its code cache identifies a required file by path and time, and all files of tarballs have the same time.
     args: ['run', '--quiet', '--allow-all', '--no-code-cache', '--node-modules-dir=manual'],
   },
 }
