@@ -13,10 +13,10 @@ const shared = {
   ssr: { resolve: { conditions: ['@evenkeel/source', 'node'] } },
 }
 
-/** Ends what hangs, in milliseconds. No test's bound: a machine with other work takes several times as long. */
+/** Milliseconds after which a hanging test is ended. It is no test's bound: a busy machine is several times slower. */
 const testTimeout = 180_000
 
-/** A package's own, which hold deadlines of milliseconds against a wall clock. Those of topologies wait for servers. */
+/** Chaos tests of packages that check deadlines of milliseconds against the clock; those of topologies do not. */
 const deadlines = {
   include: ['packages/*/test/*.chaos.test.ts'],
   exclude: ['packages/core/test/topologies.chaos.test.ts'],

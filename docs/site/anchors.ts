@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { built } from './folders.ts'
 
-/** Links of the built pages to a heading that its page does not have; VitePress itself looks at pages alone. */
+/** Links of the built pages to a heading that its page does not have; VitePress itself checks only pages. */
 export function deadAnchors(base: string): string[] {
   const pages = new Map<string, { readonly ids: ReadonlySet<string>; readonly links: readonly string[] }>()
   for (const file of readdirSync(built, { recursive: true, encoding: 'utf8' })) {

@@ -10,7 +10,7 @@ interface Entry {
   readonly source: string
 }
 
-/** Contract suites, and what only our own packages share, are documented where they stand. */
+/** Contract suites, and what only our own packages share, are documented in their sources only. */
 const leftOut = /^\.\/(testing|kit|package\.json)$/
 
 function entries(): Entry[] {
@@ -75,7 +75,7 @@ export async function writeApi(): Promise<void> {
   writeFileSync(join(out, 'pages.json'), JSON.stringify(pages.map(({ text, link }) => ({ text, link }))))
 }
 
-/** Typedoc calls a module by its source's path. */
+/** Finds an entry by typedoc's name for its module, which is the path of its source. */
 function named(found: readonly Entry[], module: string): Entry {
   const entry = found.find(
     ({ source }) => relative(join(root, 'packages'), source).replace(/(\/index)?\.ts$/, '') === module,
@@ -84,7 +84,7 @@ function named(found: readonly Entry[], module: string): Entry {
   return entry
 }
 
-/** `@evenkeel/core/lock` stands under `core-lock`. */
+/** `@evenkeel/core/lock` has the path `core-lock`. */
 function pathOf({ name }: { readonly name: string }): string {
   return name.replace('@evenkeel/', '').replaceAll('/', '-')
 }

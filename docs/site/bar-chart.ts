@@ -7,16 +7,16 @@ const barHeight = 22
 const gap = 10
 const width = 720
 const minLabels = 230
-/** Of a letter, about. */
+/** The approximate width of a letter. */
 const letterWidth = 6.6
-/** Of a digit or a letter behind a bar, and some room. */
+/** The width of a digit or a letter behind a bar, with some room. */
 const figureWidth = 8
 const margin = 12
 
 interface ChartOptions {
   /** Behind each number. @default '/s' */
   readonly unit?: string
-  /** Whether all bars are our own; else only the first. @default false */
+  /** Whether all bars are our own; otherwise only the first one is. @default false */
   readonly allOwn?: boolean
 }
 

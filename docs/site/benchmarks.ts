@@ -5,7 +5,7 @@ import { root } from './folders.ts'
 
 /**
  * Writes what `pnpm bench` has measured into the benchmarks page: `pnpm docs:benchmarks [test/.report/bench.json]`. Each
- * suite of a full run replaces what was kept of it in `docs/benchmarks/results.json`; a smoke run is refused.
+ * suite of a full run replaces its earlier results in `docs/benchmarks/results.json`; a smoke run is refused.
  */
 interface Standing {
   readonly name: string

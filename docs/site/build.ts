@@ -8,8 +8,8 @@ import { built, root } from './folders.ts'
 import { outdatedPictures } from './growth-pictures.ts'
 
 /**
- * Builds the site, or serves it while it is written with `--serve`. `--no-api` leaves out the API reference, which
- * takes longest. Fails where a link leads nowhere.
+ * Builds the site, or with `--serve` serves it while it is being edited. `--no-api` leaves out the API reference, which
+ * takes longest. Fails if a link leads nowhere.
  */
 const docs = join(root, 'docs')
 const flags = new Set(process.argv.slice(2))

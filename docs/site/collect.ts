@@ -13,10 +13,9 @@ import { collected, repository, root } from './folders.ts'
 import { type Page, pages } from './pages.ts'
 
 /**
- * Writes every page under its path on the site. Pages stand where their readers look for them, some of them in the
- * packages' tarballs, and their links are right there and on GitHub; here each link is made one of the site, or of
- * GitHub where the target is no page. Gives the links that lead nowhere, and the
- * pages that would be on no page of the site.
+ * Writes every page under its path on the site. Pages are kept where readers look for them, some in the packages'
+ * tarballs, with links that work there and on GitHub. Here each link becomes one of the site, or of GitHub if its target
+ * is no page. Gives the links that lead nowhere, and the files that `pages.ts` does not list.
  */
 export function collect(): string[] {
   rmSync(collected, { recursive: true, force: true })
@@ -90,7 +89,7 @@ function targetOf(link: string, page: Page, dead: string[]): string {
   return `${repository}/${statSync(file).isDirectory() ? 'tree' : 'blob'}/main/${target}${hash}`
 }
 
-/** A picture stands beside its page, under a name of its own. */
+/** Copies a picture to the folder of its page, under a unique name. */
 function copied(file: string, page: Page): string {
   const name = relative(root, file).replaceAll(/[/\\]/g, '-')
   const to = join(collected, dirname(fileOf(page)), name)

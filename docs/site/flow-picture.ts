@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './folders.ts'
 
-/** Writes the picture of a call's way, for light and dark pages: `pnpm docs:pictures`. */
+/** Writes the picture of a call's path, for light and dark pages: `pnpm docs:pictures`. */
 interface Colours {
   readonly ink: string
   readonly soft: string

@@ -5,8 +5,8 @@ import { root } from './folders.ts'
 import { type LineChart, lineChart, type Series } from './line-chart.ts'
 
 /**
- * The tables and plots of `docs/growth.md`, of what `pnpm growth` has kept in `docs/growth/results.json`. In the page a table
- * stands between a comment with its name and one that ends it.
+ * The tables and plots of `docs/growth.md`, from the results of `pnpm growth` in `docs/growth/results.json`. In the page
+ * a table is between a comment with its name and one that ends it.
  */
 const page = 'docs/growth.md'
 const folder = 'docs/growth'
@@ -28,7 +28,7 @@ interface Section {
 
 type Results = Readonly<Record<string, Section>>
 
-/** Each file's path in the repository, and what it is to hold: plots, and the page itself. */
+/** The paths of the plots and of the page itself, with the text that each file must have. */
 export function growthPage(): ReadonlyMap<string, string> {
   const results = JSON.parse(readFileSync(join(root, folder, 'results.json'), 'utf8')) as Results
   const tables = new Map(
@@ -73,7 +73,7 @@ function markdownOf({ columns, rows }: Table): string {
   ].join('\n')
 }
 
-/** Three digits, two below ten, and all of those before the point. JSON has `null` for what is no number. */
+/** Two significant digits below 10, three below 100, then whole numbers. `null` is JSON's NaN: the server is full. */
 function figure(value: Cell): string {
   if (typeof value === 'string') return value
   if (value === null) return 'full'

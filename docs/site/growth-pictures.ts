@@ -6,9 +6,9 @@ import { root } from './folders.ts'
 import { growthPage } from './growth-page.ts'
 
 /**
- * The plots of how the limiter grows, drawn from the tables of its page: `pnpm docs:pictures`. `pnpm limits:growth` prints such
- * tables; after new ones are put into the page the plots are drawn again, or the site is not built. The page of all packages
- * is written with them, of what `pnpm growth` has kept.
+ * The plots of how the limiter grows, drawn from the tables of its page: `pnpm docs:pictures`. `pnpm limits:growth` prints
+ * such tables; if they change, the plots must be drawn again, or the site is not built. The page of all packages is written
+ * too, from the results of `pnpm growth`.
  */
 const page = 'packages/rate-limiter/docs/scaling.md'
 
@@ -61,7 +61,7 @@ function numberOf(cell: string | undefined): number {
   return value
 }
 
-/** Each plot's path in the repository, and what it is to hold. */
+/** The path of each plot, with the text that the file must have. */
 export function growthPictures(): ReadonlyMap<string, string> {
   const text = readFileSync(join(root, page), 'utf8')
   return new Map(
@@ -73,12 +73,12 @@ export function growthPictures(): ReadonlyMap<string, string> {
   )
 }
 
-/** All that `pnpm docs:pictures` writes of growth. */
+/** All files about growth that `pnpm docs:pictures` writes. */
 function written(): ReadonlyMap<string, string> {
   return new Map([...growthPictures(), ...growthPage()])
 }
 
-/** Plots that say something else than their tables, and tables that say something else than what was measured. */
+/** Plots that differ from their tables, and tables that differ from the measured results. */
 export function outdatedPictures(): string[] {
   return [...written()].flatMap(([path, svg]) => {
     const file = join(root, path)

@@ -8,16 +8,16 @@ export interface LineChart {
   readonly xName: string
   readonly yName: string
   readonly series: readonly Series[]
-  /** Axes that grow by factors; the others begin at 0. */
+  /** Axes with a logarithmic scale; the others begin at 0. */
   readonly logarithmic?: readonly ('x' | 'y')[]
 }
 
 const size = { width: 720, height: 360 }
 const plot = { left: 76, right: 694, bottom: 306 }
 const legendLine = 22
-/** Told apart by shape as well as by colour, on light and dark pages. */
+/** For light and dark pages. Series also differ by the shape of their marks. */
 const colours = ['#0e7490', '#b45309', '#7c3aed', '#be123c'] as const
-/** Of a letter of 13 px, about. */
+/** The approximate width of a letter of 13 px. */
 const letterWidth = 7.4
 
 /** Lines over a range, with a mark at each point that was measured. A point that is no number is left out. */
@@ -68,7 +68,7 @@ ${shapes.join('\n')}
 `
 }
 
-/** From left to right, and on as many lines as they need. */
+/** The names from left to right, on as many lines as they need. */
 function legendOf(names: readonly string[]): { readonly marks: readonly string[]; readonly lines: number } {
   let [left, line] = [plot.left, 0]
   const marks = names.map((name, index) => {

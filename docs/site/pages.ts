@@ -30,7 +30,7 @@ function errorPages(): Page[] {
   return [...files].map(([file, code]) => page(`errors/${file}`, code))
 }
 
-/** A page that is a file of a package, where it is packed for npm too. */
+/** A page that is a file of a package, and is published to npm with it. */
 const own =
   (folder: string) =>
   (path: string, text: string, file: string): Page => ({

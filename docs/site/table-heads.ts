@@ -1,6 +1,6 @@
 import type { MarkdownRenderer } from 'vitepress'
 
-/** A head without words is no head: screen readers would announce a column by nothing. It becomes a plain cell. */
+/** Turns an empty table head into a plain cell: screen readers would announce its column without a name. */
 export function withoutEmptyHeads(md: MarkdownRenderer): void {
   md.core.ruler.push('empty-heads', ({ tokens }) => {
     for (const [index, token] of tokens.entries()) {

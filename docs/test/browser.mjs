@@ -7,7 +7,7 @@ const usual = [
   '/usr/bin/google-chrome-stable',
 ]
 
-/** Where a Chromium is: `CHROMIUM`, or where systems put it. */
+/** The path of a Chromium: `CHROMIUM`, or one of the usual paths. */
 export function browserPath() {
   return process.env.CHROMIUM ?? usual.find((path) => existsSync(path))
 }

@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { browserPath } from './browser.mjs'
 
-/** Installs Chromium where the system's packages have it and this user may; ends with 1 where there is no browser. */
+/** Installs Chromium by apt-get, if there is none and the user is root. Exits with 1 if there is still no browser. */
 if (browserPath() === undefined && process.getuid?.() === 0) {
   try {
     execFileSync('apt-get', ['update', '-qq'], { stdio: 'ignore' })
     execFileSync('apt-get', ['install', '-y', '-qq', 'chromium'], { stdio: 'ignore' })
   } catch {
-    // Said below.
+    // Reported below.
   }
 }
 const path = browserPath()

@@ -9,7 +9,7 @@ import { pages } from '../site/pages.ts'
 import { browserPath } from './browser.mjs'
 import { type StaticServer, serveFolder } from './static-server.ts'
 
-/** The site as `pnpm docs:build` made it, in a browser; the API reference is typedoc's own matter. With `PICTURES=folder` each page is drawn there. */
+/** The built site in a browser, without the API reference. With `PICTURES=folder`, screenshots are written there. */
 const pictures = process.env.PICTURES
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const paths = pages.map(({ path }) => path)
@@ -48,7 +48,7 @@ async function look(path: string): Promise<Look> {
   page.on('pageerror', (error) => errors.push(String(error)))
   page.on('requestfailed', (request) => errors.push(`${request.url()}: ${request.failure()?.errorText}`))
   await page.goto(`${server.url}/${path}`, { waitUntil: 'load' })
-  // Scripts have run once the page answers to its own switch.
+  // Scripts have run once Vue has mounted its app.
   await page.waitForFunction('document.querySelector("#app")?.__vue_app__ !== undefined')
   return { page, errors }
 }
@@ -59,7 +59,7 @@ async function draw(page: Page, path: string, name: string): Promise<void> {
   await page.screenshot({ path: join(pictures, `${path.replaceAll('/', '-') || 'home'}-${name}.png`) })
 }
 
-/** Of the page's own part, which is what differs from page to page; of the whole of it for one. */
+/** What axe finds wrong within an element: the part that differs between pages, and for one page the whole body. */
 async function barriers(page: Page, within: string, rules: string): Promise<string[]> {
   const { violations } = (await page.evaluate(`axe.run(${JSON.stringify(within)}, ${rules})`)) as AxeResults
   return violations.flatMap(({ id, nodes }) =>
@@ -67,7 +67,7 @@ async function barriers(page: Page, within: string, rules: string): Promise<stri
   )
 }
 
-/** The theme's sidebar has a button within a row that is one too: its own matter, and both do the same. */
+/** Without `nested-interactive`: the theme's sidebar has a button within a row that is one too, and both do the same. */
 const everything =
   '{ runOnly: ["wcag2a", "wcag2aa", "best-practice"], rules: { region: { enabled: false }, "nested-interactive": { enabled: false } } }'
 const contrast = '{ runOnly: { type: "rule", values: ["color-contrast"] } }'
@@ -79,7 +79,7 @@ it.concurrent.each(paths)('/%s is whole and readable at a desk, in the dark and 
   await page.evaluate(axe)
   expect(await barriers(page, within, everything)).toEqual([])
   await draw(page, path, 'desktop')
-  // Colours fade into each other; half-way they are no colours of the page.
+  // Without transitions, in the middle of which the colours are not those of the page.
   await page.addStyleTag({ content: '*, *::before, *::after { transition: none !important }' })
   await page.evaluate('document.documentElement.classList.add("dark")')
   expect(await barriers(page, within, contrast)).toEqual([])

@@ -20,7 +20,7 @@ export interface StaticServer extends AsyncDisposable {
   readonly url: string
 }
 
-/** Serves a built site as GitHub's pages do: `/why` is `why.html`, `/start/` is its `index.html`. */
+/** Serves a built site as GitHub Pages does: `/why` is `why.html`, `/start/` is its `index.html`. */
 export async function serveFolder(folder: string): Promise<StaticServer> {
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://site').pathname))
@@ -31,7 +31,7 @@ export async function serveFolder(folder: string): Promise<StaticServer> {
         response.end(body)
         return
       } catch {
-        // The next name.
+        // Not found: the next name is tried.
       }
     }
     response.statusCode = 404

@@ -6,8 +6,8 @@ import { isOnlyForImport } from './esm-only.mjs'
 import { staleFiles } from './stale-files.mjs'
 
 /**
- * What the package in the working directory packs is given to publint and to "are the types wrong". Neither looks at
- * what the CommonJS build requires, nor at files that earlier builds have left.
+ * Packs the package in the working directory, and checks the tarball with publint and "are the types wrong". Neither
+ * checks what the CommonJS build requires, files of earlier builds, or licences, so this script does.
  */
 const folder = mkdtempSync(join(tmpdir(), 'evenkeel-pack-'))
 const run = (command, args) => execFileSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
@@ -32,14 +32,14 @@ try {
     process.exitCode = 1
   }
 } catch (error) {
-  // What the command had to say stands above.
+  // The command has printed what is wrong.
   process.exitCode = error.status ?? 1
   if (error.status === undefined) throw error
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Dependencies that CommonJS can't require: the build has them inside. */
+/** Dependencies that CommonJS cannot require, so that the build bundles them. */
 function builtIn() {
   const { dependencies = {} } = JSON.parse(readFileSync('package.json', 'utf8'))
   const names = Object.keys(dependencies).filter((name) => !name.startsWith('@evenkeel/'))

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 
 /**
- * Prints what failed, where the end of a long log shows it, and what vitest counted in all its runs:
+ * Prints the failures, so that the end of a long log shows them, and the totals of all runs of vitest:
  * `N passed, N failed`. A file that could not even run counts as a failure, and so does a run that left no report.
  */
 let passed = 0
@@ -24,7 +24,7 @@ function count({ numPassedTests, numFailedTests, testResults }) {
   )
   for (const { name, message, assertionResults } of testResults) {
     for (const { status, fullName, failureMessages } of assertionResults) {
-      // Of a test that ran out of time the runner's report has a placeholder in place of the message.
+      // For a test that timed out, the runner's report has a placeholder in place of the message.
       const reason = failureMessages.join('\n').replaceAll('STACK_TRACE_ERROR', 'the time-out of the test')
       if (status === 'failed') console.log(`failed: ${name}: ${fullName}\n${reason}`)
     }

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 const args = process.argv.slice(2)
 const name = args.includes('--page') ? '@evenkeel/example-dashboard' : '@evenkeel/example-gateway'
 
-// Ctrl-C is the demo's to handle: it has servers to end.
+// The demo itself handles Ctrl-C, since it has servers to end.
 process.on('SIGINT', () => {})
 run(process.execPath, ['test/tooling/build.mjs', `--filter=${name}...`])
 run('pnpm', ['--silent', '--filter', name, 'start', ...args])

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { createRequire, isBuiltin } from 'node:module'
 import { dirname, extname, join } from 'node:path'
 
-/** Whether `require(specifier)` from the package in `folder` would meet an ES module, or nothing at all. */
+/** Whether `require(specifier)` from the package in `folder` would find an ES module, or nothing at all. */
 export function isOnlyForImport(folder, specifier) {
-  // A file of the build itself is what the build made of it.
+  // The build makes its own files in the form that requires them.
   if (isBuiltin(specifier) || specifier.startsWith('.')) return false
   let file
   try {

@@ -1,2 +1,2 @@
-/** In bytes, of a folder such as `packages/core` that was built. */
+/** Sizes in bytes of a built package, whose folder is such as `packages/core`. */
 export function sizeOf(folder: string): Promise<{ readonly atImport: number; readonly later: number }>

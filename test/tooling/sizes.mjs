@@ -6,12 +6,12 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Client libraries of Redis, which the host brings. */
+/** Client libraries of Redis, which the application installs. */
 const external = ['redis', '@redis/client', 'ioredis', 'iovalkey', '@valkey/valkey-glide']
 
 /**
- * Bytes of a package's main entry, bundled with its dependencies, minified and gzipped: what is loaded with the import, and what
- * only a feature that is used loads later. `pnpm sizes` prints them, after a build.
+ * Bytes of a package's main entry, bundled with its dependencies, minified and gzipped: what is loaded with the import,
+ * and what is loaded later, when a feature is used. `pnpm sizes` prints them, after a build.
  */
 export async function sizeOf(folder) {
   const { outputFiles, metafile } = await build({

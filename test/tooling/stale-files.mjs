@@ -10,7 +10,7 @@ const form = /(?:\.d)?\.[cm]?[jt]s$/
 
 /**
  * Files in a package's `dist` that its manifest does not reach, sorted: left by an earlier build, whose chunks had other
- * names. Turbo puts a build of its cache beside what is there. Paths are relative to the package.
+ * names. Turbo restores a cached build without removing other files. Paths are relative to the package.
  * @param {string} folder of the package
  * @returns {string[]}
  */
@@ -26,7 +26,7 @@ export function staleFiles(folder) {
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     if (reached.has(file) || !form.test(file)) continue
     reached.add(file).add(`${file}.map`)
-    // Types name a module by its code, which types alone do not have.
+    // Types refer to a module by its code file, which does not exist for types alone.
     open.push(...forms.map((ending) => file.replace(form, ending)))
     if (!isFile(join(folder, file))) continue
     for (const [, target = ''] of readFileSync(join(folder, file), 'utf8').matchAll(reference)) {

@@ -11,16 +11,16 @@ interface Export {
 }
 
 /**
- * The build of every published package: ES modules with types, Lua inlined; commonjs.mjs makes CommonJS of them. The entries are the
- * exports of its manifest; `more` are those that nobody imports, such as a command.
+ * The build of every published package: ES modules with types, Lua inlined; commonjs.mjs makes CommonJS of them. The
+ * entries are the exports of its manifest; `more` are those that nobody imports, such as a command.
  */
 export function definePackage(more: Record<string, string> = {}) {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
     exports: Record<string, Export | string>
     dependencies?: Record<string, string>
   }
-  // CommonJS can't require these (Node gives it a namespace where it expects the default export, or refuses), so
-  // the build has them inside.
+  // CommonJS cannot require these (Node gives it a namespace where it expects the default export, or refuses), so
+  // the build bundles them.
   const onlyForImport = Object.keys(manifest.dependencies ?? {}).filter(
     // Our own packages have both forms, but may not be built yet.
     (name) => !name.startsWith('@evenkeel/') && isOnlyForImport(process.cwd(), name),
@@ -39,7 +39,7 @@ export function definePackage(more: Record<string, string> = {}) {
   })
 }
 
-/** What is built in comes under its own licence, which asks to be passed on. */
+/** Bundled packages have their own licences, which must be passed on. */
 function writeLicences(names: readonly string[]): void {
   const texts = names.map((name) => {
     const folder = join('node_modules', name)

@@ -3,7 +3,7 @@
 //   node packages/cli/tooling/directives.mjs NAME=/path/to/server ...
 //
 // A directive is set to a value that no directive takes: the server's refusal says its type, bounds and choices.
-// A directive that takes it all the same is text, and gets its old value back.
+// A directive that accepts it is text, and gets its old value back.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -14,7 +14,7 @@ import { createClient } from 'redis'
 const target = new URL('../src/redis-conf/directive-table.ts', import.meta.url)
 const wrong = 'no such value'
 
-/** In a configuration file, and not among what CONFIG GET shows. */
+/** Directives of configuration files that CONFIG GET does not show. */
 const onlyInFiles = ['include', 'loadmodule', 'rename-command', 'user']
 
 /** Directives that a running server refuses to change, with the choices that their documentation lists. */
@@ -82,7 +82,7 @@ async function typeOf(client, directive, value) {
   }
 }
 
-/** One that a running server refuses to change says nothing of its type; its default does. */
+/** The type of a directive that a running server refuses to change; only its default shows it. */
 function typeOfDefault(value) {
   if (/^(yes|no)$/.test(value)) return 'flag'
   return /^\d+$/.test(value) ? 'integer' : 'text'
@@ -95,7 +95,7 @@ async function boundsOf(client, directive, value) {
       await client.configSet(directive, value)
     } catch (error) {
       const bounds = /between (-?\d+) and (-?\d+)/.exec(String(error.message))
-      // Beyond what a number holds exactly there is no bound worth a message.
+      // A bound beyond what a number holds exactly is not worth a message.
       if (bounds) return { min: Number(bounds[1]), max: Math.min(Number(bounds[2]), Number.MAX_SAFE_INTEGER) }
     }
   }
