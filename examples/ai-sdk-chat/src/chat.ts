@@ -8,13 +8,13 @@ import {
   type UIMessage,
 } from 'ai'
 
-/** Words of an answer, as they come. A host puts `streamText(…).toUIMessageStream()` here. */
+/** Streams the words of an answer. Your application puts `streamText(…).toUIMessageStream()` here. */
 export type Model = (messages: readonly UIMessage[]) => AsyncIterable<string>
 
 export interface ChatService {
   /** `POST /api/chat/:id`: one message of the user; answers with the stream that `useChat` reads. */
   send(user: string, chatId: string, message: UIMessage): Promise<Response>
-  /** `GET /api/chat/:id/stream`: the answer that is being made, for a page that was loaded anew; 204 for none. */
+  /** `GET /api/chat/:id/stream`: the answer in progress, for a page that was reloaded; 204 if there is none. */
   resume(user: string, chatId: string): Promise<Response>
   /** `GET /api/chat/:id` */
   load(user: string, chatId: string): Promise<UIMessage[]>

@@ -1,6 +1,6 @@
 import type { Model } from './chat.js'
 
-/** Answers without a key, word by word. */
+/** A model that needs no API key and answers word by word. */
 export const standIn: Model = async function* (messages) {
   for (const word of [
     'This',
@@ -18,7 +18,7 @@ export function textOf(message: { parts: readonly { type: string }[] } | undefin
   return parts.map((part) => ('text' in part && typeof part.text === 'string' ? part.text : '')).join('')
 }
 
-/** What a page sees of a stream: the words. */
+/** The words of a stream, which are what the page shows. */
 export async function wordsOf(response: Response): Promise<string> {
   const events = (await response.text()).split('\n\n').filter((event) => event.startsWith('data: {'))
   return events.map((event) => JSON.parse(event.slice(6)).delta ?? '').join('')

@@ -29,7 +29,7 @@ describe.each(['memory', 'redis'])('the example in %s', (where) => {
     }
     const service = createChatService({ redis, model })
     expect(await wordsOf(await service.send('ada', 'c', ask('one')))).toBe('This is answer 1. Done.')
-    // The same message again, as after a timeout of the page.
+    // The same message in another chat.
     await wordsOf(await service.send('ada', 'other', ask('one')))
     const lost = await service.send('ada', 'c', ask('two'))
     await lost.body?.cancel()

@@ -4,13 +4,13 @@ import { createResponseCache, type ResponseCache } from '@evenkeel/llm-response-
 import { createRateLimiter, type RateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
 import { DelayedError, type Job, Worker, type WorkerOptions } from 'bullmq'
 
-/** A question of a tenant's, to be answered in the background. The job's id names it: a producer may add it again. */
+/** A tenant's question, answered in the background. The job id identifies it, so a producer may add it twice. */
 export interface Question {
   readonly tenant: string
   readonly question: string
 }
 
-/** What was done of a job: kept in the tenant's thread `jobs`, once, under the job's id. */
+/** The result of a job, stored once in the tenant's thread `jobs`, under the job's id. */
 export interface Done {
   readonly answer: string
   readonly tokens: number
@@ -20,7 +20,7 @@ export interface JobServices {
   readonly limiter: RateLimiter<'jobs'>
   readonly cache: ResponseCache
   readonly memory: AgentMemory
-  /** Of an OpenAI-compatible API. */
+  /** The base URL of an OpenAI-compatible API. */
   readonly baseURL: string
   readonly model: string
 }
@@ -52,7 +52,7 @@ export function createJobServices(options: {
   }
 }
 
-/** A worker of BullMQ's on the Redis of `url`, and what its jobs do. */
+/** A BullMQ worker on the Redis at `url`. */
 export function createWorker(
   queue: string,
   url: string,
@@ -61,10 +61,10 @@ export function createWorker(
 ): Worker<Question, Done> {
   return new Worker<Question, Done>(queue, (job, token) => answer(job, token, services), {
     ...options,
-    // Null: a command of BullMQ's waits for Redis as long as it is away, instead of failing the job.
+    // With null, BullMQ's commands wait while Redis is down, instead of failing the job.
     connection: { url, maxRetriesPerRequest: null },
-    // An outage that outlives a job's lock makes BullMQ run the job again. That is no fault of the job's, and by
-    // default the second time fails it.
+    // When an outage lasts longer than a job's lock, BullMQ counts the job as stalled and runs it again. By default it
+    // fails a job that stalls twice.
     maxStalledCount: 100,
   })
 }
@@ -74,8 +74,8 @@ async function answer(job: Job<Question, Done>, token: string | undefined, servi
   const { tenant } = job.data
   const { allowed, retryAfterMs } = await limiter.check(tenant)
   if (!allowed) {
-    // The job is put back and uses up no attempt, and this worker takes one of another tenant's. Those of one tenant
-    // do not all come back in the same millisecond.
+    // The job is put back without using up an attempt, and this worker is free for another tenant's job. The random
+    // factor keeps the tenant's jobs from coming back in the same millisecond.
     await job.moveToDelayed(Date.now() + Math.ceil(retryAfterMs * (1 + Math.random())), token)
     throw new DelayedError()
   }
@@ -83,8 +83,8 @@ async function answer(job: Job<Question, Done>, token: string | undefined, servi
   const thread = memory.owner(tenant).thread('jobs')
   const id = job.id ?? ''
   try {
-    // BullMQ runs a job at least once; an id is in a thread at most once. The job is complete when its entry is in
-    // Redis: in an outage that is when Redis is back.
+    // BullMQ runs a job at least once, and a thread holds an id at most once. The job is complete when its entry is in
+    // Redis, so in an outage it completes once Redis is back.
     const { stored } = await thread.append({
       id,
       role: 'assistant',
@@ -93,7 +93,7 @@ async function answer(job: Job<Question, Done>, token: string | undefined, servi
     })
     await stored
   } catch (error) {
-    // An earlier run of this job had another answer, and is what counts.
+    // An earlier run of this job stored another answer, and the thread keeps that one.
     if (!(error instanceof MessageConflictError)) throw error
   }
   return done

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 const script = fileURLToPath(new URL('../dist/demo.js', import.meta.url))
 
-/** The demo as a user runs it, built; its exit code says whether its promises held. */
+/** Runs the built demo as a user does. Its exit code is 0 if its promises held. */
 export function demo(env: NodeJS.ProcessEnv): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     execFile(process.execPath, [script], { env }, (error, stdout, stderr) => {

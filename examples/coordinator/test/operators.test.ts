@@ -14,7 +14,7 @@ it('shows its metrics and Redis’ health to who bears the token', async () => {
   try {
     expect((await ask('/metrics')).status).toBe(403)
     expect((await ask('/health/redis', 'other')).status).toBe(403)
-    // The report is of the last look at Redis, which a busy machine takes its time for.
+    // The report is that of the last check of Redis, which may be late on a busy machine.
     await expect
       .poll(async () => (await ask('/health/redis', 'secret')).text(), { timeout: 20_000 })
       .toContain('version')

@@ -2,7 +2,7 @@ import type { Observer } from './observer.js'
 import { type ActionName, actionNames } from './snapshot.js'
 import type { Stage } from './stage.js'
 
-/** @throws Error for what there is not, and for what can not be done now */
+/** @throws Error for an unknown action or decoder, and for an action that is not possible now */
 export async function act(stage: Stage, observer: Observer, name: string, decoder = ''): Promise<void> {
   const known = actionNames.find((one) => one === name)
   if (known === undefined) throw new Error(`Expected one of ${actionNames.join(', ')}`)

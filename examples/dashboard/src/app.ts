@@ -8,7 +8,7 @@ import { act } from './actions.js'
 import type { Observer } from './observer.js'
 import type { Stage } from './stage.js'
 
-/** How often the page is told. */
+/** How often the page gets a snapshot. */
 const sendEveryMs = 200
 
 const files = {
@@ -17,10 +17,10 @@ const files = {
   '/page.js': ['../page/page.js', 'text/javascript; charset=utf-8'],
 } as const
 
-/** The page, what it is told, and what its buttons do. It takes Redis away: for loopback addresses only. */
+/** The page, its live data and its actions. Anyone who reaches it can stop Redis: serve it on loopback addresses only. */
 export function createDashboardApp(stage: Stage, observer: Observer): Hono {
   const app = new Hono()
-  // A page of another site can not press the buttons.
+  // A page of another site can't call the actions.
   app.use(
     secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'self'"], imgSrc: ["'self'", 'data:'] } }),
     csrf(),
@@ -48,7 +48,7 @@ export function createDashboardApp(stage: Stage, observer: Observer): Hono {
       return context.json({ error: error instanceof Error ? error.message : String(error) }, 409)
     }
   })
-  // Prometheus and whoever looks after it find here what they find at any gateway; only this machine reaches the port.
+  // The operators' routes, as at any gateway. They need no token, because only this machine reaches the port.
   app.route('/', createOperatorApp(stage.gateway, { isPrivate: true }))
   return app
 }

@@ -13,7 +13,7 @@ import type {
 import type { Stage } from './stage.js'
 import { slotsOfDecoder, type User } from './users.js'
 
-/** How often the stores' states are compared with what they were. */
+/** How often the observer looks for a change in the states of the stores. */
 const compareEveryMs = 50
 const keptSeconds = 60
 const keptHappenings = 16
@@ -27,7 +27,7 @@ const storeNames = {
   pool: 'The decoder pool',
 } as const satisfies Record<PackageName, string>
 
-/** Watches a gateway by its events and its packages' states, and makes of it what the page shows. */
+/** Watches a gateway's events and the states of its packages, and makes the page's snapshots of them. */
 export class Observer {
   readonly #stage: Stage
   readonly #startedAt = performance.now()
@@ -37,7 +37,7 @@ export class Observer {
   readonly #limits = new Map<string, LimitView>()
   readonly #timeline: Happening[] = []
   readonly #seconds: Second[] = []
-  /** Milliseconds of what was answered, a list for each of the last seconds; the newest last. */
+  /** Latencies of answered requests in milliseconds: one list for each of the last seconds, the newest last. */
   readonly #latencies: number[][] = [[]]
   #counted: { -readonly [K in keyof Flow]: number } = { ...noFlow }
   #flow: Flow = noFlow
@@ -58,7 +58,7 @@ export class Observer {
     ]
   }
 
-  /** What a caller has seen. */
+  /** Counts the outcome of one request. */
   replied(_user: User, { status, ms }: Reply): void {
     this.#callers[status]++
     if (status === 'answered') this.#latencies.at(-1)?.push(ms)

@@ -1,20 +1,20 @@
 /** All that the page shows, as the server sends it several times a second. */
 export interface Snapshot {
-  /** Milliseconds since the dashboard began. */
+  /** Milliseconds since the dashboard started. */
   readonly atMs: number
   readonly redis: RedisView
   /** Which store answers for each package. */
   readonly stores: Readonly<Record<PackageName, StoreState>>
-  /** What callers have seen since the dashboard began. */
+  /** The outcomes of the callers' requests since the dashboard started. */
   readonly callers: CallerCounts
-  /** What passed each part in the last second. */
+  /** The number of requests that passed each part in the last second. */
   readonly flow: Flow
   readonly cache: { readonly hitRatio: number; readonly tokensSaved: number }
-  /** Of the requests that were answered in the last five seconds, in milliseconds. */
+  /** Percentiles of the requests that were answered in the last five seconds, in milliseconds. */
   readonly latency: { readonly p50: number; readonly p99: number }
   readonly decoders: readonly DecoderView[]
   readonly limits: readonly LimitView[]
-  /** Messages that wait in memory's journal for Redis. */
+  /** Messages in agent memory's journal that wait for Redis. */
   readonly journaled: number
   /** One entry a second, the oldest first. */
   readonly seconds: readonly Second[]
@@ -23,19 +23,19 @@ export interface Snapshot {
 }
 
 export type PackageName = 'limiter' | 'cache' | 'memory' | 'pool'
-/** `recovering`: what was written meanwhile is being carried back to Redis. */
+/** `recovering`: what was written during the outage is being handed over to Redis. */
 export type StoreState = 'primary' | 'fallback' | 'recovering'
 
 export interface RedisView {
-  /** The server's process, as the buttons have left it. */
+  /** The state of the server's process after the last action. */
   readonly server: 'running' | 'frozen' | 'killed' | 'not ours'
-  /** What the gateway's connection says. */
+  /** The state that the gateway's connection reports. */
   readonly connection: string
 }
 
 export interface CallerCounts {
   readonly answered: number
-  /** By a limit: 429. */
+  /** Refused by a limit, with 429. */
   readonly refused: number
   readonly failed: number
 }
@@ -69,7 +69,7 @@ export interface Second {
   readonly refused: number
   readonly failed: number
   readonly p99: number
-  /** Something answered from memory instead of Redis. */
+  /** Whether every package used Redis. */
   readonly isLevel: boolean
 }
 
@@ -79,6 +79,6 @@ export interface Happening {
   readonly text: string
 }
 
-/** What the buttons of the page do; the decoder's name is behind the colon. */
+/** The actions of the page's buttons. For `hang` and `wake`, the decoder's name follows in the path. */
 export const actionNames = ['freeze', 'kill', 'return', 'hang', 'wake'] as const
 export type ActionName = (typeof actionNames)[number]

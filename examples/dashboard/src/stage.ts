@@ -4,11 +4,11 @@ import type { RedisView } from './snapshot.js'
 import { slotsOfDecoder, type User, usersOf } from './users.js'
 
 export interface StageOptions {
-  /** Somebody's Redis, which is not taken away. @default one that the dashboard starts */
+  /** A Redis that already runs; the dashboard does not stop it. @default one that the dashboard starts */
   readonly redisUrl?: string | undefined
 }
 
-/** A gateway in this process, four decoders and a Redis as processes of their own. */
+/** A gateway in this process, and four decoders and a Redis in processes of their own. */
 export class Stage {
   readonly gateway: Gateway
   readonly decoders: readonly Running[]
@@ -52,7 +52,7 @@ export class Stage {
     return this.#hung.has(decoder)
   }
 
-  /** @throws Error where the Redis is not the dashboard's, or is gone already */
+  /** @throws Error if the dashboard did not start the Redis, or the Redis is not running */
   freezeRedis(): void {
     this.#ownRedis('running').freeze()
     this.#server = 'frozen'
@@ -71,7 +71,7 @@ export class Stage {
     this.#server = 'running'
   }
 
-  /** SIGSTOP: the decoder takes connections, and answers nobody. */
+  /** Sends SIGSTOP: the kernel still accepts connections, but the decoder does not answer. */
   hang(decoder: string): void {
     this.#decoder(decoder).child.kill('SIGSTOP')
     this.#hung.add(decoder)

@@ -2,13 +2,13 @@ import { ask, chatJob, type Reply, seeded } from '@evenkeel/example-gateway/part
 import OpenAI from 'openai'
 import type { User } from './users.js'
 
-/** Different questions; a few of them are asked again and again. */
+/** The number of different questions; a few of them are asked again and again. */
 const questions = 400
 const tokensOfAnswer = 24
-/** Of a conversation; then the user begins another one. */
+/** After so many turns a user begins another conversation. */
 const turnsOfTalk = 12
 
-/** Asks the gateway as its users do, by OpenAI's client, until it is stopped. No client retries: nothing is hidden. */
+/** Sends the users' requests with OpenAI's client until it is stopped. No client retries, so every failure shows. */
 export class Traffic {
   readonly #baseUrl: string
   readonly #onReply: (user: User, reply: Reply) => void
@@ -36,7 +36,7 @@ export class Traffic {
     })
     let count = 0
     const next = () => {
-      // Exponential pauses make the arrivals of a Poisson process.
+      // With exponential pauses, the requests arrive as a Poisson process.
       this.#after((-Math.log(1 - this.#random()) / user.rate) * 1_000, () => {
         if (user.talks) void this.#turn(user, client, count++).finally(next)
         else {

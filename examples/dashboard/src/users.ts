@@ -6,11 +6,11 @@ export const slotsOfDecoder = 8
 export interface User {
   readonly name: string
   readonly apiKey: string
-  /** What the limiter calls it: a digest of the API key. */
+  /** The limiter's key for the user: a digest of the API key. */
   readonly key: string
   /** Requests a second. */
   readonly rate: number
-  /** Whether its requests are turns of one conversation, kept by the gateway. */
+  /** Whether the user's requests are turns of a conversation that the gateway stores. */
   readonly talks: boolean
 }
 

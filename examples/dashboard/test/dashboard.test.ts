@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => dashboard.stop())
 
-/** What the page is told, until `enough` says so. */
+/** Reads the page's snapshots and resolves with the first one that `enough` accepts. */
 async function watch(enough: (snapshot: Snapshot) => boolean): Promise<Snapshot> {
   const response = await fetch(`${dashboard.url}/live`)
   const decoder = new TextDecoder()

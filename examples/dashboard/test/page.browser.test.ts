@@ -8,10 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { browserPath } from '../../../docs/test/browser.mjs'
 import { type RunningDashboard, startDashboard } from './start.js'
 
-/** With `PICTURES=folder` the page is drawn there as the documentation shows it. */
+/** With `PICTURES=folder`, the test saves the documentation's screenshots of the page in that folder. */
 const pictures = process.env.PICTURES
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-/** Within which the page shows it, less what other processes took; the best of the rounds counts. */
+/** How soon the page must show a change, not counting time that other processes took; the best round counts. */
 const bounds = { fallbackMs: 1_000, returnMs: 2_000 }
 
 let dashboard: RunningDashboard
@@ -38,12 +38,12 @@ afterAll(async () => {
   await dashboard.stop()
 })
 
-/** Resolves when the page says which store answers. */
+/** Resolves when the page shows that this store answers. */
 async function shows(state: 'redis' | 'memory'): Promise<void> {
   await page.waitForSelector(`#status[data-state="${state}"]`)
 }
 
-/** Resolves when the callers have had so many answers. */
+/** Resolves when the page shows more than `count` answered requests. */
 async function answers(count: number): Promise<void> {
   while ((await answered()) <= count) await page.waitForTimeout(50)
 }
@@ -65,7 +65,7 @@ async function draw(name: string): Promise<void> {
   await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
 }
 
-/** Contrast, headings, names of buttons, what a keyboard reaches. */
+/** The page's violations of axe's rules for accessibility, such as contrast, headings and names of buttons. */
 async function barriers(): Promise<string[]> {
   await page.evaluate(axe)
   const { violations } = (await page.evaluate(

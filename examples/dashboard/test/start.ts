@@ -9,12 +9,12 @@ export interface RunningDashboard {
   stop(): Promise<void>
 }
 
-/** The built dashboard, as its command runs it. */
+/** Starts the built dashboard as its command does, but opens no browser. */
 export async function startDashboard(): Promise<RunningDashboard> {
   const { REDIS_URL: _, ...env } = process.env
   const child: ChildProcess = fork(script, ['--no-open'], {
     env,
-    // Not those of the test's own process, which resolve packages to their sources.
+    // The options of the test process would resolve packages to their sources.
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

@@ -1,7 +1,7 @@
-/** Shared by all processes: at most so many requests in any second. */
+/** The limit that all processes share, for any period of one second. */
 export const requestsPerSecond = 200
 
-/** A request that was admitted. It was decided at some moment between the two, on the machine's one monotonic clock. */
+/** An admitted request. It was admitted at some moment between these two times, which are those of `machineMs`. */
 export interface Admission {
   readonly sentMs: number
   readonly answeredMs: number
@@ -10,13 +10,13 @@ export interface Admission {
 /** What a process did since its last report. */
 export interface Report {
   readonly admissions: readonly Admission[]
-  /** When the other calls were answered. */
+  /** When the denied calls were answered. */
   readonly deniedAtMs: readonly number[]
   readonly byMemoryAtMs: readonly number[]
   readonly failed: number
 }
 
-/** The same for all processes of a machine, and never set. */
+/** A monotonic clock that all processes of the machine share. */
 export function machineMs(): number {
   return Number(process.hrtime.bigint()) / 1_000_000
 }

@@ -14,7 +14,7 @@ export class Fleet {
       child.on('message', (report) => this.#reports.set(child, report as WorkerReport))
   }
 
-  /** Resolves when all are at work. */
+  /** Resolves when every worker has started. */
   static async start(given: WorkerEnvironment): Promise<Fleet> {
     const script = fileURLToPath(new URL('./worker.js', import.meta.url))
     const env = { ...process.env, ...toEnvironment(given) }
@@ -34,7 +34,7 @@ export class Fleet {
     return totals
   }
 
-  /** Each finishes what it is at. */
+  /** Ends the workers; each finishes its current jobs first. */
   async end(): Promise<void> {
     const exits = this.#children.map((child) => once(child, 'exit'))
     for (const child of this.#children) child.disconnect()

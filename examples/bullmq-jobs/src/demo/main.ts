@@ -35,7 +35,7 @@ const fleet = await Fleet.start({
   workers,
 })
 
-/** All jobs of all tenants, or those from one number on. Their ids make adding one again harmless. */
+/** The jobs `from` to `to` of every tenant. Because of their ids, adding one twice has no effect. */
 const jobs = (from: number, to: number) =>
   tenants.flatMap((tenant, at) =>
     Array.from({ length: to - from }, (_, index) => ({
@@ -54,7 +54,7 @@ const startedMs = performance.now()
 const total = tenants.length * jobsOfTenant
 await queue.addBulk(jobs(0, jobsOfTenant / 2))
 
-/** Prints the state of the jobs; without counts while Redis is away. Resolves to how many are completed. */
+/** Prints the state of the jobs; without counts while Redis is down. Resolves to the number of completed jobs. */
 async function row(isRedisAway = false): Promise<number> {
   const counts = isRedisAway
     ? {}
@@ -86,7 +86,7 @@ if (own) {
   console.log('        — Redis is back, with what it had acknowledged')
 } else adding = queue.addBulk(jobs(jobsOfTenant / 2, jobsOfTenant))
 await adding
-// Jobs that fail are given up after their attempts, so this ends.
+// This ends because a job fails for good after its last attempt.
 while (true) {
   await row()
   const { completed = 0, failed = 0 } = await queue.getJobCounts('completed', 'failed')

@@ -1,4 +1,4 @@
-/** What a worker process is given, in variables. */
+/** The settings of a worker process, passed in an environment variable. */
 export interface WorkerEnvironment {
   readonly url: string
   readonly queue: string
@@ -8,11 +8,11 @@ export interface WorkerEnvironment {
   readonly workers: number
 }
 
-/** What a worker process says of itself, ten times a second. */
+/** What a worker process reports ten times a second. */
 export interface WorkerReport {
   readonly allowed: number
   readonly denied: number
-  /** Decided by memory while Redis was away. */
+  /** Decisions by memory, while Redis was down. */
   readonly byMemory: number
 }
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from '@evenkeel/core'
 
-/** A Redis of the demo's own, set up as a queue needs it: what it has acknowledged is on the disk. */
+/** The demo's own Redis, configured as a queue needs it: it writes to disk before it acknowledges. */
 export class OwnRedis {
   readonly url: string
   readonly #port: number
@@ -19,7 +19,7 @@ export class OwnRedis {
     this.url = `redis://127.0.0.1:${port}`
   }
 
-  /** `undefined` where there is no `redis-server` on the PATH. */
+  /** Resolves to `undefined` if there is no `redis-server` on the PATH. */
   static async start(): Promise<OwnRedis | undefined> {
     const redis = new OwnRedis(await freePort(), await mkdtemp(join(tmpdir(), 'evenkeel-jobs-')))
     if (await redis.begin()) return redis
@@ -45,7 +45,7 @@ export class OwnRedis {
     return true
   }
 
-  /** SIGKILL: nothing is written any more. */
+  /** Sends SIGKILL, so that Redis writes nothing more. */
   async kill(): Promise<void> {
     const child = this.#child
     this.#child = undefined

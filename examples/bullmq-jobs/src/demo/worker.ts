@@ -2,7 +2,7 @@ import { connect } from '@evenkeel/core'
 import { createJobServices, createWorker } from '../jobs.js'
 import { fromEnvironment, type WorkerReport } from './protocol.js'
 
-/** One worker process: says when it is ready, then what it did, and ends when its parent lets go of it. */
+/** One worker process: reports when it is ready, then what it did, and ends when its parent disconnects. */
 const { url, queue, baseURL, model, jobsPerSecond, workers } = fromEnvironment(process.env)
 const redis = await connect({
   url,
@@ -11,14 +11,14 @@ const redis = await connect({
   logger: { info() {}, warn() {} },
 })
 const services = createJobServices({ redis, baseURL, model, jobsPerSecond, workers })
-// A job that was being taken when Redis died waits for another worker until BullMQ finds that its lock has ended, by
-// default after 30 to 60 s; here the watcher of the demo waits with it.
+// A job that was being taken when Redis died is run again only after BullMQ finds its lock expired. By default that
+// takes 30 to 60 s; the demo sets shorter times.
 const worker = createWorker(queue, url, services, {
   concurrency: 8,
   lockDuration: 5_000,
   stalledInterval: 2_000,
 })
-// BullMQ says here that it can't reach Redis, again and again. It goes on trying.
+// BullMQ emits an error each time it fails to reach Redis, and keeps trying.
 worker.on('error', () => {})
 await worker.waitUntilReady()
 

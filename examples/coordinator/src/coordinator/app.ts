@@ -6,17 +6,17 @@ import { createCoordinatorHandler, type PoolRequest } from '@evenkeel/decoder-po
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 
-/** Of an answer that `fetch` has decoded and this server frames anew. */
+/** Headers that are wrong once `fetch` has decoded an answer and this server frames it anew. */
 const framing = ['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding']
 
-/** A coordinator: nodes register at `/api`, and what comes to `/v1` goes to one of them. */
+/** A coordinator: nodes register at `/api`, and each request to `/v1` goes to one of them. */
 export function createApp(pool: DecoderPool, token: string, redis?: Connection): Hono {
   const authorize = (request: Request) => bears(request, token)
   const metrics = createMetricsHandler({ authorize })
   const manage = createCoordinatorHandler({
     pool,
     authorize,
-    // The demo's nodes are on this machine, which no stranger's should be.
+    // The demo's nodes run on this machine. In production, do not accept loopback addresses.
     addresses: { hosts: ['127.0.0.1', 'localhost'] },
   })
   const forward = pool.fetch({ wanted: wishIn })
@@ -27,7 +27,7 @@ export function createApp(pool: DecoderPool, token: string, redis?: Connection):
     const serving = nodes.filter((node) => node.state === 'serving' || node.state === 'warming').length
     return context.json({ state, nodes: nodes.length, serving }, serving === 0 ? 503 : 200)
   })
-  // Of the pool above; here of Redis, without which it goes on.
+  // `/health` reports on the pool. These routes report on Redis, without which the coordinator still works.
   if (redis !== undefined) {
     const health = createHealthHandler(redis, { authorize })
     app.get('/health/*', (context) => health(context.req.raw))
@@ -41,14 +41,14 @@ export function createApp(pool: DecoderPool, token: string, redis?: Connection):
     return new Response(answer.body, { status: answer.status, headers })
   })
   app.onError((error, context) => {
-    // Nobody can take it: the caller may come again.
+    // No node can take the request now; the caller may try again.
     const isFull = EvenkeelError.isInstance(error) && error.code === 'NO_NODE'
     return context.json({ error: { message: error.message } }, isFull ? 503 : 502)
   })
   return app
 }
 
-/** What a request wants of a node; who sends it is kept in one arm of an experiment about its language pair. */
+/** What a request needs of a node. `unit` keeps a user in one arm of an experiment on the language pair. */
 function wishIn({ headers, json }: PoolRequest): RunOptions {
   const { model, messages } = (json ?? {}) as { model?: string; messages?: unknown }
   return {

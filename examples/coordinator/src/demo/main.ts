@@ -18,11 +18,11 @@ const children: ChildProcess[] = []
 
 interface Tally {
   answered: number
-  /** Streams that broke off. */
+  /** Streams that were cut, and requests that failed. */
   broken: number
   refused: number
   readonly byNode: Map<string, number>
-  /** Which nodes answered a user. */
+  /** The nodes that answered each user. */
   readonly byUser: Map<string, Set<string>>
 }
 
@@ -32,7 +32,7 @@ async function main(): Promise<boolean> {
     COORDINATOR_FILE: file,
     COORDINATOR_NAMESPACE: namespace,
   }
-  // A mistake in the URL is told here: what a coordinator says as it starts is not shown.
+  // This reports a wrong REDIS_URL; the output of the coordinators is not shown.
   if (process.env.REDIS_URL) await forget(process.env.REDIS_URL)
   const coordinators: Running[] = []
   for (const index of [1, 2]) {
@@ -94,7 +94,7 @@ async function main(): Promise<boolean> {
   return checks.every(([held]) => held)
 }
 
-/** Through the coordinator's API; where that were down, straight into Redis or the file. */
+/** Registers a node through the coordinator's API. The process returned renews the node's lease. */
 async function registered(
   node: Running,
   tag: string,
@@ -115,11 +115,11 @@ async function registered(
   return keeper
 }
 
-/** Requests that a node has left: none, unless its streams do not end within some seconds. */
+/** Waits up to 15 s for a drained node to become idle. Resolves to the number of requests that still run on it. */
 async function leftOn({ url }: Running): Promise<number> {
   const until = performance.now() + 15_000
   for (;;) {
-    // Others may be on their way to it until they have heard that it is drained.
+    // A coordinator that does not yet know of the drain may still send the node requests.
     await pause(500)
     const { running } = (await (await fetch(`${url}/count`)).json()) as { running: number }
     if (running === 0 || performance.now() > until) return running
@@ -152,7 +152,7 @@ async function api(
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
 }
 
-/** One user, who asks whichever coordinator the load balancer gives him. */
+/** One user, who asks the coordinators in turn, as behind a load balancer. */
 async function keepAsking(
   coordinators: readonly Running[],
   user: number,
@@ -188,8 +188,8 @@ async function keepAsking(
 }
 
 /**
- * As SDKs do, it comes again when all are busy or an answer could not be had: coordinators without a Redis do not know
- * of each other's requests, and what nodes refuse for that uses up the budget for trying elsewhere.
+ * Retries after a 429 or a 5xx, as SDKs do. Coordinators without a Redis do not know of each other's requests, and the
+ * nodes' refusals that follow from this use up the coordinators' retry budget.
  */
 async function ask(url: string, init: RequestInit): Promise<Response> {
   for (let waitMs = 50; ; waitMs *= 2) {
@@ -200,7 +200,7 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-/** A Redis of somebody else's is left as it was; one that can't be reached has nothing of this. */
+/** Deletes the demo's keys from the Redis of REDIS_URL; does nothing if that Redis can't be reached. */
 async function forget(url: string): Promise<void> {
   const redis = await connect({ url, namespace })
   try {
@@ -215,7 +215,7 @@ async function forget(url: string): Promise<void> {
 try {
   process.exitCode = (await main()) ? 0 : 1
 } finally {
-  // Those who deregister go before those with whom.
+  // In reverse order, the processes that deregister nodes end before the coordinators.
   for (const child of children.reverse()) await end(child)
   rmSync(folder, { recursive: true, force: true })
   if (process.env.REDIS_URL) await forget(process.env.REDIS_URL)

@@ -10,7 +10,7 @@ export interface Running {
   readonly child: ChildProcess
 }
 
-/** One of the built scripts in a process of its own, once it tells its port. */
+/** Starts a built script in a process of its own and waits until it reports its port. */
 export async function start(
   script: 'coordinator' | 'node',
   name: string,
@@ -19,9 +19,9 @@ export async function start(
 ): Promise<Running> {
   const file = fileURLToPath(new URL(`./${script}.js`, import.meta.url))
   const child = fork(file, args, {
-    // A PORT of the user's own can be had by one process only.
+    // Overrides a PORT that the user has set: only one process could listen on it.
     env: { ...process.env, PORT: '0', ...env },
-    // The server tells of each stream that breaks off at length; here they are counted.
+    // The coordinator logs every broken stream at length; the demo counts them instead.
     stdio: ['ignore', 'inherit', script === 'coordinator' ? 'ignore' : 'inherit', 'ipc'],
   })
   const [{ port }] = (await Promise.race([
@@ -31,7 +31,7 @@ export async function start(
   return { name, url: `http://127.0.0.1:${port}`, child }
 }
 
-/** As on a node's own machine: `npx evenkeel register-decoder … --keep` registers it and renews its lease. */
+/** Runs `evenkeel register-decoder --keep`, as on the node's machine: it registers the node and renews its lease. */
 export async function register(args: readonly string[]): Promise<ChildProcess> {
   const manifest = createRequire(import.meta.url).resolve('evenkeel/package.json')
   const command = join(dirname(manifest), 'dist', 'bin.js')

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** A stand-in inference node: it streams a few words, a few at once, and refuses what is more. */
+/** A stand-in inference node: it streams a few words to each request, and refuses requests beyond its capacity. */
 const [name = 'node', capacity = '8', paceMs = '5'] = process.argv.slice(2)
 let running = 0
 let served = 0

@@ -4,7 +4,7 @@ import { byId } from './dom.js'
 const size = { width: 600, height: 120, seconds: 60 }
 const xmlns = 'http://www.w3.org/2000/svg'
 
-/** Stacked bars, one a second; a shade behind those in which something answered without Redis. */
+/** Draws one stacked bar a second, with a shade behind the seconds in which a package did not use Redis. */
 export function drawChart(seconds: readonly Second[]): void {
   const most = Math.max(10, ...seconds.map(({ answered, refused, failed }) => answered + refused + failed))
   const step = size.width / size.seconds

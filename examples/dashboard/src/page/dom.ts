@@ -4,7 +4,7 @@ export function byId(id: string): HTMLElement {
   return element
 }
 
-/** Only what differs is written, so that a screen reader is not told the same again. */
+/** Writes only text that has changed, so that a screen reader does not read the same text again. */
 export function setText(id: string, text: string): void {
   const element = byId(id)
   if (element.textContent !== text) element.textContent = text
@@ -25,7 +25,7 @@ export function create<K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-/** Keeps one child for each item, by its key, so that focus stays where it is. */
+/** Keeps one child element for each item, by its key, so that the focus stays where it is. */
 export function keyed<T>(
   list: HTMLElement,
   items: readonly T[],

@@ -37,18 +37,18 @@ const children = Array.from({ length: count }, start)
 const timeline = new Timeline(count)
 for (const [index, child] of children.entries())
   child.on('message', (report) => timeline.add(index, report as Report))
-// All are at work; a busy machine may need seconds to start them.
+// Waits for the first report of every process; on a busy machine that may take seconds.
 await Promise.all(children.map((child) => once(child, 'message')))
 
 let rowBeginsMs = machineMs()
-/** Between these, Redis was away or had just come back. */
+/** The periods in which Redis was down or had just come back. */
 const troubled: { readonly fromMs: number; readonly toMs: number }[] = []
 for (const { seconds, what, begin } of plan) {
   console.log(`        — ${what}`)
   if (begin !== undefined) troubled.push({ fromMs: machineMs(), toMs: machineMs() + seconds * 1_000 })
   await begin?.()
   for (let half = 0; half < seconds * 2; half++) {
-    // A row is printed when all processes have reported what happened in it.
+    // A row is printed once all processes have reported on its half second.
     await pause(rowBeginsMs + rowMs * 2 + 100 - machineMs())
     printRow()
   }
@@ -61,7 +61,7 @@ const most = timeline.mostInSecond()
 const mostSteady = timeline.mostInSecond((fromMs) =>
   troubled.every((time) => fromMs > time.toMs || fromMs + 1_000 < time.fromMs),
 )
-// When Redis goes or comes, a process may not know yet what the others admitted in that moment.
+// When Redis dies or comes back, a process may not know yet what the others have just admitted.
 const edgeBound = Math.ceil(requestsPerSecond * 1.1)
 const { failed } = timeline
 say(failed === 0, `no call failed (${failed})`)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { connect } from '@evenkeel/core'
 
-/** A Redis of the demo's own, which keeps nothing: the hardest case for a limit. */
+/** The demo's own Redis, without persistence: it loses all counts when it is killed. */
 export class OwnRedis {
   readonly url: string
   readonly #port: number
@@ -14,7 +14,7 @@ export class OwnRedis {
     this.url = `redis://127.0.0.1:${port}`
   }
 
-  /** `undefined` where there is no `redis-server` on the PATH. */
+  /** Resolves to `undefined` if there is no `redis-server` on the PATH. */
   static async start(): Promise<OwnRedis | undefined> {
     const redis = new OwnRedis(await freePort())
     return (await redis.begin()) ? redis : undefined
@@ -37,7 +37,7 @@ export class OwnRedis {
     return true
   }
 
-  /** SIGKILL: no farewell. */
+  /** Sends SIGKILL, so that Redis does not shut down in order. */
   async takeAway(): Promise<void> {
     const child = this.#child
     this.#child = undefined

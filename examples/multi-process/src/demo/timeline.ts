@@ -1,6 +1,6 @@
 import type { Admission, Report } from '../limit.js'
 
-/** What all processes did, by when it happened and not by when they reported it. */
+/** What all processes did, ordered by when it happened, not by when they reported it. */
 export class Timeline {
   readonly #admissions: Admission[][]
   readonly #deniedAtMs: number[] = []
@@ -28,8 +28,8 @@ export class Timeline {
   }
 
   /**
-   * The most that were certainly admitted within one second, wherever it begins: sent after its beginning and answered
-   * before its end.
+   * The largest number of requests that were certainly admitted within any one second: sent after it began and answered
+   * before it ended.
    */
   mostInSecond(concerns: (fromMs: number) => boolean = () => true): number {
     const all = this.#admissions.flat().sort((one, other) => one.sentMs - other.sentMs)
