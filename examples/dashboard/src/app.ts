@@ -17,7 +17,7 @@ const files = {
   '/page.js': ['../page/page.js', 'text/javascript; charset=utf-8'],
 } as const
 
-/** The page, its live data and its actions. Anyone who reaches it can stop Redis: serve it on loopback addresses only. */
+/** The page, its live data and its actions. It lets anyone stop Redis, so serve it on loopback addresses only. */
 export function createDashboardApp(stage: Stage, observer: Observer): Hono {
   const app = new Hono()
   // A page of another site can't call the actions.

@@ -17,7 +17,7 @@ beforeAll(async () => {
   server = createOperatorServer(gateway)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   prometheus = await startPrometheus(`127.0.0.1:${(server.address() as AddressInfo).port}`)
-  // Where nobody asks for anything, nobody notices that Redis is frozen either.
+  // The gateway notices that Redis is frozen only when it sends Redis a command.
   traffic = setInterval(() => void gateway.limiter.check('key:a', { requests: 1, tokens: 1 }), 50)
 })
 afterAll(async () => {
@@ -28,7 +28,7 @@ afterAll(async () => {
   await redis?.close()
 })
 
-/** Long enough for a slow machine; each is a matter of two or three seconds. */
+/** Long enough for a slow machine; on an idle one an alert takes two or three seconds. */
 const patience = { timeout: 40_000, interval: 100 }
 const isFiring = (alert: string) => async () => (await prometheus.firing()).includes(alert)
 const fires = (alert: string) => expect.poll(isFiring(alert), patience).toBe(true)
@@ -41,7 +41,7 @@ describe('alerts of a real Prometheus that scrapes a gateway', () => {
     await expect
       .poll(() => prometheus.query('evenkeel_redis_memory_limit_bytes'), patience)
       .toBe(16 * 1024 * 1024)
-    // Prometheus has evaluated the rules more often than the longest `for` of them takes: what would fire fires.
+    // By then Prometheus has evaluated the rules for longer than any `for`, so every alert whose condition holds fires.
     await expect.poll(() => prometheus.query(`count_over_time(${up}[1m])`), patience).toBeGreaterThan(5)
     expect((await prometheus.firing()).filter((name) => name.startsWith('EvenkeelRedis'))).toEqual([])
   })

@@ -87,7 +87,7 @@ describe('entry points, without a container engine', () => {
       redis: { healthcheck: { test: string[] } }
     }
     const [, line = ''] = services.redis.healthcheck.test
-    // Compose writes a dollar twice; the port is the container's own.
+    // A compose file escapes a dollar as two. The test's server listens on another port than the container's.
     const command = line.replaceAll('$$', '$').replace('redis-cli', `timeout 1 redis-cli -p ${server.port}`)
     const isHealthy = () => {
       try {

@@ -6,16 +6,16 @@ import { claimPort, locatePrometheus, releasePort } from '@evenkeel/test-servers
 import { read } from './files.js'
 
 export interface Prometheus {
-  /** Names of the alerts that fire. */
+  /** The names of the alerts that fire. */
   firing(): Promise<readonly string[]>
-  /** The value of an expression, now; nothing where it has none. */
+  /** The current value of an expression, or `undefined` if it has none. */
   query(expr: string): Promise<number | undefined>
   close(): Promise<void>
 }
 
 /**
  * A real Prometheus with the rules of this folder, which scrapes one target. All of its times are short: it scrapes
- * twice a second, alerts fire half a second after their condition holds, and rates are of five seconds.
+ * twice a second, alerts fire once their condition has held for half a second, and rates cover five seconds.
  */
 export async function startPrometheus(target: string): Promise<Prometheus> {
   const programs = locatePrometheus()

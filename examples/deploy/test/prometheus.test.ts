@@ -56,7 +56,7 @@ describe('Prometheus files', () => {
 describe('metrics', () => {
   const { provider, names } = recordingMeterProvider()
   beforeAll(async () => {
-    // A counter of OpenTelemetry is there once it is registered, whether anything was counted or not.
+    // The provider records an instrument when it is created, whether or not anything is counted.
     const telemetry = { meterProvider: provider }
     const redis = await connect({ url: 'redis://127.0.0.1:1', telemetry })
     const pool = await createDecoderPool({ redis, telemetry, probe: false })
@@ -99,7 +99,7 @@ const words = new Set(
   'sum max min count rate increase histogram_quantile max_over_time by and or on unless le'.split(' '),
 )
 
-/** Names of metrics in an expression: all that is no function, label or text. */
+/** The names of metrics in an expression: every word that is no function, operator, label or string. */
 function metricsIn(expr: string): readonly string[] {
   const bare = expr
     .replace(/"[^"]*"/g, '')

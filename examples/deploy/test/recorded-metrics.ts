@@ -1,4 +1,4 @@
-/** A MeterProvider that writes down which instruments are made of it, by the names that Prometheus gives their series. */
+/** A MeterProvider that records which instruments are created, by the names of their series in Prometheus. */
 export function recordingMeterProvider() {
   const names = new Set<string>()
   const observable = (name: string) => {

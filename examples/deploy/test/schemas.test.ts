@@ -7,7 +7,7 @@ describe('compose files', () => {
   const ajv = new Ajv2019({ strict: false, validateFormats: false })
   const schema = withoutIds({
     ...composeSchema,
-    // The specification has had it since 2022; the package is older.
+    // The specification has had `name` since 2022; the package with the schema is older.
     properties: { ...composeSchema.properties, name: { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]*$' } },
   })
   const isCompose = ajv.compile(schema as object)
@@ -61,7 +61,7 @@ describe('Kubernetes files', () => {
   })
 })
 
-/** The schema names itself in a way that Ajv refuses; nothing refers to those names. */
+/** Removes the schema's ids, which Ajv rejects and nothing refers to. */
 function withoutIds(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutIds)
   if (typeof value !== 'object' || value === null) return value

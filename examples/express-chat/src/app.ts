@@ -11,7 +11,7 @@ declare module 'express-session' {
   }
 }
 
-/** A model: words of an answer, as they come. */
+/** A model, which streams the words of its answer. */
 export type Model = (messages: readonly { role: string; content?: unknown }[]) => AsyncIterable<string>
 
 export interface ChatApp {
@@ -19,18 +19,18 @@ export interface ChatApp {
   close(): Promise<void>
 }
 
-/** Log in, chat, follow an answer from any instance, read what was said, log out. */
+/** Routes to log in, chat, follow an answer from any instance, read a chat, and log out. */
 export function createChatApp(options: {
   redis?: Connection | undefined
   model: Model
   secret: string
-  /** Opens the metrics, and what health knows of Redis, to who shows it as a bearer token. @default they are closed */
+  /** The bearer token that gives access to the metrics and the health of Redis. @default no access */
   operatorToken?: string | undefined
 }): ChatApp {
   const { redis, model, secret, operatorToken } = options
   const authorize = (request: Request) =>
     operatorToken !== undefined && request.headers.get('authorization') === `Bearer ${operatorToken}`
-  // First, so that the memory finds its MeterProvider.
+  // This comes first because it registers the MeterProvider that agent memory uses.
   const metrics = createMetricsHandler({ authorize })
   const memory = createAgentMemory({ redis })
   const sessions = createSessions({ redis })
@@ -41,7 +41,7 @@ export function createChatApp(options: {
   app.use(session({ store: createSessionStore(sessions), secret, resave: false, saveUninitialized: false }))
 
   app.post('/login', (request, response) => {
-    // A new id at login, so that one that was known before is worth nothing.
+    // The session gets a new id at login, so that an id that was known before gives no access.
     request.session.regenerate(() => {
       request.session.user = String(request.body.user)
       response.json({ user: request.session.user })
@@ -59,7 +59,7 @@ export function createChatApp(options: {
 
   app.post('/chats/:chat', async (request, response) => {
     const thread = threadOf(request.session.user, request.params.chat)
-    // The client names its message: when it sends it again, after a timeout, it is there once.
+    // The client gives each message an id, so a message that it sends again after a timeout is stored once.
     const { id, content } = request.body
     const { status } = await thread.append({ id, role: 'user', content })
     const { messages, stale } = await thread.window({ maxTokens: 4_000, anchored: true })

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import type { ChatApp } from './app.js'
 
-/** A browser, as far as a demo needs one: it keeps its cookie. */
+/** Stands in for a browser: it keeps the session's cookie. */
 export class Client {
   #cookie = ''
 
@@ -25,7 +25,7 @@ export class Client {
   }
 }
 
-/** Serves an app on a free port; tells where, and how to end it. */
+/** Serves an app on a free port. Resolves to its URL and a function that ends it. */
 export async function serve({ app, close }: ChatApp): Promise<{ base: string; end: () => Promise<void> }> {
   const server: Server = app.listen(0)
   await new Promise((resolve) => server.once('listening', resolve))

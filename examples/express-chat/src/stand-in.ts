@@ -1,6 +1,6 @@
 import type { Model } from './app.js'
 
-/** Answers without a key: counts what it was told, word by word. */
+/** A model that needs no API key: it answers, word by word, how many messages the user has sent. */
 export const standIn: Model = async function* (messages) {
   const said = messages.filter(({ role }) => role === 'user')
   for (const word of [`I`, ` have`, ` heard`, ` ${said.length}`, ` of your`, ` messages.`]) {

@@ -4,12 +4,12 @@ import { AIMessage, type BaseMessage, ToolMessage } from '@langchain/core/messag
 import type { RunnableConfig } from '@langchain/core/runnables'
 import { END, interrupt, MessagesAnnotation, START, StateGraph } from '@langchain/langgraph'
 
-/** Calls a tool, or answers. A host puts a chat model here. */
+/** Calls a tool, or answers. Your application puts a chat model here. */
 export type Model = (messages: readonly BaseMessage[], known: readonly string[]) => AIMessage
 
 /**
- * An agent that asks before it acts: the tool waits until somebody says yes. Its steps are checkpoints, and what it
- * learns of a user outlives the conversation.
+ * An agent that asks before it acts: the tool waits for the user's yes or no. Each step is saved as a checkpoint, and
+ * what the agent learns about a user outlives the conversation.
  */
 export function createAgent(options: { redis?: Connection | undefined; model: Model }) {
   const { redis, model } = options

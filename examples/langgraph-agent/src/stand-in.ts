@@ -1,7 +1,7 @@
 import { AIMessage, HumanMessage, ToolMessage } from '@langchain/core/messages'
 import type { Model } from './agent.js'
 
-/** Thinks without a key: remembers what it is told to, and tells what it knows. */
+/** A model that needs no API key: it remembers what it is told to, or says what it knows. */
 export const standIn: Model = (messages, known) => {
   const last = messages.at(-1)
   if (last instanceof ToolMessage) return new AIMessage(`Done: ${last.content}.`)

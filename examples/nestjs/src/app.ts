@@ -5,7 +5,7 @@ import { ChatController, type Model } from './chat.controller.js'
 import { EvenkeelModule, type EvenkeelOptions } from './evenkeel.module.js'
 import { MODEL } from './tokens.js'
 
-/** The application; listening is the host's to begin. */
+/** Creates the application; the caller makes it listen. */
 export async function createChatApp(
   options: EvenkeelOptions & { readonly model: Model },
 ): Promise<INestApplication> {

@@ -14,12 +14,12 @@ export interface ChatMessage {
 export type Model = (messages: readonly ChatMessage[]) => Promise<string>
 
 interface Question {
-  /** The client's own: a question that is sent again after a timeout is in the conversation once. */
+  /** Chosen by the client, so that a question that it sends again after a timeout is stored once. */
   readonly id: string
   readonly content: string
 }
 
-/** A chat whose questions are limited, whose answers are shared, and whose conversations are kept. */
+/** A chat that limits questions, caches answers and stores conversations. */
 @Controller('chats')
 @UseGuards(LimitGuard)
 export class ChatController {
@@ -30,7 +30,7 @@ export class ChatController {
     @Inject(CACHE) cache: ResponseCache,
     @Inject(MODEL) model: Model,
   ) {
-    // An answer depends on what was said, and not on who says it or under which id.
+    // An answer depends on what was said, not on who said it or on the ids of the messages.
     const key = (messages: readonly ChatMessage[]) => messages.map(({ role, content }) => [role, content])
     this.#ask = cache.wrap(model, { name: 'chat', key })
   }

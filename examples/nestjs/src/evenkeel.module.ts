@@ -19,11 +19,11 @@ export interface EvenkeelOptions {
   readonly redisUrl?: string | undefined
   /** @default 20 */
   readonly requestsPerMinute?: number | undefined
-  /** Opens the metrics, and what health knows of Redis, to a bearer of it. @default they are closed */
+  /** The bearer token that gives access to the metrics and the health of Redis. @default no access */
   readonly operatorToken?: string | undefined
 }
 
-/** One connection for the application, or none; limiter, cache and memory on it, for every module that imports this one. */
+/** The application's connection to Redis, if any, and the limiter, cache and memory on it, for modules that import this. */
 @Module({})
 export class EvenkeelModule implements NestModule, OnApplicationShutdown {
   readonly #parts: readonly { close(): Promise<void> }[]
@@ -50,7 +50,7 @@ export class EvenkeelModule implements NestModule, OnApplicationShutdown {
         { provide: OPTIONS, useValue: options },
         {
           provide: REDIS,
-          // Resolves while Redis is away, too: then everything below answers from memory until it is there.
+          // `connect` resolves while Redis is down, too; the parts below then answer from memory until it is back.
           useFactory: async () => (redisUrl === undefined ? undefined : connect({ url: redisUrl })),
         },
         {
@@ -75,7 +75,7 @@ export class EvenkeelModule implements NestModule, OnApplicationShutdown {
     }
   }
 
-  /** Metrics for Prometheus, and the health of Redis where there is one; before every guard, as Nest runs middleware first. */
+  /** Serves the metrics, and the health of Redis if it is used. Nest runs this middleware before every guard. */
   configure(consumer: MiddlewareConsumer): void {
     const token = this.#operatorToken
     const authorize = (request: Request) =>
@@ -86,7 +86,7 @@ export class EvenkeelModule implements NestModule, OnApplicationShutdown {
     consumer.apply(health).forRoutes('health', 'health/redis', 'health/live')
   }
 
-  /** At `app.close()`, and at SIGTERM behind `app.enableShutdownHooks()`: what uses the connection first. */
+  /** Nest calls this at `app.close()`, and at SIGTERM after `app.enableShutdownHooks()`. The connection closes last. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.all(this.#parts.map((part) => part.close()))
     await this.#redis?.close()

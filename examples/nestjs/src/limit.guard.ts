@@ -12,7 +12,7 @@ import { LIMITER } from './tokens.js'
 
 export type ChatLimiter = RateLimiter<'requests'>
 
-/** Admits a caller's request, or answers 429 with Retry-After. For a key that was checked before. */
+/** Admits a caller's request, or answers 429 with Retry-After. It does not check the API key. */
 @Injectable()
 export class LimitGuard implements CanActivate {
   constructor(@Inject(LIMITER) private readonly limiter: ChatLimiter) {}
@@ -26,7 +26,7 @@ export class LimitGuard implements CanActivate {
   }
 }
 
-/** The API key of a caller, or the address of one without. */
+/** The caller's API key, or the address of a caller without one. */
 export function callerOf(request: Request): string {
   return request.get('x-api-key') ?? request.ip ?? 'unknown'
 }

@@ -1,6 +1,6 @@
 import type { Model } from './chat.controller.js'
 
-/** Answers without a key: says how much it was told. Counts its calls. */
+/** A model that needs no API key: it answers how many messages it was given, and counts its calls. */
 export function standIn(): { readonly model: Model; readonly calls: () => number } {
   let count = 0
   return {

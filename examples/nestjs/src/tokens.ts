@@ -1,4 +1,4 @@
-/** Under which Nest injects what is on Redis. */
+/** The tokens under which Nest injects the connection and the parts that use it. */
 export const REDIS = Symbol('evenkeel.redis')
 export const LIMITER = Symbol('evenkeel.limiter')
 export const CACHE = Symbol('evenkeel.cache')

@@ -62,7 +62,7 @@ describe('the module', () => {
     await server.restart()
     await until(async () => (await health()) === 200, 20_000)
     const other = await start({ redisUrl: server.url })
-    // What was there before is what Redis had kept when it was killed; what was said meanwhile is carried back.
+    // The first question may be lost with Redis; the one asked during the outage is handed over to Redis.
     await until(async () => JSON.stringify(await other.said('ada')).includes('still there?'), 20_000)
   })
 

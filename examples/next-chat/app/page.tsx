@@ -7,7 +7,7 @@ interface Line {
   readonly text: string
 }
 
-/** Asks, and shows what was answered and whether the cache knew it. */
+/** Sends questions, and shows the answers and whether they came from the cache. */
 export default function Page() {
   const [lines, setLines] = useState<readonly Line[]>([])
   const [content, setContent] = useState('')

@@ -5,7 +5,7 @@ import { createRateLimiter, slidingWindow } from '@evenkeel/rate-limiter'
 
 async function start() {
   const { REDIS_URL } = process.env
-  // Without REDIS_URL all of it is kept in this process.
+  // Without REDIS_URL, all is kept in this process's memory.
   const redis = REDIS_URL === undefined ? undefined : await connect({ url: REDIS_URL })
   const limiter = createRateLimiter({ redis, limits: { requests: slidingWindow(20, '1m') } })
   return {
@@ -16,7 +16,7 @@ async function start() {
   }
 }
 
-// Next evaluates a changed module anew, and what imports it: only what hangs on the global object stays.
+// Next re-evaluates a changed module and its importers; only properties of the global object survive that.
 const kept = globalThis as { evenkeel?: ReturnType<typeof start> }
 kept.evenkeel ??= start()
 export const evenkeel = kept.evenkeel

@@ -3,7 +3,7 @@ export interface ChatMessage {
   readonly content?: unknown
 }
 
-/** Answers without a key. A provider's SDK goes here. */
+/** A stand-in that needs no API key. A provider's SDK goes here. */
 export async function ask(messages: readonly ChatMessage[]): Promise<string> {
   return `I was told ${messages.length} messages, '${messages.at(-1)?.content}' last`
 }

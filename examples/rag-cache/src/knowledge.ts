@@ -1,13 +1,13 @@
-/** One thing that the documents say. */
+/** One fact in the documents. */
 export interface Fact {
   readonly product: string
   readonly topic: keyof typeof topics
   readonly value: string
-  /** The passage as it stands in the documents. */
+  /** The passage of the documents that states the fact. */
   readonly passage: string
 }
 
-/** How people ask about each topic. All wordings of one topic want the same answer. */
+/** How people ask about each topic. All wordings of one topic have the same answer. */
 const topics = {
   price: [
     'How much does the {p} plan cost per month?',
@@ -49,7 +49,7 @@ const topics = {
 
 const products = ['Harbour', 'Lagoon', 'Fjord', 'Delta', 'Reef', 'Atoll', 'Strait', 'Channel']
 
-/** What the documents say of each product and topic. */
+/** What the documents say about each product and topic. */
 export const facts: readonly Fact[] = products.flatMap((product, at) => {
   const values: Record<keyof typeof topics, [string, string]> = {
     price: [`${9 + at * 10} euros`, `The ${product} plan costs ${9 + at * 10} euros per month.`],

@@ -1,6 +1,6 @@
 import type { Embed } from '@evenkeel/llm-response-cache/semantic'
 
-/** Names the model in keys: vectors of another one are never compared with its own. */
+/** The model's name, which is part of the keys, so that vectors of different models are never compared. */
 export const localModel = 'universal-sentence-encoder-lite-en'
 
 /**
@@ -18,7 +18,7 @@ export async function createLocalEmbedder(): Promise<Embed> {
 
 const processErrors = ['uncaughtException', 'unhandledRejection'] as const
 
-/** The encoder's WebAssembly loader adds handlers that throw what reaches them; how this process ends is not its to say. */
+/** Removes the handlers that the encoder's WebAssembly loader adds: they rethrow every error that reaches them. */
 async function withoutNewHandlers<T>(load: () => Promise<T>): Promise<T> {
   const before = new Map(processErrors.map((event) => [event, process.rawListeners(event)]))
   const loaded = await load()

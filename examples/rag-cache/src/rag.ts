@@ -15,9 +15,9 @@ export interface RagOptions {
   readonly apiKey: string
   readonly baseURL: string | undefined
   readonly chatModel: string
-  /** Turns texts into vectors in this process; left out, the provider does. */
+  /** Turns texts into vectors in this process. @default the provider does */
   readonly embedder?: Embed | undefined
-  /** Names what makes the vectors, here or at the provider. */
+  /** The name of the model that makes the vectors, here or at the provider. */
   readonly embeddingModel: string
   readonly maxErrorRate: number
 }
@@ -32,7 +32,7 @@ export interface Rag {
 /** Answers questions from documents: retrieve, put into the prompt, ask the model. Each step is cached. */
 export async function createRag(options: RagOptions): Promise<Rag> {
   const { redis, documents, apiKey, baseURL, chatModel, embedder, embeddingModel, maxErrorRate } = options
-  // 1. Calls of the provider, answered from the cache where they are equal: embeddings and answers alike.
+  // 1. The exact cache answers calls to the provider that are equal to an earlier one, for embeddings and chat alike.
   const exact = createResponseCache({ redis, ttl: '1h' })
   const openai = new OpenAI({ apiKey, baseURL: baseURL ?? null, fetch: exact.fetch() })
   const embedByProvider = async (input: readonly string[]) => {
@@ -43,13 +43,13 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     })
     return data.map(({ embedding }) => embedding)
   }
-  // A local model's vectors are kept by text: what one instance encoded, no other one encodes again.
+  // A local model's vectors are cached by text, so that no instance encodes a text that another one has encoded.
   const embed: Embed =
     embedder === undefined
       ? embedByProvider
       : (texts) => exact.embeddings(texts, { model: embeddingModel, embed: embedder })
 
-  // 2. Questions that mean the same, answered from the cache where that is proved.
+  // 2. The semantic cache answers questions of the same meaning, once audits prove that few such answers are wrong.
   const semantic = createSemanticCache({ redis, embed, model: embeddingModel, maxErrorRate })
   const answer = semantic.wrap(
     async (question: string, passages: readonly string[]) => {
@@ -67,7 +67,7 @@ export async function createRag(options: RagOptions): Promise<Rag> {
     { name: 'rag', question: (text, passages) => ({ text, context: { chatModel, passages } }) },
   )
 
-  // Passages are found by meaning and by their words: an encoder alone takes one product's name for another's.
+  // Passages are found by meaning and by their words, because an encoder alone confuses the names of products.
   const words = lexicalEmbedder()
   const vectorsOf = async (texts: readonly string[]) => {
     const [byMeaning, byWords] = await Promise.all([embed(texts), words(texts)])

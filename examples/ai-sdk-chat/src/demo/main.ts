@@ -3,7 +3,7 @@ import type { UIMessage } from 'ai'
 import { createChatService } from '../chat.js'
 import { standIn, textOf, wordsOf } from '../stand-in.js'
 
-/** Chats, loses the page in the middle of an answer, and resumes it. Without REDIS_URL it stores everything in memory. */
+/** Chats, loses the page in the middle of an answer, and resumes it. Without REDIS_URL, all is kept in memory. */
 const { REDIS_URL } = process.env
 const redis = REDIS_URL === undefined ? undefined : await connect({ url: REDIS_URL })
 let go = () => {}

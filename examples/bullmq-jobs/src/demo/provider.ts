@@ -9,7 +9,7 @@ export interface Provider extends AsyncDisposable {
   readonly asked: ReadonlyMap<string, number>
 }
 
-/** A stand-in for a provider, so that the demo needs no API key: it answers after `delayMs` and counts the questions. */
+/** A stand-in for a provider, so that the demo needs no API key. It answers after `delayMs` and counts questions. */
 export async function startProvider(delayMs: number): Promise<Provider> {
   const asked = new Map<string, number>()
   const server = createServer(async (request, response) => {

@@ -3,7 +3,7 @@ import { createChatApp } from '../app.js'
 import { Client, serve } from '../client.js'
 import { standIn } from '../stand-in.js'
 
-/** Logs in, chats, sends a message twice, and logs out. Without REDIS_URL all is in this process. */
+/** Logs in, chats, sends a message twice, and logs out. Without REDIS_URL, all is kept in memory. */
 const { REDIS_URL } = process.env
 const redis = REDIS_URL === undefined ? undefined : await connect({ url: REDIS_URL })
 const { base, end } = await serve(createChatApp({ redis, model: standIn, secret: 'demo' }))

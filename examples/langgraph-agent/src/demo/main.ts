@@ -4,13 +4,13 @@ import { createAgent } from '../agent.js'
 import { standIn } from '../stand-in.js'
 
 /**
- * An agent stops to ask; another one, which has only what was stored, goes on; a third conversation knows what was
- * learned. Without REDIS_URL all is in this process.
+ * An agent stops to ask, and a second agent resumes the conversation from its checkpoints. Another conversation then
+ * knows what was learned. Without REDIS_URL, all is kept in memory.
  */
 const { REDIS_URL } = process.env
 const redis = REDIS_URL === undefined ? undefined : await connect({ url: REDIS_URL })
 const first = createAgent({ redis, model: standIn })
-// With Redis the second agent is made anew, as after a restart of the process.
+// With Redis, the second agent is a new one, as after a restart of the process.
 const second = redis === undefined ? first : createAgent({ redis, model: standIn })
 const run = Date.now()
 const config = (thread: string) => ({ configurable: { thread_id: `${thread}-${run}`, user: `ada-${run}` } })

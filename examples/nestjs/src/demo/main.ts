@@ -1,7 +1,7 @@
 import { createChatApp } from '../app.js'
 import { standIn } from '../stand-in.js'
 
-/** Two callers ask the same; one asks on until it is limited. Exits with 1 unless that is what happened. */
+/** Two callers ask the same, and one of them asks on until the limit stops it. Exits with 1 if that did not happen. */
 const { model, calls } = standIn()
 const app = await createChatApp({ model, requestsPerMinute: 5 })
 await app.listen(0, '127.0.0.1')

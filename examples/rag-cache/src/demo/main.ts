@@ -7,8 +7,8 @@ import { drive } from './traffic.js'
 
 /**
  * Asks 2,500 questions about eight plans, in many words, and shows what the caches saved and how often they
- * were wrong. Without OPENAI_API_KEY a stand-in answers; without REDIS_URL all is in this process;
- * EMBEDDER=local takes a sentence encoder in this process in place of the provider's embeddings.
+ * were wrong. Without OPENAI_API_KEY a stand-in answers. Without REDIS_URL, all is kept in memory.
+ * EMBEDDER=local uses a sentence encoder in this process instead of the provider's embeddings.
  */
 const { OPENAI_API_KEY, OPENAI_BASE_URL, CHAT_MODEL, EMBEDDING_MODEL, EMBEDDER, REDIS_URL, QUESTIONS } =
   process.env
@@ -66,7 +66,7 @@ await rag.close()
 await redis?.close()
 await standIn?.[Symbol.asyncDispose]()
 
-// The model itself may err; what is promised is about the cache.
+// The promise concerns the semantic cache only: the model's own errors do not count.
 const isKept = tally.wrongSemantic <= maxErrorRate * Math.max(1, tally.semantic)
 if (!isKept || (standIn !== undefined && questions >= 2_500 && tally.semantic === 0)) {
   console.error('the promise was not kept')

@@ -7,19 +7,19 @@ export interface Tally {
   exact: number
   semantic: number
   provider: number
-  /** Answers that do not say what the documents say, by how they came about. */
+  /** Answers that do not contain the documents' value: those of the semantic cache, and all others. */
   wrongSemantic: number
   wrongOther: number
 }
 
-/** Questions as people ask them: a few things often, most of them seldom, each time in other words. */
+/** Asks questions as people do: about a few facts often, about most seldom, and in varying words. */
 export async function drive(rag: Rag, questions: number, seed = 1): Promise<Tally> {
   const tally: Tally = { asked: 0, exact: 0, semantic: 0, provider: 0, wrongSemantic: 0, wrongOther: 0 }
   const random = seeded(seed)
   for (let at = 0; at < questions; at++) {
     // The square makes the first facts popular.
     const fact = facts[Math.floor(random() ** 2 * facts.length)] as Fact
-    // A person has a way of asking, so that no two ask alike: most questions are new in their words.
+    // An opening and a closing vary the words further.
     const question = inOwnWords(wordingOf(fact, Math.floor(random() * 4)), random)
     const { value, outcome } = await rag.ask(question)
     const isRight = value.includes(fact.value)

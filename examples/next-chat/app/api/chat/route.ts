@@ -7,15 +7,15 @@ export const dynamic = 'force-dynamic'
 
 interface Question {
   readonly chat: string
-  /** The client's own: a question that is sent again after a timeout is in the conversation once. */
+  /** Chosen by the client, so that a question that it sends again after a timeout is stored once. */
   readonly id: string
   readonly content: string
 }
 
-/** Who asks: your session knows. Here the browser says it. */
+/** The user who asks. Take it from your session; this example trusts a header that the browser sends. */
 const userOf = (request: Request) => request.headers.get('x-user') ?? 'somebody'
 
-/** What an answer depends on: what was said, and not who says it. */
+/** The cache's key: an answer depends on what was said, not on who said it. */
 const key = (messages: readonly ChatMessage[]) => messages.map(({ role, content }) => [role, content])
 
 async function answer(request: Request): Promise<Response> {
