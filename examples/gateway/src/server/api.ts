@@ -8,37 +8,37 @@ import { overloaded, Problem, problemOf } from './problems.js'
 import { traced } from './traces.js'
 import { type ChatRequest, checkChat, checkEmbeddings, parseBody } from './validation.js'
 
-/** A request, by whatever server it came. */
+/** A request, independent of the HTTP server that received it. */
 export interface ApiRequest {
   readonly method: string
   readonly path: string
-  /** By a name in lower case. */
+  /** @param name of the header, in lower case */
   header(name: string): string | undefined
   /** @throws Problem 413 */
   text(): Promise<string>
-  /** Aborts when the caller is gone. */
+  /** Aborts when the caller has left. */
   readonly signal: AbortSignal
 }
 
-/** Its answer: bytes, or a stream of them as they come. */
+/** The answer to a request; a streamed answer has a stream as its body. */
 export interface ApiAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | ReadableStream<Uint8Array>
-  /** To be called when it has been sent, or can't be: until then it counts as under way. */
+  /** Call this when the answer has been sent or sending has failed. Until then the request counts as in flight. */
   sent(): void
 }
 
 type Answered = Omit<ApiAnswer, 'sent'>
 
-/** One request on its way through the gateway. */
+/** One request in progress. */
 interface Call {
   readonly gateway: Gateway
   readonly request: ApiRequest
   readonly id: string
   readonly route: Route
   readonly caller: Caller
-  /** Of its answer, whatever that is. */
+  /** Headers for the answer, be it a refusal or not. */
   readonly headers: Record<string, string>
 }
 
@@ -47,10 +47,10 @@ const routes: Readonly<Record<string, Route>> = {
   '/v1/embeddings': 'embeddings',
 }
 
-/** What of a decoder's own headers is the caller's business; cookies and the like are not. */
+/** The response headers that the gateway passes on to the caller. It drops others, such as a decoder's cookies. */
 const passedOn = ['content-type', 'retry-after', 'x-should-retry', 'x-evenkeel-cache', 'x-evenkeel-history']
 
-/** Answers what a client of OpenAI's API asks. Never rejects. */
+/** Answers a request of OpenAI's API. Never rejects. */
 export function answerApi(gateway: Gateway, request: ApiRequest): Promise<ApiAnswer> {
   const answer = () => answerRequest(gateway, request)
   return gateway.options.traces === true ? traced(request, answer) : answer()
@@ -95,7 +95,7 @@ async function answerRequest(gateway: Gateway, request: ApiRequest): Promise<Api
   return { ...answer, sent }
 }
 
-/** Nobody is there to read it; the status is the one that nginx gives to such. */
+/** For a caller that has left and reads no answer. nginx uses the same status. */
 const callerLeft: Answered = { status: 499, headers: {}, body: '' }
 
 function refusal({ status, body, headers }: Problem, own: Readonly<Record<string, string>>): Answered {
@@ -117,14 +117,14 @@ async function chat(call: Call): Promise<Answered> {
   const perChoice = bound ?? options.defaultOutputTokens
   await charge(call, estimateOf(text) + perChoice * (body.n ?? 1))
 
-  // What is charged is what a decoder may write.
+  // The decoder may write no more tokens than the caller was charged for.
   const bounded = bound === undefined ? { ...body, max_tokens: perChoice } : body
   const conversation = request.header('x-conversation-id')
   if (conversation === undefined) {
     return answerOf(await forward(call, bounded === body ? text : JSON.stringify(bounded)), headers)
   }
   const thread = memory.owner(caller.key).thread(conversation)
-  // The caller's id makes its retry the same turn.
+  // With the same idempotency key, a retry is the same turn.
   const turn = request.header('idempotency-key') ?? randomUUID()
   const response = await converse(thread, turn, body.messages, {
     onStored: (history) => {
@@ -132,7 +132,7 @@ async function chat(call: Call): Promise<Answered> {
       gateway.events.emit('memory', { id: call.id, conversation, messages, history })
     },
     ask: async (messages) => {
-      // All that was said before is read as well.
+      // The decoder also reads the history, so the caller is charged for it.
       await charge(call, tokensOf(messages) - tokensOf(body.messages), 0)
       return forward(call, JSON.stringify({ ...bounded, messages } satisfies ChatRequest))
     },
@@ -147,7 +147,7 @@ async function embeddings(call: Call): Promise<Answered> {
   return answerOf(await forward(call, text), call.headers)
 }
 
-/** @throws Problem 429, with what OpenAI's clients wait by; 400 for what the limit can never admit */
+/** @throws Problem 429, with the headers that OpenAI's clients wait by; 400 for a request above the limit itself */
 async function charge(call: Call, tokens: number, requests = 1): Promise<void> {
   const { gateway, id, caller, headers } = call
   const { limiter, options, events } = gateway
@@ -185,7 +185,7 @@ async function charge(call: Call, tokens: number, requests = 1): Promise<void> {
 }
 
 async function forward({ gateway, request, id, caller }: Call, body: string): Promise<Response> {
-  // The host is the pool's to choose; the name stands for all of them in the cache's keys.
+  // The pool replaces the host by a decoder's. In the cache's keys, this name stands for every decoder.
   const response = await gateway.callFor(caller.organisation)(`http://decoders.invalid${request.path}`, {
     ...{ method: 'POST', body, signal: request.signal },
     headers: { 'content-type': 'application/json' },
@@ -210,7 +210,7 @@ async function answerOf(response: Response, own: Readonly<Record<string, string>
   return { status: response.status, headers, body }
 }
 
-/** Four characters a token, as the rule of thumb goes; of the whole request, since tools and schemas are read too. */
+/** Counts four characters as a token, a rule of thumb. The whole request counts, since tools and schemas are read too. */
 function estimateOf(text: string): number {
   return Math.ceil(text.length / 4)
 }

@@ -1,22 +1,22 @@
 import { createHash } from 'node:crypto'
 import { Problem } from './problems.js'
 
-/** Who asks. An API key itself goes nowhere, but to be compared. */
+/** The caller of a request. Other parts of the gateway see this instead of the API key. */
 export interface Caller {
-  /** A digest of the key: what is limited, and whose conversations are read. */
+  /** A digest of the API key, under which requests are limited and conversations are stored. */
   readonly key: string
-  /** Whose cached answers are shared. */
+  /** Callers of one organisation share cached answers. */
   readonly organisation: string
 }
 
-/** Keys whose digests are kept: in this process's memory, and nowhere else. */
+/** The number of keys whose callers are kept, with the keys, in this process's memory and nowhere else. */
 const maxRecent = 1_000
 
-/** @throws Problem 401, in OpenAI's words, where there is no key or an unknown one */
+/** The function returned throws a `Problem` 401, in OpenAI's words, if the key is missing or unknown. */
 export function callerLookup(
   apiKeys: ReadonlyMap<string, string> | undefined,
 ): (authorization: string | undefined) => Caller {
-  // By digest: how long a comparison takes says nothing of a key.
+  // Keys are looked up by their digests, so that the time of a lookup reveals nothing about a key.
   const known =
     apiKeys && new Map([...apiKeys].map(([key, organisation]) => [digestOf(key), `org:${organisation}`]))
   const recent = new Map<string, Caller>()

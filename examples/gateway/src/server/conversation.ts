@@ -6,15 +6,15 @@ import type { History } from './events.js'
 const maxHistoryTokens = 8_000
 
 export interface ConverseHost {
-  /** What was said is stored, and the history is known. */
+  /** Called when the caller's messages are stored and the history has been read. */
   onStored(history: History): void
   ask(messages: readonly Message[]): Promise<Response>
 }
 
 /**
- * One turn of a conversation. What is new is appended, the decoders get all that was said, and their answer is
- * appended before the caller's ends, so that the next turn finds it, at whichever gateway it comes in.
- * `id` names the turn: one that is sent again under the same id is the same messages.
+ * One turn of a conversation. It appends the new messages and asks with the history, up to `maxHistoryTokens`. The
+ * answer is appended before it ends for the caller, so that the next turn finds it, at whichever gateway it comes in.
+ * A turn that is sent again under the same `id` is stored once.
  */
 export async function converse(
   thread: Pick<Thread, 'append' | 'window'>,
@@ -25,7 +25,7 @@ export async function converse(
   const turn = said.map((message, index) => ({ ...message, id: `${id}:${index}` }))
   await thread.append(turn)
   const window = await thread.window({ maxTokens: maxHistoryTokens })
-  // Redis may have lost the turn since (FLUSHALL, a failover): the decoder is sent what the caller said in any case.
+  // Redis may have lost the turn since (FLUSHALL, a failover). The decoder gets the caller's messages in any case.
   const known = new Set(window.messages.map((message) => message.id))
   const isLost = !known.has(`${id}:${said.length - 1}`)
   const lost = isLost ? turn.filter((message) => !known.has(message.id)) : []
@@ -43,7 +43,7 @@ export async function converse(
     await kept
     return new Response(forCaller, response)
   }
-  // The caller's stream tells of it; were the caller gone, nobody would.
+  // The stream reports an error to the caller. If the caller has left, this keeps the rejection from being unhandled.
   kept.catch(() => {})
   const untilKept = new TransformStream<Uint8Array, Uint8Array>({
     async flush() {

@@ -1,20 +1,20 @@
 import { EventEmitter } from 'node:events'
 
-/** What happens to a request on its way, for who watches: a dashboard, a log, a test. */
+/** The events of a request, for a dashboard, a log or a test. */
 export interface GatewayEvents {
-  /** It came in, with a key that is known. */
+  /** A request with a known key has arrived. */
   request: [{ readonly id: string; readonly route: Route; readonly key: string }]
   /** The limiter has decided. */
   limit: [LimitEvent]
-  /** The cache has answered, or has had it answered. */
+  /** The cache has answered, itself or through a decoder. */
   cache: [{ readonly id: string; readonly outcome: string; readonly semantic: string | undefined }]
-  /** A decoder was given a request. What the cache shares is given once, so it belongs to no single request. */
+  /** A decoder was given a call. Requests that the cache joins share one call, so it has no request's id. */
   dispatch: [{ readonly node: string }]
-  /** What became of it at the decoder. */
+  /** The call of a decoder has ended. `left`: the callers left before it ended. */
   dispatched: [{ readonly node: string; readonly outcome: 'ok' | 'failed' | 'left'; readonly ms: number }]
   /** A turn of a conversation was stored, and its history read. */
   memory: [MemoryEvent]
-  /** Its answer has begun, or it was refused. */
+  /** The answer to a request has begun, or the request was refused. */
   answer: [AnswerEvent]
 }
 
@@ -29,7 +29,7 @@ export interface LimitEvent {
   readonly remaining: number
   readonly limitedBy: string | undefined
   readonly retryAfterMs: number
-  /** Who decided: Redis for all gateways, or memory for this one. */
+  /** What decided: Redis for all gateways, or memory for this one. */
   readonly source: 'redis' | 'memory'
 }
 
@@ -40,7 +40,7 @@ export interface MemoryEvent {
   readonly history: History
 }
 
-/** `stale`: all that this process knows, read while Redis was away; `partial`: not all of it. */
+/** `stale`: all that this process knows, read while Redis was down. `partial`: known to be incomplete. */
 export type History = 'whole' | 'stale' | 'partial'
 
 export interface AnswerEvent {

@@ -8,16 +8,16 @@ import { createEvents, type GatewayEmitter } from './events.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { type GatewayOptions, resolveOptions } from './options.js'
 
-/** What a token is worth to whoever runs the decoders; the money that the cache saves is told in it. */
+/** What a million tokens cost the operator of the decoders. The cache reports in it how much money it saves. */
 const prices = { '*': { input: 0.15, output: 0.6 } }
-/** Organisations whose fetch is kept ready. */
+/** The number of organisations whose `fetch` is kept. */
 const maxKeptFetches = 1_000
 
-/** How the five packages make a gateway: each is given the connection, none knows another. */
+/** Makes a gateway of the five packages: each gets the connection, and none depends on another but the core. */
 export async function createGateway(given: GatewayOptions = {}) {
   const options = resolveOptions(given)
   const { redisUrl, namespace, instances, requestsPerMinute, tokensPerMinute, journalDir } = options
-  // First, so that the packages find its MeterProvider.
+  // This comes first because it registers the MeterProvider that the packages use.
   const metrics = createMetrics()
   const events = createEvents()
   const location = redisUrl === undefined ? {} : { url: redisUrl }
@@ -27,7 +27,7 @@ export async function createGateway(given: GatewayOptions = {}) {
   const pool = await createDecoderPool({
     redis,
     telemetry,
-    // Conversations go where their beginning has been read.
+    // A turn goes to the decoder that has read the conversation's beginning.
     strategy: 'prefix',
     probe: { interval: '250ms', timeout: '1s' },
   })
@@ -47,7 +47,7 @@ export async function createGateway(given: GatewayOptions = {}) {
     // When every decoder is down, an answer of the last hour is better than none.
     grace: '1h',
     prices,
-    // A decoder does not write on for callers who have all left.
+    // When all callers of an answer have left, its decoder stops writing.
     onAbandon: 'cancel',
   })
   const memory = createAgentMemory({
@@ -82,7 +82,7 @@ export async function createGateway(given: GatewayOptions = {}) {
     callFor,
     /** @throws Problem 401 */
     callerOf: callerLookup(options.apiKeys),
-    /** Requests under way. */
+    /** The number of requests in flight. */
     inFlight: { count: 0 },
     async close() {
       for (const stop of [...gauges, unfollow]) stop()
@@ -98,9 +98,9 @@ export async function createGateway(given: GatewayOptions = {}) {
 export type Gateway = Awaited<ReturnType<typeof createGateway>>
 
 /**
- * Which model, and which beginning: a decoder that has read it before need not read it again. A call is tried
- * elsewhere as long as nothing has come of it: an answer that is written twice costs a decoder some time, and nobody
- * a wrong answer.
+ * The model and the prompt's beginning: a decoder that has read the beginning before need not read it again. A call is
+ * idempotent, so it is retried elsewhere until its answer has begun: a second run costs a decoder's time, and no caller
+ * gets a wrong answer by it.
  */
 function requirementsOf({ json }: { readonly json: unknown }): RunOptions {
   const { model, messages } = (json ?? {}) as { readonly model?: string; readonly messages?: unknown }
@@ -110,7 +110,7 @@ function requirementsOf({ json }: { readonly json: unknown }): RunOptions {
   }
 }
 
-/** Counts calls by decoder and by what they came to, and tells who watches. */
+/** Counts calls by decoder and outcome, and emits their events. */
 function followPool(pool: DecoderPool, events: GatewayEmitter, { upstreamCalls }: Metrics): () => void {
   const stops = [
     pool.on('given', ({ node }) => void events.emit('dispatch', { node: node.id })),
@@ -125,7 +125,7 @@ function followPool(pool: DecoderPool, events: GatewayEmitter, { upstreamCalls }
   }
 }
 
-/** Makes what a name stands for when it is first asked for; beyond the bound the oldest are made anew. */
+/** Makes the `fetch` of a name on first use and keeps it. Beyond `max` it drops the oldest. */
 function keptByName(max: number, make: (name: string) => Fetch): (name: string) => Fetch {
   const kept = new Map<string, Fetch>()
   return (name) => {

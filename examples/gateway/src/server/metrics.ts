@@ -1,7 +1,7 @@
 import { createMetricsHandler } from '@evenkeel/core/prometheus'
 import { type Meter, metrics } from '@opentelemetry/api'
 
-/** A counter that is read when somebody looks: to count costs no more than a look into a map. */
+/** A counter that OpenTelemetry reads when it collects, so that counting costs only a lookup in a map. */
 class LabelledCounts {
   readonly #names: readonly [string, string]
   readonly #counts = new Map<string, { count: number; readonly labels: Readonly<Record<string, string>> }>()
@@ -22,9 +22,9 @@ class LabelledCounts {
   }
 }
 
-/** What this gateway counts, beside what the packages report to OpenTelemetry; and all of it as Prometheus reads it. */
+/** The gateway's own metrics, and a handler that serves them and those of the packages to Prometheus. */
 export function createMetrics() {
-  // Registers a MeterProvider for the process, if there is none. Who may read is decided where the routes are.
+  // Registers a MeterProvider for the process if there is none. The operators' routes decide who may read.
   const handler = createMetricsHandler({ authorize: () => true })
   const meter = metrics.getMeter('evenkeel-gateway')
   return {
@@ -42,10 +42,10 @@ export function createMetrics() {
     duration: meter.createHistogram('gateway_request_duration', {
       unit: 's',
       description: 'Time to the first byte',
-      // The default boundaries are made for milliseconds.
+      // The default boundaries suit milliseconds, not seconds.
       advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
     }),
-    /** Gives what ends it. */
+    /** Returns a function that removes the gauge's callback. */
     gauge(name: string, description: string, read: () => number): () => void {
       const gauge = meter.createObservableGauge(name, { description })
       const observe = (result: { observe(value: number): void }) => result.observe(read())

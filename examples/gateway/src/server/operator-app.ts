@@ -10,7 +10,7 @@ export interface OperatorAppOptions {
   readonly isPrivate?: boolean | undefined
 }
 
-/** What operators use. Everybody may ask whether the gateway lives; the rest needs the operator's token. */
+/** The operators' routes. `/health` is open to everybody; the others need the operator's token. */
 export function createOperatorApp(gateway: Gateway, { isPrivate = false }: OperatorAppOptions = {}): Hono {
   const { redis, pool, cache, metrics, options } = gateway
   const app = new Hono()
@@ -40,7 +40,7 @@ export function createOperatorApp(gateway: Gateway, { isPrivate = false }: Opera
   const cachePaths = createCacheHandler({ caches: { llm_response: cache }, authorize })
   app.all('/cache', (context) => cachePaths(context.req.raw))
   app.all('/cache/*', (context) => cachePaths(context.req.raw))
-  // Whoever runs decoders registers them here, by hand or by `evenkeel register-decoder`.
+  // Operators register decoders here, by hand or with `evenkeel register-decoder`.
   const poolPaths = createCoordinatorHandler({
     pool,
     authorize,

@@ -1,43 +1,44 @@
 export interface GatewayOptions {
-  /** Without it everything lives in this process. */
+  /** The URL of Redis. @default everything is kept in this process's memory */
   readonly redisUrl?: string | undefined
-  /** Redis is where the environment says: `REDIS_SENTINELS`, `REDIS_CLUSTER_NODES`, `REDIS_HOST`. @default false */
+  /** Finds Redis by `REDIS_SENTINELS`, `REDIS_CLUSTER_NODES` or `REDIS_HOST` in the environment. @default false */
   readonly redisByEnvironment?: boolean | undefined
-  /** Keeps apart what several gateways on one Redis do. @default 'gateway' */
+  /** The namespace of the keys. Gateways with different namespaces share nothing on a Redis. @default 'gateway' */
   readonly namespace?: string | undefined
-  /** Gateways that share the limits: in an outage of Redis each grants its part. @default 1 */
+  /** The number of gateways that share the limits. In an outage of Redis each grants its share. @default 1 */
   readonly instances?: number | undefined
   /**
-   * API keys, each with its organisation: keys of one organisation share cached answers, conversations are a key's own.
-   * @default every key is taken, and is an organisation of its own
+   * API keys, each with its organisation. Keys of one organisation share cached answers, but not conversations.
+   * @default every key is accepted, as an organisation of its own
    */
   readonly apiKeys?: ReadonlyMap<string, string> | undefined
-  /** Requests that a key may make in a minute. @default 60 */
+  /** The requests that a key may make in a minute. @default 60 */
   readonly requestsPerMinute?: number | undefined
-  /** Tokens, read and written, that a key may use in a minute. @default 2_000_000 */
+  /** The tokens, read and written, that a key may use in a minute. @default 2_000_000 */
   readonly tokensPerMinute?: number | undefined
-  /** Tokens of an answer where the request sets no bound: the decoders are sent it, and the key is charged it. @default 1_024 */
+  /** The `max_tokens` of a request that sets no bound; the key is charged for so many tokens. @default 1_024 */
   readonly defaultOutputTokens?: number | undefined
-  /** Tokens of an answer that a request may ask for. @default 16_384 */
+  /** The largest number of tokens that a request may ask for. @default 16_384 */
   readonly maxOutputTokens?: number | undefined
-  /** Bytes of a request. @default 16 MiB */
+  /** The largest body of a request, in bytes. @default 16 MiB */
   readonly maxBodyBytes?: number | undefined
-  /** Requests under way; what comes beyond them is answered with 503 and Retry-After. @default 1_000 */
+  /** The largest number of requests in flight; further ones get 503 with Retry-After. @default 1_000 */
   readonly maxConcurrent?: number | undefined
   /**
-   * Milliseconds that a newcomer may wait to be let in; while it is longer, a part is refused with 503. On a machine
-   * that others keep busy as well it refuses whom it could serve. @default nobody is refused for that
+   * Milliseconds that a connection may wait to be accepted. While connections wait longer, a share of the requests gets
+   * 503. On a machine that other processes keep busy, this refuses requests that the gateway could serve.
+   * @default no request is refused for that
    */
   readonly maxWaitMs?: number | undefined
   /**
-   * A folder in which turns of conversations that were stored while Redis was away outlive this process. Gateways may
-   * share it, and finish for each other.
-   * @default they are kept in memory until Redis is back
+   * A folder for the journal of turns that were stored while Redis was down, so that they outlive this process. Gateways
+   * may share it, and hand over each other's turns.
+   * @default the journal is kept in memory until Redis is back
    */
   readonly journalDir?: string | undefined
-  /** Opens what operators use: metrics, the health of the parts, the cache, the decoders. @default they are closed */
+  /** The token for the operators' routes: metrics, health of the parts, cache, decoders. @default they refuse everyone */
   readonly operatorToken?: string | undefined
-  /** Spans of each request, with the TracerProvider that is registered with OpenTelemetry. @default false */
+  /** Records spans of each request with the TracerProvider registered with OpenTelemetry. @default false */
   readonly traces?: boolean | undefined
   /** Hosts that decoders may register from. @default any but loopback, link-local addresses and metadata services */
   readonly nodeHosts?: readonly string[] | undefined
@@ -63,7 +64,7 @@ export function resolveOptions(options: GatewayOptions): ResolvedGatewayOptions 
   return { ...defaults, ...Object.fromEntries(given) }
 }
 
-/** Of the environment's variables. @throws where one has no sense */
+/** Reads the options from environment variables. @throws if a value is invalid */
 export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
   const number = (name: string) => {
     const text = env[name]
@@ -93,7 +94,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
   }
 }
 
-/** `key=organisation,key=organisation`; a key alone is an organisation of its own, and `*` stands for any key. */
+/** `key=organisation,key=organisation`; a key alone is an organisation of its own. `*` in place of the list accepts any key. */
 function apiKeysIn(text: string | undefined): ReadonlyMap<string, string> | undefined {
   if (text === undefined || text === '' || text === '*') return undefined
   return new Map(

@@ -1,6 +1,6 @@
 import { EvenkeelError } from '@evenkeel/core'
 
-/** A refusal, in the words of OpenAI's API: its clients make their own errors of it. */
+/** A refusal in the format of OpenAI's API, so that its clients throw their own error classes. */
 export class Problem extends Error {
   readonly status: number
   readonly type: string
@@ -34,7 +34,7 @@ export interface ProblemDetails {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** More than can be served at the moment: the caller is to come again, and not at once. */
+/** The gateway can't serve the request now; the caller may try again after `retryAfterS` seconds. */
 export function overloaded(message: string, retryAfterS = 1): Problem {
   return new Problem(503, message, {
     ...{ type: 'server_error', code: 'overloaded' },
@@ -44,7 +44,7 @@ export function overloaded(message: string, retryAfterS = 1): Problem {
 
 const ofTheMoment = new Set(['OVERLOADED', 'QUEUE_FULL', 'JOURNAL_FULL', 'CLOSED', 'NO_NODE'])
 
-/** Whatever was thrown: what the caller sent is a 400, what passes a 503, and the rest is the decoders'. */
+/** Maps any error: 400 for the caller's mistakes, 503 for temporary conditions, and 502 for all others. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (EvenkeelError.isInstance(error)) {

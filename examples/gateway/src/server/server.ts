@@ -9,11 +9,11 @@ import { overloaded, Problem } from './problems.js'
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
 
 export interface GatewayServerOptions {
-  /** Answers what is no request of OpenAI's API: the operators' routes, a dashboard. @default the operators' routes */
+  /** Answers all paths outside of OpenAI's API, `/v1/`. @default the operators' routes */
   readonly otherRoutes?: Listener | undefined
 }
 
-/** An HTTP server for a gateway; listening is the host's to begin. */
+/** Creates an HTTP server for a gateway; the caller makes it listen. */
 export function createGatewayServer(gateway: Gateway, options: GatewayServerOptions = {}): Server {
   const otherRoutes = options.otherRoutes ?? operatorListener(gateway)
   const server = createServer((request, response) => {
@@ -21,7 +21,7 @@ export function createGatewayServer(gateway: Gateway, options: GatewayServerOpti
     if (admission?.admits() !== false) return void serveApi(gateway, request, response)
     response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end(shed.body)
   })
-  // Longer than clients and balancers keep a connection: which would else send a request into one that is being closed.
+  // Longer than clients and load balancers keep a connection, so that none sends a request as the server closes it.
   server.keepAliveTimeout = keepAliveMs
   const { maxWaitMs } = gateway.options
   const admission = maxWaitMs === undefined ? undefined : new Admission(server, maxWaitMs)
@@ -33,12 +33,12 @@ const shed = overloaded('The gateway is beyond its capacity; try again in a mome
 const keepAliveMs = 75_000
 
 /**
- * Connections that wait to be accepted. Beyond Node's 511 the kernel drops what comes, and callers hear nothing for
- * seconds; the kernel's own bound (net.core.somaxconn) still holds.
+ * How many connections may wait to be accepted. With Node's default of 511, the kernel drops more connections, and their
+ * callers wait for seconds. The kernel's own bound (net.core.somaxconn) applies as well.
  */
 const backlog = 4_096
 
-/** Listens; resolves with the port. */
+/** Makes the server listen, and resolves to its port. */
 export function listen(server: Server, { port = 0, host = '127.0.0.1' } = {}): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject).listen({ port, host, backlog }, () => {
@@ -48,7 +48,7 @@ export function listen(server: Server, { port = 0, host = '127.0.0.1' } = {}): P
   })
 }
 
-/** The operators' routes alone, for a port of their own. */
+/** A server of the operators' routes alone, for a port that only operators reach. */
 export function createOperatorServer(gateway: Gateway): Server {
   return createServer(operatorListener(gateway, { isPrivate: true }))
 }
@@ -62,7 +62,7 @@ export function operatorListener(gateway: Gateway, options?: OperatorAppOptions)
 
 async function serveApi(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
   await aLook()
-  // Left while it waited: what is done for it now nobody would see.
+  // The caller left while its request waited, so nobody would read an answer.
   if (response.destroyed || request.socket.readableEnded) return void response.destroy()
   const gone = new AbortController()
   response.once('close', () => {
@@ -78,7 +78,7 @@ async function serveApi(gateway: Gateway, request: IncomingMessage, response: Se
   }
 }
 
-/** Until the sockets have been looked at once more: a caller that has left says so behind its request. */
+/** Resolves after Node has polled the sockets again: the end of the connection of a caller that left is read by then. */
 function aLook(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 }
@@ -96,7 +96,7 @@ function apiRequestOf(request: IncomingMessage, signal: AbortSignal, maxBytes: n
   }
 }
 
-/** The whole body, in one piece. What is too long is refused without being read further. */
+/** Reads the whole body as text. It refuses a body that is too long, and reads no further. */
 function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const tooLarge = () =>
     new Problem(413, `The request is larger than ${maxBytes} bytes`, {
@@ -140,8 +140,8 @@ async function send({ status, headers, body }: ApiAnswer, response: ServerRespon
 }
 
 /**
- * At the pace of its reader. A stream of events that breaks off ends with an error event, which OpenAI's clients raise
- * as an error: without it a cut stream looks like one that ended.
+ * Sends a stream as fast as the caller reads it. A stream that breaks off gets an error event at its end, which OpenAI's
+ * clients throw as an error. Without it they would take the cut stream for a complete one.
  */
 async function sendStream(
   reader: ReadableStreamDefaultReader<Uint8Array>,

@@ -7,8 +7,8 @@ interface TracedRequest {
 }
 
 /**
- * A SERVER span around an answer, below the caller's own (`traceparent`), until it has been sent. What the packages do
- * for it is below it.
+ * Records a SERVER span until the answer has been sent. Its parent is the caller's span (`traceparent`), and the spans
+ * of the packages are its children.
  */
 export function traced<A extends { readonly status: number; sent(): void }>(
   request: TracedRequest,

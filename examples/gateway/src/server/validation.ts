@@ -18,7 +18,7 @@ export interface EmbeddingsRequest extends Readonly<Record<string, unknown>> {
 type Fields = Readonly<Record<string, unknown>>
 
 const roles = ['developer', 'system', 'user', 'assistant', 'tool', 'function']
-/** Roles whose message may be without content: a call of a tool says all. */
+/** Roles whose messages may lack content, such as an assistant's message that calls a tool. */
 const mayBeSilent = new Set(['assistant', 'function'])
 const maxInputs = 2_048
 
@@ -85,7 +85,7 @@ export function checkEmbeddings(body: Fields): EmbeddingsRequest {
   return body as EmbeddingsRequest
 }
 
-/** @throws Problem 400 where it is no JSON object */
+/** @throws Problem 400 if the body is no JSON object */
 export function parseBody(text: string): Fields {
   let value: unknown
   try {
@@ -186,7 +186,7 @@ function isToken(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0
 }
 
-/** `null` is what clients send for what they leave to the provider. */
+/** Clients send `null` for parameters that they leave to the provider. */
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null
 }
