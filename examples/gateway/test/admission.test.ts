@@ -6,7 +6,7 @@ import { Admission } from '../src/server/admission.js'
 let server: Server | undefined
 afterEach(() => server?.close())
 
-/** @param busyMs that the process has to do for each newcomer */
+/** @param busyMs how long the process is busy with each new connection */
 async function listening(busyMs = 0): Promise<Admission> {
   server = createServer((socket) => {
     const until = performance.now() + busyMs
@@ -19,7 +19,7 @@ async function listening(busyMs = 0): Promise<Admission> {
   return admission
 }
 
-/** Newcomers who come again as soon as they were let in, until they are stopped. */
+/** Clients that connect again as soon as they were accepted, until the returned function is called. */
 function crowd(count: number): () => void {
   const { port } = (server as Server).address() as AddressInfo
   let isOver = false
@@ -37,7 +37,7 @@ function crowd(count: number): () => void {
 describe('admission', () => {
   it('lets everybody in while newcomers need not wait', async () => {
     const admission = await listening()
-    // It has knocked, and heard itself.
+    // The server has accepted its own connection.
     await once(server as Server, 'connection')
     expect(admission.admits()).toBe(true)
   })

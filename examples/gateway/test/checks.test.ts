@@ -21,7 +21,7 @@ const calls = (value: number, node = 'good', outcome = 'ok') => ({
   value,
 })
 
-/** A run on two gateways in which everything held. */
+/** A run on two gateways in which every promise held. */
 function goodFindings(): Findings {
   const first = turn(0)
   const said = [asked(first), { role: 'assistant', content: answer(first).text }]
@@ -52,7 +52,7 @@ const broken = (findings: Findings) =>
     .filter(({ held }) => !held)
     .map(({ promise }) => promise)
 
-/** The good run, but for what is given. */
+/** The good run with the given changes. */
 function withResults(...results: Result[]): Findings {
   const good = goodFindings()
   return { ...good, results: [...good.results, ...results] }
@@ -119,7 +119,7 @@ describe('the checks', () => {
     const forgot = results.map((result) =>
       result.job.turn?.number === 1 ? answer(turn(1), { history: 'whole', server: 1 }) : result,
     )
-    // What was said before is what the demo knows, whatever the gateway knew.
+    // The demo judges by the messages that it sent itself, not by what the gateway knew.
     const before = results.find(({ job }) => job.turn?.number === 1)?.before ?? []
     const asDriven = forgot.map((result) => (result.job.turn?.number === 1 ? { ...result, before } : result))
     expect(broken({ ...rest, results: asDriven })).toEqual([

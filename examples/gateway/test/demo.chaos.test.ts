@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 const script = fileURLToPath(new URL('../dist/demo.js', import.meta.url))
 
-/** The demo as a user runs it, built: its table, and its exit code, which says whether the table's promises held. */
+/** Runs the built demo as a user does. Its exit code is 0 if the promises held. */
 function demo(args: string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     const { REDIS_URL: _, ...rest } = process.env

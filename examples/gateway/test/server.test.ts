@@ -30,7 +30,7 @@ describe('the gateway', () => {
       ...{ requestsPerMinute: 10, tokensPerMinute: 20_000, maxOutputTokens: 1_000, maxBodyBytes: 100_000 },
       ...{ operatorToken: 'operator', nodeHosts: ['127.0.0.1'] },
     })
-    // Whether it is beyond its capacity is another test's matter: the machine of this one may well be.
+    // `maxWaitMs` is not set here, because on a busy machine the gateway would refuse requests. Another test covers it.
     server = createGatewayServer(gateway)
     operators = createOperatorServer(gateway)
     url = await listening(server)
@@ -185,7 +185,7 @@ describe('the gateway', () => {
     expect(await used({ max_tokens: 110 })).toBe(short + 100)
     expect(await used({ max_completion_tokens: 110 })).toBeGreaterThanOrEqual(short + 100)
     expect(await used({ max_tokens: 110, n: 3 })).toBeGreaterThanOrEqual(short + 320)
-    // Without a bound the gateway sets one.
+    // The gateway sets a bound on requests without one.
     expect(await used({})).toBeGreaterThanOrEqual(short + 1_000)
   })
 

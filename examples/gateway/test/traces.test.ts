@@ -24,7 +24,7 @@ let decoder: Server
 let gateway: Gateway
 let server: Server
 let url: string
-/** What decoders were told of where they are in a trace. */
+/** The `traceparent` headers that the decoder received. */
 const heard: string[] = []
 
 beforeAll(async () => {
@@ -35,7 +35,7 @@ beforeAll(async () => {
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   redis = await startRedis()
   decoder = createServer((request, response) => {
-    // Probes are nobody's request.
+    // The pool's probes, which are GET requests, belong to no caller's trace.
     if (request.method === 'POST') heard.push(`${request.headers.traceparent}`)
     let body = ''
     request.on('data', (chunk) => {
@@ -105,7 +105,7 @@ async function ask(body: object, headers: Record<string, string> = {}): Promise<
   return response
 }
 
-/** The spans of the caller's trace, when the gateway's own has ended: it is the last. */
+/** The spans of the caller's trace, once the gateway's own span, which is the last, has ended. */
 async function spansOfTrace(): Promise<readonly ReadableSpan[]> {
   const all = () =>
     exporter.getFinishedSpans().filter((span) => span.spanContext().traceId === caller.traceId)
@@ -161,7 +161,7 @@ describe('one request in a trace', () => {
       'server.address': '127.0.0.1',
       'server.port': (decoder.address() as AddressInfo).port,
     })
-    // The decoder goes on in the same trace, below the call of it.
+    // The decoder continues the same trace, below the span of its call.
     expect(heard).toEqual([`00-${caller.traceId}-${call?.spanContext().spanId}-01`])
     const commands = spans.filter(({ attributes }) => attributes['db.system.name'] !== undefined)
     for (const { kind, name, attributes } of commands) {
@@ -176,7 +176,7 @@ describe('one request in a trace', () => {
     }
     const append = spans.find(({ name }) => name === 'agent_memory append')
     expect(append?.attributes).toMatchObject({ 'gen_ai.conversation.id': 'talk-7' })
-    // No text, no key of an API, no key of Redis.
+    // The spans contain no text, no API key and no key of Redis.
     expect(JSON.stringify(spans.map(({ attributes }) => attributes))).not.toMatch(/canary|c4nary/)
   })
 

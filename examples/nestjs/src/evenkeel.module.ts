@@ -23,7 +23,7 @@ export interface EvenkeelOptions {
   readonly operatorToken?: string | undefined
 }
 
-/** Provides the connection to Redis, if any, and the limiter, cache and memory on it to modules that import this one. */
+/** Provides the connection to Redis, if any, and the limiter, cache and memory on it to importing modules. */
 @Module({})
 export class EvenkeelModule implements NestModule, OnApplicationShutdown {
   readonly #parts: readonly { close(): Promise<void> }[]

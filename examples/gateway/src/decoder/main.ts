@@ -6,13 +6,13 @@ import { streamSSE } from 'hono/streaming'
 import { Slots } from './slots.js'
 import { answerTo, countTokens, embeddingOf, promptOf, type Said } from './text.js'
 
-/** A stand-in decoder: OpenAI-compatible, token by token, as slow as it is told, and mortal if it is told so. */
+/** A stand-in for a decoder: OpenAI-compatible, and token by token. Its options say how slow it is, and when it dies. */
 const { values } = parseArgs({
   options: {
     slots: { type: 'string', default: '8' },
     /** Milliseconds a token. */
     pace: { type: 'string', default: '3' },
-    /** Dies in the middle of this answer. */
+    /** The number of the answer in the middle of which the process exits. */
     'dies-at': { type: 'string' },
   },
 })
@@ -30,7 +30,7 @@ interface ChatRequest {
 interface EmbeddingsRequest {
   readonly model: string
   readonly input: string | string[]
-  /** What OpenAI's clients ask for unless they are told otherwise is base64. */
+  /** OpenAI's clients ask for base64 by default. */
   readonly encoding_format?: 'float' | 'base64'
 }
 
@@ -72,7 +72,7 @@ function answer(context: Context, request: ChatRequest): Response | Promise<Resp
     for (const text of answerTo(prompt, tokens)) {
       if (dying && index++ === Math.floor(tokens / 2)) process.exit(1)
       owedMs += paceMs
-      // A timer is no finer than a millisecond or so.
+      // Timers have a resolution of about a millisecond, so shorter pauses are added up.
       if (owedMs >= 2) {
         await pause(owedMs)
         owedMs = 0

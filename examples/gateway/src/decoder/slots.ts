@@ -1,4 +1,4 @@
-/** A decoder serves so many requests at once; the others wait their turn. */
+/** The slots of a decoder, one for each request that it serves at once; further requests wait for a slot. */
 export class Slots {
   #free: number
   readonly #waiting: (() => void)[] = []

@@ -10,12 +10,12 @@ export interface Said {
   readonly content: unknown
 }
 
-/** All that was said, as the text that a decoder reads. */
+/** Turns the messages into the text that a decoder reads. */
 export function promptOf(messages: readonly Said[]): string {
   return messages.map(({ role, content }) => `${role}: ${content}`).join('\n')
 }
 
-/** The same prompt always gives the same answer: word after word from a digest of it. */
+/** The words of an answer, chosen by a digest of the prompt, so that equal prompts get equal answers. */
 export function* answerTo(prompt: string, tokens: number): Generator<string> {
   let digest = createHash('sha256').update(prompt).digest()
   for (let index = 0; index < tokens; index++) {
@@ -25,12 +25,12 @@ export function* answerTo(prompt: string, tokens: number): Generator<string> {
   }
 }
 
-/** Four characters a token, as the rule of thumb goes. */
+/** Four characters a token, by rule of thumb. */
 export function countTokens(text: string): number {
   return Math.ceil(text.length / 4)
 }
 
-/** The same text always has the same vector: eight numbers from a digest of it. */
+/** A vector of eight numbers, made of a digest of the text, so that equal texts have equal vectors. */
 export function embeddingOf(text: string): Float32Array {
   const digest = createHash('sha256').update(text).digest()
   return Float32Array.from({ length: 8 }, (_, index) => (digest[index] ?? 0) / 255)

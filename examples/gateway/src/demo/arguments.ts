@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 
 export interface DemoArguments {
   readonly trace: string | undefined
-  /** Times faster than the trace was, as far as the stand-in decoders can serve it. */
+  /** How many times faster than in the trace the requests are sent, within what the stand-in decoders can serve. */
   readonly speed: number
   readonly requests: number
   readonly chaos: boolean
@@ -24,7 +24,7 @@ Without it, and without --chaos, one gateway keeps everything in its process.
 
 Exit code: 0 if all that the table promises held, 1 if not, 2 for arguments that make no sense.`
 
-/** Exits with 0 after `--help`, and with 2 and a line where an argument is wrong. */
+/** Exits with 0 after `--help`, and with 2 and a message if an argument is wrong. */
 export function readArguments(args: readonly string[], env: NodeJS.ProcessEnv): DemoArguments {
   try {
     const { values } = parseArgs({

@@ -6,9 +6,9 @@ export interface Reply {
   /** Milliseconds from sending to the end of the answer. */
   readonly ms: number
   readonly status: 'answered' | 'refused' | 'failed'
-  /** hit, miss, coalesced or bypass, as the gateway says. */
+  /** What the gateway reports: hit, miss, coalesced or bypass. */
   readonly cache: string | undefined
-  /** Who decided on the limit: redis or memory. */
+  /** What decided on the limit: redis or memory. */
   readonly decidedBy: string | undefined
   /** How much of the conversation the gateway knew: whole, stale or partial. */
   readonly history: string | undefined
@@ -60,7 +60,7 @@ export async function ask(
       text += choices[0]?.delta.content ?? ''
       if (choices[0]?.finish_reason) ended = true
     }
-    // The client takes a stream that was cut for one that ended.
+    // OpenAI's client reports no error if a stream is cut, so a complete answer is told by its finish reason.
     return ended ? reply('answered', text) : reply('failed', text, 'the stream was cut short')
   } catch (error) {
     if (error instanceof OpenAI.APIError) answered ??= error.headers

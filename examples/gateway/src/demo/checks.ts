@@ -20,7 +20,7 @@ export interface Check {
   readonly measured: string
 }
 
-/** Every promise of the table, judged by what was measured. */
+/** The demo's promises, each checked against what was measured. */
 export function checksOf(findings: Findings): readonly Check[] {
   return [
     onlyTheDyingDecoderFails(findings),
@@ -39,7 +39,7 @@ export function checksOf(findings: Findings): readonly Check[] {
 
 function onlyTheDyingDecoderFails({ results, metrics, mortal, gateways, slots }: Findings): Check {
   const failed = withStatus(results, 'failed')
-  // Whoever had joined a call fails with it, at the other gateway too.
+  // All requests that share a call fail with it, at the other gateway too.
   const calls = new Set(failed.map(keyOf)).size
   const lost = sum(metrics, 'gateway_upstream_calls_total', { node: mortal.name, outcome: 'failed' })
   return {
@@ -62,7 +62,7 @@ function answersAreRight({ results }: Findings): Check {
 function limitHolds({ results, gateways }: Findings): Check {
   const greedy = results.filter(({ job }) => job.user === greedyUser)
   const admitted = greedy.length - withStatus(greedy, 'refused').length
-  // Where memory decided, for an outage or a single late reply, each gateway may add its share of the limit.
+  // If memory decided, because of an outage or one late reply, each gateway may admit its share of the limit in addition.
   const shares = gateways > 1 && decidedBy(greedy, 'memory') > 0 ? requestsPerMinute : 0
   return {
     promise: 'the greedy user gets no more than the limit',
@@ -86,7 +86,7 @@ function equalRequestsShareACall({ results, metrics, outage }: Findings): Check 
   const again = sum(metrics, 'gateway_upstream_calls_total', { outcome: 'failed' })
   const admitted = results.filter(({ status }) => status !== 'refused')
   const different = new Set(admitted.map(keyOf)).size
-  // Equal requests at two gateways at once are two calls; an outage parts the gateways' caches.
+  // Equal requests at two gateways at once are two calls, and in an outage the gateways' caches are separate.
   const parted = new Set(admitted.map((result) => `${result.server} ${keyOf(result)}`)).size
   const bound = parted + (outage === undefined ? 0 : repeated(admitted)) + again
   return {
@@ -96,7 +96,7 @@ function equalRequestsShareACall({ results, metrics, outage }: Findings): Check 
   }
 }
 
-/** Requests that came more than once: those that an outage may make a gateway ask again. */
+/** The number of requests that came more than once. After an outage a gateway may call a decoder for them again. */
 function repeated(results: Findings['results']): number {
   const seen = new Map<string, number>()
   for (const result of results) seen.set(keyOf(result), (seen.get(keyOf(result)) ?? 0) + 1)

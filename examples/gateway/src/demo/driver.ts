@@ -8,13 +8,13 @@ export interface Result extends Reply {
   readonly job: Job
   /** Which of the servers was asked. */
   readonly server: number
-  /** What was said before in the conversation, and answered; nothing, if it is none. */
+  /** The earlier messages of the conversation, with their answers. Empty if the job belongs to no conversation. */
   readonly before: readonly Said[]
 }
 
 export interface DriveOptions {
   readonly urls: readonly string[]
-  /** Who keeps a conversation: the gateway, or the client that sends all of it each time. */
+  /** Where conversations are kept: at the gateway, or at the client, which sends all of it each time. */
   readonly memory: 'gateway' | 'client'
   /** Whether a conversation stays at one server. */
   readonly sticky: boolean
@@ -22,8 +22,9 @@ export interface DriveOptions {
 }
 
 /**
- * Sends every job at its time, whether or not those before it have been answered: a slow server does not
- * make the load lighter. Servers take turns. No client retries, so that nothing is hidden.
+ * Sends every job at its time, whether or not earlier ones have been answered, so that a slow server does not lighten
+ * the load; only the turns of a conversation wait for each other. Servers take turns. No client retries, so every
+ * failure shows.
  */
 export async function drive(jobs: readonly Job[], options: DriveOptions): Promise<readonly Result[]> {
   const { urls, memory, sticky, onProgress } = options

@@ -3,35 +3,35 @@ import { asked, type Result } from './driver.js'
 import type { Samples } from './metrics.js'
 import { organisationOf } from './workload.js'
 
-/** Everything that was measured, from which the table and the checks are made. */
+/** All measurements, from which the table and the checks are made. */
 export interface Findings {
-  /** The same requests straight to the decoders, in turn. */
+  /** The results of the same requests, sent to the decoders in turn, without a gateway. */
   readonly baseline: readonly Result[]
-  /** The requests to the gateways. */
+  /** The results of the requests to the gateways. */
   readonly results: readonly Result[]
-  /** The gateways' own counts. */
+  /** The metrics of the gateways. */
   readonly metrics: Samples
   readonly nodes: readonly string[]
   readonly gateways: number
-  /** Requests that one gateway gives a decoder at once. */
+  /** How many requests one gateway gives a decoder at once. */
   readonly slots: number
   readonly mortal: Mortal
   readonly outage: Outage | undefined
 }
 
-/** The decoder that dies half-way. */
+/** The decoder that dies during the run. */
 export interface Mortal {
   readonly name: string
   readonly died: boolean
-  /** Gateways that give it requests still. */
+  /** How many gateways still give it requests. */
   readonly servingIn: number
 }
 
 export interface Outage {
   readonly awayMs: number
-  /** From Redis accepting connections to the gateways using it again. */
+  /** How long after Redis accepts connections all gateways use it again; `undefined` if they do not in 10 s. */
   readonly returnMs: number | undefined
-  /** Which requests were sent meanwhile. */
+  /** Whether the request was sent during the outage. */
   readonly during: (result: Result) => boolean
 }
 
@@ -39,12 +39,12 @@ export function withStatus(results: readonly Result[], status: Result['status'])
   return results.filter((result) => result.status === status)
 }
 
-/** Answers that came as a hit, or by joining a call, or by a call. */
+/** The answered requests with this outcome of the cache: a hit, a joined call or a call of its own. */
 export function answeredBy(results: readonly Result[], cache: string): readonly Result[] {
   return withStatus(results, 'answered').filter((result) => result.cache === cache)
 }
 
-/** Milliseconds; not a number where nothing was answered. */
+/** A quantile of the latencies in milliseconds; NaN if no request was answered. */
 export function quantile(results: readonly Result[], q: number): number {
   const sorted = withStatus(results, 'answered')
     .map(({ ms }) => ms)
@@ -57,13 +57,13 @@ export function keyOf({ job, before }: Result): string {
   return `${organisationOf(job.user)} ${job.kind} ${job.stream} ${job.maxTokens} ${promptOf([...before, asked(job)])}`
 }
 
-/** Whether the answer is the one that a decoder gives to all that was said. */
+/** Whether the answer is the one that a decoder gives to the whole conversation. */
 export function isRight({ job, before, text }: Result): boolean {
   if (job.kind === 'embedding') return text === JSON.stringify([...embeddingOf(job.prompt)])
   return text === [...answerTo(promptOf([...before, asked(job)]), job.maxTokens)].join('')
 }
 
-/** Hits at a gateway that never called a decoder for this request: another one made the entry. */
+/** Hits at a gateway that never called a decoder for this request, so that another gateway made the entry. */
 export function borrowedHits(results: readonly Result[]): readonly Result[] {
   const atServer = (result: Result) => `${result.server} ${keyOf(result)}`
   const called = new Set(results.filter(({ cache }) => cache === 'miss').map(atServer))
@@ -75,9 +75,9 @@ export function answeredTurns(results: readonly Result[]): readonly Result[] {
 }
 
 /**
- * Turns whose answers must build on all that was said. While Redis is away a gateway knows of a conversation
- * what went through itself: enough where conversations stay at one gateway, as in an outage of the demo.
- * Elsewhere a conversation counts up to the first turn that a gateway itself calls stale or partial.
+ * The turns whose answers must build on the whole conversation. While Redis is down, a gateway knows only the turns that
+ * went through itself. In the demo with an outage, conversations stay at one gateway, so every turn counts. Otherwise a
+ * conversation counts up to the first turn whose history the gateway reports as stale or partial.
  */
 export function judgedTurns({ results, outage }: Findings): readonly Result[] {
   const turns = answeredTurns(results)
@@ -93,7 +93,7 @@ export function judgedTurns({ results, outage }: Findings): readonly Result[] {
   )
 }
 
-/** A stream that its decoder cut is not lost for Redis. */
+/** Whether the outage of Redis may have made the request fail: it failed, but not because a decoder cut its stream. */
 export function isLostForRedis({ status, error }: Result): boolean {
   return status === 'failed' && !/cut short/i.test(error ?? '')
 }

@@ -5,7 +5,7 @@ import { type Samples, scrape } from './metrics.js'
 import { type Running, start } from './processes.js'
 import { apiKeyOf, organisationOf, requestsPerMinute } from './workload.js'
 
-/** Requests that a decoder serves at once. */
+/** How many requests a decoder serves at once. */
 export const decoderSlots = 8
 const operatorToken = randomUUID()
 const operator = { authorization: `Bearer ${operatorToken}` }
@@ -21,7 +21,7 @@ export async function healthOf(url: string): Promise<Health> {
   return (await (await fetch(`${url}/health/parts`, { headers: operator })).json()) as Health
 }
 
-/** Two good ones, a slow one, and one that dies in the middle of the given answer. */
+/** Starts two normal decoders, a slow one, and one that dies in the middle of its answer number `diesAt`. */
 export function startDecoders(diesAt: number): Promise<Running[]> {
   const decoder = (name: string, paceMs: number, ...more: string[]) =>
     start('decoder', name, ['--slots', `${decoderSlots}`, '--pace', `${paceMs}`, ...more])
@@ -43,7 +43,7 @@ export interface FleetOptions {
   readonly users: readonly string[]
 }
 
-/** Two on Redis, one without; they know the decoders when this resolves. */
+/** Starts two gateways on Redis, or one without Redis. Resolves when they know the decoders. */
 export async function startGateways(
   { redisUrl, namespace, users }: FleetOptions,
   decoders: readonly Running[],
@@ -84,7 +84,7 @@ async function knowsNodes(name: string, url: string, count: number): Promise<voi
   throw new Error(`${name} does not know the decoders; its Redis is ${redis}`)
 }
 
-/** What became of the decoder that dies, once the gateways' probes have had time to see it. */
+/** Reports on the decoder that dies, after waiting up to 3 s for the gateways' probes to notice its death. */
 export async function fateOfMortal(
   decoders: readonly Running[],
   gateways: readonly Running[],

@@ -30,7 +30,7 @@ async function main(): Promise<boolean> {
 }
 
 function workloadOf(): Workload | Promise<Workload> {
-  // More than the limit, and in an outage more than the limit and the shares of it.
+  // More than the limit; with an outage, more than the limit and the gateways' shares of it together.
   const greedyRequests = requestsPerMinute * (args.chaos ? 2 : 1) + 30
   if (args.trace === undefined) return ownWorkload(args.requests, greedyRequests)
   return traceWorkload(args.trace, args.speed, args.requests, greedyRequests)
@@ -38,7 +38,7 @@ function workloadOf(): Workload | Promise<Workload> {
 
 async function withoutEvenkeel({ jobs }: Workload): Promise<Findings['baseline']> {
   console.log('\nWithout evenkeel: straight to the decoders, in turn; one is slow, one dies half-way')
-  // Half of the quarter that comes to it.
+  // Each of four decoders gets a quarter of the requests, so this one dies after half of its share.
   const decoders = kept(await startDecoders(Math.ceil(jobs.length / 8)))
   const urls = decoders.map(({ url }) => url)
   const progress = new Progress('without', lastAt(jobs))
@@ -54,7 +54,7 @@ async function withoutEvenkeel({ jobs }: Workload): Promise<Findings['baseline']
 async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baseline'>> {
   if (args.chaos) ownRedis = await OwnRedis.start()
   const redisUrl = ownRedis?.url ?? args.redisUrl
-  // The cache leaves it fewer answers to give.
+  // The dying decoder gives fewer answers here, because of the cache.
   const decoders = kept(await startDecoders(Math.ceil(new Set(jobs.map(({ prompt }) => prompt)).size / 10)))
   const users = [...new Set(jobs.map(({ user }) => user))]
   const gateways = kept(await startGateways({ redisUrl, namespace, users }, decoders))
@@ -88,7 +88,7 @@ function lastAt(jobs: Workload['jobs']): number {
   return jobs.at(-1)?.atMs ?? 0
 }
 
-/** So that they end with the demo, however it ends. */
+/** Keeps the processes, so that they end with the demo, however it ends. */
 function kept(started: readonly Running[]): readonly Running[] {
   running.push(...started)
   return started

@@ -8,13 +8,13 @@ import type { OwnRedis } from './redis.js'
 export interface OutagePlan {
   readonly redis: OwnRedis
   readonly gateways: readonly string[]
-  /** Of the whole run. */
+  /** The duration of the whole run. */
   readonly durationMs: number
   readonly startedAt: number
   readonly progress: Progress
 }
 
-/** Takes Redis away after a third of the time, for a third of it, and watches the gateways come back to it. */
+/** Kills Redis for the middle third of the run, and measures how soon the gateways use it again. */
 export async function outageDuring({
   redis,
   gateways,

@@ -1,4 +1,4 @@
-/** What the demo is made of, for another one: decoders, a Redis of one's own, and callers. */
+/** The parts of the demo that other examples use: decoders, an own Redis, and callers. */
 export { ask, type Reply } from './ask.js'
 export { type Running, start } from './processes.js'
 export { OwnRedis } from './redis.js'

@@ -25,7 +25,7 @@ export function printChecks(checks: readonly Check[]): void {
   )
 }
 
-/** Where a reader who has seen the table goes on. */
+/** Prints what to try or read after the table. */
 export function printPointers(isChaos: boolean): void {
   console.log(`
 What to look at next

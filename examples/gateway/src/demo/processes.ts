@@ -9,7 +9,7 @@ export interface Running {
   stop(): Promise<void>
 }
 
-/** Starts one of the built scripts as a process of its own, and waits until it tells its port. They are beside the demo. */
+/** Starts a built script in a process of its own, and waits until it reports its port. By default it is next to this one. */
 export async function start(
   script: 'decoder' | 'gateway',
   name: string,

@@ -1,7 +1,7 @@
-/** How often it says where it is: at a terminal the line moves, elsewhere each is a line of its own. */
+/** How often progress is printed: a terminal's line is overwritten, elsewhere every report is a new line. */
 const everyMs = { terminal: 200, elsewhere: 2_000 }
 
-/** Says how far a run is, by its time, and what is happening at the moment. */
+/** Prints how far a run is, in time and answers, and what happened last. */
 export class Progress {
   readonly #label: string
   readonly #expectedMs: number
@@ -26,7 +26,7 @@ export class Progress {
     this.#total = total
   }
 
-  /** What is happening from now on. */
+  /** Sets the text that says what happened last. */
   note(now: string): void {
     this.#now = now
     this.#print()

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from '@evenkeel/core'
 
-/** A Redis of the demo's own, to be taken away and brought back, with an append-only file as production has it. */
+/** The demo's own Redis, which it can kill and bring back. It has an append-only file, as in production. */
 export class OwnRedis {
   readonly url: string
   readonly #port: number
@@ -43,7 +43,7 @@ export class OwnRedis {
     await Promise.race([failed, this.#listening()])
   }
 
-  /** SIGKILL: no farewell. */
+  /** Sends SIGKILL, so that Redis does not shut down in order. */
   async takeAway(): Promise<void> {
     const child = this.#child
     this.#child = undefined
@@ -53,7 +53,7 @@ export class OwnRedis {
     await exited
   }
 
-  /** SIGSTOP: its connections stay open, and nobody answers. */
+  /** Sends SIGSTOP: the connections stay open, but Redis does not answer. */
   freeze(): void {
     this.#child?.kill('SIGSTOP')
   }
@@ -76,7 +76,7 @@ export class OwnRedis {
   }
 }
 
-/** Takes the demo's keys out of somebody's Redis. */
+/** Deletes the demo's keys from a Redis that the demo did not start. */
 export async function forget(url: string, namespace: string): Promise<void> {
   const redis = await connect({ url, namespace })
   try {

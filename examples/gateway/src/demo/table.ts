@@ -14,7 +14,7 @@ import { formatMs } from './format.js'
 import { sum } from './metrics.js'
 import { greedyUser, type Job } from './workload.js'
 
-/** What was counted, with evenkeel, and without it where that means something. */
+/** A row of the table: a value with evenkeel, and one without it if there is such a value. */
 export type Row = readonly [name: string, withEvenkeel: string, without?: string]
 
 export function tableOf(findings: Findings): readonly Row[] {
@@ -36,7 +36,7 @@ function requestRows({ results, baseline, outage }: Findings): readonly Row[] {
   ]
 }
 
-/** With an outage, requests of the calm and of the outage apart; without evenkeel the same ones, though nothing failed. */
+/** Requests during an outage have rows of their own. The run without evenkeel has no outage; its column shows the same jobs. */
 function latencyRows(
   results: readonly Result[],
   baseline: readonly Result[],

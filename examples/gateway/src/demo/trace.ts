@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { chatJob, userOf, type Workload, withCompany } from './workload.js'
 
-/** Tokens of a block of Mooncake's trace. */
+/** The length of a block in Mooncake's trace. */
 const blockTokens = 512
-/** Answers are cut to this, so that a demo of minutes can replay an hour. */
+/** Longer answers are shortened to this, so that a demo of minutes can replay an hour. */
 const maxAnswerTokens = 64
-/** A replay sends this many requests a second at most, which is what the stand-in decoders can serve. */
+/** The most requests a second that a replay sends, because the stand-in decoders can serve no more. */
 const maxPerSecond = 60
 
 export interface TraceRow {
@@ -17,7 +17,7 @@ export interface TraceRow {
   readonly blocks: readonly number[] | undefined
 }
 
-/** Reads a trace by its ending: `.csv` is Azure's, `.jsonl` is Mooncake's. */
+/** Reads a trace in the format that its file name says: `.csv` is Azure's, `.jsonl` is Mooncake's. */
 export async function readTrace(path: string, limit: number): Promise<readonly TraceRow[]> {
   const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line.trim() !== '')
   if (path.endsWith('.csv')) return parseAzure(lines.slice(0, limit + 1))
@@ -25,7 +25,7 @@ export async function readTrace(path: string, limit: number): Promise<readonly T
   throw new Error(`${basename(path)}: expected a name ending in .csv (Azure) or .jsonl (Mooncake)`)
 }
 
-/** `TIMESTAMP,ContextTokens,GeneratedTokens`, times in UTC with a ten-millionth of a second. */
+/** `TIMESTAMP,ContextTokens,GeneratedTokens`; times are in UTC, to a ten-millionth of a second. */
 export function parseAzure([header = '', ...lines]: readonly string[]): readonly TraceRow[] {
   if (!header.startsWith('TIMESTAMP,ContextTokens,GeneratedTokens'))
     throw new Error(`Not Azure's columns: ${header}`)
@@ -78,7 +78,7 @@ function checked(row: TraceRow, index: number): TraceRow {
   return row
 }
 
-/** The text of a prompt: a block is the same text wherever its id is. */
+/** Makes the text of a prompt; blocks with the same id have the same text. */
 export function promptOf({ blocks, promptTokens }: TraceRow, index: number): string {
   if (blocks === undefined) return textOf(`request ${index}`, promptTokens)
   return blocks

@@ -1,13 +1,13 @@
 /** One request of a workload. */
 export interface Job {
   readonly kind: 'chat' | 'embedding'
-  /** Milliseconds after the start at which it is sent, whatever became of those before it. */
+  /** When the request is sent, in milliseconds after the start, whether or not earlier ones were answered. */
   readonly atMs: number
   readonly user: string
   readonly prompt: string
   readonly maxTokens: number
   readonly stream: boolean
-  /** Of a conversation: sent when the turn before it has ended. */
+  /** The place in a conversation, if any. A turn is not sent before the previous one has ended. */
   readonly turn: Turn | undefined
 }
 
@@ -21,17 +21,17 @@ export interface Workload {
   readonly jobs: readonly Job[]
 }
 
-/** Who asks for more than a limit allows. */
+/** A user who asks for more than the limit allows. */
 export const greedyUser = 'greedy'
-/** Who belongs to another organisation, and asks what everybody asks. */
+/** A user of another organisation, who asks the most frequent questions. */
 export const stranger = 'stranger'
-/** Requests a minute that the gateway grants each API key. */
+/** The gateway's limit for each API key. */
 export const requestsPerMinute = 60
-/** Tokens of an answer, where no trace says otherwise. */
+/** The length of an answer, unless a trace gives one. */
 const answerTokens = 24
-/** What one of the other users asks at most: less than its share of the limit in an outage. */
+/** The most requests of any other user. In an outage this is below the share of the limit that one gateway grants. */
 const requestsPerUser = 20
-/** The greedy user's requests all come within a minute, or the limit would not stop them. */
+/** The greedy user sends all requests within a minute; over a longer time the limit would not stop them. */
 const maxGreedyMs = 40_000
 const conversations = { count: 6, turns: 6 }
 const embeddings = 20
@@ -55,8 +55,8 @@ export function seeded(seed: number): () => number {
 }
 
 /**
- * Requests as a chat product has them: a few questions are asked again and again, most only once; now and
- * then many ask the same thing at the same moment.
+ * Requests as a chat product gets them: a few questions are asked again and again, and most only once. Now and then
+ * many users ask the same question at the same moment.
  */
 export function ownWorkload(requests: number, greedyRequests: number): Workload {
   const random = seeded(42)
@@ -74,7 +74,7 @@ export function ownWorkload(requests: number, greedyRequests: number): Workload 
   return withCompany(`${requests} requests of its own`, jobs, greedyRequests, durationMs)
 }
 
-/** Adds what every demo shows, spread over its time: a user who asks too much, conversations, embeddings. */
+/** Adds the requests of the greedy user, conversations, embeddings and the stranger, spread over the run. */
 export function withCompany(
   name: string,
   jobs: readonly Job[],
@@ -127,7 +127,7 @@ function embeds(durationMs: number): Job[] {
   }))
 }
 
-/** Each of the most frequent questions once, when others have had it answered. */
+/** The three most frequent questions, once each, in the second half, when the other organisation has asked them. */
 function strangers(durationMs: number): Job[] {
   return [1, 2, 3].map((rank) =>
     chatJob(durationMs * (0.5 + rank / 10), stranger, question(rank), answerTokens, false),

@@ -210,7 +210,7 @@ async function answerOf(response: Response, own: Readonly<Record<string, string>
   return { status: response.status, headers, body }
 }
 
-/** Counts four characters as a token, a rule of thumb. The whole request counts, since tools and schemas are read too. */
+/** Four characters a token, by rule of thumb. The whole request counts, since tools and schemas are read too. */
 function estimateOf(text: string): number {
   return Math.ceil(text.length / 4)
 }

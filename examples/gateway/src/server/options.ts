@@ -31,12 +31,12 @@ export interface GatewayOptions {
    */
   readonly maxWaitMs?: number | undefined
   /**
-   * A folder for the journal of turns that were stored while Redis was down, so that they outlive this process. Gateways
-   * may share it, and hand over each other's turns.
+   * A folder for the journal of turns that were stored while Redis was down, so that they outlive this process.
+   * Gateways may share it, and hand over each other's turns.
    * @default the journal is kept in memory until Redis is back
    */
   readonly journalDir?: string | undefined
-  /** The token for the operators' routes: metrics, health of the parts, cache, decoders. @default they refuse everyone */
+  /** The token for metrics, the health of the parts, the cache and the decoders. @default they are closed */
   readonly operatorToken?: string | undefined
   /** Records spans of each request with the TracerProvider registered with OpenTelemetry. @default false */
   readonly traces?: boolean | undefined
@@ -94,7 +94,7 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
   }
 }
 
-/** `key=organisation,key=organisation`; a key alone is an organisation of its own. `*` in place of the list accepts any key. */
+/** `key=organisation,key=organisation`; a key alone is an organisation of its own. `*` alone accepts any key. */
 function apiKeysIn(text: string | undefined): ReadonlyMap<string, string> | undefined {
   if (text === undefined || text === '' || text === '*') return undefined
   return new Map(

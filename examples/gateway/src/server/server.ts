@@ -33,8 +33,8 @@ const shed = overloaded('The gateway is beyond its capacity; try again in a mome
 const keepAliveMs = 75_000
 
 /**
- * How many connections may wait to be accepted. With Node's default of 511, the kernel drops more connections, and their
- * callers wait for seconds. The kernel's own bound (net.core.somaxconn) applies as well.
+ * How many connections may wait to be accepted. The kernel drops connections beyond that, by Node's default beyond 511,
+ * and their callers wait for seconds. The kernel's own bound (net.core.somaxconn) applies as well.
  */
 const backlog = 4_096
 
@@ -78,7 +78,7 @@ async function serveApi(gateway: Gateway, request: IncomingMessage, response: Se
   }
 }
 
-/** Resolves after Node has polled the sockets again: the end of the connection of a caller that left is read by then. */
+/** Resolves after Node has polled the sockets again, so that it knows whether the caller has left. */
 function aLook(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
 }
@@ -140,7 +140,7 @@ async function send({ status, headers, body }: ApiAnswer, response: ServerRespon
 }
 
 /**
- * Sends a stream as fast as the caller reads it. A stream that breaks off gets an error event at its end, which OpenAI's
+ * Sends a stream as fast as the caller reads it. A stream that breaks off ends with an error event, which OpenAI's
  * clients throw as an error. Without it they would take the cut stream for a complete one.
  */
 async function sendStream(
