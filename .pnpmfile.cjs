@@ -1,6 +1,6 @@
 /**
- * What `pnpm pack` and `pnpm publish` write instead of the manifest in the repository, where `exports` is the one
- * list of entries: our sources are not published, and tools that don't read `exports` are given the same entries by
+ * Changes the manifest that `pnpm pack` and `pnpm publish` write. In the repository, `exports` is the only list of
+ * entries. The published manifest omits our sources, and gives tools that don't read `exports` the same entries in
  * `main`, `module`, `types` and `typesVersions` (TypeScript's resolution `node10`).
  */
 const ourSources = '@evenkeel/source'

@@ -6,7 +6,7 @@ import { createCoordinatorHandler, type PoolRequest } from '@evenkeel/decoder-po
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 
-/** Headers that are wrong once `fetch` has decoded an answer and this server frames it anew. */
+/** Headers that no longer apply to an answer that `fetch` has decoded and this server encodes again. */
 const framing = ['connection', 'content-encoding', 'content-length', 'keep-alive', 'transfer-encoding']
 
 /** A coordinator: nodes register at `/api`, and each request to `/v1` goes to one of them. */

@@ -6,7 +6,7 @@ import { streamSSE } from 'hono/streaming'
 import { Slots } from './slots.js'
 import { answerTo, countTokens, embeddingOf, promptOf, type Said } from './text.js'
 
-/** A stand-in for a decoder: OpenAI-compatible, and token by token. Its options say how slow it is, and when it dies. */
+/** A stand-in for a decoder, with OpenAI's API. Its options set how slowly it writes tokens, and when it dies. */
 const { values } = parseArgs({
   options: {
     slots: { type: 'string', default: '8' },

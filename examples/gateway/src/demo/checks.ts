@@ -62,7 +62,7 @@ function answersAreRight({ results }: Findings): Check {
 function limitHolds({ results, gateways }: Findings): Check {
   const greedy = results.filter(({ job }) => job.user === greedyUser)
   const admitted = greedy.length - withStatus(greedy, 'refused').length
-  // If memory decided, because of an outage or one late reply, each gateway may admit its share of the limit in addition.
+  // If memory decided, because of an outage or one late reply, each gateway may also admit its share of the limit.
   const shares = gateways > 1 && decidedBy(greedy, 'memory') > 0 ? requestsPerMinute : 0
   return {
     promise: 'the greedy user gets no more than the limit',

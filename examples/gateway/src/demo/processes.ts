@@ -9,7 +9,7 @@ export interface Running {
   stop(): Promise<void>
 }
 
-/** Starts a built script in a process of its own, and waits until it reports its port. By default it is next to this one. */
+/** Starts a built script, by default one next to this, in its own process, and waits until it reports its port. */
 export async function start(
   script: 'decoder' | 'gateway',
   name: string,

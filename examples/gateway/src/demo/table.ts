@@ -36,7 +36,7 @@ function requestRows({ results, baseline, outage }: Findings): readonly Row[] {
   ]
 }
 
-/** Requests during an outage have rows of their own. The run without evenkeel has no outage; its column shows the same jobs. */
+/** Jobs sent during an outage have rows of their own, for the run without evenkeel too, which has no outage. */
 function latencyRows(
   results: readonly Result[],
   baseline: readonly Result[],
