@@ -4,8 +4,8 @@ import { barChart } from './bar-chart.ts'
 import { root } from './folders.ts'
 
 /**
- * Writes what `pnpm bench` has measured into the benchmarks page: `pnpm docs:benchmarks [test/.report/bench.json]`. Each
- * suite of a full run replaces its earlier results in `docs/benchmarks/results.json`; a smoke run is refused.
+ * Writes what `pnpm bench` has measured into the benchmarks page: `pnpm docs:benchmarks [test/.report/bench.json]`.
+ * Each suite of a full run replaces its earlier results in `docs/benchmarks/results.json`; a smoke run is refused.
  */
 interface Standing {
   readonly name: string

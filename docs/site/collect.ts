@@ -14,8 +14,8 @@ import { type Page, pages } from './pages.ts'
 
 /**
  * Writes every page under its path on the site. Pages are kept where readers look for them, some in the packages'
- * tarballs, with links that work there and on GitHub. Here each link becomes one of the site, or of GitHub if its target
- * is no page. Gives the links that lead nowhere, and the files that `pages.ts` does not list.
+ * tarballs, with links that work there and on GitHub. Here each link becomes one of the site, or of GitHub if its
+ * target is no page. Gives the links that lead nowhere, and the files that `pages.ts` does not list.
  */
 export function collect(): string[] {
   rmSync(collected, { recursive: true, force: true })

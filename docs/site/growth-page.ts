@@ -5,8 +5,8 @@ import { root } from './folders.ts'
 import { type LineChart, lineChart, type Series } from './line-chart.ts'
 
 /**
- * The tables and plots of `docs/growth.md`, from the results of `pnpm growth` in `docs/growth/results.json`. In the page
- * a table is between a comment with its name and one that ends it.
+ * The tables and plots of `docs/growth.md`, from the results of `pnpm growth` in `docs/growth/results.json`. In the
+ * page a table is between a comment with its name and one that ends it.
  */
 const page = 'docs/growth.md'
 const folder = 'docs/growth'

@@ -6,9 +6,9 @@ import { root } from './folders.ts'
 import { growthPage } from './growth-page.ts'
 
 /**
- * The plots of how the limiter grows, drawn from the tables of its page: `pnpm docs:pictures`. `pnpm limits:growth` prints
- * such tables; if they change, the plots must be drawn again, or the site is not built. The page of all packages is written
- * too, from the results of `pnpm growth`.
+ * The plots of how the limiter grows, drawn from the tables of its page: `pnpm docs:pictures`. `pnpm limits:growth`
+ * prints such tables; if they change, the plots must be drawn again, or the site is not built. The page of all packages
+ * is written too, from the results of `pnpm growth`.
  */
 const page = 'packages/rate-limiter/docs/scaling.md'
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 /** A page of the site. */
 export interface Page {
-  /** Its path on the site, without a slash in front: `start/express`; one that ends in a slash is a folder's first page. */
+  /** The path on the site, without a slash in front: `start/express`. `folder/` is the first page of a folder. */
   readonly path: string
   /** Its name in the sidebar. */
   readonly text: string

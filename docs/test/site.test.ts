@@ -67,7 +67,7 @@ async function barriers(page: Page, within: string, rules: string): Promise<stri
   )
 }
 
-/** Without `nested-interactive`: the theme's sidebar has a button within a row that is one too, and both do the same. */
+/** Without `nested-interactive`: the theme's sidebar has a button in a row that is one too, and both do the same. */
 const everything =
   '{ runOnly: ["wcag2a", "wcag2aa", "best-practice"], rules: { region: { enabled: false }, "nested-interactive": { enabled: false } } }'
 const contrast = '{ runOnly: { type: "rule", values: ["color-contrast"] } }'

@@ -7,9 +7,9 @@ import { createResponseCache } from '@evenkeel/llm-response-cache'
 import { startRedis } from '@evenkeel/test-servers'
 
 /**
- * What each part of a look-up through `fetch()` costs: `pnpm cache:profile`. The table contains shares of the busy time,
- * from V8's CPU profile of equal chat calls in sequence. Shares can be compared between machines, and other load changes
- * them little.
+ * What each part of a look-up through `fetch()` costs: `pnpm cache:profile`. The table contains shares of the busy
+ * time, from V8's CPU profile of equal chat calls in sequence. Shares can be compared between machines, and other load
+ * changes them little.
  */
 const calls = Number(process.argv[2] ?? 20_000)
 

@@ -17,8 +17,8 @@ export interface CommandCount {
 const line = /^\+?\d+\.\d+ \[\d+ ([^\]]+)\] "([^"]+)"(?: "((?:[^"\\]|\\.)*)")?/
 
 /**
- * Counts the commands of a piece of work by the server's MONITOR. The counts are exact under any load. MONITOR costs the
- * server time and bytes, so neither is measured in the same run.
+ * Counts the commands of a piece of work by the server's MONITOR. The counts are exact under any load. MONITOR costs
+ * the server time and bytes, so neither is measured in the same run.
  */
 export async function countCommands(
   server: RedisServer,

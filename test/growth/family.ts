@@ -6,7 +6,7 @@ import { countCommands } from './command-count.js'
 import { leastUs, roundsOf, sumOf, usageOf } from './server-usage.js'
 import type { Effort, Table } from './tables.js'
 
-/** One of a family of instances that share something in Redis; each has its own connection, and stands for a process. */
+/** One of several instances that share something in Redis. Each has its own connection, and stands for a process. */
 export interface Member {
   close(): Promise<void>
 }

@@ -6,9 +6,9 @@ import { parseArgs } from 'node:util'
 import { markdownOf, type Section, type Table } from './tables.js'
 
 /**
- * What one more instance, subject, thread, answer, node and coordinator costs, and where one Redis is full: `pnpm growth`,
- * or some sections: `pnpm growth rate-limiter`. Each section replaces its earlier results; `pnpm docs:pictures` puts the
- * results into the page.
+ * What one more instance, subject, thread, answer, node and coordinator costs, and where one Redis is full: `pnpm
+ * growth`, or some sections: `pnpm growth rate-limiter`. Each section replaces its earlier results; `pnpm docs:pictures`
+ * puts the results into the page.
  */
 const sections: Readonly<Record<string, () => Promise<Section>>> = {
   'rate-limiter': async () => (await import('./rate-limiter.js')).rateLimiter,

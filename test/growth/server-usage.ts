@@ -25,8 +25,8 @@ export async function usageOf(
 }
 
 /**
- * CPU time of all servers for one of the `count` operations of `work`, in microseconds: the minimum of some rounds, since
- * other load on the machine only makes work more expensive.
+ * CPU time of all servers for one of the `count` operations of `work`, in microseconds: the minimum of some rounds,
+ * since other load on the machine only makes work more expensive.
  */
 export async function leastUs(
   servers: readonly RedisServer[],

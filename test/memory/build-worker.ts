@@ -8,8 +8,8 @@ import { build } from 'esbuild'
 const cache = fileURLToPath(new URL('../node_modules/.cache', import.meta.url))
 
 /**
- * Builds the worker as JavaScript: a round starts some forty processes, and each takes four times as long to start if it
- * compiles its own TypeScript. The build is deleted when this process exits.
+ * Builds the worker as JavaScript: a round starts some forty processes, and each takes four times as long to start if
+ * it compiles its own TypeScript. The build is deleted when this process exits.
  */
 export async function buildWorker(): Promise<string> {
   await mkdir(cache, { recursive: true })

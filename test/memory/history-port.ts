@@ -11,7 +11,7 @@ export interface History {
   all(): Promise<{ readonly ids: readonly string[]; readonly gaps: number }>
   /** One turn of walks over all threads of a process, if the library has them. */
   walk?(name: string): Promise<Walked>
-  /** Waits for what is in flight; resolves with the number of messages that were sent again to a server that lost them. */
+  /** Waits for what is in flight. Resolves to the number of messages sent again to a server that had lost them. */
   end(): Promise<number>
 }
 

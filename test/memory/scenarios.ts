@@ -24,7 +24,7 @@ export interface Scenario {
   readonly faults: readonly Fault[]
   /** Redis loses acknowledged writes, so a message that a reader saw may get another place. */
   readonly loses: boolean
-  /** Concerns the journal's files, which peers do not have: each writer has its own folder, which no other takes over. */
+  /** Concerns the journal's files, which peers lack: each writer has its own folder, which no other takes over. */
   readonly isOfFiles?: boolean
 }
 

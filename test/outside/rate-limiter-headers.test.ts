@@ -6,8 +6,8 @@ import { forms, project } from './harness/index.js'
 const within = 20
 
 /**
- * The same limits and requests through express-rate-limit with its newest headers, through ours with the same algorithm,
- * through ours with a sliding window, and through both on one answer, in either order.
+ * The same limits and requests through express-rate-limit with its newest headers, through ours with the same
+ * algorithm, through ours with a sliding window, and through both on one answer, in either order.
  */
 const script = `
   import express from 'express'
@@ -91,7 +91,7 @@ it.each(forms)(
       expect([ours.status, theirs.status]).toEqual(index < 3 ? [200, 200] : [429, 429])
 
       // The policy: quota and window are the same. `pk` is theirs alone: a digest of the client's address, by which a
-      // client could tell partitions apart. It is optional in the draft, and ours says nothing of how it names a client.
+      // client could tell partitions apart. It is optional in the draft, and ours does not reveal how it names a client.
       const { pk, ...policy } = only(theirs.policy)
       expect(pk).toBeInstanceOf(ArrayBuffer)
       expect(only(ours.policy)).toEqual(policy)

@@ -166,8 +166,8 @@ async function textOf(request: IncomingMessage): Promise<string> {
 }
 
 /**
- * What every script of these tests does with an SDK, whose part declares `ask(prompt, streamed, signal)`, which gives the
- * text. It reports the texts, the outcome of each call, and whether a cached stream has the bytes of the first one.
+ * What every script of these tests does with an SDK, whose part declares `ask(prompt, streamed, signal)`, which gives
+ * the text. It reports the texts, the outcome of each call, and whether a cached stream has the bytes of the first one.
  */
 export function tryOut(sdk: string, { abort = true } = {}): string {
   return `

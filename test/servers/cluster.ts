@@ -24,7 +24,7 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>> | undefined
 }
 
-/** A slot between two nodes: the old one answers ASK for keys that have moved; keys of both in one command: TRYAGAIN. */
+/** A slot between two nodes: the old one answers ASK for moved keys, and TRYAGAIN for a command with keys of both. */
 export interface SlotMove {
   readonly from: RedisServer
   readonly to: RedisServer
@@ -48,7 +48,7 @@ export interface RedisCluster extends AsyncDisposable {
   moveSlot(slot: number, to: RedisServer): Promise<void>
   /** Moves half of the slot's keys, and leaves it between the two nodes. */
   beginMove(slot: number, to: RedisServer): Promise<SlotMove>
-  /** Promotes this replica, or one of this primary; resolves with it when every node knows. Waits 4 s after the last. */
+  /** Promotes this replica, or one of this primary, 4 s or more after the last. Resolves to it when every node knows. */
   failover(node: RedisServer): Promise<RedisServer>
   /** SIGKILL for the key's primary, which it resolves with; its replica takes over by itself. */
   killPrimaryOf(key: string): Promise<RedisServer>

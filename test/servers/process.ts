@@ -73,7 +73,7 @@ export function forget(pid: number): void {
   pids.delete(pid)
 }
 
-/** Has `clean` called when this process ends, after the servers were killed; the function that it gives cancels that. */
+/** Calls `clean` when this process ends, after the servers were killed. The function returned cancels that. */
 export function cleanAtExit(clean: () => void): () => void {
   cleanings.add(clean)
   watch()

@@ -90,10 +90,10 @@ async function startWatcher(
     ...(password === undefined ? [] : [`sentinel auth-pass ${name} ${password}`]),
   ]
   const watcher = await launch({ flavour: pickFlavour(flavour), config: () => lines, sentinel: true })
-  // By default sentinels publish every 2 s and look at replicas every 10 s, for which tests would have to wait. During a
-  // failover INFO's period is one second, which bounds the others: a replica whose INFO is older than five pings is not
-  // promoted, and one that the others do not know to be promoted within four publications is demoted again. With
-  // `downAfterMs` under a second, sentinels ping only at that interval, so that a slightly late pong would be a failure.
+  // By default sentinels publish every 2 s and look at replicas every 10 s, for which tests would have to wait. During
+  // a failover INFO's period is one second, which bounds the others: a replica whose INFO is older than five pings is
+  // not promoted, and one that the others do not know to be promoted within four publications is demoted again. With
+  // `downAfterMs` under a second, sentinels ping only at that interval, so a slightly late pong would be a failure.
   const periods = { 'PUBLISH-PERIOD': 500, 'INFO-PERIOD': 500, 'ASK-PERIOD': 200, 'PING-PERIOD': 250 }
   await watcher.command('SENTINEL', 'DEBUG', ...Object.entries(periods).flat())
   return watcher

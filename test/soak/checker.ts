@@ -101,8 +101,8 @@ function strangersAnswers(calls: readonly Call[]): string[] {
 
 /**
  * The answer of a turn lists all turns that the decoder was sent. Each must have been said in this conversation, and
- * occur once. If the gateway says that the history is whole, it must contain every turn that was acknowledged before, had
- * time to reach Redis, and was not lost by a fault.
+ * occur once. If the gateway says that the history is whole, it must contain every turn that was acknowledged before,
+ * had time to reach Redis, and was not lost by a fault.
  */
 function wronglyRemembered({ calls, faults, settledMs }: History): string[] {
   const found: string[] = []

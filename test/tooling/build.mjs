@@ -7,8 +7,8 @@ import { staleFiles } from './stale-files.mjs'
 
 /**
  * Builds the packages, or those of a `--filter`, with turbo: what has not changed is taken from its cache. It prints a
- * line before and after; turbo's output is shown only on failure. What earlier builds have left in a package's `dist` is
- * removed, since it would be packed.
+ * line before and after; turbo's output is shown only on failure. What earlier builds have left in a package's `dist`
+ * is removed, since it would be packed.
  */
 const filters = process.argv.slice(2)
 const what = filters.length === 0 ? 'packages and examples' : filters.map(named).join(', ')

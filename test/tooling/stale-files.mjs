@@ -9,8 +9,8 @@ const forms = ['.js', '.cjs', '.d.ts', '.d.cts']
 const form = /(?:\.d)?\.[cm]?[jt]s$/
 
 /**
- * Files in a package's `dist` that its manifest does not reach, sorted: left by an earlier build, whose chunks had other
- * names. Turbo restores a cached build without removing other files. Paths are relative to the package.
+ * Files in a package's `dist` that its manifest does not reach, sorted: left by an earlier build, whose chunks had
+ * other names. Turbo restores a cached build without removing other files. Paths are relative to the package.
  * @param {string} folder of the package
  * @returns {string[]}
  */

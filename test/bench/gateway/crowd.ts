@@ -73,7 +73,7 @@ export function watchHealth(gateway: GatewayProcess, path: string) {
   }
 }
 
-/** A retry storm: callers that leave at a random time within `withinMs`, and call again at once. Counts both outcomes. */
+/** A retry storm: callers leave at a random time within `withinMs`, and call again at once. Counts both outcomes. */
 export async function leavingCallers(
   gateway: GatewayProcess,
   options: { readonly count: number; readonly withinMs: number; readonly forMs: number; body(): string },

@@ -12,8 +12,8 @@ export interface CostSample {
 }
 
 /**
- * Costs of a wake-up, a write, a command and a decision that explain the samples best: least squares of the relative error,
- * so that a turn of one decision counts as much as one of a thousand.
+ * Costs of a wake-up, a write, a command and a decision that explain the samples best: least squares of the relative
+ * error, so that a turn of one decision counts as much as one of a thousand.
  */
 export function fitCosts(samples: readonly CostSample[]): Costs {
   const rows = samples.map(({ writes, commands, decisions, us }) =>

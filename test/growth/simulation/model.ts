@@ -21,8 +21,8 @@ export interface Setting {
   /** Decisions that come to a connection in one turn of the event loop, each of another subject. */
   readonly together: number
   /**
-   * Decisions a second of each connection, in groups of `together` that come at random; or `'closed'`: each connection asks
-   * for a group as soon as the one before it is decided.
+   * Decisions a second of each connection, in groups of `together` that come at random; or `'closed'`: each connection
+   * asks for a group as soon as the one before it is decided.
    */
   readonly load: number | 'closed'
   /** Of the network, there and back. */
@@ -79,7 +79,7 @@ class Processor {
 
 /**
  * A discrete-event simulation of instances that gather decisions turn by turn and send them to Redis. Each instance and
- * each primary has its own processor; what arrives while an instance works waits, and is sent together in its next turn.
+ * each primary has its own processor. Decisions that arrive while an instance works are sent together in its next turn.
  */
 export function simulate(setting: Setting): Outcome {
   const run = new Run(setting)

@@ -49,8 +49,8 @@ export const service = (library: string) => `
 export interface ConversationOptions {
   readonly form: (typeof forms)[number]
   /**
-   * Whether the library goes on without Redis. With `'only what is under way'`, the next turn is refused, and its caller
-   * tries again when Redis is back.
+   * Whether the library goes on without Redis. With `'only what is under way'`, the next turn is refused, and its
+   * caller tries again when Redis is back.
    * @default 'all'
    */
   readonly goesOn?: 'all' | 'only what is under way'

@@ -6,8 +6,8 @@ export type Form = 'esm' | 'cjs'
 export const forms: readonly Form[] = ['esm', 'cjs']
 
 /**
- * Converts a script, written as an ES module in TypeScript, to what Node runs in the given form. For CommonJS, TypeScript
- * compiles it for `"module": "commonjs"`, and what follows the imports is put into a function, which may await.
+ * Converts a script, written as an ES module in TypeScript, to what Node runs in the given form. For CommonJS,
+ * TypeScript compiles it for `"module": "commonjs"`, and what follows the imports is put into a function, which may await.
  */
 export function inForm(script: string, form: Form): string {
   if (form === 'esm') return transpile(script, ts.ModuleKind.ESNext)

@@ -30,7 +30,7 @@ export const everyPeer: Readonly<Record<string, string>> = {
   zod: '4.6.7',
 }
 
-/** What readers of the documentation install in addition to ours: all snippets of all pages compile and run in one project. */
+/** What readers of the documentation install besides ours: all snippets of all pages compile and run in one project. */
 export const documentationLibraries: Readonly<Record<string, string>> = {
   ...everyPeer,
   '@adonisjs/core': '6.20.0',

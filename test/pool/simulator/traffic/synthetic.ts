@@ -6,8 +6,8 @@ const blockTokens = 512
 const systemBlock = 0
 
 /**
- * Synthetic conversations in the shape of Mooncake's trace: a common first block, prompts with a long tail, some 40 % of
- * requests that continue a conversation, answers of some hundred tokens. For use without a trace.
+ * Synthetic conversations in the shape of Mooncake's trace: a common first block, prompts with a long tail, some 40 %
+ * of requests that continue a conversation, answers of some hundred tokens. For use without a trace.
  */
 export function conversations(requests: number, seed: number): Traffic {
   const draws = drawsOf(seed, 'conversations')
