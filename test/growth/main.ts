@@ -7,8 +7,8 @@ import { markdownOf, type Section, type Table } from './tables.js'
 
 /**
  * What one more instance, subject, thread, answer, node and coordinator costs, and where one Redis is full: `pnpm
- * growth`, or some sections: `pnpm growth rate-limiter`. Each section replaces its earlier results; `pnpm docs:pictures`
- * puts the results into the page.
+ * growth`, or some sections: `pnpm growth rate-limiter`. Each section replaces its earlier results; `pnpm
+ * docs:pictures` puts the results into the page.
  */
 const sections: Readonly<Record<string, () => Promise<Section>>> = {
   'rate-limiter': async () => (await import('./rate-limiter.js')).rateLimiter,

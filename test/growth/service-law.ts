@@ -30,7 +30,7 @@ interface Turn {
 
 /**
  * Measures turns with different numbers of connections, limiters and calls. Each limiter sends its own command, so
- * writes, commands and decisions vary independently. Gives the minimum of some rounds, each of which measures all turns.
+ * writes, commands and decisions vary independently. Gives the minimum of some rounds, each of all turns.
  */
 export async function measureTurns({ smoke }: Effort): Promise<readonly ServiceSample[]> {
   const plan = smoke

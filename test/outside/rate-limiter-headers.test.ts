@@ -91,7 +91,7 @@ it.each(forms)(
       expect([ours.status, theirs.status]).toEqual(index < 3 ? [200, 200] : [429, 429])
 
       // The policy: quota and window are the same. `pk` is theirs alone: a digest of the client's address, by which a
-      // client could tell partitions apart. It is optional in the draft, and ours does not reveal how it names a client.
+      // client could tell partitions apart. It is optional in the draft, and ours does not show how it names clients.
       const { pk, ...policy } = only(theirs.policy)
       expect(pk).toBeInstanceOf(ArrayBuffer)
       expect(only(ours.policy)).toEqual(policy)

@@ -48,7 +48,7 @@ export interface RedisCluster extends AsyncDisposable {
   moveSlot(slot: number, to: RedisServer): Promise<void>
   /** Moves half of the slot's keys, and leaves it between the two nodes. */
   beginMove(slot: number, to: RedisServer): Promise<SlotMove>
-  /** Promotes this replica, or one of this primary, 4 s or more after the last. Resolves to it when every node knows. */
+  /** Promotes this replica, or one of this primary, 4 s after the last. Resolves to it when every node knows. */
   failover(node: RedisServer): Promise<RedisServer>
   /** SIGKILL for the key's primary, which it resolves with; its replica takes over by itself. */
   killPrimaryOf(key: string): Promise<RedisServer>

@@ -1,6 +1,6 @@
 // Preloaded into Redis: shifts its wall clock by the number of seconds in a file of eight bytes, which may change at
-// any moment. The monotonic clock is not shifted. libfaketime cannot be used: it and jemalloc, with which Redis is built,
-// each need the other to be loaded first.
+// any moment. The monotonic clock is not shifted. libfaketime cannot be used: it and jemalloc, with which Redis is
+// built, each need the other to be loaded first.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

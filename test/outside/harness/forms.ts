@@ -7,7 +7,7 @@ export const forms: readonly Form[] = ['esm', 'cjs']
 
 /**
  * Converts a script, written as an ES module in TypeScript, to what Node runs in the given form. For CommonJS,
- * TypeScript compiles it for `"module": "commonjs"`, and what follows the imports is put into a function, which may await.
+ * TypeScript compiles it for `"module": "commonjs"`, and what follows the imports is put into an async function.
  */
 export function inForm(script: string, form: Form): string {
   if (form === 'esm') return transpile(script, ts.ModuleKind.ESNext)

@@ -76,8 +76,8 @@ export function answeredTurns(results: readonly Result[]): readonly Result[] {
 
 /**
  * The turns whose answers must build on the whole conversation. While Redis is down, a gateway knows only the turns
- * that went through itself. In the demo with an outage, conversations stay at one gateway, so every turn counts. Otherwise
- * a conversation counts up to the first turn whose history the gateway reports as stale or partial.
+ * that went through itself. In the demo with an outage, conversations stay at one gateway, so every turn counts.
+ * Otherwise a conversation counts up to the first turn whose history the gateway reports as stale or partial.
  */
 export function judgedTurns({ results, outage }: Findings): readonly Result[] {
   const turns = answeredTurns(results)
