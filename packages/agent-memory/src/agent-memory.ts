@@ -99,7 +99,7 @@ export interface AgentMemory {
    * outage, and without `redis`, the counts of this process alone. Two round trips, and the 300 ms.
    */
   sharedStats(): Promise<SharedMemoryStats>
-  /** Reports dangers to threads: eviction, no persistence, a journal that waits. One round trip; never rejects. */
+  /** Reports dangers to threads: eviction, no persistence, a journal that waits. Three round trips; never rejects. */
   health(): Promise<MemoryHealth>
   /** Resolves when all journaled writes are in Redis. Rejects if the signal aborts or the memory is closed. */
   flushed(options?: { signal?: AbortSignal }): Promise<void>

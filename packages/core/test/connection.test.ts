@@ -55,6 +55,44 @@ describe('a connection', () => {
     await proxy.close()
   })
 
+  it('tells a caller of the offline queue that it left, or asked for what no timer holds', async () => {
+    const proxy = await startProxy({ host: server.host, port: server.port })
+    await using redis = await connect({ url: proxy.url, enableOfflineQueue: true, commandTimeout: 60_000 })
+    await proxy.refuse()
+    await until(() => redis.state === 'down', 1_000)
+    const abort = new AbortController()
+    const left = timed(redis.command(['GET', 'k'], { signal: abort.signal }))
+    abort.abort()
+    expect(await left).toMatchObject({ code: 'COMMAND_ABORTED' })
+    expect(await timed(redis.command(['GET', 'k'], { signal: abort.signal }))).toMatchObject({
+      code: 'COMMAND_ABORTED',
+    })
+    for (const timeoutMs of [2 ** 31, Number.NaN]) {
+      const wrong = await timed(redis.command(['GET', 'k'], { timeoutMs }))
+      expect(wrong).toMatchObject({ code: 'INVALID_INPUT' })
+    }
+    await redis.close()
+    await proxy.close()
+  })
+
+  it('checks its health without waiting in the offline queue', async () => {
+    const proxy = await startProxy({ host: server.host, port: server.port })
+    await using redis = await connect({ url: proxy.url, enableOfflineQueue: true, commandTimeout: 60_000 })
+    await proxy.refuse()
+    await until(() => redis.state === 'down', 1_000)
+    const ended: string[] = []
+    const queued = redis.command(['GET', 'k'], { timeoutMs: 60_000 }).then(
+      () => ended.push('queued'),
+      () => ended.push('queued'),
+    )
+    const { status } = await redis.health()
+    ended.push('health')
+    expect([status, ended]).toEqual(['unhealthy', ['health']])
+    await redis.close()
+    await queued
+    await proxy.close()
+  })
+
   it.each(clientLibraries)('spreads commands over a pool of $name', async ({ load }) => {
     const library = (await load()) as object
     await using redis = await connect({ url: server.url, poolSize: 3, library })
@@ -77,6 +115,32 @@ describe('a connection', () => {
       await replica.kill()
       await until(async () => (await readRole()) === 'master', 2_000)
       expect(await redis.command(['GET', 'shared'], { readOnly: true })).toBe('v')
+      await redis.close()
+      await replica.close()
+    },
+  )
+
+  it.each(clientLibraries)(
+    'answers reads from the primary while a replica hangs, with $name',
+    async ({ load }) => {
+      const replica = await startRedis({ args: { replicaof: `${server.host} ${server.port}` } })
+      await until(async () => (await replica.info('master_link_status')) === 'up', 10_000)
+      const library = (await load()) as object
+      const options = { readFrom: 'replica', commandTimeout: 8_000, library } as const
+      const redis = await connect({ url: server.url, replicas: [replica.url], ...options })
+      await redis.command(['SET', 'shared', 'v'])
+      const readRole = async () =>
+        String(((await redis.command(['ROLE'], { readOnly: true })) as unknown[])[0])
+      await until(async () => (await readRole()) === 'slave', 5_000)
+      let outages = 0
+      redis.on('down', () => outages++)
+      replica.freeze()
+      const read = () => redis.command(['GET', 'shared'], { readOnly: true })
+      expect(new Set(await Promise.all(Array.from({ length: 20 }, read)))).toEqual(new Set(['v']))
+      expect(await read()).toBe('v')
+      replica.resume()
+      await until(async () => (await readRole()) === 'slave', 20_000)
+      expect(outages).toBe(0)
       await redis.close()
       await replica.close()
     },

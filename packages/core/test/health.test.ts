@@ -216,14 +216,23 @@ describe('alerts', () => {
 describe('the latency histogram', () => {
   it('knows quantiles of the last minute within a fifth, in fixed memory', () => {
     const histogram = new LatencyHistogram()
-    expect(histogram.quantile(0.5)).toBeUndefined()
-    for (let count = 1; count <= 1_000; count++) histogram.record(count / 10, 1_000_000)
-    expect(histogram.quantile(0.5)).toBeGreaterThan(50 * 0.8)
-    expect(histogram.quantile(0.5)).toBeLessThan(50 * 1.2)
-    expect(histogram.quantile(0.99)).toBeGreaterThan(99 * 0.8)
-    histogram.record(1, 1_031_000)
-    expect(histogram.count).toBe(1_001)
-    histogram.record(1, 1_100_000)
-    expect(histogram.count).toBe(1)
+    const start = 1_000_000
+    expect(histogram.quantile(0.5, start)).toBeUndefined()
+    for (let count = 1; count <= 1_000; count++) histogram.record(count / 10, start)
+    expect(histogram.quantile(0.5, start)).toBeGreaterThan(50 * 0.8)
+    expect(histogram.quantile(0.5, start)).toBeLessThan(50 * 1.2)
+    expect(histogram.quantile(0.99, start)).toBeGreaterThan(99 * 0.8)
+    histogram.record(1, start + 31_000)
+    expect(histogram.count(start + 31_000)).toBe(1_001)
+    histogram.record(1, start + 100_000)
+    expect(histogram.count(start + 100_000)).toBe(1)
+  })
+
+  it('forgets what is older than a minute, also while nothing is recorded', () => {
+    const histogram = new LatencyHistogram()
+    histogram.record(5, 1_000_000)
+    expect(histogram.count(1_000_000)).toBe(1)
+    expect(histogram.quantile(0.5, 1_061_000)).toBeUndefined()
+    expect(histogram.count(1_061_000)).toBe(0)
   })
 })

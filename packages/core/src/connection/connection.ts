@@ -73,7 +73,7 @@ export interface Connection extends AsyncDisposable {
   /** Publishes a message. One round trip. While Redis is away, only subscribers in this process receive it. */
   publish(channel: string, message: string): Promise<void>
 
-  /** Checks the health of Redis. All questions are sent at once and end within a second or two. Never rejects. */
+  /** Checks the health of Redis. Three round trips, which end within a second or two. Never rejects. */
   health(): Promise<HealthReport>
 
   /** Starts the recovery of every store pair. Needed only with `enableAutoResync: false`. */

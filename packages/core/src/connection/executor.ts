@@ -94,10 +94,9 @@ export class Executor {
         new UnavailableError('OVERLOADED', `${this.inFlight} commands are in flight already`, 'not-sent'),
       )
     }
-    const wrong = options.timeoutMs === undefined ? undefined : wrongTimeout(options.timeoutMs)
-    if (wrong !== undefined) return Promise.reject(wrong)
+    const refusal = refusalOf(args, options)
+    if (refusal !== undefined) return Promise.reject(refusal)
     const { signal } = options
-    if (signal?.aborted) return Promise.reject(aborted(commandName(String(args[0])), 'not sent'))
     return new Promise<R>((resolve, reject) => {
       const now = performance.now()
       const timeoutMs = options.timeoutMs ?? this.#timeoutMs
@@ -205,6 +204,21 @@ export class Executor {
       call.reject(aborted(commandName(call.command), 'it may have run', reason))
     })
   }
+}
+
+/** @throws INVALID_INPUT for a deadline that no timer holds, COMMAND_ABORTED if the caller has left */
+export function checkOptions(args: readonly Argument[], options: CommandOptions): void {
+  const refusal = refusalOf(args, options)
+  if (refusal !== undefined) throw refusal
+}
+
+function refusalOf(
+  args: readonly Argument[],
+  { timeoutMs, signal }: CommandOptions,
+): EvenkeelError | undefined {
+  const wrong = timeoutMs === undefined ? undefined : wrongTimeout(timeoutMs)
+  if (wrong !== undefined) return wrong
+  return signal?.aborted ? aborted(commandName(String(args[0])), 'not sent', signal.reason) : undefined
 }
 
 /** The stack of a timer tells nothing, and capturing ten thousand stacks takes longer than expiring their calls. */

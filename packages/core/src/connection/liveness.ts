@@ -1,5 +1,6 @@
 import type { ClientPort, Reply } from '../clients/port.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
+import { afterGrace } from '../guard/grace.js'
 
 export interface LivenessHost {
   /** The client that commands go to, if there is one. */
@@ -17,9 +18,6 @@ export interface LivenessHost {
   /** Gives up the socket. */
   drop(reason: string, cause?: 'demoted'): void
 }
-
-/** Turns of the event loop in which replies that wait in the socket are read. */
-const graceTurns = 3
 
 /** The server answers but refuses all writes. */
 class ReadOnlyReplicaError extends Error {
@@ -56,8 +54,7 @@ export class Liveness {
     this.#asked = client
     let isOverdue = true
     const overdue = setTimeout(() => {
-      // The timer of a blocked event loop is late; then the answer may be in the socket already.
-      afterTurns(graceTurns, () => {
+      afterGrace(() => {
         if (isOverdue) this.#host.verdict(false, `PING was not answered within ${this.#deadlineMs} ms`)
       })
     }, this.#deadlineMs)
@@ -114,10 +111,6 @@ export class Liveness {
     if (isReadOnlyReplica(replication)) throw new ReadOnlyReplicaError()
     this.#writable = client
   }
-}
-
-function afterTurns(turns: number, callback: () => void): void {
-  setImmediate(() => (turns > 1 ? afterTurns(turns - 1, callback) : callback()))
 }
 
 async function ping(client: ClientPort): Promise<void> {

@@ -18,7 +18,7 @@ import type { Telemetry } from '../telemetry/commands.js'
 import type { ClientProvider } from '../topology/provider.js'
 import type { Connection } from './connection.js'
 import type { ConnectionEvents } from './events.js'
-import { type CommandOptions, Executor, type Sender } from './executor.js'
+import { type CommandOptions, checkOptions, Executor, type Sender } from './executor.js'
 import { Liveness, type LivenessHost } from './liveness.js'
 import { OfflineQueue } from './offline-queue.js'
 import { missingPermissions } from './permissions.js'
@@ -251,9 +251,14 @@ export class RedisConnection implements Connection {
     return this.#pubSub.publish(channel, message)
   }
 
-  /** Checks the health of Redis. All questions are sent at once and end within a second or two. Never rejects. */
+  /** Checks the health of Redis. Three round trips, which end within a second or two. Never rejects. */
   health(): Promise<HealthReport> {
-    return checkHealth(this)
+    return checkHealth({
+      namespace: this.namespace,
+      // A check tells how Redis is now, so its commands don't wait in the offline queue.
+      command: (args, options = noOptions) => this.#sendNow(args, options, itself),
+      vitals: () => this.vitals(),
+    })
   }
 
   /**
@@ -334,20 +339,29 @@ export class RedisConnection implements Connection {
   }
 
   #send<R>(args: readonly Argument[], options: CommandOptions, by: By<R>): Promise<R> {
+    const isDown = this.#client === undefined || !this.#breaker.closed
+    if (isDown && this.#offlineQueue !== undefined) return this.#whenUp(this.#offlineQueue, args, options, by)
+    return this.#sendNow(args, options, by)
+  }
+
+  #sendNow<R>(args: readonly Argument[], options: CommandOptions, by: By<R>): Promise<R> {
     const client = this.#client
-    if (client === undefined || !this.#breaker.closed) {
-      return this.#offlineQueue ? this.#whenUp(args, options, by) : Promise.reject(this.#unavailable())
-    }
+    if (client === undefined || !this.#breaker.closed) return Promise.reject(this.#unavailable())
     return this.#executor.send(by(client), this.#breaker.generation, args, options)
   }
 
-  async #whenUp<R>(args: readonly Argument[], options: CommandOptions, by: By<R>): Promise<R> {
-    const queue = this.#offlineQueue
-    if (queue === undefined || queue.isFull || this.#state === 'closed') throw this.#unavailable()
+  async #whenUp<R>(
+    queue: OfflineQueue,
+    args: readonly Argument[],
+    options: CommandOptions,
+    by: By<R>,
+  ): Promise<R> {
+    checkOptions(args, options)
+    if (queue.isFull || this.#state === 'closed') throw this.#unavailable()
     const leftMs = await queue.wait(options.timeoutMs ?? this.#commandTimeoutMs, options.signal)
-    const client = this.#client
-    if (client === undefined || !this.#breaker.closed || leftMs <= 0) throw this.#unavailable()
-    return this.#executor.send(by(client), this.#breaker.generation, args, { ...options, timeoutMs: leftMs })
+    checkOptions(args, options)
+    if (leftMs <= 0) throw this.#unavailable()
+    return this.#sendNow(args, { ...options, timeoutMs: leftMs }, by)
   }
 
   #onceSettled(callback: () => void): () => void {

@@ -1,3 +1,5 @@
+import { afterGrace } from './grace.js'
+
 /** Something with a deadline; an element of one of the queue's lists. */
 export interface Timed {
   dueAt: number
@@ -13,8 +15,6 @@ export interface List {
 
 /** Beyond this the timer was late because the event loop was blocked, not because Redis was slow. */
 const lateMs = 5
-/** Turns of the event loop in which replies that wait in the socket are read before anything expires. */
-const graceTurns = 3
 /** Expiries between two turns of the event loop, so that 10,000 at once do not block it. */
 const chunk = 500
 
@@ -81,12 +81,8 @@ export class DeadlineQueue<T extends Timed> {
 
   readonly #onTimer = (): void => {
     const late = performance.now() - this.#armedFor
-    if (late > lateMs) this.#afterTurns(graceTurns)
+    if (late > lateMs) afterGrace(() => this.#sweep())
     else this.#sweep()
-  }
-
-  #afterTurns(turns: number): void {
-    setImmediate(() => (turns > 1 ? this.#afterTurns(turns - 1) : this.#sweep()))
   }
 
   #sweep(): void {

@@ -34,9 +34,10 @@ export async function checkHealth(redis: HealthSubject): Promise<HealthReport> {
       : undefined
   const { state, topology, client, latency, inFlight, breaker, pairs } = redis.vitals()
   const fallback = { active: pairs.some((pair) => pair.state !== 'primary'), pairs }
+  const now = performance.now()
   const report = {
     ...{ state, topology, client, inFlight, breaker, fallback, operations, server },
-    latency: { pingMs: ping, p50Ms: latency.quantile(0.5), p99Ms: latency.quantile(0.99) },
+    latency: { pingMs: ping, p50Ms: latency.quantile(0.5, now), p99Ms: latency.quantile(0.99, now) },
   }
   const reasons = reasonsOf(report)
   const status = state !== 'up' ? 'unhealthy' : reasons.length > 0 ? 'degraded' : 'healthy'

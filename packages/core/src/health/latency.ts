@@ -18,9 +18,9 @@ export class LatencyHistogram {
     this.#current[bucket] = (this.#current[bucket] ?? 0) + 1
   }
 
-  /** Milliseconds; `undefined` if nothing was recorded. */
-  quantile(q: number): number | undefined {
-    const counts = this.#current.map((count, bucket) => count + (this.#previous[bucket] ?? 0))
+  /** Milliseconds; `undefined` if nothing was recorded of late. */
+  quantile(q: number, now: number): number | undefined {
+    const counts = this.#counts(now)
     const total = counts.reduce((sum, count) => sum + count, 0)
     if (total === 0) return undefined
     let left = Math.ceil(total * q)
@@ -31,8 +31,16 @@ export class LatencyHistogram {
     return 2 ** ((bucket + 0.5) / 4) / 1_000
   }
 
-  get count(): number {
-    return [...this.#current, ...this.#previous].reduce((sum, count) => sum + count, 0)
+  count(now: number): number {
+    return this.#counts(now).reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Without those that are too old by now, though none came since that would have turned the generations. */
+  #counts(now: number): Uint32Array {
+    const age = now - this.#turnedAt
+    if (age > 2 * generationMs) return new Uint32Array(bucketCount)
+    if (age > generationMs) return this.#current
+    return this.#current.map((count, bucket) => count + (this.#previous[bucket] ?? 0))
   }
 
   #turn(now: number): void {

@@ -139,7 +139,7 @@ function withReplicas(
       library.open(await targetOf({ ...topology, ...own }, options, { host, port }), signal),
     ),
   )
-  return replicatedClient(primary, providers, topology.readFrom)
+  return replicatedClient(primary, providers, topology.readFrom, options.commandTimeoutMs / 4)
 }
 
 async function sentinelTargets(
