@@ -46,6 +46,8 @@ describe('redis-conf check', () => {
     ['user a on nopass ~* +@all\naclfile users.acl', 1, 'refuses users in this file beside an aclfile'],
     ['cluster-enabled yes\nreplicaof 10.0.0.1 6379', 2, 'refuses replicaof in a Cluster'],
     ['rename-command EVALSHA ""', 1, 'evenkeel needs EVALSHA'],
+    ['rename-command unlink ""', 1, 'evenkeel needs UNLINK'],
+    ['rename-command HSET h', 1, 'evenkeel needs HSET'],
     ['enable-debug-command yes', 1, 'lets every client run code'],
   ])('%j: line %s', async (text, line, message) => {
     const { code, findings: found } = await findings(`maxmemory-clients 0\n${text}`)
@@ -53,6 +55,13 @@ describe('redis-conf check', () => {
     const match = found.find((one) => one.message.includes(message))
     expect(match).toMatchObject({ line: line + 1, level: 'error' })
     expect(code).toBe(exitCodes.usage)
+  })
+
+  it('takes a rename of what no package runs, and warns of one that reports or a Cluster use', async () => {
+    const text = 'maxmemory 1gb\nrename-command PSETEX ""\nrename-command CONFIG c\n'
+    const { code, findings: found } = await findings(text)
+    expect(found).toMatchObject([{ line: 3, level: 'warning', message: expect.stringContaining('CONFIG') }])
+    expect(code).toBe(exitCodes.done)
   })
 
   it('knows for which server a directive is', async () => {
@@ -215,6 +224,18 @@ describe('redis-conf update', () => {
     expect(code).toBe(exitCodes.usage)
     expect(err).toContain('takes an amount of memory')
     expect(readFileSync(path, 'utf8')).toBe('maxmemory 1gb\n')
+  })
+
+  it('takes several lines of a directive that may occur more than once', async () => {
+    const path = conf('save 3600 1\nmaxmemory 1gb\nsave 300 100\n')
+    const { out } = await runCommand([
+      ...['redis-conf', 'update', path, '--dry-run'],
+      ...['--set', 'save 900 1', '--set', 'save 60 1000', '--set', 'maxmemory 2gb', '--set', 'maxmemory 3gb'],
+      ...['--set', 'user a on >x ~a* +@all', '--set', 'user b on >y ~b* +@all'],
+    ])
+    expect(out).toBe(
+      'save 900 1\nsave 60 1000\nmaxmemory 3gb\nuser a on >x ~a* +@all\nuser b on >y ~b* +@all',
+    )
   })
 
   it('shows it without writing it, with --dry-run', async () => {

@@ -7,7 +7,7 @@ import { type ConnectionFlags, withConnectionFlags, withRedis } from '../connect
 import type { Context } from '../context.js'
 import { CommandError, exitCodes } from '../exit-codes.js'
 import { wholeNumber } from '../flags.js'
-import { interruptible } from '../interruptible.js'
+import { interruptible, interruption } from '../interruptible.js'
 import type { Io } from '../io.js'
 import { LineOutput } from '../line-output.js'
 import { counted, show, table } from '../output.js'
@@ -89,6 +89,7 @@ function addExport(parent: Command, context: Context): void {
 async function exportThread(memory: AgentMemory, flags: ExportFlags, io: Io): Promise<void> {
   const { owner, output } = flags
   const thread = memory.owner(owner).thread(flags.thread)
+  const stop = interruption(io, notWhole('the conversation', output))
   const lines = await LineOutput.open(io, output)
   try {
     const work = async (signal: AbortSignal) => {
@@ -103,7 +104,7 @@ async function exportThread(memory: AgentMemory, flags: ExportFlags, io: Io): Pr
         after = page.next
       }
     }
-    await interruptible(io, work, notWhole('the conversation', output))
+    await stop.during(work)
     await lines.keep()
   } finally {
     await lines.close()
@@ -136,6 +137,7 @@ Examples:
 }
 
 async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags, io: Io): Promise<void> {
+  const stop = interruption(io, notWhole('the backup', output))
   const lines = await LineOutput.open(io, output)
   const report = { threads: 0, messages: 0 }
   try {
@@ -148,7 +150,7 @@ async function backup(memory: AgentMemory, { owner, output, json }: BackupFlags,
       }
       Object.assign(report, { threads: last.threads ?? 0, messages: last.messages ?? 0 })
     }
-    await interruptible(io, work, notWhole('the backup', output))
+    await stop.during(work)
     await lines.keep()
   } finally {
     await lines.close()

@@ -1,11 +1,14 @@
+import { packageNames, permissionsOf } from './acl.js'
 import type { CheckOptions, ConfFinding, Settings } from './finding.js'
 import { bytesOf, type Line } from './parse.js'
 
-/** Commands without which a package of evenkeel does not work. */
-const needed = new Set(
-  'del eval evalsha get hgetall info mget ping psetex publish script set spublish ssubscribe subscribe time'.split(
-    ' ',
-  ),
+// Vector search is left out: only Redis 8 has its commands, and only those who chose it need them.
+const everybodys = packageNames.filter((name) => name !== 'vectors').map(permissionsOf)
+/** Commands without which a part of a package does not work. */
+const needed = new Set(everybodys.flatMap((permissions) => permissions.needed))
+/** Commands without which reports show less, or a Cluster can't be used. */
+const useful = new Set(
+  everybodys.flatMap((permissions) => permissions.useful.map((name) => name.split('|')[0] ?? name)),
 )
 
 interface Place {
@@ -223,15 +226,17 @@ function persistenceForPurpose({ settings, options }: Place): readonly ConfFindi
 
 function renamedCommands({ lines }: Place): readonly ConfFinding[] {
   return lines
-    .filter(({ name, values }) => name === 'rename-command' && needed.has((values[0] ?? '').toLowerCase()))
-    .map((line) =>
-      finding(
-        line,
-        'error',
-        `evenkeel needs ${line.values[0]?.toUpperCase()}`,
-        'remove the line; restrict users by ACL instead',
-      ),
-    )
+    .filter(({ name }) => name === 'rename-command')
+    .flatMap((line) => {
+      const command = line.values[0]?.toLowerCase() ?? ''
+      const mend = 'remove the line; restrict users by ACL instead'
+      if (needed.has(command)) {
+        return [finding(line, 'error', `evenkeel needs ${command.toUpperCase()}`, mend)]
+      }
+      if (!useful.has(command)) return []
+      const message = `without ${command.toUpperCase()} reports of evenkeel show less, or a Cluster can't be used`
+      return [finding(line, 'warning', message, mend)]
+    })
 }
 
 function dangerousCommands({ settings }: Place): readonly ConfFinding[] {

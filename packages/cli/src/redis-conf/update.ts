@@ -10,21 +10,30 @@ export interface ConfChange {
 /**
  * Changes directives of a redis.conf and keeps everything else: comments, order, blank lines, line ends. A directive is
  * changed in its place (of several lines, the last is changed and the others are removed); a new one is added at the
- * end. For a directive that may occur more than once, the new line replaces all its lines.
+ * end. Of two changes of one directive the later counts. For a directive that may occur more than once, all its changes
+ * together replace all its lines.
  */
 export function updateConf(text: string, changes: readonly ConfChange[]): string {
   const lineEnd = text.includes('\r\n') ? '\r\n' : '\n'
   const lines = parseConf(text).map(({ text: line, name }) => ({ line, name }))
-  for (const { name, values } of changes) {
-    const wanted = name.toLowerCase()
-    const written = values === undefined ? undefined : [wanted, ...values.map(quoted)].join(' ')
-    const places = lines.flatMap((line, index) => (line.name === wanted ? [index] : []))
-    const kept = repeatable.has(wanted) ? places[0] : places.at(-1)
-    if (written !== undefined && kept === undefined) lines.push({ line: written, name: wanted })
-    if (written !== undefined && kept !== undefined) lines[kept] = { line: written, name: wanted }
-    const superfluous = new Set(places.filter((index) => written === undefined || index !== kept))
-    const left = lines.filter((_, index) => !superfluous.has(index))
-    lines.splice(0, lines.length, ...left)
+  for (const [name, written] of linesByName(changes)) {
+    const places = lines.flatMap((line, index) => (line.name === name ? [index] : []))
+    const place = (repeatable.has(name) ? places[0] : places.at(-1)) ?? lines.length
+    const replaced = new Set(places)
+    const before = lines.slice(0, place).filter((_, index) => !replaced.has(index))
+    const after = lines.slice(place).filter((_, index) => !replaced.has(place + index))
+    lines.splice(0, lines.length, ...before, ...written.map((line) => ({ line, name })), ...after)
   }
   return lines.map(({ line }) => line + lineEnd).join('')
+}
+
+/** The lines that each changed directive is to have. */
+function linesByName(changes: readonly ConfChange[]): ReadonlyMap<string, readonly string[]> {
+  const byName = new Map<string, readonly string[]>()
+  for (const { name, values } of changes) {
+    const wanted = name.toLowerCase()
+    const earlier = repeatable.has(wanted) ? (byName.get(wanted) ?? []) : []
+    byName.set(wanted, values === undefined ? [] : [...earlier, [wanted, ...values.map(quoted)].join(' ')])
+  }
+  return byName
 }
