@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { slidingWindow, tokenBucket } from '../src/index.js'
+import { estimateTokens } from '../src/provider/estimate.js'
 import { readProviderHeaders } from '../src/provider/headers.js'
 import { useRedis } from './support.js'
 
@@ -126,5 +127,35 @@ describe.each(['memory', 'redis'])('what a provider said, in %s', (where) => {
     await limiter.block('openai', 150)
     await limiter.wait('openai', { rpm: 1 }, { timeout: '5s' })
     expect(performance.now() - startedAt).toBeGreaterThan(145)
+  })
+})
+
+describe('the estimate of a call', () => {
+  const body = (...content: readonly unknown[]) =>
+    JSON.stringify({ model: 'm', max_tokens: 10, messages: [{ role: 'user', content }] })
+  const megabyte = (beginning: string) => beginning + 'A'.repeat(1_000_000)
+
+  it.each([
+    ['OpenAI', { type: 'image_url', image_url: { url: megabyte('data:image/png;base64,iVBORw0KGgo') } }],
+    ['OpenAI Responses', { type: 'input_image', image_url: megabyte('data:image/webp;base64,UklGR') }],
+    [
+      'Anthropic',
+      { type: 'image', source: { type: 'base64', media_type: 'image/jpeg', data: megabyte('/9j/') } },
+    ],
+    ['Gemini', { inlineData: { mimeType: 'image/gif', data: megabyte('R0lGOD') } }],
+  ])('counts an inline image by what it costs, not by its bytes: %s', (_, image) => {
+    const one = estimateTokens(body(image), 0)
+    expect(one.output).toBe(10)
+    expect(one.input).toBeGreaterThan(1_600)
+    expect(one.input).toBeLessThan(1_700)
+    expect(estimateTokens(body(image, image), 0).input).toBeLessThan(3_400)
+  })
+
+  it('counts text as text, also beside an image, and where it only begins like one', () => {
+    const text = 'word '.repeat(20_000)
+    expect(estimateTokens(body(text), 0).input).toBeGreaterThan(25_000)
+    const image = { type: 'input_image', image_url: megabyte('data:image/png;base64,iVBORw0KGgo') }
+    expect(estimateTokens(body(text, image), 0).input).toBeGreaterThan(26_600)
+    expect(estimateTokens(body('/9j/ is a path'), 0).input).toBeLessThan(40)
   })
 })

@@ -1,4 +1,4 @@
-import type { Answer } from '@evenkeel/core'
+import { type Answer, UnavailableError } from '@evenkeel/core'
 import type { Decision, DecisionRequest, LimitCost } from '../stores/port.js'
 import type { PendingDecision } from './pending-decision.js'
 
@@ -41,10 +41,14 @@ export class DecisionTick {
     )
   }
 
-  /** Sends each request again by itself: one of them may have failed the call, such as for a key of the wrong type. */
+  /**
+   * Sends each request again by itself: one of them may have failed the call, such as for a key of the wrong type. An
+   * outage fails all of them: after a lost reply, a second call would charge twice, and after a refusal for overload,
+   * many calls would add to it.
+   */
   #failed(pending: readonly PendingDecision[], error: unknown): void {
-    if (pending.length === 1) {
-      pending[0]?.failed(error)
+    if (pending.length === 1 || UnavailableError.isInstance(error)) {
+      for (const one of pending) one.failed(error)
       return
     }
     for (const one of pending) {

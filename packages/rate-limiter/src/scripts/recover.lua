@@ -10,7 +10,10 @@ function operations.merge()
     oldest = math.max(oldest, age)
     if isNew then cell.kind.charge(cell, now - age, cost, '') end
   end
-  if isNew then redis.call('SET', marker, sequence, 'PX', math.max(60000, cell.a + oldest)) end
+  if not isNew then return end
+  -- Kept for as long as the charges count: a window, or the time in which the whole bucket is refilled.
+  local span = cell.span or math.ceil(cell.limit * cell.b / cell.a)
+  redis.call('SET', marker, sequence, 'PX', string.format('%d', math.max(60000, span + oldest)))
 end
 
 function operations.giveBack()

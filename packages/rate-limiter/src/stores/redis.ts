@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type Connection, UnavailableError } from '@evenkeel/core'
+import type { Connection } from '@evenkeel/core'
 import { createKeyspace, createLog, type Keyspace, listen } from '@evenkeel/core/kit'
 import type { LimitResult } from '../algorithms/meter.js'
 import { slackMs } from '../algorithms/meter.js'
@@ -197,7 +197,7 @@ export class RedisLimitStore implements LimitStore {
         if (decision.outcome !== 'allowed' && !isPeek) break
       }
     } catch (error) {
-      if (UnavailableError.isInstance(error)) await this.#undo(id, done).catch(() => {})
+      await this.#undo(id, done).catch(() => {})
       throw error
     }
     if (!isPeek && done.some(([, { outcome }]) => outcome !== 'allowed')) {

@@ -113,14 +113,6 @@ export class ScriptCall {
     this.#indexOfLimit.set(id, index)
     return index
   }
-
-  /** Whether the limits can be sent in this call: `false` if it already has one of them with another definition. */
-  accepts(limitKeys: readonly LimitKey[]): boolean {
-    return limitKeys.every(({ subject, name, limit }) => {
-      const index = this.#indexOfLimit.get(`${name}\0${subject}`)
-      return index === undefined || this.#definitionIndex.get(limit) === this.#limitIndexes[index - 1]
-    })
-  }
 }
 
 class OtherKey {
