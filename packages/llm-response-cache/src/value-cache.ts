@@ -30,10 +30,15 @@ const names: Readonly<Record<keyof ValueCacheOptions<unknown>, true>> = {
   ...{ kind: true, codec: true, share: true },
 }
 
+type OnlyIfCached = CallOptions & { readonly onlyIfCached: true }
+
 /** A cache of values. Each operation takes one round trip, or none if this process has the entry. */
 export interface ValueCache<V> {
+  /** Returns the stored value; `undefined` for a miss, since `load` is not called. */
+  getOrSet(key: string, load: () => Promise<V>, options: OnlyIfCached): Promise<V | undefined>
   /** Returns the stored value, or calls `load`, once for all callers at the same time. Its errors are not stored. */
   getOrSet(key: string, load: () => Promise<V>, options?: CallOptions): Promise<V>
+  detailed(key: string, load: () => Promise<V>, options: OnlyIfCached): Promise<Detailed<V | undefined>>
   /** Like {@link getOrSet}, and says how the value was obtained. */
   detailed(key: string, load: () => Promise<V>, options?: CallOptions): Promise<Detailed<V>>
   get(key: string, options?: CallOptions): Promise<V | undefined>

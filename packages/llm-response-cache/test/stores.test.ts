@@ -138,7 +138,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   beforeAll(async () => {
     server = await startRedis({ flavour })
-    redis = await connect({ url: server.url, commandTimeout: '30s' })
+    redis = await connect({ url: server.url, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -178,6 +178,22 @@ describe.each(flavours())('on $name', (flavour) => {
     expect(await begin('g2')).toMatchObject({ role: 'follow' })
   })
 
+  it('keeps the log of a leader that is silent for as long as it renews its lease', async () => {
+    const { flights } = await fresh()
+    const entryKey = { tenant: 'n', name: 'k' }
+    await flights.begin(entryKey, { generation: 'g1', owner: 'o', leaseMs: 60_000, unlessId: '' })
+    await flights.append(entryKey, 'g1', 60_000, 0, [{ type: 'data', data: Buffer.from('a') }])
+    const logs: string[] = []
+    for (const key of (await redis.command(['KEYS', '*'])) as string[]) {
+      if ((await redis.command(['TYPE', key])) === 'stream') logs.push(key)
+    }
+    const [logKey = ''] = logs
+    expect(logs).toHaveLength(1)
+    await redis.command(['PEXPIRE', logKey, '20000'])
+    await flights.renew(entryKey, 'g1', 60_000)
+    expect(Number(await redis.command(['PTTL', logKey]))).toBeGreaterThan(30_000)
+  })
+
   it('leaves nothing without an end behind, whatever becomes of a flight', async () => {
     const { entries, flights } = await fresh()
     const entryKey = { tenant: 'n', name: 'k' }
@@ -202,7 +218,7 @@ describe.each(clientLibraries)('with a client of $name', (library) => {
   beforeAll(async () => {
     server = await startRedis()
     client = await library.createClient(server.url)
-    redis = await connect({ client, commandTimeout: '30s' })
+    redis = await connect({ client, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -232,6 +248,7 @@ describe('on a Cluster', () => {
         cluster: { nodes: cluster.rootNodes },
         library: (await library.load()) as object,
         commandTimeout: '30s',
+        connectionTimeout: '30s',
       })
     })
     afterAll(() => redis.close())

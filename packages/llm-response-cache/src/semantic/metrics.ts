@@ -20,7 +20,7 @@ export function observeSemantic(telemetry: boolean | MeterOptions, read: () => S
       },
     },
     [`${prefix}_candidates_total`]: count(
-      'Look-ups that met a question near enough',
+      'Look-ups that found another question in the same context',
       (stats) => stats.candidates,
     ),
     [`${prefix}_verified_total`]: count('Answers that the host was asked about', (stats) => stats.verified),

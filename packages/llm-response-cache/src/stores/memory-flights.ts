@@ -86,6 +86,12 @@ export class MemoryFlightStore implements FlightStore {
     lease.expiresAt = this.#clock.monotonic() + leaseMs
     if (records.length > 0) {
       const known = this.#log(entryKey, generation)
+      // Followers would read an answer with a gap.
+      if (known.length < from) {
+        this.#leases.delete(entryKeyId(entryKey))
+        this.#logs.delete(logId(entryKey, generation))
+        return -1
+      }
       known.push(...records.slice(known.length - from))
       this.#tell(entryKey)
     }
@@ -132,7 +138,7 @@ export class MemoryFlightStore implements FlightStore {
 
   async look(entryKey: EntryKey, generation: string, cursor: string): Promise<LogView> {
     const state = this.#lease(entryKey)?.generation === generation ? 'live' : 'gone'
-    const all = this.#logs.get(`${generation} ${entryKeyId(entryKey)}`) ?? []
+    const all = this.#logs.get(logId(entryKey, generation)) ?? []
     const records = all.slice(Number(cursor))
     return { state, records, cursor: String(Number(cursor) + records.length) }
   }
@@ -157,7 +163,7 @@ export class MemoryFlightStore implements FlightStore {
   }
 
   #log(entryKey: EntryKey, generation: string): LogRecord[] {
-    const id = `${generation} ${entryKeyId(entryKey)}`
+    const id = logId(entryKey, generation)
     const known = this.#logs.get(id)
     if (known !== undefined) return known
     const [oldest] = this.#logs.keys()
@@ -170,6 +176,10 @@ export class MemoryFlightStore implements FlightStore {
   #tell(entryKey: EntryKey): void {
     for (const onNews of this.#watchers.get(entryKeyId(entryKey)) ?? []) queueMicrotask(onNews)
   }
+}
+
+function logId(entryKey: EntryKey, generation: string): string {
+  return `${generation} ${entryKeyId(entryKey)}`
 }
 
 function join<T>(groups: Map<string, Set<T>>, name: string, member: T): () => void {

@@ -133,7 +133,7 @@ export interface FlightStore {
   renew(entryKey: EntryKey, generation: string, leaseMs: number): Promise<number>
   /**
    * Adds to the log, which has `from` records before, and renews the lease. Returns the number of followers so far, or
-   * -1 if the lease is lost and nothing was added.
+   * -1 if the lease is lost and nothing was added. A log that has fewer records ends the lease.
    */
   append(
     entryKey: EntryKey,

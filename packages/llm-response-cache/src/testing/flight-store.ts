@@ -72,6 +72,14 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       expect(await told('g1', cursor)).toEqual(['live', 'data \0ü'])
     })
 
+    it('ends a flight whose log has lost records, and never shows followers an answer with a gap', async () => {
+      await begin('g1')
+      await begin('g2')
+      expect(await flights.append(entryKey, 'g1', 60_000, 2, [data('third'), data('fourth')])).toBe(-1)
+      expect(await told('g1')).toEqual(['gone'])
+      expect(await begin('g3')).toEqual({ role: 'lead' })
+    })
+
     it('commits the entry and ends the flight at once', async () => {
       await begin('g1')
       await begin('g2')
