@@ -94,12 +94,17 @@ export function optionsFrom(env: NodeJS.ProcessEnv): GatewayOptions {
   }
 }
 
-/** `key=organisation,key=organisation`; a key alone is an organisation of its own. `*` alone accepts any key. */
+/**
+ * `key=organisation,key=organisation`; a key alone is an organisation of its own. `*` alone accepts any key. @throws for
+ * `*` or nothing among other keys: the one would look as if any key were accepted, the other is a forgotten key
+ */
 function apiKeysIn(text: string | undefined): ReadonlyMap<string, string> | undefined {
   if (text === undefined || text === '' || text === '*') return undefined
   return new Map(
-    text.split(',').map((entry): [string, string] => {
+    text.split(',').map((entry, index): [string, string] => {
       const [key = '', organisation = key] = entry.trim().split('=')
+      if (key === '' || key === '*' || organisation === '')
+        throw new Error(`GATEWAY_API_KEYS: entry ${index + 1} is no key=organisation (or give '*' alone)`)
       return [key, organisation]
     }),
   )
