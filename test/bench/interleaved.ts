@@ -74,9 +74,8 @@ export function closedLoop(name: string, concurrency: number, operation: () => P
   }
 }
 
-/** A contender whose operation does no I/O. It runs in batches, since reading the clock costs as much. */
-export function inProcess(name: string, operation: () => unknown): Contender {
-  const batch = 1_000
+/** A contender whose operation does no I/O. It runs in batches, since reading the clock may cost as much. */
+export function inProcess(name: string, operation: () => unknown, batch = 1_000): Contender {
   return {
     name,
     async run(ms) {

@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { claimPort, releasePort } from '@evenkeel/test-servers'
 import { pinMeasured } from '../pinned.js'
 
 /** A gateway in its own process; during its turn nothing else works on its core. */
@@ -81,7 +81,7 @@ export async function startEvenkeel(
 }
 
 async function start({ name, script, args = [], env = {}, headers = {}, health = '/health' }: Recipe) {
-  const port = await freePort()
+  const port = await claimPort()
   const child = fork(script, [...args, `--port=${port}`], {
     env: { ...process.env, REDIS_URL: '', HOST: '127.0.0.1', PORT: String(port), ...env },
     execArgv: ['--import', here('./cpu.mjs')],
@@ -94,10 +94,12 @@ async function start({ name, script, args = [], env = {}, headers = {}, health =
     ...{ name, url, headers },
     cpuUs: () => cpuOf(child),
     close: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const exited = once(child, 'exit')
-      child.kill('SIGKILL')
-      await exited
+      if (child.exitCode === null && child.signalCode === null) {
+        const exited = once(child, 'exit')
+        child.kill('SIGKILL')
+        await exited
+      }
+      releasePort(port)
     },
   } satisfies GatewayProcess
 }
@@ -128,14 +130,4 @@ async function cpuOf(child: ChildProcess): Promise<number> {
   })
   child.send('cpu')
   return told
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  return address.port
 }

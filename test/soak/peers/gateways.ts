@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { claimPort } from '@evenkeel/test-servers'
 import { Member } from '../fleet.js'
 import { Random } from '../random.js'
 import { type Call, Caller, type Kind } from '../traffic.js'
@@ -56,6 +57,7 @@ async function startPortkey(decoders: readonly Member[]): Promise<Member> {
     { TRUSTED_CUSTOM_HOSTS: '127.0.0.1' },
     { 'x-portkey-config': JSON.stringify(config) },
   )
+  gateway.port = await claimPort()
   await gateway.start()
   return gateway
 }

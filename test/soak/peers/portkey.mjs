@@ -1,9 +1,7 @@
-// Portkey's gateway as published to npm, on the given port or a free one, which it reports as ours does.
-import { once } from 'node:events'
-import { createServer } from 'node:net'
+// Portkey's gateway as published to npm, on the port of PORT; it sends a message when it serves, as ours does.
 import { setTimeout as pause } from 'node:timers/promises'
 
-const port = Number(process.env.PORT) || (await freePort())
+const port = Number(process.env.PORT)
 process.argv.push('--headless', `--port=${port}`)
 await import('@portkey-ai/gateway/build/start-server.js')
 for (;;) {
@@ -15,12 +13,3 @@ for (;;) {
   await pause(25)
 }
 process.send?.({ port })
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return address.port
-}
