@@ -43,12 +43,13 @@ export default defineConfig({
           ],
           testTimeout,
           hookTimeout: testTimeout,
-          maxWorkers: 2,
+          // Twice the processor cores of a small machine: half of the files wait for servers at any time.
+          maxWorkers: 4,
           sequence: { groupOrder: 0 },
         },
       },
       {
-        // Tests with real faults and many processes: two files at a time, after the others.
+        // Tests with real faults and many processes: three files at a time, after the others.
         ...shared,
         test: {
           name: 'chaos',
@@ -60,7 +61,7 @@ export default defineConfig({
           exclude: ['**/node_modules/**', '**/dist/**'],
           testTimeout,
           hookTimeout: testTimeout,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

@@ -24,7 +24,7 @@ export interface Done {
 
 const [, , redisUrl = '', providerUrl = ''] = process.argv
 // A busy machine may hold a process up for seconds: that must cause neither an outage nor the end of a lease.
-const redis = await connect({ url: redisUrl, commandTimeout: '30s' })
+const redis = await connect({ url: redisUrl, commandTimeout: '30s', connectionTimeout: '30s' })
 const cache = createResponseCache({ redis, lease: '8s', l1Ttl: 0 })
 const cached = cache.fetch()
 const callers = new Map<number, AbortController>()

@@ -1,8 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { forkWorker } from '../tooling/fork-worker.js'
 import type { Outcome, Task } from './worker.js'
 
 export interface Provider extends AsyncDisposable {
@@ -74,11 +75,7 @@ export class Worker implements AsyncDisposable {
 
   constructor(name: string) {
     this.name = name
-    this.#child = fork(workerFile, {
-      cwd: import.meta.dirname,
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
+    this.#child = forkWorker(workerFile)
     this.ready = this.#says('ready')
   }
 

@@ -1,9 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { until } from '@evenkeel/test-servers'
+import { forkWorker } from '../tooling/fork-worker.js'
 import type { Done, Order } from './instance.js'
 
 /** A call that the provider has received, and answers when the test says so. */
@@ -103,11 +104,7 @@ export class Instance implements AsyncDisposable {
   #count = 0
 
   constructor(redisUrl: string, providerUrl: string) {
-    this.#child = fork(fileURLToPath(new URL('instance.ts', import.meta.url)), [redisUrl, providerUrl], {
-      cwd: import.meta.dirname,
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
+    this.#child = forkWorker(fileURLToPath(new URL('instance.ts', import.meta.url)), [redisUrl, providerUrl])
     this.ready = new Promise((resolve) => {
       this.#child.on('message', (message: Done | 'ready') => {
         if (message === 'ready') resolve()

@@ -1,6 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { startRedis } from '@evenkeel/test-servers'
+import { forkWorker } from '../tooling/fork-worker.js'
 import { judge, type LimitResult, type Span, settleMs } from './oracle.js'
 import {
   type Beginning,
@@ -40,13 +41,7 @@ const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
  */
 export async function runHarness({ contender, kind, processes, ms, faults }: RunOptions): Promise<Run> {
   const server = await startRedis()
-  const children = Array.from({ length: processes }, () =>
-    fork(worker, {
-      cwd: import.meta.dirname,
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    }),
-  )
+  const children = Array.from({ length: processes }, () => forkWorker(worker))
   try {
     const task: Task = { contender, kind, url: server.url, processes, clients: 6 }
     const outcomes = children.map(outcomeOf)

@@ -1,9 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { until } from '@evenkeel/test-servers'
-import { buildWorker } from './build-worker.js'
+import { forkWorker } from '../tooling/fork-worker.js'
 import type { Long, Order, Report, Step, Task } from './task.js'
 
-const worker = await buildWorker()
+const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
 
 /** A writer, reader or walker: a process, and those that replace it when it dies. */
 export class Member {
@@ -90,11 +91,7 @@ export class Member {
   #start(step?: Step): ChildProcess {
     // The message in flight at the kill may be stored, so its number is not used again.
     const task: Task = { ...this.#task, from: this.#latest + 2, step }
-    const child = fork(worker, [JSON.stringify(task)], {
-      cwd: import.meta.dirname,
-      execArgv: [],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
+    const child = forkWorker(worker, [JSON.stringify(task)])
     child.on('message', (report: Report) => this.#hear(report))
     return child
   }

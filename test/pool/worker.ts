@@ -1,5 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { forkWorker } from '../tooling/fork-worker.js'
 
 interface Waiting {
   readonly resolve: (value: unknown) => void
@@ -12,12 +13,8 @@ export class Worker<Order> {
   readonly #answers = new Map<number, Waiting>()
   #orders = 0
 
-  constructor(file: string, folder: string) {
-    this.#child = fork(file, {
-      cwd: folder,
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
+  constructor(file: string) {
+    this.#child = forkWorker(file)
     this.#child.on('message', ({ id, value, error }: { id: number; value?: unknown; error?: string }) => {
       const answer = this.#answers.get(id)
       this.#answers.delete(id)
@@ -46,18 +43,6 @@ export class Worker<Order> {
   kill(): Promise<void> {
     return killed(this.#child)
   }
-}
-
-/** Follows and answers orders, in the worker's own process. */
-export function obeyOrders<Order>(obey: (order: Order) => Promise<unknown>): void {
-  process.on('message', async ({ id, order }: { id: number; order: Order }) => {
-    try {
-      process.send?.({ id, value: await obey(order) })
-    } catch (error) {
-      process.send?.({ id, error: String(error) })
-    }
-  })
-  process.on('disconnect', () => process.exit(0))
 }
 
 export async function killed(child: ChildProcess): Promise<void> {

@@ -1,4 +1,13 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,15 +53,36 @@ function claim(port: number): boolean {
     return true
   } catch {
     // The port is claimed. A holder that was killed could not give it back: then a later attempt may take it.
-    if (!holderIsAlive(file)) releasePort(port)
+    removeDead(file)
     return false
   }
 }
 
-function holderIsAlive(file: string): boolean {
+/** Removes the claim of a process that is gone, but not the one that another process has made in its place. */
+function removeDead(file: string): void {
+  const holder = holderOf(file)
+  if (holder === undefined || isAlive(holder)) return
+  const aside = `${file}.${process.pid}`
   try {
-    const pid = Number(readFileSync(file, 'utf8'))
-    if (pid === 0) return true // Made this instant, its pid not yet written.
+    renameSync(file, aside)
+    if (holderOf(aside) !== holder) linkSync(aside, file)
+    rmSync(aside, { force: true })
+  } catch {
+    // Another process has removed it.
+  }
+}
+
+/** The process id in a claim; `undefined` if it is gone, or so new that it has none yet. */
+function holderOf(file: string): number | undefined {
+  try {
+    return Number(readFileSync(file, 'utf8')) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
     process.kill(pid, 0)
     return true
   } catch (error) {

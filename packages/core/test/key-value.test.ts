@@ -51,7 +51,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   beforeAll(async () => {
     server = await startRedis({ flavour })
-    redis = await connect({ url: server.url, commandTimeout: '30s' })
+    redis = await connect({ url: server.url, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -129,6 +129,7 @@ describe('on a Cluster', () => {
       cluster: { nodes: cluster.rootNodes },
       library,
       commandTimeout: '30s',
+      connectionTimeout: '30s',
     })
     const store = createKeyValueStore<number>({ redis, prefix: 'spread' })
     await store.setMany(Array.from({ length: 60 }, (_, index) => [`k${index}`, index] as const))
@@ -146,7 +147,7 @@ describe('what is in the way', () => {
 
   beforeAll(async () => {
     server = await startRedis()
-    redis = await connect({ url: server.url, commandTimeout: '30s' })
+    redis = await connect({ url: server.url, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()

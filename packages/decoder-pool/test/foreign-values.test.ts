@@ -19,7 +19,7 @@ describe('a value that another hand has put in the place of ours', () => {
 
   beforeAll(async () => {
     server = await startRedis()
-    redis = await connect({ url: server.url, commandTimeout: '30s' })
+    redis = await connect({ url: server.url, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -95,7 +95,12 @@ describe('a value that another hand has put in the place of ours', () => {
   it('is told to the logger of the connection where it has one, and then to nobody else', async () => {
     const lines: string[] = []
     const logger = { info: () => {}, warn: (line: string) => void lines.push(line) }
-    await using logged = await connect({ url: server.url, logger, commandTimeout: '30s' })
+    await using logged = await connect({
+      url: server.url,
+      logger,
+      commandTimeout: '30s',
+      connectionTimeout: '30s',
+    })
     await server.command('SET', 'evenkeel:decoder-pool:{p}:nodes', 'garbage')
     await new RedisRegistryStore(logged, 'p').read()
     expect(lines).toEqual([expect.stringContaining("a key of the decoder pool 'p'")])

@@ -133,7 +133,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   beforeAll(async () => {
     server = await startRedis({ flavour })
-    redis = await connect({ url: server.url, commandTimeout: '30s' })
+    redis = await connect({ url: server.url, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -275,7 +275,7 @@ describe.each(clientLibraries)('with a client of $name', (library) => {
   beforeAll(async () => {
     server = await startRedis()
     client = await library.createClient(server.url)
-    redis = await connect({ client, commandTimeout: '30s' })
+    redis = await connect({ client, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -302,6 +302,7 @@ describe('on a Cluster', () => {
         cluster: { nodes: cluster.rootNodes },
         library: (await library.load()) as object,
         commandTimeout: '30s',
+        connectionTimeout: '30s',
       })
     })
     afterAll(() => redis.close())

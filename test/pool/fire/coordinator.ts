@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type ConnectOptions, connect } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool, PushBackError } from '@evenkeel/decoder-pool'
-import { obeyOrders } from '../worker.js'
+import { obeyOrders } from '../orders.js'
 
 export interface Setting {
   readonly redis: ConnectOptions
@@ -72,7 +72,12 @@ async function open({ redis: connecting, file, region, ways }: Setting): Promise
   })
 }
 
-/** A request that may be repeated gives up on a silent node early, and tries another one. */
+/**
+ * How long one attempt may take. One that may be repeated gives up on a silent node early, and tries another one; but
+ * not so early that a machine with other work to do makes all nodes look silent.
+ */
+const attemptMs = { repeatable: 2_000, once: 10_000 }
+
 async function ask(idempotent: boolean): Promise<void> {
   const startedAt = performance.now()
   let endpoint: string | undefined
@@ -83,7 +88,10 @@ async function ask(idempotent: boolean): Promise<void> {
         endpoint = node.endpoint
         from = Date.now()
         const response = await fetch(`${node.endpoint}/work`, {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(idempotent ? 500 : 3_000)]),
+          signal: AbortSignal.any([
+            signal,
+            AbortSignal.timeout(idempotent ? attemptMs.repeatable : attemptMs.once),
+          ]),
         })
         await response.arrayBuffer()
         if (response.status === 429) {
@@ -92,7 +100,7 @@ async function ask(idempotent: boolean): Promise<void> {
         }
         if (!response.ok) throw new Error(`status ${response.status}`)
       },
-      { timeout: '5s', attempts: 5, idempotent },
+      { timeout: '20s', attempts: 5, idempotent },
     )
     answered++
   } catch (error) {

@@ -34,7 +34,7 @@ export class NodeProcess {
 /** A coordinator in a process of its own, which does what it is told. */
 export class CoordinatorProcess extends Worker<Order> {
   constructor() {
-    super(fileOf('coordinator.ts'), import.meta.dirname)
+    super(fileOf('coordinator.ts'))
   }
 
   open(setting: Setting): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { Agent, request as httpRequest } from 'node:http'
 import { connect } from '@evenkeel/core'
 import { createDecoderPool, type DecoderPool } from '@evenkeel/decoder-pool'
-import { obeyOrders } from '../worker.js'
+import { obeyOrders } from '../orders.js'
 
 export type Order =
   | {

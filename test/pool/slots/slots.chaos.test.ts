@@ -64,7 +64,7 @@ describe(`${coordinatorCount} coordinators in processes of their own, and nodes 
     ends.push(() => Promise.all(nodes.map((node) => node.kill())))
   }
   const join = async (): Promise<Worker<Order>> => {
-    const coordinator = new Worker<Order>(fileOf('coordinator.ts'), import.meta.dirname)
+    const coordinator = new Worker<Order>(fileOf('coordinator.ts'))
     ends.push(() => coordinator.kill())
     const known = nodes.map(({ endpoint, capacity }) => ({ endpoint, capacity }))
     await coordinator.tell({ kind: 'open', url: server.url, name: `c${born++}`, nodes: known })

@@ -59,6 +59,7 @@ export function proveRules(
         logger: { info() {}, warn: (line) => warnings.push(line) },
         telemetry: false,
         commandTimeout: '30s',
+        connectionTimeout: '30s',
       })
     }
     const shut = async () => {

@@ -28,7 +28,7 @@ describe.each(flavours())('on $name', (flavour) => {
 
   beforeAll(async () => {
     server = await startRedis({ flavour })
-    redis = await connect({ url: server.url, commandTimeout: '30s' })
+    redis = await connect({ url: server.url, commandTimeout: '30s', connectionTimeout: '30s' })
   })
   afterAll(async () => {
     await redis.close()
@@ -157,7 +157,11 @@ describe.each(flavours())('on a Cluster of $name', (flavour) => {
 
   beforeAll(async () => {
     cluster = await startCluster({ flavour })
-    redis = await connect({ cluster: { nodes: cluster.rootNodes }, commandTimeout: '30s' })
+    redis = await connect({
+      cluster: { nodes: cluster.rootNodes },
+      commandTimeout: '30s',
+      connectionTimeout: '30s',
+    })
   })
   afterAll(async () => {
     await redis.close()
