@@ -66,12 +66,12 @@ export function observe(counters: Counters, gauges: Gauges, options: boolean | M
   return observeMetrics('@evenkeel/agent-memory', options, {
     [name('messages_total')]: {
       kind: 'counter',
-      description: 'Messages, by what became of their append',
+      description: 'Messages that were appended, by outcome',
       observe: () => by('status', counters.appended),
     },
     [name('replayed_total')]: {
       kind: 'counter',
-      description: 'Journaled messages, by what became of them in Redis',
+      description: 'Journaled messages that were replayed, by outcome',
       observe: () => {
         const { replayed, refused } = counters.journal
         return by('status', { stored: replayed, refused })
@@ -79,12 +79,12 @@ export function observe(counters: Counters, gauges: Gauges, options: boolean | M
     },
     [name('healed_total')]: {
       kind: 'counter',
-      description: 'Writes that Redis had lost, and has again',
+      description: 'Writes that Redis had lost and that were sent again',
       observe: () => counters.journal.healed,
     },
     [name('reads_total')]: {
       kind: 'counter',
-      description: 'Windows, by what came over the wire',
+      description: 'Windows that were read, by what Redis transferred',
       observe: () => by('kind', counters.reads),
     },
     [name('compactions_total')]: {
@@ -116,7 +116,7 @@ export function observe(counters: Counters, gauges: Gauges, options: boolean | M
     },
     [name('known_threads')]: {
       kind: 'gauge',
-      description: 'Threads of which this process keeps the end',
+      description: 'Threads whose newest messages this process keeps',
       observe: gauges.threads,
     },
   })

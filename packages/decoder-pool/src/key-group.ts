@@ -46,7 +46,7 @@ export class KeyGroup {
   async #beginAnew(): Promise<void> {
     const isDeleted = Number(await this.#redis.run(beginAnewScript, this.keys, this.#readings)) === 1
     if (!isDeleted) return
-    const message = `a key of the decoder pool '${this.#pool}' held what is none of ours; the pool tells Redis anew what it knows`
+    const message = `a key of the decoder pool '${this.#pool}' held data of another program, which was deleted; the pool writes what it knows to Redis again`
     notify(this.#redis.logger, 'warn', message, 'EVENKEEL_POOL_UNREADABLE')
   }
 }

@@ -24,11 +24,11 @@ function tableOf(pool: string, observed: Observed): MetricTable {
       observe: () => nodesByState(observed.status(), pool),
     },
     evenkeel_decoder_pool_in_flight: {
-      ...{ kind: 'gauge', description: 'Requests of this coordinator under way' },
+      ...{ kind: 'gauge', description: 'Requests of this coordinator that are in flight' },
       observe: () => one(observed.status().nodes.reduce((sum, { inFlight }) => sum + inFlight, 0)),
     },
     evenkeel_decoder_pool_waiting: {
-      ...{ kind: 'gauge', description: 'Callers of this coordinator that wait for a place' },
+      ...{ kind: 'gauge', description: 'Callers of this coordinator that wait for a slot' },
       observe: () => one(observed.status().waiting),
     },
     evenkeel_decoder_pool_requests_total: {
@@ -38,7 +38,7 @@ function tableOf(pool: string, observed: Observed): MetricTable {
     evenkeel_decoder_pool_ejections_total: {
       ...{
         kind: 'counter',
-        description: 'Times that nodes were taken out for what their requests came to, by reason',
+        description: 'Ejections of nodes because of the outcomes of their requests, by reason',
       },
       observe: () =>
         Object.entries(observed.ejections()).map(([reason, value]) => ({ value, labels: { pool, reason } })),
@@ -48,7 +48,7 @@ function tableOf(pool: string, observed: Observed): MetricTable {
       observe: () => observed.exposures().flatMap((exposure) => exposureOf(exposure, pool)),
     },
     evenkeel_decoder_pool_self_preservation: {
-      ...{ kind: 'gauge', description: '1 while no node is removed for its silence alone' },
+      ...{ kind: 'gauge', description: '1 in self-preservation, in which no node is removed only because it is silent' },
       observe: () => one(observed.status().preservation === undefined ? 0 : 1),
     },
   }

@@ -213,7 +213,7 @@ export class PubSub {
       this.#refused.set(channel, refusal)
       const listeners = [...(this.#channels.get(channel) ?? [])]
       if (listeners.some(({ isConfirmed }) => isConfirmed)) {
-        const message = `A subscription is not made again: ${refusal.message}`
+        const message = `A subscription could not be restored: ${refusal.message}`
         notify(this.#host.logger, 'warn', message, 'EVENKEEL_SUBSCRIPTION')
       }
     }

@@ -26,7 +26,7 @@ export function observeSemantic(telemetry: boolean | MeterOptions, read: () => S
     [`${prefix}_verified_total`]: count('Answers that the host was asked about', (stats) => stats.verified),
     [`${prefix}_audits_total`]: count('Kept answers compared with fresh ones', (stats) => stats.audits),
     [`${prefix}_wrong_total`]: count(
-      'Of what would have been served, wrong',
+      'Audited answers that would have been served and were wrong',
       (stats) => stats.falseHits.wrong,
     ),
   })

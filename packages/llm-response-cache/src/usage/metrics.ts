@@ -103,7 +103,7 @@ function tableOf(cache: string, stats: StatsBook, held: () => MemorySize): Metri
       unit: 'By',
     },
     evenkeel_response_cache_hit_ratio: gauge(
-      'Answers reused by all that could have been, since the process began',
+      'Share of calls that a stored or shared answer served, since the process began',
       () => stats.read().hitRate,
     ),
   }
