@@ -40,7 +40,8 @@ export function useRedis(options: Parameters<typeof startRedis>[0] = {}) {
     },
     async instance(own: Omit<AgentMemoryOptions, 'redis'> = {}): Promise<Instance> {
       const proxy = await startProxy({ host: server.host, port: server.port })
-      const redis = await connect({ url: proxy.url, commandTimeout: 500 })
+      // No test here is about a deadline: one that a busy machine passes would be an outage.
+      const redis = await connect({ url: proxy.url, commandTimeout: 10_000 })
       const memory = createAgentMemory({ redis, ...own })
       end.push(
         () => proxy.close(),

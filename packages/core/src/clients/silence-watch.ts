@@ -1,4 +1,5 @@
 import { afterGrace } from '../guard/grace.js'
+import { type LongTimer, setLongTimeout } from '../kit/timers.js'
 
 /** Reports a node that has answered none of its commands for `maxMs`. It needs one timer, whatever the traffic. */
 export class SilenceWatch {
@@ -6,7 +7,7 @@ export class SilenceWatch {
   readonly #onSilence: () => void
   #unanswered = 0
   #heardAt = 0
-  #timer: NodeJS.Timeout | undefined
+  #timer: LongTimer | undefined
 
   constructor(maxMs: number, onSilence: () => void) {
     this.#maxMs = maxMs
@@ -25,13 +26,12 @@ export class SilenceWatch {
   }
 
   close(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.clear()
     this.#timer = undefined
   }
 
   #arm(ms: number): void {
-    this.#timer = setTimeout(() => afterGrace(() => this.#look()), ms)
-    this.#timer.unref()
+    this.#timer = setLongTimeout(() => afterGrace(() => this.#look()), ms)
   }
 
   #look(): void {
