@@ -259,6 +259,35 @@ describe('a window that is read again', () => {
     expect((await own.window()).messages.map(({ id }) => id)).toEqual(['a'])
   })
 
+  it.each([
+    ['removed', '1', (thread: Thread) => thread.remove('2')],
+    [
+      'edited',
+      '2',
+      (thread: Thread) => thread.edit('2', { role: 'user', content: 'a longer text than before' }),
+    ],
+  ] as const)(
+    'begins where it begins for others, though the newest message was %s elsewhere before an append or a splice',
+    async (_, newest, change) => {
+      const { memory, redis: redisOf } = await redis.instance()
+      const second = (await redis.instance()).memory
+      const appends = (thread: Thread) => thread.append([user('3'), user('4')])
+      const splices = (thread: Thread) =>
+        thread.splice({ replace: [newest], messages: [user('3'), user('4')] })
+      for (const [name, write] of Object.entries({ appends, splices })) {
+        await threadOf(second, name).append([user('1'), user('2')])
+        await change(threadOf(second, name))
+        await threadOf(memory, name).window()
+        await write(threadOf(memory, name))
+        for (let maxTokens = 3; maxTokens < 16; maxTokens++) {
+          const options = { maxTokens, anchored: true }
+          const fresh = await threadOf(createAgentMemory({ redis: redisOf }), name).window(options)
+          expect(await threadOf(memory, name).window(options)).toEqual(fresh)
+        }
+      }
+    },
+  )
+
   it('is the same as for one who reads it for the first time, whatever happened in between', async () => {
     const { memory, redis: redisOf } = await redis.instance()
     const second = (await redis.instance()).memory

@@ -72,9 +72,7 @@ export class ThreadReplica {
       if (stored.before === 0) this.#synced = stored.version - 1
     }
     if (stored.version === this.#synced && !isNew) return
-    // After a removed message, the number of tokens and turns before is not known here.
-    const [newest] = log.downFrom(this.#upTo)
-    const isAtEnd = stored.before === this.#upTo && (newest?.seq ?? 0) === this.#upTo
+    const isAtEnd = stored.before === this.#upTo && this.#knowsEnd
     const isNext = stored.version === this.#synced + 1 && isAtEnd
     log.epoch = stored.epoch
     let first: number | undefined
@@ -148,12 +146,22 @@ export class ThreadReplica {
     return true
   }
 
+  /**
+   * Whether the number of tokens and turns before the thread's next message is known here. The store counts a message
+   * as it was appended; if the newest one was removed or edited since, its record does not say how it was counted.
+   */
+  get #knowsEnd(): boolean {
+    const [newest] = this.log.downFrom(this.#upTo)
+    return (newest?.seq ?? 0) === this.#upTo && (newest?.revision ?? 0) === 0
+  }
+
   /** Applies the change here too; returns whether the thread's next version consists of it. */
   #follows(change: Change, now: number): boolean {
     // Values are not kept here, so whether there was one to remove is unknown.
     if ('key' in change) return change.kind !== 'unset'
     // If only the end of the thread is known, it is unknown which of the given messages exist.
     if (change.kind === 'put' && this.#from > 1) return false
+    if ((change.kind === 'splice' || change.kind === 'put') && !this.#knowsEnd) return false
     const { log } = this
     const { version } = log
     // A change of a message that is not known here can't be applied. A change without effect makes no version, so the
