@@ -278,8 +278,20 @@ export class ThreadImage implements ThreadVersion {
     const seq = ++this.newest
     const answered = this.#takeCalls(seq, opens, answers)
     if (role === 'user' && answers.length === 0) this.#turn++
-    const record = { seq, id, role, tokens, tokensBefore: this.#passed, turn: this.#turn, at, revision: 0 }
-    this.add({ ...record, digest, opens, answers: answered, body })
+    this.add({
+      seq,
+      id,
+      role,
+      tokens,
+      tokensBefore: this.#passed,
+      turn: this.#turn,
+      at,
+      revision: 0,
+      digest,
+      opens,
+      answers: answered,
+      body,
+    })
     this.#places.set(id, { seq, digest })
     this.count++
     this.#passed += tokens

@@ -44,13 +44,11 @@ export class AppendBatcher {
     messages: readonly PreparedMessage[],
     options: AppendGuards,
   ): Promise<Answer<AppendOutcome>> {
-    const { generation, ...conditions } = options
-    const isPlain = Object.values(conditions).every((option) => option === undefined)
-    if (!isPlain) {
+    if (!isPlain(options)) {
       this.close(id)
       return this.#inLine(id, (store) => store.append(id, messages, options))
     }
-    const batch = this.#batchFor(id, messages, generation)
+    const batch = this.#batchFor(id, messages, options.generation)
     const index = batch.parts.push(messages) - 1
     for (const message of messages) batch.ids.add(message.id)
     batch.messages += messages.length
@@ -138,6 +136,11 @@ function settledShareOf(whole: StoredOutcome, from: number, length: number): Sto
   if (whole.status === 'deleted') return whole
   const seqs = whole.seqs.slice(from, from + length)
   return { ...whole, seqs, status: seqs.some((seq) => seq > whole.before) ? 'stored' : 'duplicate' }
+}
+
+/** Whether an append has no condition but the thread's generation, so that it can share a call with others. */
+function isPlain({ version, fence, token, digest }: AppendGuards): boolean {
+  return version === undefined && fence === undefined && token === undefined && digest === undefined
 }
 
 function bytesOf(messages: readonly PreparedMessage[]): number {
