@@ -221,7 +221,10 @@ export class Lookup<L> {
     let stalled: LongTimer | undefined
     const progress = () => {
       stalled?.clear()
-      stalled = setLongTimeout(() => shared.end(new ProviderStalledError(options.stallMs)), options.stallMs)
+      // A caller waits for it, and a provider that hangs may leave nothing else that keeps the process alive.
+      stalled = setLongTimeout(() => shared.end(new ProviderStalledError(options.stallMs)), options.stallMs, {
+        ref: true,
+      })
     }
     try {
       // All callers left before the call began.
@@ -325,7 +328,10 @@ export class Lookup<L> {
     if (calls.get(slot) !== undefined) return
     const tracked = { entryKey: call.entryKey, model: call.model, slot }
     const shared = new SharedCall<L>({
-      ...{ identity: undefined, isRetry: false, onAbandon: 'finish', avoided: undefined },
+      identity: undefined,
+      isRetry: false,
+      onAbandon: 'finish',
+      avoided: undefined,
       abandoned: this.#context.abandoned,
       finish: (self) => calls.delete(self as SharedCall<unknown>, tracked),
     })
