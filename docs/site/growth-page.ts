@@ -114,7 +114,8 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
   return [
     line('idle-commands', {
       title: 'Commands a second of an idle family, by its instances',
-      ...{ xName: 'instances', yName: 'commands a second' },
+      xName: 'instances',
+      yName: 'commands a second',
       series: Object.entries(families).map(([name, id]) => ({
         name,
         points: points(`${id}-idle`, 'instances', 'commands a second'),
@@ -122,7 +123,9 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
     }),
     line('by-size', {
       title: 'Microseconds of the processor of Redis, by how much it holds',
-      ...{ xName: 'subjects, answers, threads', yName: 'µs of Redis an operation', logarithmic: ['x'] },
+      xName: 'subjects, answers, threads',
+      yName: 'µs of Redis an operation',
+      logarithmic: ['x'],
       series: [
         {
           name: 'a decision, of 128 at once',
@@ -148,7 +151,9 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
     }),
     line('picks', {
       title: 'Microseconds of a process for a choice among nodes',
-      ...{ xName: 'nodes', yName: 'µs of the process', logarithmic: ['x'] },
+      xName: 'nodes',
+      yName: 'µs of the process',
+      logarithmic: ['x'],
       series: [
         { name: 'a pick, with filters', points: points('pool-nodes', 'nodes', 'µs of the process a pick') },
       ],
@@ -166,7 +171,8 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
     ],
     line('leases', {
       title: 'Commands for a decision about one subject that fifty instances ask for',
-      ...{ xName: 'decisions a second of each of fifty instances', yName: 'commands a decision' },
+      xName: 'decisions a second of each of fifty instances',
+      yName: 'commands a decision',
       logarithmic: ['x', 'y'],
       series: [
         {
@@ -178,20 +184,16 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
     }),
     line('simulated-decisions', {
       title: 'Simulated: decisions a second by instances and primaries',
-      ...{
-        xName: 'instances, each asked 500 a second',
-        yName: 'decisions a second',
-        logarithmic: ['x', 'y'],
-      },
+      xName: 'instances, each asked 500 a second',
+      yName: 'decisions a second',
+      logarithmic: ['x', 'y'],
       series: simulated('decided a second'),
     }),
     line('simulated-batches', {
       title: 'Simulated: the most decisions a second by how many travel together',
-      ...{
-        xName: 'decisions in one turn of an instance',
-        yName: 'decisions a second',
-        logarithmic: ['x', 'y'],
-      },
+      xName: 'decisions in one turn of an instance',
+      yName: 'decisions a second',
+      logarithmic: ['x', 'y'],
       series: topologies.map((name) => ({
         name,
         points: points('simulation-batches', 'decisions in a turn', `${name}: at most, a second`),

@@ -42,10 +42,15 @@ const outside = /^\((idle|program)\)/
 let maps: Map<string, SourceMap | undefined> | undefined
 
 const answer = JSON.stringify({
-  ...{ id: 'c1', object: 'chat.completion', created: 1, model: 'm' },
+  id: 'c1',
+  object: 'chat.completion',
+  created: 1,
+  model: 'm',
   choices: [
     {
-      ...{ index: 0, logprobs: null, finish_reason: 'stop' },
+      index: 0,
+      logprobs: null,
+      finish_reason: 'stop',
       message: { role: 'assistant', content: 'word '.repeat(370), refusal: null },
     },
   ],

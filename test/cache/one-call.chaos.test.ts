@@ -31,7 +31,8 @@ describe('ten processes with one prompt', () => {
     await Promise.all(workers.map(({ ready }) => ready))
     const allReading = Promise.all(workers.map((worker) => worker.reading()))
     await using provider = await startProvider({
-      ...{ events: 40, everyMs: 25 },
+      events: 40,
+      everyMs: 25,
       ...options,
       onHalfWay: async (caller) => {
         await allReading

@@ -40,7 +40,10 @@ export async function startProvider(options: ProviderOptions): Promise<Provider>
       await new Promise((resolve) => setTimeout(resolve, options.everyMs))
     }
     const chunk = (delta: object, finish_reason: string | null) => ({
-      ...{ id, object: 'chat.completion.chunk', created: 1, model: 'm' },
+      id,
+      object: 'chat.completion.chunk',
+      created: 1,
+      model: 'm',
       choices: [{ index: 0, delta, finish_reason }],
     })
     for (let event = 0; event < options.events && !response.destroyed; event++) {

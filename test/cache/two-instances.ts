@@ -31,7 +31,10 @@ export interface HeldProvider extends AsyncDisposable {
 
 const chunk = (content: string, finish_reason: string | null) =>
   `data: ${JSON.stringify({
-    ...{ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm' },
+    id: 'c',
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'm',
     choices: [{ index: 0, delta: { content }, finish_reason }],
   })}\n\n`
 
@@ -44,13 +47,18 @@ function heldCall(
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' })
   }
   const message = (content: string) => ({
-    ...{ id: 'c', object: 'chat.completion', created: 1, model: 'm' },
+    id: 'c',
+    object: 'chat.completion',
+    created: 1,
+    model: 'm',
     choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content } }],
   })
   const json = (status: number, body: object) =>
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   return {
-    ...{ apiKey, prompt: asked.prompt, stream: asked.stream },
+    apiKey,
+    prompt: asked.prompt,
+    stream: asked.stream,
     isOver: () => response.destroyed || response.writableEnded,
     begin: (text) => {
       stream()

@@ -68,7 +68,8 @@ function checkTable(law: ServiceLaw, checked: readonly Checked[]): Table {
   const rows = checked.map(({ primaries, instances, together, total, costs }) => {
     const told = simulate({
       ...settingOf(law, { instances: 1, primaries, together, load: 'closed', decisions: total }),
-      ...{ connections: instances, roundTripMs: loopbackMs },
+      connections: instances,
+      roundTripMs: loopbackMs,
     })
     return [
       primaries === 1 ? 'one server' : 'Cluster of three',

@@ -32,7 +32,6 @@ export const cluster: Section = {
       await connect({
         cluster: { nodes: nodes.rootNodes.map(({ host, port }) => ({ host, port })) },
         commandTimeout: '30s',
-        connectionTimeout: '30s',
         connectionTimeout: '2m',
         required: true,
       }),

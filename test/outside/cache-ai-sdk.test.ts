@@ -43,7 +43,10 @@ describe('the AI SDK behind the cache', () => {
     app = await project('cache-ai-sdk', {
       packages: ['@evenkeel/llm-response-cache'],
       dependencies: {
-        ...{ 'ai-5': 'npm:ai@5.0.277', 'ai-6': 'npm:ai@6.0.326', 'ai-7': 'npm:ai@7.0.173', zod: '4.6.7' },
+        'ai-5': 'npm:ai@5.0.277',
+        'ai-6': 'npm:ai@6.0.326',
+        'ai-7': 'npm:ai@7.0.173',
+        zod: '4.6.7',
         'openai-for-5': 'npm:@ai-sdk/openai@2.0.131',
         'openai-for-6': 'npm:@ai-sdk/openai@3.0.141',
         'openai-for-7': 'npm:@ai-sdk/openai@4.0.118',

@@ -67,8 +67,10 @@ describe('LangChain and the SDKs of Mistral and Ollama behind the cache', () => 
     app = await project('cache-others', {
       packages: ['@evenkeel/llm-response-cache'],
       dependencies: {
-        ...{ '@langchain/openai': '1.5.8', '@langchain/core': '1.2.13' },
-        ...{ '@mistralai/mistralai': '2.7.0', ollama: '0.6.4' },
+        '@langchain/openai': '1.5.8',
+        '@langchain/core': '1.2.13',
+        '@mistralai/mistralai': '2.7.0',
+        ollama: '0.6.4',
       },
     })
   })

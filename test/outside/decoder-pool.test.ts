@@ -44,7 +44,9 @@ async function startEngine(name: string) {
     if (request.url === '/v1/embeddings') {
       const embedding = Buffer.from(new Float32Array([0.5, 0.25]).buffer).toString('base64')
       return void json({
-        ...{ object: 'list', model: 'm', usage: { prompt_tokens: 1, total_tokens: 1 } },
+        object: 'list',
+        model: 'm',
+        usage: { prompt_tokens: 1, total_tokens: 1 },
         data: [{ object: 'embedding', index: 0, embedding }],
       })
     }

@@ -112,8 +112,14 @@ const ollamaEnd = { done: true, done_reason: 'stop', prompt_eval_count: 10, eval
 
 function message(model: unknown): Json {
   return {
-    ...{ id: 'msg_1', type: 'message', role: 'assistant', model, content: [], stop_sequence: null },
-    ...{ stop_reason: 'end_turn', usage: { input_tokens: 10, output_tokens: 7 } },
+    id: 'msg_1',
+    type: 'message',
+    role: 'assistant',
+    model,
+    content: [],
+    stop_sequence: null,
+    stop_reason: 'end_turn',
+    usage: { input_tokens: 10, output_tokens: 7 },
   }
 }
 
@@ -135,7 +141,12 @@ function messageEvents(model: unknown): Json[] {
 function response(model: unknown): Json {
   const content = [{ type: 'output_text', text: answer, annotations: [] }]
   return {
-    ...{ id: 'resp_1', object: 'response', created_at: 1, model, status: 'completed', error: null },
+    id: 'resp_1',
+    object: 'response',
+    created_at: 1,
+    model,
+    status: 'completed',
+    error: null,
     output: [{ type: 'message', id: 'msg_1', role: 'assistant', status: 'completed', content }],
     usage: { input_tokens: 10, output_tokens: 7, total_tokens: 17 },
   }

@@ -7,13 +7,32 @@ import type { Call } from './traffic.js'
 const settledMs = 20_000
 const gateway = new Member('gateway-1', 'gateway', {})
 const right: Call = {
-  ...{ kind: 'json', organisation: 'acme', prompt: 'one', gateway, sentAt: 1_000, endedAt: 1_050 },
-  ...{ status: 200, cache: 'miss', text: 'right', expected: 'right', error: undefined },
-  ...{ conversation: undefined, history: undefined },
+  kind: 'json',
+  organisation: 'acme',
+  prompt: 'one',
+  gateway,
+  sentAt: 1_000,
+  endedAt: 1_050,
+  status: 200,
+  cache: 'miss',
+  text: 'right',
+  expected: 'right',
+  error: undefined,
+  conversation: undefined,
+  history: undefined,
 }
 const history = (calls: readonly Call[], more: Partial<History> = {}): History => ({
-  ...{ calls, gateways: [gateway], decoders: [], faults: [], requestsPerMinute: 2, capacity: 4 },
-  ...{ most: [4], heldAtTheEnd: 0, memory: [], settledMs, ...more },
+  calls,
+  gateways: [gateway],
+  decoders: [],
+  faults: [],
+  requestsPerMinute: 2,
+  capacity: 4,
+  most: [4],
+  heldAtTheEnd: 0,
+  memory: [],
+  settledMs,
+  ...more,
 })
 const found = (...calls: Partial<Call>[]) =>
   violationsIn(history(calls.map((call) => ({ ...right, ...call }))))
@@ -53,7 +72,10 @@ describe("the soak's checker", () => {
       { length: 3 },
       (_, index): Call => ({
         ...right,
-        ...{ organisation: 'limited', prompt: `${index}`, sentAt: index, endedAt: 1_000 + index },
+        organisation: 'limited',
+        prompt: `${index}`,
+        sentAt: index,
+        endedAt: 1_000 + index,
       }),
     )
     expect(violationsIn(history(limited))).toEqual(['limit: 3 in a minute, 2 with 0 faults'])
@@ -64,8 +86,14 @@ describe("the soak's checker", () => {
   it('finds what a conversation has lost, doubled or taken from another, but not what had no time to arrive', () => {
     const turn = (number: number, sentAt: number, text: string): Call => ({
       ...right,
-      ...{ kind: 'turn', conversation: 'talk-1', prompt: `turn ${number}`, history: 'whole' },
-      ...{ sentAt, endedAt: sentAt + 50, text, expected: undefined },
+      kind: 'turn',
+      conversation: 'talk-1',
+      prompt: `turn ${number}`,
+      history: 'whole',
+      sentAt,
+      endedAt: sentAt + 50,
+      text,
+      expected: undefined,
     })
     const later = 1_000 + 2 * settledMs
     const of = (...calls: Call[]) => violationsIn(history(calls))

@@ -83,7 +83,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     await pause(settledMs)
     await Promise.all(all.map((caller) => caller.takeTurn()))
     const history: History = {
-      ...{ calls, gateways, decoders, faults, settledMs, requestsPerMinute, capacity },
+      calls,
+      gateways,
+      decoders,
+      faults,
+      settledMs,
+      requestsPerMinute,
+      capacity,
       most: await Promise.all(decoders.map(async (one) => (await one.ask<{ most: number }>()).most)),
       heldAtTheEnd: await heldBy(gateways),
       memory: [...memory].filter(([one]) => one.absences.length === 0).map(([, samples]) => samples),
@@ -125,7 +131,8 @@ async function registerAll(gateways: readonly Member[], decoders: readonly Membe
   const [first] = gateways
   for (const { name, url } of decoders) {
     const answer = await fetch(`${first?.url}/api/v1/register`, {
-      ...{ method: 'POST', headers: operator },
+      method: 'POST',
+      headers: operator,
       body: JSON.stringify({ id: name, endpoint: url, capacity }),
     })
     if (!answer.ok) throw new Error(`${name} was not registered: ${answer.status} ${await answer.text()}`)
@@ -209,7 +216,9 @@ function reportOf(
   const { calls, faults, memory } = history
   const ended = calls.filter(({ endedAt }) => !Number.isNaN(endedAt))
   return {
-    ...{ topology: name, seed, seconds: Math.round(ms / 1_000) },
+    topology: name,
+    seed,
+    seconds: Math.round(ms / 1_000),
     calls: countBy(calls.map(({ kind }) => kind)),
     answered: calls.filter(({ status }) => status === 200).length,
     hits: calls.filter(({ cache }) => cache === 'hit').length,

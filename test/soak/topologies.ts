@@ -52,7 +52,9 @@ class Surroundings {
   } {
     return {
       args: {
-        ...{ appendonly: 'yes', appendfsync: 'always', save: '' },
+        appendonly: 'yes',
+        appendfsync: 'always',
+        save: '',
         user: `${user} on >${this.#password} ~* &* +@all`,
       },
       env: this.#clock?.env ?? {},
@@ -71,14 +73,16 @@ class Surroundings {
   ): RedisFault[] {
     const clock = this.#clock
     const rotation: RedisFault = {
-      ...{ name: 'rotate the password', losesData: false },
+      name: 'rotate the password',
+      losesData: false,
       run: () => this.#rotate(servers()),
     }
     if (clock === undefined) return [rotation]
     return [
       rotation,
       {
-        ...{ name: "Redis's clock jumps", losesData: jumpLosesData },
+        name: "Redis's clock jumps",
+        losesData: jumpLosesData,
         async run(random) {
           clock.set(Math.round(random.between(-20, 20)))
           await pause(2_000)
@@ -127,7 +131,8 @@ export async function startTopology(name: TopologyName): Promise<Topology> {
 function faultsOf(anyOf: (random: Random) => Promise<RedisServer>): RedisFault[] {
   return [
     {
-      ...{ name: 'freeze', losesData: false },
+      name: 'freeze',
+      losesData: false,
       async run(random) {
         const server = await anyOf(random)
         server.freeze()
@@ -136,7 +141,8 @@ function faultsOf(anyOf: (random: Random) => Promise<RedisServer>): RedisFault[]
       },
     },
     {
-      ...{ name: 'fill memory', losesData: false },
+      name: 'fill memory',
+      losesData: false,
       async run(random) {
         const fault = await fillMemory(await anyOf(random))
         await pause(random.between(500, 2_000))
@@ -144,15 +150,18 @@ function faultsOf(anyOf: (random: Random) => Promise<RedisServer>): RedisFault[]
       },
     },
     {
-      ...{ name: 'SCRIPT FLUSH', losesData: false },
+      name: 'SCRIPT FLUSH',
+      losesData: false,
       run: async (random) => void (await (await anyOf(random)).command('SCRIPT', 'FLUSH')),
     },
     {
-      ...{ name: 'CLIENT KILL', losesData: false },
+      name: 'CLIENT KILL',
+      losesData: false,
       run: async (random) => void (await (await anyOf(random)).command('CLIENT', 'KILL', 'TYPE', 'normal')),
     },
     {
-      ...{ name: 'FLUSHALL', losesData: true },
+      name: 'FLUSHALL',
+      losesData: true,
       run: async (random) => void (await (await anyOf(random)).command('FLUSHALL')),
     },
   ]
@@ -162,7 +171,8 @@ async function standalone(surroundings: Surroundings): Promise<Topology> {
   const server = await startRedis(surroundings.options)
   const proxy = await startProxy(server)
   const through = (name: string, begin: (random: Random) => void | Promise<void>): RedisFault => ({
-    ...{ name, losesData: false },
+    name,
+    losesData: false,
     async run(random) {
       await begin(random)
       await pause(random.between(200, 2_000))
@@ -175,7 +185,8 @@ async function standalone(surroundings: Surroundings): Promise<Topology> {
       ...faultsOf(async () => server),
       ...surroundings.faults(() => [server], { jumpLosesData: false }),
       {
-        ...{ name: 'kill', losesData: false },
+        name: 'kill',
+        losesData: false,
         async run(random) {
           await server.kill()
           await pause(random.between(200, 2_500))
@@ -183,7 +194,8 @@ async function standalone(surroundings: Surroundings): Promise<Topology> {
         },
       },
       {
-        ...{ name: 'read only', losesData: false },
+        name: 'read only',
+        losesData: false,
         async run(random) {
           // A replica whose primary is unreachable refuses writes with READONLY, as after a failover.
           await server.command('REPLICAOF', '127.0.0.1', '1')
@@ -214,7 +226,8 @@ async function sentinel(surroundings: Surroundings): Promise<Topology> {
       ...surroundings.faults(() => deployment.nodes, { jumpLosesData: true }),
       { name: 'failover', losesData: true, run: async () => void (await deployment.failover()) },
       {
-        ...{ name: 'kill the primary', losesData: true },
+        name: 'kill the primary',
+        losesData: true,
         async run() {
           const killed = await deployment.killPrimary()
           await pause(3_000)
@@ -240,7 +253,8 @@ async function cluster(surroundings: Surroundings): Promise<Topology> {
       ...faultsOf(anyPrimary),
       ...surroundings.faults(() => deployment.nodes, { jumpLosesData: true }),
       {
-        ...{ name: 'move a slot', losesData: false },
+        name: 'move a slot',
+        losesData: false,
         async run(random) {
           const slot = random.below(16_384)
           const from = await deployment.primaryOf(slot)
@@ -250,7 +264,8 @@ async function cluster(surroundings: Surroundings): Promise<Topology> {
         },
       },
       {
-        ...{ name: 'failover', losesData: true },
+        name: 'failover',
+        losesData: true,
         async run(random) {
           await deployment.failover(await anyPrimary(random))
           await deployment.waitUntilOk(30_000)

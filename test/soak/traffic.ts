@@ -88,16 +88,26 @@ export class Caller {
   takeTurn(): Promise<void> {
     const turn = this.#turns++
     return this.#make({
-      ...{ kind: 'turn', organisation: organisations[0], prompt: `turn ${turn}`, expected: undefined },
+      kind: 'turn',
+      organisation: organisations[0],
+      prompt: `turn ${turn}`,
+      expected: undefined,
       conversation: `${this.#name}-${Math.floor(turn / turnsEach)}`,
     })
   }
 
   async #make(asked: Asked): Promise<void> {
     const call: Call = {
-      ...{ conversation: undefined, gateway: this.#random.of(this.#gateways), sentAt: performance.now() },
-      ...{ endedAt: Number.NaN, status: 0, cache: undefined, text: undefined, history: undefined },
-      ...{ error: undefined, ...asked },
+      conversation: undefined,
+      gateway: this.#random.of(this.#gateways),
+      sentAt: performance.now(),
+      endedAt: Number.NaN,
+      status: 0,
+      cache: undefined,
+      text: undefined,
+      history: undefined,
+      error: undefined,
+      ...asked,
     }
     this.#history.push(call)
     await make(call, this.#random)
@@ -121,7 +131,10 @@ async function make(call: Call, random: Random): Promise<void> {
       : `${organisation}-${keyOf(conversation) ?? random.below(keysEach)}`
   const leaving = new AbortController()
   const client = new OpenAI({
-    ...{ apiKey, baseURL: `${gateway.url}/v1`, maxRetries: 0, timeout: 2 * deadlineMs },
+    apiKey,
+    baseURL: `${gateway.url}/v1`,
+    maxRetries: 0,
+    timeout: 2 * deadlineMs,
     defaultHeaders: gateway.headers,
   })
   const chat = {
@@ -143,7 +156,9 @@ async function make(call: Call, random: Random): Promise<void> {
           ? random.of(['{', '{"messages":7}', '{"model":"m","messages":[]}'])
           : 'x'.repeat(2_000_000)
       const answer = await fetch(`${gateway.url}/v1/chat/completions`, {
-        ...{ method: 'POST', body, signal: AbortSignal.timeout(2 * deadlineMs) },
+        method: 'POST',
+        body,
+        signal: AbortSignal.timeout(2 * deadlineMs),
         headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
       })
       answered(answer)

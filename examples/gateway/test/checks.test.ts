@@ -161,14 +161,12 @@ describe('the table', () => {
     const outage = { awayMs: 1_000, returnMs: 20, during: ({ job }: Result) => job === away.job }
     const findings = {
       ...goodFindings(),
-      ...{
-        results: [calm, away],
-        baseline: [
-          { ...calm, ms: 40 },
-          { ...away, ms: 60 },
-        ],
-        outage,
-      },
+      results: [calm, away],
+      baseline: [
+        { ...calm, ms: 40 },
+        { ...away, ms: 60 },
+      ],
+      outage,
     }
     const rows = new Map(tableOf(findings).map(([name, ...values]) => [name.trim(), values]))
     expect(rows.get('latency with Redis, median')).toEqual(['10 ms', '40 ms'])

@@ -27,8 +27,12 @@ describe('the gateway', () => {
   beforeAll(async () => {
     decoder = await start('decoder', 'decoder', ['--pace', '1'], {}, built)
     gateway = await createGateway({
-      ...{ requestsPerMinute: 10, tokensPerMinute: 20_000, maxOutputTokens: 1_000, maxBodyBytes: 100_000 },
-      ...{ operatorToken: 'operator', nodeHosts: ['127.0.0.1'] },
+      requestsPerMinute: 10,
+      tokensPerMinute: 20_000,
+      maxOutputTokens: 1_000,
+      maxBodyBytes: 100_000,
+      operatorToken: 'operator',
+      nodeHosts: ['127.0.0.1'],
     })
     // `maxWaitMs` is not set here, because on a busy machine the gateway would refuse requests. Another test covers it.
     server = createGatewayServer(gateway)

@@ -137,7 +137,9 @@ describe('every window of a random conversation', () => {
     const render = (event: Event): object[] => {
       if (event.kind === 'call') {
         const tool_calls = event.ids.map((id) => ({
-          ...{ id, type: 'function', function: { name: 'f', arguments: '{}' } },
+          id,
+          type: 'function',
+          function: { name: 'f', arguments: '{}' },
         }))
         return [{ role: 'assistant', content: null, tool_calls }]
       }
@@ -350,7 +352,9 @@ describe('every window of a random conversation', () => {
       }
       const isStopped = event.kind === 'call'
       const parts = event.ids.map((toolCallId) => ({
-        ...{ type: 'tool-f' as const, toolCallId, input: {} },
+        type: 'tool-f' as const,
+        toolCallId,
+        input: {},
         ...(isStopped
           ? { state: 'input-available' as const }
           : { state: 'output-available' as const, output: 'r' }),

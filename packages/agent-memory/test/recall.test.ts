@@ -130,7 +130,9 @@ describe.each(flavours())('recall on $name', (flavour) => {
       .map((numbers) => Float32Array.from(numbers))
     // Ids that our own fields beside the items have, or had.
     const namedLikeOurs = ['x', '_n', '_g', ':n', ':g', 'v:x'].map((id, index) => ({
-      ...{ id, payload: '{}', vector: Float32Array.from([0, 0, 1, index]) },
+      id,
+      payload: '{}',
+      vector: Float32Array.from([0, 0, 1, index]),
     }))
     let round = 0
     await fc.assert(

@@ -114,7 +114,11 @@ describe('through the coordinator', () => {
     const { code, out } = await run([...flags, '--coordinator-url', url, '--coordinator-token', 't0ken'])
     expect([code, out]).toEqual([0, expect.stringMatching(/^registered .* through the coordinator$/)])
     expect(pool.status().nodes[0]?.node).toMatchObject({
-      ...{ region: 'eu', gpuType: 'A100', capacity: 100, tags: ['a', 'b'], adapters: ['x'] },
+      region: 'eu',
+      gpuType: 'A100',
+      capacity: 100,
+      tags: ['a', 'b'],
+      adapters: ['x'],
     })
   })
 
@@ -206,7 +210,9 @@ describe('in Redis', () => {
       env: { REDIS_URL: redis.url, EVENKEEL_COORDINATOR_URL: nowhere },
     })
     expect(JSON.parse(out)).toMatchObject({
-      ...{ registered: true, way: 'redis', endpoint: node.endpoint },
+      registered: true,
+      way: 'redis',
+      endpoint: node.endpoint,
       failures: [expect.stringContaining('api')],
     })
   })
@@ -267,7 +273,8 @@ describe('nothing is registered', () => {
 
   it('of a node whose own health check fails, wherever that is', async () => {
     expect(await run(['--redis-url', redis.url, '--health-path', '/elsewhere'])).toMatchObject({
-      ...{ code: 3, err: expect.stringContaining('404 from /elsewhere') },
+      code: 3,
+      err: expect.stringContaining('404 from /elsewhere'),
     })
     expect(await run(['--redis-url', redis.url, '--health-path', 'health'])).toMatchObject({ code: 2 })
   })

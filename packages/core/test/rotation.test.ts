@@ -48,7 +48,10 @@ describe.each(everyClientLibrary)('a rotated password with $name', ({ load }) =>
     const library = (await load()) as object
     await using redis = await connect({
       ...timeouts,
-      ...{ url: server.url, username: 'app', password: async () => current, library },
+      url: server.url,
+      username: 'app',
+      password: async () => current,
+      library,
     })
     await addPassword([server], 'new')
     current = 'new'
@@ -65,7 +68,10 @@ describe.each(everyClientLibrary)('a rotated password with $name', ({ load }) =>
     const library = (await load()) as object
     await using redis = await connect({
       ...timeouts,
-      ...{ url: server.url, username: 'app', password: () => current, library },
+      url: server.url,
+      username: 'app',
+      password: () => current,
+      library,
     })
     await addPassword([server], 'new')
     await removePassword([server], 'old')
@@ -88,7 +94,10 @@ describe.each(everyClientLibrary)('a rotated password with $name', ({ load }) =>
     const library = (await load()) as object
     await using redis = await connect({
       ...timeouts,
-      ...{ cluster: { nodes: cluster.rootNodes }, username: 'app', password: () => current, library },
+      cluster: { nodes: cluster.rootNodes },
+      username: 'app',
+      password: () => current,
+      library,
     })
     const keys = ['a', 'b', 'c', 'd', 'e', 'f']
     const writeAll = async () => {

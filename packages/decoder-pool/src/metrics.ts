@@ -20,35 +20,39 @@ function tableOf(pool: string, observed: Observed): MetricTable {
   const one = (value: number): Measurement[] => [{ value, labels: { pool } }]
   return {
     evenkeel_decoder_pool_nodes: {
-      ...{ kind: 'gauge', description: 'Nodes, by state' },
+      kind: 'gauge',
+      description: 'Nodes, by state',
       observe: () => nodesByState(observed.status(), pool),
     },
     evenkeel_decoder_pool_in_flight: {
-      ...{ kind: 'gauge', description: 'Requests of this coordinator that are in flight' },
+      kind: 'gauge',
+      description: 'Requests of this coordinator that are in flight',
       observe: () => one(observed.status().nodes.reduce((sum, { inFlight }) => sum + inFlight, 0)),
     },
     evenkeel_decoder_pool_waiting: {
-      ...{ kind: 'gauge', description: 'Callers of this coordinator that wait for a slot' },
+      kind: 'gauge',
+      description: 'Callers of this coordinator that wait for a slot',
       observe: () => one(observed.status().waiting),
     },
     evenkeel_decoder_pool_requests_total: {
-      ...{ kind: 'counter', description: 'Requests that were given a node' },
+      kind: 'counter',
+      description: 'Requests that were given a node',
       observe: () => one(observed.requests()),
     },
     evenkeel_decoder_pool_ejections_total: {
-      ...{
-        kind: 'counter',
-        description: 'Ejections of nodes because of the outcomes of their requests, by reason',
-      },
+      kind: 'counter',
+      description: 'Ejections of nodes because of the outcomes of their requests, by reason',
       observe: () =>
         Object.entries(observed.ejections()).map(([reason, value]) => ({ value, labels: { pool, reason } })),
     },
     evenkeel_decoder_pool_exposures_total: {
-      ...{ kind: 'counter', description: 'Requests of experiments, by arm' },
+      kind: 'counter',
+      description: 'Requests of experiments, by arm',
       observe: () => observed.exposures().flatMap((exposure) => exposureOf(exposure, pool)),
     },
     evenkeel_decoder_pool_self_preservation: {
-      ...{ kind: 'gauge', description: '1 in self-preservation, in which no node is removed only because it is silent' },
+      kind: 'gauge',
+      description: '1 in self-preservation, in which no node is removed only because it is silent',
       observe: () => one(observed.status().preservation === undefined ? 0 : 1),
     },
   }

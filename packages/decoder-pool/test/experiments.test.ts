@@ -11,7 +11,11 @@ import { onCluster, onEachServer, type Redis, withEachClient } from './servers.j
 
 const { create, join } = useCoordinators()
 const input = (own: Partial<ExperimentInput> = {}): ExperimentInput => ({
-  ...{ id: 'x', languagePair: 'en-de', trafficPercentage: 10, experimentTags: ['v2'], controlTags: ['v1'] },
+  id: 'x',
+  languagePair: 'en-de',
+  trafficPercentage: 10,
+  experimentTags: ['v2'],
+  controlTags: ['v1'],
   ...own,
 })
 const experiment = (own: Partial<ExperimentInput> = {}) => checkExperiment(input(own))

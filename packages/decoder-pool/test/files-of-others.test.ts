@@ -201,7 +201,9 @@ describe('a file made by hand', () => {
         ],
         ab_tests: [
           {
-            ...{ name: 't', language_pair: 'en-es', traffic_percentage: 10 },
+            name: 't',
+            language_pair: 'en-es',
+            traffic_percentage: 10,
             experiment_group_tags: ['v2'],
           },
         ],

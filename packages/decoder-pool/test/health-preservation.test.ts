@@ -5,7 +5,11 @@ import { SelfPreservation, type Sight } from '../src/health/preservation.js'
 const leaseMs = 30_000
 const epoch = 1_700_000_000_000
 const fine: Sight = {
-  ...{ isAuthoritative: true, nodes: 10, expired: new Map(), lostData: false, timeMs: undefined },
+  isAuthoritative: true,
+  nodes: 10,
+  expired: new Map(),
+  lostData: false,
+  timeMs: undefined,
 }
 const ended = (count: number, agoMs = 1_000) =>
   new Map(Array.from({ length: count }, (_, index) => [`n${index}`, agoMs]))
@@ -105,7 +109,9 @@ describe('self-preservation', () => {
     again.observe({ ...fine, expired: ended(4) }, 0)
     again.observe({ ...fine, expired: ended(2, 50_000) }, 50_000)
     expect(again.status(51_000)).toEqual({
-      ...{ reason: 'many-leases-ended', forMs: 51_000, suspects: ['n0', 'n1'] },
+      reason: 'many-leases-ended',
+      forMs: 51_000,
+      suspects: ['n0', 'n1'],
     })
   })
 

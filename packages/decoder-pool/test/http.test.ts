@@ -45,7 +45,10 @@ describe('the paths of a coordinator', () => {
     const { ask } = await scene()
     const body = { node_id: 'n', endpoint: 'https://n.internal:8000/', gpu_type: 'A100', hot_adapters: ['x'] }
     expect((await ask('POST', '/api/v1/register', body))[1].node).toMatchObject({
-      ...{ id: 'n', endpoint: 'https://n.internal:8000', gpuType: 'A100', adapters: ['x'] },
+      id: 'n',
+      endpoint: 'https://n.internal:8000',
+      gpuType: 'A100',
+      adapters: ['x'],
     })
   })
 

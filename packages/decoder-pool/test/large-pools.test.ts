@@ -12,7 +12,8 @@ import type { Registration } from '../src/registry/port.js'
 const leaseMs = 60_000
 const inputs = (count: number, more: object = {}) =>
   Array.from({ length: count }, (_, index) => ({
-    ...{ id: `n${index}`, endpoint: `http://n${index}.internal:8000` },
+    id: `n${index}`,
+    endpoint: `http://n${index}.internal:8000`,
     ...more,
   }))
 

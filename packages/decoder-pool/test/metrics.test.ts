@@ -38,7 +38,8 @@ describe('metrics', () => {
     }
     await vi.waitFor(async () => expect((await points()).length).toBeGreaterThan(0))
     const at = (name: string, value: number, own: object = {}) => ({
-      ...{ name: `evenkeel_decoder_pool_${name}`, value },
+      name: `evenkeel_decoder_pool_${name}`,
+      value,
       attributes: { pool: 'main', ...own },
     })
     expect(await points()).toEqual(

@@ -66,12 +66,17 @@ describe('a fetch whose host is the pool', () => {
     })
     const { fetch, inFlight } = await scene(`${endpoint}/base`)
     const response = await fetch('http://pool/v1/chat?x=1', {
-      ...{ method: 'POST', body: '{"a":"ü"}', headers: { authorization: 'Bearer t' } },
+      method: 'POST',
+      body: '{"a":"ü"}',
+      headers: { authorization: 'Bearer t' },
     })
     expect([response.status, response.headers.get('x-answer')]).toEqual([201, 'yes'])
     expect(response.url).toBe(`${endpoint}/base/v1/chat?x=1`)
     expect(await response.json()).toEqual({
-      ...{ method: 'POST', url: '/base/v1/chat?x=1', token: 'Bearer t', body: '{"a":"ü"}' },
+      method: 'POST',
+      url: '/base/v1/chat?x=1',
+      token: 'Bearer t',
+      body: '{"a":"ü"}',
     })
     expect(inFlight()).toBe(0)
   })

@@ -105,7 +105,10 @@ onEachServer((redis) => {
       return Object.fromEntries(left.filter(([, ms]) => ms !== -2).map(([name, ms]) => [name, ms > 0]))
     }
     const experiment = checkExperiment({
-      ...{ id: 'e', languagePair: 'en-de', trafficPercentage: 10, experimentTags: ['v2'] },
+      id: 'e',
+      languagePair: 'en-de',
+      trafficPercentage: 10,
+      experimentTags: ['v2'],
     })
     await store.read()
     await experiments.put(experiment)

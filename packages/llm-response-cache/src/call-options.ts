@@ -40,8 +40,14 @@ const maxTags = 32
 const maxName = 256
 
 const names: Readonly<Record<keyof CallOptions, true>> = {
-  ...{ useCache: true, ttl: true, refresh: true, tags: true, tenant: true, maxAge: true },
-  ...{ staleWhileRevalidate: true, onlyIfCached: true },
+  useCache: true,
+  ttl: true,
+  refresh: true,
+  tags: true,
+  tenant: true,
+  maxAge: true,
+  staleWhileRevalidate: true,
+  onlyIfCached: true,
 }
 
 /** Refuses unknown options: a misspelt `tenant` must not be ignored. @throws INVALID_INPUT */

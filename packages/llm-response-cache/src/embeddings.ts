@@ -22,8 +22,16 @@ export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
 }
 
 const names: Readonly<Record<keyof EmbeddingsOptions, true>> = {
-  ...{ model: true, embed: true, maxBatch: true, useCache: true, ttl: true, refresh: true, tags: true },
-  ...{ tenant: true, maxAge: true, staleWhileRevalidate: true },
+  model: true,
+  embed: true,
+  maxBatch: true,
+  useCache: true,
+  ttl: true,
+  refresh: true,
+  tags: true,
+  tenant: true,
+  maxAge: true,
+  staleWhileRevalidate: true,
 }
 
 const contentType = 'application/x-float32'
@@ -64,7 +72,8 @@ export class Embeddings {
       `embedding:${model}:${this.#context.shown(tenant, canonicalHash(model, text))}`
     const unique = [...new Set(texts)]
     const batch = new Batch<string, Float32Array>({
-      ...{ expected: unique.length, maxBatch },
+      expected: unique.length,
+      maxBatch,
       load: (some) => this.#ask(some, options, tenant),
     })
     const found = await Promise.all(
@@ -98,7 +107,12 @@ export class Embeddings {
   ): Promise<Float32Array> {
     const arrived = batch.arrival()
     const call: Call<LiveVector> = {
-      ...{ entryKey, policy, model, isOutage: isProviderOutage, isPartOfBatch: true, onWaits: arrived },
+      entryKey,
+      policy,
+      model,
+      isOutage: isProviderOutage,
+      isPartOfBatch: true,
+      onWaits: arrived,
       suits: ({ kind }) => kind === 'bytes',
       joins: () => true,
       produce: async ({ signal, versions }) => {
@@ -106,17 +120,15 @@ export class Embeddings {
         const body = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
         const entry: Entry = {
           ...timesOf(this.#context, policy),
-          ...{
-            kind: 'bytes',
-            costMs: 0,
-            versions,
-            model,
-            usage: noUsage,
-            status: 200,
-            contentType,
-            timing: [],
-            body,
-          },
+          kind: 'bytes',
+          costMs: 0,
+          versions,
+          model,
+          usage: noUsage,
+          status: 200,
+          contentType,
+          timing: [],
+          body,
         }
         return { live: { vector, entry }, ended: Promise.resolve(entry) }
       },

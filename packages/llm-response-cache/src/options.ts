@@ -74,17 +74,29 @@ export interface CacheOptions {
 }
 
 export const cacheOptionNames: Readonly<Record<keyof CacheOptions, true>> = {
-  ...{ redis: true, ttl: true, tenant: true, jitter: true, staleWhileRevalidate: true, grace: true },
-  ...{ earlyRefresh: true, admit: true, admitWithin: true, l1Ttl: true, maxEntries: true, maxBytes: true },
-  ...{
-    maxEntryBytes: true,
-    compress: true,
-    encrypt: true,
-    singleFlight: true,
-    lease: true,
-    stallTimeout: true,
-  },
-  ...{ onAbandon: true, maxAbandoned: true, telemetry: true, clock: true, random: true },
+  redis: true,
+  ttl: true,
+  tenant: true,
+  jitter: true,
+  staleWhileRevalidate: true,
+  grace: true,
+  earlyRefresh: true,
+  admit: true,
+  admitWithin: true,
+  l1Ttl: true,
+  maxEntries: true,
+  maxBytes: true,
+  maxEntryBytes: true,
+  compress: true,
+  encrypt: true,
+  singleFlight: true,
+  lease: true,
+  stallTimeout: true,
+  onAbandon: true,
+  maxAbandoned: true,
+  telemetry: true,
+  clock: true,
+  random: true,
 }
 
 export interface ResponseCacheOptions extends CacheOptions {
@@ -137,7 +149,11 @@ const minuteMs = 60_000
 
 export const responseCacheOptionNames: Readonly<Record<keyof ResponseCacheOptions, true>> = {
   ...cacheOptionNames,
-  ...{ policy: true, maxTemperature: true, negativeTtl: true, keys: true, prices: true },
+  policy: true,
+  maxTemperature: true,
+  negativeTtl: true,
+  keys: true,
+  prices: true,
 }
 
 /** @throws INVALID_OPTION that names the field. `kind` chooses the environment variable of the default ttl. */

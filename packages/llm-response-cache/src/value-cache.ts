@@ -27,7 +27,9 @@ export interface ValueCacheOptions<V> extends CacheOptions {
 
 const names: Readonly<Record<keyof ValueCacheOptions<unknown>, true>> = {
   ...cacheOptionNames,
-  ...{ kind: true, codec: true, share: true },
+  kind: true,
+  codec: true,
+  share: true,
 }
 
 type OnlyIfCached = CallOptions & { readonly onlyIfCached: true }

@@ -21,7 +21,11 @@ export interface WrapOptions<Args extends readonly unknown[], T = unknown> {
 }
 
 const names: Readonly<Record<keyof WrapOptions<[]>, true>> = {
-  ...{ name: true, key: true, ttl: true, options: true, codec: true },
+  name: true,
+  key: true,
+  ttl: true,
+  options: true,
+  codec: true,
 }
 
 export interface Wrapped<Args extends readonly unknown[], T> {

@@ -34,10 +34,15 @@ export function chatCall(
 
 export function completion(content: string, model: unknown = 'm'): Record<string, unknown> {
   return {
-    ...{ id: 'c1', object: 'chat.completion', created: 1, model },
+    id: 'c1',
+    object: 'chat.completion',
+    created: 1,
+    model,
     choices: [
       {
-        ...{ index: 0, logprobs: null, finish_reason: 'stop' },
+        index: 0,
+        logprobs: null,
+        finish_reason: 'stop',
         message: { role: 'assistant', content, refusal: null },
       },
     ],
@@ -47,7 +52,10 @@ export function completion(content: string, model: unknown = 'm'): Record<string
 
 export function chatStream(content: string, withUsage = false): string {
   const chunk = (delta: object, finish_reason: string | null) => ({
-    ...{ id: 'c1', object: 'chat.completion.chunk', created: 1, model: 'm' },
+    id: 'c1',
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'm',
     choices: [{ index: 0, delta, finish_reason }],
   })
   const words = content.split(/(?<= )/)

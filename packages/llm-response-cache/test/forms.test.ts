@@ -60,8 +60,9 @@ describe('one entry in two forms', () => {
       expect(again.choices[0]?.message.content).toBe(first.choices[0]?.message.content)
       expect(again.choices[0]?.message.tool_calls).toEqual(
         first.choices[0]?.message.tool_calls?.map((call) => ({
-          ...{ id: call.id, type: 'function' },
-          ...{ function: { name: 'weather', arguments: '{"entryKey":"Rome"}' } },
+          id: call.id,
+          type: 'function',
+          function: { name: 'weather', arguments: '{"entryKey":"Rome"}' },
         })),
       )
     })

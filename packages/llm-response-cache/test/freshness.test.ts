@@ -192,8 +192,13 @@ describe('values over time', () => {
   it('are renewed behind a stale one, and survive a failing loader within grace', async () => {
     const clock = new ManualClock()
     const cache = createCache<number>({
-      ...{ kind: 'search-results', ttl: '1m', jitter: 0, earlyRefresh: 0, clock },
-      ...{ staleWhileRevalidate: '10s', grace: '1h' },
+      kind: 'search-results',
+      ttl: '1m',
+      jitter: 0,
+      earlyRefresh: 0,
+      clock,
+      staleWhileRevalidate: '10s',
+      grace: '1h',
     })
     let calls = 0
     let isDown = false

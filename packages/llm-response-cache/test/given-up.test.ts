@@ -28,7 +28,10 @@ describe('a call that somebody has given up', () => {
       const { port } = server.address() as AddressInfo
       cache = createResponseCache({ onAbandon })
       const openai = new OpenAI({
-        ...{ apiKey: 'k', baseURL: `http://127.0.0.1:${port}/v1`, timeout: 600, maxRetries: 2 },
+        apiKey: 'k',
+        baseURL: `http://127.0.0.1:${port}/v1`,
+        timeout: 600,
+        maxRetries: 2,
         fetch: cache.fetch(),
       })
       const ask = () =>
@@ -142,7 +145,8 @@ describe('whatever a call does between taking and giving back', () => {
         fc.array(fc.constantFrom(...steps), { minLength: 1, maxLength: 5 }),
         async (script) => {
           const cache = createCache<unknown>({
-            ...{ kind: 'scripted', stallTimeout: 20 },
+            kind: 'scripted',
+            stallTimeout: 20,
             codec: {
               encode: (value) => {
                 if (value === 'unwritable') throw new Error('can not be written')

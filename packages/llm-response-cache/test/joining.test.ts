@@ -124,19 +124,15 @@ describe('callers are not trusted', () => {
 
   it("of one caller's answer nothing tells another of his account", async () => {
     const own = {
-      ...{
-        'openai-organization': 'org-a',
-        'set-cookie': 's=1',
-        'x-litellm-key-spend': '3',
-        'x-request-id': 'r',
-      },
-      ...{
-        'x-user-id': 'a',
-        location: '/a',
-        'www-authenticate': 'x',
-        'clear-site-data': '*',
-        authorization: 'x',
-      },
+      'openai-organization': 'org-a',
+      'set-cookie': 's=1',
+      'x-litellm-key-spend': '3',
+      'x-request-id': 'r',
+      'x-user-id': 'a',
+      location: '/a',
+      'www-authenticate': 'x',
+      'clear-site-data': '*',
+      authorization: 'x',
     }
     const provider = fakeProvider(async () => {
       await settled()

@@ -82,7 +82,8 @@ describe('what a server keeps passes by', () => {
 
 describe('ids count where they mean something', () => {
   const toolUse = (id: string, input: object) => ({
-    ...{ model: 'm', max_tokens: 10 },
+    model: 'm',
+    max_tokens: 10,
     messages: [{ role: 'assistant', content: [{ type: 'tool_use', id, name: 'f', input }] }],
   })
 
@@ -99,7 +100,9 @@ describe('ids count where they mean something', () => {
   it('a parameter of a tool may be called cache_control, file_id or id', async () => {
     const withSchema = (type: string) =>
       call({
-        ...{ model: 'm', max_tokens: 10, messages: [{ role: 'user', content: 'x' }] },
+        model: 'm',
+        max_tokens: 10,
+        messages: [{ role: 'user', content: 'x' }],
         tools: [
           {
             name: 'f',

@@ -78,7 +78,9 @@ export async function startProvider(): Promise<Provider> {
       await pause(provider.delayMs)
     }
     const chunk = (delta: object, finish_reason: string | null = null) => ({
-      ...{ id: 'c1', object: 'chat.completion.chunk', model: body.model },
+      id: 'c1',
+      object: 'chat.completion.chunk',
+      model: body.model,
       choices: [{ index: 0, delta, finish_reason }],
     })
     response.write(`: keep-alive${end}`)

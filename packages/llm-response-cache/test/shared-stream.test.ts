@@ -29,7 +29,9 @@ const collect = async (stream: ReadableStream<number>) => {
 const share = (stream: ReadableStream<number>, maxBytes = 1_000) => {
   const ended: (readonly number[] | undefined)[] = []
   const shared = new SharedStream<number>(sourceOf(stream), {
-    ...{ maxSize: maxBytes, stallMs: 10_000, onAbandon: 'finish' },
+    maxSize: maxBytes,
+    stallMs: 10_000,
+    onAbandon: 'finish',
     sizeOf: () => 1,
     onEnd: ({ pieces, error }) => ended.push(error === undefined ? pieces && [...pieces] : undefined),
   })

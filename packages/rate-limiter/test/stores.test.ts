@@ -174,7 +174,11 @@ describe.each(flavours())('on $name', (flavour) => {
       waitSeconds: 0,
       costs: [0, 0, 0, 0, 0, 0, 0] as Step['costs'],
       named: [false, false, false, false, false, true, false],
-      ...{ limits: 'before', what: 'charge', subject: 'a', id: 'r1', part: 1_000 },
+      limits: 'before',
+      what: 'charge',
+      subject: 'a',
+      id: 'r1',
+      part: 1_000,
     } as const satisfies Step
     await compare([
       { ...step, what: 'merge', costs: [2, 0, 0, 0, 0, 1, 0] },

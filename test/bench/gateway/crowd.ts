@@ -84,7 +84,8 @@ export async function leavingCallers(
   const caller = async () => {
     while (performance.now() < until) {
       const answer = await askAlone(gateway, {
-        ...{ path: '/v1/chat/completions', body: options.body() },
+        path: '/v1/chat/completions',
+        body: options.body(),
         leaveAfterMs: Math.random() * options.withinMs,
       })
       if (answer === undefined) left++
@@ -118,7 +119,9 @@ export async function storm(
     const text = body()
     for (let attempt = 0; attempt <= retries; attempt++) {
       const answer = await askAlone(gateway, {
-        ...{ path: '/v1/chat/completions', body: text, leaveAfterMs: patienceMs },
+        path: '/v1/chat/completions',
+        body: text,
+        leaveAfterMs: patienceMs,
       })
       if (answer?.status === 200) {
         good++

@@ -39,7 +39,8 @@ export function startPassThrough(upstream: string): Promise<GatewayProcess> {
 /** node:http and undici's request. */
 export function startLimit(upstream: string): Promise<GatewayProcess> {
   return start({
-    ...{ name: 'node:http, undici.request: the limit', script: here('./limit.mjs') },
+    name: 'node:http, undici.request: the limit',
+    script: here('./limit.mjs'),
     env: { UPSTREAM: upstream },
   })
 }
@@ -48,7 +49,10 @@ export function startLimit(upstream: string): Promise<GatewayProcess> {
 export function startPortkey(upstream: string): Promise<GatewayProcess> {
   const script = createRequire(import.meta.url).resolve('@portkey-ai/gateway/build/start-server.js')
   return start({
-    ...{ name: '@portkey-ai/gateway', script, args: ['--headless'], health: '/' },
+    name: '@portkey-ai/gateway',
+    script,
+    args: ['--headless'],
+    health: '/',
     env: { TRUSTED_CUSTOM_HOSTS: 'localhost,127.0.0.1' },
     headers: { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${upstream}/v1` },
   })
@@ -61,7 +65,9 @@ export async function startEvenkeel(
   env: Readonly<Record<string, string>> = {},
 ): Promise<GatewayProcess> {
   const gateway = await start({
-    ...{ name, script: here('../../../examples/gateway/dist/gateway.js'), health: '/health/parts' },
+    name,
+    script: here('../../../examples/gateway/dist/gateway.js'),
+    health: '/health/parts',
     env: {
       GATEWAY_API_KEYS: '*',
       GATEWAY_OPERATOR_TOKEN: operatorToken,
@@ -91,7 +97,9 @@ async function start({ name, script, args = [], env = {}, headers = {}, health =
   await serves(child, name, `${url}${health}`)
   if (child.pid !== undefined) pinMeasured(child.pid)
   return {
-    ...{ name, url, headers },
+    name,
+    url,
+    headers,
     cpuUs: () => cpuOf(child),
     close: async () => {
       if (child.exitCode === null && child.signalCode === null) {

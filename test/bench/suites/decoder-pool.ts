@@ -13,7 +13,9 @@ async function poolOf(count: number, strategy: StrategyName): Promise<DecoderPoo
   for (let index = 0; index < count; index++) {
     await pool.register({
       endpoint: `http://node-${index}.internal:8000`,
-      ...{ capacity: 100, tags: ['production', 'v2'], adapters: index % 2 === 0 ? ['en-de'] : [] },
+      capacity: 100,
+      tags: ['production', 'v2'],
+      adapters: index % 2 === 0 ? ['en-de'] : [],
       region: index % 3 === 0 ? 'us' : 'eu',
     })
   }

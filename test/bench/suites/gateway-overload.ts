@@ -42,7 +42,10 @@ export const gatewayOverload: Suite = {
 async function leaving(gateway: GatewayProcess, path: string, { smoke }: Effort): Promise<Figure[]> {
   const health = watchHealth(gateway, path)
   const { left } = await leavingCallers(gateway, {
-    ...{ count: 16, withinMs: 60, forMs: smoke ? 500 : 10_000, body },
+    count: 16,
+    withinMs: 60,
+    forMs: smoke ? 500 : 10_000,
+    body,
   })
   const worst = await health.stop()
   return [

@@ -70,11 +70,13 @@ async function wholePath(gateways: readonly GatewayProcess[], effort: Effort) {
     return { title, standings: await interleave(contenders, effort) }
   }
   const json = (messages: () => object[]): Load => ({
-    ...{ concurrency, minBytes: 1_000 },
+    concurrency,
+    minBytes: 1_000,
     body: () => JSON.stringify({ model: 'gpt-4o', max_tokens: 500, messages: messages() }),
   })
   const stream = (messages: () => object[]): Load => ({
-    ...{ concurrency, minBytes: 15_000 },
+    concurrency,
+    minBytes: 15_000,
     body: () => JSON.stringify({ model: 'gpt-4o', max_tokens: 500, stream: true, messages: messages() }),
   })
   const same = freshMessages()
@@ -185,7 +187,10 @@ async function packagesAlone(providerUrl: string, redisUrl: string, effort: Effo
       clients.map(({ name, client }) =>
         closedLoop(name, concurrency, async () => {
           const stream = await client.chat.completions.create({
-            ...{ model: 'gpt-4o', max_tokens: 500, messages: freshMessages(), stream: true },
+            model: 'gpt-4o',
+            max_tokens: 500,
+            messages: freshMessages(),
+            stream: true,
           })
           let length = 0
           for await (const chunk of stream) length += chunk.choices.length

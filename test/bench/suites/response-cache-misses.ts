@@ -43,7 +43,9 @@ export async function misses(effort: Effort): Promise<Misses> {
     clients.map(({ name, client }) =>
       closedLoop(name, 32, async () => {
         const stream = await client.chat.completions.create({
-          ...{ model: 'gpt-4o', messages: freshMessages(), stream: true },
+          model: 'gpt-4o',
+          messages: freshMessages(),
+          stream: true,
         })
         let length = 0
         for await (const chunk of stream) length += chunk.choices.length

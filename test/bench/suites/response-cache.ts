@@ -23,15 +23,15 @@ const keys = Array.from({ length: 1_000 }, (_, index) => `answer:${index}`)
 /** An answer of about 2 KB, in the shape of a provider's. */
 function answer(index: number) {
   return {
-    ...{
-      id: `chatcmpl-${index}`,
-      object: 'chat.completion',
-      created: 1_700_000_000 + index,
-      model: 'gpt-4o',
-    },
+    id: `chatcmpl-${index}`,
+    object: 'chat.completion',
+    created: 1_700_000_000 + index,
+    model: 'gpt-4o',
     choices: [
       {
-        ...{ index: 0, logprobs: null, finish_reason: 'stop' },
+        index: 0,
+        logprobs: null,
+        finish_reason: 'stop',
         message: {
           role: 'assistant',
           content: 'The quick brown fox, and more of it. '.repeat(47),

@@ -4,7 +4,13 @@ import { type Setting, simulate } from './model.js'
 
 const free = { perWakeup: 0, perWrite: 0, perCommand: 0, perDecision: 0 }
 const setting: Setting = {
-  ...{ instances: 4, primaries: 1, together: 1, load: 1_000, roundTripMs: 0, decisions: 20_000, seed: 1 },
+  instances: 4,
+  primaries: 1,
+  together: 1,
+  load: 1_000,
+  roundTripMs: 0,
+  decisions: 20_000,
+  seed: 1,
   server: { perWakeup: 0, perWrite: 20, perCommand: 10, perDecision: 5 },
   process: free,
 }
@@ -23,7 +29,10 @@ describe('the simulation of instances on Redis', () => {
       const perSecond = (load / serviceMs) * 1_000
       // Many instances: with few, some calls would wait for their own instance's turn.
       const { meanMs, busiest, decisionsPerSecond } = simulate({
-        ...{ ...setting, instances: 500, load: perSecond / 500, decisions: 60_000 },
+        ...setting,
+        instances: 500,
+        load: perSecond / 500,
+        decisions: 60_000,
       })
       expect(Math.abs(busiest / load - 1)).toBeLessThan(0.03)
       expect(Math.abs(decisionsPerSecond / perSecond - 1)).toBeLessThan(0.03)
@@ -77,7 +86,9 @@ test('costs that explain measurements are found again', () => {
   const samples = [1, 4].flatMap((writes) =>
     [1, 4, 16].flatMap((commands) =>
       [1, 8, 128].map((decisions) => ({
-        ...{ writes, commands, decisions },
+        writes,
+        commands,
+        decisions,
         us: 12 + writes * (6 + commands * (11 + decisions * 5)),
       })),
     ),

@@ -32,8 +32,15 @@ const fastApiNotFound: Answer = { status: 404, body: { detail: 'Not Found' } }
 const event = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`
 
 const permission = {
-  ...{ id: 'modelperm-1', object: 'model_permission', created, organization: '*', group: null },
-  ...{ allow_create_engine: false, allow_sampling: true, allow_view: true, is_blocking: false },
+  id: 'modelperm-1',
+  object: 'model_permission',
+  created,
+  organization: '*',
+  group: null,
+  allow_create_engine: false,
+  allow_sampling: true,
+  allow_view: true,
+  is_blocking: false,
 }
 
 /** FastAPI; `/health` has no body, and 503 once the engine has died. */
@@ -47,13 +54,25 @@ const vllm: EngineShape = {
       object: 'list',
       data: [
         {
-          ...{ id: model, object: 'model', created, owned_by: 'vllm', root: model, parent: null },
-          ...{ max_model_len: 8_192, permission: [permission] },
+          id: model,
+          object: 'model',
+          created,
+          owned_by: 'vllm',
+          root: model,
+          parent: null,
+          max_model_len: 8_192,
+          permission: [permission],
         },
         // An adapter is a model whose parent is the one that it adapts.
         {
-          ...{ id: 'sql-lora', object: 'model', created, owned_by: 'vllm', root: '/adapters/sql' },
-          ...{ parent: model, max_model_len: null, permission: [permission] },
+          id: 'sql-lora',
+          object: 'model',
+          created,
+          owned_by: 'vllm',
+          root: '/adapters/sql',
+          parent: model,
+          max_model_len: null,
+          permission: [permission],
         },
       ],
     },
@@ -62,7 +81,10 @@ const vllm: EngineShape = {
     status: 404,
     body: {
       error: {
-        ...{ message: 'The model `other` does not exist.', type: 'NotFoundError', param: 'model', code: 404 },
+        message: 'The model `other` does not exist.',
+        type: 'NotFoundError',
+        param: 'model',
+        code: 404,
       },
     },
   },
@@ -101,7 +123,8 @@ const tgi: EngineShape = {
     body: { error: 'Request failed during generation: CUDA out of memory', error_type: 'generation' },
   },
   streamFailure: event({
-    ...{ error: 'Request failed during generation: CUDA out of memory', error_type: 'generation' },
+    error: 'Request failed during generation: CUDA out of memory',
+    error_type: 'generation',
   }),
 }
 
@@ -119,7 +142,12 @@ const sglang: EngineShape = {
       object: 'list',
       data: [
         {
-          ...{ id: model, object: 'model', created, owned_by: 'sglang', root: model, parent: null },
+          id: model,
+          object: 'model',
+          created,
+          owned_by: 'sglang',
+          root: model,
+          parent: null,
           max_model_len: 8_192,
         },
       ],
@@ -132,7 +160,10 @@ const sglang: EngineShape = {
   overloaded: {
     status: 503,
     body: {
-      ...{ object: 'error', message: 'The request queue is full.', type: 'SERVICE_UNAVAILABLE', param: null },
+      object: 'error',
+      message: 'The request queue is full.',
+      type: 'SERVICE_UNAVAILABLE',
+      param: null,
       code: 503,
     },
   },
@@ -142,13 +173,11 @@ const sglang: EngineShape = {
   },
   streamFailure: `${event({
     error: {
-      ...{
-        object: 'error',
-        message: 'scheduler died',
-        type: 'InternalServerError',
-        param: null,
-        code: 500,
-      },
+      object: 'error',
+      message: 'scheduler died',
+      type: 'InternalServerError',
+      param: null,
+      code: 500,
     },
   })}data: [DONE]\n\n`,
 }
@@ -176,7 +205,10 @@ const llamaCpp: EngineShape = {
       object: 'list',
       data: [
         {
-          ...{ id: model, object: 'model', created, owned_by: 'llamacpp' },
+          id: model,
+          object: 'model',
+          created,
+          owned_by: 'llamacpp',
           meta: { vocab_type: 2, n_vocab: 128_256, n_ctx_train: 131_072, n_embd: 4_096 },
         },
       ],
@@ -217,7 +249,9 @@ const ollama: EngineShape = {
     body: {
       error: {
         message: 'model "other" not found, try pulling it first',
-        ...{ type: 'not_found_error', param: null, code: null },
+        type: 'not_found_error',
+        param: null,
+        code: null,
       },
     },
   },
@@ -226,7 +260,9 @@ const ollama: EngineShape = {
     body: {
       error: {
         message: 'server busy, please try again.  maximum pending requests exceeded',
-        ...{ type: 'api_error', param: null, code: null },
+        type: 'api_error',
+        param: null,
+        code: null,
       },
     },
   },
@@ -235,7 +271,9 @@ const ollama: EngineShape = {
     body: {
       error: {
         message: 'llama runner process has terminated: exit status 2',
-        ...{ type: 'api_error', param: null, code: null },
+        type: 'api_error',
+        param: null,
+        code: null,
       },
     },
   },

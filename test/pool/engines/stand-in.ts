@@ -21,7 +21,9 @@ export async function startEngine(shape: EngineShape): Promise<EngineStandIn> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const engine: EngineStandIn = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    ...{ state: 'ready', fate: 'good', asked: [] },
+    state: 'ready',
+    fate: 'good',
+    asked: [],
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
@@ -68,7 +70,10 @@ function give(response: ServerResponse, { status, body, type }: Answer): void {
 }
 
 const completion = {
-  ...{ id: 'chatcmpl-1', object: 'chat.completion', created: 1_764_000_000, model },
+  id: 'chatcmpl-1',
+  object: 'chat.completion',
+  created: 1_764_000_000,
+  model,
   choices: [
     { index: 0, message: { role: 'assistant', content: 'one two' }, logprobs: null, finish_reason: 'stop' },
   ],
@@ -77,7 +82,10 @@ const completion = {
 
 function chunkOf(delta: object, reason: string | null = null): string {
   const chunk = {
-    ...{ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_764_000_000, model },
+    id: 'chatcmpl-1',
+    object: 'chat.completion.chunk',
+    created: 1_764_000_000,
+    model,
     choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
   }
   return `data: ${JSON.stringify(chunk)}\n\n`

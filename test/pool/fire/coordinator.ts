@@ -145,7 +145,10 @@ async function obey(order: Order): Promise<unknown> {
       return {
         ids: (pool?.status().nodes ?? []).map(({ node }) => node.id).sort(),
         state: pool?.status().state ?? 'none',
-        ...{ answered, pushedBack, failures, slowestMs },
+        answered,
+        pushedBack,
+        failures,
+        slowestMs,
       } satisfies View
   }
 }

@@ -48,7 +48,9 @@ const traffics = [
 if (traffics.length === 0) traffics.push(conversations(Math.min(limit, 10_000), seed))
 
 const plan = {
-  ...{ traffics, loads, seed },
+  traffics,
+  loads,
+  seed,
   nodes: whole('nodes', values.nodes),
   coordinators: whole('coordinators', values.coordinators),
 }

@@ -68,8 +68,13 @@ describe.each(['denies', 'hangs', 'cuts'] as const)(
       balancers.map((balancer) => {
         const useless = { node: 2, from: 0.1, to: 0.9, is: { kind: 'useless', manner } } as const
         const { measures } = simulate({
-          ...{ balancer, arrivals: atLoad(arrivals, 0.4, 8, eightCards), nodes: 8, coordinators: 3, seed: 1 },
-          ...{ faults: [useless], patienceMs: 20_000 },
+          balancer,
+          arrivals: atLoad(arrivals, 0.4, 8, eightCards),
+          nodes: 8,
+          coordinators: 3,
+          seed: 1,
+          faults: [useless],
+          patienceMs: 20_000,
         })
         return [balancer.name, measures]
       }),
@@ -92,16 +97,28 @@ describe.each(['denies', 'hangs', 'cuts'] as const)(
 describe('a node that is a queue of theory', () => {
   // One at a time, exponential work: an M/M/1.
   const one = {
-    ...{ maxRunning: 1, maxQueued: 1e6, chunkTokens: 1, prefillMsPerToken: 1, attentionMsPerToken: 0 },
-    ...{ stepMs: 0, stepMsPerContextToken: 0, cacheBlocks: 0, blockTokens: 512 },
+    maxRunning: 1,
+    maxQueued: 1e6,
+    chunkTokens: 1,
+    prefillMsPerToken: 1,
+    attentionMsPerToken: 0,
+    stepMs: 0,
+    stepMsPerContextToken: 0,
+    cacheBlocks: 0,
+    blockTokens: 512,
   }
 
   it.each([0.5, 0.7])('has the mean and the 99th percentile of the closed formula at load %d', (load) => {
     const meanMs = 100
     const traffic = poisson(120_000, (1_000 * load) / meanMs, meanMs, 1)
     const { requests, measures } = simulate({
-      ...{ balancer: balancerOf('random'), arrivals: traffic.arrivals, nodes: 1, coordinators: 1, seed: 1 },
-      ...{ model: one, patienceMs: Number.MAX_SAFE_INTEGER },
+      balancer: balancerOf('random'),
+      arrivals: traffic.arrivals,
+      nodes: 1,
+      coordinators: 1,
+      seed: 1,
+      model: one,
+      patienceMs: Number.MAX_SAFE_INTEGER,
     })
     const times = requests.map(({ endedAt, arrivedAt }) => endedAt - arrivedAt)
     const mean = times.reduce((sum, time) => sum + time, 0) / times.length

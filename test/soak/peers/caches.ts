@@ -189,9 +189,13 @@ async function startRun(rival: Rival, seed: number) {
       await Promise.all([...readers, ...changers])
     },
     standing: (): Standing => ({
-      ...{ name: rival.name, calls: latencies.length, failed, wrong },
-      ...{ p99Ms: percentile(latencies, 0.99), longestMs: percentile(latencies, 1) },
-      ...{ extra: source.loads },
+      name: rival.name,
+      calls: latencies.length,
+      failed,
+      wrong,
+      p99Ms: percentile(latencies, 0.99),
+      longestMs: percentile(latencies, 1),
+      extra: source.loads,
     }),
     async close() {
       await proxy.restore()

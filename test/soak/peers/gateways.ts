@@ -48,8 +48,10 @@ async function startPortkey(decoders: readonly Member[]): Promise<Member> {
   }))
   const round = { strategy: { mode: 'loadbalance' }, targets: nodes }
   const config = {
-    ...{ strategy: { mode: 'fallback' }, targets: [round, round] },
-    ...{ retry: { attempts: 2 }, request_timeout: 10_000 },
+    strategy: { mode: 'fallback' },
+    targets: [round, round],
+    retry: { attempts: 2 },
+    request_timeout: 10_000,
   }
   const gateway = new Member(
     'portkey',

@@ -54,7 +54,10 @@ async function main(): Promise<boolean> {
   }
   await known(coordinators, nodes.length)
   await api(coordinators[0], 'PUT', '/api/v1/experiments/new-model', {
-    ...{ languagePair: 'en-de', trafficPercentage: 25, experimentTags: ['v2'], controlTags: ['v1'] },
+    languagePair: 'en-de',
+    trafficPercentage: 25,
+    experimentTags: ['v2'],
+    controlTags: ['v1'],
   })
   await pause(1_500)
 

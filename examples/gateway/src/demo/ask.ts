@@ -26,7 +26,10 @@ export async function ask(
   const startedAt = performance.now()
   let answered: Headers | undefined
   const reply = (status: Reply['status'], text: string, error?: string): Reply => ({
-    ...{ status, text, error, ms: performance.now() - startedAt },
+    status,
+    text,
+    error,
+    ms: performance.now() - startedAt,
     cache: answered?.get('x-evenkeel-cache') ?? undefined,
     decidedBy: answered?.get('x-evenkeel-limit-source') ?? undefined,
     history: answered?.get('x-evenkeel-history') ?? undefined,

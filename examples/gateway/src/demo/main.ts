@@ -75,7 +75,9 @@ async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baselin
   progress.end()
   const mortal = await fateOfMortal(decoders, gateways)
   return {
-    ...{ results, outage, mortal },
+    results,
+    outage,
+    mortal,
     metrics: await metricsOf(urls),
     nodes: decoders.map(({ name }) => name),
     gateways: gateways.length,

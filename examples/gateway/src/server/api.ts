@@ -175,7 +175,8 @@ async function charge(call: Call, tokens: number, requests = 1): Promise<void> {
     429,
     `Rate limit reached for ${by} per minute: limit ${decision.limit}, remaining ${remaining}. Please try again in ${retryAfterMs}ms.`,
     {
-      ...{ type: by, code: 'rate_limit_exceeded' },
+      type: by,
+      code: 'rate_limit_exceeded',
       headers: {
         'retry-after': String(Math.ceil(retryAfterMs / 1_000)),
         'retry-after-ms': String(retryAfterMs),
@@ -187,7 +188,9 @@ async function charge(call: Call, tokens: number, requests = 1): Promise<void> {
 async function forward({ gateway, request, id, caller }: Call, body: string): Promise<Response> {
   // The pool replaces the host by a decoder's. In the cache's keys, this name stands for every decoder.
   const response = await gateway.callFor(caller.organisation)(`http://decoders.invalid${request.path}`, {
-    ...{ method: 'POST', body, signal: request.signal },
+    method: 'POST',
+    body,
+    signal: request.signal,
     headers: { 'content-type': 'application/json' },
   })
   gateway.events.emit('cache', {

@@ -30,7 +30,9 @@ export function createApp(gateway: Gateway): Hono {
 
 function apiRequestOf({ req }: Context): ApiRequest {
   return {
-    ...{ method: req.method, path: req.path, signal: req.raw.signal },
+    method: req.method,
+    path: req.path,
+    signal: req.raw.signal,
     header: (name) => req.header(name),
     text: () => req.text(),
   }

@@ -51,7 +51,9 @@ export async function createGateway(given: GatewayOptions = {}) {
     onAbandon: 'cancel',
   })
   const memory = createAgentMemory({
-    ...{ redis, telemetry, ttl: '1h' },
+    redis,
+    telemetry,
+    ttl: '1h',
     ...(journalDir !== undefined && { journal: { kind: 'file', dir: journalDir } }),
   })
 
@@ -105,7 +107,10 @@ export type Gateway = Awaited<ReturnType<typeof createGateway>>
 function requirementsOf({ json }: { readonly json: unknown }): RunOptions {
   const { model, messages } = (json ?? {}) as { readonly model?: string; readonly messages?: unknown }
   return {
-    ...{ model, timeout: '30s', idempotent: true, attempts: 4 },
+    model,
+    timeout: '30s',
+    idempotent: true,
+    attempts: 4,
     ...(messages !== undefined && { prefix: promptBlocks(messages) }),
   }
 }

@@ -37,7 +37,8 @@ export interface ProblemDetails {
 /** The gateway can't serve the request now; the caller may try again after `retryAfterS` seconds. */
 export function overloaded(message: string, retryAfterS = 1): Problem {
   return new Problem(503, message, {
-    ...{ type: 'server_error', code: 'overloaded' },
+    type: 'server_error',
+    code: 'overloaded',
     headers: { 'retry-after': String(retryAfterS) },
   })
 }

@@ -87,7 +87,9 @@ function apiRequestOf(request: IncomingMessage, signal: AbortSignal, maxBytes: n
   const { method = 'GET', url = '/', headers } = request
   const [path = '/'] = url.split('?', 1)
   return {
-    ...{ method, path, signal },
+    method,
+    path,
+    signal,
     header(name) {
       const value = headers[name]
       return Array.isArray(value) ? value.join(', ') : value

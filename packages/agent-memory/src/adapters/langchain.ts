@@ -151,8 +151,13 @@ function toLangChain({ id, role, langchain, ...fields }: StoredMessage): LangCha
 /** A type that LangChain has for it: it throws where it meets another one, or one that lacks what the type needs. */
 function toKnownType({ role, content, ...fields }: StoredMessage): LangChainMessage {
   const types: Record<string, string> = {
-    ...{ user: 'human', assistant: 'ai', model: 'ai', system: 'system', developer: 'system' },
-    ...{ tool: 'tool', function: 'function' },
+    user: 'human',
+    assistant: 'ai',
+    model: 'ai',
+    system: 'system',
+    developer: 'system',
+    tool: 'tool',
+    function: 'function',
   }
   const needs: Record<string, string> = { tool: 'tool_call_id', function: 'name' }
   const known = Object.hasOwn(types, role) ? (types[role] ?? 'generic') : 'generic'

@@ -49,7 +49,9 @@ async function register(args: readonly string[], io: Io): Promise<ExitCode> {
 async function checkHealth({ node, timeoutMs }: Flags): Promise<void> {
   const { endpoint, healthPath } = node
   const { outcome, reason } = await probeHealth({
-    ...{ endpoint: new URL(endpoint).href.replace(/\/$/, ''), healthPath, timeoutMs },
+    endpoint: new URL(endpoint).href.replace(/\/$/, ''),
+    healthPath,
+    timeoutMs,
   })
   if (outcome === 'ok') return
   throw new CommandError(exitCodes.unhealthy, `the node is unhealthy: ${reason}`)

@@ -113,8 +113,12 @@ proveRules('agent-memory', ({ redis }) => {
   it('checkpoints of LangGraph are put, listed and deleted', async () => {
     const saver = createCheckpointSaver({ redis: redis(), ttl: '1h' })
     const checkpoint = {
-      ...{ v: 4, id: '1ef4f797-8335-6428-8001-8a1503f9b875', ts: '2026-01-01T00:00:00.000Z' },
-      ...{ channel_values: { messages: ['a'] }, channel_versions: {}, versions_seen: {} },
+      v: 4,
+      id: '1ef4f797-8335-6428-8001-8a1503f9b875',
+      ts: '2026-01-01T00:00:00.000Z',
+      channel_values: { messages: ['a'] },
+      channel_versions: {},
+      versions_seen: {},
     }
     const thread = { configurable: { thread_id: 't' } }
     const config = await saver.put(

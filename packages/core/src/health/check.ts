@@ -36,7 +36,14 @@ export async function checkHealth(redis: HealthSubject): Promise<HealthReport> {
   const fallback = { active: pairs.some((pair) => pair.state !== 'primary'), pairs }
   const now = performance.now()
   const report = {
-    ...{ state, topology, client, inFlight, breaker, fallback, operations, server },
+    state,
+    topology,
+    client,
+    inFlight,
+    breaker,
+    fallback,
+    operations,
+    server,
     latency: { pingMs: ping, p50Ms: latency.quantile(0.5, now), p99Ms: latency.quantile(0.99, now) },
   }
   const reasons = reasonsOf(report)

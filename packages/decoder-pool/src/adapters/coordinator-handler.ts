@@ -45,7 +45,11 @@ export function createCoordinatorHandler(
   options: CoordinatorHandlerOptions,
 ): (request: Request) => Promise<Response> {
   option.members('', options, {
-    ...{ pool: true, authorize: true, authorizeNode: true, addresses: true, basePath: true },
+    pool: true,
+    authorize: true,
+    authorizeNode: true,
+    addresses: true,
+    basePath: true,
   })
   const { pool, authorize, authorizeNode, addresses = {} } = options
   option.fn('authorize', authorize)

@@ -65,7 +65,9 @@ export async function prepare(input: FetchInput, init: FetchInit = {}): Promise<
   }
   forgetHops(headers)
   const request: PreparedRequest = {
-    ...{ method, headers, body },
+    method,
+    headers,
+    body,
     redirect: init.redirect ?? given?.redirect ?? 'follow',
     dispatcher: (init.dispatcher ?? undefined) as Dispatcher | undefined,
   }
@@ -85,7 +87,9 @@ function seenBy(
     return type === null || /^(?:application\/(?:[\w.-]+\+)?json|text\/plain)\b/i.test(type)
   }
   return {
-    ...{ method, url: url.href, headers },
+    method,
+    url: url.href,
+    headers,
     get body() {
       return textOf()
     },

@@ -47,7 +47,10 @@ export async function send(
   if (!headers.has('user-agent')) flat.push('user-agent', 'node')
   try {
     const answer = await request(url, {
-      ...{ method: method as Dispatcher.HttpMethod, headers: flat, body: body ?? null, signal },
+      method: method as Dispatcher.HttpMethod,
+      headers: flat,
+      body: body ?? null,
+      signal,
       ...(dispatcher !== undefined && { dispatcher }),
     })
     return await responseOf(answer, url, method)

@@ -174,7 +174,11 @@ class Run<T> {
     const { clock, typicalMs, checkAddress } = this.#host
     const givenAt = clock.monotonic()
     const silence = (silentMs: number) => ({
-      ...{ startedAt: this.#startedAt, givenAt, now: clock.monotonic(), typicalMs: typicalMs(), silentMs },
+      startedAt: this.#startedAt,
+      givenAt,
+      now: clock.monotonic(),
+      typicalMs: typicalMs(),
+      silentMs,
     })
     try {
       signal.throwIfAborted()

@@ -77,7 +77,10 @@ export class ExperimentBook implements Experiments {
       recover: () => this.#merge(),
     })
     this.#view = new SharedView({
-      ...{ redis, channel: this.#channel, pollMs: options.pollIntervalMs, random: options.random },
+      redis,
+      channel: this.#channel,
+      pollMs: options.pollIntervalMs,
+      random: options.random,
       read: () => this.#read(),
       onError: (error) => log('the experiments could not be read: %s', error),
     })

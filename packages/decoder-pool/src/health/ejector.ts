@@ -56,7 +56,10 @@ export class Ejector {
   readonly #timers = new Map<NodeState, NodeJS.Timeout>()
   /** Ejections by reason. */
   readonly counts: Record<EjectionReason, number> = {
-    ...{ failures: 0, 'success-rate': 0, latency: 0, refusals: 0 },
+    failures: 0,
+    'success-rate': 0,
+    latency: 0,
+    refusals: 0,
   }
   readonly #refusals = new Refusals()
   readonly #typical = new TypicalLatency()

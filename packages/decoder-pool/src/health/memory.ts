@@ -50,7 +50,9 @@ export class MemoryHealthStore implements HealthStore {
       probers: [...this.#probers].map(([id, prober]) => ({ id, region: prober.region })),
       verdicts: others.map(
         ({ node, healthy, since: from, at, by: teller }): Verdict => ({
-          ...{ node, healthy, by: teller },
+          node,
+          healthy,
+          by: teller,
           forMs: now - from,
           toldMs: now - at,
         }),

@@ -124,7 +124,10 @@ export class Prober {
     const found = this.#paths.get(id)
     const [result, adapters] = await Promise.all([
       probeHealth({
-        ...{ endpoint, timeoutMs, stop: signal, guard: this.#host.guard },
+        endpoint,
+        timeoutMs,
+        stop: signal,
+        guard: this.#host.guard,
         healthPath: healthPath ?? found,
       }),
       withAdapters && pause === 0 ? askAdapters(endpoint, timeoutMs, signal, this.#host.guard) : undefined,

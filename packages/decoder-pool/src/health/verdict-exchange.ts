@@ -70,7 +70,8 @@ export class VerdictExchange {
     })
     // No poll is needed, because each round of probes also reads the verdicts.
     this.#view = new SharedView({
-      ...{ redis, channel: this.#channel },
+      redis,
+      channel: this.#channel,
       concerns: (message) => !this.#isOfEjection(message) && message !== id,
       read: () => this.#exchange([]),
       onError: (error) => log('verdicts were not read: %s', error),

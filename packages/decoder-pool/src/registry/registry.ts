@@ -77,7 +77,10 @@ export class Registry {
       recover: ({ signal }) => this.#recover(signal),
     })
     this.#view = new SharedView({
-      ...{ redis, channel: this.#channel, pollMs: options.pollIntervalMs, random: options.random },
+      redis,
+      channel: this.#channel,
+      pollMs: options.pollIntervalMs,
+      random: options.random,
       read: (cause) => {
         if (cause === 'poll' && ++this.#polls % pollsBetweenFull === 0) this.#position = undefined
         return this.#read()

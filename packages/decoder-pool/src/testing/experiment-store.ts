@@ -17,8 +17,13 @@ export function testExperimentStore(name: string, harness: ExperimentStoreHarnes
     })
 
     const experiment = (id: string, more: Partial<Experiment> = {}): Experiment => ({
-      ...{ id, languagePair: `pair of ${id}`, trafficPercentage: 10 },
-      ...{ experimentTags: ['v2'], controlTags: [], active: true, salt: '' },
+      id,
+      languagePair: `pair of ${id}`,
+      trafficPercentage: 10,
+      experimentTags: ['v2'],
+      controlTags: [],
+      active: true,
+      salt: '',
       ...more,
     })
     const ids = async () => {

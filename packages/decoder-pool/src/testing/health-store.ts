@@ -20,7 +20,10 @@ export function testHealthStore(name: string, harness: HealthStoreHarness): void
     })
 
     const word = (by: string, verdicts: readonly OwnVerdict[] = [], more = {}) => ({
-      ...{ by, aliveMs: keepMs, keepMs, verdicts },
+      by,
+      aliveMs: keepMs,
+      keepMs,
+      verdicts,
       ...more,
     })
     const verdict = (node: string, healthy = true, forMs = 0) => ({ node, healthy, forMs })

@@ -80,7 +80,9 @@ export function testRegistryStore(name: string, harness: RegistryStoreHarness): 
       const changed = await store.put(node('a', { capacity: 2 }), leaseMs, undefined, revision)
       expect(changed).toMatchObject({ outcome: 'updated', version: 2 })
       expect(await store.put(node('a', { capacity: 3 }), leaseMs, undefined, revision)).toMatchObject({
-        ...{ outcome: 'stale', revision: changed.revision, version: 2 },
+        outcome: 'stale',
+        revision: changed.revision,
+        version: 2,
       })
       await store.remove('a')
       expect(await store.put(node('a'), leaseMs, undefined, changed.revision)).toMatchObject({

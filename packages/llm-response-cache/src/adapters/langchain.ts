@@ -113,8 +113,15 @@ class LangchainCache extends BaseCache {
       stats.knows(model)
       const entry: Entry = {
         ...timesOf(this.#context, policy),
-        ...{ kind: 'value', costMs: 0, versions, model, usage: usageIn(value), status: 200, timing: [] },
-        ...{ contentType: 'application/json', body: JSON.stringify(value.map(serializeGeneration)) },
+        kind: 'value',
+        costMs: 0,
+        versions,
+        model,
+        usage: usageIn(value),
+        status: 200,
+        timing: [],
+        contentType: 'application/json',
+        body: JSON.stringify(value.map(serializeGeneration)),
       }
       if (!(await tiers.keep(entryKey, entry))) return
       stats.stored({ ...entryKey, model })

@@ -130,7 +130,12 @@ class CachedFetch {
     }
     const target = { request, policy, identity }
     return {
-      ...{ entryKey, policy, model, identity, signal: provider.signal, isRetry: provider.isRetry },
+      entryKey,
+      policy,
+      model,
+      identity,
+      signal: provider.signal,
+      isRetry: provider.isRetry,
       form: `${form.streamed ? 'stream' : 'object'}${form.usage ? ' usage' : ''}${form.variant}`,
       isOutage: isProviderOutage,
       suits: (entry) => canServe(entry, form),
@@ -149,7 +154,9 @@ class CachedFetch {
       },
       follow: (records, follow) =>
         followResponse(records, follow, {
-          ...{ url: provider.url.href, maxBytes: options.maxEntryBytes, stallMs: options.stallMs },
+          url: provider.url.href,
+          maxBytes: options.maxEntryBytes,
+          stallMs: options.stallMs,
         }),
       ...(semantic === undefined
         ? {}
@@ -186,7 +193,9 @@ class CachedFetch {
     if (isShared) live.joined.count++
     this.#count(live, outcome, entryKey, model)
     return marked(live, body.body, {
-      ...{ outcome, isShared, contentType: body.contentType },
+      outcome,
+      isShared,
+      contentType: body.contentType,
       isOwnAccount: live.identity !== undefined && live.identity.credentials === identity?.credentials,
     })
   }

@@ -99,7 +99,8 @@ class ItemizedCall {
     const names = this.#inputs.map((input) => this.#nameOf(input))
     const unique = new Map(names.map((name, index) => [name, this.#inputs[index]]))
     const batch = new Batch<unknown, LiveItem>({
-      ...{ expected: unique.size, maxBatch: Number.MAX_SAFE_INTEGER },
+      expected: unique.size,
+      maxBatch: Number.MAX_SAFE_INTEGER,
       load: (some, signal) => this.#load(some, signal),
     })
     try {
@@ -125,8 +126,13 @@ class ItemizedCall {
     const entryKey: EntryKey = { tenant: policy.tenant, name }
     const arrived = batch.arrival()
     const call: Call<LiveItem> = {
-      ...{ entryKey, policy, model: request.model, isPartOfBatch: true, onWaits: arrived },
-      ...{ signal: provider.signal, isRetry: provider.isRetry },
+      entryKey,
+      policy,
+      model: request.model,
+      isPartOfBatch: true,
+      onWaits: arrived,
+      signal: provider.signal,
+      isRetry: provider.isRetry,
       identity: { owner, credentials: provider.credentials },
       isOutage: (error) =>
         error instanceof OtherAnswer ? isOutageStatus(error.status) : isProviderOutage(error),
@@ -136,8 +142,15 @@ class ItemizedCall {
         const live = await batch.load(input, signal, arrived)
         const entry: Entry = {
           ...timesOf(this.#context, policy),
-          ...{ kind, costMs: 0, versions, model: request.model, usage: live.usage, status: 200, timing: [] },
-          ...{ contentType: 'application/json', body: JSON.stringify(live.item) },
+          kind,
+          costMs: 0,
+          versions,
+          model: request.model,
+          usage: live.usage,
+          status: 200,
+          timing: [],
+          contentType: 'application/json',
+          body: JSON.stringify(live.item),
         }
         return { live, ended: Promise.resolve(entry) }
       },

@@ -39,17 +39,24 @@ export async function followResponse(
     },
     // The leader watches the provider, so a follower waits longer than the leader may.
     {
-      ...{ maxSize: maxBytes, stallMs: 2 * stallMs, onAbandon: 'cancel' },
+      maxSize: maxBytes,
+      stallMs: 2 * stallMs,
+      onAbandon: 'cancel',
       sizeOf: ({ byteLength }) => byteLength,
       join: joinBytes,
       onEnd: settle,
     },
   )
   const live: SharedResponse = {
-    ...{ status: head.status, statusText: head.statusText, url, headers: new Headers(head.headers), body },
+    status: head.status,
+    statusText: head.statusText,
+    url,
+    headers: new Headers(head.headers),
+    body,
     isSpoilt: () => false,
     usageAsked: head.usageAsked === true,
-    ...{ identity: undefined, joined: { count: 0 } },
+    identity: undefined,
+    joined: { count: 0 },
   }
   return { kind: 'live', live, ended }
 }

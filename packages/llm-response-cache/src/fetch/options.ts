@@ -23,8 +23,16 @@ export interface FetchOptions extends Omit<CallOptions, 'onlyIfCached'> {
 }
 
 const names: Readonly<Record<keyof FetchOptions, true>> = {
-  ...{ fetch: true, replay: true, embeddingsByItem: true, optionsByHeader: true },
-  ...{ useCache: true, ttl: true, refresh: true, tags: true, tenant: true, maxAge: true },
+  fetch: true,
+  replay: true,
+  embeddingsByItem: true,
+  optionsByHeader: true,
+  useCache: true,
+  ttl: true,
+  refresh: true,
+  tags: true,
+  tenant: true,
+  maxAge: true,
   staleWhileRevalidate: true,
 }
 

@@ -75,16 +75,27 @@ export async function shareResponse(
     ? { source: sourceOfBody(response) }
     : await readBody(response, maxEntryBytes, progress)
   const common = {
-    ...{ status, statusText: response.statusText, url: response.url, headers: response.headers },
-    ...{ usageAsked: target.request.form.usage, identity: target.identity, joined: { count: 0 } },
+    status,
+    statusText: response.statusText,
+    url: response.url,
+    headers: response.headers,
+    usageAsked: target.request.form.usage,
+    identity: target.identity,
+    joined: { count: 0 },
   }
   const entryOf = (bytes: Buffer, verdict: Verdict, timing: readonly number[]): Entry | undefined => {
     const ttlMs = status === 200 ? verdict.isWhole && target.policy.ttlMs : negativeTtlOf(context, status)
     if (ttlMs === false || ttlMs === undefined) return undefined
     return {
       ...timesOf(context, target.policy, ttlMs),
-      ...{ kind: 'response', costMs: performance.now() - beganAt, versions, status },
-      ...{ model: target.request.model, usage: verdict.usage, timing, body: bytes },
+      kind: 'response',
+      costMs: performance.now() - beganAt,
+      versions,
+      status,
+      model: target.request.model,
+      usage: verdict.usage,
+      timing,
+      body: bytes,
       contentType: contentType === '' ? 'text/event-stream' : contentType,
     }
   }
@@ -151,7 +162,9 @@ function streamed(
     settle = resolve
   })
   const stream = new SharedStream<Uint8Array>(source, {
-    ...{ maxSize: options.maxEntryBytes, stallMs: options.stallMs, onAbandon: options.onAbandon },
+    maxSize: options.maxEntryBytes,
+    stallMs: options.stallMs,
+    onAbandon: options.onAbandon,
     abandoned: context.abandoned,
     sizeOf: ({ byteLength }) => byteLength,
     join: joinBytes,

@@ -120,7 +120,13 @@ export function requestKey(
     const apart = isConvertible ? '' : `${form.streamed} ${form.variant}`
     const key = canonicalHashWith(places, 'fetch', where, params, apart)
     return {
-      ...{ cacheable: true, key, model, provider: url.host, endpoint, form, params },
+      cacheable: true,
+      key,
+      model,
+      provider: url.host,
+      endpoint,
+      form,
+      params,
       // Computed on demand: only a look-up beyond the exact key needs it.
       get scope() {
         return canonicalHash('scope', where, form.variant)

@@ -26,8 +26,16 @@ export interface KeyRules {
 }
 
 export const keyRuleNames: Readonly<Record<keyof KeyRules, true>> = {
-  ...{ exclude: true, include: true, allowFields: true, headers: true, allowTools: true, allowModels: true },
-  ...{ immutableFiles: true, images: true, renameIds: true, salt: true },
+  exclude: true,
+  include: true,
+  allowFields: true,
+  headers: true,
+  allowTools: true,
+  allowModels: true,
+  immutableFiles: true,
+  images: true,
+  renameIds: true,
+  salt: true,
 }
 
 /** Format of an answer that can be converted between a stream and an object. */
@@ -110,11 +118,19 @@ const at = (name: string) => new RegExp(`${base}/${name}$`)
 /** Endpoints whose answer is a function of the request, each with what is known of its requests. */
 export const endpoints: readonly Endpoint[] = [
   endpointOf({
-    ...{ path: /\/chat\/completions$/, answers: 'chat', wire: 'openai-chat', requires: ['messages'] },
-    ...{ withoutEffect: [...transport, ...bookkeeping], fields: chatFields, stateful: chatState },
+    path: /\/chat\/completions$/,
+    answers: 'chat',
+    wire: 'openai-chat',
+    requires: ['messages'],
+    withoutEffect: [...transport, ...bookkeeping],
+    fields: chatFields,
+    stateful: chatState,
   }),
   endpointOf({
-    ...{ path: at('responses'), answers: 'responses', wire: 'openai-responses', requires: ['input'] },
+    path: at('responses'),
+    answers: 'responses',
+    wire: 'openai-responses',
+    requires: ['input'],
     withoutEffect: [...transport, ...bookkeeping],
     fields: [
       ...list(
@@ -125,12 +141,10 @@ export const endpoints: readonly Endpoint[] = [
     stateful: new Set(list('previous_response_id conversation background prompt container mcp_servers')),
   }),
   endpointOf({
-    ...{
-      path: /(?:^|\/)v1\/messages$/,
-      answers: 'messages',
-      wire: 'anthropic-messages',
-      requires: ['messages'],
-    },
+    path: /(?:^|\/)v1\/messages$/,
+    answers: 'messages',
+    wire: 'anthropic-messages',
+    requires: ['messages'],
     withoutEffect: ['stream', 'metadata', 'service_tier'],
     fields: [
       ...list(
@@ -143,12 +157,17 @@ export const endpoints: readonly Endpoint[] = [
     stateful: new Set(list('container mcp_servers context_management')),
   }),
   endpointOf({
-    ...{ path: at('completions'), answers: 'completions', wire: 'openai-completions', requires: ['prompt'] },
+    path: at('completions'),
+    answers: 'completions',
+    wire: 'openai-completions',
+    requires: ['prompt'],
     withoutEffect: [...transport, ...bookkeeping],
     fields: [...sampling, ...list('model prompt suffix echo store')],
   }),
   endpointOf({
-    ...{ path: at('embeddings'), answers: 'embeddings', requires: ['input'] },
+    path: at('embeddings'),
+    answers: 'embeddings',
+    requires: ['input'],
     withoutEffect: [...transport, ...bookkeeping],
     fields: [
       ...list('model input dimensions encoding_format input_type truncate truncation task embedding_types'),
@@ -158,11 +177,16 @@ export const endpoints: readonly Endpoint[] = [
     ],
   }),
   endpointOf({
-    ...{ path: at('moderations'), answers: 'moderations', requires: ['input'] },
-    ...{ withoutEffect: [...transport, ...bookkeeping], fields: ['model', 'input'] },
+    path: at('moderations'),
+    answers: 'moderations',
+    requires: ['input'],
+    withoutEffect: [...transport, ...bookkeeping],
+    fields: ['model', 'input'],
   }),
   endpointOf({
-    ...{ path: at('rerank'), answers: 'ranking', requires: ['documents'] },
+    path: at('rerank'),
+    answers: 'ranking',
+    requires: ['documents'],
     withoutEffect: bookkeeping,
     fields: [
       ...list(
@@ -172,7 +196,10 @@ export const endpoints: readonly Endpoint[] = [
     ],
   }),
   endpointOf({
-    ...{ path: at('images/generations'), answers: 'images', requires: ['prompt'], optIn: 'images' },
+    path: at('images/generations'),
+    answers: 'images',
+    requires: ['prompt'],
+    optIn: 'images',
     withoutEffect: [...transport, ...bookkeeping],
     fields: [
       ...list(
@@ -185,7 +212,9 @@ export const endpoints: readonly Endpoint[] = [
   }),
   endpointOf({
     path: /\/(?:models|tunedModels|endpoints)\/[^/:]+:(?:generateContent|streamGenerateContent)$/,
-    ...{ answers: 'gemini', requires: ['contents'], withoutEffect: ['labels'] },
+    answers: 'gemini',
+    requires: ['contents'],
+    withoutEffect: ['labels'],
     fields: [
       ...list('model contents systemInstruction system_instruction generationConfig generation_config'),
       ...list('safetySettings safety_settings tools toolConfig tool_config'),
@@ -193,7 +222,9 @@ export const endpoints: readonly Endpoint[] = [
     stateful: new Set(list('cachedContent cached_content')),
   }),
   endpointOf({
-    ...{ path: /(?:^|\/)api\/(?:chat|generate)$/, answers: 'ollama', requires: ['messages', 'prompt'] },
+    path: /(?:^|\/)api\/(?:chat|generate)$/,
+    answers: 'ollama',
+    requires: ['messages', 'prompt'],
     withoutEffect: ['stream', 'keep_alive'],
     fields: [
       ...list('model messages prompt suffix images system template raw format options tools think context'),
@@ -201,12 +232,11 @@ export const endpoints: readonly Endpoint[] = [
     ],
   }),
   endpointOf({
-    ...{
-      path: /(?:^|\/)api\/(?:embed|embeddings)$/,
-      answers: 'ollama-embeddings',
-      requires: ['input', 'prompt'],
-    },
-    ...{ withoutEffect: ['keep_alive'], fields: list('model input prompt truncate dimensions options') },
+    path: /(?:^|\/)api\/(?:embed|embeddings)$/,
+    answers: 'ollama-embeddings',
+    requires: ['input', 'prompt'],
+    withoutEffect: ['keep_alive'],
+    fields: list('model input prompt truncate dimensions options'),
   }),
 ]
 

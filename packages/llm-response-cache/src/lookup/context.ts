@@ -78,12 +78,19 @@ export async function lookUp(
     entry: isServed ? known : undefined,
     verdict,
     grace: verdict === 'grace' ? known : undefined,
-    ...{ id, versions, source },
+    id,
+    versions,
+    source,
   }
 }
 
 const unreadable: EntryLookup = {
-  ...{ entry: undefined, verdict: 'dead', grace: undefined, id: '', versions: undefined, source: 'memory' },
+  entry: undefined,
+  verdict: 'dead',
+  grace: undefined,
+  id: '',
+  versions: undefined,
+  source: 'memory',
 }
 
 /** The id and the times of an entry for an answer that came now. */

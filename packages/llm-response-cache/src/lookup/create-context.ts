@@ -49,7 +49,14 @@ export function createContext(
   }
   let closing: Promise<void> | undefined
   return {
-    ...{ options, tiers, coordinator, stats, metrics, scope, sharedStats, calls },
+    options,
+    tiers,
+    coordinator,
+    stats,
+    metrics,
+    scope,
+    sharedStats,
+    calls,
     spans: createSpans('@evenkeel/llm-response-cache', telemetry),
     abandoned: new AbandonedWork(options.maxAbandoned),
     shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,

@@ -74,7 +74,9 @@ export class SemanticSearch {
     // The context has everything that exact keys keep apart: tenant, host, path, headers, parameters.
     const question = { text: taken.text, context: [entryKey.tenant, request.scope, taken.context] }
     return lookByMeaning(context, cache, {
-      ...{ question, entryKey, policy },
+      question,
+      entryKey,
+      policy,
       suits: ({ kind }) => kind === 'response',
       answerOf: (entry) =>
         answerIn({ contentType: entry.contentType, body: bytesOf(entry) }, request.form.wire),

@@ -92,7 +92,10 @@ export class Values<T> {
 
   #callOf(entryKey: EntryKey, policy: Policy, produce: () => Promise<T>): Call<LiveValue<T>> {
     return {
-      ...{ entryKey, policy, model: 'unknown', isOutage: isProviderOutage },
+      entryKey,
+      policy,
+      model: 'unknown',
+      isOutage: isProviderOutage,
       suits: this.#suits,
       joins: isShareable,
       produce: (context) => this.#produce(policy, produce, context),
@@ -160,8 +163,15 @@ export class Values<T> {
       const { model, usage } = this.#codec.describe(value)
       return {
         ...timesOf(this.#context, policy),
-        ...{ kind: this.#kind, costMs, versions, model, usage, status: 200 },
-        ...{ contentType: this.#codec.contentType, timing: [], body },
+        kind: this.#kind,
+        costMs,
+        versions,
+        model,
+        usage,
+        status: 200,
+        contentType: this.#codec.contentType,
+        timing: [],
+        body,
       }
     } catch (error) {
       log('a value can not be kept: %s', error)
@@ -177,7 +187,7 @@ export class Values<T> {
 
   #count(outcome: Outcome, entryKey: EntryKey, model: string, saved: Usage | undefined): void {
     const { stats } = this.#context
-    const of = { ...entryKey, model }
+    const of = { tenant: entryKey.tenant, name: entryKey.name, model }
     stats.knows(model)
     if (outcome === 'bypass') stats.bypassed('asked-for', of)
     else stats.answered(outcome, of, saved ?? noUsage)

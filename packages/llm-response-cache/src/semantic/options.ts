@@ -140,7 +140,12 @@ export function resolveSemanticOptions(options: SemanticOptions): ResolvedSemant
 }
 
 const wordListNames: Readonly<Record<keyof WordLists, true>> = {
-  ...{ stopWords: true, negations: true, opposites: true, qualifiers: true, roles: true, articles: true },
+  stopWords: true,
+  negations: true,
+  opposites: true,
+  qualifiers: true,
+  roles: true,
+  articles: true,
 }
 
 function wordListsOf(own: Partial<WordLists> = {}): WordLists {

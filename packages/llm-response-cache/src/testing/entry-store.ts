@@ -12,14 +12,19 @@ export interface EntryStoreHarness {
 /** An entry for tests; every field may be given. */
 export function sampleEntry(body: string | Buffer, own: Partial<Entry> = {}): Entry {
   return {
-    ...{
-      id: '00c0ffee',
-      kind: typeof body === 'string' ? 'value' : 'response',
-      createdAtMs: 1_700_000_000_000,
-    },
-    ...{ freshUntilMs: 1_700_000_060_000, deadAtMs: 1_700_000_090_000, costMs: 1_234.5, timing: [] },
-    ...{ versions: [{ name: '', value: 's1' }], model: 'm', usage: { input: 3, output: 4 }, status: 200 },
-    ...{ contentType: 'application/json', body },
+    id: '00c0ffee',
+    kind: typeof body === 'string' ? 'value' : 'response',
+    createdAtMs: 1_700_000_000_000,
+    freshUntilMs: 1_700_000_060_000,
+    deadAtMs: 1_700_000_090_000,
+    costMs: 1_234.5,
+    timing: [],
+    versions: [{ name: '', value: 's1' }],
+    model: 'm',
+    usage: { input: 3, output: 4 },
+    status: 200,
+    contentType: 'application/json',
+    body,
     ...own,
   }
 }

@@ -41,7 +41,8 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
       const followed = { role: 'follow', generation: 'g1', owner: 'owner of g1' }
       expect(await begin('g2')).toEqual({ ...followed, versions: [] })
       expect(await flights.begin(other, { ...options, generation: 'g2', versions: [] })).toEqual({
-        ...{ ...followed, versions },
+        ...followed,
+        versions,
       })
       expect(await flights.renew(entryKey, 'g1', 60_000)).toBe(1)
       expect(await flights.renew(entryKey, 'g2', 60_000)).toBe(-1)

@@ -77,7 +77,10 @@ export class TieredStore {
       )
     const back = new OutageReturn(
       {
-        ...{ clock, memory: this.#memory, invalidations: this.#invalidations, leaseMs: options.leaseMs },
+        clock,
+        memory: this.#memory,
+        invalidations: this.#invalidations,
+        leaseMs: options.leaseMs,
         run: (operation) => this.#stores.run(operation),
         isShared: () => this.#stores.state === 'primary' && !this.#closed,
         heard: () => {

@@ -17,7 +17,10 @@ function modelOf(version: 'v3' | 'v4') {
   let before = async () => {}
   const model = {
     specificationVersion: version,
-    ...{ provider: 'stand-in', modelId: 'lengths', maxEmbeddingsPerCall: 3, supportsParallelCalls: true },
+    provider: 'stand-in',
+    modelId: 'lengths',
+    maxEmbeddingsPerCall: 3,
+    supportsParallelCalls: true,
     doEmbed: async (params: Embed) => {
       calls.push(params)
       await before()

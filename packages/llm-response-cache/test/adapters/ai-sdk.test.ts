@@ -42,7 +42,10 @@ function faceOf(ai: Ai, chat: (url: string) => Parameters<Ai['wrapLanguageModel'
       weather: ai.tool({ inputSchema: z.object({ entryKey: z.string() }) }),
     } as unknown as ai6.ToolSet
     const settings = ({ prompt = 'hi', tools: withTools, useCache, ...more }: ProviderRequest) => ({
-      ...{ model, prompt, maxRetries: 0, ...more },
+      model,
+      prompt,
+      maxRetries: 0,
+      ...more,
       ...(withTools ? { tools } : {}),
       ...(useCache === false ? { providerOptions: { evenkeel: { useCache: false } } } : {}),
     })
@@ -264,7 +267,11 @@ describe.each(['ai 5', 'ai 6', 'ai 7'] as const)('answers in other words (%s)', 
     await using provider = await startStandIn()
     const cache = createResponseCache()
     const semantic = createSemanticCache({
-      ...{ embed: lexicalEmbedder(), model: 'lexical', maxErrorRate: 0.2, confidence: 0.9, auditRate: 0.001 },
+      embed: lexicalEmbedder(),
+      model: 'lexical',
+      maxErrorRate: 0.2,
+      confidence: 0.9,
+      auditRate: 0.001,
       random: seededRandom(1),
     })
     const sdk = sdks[name](cache, provider.url, { semantic })

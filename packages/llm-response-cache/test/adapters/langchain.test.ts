@@ -21,7 +21,10 @@ describe('the cache for LangChain.js', () => {
 
   const chat = (options: object = {}) =>
     new ChatOpenAI({
-      ...{ model: 'm', apiKey: 'k', maxRetries: 0, configuration: { baseURL: `${provider.url}/v1` } },
+      model: 'm',
+      apiKey: 'k',
+      maxRetries: 0,
+      configuration: { baseURL: `${provider.url}/v1` },
       cache: langchainCache(cache),
       ...options,
     })

@@ -57,7 +57,10 @@ export async function startStandIn(): Promise<StandIn> {
     const content = body.tools ? null : answerText
     const tool_calls = body.tools ? { tool_calls: [{ id: 'call_1', type: 'function', function: call }] } : {}
     return {
-      ...{ id: 'c1', object: 'chat.completion', created: 1, model: body.model },
+      id: 'c1',
+      object: 'chat.completion',
+      created: 1,
+      model: body.model,
       choices: [{ index: 0, message: { role: 'assistant', content, ...tool_calls }, finish_reason }],
       usage: { prompt_tokens: 10, completion_tokens: 7, total_tokens: 17 },
     }
@@ -65,7 +68,10 @@ export async function startStandIn(): Promise<StandIn> {
 
   const completionEvents = (body: Json): string[] => {
     const chunk = (delta: object, finish_reason: string | null = null) => ({
-      ...{ id: 'c1', object: 'chat.completion.chunk', created: 1, model: body.model },
+      id: 'c1',
+      object: 'chat.completion.chunk',
+      created: 1,
+      model: body.model,
       choices: [{ index: 0, delta, finish_reason }],
     })
     const deltas = body.tools
@@ -90,7 +96,11 @@ export async function startStandIn(): Promise<StandIn> {
   }
 
   const message = (body: Json): Json => ({
-    ...{ id: 'msg_1', type: 'message', role: 'assistant', model: body.model, stop_sequence: null },
+    id: 'msg_1',
+    type: 'message',
+    role: 'assistant',
+    model: body.model,
+    stop_sequence: null,
     content: body.tools
       ? [{ type: 'tool_use', id: 'toolu_1', name: call.name, input: JSON.parse(call.arguments) }]
       : [{ type: 'text', text: answerText }],
@@ -126,19 +136,20 @@ export async function startStandIn(): Promise<StandIn> {
   }
 
   const responseObject = (body: Json): Json => ({
-    ...{
-      id: 'resp_1',
-      object: 'response',
-      created_at: 1,
-      model: body.model,
-      status: 'completed',
-      error: null,
-    },
+    id: 'resp_1',
+    object: 'response',
+    created_at: 1,
+    model: body.model,
+    status: 'completed',
+    error: null,
     output: body.tools
       ? [{ type: 'function_call', id: 'fc_1', call_id: 'call_1', status: 'completed', ...call }]
       : [
           {
-            ...{ type: 'message', id: 'msg_1', role: 'assistant', status: 'completed' },
+            type: 'message',
+            id: 'msg_1',
+            role: 'assistant',
+            status: 'completed',
             content: [{ type: 'output_text', text: answerText, annotations: [] }],
           },
         ],

@@ -71,7 +71,8 @@ describe.each(['memory', 'Redis'])('semantic hits in fetch(), in %s', (where) =>
 
   it('cost no answer when the embedder fails', async () => {
     semantic = createSemanticCache({
-      ...{ model: 'e', timeout: 50 },
+      model: 'e',
+      timeout: 50,
       embed: async () => {
         throw new Error('down')
       },

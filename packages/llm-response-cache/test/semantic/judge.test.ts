@@ -7,7 +7,10 @@ const judge = defaultJudge(lexicalEmbedder())
 
 describe('the default judge calls the same', () => {
   const completion = (content: string, id = 'c1', more: object = {}) => ({
-    ...{ id, object: 'chat.completion', created: id.length, usage: { total_tokens: id.length } },
+    id,
+    object: 'chat.completion',
+    created: id.length,
+    usage: { total_tokens: id.length },
     choices: [{ index: 0, message: { role: 'assistant', content, ...more }, finish_reason: 'stop' }],
   })
   const calls = (place: string) => ({

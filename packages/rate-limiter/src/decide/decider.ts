@@ -109,7 +109,9 @@ export class Decider {
       held: () => ({ entries: this.#memory.size, bytes: 0 }),
     })
     this.#calls = new StoreCalls(options, {
-      ...{ stores: this.#stores, memory: this.#memory, recovery: this.#recovery },
+      stores: this.#stores,
+      memory: this.#memory,
+      recovery: this.#recovery,
     })
     this.#ticks = new DecisionTicks(
       {

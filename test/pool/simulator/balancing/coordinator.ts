@@ -68,7 +68,9 @@ export class Coordinator {
     this.#ejector = new Ejector(this.#options, {
       // Each coordinator lets a node back by its own trial.
       permits: {
-        ...{ isShared: false, takeTrial: async () => true, giveTrial: async () => {} },
+        isShared: false,
+        takeTrial: async () => true,
+        giveTrial: async () => {},
         tellEjected: (ejected) => this.onEjected?.(ejected),
       },
       states: () => this.#states,
@@ -117,7 +119,10 @@ export class Coordinator {
     const { state, phase, givenAt } = call
     call.abort()
     const { kind } = judgeAbort(timeIsUp, {
-      ...{ startedAt: request.arrivedAt, givenAt, now, silentMs: now - givenAt },
+      startedAt: request.arrivedAt,
+      givenAt,
+      now,
+      silentMs: now - givenAt,
       typicalMs: this.#ejector.typicalMs(),
     })
     const ended = kind === 'fault' ? { ok: false } : { ok: true, error: timeIsUp }

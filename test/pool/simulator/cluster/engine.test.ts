@@ -7,8 +7,15 @@ import { PrefixCache } from './prefix-cache.js'
 /** A chunk takes 100 ms, a step's own time is 10 ms, context costs nothing. */
 const model = {
   ...eightCards,
-  ...{ chunkTokens: 1_000, prefillMsPerToken: 0.1, attentionMsPerToken: 0, stepMs: 10, blockTokens: 100 },
-  ...{ stepMsPerContextToken: 0, maxRunning: 2, maxQueued: 1, cacheBlocks: 30 },
+  chunkTokens: 1_000,
+  prefillMsPerToken: 0.1,
+  attentionMsPerToken: 0,
+  stepMs: 10,
+  blockTokens: 100,
+  stepMsPerContextToken: 0,
+  maxRunning: 2,
+  maxQueued: 1,
+  cacheBlocks: 30,
 }
 
 function engine() {
@@ -16,7 +23,9 @@ function engine() {
   const log: string[] = []
   const node = new Engine(model, timeline)
   const jobOf = (name: string, promptTokens: number, answerTokens: number, blocks: number[] = []): Job => ({
-    ...{ promptTokens, answerTokens, blocks },
+    promptTokens,
+    answerTokens,
+    blocks,
     onFirstToken: () => log.push(`${name} begins at ${Math.round(timeline.now)}`),
     onEnd: (end) => log.push(`${name} ${end} at ${Math.round(timeline.now)}`),
   })

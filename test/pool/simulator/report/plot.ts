@@ -70,11 +70,15 @@ interface Colours {
 }
 
 const light: Colours = {
-  ...{ paper: '#ffffff', ink: '#1f2328', faint: '#d8dee4' },
+  paper: '#ffffff',
+  ink: '#1f2328',
+  faint: '#d8dee4',
   marks: ['#2f7fb5', '#a8690f', '#b2182b'],
 }
 const dark: Colours = {
-  ...{ paper: '#0d1117', ink: '#e6edf3', faint: '#30363d' },
+  paper: '#0d1117',
+  ink: '#e6edf3',
+  faint: '#30363d',
   marks: ['#79c0ff', '#e3b341', '#ff7b72'],
 }
 

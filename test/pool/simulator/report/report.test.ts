@@ -8,7 +8,10 @@ import { runAll } from './scenarios.js'
 function written(seed: number) {
   const plan = {
     traffics: [conversations(120, seed)],
-    ...{ loads: [0.5, 0.8, 0.95], nodes: 4, coordinators: 2, seed },
+    loads: [0.5, 0.8, 0.95],
+    nodes: 4,
+    coordinators: 2,
+    seed,
   }
   const results = runAll(plan, () => {})
   return { tables: tablesOf(results), plot: plotOf(results) }

@@ -59,7 +59,11 @@ export function runAll(plan: Plan, tell: (setting: string) => void): Results {
     return balancers.map((balancer) => ({
       balancer: balancer.name,
       measures: simulate({
-        ...{ balancer, arrivals, nodes: plan.nodes, seed: plan.seed, ...given },
+        balancer,
+        arrivals,
+        nodes: plan.nodes,
+        seed: plan.seed,
+        ...given,
         coordinators: coordinators ?? plan.coordinators,
       }).measures,
     }))

@@ -164,7 +164,9 @@ class AiSdkCalls {
     const parts = new SharedStream<Part>(
       { read: source.read, cancel },
       {
-        ...{ maxSize: this.#maxBytes, stallMs, onAbandon },
+        maxSize: this.#maxBytes,
+        stallMs,
+        onAbandon,
         abandoned: this.#context.abandoned,
         sizeOf: (part) => pack(part).length,
         onEnd: ({ pieces, error }) => settle(this.#end(asked, context, { pieces, error, joined })),

@@ -105,16 +105,14 @@ export class AiSdkRequests {
     const question = semantic && questionIn(call)
     const suits = (entry: Entry) => entry.kind === 'value' && readAnswer(textOf(entry)) !== undefined
     return {
-      ...{
-        entryKey,
-        policy,
-        model: call.model.modelId,
-        signal,
-        form,
-        produce,
-        suits,
-        isOutage: isProviderOutage,
-      },
+      entryKey,
+      policy,
+      model: call.model.modelId,
+      signal,
+      form,
+      produce,
+      suits,
+      isOutage: isProviderOutage,
       joins: (live) =>
         live.kind === 'stream' ? live.parts.joinable && !live.parts.isSuspect : live.entry !== undefined,
       ...(semantic === undefined || question === undefined
@@ -123,7 +121,9 @@ export class AiSdkRequests {
             alternative: () =>
               lookByMeaning(this.#context, semantic, {
                 question: { ...question, context: [policy.tenant, question.context] },
-                ...{ entryKey, policy, suits },
+                entryKey,
+                policy,
+                suits,
                 answerOf: (entry) => {
                   const answer = readAnswer(textOf(entry))
                   return answer && resultOf(answer)
@@ -154,8 +154,15 @@ export class AiSdkRequests {
       this.#context.stats.knows(modelId)
       return {
         ...timesOf(this.#context, asked.policy),
-        ...{ kind: 'value', costMs: 0, versions, model: modelId, usage: usageOf(resultOf(answer)) },
-        ...{ status: 200, contentType: 'application/json', timing: [], body: pack(answer) },
+        kind: 'value',
+        costMs: 0,
+        versions,
+        model: modelId,
+        usage: usageOf(resultOf(answer)),
+        status: 200,
+        contentType: 'application/json',
+        timing: [],
+        body: pack(answer),
       }
     } catch (error) {
       log('an answer can not be kept: %s', error)

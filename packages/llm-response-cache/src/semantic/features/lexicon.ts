@@ -55,8 +55,22 @@ export const numberWords = new Map<string, number>(
   ].flatMap((words) => words.map((word, value): [string, number] => [word, value])),
 )
 for (const [word, value] of Object.entries({
-  ...{ thirty: 30, forty: 40, fifty: 50, sixty: 60, seventy: 70, eighty: 80, ninety: 90, hundred: 100 },
-  ...{ thousand: 1_000, million: 1e6, billion: 1e9, half: 0.5, quarter: 0.25, dozen: 12, twice: 2, once: 1 },
+  thirty: 30,
+  forty: 40,
+  fifty: 50,
+  sixty: 60,
+  seventy: 70,
+  eighty: 80,
+  ninety: 90,
+  hundred: 100,
+  thousand: 1_000,
+  million: 1e6,
+  billion: 1e9,
+  half: 0.5,
+  quarter: 0.25,
+  dozen: 12,
+  twice: 2,
+  once: 1,
 })) {
   numberWords.set(word, value)
 }
