@@ -39,7 +39,8 @@ export interface Policy {
 const maxTags = 32
 const maxName = 256
 
-const names: Readonly<Record<keyof CallOptions, true>> = {
+/** The options of calls that may call the provider. */
+export const callingOptionNames: Readonly<Record<Exclude<keyof CallOptions, 'onlyIfCached'>, true>> = {
   useCache: true,
   ttl: true,
   refresh: true,
@@ -47,8 +48,9 @@ const names: Readonly<Record<keyof CallOptions, true>> = {
   tenant: true,
   maxAge: true,
   staleWhileRevalidate: true,
-  onlyIfCached: true,
 }
+
+const names: Readonly<Record<keyof CallOptions, true>> = { ...callingOptionNames, onlyIfCached: true }
 
 /** Refuses unknown options: a misspelt `tenant` must not be ignored. @throws INVALID_INPUT */
 export function checkCallOptions(options: CallOptions): CallOptions {

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '@evenkeel/core'
 import { input } from '@evenkeel/core/kit'
-import { type CallOptions, type Policy, policyOf } from './call-options.js'
+import { type CallOptions, callingOptionNames, type Policy, policyOf } from './call-options.js'
 import type { Entry } from './entry/entry.js'
 import { canonicalHash } from './key/canonical.js'
 import { Batch } from './lookup/batch.js'
@@ -22,16 +22,10 @@ export interface EmbeddingsOptions extends Omit<CallOptions, 'onlyIfCached'> {
 }
 
 const names: Readonly<Record<keyof EmbeddingsOptions, true>> = {
+  ...callingOptionNames,
   model: true,
   embed: true,
   maxBatch: true,
-  useCache: true,
-  ttl: true,
-  refresh: true,
-  tags: true,
-  tenant: true,
-  maxAge: true,
-  staleWhileRevalidate: true,
 }
 
 const contentType = 'application/x-float32'

@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '@evenkeel/core'
 import { option } from '@evenkeel/core/kit'
-import type { CallOptions } from '../call-options.js'
+import { type CallOptions, callingOptionNames } from '../call-options.js'
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
@@ -23,17 +23,11 @@ export interface FetchOptions extends Omit<CallOptions, 'onlyIfCached'> {
 }
 
 const names: Readonly<Record<keyof FetchOptions, true>> = {
+  ...callingOptionNames,
   fetch: true,
   replay: true,
   embeddingsByItem: true,
   optionsByHeader: true,
-  useCache: true,
-  ttl: true,
-  refresh: true,
-  tags: true,
-  tenant: true,
-  maxAge: true,
-  staleWhileRevalidate: true,
 }
 
 export interface ResolvedFetchOptions {
