@@ -8,7 +8,7 @@ const gap = 10
 const width = 720
 const minLabels = 230
 /** The approximate width of a letter. */
-const letterWidth = 6.6
+const letterWidth = 7.4
 /** The width of a digit or a letter behind a bar, with some room. */
 const figureWidth = 8
 const margin = 12
@@ -16,15 +16,15 @@ const margin = 12
 interface ChartOptions {
   /** Behind each number. @default '/s' */
   readonly unit?: string
-  /** Whether all bars are our own; otherwise only the first one is. @default false */
-  readonly allOwn?: boolean
+  /** Whether a bar is evenkeel's own, which is coloured. @default all */
+  readonly isOwn?: (name: string) => boolean
 }
 
 /** A picture of bars that is readable on light and dark pages. */
 export function barChart(
   title: string,
   bars: readonly Bar[],
-  { unit = '/s', allOwn = false }: ChartOptions = {},
+  { unit = '/s', isOwn = () => true }: ChartOptions = {},
 ): string {
   const longest = Math.max(...bars.map(({ name }) => name.length))
   const labels = Math.max(minLabels, Math.ceil(longest * letterWidth) + 20)
@@ -38,7 +38,7 @@ export function barChart(
     const middle = y + barHeight / 2 + 4
     return [
       `<text x="${labels - 10}" y="${middle}" text-anchor="end">${escaped(name)}</text>`,
-      `<rect x="${labels}" y="${y}" width="${length}" height="${barHeight}" rx="3" class="${allOwn || index === 0 ? 'own' : 'other'}"/>`,
+      `<rect x="${labels}" y="${y}" width="${length}" height="${barHeight}" rx="3" class="${isOwn(name) ? 'own' : 'other'}"/>`,
       `<text x="${labels + length + 8}" y="${middle}">${figureOf(value)}</text>`,
     ].join('')
   })

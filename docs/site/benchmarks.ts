@@ -35,6 +35,10 @@ interface Report {
 
 type Kept = Record<string, Omit<Report, 'results'> & { readonly result: SuiteResult }>
 
+/** The contenders of the suites that are evenkeel; all others are peers and bare clients. */
+const own =
+  /^evenkeel|^(?:limiter|cache|pool)\.fetch|^cache, limiter|^acquire|^failover|^the connection|, \d+ nodes$/
+
 const folder = join(root, 'docs/benchmarks')
 const keptFile = join(folder, 'results.json')
 const page = join(root, 'docs/benchmarks/index.md')
@@ -74,6 +78,7 @@ function section(name: string, { at, machine, effort, result }: Kept[string]): s
       barChart(
         title,
         standings.map((each) => ({ name: each.name, value: each.perSecond })),
+        { isOwn: (name) => own.test(name) },
       ),
     )
     const rows = standings.map(

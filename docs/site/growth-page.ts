@@ -166,7 +166,7 @@ function plotsOf(tables: ReadonlyMap<string, Table>): readonly (readonly [string
           name: String(row[0]),
           value: Number((Number(row.at(-1)) / Number(row.at(-2))).toFixed(1)),
         })),
-        { unit: ' x', allOwn: true },
+        { unit: ' x' },
       ),
     ],
     line('leases', {

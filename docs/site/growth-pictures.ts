@@ -68,7 +68,7 @@ export function growthPictures(): ReadonlyMap<string, string> {
     plots.map(({ file, title, section, column, unit }) => {
       const bars = rowsOf(text, section).map((row) => ({ name: row[0] ?? '', value: numberOf(row[column]) }))
       if (bars.length === 0) throw new Error(`${page}: no table below '${section}'`)
-      return [`packages/rate-limiter/docs/${file}`, barChart(title, bars, { unit, allOwn: true })]
+      return [`packages/rate-limiter/docs/${file}`, barChart(title, bars, { unit })]
     }),
   )
 }
