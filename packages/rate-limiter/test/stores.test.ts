@@ -1,4 +1,4 @@
-import { type Connection, connect, ManualClock } from '@evenkeel/core'
+import { type Connection, connect, ManualClock, ReplyError } from '@evenkeel/core'
 import {
   clientLibraries,
   flavours,
@@ -250,6 +250,28 @@ describe.each(flavours())('on $name', (flavour) => {
     )
   })
 
+  it('remembers that a charge of an outage was merged for as long as the charge counts', async () => {
+    const clock = new ManualClock()
+    const offlineCharges = new OfflineCharges(100)
+    const store = fresh(redis, clock, offlineCharges)
+    const hour = 3_600_000
+    const limits = [
+      slidingWindow(1_000, hour),
+      fixedWindow(1_000, hour),
+      tokenBucket({ capacity: 1_000, refill: 1_000, every: hour }),
+    ]
+    for (const [index, limit] of limits.entries()) {
+      const limitCost = { subject: 'merged', name: `m${index}`, limit, cost: 1 }
+      offlineCharges.add(limitCost, { atMs: clock.now(), cost: 1 })
+      await store.decide([{ limitCosts: [limitCost], options: { mode: 'peek' } }])
+    }
+    const markers = (await redis.command(['KEYS', '*merged*:m:*'])) as string[]
+    expect(markers).toHaveLength(limits.length)
+    for (const marker of markers) {
+      expect(Number(await redis.command(['PTTL', marker]))).toBeGreaterThan(0.9 * hour)
+    }
+  })
+
   it('gives every key a time, no longer than its window', async () => {
     const store = new RedisLimitStore(redis, { name: 'short' })
     const limits = [
@@ -310,6 +332,27 @@ describe('on a Cluster', () => {
       })
     })
     afterAll(() => redis.close())
+
+    it('refunds the first subject if Redis refuses the call about the second one', async () => {
+      const clock = new ManualClock()
+      const refusing = new Proxy(redis, {
+        get: (target, name) => {
+          if (name !== 'run') return Reflect.get(target, name)?.bind?.(target) ?? Reflect.get(target, name)
+          const run: Connection['run'] = (script, keys, args, options) =>
+            String(keys[0]).includes('second')
+              ? Promise.reject(new ReplyError('EVALSHA', 'NOPERM'))
+              : target.run(script, keys, args, options)
+          return run
+        },
+      })
+      const limit = slidingWindow(10, '100s')
+      const first = { subject: 'first', name: 'l', limit, cost: 3 }
+      const store = fresh(refusing, clock)
+      const limitCosts = [first, { ...first, subject: 'second' }]
+      await expect(store.decide([{ limitCosts }])).rejects.toMatchObject({ code: 'REDIS_REPLY' })
+      const [left] = await store.decide([{ limitCosts: [{ ...first, cost: 0 }] }])
+      expect(left?.results[0]?.remaining).toBe(10)
+    })
 
     testLimitStore(`Redis Cluster (promise 9), ${library.name}`, { create: (clock) => fresh(redis, clock) })
   })
