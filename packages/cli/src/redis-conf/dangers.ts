@@ -3,12 +3,12 @@ import type { CheckOptions, ConfFinding, Settings } from './finding.js'
 import { bytesOf, type Line } from './parse.js'
 
 // Vector search is left out: only Redis 8 has its commands, and only those who chose it need them.
-const everybodys = packageNames.filter((name) => name !== 'vectors').map(permissionsOf)
+const permissionsByPackage = packageNames.filter((name) => name !== 'vectors').map(permissionsOf)
 /** Commands without which a part of a package does not work. */
-const needed = new Set(everybodys.flatMap((permissions) => permissions.needed))
+const needed = new Set(permissionsByPackage.flatMap((permissions) => permissions.needed))
 /** Commands without which reports show less, or a Cluster can't be used. */
 const useful = new Set(
-  everybodys.flatMap((permissions) => permissions.useful.map((name) => name.split('|')[0] ?? name)),
+  permissionsByPackage.flatMap((permissions) => permissions.useful.map((name) => name.split('|')[0] ?? name)),
 )
 
 interface Place {
