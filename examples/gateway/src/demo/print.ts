@@ -31,6 +31,7 @@ export function printPointers(isChaos: boolean): void {
 What to look at next
   examples/gateway/src/server/gateway.ts   how the five packages compose
   examples/gateway/src/server/api.ts       a request's way: key, limit, memory, cache, decoders
-  docs/README.md                           what each package promises, and what it measures
+  docs/promises.md                         what the packages promise, and the tests that hold them to it
+  docs/benchmarks/index.md                 what was measured, beside peers
   ${isChaos ? 'demo                                     the same without an outage' : 'demo --chaos                             the same, with Redis taken away and brought back'}`)
 }
