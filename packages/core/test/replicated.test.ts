@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { ClientPort } from '../src/clients/port.js'
+import type { Caller, ClientPort, Send } from '../src/clients/port.js'
 import { replicatedClient } from '../src/clients/replicated.js'
 import type { ClientProvider, ProviderEvents } from '../src/topology/provider.js'
 
@@ -46,6 +46,15 @@ describe('reads beside replicas', () => {
     expect(primary.asked).toBe(0)
   })
 
+  it('tell each node that is asked who waits, since a client sends nothing for a caller who has left', async () => {
+    const primary = node('primary', 5)
+    const replica = node('replica', 1)
+    replica.refusal = 'Socket closed unexpectedly'
+    const caller: Caller = { settled: false }
+    await reading('replica', primary, replica)(caller)
+    expect([...replica.callers, ...primary.callers]).toEqual([caller, caller])
+  })
+
   it('do not leave a replica for a script that it does not know yet', async () => {
     const primary = node('primary', 5)
     const replica = node('replica', 1)
@@ -59,6 +68,7 @@ describe('reads beside replicas', () => {
 
 class FakeNode {
   asked = 0
+  readonly callers: (Caller | undefined)[] = []
   refusal: string | undefined
 
   constructor(
@@ -67,12 +77,13 @@ class FakeNode {
   ) {}
 
   readonly client = {
-    send: async () => {
+    send: (async (_args, _options, caller) => {
       this.asked++
+      this.callers.push(caller)
       if (this.refusal !== undefined) throw new Error(this.refusal)
       vi.advanceTimersByTime(this.takesMs)
       return this.name
-    },
+    }) satisfies Send,
   } as unknown as ClientPort
 }
 
@@ -85,7 +96,7 @@ function reading(readFrom: 'replica' | 'nearest', primary: FakeNode, replica: Fa
     start: async ({ ready }: ProviderEvents) => ready(replica.client),
   } as unknown as ClientProvider
   const client = replicatedClient(primary.client, [provider], readFrom, 100)
-  return () => client.send(['GET', 'k'], { readOnly: true })
+  return (caller?: Caller) => client.send(['GET', 'k'], { readOnly: true }, caller)
 }
 
 async function times<T>(count: number, call: () => Promise<T>): Promise<readonly T[]> {

@@ -1,6 +1,6 @@
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import type { ClientProvider } from '../topology/provider.js'
-import type { Argument, ClientPort, Reply, SendOptions } from './port.js'
+import type { Argument, Caller, ClientPort, Reply, SendOptions } from './port.js'
 import { SilenceWatch } from './silence-watch.js'
 
 /** Weight of the last answer in the smoothed latency of a node. */
@@ -70,13 +70,17 @@ export function replicatedClient(
     return ready[turn % ready.length] ?? main
   }
 
-  const read = async (args: readonly Argument[], options: SendOptions): Promise<Reply> => {
+  const read = async (
+    args: readonly Argument[],
+    options: SendOptions,
+    caller: Caller | undefined,
+  ): Promise<Reply> => {
     const sentAt = performance.now()
     const node = pick(sentAt)
     const { client = primary, silence } = node
     silence?.sent(sentAt)
     try {
-      const reply = await client.send(args, options)
+      const reply = await client.send(args, options, caller)
       const now = performance.now()
       silence?.ended(now)
       const expected = expectedMs(node, now)
@@ -85,10 +89,11 @@ export function replicatedClient(
       return reply
     } catch (error) {
       silence?.ended(performance.now())
-      if (client === primary || isAnswer(error)) throw error
+      // What a client drops because its caller has left says nothing about the replica.
+      if (client === primary || isAnswer(error) || caller?.settled) throw error
       // A script that a replica does not know yet says nothing about its other reads.
       if (!isUnknownScript(error)) node.restsUntil = performance.now() + restMs
-      return primary.send(args, options)
+      return primary.send(args, options, caller)
     }
   }
 
@@ -105,7 +110,8 @@ export function replicatedClient(
     keyPrefix: primary.keyPrefix,
     wake: () => {},
     transaction: (commands, options) => primary.transaction(commands, options),
-    send: (args, options) => (options.readOnly ? read(args, options) : primary.send(args, options)),
+    send: (args, options, caller) =>
+      options.readOnly ? read(args, options, caller) : primary.send(args, options, caller),
     primaries: () => primary.primaries(),
     watch: (events) => primary.watch(events),
     subscriber: (signal) => primary.subscriber(signal),
