@@ -5,11 +5,6 @@ export interface TickBatcherOptions<Request, Result> {
   readonly max: number
   /** Answers all requests of one turn of the event loop, in their order. */
   send(requests: readonly Request[]): Promise<readonly Result[]>
-  /**
-   * Whether a failed call of several requests is repeated one request at a time, so that a request that can't be
-   * answered fails alone. Only for calls that change nothing when they fail. @default false
-   */
-  readonly retryAlone?: boolean | undefined
 }
 
 interface Waiting<Request, Result> extends Deferred<Result> {
@@ -43,9 +38,7 @@ export class TickBatcher<Request, Result> {
     if (batch.length === 0) return
     this.#waiting = []
     this.#send(batch).catch((error: unknown) => {
-      if (batch.length > 1 && this.#options.retryAlone === true) {
-        for (const one of batch) this.#send([one]).catch(one.reject)
-      } else for (const { reject } of batch) reject(error)
+      for (const { reject } of batch) reject(error)
     })
   }
 

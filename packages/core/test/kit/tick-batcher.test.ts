@@ -69,24 +69,6 @@ describe('a tick batcher', () => {
     ])
   })
 
-  it('repeats a failed call request by request where that is allowed, so that each fails alone', async () => {
-    const send = vi.fn(async (requests: readonly number[]) => {
-      if (requests.includes(2)) throw new Error('2 is refused')
-      return double(requests)
-    })
-    const batcher = new TickBatcher({ max: 100, send, retryAlone: true })
-    const ends = await Promise.allSettled([1, 2, 3].map((request) => batcher.add(request)))
-    expect(ends).toEqual([
-      { status: 'fulfilled', value: 2 },
-      { status: 'rejected', reason: new Error('2 is refused') },
-      { status: 'fulfilled', value: 6 },
-    ])
-    expect(send).toHaveBeenCalledTimes(4)
-    // A request that was alone in its call is not repeated.
-    await expect(batcher.add(2)).rejects.toThrow('2 is refused')
-    expect(send).toHaveBeenCalledTimes(5)
-  })
-
   it('refuses an answer of another length, since it can not tell whose is missing', async () => {
     const batcher = new TickBatcher<number, number>({ max: 100, send: async () => [1] })
     await expect(Promise.all([batcher.add(1), batcher.add(2)])).rejects.toThrow(
