@@ -14,7 +14,10 @@ export interface WrapOptions<Args extends readonly unknown[], T = unknown> {
   readonly key?: ((...args: Args) => unknown) | undefined
   /** @default the cache's */
   readonly ttl?: Duration | undefined
-  /** Returns the options of a call from its arguments. @default none */
+  /**
+   * Returns the options of a call from its arguments. With `onlyIfCached`, a miss gives `undefined`, of which the type of
+   * the wrapped function says nothing, since the arguments decide. @default none
+   */
   readonly options?: ((...args: Args) => CallOptions) | undefined
   /** Converts answers to text and back. @default JSON, for plain values alone */
   readonly codec?: Codec<T> | undefined

@@ -221,9 +221,9 @@ export class Lookup<L> {
     let stalled: LongTimer | undefined
     const progress = () => {
       stalled?.clear()
-      // A caller waits for it, and a provider that hangs may leave nothing else that keeps the process alive.
+      // A caller's promise does not keep the process alive, and a provider that hangs may leave nothing that does.
       stalled = setLongTimeout(() => shared.end(new ProviderStalledError(options.stallMs)), options.stallMs, {
-        ref: true,
+        ref: shared.isAwaited,
       })
     }
     try {

@@ -66,6 +66,11 @@ export class SharedCall<L> {
     return this.#isGivenUp && this.found === undefined && this.#waiting === 0
   }
 
+  /** Whether a caller waits for the answer, as none does for a renewal in the background. */
+  get isAwaited(): boolean {
+    return this.#waiting > 0
+  }
+
   begin(run: Promise<Found<L>>): void {
     this.#run = run
     const over = () => this.#resume()
