@@ -9,7 +9,7 @@ import {
   wholeNumber,
 } from '@evenkeel/core/kit'
 import type { Message } from './messages/message.js'
-import { estimateTokens, tokenCounter } from './messages/tokens.js'
+import { estimateMessageTokens, tokenCounter } from './messages/tokens.js'
 import type { Embedder } from './recall/embedder.js'
 import type { Limits } from './stores/limits.js'
 
@@ -131,7 +131,7 @@ export function resolveOptions(options: AgentMemoryOptions): ResolvedOptions {
   const { journal = {}, limits = {}, tokenizer } = options
   const countTokens =
     tokenizer === undefined
-      ? option.fn('countTokens', options.countTokens ?? estimateTokens)
+      ? option.fn('countTokens', options.countTokens ?? estimateMessageTokens)
       : tokenCounter(option.fn('tokenizer', tokenizer))
   return {
     redis: options.redis,

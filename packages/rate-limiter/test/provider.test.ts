@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { slidingWindow, tokenBucket } from '../src/index.js'
-import { estimateTokens } from '../src/provider/estimate.js'
+import { estimateCall } from '../src/provider/estimate.js'
 import { readProviderHeaders } from '../src/provider/headers.js'
 import { useRedis } from './support.js'
 
@@ -142,20 +142,31 @@ describe('the estimate of a call', () => {
       'Anthropic',
       { type: 'image', source: { type: 'base64', media_type: 'image/jpeg', data: megabyte('/9j/') } },
     ],
+    ['Ollama', { images: [megabyte('iVBORw0KGgo')] }],
     ['Gemini', { inlineData: { mimeType: 'image/gif', data: megabyte('R0lGOD') } }],
   ])('counts an inline image by what it costs, not by its bytes: %s', (_, image) => {
-    const one = estimateTokens(body(image), 0)
+    const one = estimateCall(body(image), 0)
     expect(one.output).toBe(10)
     expect(one.input).toBeGreaterThan(1_600)
     expect(one.input).toBeLessThan(1_700)
-    expect(estimateTokens(body(image, image), 0).input).toBeLessThan(3_400)
+    expect(estimateCall(body(image, image), 0).input).toBeLessThan(3_400)
+  })
+
+  it('counts other scripts as providers do, and a document by its length', () => {
+    expect(estimateCall(body('漢'.repeat(1_000)), 0).input).toBeGreaterThanOrEqual(1_000)
+    const file = {
+      type: 'file',
+      file: { filename: 'a.pdf', file_data: megabyte('data:application/pdf;base64,') },
+    }
+    expect(estimateCall(body(file), 0).input).toBeLessThan(11_000)
+    expect(estimateCall('no JSON '.repeat(100), 0).input).toBe(200)
   })
 
   it('counts text as text, also beside an image, and where it only begins like one', () => {
     const text = 'word '.repeat(20_000)
-    expect(estimateTokens(body(text), 0).input).toBeGreaterThan(25_000)
+    expect(estimateCall(body(text), 0).input).toBeGreaterThan(25_000)
     const image = { type: 'input_image', image_url: megabyte('data:image/png;base64,iVBORw0KGgo') }
-    expect(estimateTokens(body(text, image), 0).input).toBeGreaterThan(26_600)
-    expect(estimateTokens(body('/9j/ is a path'), 0).input).toBeLessThan(40)
+    expect(estimateCall(body(text, image), 0).input).toBeGreaterThan(26_600)
+    expect(estimateCall(body('/9j/ is a path'), 0).input).toBeLessThan(40)
   })
 })

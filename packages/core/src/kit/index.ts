@@ -64,6 +64,7 @@ export {
   setLongTimeout,
   sleep,
 } from './timers.js'
+export { countTokens, estimateTokens } from './token-estimate.js'
 export { untilAborted } from './until-aborted.js'
 export { input, type NumberBounds, option, type Validator, wholeNumber } from './validate.js'
 export { cosine, hasVectorSets, packVector, unpackVector } from './vectors.js'

@@ -3,7 +3,7 @@ import { createLog, isRequest, linkSignals, option, watchedBody, withOriginOf } 
 import type { Policy, RateLimiter } from '../api.js'
 import type { Costs } from '../costs.js'
 import type { Reservation } from '../decide/reservation.js'
-import { estimateTokens } from '../provider/estimate.js'
+import { estimateCall } from '../provider/estimate.js'
 import { type TokenUsage, UsageReader } from '../provider/usage.js'
 import type { LimitedFetchOptions, OutgoingCall } from './fetch-options.js'
 
@@ -206,7 +206,7 @@ function estimated<Name extends string>(
   defaultOutput: number,
 ): Costs<Name> {
   // A call without a body does not run a model.
-  const estimate = hasBody ? estimateTokens(body, defaultOutput) : { input: 0, output: 0 }
+  const estimate = hasBody ? estimateCall(body, defaultOutput) : { input: 0, output: 0 }
   const costs: Record<string, number> = {}
   for (const [name, policy] of policies) {
     const tokens = tokensOf(policy.unit, { ...estimate, total: estimate.input + estimate.output })
