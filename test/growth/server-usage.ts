@@ -7,7 +7,7 @@ export interface ServerUsage {
   readonly cpuUs: number
   readonly bytesIn: number
   readonly bytesOut: number
-  /** Growth of its used memory. */
+  /** Growth of its used memory, without the buffers of its clients: it shrinks those of idle ones at any moment. */
   readonly memoryBytes: number
 }
 
@@ -77,6 +77,11 @@ export function sumOf(usages: readonly ServerUsage[]): ServerUsage {
 
 async function readingOf(server: RedisServer): Promise<Reading> {
   const info = String(await server.command('INFO', 'cpu', 'stats', 'memory'))
+  const clients = String(await server.command('CLIENT', 'LIST'))
+  const ofClients = [...clients.matchAll(/ tot-mem=(\d+)/g)].reduce(
+    (sum, [, bytes]) => sum + Number(bytes),
+    0,
+  )
   const field = (name: string) => {
     const value = new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1]
     if (value === undefined) throw new Error(`INFO of the server has no ${name}`)
@@ -86,7 +91,7 @@ async function readingOf(server: RedisServer): Promise<Reading> {
     cpuUs: (field('used_cpu_sys') + field('used_cpu_user')) * 1e6,
     bytesIn: field('total_net_input_bytes'),
     bytesOut: field('total_net_output_bytes'),
-    memoryBytes: field('used_memory'),
+    memoryBytes: field('used_memory') - ofClients,
   }
 }
 
