@@ -47,6 +47,8 @@ function goodFindings(): Findings {
   }
 }
 
+const sooner = 'an answer from the cache comes sooner than a call of the same moment'
+
 const broken = (findings: Findings) =>
   checksOf(findings)
     .filter(({ held }) => !held)
@@ -106,6 +108,24 @@ describe('the checks', () => {
     expect(broken({ ...goodFindings(), metrics: [calls(9)] })).toEqual(['equal requests share one call'])
   })
 
+  it('find answers from the cache that take as long as calls', () => {
+    const { results, ...rest } = goodFindings()
+    const slow = results.map((result) => (result.cache === 'hit' ? { ...result, ms: 60 } : result))
+    expect(broken({ ...rest, results: slow })).toEqual([sooner])
+    const none = results.filter(({ cache }) => cache !== 'hit')
+    expect(broken({ ...rest, results: none })).toContain(sooner)
+  })
+
+  it('compare an answer from the cache with calls that found the machine as busy', () => {
+    const { results, ...rest } = goodFindings()
+    const busy = results.map((result) =>
+      result.job.user === greedyUser ? { ...result, ms: 900, job: { ...result.job, atMs: 10_000 } } : result,
+    )
+    const call = answer({ ...ask('one', 'c'), atMs: 10_100 }, { ms: 1_400 })
+    const metrics = [calls(6)]
+    expect(broken({ ...rest, metrics, results: [...busy, call] })).toEqual([])
+  })
+
   it("find an answer that another organisation's question had made", () => {
     const { results, ...rest } = goodFindings()
     const given = results.map((result) =>
@@ -148,7 +168,7 @@ describe('the checks', () => {
       expect.arrayContaining([
         'no request failed for the outage',
         'memory decided while Redis was away',
-        'Redis is used again within a second of its return',
+        'Redis is used again soon after its return',
       ]),
     )
   })
