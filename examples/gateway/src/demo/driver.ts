@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import OpenAI from 'openai'
 import type { Said } from '../decoder/text.js'
 import { ask, type Reply } from './ask.js'
-import { apiKeyOf, type Job } from './workload.js'
+import { apiKeyOf, type Job, repeats } from './workload.js'
 
 export interface Result extends Reply {
   readonly job: Job
@@ -52,6 +52,27 @@ export async function drive(jobs: readonly Job[], options: DriveOptions): Promis
       return result
     }),
   )
+}
+
+/** One question, asked twice in a row. */
+export interface Repeat {
+  readonly first: Result
+  readonly second: Result
+}
+
+/** Asks new questions twice each, one after the other, while nobody else asks: first a call, then an answer kept. */
+export async function askTwice(url: string): Promise<readonly Repeat[]> {
+  const pairs: Repeat[] = []
+  for (const job of repeats()) {
+    const ask = async () => {
+      const options = { urls: [url], memory: 'gateway', sticky: true, onProgress: () => {} } as const
+      const [result] = await drive([job], options)
+      if (result === undefined) throw new Error('A request has no result')
+      return result
+    }
+    pairs.push({ first: await ask(), second: await ask() })
+  }
+  return pairs
 }
 
 export function asked({ prompt }: Job): Said {

@@ -1,5 +1,5 @@
 import { answerTo, embeddingOf, promptOf } from '../decoder/text.js'
-import { asked, type Result } from './driver.js'
+import { asked, type Repeat, type Result } from './driver.js'
 import type { Samples } from './metrics.js'
 import { organisationOf } from './workload.js'
 
@@ -9,7 +9,9 @@ export interface Findings {
   readonly baseline: readonly Result[]
   /** The results of the requests to the gateways. */
   readonly results: readonly Result[]
-  /** The metrics of the gateways. */
+  /** Questions that were asked twice each after all others. */
+  readonly repeats: readonly Repeat[]
+  /** The metrics of the gateways, before the repeats. */
   readonly metrics: Samples
   readonly nodes: readonly string[]
   readonly gateways: number

@@ -1,6 +1,6 @@
 import { readArguments } from './arguments.js'
 import { checksOf } from './checks.js'
-import { drive } from './driver.js'
+import { askTwice, drive } from './driver.js'
 import type { Findings } from './findings.js'
 import { decoderSlots, fateOfMortal, metricsOf, mortalName, startDecoders, startGateways } from './fleet.js'
 import { outageDuring } from './outage.js'
@@ -10,7 +10,7 @@ import { Progress } from './progress.js'
 import { forget, OwnRedis } from './redis.js'
 import { tableOf } from './table.js'
 import { traceWorkload } from './trace.js'
-import { ownWorkload, requestsPerMinute, type Workload } from './workload.js'
+import { ownWorkload, repeater, requestsPerMinute, type Workload } from './workload.js'
 
 const args = readArguments(process.argv.slice(2), process.env)
 const namespace = `evenkeel-demo-${process.pid}`
@@ -56,7 +56,7 @@ async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baselin
   const redisUrl = ownRedis?.url ?? args.redisUrl
   // The dying decoder gives fewer answers here, because of the cache.
   const decoders = kept(await startDecoders(Math.ceil(new Set(jobs.map(({ prompt }) => prompt)).size / 10)))
-  const users = [...new Set(jobs.map(({ user }) => user))]
+  const users = [...new Set([...jobs.map(({ user }) => user), repeater])]
   const gateways = kept(await startGateways({ redisUrl, namespace, users }, decoders))
   console.log(
     `\nWith evenkeel: ${gateways.length > 1 ? '2 gateways, on Redis' : '1 gateway, in process'}, before the same decoders`,
@@ -74,11 +74,13 @@ async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baselin
   ])
   progress.end()
   const mortal = await fateOfMortal(decoders, gateways)
+  const metrics = await metricsOf(urls)
   return {
     results,
+    repeats: await askTwice(urls[0] ?? ''),
     outage,
     mortal,
-    metrics: await metricsOf(urls),
+    metrics,
     nodes: decoders.map(({ name }) => name),
     gateways: gateways.length,
     slots: decoderSlots,

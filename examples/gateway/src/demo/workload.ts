@@ -25,6 +25,8 @@ export interface Workload {
 export const greedyUser = 'greedy'
 /** A user of another organisation, who asks the most frequent questions. */
 export const stranger = 'stranger'
+/** The user who asks questions twice, after all others. */
+export const repeater = 'repeater'
 /** The gateway's limit for each API key. */
 export const requestsPerMinute = 60
 /** The length of an answer, unless a trace gives one. */
@@ -91,6 +93,20 @@ export function withCompany(
     name: `${name}, ${conversations.count} conversations, ${embeddings} embeddings, a user who asks too much, one of another organisation`,
     jobs: [...jobs, ...company].sort((one, other) => one.atMs - other.atMs),
   }
+}
+
+/** Questions that nobody else asks; they have no word in common, so that none is taken for another. */
+export function repeats(): readonly Job[] {
+  const questions = [
+    'keel depth',
+    'harbour lights',
+    'tide tables',
+    'sail area',
+    'wind force',
+    'river stage',
+    'rope length',
+  ]
+  return questions.map((question) => chatJob(0, repeater, question, 4 * answerTokens, false))
 }
 
 export function chatJob(atMs: number, user: string, prompt: string, maxTokens: number, stream: boolean): Job {
