@@ -1,3 +1,4 @@
+import { inTime } from '@evenkeel/core/testing'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Message } from '../messages/message.js'
 import { prepare } from '../messages/prepare.js'
@@ -24,9 +25,10 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
     let store: ThreadStore
     const id = { owner: 'user:1', thread: 'chat' }
 
-    beforeEach(async () => {
+    const empty = async () => {
       store = await harness.create()
-    })
+    }
+    beforeEach(empty)
 
     const append = (messages: Message[], to = id) =>
       store.append(
@@ -211,13 +213,17 @@ export function testThreadStore(name: string, harness: ThreadStoreHarness): void
 
     it('forgets a thread when its time is over, and counts that from the last append', async () => {
       const short = (text: string) =>
-        store.append(id, [prepare({ id: text, role: 'user' }, 0, options)], { ttlMs: 250 })
-      await short('a')
-      await harness.pass(150)
-      await short('b')
-      await harness.pass(150)
-      expect(await ids()).toEqual(['a', 'b'])
-      await harness.pass(200)
+        store.append(id, [prepare({ id: text, role: 'user' }, 0, options)], { ttlMs: 400 })
+      const prolonged = async () => {
+        await short('a')
+        await harness.pass(250)
+        await short('b')
+        await harness.pass(250)
+        expect(await ids()).toEqual(['a', 'b'])
+      }
+      // Both pauses, and less than what is left of either lifetime after one.
+      await inTime(645, prolonged, empty)
+      await harness.pass(410)
       expect(await ids()).toEqual([])
     })
 

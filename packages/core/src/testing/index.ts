@@ -1,1 +1,2 @@
+export { inTime } from './in-time.js'
 export { type KeyValueHarness, testKeyValueStore } from './key-value-store.js'

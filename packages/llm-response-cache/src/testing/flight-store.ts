@@ -1,3 +1,4 @@
+import { inTime } from '@evenkeel/core/testing'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { EntryKey, EntryStore, FlightStore, LogRecord } from '../stores/port.js'
 import { sampleEntry } from './entry-store.js'
@@ -19,9 +20,10 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     const entryKey: EntryKey = { tenant: 'n', name: 'k {1}' }
     const minute = { ttlMs: 60_000 }
 
-    beforeEach(async () => {
+    const empty = async () => {
       ;({ entries, flights } = await harness.create())
-    })
+    }
+    beforeEach(empty)
 
     const begin = (generation: string, unlessId = '', leaseMs = 60_000) =>
       flights.begin(entryKey, { generation, owner: `owner of ${generation}`, leaseMs, unlessId })
@@ -190,8 +192,11 @@ export function testFlightStore(name: string, harness: FlightStoreHarness): void
     })
 
     it('keeps a lease that is renewed', async () => {
-      await begin('g1', '', 200)
-      await flights.renew(entryKey, 'g1', 60_000)
+      const renewed = async () => {
+        await begin('g1', '', 200)
+        expect(await flights.renew(entryKey, 'g1', 60_000)).toBe(0)
+      }
+      await inTime(195, renewed, empty)
       await harness.pass(300)
       expect(await begin('g2')).toMatchObject({ role: 'follow' })
     })
