@@ -33,9 +33,13 @@ function act(path: string, origin = dashboard.url): Promise<Response> {
 describe('the dashboard', () => {
   it('shows callers being answered, and every package on Redis', async () => {
     const { stores, callers, decoders } = await watch(
-      ({ callers, cache }) => callers.answered > 20 && cache.hitRatio > 0,
+      // On a busy machine a store may be on memory for a moment.
+      ({ callers, cache, stores }) =>
+        callers.answered > 20 &&
+        cache.hitRatio > 0 &&
+        Object.values(stores).every((state) => state === 'primary'),
     )
-    expect(stores).toEqual({ limiter: 'primary', cache: 'primary', memory: 'primary', pool: 'primary' })
+    expect(Object.keys(stores).sort()).toEqual(['cache', 'limiter', 'memory', 'pool'])
     expect(callers.failed).toBe(0)
     expect(decoders.map(({ id, state }) => [id, state])).toEqual([
       ['decoder-1', 'serving'],

@@ -26,9 +26,11 @@ const outcomes = async (asked: readonly Promise<NodeLease>[]) => {
 describe('slots that coordinators count together', () => {
   const pair = async (capacity: number, options = {}) => {
     const name = `slots-${pools++}`
+    // These tests are about slots, and no deadline: a busy machine takes several times as long for a command.
+    const patience = { commandTimeout: 10_000 }
     const [one, other] = [
-      await join(server.url, { name, ...options }),
-      await join(server.url, { name, ...options }),
+      await join(server.url, { name, ...options }, patience),
+      await join(server.url, { name, ...options }, patience),
     ]
     await one.pool.register(node('a', { capacity }))
     await until(() => other.pool.status().nodes.length === 1)
