@@ -33,7 +33,8 @@ describe.each(settings)('the example in $name', ({ flavour }) => {
     'answers questions in other words by $vectors, and keeps its promise about how many are wrong',
     async ({ embeddingModel, create, questions }) => {
       server = flavour && (await startRedis({ flavour }))
-      redis = server && (await connect({ url: server.url }))
+      // A busy machine computes embeddings for longer than a command may take by default.
+      redis = server && (await connect({ url: server.url, commandTimeout: '30s' }))
       await using standIn = await startStandIn(0)
       const rag = await createRag({
         redis,
