@@ -47,8 +47,8 @@ describe('a lock', () => {
   })
 
   it('is renewed by itself while it is held', async () => {
-    const held = await lock(redis, 'r', { ttl: 200 })
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    const held = await lock(redis, 'r', { ttl: '1s' })
+    await new Promise((resolve) => setTimeout(resolve, 2_500))
     expect(held.signal.aborted).toBe(false)
     await expect(lock(redis, 'r')).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })
     await held.release()

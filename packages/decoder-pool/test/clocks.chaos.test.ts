@@ -55,20 +55,20 @@ describe('coordinators with clocks 20 minutes apart', () => {
   })
 
   it('see no lease end that is renewed, and see the same ones end', async () => {
-    const { ahead, behind } = await apart({ lease: 400 })
+    const { ahead, behind } = await apart({ lease: 1_500 })
     await ahead.register(node('a'))
     await behind.register(node('b'))
     await all([ahead, behind], (pool) => idsOf(pool).length === 2)
     let suspects = 0
-    const end = performance.now() + 1_000
+    const end = performance.now() + 3_000
     await until(() => {
       for (const pool of [ahead, behind]) suspects += pool.status().nodes.filter((one) => one.suspect).length
       return performance.now() > end
-    }, 3_000)
+    }, 10_000)
     expect(suspects).toBe(0)
     expect(behind.status().preservation).toBeUndefined()
     await ahead.close()
-    await until(() => behind.status().nodes.some((one) => one.suspect && one.node.id === 'a'), 3_000)
+    await until(() => behind.status().nodes.some((one) => one.suspect && one.node.id === 'a'), 10_000)
     expect(behind.status().nodes.find((one) => one.node.id === 'b')?.suspect).toBe(false)
   })
 
