@@ -105,16 +105,8 @@ function repeated(results: Findings['results']): number {
 /** Judged when nobody else asks: among many requests at once, most of the time is spent waiting for the processor. */
 function hitsAreSooner({ repeats }: Findings): Check {
   const pairs = repeats.filter(({ first, second }) => first.cache === 'miss' && second.cache !== 'miss')
-  const [hit, call] = [
-    quantile(
-      pairs.map(({ second }) => second),
-      0.5,
-    ),
-    quantile(
-      pairs.map(({ first }) => first),
-      0.5,
-    ),
-  ]
+  const [calls, hits] = [pairs.map(({ first }) => first), pairs.map(({ second }) => second)]
+  const [call, hit] = [quantile(calls, 0.5), quantile(hits, 0.5)]
   return {
     promise: 'an answer from the cache comes sooner than a call',
     held: hit < call,

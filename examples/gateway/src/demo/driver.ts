@@ -64,13 +64,13 @@ export interface Repeat {
 export async function askTwice(url: string): Promise<readonly Repeat[]> {
   const pairs: Repeat[] = []
   for (const job of repeats()) {
-    const ask = async () => {
+    const answered = async () => {
       const options = { urls: [url], memory: 'gateway', sticky: true, onProgress: () => {} } as const
       const [result] = await drive([job], options)
       if (result === undefined) throw new Error('A request has no result')
       return result
     }
-    pairs.push({ first: await ask(), second: await ask() })
+    pairs.push({ first: await answered(), second: await answered() })
   }
   return pairs
 }
