@@ -46,7 +46,7 @@ type FileKind = 'image' | 'other'
 /**
  * Estimates the tokens of a value that is sent to a model, such as a message or the body of a request: its texts by
  * their script, 1,600 for an image, and for another file a hundredth of its encoded characters but at least 1,600.
- * Linear in the length of all texts.
+ * Linear in the length of all texts. The value must have no cycle, as what is sent as JSON has none.
  */
 export function estimateTokens(value: unknown): number {
   return Math.ceil(countTokens(value, estimateTextTokens))
