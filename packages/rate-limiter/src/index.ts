@@ -1,3 +1,4 @@
+export { estimateTokens } from '@evenkeel/core/kit'
 export type { LimitedFetchOptions, OutgoingCall } from './adapters/fetch-options.js'
 export type {
   CheckOptions,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { slidingWindow, tokenBucket } from '../src/index.js'
+import { estimateTokens, slidingWindow, tokenBucket } from '../src/index.js'
 import { estimateCall } from '../src/provider/estimate.js'
 import { readProviderHeaders } from '../src/provider/headers.js'
 import { useRedis } from './support.js'
@@ -149,6 +149,7 @@ describe('the estimate of a call', () => {
     expect(one.output).toBe(10)
     expect(one.input).toBeGreaterThan(1_600)
     expect(one.input).toBeLessThan(1_700)
+    expect(estimateTokens(JSON.parse(body(image)))).toBe(one.input)
     expect(estimateCall(body(image, image), 0).input).toBeLessThan(3_400)
   })
 

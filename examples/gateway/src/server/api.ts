@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Message } from '@evenkeel/agent-memory'
+import { estimateTokens } from '@evenkeel/rate-limiter'
 import type { Caller } from './callers.js'
 import { converse } from './conversation.js'
 import type { Route } from './events.js'
@@ -115,7 +115,8 @@ async function chat(call: Call): Promise<Answered> {
   const body = checkChat(parseBody(text), options.maxOutputTokens)
   const bound = body.max_completion_tokens ?? body.max_tokens ?? undefined
   const perChoice = bound ?? options.defaultOutputTokens
-  await charge(call, estimateOf(text) + perChoice * (body.n ?? 1))
+  // The whole request counts, since models read tools and schemas too.
+  await charge(call, estimateTokens(body) + perChoice * (body.n ?? 1))
 
   // The decoder may write no more tokens than the caller was charged for.
   const bounded = bound === undefined ? { ...body, max_tokens: perChoice } : body
@@ -133,7 +134,7 @@ async function chat(call: Call): Promise<Answered> {
     },
     ask: async (messages) => {
       // The decoder also reads the history, so the caller is charged for it.
-      await charge(call, tokensOf(messages) - tokensOf(body.messages), 0)
+      await charge(call, estimateTokens(messages) - estimateTokens(body.messages), 0)
       return forward(call, JSON.stringify({ ...bounded, messages } satisfies ChatRequest))
     },
   })
@@ -142,8 +143,9 @@ async function chat(call: Call): Promise<Answered> {
 
 async function embeddings(call: Call): Promise<Answered> {
   const text = await call.request.text()
-  checkEmbeddings(parseBody(text))
-  await charge(call, estimateOf(text))
+  const body = parseBody(text)
+  checkEmbeddings(body)
+  await charge(call, estimateTokens(body))
   return answerOf(await forward(call, text), call.headers)
 }
 
@@ -211,13 +213,4 @@ async function answerOf(response: Response, own: Readonly<Record<string, string>
   const body =
     isStream && response.body !== null ? response.body : new Uint8Array(await response.arrayBuffer())
   return { status: response.status, headers, body }
-}
-
-/** Four characters a token, by rule of thumb. The whole request counts, since tools and schemas are read too. */
-function estimateOf(text: string): number {
-  return Math.ceil(text.length / 4)
-}
-
-function tokensOf(messages: readonly Message[]): number {
-  return estimateOf(JSON.stringify(messages))
 }
