@@ -191,7 +191,7 @@ describe('the gateway', () => {
     expect(await used({ max_tokens: 110, n: 3 })).toBeGreaterThanOrEqual(short + 320)
     // The gateway sets a bound on requests without one.
     expect(await used({})).toBeGreaterThanOrEqual(short + 1_000)
-    const url = `data:image/png;base64,${'A'.repeat(100_000)}`
+    const url = `data:image/png;base64,${'A'.repeat(50_000)}`
     const image = { role: 'user', content: [{ type: 'image_url', image_url: { url } }] }
     const shown = await used({ messages: [image], max_tokens: 10 })
     expect(shown).toBeGreaterThanOrEqual(1_600)
