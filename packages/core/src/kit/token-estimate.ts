@@ -46,7 +46,7 @@ type FileKind = 'image' | 'other'
 /**
  * Estimates the tokens of a value that is sent to a model, such as a message or the body of a request: its texts by
  * their script, 1,600 for an image, and for another file a hundredth of its encoded characters but at least 1,600.
- * Linear in the length of all texts. The value must have no cycle, as what is sent as JSON has none.
+ * Linear in the length of all texts. A reference back to an object that contains it counts nothing.
  */
 export function estimateTokens(value: unknown): number {
   return Math.ceil(countTokens(value, estimateTextTokens))
@@ -78,6 +78,8 @@ interface Pending {
   readonly value: unknown
   /** The kind of file whose bytes or address the value is, if it is in a field of one. */
   readonly file: FileKind | undefined
+  /** Whether everything in the value has been counted. */
+  readonly isDone?: boolean
 }
 
 /** Goes through a value without recursion, so that no depth of nesting exhausts the stack. */
@@ -85,6 +87,8 @@ class Collector {
   tokens = 0
   readonly #countText: (text: string) => number
   readonly #pending: Pending[] = []
+  /** The objects that contain the value that is being counted. */
+  readonly #containers = new Set<unknown>()
 
   constructor(countText: (text: string) => number) {
     this.#countText = countText
@@ -93,7 +97,8 @@ class Collector {
   collect(value: unknown): void {
     let next: Pending | undefined = { value, file: undefined }
     while (next !== undefined) {
-      this.#one(next)
+      if (next.isDone === true) this.#containers.delete(next.value)
+      else this.#one(next)
       next = this.#pending.pop()
     }
   }
@@ -118,9 +123,15 @@ class Collector {
 
   #object(value: object, file: FileKind | undefined): void {
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) this.#bytes(value.byteLength, file)
-    else if (Array.isArray(value) || value instanceof Map || value instanceof Set)
-      for (const one of value) this.#pending.push({ value: one, file })
     else if (value instanceof Date || value instanceof URL) this.#text(String(value), file)
+    else if (!this.#containers.has(value)) this.#contents(value, file)
+  }
+
+  #contents(value: object, file: FileKind | undefined): void {
+    this.#containers.add(value)
+    this.#pending.push({ value, file, isDone: true })
+    if (Array.isArray(value) || value instanceof Map || value instanceof Set)
+      for (const one of value) this.#pending.push({ value: one, file })
     else this.#fields(value, file)
   }
 

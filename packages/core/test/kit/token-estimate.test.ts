@@ -52,6 +52,14 @@ describe('estimated tokens', () => {
     expect(estimateTokens(value)).toBe(10)
   })
 
+  it('of a value that contains itself end, and those of one that occurs twice count twice', () => {
+    const message: Record<string, unknown> = { content: 'x'.repeat(40) }
+    const letters = (value: unknown) => countTokens(value, (text) => text.length)
+    expect(letters(Array(10).fill(message))).toBe(10 * 'content'.length + 400)
+    message.thread = { messages: [message, message] }
+    expect(letters(message)).toBe('contentthreadmessages'.length + 40)
+  })
+
   it('of texts are counted by a function, and those of files are estimated', () => {
     const value = [
       { type: 'text', text: 'one two' },
