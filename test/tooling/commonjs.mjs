@@ -5,7 +5,8 @@ import { build } from 'esbuild'
 /**
  * Makes the CommonJS form of what tsup has built in `dist`, file by file, so that entries share in both forms what they
  * have in common, and the code stays as new as its target. (tsup's own way to share in CommonJS rewrites it for old
- * engines, and turns `import()`, which may load ES modules, into `require()`.)
+ * engines.) `import()` becomes `require()`: Jest, whose modules run in a context of their own, refuses `import()`.
+ * Every Node that we support can require ES modules too.
  */
 const dist = 'dist'
 const files = readdirSync(dist)
@@ -18,6 +19,7 @@ await build({
   format: 'cjs',
   platform: 'node',
   target: 'node20',
+  supported: { 'dynamic-import': false },
   sourcemap: true,
   logLevel: 'warning',
 })
@@ -25,7 +27,7 @@ for (const file of modules) {
   const built = join(dist, file.replace(/\.js$/, '.cjs'))
   // What is shared is loaded in the form of the file that loads it. Nothing moves, so the source map stays true.
   const code = readFileSync(built, 'utf8')
-  writeFileSync(built, code.replace(/\b(require|import)\("(\.\/[^"]+)\.js"\)/g, '$1("$2.cjs")'))
+  writeFileSync(built, code.replace(/\brequire\("(\.\/[^"]+)\.js"\)/g, 'require("$1.cjs")'))
 }
 for (const file of files.filter((each) => each.endsWith('.d.ts'))) {
   const types = readFileSync(join(dist, file), 'utf8')

@@ -1,4 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
+import { isError } from '@evenkeel/core/kit'
 import type { Limit } from './stores/limits.js'
 
 /** A message with this id but other content is known. Nothing was stored. */
@@ -138,7 +139,7 @@ export class JournalFailedError extends EvenkeelError<'JOURNAL_FAILED'> {
   override readonly name = 'JournalFailedError'
 
   constructor(file: string, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = isError(cause) ? cause.message : String(cause)
     super('JOURNAL_FAILED', `The journal ${file} can not be written: ${reason}`, { cause })
   }
 }

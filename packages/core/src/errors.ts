@@ -1,3 +1,4 @@
+import { isError } from './kit/cross-realm.js'
 /** Every code that an error of evenkeel can carry. `docs/errors` has a page for each, and a test compares both ways. */
 export const errorCodes = [
   'INVALID_OPTION',
@@ -134,7 +135,7 @@ export class ReplyError extends EvenkeelError<'REDIS_REPLY'> {
 
   constructor(command: string, prefix: string, options?: ErrorOptions) {
     const cause = options?.cause
-    super('REDIS_REPLY', `${command} failed: ${cause instanceof Error ? cause.message : prefix}`, options)
+    super('REDIS_REPLY', `${command} failed: ${isError(cause) ? cause.message : prefix}`, options)
     this.prefix = prefix
     this.command = command
   }
@@ -155,7 +156,7 @@ export class TransactionError extends ReplyError {
     const [command, prefix] =
       failure instanceof ReplyError ? [failure.command, failure.prefix] : ['EXEC', 'ERR']
     super(command, prefix, { cause: failure })
-    this.message = `commands[${index}] of the transaction: ${failure instanceof Error ? failure.message : prefix}; the others were executed`
+    this.message = `commands[${index}] of the transaction: ${isError(failure) ? failure.message : prefix}; the others were executed`
     this.index = index
     this.replies = replies
   }

@@ -1,5 +1,5 @@
 import { type Duration, InvalidOptionError } from '@evenkeel/core'
-import { type Logger, notify, option } from '@evenkeel/core/kit'
+import { isError, type Logger, notify, option } from '@evenkeel/core/kit'
 import { type CallOptions, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { canonicalHash } from './key/canonical.js'
 import type { CacheContext } from './lookup/create-context.js'
@@ -113,7 +113,7 @@ function codecOf<T>(name: string, codec: Codec<T> | undefined, logger: Logger | 
     onRefused: (error) => {
       if (isTold) return
       isTold = true
-      const why = error instanceof Error ? error.message : String(error)
+      const why = isError(error) ? error.message : String(error)
       const message = `wrap: answers of '${name}' are passed on and not kept: ${why}. Give it a codec.`
       notify(logger, 'warn', message, 'EVENKEEL_NOT_KEPT')
     },

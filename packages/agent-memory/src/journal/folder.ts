@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { InvalidOptionError } from '@evenkeel/core'
+import { isError } from '@evenkeel/core/kit'
 import { type Decoded, LineDecoder } from './codec.js'
 
 const fileName = /^([0-9a-f]{12})-(\d{1,10})-(\d{1,20})-[0-9a-f-]{36}\.journal$/
@@ -237,9 +238,9 @@ function unusable(path: string, error: unknown): InvalidOptionError {
 }
 
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return isError(error) ? error.message : String(error)
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  return isError(error) && 'code' in error && error.code === 'ENOENT'
 }

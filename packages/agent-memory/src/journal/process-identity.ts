@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { isError } from '@evenkeel/core/kit'
 
 /** Identifies one run of a process, so that others can tell whether a journal's file is left behind. */
 export interface ProcessIdentity {
@@ -21,7 +22,7 @@ export function isAlive({ pid, began }: ProcessIdentity): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false
+    if (!(isError(error) && 'code' in error && error.code === 'EPERM')) return false
   }
   const begins = beginOf(pid)
   return begins === undefined || began === '0' || begins === began

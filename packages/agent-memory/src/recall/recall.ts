@@ -5,6 +5,7 @@ import {
   createLog,
   type Duration,
   input,
+  isError,
   type Logger,
   notify,
   sleep,
@@ -234,7 +235,7 @@ export class Recall {
         else {
           // Only these are given up: messages that wait behind them may still be embedded.
           failures = 0
-          this.#giveUp(some.length, error instanceof Error ? error.message : String(error))
+          this.#giveUp(some.length, isError(error) ? error.message : String(error))
           this.#waiting = this.#waiting.slice(some.length)
         }
       }

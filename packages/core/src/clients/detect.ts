@@ -1,4 +1,5 @@
 import { EvenkeelError, InvalidOptionError } from '../errors.js'
+import { isError } from '../kit/cross-realm.js'
 import { ioredisClient } from './ioredis/client.js'
 import { ioredisLibrary } from './ioredis/library.js'
 import type { IoredisClient, IoredisModule } from './ioredis/module.js'
@@ -112,8 +113,7 @@ async function importOptional(name: LibraryPackage): Promise<object | undefined>
     if (name === 'ioredis') return await import('ioredis')
     return name === 'iovalkey' ? await import('iovalkey') : await import('@valkey/valkey-glide')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && String(error.code).includes('MODULE_NOT_FOUND'))
-      return undefined
+    if (isError(error) && 'code' in error && String(error.code).includes('MODULE_NOT_FOUND')) return undefined
     throw error
   }
 }

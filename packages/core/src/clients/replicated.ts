@@ -1,4 +1,5 @@
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
+import { isError } from '../kit/cross-realm.js'
 import type { ClientProvider } from '../topology/provider.js'
 import type { Argument, Caller, ClientPort, Reply, SendOptions } from './port.js'
 import { SilenceWatch } from './silence-watch.js'
@@ -141,5 +142,5 @@ function isAnswer(error: unknown): boolean {
 }
 
 function isUnknownScript(error: unknown): boolean {
-  return error instanceof Error && replyPrefix(error) === 'NOSCRIPT'
+  return isError(error) && replyPrefix(error) === 'NOSCRIPT'
 }

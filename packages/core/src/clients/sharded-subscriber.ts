@@ -1,4 +1,5 @@
 import calculateSlot from 'cluster-key-slot'
+import { isError } from '../kit/cross-realm.js'
 import type { Argument, ClientEvents, MessageHandler, SubscriberPort } from './port.js'
 
 /** How often the owners of slots are compared with the nodes at which channels are subscribed. */
@@ -132,7 +133,7 @@ export class ShardedSubscriber implements SubscriberPort {
 }
 
 function isMoved(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('MOVED')
+  return isError(error) && error.message.startsWith('MOVED')
 }
 
 /** Calls a script that no server has: a node that does not own the key's slot answers MOVED, the owner NOSCRIPT. */

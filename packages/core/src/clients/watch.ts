@@ -1,3 +1,4 @@
+import { isError } from '../kit/cross-realm.js'
 import type { ClientEvents } from './port.js'
 
 type Handler = (value?: unknown) => void
@@ -40,7 +41,7 @@ function createWatcher(client: EventSource, names: readonly string[], isReady: (
   const followers = new Set<ClientEvents>()
   const handlers = names.map((name) => {
     const handler: Handler = (value) => {
-      const error = value instanceof Error ? value : undefined
+      const error = isError(value) ? value : undefined
       for (const events of [...followers]) {
         if (name === 'ready') events.ready()
         else if (!isReady()) events.end(error)

@@ -10,6 +10,7 @@ import { commandName, type SafeError, safeError } from '../guard/client-error.js
 import { DeadlineQueue, type List, type Timed } from '../guard/deadline-queue.js'
 import { meaningOf, replyPrefix, wasNotSent } from '../guard/error-meaning.js'
 import { LatencyHistogram } from '../health/latency.js'
+import { isError } from '../kit/cross-realm.js'
 import { type Deferred, deferred } from '../kit/deferred.js'
 import { onAbort } from '../kit/signals.js'
 import { maxTimerMs, setLongTimeout } from '../kit/timers.js'
@@ -143,7 +144,7 @@ export class Executor {
 
   #failed(call: Call, error: unknown): void {
     this.#left()
-    const fromServer = error instanceof Error && replyPrefix(error) !== undefined
+    const fromServer = isError(error) && replyPrefix(error) !== undefined
     if (fromServer) this.lastHeardAt = performance.now()
     if (call.settled) return
     this.#settle(call)
@@ -164,16 +165,16 @@ export class Executor {
       return unavailable
     }
     if (meaning === 'credentials') {
-      if (error instanceof Error) this.#evidence.credentialsRefused(error)
+      if (isError(error)) this.#evidence.credentialsRefused(error)
       // As with a server that is loading: no command ran, and memory can answer until an operator rotates the password.
       return unavailableError(command, cause, false, true)
     }
     if (fromServer) this.#evidence.succeeded(call.generation)
-    else if (error instanceof TypeError) {
+    else if (isError(error) && error.name === 'TypeError') {
       const wrong = call.args.find((arg) => typeof arg !== 'string' && !Buffer.isBuffer(arg))
       return new InvalidInputError(command, 'text or Buffers as arguments', wrong)
     }
-    const prefix = error instanceof Error ? replyPrefix(error) : undefined
+    const prefix = isError(error) ? replyPrefix(error) : undefined
     return new ReplyError(command, prefix ?? 'ERR', options)
   }
 

@@ -1,6 +1,7 @@
 import type { ClientPort, Reply } from '../clients/port.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
 import { afterGrace } from '../guard/grace.js'
+import { isError } from '../kit/cross-realm.js'
 
 export interface LivenessHost {
   /** The client that commands go to, if there is one. */
@@ -121,7 +122,7 @@ async function ping(client: ClientPort): Promise<void> {
 
 /** A refusal also shows that the server is there, such as NOPERM for a user who may not PING. */
 function isAnswer(error: unknown): boolean {
-  return error instanceof Error && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
+  return isError(error) && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
 }
 
 function isReadOnlyReplica(replication: Reply): boolean {

@@ -1,4 +1,5 @@
 import type { Argument, ClientPort } from '../clients/port.js'
+import { isError } from '../kit/cross-realm.js'
 import { untilAborted } from '../kit/until-aborted.js'
 
 /**
@@ -23,7 +24,7 @@ export async function missingPermissions(
   const asked = probes.map((args) =>
     client.send(args, { key }).then(
       () => undefined,
-      (error: unknown) => (error instanceof Error ? missingOf(error.message, namespace) : undefined),
+      (error: unknown) => (isError(error) ? missingOf(error.message, namespace) : undefined),
     ),
   )
   const missing = await untilAborted(Promise.all(asked), AbortSignal.timeout(timeoutMs)).catch(() => [])

@@ -2,6 +2,7 @@ import type { Argument, ClientPort, MessageHandler, Reply, SubscriberPort } from
 import { ReplyError, UnavailableError } from '../errors.js'
 import { safeError } from '../guard/client-error.js'
 import { meaningOf, replyPrefix } from '../guard/error-meaning.js'
+import { isError } from '../kit/cross-realm.js'
 import { createLog } from '../kit/log.js'
 import { type Logger, notify, warnOfListener } from '../kit/logger.js'
 import { linkSignals } from '../kit/signals.js'
@@ -282,7 +283,7 @@ export class PubSub {
 
 /** The server is up and refuses, for example with NOPERM if the user may not use the channel. */
 function isRefusal(error: unknown): error is Error {
-  return error instanceof Error && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
+  return isError(error) && replyPrefix(error) !== undefined && meaningOf(error) === 'caller'
 }
 
 function refusalOf(error: Error): ReplyError {

@@ -3,6 +3,7 @@ import type { Argument, ClientPort, Reply } from '../clients/port.js'
 import { InvalidInputError, ReplyError, TransactionError } from '../errors.js'
 import { commandName, safeError } from '../guard/client-error.js'
 import { replyPrefix } from '../guard/error-meaning.js'
+import { isError } from '../kit/cross-realm.js'
 import { checkCommand } from './refused-commands.js'
 
 export interface TransactionOptions {
@@ -76,13 +77,13 @@ export function repliesOf(commands: Commands, results: readonly (Reply | Error)[
   if (results.every(isReply)) return results
   const index = results.findIndex((result) => !isReply(result))
   const replies = results.map((result, at) =>
-    result instanceof Error ? failureOf(commands[at] ?? [], result) : result,
+    isError(result) ? failureOf(commands[at] ?? [], result) : result,
   )
   throw new TransactionError(index, replies)
 }
 
 function isReply(result: Reply | Error): result is Reply {
-  return !(result instanceof Error)
+  return !isError(result)
 }
 
 function failureOf(args: readonly Argument[], error: Error): ReplyError {

@@ -1,4 +1,5 @@
 import type { Argument } from '../clients/port.js'
+import { isError } from '../kit/cross-realm.js'
 
 /** What may be shown of an error that a client library rejected with. */
 export interface SafeError extends Error {
@@ -16,8 +17,8 @@ const wordLength = 8
  * ACL SETUSER), so arguments of the command are removed from the message.
  */
 export function safeError(error: unknown, args: readonly Argument[] = []): SafeError {
-  const name = error instanceof Error ? error.name : 'Error'
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const name = isError(error) ? error.name : 'Error'
+  const code = isError(error) && 'code' in error ? error.code : undefined
   const safe = withoutStack(withoutArguments(messageOf(error), args))
   Object.defineProperty(safe, 'name', { value: name, configurable: true, writable: true })
   return typeof code === 'string' ? Object.assign(safe, { code }) : safe
@@ -25,9 +26,9 @@ export function safeError(error: unknown, args: readonly Argument[] = []): SafeE
 
 /** Node reports a host whose addresses all refuse as an AggregateError without a message of its own. */
 export function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'an unknown error'
+  if (!isError(error)) return 'an unknown error'
   if (error.message !== '') return error.message
-  const parts = error instanceof AggregateError ? error.errors.map(messageOf) : []
+  const parts = 'errors' in error && Array.isArray(error.errors) ? error.errors.map(messageOf) : []
   return [...new Set(parts)].join('; ') || error.name
 }
 

@@ -1,3 +1,5 @@
+import { isError } from '../kit/cross-realm.js'
+
 /**
  * What an error of a client means for the caller:
  * - `unavailable`: Redis can't answer now; failover answers from memory, and the breaker counts it
@@ -63,7 +65,7 @@ export function replyPrefix(error: Error): string | undefined {
  * (closed or refused socket, DNS, TLS), except a bug in the call itself.
  */
 export function meaningOf(error: unknown): Meaning {
-  if (!(error instanceof Error)) return 'caller'
+  if (!isError(error)) return 'caller'
   const prefix = replyPrefix(error)
   if (prefix === undefined) return isReplyOfTheServer(error) || isMistake(error) ? 'caller' : 'unavailable'
   // A script's own errors are wrapped by some servers: the cause follows the prefix.
@@ -77,7 +79,7 @@ export function meaningOf(error: unknown): Meaning {
 
 /** Whether a client library refused a command before sending it, so that repeating it is safe. */
 export function wasNotSent(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isError(error)) return false
   return error.name === 'NotSentError' || /^The client is (closed|offline)$/.test(error.message)
 }
 
@@ -87,10 +89,7 @@ function isReplyOfTheServer(error: Error): boolean {
 }
 
 function isMistake(error: Error): boolean {
-  return (
-    (error instanceof TypeError || error instanceof RangeError) &&
-    !('code' in error && isSocketCode(error.code))
-  )
+  return /^(Type|Range)Error$/.test(error.name) && !('code' in error && isSocketCode(error.code))
 }
 
 function isSocketCode(code: unknown): boolean {

@@ -1,3 +1,4 @@
+import { isError } from './cross-realm.js'
 import { createLog } from './log.js'
 
 const log = createLog('core')
@@ -47,7 +48,7 @@ export class Emitter<E extends Events> {
       listener(...values)
     } catch (error) {
       log('a listener of %s threw: %O', String(event), error)
-      process.emitWarning(error instanceof Error ? error : String(error), {
+      process.emitWarning(isError(error) ? error : String(error), {
         code: 'EVENKEEL_LISTENER',
         detail: `thrown by a listener of '${String(event)}'`,
       })

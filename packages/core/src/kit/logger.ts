@@ -1,3 +1,4 @@
+import { isError } from './cross-realm.js'
 /** What evenkeel needs from a logger; `console` and pino have it. Lines report changes of state, never single calls. */
 export interface Logger {
   info(message: string): void
@@ -16,7 +17,7 @@ export function notify(
     logger[level](message)
   } catch (error) {
     // A logger that fails must not fail the code that reports to it.
-    process.emitWarning(error instanceof Error ? error : 'the logger threw', { code: 'EVENKEEL_LISTENER' })
+    process.emitWarning(isError(error) ? error : 'the logger threw', { code: 'EVENKEEL_LISTENER' })
   }
 }
 
@@ -32,8 +33,8 @@ export function warnOfListener(listener: object, error: unknown, event: string):
   const now = performance.now()
   if (now - (warnedAt.get(listener) ?? Number.NEGATIVE_INFINITY) < repeatAfterMs) return
   warnedAt.set(listener, now)
-  const name = error instanceof Error ? error.name : typeof error
-  const stack = error instanceof Error ? (error.stack ?? '') : ''
+  const name = isError(error) ? error.name : typeof error
+  const stack = isError(error) ? (error.stack ?? '') : ''
   const frames = stack.split('\n').filter((line) => line.startsWith('    at '))
   process.emitWarning(`A listener of '${event}' threw (${name})`, {
     code: 'EVENKEEL_LISTENER',

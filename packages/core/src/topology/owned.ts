@@ -1,4 +1,5 @@
 import type { ClientPort } from '../clients/port.js'
+import { isError } from '../kit/cross-realm.js'
 import { createLog } from '../kit/log.js'
 import type { ClientProvider, ProviderEvents } from './provider.js'
 
@@ -102,7 +103,7 @@ export class OwnedProvider implements ClientProvider {
       if (this.#closed) client.kill()
       else this.#adopt(client)
     } catch (error) {
-      this.#lost(error instanceof Error ? error : new Error(String(error)))
+      this.#lost(isError(error) ? error : new Error(String(error)))
     } finally {
       clearTimeout(timer)
       this.#attempt = undefined

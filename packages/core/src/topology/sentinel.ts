@@ -1,5 +1,6 @@
 import type { ClientLibrary, ClientPort, SubscriberPort, Target } from '../clients/port.js'
 import { replyPrefix } from '../guard/error-meaning.js'
+import { isError } from '../kit/cross-realm.js'
 import { createLog } from '../kit/log.js'
 import { linkSignals } from '../kit/signals.js'
 import { untilAborted } from '../kit/until-aborted.js'
@@ -137,7 +138,7 @@ function leading(votes: readonly HostAndPort[]): { address: HostAndPort | undefi
 export async function assertPrimary(client: ClientPort): Promise<void> {
   const reply = await client.send(['ROLE'], {}).catch((error: unknown) => {
     // The user may not run ROLE; a replica is then recognised by the first write, which it refuses.
-    if (error instanceof Error && replyPrefix(error) === 'NOPERM') return ['master']
+    if (isError(error) && replyPrefix(error) === 'NOPERM') return ['master']
     throw error
   })
   const role = Array.isArray(reply) ? String(reply[0]) : 'unknown'

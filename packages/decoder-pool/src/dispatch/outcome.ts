@@ -1,4 +1,4 @@
-import { isResponse, retryAfterMs } from '@evenkeel/core/kit'
+import { isError, isResponse, retryAfterMs } from '@evenkeel/core/kit'
 import { defaultPushBackMs, PushBackError } from '../errors.js'
 import { causesOf } from './connect-errors.js'
 
@@ -114,7 +114,7 @@ const minSilenceMs = 100
 export function judgeAbort(reason: unknown, silence: Silence): Judged {
   const { startedAt, givenAt, now, silentMs, typicalMs } = silence
   if (silentMs <= 0) return { kind: 'blameless' }
-  const isTimeout = reason instanceof Error && reason.name === 'TimeoutError'
+  const isTimeout = isError(reason) && reason.name === 'TimeoutError'
   if (isTimeout && now - givenAt >= (now - startedAt) / 2) return { kind: 'fault' }
   const hung = typicalMs !== undefined && silentMs >= Math.max(minSilenceMs, timesTypical * typicalMs)
   return { kind: hung ? 'fault' : 'blameless' }
@@ -161,7 +161,7 @@ export function isNodeRefusal(error: unknown): boolean {
  * TypeError without a cause, or one whose cause has such a code.
  */
 function isOfTheCaller(error: object): boolean {
-  if (error instanceof TypeError && error.cause === undefined) return true
+  if (isError(error) && error.name === 'TypeError' && error.cause === undefined) return true
   return causesOf(error).some((cause) => {
     const code = 'code' in cause ? String(cause.code) : ''
     if (/^(?:ERR_INVALID_|ERR_HTTP_INVALID_|INVALID_INPUT$|INVALID_OPTION$)/.test(code)) return true

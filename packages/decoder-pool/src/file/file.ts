@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { access, mkdir, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, isError } from '@evenkeel/core/kit'
 import { MirrorDamagedError } from '../errors.js'
 import { type FileContent, nothing } from './content.js'
 import { type Edit, editOf } from './edit.js'
@@ -290,5 +290,5 @@ function isMissing(error: unknown): boolean {
 }
 
 function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+  return isError(error) && 'code' in error ? error.code : undefined
 }

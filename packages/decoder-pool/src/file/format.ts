@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { InvalidInputError } from '@evenkeel/core'
+import { isError } from '@evenkeel/core/kit'
 import { MirrorDamagedError } from '../errors.js'
 import { checkExperiment, type ExperimentRecord, experimentInputOf } from '../experiments/experiment.js'
 import { nodeInputOf } from '../nodes/field-aliases.js'
@@ -73,7 +74,7 @@ export async function decodeMirror(file: string, pool: string, text: string): Pr
         decoded.push(one)
       } catch (error) {
         const line = await lineOf(text, [...place, index])
-        const reason = error instanceof Error ? error.message : String(error)
+        const reason = isError(error) ? error.message : String(error)
         throw new MirrorDamagedError(file, `line ${line}, ${name}[${index}]: ${reason}`, { cause: error })
       }
     }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type BigIntStats, constants, type Stats } from 'node:fs'
 import { type FileHandle, lstat, open, readFile, readlink, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { isError } from '@evenkeel/core/kit'
 
 const maxLinks = 40
 
@@ -102,7 +103,7 @@ async function moved(from: string, to: string): Promise<boolean> {
     await rename(from, to)
     return true
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const code = isError(error) && 'code' in error ? error.code : undefined
     // The file is a mount of its own, or on another disk than its folder.
     if (code === 'EBUSY' || code === 'EXDEV') return false
     throw error

@@ -1,4 +1,4 @@
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, isError } from '@evenkeel/core/kit'
 import { MirrorDamagedError } from '../errors.js'
 import type { ExperimentBook } from '../experiments/experiments.js'
 import type { NodeInput } from '../nodes/node.js'
@@ -89,7 +89,7 @@ export class FileSync implements FileOwner {
   /** Reports a change that the pool refuses, such as an experiment that overlaps; the rest of the edit is applied. */
   async #or(id: string, change: Promise<unknown>): Promise<void> {
     await change.catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = isError(error) ? error.message : String(error)
       this.warn(new MirrorDamagedError(this.#path, `${id} was not taken: ${reason}`, { cause: error }))
     })
   }
@@ -101,7 +101,7 @@ export class FileSync implements FileOwner {
       },
       (error: unknown) => {
         // A read-only disk stays read-only: that is reported once, not with each check.
-        const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        const code = isError(error) && 'code' in error ? String(error.code) : String(error)
         if (code === this.#lastFailure) return
         this.#lastFailure = code
         this.warn(new MirrorDamagedError(this.#path, `could not be written: ${error}`, { cause: error }))

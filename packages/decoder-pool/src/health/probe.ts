@@ -1,4 +1,4 @@
-import { createLog, linkSignals } from '@evenkeel/core/kit'
+import { createLog, isError, linkSignals } from '@evenkeel/core/kit'
 import { followed } from '../adapters/redirects.js'
 import { send, undici } from '../adapters/transport.js'
 import { drop } from '../dispatch/answer-body.js'
@@ -94,7 +94,7 @@ function getBelow(endpoint: string, path: string, signal: AbortSignal): Promise<
 function reasonOf(error: unknown): string {
   const [, cause, ...deeper] = causesOf(error)
   const last = deeper.at(-1) ?? cause ?? error
-  if (!(last instanceof Error)) return String(last)
+  if (!isError(last)) return String(last)
   const code = 'code' in last ? String(last.code) : undefined
   return last.message || code || last.name
 }

@@ -1,4 +1,5 @@
 import { InvalidInputError, InvalidOptionError } from '@evenkeel/core'
+import { isPromiseLike } from '@evenkeel/core/kit'
 import { optionsInHeaders, type Policy, policyOf } from '../call-options.js'
 import {
   type BypassReason,
@@ -59,7 +60,7 @@ class CachedFetch {
     const endpoint = endpointFor(provider, options.keys)
     if (typeof endpoint === 'string') return this.#pass(provider, policy, endpoint)
     const text = provider.text()
-    const body = text instanceof Promise ? await text : text
+    const body = isPromiseLike(text) ? await text : text
     const { url, method, headers } = provider
     const request = requestKey({ url, method, headers, endpoint, body }, options.keys, options.maxTemperature)
     if (!request.cacheable) return this.#pass(provider, policy, request.reason)

@@ -1,3 +1,4 @@
+import { isError } from '@evenkeel/core/kit'
 import { ProviderStalledError } from '../errors.js'
 import { isRecord } from '../json.js'
 
@@ -48,7 +49,7 @@ export function isProviderOutage(error: unknown): boolean {
 
 /** Whether the class of an error says nothing about the cause, unlike TypeError or our errors about arguments. */
 function isPlainError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'Error' && Object.getPrototypeOf(error) === Error.prototype
+  return isError(error) && error.name === 'Error' && error.constructor.name === 'Error'
 }
 
 function statusOf(error: Record<string, unknown>): number | undefined {

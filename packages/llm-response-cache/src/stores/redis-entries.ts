@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Connection, defineScript, type Reply } from '@evenkeel/core'
-import { ByteBoundedLru } from '@evenkeel/core/kit'
+import { ByteBoundedLru, isPromiseLike } from '@evenkeel/core/kit'
 import { type EntryCodec, idOf } from '../entry/codec.js'
 import type { Entry } from '../entry/entry.js'
 import deleteLua from '../scripts/delete.lua'
@@ -45,7 +45,7 @@ export class RedisEntryStore implements EntryStore {
     const isKnown = known !== undefined && known.id === id
     const found = isKnown || value === undefined ? known : this.#codec.decode(tenant, key, value)
     return {
-      entry: value === undefined ? undefined : found instanceof Promise ? await found : found,
+      entry: value === undefined ? undefined : isPromiseLike(found) ? await found : found,
       id,
       versions: complete ? (present as readonly string[]) : await this.versions(tenant, versions),
     }

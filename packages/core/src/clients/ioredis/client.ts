@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../../errors.js'
 import { replyPrefix } from '../../guard/error-meaning.js'
+import { isError } from '../../kit/cross-realm.js'
 import { wrongArgument } from '../arguments.js'
 import type { Argument, ClientPort, Reply, SubscriberPort } from '../port.js'
 import { NotSentError } from '../port.js'
@@ -92,9 +93,9 @@ async function transaction(
 
 /** EXECABORT says only that something was refused; `previousErrors` holds the reason. */
 function causeOfAbort(error: unknown): unknown {
-  if (!(error instanceof Error)) return error
+  if (!isError(error)) return error
   const previous = 'previousErrors' in error ? error.previousErrors : undefined
-  const cause = Array.isArray(previous) ? previous.find((one) => one instanceof Error) : undefined
+  const cause = Array.isArray(previous) ? previous.find((one) => isError(one)) : undefined
   if (cause !== undefined) return cause
   return replyPrefix(error) === undefined && /\bslots?\b/.test(error.message)
     ? new InvalidInputError('commands', 'keys of one hash slot', undefined)

@@ -86,6 +86,8 @@ function sharedOptions(target: Omit<Target, 'host' | 'port' | 'path'>): object {
     username: target.username,
     password: target.password,
     connectTimeout: target.connectTimeoutMs,
+    // ioredis keeps a process alive for this time after `disconnect()`, even if the socket was closed before.
+    disconnectTimeout: 100,
     connectionName: target.clientName,
     noDelay: true,
     ...(target.tls === false ? {} : { tls: { ...target.tls } }),

@@ -1,3 +1,4 @@
+import { isError } from '../../kit/cross-realm.js'
 import { untilAborted } from '../../kit/until-aborted.js'
 import type { Argument, ClientEvents, ClientPort, MessageHandler, Reply, SubscriberPort } from '../port.js'
 import { NotSentError } from '../port.js'
@@ -126,12 +127,12 @@ export async function execute(
   executed: Promise<unknown>,
 ): Promise<readonly (Reply | Error)[]> {
   const replies = await executed.catch((error: unknown) => {
-    if (error instanceof Error && 'replies' in error) return error.replies
+    if (isError(error) && 'replies' in error) return error.replies
     throw error
   })
   if (!Array.isArray(replies)) throw new Error('EXECABORT a watched key changed')
   return replies.map((reply, index) =>
-    reply instanceof Error ? reply : normaliseReply(commands[index] ?? [], reply),
+    isError(reply) ? reply : normaliseReply(commands[index] ?? [], reply),
   )
 }
 

@@ -1,3 +1,4 @@
+import { isError } from '../../kit/cross-realm.js'
 import type { Argument } from '../port.js'
 import type { Shard, ShardEvents, ShardedCluster } from '../sharded-subscriber.js'
 import type { EventSource } from '../watch.js'
@@ -50,7 +51,7 @@ async function openShard(client: NodeRedisClient, events: ShardEvents, signal: A
   })
   // The server ends a subscription by itself when its node gives the slot away.
   for (const event of ['error', 'end', 'sharded-channel-moved', 'server-sunsubscribe'])
-    connection.on(event, (reason: unknown) => events.lost(reason instanceof Error ? reason : undefined))
+    connection.on(event, (reason: unknown) => events.lost(isError(reason) ? reason : undefined))
   await connectOnce(connection, dispose, signal)
   const listener = (message: string, channel: string) => events.message(message, channel)
   return {

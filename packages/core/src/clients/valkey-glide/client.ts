@@ -1,3 +1,4 @@
+import { isError } from '../../kit/cross-realm.js'
 import { wrongArgument } from '../arguments.js'
 import type { Argument, ClientEvents, ClientPort, Reply, SendOptions, SubscriberPort } from '../port.js'
 import { NotSentError } from '../port.js'
@@ -75,7 +76,7 @@ export class GlidePort implements ClientPort {
       .catch((error: unknown) => this.#failed(error))
     if (replies === null) throw new Error('EXECABORT a watched key changed')
     return replies.map((reply, index) =>
-      reply instanceof Error ? asServersError(reply) : readReply(commands[index] ?? [], reply),
+      isError(reply) ? asServersError(reply) : readReply(commands[index] ?? [], reply),
     )
   }
 

@@ -1,3 +1,4 @@
+import { isError } from '../../kit/cross-realm.js'
 import { NotSentError } from '../port.js'
 
 /** First words of servers' errors, by the names that the library gives those errors. */
@@ -19,7 +20,7 @@ const serversWords: Readonly<Record<string, string>> = {
 
 /** Restores the first word of a server's error, which the library renames or follows with a colon. */
 export function asServersError(error: unknown): Error {
-  if (!(error instanceof Error)) return new Error('an unknown error')
+  if (!isError(error)) return new Error('an unknown error')
   if (/maximum inflight requests/i.test(error.message)) return new NotSentError(error.message)
   const renamed = /signalled by the server: ?-? ?(\w+): ?([\s\S]*)/.exec(error.message)
   if (renamed !== null) return replyError(serversWords[renamed[1] ?? ''] ?? 'ERR', renamed[2] ?? '', error)
@@ -35,5 +36,5 @@ export function replyError(prefix: string, message: string, cause?: Error): Erro
 }
 
 export function isOfConnection(error: unknown): boolean {
-  return error instanceof Error && /^(ConnectionError|ClosingError)$/.test(error.constructor.name)
+  return isError(error) && /^(ConnectionError|ClosingError)$/.test(error.constructor.name)
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { InvalidOptionError } from '@evenkeel/core'
-import { wholeNumber } from '@evenkeel/core/kit'
+import { isPromiseLike, wholeNumber } from '@evenkeel/core/kit'
 import ipaddr from 'ipaddr.js'
 
 /** What a subject function sees of a request, whatever the framework. */
@@ -69,8 +69,8 @@ function firstFrom<Request>(
 ): string | undefined | Promise<string | undefined> {
   for (let index = from; index < subjects.length; index++) {
     const found = subjects[index]?.(view, request)
-    if (found instanceof Promise)
-      return found.then((name) => name ?? firstFrom(subjects, index + 1, view, request))
+    if (isPromiseLike(found))
+      return Promise.resolve(found).then((name) => name ?? firstFrom(subjects, index + 1, view, request))
     if (found !== undefined) return found
   }
   return undefined
