@@ -109,6 +109,7 @@ describe('with Redis', () => {
     const acknowledged: string[] = []
     let statuses = ''
     let running = true
+    await until(() => memory.status().state === 'primary', 60_000)
     const writing = (async () => {
       for (let index = 0; running; index++) {
         const { status } = await thread.append(user(`m${index}`))

@@ -75,10 +75,23 @@ async function run(
   const costsOf = (cost: number) =>
     Object.entries(limits).map(([name, limit]) => ({ subject: 'u', name, limit, cost }))
   let waiting: { limitCosts: readonly LimitCost[]; decision: Decision; untilMs: number }[] = []
+  /** Passes ends of windows that are near, as `marginMs` says; a waiting call keeps the clock away from them itself. */
+  const passEnds = async () => {
+    while (waiting.length === 0) {
+      const [peek] = await store.decide([{ limitCosts: costsOf(1), options: { mode: 'peek' } }])
+      const now = clock.now()
+      const ends = (peek?.results ?? [])
+        .map(({ resetAtMs }) => resetAtMs)
+        .filter((at) => at > now && at < now + marginMs)
+      if (ends.length === 0) break
+      clock.advance(Math.max(...ends) - now)
+    }
+  }
   for (const { passMs, what, cost, givesUp } of plan) {
     // The clock never reaches the time of a waiting call, which gives up before.
     const nextMs = Math.min(...waiting.map(({ untilMs }) => untilMs), Number.POSITIVE_INFINITY)
     clock.advance(Math.min(passMs, Math.max(0, nextMs - clock.now() - marginMs)))
+    await passEnds()
     const limitCosts = costsOf(cost)
     if (what === 'check' && waiting.length === 0) {
       const [one] = await store.decide([{ limitCosts }])
@@ -100,6 +113,8 @@ async function run(
     }
   }
   for (const one of waiting) await giveUp(store, one)
+  waiting = []
+  await passEnds()
   const ask = async (own: LimitStore) => {
     const peeks = [1, 2].map((cost) => ({ limitCosts: costsOf(cost), options: { mode: 'peek' as const } }))
     const decisions = await own.decide(peeks)
