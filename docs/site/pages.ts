@@ -133,6 +133,7 @@ export const sections: readonly Section[] = [
       page('recipes/tokenizer', 'A real tokenizer'),
       page('recipes/jobs', 'Background jobs'),
       page('recipes/nest', 'A NestJS module'),
+      page('recipes/testing', 'Tests of your service'),
     ],
   },
   {

@@ -1,4 +1,5 @@
 import { isError } from './kit/cross-realm.js'
+
 /** Every code that an error of evenkeel can carry. `docs/errors` has a page for each, and a test compares both ways. */
 export const errorCodes = [
   'INVALID_OPTION',

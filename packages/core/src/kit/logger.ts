@@ -1,4 +1,5 @@
 import { isError } from './cross-realm.js'
+
 /** What evenkeel needs from a logger; `console` and pino have it. Lines report changes of state, never single calls. */
 export interface Logger {
   info(message: string): void

@@ -1,4 +1,5 @@
 import { isRecord } from '../json.js'
+
 /** Tokens as counted by the provider. */
 export interface Usage {
   readonly input: number

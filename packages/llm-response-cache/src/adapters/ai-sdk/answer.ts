@@ -1,4 +1,5 @@
 import { isRecord } from '../../json.js'
+
 /** A part of a stream or of a result, in the shapes of the specifications v2, v3 and v4. */
 export type Part = Readonly<Record<string, unknown> & { type: string }>
 
