@@ -51,10 +51,19 @@ describe('the dashboard', () => {
 
   it('shows a frozen Redis as an outage that no caller notices, and its return', async () => {
     expect((await act('freeze')).status).toBe(200)
-    const away = await watch(({ stores }) => Object.values(stores).every((state) => state === 'fallback'))
+    // The timeline is written a moment after the states have changed.
+    const away = await watch(
+      ({ stores, timeline }) =>
+        Object.values(stores).every((state) => state === 'fallback') &&
+        timeline.some(({ text }) => text === 'The rate limiter answers from memory'),
+    )
     expect(away.redis.server).toBe('frozen')
     expect((await act('return')).status).toBe(200)
-    const back = await watch(({ stores }) => Object.values(stores).every((state) => state === 'primary'))
+    const back = await watch(
+      ({ stores, timeline }) =>
+        Object.values(stores).every((state) => state === 'primary') &&
+        timeline.some(({ text }) => text === 'Agent memory is on Redis again'),
+    )
     expect(back.callers.failed).toBe(0)
     expect(back.timeline.map(({ text }) => text)).toEqual(
       expect.arrayContaining([
