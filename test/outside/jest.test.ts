@@ -142,12 +142,11 @@ it.each(Object.entries(clients))('a service’s tests run in Jest: %s', async (n
   const folder = mkdtempSync(join(tmpdir(), 'evenkeel-jest-'))
   const jest = join(app.folder, 'node_modules/jest/bin/jest.js')
   try {
-    // It must end by itself, and without a warning of an open handle.
     const { value, stderr } = await app.node(
-      // Otherwise it finds no tests below a folder named node_modules, where the project is.
       [
         jest,
         '--json',
+        // Otherwise it finds no tests below a folder named node_modules, where the project is.
         '--haste={"retainAllFiles":true}',
         '--testPathIgnorePatterns=^$',
         '--rootDir',
@@ -161,6 +160,7 @@ it.each(Object.entries(clients))('a service’s tests run in Jest: %s', async (n
       },
     )
     expect(value, stderr).toMatchObject({ success: true, numPassedTests: 2 })
+    // Everything was closed, so nothing may keep Jest from ending.
     // A host's own ioredis keeps a process alive for two seconds after `disconnect()` if its socket was closed before.
     if (name !== 'its own ioredis') expect(stderr).not.toContain('did not exit')
   } finally {
