@@ -39,8 +39,9 @@ const { REDIS: url, REDIS_PID: pid, FOLDER: folder } = process.env
 const answer = { id: 'x', choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hi' } }] }
 
 let calls = 0
-const provider = createServer((_, response) => {
-  calls++
+const provider = createServer((request, response) => {
+  // The pool also asks for its health.
+  if (request.method === 'POST') calls++
   response.setHeader('content-type', 'application/json')
   response.end(JSON.stringify(answer))
 })
