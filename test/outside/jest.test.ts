@@ -132,6 +132,77 @@ it('goes to the next node when one is dead, and to the next function when one id
   expect(statuses).toEqual([200, 429, 200])
   await limiter.close()
 })
+
+it('answers while a test has fake timers, and counts by their time', async () => {
+  jest.useFakeTimers()
+  try {
+    const limiter = createRateLimiter({ limits: { requests: slidingWindow(1, '1m') } })
+    const allowed = []
+    for (const passedMs of [0, 0, 120_000]) {
+      jest.advanceTimersByTime(passedMs)
+      allowed.push((await limiter.check('user')).allowed)
+    }
+    expect(allowed).toEqual([true, false, true])
+    await limiter.close()
+
+    const cache = createResponseCache()
+    let made = 0
+    const openai = cache.fetch({
+      fetch: async (url, init) => {
+        made++
+        const { input, stream } = JSON.parse(init.body)
+        if (input !== undefined) {
+          const data = input.map((_, index) => ({ object: 'embedding', index, embedding: [index, 1] }))
+          return Response.json({ object: 'list', data, model: 'm', usage: { prompt_tokens: 1, total_tokens: 1 } })
+        }
+        if (!stream) return Response.json(answer)
+        const delta = { id: 'x', choices: [{ index: 0, delta: { content: 'hi' }, finish_reason: 'stop' }] }
+        const headers = { 'content-type': 'text/event-stream' }
+        return new Response('data: ' + JSON.stringify(delta) + '\\n\\ndata: [DONE]\\n\\n', { headers })
+      },
+    })
+    const post = async (path, body) => {
+      const headers = { 'content-type': 'application/json' }
+      const init = { method: 'POST', headers, body: JSON.stringify({ model: 'm', ...body }) }
+      const response = await openai('http://provider/v1/' + path, init)
+      return [response.headers.get('x-evenkeel-cache'), await response.text()]
+    }
+    const said = (content) => ({ messages: [{ role: 'user', content }] })
+    for (const [path, body, contents] of [
+      ['chat/completions', said('one'), '"hi"'],
+      ['chat/completions', { ...said('two'), stream: true }, '[DONE]'],
+      ['embeddings', { input: ['a', 'b'] }, '"embedding"'],
+    ]) {
+      for (const found of ['miss', 'hit']) {
+        const [status, text] = await post(path, body)
+        expect([path, status]).toEqual([path, found])
+        expect(text).toContain(contents)
+      }
+    }
+    expect(made).toBe(3)
+    await cache.close()
+
+    const memory = createAgentMemory()
+    const thread = memory.owner('user:42').thread('chat')
+    await thread.append([{ id: 'a', role: 'user', content: 'hello' }])
+    expect((await thread.window({ maxTokens: 1_000 })).messages).toHaveLength(1)
+    await memory.close()
+
+    const pool = await createDecoderPool({ file: join(folder, 'fake-time.json') })
+    await pool.register({ id: 'node', endpoint: 'http://127.0.0.1:1', capacity: 1 })
+    const leaving = new AbortController()
+    const waiting = (_, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    const gone = pool.run(waiting, { signal: leaving.signal })
+    await Promise.resolve()
+    leaving.abort(new Error('left'))
+    await expect(gone).rejects.toThrow('left')
+    expect(await pool.run(async (node) => node.id)).toBe('node')
+    await pool.close()
+  } finally {
+    jest.useRealTimers()
+  }
+})
 `
 
 it.each(Object.entries(clients))('a service’s tests run in Jest: %s', async (name, client) => {
@@ -160,7 +231,7 @@ it.each(Object.entries(clients))('a service’s tests run in Jest: %s', async (n
         mayFail: true,
       },
     )
-    expect(value, stderr).toMatchObject({ success: true, numPassedTests: 2 })
+    expect(value, stderr).toMatchObject({ success: true, numPassedTests: 3 })
     // Everything was closed, so nothing may keep Jest from ending.
     // A host's own ioredis keeps a process alive for two seconds after `disconnect()` if its socket was closed before.
     if (name !== 'its own ioredis') expect(stderr).not.toContain('did not exit')

@@ -1,5 +1,5 @@
 import type { FailoverState } from '@evenkeel/core'
-import { createSpans, durationMs, Emitter, type Spans, traceMethods } from '@evenkeel/core/kit'
+import { createSpans, durationMs, Emitter, type Spans, setImmediate, traceMethods } from '@evenkeel/core/kit'
 import { createPoolFetch } from './adapters/pool-fetch.js'
 import {
   type AcquireOptions,

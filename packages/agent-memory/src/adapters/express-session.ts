@@ -1,3 +1,4 @@
+import { setImmediate } from '@evenkeel/core/kit'
 import session, { type SessionData, Store } from 'express-session'
 import { fromJson, toJson, withoutClasses } from '../messages/json.js'
 import type { Sessions } from '../sessions/sessions.js'

@@ -11,6 +11,7 @@ import type { HealthReport, PairHealth, ServerHealth } from '../health/report.js
 import type { Vitals } from '../health/vitals.js'
 import { deferred } from '../kit/deferred.js'
 import { Emitter } from '../kit/emitter.js'
+import { queueMicrotask } from '../kit/event-loop.js'
 import { createLog } from '../kit/log.js'
 import type { Logger } from '../kit/logger.js'
 import { listOf, textOf } from '../kit/replies.js'

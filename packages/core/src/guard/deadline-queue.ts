@@ -1,3 +1,4 @@
+import { setImmediate } from '../kit/event-loop.js'
 import { afterGrace } from './grace.js'
 
 /** Something with a deadline; an element of one of the queue's lists. */

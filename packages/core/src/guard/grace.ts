@@ -1,3 +1,5 @@
+import { setImmediate } from '../kit/event-loop.js'
+
 /** Turns of the event loop in which replies that wait in the socket are read. */
 const graceTurns = 3
 

@@ -1,3 +1,5 @@
+import { nextTick } from './event-loop.js'
+
 type Callback = (reason: unknown) => void
 
 /**
@@ -32,7 +34,7 @@ class SignalFollowers {
         follower.call(this.#signal.reason)
       } catch (error) {
         // As if it were a separate listener that throws: the others are still called.
-        process.nextTick(() => {
+        nextTick(() => {
           throw error
         })
       }

@@ -1,4 +1,5 @@
 import { type Deferred, deferred } from './deferred.js'
+import { nextTick } from './event-loop.js'
 
 export interface TickBatcherOptions<Request, Result> {
   /** Number of requests in one call; the next request starts another call at once. */
@@ -26,7 +27,7 @@ export class TickBatcher<Request, Result> {
 
   add(request: Request): Promise<Result> {
     // After all microtasks, so that requests caused by the answers of the last call share a call again.
-    if (this.#waiting.length === 0) process.nextTick(this.#flush)
+    if (this.#waiting.length === 0) nextTick(this.#flush)
     const waiting = { request, ...deferred<Result>() }
     if (this.#waiting.push(waiting) >= this.#options.max) this.flush()
     return waiting.promise

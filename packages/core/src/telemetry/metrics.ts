@@ -1,3 +1,4 @@
+import { queueMicrotask } from '../kit/event-loop.js'
 import { createLog } from '../kit/log.js'
 import { followMeter, type MeterOptions } from './meter.js'
 import type { Labels, MeterLike, ObservableInstrument, ObservableResultLike } from './provider.js'

@@ -1,5 +1,5 @@
 import { type Clock, type Duration, InvalidInputError } from '@evenkeel/core'
-import { durationMs, linkSignals, onAbort } from '@evenkeel/core/kit'
+import { durationMs, linkSignals, onAbort, setImmediate } from '@evenkeel/core/kit'
 import type { ExperimentUnit, NodeRequirements } from '../balancing/requirements.js'
 import { NoNodeError } from '../errors.js'
 import type { DecoderNode } from '../nodes/node.js'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Answer, type Failover, failover, type Subscription } from '@evenkeel/core'
-import { createLog, isTextList, parseJson } from '@evenkeel/core/kit'
+import { createLog, isTextList, parseJson, setImmediate } from '@evenkeel/core/kit'
 import type { ResolvedOptions } from '../options.js'
 import { Delays } from './delays.js'
 import { add, SlotLedger } from './ledger.js'

@@ -1,4 +1,4 @@
-import { type Deferred, deferred, onAbort } from '@evenkeel/core/kit'
+import { type Deferred, deferred, nextTick, onAbort } from '@evenkeel/core/kit'
 
 interface Wanted<I, R> extends Deferred<R> {
   readonly item: I
@@ -53,7 +53,7 @@ export class Batch<I, R> {
     if (this.#expected > 0 || this.#waiting.length === 0 || this.#isScheduled) return
     this.#isScheduled = true
     // Items that come in the same turn go into the same call.
-    process.nextTick(() => {
+    nextTick(() => {
       this.#isScheduled = false
       const all = this.#waiting
       this.#waiting = []

@@ -1,5 +1,5 @@
 import type { Clock } from '@evenkeel/core'
-import { systemClock } from '@evenkeel/core/kit'
+import { queueMicrotask, systemClock } from '@evenkeel/core/kit'
 import type { Entry, Version } from '../entry/entry.js'
 import { entryKeyId, entryKeyPrefix } from './entry-key.js'
 import { globMatcher } from './glob.js'

@@ -1,4 +1,4 @@
-import { type LongTimer, onAbort, setLongTimeout } from '@evenkeel/core/kit'
+import { type LongTimer, nextTick, onAbort, setImmediate, setLongTimeout } from '@evenkeel/core/kit'
 import { ProviderStalledError } from '../errors.js'
 import type { AbandonedWork } from './abandoned.js'
 
@@ -229,7 +229,7 @@ export class SharedStream<T> {
   #wakeSoon(): void {
     if (this.#isWaking) return
     this.#isWaking = true
-    process.nextTick(() => {
+    nextTick(() => {
       this.#isWaking = false
       this.#wakeAll()
     })

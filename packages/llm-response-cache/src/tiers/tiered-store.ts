@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Failover, failover, type Source } from '@evenkeel/core'
-import { createLog } from '@evenkeel/core/kit'
+import { createLog, setImmediate } from '@evenkeel/core/kit'
 import type { Compression } from '../entry/compression.js'
 import type { EntrySealer } from '../entry/encryption.js'
 import type { Entry, Version } from '../entry/entry.js'

@@ -1,4 +1,5 @@
 import { type Answer, UnavailableError } from '@evenkeel/core'
+import { nextTick } from '@evenkeel/core/kit'
 import type { Decision, DecisionRequest, LimitCost } from '../stores/port.js'
 import type { PendingDecision } from './pending-decision.js'
 
@@ -27,7 +28,7 @@ export class DecisionTick {
 
   add(pending: PendingDecision): void {
     // From a microtask, this runs after all other microtasks: calls that follow the answers of one call leave together.
-    if (this.#pending.length === 0) process.nextTick(this.#flush)
+    if (this.#pending.length === 0) nextTick(this.#flush)
     if (this.#pending.push(pending) >= maxRequests) this.flush()
   }
 
