@@ -6,7 +6,8 @@ import { build } from 'esbuild'
  * Makes the CommonJS form of what tsup has built in `dist`, file by file, so that entries share in both forms what they
  * have in common, and the code stays as new as its target. (tsup's own way to share in CommonJS rewrites it for old
  * engines.) `import()` becomes `require()`: Jest, whose modules run in a context of their own, refuses `import()`.
- * Every Node that we support can require ES modules too.
+ * Every Node that we support can require ES modules too. What is awaited is required in place, so that bundlers see it
+ * inside of its `try`, which says that it may be missing.
  */
 const dist = 'dist'
 const files = readdirSync(dist)
@@ -25,9 +26,12 @@ await build({
 })
 for (const file of modules) {
   const built = join(dist, file.replace(/\.js$/, '.cjs'))
-  // What is shared is loaded in the form of the file that loads it. Nothing moves, so the source map stays true.
   const code = readFileSync(built, 'utf8')
-  writeFileSync(built, code.replace(/\brequire\("(\.\/[^"]+)\.js"\)/g, 'require("$1.cjs")'))
+    // What is shared is loaded in the form of the file that loads it.
+    .replace(/\brequire\("(\.\/[^"]+)\.js"\)/g, 'require("$1.cjs")')
+    .replace(/\bawait Promise\.resolve\(\)\.then\(\(\) => (__toESM\(require\("[^"]+"\), 1\))\)/g, 'await $1')
+  // No line moves, so the source map stays true.
+  writeFileSync(built, code)
 }
 for (const file of files.filter((each) => each.endsWith('.d.ts'))) {
   const types = readFileSync(join(dist, file), 'utf8')

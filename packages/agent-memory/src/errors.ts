@@ -1,5 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
-import { isError } from '@evenkeel/core/kit'
+import { isError, keepNames } from '@evenkeel/core/kit'
 import type { Limit } from './stores/limits.js'
 
 /** A message with this id but other content is known. Nothing was stored. */
@@ -176,3 +176,22 @@ export class BackupDamagedError extends EvenkeelError<'BACKUP_DAMAGED'> {
     super('BACKUP_DAMAGED', `The backup can not be used: ${what}`)
   }
 }
+
+keepNames({
+  MessageConflictError,
+  MessageTooLargeError,
+  MessageMissingError,
+  VersionConflictError,
+  FencedError,
+  OperationConflictError,
+  LimitReachedError,
+  ThreadExistsError,
+  ThreadMissingError,
+  ThreadDeletedError,
+  ThreadIncompleteError,
+  JournalFullError,
+  JournalFailedError,
+  ThreadUnknownError,
+  SessionTooLargeError,
+  BackupDamagedError,
+})

@@ -25,13 +25,30 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number]
 
 const brand = Symbol.for('evenkeel.error')
+const keptName = Symbol.for('evenkeel.error.name')
 
 type AnyClass = abstract new (...args: never[]) => unknown
 
+/**
+ * Gives classes the names by which other copies of the package know them. A minifier shortens the name of a class, and
+ * may shorten another's to the same; it leaves the keys of an object alone.
+ */
+export function keepNames(classes: Readonly<Record<string, AnyClass>>): void {
+  for (const [name, one] of Object.entries(classes)) Object.defineProperty(one, keptName, { value: name })
+}
+
+/** `undefined` for a class of the host, even if it extends one of ours. */
+function keptNameOf(one: object): unknown {
+  return Object.hasOwn(one, keptName) ? (one as { [keptName]?: unknown })[keptName] : undefined
+}
+
 function isOf(wanted: AnyClass, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || !(brand in value)) return false
+  const name = keptNameOf(wanted)
   for (let proto = Object.getPrototypeOf(value); proto !== null; proto = Object.getPrototypeOf(proto)) {
-    if (proto === wanted.prototype || proto.constructor?.name === wanted.name) return true
+    if (proto === wanted.prototype) return true
+    const own = Object.hasOwn(proto, 'constructor') ? proto.constructor : undefined
+    if (name !== undefined && typeof own === 'function' && keptNameOf(own) === name) return true
   }
   return false
 }
@@ -50,7 +67,7 @@ export class EvenkeelError<Code extends string = string> extends Error {
     this.code = code
   }
 
-  /** `instanceof` also recognises errors of another copy of the package (ESM beside CommonJS), by their class names. */
+  /** `instanceof` also recognises errors of another copy of the package (ESM beside CommonJS), by their classes' kept names. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)
@@ -174,6 +191,17 @@ export class UnexpectedReplyError extends UnavailableError {
     super('UNEXPECTED_REPLY', `${command} was not answered with ${expected}`, 'unknown')
   }
 }
+
+keepNames({
+  EvenkeelError,
+  InvalidOptionError,
+  InvalidInputError,
+  UnavailableError,
+  CommandTimeoutError,
+  ReplyError,
+  TransactionError,
+  UnexpectedReplyError,
+})
 
 /**
  * Describes the kind of a value. What callers and operators pass may hold prompts and passwords, so text is never

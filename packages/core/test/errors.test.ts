@@ -4,6 +4,7 @@ import { errorCodes } from '../src/errors.js'
 import {
   CommandTimeoutError,
   EvenkeelError,
+  InvalidInputError,
   InvalidOptionError,
   ReplyError,
   UnavailableError,
@@ -27,6 +28,24 @@ describe('errors', () => {
       expect(timeout).toBeInstanceOf(theirs)
     }
     expect(new other.UnavailableError('OVERLOADED', 'm', 'not-sent')).not.toBeInstanceOf(CommandTimeoutError)
+  })
+
+  it('are recognised across two copies that a minifier has given equal names', async () => {
+    vi.resetModules()
+    const other = await import('../src/index.js')
+    for (const one of [other.UnavailableError, other.InvalidOptionError, other.EvenkeelError])
+      Object.defineProperty(one, 'name', { value: 'InvalidInputError' })
+    const down = new other.UnavailableError('CONNECTION_DOWN', 'm', 'not-sent')
+    expect(down).toBeInstanceOf(UnavailableError)
+    expect(down).toBeInstanceOf(EvenkeelError)
+    expect(down).not.toBeInstanceOf(InvalidInputError)
+  })
+
+  it('are no instances of a class of the host with the name of one of ours', () => {
+    const host = { UnavailableError: class UnavailableError extends EvenkeelError<'OWN'> {} }
+    const down = new UnavailableError('CONNECTION_DOWN', 'm', 'not-sent')
+    expect(down).not.toBeInstanceOf(host.UnavailableError)
+    expect(new host.UnavailableError('OWN', 'm')).not.toBeInstanceOf(UnavailableError)
   })
 
   it('are of their own class only, whatever else is an error of ours', () => {

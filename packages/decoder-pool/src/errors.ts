@@ -1,5 +1,5 @@
 import { type Duration, EvenkeelError } from '@evenkeel/core'
-import { durationMs } from '@evenkeel/core/kit'
+import { durationMs, keepNames } from '@evenkeel/core/kit'
 
 /** No node is available for the request. `reason` and the message say what the nodes lack, with counts. */
 export class NoNodeError extends EvenkeelError<'NO_NODE'> {
@@ -62,3 +62,5 @@ export class MirrorDamagedError extends EvenkeelError<'MIRROR_DAMAGED'> {
     super('MIRROR_DAMAGED', `${file}: ${reason}`, options)
   }
 }
+
+keepNames({ NoNodeError, PoolClosedError, PushBackError, AddressRefusedError, MirrorDamagedError })

@@ -1,4 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
+import { keepNames } from '@evenkeel/core/kit'
 
 /**
  * Another instance called the provider for this answer and died after a part of it had been delivered here, and the
@@ -45,3 +46,5 @@ export class CacheClosedError extends EvenkeelError<'CLOSED'> {
     super('CLOSED', 'The cache was closed')
   }
 }
+
+keepNames({ LeaderLostError, ProviderStalledError, UnkeyableError, CacheClosedError })

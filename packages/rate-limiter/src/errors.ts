@@ -1,4 +1,5 @@
 import { EvenkeelError } from '@evenkeel/core'
+import { keepNames } from '@evenkeel/core/kit'
 import type { RateLimitDecision } from './decide/result.js'
 
 /** A call could not be admitted within its `timeout`. Nothing was charged. */
@@ -44,3 +45,5 @@ export class LimiterClosedError extends EvenkeelError<'CLOSED'> {
     super('CLOSED', `the limiter '${limiter}' was closed`)
   }
 }
+
+keepNames({ RateLimitedError, QueueFullError, SlotLostError, LimiterClosedError })

@@ -1,4 +1,4 @@
-import { metrics } from '@opentelemetry/api'
+import { createNoopMeter, metrics } from '@opentelemetry/api'
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { MeterProvider, MetricReader, type ResourceMetrics } from '@opentelemetry/sdk-metrics'
 import { InvalidOptionError } from '../errors.js'
@@ -62,7 +62,7 @@ const readerSymbol = Symbol.for('evenkeel.metrics-reader')
 function ownReader(): MetricReaderLike {
   const known = Reflect.get(globalThis, readerSymbol) as MetricReaderLike | undefined
   if (known !== undefined) return known
-  if (isProviderRegistered(metrics.getMeterProvider())) {
+  if (isProviderRegistered({ createNoopMeter, metrics })) {
     throw new InvalidOptionError('reader', 'a reader of the MeterProvider that is registered', undefined)
   }
   const reader = new PullReader()

@@ -4,6 +4,7 @@
  */
 
 export { defineScript, type Script, type ScriptDefinition } from '../connection/scripts.js'
+export { keepNames } from '../errors.js'
 export { isOutage } from '../failover/is-outage.js'
 export { createManagementHandler, type ManagementHandlerOptions } from '../http/management-handler.js'
 export {

@@ -1,3 +1,4 @@
+import type * as Api from '@opentelemetry/api'
 import { createLog } from '../kit/log.js'
 import type { MeterLike, MeterProviderLike } from './provider.js'
 
@@ -77,12 +78,14 @@ async function look(): Promise<void> {
 
 /** The provider that the host has registered; `undefined` while OpenTelemetry has only its no-op provider. */
 export async function registeredMeterProvider(): Promise<MeterProviderLike | undefined> {
-  const { metrics } = await import('@opentelemetry/api')
-  const registered = metrics.getMeterProvider()
-  return isProviderRegistered(registered) ? (registered as MeterProviderLike) : undefined
+  const api = await import('@opentelemetry/api')
+  return isProviderRegistered(api) ? (api.metrics.getMeterProvider() as MeterProviderLike) : undefined
 }
 
-/** Whether a provider from OpenTelemetry is the host's, and not the no-op provider. */
-export function isProviderRegistered(provider: object): boolean {
-  return provider.constructor.name !== 'NoopMeterProvider'
+/** Whether OpenTelemetry has a provider of the host, and not only its no-op provider, which gives a no-op meter. */
+export function isProviderRegistered({
+  createNoopMeter,
+  metrics,
+}: Pick<typeof Api, 'createNoopMeter' | 'metrics'>): boolean {
+  return metrics.getMeter('@evenkeel/core') !== createNoopMeter()
 }
