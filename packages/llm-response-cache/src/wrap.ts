@@ -1,4 +1,4 @@
-import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import type { Duration } from '@evenkeel/core'
 import { isError, type Logger, notify, option } from '@evenkeel/core/kit'
 import { type CallOptions, checkCallOptions, type Policy, policyOf } from './call-options.js'
 import { canonicalHash } from './key/canonical.js'
@@ -8,7 +8,11 @@ import { type Detailed, Values } from './lookup/values.js'
 import type { EntryKey } from './stores/port.js'
 
 export interface WrapOptions<Args extends readonly unknown[], T = unknown> {
-  /** Name of the function in keys. @default its own name, which no other wrapped function may have */
+  /**
+   * Name of the function in keys. A minifier shortens a function's own name, and gives the same to another one in the
+   * next build; so a name of up to three characters counts together with the function's source.
+   * @default its own name, which no other wrapped function may have
+   */
   readonly name?: string | undefined
   /** Returns what the answer depends on. @default all arguments */
   readonly key?: ((...args: Args) => unknown) | undefined
@@ -49,7 +53,7 @@ export function wrapFunction<Args extends readonly unknown[], T>(
 ): Wrapped<Args, T> {
   option.fn('call', call)
   option.members('', options, names)
-  const name = nameOf(context, call, options.name)
+  const { name, key: functionKey } = context.functionNames.identify(call, options.name)
   const { ttl } = options
   const base = policyOf(context.options.policy, { ttl })
   const values = new Values<T>(context, codecOf(name, options.codec, context.options.redis?.logger))
@@ -62,7 +66,7 @@ export function wrapFunction<Args extends readonly unknown[], T>(
     return current === undefined && own === undefined ? base : policyOf(base, { ...current, ...own })
   }
   const entryKeyOf = (args: Args, { tenant }: Policy): EntryKey => {
-    const key = canonicalHash('wrap', name, keyOf(...args))
+    const key = canonicalHash('wrap', functionKey, keyOf(...args))
     return { tenant, name: `wrap:${name}:${context.shown(tenant, key)}` }
   }
   const { spans } = context
@@ -87,23 +91,6 @@ export function wrapFunction<Args extends readonly unknown[], T>(
       return values.set(entryKeyOf(args, policy), policy, value)
     },
   })
-}
-
-/** Two functions must not share a name: they would get each other's answers. */
-function nameOf(
-  context: CacheContext,
-  call: object & { readonly name: string },
-  given: string | undefined,
-): string {
-  if (given !== undefined) return option.text('name', given, { max: 256 })
-  const { name } = call
-  const known = context.wrapped.get(name)?.deref()
-  if (name === '' || (known !== undefined && known !== call)) {
-    const why = name === '' ? 'since the function has none' : 'since another wrapped function has the same'
-    throw new InvalidOptionError('name', `a name of its own, ${why}`, name)
-  }
-  context.wrapped.set(name, new WeakRef(call))
-  return name
 }
 
 function codecOf<T>(name: string, codec: Codec<T> | undefined, logger: Logger | undefined): ValueCodec<T> {

@@ -3,6 +3,7 @@ import type { CallScope } from '../call-options.js'
 import { Compression } from '../entry/compression.js'
 import { EntrySealer } from '../entry/encryption.js'
 import { CacheClosedError } from '../errors.js'
+import { FunctionNames } from '../key/function-names.js'
 import type { ResolvedOptions } from '../options.js'
 import { AbandonedWork } from '../streams/abandoned.js'
 import { TieredStore } from '../tiers/tiered-store.js'
@@ -18,8 +19,7 @@ export interface CacheContext extends LookupContext {
   readonly sharedStats: SharedStats
   /** The application's text as a part of a name; an HMAC of it if `encrypt` hides names. */
   shown(tenant: string, text: string): string
-  /** Functions that are wrapped under their own names. */
-  readonly wrapped: Map<string, WeakRef<object>>
+  readonly functionNames: FunctionNames
   /** `undefined` if the application wants none. */
   readonly spans: Spans | undefined
   close(): Promise<void>
@@ -60,7 +60,7 @@ export function createContext(
     spans: createSpans('@evenkeel/llm-response-cache', telemetry),
     abandoned: new AbandonedWork(options.maxAbandoned),
     shown: (tenant, text) => sealer?.hideName(tenant, text) ?? text,
-    wrapped: new Map(),
+    functionNames: new FunctionNames(),
     close: () => {
       closing ??= closeAll()
       return closing

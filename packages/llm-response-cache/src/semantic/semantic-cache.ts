@@ -1,4 +1,5 @@
 import { createKeyValueStore, InvalidOptionError, type KeyValueStore } from '@evenkeel/core'
+import { FunctionNames } from '../key/function-names.js'
 import { type Finding, SemanticLookup } from './lookup.js'
 import { observeSemantic } from './metrics.js'
 import { resolveSemanticOptions, type SemanticOptions } from './options.js'
@@ -47,13 +48,14 @@ export interface SemanticCacheOptions extends SemanticOptions {
 export function createSemanticCache(options: SemanticCacheOptions): SemanticCache {
   const resolved = resolveSemanticOptions(options)
   const finder = new SemanticLookup(resolved)
+  const functionNames = new FunctionNames()
   const stopMetrics = observeSemantic(resolved.telemetry, () => finder.stats())
   const kept = options.answers === undefined ? keyValueAnswers(options, resolved.tenant) : undefined
   const answers = options.answers ?? kept?.answers
   if (answers === undefined) throw new InvalidOptionError('answers', 'a store of answers', answers)
   return {
     wrap: (call, wrapOptions = {}) =>
-      wrapWithMeaning({ finder, answers, ttlMs: resolved.ttlMs }, call, wrapOptions),
+      wrapWithMeaning({ finder, answers, functionNames, ttlMs: resolved.ttlMs }, call, wrapOptions),
     find: (question, key, read) => finder.find(question, key, read),
     reportWrong: (hitId) => finder.reportWrong(hitId),
     stats: () => finder.stats(),

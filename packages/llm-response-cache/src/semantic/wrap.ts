@@ -1,5 +1,6 @@
-import { type Duration, InvalidOptionError } from '@evenkeel/core'
+import type { Duration } from '@evenkeel/core'
 import { durationMs } from '@evenkeel/core/kit'
+import type { FunctionNames } from '../key/function-names.js'
 import type { SemanticLookup } from './lookup.js'
 import { type Question, questionOf, scopeOf } from './question.js'
 
@@ -10,7 +11,11 @@ export interface AnswerStore {
 }
 
 export interface SemanticWrapOptions<Args extends readonly unknown[]> {
-  /** Name of the function in keys. @default its own name */
+  /**
+   * Name of the function in keys. A minifier shortens a function's own name, and gives the same to another one in the
+   * next build; so a name of up to three characters counts together with the function's source.
+   * @default its own name, which no other wrapped function may have
+   */
   readonly name?: string | undefined
   /**
    * Returns the question: the text that is compared by meaning, and everything else that the answer depends on.
@@ -40,6 +45,7 @@ export interface SemanticWrapped<Args extends readonly unknown[], T> {
 interface Parts {
   readonly finder: SemanticLookup
   readonly answers: AnswerStore
+  readonly functionNames: FunctionNames
   readonly ttlMs: number
 }
 
@@ -50,12 +56,11 @@ interface Kept<T> {
 
 /** Puts the exact and the semantic cache in front of a function. */
 export function wrapWithMeaning<Args extends readonly unknown[], T>(
-  { finder, answers, ttlMs: defaultTtlMs }: Parts,
+  { finder, answers, functionNames, ttlMs: defaultTtlMs }: Parts,
   call: (...args: Args) => Promise<T>,
   options: SemanticWrapOptions<Args>,
 ): SemanticWrapped<Args, T> {
-  const name = options.name ?? call.name
-  if (name === '') throw new InvalidOptionError('name', 'a name, since the function has none', name)
+  const { key: functionKey } = functionNames.identify(call, options.name)
   const ttlMs = options.ttl === undefined ? defaultTtlMs : durationMs('ttl', options.ttl, { minMs: 1 })
   const ask = options.question ?? ((...args: Args) => questionOf(args[0]))
   const flights = new Map<string, Promise<SemanticAnswer<T>>>()
@@ -69,7 +74,7 @@ export function wrapWithMeaning<Args extends readonly unknown[], T>(
     // A store that fails is a miss; only an answer that is really gone is removed from the index.
     const exact = await read(key).catch(() => undefined)
     if (exact !== undefined) return { value: exact.value, cached: true, outcome: 'hit' }
-    const named = { text: question.text, context: [name, question.context] }
+    const named = { text: question.text, context: [functionKey, question.context] }
     const finding = await finder.find(named, key, read)
     if (finding.outcome === 'hit') return semanticAnswer(finding)
     try {
@@ -92,7 +97,7 @@ export function wrapWithMeaning<Args extends readonly unknown[], T>(
 
   const detailed = async (...args: Args): Promise<SemanticAnswer<T>> => {
     const question = ask(...args)
-    const key = question && scopeOf([question.text, question.context], name)
+    const key = question && scopeOf([question.text, question.context], functionKey)
     if (question === undefined || key === undefined) {
       return { value: await call(...args), cached: false, outcome: 'bypass' }
     }
