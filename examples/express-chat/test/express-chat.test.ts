@@ -1,3 +1,4 @@
+import { createAgentMemory } from '@evenkeel/agent-memory'
 import { type Connection, connect } from '@evenkeel/core'
 import { type FaultProxy, type RedisServer, startProxy, startRedis, until } from '@evenkeel/test-servers'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -60,8 +61,15 @@ describe('the example', () => {
     await client.send('POST', '/login', { user: 'ada' })
     const answer = client.send('POST', '/chats/c', { id: 'q', content: 'tell me' })
     const elsewhere = client.at((await instance(server)).base)
-    // The answer has begun by the time it is followed.
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    // It is followed once it has begun.
+    const redis = await connect({ url: server.url })
+    const memory = createAgentMemory({ redis })
+    ends.push(
+      () => redis.close(),
+      () => memory.close(),
+    )
+    const thread = memory.owner('user:ada').thread('c')
+    await expect.poll(async () => (await thread.drafts()).length, { timeout: 10_000 }).toBe(1)
     const followed = elsewhere.send('GET', '/chats/c/answers/answer%20to%20q')
     go()
     expect(JSON.parse((await answer).text).text).toBe('first last')

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { clientLibraries, type RedisServer, startRedis } from '@evenkeel/test-servers'
+import { clientLibraries, type RedisServer, startRedis, until } from '@evenkeel/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { safeError } from '../src/guard/client-error.js'
 import { type Connection, connect, createKeyValueStore, EvenkeelError, lock } from '../src/index.js'
@@ -142,8 +142,7 @@ describe.each(modes)('promise 10: nothing of a caller or of a password shows, wi
     const subscription = await redis.subscribe('news', (message) => JSON.parse(message))
     const before = warnings.length
     await redis.publish('news', `${canary} is no JSON`)
-    await new Promise((resolve) => setTimeout(resolve, 300))
-    expect(warnings.length).toBeGreaterThan(before)
+    await until(() => warnings.length > before, 10_000)
     expect(warnings.join('\n')).not.toMatch(/C4NARY/)
     expect(warnings.join('\n')).toContain('SyntaxError')
     await subscription.close()

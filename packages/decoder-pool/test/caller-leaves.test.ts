@@ -17,12 +17,13 @@ describe('a caller who leaves, with the garbage collector at work', () => {
       const fetch = pool.fetch()
       const asked = (() => {
         if (kind === 'a Request') return fetch(new Request('http://pool/', { signal: stop.signal }))
-        if (kind === 'AbortSignal.timeout') return fetch('http://pool/', { signal: AbortSignal.timeout(200) })
+        if (kind === 'AbortSignal.timeout')
+          return fetch('http://pool/', { signal: AbortSignal.timeout(1_000) })
         const signal = kind === 'AbortSignal.any' ? AbortSignal.any([stop.signal]) : stop.signal
         return fetch('http://pool/', { signal })
       })()
       const ended = collecting(asked.then(String, (error: unknown) => error))
-      await until(() => inFlight(pool) === 1)
+      await until(() => pool.status().nodes[0]?.requests === 1)
       await soon(50)
       const reason = new Error('the caller left')
       stop.abort(reason)

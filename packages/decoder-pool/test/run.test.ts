@@ -248,20 +248,28 @@ describe('run, and what HTTP answers', () => {
   })
 
   it('blames a node that hangs, though only the caller’s time is up, and none that had little of it', async () => {
-    const pool = await create({ ejectAfter: 1 })
+    const clock = new ManualClock()
+    const pool = await create({ ejectAfter: 1, clock })
     for (const name of ['a', 'b']) await pool.register(node(name, { capacity: 1 }))
-    const hangs = (_: unknown, signal: AbortSignal) =>
-      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-    await expect(pool.run(hangs, { signal: AbortSignal.timeout(30) })).rejects.toMatchObject({
-      name: 'TimeoutError',
-    })
+    /** The caller's time is over when the node has had this part of it. */
+    const hangs = (partMs: number) => {
+      const caller = new AbortController()
+      const hang = async (_: unknown, signal: AbortSignal) => {
+        clock.advance(partMs)
+        caller.abort(new DOMException('too long', 'TimeoutError'))
+        throw signal.reason
+      }
+      const run = pool.run(hang, { signal: caller.signal, timeout: 1_000 })
+      return expect(run).rejects.toMatchObject({ name: 'TimeoutError' })
+    }
+    await hangs(30)
     expect(pool.status().nodes.filter((one) => one.ejected)).toHaveLength(1)
     // The slot of the other node is held for most of the next caller's time.
     const kept = await pool.acquire()
-    setTimeout(() => kept.release({ ok: true }), 150)
-    await expect(pool.run(hangs, { signal: AbortSignal.timeout(200), timeout: 1_000 })).rejects.toMatchObject(
-      { name: 'TimeoutError' },
-    )
+    const next = hangs(50)
+    clock.advance(150)
+    kept.release({ ok: true })
+    await next
     expect(pool.status().nodes.filter((one) => one.ejected)).toHaveLength(1)
     expect(kept.node.id).toBe(pool.status().nodes.find((one) => !one.ejected)?.node.id)
   })

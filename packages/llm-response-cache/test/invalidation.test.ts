@@ -1,3 +1,4 @@
+import { deferred } from '@evenkeel/core/kit'
 import { until } from '@evenkeel/test-servers'
 import { describe, expect, it } from 'vitest'
 import { createCache, createResponseCache, type ResponseCacheOptions } from '../src/index.js'
@@ -41,22 +42,19 @@ describe.each(['memory', 'Redis'])('in %s', (where) => {
   it('what was begun before an invalidation is not served after it', async () => {
     const redis = where === 'Redis' ? await redisOf.connect() : undefined
     const cache = redisOf.own(createResponseCache({ redis, tenant: `ns${tenants++}` }))
-    let release = () => {}
+    const [called, held] = [deferred<void>(), deferred<void>()]
     const generate = cache.wrap(
       async (n: number) => {
-        await new Promise<void>((resolve) => {
-          release = resolve
-        })
+        called.resolve()
+        await held.promise
         return n
       },
       { name: 'slow', options: () => ({ tags: ['kb'] }) },
     )
     const begun = generate.detailed(1)
-    await until(() => String(release) !== '() => {}' || release.length === 0, 100)
-    await settled()
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await called.promise
     await cache.invalidate({ tags: ['kb'] })
-    release()
+    held.resolve()
     expect(await begun).toMatchObject({ outcome: 'miss' })
     await settled()
     expect(await generate.peek(1)).toBeUndefined()
