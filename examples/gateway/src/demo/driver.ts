@@ -1,7 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import OpenAI from 'openai'
 import type { Said } from '../decoder/text.js'
 import { ask, type Reply } from './ask.js'
+import { Schedule } from './schedule.js'
 import { apiKeyOf, type Job, repeats } from './workload.js'
 
 export interface Result extends Reply {
@@ -18,6 +18,8 @@ export interface DriveOptions {
   readonly memory: 'gateway' | 'client'
   /** Whether a conversation stays at one server. */
   readonly sticky: boolean
+  /** @default one that begins now */
+  readonly schedule?: Schedule
   readonly onProgress: (done: number, total: number) => void
 }
 
@@ -27,14 +29,13 @@ export interface DriveOptions {
  * failure shows.
  */
 export async function drive(jobs: readonly Job[], options: DriveOptions): Promise<readonly Result[]> {
-  const { urls, memory, sticky, onProgress } = options
+  const { urls, memory, sticky, schedule = new Schedule(), onProgress } = options
   const clientOf = openaiClients()
   const talks = new Map<number, Promise<readonly Said[]>>()
   let done = 0
-  const startedAt = performance.now()
 
   async function send(job: Job, index: number, earlier: Promise<readonly Said[]> | undefined) {
-    await pause(Math.max(0, job.atMs - (performance.now() - startedAt)))
+    await schedule.reach(job.atMs)
     const before = (await earlier) ?? []
     const server = serverOf(job, index, urls.length, sticky)
     const client = clientOf(job.user, urls[server] ?? '')

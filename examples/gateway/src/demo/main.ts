@@ -8,6 +8,7 @@ import { printChecks, printPointers, printTable } from './print.js'
 import type { Running } from './processes.js'
 import { Progress } from './progress.js'
 import { forget, OwnRedis } from './redis.js'
+import { Schedule } from './schedule.js'
 import { tableOf } from './table.js'
 import { traceWorkload } from './trace.js'
 import { ownWorkload, repeater, requestsPerMinute, type Workload } from './workload.js'
@@ -63,14 +64,25 @@ async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baselin
   )
   const urls = gateways.map(({ url }) => url)
   const progress = new Progress('with', lastAt(jobs))
-  const onProgress = (done: number, total: number) => progress.answered(done, total)
+  let answered = 0
+  const onProgress = (done: number, total: number) => {
+    answered = done
+    progress.answered(done, total)
+  }
   const mortalOne = decoders.find(({ name }) => name === mortalName)
   mortalOne?.child.once('exit', () => progress.note('a decoder has died; the others take over'))
-  const startedAt = performance.now()
+  const schedule = new Schedule()
   const [results, outage] = await Promise.all([
-    drive(jobs, { urls, memory: 'gateway', sticky: args.chaos, onProgress }),
+    drive(jobs, { urls, memory: 'gateway', sticky: args.chaos, schedule, onProgress }),
     ownRedis &&
-      outageDuring({ redis: ownRedis, gateways: urls, durationMs: lastAt(jobs), startedAt, progress }),
+      outageDuring({
+        redis: ownRedis,
+        gateways: urls,
+        durationMs: lastAt(jobs),
+        schedule,
+        isUnderWay: () => answered > jobs.length / 10,
+        progress,
+      }),
   ])
   progress.end()
   const mortal = await fateOfMortal(decoders, gateways)

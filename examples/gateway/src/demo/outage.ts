@@ -4,13 +4,16 @@ import type { Outage } from './findings.js'
 import { healthOf } from './fleet.js'
 import type { Progress } from './progress.js'
 import type { OwnRedis } from './redis.js'
+import type { Schedule } from './schedule.js'
 
 export interface OutagePlan {
   readonly redis: OwnRedis
   readonly gateways: readonly string[]
   /** The duration of the whole run. */
   readonly durationMs: number
-  readonly startedAt: number
+  readonly schedule: Schedule
+  /** Whether enough was answered for Redis to go; the run waits for it, as when the machine has stalled. */
+  isUnderWay(): boolean
   readonly progress: Progress
 }
 
@@ -19,23 +22,24 @@ export async function outageDuring({
   redis,
   gateways,
   durationMs,
-  startedAt,
+  schedule,
+  isUnderWay,
   progress,
 }: OutagePlan): Promise<Outage> {
-  await pause(durationMs / 3)
+  await schedule.reach(durationMs / 3)
+  await schedule.holdUntil(isUnderWay, 60_000)
   const awayAt = performance.now()
+  const awayFrom = schedule.now()
   await redis.takeAway()
   progress.note('Redis is gone; the gateways go on from memory')
-  await pause(durationMs / 3)
+  await schedule.reach((2 / 3) * durationMs)
   await redis.begin()
+  const awayTo = schedule.now()
   const backAt = performance.now()
   progress.note('Redis is back')
   const returned = await Promise.all(gateways.map(usesRedisAgain))
   const returnMs = returned.includes(false) ? undefined : performance.now() - backAt
-  const during = ({ job }: Result) => {
-    const sentAt = startedAt + job.atMs
-    return sentAt >= awayAt && sentAt < backAt
-  }
+  const during = ({ job }: Result) => job.atMs >= awayFrom && job.atMs < awayTo
   return { awayMs: backAt - awayAt, returnMs, during }
 }
 
