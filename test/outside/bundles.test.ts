@@ -3,29 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRedis } from '@evenkeel/test-servers'
 import { expect, it } from 'vitest'
-import { type Form, libraries, project } from './harness/index.js'
-
-const modules = {
-  '@opentelemetry/api': 'createNoopMeter, metrics',
-  '@evenkeel/core': '* as core',
-  '@evenkeel/rate-limiter': '* as limiting',
-  '@evenkeel/llm-response-cache': '* as caching',
-  '@evenkeel/agent-memory': '* as remembering',
-  '@evenkeel/decoder-pool': '* as pooling',
-}
-
-function imports(form: Form): string {
-  return Object.entries(modules)
-    .map(([name, names]) => {
-      if (form === 'esm') return `import ${names.startsWith('*') ? names : `{ ${names} }`} from '${name}'`
-      return `const ${names.startsWith('*') ? names.slice(5) : `{ ${names} }`} = require('${name}')`
-    })
-    .join('\n')
-}
+import { inForm, libraries, project } from './harness/index.js'
 
 /** A service that uses the whole family, with one client library, while the others are not installed. */
-const service = (form: Form) => `
-${imports(form)}
+const service = `
+import { createNoopMeter, metrics } from '@opentelemetry/api'
+import * as core from '@evenkeel/core'
+import * as limiting from '@evenkeel/rate-limiter'
+import * as caching from '@evenkeel/llm-response-cache'
+import * as remembering from '@evenkeel/agent-memory'
+import * as pooling from '@evenkeel/decoder-pool'
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const failure = (promise) => promise.then(() => undefined, (error) => error)
 
@@ -35,8 +22,7 @@ const errors = [core, limiting, caching, remembering, pooling].flatMap((one) =>
 const classesOf = (error) => errors.filter(([, each]) => error instanceof each).map(([name]) => name).sort()
 
 async function main() {
-  const said = []
-  const logger = { info: () => {}, warn: (...words) => said.push(words) }
+  const logger = { info: () => {}, warn: () => {} }
   const redis = await core.connect({ url: process.env.REDIS, logger })
   const limits = { requests: limiting.slidingWindow(2, '1h') }
   const limiter = limiting.createRateLimiter({ redis, limits })
@@ -77,7 +63,7 @@ async function main() {
   const closed = await failure(limiter.check('user:42'))
   for (const each of [pool, memory, cache, redis]) await each.close()
   const found = [reply, input, down, closed].map((error) => [error.name, error.code, classesOf(error)])
-  console.log(JSON.stringify({ rounds, after, found, meters: [...meters].sort(), classes: errors.length }))
+  console.log(JSON.stringify({ rounds, after, found, meters: [...meters].sort() }))
 }
 main().catch((error) => {
   console.error(error)
@@ -133,7 +119,7 @@ it.each([
     })
     const folder = mkdtempSync(join(tmpdir(), 'evenkeel-bundle-'))
     try {
-      const input = app.write(form === 'esm' ? 'service.mjs' : 'service.cjs', service(form))
+      const input = app.write(form === 'esm' ? 'service.mjs' : 'service.cjs', inForm(service, form))
       const output = join(folder, 'service.cjs')
       await app.node([app.write('bundle.mjs', bundlers[tool](input, output))], {
         stderr: 'allowed',
@@ -155,8 +141,13 @@ it.each([
           ['UnavailableError', 'CONNECTION_DOWN', ['EvenkeelError', 'UnavailableError']],
           ['LimiterClosedError', 'CLOSED', ['EvenkeelError', 'LimiterClosedError']],
         ],
-        meters: Object.keys(modules).slice(1).sort(),
-        classes: expect.any(Number),
+        meters: [
+          '@evenkeel/agent-memory',
+          '@evenkeel/core',
+          '@evenkeel/decoder-pool',
+          '@evenkeel/llm-response-cache',
+          '@evenkeel/rate-limiter',
+        ],
       })
     } finally {
       rmSync(folder, { recursive: true, force: true })

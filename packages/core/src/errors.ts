@@ -38,17 +38,16 @@ export function keepNames(classes: Readonly<Record<string, AnyClass>>): void {
 }
 
 /** `undefined` for a class of the host, even if it extends one of ours. */
-function keptNameOf(one: object): unknown {
-  return Object.hasOwn(one, keptName) ? (one as { [keptName]?: unknown })[keptName] : undefined
+function keptNameOf(one: unknown): unknown {
+  return typeof one === 'function' && Object.hasOwn(one, keptName) ? Reflect.get(one, keptName) : undefined
 }
 
 function isOf(wanted: AnyClass, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || !(brand in value)) return false
   const name = keptNameOf(wanted)
   for (let proto = Object.getPrototypeOf(value); proto !== null; proto = Object.getPrototypeOf(proto)) {
-    if (proto === wanted.prototype) return true
-    const own = Object.hasOwn(proto, 'constructor') ? proto.constructor : undefined
-    if (name !== undefined && typeof own === 'function' && keptNameOf(own) === name) return true
+    if (proto === wanted.prototype || (name !== undefined && keptNameOf(proto.constructor) === name))
+      return true
   }
   return false
 }
@@ -67,7 +66,7 @@ export class EvenkeelError<Code extends string = string> extends Error {
     this.code = code
   }
 
-  /** `instanceof` also recognises errors of another copy of the package (ESM beside CommonJS), by their classes' kept names. */
+  /** `instanceof` also recognises errors of another copy of the package (ESM beside CommonJS), by their kept names. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked, which a subclass inherits this from
     return isOf(this, value)

@@ -5,10 +5,13 @@ import { useRedis } from './support.js'
 
 const redisOf = useRedis()
 
-/** A build of a service, whose minifier has shortened the name of what it wraps. */
+const named = <T extends object>(name: string, call: T): T =>
+  Object.defineProperty(call, 'name', { value: name })
+
+/** A build of a service, whose minifier has chosen the name of what it wraps. */
 async function build<T>(name: string, call: (text: string) => Promise<T>) {
   const cache = redisOf.own(createResponseCache({ redis: await redisOf.connect(), tenant: 'minified' }))
-  return cache.wrap(Object.defineProperty(call, 'name', { value: name }))
+  return cache.wrap(named(name, call))
 }
 
 it('the next build’s function of the same short name does not find this one’s answers', async () => {
@@ -33,13 +36,14 @@ it('a semantic cache does not confuse them either, nor two functions of one buil
     get: async (key: string) => kept.get(key),
     set: async (key: string, answer: unknown) => void kept.set(key, answer),
   }
-  const build = () =>
+  const semantic = () =>
     createSemanticCache({ embed: lexicalEmbedder(), model: 'lexical-1', maxErrorRate: 0.2, answers })
-  const [first, next] = [build(), build()]
-  const named = <T extends object>(call: T) => Object.defineProperty(call, 'name', { value: 'e' })
-  const summary = first.wrap(named(async (text: string) => `summary of ${text}`))
-  expect(() => first.wrap(named(async (text: string) => `other ${text}`))).toThrow('another wrapped function')
-  const translation = next.wrap(named(async (text: string) => `translation of ${text}`))
+  const [first, next] = [semantic(), semantic()]
+  const summary = first.wrap(named('e', async (text: string) => `summary of ${text}`))
+  expect(() => first.wrap(named('e', async (text: string) => `other ${text}`))).toThrow(
+    'another wrapped function',
+  )
+  const translation = next.wrap(named('e', async (text: string) => `translation of ${text}`))
   expect(await summary('what is a heron?')).toBe('summary of what is a heron?')
   expect(await translation('what is a heron?')).toBe('translation of what is a heron?')
   expect(await summary.detailed('what is a heron?')).toMatchObject({ outcome: 'hit' })

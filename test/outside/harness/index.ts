@@ -1,4 +1,4 @@
-export { type Form, forms } from './forms.js'
+export { type Form, forms, inForm } from './forms.js'
 export { documentationLibraries, everyPeer, libraries } from './libraries.js'
 export { packages } from './packages.js'
 export type { Service } from './process.js'

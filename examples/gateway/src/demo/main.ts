@@ -64,25 +64,14 @@ async function withEvenkeel({ jobs }: Workload): Promise<Omit<Findings, 'baselin
   )
   const urls = gateways.map(({ url }) => url)
   const progress = new Progress('with', lastAt(jobs))
-  let answered = 0
-  const onProgress = (done: number, total: number) => {
-    answered = done
-    progress.answered(done, total)
-  }
+  const onProgress = (done: number, total: number) => progress.answered(done, total)
   const mortalOne = decoders.find(({ name }) => name === mortalName)
   mortalOne?.child.once('exit', () => progress.note('a decoder has died; the others take over'))
   const schedule = new Schedule()
   const [results, outage] = await Promise.all([
     drive(jobs, { urls, memory: 'gateway', sticky: args.chaos, schedule, onProgress }),
     ownRedis &&
-      outageDuring({
-        redis: ownRedis,
-        gateways: urls,
-        durationMs: lastAt(jobs),
-        schedule,
-        isUnderWay: () => answered > jobs.length / 10,
-        progress,
-      }),
+      outageDuring({ redis: ownRedis, gateways: urls, durationMs: lastAt(jobs), schedule, progress }),
   ])
   progress.end()
   const mortal = await fateOfMortal(decoders, gateways)

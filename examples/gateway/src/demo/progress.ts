@@ -26,6 +26,11 @@ export class Progress {
     this.#total = total
   }
 
+  /** From 0 to 1. */
+  get answeredShare(): number {
+    return this.#total === 0 ? 0 : this.#done / this.#total
+  }
+
   /** Sets the text that says what happened last. */
   note(now: string): void {
     this.#now = now
