@@ -21,11 +21,12 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { DecoderPoolOptions } from '../src/index.js'
 import { idsOf, node, useCoordinators } from './pools.js'
 
-const { create } = useCoordinators()
 const folders: string[] = []
+// Registered before the coordinators' own hook, so it runs after it: closing a coordinator writes its file once more.
 afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
+const { create } = useCoordinators()
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'evenkeel-files-'))
