@@ -16,6 +16,9 @@ const shared = {
 /** Milliseconds after which a hanging test is ended. It is no test's bound: a busy machine is several times slower. */
 const testTimeout = 180_000
 
+/** How long `expect.poll` waits. A busy machine can stand still for longer than its default, which is a second. */
+const polls = { poll: { timeout: 20_000 } }
+
 /** Chaos tests of packages that check deadlines of milliseconds against the clock; those of topologies do not. */
 const deadlines = {
   include: ['packages/*/test/*.chaos.test.ts'],
@@ -43,6 +46,7 @@ export default defineConfig({
           ],
           testTimeout,
           hookTimeout: testTimeout,
+          expect: polls,
           // Twice the processor cores of a small machine: half of the files wait for servers at any time.
           maxWorkers: 4,
           sequence: { groupOrder: 0 },
@@ -61,6 +65,7 @@ export default defineConfig({
           exclude: ['**/node_modules/**', '**/dist/**'],
           testTimeout,
           hookTimeout: testTimeout,
+          expect: polls,
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
@@ -74,6 +79,7 @@ export default defineConfig({
           ...deadlines,
           testTimeout,
           hookTimeout: testTimeout,
+          expect: polls,
           maxWorkers: 1,
           fileParallelism: false,
           sequence: { groupOrder: 2 },

@@ -51,7 +51,7 @@ describe('entry points, without a container engine', () => {
     )
     try {
       const redis = await connect({ sentinel: { nodes: sentinels, name: 'mymaster' }, password })
-      await expect.poll(() => redis.state, { timeout: 15_000 }).toBe('up')
+      await expect.poll(() => redis.state).toBe('up')
       expect(await redis.command(['SET', 'k', 'v', 'PX', '1000'])).toBe('OK')
       await redis.close()
     } finally {
@@ -74,7 +74,7 @@ describe('entry points, without a container engine', () => {
       )
     try {
       expect(run()).toMatch(/All 16384 slots covered/)
-      await expect.poll(() => run(), { timeout: 15_000 }).toMatch(/the Cluster is there/)
+      await expect.poll(() => run()).toMatch(/the Cluster is there/)
     } finally {
       for (const node of nodes) await node.close()
     }

@@ -69,7 +69,7 @@ describe('the example', () => {
       () => memory.close(),
     )
     const thread = memory.owner('user:ada').thread('c')
-    await expect.poll(async () => (await thread.drafts()).length, { timeout: 10_000 }).toBe(1)
+    await expect.poll(async () => (await thread.drafts()).length).toBe(1)
     const followed = elsewhere.send('GET', '/chats/c/answers/answer%20to%20q')
     go()
     expect(JSON.parse((await answer).text).text).toBe('first last')

@@ -1,5 +1,6 @@
+import { until } from '@evenkeel/test-servers'
 import { createUIMessageStream, createUIMessageStreamResponse, type UIMessage } from 'ai'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createChats } from '../src/adapters/ai-sdk.js'
 import { type AgentMemory, createAgentMemory, type Thread } from '../src/index.js'
 import { idsOf, soon, threadOf, useRedis, user } from './support.js'
@@ -172,7 +173,7 @@ describe.each(['memory', 'redis'])('a subscription, in %s', (where) => {
     await expect.poll(all).toBe('before,a,b,rewritten')
     await thread.delete()
     await thread.append(user('new'))
-    await expect.poll(all, { timeout: 3_000 }).toBe('before,a,b,rewritten,deleted,new')
+    await expect.poll(all).toBe('before,a,b,rewritten,deleted,new')
     stop.abort()
     await following
   })
@@ -190,12 +191,12 @@ it('a subscription misses nothing of what happened while Redis was away', async 
     }
   })()
   await threadOf(other).append(user('b'))
-  await expect.poll(() => seen.join(), { timeout: 3_000 }).toBe('a,b')
+  await expect.poll(() => seen.join()).toBe('a,b')
   await cutOff()
   await threadOf(other).append(user('c'))
   await back()
   await threadOf(other).append(user('d'))
-  await expect.poll(() => seen.join(), { timeout: 5_000 }).toBe('a,b,c,d')
+  await expect.poll(() => seen.join()).toBe('a,b,c,d')
   stop.abort()
   await following
 })
@@ -226,14 +227,10 @@ it('an answer of the AI SDK that a client lost is given again by another process
   await response.body?.cancel()
   await expect.poll(async () => (await elsewhere.thread('c').drafts()).length).toBe(1)
   // On a busy machine this process may take Redis for silent, and then can't tell.
-  const resumed = await vi.waitFor(async () => {
-    const stream = await elsewhere.resume('c')
-    expect(stream).toBeDefined()
-    return stream
-  })
+  const resumed = await until(() => elsewhere.resume('c'))
   go()
   await recording
-  const text = await new Response(resumed?.pipeThrough(new TextEncoderStream() as never)).text()
+  const text = await new Response(resumed.pipeThrough(new TextEncoderStream() as never)).text()
   expect(text).toContain('"delta":"Hello"')
   expect(text).toContain('"delta":" again"')
   expect(text).toContain('[DONE]')

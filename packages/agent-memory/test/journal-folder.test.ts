@@ -280,7 +280,7 @@ it('what a full disk keeps from being taken over stays, is told of once, and is 
       vi.advanceTimersByTime(10_500)
       await memory.flushed(soon())
       expect(await idsOf(memory)).toEqual(['m1', 'm2', 'm3'])
-      await vi.waitFor(async () => expect(await readdir(dir)).not.toContain(name))
+      await expect.poll(() => readdir(dir)).not.toContain(name)
     } finally {
       fs.default.writeSync = own
       syncBuiltinESMExports()

@@ -169,7 +169,7 @@ describe('a checkpointer on Redis', () => {
     const third = await put(3, second)
     await expect(saver.getTuple(third)).rejects.toMatchObject({ code: 'CONNECTION_DOWN' })
     await proxy.restore()
-    await expect.poll(() => redis.state, { timeout: 10_000 }).toBe('up')
+    await expect.poll(() => redis.state).toBe('up')
 
     const { redis: elsewhere } = await own.instance()
     const other = createCheckpointSaver({ redis: elsewhere })

@@ -4,7 +4,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createAgentMemory } from '../src/index.js'
 import { soon, threadOf, useRedis, user } from './support.js'
 
@@ -35,7 +35,7 @@ describe('statistics', () => {
     })
     expect(other.stats().reads).toEqual({ unchanged: 1, newer: 1, whole: 1, stale: 0 })
     await redis.server.restart({ empty: true })
-    await vi.waitFor(() => expect(memory.status().state).toBe('primary'), 5_000)
+    await expect.poll(() => memory.status().state).toBe('primary')
     // What was replayed a moment ago is the latest that Redis acknowledged, and lost.
     expect(memory.stats().journal.healed).toBe(4)
     expect((await thread.window()).count).toBe(4)
@@ -53,13 +53,13 @@ describe('statistics', () => {
       reads: { whole: 1 },
     }
     // How soon the other one answers depends on the machine.
-    await vi.waitFor(async () => expect(await one.memory.sharedStats()).toMatchObject(sum), 20_000)
+    await expect.poll(() => one.memory.sharedStats()).toMatchObject(sum)
     expect(await redis.server.command('KEYS', '*stats*')).toEqual([])
     await one.cutOff()
     expect(await one.memory.sharedStats()).toMatchObject({ instances: 1, appended: { stored: 2 } })
     await other.memory.close()
     await one.back()
-    await vi.waitFor(async () => expect((await one.memory.sharedStats()).instances).toBe(1), 20_000)
+    await expect.poll(async () => (await one.memory.sharedStats()).instances).toBe(1)
     expect(await createAgentMemory().sharedStats()).toMatchObject({ instances: 1, appended: { stored: 0 } })
   })
 
@@ -79,13 +79,13 @@ describe('statistics', () => {
         dataPoints.map(({ attributes, value }) => ({ name: descriptor.name, attributes, value })),
       )
     }
-    await vi.waitFor(async () =>
-      expect(await points()).toContainEqual({
+    await expect
+      .poll(() => points())
+      .toContainEqual({
         name: 'evenkeel_agent_memory_messages_total',
         attributes: { status: 'stored' },
         value: 1,
-      }),
-    )
+      })
     await memory.close()
     await meterProvider.shutdown()
   })

@@ -56,7 +56,7 @@ describe('evenkeel limits', () => {
   it('lists limiters with their limits and who calls most', async () => {
     await service('chat')
     const shown = async () => ((await run('show', '--json')).json() as Shown).limiters[0]
-    await expect.poll(async () => (await shown())?.denied, { timeout: 10_000 }).toBe(2)
+    await expect.poll(async () => (await shown())?.denied).toBe(2)
     expect(await shown()).toMatchObject({
       name: 'chat',
       allowed: 3,

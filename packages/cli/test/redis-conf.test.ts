@@ -171,7 +171,7 @@ describe('redis-conf generate', () => {
           password: 'a long enough secret',
           connectionTimeout: '10s',
         })
-        await expect.poll(() => redis.state, { timeout: 10_000 }).toBe('up')
+        await expect.poll(() => redis.state).toBe('up')
         await redis.command(['SET', 'evenkeel:a', '1', 'PX', '1000'])
         await expect(redis.command(['SET', 'other:a', '1'])).rejects.toThrow(/NOPERM/)
         await expect(redis.command(['FLUSHALL'])).rejects.toThrow(/NOPERM/)

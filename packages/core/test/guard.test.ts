@@ -25,7 +25,7 @@ describe('the deadline queue', () => {
     if (a) queue.remove(a)
     if (c) queue.remove(c)
     // Each duration has its own list; after a pause of the machine, two lists are due at once.
-    await vi.waitFor(() => expect([...expired].sort()).toEqual(['b', 'd', 'sooner']))
+    await expect.poll(() => [...expired].sort()).toEqual(['b', 'd', 'sooner'])
     expect(expired.indexOf('b')).toBeLessThan(expired.indexOf('d'))
     queue.close()
   })
@@ -39,7 +39,7 @@ describe('the deadline queue', () => {
     peer.write('reply')
     const blockedUntil = performance.now() + 100
     while (performance.now() < blockedUntil);
-    await vi.waitFor(() => expect(item.list).toBeUndefined())
+    await expect.poll(() => item.list).toBeUndefined()
     queue.close()
     close()
   })
@@ -48,7 +48,7 @@ describe('the deadline queue', () => {
     const queue = new DeadlineQueue<Item>(() => {})
     const now = performance.now()
     for (let ms = 1; ms <= 200; ms++) queue.add(new Item(`${ms}`), ms / 10, now)
-    await vi.waitFor(() => expect(queue.durations).toBeLessThanOrEqual(8))
+    await expect.poll(() => queue.durations).toBeLessThanOrEqual(8)
     queue.close()
   })
 })

@@ -4,7 +4,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { node, useCoordinators } from './pools.js'
 
 const { create } = useCoordinators()
@@ -36,7 +36,7 @@ describe('metrics', () => {
         dataPoints.map(({ attributes, value }) => ({ name: descriptor.name, attributes, value })),
       )
     }
-    await vi.waitFor(async () => expect((await points()).length).toBeGreaterThan(0))
+    await expect.poll(async () => (await points()).length).toBeGreaterThan(0)
     const at = (name: string, value: number, own: object = {}) => ({
       name: `evenkeel_decoder_pool_${name}`,
       value,

@@ -176,7 +176,7 @@ describe('damaged streams', () => {
         for (const length of [1, 3, 50, 10_000]) await ask(kind, Buffer.from(bytes), [length], false)
       }
       const kept = Object.keys(whole).length * 4
-      await expect.poll(() => cache.stats().stored, { timeout: 5_000 }).toBe(kept)
+      await expect.poll(() => cache.stats().stored).toBe(kept)
       await fc.assert(
         fc.asyncProperty(damages, async (damage) => {
           const { bytes, isCut } = damaged(damage)

@@ -243,7 +243,7 @@ describe('values over time', () => {
     expect(await Promise.all(Array.from({ length: 10 }, () => cache.getOrSet('k', load)))).toEqual(
       Array(10).fill(1),
     )
-    await expect.poll(() => calls, { timeout: 5_000 }).toBe(2)
+    await expect.poll(() => calls).toBe(2)
     await settled()
     expect(await cache.getOrSet('k', load)).toBe(2)
   })

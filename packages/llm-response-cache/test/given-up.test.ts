@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import OpenAI from 'openai'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { createCache, createResponseCache, type ResponseCache } from '../src/index.js'
 import { chatCall, chatUrl, completion, fakeProvider, settled } from './fake.js'
 
@@ -98,11 +98,11 @@ describe('callers who give up one after another', () => {
       const call = { ...chatCall(`question ${at}`, {}, { stream: isStream }), signal: leaving.signal }
       const answer = cached(chatUrl, call).then((response) => response.text())
       answer.catch(() => {})
-      await vi.waitFor(() => expect(calls).toBe(at))
+      await expect.poll(() => calls).toBe(at)
       await settled()
       leaving.abort(new Error('left'))
       await expect(answer).rejects.toThrow('left')
-      await vi.waitFor(() => expect(underWay).toBe(Math.min(at, 3)))
+      await expect.poll(() => underWay).toBe(Math.min(at, 3))
     }
     await cache.close()
   })
@@ -119,7 +119,7 @@ describe('callers who give up one after another', () => {
     const cached = cache.fetch({ fetch: provider.fetch })
     const staying = cached(chatUrl, chatCall('hi'))
     const leaving = cached(chatUrl, { ...chatCall('hi'), signal: left.signal })
-    await vi.waitFor(() => expect(provider.calls).toHaveLength(1))
+    await expect.poll(() => provider.calls).toHaveLength(1)
     left.abort(new Error('left'))
     await expect(leaving).rejects.toThrow('left')
     answer('whole')

@@ -4,7 +4,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createResponseCache } from '../src/index.js'
 import { chatCall, chatUrl, completion, fakeProvider, settled } from './fake.js'
 
@@ -27,7 +27,7 @@ describe('metrics', () => {
         dataPoints.map(({ attributes, value }) => ({ name: descriptor.name, attributes, value })),
       )
     }
-    await vi.waitFor(async () => expect((await points()).length).toBeGreaterThan(0))
+    await expect.poll(async () => (await points()).length).toBeGreaterThan(0)
     const provider = fakeProvider(() => Response.json(completion('answer-c4nary')))
     for (let turn = 0; turn < 3; turn++) {
       const response = await cache.fetch({ fetch: provider.fetch })(chatUrl, chatCall('prompt-c4nary'))

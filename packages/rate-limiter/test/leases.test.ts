@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { fixedWindow, type Limit, slidingWindow, tokenBucket } from '../src/index.js'
 import { useRedis } from './support.js'
 
@@ -54,9 +54,7 @@ describe('leased quota', () => {
       limits: { r: slidingWindow(1_000, '1h', { lease: { size: 100, maxIdle: 200 } }) },
     })
     await one?.limiter.check('u')
-    await vi.waitFor(async () => {
-      expect((await two?.limiter.peek('u', { r: 0 }))?.remaining).toBe(999)
-    })
+    await expect.poll(async () => (await two?.limiter.peek('u', { r: 0 }))?.remaining).toBe(999)
     await one?.limiter.check('u')
     await one?.limiter.close()
     expect((await two?.limiter.peek('u', { r: 0 }))?.remaining).toBe(998)

@@ -52,7 +52,7 @@ describe.each(['memory', 'redis'])('a limiter in %s', (where) => {
     const asked = limiter.wait('u', { r: 1 }, { signal: leaving.signal })
     leaving.abort(reason)
     await expect(asked).rejects.toBe(reason)
-    await vi.waitFor(async () => expect((await limiter.peek('u', { r: 0 })).remaining).toBe(1))
+    await expect.poll(async () => (await limiter.peek('u', { r: 0 })).remaining).toBe(1)
   })
 
   it('warns of no leak when many wait on one signal', async () => {
@@ -143,10 +143,10 @@ describe('on Redis', () => {
     const held = await limiter.reserve('u', { parallel: 1 })
     const wait = limiter.run('u', { parallel: 1 }, () => 'never', { timeout: '2h' })
     const failure = wait.catch((error: unknown) => error)
-    await vi.waitFor(async () => expect(await channels()).toHaveLength(1), { timeout: 10_000 })
+    await expect.poll(() => channels()).toHaveLength(1)
     await limiter.close()
     expect(await failure).toMatchObject({ code: 'CLOSED' })
-    await vi.waitFor(async () => expect(await channels()).toEqual([]), { timeout: 10_000 })
+    await expect.poll(() => channels()).toEqual([])
     await held.cancel()
   })
 

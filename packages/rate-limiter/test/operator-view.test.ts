@@ -54,7 +54,7 @@ describe('what Redis knows of limiters', () => {
     )
     for (const limiter of limiters) await limiter.check('somebody')
     const listed = async () => (await readLimiters(other)).map(({ name }) => name)
-    await expect.poll(listed, { timeout: 10_000 }).toEqual(['a-one', 'b.two'])
+    await expect.poll(listed).toEqual(['a-one', 'b.two'])
     expect(await readLimiter(other, 'chat')).toBeUndefined()
     for (const limiter of limiters) await limiter.close()
     await other.close()

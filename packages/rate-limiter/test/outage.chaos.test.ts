@@ -95,7 +95,7 @@ describe('a rate limiter whose Redis fails', () => {
     expect((await limiter.reserve('u')).allowed).toBe(false)
     expect(held.signal.aborted).toBe(false)
     await held.cancel()
-    await vi.waitFor(async () => expect((await limiter.reserve('u')).allowed).toBe(true), 5_000)
+    await expect.poll(async () => (await limiter.reserve('u')).allowed).toBe(true)
   })
 
   it('lets those who wait through, in memory', async () => {
@@ -123,9 +123,9 @@ describe('a rate limiter whose Redis fails', () => {
     await limiter.check('u')
     {
       await using _full = await fillMemory(server)
-      await vi.waitFor(async () => expect((await limiter.check('u')).source).toBe('memory'), 5_000)
+      await expect.poll(async () => (await limiter.check('u')).source).toBe('memory')
     }
-    await vi.waitFor(async () => expect((await limiter.check('u')).source).toBe('redis'), 5_000)
+    await expect.poll(async () => (await limiter.check('u')).source).toBe('redis')
   })
 
   it('survives SCRIPT FLUSH between two decisions', async () => {
@@ -139,10 +139,10 @@ describe('a rate limiter whose Redis fails', () => {
     const { limiter } = await make({ r: slidingWindow(100, '1h') }, { denialMemory: 0 })
     await limiter.check('u', { r: 60 })
     // The instance has announced itself, so it will notice another epoch.
-    await vi.waitFor(async () =>
-      expect(await server.command('EXISTS', 'evenkeel:rate-limiter:outage:{instances}:epoch')).toBe(1),
-    )
+    await expect
+      .poll(() => server.command('EXISTS', 'evenkeel:rate-limiter:outage:{instances}:epoch'))
+      .toBe(1)
     await server.command('FLUSHALL')
-    await vi.waitFor(async () => expect((await limiter.peek('u', { r: 0 })).remaining).toBe(40), 6_000)
+    await expect.poll(async () => (await limiter.peek('u', { r: 0 })).remaining).toBe(40)
   })
 })

@@ -190,10 +190,11 @@ describe('rate limiters that share a Redis', () => {
     const second = await connect({ url: own.url, commandTimeout: 200 })
     const [limiter, other] = [createRateLimiter(options), createRateLimiter({ ...options, redis: second })]
     await other.peek('u')
-    await vi.waitFor(async () => {
+    const instances = async () => {
       await limiter.peek('u')
-      expect(limiter.stats().instances).toBe(2)
-    })
+      return limiter.stats().instances
+    }
+    await expect.poll(instances).toBe(2)
     for (let count = 0; count < 3; count++) expect((await limiter.check('u')).source).toBe('redis')
     expect((await limiter.check('greedy', { r: 8 })).source).toBe('redis')
     await own.kill()
@@ -213,7 +214,7 @@ describe('rate limiters that share a Redis', () => {
     expect(await other.check('greedy', { r: 1 })).toMatchObject({ allowed: true, remaining: 0 })
     // Until all instances use Redis again, this one also keeps to its share.
     expect(await limiter.check('u')).toMatchObject({ allowed: false, source: 'memory' })
-    await vi.waitFor(async () => expect((await limiter.check('u')).source).toBe('redis'), 3_000)
+    await expect.poll(async () => (await limiter.check('u')).source).toBe('redis')
     await redis.close()
     await second.close()
     await own.close()

@@ -1,6 +1,6 @@
 import { connect } from '@evenkeel/core'
 import { until } from '@evenkeel/test-servers'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { concurrency, createRateLimiter, slidingWindow, tokenBucket } from '../src/index.js'
 import { useRedis } from './support.js'
 
@@ -137,10 +137,7 @@ describe('slots of several instances', () => {
     expect((await two?.limiter.reserve('u', { parallel: 1 }))?.allowed).toBe(false)
     // As after a crash, nothing is renewed or released any more.
     await one?.limiter.close()
-    await vi.waitFor(
-      async () => expect((await two?.limiter.reserve('u', { parallel: 1 }))?.allowed).toBe(true),
-      2_000,
-    )
+    await expect.poll(async () => (await two?.limiter.reserve('u', { parallel: 1 }))?.allowed).toBe(true)
   })
 
   it('tell a holder whose slot was lost', async () => {
@@ -148,7 +145,7 @@ describe('slots of several instances', () => {
     const held = await one?.limiter.reserve('lost', { parallel: 1 })
     for (const key of (await redis.server.command('KEYS', '*{lost}*')) as string[])
       await redis.server.command('DEL', key)
-    await vi.waitFor(() => expect(held?.signal.aborted).toBe(true), 2_000)
+    await expect.poll(() => held?.signal.aborted).toBe(true)
     expect(held?.signal.reason).toMatchObject({ code: 'SLOT_LOST' })
   })
 })

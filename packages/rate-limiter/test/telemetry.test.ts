@@ -4,7 +4,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createRateLimiter, slidingWindow } from '../src/index.js'
 
 describe('metrics', () => {
@@ -28,7 +28,7 @@ describe('metrics', () => {
         dataPoints.map(({ attributes, value }) => ({ name: descriptor.name, attributes, value })),
       )
     }
-    await vi.waitFor(async () => expect((await points()).length).toBeGreaterThan(0))
+    await expect.poll(async () => (await points()).length).toBeGreaterThan(0)
     const attributes = { limiter: 'chat', source: 'memory' }
     expect(await points()).toEqual(
       expect.arrayContaining([

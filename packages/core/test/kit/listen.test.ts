@@ -36,7 +36,7 @@ it('hears messages and gaps, and says when the subscription is made', async () =
   const { handler, make, send, miss, onGap, onListening, onError } = setUp()
   expect(onListening).not.toHaveBeenCalled()
   make()
-  await vi.waitFor(() => expect(onListening).toHaveBeenCalledOnce())
+  await expect.poll(() => onListening).toHaveBeenCalledOnce()
   send('a')
   miss()
   expect(handler.mock.calls).toEqual([['a', 'c']])

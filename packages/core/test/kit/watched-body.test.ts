@@ -83,7 +83,7 @@ describe('a watched body', () => {
     await reader?.read()
     await reader?.cancel()
     expect(ends).toEqual([{ kind: 'left' }])
-    await vi.waitFor(() => expect(cutOff).toHaveBeenCalledWith('/endless-cancelled'))
+    await expect.poll(() => cutOff).toHaveBeenCalledWith('/endless-cancelled')
   })
 
   it('is left when nobody holds the response any more, and the provider is told', async () => {
@@ -100,7 +100,7 @@ describe('a watched body', () => {
       },
       { timeout: 15_000, interval: 20 },
     )
-    await vi.waitFor(() => expect(cutOff).toHaveBeenCalledWith('/endless-dropped'))
+    await expect.poll(() => cutOff).toHaveBeenCalledWith('/endless-dropped')
   })
 
   it('is broken when the connection breaks, or the caller aborts', async () => {

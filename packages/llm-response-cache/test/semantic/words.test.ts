@@ -1,10 +1,11 @@
+import { until } from '@evenkeel/test-servers'
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { compareQuestionFeatures } from '../../src/semantic/features/compare.js'
 import { questionFeaturesOf } from '../../src/semantic/features/features.js'
 import { lexiconOf } from '../../src/semantic/features/lexicon.js'
@@ -51,10 +52,9 @@ it('look-ups by meaning are measured: candidates, what was served, and why not',
     return exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
   }
   // The instruments come with OpenTelemetry's API, which is loaded when it is first needed.
-  const metrics = await vi.waitFor(async () => {
+  const metrics = await until(async () => {
     const found = await read()
-    expect(found.length).toBeGreaterThan(0)
-    return found
+    return found.length > 0 && found
   })
   const counted = (name: string, outcome?: string) =>
     metrics

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { concurrency, createRateLimiter, type LimitedFetchOptions, slidingWindow } from '../../src/index.js'
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void
@@ -99,7 +99,7 @@ describe('a limited fetch under the OpenAI client', () => {
     expect(answer.choices[0]?.message.content).toBe('hi')
     expect(left).toBeLessThanOrEqual(9_800)
     expect(left).toBeGreaterThan(9_700)
-    await vi.waitFor(async () => expect(await tokensLeft(limiter)).toBe(9_958))
+    await expect.poll(() => tokensLeft(limiter)).toBe(9_958)
     expect((await limiter.peek('openai', { requests: 0 })).remaining).toBe(9)
   })
 
@@ -109,8 +109,8 @@ describe('a limited fetch under the OpenAI client', () => {
     const { url, calls } = await provider(tooMany, json(chat))
     const openai = client(url, limiter)
     const first = openai.chat.completions.create({ model: 'm', messages })
-    await vi.waitFor(() => expect(calls).toHaveLength(1))
-    await vi.waitFor(async () => expect((await limiter.peek('openai', { requests: 1 })).blocked).toBe(true))
+    await expect.poll(() => calls).toHaveLength(1)
+    await expect.poll(async () => (await limiter.peek('openai', { requests: 1 })).blocked).toBe(true)
     const second = openai.chat.completions.create({ model: 'm', messages })
     expect((await first).usage?.total_tokens).toBe(42)
     await second
@@ -195,7 +195,7 @@ describe('a limited fetch under the OpenAI client', () => {
       }
     }
     expect(text).toBe('ab')
-    await vi.waitFor(async () => expect(await tokensLeft(limiter)).toBe(9_958))
+    await expect.poll(() => tokensLeft(limiter)).toBe(9_958)
     expect((await limiter.peek('openai', { parallel: 0 })).remaining).toBe(2)
   })
 
@@ -209,7 +209,7 @@ describe('a limited fetch under the OpenAI client', () => {
     const reader = response.body?.getReader()
     await reader?.read()
     await reader?.cancel()
-    await vi.waitFor(async () => expect((await limiter.peek('openai', { parallel: 0 })).remaining).toBe(2))
+    await expect.poll(async () => (await limiter.peek('openai', { parallel: 0 })).remaining).toBe(2)
   })
 
   it('charges no tokens for a call that sends nothing', async () => {
@@ -299,11 +299,11 @@ describe('a limited fetch under the Anthropic client', () => {
       messages: [{ role: 'user', content: 'hello' }],
     })
     await stream.done().catch(() => {})
-    await vi.waitFor(async () => {
+    const remaining = async () => {
       const { limits } = await limiter.peek('anthropic', { input: 0, output: 0 })
-      expect(limits.input?.remaining).toBe(9_975)
-      expect(limits.output?.remaining).toBe(9_985)
-    })
+      return [limits.input?.remaining, limits.output?.remaining]
+    }
+    await expect.poll(remaining).toEqual([9_975, 9_985])
   })
 
   it.each([{ retries: -1 }, { timeout: 'soon' }, { defaultOutputTokens: 0.5 }, { subjects: 'x' }])(

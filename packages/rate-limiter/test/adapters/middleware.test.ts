@@ -1,7 +1,7 @@
 import { connect } from '@evenkeel/core'
 import { startRedis } from '@evenkeel/test-servers'
 import { parseList } from 'structured-headers'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { rateLimit as forExpress } from '../../src/adapters/express.js'
 import { concurrency, createRateLimiter, slidingWindow, tokenBucket } from '../../src/index.js'
 import { type CommonOptions, frameworks, hangUp, type TestApp } from './servers.js'
@@ -102,22 +102,22 @@ describe.each(frameworks)('middleware for $name', (framework) => {
     })
     const url = await serve({ limiter }, released)
     await hangUp(`${url}/slow`)
-    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200))
+    await expect.poll(async () => (await fetch(url)).status).toBe(200)
     const slow = fetch(`${url}/slow`)
-    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(429))
+    await expect.poll(async () => (await fetch(url)).status).toBe(429)
     release()
     expect(await (await slow).text()).toBe('first last')
-    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200))
+    await expect.poll(async () => (await fetch(url)).status).toBe(200)
     // The slot is also released if the handler throws.
     expect((await fetch(`${url}/broken`)).status).toBe(500)
-    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200))
+    await expect.poll(async () => (await fetch(url)).status).toBe(200)
   })
 
   it('settles what a request cost when it has ended', async () => {
     const limiter = createRateLimiter({ limits: { tokens: slidingWindow(100, '1m') } })
     const url = await serve({ limiter, subject: () => 'u', settle: () => ({ tokens: 40 }) })
     await (await fetch(url)).text()
-    await vi.waitFor(async () => expect((await limiter.peek('u', { tokens: 0 })).remaining).toBe(60))
+    await expect.poll(async () => (await limiter.peek('u', { tokens: 0 })).remaining).toBe(60)
   })
 
   it('answers 503 where nobody can count and the host wants nobody through', async () => {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '@evenkeel/core'
 import { type RedisServer, startRedis } from '@evenkeel/test-servers'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { concurrency, createRateLimiter, type RateLimiter } from '../../src/index.js'
 import { frameworks } from './servers.js'
 
@@ -79,7 +79,7 @@ describe('slots, whatever clients do', () => {
         for (let own = plan[next++]; own !== undefined; own = plan[next++]) await visit(port, own)
       }),
     )
-    await vi.waitFor(async () => expect(await heldSlots(limiter)).toBe(0), { timeout: 10_000, interval: 50 })
+    await expect.poll(() => heldSlots(limiter)).toBe(0)
     const { allowed } = limiter.stats()
     // Some requests were refused, and some clients left before admission, but many requests held a slot for a while.
     expect(allowed).toBeGreaterThan(requests / 4)
