@@ -29,8 +29,10 @@ proveRules('decoder-pool', ({ redis }) => {
 
   it('two coordinators share nodes', async () => {
     const pool = name()
-    const one = await createDecoderPool({ redis: redis(), name: pool, probe: false })
-    const other = await createDecoderPool({ redis: redis(), name: pool, probe: false })
+    // Without polling, only a message can tell the other coordinator.
+    const options = { redis: redis(), name: pool, probe: false, pollInterval: '1h' } as const
+    const one = await createDecoderPool(options)
+    const other = await createDecoderPool(options)
     try {
       const node = await one.register({ endpoint: 'http://10.0.0.7:8000' })
       await expect.poll(() => other.status().nodes.map(({ node: { id } }) => id)).toEqual([node.id])
